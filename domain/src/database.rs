@@ -1,0 +1,213 @@
+//! The one place that opens a transaction.
+//!
+//! A transaction belongs to one business. It starts with one message, `BEGIN; SET LOCAL app.business_id = '…'`, which
+//! is one round trip less than two statements, and row security shows it that business's rows alone. `SET LOCAL` ends
+//! with the transaction, so nothing leaks into the next user of the connection, behind a pooler neither. That message
+//! is why this is not SeaORM's own transaction; everything else goes through SeaORM, for which [`Transaction`] is a
+//! connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use entity::BusinessId;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
+use sea_query_sqlx::SqlxValues;
+use tokio::sync::Mutex;
+
+use crate::Error;
+
+/// A pool of connections to the database, as the service's role.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: PgPool,
+    options: PgConnectOptions,
+}
+
+/// How long a request waits for a free connection before it is told that there is none.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection that has rested longer is tried before it is used: a restarted server leaves dead ones.
+const PING_AFTER: Duration = Duration::from_secs(5);
+
+impl Database {
+    /// Reads the address. Connects at first use, so a database that is down now may come later.
+    ///
+    /// # Errors
+    /// The address is none of PostgreSQL.
+    pub fn new(url: &str, connections: u32) -> Result<Self, DbErr> {
+        let options = url
+            .parse::<PgConnectOptions>()
+            .map_err(db_error)?
+            .application_name("tradeline")
+            .disable_statement_logging();
+        Ok(Self::with(options, connections))
+    }
+
+    /// Another pool of the same database. A connection lives on the thread that opened it: each worker has its own.
+    #[must_use]
+    pub fn another(&self, connections: u32) -> Self {
+        Self::with(self.options.clone(), connections)
+    }
+
+    fn with(options: PgConnectOptions, connections: u32) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, metadata| {
+                Box::pin(async move {
+                    if metadata.idle_for > PING_AFTER {
+                        sqlx::Connection::ping(connection).await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(options.clone());
+        Self { pool, options }
+    }
+
+    /// Begins a transaction of one business.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
+    pub async fn begin(&self, business: BusinessId) -> Result<Transaction, Error> {
+        self.begin_with(format!("BEGIN; SET LOCAL app.business_id = '{business}'"))
+            .await
+    }
+
+    /// Begins a transaction with a message of the caller's own.
+    pub(crate) async fn begin_with(&self, message: String) -> Result<Transaction, Error> {
+        let transaction = self
+            .pool
+            .begin_with(AssertSqlSafe(message))
+            .await
+            .map_err(db_error)?;
+        Ok(Transaction(Mutex::new(transaction)))
+    }
+
+    /// Whether the database answers and has exactly these migrations.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`], or [`Error::Bug`] when the table of migrations cannot be read.
+    pub async fn is_migrated(&self, migrations: &[String]) -> Result<bool, Error> {
+        let applied: Vec<String> =
+            sqlx::query_scalar("SELECT version FROM seaql_migrations ORDER BY version")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(db_error)?;
+        Ok(applied == migrations)
+    }
+
+    /// Why the service must not run as the role that it connects as: `None` when it may. A superuser, a role with
+    /// BYPASSRLS and an owner of tables would each see through row security or could take it away.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
+    pub async fn role_objection(&self) -> Result<Option<String>, Error> {
+        let (role, sees_through, owned): (String, bool, Option<String>) = sqlx::query_as(
+            "SELECT current_user::text, rolsuper OR rolbypassrls,
+                    (SELECT min(relname::text) FROM pg_class
+                      WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+                        AND pg_has_role(current_user, relowner, 'MEMBER'))
+               FROM pg_roles WHERE rolname = current_user",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(db_error)?;
+        Ok(match owned {
+            _ if sees_through => Some(format!(
+                "the role {role} is a superuser or has BYPASSRLS, so row security would not bind it"
+            )),
+            Some(table) => Some(format!(
+                "the role {role} owns the table {table} or belongs to the role that does, so it could take row \
+                 security away"
+            )),
+            None => None,
+        })
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A transaction of one business. Rolls back when dropped.
+#[derive(Debug)]
+pub struct Transaction(Mutex<sqlx::Transaction<'static, Postgres>>);
+
+impl Transaction {
+    /// Makes everything durable.
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`] when the connection broke before the answer came; otherwise nothing was committed.
+    pub async fn commit(self) -> Result<(), Error> {
+        match self.0.into_inner().commit().await {
+            Ok(()) => Ok(()),
+            Err(error @ sqlx::Error::Database(_)) => {
+                let error = Error::from(db_error(error));
+                // A server that is told to stop between the commit and its answer says so instead of answering.
+                match error {
+                    Error::DatabaseUnavailable(_) => Err(Error::OutcomeUnknown),
+                    other => Err(other),
+                }
+            }
+            Err(_) => Err(Error::OutcomeUnknown),
+        }
+    }
+}
+
+#[sea_orm::prelude::async_trait::async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DbBackend {
+        DbBackend::Postgres
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let mut transaction = self.0.lock().await;
+        query(statement)
+            .execute(&mut **transaction)
+            .await
+            .map(Into::into)
+            .map_err(db_error)
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let mut transaction = self.0.lock().await;
+        (&mut **transaction)
+            .execute(AssertSqlSafe(sql.to_owned()))
+            .await
+            .map(Into::into)
+            .map_err(db_error)
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let mut transaction = self.0.lock().await;
+        query(statement)
+            .fetch_optional(&mut **transaction)
+            .await
+            .map(|row| row.map(Into::into))
+            .map_err(db_error)
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let mut transaction = self.0.lock().await;
+        query(statement)
+            .fetch_all(&mut **transaction)
+            .await
+            .map(|rows| rows.into_iter().map(Into::into).collect())
+            .map_err(db_error)
+    }
+}
+
+/// SeaORM's statement for sqlx: prepared once a connection, the values as they are.
+fn query(statement: Statement) -> sqlx::query::Query<'static, Postgres, SqlxValues> {
+    let values = statement.values.unwrap_or(sea_orm::Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
+}
+
+fn db_error(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
+}

@@ -1,0 +1,146 @@
+//! Everything that a domain function may answer instead of a result: refusals, which are the caller's to react to, and
+//! failures, which are the operator's.
+//!
+//! The database has the last word on both. What it says (an SQLSTATE, a constraint's name) becomes a domain error in
+//! this file and nowhere else.
+
+use entity::{CustomerId, Money, OrderId, ProductId};
+use sea_orm::{DbErr, RuntimeErr, sqlx};
+
+/// Why a domain function did not do what was asked. Unless it says otherwise, nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller's role does not allow it.
+    #[error("the caller may not do this")]
+    Forbidden,
+    /// Unknown address, unknown business or wrong password: never said which.
+    #[error("the credentials are not valid")]
+    InvalidCredentials,
+    /// No such customer that the caller may see.
+    #[error("customer {0} does not exist")]
+    CustomerNotFound(CustomerId),
+    /// No such product, or it is not on sale.
+    #[error("product {0} does not exist")]
+    ProductNotFound(ProductId),
+    /// No such order that the caller may see.
+    #[error("order {0} does not exist")]
+    OrderNotFound(OrderId),
+    /// Fewer on the shelf than asked for. Every short product at once.
+    #[error("not enough stock")]
+    InsufficientStock(Vec<Shortage>),
+    /// The purchase does not fit into the customer's available credit.
+    #[error("the purchase passes the customer's credit limit")]
+    CreditLimitExceeded {
+        /// What the customer may owe at most.
+        credit_limit: Money,
+        /// What it owes.
+        balance: Money,
+        /// What the purchase would add.
+        amount: Money,
+    },
+    /// An admin has stopped sales to the customer.
+    #[error("customer {0} is on hold")]
+    CustomerOnHold(CustomerId),
+    /// The buyer saw another price than the product has.
+    #[error("the price of product {product_id} has changed")]
+    PriceChanged {
+        /// The product.
+        product_id: ProductId,
+        /// What the buyer saw.
+        quoted: Money,
+        /// What it costs.
+        current: Money,
+    },
+    /// The customer would own more of a product than one customer may.
+    #[error("product {product_id} is limited to {limit} a customer")]
+    PurchaseLimitReached {
+        /// The product.
+        product_id: ProductId,
+        /// The most that one customer may buy.
+        limit: i64,
+        /// What the customer has bought before.
+        bought: i64,
+        /// What it asks for now.
+        requested: i64,
+    },
+    /// Something unique is taken.
+    #[error("another one has the same {0}")]
+    AlreadyExists(&'static str),
+    /// The change contradicts what is there.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// The caller has used the idempotency key for another request.
+    #[error("the idempotency key belongs to another request")]
+    IdempotencyKeyReused,
+    /// Too much is waiting already, or rows stayed locked through every attempt. Refused before anything changed.
+    #[error("too many requests are waiting")]
+    Overloaded,
+    /// The database cannot be reached. Refused before anything changed.
+    #[error("the database is not available")]
+    DatabaseUnavailable(#[source] DbErr),
+    /// The connection broke while the commit was on its way, and the database could not be asked what became of it.
+    #[error("the connection to the database broke during the commit")]
+    OutcomeUnknown,
+    /// A serialization failure, a deadlock, a lock that was not had in time, or a twin with the same idempotency key.
+    /// [`crate::retry`] tries again; no caller outside sees it.
+    #[error("another transaction was in the way")]
+    Contention,
+    /// A bug: an answer of the database that no rule foresees.
+    #[error("unexpected: {0}")]
+    Bug(String),
+}
+
+/// A product of which there is not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortage {
+    /// The product.
+    pub product_id: ProductId,
+    /// How many the whole request asks for.
+    pub requested: i64,
+    /// How many can be sold.
+    pub available: i64,
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        let cause = match &error {
+            DbErr::Conn(RuntimeErr::SqlxError(cause))
+            | DbErr::Exec(RuntimeErr::SqlxError(cause))
+            | DbErr::Query(RuntimeErr::SqlxError(cause)) => cause,
+            DbErr::ConnectionAcquire(_) => return Self::DatabaseUnavailable(error),
+            _ => return Self::Bug(error.to_string()),
+        };
+        match cause.as_ref() {
+            sqlx::Error::Database(answer) => match answer.code().as_deref() {
+                // Serialization failure, deadlock, lock timeout, statement timeout.
+                Some("40001" | "40P01" | "55P03" | "57014") => Self::Contention,
+                // Shutdown, crash of a neighbour, start-up, too many connections.
+                Some("57P01" | "57P02" | "57P03" | "53300") => Self::DatabaseUnavailable(error),
+                Some("23505" | "23514") => answer
+                    .constraint()
+                    .and_then(refusal_of_constraint)
+                    .unwrap_or_else(|| Self::Bug(error.to_string())),
+                _ => Self::Bug(error.to_string()),
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::DatabaseUnavailable(error),
+            _ => Self::Bug(error.to_string()),
+        }
+    }
+}
+
+/// What a violated constraint means. A constraint that is not here cannot be violated unless there is a bug.
+fn refusal_of_constraint(name: &str) -> Option<Error> {
+    match name {
+        "products_sku_key" => Some(Error::AlreadyExists("sku")),
+        "users_email_key" => Some(Error::AlreadyExists("email")),
+        "businesses_slug_key" => Some(Error::AlreadyExists("slug")),
+        // A twin committed first: the next attempt finds its answer.
+        "idempotency_keys_pkey" => Some(Error::Contention),
+        _ => None,
+    }
+}

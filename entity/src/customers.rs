@@ -1,0 +1,35 @@
+//! Who buys on credit, and how much of it is left.
+
+use sea_orm::entity::prelude::*;
+
+use crate::{BusinessId, CustomerId, Money};
+
+/// A customer. Locked (`FOR UPDATE`) by whatever changes the balance; first in the lock order.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "customers")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub business_id: BusinessId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: CustomerId,
+    pub name: String,
+    pub email: Option<String>,
+    pub credit_limit: Money,
+    /// The sum of the ledger entries: what the customer owes.
+    pub balance: Money,
+    pub on_hold: bool,
+    pub payment_terms_days: i32,
+    pub created_at: DateTimeUtc,
+    pub updated_at: DateTimeUtc,
+}
+
+impl Model {
+    /// What the customer may still buy on credit. Negative when the limit was lowered below the balance.
+    #[must_use]
+    pub fn available_credit(&self) -> Money {
+        self.credit_limit - self.balance
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}

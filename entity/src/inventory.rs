@@ -1,0 +1,35 @@
+//! What is on the shelf.
+
+use sea_orm::entity::prelude::*;
+
+use crate::{BusinessId, ProductId};
+
+/// The stock of one product. Locked (`FOR UPDATE`) by whatever changes it; second in the lock order.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "inventory")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub business_id: BusinessId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub product_id: ProductId,
+    pub on_hand: i64,
+    pub reserved: i64,
+    pub updated_at: DateTimeUtc,
+    #[sea_orm(
+        belongs_to,
+        from = "(business_id, product_id)",
+        to = "(business_id, id)"
+    )]
+    pub product: BelongsTo<super::products::Entity>,
+}
+
+impl Model {
+    /// What can be sold now: on hand less what is reserved.
+    #[must_use]
+    pub fn available(&self) -> i64 {
+        self.on_hand - self.reserved
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}

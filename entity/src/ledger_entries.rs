@@ -1,0 +1,42 @@
+//! A customer's account, entry by entry. Append-only.
+
+use sea_orm::entity::prelude::*;
+
+use crate::{BusinessId, CustomerId, LedgerEntryId, Money, OrderId};
+
+/// What an entry does to the balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Kind {
+    /// A sale on credit raises it.
+    Charge,
+    /// Money received lowers it.
+    Payment,
+    /// Undoes an earlier entry.
+    Reversal,
+    /// Lowers it without money.
+    CreditNote,
+    /// Gives up what is owed.
+    WriteOff,
+}
+
+/// One entry.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "ledger_entries")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub business_id: BusinessId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub customer_id: CustomerId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: LedgerEntryId,
+    pub kind: Kind,
+    /// Signed: what it adds to the balance.
+    pub amount: Money,
+    pub balance_after: Money,
+    pub order_id: Option<OrderId>,
+    pub created_at: DateTimeUtc,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,28 @@
+//! The lines of an order. Append-only.
+
+use sea_orm::entity::prelude::*;
+
+use crate::{BusinessId, Money, OrderId, ProductId};
+
+/// One product of an order, as it was when it was sold.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "order_items")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub business_id: BusinessId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub order_id: OrderId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub product_id: ProductId,
+    /// The line's place in the order, from 0.
+    pub line: i32,
+    pub sku: String,
+    pub name: String,
+    pub quantity: i64,
+    pub unit_price: Money,
+    pub line_total: Money,
+    pub on_hand_after: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,57 @@
+//! What was sold, and what is still owed for it.
+
+use sea_orm::entity::prelude::*;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{BusinessId, CustomerId, Money, OrderId, UserId};
+
+/// Where an order stands.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Created,
+    PaymentPending,
+    Approved,
+    Paid,
+    Fulfilled,
+    Cancelled,
+}
+
+/// How an order is paid for.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentMethod {
+    Credit,
+    Card,
+}
+
+/// An order. Last in the lock order.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "orders")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub business_id: BusinessId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: OrderId,
+    pub customer_id: CustomerId,
+    pub status: Status,
+    pub payment_method: PaymentMethod,
+    pub total_amount: Money,
+    pub amount_paid: Money,
+    /// Derived by the database: total less paid.
+    pub amount_due: Money,
+    pub due_at: DateTimeUtc,
+    pub created_by: UserId,
+    pub created_at: DateTimeUtc,
+    pub updated_at: DateTimeUtc,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,71 @@
+//! Where every query on a tenant's table starts.
+
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{DeleteMany, EntityTrait, QueryFilter, Select, UpdateMany};
+
+use crate::BusinessId;
+
+/// An entity whose rows belong to a business. Row security is the second wall; this is the first.
+pub trait Tenant: EntityTrait {
+    /// The column that says whose a row is.
+    const BUSINESS: Self::Column;
+
+    /// Reads rows of one business.
+    #[must_use]
+    fn of(business: BusinessId) -> Select<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that starts a read"
+        )]
+        Self::find().filter(is(Self::BUSINESS, business))
+    }
+
+    /// Changes rows of one business.
+    #[must_use]
+    fn update_of(business: BusinessId) -> UpdateMany<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that starts an update"
+        )]
+        Self::update_many().filter(is(Self::BUSINESS, business))
+    }
+
+    /// Deletes rows of one business.
+    #[must_use]
+    fn delete_of(business: BusinessId) -> DeleteMany<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that starts a deletion"
+        )]
+        Self::delete_many().filter(is(Self::BUSINESS, business))
+    }
+}
+
+fn is<C: sea_orm::ColumnTrait>(column: C, business: BusinessId) -> Expr {
+    Expr::col(column.as_column_ref()).eq(business)
+}
+
+macro_rules! tenant {
+    ($($table:ident),+ $(,)?) => {
+        $(impl Tenant for crate::$table::Entity {
+            const BUSINESS: Self::Column = crate::$table::Column::BusinessId;
+        })+
+    };
+}
+
+tenant!(
+    audit_events,
+    customers,
+    idempotency_keys,
+    inventory,
+    ledger_entries,
+    order_items,
+    orders,
+    products,
+    stock_movements,
+    users,
+);
+
+impl Tenant for crate::businesses::Entity {
+    const BUSINESS: Self::Column = crate::businesses::Column::Id;
+}

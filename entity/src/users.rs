@@ -1,0 +1,61 @@
+//! Who logs in, and what each may do.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{BusinessId, CustomerId, UserId};
+
+/// What a caller may do in its business.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    EnumIter,
+    DeriveActiveEnum,
+    Serialize,
+    Deserialize,
+    ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything in its business.
+    Admin,
+    /// Sells, takes payments, fulfils, adjusts stock. No users, keys or credit limits.
+    Staff,
+    /// Its own orders, balance and profile.
+    Customer,
+}
+
+/// An Argon2id hash in PHC form. Its debug output does not show it.
+#[derive(Clone, PartialEq, Eq, DeriveValueType)]
+pub struct PasswordHash(pub String);
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(not shown)")
+    }
+}
+
+/// A user. The address is kept in lower case and is unique in the business.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "users")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub business_id: BusinessId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: UserId,
+    pub email: String,
+    pub name: String,
+    pub password_hash: PasswordHash,
+    pub role: Role,
+    pub customer_id: Option<CustomerId>,
+    pub created_at: DateTimeUtc,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
