@@ -8,7 +8,7 @@ use entity::{CustomerId, Money, OrderId, ProductId};
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// Why a domain function did not do what was asked. Unless it says otherwise, nothing was changed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The caller's role does not allow it.
     #[error("the caller may not do this")]

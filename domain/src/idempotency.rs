@@ -5,12 +5,14 @@
 //! the first and then replays it; where nothing is locked, the second insert of the key fails, and the retry finds the
 //! row. Only successes are kept: a request that was refused is decided anew.
 
-use entity::{Tenant, idempotency_keys};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
-};
+use std::collections::HashMap;
 
-use crate::{Caller, Database, Error, Transaction};
+use entity::{BusinessId, Tenant, UserId, idempotency_keys};
+use sea_orm::sea_query::extension::postgres::PgFunc;
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+
+use crate::{Caller, Error, Transaction};
 
 /// What makes two requests one: the key that the client chose, and a hash of everything it asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,4 +41,104 @@ pub struct Answered {
     pub answer: Answer,
     /// True when nothing was done, since it had been done before.
     pub replayed: bool,
+}
+
+/// The answers kept under these callers' keys, with the hash of the request that each was given to.
+pub(crate) async fn find(
+    transaction: &Transaction,
+    business: BusinessId,
+    claims: impl Iterator<Item = (UserId, String)>,
+) -> Result<HashMap<(UserId, String), ([u8; 32], Answer)>, Error> {
+    let claims: Vec<(UserId, String)> = claims.collect();
+    if claims.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let callers: Vec<_> = claims.iter().map(|(caller, _)| caller.0).collect();
+    let keys: Vec<_> = claims.into_iter().map(|(_, key)| key).collect();
+    // Any caller with any key: a superset of what is asked for, from which the caller of this function picks by both.
+    let rows = idempotency_keys::Entity::of(business)
+        .filter(
+            Expr::col(idempotency_keys::Column::CallerId.as_column_ref()).eq(PgFunc::any(callers)),
+        )
+        .filter(Expr::col(idempotency_keys::Column::Key.as_column_ref()).eq(PgFunc::any(keys)))
+        .all(transaction)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let request_hash: [u8; 32] = row
+                .request_hash
+                .try_into()
+                .map_err(|bytes: Vec<u8>| Error::Bug(format!("a hash of {} bytes", bytes.len())))?;
+            let answer = Answer {
+                status: row.status.cast_unsigned(),
+                location: row.location.filter(|location| !location.is_empty()),
+                body: row.body,
+            };
+            Ok(((row.caller_id, row.key), (request_hash, answer)))
+        })
+        .collect()
+}
+
+/// The first answer again, unless the key was used for another request.
+pub(crate) fn replay(
+    claim: &Claim,
+    request_hash: &[u8; 32],
+    answer: &Answer,
+) -> Result<Answered, Error> {
+    if claim.request_hash != *request_hash {
+        return Err(Error::IdempotencyKeyReused);
+    }
+    Ok(Answered {
+        answer: answer.clone(),
+        replayed: true,
+    })
+}
+
+/// The answer that this claim has had before, for operations outside the purchase desk.
+pub(crate) async fn before(
+    transaction: &Transaction,
+    caller: &Caller,
+    claim: Option<&Claim>,
+) -> Result<Option<Answered>, Error> {
+    let Some(claim) = claim else { return Ok(None) };
+    let name = (caller.user_id, claim.key.clone());
+    let known = find(
+        transaction,
+        caller.business_id,
+        std::iter::once(name.clone()),
+    )
+    .await?;
+    known
+        .get(&name)
+        .map(|(request_hash, answer)| replay(claim, request_hash, answer))
+        .transpose()
+}
+
+/// Keeps the answer under the claim, if there is one, and returns it. A twin that has kept its answer first makes this
+/// [`Error::Contention`]: the next attempt finds it.
+pub(crate) async fn keep(
+    transaction: &Transaction,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    answer: Answer,
+) -> Result<Answered, Error> {
+    if let Some(claim) = claim {
+        let row = idempotency_keys::ActiveModel {
+            business_id: Set(caller.business_id),
+            caller_id: Set(caller.user_id),
+            key: Set(claim.key.clone()),
+            request_hash: Set(claim.request_hash.to_vec()),
+            status: Set(answer.status.cast_signed()),
+            location: Set(answer.location.clone()),
+            body: Set(answer.body.clone()),
+            ..Default::default()
+        };
+        idempotency_keys::Entity::insert(row)
+            .exec_without_returning(transaction)
+            .await?;
+    }
+    Ok(Answered {
+        answer,
+        replayed: false,
+    })
 }

@@ -4,12 +4,25 @@
 //! by id), decide in memory, write, commit. Nothing is checked before `begin`, and nothing outside the database is
 //! called before the commit.
 
+mod audit;
+pub mod auth;
+pub mod businesses;
 mod caller;
+pub mod customers;
 mod database;
+pub mod demo;
 mod error;
 pub mod idempotency;
+pub mod inventory;
+pub mod orders;
+pub mod overdue;
+mod page;
+pub mod products;
+pub mod purchase;
 mod retry;
 
+pub use businesses::Directory;
 pub use caller::{Authority, Caller};
 pub use database::{Database, Transaction};
 pub use error::{Error, Shortage};
+pub use page::Page;

@@ -7,7 +7,7 @@ use rand::RngExt;
 use crate::Error;
 
 /// How often an operation is tried before its caller hears of it.
-pub const ATTEMPTS: u32 = 5;
+pub(crate) const ATTEMPTS: u32 = 5;
 
 /// Runs `attempt` until it succeeds or fails for a reason that another try does not mend, at most [`ATTEMPTS`] times.
 ///
@@ -17,7 +17,7 @@ pub const ATTEMPTS: u32 = 5;
 ///
 /// # Errors
 /// What the last attempt said; contention that never ended is [`Error::Overloaded`].
-pub async fn retry<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Error>
+pub(crate) async fn retry<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
@@ -44,12 +44,12 @@ where
 
 /// Whether the transaction may do better next time.
 #[must_use]
-pub fn is_worth_another_try(error: &Error) -> bool {
+pub(crate) fn is_worth_another_try(error: &Error) -> bool {
     matches!(error, Error::Contention | Error::DatabaseUnavailable(_))
 }
 
 /// Waits before attempt `tried + 1`: up to 5, 10, 20, 40 ms, at random, so that those who met do not meet again.
-pub async fn pause(tried: u32) {
+pub(crate) async fn pause(tried: u32) {
     let bound = 5_000 << tried.min(6);
     let wait = rand::rng().random_range(0..bound / 2);
     tokio::time::sleep(Duration::from_micros(wait)).await;

@@ -23,6 +23,8 @@ pub struct Model {
     pub unit_price: Money,
     pub line_total: Money,
     pub on_hand_after: i64,
+    #[sea_orm(belongs_to, from = "(business_id, order_id)", to = "(business_id, id)")]
+    pub order: BelongsTo<super::orders::Entity>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

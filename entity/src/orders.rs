@@ -52,6 +52,14 @@ pub struct Model {
     pub created_by: UserId,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
+    #[sea_orm(has_many)]
+    pub order_items: HasMany<super::order_items::Entity>,
+    #[sea_orm(
+        belongs_to,
+        from = "(business_id, customer_id)",
+        to = "(business_id, id)"
+    )]
+    pub customer: BelongsTo<super::customers::Entity>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

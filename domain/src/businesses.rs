@@ -1,0 +1,122 @@
+//! Tenants: looking one up by its id or by its name in an address.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use entity::{BusinessId, Currency, Tenant, businesses};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use crate::{Database, Error, Transaction};
+
+/// What never changes about a business, and so may be remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Business {
+    /// Its id.
+    pub id: BusinessId,
+    /// Its name in addresses.
+    pub slug: String,
+    /// Its currency.
+    pub currency: Currency,
+}
+
+/// The businesses that this process has met. Every request starts from one, so each is read once.
+#[derive(Debug, Default)]
+pub struct Directory {
+    known: RwLock<HashMap<BusinessId, Arc<Business>>>,
+}
+
+impl Directory {
+    /// The business with this id, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
+    pub async fn by_id(
+        &self,
+        database: &Database,
+        id: BusinessId,
+    ) -> Result<Option<Arc<Business>>, Error> {
+        let known = self
+            .known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let transaction = database.begin(id).await?;
+        let row = businesses::Entity::of(id).one(&transaction).await?;
+        Ok(row.map(|row| self.remember(row)))
+    }
+
+    /// The business with this slug or id, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
+    pub async fn by_name(
+        &self,
+        database: &Database,
+        slug_or_id: &str,
+    ) -> Result<Option<Arc<Business>>, Error> {
+        if let Ok(id) = slug_or_id.parse() {
+            return self.by_id(database, id).await;
+        }
+        // The slug goes into the statement as text: nothing but letters, digits and hyphens may.
+        let is_slug = slug_or_id.len() <= 63
+            && slug_or_id
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if !is_slug {
+            return Ok(None);
+        }
+        let row = named(database, slug_or_id).await?;
+        Ok(row.map(|row| self.remember(row)))
+    }
+
+    /// The businesses met so far.
+    #[must_use]
+    pub fn known(&self) -> Vec<BusinessId> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.keys().copied().collect()
+    }
+
+    fn remember(&self, row: businesses::Model) -> Arc<Business> {
+        let business = Arc::new(Business {
+            id: row.id,
+            slug: row.slug,
+            currency: row.currency,
+        });
+        self.known
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(business.id, Arc::clone(&business));
+        business
+    }
+}
+
+/// Reads by slug, before any business is known: the policy `named` shows the one row whose slug is set.
+async fn named(database: &Database, slug: &str) -> Result<Option<businesses::Model>, Error> {
+    let transaction = database
+        .begin_with(format!("BEGIN; SET LOCAL app.business_slug = '{slug}'"))
+        .await?;
+    #[expect(clippy::disallowed_methods, reason = "this read finds the tenant")]
+    let row = businesses::Entity::find()
+        .filter(businesses::Column::Slug.eq(slug))
+        .one(&transaction)
+        .await?;
+    Ok(row)
+}
+
+/// The business as it is now, its name included.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub(crate) async fn read(
+    transaction: &Transaction,
+    id: BusinessId,
+) -> Result<businesses::Model, Error> {
+    businesses::Entity::of(id)
+        .one(transaction)
+        .await?
+        .ok_or_else(|| Error::Bug(format!("business {id} is not there")))
+}

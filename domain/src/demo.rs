@@ -1,0 +1,444 @@
+//! What an embedded start has in it: two businesses with a little trade behind them, to try everything on.
+//!
+//! Loaded once, in one transaction, by the role that owns the tables: the
+//! service's own role cannot add a business. The logins are public knowledge, therefore this never runs on a database
+//! that someone has named.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Days, Utc};
+use entity::ledger_entries::Kind;
+use entity::orders::{PaymentMethod, Status};
+use entity::stock_movements::Reason;
+use entity::users::Role;
+use entity::{
+    BusinessId, Currency, CustomerId, LedgerEntryId, Money, MovementId, OrderId, ProductId, Tenant,
+    UserId, businesses, customers, inventory, ledger_entries, order_items, orders, stock_movements,
+    users,
+};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+};
+use uuid::{Uuid, uuid};
+
+use crate::customers::{CreditTerms, NewCustomer};
+use crate::products::{Details, NewProduct};
+use crate::{Authority, Caller, Database, Error, Transaction, auth};
+
+/// The business of most examples.
+pub const ACME: BusinessId = BusinessId(uuid!("550e8400-e29b-41d4-a716-446655440099"));
+/// Its customer of most examples, with a credit limit of 1000.00.
+pub const ACME_CUSTOMER: CustomerId = CustomerId(uuid!("550e8400-e29b-41d4-a716-446655440000"));
+/// A product of Acme at 100.00.
+pub const ACME_HEADPHONES: ProductId = ProductId(uuid!("650e8400-e29b-41d4-a716-446655440001"));
+/// A product of Acme at 50.00.
+pub const ACME_KEYBOARD: ProductId = ProductId(uuid!("750e8400-e29b-41d4-a716-446655440002"));
+/// The other business.
+pub const GLOBEX: BusinessId = BusinessId(uuid!("11111111-1111-1111-1111-111111111111"));
+/// Its customer.
+pub const GLOBEX_CUSTOMER: CustomerId = CustomerId(uuid!("22222222-2222-2222-2222-222222222222"));
+/// A product of Globex.
+pub const GLOBEX_DESK: ProductId = ProductId(uuid!("33333333-3333-3333-3333-333333333333"));
+/// Another.
+pub const GLOBEX_CHAIR: ProductId = ProductId(uuid!("44444444-4444-4444-4444-444444444444"));
+
+/// Number, name, price.
+type CatalogueLine = (&'static str, &'static str, &'static str);
+
+/// A small shop's other products: five of each are on the shelf.
+const SMALL_STOCK: [CatalogueLine; 15] = [
+    ("CAM-200", "Action camera", "249.00"),
+    ("CHG-030", "USB-C charger 65 W", "39.90"),
+    ("HUB-007", "USB hub, seven ports", "29.95"),
+    ("LMP-011", "Desk lamp", "34.50"),
+    ("MIC-010", "Podcast microphone", "119.00"),
+    ("MOU-002", "Wireless mouse", "25.00"),
+    ("PWR-020", "Power bank 20,000 mAh", "45.00"),
+    ("SPK-003", "Bluetooth speaker", "79.00"),
+    ("TAB-101", "Drawing tablet", "189.00"),
+    ("BAL-005", "Football, size 5", "24.99"),
+    ("BTL-075", "Steel bottle 0.75 l", "18.00"),
+    ("DMB-010", "Dumbbells, 2 × 5 kg", "49.90"),
+    ("MAT-180", "Yoga mat", "22.50"),
+    ("RKT-300", "Tennis racket", "139.00"),
+    ("TNT-002", "Tent for two", "159.00"),
+];
+
+/// A customer with some trade behind it.
+struct History {
+    name: &'static str,
+    credit_limit: &'static str,
+    orders: &'static [PastOrder],
+}
+
+/// An order for keyboards, which cost 50.00, and what has been paid of it, some days later.
+struct PastOrder {
+    days_ago: u64,
+    keyboards: i64,
+    paid: &'static str,
+}
+
+const fn past(days_ago: u64, keyboards: i64, paid: &'static str) -> PastOrder {
+    PastOrder {
+        days_ago,
+        keyboards,
+        paid,
+    }
+}
+
+const HISTORIES: [History; 6] = [
+    History {
+        name: "Birch & Sons",
+        credit_limit: "5000.00",
+        orders: &[past(120, 12, "200.00"), past(45, 6, "0"), past(5, 2, "0")],
+    },
+    History {
+        name: "Corner Electronics",
+        credit_limit: "2500.00",
+        orders: &[past(95, 10, "500.00"), past(38, 8, "150.00")],
+    },
+    History {
+        name: "Delta Sports Club",
+        credit_limit: "3000.00",
+        orders: &[past(64, 20, "400.00"), past(20, 5, "0")],
+    },
+    History {
+        name: "Elm Street School",
+        credit_limit: "1500.00",
+        orders: &[past(33, 4, "0")],
+    },
+    History {
+        name: "Foxglove Media",
+        credit_limit: "800.00",
+        orders: &[past(75, 3, "150.00"), past(12, 6, "100.00")],
+    },
+    History {
+        name: "Granite Outdoor",
+        credit_limit: "4000.00",
+        orders: &[past(28, 15, "0"), past(9, 3, "50.00")],
+    },
+];
+
+/// How long after an order its payment came, and when the keyboards of all of them had come.
+const PAID_AFTER_DAYS: u64 = 4;
+const STOCKED_DAYS_AGO: u64 = 150;
+
+/// Loads the demo data unless it is there already. Says whether it did.
+///
+/// # Errors
+/// Those of the database.
+pub async fn load(owner: &Database) -> Result<bool, Error> {
+    let transaction = owner.begin(ACME).await?;
+    let there = customers::Entity::of(ACME)
+        .filter(customers::Column::Id.eq(ACME_CUSTOMER))
+        .one(&transaction)
+        .await?;
+    if there.is_some() {
+        return Ok(false);
+    }
+    acme(&transaction).await?;
+    transaction
+        .execute_unprepared(&format!("SET LOCAL app.business_id = '{GLOBEX}'"))
+        .await?;
+    globex(&transaction).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn acme(transaction: &Transaction) -> Result<(), Error> {
+    let admin = business(
+        transaction,
+        (ACME, "acme", "Acme Supplies"),
+        ("admin@example.com", "admin123"),
+    )
+    .await?;
+    customer(
+        transaction,
+        &admin,
+        ACME_CUSTOMER,
+        ("Example Retail Ltd", "1000.00"),
+    )
+    .await?;
+    let buyer = users::ActiveModel {
+        email: Set("customer@example.com".into()),
+        name: Set("Example Buyer".into()),
+        password_hash: Set(auth::hash("customer123")?),
+        role: Set(Role::Customer),
+        customer_id: Set(Some(ACME_CUSTOMER)),
+        ..user(&admin, UserId::new())
+    };
+    buyer.insert(transaction).await?;
+
+    let headphones = ("HDP-001", "Wireless headphones", "100.00");
+    product(transaction, &admin, ACME_HEADPHONES, headphones, 1000).await?;
+    let keyboard = ("KEY-001", "Mechanical keyboard", "50.00");
+    product(transaction, &admin, ACME_KEYBOARD, keyboard, 0).await?;
+    for line in SMALL_STOCK {
+        product(transaction, &admin, ProductId::new(), line, 5).await?;
+    }
+    trade(transaction, &admin).await
+}
+
+async fn globex(transaction: &Transaction) -> Result<(), Error> {
+    let admin = business(
+        transaction,
+        (GLOBEX, "globex", "Globex Office"),
+        ("admin@globex.example", "admin123"),
+    )
+    .await?;
+    customer(transaction, &admin, GLOBEX_CUSTOMER, ("Initech", "2000.00")).await?;
+    let desk = ("DSK-160", "Standing desk", "399.00");
+    product(transaction, &admin, GLOBEX_DESK, desk, 100).await?;
+    let chair = ("CHR-001", "Office chair", "149.00");
+    product(transaction, &admin, GLOBEX_CHAIR, chair, 100).await
+}
+
+/// Adds a business and its admin, in whose name the rest is done.
+async fn business(
+    transaction: &Transaction,
+    (id, slug, name): (BusinessId, &str, &str),
+    (email, password): (&str, &str),
+) -> Result<Caller, Error> {
+    let row = businesses::ActiveModel {
+        id: Set(id),
+        slug: Set(slug.into()),
+        name: Set(name.into()),
+        currency: Set(Currency::USD),
+        ..Default::default()
+    };
+    businesses::Entity::insert(row)
+        .exec_without_returning(transaction)
+        .await?;
+    let admin = Caller {
+        business_id: id,
+        currency: Currency::USD,
+        user_id: UserId::new(),
+        authority: Authority::Admin,
+        request_id: "demo".into(),
+    };
+    let row = users::ActiveModel {
+        email: Set(email.into()),
+        name: Set(format!("{name} admin")),
+        password_hash: Set(auth::hash(password)?),
+        role: Set(Role::Admin),
+        ..user(&admin, admin.user_id)
+    };
+    row.insert(transaction).await?;
+    Ok(admin)
+}
+
+fn user(admin: &Caller, id: UserId) -> users::ActiveModel {
+    users::ActiveModel {
+        business_id: Set(admin.business_id),
+        id: Set(id),
+        ..Default::default()
+    }
+}
+
+async fn customer(
+    transaction: &Transaction,
+    admin: &Caller,
+    id: CustomerId,
+    (name, credit_limit): (&str, &str),
+) -> Result<(), Error> {
+    let new = NewCustomer {
+        name: name.into(),
+        email: None,
+        credit: CreditTerms {
+            credit_limit: Some(money(credit_limit)?),
+            ..CreditTerms::default()
+        },
+    };
+    crate::customers::insert(transaction, admin, id, &new).await?;
+    Ok(())
+}
+
+async fn product(
+    transaction: &Transaction,
+    admin: &Caller,
+    id: ProductId,
+    (sku, name, price): CatalogueLine,
+    stock: i64,
+) -> Result<(), Error> {
+    let new = NewProduct {
+        details: Details {
+            sku: sku.into(),
+            name: name.into(),
+            description: None,
+            price: money(price)?,
+            limit_per_customer: None,
+            active: true,
+        },
+        stock,
+    };
+    crate::products::insert(transaction, admin, id, &new).await?;
+    Ok(())
+}
+
+/// Writes the past orders with their lines, entries and payments, and the stock that they were sold from: a thousand
+/// keyboards are left.
+async fn trade(transaction: &Transaction, admin: &Caller) -> Result<(), Error> {
+    let mut sales = Vec::new();
+    for history in &HISTORIES {
+        let id = CustomerId::new();
+        customer(transaction, admin, id, (history.name, history.credit_limit)).await?;
+        sales.extend(history.orders.iter().map(|order| (id, order)));
+    }
+    sales.sort_by_key(|(_, order)| std::cmp::Reverse(order.days_ago));
+
+    let sold: i64 = sales.iter().map(|(_, order)| order.keyboards).sum();
+    let mut on_hand = 1000 + sold;
+    stock_keyboards(transaction, admin, on_hand).await?;
+    let mut entries = Vec::new();
+    for (customer, past) in sales {
+        on_hand -= past.keyboards;
+        entries.extend(sell(transaction, admin, customer, past, on_hand).await?);
+    }
+    write_ledger(transaction, admin, entries).await?;
+    inventory::Entity::update_of(admin.business_id)
+        .filter(inventory::Column::ProductId.eq(ACME_KEYBOARD))
+        .col_expr(inventory::Column::OnHand, Expr::value(on_hand))
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+async fn stock_keyboards(
+    transaction: &Transaction,
+    admin: &Caller,
+    quantity: i64,
+) -> Result<(), Error> {
+    let (at, id) = moment(STOCKED_DAYS_AGO);
+    let movement = stock_movements::ActiveModel {
+        business_id: Set(admin.business_id),
+        product_id: Set(ACME_KEYBOARD),
+        id: Set(MovementId(id)),
+        quantity: Set(quantity),
+        on_hand_after: Set(quantity),
+        reason: Set(Reason::Received),
+        actor_id: Set(admin.user_id),
+        created_at: Set(at),
+        ..Default::default()
+    };
+    stock_movements::Entity::insert(movement)
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(())
+}
+
+/// What an entry is made of before its balance is known.
+struct Entry {
+    days_ago: u64,
+    customer_id: CustomerId,
+    kind: Kind,
+    amount: Money,
+    order_id: OrderId,
+}
+
+/// Writes one past order and its line; returns its charge, and its payment if there was one.
+async fn sell(
+    transaction: &Transaction,
+    admin: &Caller,
+    customer_id: CustomerId,
+    past: &PastOrder,
+    on_hand_after: i64,
+) -> Result<Vec<Entry>, Error> {
+    let (at, id) = moment(past.days_ago);
+    let order_id = OrderId(id);
+    let unit_price = money("50.00")?;
+    let total = unit_price.times(past.keyboards);
+    let paid = money(past.paid)?;
+    let order = orders::ActiveModel {
+        business_id: Set(admin.business_id),
+        id: Set(order_id),
+        customer_id: Set(customer_id),
+        status: Set(Status::Approved),
+        payment_method: Set(PaymentMethod::Credit),
+        total_amount: Set(total),
+        amount_paid: Set(paid),
+        due_at: Set(at + Days::new(30)),
+        created_by: Set(admin.user_id),
+        created_at: Set(at),
+        updated_at: Set(at),
+        ..Default::default()
+    };
+    orders::Entity::insert(order)
+        .exec_without_returning(transaction)
+        .await?;
+    let item = order_items::ActiveModel {
+        business_id: Set(admin.business_id),
+        order_id: Set(order_id),
+        product_id: Set(ACME_KEYBOARD),
+        line: Set(0),
+        sku: Set("KEY-001".into()),
+        name: Set("Mechanical keyboard".into()),
+        quantity: Set(past.keyboards),
+        unit_price: Set(unit_price),
+        line_total: Set(total),
+        on_hand_after: Set(on_hand_after),
+    };
+    order_items::Entity::insert(item)
+        .exec_without_returning(transaction)
+        .await?;
+    let entry = |days_ago, kind, amount| Entry {
+        days_ago,
+        customer_id,
+        kind,
+        amount,
+        order_id,
+    };
+    let charge = entry(past.days_ago, Kind::Charge, total);
+    let paid_days_ago = past.days_ago.saturating_sub(PAID_AFTER_DAYS);
+    let payment = (paid > Money::ZERO).then(|| entry(paid_days_ago, Kind::Payment, -paid));
+    Ok([Some(charge), payment].into_iter().flatten().collect())
+}
+
+/// Writes the entries in order of time, each with the balance that it left, and the balances that result.
+async fn write_ledger(
+    transaction: &Transaction,
+    admin: &Caller,
+    mut entries: Vec<Entry>,
+) -> Result<(), Error> {
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.days_ago));
+    let mut balances: HashMap<CustomerId, Money> = HashMap::new();
+    for entry in entries {
+        let balance = balances.entry(entry.customer_id).or_insert(Money::ZERO);
+        *balance = *balance + entry.amount;
+        let (at, id) = moment(entry.days_ago);
+        let row = ledger_entries::ActiveModel {
+            business_id: Set(admin.business_id),
+            customer_id: Set(entry.customer_id),
+            id: Set(LedgerEntryId(id)),
+            kind: Set(entry.kind),
+            amount: Set(entry.amount),
+            balance_after: Set(*balance),
+            order_id: Set(Some(entry.order_id)),
+            created_at: Set(at),
+        };
+        ledger_entries::Entity::insert(row)
+            .exec_without_returning(transaction)
+            .await?;
+    }
+    for (customer, balance) in balances {
+        customers::Entity::update_of(admin.business_id)
+            .filter(customers::Column::Id.eq(customer))
+            .col_expr(customers::Column::Balance, Expr::value(balance))
+            .exec(transaction)
+            .await?;
+    }
+    Ok(())
+}
+
+/// A moment so many days ago, and an id that sorts where that moment belongs.
+fn moment(days_ago: u64) -> (DateTime<Utc>, Uuid) {
+    let at = Utc::now() - Days::new(days_ago);
+    let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
+    let timestamp =
+        uuid::Timestamp::from_unix(uuid::NoContext, seconds, at.timestamp_subsec_nanos());
+    (at, Uuid::new_v7(timestamp))
+}
+
+fn money(text: &str) -> Result<Money, Error> {
+    Money::parse(text, Currency::USD).map_err(|error| Error::Bug(format!("{text}: {error}")))
+}

@@ -1,0 +1,103 @@
+//! Orders: reading what was sold.
+
+use chrono::{DateTime, Utc};
+use entity::orders::{PaymentMethod, Status};
+use entity::{CustomerId, OrderId, Tenant, order_items, orders};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::retry::retry;
+use crate::{Caller, Database, Error, Page};
+
+/// An order with its lines, in the buyer's order.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The order.
+    pub order: orders::Model,
+    /// Its lines.
+    pub items: Vec<order_items::Model>,
+}
+
+/// Which orders are listed: those that pass every condition that is there.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// With this status.
+    pub status: Option<Status>,
+    /// Of this customer.
+    pub customer_id: Option<CustomerId>,
+    /// Paid for like this.
+    pub payment_method: Option<PaymentMethod>,
+    /// Made then or later.
+    pub created_from: Option<DateTime<Utc>>,
+    /// Made before then.
+    pub created_to: Option<DateTime<Utc>>,
+}
+
+/// Reads an order that the caller may see.
+///
+/// # Errors
+/// [`Error::OrderNotFound`].
+pub async fn read(database: &Database, caller: &Caller, id: OrderId) -> Result<Order, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let order = orders::Entity::of(caller.business_id)
+            .filter(orders::Column::Id.eq(id))
+            .one(&transaction)
+            .await?
+            .filter(|order| caller.may_act_for(order.customer_id))
+            .ok_or(Error::OrderNotFound(id))?;
+        let items = order_items::Entity::of(caller.business_id)
+            .filter(order_items::Column::OrderId.eq(id))
+            .order_by_asc(order_items::Column::Line)
+            .all(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Order { order, items })
+    })
+    .await
+}
+
+/// Lists orders, the newest first, without their lines. A customer sees its own only.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    caller: &Caller,
+    filter: &Filter,
+    limit: u64,
+    before: Option<OrderId>,
+) -> Result<Page<orders::Model, OrderId>, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let mut select = orders::Entity::of(caller.business_id);
+        if let Some(own) = caller.confined_to() {
+            select = select.filter(orders::Column::CustomerId.eq(own));
+        }
+        if let Some(customer) = filter.customer_id {
+            select = select.filter(orders::Column::CustomerId.eq(customer));
+        }
+        if let Some(status) = filter.status {
+            select = select.filter(orders::Column::Status.eq(status));
+        }
+        if let Some(method) = filter.payment_method {
+            select = select.filter(orders::Column::PaymentMethod.eq(method));
+        }
+        if let Some(from) = filter.created_from {
+            select = select.filter(orders::Column::CreatedAt.gte(from));
+        }
+        if let Some(to) = filter.created_to {
+            select = select.filter(orders::Column::CreatedAt.lt(to));
+        }
+        if let Some(before) = before {
+            select = select.filter(orders::Column::Id.lt(before));
+        }
+        let rows = select
+            .order_by_desc(orders::Column::Id)
+            .limit(limit + 1)
+            .all(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Page::of(rows, limit, |order| order.id))
+    })
+    .await
+}

@@ -1,0 +1,325 @@
+//! The catalogue: what is sold, for how much, and how many one customer may buy.
+
+use entity::stock_movements::Reason;
+use entity::{BusinessId, Currency, Money, ProductId, Tenant, inventory, products};
+use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::extension::postgres::PgExpr;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
+};
+use serde_json::{Value, json};
+
+use crate::audit::{self, Change};
+use crate::idempotency::{self, Answer, Answered, Claim};
+use crate::retry::retry;
+use crate::{Caller, Database, Error, Page, Transaction};
+
+/// A product to be.
+#[derive(Debug, Clone)]
+pub struct NewProduct {
+    /// What is written in the catalogue.
+    pub details: Details,
+    /// What is on the shelf from the start.
+    pub stock: i64,
+}
+
+/// What the catalogue says of a product.
+#[derive(Debug, Clone)]
+pub struct Details {
+    /// Its number, unique in the business.
+    pub sku: String,
+    /// Its name.
+    pub name: String,
+    /// More about it.
+    pub description: Option<String>,
+    /// What one costs.
+    pub price: Money,
+    /// The most that one customer may ever buy.
+    pub limit_per_customer: Option<i32>,
+    /// Whether it is on sale.
+    pub active: bool,
+}
+
+/// What of a product changes. `None` leaves it as it is; `Some(None)` takes it away.
+#[derive(Debug, Clone, Default)]
+pub struct ProductChange {
+    /// See [`Details`], as with the others.
+    pub sku: Option<String>,
+    pub name: Option<String>,
+    pub description: Option<Option<String>>,
+    pub price: Option<Money>,
+    pub limit_per_customer: Option<Option<i32>>,
+    pub active: Option<bool>,
+}
+
+/// A product with its stock.
+#[derive(Debug, Clone)]
+pub struct Product {
+    /// The catalogue's row.
+    pub product: products::Model,
+    /// How many can be sold now.
+    pub available: i64,
+}
+
+/// Which products a reader sees.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Text that the name or the number contains, in any case.
+    pub search: Option<String>,
+    /// This number exactly.
+    pub sku: Option<String>,
+    /// Those that are not on sale too.
+    pub inactive_too: bool,
+}
+
+impl From<Details> for ProductChange {
+    /// Replaces everything.
+    fn from(details: Details) -> Self {
+        Self {
+            sku: Some(details.sku),
+            name: Some(details.name),
+            description: Some(details.description),
+            price: Some(details.price),
+            limit_per_customer: Some(details.limit_per_customer),
+            active: Some(details.active),
+        }
+    }
+}
+
+/// Adds a product and its stock.
+///
+/// # Errors
+/// [`Error::AlreadyExists`] for the number; those of [`idempotency`].
+pub async fn create(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    new: &NewProduct,
+    render: impl Fn(&Product) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let product = insert(&transaction, caller, ProductId::new(), new).await?;
+        let answered = idempotency::keep(&transaction, caller, claim, render(&product)).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}
+
+/// Writes a new product, its inventory row, the movement that its first stock is, and its trail.
+pub(crate) async fn insert(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: ProductId,
+    new: &NewProduct,
+) -> Result<Product, Error> {
+    let details = new.details.clone();
+    let product = products::ActiveModel {
+        business_id: Set(caller.business_id),
+        id: Set(id),
+        sku: Set(details.sku),
+        name: Set(details.name),
+        description: Set(details.description),
+        price: Set(details.price),
+        limit_per_customer: Set(details.limit_per_customer),
+        active: Set(details.active),
+        ..Default::default()
+    }
+    .insert(transaction)
+    .await?;
+    inventory::ActiveModel {
+        business_id: Set(caller.business_id),
+        product_id: Set(id),
+        on_hand: Set(new.stock),
+        ..Default::default()
+    }
+    .insert(transaction)
+    .await?;
+    if new.stock != 0 {
+        let movement = crate::inventory::Movement {
+            quantity: new.stock,
+            on_hand_after: new.stock,
+            reason: Reason::Received,
+            note: None,
+        };
+        crate::inventory::record(transaction, caller, id, movement).await?;
+    }
+    let change = Change {
+        action: "product.created",
+        entity_type: "product",
+        entity_id: id.0,
+        before: None,
+        after: trail(&product, caller.currency),
+    };
+    audit::record(transaction, caller, change).await?;
+    Ok(Product {
+        product,
+        available: new.stock,
+    })
+}
+
+/// Changes what the catalogue says of a product. Its stock changes in [`crate::inventory`] only.
+///
+/// # Errors
+/// [`Error::ProductNotFound`]; [`Error::AlreadyExists`] for the number.
+pub async fn change(
+    database: &Database,
+    caller: &Caller,
+    id: ProductId,
+    change: &ProductChange,
+) -> Result<Product, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let product = products::Entity::of(caller.business_id)
+            .filter(products::Column::Id.eq(id))
+            .lock_exclusive()
+            .one(&transaction)
+            .await?
+            .ok_or(Error::ProductNotFound(id))?;
+        let before = trail(&product, caller.currency);
+        let product = apply(product, change).update(&transaction).await?;
+        let event = Change {
+            action: "product.changed",
+            entity_type: "product",
+            entity_id: id.0,
+            before: Some(before),
+            after: trail(&product, caller.currency),
+        };
+        audit::record(&transaction, caller, event).await?;
+        let available = inventory::Entity::of(caller.business_id)
+            .filter(inventory::Column::ProductId.eq(id))
+            .one(&transaction)
+            .await?
+            .map_or(0, |stock| stock.available());
+        transaction.commit().await?;
+        Ok(Product { product, available })
+    })
+    .await
+}
+
+fn apply(product: products::Model, change: &ProductChange) -> products::ActiveModel {
+    let mut row = product.into_active_model();
+    if let Some(sku) = &change.sku {
+        row.sku = Set(sku.clone());
+    }
+    if let Some(name) = &change.name {
+        row.name = Set(name.clone());
+    }
+    if let Some(description) = &change.description {
+        row.description = Set(description.clone());
+    }
+    if let Some(price) = change.price {
+        row.price = Set(price);
+    }
+    if let Some(limit) = change.limit_per_customer {
+        row.limit_per_customer = Set(limit);
+    }
+    if let Some(active) = change.active {
+        row.active = Set(active);
+    }
+    row.updated_at = Set(chrono::Utc::now());
+    row
+}
+
+/// Reads a product with its stock.
+///
+/// # Errors
+/// [`Error::ProductNotFound`].
+pub async fn read(
+    database: &Database,
+    business: BusinessId,
+    id: ProductId,
+    inactive_too: bool,
+) -> Result<Product, Error> {
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let found = products::Entity::of(business)
+            .find_also_related(inventory::Entity)
+            .filter(products::Column::Id.eq(id))
+            .one(&transaction)
+            .await?;
+        transaction.commit().await?;
+        found
+            .map(with_stock)
+            .filter(|found| inactive_too || found.product.active)
+            .ok_or(Error::ProductNotFound(id))
+    })
+    .await
+}
+
+/// Lists products in the order in which they were added.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    business: BusinessId,
+    filter: &Filter,
+    limit: u64,
+    after: Option<ProductId>,
+) -> Result<Page<Product, ProductId>, Error> {
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let mut select = products::Entity::of(business).find_also_related(inventory::Entity);
+        if !filter.inactive_too {
+            select = select.filter(products::Column::Active.eq(true));
+        }
+        if let Some(sku) = &filter.sku {
+            select = select.filter(products::Column::Sku.eq(sku.as_str()));
+        }
+        if let Some(text) = &filter.search {
+            select = select.filter(matches(text));
+        }
+        if let Some(after) = after {
+            select = select.filter(products::Column::Id.gt(after));
+        }
+        let rows = select
+            .order_by_asc(products::Column::Id)
+            .limit(limit + 1)
+            .all(&transaction)
+            .await?;
+        transaction.commit().await?;
+        let products = rows.into_iter().map(with_stock).collect();
+        Ok(Page::of(products, limit, |found: &Product| {
+            found.product.id
+        }))
+    })
+    .await
+}
+
+/// Name or number contains the text as it stands: `%` and `_` mean themselves.
+fn matches(text: &str) -> Condition {
+    let escaped = text
+        .replace('\\', r"\\")
+        .replace('%', r"\%")
+        .replace('_', r"\_");
+    let pattern = format!("%{escaped}%");
+    let contains =
+        |column: products::Column| Expr::col(column.as_column_ref()).ilike(pattern.clone());
+    Condition::any()
+        .add(contains(products::Column::Name))
+        .add(contains(products::Column::Sku))
+}
+
+fn with_stock((product, stock): (products::Model, Option<inventory::Model>)) -> Product {
+    Product {
+        product,
+        available: stock.map_or(0, |stock| stock.available()),
+    }
+}
+
+fn trail(product: &products::Model, currency: Currency) -> Value {
+    json!({
+        "sku": product.sku,
+        "name": product.name,
+        "description": product.description,
+        "price": product.price.to_text(currency),
+        "limit_per_customer": product.limit_per_customer,
+        "active": product.active,
+    })
+}

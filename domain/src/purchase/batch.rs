@@ -1,0 +1,232 @@
+//! One batch of purchases: one transaction, or several when something outside it gets in the way.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Days, Utc};
+use entity::{BusinessId, OrderId, Tenant, UserId, orders};
+use sea_orm::{QueryFilter, QuerySelect};
+
+use super::decision::{Books, Sale};
+use super::desk::Door;
+use super::lock::{Locked, begin, is_any, lock};
+use super::write::{self, Sold};
+use super::{Command, Receipt};
+use crate::idempotency::{self, Answer, Answered, Claim};
+use crate::retry::{ATTEMPTS, is_worth_another_try, pause};
+use crate::{Database, Error, Transaction};
+
+/// A purchase with the id that its order will have.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) command: Command,
+    pub(super) order_id: OrderId,
+}
+
+type Answers = Vec<Result<Answered, Error>>;
+
+/// Sells a batch; one answer a job, in the same order.
+///
+/// A failure that is nobody's fault is retried. When it persists, everyone hears of it; when it is of another kind, the
+/// jobs are taken one by one, so that one that the database will not have harms no other.
+pub(super) async fn sell(
+    database: &Database,
+    business: BusinessId,
+    jobs: Vec<Job>,
+    door: Door,
+) -> Answers {
+    let mut door = Some(door);
+    let error = match sell_together(database, business, &jobs, &mut door).await {
+        Ok(answers) => return answers,
+        Err(error) => error,
+    };
+    let shared = matches!(
+        error,
+        Error::Overloaded | Error::DatabaseUnavailable(_) | Error::OutcomeUnknown
+    );
+    if shared || jobs.len() == 1 {
+        return jobs.iter().map(|_| Err(error.clone())).collect();
+    }
+    tracing::warn!(%error, purchases = jobs.len(), "a batch failed and is sold one by one");
+    let mut answers = Vec::with_capacity(jobs.len());
+    for job in &jobs {
+        let alone = sell_together(database, business, std::slice::from_ref(job), &mut door).await;
+        answers.extend(alone.unwrap_or_else(|error| vec![Err(error)]));
+    }
+    answers
+}
+
+async fn sell_together(
+    database: &Database,
+    business: BusinessId,
+    jobs: &[Job],
+    door: &mut Option<Door>,
+) -> Result<Answers, Error> {
+    let mut tried = 1;
+    // What an attempt decided whose commit was not answered.
+    let mut unheard: Option<Answers> = None;
+    loop {
+        let error = match attempt(database, business, jobs, door, &mut unheard).await {
+            Ok(answers) => return Ok(answers),
+            Err(error) => error,
+        };
+        let again = is_worth_another_try(&error) || matches!(error, Error::OutcomeUnknown);
+        if !again {
+            return Err(error);
+        }
+        if tried == ATTEMPTS {
+            return Err(match error {
+                _ if unheard.is_some() => Error::OutcomeUnknown,
+                Error::Contention => Error::Overloaded,
+                other => other,
+            });
+        }
+        metrics::counter!("tradeline_transaction_retries_total").increment(1);
+        pause(tried).await;
+        tried += 1;
+    }
+}
+
+/// One transaction: lock, decide, write, commit.
+async fn attempt(
+    database: &Database,
+    business: BusinessId,
+    jobs: &[Job],
+    door: &mut Option<Door>,
+    unheard: &mut Option<Answers>,
+) -> Result<Answers, Error> {
+    let transaction = begin(database, business).await?;
+    let locked = lock(&transaction, business, jobs).await?;
+    drop(door.take());
+    if let Some(answers) = unheard.take() {
+        // The rows that the earlier attempt had locked are ours now, so it is over: its orders are there, or never
+        // will be.
+        match was_committed(&transaction, business, jobs).await {
+            Ok(true) => return Ok(answers),
+            Ok(false) => {}
+            Err(error) => {
+                *unheard = Some(answers);
+                return Err(error);
+            }
+        }
+    }
+    let known = known_answers(&transaction, business, jobs).await?;
+    let decided = decide(locked, known, jobs);
+    if decided.sold.is_empty() {
+        // Nothing to write: dropping the transaction ends it.
+        return Ok(decided.answers);
+    }
+    write::write(&transaction, business, &decided.sold, &decided.books).await?;
+    match transaction.commit().await {
+        Ok(()) => Ok(decided.answers),
+        Err(Error::OutcomeUnknown) => {
+            *unheard = Some(decided.answers);
+            Err(Error::OutcomeUnknown)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The answers that callers of this batch have had before under the keys that they use now.
+type Known = HashMap<(UserId, String), ([u8; 32], Answer)>;
+
+async fn known_answers(
+    transaction: &Transaction,
+    business: BusinessId,
+    jobs: &[Job],
+) -> Result<Known, Error> {
+    let claims = jobs.iter().filter_map(|job| {
+        let claim = job.command.claim.as_ref()?;
+        Some((job.command.caller.user_id, claim.key.clone()))
+    });
+    idempotency::find(transaction, business, claims).await
+}
+
+async fn was_committed(
+    transaction: &Transaction,
+    business: BusinessId,
+    jobs: &[Job],
+) -> Result<bool, Error> {
+    let ids = jobs.iter().map(|job| job.order_id.0).collect();
+    let found = orders::Entity::of(business)
+        .select_only()
+        .column(orders::Column::Id)
+        .filter(is_any(orders::Column::Id, ids))
+        .limit(1)
+        .into_tuple::<OrderId>()
+        .one(transaction)
+        .await?;
+    Ok(found.is_some())
+}
+
+/// A batch after its decisions: what to write, what to answer, and the books as they are now.
+struct Decided<'a> {
+    sold: Vec<Sold<'a>>,
+    answers: Answers,
+    books: Books,
+}
+
+fn decide(locked: Locked, mut known: Known, jobs: &[Job]) -> Decided<'_> {
+    let Locked {
+        mut books,
+        terms,
+        now,
+    } = locked;
+    let mut sold = Vec::with_capacity(jobs.len());
+    let mut answers = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let command = &job.command;
+        let name = |claim: &Claim| (command.caller.user_id, claim.key.clone());
+        if let Some(claim) = &command.claim
+            && let Some((request_hash, answer)) = known.get(&name(claim))
+        {
+            answers.push(idempotency::replay(claim, request_hash, answer));
+            continue;
+        }
+        let sale = match books.decide(&command.purchase) {
+            Ok(sale) => sale,
+            Err(refusal) => {
+                answers.push(Err(refusal));
+                continue;
+            }
+        };
+        let days = terms
+            .get(&command.purchase.customer_id)
+            .copied()
+            .unwrap_or(0);
+        let receipt = receipt(job, sale, now, days);
+        let answer = (command.render)(&receipt);
+        if let Some(claim) = &command.claim {
+            // A twin in the same batch gets this answer.
+            known.insert(name(claim), (claim.request_hash, answer.clone()));
+        }
+        answers.push(Ok(Answered {
+            answer: answer.clone(),
+            replayed: false,
+        }));
+        sold.push(Sold {
+            command,
+            receipt,
+            answer,
+        });
+    }
+    Decided {
+        sold,
+        answers,
+        books,
+    }
+}
+
+fn receipt(job: &Job, sale: Sale, now: DateTime<Utc>, terms_days: i32) -> Receipt {
+    let terms = Days::new(u64::try_from(terms_days).unwrap_or(0));
+    Receipt {
+        order_id: job.order_id,
+        customer_id: job.command.purchase.customer_id,
+        currency: job.command.caller.currency,
+        lines: sale.lines,
+        total: sale.total,
+        balance: sale.balance,
+        available_credit: sale.available_credit,
+        created_at: now,
+        due_at: now.checked_add_days(terms).unwrap_or(now),
+    }
+}

@@ -1,0 +1,234 @@
+//! The one statement that writes a batch: orders, lines, ledger entries, balances, stock, audit entries and answers.
+//!
+//! One statement instead of one a table is worth an eighth of the throughput. Every value travels in an array, so a batch
+//! of any size is the same prepared statement. Foreign keys are checked at its end, so the order of its parts is free.
+
+use entity::{BusinessId, EventId, LedgerEntryId};
+use rust_decimal::Decimal;
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::decision::Books;
+use super::{Command, Receipt};
+use crate::audit::role_name;
+use crate::idempotency::Answer;
+use crate::{Error, Transaction};
+
+/// A purchase that was decided and is to be written.
+pub(super) struct Sold<'a> {
+    pub(super) command: &'a Command,
+    pub(super) receipt: Receipt,
+    pub(super) answer: Answer,
+}
+
+const WRITE: &str = "
+WITH new_orders AS (
+    INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, due_at, created_by)
+    SELECT $1, id, customer_id, 'approved', 'credit', total_amount, due_at, created_by
+      FROM unnest($2::uuid[], $3::uuid[], $4::numeric[], $5::timestamptz[], $6::uuid[])
+        AS sold (id, customer_id, total_amount, due_at, created_by)
+), new_items AS (
+    INSERT INTO order_items (business_id, order_id, product_id, line, sku, name, quantity, unit_price, line_total,
+                             on_hand_after)
+    SELECT $1, order_id, product_id, line, sku, name, quantity, unit_price, line_total, on_hand_after
+      FROM unnest($7::uuid[], $8::uuid[], $9::int[], $10::text[], $11::text[], $12::bigint[], $13::numeric[],
+                  $14::numeric[], $15::bigint[])
+        AS item (order_id, product_id, line, sku, name, quantity, unit_price, line_total, on_hand_after)
+), new_entries AS (
+    INSERT INTO ledger_entries (business_id, customer_id, id, kind, amount, balance_after, order_id)
+    SELECT $1, customer_id, id, 'charge', amount, balance_after, order_id
+      FROM unnest($3::uuid[], $16::uuid[], $4::numeric[], $17::numeric[], $2::uuid[])
+        AS entry (customer_id, id, amount, balance_after, order_id)
+), new_events AS (
+    INSERT INTO audit_events (business_id, id, action, entity_type, entity_id, actor_id, actor_role, request_id, after)
+    SELECT $1, id, 'order.approved', 'order', entity_id, actor_id, actor_role, request_id, after::jsonb
+      FROM unnest($18::uuid[], $2::uuid[], $6::uuid[], $19::text[], $20::text[], $21::text[])
+        AS event (id, entity_id, actor_id, actor_role, request_id, after)
+), new_keys AS (
+    INSERT INTO idempotency_keys (business_id, caller_id, key, request_hash, status, location, body)
+    SELECT $1, caller_id, key, request_hash, status, location, body
+      FROM unnest($22::uuid[], $23::text[], $24::bytea[], $25::smallint[], $26::text[], $27::text[])
+        AS answer (caller_id, key, request_hash, status, location, body)
+), charged AS (
+    UPDATE customers SET balance = account.balance, updated_at = now()
+      FROM unnest($28::uuid[], $29::numeric[]) AS account (id, balance)
+     WHERE customers.business_id = $1 AND customers.id = account.id
+ RETURNING 1
+), taken AS (
+    UPDATE inventory SET on_hand = stock.on_hand, updated_at = now()
+      FROM unnest($30::uuid[], $31::bigint[]) AS stock (product_id, on_hand)
+     WHERE inventory.business_id = $1 AND inventory.product_id = stock.product_id
+ RETURNING 1
+)
+SELECT (SELECT count(*) FROM charged) AS charged, (SELECT count(*) FROM taken) AS taken";
+
+/// Writes the sold purchases and the rows of the books that they changed.
+pub(super) async fn write(
+    transaction: &Transaction,
+    business: BusinessId,
+    sold: &[Sold<'_>],
+    books: &Books,
+) -> Result<(), Error> {
+    let (customers, products) = touched(sold);
+    let (charged, taken) = (customers.len(), products.len());
+    let values = values(business, sold, books, customers, products);
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, WRITE, values);
+    let row = transaction
+        .query_one_raw(statement)
+        .await?
+        .ok_or_else(|| Error::Bug("the desk's statement answered nothing".into()))?;
+    let written: (i64, i64) = (row.try_get("", "charged")?, row.try_get("", "taken")?);
+    // The rows were locked a moment ago: one that is not there any more would be a sale that nobody pays for.
+    if written != (count(charged), count(taken)) {
+        return Err(Error::Bug(format!(
+            "{charged} customers and {taken} products sold, {written:?} rows updated"
+        )));
+    }
+    Ok(())
+}
+
+fn count(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
+}
+
+/// The customers and products that these sales changed, each once.
+fn touched(sold: &[Sold<'_>]) -> (Vec<Uuid>, Vec<Uuid>) {
+    let mut customers: Vec<Uuid> = sold.iter().map(|sale| sale.receipt.customer_id.0).collect();
+    let mut products: Vec<Uuid> = sold
+        .iter()
+        .flat_map(|sale| sale.receipt.lines.iter().map(|line| line.product_id.0))
+        .collect();
+    for ids in [&mut customers, &mut products] {
+        ids.sort_unstable();
+        ids.dedup();
+    }
+    (customers, products)
+}
+
+/// The values of [`WRITE`], in the order of its numbers.
+fn values(
+    business: BusinessId,
+    sold: &[Sold<'_>],
+    books: &Books,
+    customers: Vec<Uuid>,
+    products: Vec<Uuid>,
+) -> Vec<Value> {
+    let balances: Vec<Decimal> = customers
+        .iter()
+        .filter_map(|id| {
+            Some(
+                books
+                    .accounts
+                    .get(&entity::CustomerId(*id))?
+                    .balance
+                    .decimal(),
+            )
+        })
+        .collect();
+    let on_hand: Vec<i64> = products
+        .iter()
+        .filter_map(|id| Some(books.shelf.get(&entity::ProductId(*id))?.on_hand))
+        .collect();
+
+    let mut values: Vec<Value> = vec![business.0.into()];
+    values.extend(order_values(sold));
+    values.extend(item_values(sold));
+    values.extend(entry_and_event_values(sold));
+    values.extend(key_values(sold));
+    values.extend([
+        customers.into(),
+        balances.into(),
+        products.into(),
+        on_hand.into(),
+    ]);
+    values
+}
+
+/// `$2` to `$6`.
+fn order_values(sold: &[Sold<'_>]) -> [Value; 5] {
+    [
+        each(sold, |sale| sale.receipt.order_id.0),
+        each(sold, |sale| sale.receipt.customer_id.0),
+        each(sold, |sale| sale.receipt.total.decimal()),
+        each(sold, |sale| sale.receipt.due_at),
+        each(sold, |sale| sale.command.caller.user_id.0),
+    ]
+}
+
+/// `$7` to `$15`.
+fn item_values(sold: &[Sold<'_>]) -> [Value; 9] {
+    let items: Vec<_> = sold
+        .iter()
+        .flat_map(|sale| {
+            let order_id = sale.receipt.order_id.0;
+            (0_i32..)
+                .zip(&sale.receipt.lines)
+                .map(move |(number, line)| (order_id, number, line))
+        })
+        .collect();
+    [
+        each(&items, |(order_id, ..)| *order_id),
+        each(&items, |(_, _, line)| line.product_id.0),
+        each(&items, |(_, number, _)| *number),
+        each(&items, |(_, _, line)| line.sku.to_string()),
+        each(&items, |(_, _, line)| line.name.to_string()),
+        each(&items, |(_, _, line)| line.quantity),
+        each(&items, |(_, _, line)| line.unit_price.decimal()),
+        each(&items, |(_, _, line)| line.line_total.decimal()),
+        each(&items, |(_, _, line)| line.on_hand_after),
+    ]
+}
+
+/// `$16` to `$21`.
+fn entry_and_event_values(sold: &[Sold<'_>]) -> [Value; 6] {
+    [
+        each(sold, |_| LedgerEntryId::new().0),
+        each(sold, |sale| sale.receipt.balance.decimal()),
+        each(sold, |_| EventId::new().0),
+        each(sold, |sale| role_name(&sale.command.caller).to_owned()),
+        each(sold, |sale| sale.command.caller.request_id.clone()),
+        each(sold, |sale| {
+            json!({
+                "status": "approved",
+                "customer_id": sale.receipt.customer_id,
+                "total_amount": sale.receipt.total.to_text(sale.receipt.currency),
+                "customer_balance": sale.receipt.balance.to_text(sale.receipt.currency),
+            })
+            .to_string()
+        }),
+    ]
+}
+
+/// `$22` to `$27`: for the sales that carry a key, in the keys' order, so that two batches with the same keys meet at
+/// the first of them and not in a deadlock.
+fn key_values(sold: &[Sold<'_>]) -> [Value; 6] {
+    let mut keyed: Vec<_> = sold
+        .iter()
+        .filter_map(|sale| {
+            Some((
+                sale.command.caller.user_id.0,
+                sale.command.claim.as_ref()?,
+                &sale.answer,
+            ))
+        })
+        .collect();
+    keyed.sort_unstable_by(|(a, left, _), (b, right, _)| (a, &left.key).cmp(&(b, &right.key)));
+    [
+        each(&keyed, |(caller, ..)| *caller),
+        each(&keyed, |(_, claim, _)| claim.key.clone()),
+        each(&keyed, |(_, claim, _)| claim.request_hash.to_vec()),
+        each(&keyed, |(_, _, answer)| answer.status.cast_signed()),
+        each(&keyed, |(_, _, answer)| {
+            answer.location.clone().unwrap_or_default()
+        }),
+        each(&keyed, |(_, _, answer)| answer.body.clone()),
+    ]
+}
+
+fn each<S, T>(of: &[S], value: impl Fn(&S) -> T) -> Value
+where
+    Vec<T>: Into<Value>,
+{
+    of.iter().map(value).collect::<Vec<T>>().into()
+}
