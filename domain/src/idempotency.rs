@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use entity::{BusinessId, Tenant, UserId, idempotency_keys};
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, Value};
 
-use crate::{Caller, Error, Transaction};
+use crate::{Caller, Database, Error, Transaction};
 
 /// What makes two requests one: the key that the client chose, and a hash of everything it asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,4 +141,36 @@ pub(crate) async fn keep(
         answer,
         replayed: false,
     })
+}
+
+/// How many rows one statement of [`tidy`] deletes, which bounds how long it holds their locks.
+const TIDY_ROWS: u64 = 1000;
+
+/// Deletes the business's answers that are older than 25 hours, in bounded steps. Says how many there were.
+///
+/// Any number of processes may do it at once: what one deletes the others pass over.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn tidy(database: &Database, business: BusinessId) -> Result<u64, Error> {
+    let mut tidied = 0;
+    loop {
+        let transaction = database.begin(business).await?;
+        let old = Expr::cust_with_values(
+            "ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys
+                                WHERE business_id = $1 AND created_at < now() - interval '25 hours'
+                                LIMIT $2 FOR UPDATE SKIP LOCKED))",
+            [Value::from(business), Value::from(TIDY_ROWS)],
+        );
+        let deleted = idempotency_keys::Entity::delete_of(business)
+            .filter(old)
+            .exec(&transaction)
+            .await?
+            .rows_affected;
+        transaction.commit().await?;
+        tidied += deleted;
+        if deleted < TIDY_ROWS {
+            return Ok(tidied);
+        }
+    }
 }

@@ -1,0 +1,190 @@
+//! `/api/customers`: who may buy on credit.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::Caller;
+use domain::customers::{self, CreditTerms, CustomerChange, NewCustomer};
+use entity::users::Role;
+use entity::{Currency, CustomerId, Money};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Response, created, id_of_cursor};
+use crate::access::Signed;
+use crate::body::{Change, Json};
+use crate::endpoint::Endpoint;
+use crate::idempotency;
+use crate::path::Id;
+use crate::problem::Code;
+use crate::query::{Cursor, Page, Query};
+use crate::service::State;
+use crate::text::{self, Amount, Email, Text, Whole};
+
+const STAFF: &[Role] = &[Role::Admin, Role::Staff];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/customers", list)
+            .summary("List customers in the order in which they were added")
+            .for_roles(STAFF)
+            .paged()
+            .ok::<Page<CustomerView>>(),
+        Endpoint::post("/api/customers", create)
+            .summary("Add a customer; only an admin may set a credit limit or a hold")
+            .for_roles(STAFF)
+            .body::<CustomerRequest>()
+            .created::<CustomerView>()
+            .idempotent(),
+        Endpoint::get("/api/customers/{id}", read)
+            .summary("Read a customer with its balance; a customer may read itself")
+            .for_roles(&[Role::Admin, Role::Staff, Role::Customer])
+            .ok::<CustomerView>()
+            .codes(&[Code::CustomerNotFound]),
+        Endpoint::patch("/api/customers/{id}", change)
+            .summary("Change a customer; only an admin may set a credit limit or a hold")
+            .for_roles(STAFF)
+            .body::<CustomerPatch>()
+            .ok::<CustomerView>()
+            .codes(&[Code::CustomerNotFound]),
+    ]
+}
+
+crate::body! {
+    /// A customer to be.
+    pub(super) struct CustomerRequest {
+        /// The name on documents.
+        name: Text<1, 200>,
+        /// Where documents go.
+        email: Option<Email>,
+        /// The most it may owe; 0 if left out.
+        credit_limit: Option<Money>,
+        /// Days from a purchase until it is due; 30 if left out.
+        payment_terms_days: Option<Whole<0, 365>>,
+        /// Whether purchases are stopped; false if left out.
+        on_hold: Option<bool>,
+    }
+}
+
+crate::body! {
+    /// What of a customer changes. What is left out stays.
+    pub(super) struct CustomerPatch {
+        /// The name on documents.
+        name: Option<Text<1, 200>>,
+        /// Where documents go; null takes it away.
+        email: Change<Email>,
+        /// The most it may owe. Below the balance, it stops new purchases.
+        credit_limit: Option<Money>,
+        /// Days from a purchase until it is due, for purchases from now on.
+        payment_terms_days: Option<Whole<0, 365>>,
+        /// Whether purchases are stopped.
+        on_hold: Option<bool>,
+    }
+}
+
+/// A customer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CustomerView {
+    id: CustomerId,
+    name: String,
+    email: Option<String>,
+    currency: Currency,
+    credit_limit: Amount,
+    /// What it owes.
+    balance: Amount,
+    /// What it may still buy; negative when the limit was lowered below the balance.
+    available_credit: Amount,
+    on_hold: bool,
+    payment_terms_days: i32,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+    #[serde(serialize_with = "text::time")]
+    updated_at: DateTime<Utc>,
+}
+
+impl CustomerView {
+    fn of(customer: &entity::customers::Model, caller: &Caller) -> Self {
+        let amount = |money| Amount::of(money, caller.currency);
+        Self {
+            id: customer.id,
+            name: customer.name.clone(),
+            email: customer.email.clone(),
+            currency: caller.currency,
+            credit_limit: amount(customer.credit_limit),
+            balance: amount(customer.balance),
+            available_credit: amount(customer.available_credit()),
+            on_hold: customer.on_hold,
+            payment_terms_days: customer.payment_terms_days,
+            created_at: customer.created_at,
+            updated_at: customer.updated_at,
+        }
+    }
+}
+
+async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+    let paging = query.paging();
+    let after = id_of_cursor(&mut query, paging.cursor.as_ref());
+    query.finish()?;
+    let page = customers::list(&state.database, &caller, paging.limit, after)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    let next = page.next.map(|id| Cursor(id.to_string()));
+    let views = page.rows.iter().map(|row| CustomerView::of(row, &caller));
+    Ok(HttpResponse::Ok().json(Page::new(views.collect(), next.as_ref())))
+}
+
+async fn create(state: Data<State>, caller: Signed, request: Json<CustomerRequest>) -> Response {
+    let body = request.body;
+    let new = NewCustomer {
+        name: body.name.0,
+        email: body.email.map(Email::into_string),
+        credit: terms(body.credit_limit, body.on_hold, body.payment_terms_days),
+    };
+    let render = |customer: &entity::customers::Model| {
+        created(
+            format!("/api/customers/{}", customer.id),
+            &CustomerView::of(customer, &caller),
+        )
+    };
+    customers::create(&state.database, &caller, request.claim.as_ref(), &new, render)
+        .await
+        .map(idempotency::response)
+        .map_err(|error| caller.problem(error))
+}
+
+async fn read(state: Data<State>, caller: Signed, id: Id<CustomerId>) -> Response {
+    let customer = customers::read(&state.database, &caller, id.0)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(CustomerView::of(&customer, &caller)))
+}
+
+async fn change(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<CustomerId>,
+    request: Json<CustomerPatch>,
+) -> Response {
+    let body = request.body;
+    let change = CustomerChange {
+        name: body.name.map(|name| name.0),
+        email: body.email.map(Email::into_string).into_option(),
+        credit: terms(body.credit_limit, body.on_hold, body.payment_terms_days),
+    };
+    let customer = customers::change(&state.database, &caller, id.0, &change)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(CustomerView::of(&customer, &caller)))
+}
+
+fn terms(
+    credit_limit: Option<Money>,
+    on_hold: Option<bool>,
+    days: Option<Whole<0, 365>>,
+) -> CreditTerms {
+    CreditTerms {
+        credit_limit,
+        on_hold,
+        payment_terms_days: days.and_then(|days| days.get().try_into().ok()),
+    }
+}

@@ -1,0 +1,209 @@
+//! `/api/inventory`: what is on the shelf, and how it came there.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::inventory::{self, Correction, StockChange};
+use entity::stock_movements::Reason;
+use entity::users::Role;
+use entity::{OrderId, ProductId, UserId};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Response, id_of_cursor};
+use crate::access::Signed;
+use crate::body::Json;
+use crate::endpoint::Endpoint;
+use crate::path::Id;
+use crate::problem::{Code, Problem};
+use crate::query::{Cursor, Page, Query};
+use crate::service::State;
+use crate::text::{self, Text, Whole};
+
+const STAFF: &[Role] = &[Role::Admin, Role::Staff];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/inventory", list)
+            .summary("List the stock of every product")
+            .for_roles(STAFF)
+            .paged()
+            .ok::<Page<StockView>>(),
+        Endpoint::get("/api/inventory/{product_id}", read)
+            .summary("Read the stock of a product")
+            .for_roles(STAFF)
+            .ok::<StockView>()
+            .codes(&[Code::ProductNotFound]),
+        Endpoint::patch("/api/inventory/{product_id}", correct)
+            .summary("Correct a count by a difference or to what was counted")
+            .for_roles(STAFF)
+            .body::<StockPatch>()
+            .ok::<StockView>()
+            .codes(&[Code::ProductNotFound, Code::InsufficientStock, Code::Conflict]),
+        Endpoint::get("/api/inventory/{product_id}/movements", movements)
+            .summary("List every change of a product's count, the newest first")
+            .for_roles(STAFF)
+            .paged()
+            .ok::<Page<MovementView>>()
+            .codes(&[Code::ProductNotFound]),
+    ]
+}
+
+crate::body! {
+    /// A correction of a count: either `adjust` or `set`.
+    pub(super) struct StockPatch {
+        /// So many came, or left when negative. Not 0.
+        adjust: Option<Whole<-1_000_000, 1_000_000>>,
+        /// So many were counted.
+        set: Option<Whole<0, 1_000_000>>,
+        /// Why.
+        reason: Reason,
+        /// A remark.
+        note: Option<Text<1, 500>>,
+    }
+}
+
+/// The stock of a product.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StockView {
+    product_id: ProductId,
+    on_hand: i64,
+    /// Held for reservations and unpaid card orders.
+    reserved: i64,
+    /// On hand less reserved.
+    available: i64,
+    #[serde(serialize_with = "text::time")]
+    updated_at: DateTime<Utc>,
+}
+
+/// A change of a product's count.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MovementView {
+    /// Of the movement; of the order, for a sale.
+    id: Uuid,
+    /// What was added; negative when stock left the shelf.
+    quantity: i64,
+    /// What was on the shelf then.
+    on_hand_after: i64,
+    reason: MovementReason,
+    note: Option<String>,
+    /// The order, for a sale.
+    order_id: Option<OrderId>,
+    /// Who did it.
+    actor_id: UserId,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+}
+
+/// Why a count changed.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum MovementReason {
+    Sold,
+    Received,
+    Damaged,
+    Lost,
+    Found,
+    Stocktake,
+    Returned,
+    Correction,
+}
+
+impl From<Option<Reason>> for MovementReason {
+    fn from(reason: Option<Reason>) -> Self {
+        match reason {
+            None => Self::Sold,
+            Some(Reason::Received) => Self::Received,
+            Some(Reason::Damaged) => Self::Damaged,
+            Some(Reason::Lost) => Self::Lost,
+            Some(Reason::Found) => Self::Found,
+            Some(Reason::Stocktake) => Self::Stocktake,
+            Some(Reason::Returned) => Self::Returned,
+            Some(Reason::Correction) => Self::Correction,
+        }
+    }
+}
+
+impl From<entity::inventory::Model> for StockView {
+    fn from(stock: entity::inventory::Model) -> Self {
+        Self {
+            product_id: stock.product_id,
+            on_hand: stock.on_hand,
+            reserved: stock.reserved,
+            available: stock.available(),
+            updated_at: stock.updated_at,
+        }
+    }
+}
+
+impl From<StockChange> for MovementView {
+    fn from(change: StockChange) -> Self {
+        Self {
+            id: change.id,
+            quantity: change.quantity,
+            on_hand_after: change.on_hand_after,
+            reason: change.reason.into(),
+            note: change.note,
+            order_id: change.order_id,
+            actor_id: change.actor_id,
+            created_at: change.created_at,
+        }
+    }
+}
+
+async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+    let paging = query.paging();
+    let after = id_of_cursor(&mut query, paging.cursor.as_ref());
+    query.finish()?;
+    let page = inventory::list(&state.database, &caller, paging.limit, after)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    let next = page.next.map(|id| Cursor(id.to_string()));
+    let views: Vec<StockView> = page.rows.into_iter().map(Into::into).collect();
+    Ok(HttpResponse::Ok().json(Page::new(views, next.as_ref())))
+}
+
+async fn read(state: Data<State>, caller: Signed, id: Id<ProductId>) -> Response {
+    let stock = inventory::read(&state.database, &caller, id.0)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(StockView::from(stock)))
+}
+
+async fn correct(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<ProductId>,
+    request: Json<StockPatch>,
+) -> Response {
+    let body = request.body;
+    let correction = match (body.adjust.map(Whole::get), body.set.map(Whole::get)) {
+        (Some(0), None) => return Err(Problem::fault("/adjust", "must not be 0")),
+        (Some(by), None) => Correction::Adjust(by),
+        (None, Some(counted)) => Correction::Set(counted),
+        _ => return Err(Problem::fault("", "must have either adjust or set")),
+    };
+    let note = body.note.map(|note| note.0);
+    let stock = inventory::correct(&state.database, &caller, id.0, correction, body.reason, note)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(StockView::from(stock)))
+}
+
+async fn movements(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<ProductId>,
+    mut query: Query,
+) -> Response {
+    let paging = query.paging();
+    let before = id_of_cursor(&mut query, paging.cursor.as_ref());
+    query.finish()?;
+    let page = inventory::movements(&state.database, &caller, id.0, paging.limit, before)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    let next = page.next.map(|id| Cursor(id.to_string()));
+    let views: Vec<MovementView> = page.rows.into_iter().map(Into::into).collect();
+    Ok(HttpResponse::Ok().json(Page::new(views, next.as_ref())))
+}

@@ -1,0 +1,88 @@
+//! `GET /api/customers/overdue`: who has owed for too long.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, SecondsFormat, Utc};
+use domain::overdue::{self, Overdue, Place};
+use entity::users::Role;
+use entity::{Currency, CustomerId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Response;
+use crate::access::Signed;
+use crate::endpoint::Endpoint;
+use crate::query::{Cursor, Page, Query};
+use crate::service::State;
+use crate::text::{self, Amount, Whole};
+
+/// Days that an order may be old, if the client does not say.
+const DEFAULT_DAYS: u32 = 30;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/customers/overdue", list)
+            .summary("List customers with an unpaid remainder on old orders, the longest overdue first")
+            .for_roles(&[Role::Admin, Role::Staff])
+            .query::<Whole<0, 36_500>>("days", "Orders older than so many days count; 30 if left out.")
+            .paged()
+            .ok::<Page<OverdueView>>(),
+    ]
+}
+
+/// A customer that has owed for too long.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct OverdueView {
+    customer_id: CustomerId,
+    customer_name: String,
+    currency: Currency,
+    /// All that it owes.
+    balance: Amount,
+    /// What it owes on the orders that are older.
+    overdue_amount: Amount,
+    /// When the oldest of them was made.
+    #[serde(serialize_with = "text::time")]
+    oldest_order_date: DateTime<Utc>,
+    /// Whole days since then.
+    days_since_order: i32,
+}
+
+async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+    let days = query.take::<Whole<0, 36_500>>("days");
+    let days = days.map_or(DEFAULT_DAYS, |days| days.get().try_into().unwrap_or(DEFAULT_DAYS));
+    let paging = query.paging();
+    let after = paging.cursor.as_deref().and_then(place);
+    if paging.cursor.is_some() && after.is_none() {
+        query.fault("cursor", "must be the next_cursor of an earlier page");
+    }
+    query.finish()?;
+    let page = overdue::list(&state.database, &caller, days, paging.limit, after)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    let next = page.next.map(cursor);
+    let views = page.rows.into_iter().map(|row| view(row, caller.currency));
+    Ok(HttpResponse::Ok().json(Page::new(views.collect(), next.as_ref())))
+}
+
+fn view(row: Overdue, currency: Currency) -> OverdueView {
+    OverdueView {
+        customer_id: row.customer_id,
+        customer_name: row.customer_name,
+        currency,
+        balance: Amount::of(row.balance, currency),
+        overdue_amount: Amount::of(row.overdue_amount, currency),
+        oldest_order_date: row.oldest_order_date,
+        days_since_order: row.days_since_order,
+    }
+}
+
+fn cursor((oldest, customer): Place) -> Cursor {
+    // Microseconds: what the database keeps, so that the place is found again exactly.
+    Cursor(format!("{} {customer}", oldest.to_rfc3339_opts(SecondsFormat::Micros, true)))
+}
+
+fn place(cursor: &str) -> Option<Place> {
+    let (oldest, customer) = cursor.split_once(' ')?;
+    let oldest = DateTime::parse_from_rfc3339(oldest).ok()?;
+    Some((oldest.with_timezone(&Utc), customer.parse().ok()?))
+}

@@ -1,0 +1,263 @@
+//! `/api/products`: the catalogue.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::products::{self, Details, Filter, NewProduct, Product, ProductChange};
+use entity::users::Role;
+use entity::{Currency, Money, ProductId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Response, created, id_of_cursor};
+use crate::access::{Signed, Visitor};
+use crate::body::{Change, Json};
+use crate::endpoint::Endpoint;
+use crate::idempotency;
+use crate::path::Id;
+use crate::problem::Code;
+use crate::query::{Cursor, Page, Query};
+use crate::service::State;
+use crate::text::{self, Amount, Prose, Text, Whole};
+
+const ADMIN: &[Role] = &[Role::Admin];
+
+/// How many of a product are counted in one go: what one request may put on the shelf.
+type Count = Whole<0, 1_000_000>;
+/// The most that one customer may ever buy of a product.
+type PurchaseLimit = Whole<1, 1_000_000>;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/products", list)
+            .summary("List products in the order in which they were added; staff see those not on sale too")
+            .public_of_business()
+            .query::<Text<1, 200>>("q", "Text that the name or the number contains, in any case.")
+            .query::<Text<1, 100>>("sku", "The number.")
+            .paged()
+            .ok::<Page<ProductView>>(),
+        Endpoint::post("/api/products", create)
+            .summary("Add a product with its first stock")
+            .for_roles(ADMIN)
+            .body::<ProductRequest>()
+            .created::<ProductView>()
+            .codes(&[Code::AlreadyExists])
+            .idempotent(),
+        Endpoint::get("/api/products/{id}", read)
+            .summary("Read a product")
+            .public_of_business()
+            .ok::<ProductView>()
+            .codes(&[Code::ProductNotFound]),
+        Endpoint::put("/api/products/{id}", replace)
+            .summary("Replace what the catalogue says of a product; stock changes in the inventory")
+            .for_roles(ADMIN)
+            .body::<ProductDetails>()
+            .ok::<ProductView>()
+            .codes(&[Code::ProductNotFound, Code::AlreadyExists]),
+        Endpoint::patch("/api/products/{id}", change)
+            .summary("Change what the catalogue says of a product; stock changes in the inventory")
+            .for_roles(ADMIN)
+            .body::<ProductPatch>()
+            .ok::<ProductView>()
+            .codes(&[Code::ProductNotFound, Code::AlreadyExists]),
+    ]
+}
+
+crate::body! {
+    /// A product to be.
+    pub(super) struct ProductRequest {
+        /// Its number, unique in the business.
+        sku: Text<1, 100>,
+        /// Its name.
+        name: Text<1, 200>,
+        /// More about it.
+        description: Option<Prose<0, 5000>>,
+        /// What one costs.
+        price: Money,
+        /// What is on the shelf from the start; 0 if left out.
+        stock: Option<Count>,
+        /// The most that one customer may ever buy; no limit if left out.
+        limit_per_customer: Option<PurchaseLimit>,
+        /// Whether it is on sale; true if left out.
+        active: Option<bool>,
+    }
+}
+
+crate::body! {
+    /// All that the catalogue says of a product.
+    pub(super) struct ProductDetails {
+        /// Its number, unique in the business.
+        sku: Text<1, 100>,
+        /// Its name.
+        name: Text<1, 200>,
+        /// More about it; nothing if left out.
+        description: Option<Prose<0, 5000>>,
+        /// What one costs.
+        price: Money,
+        /// The most that one customer may ever buy; no limit if left out.
+        limit_per_customer: Option<PurchaseLimit>,
+        /// Whether it is on sale; true if left out.
+        active: Option<bool>,
+    }
+}
+
+crate::body! {
+    /// What of a product changes. What is left out stays.
+    pub(super) struct ProductPatch {
+        /// Its number, unique in the business.
+        sku: Option<Text<1, 100>>,
+        /// Its name.
+        name: Option<Text<1, 200>>,
+        /// More about it; null takes it away.
+        description: Change<Prose<0, 5000>>,
+        /// What one costs.
+        price: Option<Money>,
+        /// The most that one customer may ever buy; null takes the limit away.
+        limit_per_customer: Change<PurchaseLimit>,
+        /// Whether it is on sale.
+        active: Option<bool>,
+    }
+}
+
+/// A product.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ProductView {
+    id: ProductId,
+    sku: String,
+    name: String,
+    description: Option<String>,
+    currency: Currency,
+    price: Amount,
+    /// How many can be sold now.
+    available: i64,
+    limit_per_customer: Option<i32>,
+    active: bool,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+    #[serde(serialize_with = "text::time")]
+    updated_at: DateTime<Utc>,
+}
+
+impl ProductView {
+    fn of(found: &Product, currency: Currency) -> Self {
+        let product = &found.product;
+        Self {
+            id: product.id,
+            sku: product.sku.clone(),
+            name: product.name.clone(),
+            description: product.description.clone(),
+            currency,
+            price: Amount::of(product.price, currency),
+            available: found.available,
+            limit_per_customer: product.limit_per_customer,
+            active: product.active,
+            created_at: product.created_at,
+            updated_at: product.updated_at,
+        }
+    }
+}
+
+/// Who sells sees what is not on sale; who buys does not.
+fn sees_inactive(visitor: &Visitor) -> bool {
+    visitor
+        .caller
+        .as_ref()
+        .is_some_and(|caller| caller.confined_to().is_none())
+}
+
+async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Response {
+    let filter = Filter {
+        search: query.take::<Text<1, 200>>("q").map(|text| text.0),
+        sku: query.take::<Text<1, 100>>("sku").map(|text| text.0),
+        inactive_too: sees_inactive(&visitor),
+    };
+    let paging = query.paging();
+    let after = id_of_cursor(&mut query, paging.cursor.as_ref());
+    query.finish()?;
+    let page = products::list(&state.database, visitor.business_id, &filter, paging.limit, after)
+        .await
+        .map_err(|error| visitor.problem(error))?;
+    let next = page.next.map(|id| Cursor(id.to_string()));
+    let views = page.rows.iter().map(|row| ProductView::of(row, visitor.currency));
+    Ok(HttpResponse::Ok().json(Page::new(views.collect(), next.as_ref())))
+}
+
+async fn read(state: Data<State>, visitor: Visitor, id: Id<ProductId>) -> Response {
+    let inactive_too = sees_inactive(&visitor);
+    let product = products::read(&state.database, visitor.business_id, id.0, inactive_too)
+        .await
+        .map_err(|error| visitor.problem(error))?;
+    Ok(HttpResponse::Ok().json(ProductView::of(&product, visitor.currency)))
+}
+
+async fn create(state: Data<State>, caller: Signed, request: Json<ProductRequest>) -> Response {
+    let body = request.body;
+    let new = NewProduct {
+        details: Details {
+            sku: body.sku.0,
+            name: body.name.0,
+            description: body.description.map(|text| text.0),
+            price: body.price,
+            limit_per_customer: body.limit_per_customer.and_then(limit),
+            active: body.active.unwrap_or(true),
+        },
+        stock: body.stock.map_or(0, Whole::get),
+    };
+    let render = |product: &Product| {
+        created(
+            format!("/api/products/{}", product.product.id),
+            &ProductView::of(product, caller.currency),
+        )
+    };
+    products::create(&state.database, &caller, request.claim.as_ref(), &new, render)
+        .await
+        .map(idempotency::response)
+        .map_err(|error| caller.problem(error))
+}
+
+async fn replace(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<ProductId>,
+    request: Json<ProductDetails>,
+) -> Response {
+    let body = request.body;
+    let details = Details {
+        sku: body.sku.0,
+        name: body.name.0,
+        description: body.description.map(|text| text.0),
+        price: body.price,
+        limit_per_customer: body.limit_per_customer.and_then(limit),
+        active: body.active.unwrap_or(true),
+    };
+    apply(&state, &caller, id.0, &details.into()).await
+}
+
+async fn change(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<ProductId>,
+    request: Json<ProductPatch>,
+) -> Response {
+    let body = request.body;
+    let change = ProductChange {
+        sku: body.sku.map(|sku| sku.0),
+        name: body.name.map(|name| name.0),
+        description: body.description.map(|text| text.0).into_option(),
+        price: body.price,
+        limit_per_customer: body.limit_per_customer.into_option().map(|most| most.and_then(limit)),
+        active: body.active,
+    };
+    apply(&state, &caller, id.0, &change).await
+}
+
+async fn apply(state: &State, caller: &Signed, id: ProductId, change: &ProductChange) -> Response {
+    let product = products::change(&state.database, caller, id, change)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(ProductView::of(&product, caller.currency)))
+}
+
+fn limit(most: PurchaseLimit) -> Option<i32> {
+    most.get().try_into().ok()
+}

@@ -1,0 +1,162 @@
+//! `POST /api/purchase`: stock and credit in one step.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::idempotency::Answer;
+use domain::purchase::{Command, Line, MAX_LINES, Purchase, Receipt};
+use entity::orders::{PaymentMethod, Status};
+use entity::users::Role;
+use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::created;
+use crate::access::Signed;
+use crate::body::{Json, List};
+use crate::endpoint::Endpoint;
+use crate::idempotency;
+use crate::problem::{Code, Problem};
+use crate::service::State;
+use crate::text::{self, Amount};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/api/purchase", purchase)
+            .summary("Buy on credit: all of it, or nothing")
+            .for_roles(&[Role::Admin, Role::Staff, Role::Customer])
+            .body::<PurchaseRequest>()
+            .created::<ReceiptView>()
+            .codes(&[
+                Code::CustomerNotFound,
+                Code::ProductNotFound,
+                Code::CustomerOnHold,
+                Code::PriceChanged,
+                Code::PurchaseLimitReached,
+                Code::InsufficientStock,
+                Code::CreditLimitExceeded,
+            ])
+            .idempotent(),
+    ]
+}
+
+crate::body! {
+    /// A purchase on credit.
+    pub(super) struct PurchaseRequest {
+        /// Who buys. A customer buys for itself and may leave it out.
+        customer_id: Option<CustomerId>,
+        /// What is bought. Two lines of one product count as one.
+        items: List<LineRequest, 1, MAX_LINES>,
+    }
+}
+
+crate::body! {
+    /// One product of a purchase.
+    pub(super) struct LineRequest {
+        /// What.
+        product_id: ProductId,
+        /// How many.
+        quantity: Quantity,
+        /// The price that the buyer saw. The price charged is always the product's: another one is refused.
+        unit_price: Option<Money>,
+    }
+}
+
+/// A purchase that was made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReceiptView {
+    order_id: OrderId,
+    status: Status,
+    payment_method: PaymentMethod,
+    currency: Currency,
+    customer_id: CustomerId,
+    total_amount: Amount,
+    amount_paid: Amount,
+    amount_due: Amount,
+    /// What the customer owes now.
+    customer_balance: Amount,
+    /// What it may still buy.
+    available_credit: Amount,
+    #[serde(serialize_with = "text::time")]
+    due_at: DateTime<Utc>,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+    items: Vec<SoldView>,
+}
+
+/// One product of an order, as it was when it was sold.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SoldView {
+    pub(super) product_id: ProductId,
+    pub(super) sku: String,
+    pub(super) name: String,
+    pub(super) quantity: i64,
+    pub(super) unit_price: Amount,
+    pub(super) line_total: Amount,
+}
+
+async fn purchase(
+    state: Data<State>,
+    caller: Signed,
+    request: Json<PurchaseRequest>,
+) -> Result<HttpResponse, Problem> {
+    let customer_id = buyer(&caller, request.body.customer_id)?;
+    let lines = request.body.items.0.into_iter().map(|line| Line {
+        product_id: line.product_id,
+        quantity: line.quantity,
+        quoted: line.unit_price,
+    });
+    let command = Command {
+        purchase: Purchase {
+            customer_id,
+            lines: lines.collect(),
+        },
+        claim: request.claim,
+        render,
+        caller: caller.0.clone(),
+    };
+    let answered = state.desk.purchase(command).await;
+    answered
+        .map(idempotency::response)
+        .map_err(|error| caller.problem(error))
+}
+
+/// The customer who buys: the one named, or the caller itself. For a customer no other exists.
+fn buyer(caller: &Signed, named: Option<CustomerId>) -> Result<CustomerId, Problem> {
+    match named.or(caller.confined_to()) {
+        Some(customer) if caller.may_act_for(customer) => Ok(customer),
+        Some(other) => Err(caller.problem(domain::Error::CustomerNotFound(other))),
+        None => Err(Problem::fault("/customer_id", "is required")),
+    }
+}
+
+fn render(receipt: &Receipt) -> Answer {
+    let amount = |money: Money| Amount::of(money, receipt.currency);
+    let view = ReceiptView {
+        order_id: receipt.order_id,
+        status: Status::Approved,
+        payment_method: PaymentMethod::Credit,
+        currency: receipt.currency,
+        customer_id: receipt.customer_id,
+        total_amount: amount(receipt.total),
+        amount_paid: amount(Money::ZERO),
+        amount_due: amount(receipt.total),
+        customer_balance: amount(receipt.balance),
+        available_credit: amount(receipt.available_credit),
+        due_at: receipt.due_at,
+        created_at: receipt.created_at,
+        items: receipt
+            .lines
+            .iter()
+            .map(|line| SoldView {
+                product_id: line.product_id,
+                sku: line.sku.to_string(),
+                name: line.name.to_string(),
+                quantity: line.quantity,
+                unit_price: amount(line.unit_price),
+                line_total: amount(line.line_total),
+            })
+            .collect(),
+    };
+    created(format!("/api/orders/{}", receipt.order_id), &view)
+}

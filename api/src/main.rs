@@ -1,0 +1,98 @@
+//! The `tradeline` program: reads the settings and does what it is told.
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+
+use chrono::Utc;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tradeline::backend::{self, Backend};
+use tradeline::config::{Cli, Command, Settings, TokenRequest};
+use tradeline::service::Service;
+use tradeline::token::{Claims, ISSUER, Keys};
+use tradeline::{log, openapi};
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(&cli.settings).await,
+        Command::Token(request) => token(&cli.settings, &request),
+        Command::Openapi => print_openapi(),
+        Command::DatabaseUrl => database_url(&cli.settings),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tradeline: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs until it is told to stop, or until its own database server is gone.
+async fn serve(settings: &Settings) -> Outcome {
+    log::install(settings.log);
+    // Before anything else: an address that is taken is said at once.
+    let listener = TcpListener::bind(settings.listen)
+        .map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
+    listener.set_nonblocking(true)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+
+    let mut backend = Backend::open(settings).await?;
+    let service = Service::start(settings, &backend.url, &backend.jwt_secret, listener).await?;
+    println!("Tradeline listens on http://{}", service.address);
+    if backend.server.is_some() && !settings.listen.ip().is_loopback() {
+        tracing::warn!("the embedded database has demo logins that everyone knows, and others can reach this address");
+    }
+
+    let database_gone = async {
+        match &mut backend.server {
+            Some(server) => server.exited().await,
+            None => std::future::pending().await,
+        }
+    };
+    let outcome = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        status = database_gone => Err(format!("the embedded database ended by itself: {status:?}").into()),
+    };
+    tracing::info!("stopping: requests in flight finish first");
+    service.stop().await;
+    if outcome.is_ok()
+        && let Some(server) = backend.server
+    {
+        server.stop().await?;
+    }
+    outcome
+}
+
+fn token(settings: &Settings, request: &TokenRequest) -> Outcome {
+    let keys = Keys::new(backend::jwt_secret(settings)?.reveal())?;
+    let (business_id, sub, customer_id) = request.ids();
+    let now = Utc::now().timestamp();
+    let claims = Claims {
+        sub,
+        business_id,
+        role: request.role.into(),
+        customer_id,
+        iat: now,
+        exp: now + i64::from(request.seconds),
+        iss: ISSUER.to_owned(),
+    };
+    println!("{}", keys.sign(&claims)?);
+    Ok(())
+}
+
+fn print_openapi() -> Outcome {
+    println!("{}", openapi::document().to_pretty_json()?);
+    Ok(())
+}
+
+fn database_url(settings: &Settings) -> Outcome {
+    println!("{}", backend::url_of_running(settings)?);
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! The running service: HTTP workers, the purchase desk and the background work, on one database.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpServer, web};
+use domain::auth::Passwords;
+use domain::purchase::Desk;
+use domain::{Database, Directory, idempotency};
+
+use crate::config::{Secret, Settings};
+use crate::routes;
+use crate::token::Keys;
+
+/// How long a client may take to send a request's head.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may rest between two requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long requests in flight may take to finish when the service stops.
+const STOP_TIMEOUT_SECONDS: u64 = 30;
+/// How long the start waits for a database that is starting too.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
+/// How often old idempotency keys are deleted.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
+
+/// What a handler works with. Each HTTP worker has its own database connections; the rest is shared.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Connections for everything but sales.
+    pub database: Database,
+    /// Where sales queue.
+    pub desk: Arc<Desk>,
+    /// The businesses met so far.
+    pub directory: Arc<Directory>,
+    /// Checks passwords.
+    pub passwords: Passwords,
+    /// Signs and verifies tokens.
+    pub keys: Arc<Keys>,
+    /// How long a token from a login is good, in seconds.
+    pub token_seconds: u32,
+    /// The migrations that the database must have.
+    pub migrations: Arc<Vec<String>>,
+}
+
+/// A service that runs.
+#[derive(Debug)]
+pub struct Service {
+    /// Where it listens.
+    pub address: SocketAddr,
+    handle: ServerHandle,
+    server: tokio::task::JoinHandle<io::Result<()>>,
+}
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address of the database is none.
+    #[error("DATABASE_URL is not usable: {0}")]
+    DatabaseUrl(sea_orm::DbErr),
+    /// The database does not answer.
+    #[error("the database cannot be used: {0}")]
+    Database(#[from] domain::Error),
+    /// Row security would not hold.
+    #[error(
+        "{0}. The service must not run like that: let it connect as a role that is granted `tradeline_service` and \
+         nothing else"
+    )]
+    Role(String),
+    /// The secret is too short.
+    #[error("TRADELINE_JWT_SECRET: {0}")]
+    Secret(#[from] crate::token::WeakSecret),
+    /// The address to listen on is taken, or not ours.
+    #[error("cannot listen: {0}")]
+    Listen(#[from] io::Error),
+}
+
+impl Service {
+    /// Starts on a socket that listens already. The desk's lanes run on the current tokio runtime, which must outlive
+    /// the HTTP workers: what they have queued is still sold while the service stops.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn start(
+        settings: &Settings,
+        database_url: &Secret,
+        jwt_secret: &Secret,
+        listener: TcpListener,
+    ) -> Result<Self, Error> {
+        let cores = available_parallelism().map_or(1, usize::from);
+        let workers = settings.workers.map_or(cores, usize::from);
+        let lanes = settings.lanes.map_or(cores, usize::from);
+        let connections = u32::from(settings.connections);
+        let database =
+            Database::new(database_url.reveal(), connections).map_err(Error::DatabaseUrl)?;
+        check(&database).await?;
+
+        crate::metrics::install();
+        let state = State {
+            desk: Desk::open(&database, lanes),
+            directory: Arc::default(),
+            passwords: Passwords::default(),
+            keys: Arc::new(Keys::new(jwt_secret.reveal())?),
+            token_seconds: settings.token_seconds,
+            migrations: Arc::new(migration::names()),
+            database,
+        };
+        warn_unless_migrated(&state).await;
+        tokio::spawn(tidy(state.clone()));
+
+        let address = listener.local_addr()?;
+        let server = http(state, connections, workers, listener)?;
+        let handle = server.handle();
+        let server = tokio::spawn(server);
+        Ok(Self {
+            address,
+            handle,
+            server,
+        })
+    }
+
+    /// Stops: no new connections, requests in flight finish.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+        if let Err(error) = self.server.await {
+            tracing::error!(%error, "the HTTP server ended badly");
+        }
+    }
+
+    /// Stops at once, without waiting for anyone.
+    pub fn abort(&self) {
+        drop(self.handle.stop(false));
+        self.server.abort();
+    }
+}
+
+fn http(
+    state: State,
+    connections: u32,
+    workers: usize,
+    listener: TcpListener,
+) -> io::Result<Server> {
+    let server = HttpServer::new(move || {
+        let state = State {
+            database: state.database.another(connections),
+            ..state.clone()
+        };
+        App::new()
+            .app_data(web::Data::new(state))
+            .configure(routes::configure)
+    })
+    .workers(workers)
+    .client_request_timeout(REQUEST_TIMEOUT)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(STOP_TIMEOUT_SECONDS)
+    .disable_signals()
+    .listen(listener)?;
+    Ok(server.run())
+}
+
+/// Waits for the database, and refuses a role that row security would not bind.
+async fn check(database: &Database) -> Result<(), Error> {
+    let started = Instant::now();
+    let objection = loop {
+        match database.role_objection().await {
+            Ok(objection) => break objection,
+            Err(error @ domain::Error::DatabaseUnavailable(_)) => {
+                if started.elapsed() > DATABASE_PATIENCE {
+                    return Err(error.into());
+                }
+                tracing::warn!(%error, "waiting for the database");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    match objection {
+        Some(objection) => Err(Error::Role(objection)),
+        None => Ok(()),
+    }
+}
+
+async fn warn_unless_migrated(state: &State) {
+    match state.database.is_migrated(&state.migrations).await {
+        Ok(true) => {}
+        Ok(false) => {
+            tracing::warn!("the database has other migrations than this version: run `migration up`");
+        }
+        Err(error) => tracing::warn!(%error, "the database's migrations cannot be read: run `migration up`"),
+    }
+}
+
+/// Deletes old idempotency keys of the businesses that this process serves, for ever.
+async fn tidy(state: State) {
+    loop {
+        tokio::time::sleep(TIDY_EVERY).await;
+        for business in state.directory.known() {
+            if let Err(error) = idempotency::tidy(&state.database, business).await {
+                tracing::warn!(%error, %business, "old idempotency keys stay for now");
+            }
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! Laws of the decision, tried on arbitrary books and purchases, without a database.
+
+use std::collections::HashMap;
+
+use domain::Error;
+use domain::purchase::decision::{Account, Books, Sale, Stock};
+use domain::purchase::{Line, Purchase};
+use entity::{Currency, CustomerId, Money, ProductId, Quantity};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+fn customer(number: u128) -> CustomerId {
+    CustomerId(Uuid::from_u128(number))
+}
+
+fn product(number: u128) -> ProductId {
+    ProductId(Uuid::from_u128(number))
+}
+
+fn cents(amount: i64) -> Money {
+    let text = format!("{}.{:02}", amount / 100, amount % 100);
+    Money::parse(&text, Currency::USD).unwrap()
+}
+
+fn account(credit_limit: i64, balance: i64) -> Account {
+    Account {
+        credit_limit: cents(credit_limit),
+        balance: cents(balance),
+        on_hold: false,
+        bought: HashMap::new(),
+    }
+}
+
+fn stock(price: i64, on_hand: i64) -> Stock {
+    Stock {
+        sku: "SKU".into(),
+        name: "Name".into(),
+        price: cents(price),
+        active: true,
+        limit_per_customer: None,
+        on_hand,
+        reserved: 0,
+    }
+}
+
+fn line(number: u128, quantity: i64) -> Line {
+    Line {
+        product_id: product(number),
+        quantity: Quantity::new(quantity).unwrap(),
+        quoted: None,
+    }
+}
+
+fn purchase(buyer: u128, lines: &[Line]) -> Purchase {
+    Purchase {
+        customer_id: customer(buyer),
+        lines: lines.to_vec(),
+    }
+}
+
+/// One customer (limit 10.00, owing 1.00) and two products (1.00 each: 5 and 3 on hand).
+fn small_shop() -> Books {
+    Books {
+        accounts: [(customer(1), account(1000, 100))].into(),
+        shelf: [(product(1), stock(100, 5)), (product(2), stock(100, 3))].into(),
+    }
+}
+
+/// Decides, and asserts that a refusal leaves the books as they were.
+fn refusal(books: &mut Books, purchase: &Purchase) -> Error {
+    let before = books.clone();
+    let refusal = books.decide(purchase).unwrap_err();
+    assert_eq!(*books, before, "a refused purchase changes nothing");
+    refusal
+}
+
+#[test]
+fn a_sale_takes_stock_and_credit() {
+    let mut books = small_shop();
+    let sale = books
+        .decide(&purchase(1, &[line(1, 2), line(2, 3)]))
+        .unwrap();
+    assert_eq!(sale.total, cents(500));
+    assert_eq!(
+        (sale.balance_before, sale.balance),
+        (cents(100), cents(600))
+    );
+    assert_eq!(sale.available_credit, cents(400));
+    assert_eq!(books.accounts[&customer(1)].balance, cents(600));
+    assert_eq!(books.shelf[&product(1)].on_hand, 3);
+    assert_eq!(books.shelf[&product(2)].on_hand, 0);
+    assert_eq!(sale.lines[1].on_hand_after, 0);
+}
+
+#[test]
+fn two_lines_of_one_product_are_one_demand() {
+    let mut books = small_shop();
+    let twice = purchase(1, &[line(1, 3), line(2, 1), line(1, 3)]);
+    let Error::InsufficientStock(shortages) = refusal(&mut books, &twice) else {
+        panic!("six of five were sold")
+    };
+    assert_eq!(shortages.len(), 1);
+    assert_eq!((shortages[0].requested, shortages[0].available), (6, 5));
+
+    let sale = books
+        .decide(&purchase(1, &[line(1, 2), line(2, 1), line(1, 3)]))
+        .unwrap();
+    let sold: Vec<_> = sale
+        .lines
+        .iter()
+        .map(|line| (line.product_id, line.quantity))
+        .collect();
+    assert_eq!(
+        sold,
+        [(product(1), 5), (product(2), 1)],
+        "in the order of the request"
+    );
+}
+
+#[test]
+fn every_short_product_is_named_at_once() {
+    let mut books = small_shop();
+    let Error::InsufficientStock(shortages) =
+        refusal(&mut books, &purchase(1, &[line(2, 9), line(1, 9)]))
+    else {
+        panic!("nine of five were sold")
+    };
+    let named: Vec<_> = shortages
+        .iter()
+        .map(|short| (short.product_id, short.available))
+        .collect();
+    assert_eq!(named, [(product(2), 3), (product(1), 5)]);
+}
+
+#[test]
+fn what_is_reserved_is_not_for_sale() {
+    let mut books = small_shop();
+    books.shelf.get_mut(&product(1)).unwrap().reserved = 4;
+    assert!(matches!(
+        refusal(&mut books, &purchase(1, &[line(1, 2)])),
+        Error::InsufficientStock(_)
+    ));
+    books.decide(&purchase(1, &[line(1, 1)])).unwrap();
+}
+
+#[test]
+fn the_last_cent_of_credit_can_be_spent_and_not_one_more() {
+    let mut books = small_shop();
+    books.shelf.insert(product(3), stock(900, 10));
+    books.shelf.insert(product(4), stock(901, 10));
+    let Error::CreditLimitExceeded {
+        credit_limit,
+        balance,
+        amount,
+    } = refusal(&mut books, &purchase(1, &[line(4, 1)]))
+    else {
+        panic!("a cent too much was sold")
+    };
+    assert_eq!(
+        (credit_limit, balance, amount),
+        (cents(1000), cents(100), cents(901))
+    );
+    let sale = books.decide(&purchase(1, &[line(3, 1)])).unwrap();
+    assert_eq!(sale.available_credit, Money::ZERO);
+}
+
+#[test]
+fn a_balance_over_a_lowered_limit_buys_nothing() {
+    let mut books = small_shop();
+    books.accounts.insert(customer(1), account(1000, 2000));
+    assert!(matches!(
+        refusal(&mut books, &purchase(1, &[line(1, 1)])),
+        Error::CreditLimitExceeded { .. }
+    ));
+}
+
+#[test]
+fn the_price_is_the_products_and_a_stale_quote_is_refused() {
+    let mut books = small_shop();
+    let quoted = |amount| Line {
+        quoted: Some(cents(amount)),
+        ..line(1, 1)
+    };
+    let Error::PriceChanged { current, .. } = refusal(&mut books, &purchase(1, &[quoted(1)]))
+    else {
+        panic!("sold at the buyer's price")
+    };
+    assert_eq!(current, cents(100));
+    books.decide(&purchase(1, &[quoted(100)])).unwrap();
+}
+
+#[test]
+fn what_does_not_exist_is_refused_by_name() {
+    let mut books = small_shop();
+    assert!(matches!(
+        refusal(&mut books, &purchase(9, &[line(1, 1)])),
+        Error::CustomerNotFound(id) if id == customer(9)
+    ));
+    assert!(matches!(
+        refusal(&mut books, &purchase(1, &[line(1, 1), line(9, 1)])),
+        Error::ProductNotFound(id) if id == product(9)
+    ));
+    books.shelf.get_mut(&product(2)).unwrap().active = false;
+    assert!(matches!(
+        refusal(&mut books, &purchase(1, &[line(2, 1)])),
+        Error::ProductNotFound(id) if id == product(2)
+    ));
+}
+
+#[test]
+fn a_customer_on_hold_buys_nothing() {
+    let mut books = small_shop();
+    books.accounts.get_mut(&customer(1)).unwrap().on_hold = true;
+    assert!(matches!(
+        refusal(&mut books, &purchase(1, &[line(1, 1)])),
+        Error::CustomerOnHold(_)
+    ));
+}
+
+#[test]
+fn a_limit_per_customer_counts_what_was_bought_before() {
+    let mut books = small_shop();
+    books.shelf.get_mut(&product(1)).unwrap().limit_per_customer = Some(3);
+    let account = books.accounts.get_mut(&customer(1)).unwrap();
+    account.bought.insert(product(1), 1);
+    assert!(matches!(
+        refusal(&mut books, &purchase(1, &[line(1, 2), line(1, 1)])),
+        Error::PurchaseLimitReached {
+            limit: 3,
+            bought: 1,
+            requested: 3,
+            ..
+        }
+    ));
+    books.decide(&purchase(1, &[line(1, 2)])).unwrap();
+    assert!(
+        matches!(
+            refusal(&mut books, &purchase(1, &[line(1, 1)])),
+            Error::PurchaseLimitReached { bought: 3, .. }
+        ),
+        "what this batch sold counts too"
+    );
+}
+
+#[test]
+fn an_order_beyond_every_column_is_refused_and_does_not_overflow() {
+    let mut books = small_shop();
+    let dear = Stock {
+        price: Money::parse("999999999999999.99", Currency::USD).unwrap(),
+        ..stock(0, i64::MAX)
+    };
+    books.shelf.insert(product(3), dear);
+    let lines = vec![line(3, 1_000_000); 500];
+    assert!(matches!(
+        refusal(&mut books, &purchase(1, &lines)),
+        Error::CreditLimitExceeded { .. }
+    ));
+}
+
+prop_compose! {
+    fn arbitrary_account()(limit in 0..100_000_i64, balance in 0..100_000_i64, on_hold in prop::bool::weighted(0.1)) -> Account {
+        Account { on_hold, ..account(limit, balance) }
+    }
+}
+
+prop_compose! {
+    fn arbitrary_stock()(
+        price in 0..5_000_i64,
+        on_hand in 0..60_i64,
+        reserved in 0..60_i64,
+        active in prop::bool::weighted(0.9),
+        limit_per_customer in prop::option::weighted(0.2, 1..20_i64),
+    ) -> Stock {
+        Stock { reserved: reserved.min(on_hand), active, limit_per_customer, ..stock(price, on_hand) }
+    }
+}
+
+prop_compose! {
+    fn arbitrary_books()(
+        accounts in prop::collection::vec(arbitrary_account(), 1..4),
+        shelf in prop::collection::vec(arbitrary_stock(), 1..5),
+    ) -> Books {
+        Books {
+            accounts: (0..).map(customer).zip(accounts).collect(),
+            shelf: (0..).map(product).zip(shelf).collect(),
+        }
+    }
+}
+
+prop_compose! {
+    fn arbitrary_line()(number in 0..6_u128, quantity in 1..15_i64, quoted in prop::option::weighted(0.1, 0..5_000_i64)) -> Line {
+        Line { quoted: quoted.map(cents), ..line(number, quantity) }
+    }
+}
+
+prop_compose! {
+    fn arbitrary_purchase()(buyer in 0..4_u128, lines in prop::collection::vec(arbitrary_line(), 1..5)) -> Purchase {
+        purchase(buyer, &lines)
+    }
+}
+
+/// Everything that can be seen of a decision.
+fn seen(decision: &Result<Sale, Error>) -> String {
+    format!("{decision:?}")
+}
+
+proptest! {
+    #[test]
+    fn stock_never_falls_below_what_is_reserved_and_no_sale_passes_a_limit(
+        mut books in arbitrary_books(),
+        purchases in prop::collection::vec(arbitrary_purchase(), 1..40),
+    ) {
+        for purchase in &purchases {
+            let sale = books.decide(purchase);
+            for stock in books.shelf.values() {
+                prop_assert!(stock.on_hand >= stock.reserved);
+            }
+            if sale.is_ok() {
+                let account = &books.accounts[&purchase.customer_id];
+                prop_assert!(account.balance <= account.credit_limit);
+                prop_assert!(!account.on_hold);
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_purchase_changes_nothing(
+        mut books in arbitrary_books(),
+        purchases in prop::collection::vec(arbitrary_purchase(), 1..40),
+    ) {
+        for purchase in &purchases {
+            let before = books.clone();
+            if books.decide(purchase).is_err() {
+                prop_assert_eq!(&books, &before);
+            }
+        }
+    }
+
+    #[test]
+    fn totals_are_exact_and_nothing_appears_or_vanishes(
+        mut books in arbitrary_books(),
+        purchases in prop::collection::vec(arbitrary_purchase(), 1..40),
+    ) {
+        let start = books.clone();
+        let mut sold: HashMap<ProductId, i64> = HashMap::new();
+        let mut charged: HashMap<CustomerId, Money> = HashMap::new();
+        for purchase in &purchases {
+            let Ok(sale) = books.decide(purchase) else { continue };
+            for line in &sale.lines {
+                prop_assert_eq!(line.unit_price, start.shelf[&line.product_id].price);
+                prop_assert_eq!(line.line_total, line.unit_price.times(line.quantity));
+                *sold.entry(line.product_id).or_default() += line.quantity;
+            }
+            prop_assert_eq!(sale.total, sale.lines.iter().map(|line| line.line_total).sum());
+            prop_assert_eq!(sale.balance, sale.balance_before + sale.total);
+            let sum = charged.entry(purchase.customer_id).or_insert(Money::ZERO);
+            *sum = *sum + sale.total;
+            let asked: i64 = purchase.lines.iter().map(|line| line.quantity.get()).sum();
+            prop_assert_eq!(sale.lines.iter().map(|line| line.quantity).sum::<i64>(), asked);
+        }
+        for (id, stock) in &books.shelf {
+            let gone = sold.get(id).copied().unwrap_or(0);
+            prop_assert_eq!(stock.on_hand, start.shelf[id].on_hand - gone);
+        }
+        for (id, account) in &books.accounts {
+            let added = charged.get(id).copied().unwrap_or(Money::ZERO);
+            prop_assert_eq!(account.balance, start.accounts[id].balance + added);
+        }
+    }
+
+    /// Between two batches the books go through the database, where only what they write survives: balances and counts
+    /// on hand. What a customer has bought is read anew from the orders.
+    #[test]
+    fn the_decision_does_not_depend_on_how_requests_are_cut_into_batches(
+        books in arbitrary_books(),
+        purchases in prop::collection::vec(arbitrary_purchase(), 1..40),
+        cuts in prop::collection::vec(1..8_usize, 40),
+    ) {
+        let mut whole = books.clone();
+        let together: Vec<_> = purchases.iter().map(|purchase| seen(&whole.decide(purchase))).collect();
+
+        let mut rows = books;
+        let mut bought: HashMap<(CustomerId, ProductId), i64> = HashMap::new();
+        let mut apart = Vec::new();
+        let mut rest = purchases.as_slice();
+        for cut in cuts {
+            let (batch, later) = rest.split_at(cut.min(rest.len()));
+            rest = later;
+            let mut locked = rows.clone();
+            for ((customer, product), quantity) in &bought {
+                if locked.shelf[product].limit_per_customer.is_some() {
+                    let account = locked.accounts.get_mut(customer).unwrap();
+                    account.bought.insert(*product, *quantity);
+                }
+            }
+            for purchase in batch {
+                let decision = locked.decide(purchase);
+                apart.push(seen(&decision));
+                for line in decision.iter().flat_map(|sale| &sale.lines) {
+                    *bought.entry((purchase.customer_id, line.product_id)).or_default() += line.quantity;
+                }
+            }
+            for (id, account) in locked.accounts {
+                rows.accounts.get_mut(&id).unwrap().balance = account.balance;
+            }
+            for (id, stock) in locked.shelf {
+                rows.shelf.get_mut(&id).unwrap().on_hand = stock.on_hand;
+            }
+        }
+        prop_assert_eq!(apart, together);
+    }
+}
