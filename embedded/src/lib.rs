@@ -28,9 +28,13 @@
 mod account;
 mod error;
 mod files;
+mod guard;
 mod home;
+mod leftover;
 mod lock;
 mod log;
+mod pid_file;
 mod socket;
+mod sweeper;
 
 pub use error::Error;
