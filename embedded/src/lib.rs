@@ -26,6 +26,8 @@
 //! that the server's user plants can send our writes elsewhere.
 
 mod account;
+mod cluster;
+mod download;
 mod error;
 mod files;
 mod guard;
@@ -34,6 +36,7 @@ mod leftover;
 mod lock;
 mod log;
 mod pid_file;
+mod programs;
 mod socket;
 mod sweeper;
 
