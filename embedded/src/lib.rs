@@ -32,12 +32,15 @@ mod error;
 mod files;
 mod guard;
 mod home;
+mod launch;
 mod leftover;
 mod lock;
 mod log;
 mod pid_file;
 mod programs;
+mod server;
 mod socket;
 mod sweeper;
 
 pub use error::Error;
+pub use server::{Server, Settings, url_of};
