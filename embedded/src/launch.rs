@@ -1,0 +1,160 @@
+//! Starting the server on its cluster, and waiting until it accepts connections.
+
+use crate::account::Account;
+use crate::guard::{Guard, Signal};
+use crate::home::Home;
+use crate::log::Log;
+use crate::programs::Programs;
+use crate::sweeper::Sweeper;
+use crate::{Error, files, leftover, pid_file, socket};
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+/// How long the server may take to accept connections; recovery after a crash takes most.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often we look whether it does.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How long to wait before the second try.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Everyone who reaches the socket, and no one else.
+const ACCESS_LIST: &str =
+    "# Written at each start. The socket's folder decides who may connect.\nlocal all all trust\n";
+
+/// What to start.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    pub(crate) home: &'a Home,
+    pub(crate) account: &'a Account,
+    pub(crate) programs: &'a Programs,
+    pub(crate) socket: &'a Path,
+    pub(crate) settings: &'a [(String, String)],
+    /// Present for scratch servers.
+    pub(crate) sweeper: Option<&'a Sweeper>,
+}
+
+/// How waiting for the server ended.
+enum Outcome {
+    Ready,
+    Died(ExitStatus),
+    NotReady,
+}
+
+impl Launch<'_> {
+    /// Starts the server and waits until it is ready.
+    ///
+    /// A server that ends at once gets a second try: it may have met the last moments of one whose
+    /// parent was killed, before that had written its `postmaster.pid`, or while its last children
+    /// were going.
+    pub(crate) async fn run(&self) -> Result<(Child, Guard), Error> {
+        let access_list = self.home.access_list();
+        fs::write(&access_list, ACCESS_LIST).map_err(Error::io("write", &access_list))?;
+        files::set_mode(&access_list, 0o644)?;
+        match self.attempt().await {
+            Err(Error::Died { tail, .. }) => {
+                tracing::warn!(
+                    log = tail,
+                    "the database server ended at once, trying again"
+                );
+                sleep(RETRY).await;
+                self.attempt().await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn attempt(&self) -> Result<(Child, Guard), Error> {
+        leftover::clear(&self.home.data(), self.account).await?;
+        let log = Log::open(self.home.log())?;
+        let (mut child, guard) = self.spawn(&log)?;
+        match self.wait(&mut child).await? {
+            Outcome::Ready => Ok((child, guard)),
+            Outcome::Died(status) => {
+                guard.release();
+                Err(Error::Died {
+                    status,
+                    log: log.path().to_owned(),
+                    tail: log.tail(),
+                })
+            }
+            Outcome::NotReady => Err(Error::NotReady {
+                seconds: PATIENCE.as_secs(),
+                log: log.path().to_owned(),
+                tail: log.tail(),
+            }),
+        }
+    }
+
+    fn spawn(&self, log: &Log) -> Result<(Child, Guard), Error> {
+        let program = self.programs.path("postgres");
+        let (mut command, guard) = Guard::command(self.account, self.signal(), &program)?;
+        command.arg("-D").arg(self.home.data()).args(self.options());
+        let stdout = self
+            .sweeper
+            .map_or_else(|| Ok(Stdio::null()), Sweeper::stdout)?;
+        command.stdout(stdout).stderr(log.handle()?);
+        let child = Command::from(command)
+            .spawn()
+            .map_err(Error::io("run", &program))?;
+        Ok((child, guard))
+    }
+
+    fn signal(&self) -> Signal {
+        if self.sweeper.is_some() {
+            Signal::Quit
+        } else {
+            Signal::Int
+        }
+    }
+
+    /// Our defaults, then the parent's settings, then what must not be changed: of equal names the
+    /// last one counts.
+    fn options(&self) -> Vec<OsString> {
+        let mut access_list = OsString::from("hba_file=");
+        access_list.push(self.home.access_list());
+        let given = self
+            .settings
+            .iter()
+            .map(|(name, value)| format!("{name}={value}").into());
+        let mut settings: Vec<OsString> = vec!["timezone=UTC".into(), "log_timezone=UTC".into()];
+        settings.extend(given);
+        settings.extend([
+            access_list,
+            "listen_addresses=".into(),
+            format!("port={}", socket::PORT).into(),
+            format!("unix_socket_directories={}", socket::setting(self.socket)).into(),
+            "log_destination=stderr".into(),
+            "logging_collector=off".into(),
+        ]);
+        settings
+            .into_iter()
+            .flat_map(|setting| ["-c".into(), setting])
+            .collect()
+    }
+
+    async fn wait(&self, child: &mut Child) -> Result<Outcome, Error> {
+        let data = self.home.data();
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = child
+                .try_wait()
+                .map_err(Error::io("wait for the server on", &data))?
+            {
+                return Ok(Outcome::Died(status));
+            }
+            if pid_file::read(&data).is_some_and(|file| file.ready && Some(file.pid) == pid) {
+                return Ok(Outcome::Ready);
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(Outcome::NotReady)
+    }
+}

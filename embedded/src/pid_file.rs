@@ -1,0 +1,66 @@
+//! `postmaster.pid`, in which a server says who it is and how far it has come.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What `postmaster.pid` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PidFile {
+    /// The server's process.
+    pub(crate) pid: i32,
+    /// Whether it accepts connections.
+    pub(crate) ready: bool,
+}
+
+/// Where the file of the cluster `data` is.
+pub(crate) fn path(data: &Path) -> PathBuf {
+    data.join("postmaster.pid")
+}
+
+/// Reads the file, if it is there and says something.
+pub(crate) fn read(data: &Path) -> Option<PidFile> {
+    parse(&fs::read_to_string(path(data)).ok()?)
+}
+
+/// The first line is the process id, negative for a server without a postmaster; the eighth is the
+/// state, once there is one.
+fn parse(text: &str) -> Option<PidFile> {
+    let mut lines = text.lines();
+    Some(PidFile {
+        pid: lines.next()?.trim().parse::<i32>().ok()?.checked_abs()?,
+        ready: lines.nth(6).is_some_and(|state| state.trim() == "ready"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_ready_when_its_eighth_line_says_so() {
+        let ready = "123\n/data\n1700000000\n5432\n/socket\n\n 1 2\nready   \n";
+        assert_eq!(
+            parse(ready),
+            Some(PidFile {
+                pid: 123,
+                ready: true
+            })
+        );
+        let starting = "123\n/data\n1700000000\n5432\n/socket\n\n 1 2\nstarting\n";
+        assert_eq!(
+            parse(starting),
+            Some(PidFile {
+                pid: 123,
+                ready: false
+            })
+        );
+        assert_eq!(
+            parse("-7\n/data\n"),
+            Some(PidFile {
+                pid: 7,
+                ready: false
+            })
+        );
+        assert_eq!(parse(""), None);
+    }
+}
