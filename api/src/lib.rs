@@ -1,1 +1,21 @@
+//! HTTP and JSON, and nothing else: handlers take a caller and a parsed request, call one domain function and wrap its
+//! answer.
+//!
+//! A request passes, from the outside in: [`request`] (its id, the shape of every error, the metrics), [`log`] (the
+//! span and the one line), the routing that [`endpoint`]'s table makes, [`access`] (who may call), the extractors
+//! ([`body`], [`query`], [`path`]) and the handler.
 
+pub mod access;
+pub mod body;
+pub mod businesses;
+pub mod endpoint;
+pub mod idempotency;
+pub mod log;
+pub mod metrics;
+pub mod openapi;
+pub mod path;
+pub mod problem;
+pub mod query;
+pub mod request;
+pub mod text;
+pub mod token;

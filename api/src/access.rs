@@ -1,0 +1,279 @@
+//! Who may call: decided once, before any extractor or handler of `/api` runs.
+//!
+//! In this order: the credential, the role, the business that the request names. What a handler then gets is a
+//! [`Signed`] caller or a [`Visitor`]; neither can be had without passing here. In a middleware and not in extractors,
+//! since actix polls those together: a bad body could be answered before a bad credential.
+//!
+//! The app's data must have [`Table`], [`Keys`] and [`Directory`], each as [`web::Data`].
+
+use std::future::{Ready, ready};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
+use domain::Caller;
+use entity::{BusinessId, Currency};
+
+use crate::businesses::{Business, Directory};
+use crate::endpoint::{Table, Who};
+use crate::log;
+use crate::problem::{Code, Problem};
+use crate::request::RequestId;
+use crate::text::{self, FromText, Text};
+use crate::token::{BadToken, Keys};
+
+/// The header that may repeat the caller's business.
+pub const BUSINESS_ID: HeaderName = HeaderName::from_static("x-business-id");
+
+/// A slug or an id.
+pub type BusinessName = Text<1, 64>;
+
+/// The middleware, for [`actix_web::middleware::from_fn`].
+///
+/// # Errors
+/// Those of what it wraps; its own refusals are responses.
+pub async fn check(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    match admit(&req).await {
+        Ok(()) => next
+            .call(req)
+            .await
+            .map(ServiceResponse::map_into_boxed_body),
+        Err(problem) => Ok(req.error_response(problem)),
+    }
+}
+
+/// Leaves the caller or the visitor in the request's extensions, or says why there is none.
+async fn admit(req: &ServiceRequest) -> Result<(), Problem> {
+    let table = data::<Table>(req)?;
+    let pattern = req.match_pattern();
+    let endpoint = pattern.and_then(|pattern| table.find(req.method(), &pattern));
+    // Where there is no endpoint, the routing answers 404 or 405.
+    let Some(endpoint) = endpoint else {
+        return Ok(());
+    };
+    match endpoint.who {
+        Who::Public => Ok(()),
+        Who::PublicOf if !req.headers().contains_key(AUTHORIZATION) => {
+            let name = business_name(req).ok_or_else(|| {
+                Problem::new(
+                    Code::Unauthenticated,
+                    "Without credentials, ?business= must name a business.",
+                )
+            })?;
+            let business = business_named(req, &name).await?;
+            log::name_business(req, business.id);
+            req.extensions_mut().insert(Visitor {
+                business_id: business.id,
+                currency: business.currency,
+                caller: None,
+            });
+            Ok(())
+        }
+        Who::PublicOf => {
+            let caller = authenticate(req).await?;
+            check_header(req, caller.business_id)?;
+            if let Some(name) = business_name(req)
+                && business_named(req, &name).await?.id != caller.business_id
+            {
+                return Err(mismatch(
+                    "The business of the query is not the caller's business.",
+                ));
+            }
+            req.extensions_mut().insert(Visitor {
+                business_id: caller.business_id,
+                currency: caller.currency,
+                caller: Some(caller.clone()),
+            });
+            req.extensions_mut().insert(caller);
+            Ok(())
+        }
+        Who::Any => {
+            let caller = authenticate(req).await?;
+            check_header(req, caller.business_id)?;
+            req.extensions_mut().insert(caller);
+            Ok(())
+        }
+        Who::Roles(roles) => {
+            let caller = authenticate(req).await?;
+            if !roles.contains(&caller.authority.role()) {
+                return Err(Problem::new(
+                    Code::Forbidden,
+                    "The caller's role may not do this.",
+                ));
+            }
+            check_header(req, caller.business_id)?;
+            req.extensions_mut().insert(caller);
+            Ok(())
+        }
+    }
+}
+
+/// The caller, from the credential of the `Authorization` header.
+async fn authenticate(req: &ServiceRequest) -> Result<Caller, Problem> {
+    let token = bearer(req).ok_or_else(unauthenticated)?;
+    let claims = data::<Keys>(req)?.verify(token).map_err(|bad| match bad {
+        BadToken::Expired => Problem::new(Code::TokenExpired, "The token has expired."),
+        BadToken::Invalid => unauthenticated(),
+    })?;
+    let business = business_of(req, claims.business_id)
+        .await?
+        .ok_or_else(unauthenticated)?;
+    log::name_business(req, business.id);
+    let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone());
+    Ok(Caller {
+        business_id: business.id,
+        currency: business.currency,
+        user_id: claims.user_id,
+        authority: claims.authority,
+        request_id: request_id.unwrap_or_default(),
+    })
+}
+
+/// The token of `Authorization: Bearer …`; the scheme's case does not matter (RFC 9110).
+fn bearer(req: &ServiceRequest) -> Option<&str> {
+    let mut headers = req.headers().get_all(AUTHORIZATION);
+    let (scheme, token) = headers.next()?.to_str().ok()?.split_once(' ')?;
+    let only_one = headers.next().is_none();
+    (only_one && scheme.eq_ignore_ascii_case("bearer")).then_some(token.trim())
+}
+
+/// `X-Business-Id` may repeat the caller's business and names no other.
+fn check_header(req: &ServiceRequest, own: BusinessId) -> Result<(), Problem> {
+    let repeats = |value: &actix_web::http::header::HeaderValue| {
+        value.to_str().ok().and_then(text::id::<BusinessId>) == Some(own)
+    };
+    if req.headers().get_all(BUSINESS_ID).all(repeats) {
+        Ok(())
+    } else {
+        Err(mismatch(
+            "The X-Business-Id header is not the caller's business.",
+        ))
+    }
+}
+
+/// What the query says is the business: a slug or an id.
+fn business_name(req: &ServiceRequest) -> Option<String> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(req.query_string()).ok()?;
+    let mut names = pairs
+        .into_inner()
+        .into_iter()
+        .filter(|(name, _)| name == "business");
+    names.next().map(|(_, name)| name)
+}
+
+/// The business with this slug or id.
+async fn business_named(req: &ServiceRequest, name: &str) -> Result<Arc<Business>, Problem> {
+    let unknown = || Problem::new(Code::NotFound, "There is no such business.");
+    let Text(name) = BusinessName::from_text(name).map_err(|_no_name| unknown())?;
+    let found = data::<Directory>(req)?
+        .by_name(&name)
+        .await
+        .map_err(failed)?;
+    found.ok_or_else(unknown)
+}
+
+/// The business with this id.
+async fn business_of(
+    req: &ServiceRequest,
+    id: BusinessId,
+) -> Result<Option<Arc<Business>>, Problem> {
+    data::<Directory>(req)?.by_id(id).await.map_err(failed)
+}
+
+/// A failure before the business is known, whose currency no problem of that kind mentions.
+fn failed(error: domain::Error) -> Problem {
+    Problem::of(error, Currency::USD)
+}
+
+fn data<T: 'static>(req: &ServiceRequest) -> Result<&web::Data<T>, Problem> {
+    req.app_data::<web::Data<T>>().ok_or_else(|| {
+        tracing::error!(of = std::any::type_name::<T>(), "the app lacks data");
+        Problem::internal()
+    })
+}
+
+fn unauthenticated() -> Problem {
+    Problem::new(
+        Code::Unauthenticated,
+        "A valid token is needed: Authorization: Bearer <token>.",
+    )
+}
+
+fn mismatch(detail: &str) -> Problem {
+    Problem::new(Code::TenantMismatch, detail)
+}
+
+/// The caller of an endpoint that is not public.
+#[derive(Debug, Clone)]
+pub struct Signed(pub Caller);
+
+impl Signed {
+    /// What a domain error is to this caller: `.map_err(|error| caller.problem(error))?`.
+    #[must_use]
+    pub fn problem(&self, error: domain::Error) -> Problem {
+        Problem::of(error, self.currency)
+    }
+}
+
+impl Deref for Signed {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0
+    }
+}
+
+impl FromRequest for Signed {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(extension::<Caller>(req).map(Self))
+    }
+}
+
+/// Whoever calls an endpoint that is public within a business.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// The business: the caller's, or the one that the query names.
+    pub business_id: BusinessId,
+    /// Its currency.
+    pub currency: Currency,
+    /// The caller, if there were credentials.
+    pub caller: Option<Caller>,
+}
+
+impl Visitor {
+    /// What a domain error is to this visitor.
+    #[must_use]
+    pub fn problem(&self, error: domain::Error) -> Problem {
+        Problem::of(error, self.currency)
+    }
+}
+
+impl FromRequest for Visitor {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(extension::<Self>(req))
+    }
+}
+
+/// What [`check`] has left in the request. A handler that asks for what its endpoint does not give is a bug.
+fn extension<T: Clone + 'static>(req: &HttpRequest) -> Result<T, Problem> {
+    req.extensions().get::<T>().cloned().ok_or_else(|| {
+        tracing::error!(
+            of = std::any::type_name::<T>(),
+            "the endpoint gives its handler none"
+        );
+        Problem::internal()
+    })
+}

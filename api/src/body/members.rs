@@ -1,0 +1,132 @@
+//! Objects: the members of one, and the macro that declares the struct they are read into.
+
+use serde_json::{Map, Value};
+
+use super::{At, FromJson};
+
+/// The members of an object that have not been read yet.
+#[derive(Debug)]
+pub struct Members(Map<String, Value>);
+
+impl Members {
+    /// The members of this value, which must be an object.
+    pub fn of(value: Value, at: &mut At) -> Option<Self> {
+        match value {
+            Value::Object(members) => Some(Self(members)),
+            _ => {
+                at.fault("must be an object");
+                None
+            }
+        }
+    }
+
+    /// Reads a member.
+    pub fn take<T: FromJson>(&mut self, name: &str, at: &mut At) -> Option<T> {
+        let value = self.0.remove(name);
+        at.inside(name, |at| match value {
+            Some(value) => T::from_json(value, at),
+            None => T::missing(at),
+        })
+    }
+
+    /// Reports every member that nobody has read: a typo never passes silently.
+    pub fn refuse_rest(&mut self, at: &mut At) {
+        for name in self.0.keys() {
+            at.inside(name, |at| at.fault("is not a known field"));
+        }
+    }
+}
+
+/// The name in JSON of a field in Rust, which differs for keywords.
+#[must_use]
+pub fn member_name(field: &'static str) -> &'static str {
+    field.strip_prefix("r#").unwrap_or(field)
+}
+
+/// Declares a request's body: the struct, how it is read from JSON, and its OpenAPI schema.
+///
+/// ```
+/// use entity::{Money, ProductId, Quantity};
+/// use tradeline::body::List;
+/// use tradeline::text::Text;
+///
+/// tradeline::body! {
+///     /// One product of a purchase.
+///     pub struct Line {
+///         /// The product.
+///         pub product_id: ProductId,
+///         /// How many.
+///         pub quantity: Quantity,
+///         /// The price that the buyer saw.
+///         pub unit_price: Option<Money>,
+///     }
+/// }
+///
+/// tradeline::body! {
+///     /// A purchase.
+///     pub struct Purchase {
+///         /// What is bought.
+///         pub items: List<Line, 1, 500>,
+///         /// A word to the warehouse.
+///         pub note: Option<Text<1, 200>>,
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! body {
+    (
+        $(#[doc = $about:literal])*
+        $vis:vis struct $name:ident {
+            $($(#[doc = $doc:literal])* $field_vis:vis $field:ident: $type:ty),* $(,)?
+        }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Debug)]
+        $vis struct $name {
+            $($(#[doc = $doc])* $field_vis $field: $type,)*
+        }
+
+        impl $crate::body::FromJson for $name {
+            fn from_json(value: ::serde_json::Value, at: &mut $crate::body::At) -> Option<Self> {
+                let mut members = $crate::body::Members::of(value, at)?;
+                $(let $field = members.take($crate::body::member_name(stringify!($field)), at);)*
+                members.refuse_rest(at);
+                Some(Self { $($field: $field?,)* })
+            }
+
+            fn schema() -> ::utoipa::openapi::RefOr<::utoipa::openapi::Schema> {
+                let object = ::utoipa::openapi::ObjectBuilder::new()
+                    .description(Some(concat!($($about),*).trim()))
+                    .additional_properties(Some(
+                        ::utoipa::openapi::schema::AdditionalProperties::FreeForm(false),
+                    ));
+                $(
+                    let name = $crate::body::member_name(stringify!($field));
+                    let schema = <$type as $crate::body::FromJson>::schema();
+                    let object = object.property(
+                        name,
+                        $crate::openapi::described(schema, concat!($($doc),*).trim()),
+                    );
+                    let object = if <$type as $crate::body::FromJson>::REQUIRED {
+                        object.required(name)
+                    } else {
+                        object
+                    };
+                )*
+                object.into()
+            }
+        }
+
+        impl ::utoipa::PartialSchema for $name {
+            fn schema() -> ::utoipa::openapi::RefOr<::utoipa::openapi::Schema> {
+                <Self as $crate::body::FromJson>::schema()
+            }
+        }
+
+        impl ::utoipa::ToSchema for $name {
+            fn name() -> ::std::borrow::Cow<'static, str> {
+                ::std::borrow::Cow::Borrowed(stringify!($name))
+            }
+        }
+    };
+}

@@ -1,0 +1,365 @@
+//! The table of endpoints, which drives the routing, the access control and the OpenAPI document.
+//!
+//! A handler file declares its endpoints next to its handlers. What is not in the table is not served, and what is
+//! served is in the document with the roles that may call it: the three cannot part.
+//!
+//! ```ignore
+//! pub fn endpoints() -> Vec<Endpoint> {
+//!     vec![
+//!         Endpoint::post("/api/customers", create)
+//!             .summary("Take on a customer")
+//!             .for_roles(&[Role::Admin, Role::Staff])
+//!             .body::<NewCustomer>()
+//!             .created::<CustomerView>()
+//!             .codes(&[Code::AlreadyExists])
+//!             .idempotent(),
+//!     ]
+//! }
+//! ```
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::middleware::from_fn;
+use actix_web::{FromRequest, Handler, Responder, Route, web};
+use entity::users::Role;
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+
+use crate::access;
+use crate::body::FromJson;
+use crate::problem::Code;
+use crate::query::{Cursor, Limit};
+use crate::text::FromText;
+
+/// The start of every path in the table.
+pub const BASE: &str = "/api";
+
+/// Who may call an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Everyone, without credentials.
+    Public,
+    /// Everyone who names a business with `?business=`, and every caller with credentials, for its own.
+    PublicOf,
+    /// Every caller with credentials.
+    Any,
+    /// Callers with one of these roles.
+    Roles(&'static [Role]),
+}
+
+/// A parameter of the query.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// What it may be.
+    pub schema: fn() -> RefOr<Schema>,
+}
+
+/// A type as OpenAPI needs to know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Its name among the components.
+    pub name: fn() -> Cow<'static, str>,
+    /// Its schema.
+    pub schema: fn() -> RefOr<Schema>,
+    /// Those that its schema refers to.
+    pub others: fn(&mut Vec<(String, RefOr<Schema>)>),
+}
+
+impl Shape {
+    fn of<T: ToSchema>() -> Self {
+        Self {
+            name: T::name,
+            schema: T::schema,
+            others: T::schemas,
+        }
+    }
+}
+
+/// What a success looks like.
+#[derive(Debug, Clone, Copy)]
+pub enum Content {
+    /// Nothing.
+    Empty,
+    /// JSON.
+    Json(Shape),
+    /// Text of this media type.
+    Text(&'static str),
+}
+
+/// One method of one path.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// The path, in OpenAPI's form, which is actix's too.
+    pub path: &'static str,
+    /// Who may call it.
+    pub who: Who,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// The parameters of its query.
+    pub query: Vec<Parameter>,
+    /// Its request's body.
+    pub body: Option<Shape>,
+    /// Its successes: status and content.
+    pub answers: Vec<(u16, Content)>,
+    /// The errors that are its own, beyond those that every such endpoint has.
+    pub codes: Vec<Code>,
+    /// Whether it honours `Idempotency-Key`.
+    pub idempotent: bool,
+    route: Arc<dyn Fn() -> Route + Send + Sync>,
+}
+
+impl Endpoint {
+    fn new<H, Args>(method: Method, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<Args> + Send + Sync,
+        Args: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        let route_method = method.clone();
+        Self {
+            method,
+            path,
+            who: Who::Roles(&[]),
+            summary: "",
+            query: Vec::new(),
+            body: None,
+            answers: Vec::new(),
+            codes: Vec::new(),
+            idempotent: false,
+            route: Arc::new(move || web::method(route_method.clone()).to(handler.clone())),
+        }
+    }
+
+    /// Adds parameters of the query. The handler reads each from [`crate::query::Query`].
+    #[must_use]
+    pub fn query<T: FromText>(mut self, name: &'static str, about: &'static str) -> Self {
+        let schema = T::schema;
+        self.query.push(Parameter {
+            name,
+            about,
+            schema,
+        });
+        self
+    }
+
+    /// The endpoint is a list, read page by page.
+    #[must_use]
+    pub fn paged(self) -> Self {
+        self.query::<Limit>("limit", "The most rows of the page; 50 if left out.")
+            .query::<Cursor>("cursor", "The next_cursor of the page before.")
+    }
+
+    /// Says what it does, in a few words.
+    #[must_use]
+    pub fn summary(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// Everyone may call it.
+    #[must_use]
+    pub fn public(mut self) -> Self {
+        self.who = Who::Public;
+        self
+    }
+
+    /// Everyone may call it who names a business, and every caller. The handler takes a [`crate::access::Visitor`].
+    #[must_use]
+    pub fn public_of_business(mut self) -> Self {
+        self.who = Who::PublicOf;
+        self.query::<access::BusinessName>(
+            "business",
+            "The slug or id of a business; not needed with credentials.",
+        )
+    }
+
+    /// Every caller may call it.
+    #[must_use]
+    pub fn for_any_role(mut self) -> Self {
+        self.who = Who::Any;
+        self
+    }
+
+    /// Callers with these roles may call it. Without a word about who may, nobody may.
+    #[must_use]
+    pub fn for_roles(mut self, roles: &'static [Role]) -> Self {
+        self.who = Who::Roles(roles);
+        self
+    }
+
+    /// It takes a body, which the handler reads with [`crate::body::Json`].
+    #[must_use]
+    pub fn body<T: FromJson + ToSchema>(mut self) -> Self {
+        self.body = Some(Shape::of::<T>());
+        self
+    }
+
+    /// It answers 200 with this.
+    #[must_use]
+    pub fn ok<T: ToSchema>(self) -> Self {
+        self.answers_with(200, Content::Json(Shape::of::<T>()))
+    }
+
+    /// It answers 201 with this and a `Location`.
+    #[must_use]
+    pub fn created<T: ToSchema>(self) -> Self {
+        self.answers_with(201, Content::Json(Shape::of::<T>()))
+    }
+
+    /// It answers 202 with this.
+    #[must_use]
+    pub fn accepted<T: ToSchema>(self) -> Self {
+        self.answers_with(202, Content::Json(Shape::of::<T>()))
+    }
+
+    /// It answers 204.
+    #[must_use]
+    pub fn no_content(self) -> Self {
+        self.answers_with(204, Content::Empty)
+    }
+
+    /// It answers 200 with text of this media type.
+    #[must_use]
+    pub fn text(self, media_type: &'static str) -> Self {
+        self.answers_with(200, Content::Text(media_type))
+    }
+
+    fn answers_with(mut self, status: u16, content: Content) -> Self {
+        self.answers.push((status, content));
+        self
+    }
+
+    /// Names the errors that are its own.
+    #[must_use]
+    pub fn codes(mut self, codes: &[Code]) -> Self {
+        self.codes.extend_from_slice(codes);
+        self
+    }
+
+    /// It honours `Idempotency-Key`.
+    #[must_use]
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+}
+
+macro_rules! methods {
+    ($($name:ident $method:ident;)*) => {
+        impl Endpoint {$(
+            #[doc = concat!("A ", stringify!($method), " of this path, served by this handler.")]
+            pub fn $name<H, Args>(path: &'static str, handler: H) -> Self
+            where
+                H: Handler<Args> + Send + Sync,
+                Args: FromRequest + 'static,
+                H::Output: Responder + 'static,
+            {
+                Self::new(Method::$method, path, handler)
+            }
+        )*}
+    };
+}
+
+methods! {
+    get GET;
+    post POST;
+    put PUT;
+    patch PATCH;
+    delete DELETE;
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} for {:?}", self.method, self.path, self.who)
+    }
+}
+
+/// All endpoints. One for the process; every worker shares it.
+#[derive(Debug)]
+pub struct Table {
+    endpoints: Vec<Endpoint>,
+    places: HashMap<&'static str, Vec<usize>>,
+}
+
+/// Two endpoints with one method and path, or one outside of [`BASE`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is declared twice or is not below {BASE}")]
+pub struct BadTable(String);
+
+impl Table {
+    /// Checks the endpoints.
+    ///
+    /// # Errors
+    /// See [`BadTable`].
+    pub fn new(endpoints: impl IntoIterator<Item = Endpoint>) -> Result<Self, BadTable> {
+        let mut table = Self {
+            endpoints: Vec::new(),
+            places: HashMap::new(),
+        };
+        for endpoint in endpoints {
+            let below_base = endpoint
+                .path
+                .strip_prefix(BASE)
+                .is_some_and(|rest| rest.starts_with('/'));
+            if !below_base || table.find(&endpoint.method, endpoint.path).is_some() {
+                return Err(BadTable(format!("{} {}", endpoint.method, endpoint.path)));
+            }
+            let place = table.endpoints.len();
+            table.places.entry(endpoint.path).or_default().push(place);
+            table.endpoints.push(endpoint);
+        }
+        Ok(table)
+    }
+
+    /// All of them, in the order of their declaration.
+    #[must_use]
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// The endpoint with this method and this path, a pattern.
+    #[must_use]
+    pub fn find(&self, method: &Method, path: &str) -> Option<&Endpoint> {
+        let places = self.places.get(path)?;
+        let mut candidates = places.iter().filter_map(|place| self.endpoints.get(*place));
+        candidates.find(|endpoint| endpoint.method == *method)
+    }
+}
+
+/// Serves the table's endpoints behind [`access::check`]. Needs [`Table`] in the app's data; `access` says what else.
+pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
+    // A literal segment sorts before a parameter, so that `/orders/my-orders` is not taken for an order's id.
+    let mut paths: BTreeMap<Vec<(bool, &str)>, Vec<&Endpoint>> = BTreeMap::new();
+    for endpoint in &table.endpoints {
+        let segments = endpoint
+            .path
+            .split('/')
+            .map(|segment| (segment.starts_with('{'), segment));
+        paths.entry(segments.collect()).or_default().push(endpoint);
+    }
+    let mut scope = web::scope(BASE);
+    for endpoints in paths.values() {
+        let Some(path) = endpoints
+            .first()
+            .and_then(|first| first.path.strip_prefix(BASE))
+        else {
+            continue;
+        };
+        let resource = endpoints
+            .iter()
+            .fold(web::resource(path), |resource, endpoint| {
+                resource.route((endpoint.route)())
+            });
+        scope = scope.service(resource);
+    }
+    config.service(scope.wrap(from_fn(access::check)));
+}

@@ -1,0 +1,61 @@
+//! The id in a path.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use entity::{CustomerId, OrderId, ProductId, UserId};
+
+use crate::problem::{Code, Problem};
+use crate::text;
+
+/// An id type that paths have.
+pub trait Noun: std::str::FromStr {
+    /// The name of its field.
+    const FIELD: &'static str;
+    /// What an id is answered with that nobody has.
+    const UNKNOWN: Code;
+}
+
+/// The first id of the path. A segment that is no UUID is an id that nobody has: the same 404.
+#[derive(Debug, Clone, Copy)]
+pub struct Id<T>(pub T);
+
+impl<T: Noun> FromRequest for Id<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let segment = req
+            .match_info()
+            .iter()
+            .next()
+            .map_or("", |(_, segment)| segment);
+        ready(
+            text::id(segment)
+                .map(Self)
+                .ok_or_else(|| unknown::<T>(segment)),
+        )
+    }
+}
+
+/// The answer to an id that nobody has.
+fn unknown<T: Noun>(segment: &str) -> Problem {
+    Problem::new(T::UNKNOWN, format!("{}.", T::UNKNOWN.title())).with(T::FIELD, segment)
+}
+
+macro_rules! nouns {
+    ($($id:ident $field:literal $code:ident;)*) => {$(
+        impl Noun for $id {
+            const FIELD: &'static str = $field;
+            const UNKNOWN: Code = Code::$code;
+        }
+    )*};
+}
+
+nouns! {
+    CustomerId "customer_id" CustomerNotFound;
+    ProductId "product_id" ProductNotFound;
+    OrderId "order_id" OrderNotFound;
+    UserId "user_id" NotFound;
+}

@@ -1,0 +1,384 @@
+//! What a client gets instead of a result: RFC 9457 problems, each with a code that a program can rely on.
+//!
+//! A problem says what the client can use. Causes that are the operator's (the database's words, a bug's) go to the log
+//! and nowhere else. The path and the request's id are not known here: [`crate::request`] adds them.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use domain::Error;
+use entity::{Currency, Money};
+use serde_json::{Map, Value, json};
+
+/// The media type of every error.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Makes the enum, its list and the table in one go, so that no code can lack its row.
+macro_rules! codes {
+    ($($name:ident $code:literal $status:ident $title:literal;)*) => {
+        /// Every code that an error can have.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = concat!("`", $code, "`: ", $title, ".")] $name,)*
+        }
+
+        impl Code {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The code as clients see it, its status and its title.
+            const fn row(self) -> (&'static str, StatusCode, &'static str) {
+                match self {
+                    $(Self::$name => ($code, StatusCode::$status, $title),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    MalformedJson "malformed_json" BAD_REQUEST "The request cannot be read";
+    InvalidSignature "invalid_signature" BAD_REQUEST "The signature is not valid";
+    Unauthenticated "unauthenticated" UNAUTHORIZED "Valid credentials are needed";
+    TokenExpired "token_expired" UNAUTHORIZED "The token has expired";
+    InvalidCredentials "invalid_credentials" UNAUTHORIZED "The credentials are not valid";
+    Forbidden "forbidden" FORBIDDEN "The caller may not do this";
+    TenantMismatch "tenant_mismatch" FORBIDDEN "The business is not the caller's";
+    NotFound "not_found" NOT_FOUND "There is nothing here";
+    CustomerNotFound "customer_not_found" NOT_FOUND "The customer does not exist";
+    ProductNotFound "product_not_found" NOT_FOUND "The product does not exist";
+    OrderNotFound "order_not_found" NOT_FOUND "The order does not exist";
+    ReservationNotFound "reservation_not_found" NOT_FOUND "The reservation does not exist";
+    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The path has no such method";
+    InsufficientStock "insufficient_stock" CONFLICT "There is not enough stock";
+    CreditLimitExceeded "credit_limit_exceeded" CONFLICT "The purchase passes the credit limit";
+    CustomerOnHold "customer_on_hold" CONFLICT "Sales to the customer are stopped";
+    PriceChanged "price_changed" CONFLICT "The price has changed";
+    PurchaseLimitReached "purchase_limit_reached" CONFLICT "One customer may not buy more of this product";
+    SaleNotOpen "sale_not_open" CONFLICT "The sale is not open";
+    SoldOut "sold_out" CONFLICT "The product is sold out";
+    Overpayment "overpayment" CONFLICT "The payment is more than what is due";
+    InvalidTransition "invalid_transition" CONFLICT "The state does not allow this";
+    AlreadyExists "already_exists" CONFLICT "There is one like it already";
+    Conflict "conflict" CONFLICT "The change contradicts what is there";
+    ReservationExpired "reservation_expired" GONE "The reservation has expired";
+    PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE "The body is too large";
+    ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY "The request is not valid";
+    IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The idempotency key belongs to another request";
+    RateLimited "rate_limited" TOO_MANY_REQUESTS "Too many requests";
+    InternalError "internal_error" INTERNAL_SERVER_ERROR "The service has failed";
+    OutcomeUnknown "outcome_unknown" INTERNAL_SERVER_ERROR "It is not known whether the change was made";
+    PaymentProviderError "payment_provider_error" BAD_GATEWAY "The payment provider has failed";
+    Overloaded "overloaded" SERVICE_UNAVAILABLE "Too much is waiting already";
+    DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE "The database cannot be reached";
+}
+
+impl Code {
+    /// As clients see it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The status of every answer with this code.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        self.row().1
+    }
+
+    /// What it means, the same in every answer.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        self.row().2
+    }
+}
+
+/// An error on its way to the client.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    fields: Map<String, Value>,
+    retry_after: Option<u32>,
+}
+
+/// Seconds after which a client may try again what was refused with 503: refusals of that kind pass in moments.
+const RETRY_AFTER: u32 = 1;
+
+impl Problem {
+    /// A problem, and a sentence about this one occurrence.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            fields: Map::new(),
+            retry_after: (code.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER),
+        }
+    }
+
+    /// Adds a field that a program needs to react.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.fields.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a `Retry-After` header.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// A failure of which the client learns nothing but that it happened. Whoever makes one has logged the cause.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(
+            Code::InternalError,
+            "The service could not handle the request. Its request_id leads the operator to the cause.",
+        )
+    }
+
+    /// The meaning of a status that the framework made, such as that of a path without a handler.
+    #[must_use]
+    pub fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::new(Code::NotFound, "No resource has this path."),
+            StatusCode::METHOD_NOT_ALLOWED => Self::new(
+                Code::MethodNotAllowed,
+                "The Allow header names the methods that this path has.",
+            ),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::new(Code::PayloadTooLarge, "The body is too large.")
+            }
+            status if status.is_client_error() => {
+                Self::new(Code::MalformedJson, "The request could not be read.")
+            }
+            _ => Self::internal(),
+        }
+    }
+
+    /// What a domain error is to a client whose amounts are in this currency.
+    #[must_use]
+    pub fn of(error: Error, currency: Currency) -> Self {
+        let detail = sentence(&error.to_string());
+        let money = |amount: Money| amount.to_text(currency);
+        match error {
+            Error::Forbidden => Self::new(Code::Forbidden, detail),
+            Error::InvalidCredentials => Self::new(Code::InvalidCredentials, detail),
+            Error::CustomerNotFound(id) => {
+                Self::new(Code::CustomerNotFound, detail).with("customer_id", id.to_string())
+            }
+            Error::ProductNotFound(id) => {
+                Self::new(Code::ProductNotFound, detail).with("product_id", id.to_string())
+            }
+            Error::OrderNotFound(id) => {
+                Self::new(Code::OrderNotFound, detail).with("order_id", id.to_string())
+            }
+            Error::InsufficientStock(shortages) => {
+                let shortages: Vec<Value> = shortages
+                    .iter()
+                    .map(|shortage| {
+                        json!({
+                            "product_id": shortage.product_id,
+                            "requested": shortage.requested,
+                            "available": shortage.available,
+                        })
+                    })
+                    .collect();
+                Self::new(Code::InsufficientStock, detail).with("shortages", shortages)
+            }
+            Error::CreditLimitExceeded {
+                credit_limit,
+                balance,
+                amount,
+            } => Self::new(Code::CreditLimitExceeded, detail)
+                .with("credit_limit", money(credit_limit))
+                .with("balance", money(balance))
+                .with("amount", money(amount))
+                .with("available_credit", money(credit_limit - balance))
+                .with("currency", currency.to_string()),
+            Error::CustomerOnHold(id) => {
+                Self::new(Code::CustomerOnHold, detail).with("customer_id", id.to_string())
+            }
+            Error::PriceChanged {
+                product_id,
+                quoted,
+                current,
+            } => Self::new(Code::PriceChanged, detail)
+                .with("product_id", product_id.to_string())
+                .with("quoted", money(quoted))
+                .with("current", money(current))
+                .with("currency", currency.to_string()),
+            Error::PurchaseLimitReached {
+                product_id,
+                limit,
+                bought,
+                requested,
+            } => Self::new(Code::PurchaseLimitReached, detail)
+                .with("product_id", product_id.to_string())
+                .with("limit", limit)
+                .with("bought", bought)
+                .with("requested", requested),
+            Error::AlreadyExists(field) => {
+                Self::new(Code::AlreadyExists, detail).with("field", field)
+            }
+            Error::Conflict(_) => Self::new(Code::Conflict, detail),
+            Error::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused, detail),
+            Error::Overloaded => Self::new(Code::Overloaded, detail),
+            Error::DatabaseUnavailable(cause) => {
+                tracing::error!(%cause, "the database is not available");
+                Self::new(
+                    Code::DatabaseUnavailable,
+                    "The database cannot be reached. Nothing was changed.",
+                )
+            }
+            Error::OutcomeUnknown => {
+                tracing::error!("the connection to the database broke during a commit");
+                Self::new(
+                    Code::OutcomeUnknown,
+                    "The change may or may not have been made. Repeat the request with the same Idempotency-Key, \
+                     or look before you repeat it.",
+                )
+            }
+            Error::Contention => {
+                tracing::error!("a transaction's contention was not retried");
+                Self::new(Code::Overloaded, "Others are changing the same rows.")
+            }
+            Error::Bug(cause) => {
+                tracing::error!(cause, "bug");
+                Self::internal()
+            }
+        }
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The body, for the path and the id of its request.
+    #[must_use]
+    pub fn body(&self, instance: &str, request_id: &str) -> String {
+        let mut body = self.fields.clone();
+        body.insert(
+            "type".into(),
+            format!("urn:tradeline:error:{}", self.code.text()).into(),
+        );
+        body.insert("title".into(), self.code.title().into());
+        body.insert("status".into(), self.code.status().as_u16().into());
+        body.insert("detail".into(), self.detail.as_str().into());
+        body.insert("code".into(), self.code.text().into());
+        body.insert("instance".into(), instance.into());
+        body.insert("request_id".into(), request_id.into());
+        Value::Object(body).to_string()
+    }
+}
+
+/// The domain's errors are phrases; clients get sentences.
+fn sentence(phrase: &str) -> String {
+    let mut letters = phrase.chars();
+    letters.next().map_or_else(String::new, |first| {
+        format!("{}{}.", first.to_uppercase(), letters.as_str())
+    })
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code.text(), self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    /// Without a body: the outermost middleware writes it, since it knows the path and the request's id.
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponseBuilder::new(self.code.status());
+        if self.code.status() == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        response.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::{CustomerId, ProductId};
+
+    fn fields(error: Error) -> Value {
+        let problem = Problem::of(error, Currency::USD);
+        serde_json::from_str(&problem.body("/api/x", "r1")).unwrap()
+    }
+
+    #[test]
+    fn a_problem_has_the_members_of_the_rfc_and_ours() {
+        let id = CustomerId::new();
+        assert_eq!(
+            fields(Error::CustomerNotFound(id)),
+            json!({
+                "type": "urn:tradeline:error:customer_not_found",
+                "title": "The customer does not exist",
+                "status": 404,
+                "detail": format!("Customer {id} does not exist."),
+                "instance": "/api/x",
+                "code": "customer_not_found",
+                "request_id": "r1",
+                "customer_id": id,
+            })
+        );
+    }
+
+    #[test]
+    fn a_refused_purchase_says_how_much_credit_there_is() {
+        let usd = |text| Money::parse(text, Currency::USD).unwrap();
+        let body = fields(Error::CreditLimitExceeded {
+            credit_limit: usd("1000"),
+            balance: usd("600"),
+            amount: usd("400.01"),
+        });
+        assert_eq!(body["available_credit"], "400.00");
+        assert_eq!(body["amount"], "400.01");
+        assert_eq!(body["currency"], "USD");
+    }
+
+    #[test]
+    fn every_short_product_is_named() {
+        let product_id = ProductId::new();
+        let body = fields(Error::InsufficientStock(vec![domain::Shortage {
+            product_id,
+            requested: 3,
+            available: 1,
+        }]));
+        assert_eq!(
+            body["shortages"],
+            json!([{"product_id": product_id, "requested": 3, "available": 1}])
+        );
+    }
+
+    #[test]
+    fn nothing_of_the_inside_goes_out() {
+        for error in [
+            Error::Bug("column secret_x".into()),
+            Error::DatabaseUnavailable(sea_orm::DbErr::Custom("secret_x".into())),
+        ] {
+            assert!(!fields(error).to_string().contains("secret_x"));
+        }
+    }
+
+    #[test]
+    fn codes_are_unique_and_every_503_says_when_to_come_back() {
+        let texts: std::collections::HashSet<_> =
+            Code::ALL.iter().map(|code| code.text()).collect();
+        assert_eq!(texts.len(), Code::ALL.len());
+        let response = Problem::new(Code::Overloaded, "").error_response();
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    }
+}

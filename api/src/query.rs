@@ -1,0 +1,240 @@
+//! Reading query strings so that every fault is reported at once, and lists page by page.
+//!
+//! ```ignore
+//! async fn list(caller: Signed, mut query: Query) -> Result<HttpResponse, Problem> {
+//!     let status = query.take::<orders::Status>("status");
+//!     let paging = query.paging();
+//!     query.finish()?;
+//! ```
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+
+use crate::access::Visitor;
+use crate::body::At;
+use crate::problem::Problem;
+use crate::text::{FromText, Whole};
+
+/// The parameters of a request that have not been read yet, and what was wrong with those that have.
+#[derive(Debug)]
+pub struct Query {
+    pairs: Vec<(String, String)>,
+    at: At,
+}
+
+impl Query {
+    /// Reads a query string.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let mut at = At::new(None);
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(text).map_or_else(
+            |_undecodable| {
+                at.fault_at("?", "cannot be decoded");
+                Vec::new()
+            },
+            web::Query::into_inner,
+        );
+        Self { pairs, at }
+    }
+
+    /// Reads a parameter that may be left out. A faulty one is reported by [`Query::finish`].
+    pub fn take<T: FromText>(&mut self, name: &str) -> Option<T> {
+        let text = self.text(name)?;
+        T::from_text(&text)
+            .map_err(|message| self.fault(name, message))
+            .ok()
+    }
+
+    /// A page's bounds from `limit` and `cursor`.
+    pub fn paging(&mut self) -> Paging {
+        let limit = self.take::<Limit>("limit");
+        Paging {
+            limit: limit.map_or(DEFAULT_LIMIT, |limit| limit.get().unsigned_abs()),
+            cursor: self.take::<Cursor>("cursor").map(|cursor| cursor.0),
+        }
+    }
+
+    /// Reports a fault of a parameter: a rule that is about several, say, or a cursor whose text makes no sense.
+    pub fn fault(&mut self, name: &str, message: impl Into<String>) {
+        self.at.fault_at(format!("?{name}"), message);
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// `validation_failed` with every fault, those of unknown parameters too.
+    pub fn finish(mut self) -> Result<(), Problem> {
+        while let Some((name, _)) = self.pairs.pop() {
+            self.pairs.retain(|(other, _)| *other != name);
+            self.fault(&name, "is not a known parameter");
+        }
+        self.at.finish(Some(()))
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        let mut found = self.pairs.extract_if(.., |(other, _)| other == name);
+        let (_, text) = found.next()?;
+        let repeated = found.count() > 0;
+        if repeated {
+            self.fault(name, "must not be repeated");
+            return None;
+        }
+        Some(text)
+    }
+}
+
+impl FromRequest for Query {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let mut query = Self::of(req.query_string());
+        if req.extensions().get::<Visitor>().is_some() {
+            // Read where access is decided.
+            query.pairs.retain(|(name, _)| name != "business");
+        }
+        ready(Ok(query))
+    }
+}
+
+/// Rows a page, if the client does not say.
+const DEFAULT_LIMIT: u64 = 50;
+
+/// Rows a page, if the client does.
+pub type Limit = Whole<1, 200>;
+
+/// Which page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paging {
+    /// The most rows.
+    pub limit: u64,
+    /// After which row, in the words of the handler that made the cursor.
+    pub cursor: Option<String>,
+}
+
+/// Where a page ends: a handler's text, which clients cannot read and so do not rely on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+impl Cursor {
+    /// As clients see it.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(&self.0)
+    }
+}
+
+impl FromText for Cursor {
+    fn from_text(text: &str) -> Result<Self, String> {
+        BASE64_URL_SAFE_NO_PAD
+            .decode(text)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .filter(|text| !text.contains(char::is_control))
+            .map(Self)
+            .ok_or_else(|| "must be the next_cursor of an earlier page".to_owned())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::String))
+            .into()
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// What to ask for as `cursor` to get the next page; null on the last.
+    pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A page, and the cursor after it if more follows.
+    #[must_use]
+    pub fn new(data: Vec<T>, next: Option<&Cursor>) -> Self {
+        Self {
+            data,
+            next_cursor: next.map(Cursor::encode),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::CustomerId;
+    use entity::orders::Status;
+    use serde_json::{Value, json};
+
+    fn faults(query: Query) -> Value {
+        match query.finish() {
+            Ok(()) => json!([]),
+            Err(problem) => {
+                let body: Value = serde_json::from_str(&problem.body("", "")).unwrap();
+                body["errors"].clone()
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_are_read_by_their_types() {
+        let id = CustomerId::new();
+        let mut query = Query::of(&format!("customer_id={id}&status=payment_pending&limit=7"));
+        assert_eq!(query.take("customer_id"), Some(id));
+        assert_eq!(query.take("status"), Some(Status::PaymentPending));
+        assert_eq!(query.take::<CustomerId>("other"), None);
+        assert_eq!(
+            query.paging(),
+            Paging {
+                limit: 7,
+                cursor: None
+            }
+        );
+        assert_eq!(faults(query), json!([]));
+    }
+
+    #[test]
+    fn a_cursor_survives_the_round_trip() {
+        let cursor = Cursor("2026-01-01T00:00:00Z|ü".to_owned());
+        let mut query = Query::of(&format!("cursor={}", cursor.encode()));
+        assert_eq!(
+            query.paging(),
+            Paging {
+                limit: 50,
+                cursor: Some(cursor.0)
+            }
+        );
+        assert_eq!(faults(query), json!([]));
+    }
+
+    #[test]
+    fn every_fault_is_reported() {
+        let mut query = Query::of("limit=201&cursor=%00&status=lost&from=a&from=b&typo=1&typo=2");
+        query.paging();
+        query.take::<Status>("status");
+        query.take::<bool>("from");
+        assert_eq!(
+            faults(query),
+            json!([
+                {"pointer": "?limit", "message": "must be a whole number from 1 to 200"},
+                {"pointer": "?cursor", "message": "must be the next_cursor of an earlier page"},
+                {"pointer": "?status", "message":
+                    "must be one of created, payment_pending, approved, paid, fulfilled, cancelled"},
+                {"pointer": "?from", "message": "must not be repeated"},
+                {"pointer": "?typo", "message": "is not a known parameter"},
+            ])
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! The outermost layer of every request: its id, the final form of every error, and its metrics.
+//!
+//! Whatever fails further in (a handler's refusal, a path without a handler, the framework's own errors, a panic)
+//! leaves as a problem with the same members, because it leaves through here.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
+use uuid::Uuid;
+
+use crate::problem::{self, Problem};
+
+/// The header that carries the id, both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest id that is taken from a client.
+const REQUEST_ID_LENGTH: usize = 128;
+
+/// The id of a request: the client's, if it is 1 to 128 visible ASCII characters, or a new one. In the extensions of
+/// every request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(pub String);
+
+/// When the request came in. In the extensions of every request.
+#[derive(Debug, Clone, Copy)]
+pub struct Received(pub Instant);
+
+impl RequestId {
+    fn of(headers: &HeaderMap) -> Self {
+        let given = headers
+            .get(REQUEST_ID)
+            .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+            .filter(|id| (1..=REQUEST_ID_LENGTH).contains(&id.len()))
+            .filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic()));
+        Self(given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
+    }
+
+    fn header(&self) -> HeaderValue {
+        // Visible ASCII is a header's value; the fallback is never taken.
+        HeaderValue::from_str(&self.0).unwrap_or_else(|_invalid| HeaderValue::from_static("-"))
+    }
+}
+
+/// The middleware, for [`actix_web::middleware::from_fn`]. The last `wrap` of the app, which makes it the first to run.
+///
+/// # Errors
+/// Never a bare one: an error that it returns carries its finished response.
+pub async fn outermost(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let received = Instant::now();
+    let id = RequestId::of(req.headers());
+    let method = method_label(req.method());
+    let path = req.path().to_owned();
+    let route = req
+        .match_pattern()
+        .unwrap_or_else(|| "unmatched".to_owned());
+    req.extensions_mut().insert(id.clone());
+    req.extensions_mut().insert(Received(received));
+
+    let outcome = match caught(next.call(req)).await {
+        Ok(response) => Ok(finished(response.map_into_boxed_body(), &id)),
+        Err(error) => {
+            let problem = problem_of(error.error_response().status(), Some(&error));
+            let response = written(problem.error_response(), &problem, &path, &id);
+            Err(InternalError::from_response(problem, response).into())
+        }
+    };
+
+    let status = match &outcome {
+        Ok(response) => response.status(),
+        Err(error) => Error::as_response_error(error).status_code(),
+    };
+    count(method, route, status, received);
+    outcome
+}
+
+/// Runs the request to its end; a panic becomes an error, so that the client gets an answer and others go on.
+async fn caught<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let mut request = pin!(request);
+    poll_fn(|context| {
+        // The future is never polled again after a panic, so no one sees what it left half done.
+        catch_unwind(AssertUnwindSafe(|| request.as_mut().poll(context))).unwrap_or_else(|_panic| {
+            tracing::error!("a handler panicked");
+            Poll::Ready(Err(Problem::internal().into()))
+        })
+    })
+    .await
+}
+
+/// The response with the request's id, and with a problem for a body if it is an error.
+fn finished(response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    let (request, mut response) = response.into_parts();
+    if status.is_client_error() || status.is_server_error() {
+        let problem = problem_of(status, response.error());
+        response = written(response, &problem, request.path(), id);
+    } else {
+        response.headers_mut().insert(REQUEST_ID, id.header());
+    }
+    ServiceResponse::new(request, response)
+}
+
+fn problem_of(status: StatusCode, error: Option<&Error>) -> Problem {
+    if let Some(problem) = error.and_then(Error::as_error::<Problem>) {
+        return problem.clone();
+    }
+    if status.is_server_error() {
+        tracing::error!(%status, ?error, "the framework failed");
+    }
+    Problem::of_status(status)
+}
+
+/// The problem as the body of a response, which keeps its other headers.
+fn written(response: HttpResponse, problem: &Problem, path: &str, id: &RequestId) -> HttpResponse {
+    let body = problem.body(path, &id.0);
+    let mut response = response.set_body(BoxBody::new(body));
+    *response.status_mut() = problem.code().status();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::MEDIA_TYPE));
+    headers.insert(REQUEST_ID, id.header());
+    response
+}
+
+/// Only the methods that the service knows: a client must not be able to make time series.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn count(method: &'static str, route: String, status: StatusCode, received: Instant) {
+    metrics::counter!(
+        "tradeline_http_requests_total",
+        "method" => method, "route" => route.clone(), "status" => status.as_str().to_owned()
+    )
+    .increment(1);
+    metrics::histogram!("tradeline_http_request_seconds", "method" => method, "route" => route)
+        .record(received.elapsed());
+}

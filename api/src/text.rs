@@ -1,0 +1,353 @@
+//! Values that are written as text, wherever they stand: in a body, in a query, in a path.
+//!
+//! Each type is a rule: what has the type has passed it.
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use entity::{Currency, Quantity};
+use sea_orm::ActiveEnum;
+use serde::{Serialize, Serializer};
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+
+/// A type that a query parameter, or a string in a body, can have.
+pub trait FromText: Sized {
+    /// Reads the text.
+    ///
+    /// # Errors
+    /// What is wrong, as the end of a sentence that starts with the field's name.
+    fn from_text(text: &str) -> Result<Self, String>;
+
+    /// How OpenAPI describes it.
+    fn schema() -> RefOr<Schema>;
+}
+
+fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::new(Type::String))
+}
+
+fn format(known: KnownFormat) -> Option<SchemaFormat> {
+    Some(SchemaFormat::KnownFormat(known))
+}
+
+fn check_length(text: &str, min: usize, max: usize) -> Result<(), String> {
+    if (min..=max).contains(&text.chars().count()) {
+        Ok(())
+    } else {
+        Err(format!("must have from {min} to {max} characters"))
+    }
+}
+
+/// One line of text, from `MIN` to `MAX` characters. It is taken as it is, spaces too, but is not blank and has no
+/// control characters: PostgreSQL has no NUL, and a name with a line break in it forges lines of a log or a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<const MIN: usize, const MAX: usize>(pub String);
+
+impl<const MIN: usize, const MAX: usize> FromText for Text<MIN, MAX> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        check_length(text, MIN, MAX)?;
+        if text.chars().any(char::is_control) {
+            return Err("must not have control characters".to_owned());
+        }
+        if MIN > 0 && text.trim().is_empty() {
+            return Err("must not be blank".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        string().min_length(Some(MIN)).max_length(Some(MAX)).into()
+    }
+}
+
+/// Text of several lines, from `MIN` to `MAX` characters: as [`Text`], but with line breaks and tabs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prose<const MIN: usize, const MAX: usize>(pub String);
+
+impl<const MIN: usize, const MAX: usize> FromText for Prose<MIN, MAX> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        check_length(text, MIN, MAX)?;
+        if text
+            .chars()
+            .any(|letter| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t'))
+        {
+            return Err(
+                "must not have control characters other than line breaks and tabs".to_owned(),
+            );
+        }
+        if MIN > 0 && text.trim().is_empty() {
+            return Err("must not be blank".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        string().min_length(Some(MIN)).max_length(Some(MAX)).into()
+    }
+}
+
+/// A password or a token, from `MIN` to `MAX` characters. Its debug output does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret<const MIN: usize, const MAX: usize>(pub String);
+
+impl<const MIN: usize, const MAX: usize> FromText for Secret<MIN, MAX> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        check_length(text, MIN, MAX).map(|()| Self(text.to_owned()))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        string()
+            .format(format(KnownFormat::Password))
+            .min_length(Some(MIN))
+            .max_length(Some(MAX))
+            .into()
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> std::fmt::Debug for Secret<MIN, MAX> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(not shown)")
+    }
+}
+
+/// An e-mail address, in lower case. Only a message that arrives proves one, so the rule asks for little.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Email(String);
+
+/// RFC 5321 leaves an address 254 characters.
+const EMAIL_BYTES: usize = 254;
+
+impl Email {
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The address, owned.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl FromText for Email {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('@').collect();
+        let two_parts = matches!(parts[..], [name, host] if !name.is_empty() && !host.is_empty());
+        let strange = |letter: char| letter.is_whitespace() || letter.is_control();
+        let lower = text.to_lowercase();
+        if two_parts && lower.len() <= EMAIL_BYTES && !text.contains(strange) {
+            Ok(Self(lower))
+        } else {
+            Err("must be an e-mail address".to_owned())
+        }
+    }
+
+    fn schema() -> RefOr<Schema> {
+        string()
+            .format(Some(SchemaFormat::Custom("email".to_owned())))
+            .max_length(Some(EMAIL_BYTES))
+            .pattern(Some(r"^[^@\s]+@[^@\s]+$"))
+            .into()
+    }
+}
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Whole<const MIN: i64, const MAX: i64>(i64);
+
+impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
+/// Digits, perhaps after a minus: no plus, no point, no exponent.
+fn digits(text: &str) -> Option<i64> {
+    let plain = text.strip_prefix('-').unwrap_or(text);
+    if plain.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
+    }
+}
+
+fn integer(min: i64, max: i64) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::Integer))
+        .minimum(Some(min))
+        .maximum(Some(max))
+        .into()
+}
+
+impl<const MIN: i64, const MAX: i64> FromText for Whole<MIN, MAX> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        digits(text)
+            .filter(|number| (MIN..=MAX).contains(number))
+            .map(Self)
+            .ok_or_else(|| format!("must be a whole number from {MIN} to {MAX}"))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        integer(MIN, MAX)
+    }
+}
+
+impl FromText for Quantity {
+    fn from_text(text: &str) -> Result<Self, String> {
+        // Zero is no quantity either: it stands for what is not even a number.
+        Self::new(digits(text).unwrap_or(0)).map_err(|invalid| invalid.to_string())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        integer(1, Self::MAX)
+    }
+}
+
+impl FromText for bool {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_not_bool| "must be true or false".to_owned())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::Boolean))
+            .into()
+    }
+}
+
+impl FromText for Currency {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|unknown: entity::UnknownCurrency| unknown.to_string())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        string()
+            .pattern(Some("^[A-Z]{3}$"))
+            .examples(["USD"])
+            .into()
+    }
+}
+
+impl FromText for DateTime<Utc> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        DateTime::parse_from_rfc3339(text)
+            .map(|time| time.to_utc())
+            .map_err(|_not_time| {
+                "must be an RFC 3339 time such as \"2026-01-31T12:00:00Z\"".to_owned()
+            })
+    }
+
+    fn schema() -> RefOr<Schema> {
+        string().format(format(KnownFormat::DateTime)).into()
+    }
+}
+
+impl FromText for NaiveDate {
+    fn from_text(text: &str) -> Result<Self, String> {
+        // The parser would take "2026-1-1" too.
+        Some(text)
+            .filter(|text| text.len() == "2026-01-31".len())
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| "must be a date such as \"2026-01-31\"".to_owned())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        string().format(format(KnownFormat::Date)).into()
+    }
+}
+
+/// An id from the one form that this service writes, with hyphens.
+pub(crate) fn id<T: std::str::FromStr>(text: &str) -> Option<T> {
+    const HYPHENATED: usize = 36;
+    (text.len() == HYPHENATED)
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+macro_rules! ids {
+    ($($type:ident),*) => {$(
+        impl FromText for entity::$type {
+            fn from_text(text: &str) -> Result<Self, String> {
+                id(text).ok_or_else(|| "must be a UUID".to_owned())
+            }
+
+            fn schema() -> RefOr<Schema> {
+                string().format(format(KnownFormat::Uuid)).into()
+            }
+        }
+    )*};
+}
+
+ids!(
+    BusinessId,
+    UserId,
+    CustomerId,
+    ProductId,
+    OrderId,
+    MovementId,
+    LedgerEntryId,
+    EventId
+);
+
+/// The words of an enum that a column holds are the words that clients write.
+macro_rules! words {
+    ($($type:ty),* $(,)?) => {$(
+        impl FromText for $type {
+            fn from_text(text: &str) -> Result<Self, String> {
+                <Self as ActiveEnum>::try_from_value(&text.to_owned()).map_err(|_unknown| {
+                    format!("must be one of {}", <Self as ActiveEnum>::values().join(", "))
+                })
+            }
+
+            fn schema() -> RefOr<Schema> {
+                string().enum_values(Some(<Self as ActiveEnum>::values())).into()
+            }
+        }
+    )*};
+}
+
+words!(
+    entity::users::Role,
+    entity::orders::Status,
+    entity::orders::PaymentMethod
+);
+
+/// An amount in an answer: text with the currency's minor digits, such as `600.00`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Amount(String);
+
+impl Amount {
+    /// The amount in its business's currency.
+    #[must_use]
+    pub fn of(money: entity::Money, currency: Currency) -> Self {
+        Self(money.to_text(currency))
+    }
+}
+
+impl utoipa::PartialSchema for Amount {
+    fn schema() -> RefOr<Schema> {
+        string()
+            .description(Some(
+                "An exact amount with the minor digits of the currency.",
+            ))
+            .pattern(Some(r"^-?[0-9]+(\.[0-9]+)?$"))
+            .examples(["600.00"])
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Amount {}
+
+/// A time in an answer: RFC 3339, UTC, to the microsecond that the database keeps.
+///
+/// # Errors
+/// The serializer's.
+pub fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}

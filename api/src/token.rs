@@ -1,0 +1,298 @@
+//! Access tokens: JWTs signed with HMAC-SHA-256, made and read here alone.
+//!
+//! Only HS256 is accepted, so a token cannot choose how it is verified. A token that verifies has a subject, a
+//! business and an authority that make sense together; nobody else looks at claims.
+
+use domain::Authority;
+use entity::users::Role;
+use entity::{BusinessId, CustomerId, UserId};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Who signs.
+const ISSUER: &str = "tradeline";
+
+/// A key shorter than the hash (32 bytes) weakens it: RFC 7518, section 3.2.
+const SECRET_BYTES: usize = 32;
+
+/// A token of ours has some 400 bytes. What is far longer is not parsed.
+const TOKEN_BYTES: usize = 4096;
+
+/// Seconds by which the clocks of the machines that sign and verify may differ.
+const LEEWAY: u64 = 5;
+
+/// What a token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claims {
+    /// Who acts.
+    pub user_id: UserId,
+    /// For which business.
+    pub business_id: BusinessId,
+    /// What it may do.
+    pub authority: Authority,
+    /// When the token was made, in seconds since 1970.
+    pub issued_at: i64,
+    /// When it ends.
+    pub expires_at: i64,
+}
+
+/// Claims as they are written.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    sub: Uuid,
+    business_id: Uuid,
+    role: Role,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    customer_id: Option<Uuid>,
+    iat: i64,
+    exp: i64,
+    iss: String,
+}
+
+/// Why a token is no credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadToken {
+    /// It was one.
+    #[error("the token has expired")]
+    Expired,
+    /// It never was, or is not yet.
+    #[error("the token is not valid")]
+    Invalid,
+}
+
+/// A secret that is too short to sign with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the secret must have at least {SECRET_BYTES} bytes")]
+pub struct WeakSecret;
+
+/// Signs and verifies. Its debug output shows no secret.
+pub struct Keys {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+}
+
+impl Keys {
+    /// # Errors
+    /// The secret has fewer than 32 bytes.
+    pub fn new(secret: &[u8]) -> Result<Self, WeakSecret> {
+        if secret.len() < SECRET_BYTES {
+            return Err(WeakSecret);
+        }
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_required_spec_claims(&["exp", "iss", "sub"]);
+        validation.validate_nbf = true;
+        validation.leeway = LEEWAY;
+        Ok(Self {
+            encoding: EncodingKey::from_secret(secret),
+            decoding: DecodingKey::from_secret(secret),
+            validation,
+        })
+    }
+
+    /// The token that says this.
+    ///
+    /// # Errors
+    /// The library's; there is no known case.
+    pub fn sign(&self, claims: &Claims) -> Result<String, jsonwebtoken::errors::Error> {
+        let customer_id = match claims.authority {
+            Authority::Customer(customer_id) => Some(customer_id.0),
+            Authority::Admin | Authority::Staff => None,
+        };
+        let written = Written {
+            sub: claims.user_id.0,
+            business_id: claims.business_id.0,
+            role: claims.authority.role(),
+            customer_id,
+            iat: claims.issued_at,
+            exp: claims.expires_at,
+            iss: ISSUER.to_owned(),
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &written, &self.encoding)
+    }
+
+    /// What a token says, if it is ours and its time has come and not gone.
+    ///
+    /// # Errors
+    /// See [`BadToken`].
+    pub fn verify(&self, token: &str) -> Result<Claims, BadToken> {
+        if token.len() > TOKEN_BYTES {
+            return Err(BadToken::Invalid);
+        }
+        let decoded = jsonwebtoken::decode::<Written>(token, &self.decoding, &self.validation);
+        let written = match decoded {
+            Ok(decoded) => decoded.claims,
+            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
+                return Err(BadToken::Expired);
+            }
+            Err(_) => return Err(BadToken::Invalid),
+        };
+        let authority = match (written.role, written.customer_id) {
+            (Role::Admin, None) => Authority::Admin,
+            (Role::Staff, None) => Authority::Staff,
+            (Role::Customer, Some(id)) => Authority::Customer(CustomerId(id)),
+            (Role::Admin | Role::Staff, Some(_)) | (Role::Customer, None) => {
+                return Err(BadToken::Invalid);
+            }
+        };
+        Ok(Claims {
+            user_id: UserId(written.sub),
+            business_id: BusinessId(written.business_id),
+            authority,
+            issued_at: written.iat,
+            expires_at: written.exp,
+        })
+    }
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys(not shown)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+    use serde_json::{Value, json};
+
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn keys() -> Keys {
+        Keys::new(SECRET).unwrap()
+    }
+
+    fn now() -> i64 {
+        chrono::Utc::now().timestamp()
+    }
+
+    fn claims(authority: Authority) -> Claims {
+        Claims {
+            user_id: UserId::new(),
+            business_id: BusinessId::new(),
+            authority,
+            issued_at: now(),
+            expires_at: now() + 60,
+        }
+    }
+
+    fn valid() -> Value {
+        json!({"sub": Uuid::now_v7(), "business_id": Uuid::now_v7(), "role": "admin",
+               "iat": now(), "exp": now() + 60, "iss": "tradeline"})
+    }
+
+    /// Our signature under claims that [`Keys::sign`] would never write.
+    fn forged(claims: &Value, algorithm: Algorithm) -> String {
+        jsonwebtoken::encode(&Header::new(algorithm), claims, &keys().encoding).unwrap()
+    }
+
+    #[test]
+    fn what_was_signed_is_read_back() {
+        for authority in [
+            Authority::Admin,
+            Authority::Staff,
+            Authority::Customer(CustomerId::new()),
+        ] {
+            let claims = claims(authority);
+            assert_eq!(keys().verify(&keys().sign(&claims).unwrap()), Ok(claims));
+        }
+    }
+
+    #[test]
+    fn a_token_ends_after_its_time_and_the_leeway() {
+        let mut claims = claims(Authority::Admin);
+        claims.expires_at = now() - 60;
+        assert_eq!(
+            keys().verify(&keys().sign(&claims).unwrap()),
+            Err(BadToken::Expired)
+        );
+        claims.expires_at = now() - 2;
+        assert!(keys().verify(&keys().sign(&claims).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn another_secret_or_algorithm_or_none_is_refused() {
+        let other = Keys::new(b"another secret of thirty-two bytes").unwrap();
+        let token = other.sign(&claims(Authority::Admin)).unwrap();
+        assert_eq!(keys().verify(&token), Err(BadToken::Invalid));
+        let token = forged(&valid(), Algorithm::HS512);
+        assert_eq!(keys().verify(&token), Err(BadToken::Invalid));
+        let part = |value: &Value| BASE64.encode(value.to_string());
+        for signature in ["", "e30"] {
+            let token = format!(
+                "{}.{}.{signature}",
+                part(&json!({"alg": "none"})),
+                part(&valid())
+            );
+            assert_eq!(keys().verify(&token), Err(BadToken::Invalid));
+        }
+    }
+
+    #[test]
+    fn a_changed_claim_breaks_the_signature() {
+        let token = forged(&valid(), Algorithm::HS256);
+        let parts: Vec<&str> = token.split('.').collect();
+        let mut changed = valid();
+        changed["role"] = "staff".into();
+        let token = format!(
+            "{}.{}.{}",
+            parts[0],
+            BASE64.encode(changed.to_string()),
+            parts[2]
+        );
+        assert_eq!(keys().verify(&token), Err(BadToken::Invalid));
+    }
+
+    #[test]
+    fn claims_that_are_missing_or_make_no_sense_are_refused() {
+        assert!(keys().verify(&forged(&valid(), Algorithm::HS256)).is_ok());
+        for name in ["sub", "business_id", "role", "iat", "exp", "iss"] {
+            let mut claims = valid();
+            claims.as_object_mut().unwrap().remove(name);
+            let token = forged(&claims, Algorithm::HS256);
+            assert_eq!(
+                keys().verify(&token),
+                Err(BadToken::Invalid),
+                "without {name}"
+            );
+        }
+        for (name, value) in [
+            ("iss", json!("another")),
+            ("role", json!("customer")),
+            ("role", json!("platform")),
+            ("customer_id", json!(Uuid::now_v7())),
+            ("nbf", json!(now() + 60)),
+            ("sub", json!("me")),
+        ] {
+            let mut claims = valid();
+            claims[name] = value;
+            let token = forged(&claims, Algorithm::HS256);
+            assert_eq!(
+                keys().verify(&token),
+                Err(BadToken::Invalid),
+                "{name} wrong"
+            );
+        }
+    }
+
+    #[test]
+    fn garbage_and_long_tokens_are_refused() {
+        let mut claims = valid();
+        claims["extra"] = "x".repeat(8192).into();
+        let long = forged(&claims, Algorithm::HS256);
+        for token in ["", ".", "..", "a.b.c", "\u{0}", long.as_str()] {
+            assert_eq!(keys().verify(token), Err(BadToken::Invalid));
+        }
+    }
+
+    #[test]
+    fn short_secrets_are_refused_and_none_is_shown() {
+        assert!(Keys::new(&SECRET[1..]).is_err());
+        assert_eq!(format!("{:?}", keys()), "Keys(not shown)");
+    }
+}
