@@ -4,7 +4,7 @@
 //! [`Signed`] caller or a [`Visitor`]; neither can be had without passing here. In a middleware and not in extractors,
 //! since actix polls those together: a bad body could be answered before a bad credential.
 //!
-//! The app's data must have [`Table`], [`Keys`] and [`Directory`], each as [`web::Data`].
+//! The app's data must have [`Table`], [`Keys`], [`Directory`] and [`Database`], each as [`web::Data`].
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -15,10 +15,10 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
-use domain::Caller;
+use domain::businesses::Business;
+use domain::{Caller, Database, Directory};
 use entity::{BusinessId, Currency};
 
-use crate::businesses::{Business, Directory};
 use crate::endpoint::{Table, Who};
 use crate::log;
 use crate::problem::{Code, Problem};
@@ -173,7 +173,7 @@ async fn business_named(req: &ServiceRequest, name: &str) -> Result<Arc<Business
     let unknown = || Problem::new(Code::NotFound, "There is no such business.");
     let Text(name) = BusinessName::from_text(name).map_err(|_no_name| unknown())?;
     let found = data::<Directory>(req)?
-        .by_name(&name)
+        .by_name(data::<Database>(req)?, &name)
         .await
         .map_err(failed)?;
     found.ok_or_else(unknown)
@@ -184,7 +184,10 @@ async fn business_of(
     req: &ServiceRequest,
     id: BusinessId,
 ) -> Result<Option<Arc<Business>>, Problem> {
-    data::<Directory>(req)?.by_id(id).await.map_err(failed)
+    data::<Directory>(req)?
+        .by_id(data::<Database>(req)?, id)
+        .await
+        .map_err(failed)
 }
 
 /// A failure before the business is known, whose currency no problem of that kind mentions.

@@ -145,7 +145,13 @@ async fn prepare(server: &Server) -> Result<(), Error> {
                 .await?;
         }
     }
-    if !exists(&superuser, "SELECT 1 FROM pg_database WHERE datname", DATABASE).await? {
+    if !exists(
+        &superuser,
+        "SELECT 1 FROM pg_database WHERE datname",
+        DATABASE,
+    )
+    .await?
+    {
         superuser
             .execute_unprepared(&format!("CREATE DATABASE {DATABASE} OWNER {OWNER}"))
             .await?;

@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use entity::users::Role;
+use domain::Authority;
 use entity::{BusinessId, CustomerId, UserId};
 use uuid::Uuid;
+
+use crate::log::Format;
+use crate::token::Claims;
 
 /// Orders, stock and trade credit for many businesses, on PostgreSQL.
 ///
@@ -46,17 +50,41 @@ pub enum Command {
 pub struct Settings {
     /// The PostgreSQL to use, 15 or newer, as a role that owns nothing: postgres://role:password@host:5432/name.
     /// Left out: the embedded one.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        global = true,
+        value_name = "URL"
+    )]
     pub database_url: Option<Secret>,
     /// The address to listen on.
-    #[arg(long, env = "TRADELINE_LISTEN", default_value = "127.0.0.1:8080", global = true, value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "TRADELINE_LISTEN",
+        default_value = "127.0.0.1:8080",
+        global = true,
+        value_name = "ADDRESS"
+    )]
     pub listen: SocketAddr,
     /// The folder of the embedded database and of the secret that is made for it.
-    #[arg(long, env = "TRADELINE_DATA_DIR", default_value = ".tradeline", global = true, value_name = "FOLDER")]
+    #[arg(
+        long,
+        env = "TRADELINE_DATA_DIR",
+        default_value = ".tradeline",
+        global = true,
+        value_name = "FOLDER"
+    )]
     pub data_dir: PathBuf,
     /// What tokens are signed with, 32 bytes or more. Required with DATABASE_URL; otherwise made once and kept in the
     /// data folder.
-    #[arg(long, env = "TRADELINE_JWT_SECRET", hide_env_values = true, global = true, value_name = "SECRET")]
+    #[arg(
+        long,
+        env = "TRADELINE_JWT_SECRET",
+        hide_env_values = true,
+        global = true,
+        value_name = "SECRET"
+    )]
     pub jwt_secret: Option<Secret>,
     /// How long a token from a login is good, in seconds.
     #[arg(long, env = "TRADELINE_TOKEN_SECONDS", default_value_t = 3600, global = true, value_name = "SECONDS",
@@ -76,17 +104,8 @@ pub struct Settings {
           value_parser = clap::value_parser!(u16).range(1..=100))]
     pub connections: u16,
     /// How the log is written.
-    #[arg(long, env = "TRADELINE_LOG", value_enum, default_value_t = LogFormat::Pretty, global = true)]
-    pub log: LogFormat,
-}
-
-/// How the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// One JSON object a line.
-    Json,
+    #[arg(long, env = "TRADELINE_LOG", value_enum, default_value_t = Format::Pretty, global = true)]
+    pub log: Format,
 }
 
 /// A token to print.
@@ -120,22 +139,23 @@ pub enum RoleName {
     Customer,
 }
 
-impl From<RoleName> for Role {
-    fn from(name: RoleName) -> Self {
-        match name {
-            RoleName::Admin => Self::Admin,
-            RoleName::Staff => Self::Staff,
-            RoleName::Customer => Self::Customer,
-        }
-    }
-}
-
 impl TokenRequest {
-    /// The business, the holder and, for a customer's token, the customer.
+    /// What the token says. The command line asks for a customer where the role needs one.
     #[must_use]
-    pub fn ids(&self) -> (BusinessId, UserId, Option<CustomerId>) {
-        let customer = self.customer.filter(|_| self.role == RoleName::Customer);
-        (BusinessId(self.business), UserId(self.subject), customer.map(CustomerId))
+    pub fn claims(&self, now: DateTime<Utc>) -> Option<Claims> {
+        let authority = match self.role {
+            RoleName::Admin => Authority::Admin,
+            RoleName::Staff => Authority::Staff,
+            RoleName::Customer => Authority::Customer(CustomerId(self.customer?)),
+        };
+        let issued_at = now.timestamp();
+        Some(Claims {
+            user_id: UserId(self.subject),
+            business_id: BusinessId(self.business),
+            authority,
+            issued_at,
+            expires_at: issued_at + i64::from(self.seconds),
+        })
     }
 }
 
@@ -199,6 +219,9 @@ mod tests {
         ] {
             assert!(help.contains(variable), "{variable} is not in\n{help}");
         }
-        assert_eq!(format!("{:?}", Secret::from("hunter2".to_owned())), "Secret(not shown)");
+        assert_eq!(
+            format!("{:?}", Secret::from("hunter2".to_owned())),
+            "Secret(not shown)"
+        );
     }
 }

@@ -6,9 +6,12 @@
 //! ([`body`], [`query`], [`path`]) and the handler.
 
 pub mod access;
+pub mod app;
+pub mod backend;
 pub mod body;
-pub mod businesses;
+pub mod config;
 pub mod endpoint;
+mod handlers;
 pub mod idempotency;
 pub mod log;
 pub mod metrics;
@@ -17,5 +20,6 @@ pub mod path;
 pub mod problem;
 pub mod query;
 pub mod request;
+pub mod service;
 pub mod text;
 pub mod token;

@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::request::{Received, RequestId};
 
 /// How lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// One JSON object a line, for machines.
     Json,

@@ -9,10 +9,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tradeline::backend::{self, Backend};
 use tradeline::config::{Cli, Command, Settings, TokenRequest};
 use tradeline::service::Service;
-use tradeline::token::{Claims, ISSUER, Keys};
-use tradeline::{log, openapi};
+use tradeline::token::Keys;
+use tradeline::{app, log, openapi};
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -26,7 +26,13 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tradeline: {error}");
+            eprint!("tradeline: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprint!(": {error}");
+                cause = error.source();
+            }
+            eprintln!();
             ExitCode::FAILURE
         }
     }
@@ -34,7 +40,7 @@ async fn main() -> ExitCode {
 
 /// Runs until it is told to stop, or until its own database server is gone.
 async fn serve(settings: &Settings) -> Outcome {
-    log::install(settings.log);
+    log::start(settings.log)?;
     // Before anything else: an address that is taken is said at once.
     let listener = TcpListener::bind(settings.listen)
         .map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
@@ -46,7 +52,9 @@ async fn serve(settings: &Settings) -> Outcome {
     let service = Service::start(settings, &backend.url, &backend.jwt_secret, listener).await?;
     println!("Tradeline listens on http://{}", service.address);
     if backend.server.is_some() && !settings.listen.ip().is_loopback() {
-        tracing::warn!("the embedded database has demo logins that everyone knows, and others can reach this address");
+        tracing::warn!(
+            "the embedded database has demo logins that everyone knows, and others can reach this address"
+        );
     }
 
     let database_gone = async {
@@ -71,24 +79,16 @@ async fn serve(settings: &Settings) -> Outcome {
 }
 
 fn token(settings: &Settings, request: &TokenRequest) -> Outcome {
-    let keys = Keys::new(backend::jwt_secret(settings)?.reveal())?;
-    let (business_id, sub, customer_id) = request.ids();
-    let now = Utc::now().timestamp();
-    let claims = Claims {
-        sub,
-        business_id,
-        role: request.role.into(),
-        customer_id,
-        iat: now,
-        exp: now + i64::from(request.seconds),
-        iss: ISSUER.to_owned(),
-    };
+    let keys = Keys::new(backend::jwt_secret(settings)?.reveal().as_bytes())?;
+    let claims = request
+        .claims(Utc::now())
+        .ok_or("the role customer needs --customer")?;
     println!("{}", keys.sign(&claims)?);
     Ok(())
 }
 
 fn print_openapi() -> Outcome {
-    println!("{}", openapi::document().to_pretty_json()?);
+    println!("{}", openapi::document(&app::table()?).to_pretty_json()?);
     Ok(())
 }
 

@@ -9,6 +9,8 @@ use domain::Error;
 use entity::{Currency, Money};
 use serde_json::{Map, Value, json};
 
+use crate::body::At;
+
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -114,6 +116,14 @@ impl Problem {
             fields: Map::new(),
             retry_after: (code.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER),
         }
+    }
+
+    /// A request with one fault, of a kind that only its handler can see.
+    #[must_use]
+    pub fn fault(pointer: &str, message: &str) -> Self {
+        let mut at = At::new(None);
+        at.fault_at(pointer, message);
+        at.problem()
     }
 
     /// Adds a field that a program needs to react.

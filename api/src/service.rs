@@ -7,14 +7,16 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::{App, HttpServer, web};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer};
 use domain::auth::Passwords;
 use domain::purchase::Desk;
 use domain::{Database, Directory, idempotency};
 
 use crate::config::{Secret, Settings};
-use crate::routes;
-use crate::token::Keys;
+use crate::endpoint::BadTable;
+use crate::token::{Keys, WeakSecret};
+use crate::{app, log, request};
 
 /// How long a client may take to send a request's head.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -72,7 +74,16 @@ pub enum Error {
     Role(String),
     /// The secret is too short.
     #[error("TRADELINE_JWT_SECRET: {0}")]
-    Secret(#[from] crate::token::WeakSecret),
+    Secret(#[from] WeakSecret),
+    /// Something else in the process records metrics.
+    #[error("the metrics cannot be recorded: {0}")]
+    Metrics(String),
+    /// Two endpoints are in each other's way: a bug.
+    #[error(transparent)]
+    Table(#[from] BadTable),
+    /// The API's document cannot be written: a bug.
+    #[error("the API's document cannot be written: {0}")]
+    Document(#[from] serde_json::Error),
     /// The address to listen on is taken, or not ours.
     #[error("cannot listen: {0}")]
     Listen(#[from] io::Error),
@@ -98,12 +109,12 @@ impl Service {
             Database::new(database_url.reveal(), connections).map_err(Error::DatabaseUrl)?;
         check(&database).await?;
 
-        crate::metrics::install();
+        crate::metrics::start().map_err(|error| Error::Metrics(error.to_string()))?;
         let state = State {
             desk: Desk::open(&database, lanes),
             directory: Arc::default(),
             passwords: Passwords::default(),
-            keys: Arc::new(Keys::new(jwt_secret.reveal())?),
+            keys: Arc::new(Keys::new(jwt_secret.reveal().as_bytes())?),
             token_seconds: settings.token_seconds,
             migrations: Arc::new(migration::names()),
             database,
@@ -142,15 +153,17 @@ fn http(
     connections: u32,
     workers: usize,
     listener: TcpListener,
-) -> io::Result<Server> {
+) -> Result<Server, Error> {
+    let parts = app::Parts::new()?;
     let server = HttpServer::new(move || {
         let state = State {
             database: state.database.another(connections),
             ..state.clone()
         };
         App::new()
-            .app_data(web::Data::new(state))
-            .configure(routes::configure)
+            .configure(|config| app::configure(config, &parts, state))
+            .wrap(log::requests())
+            .wrap(from_fn(request::outermost))
     })
     .workers(workers)
     .client_request_timeout(REQUEST_TIMEOUT)
@@ -187,9 +200,13 @@ async fn warn_unless_migrated(state: &State) {
     match state.database.is_migrated(&state.migrations).await {
         Ok(true) => {}
         Ok(false) => {
-            tracing::warn!("the database has other migrations than this version: run `migration up`");
+            tracing::warn!(
+                "the database has other migrations than this version: run `migration up`"
+            );
         }
-        Err(error) => tracing::warn!(%error, "the database's migrations cannot be read: run `migration up`"),
+        Err(error) => {
+            tracing::warn!(%error, "the database's migrations cannot be read: run `migration up`")
+        }
     }
 }
 

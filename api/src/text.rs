@@ -314,7 +314,8 @@ macro_rules! words {
 words!(
     entity::users::Role,
     entity::orders::Status,
-    entity::orders::PaymentMethod
+    entity::orders::PaymentMethod,
+    entity::stock_movements::Reason
 );
 
 /// An amount in an answer: text with the currency's minor digits, such as `600.00`.

@@ -4,13 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use entity::users::{self, PasswordHash};
+use entity::users::{self, PasswordHash, Role};
 use entity::{Tenant, businesses as businesses_table};
 use sea_orm::{ColumnTrait, QueryFilter};
 use tokio::sync::Semaphore;
 
 use crate::businesses::{self, Business};
-use crate::{Caller, Database, Directory, Error};
+use crate::{Authority, Caller, Database, Directory, Error};
 
 /// How many passwords are hashed at once. Each takes 19 MiB and some 20 ms of a core: more at once would only let a
 /// flood of logins take memory and cores from sales.
@@ -35,6 +35,8 @@ impl Default for Passwords {
 pub struct LoggedIn {
     /// The user.
     pub user: users::Model,
+    /// What it may do.
+    pub authority: Authority,
     /// Its business.
     pub business: Arc<Business>,
 }
@@ -77,7 +79,11 @@ impl Passwords {
         let hash = user.as_ref().map(|user| user.password_hash.clone());
         let matches = self.matches(password, hash).await?;
         match (user, business) {
-            (Some(user), Some(business)) if matches => Ok(LoggedIn { user, business }),
+            (Some(user), Some(business)) if matches => Ok(LoggedIn {
+                authority: authority(&user)?,
+                user,
+                business,
+            }),
             _ => Err(Error::InvalidCredentials),
         }
     }
@@ -106,6 +112,15 @@ impl Passwords {
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|panic| Error::Bug(panic.to_string()))?
+    }
+}
+
+fn authority(user: &users::Model) -> Result<Authority, Error> {
+    match (user.role, user.customer_id) {
+        (Role::Admin, _) => Ok(Authority::Admin),
+        (Role::Staff, _) => Ok(Authority::Staff),
+        (Role::Customer, Some(customer)) => Ok(Authority::Customer(customer)),
+        (Role::Customer, None) => Err(Error::Bug(format!("user {} is no one's customer", user.id))),
     }
 }
 

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use rust_decimal::Decimal;
 use sea_orm::DeriveValueType;
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// An exact amount with at most four decimals, in the currency of its business. May be negative: a customer may have
 /// paid ahead.
@@ -145,8 +147,9 @@ impl Sum for Money {
 }
 
 /// The currency of a business: an ISO 4217 code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, DeriveValueType)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, DeriveValueType, ToSchema)]
 #[sea_orm(value_type = "String")]
+#[schema(value_type = String, example = "USD", pattern = "^[A-Z]{3}$")]
 pub struct Currency(iso_currency::Currency);
 
 /// Text that is no code of ISO 4217, or one that has no minor unit.
@@ -173,6 +176,12 @@ impl FromStr for Currency {
             .filter(|currency| currency.exponent().is_some())
             .map(Self)
             .ok_or(UnknownCurrency)
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.code())
     }
 }
 

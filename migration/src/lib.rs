@@ -2,6 +2,7 @@
 //!
 //! A step is frozen once it has landed: this crate knows none of the others, whose types move on.
 
+pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
 /// All steps in order, for the command line, the embedded start and the tests.

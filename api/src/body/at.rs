@@ -79,14 +79,18 @@ impl At {
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Problem> {
         match value {
             Some(value) if self.faults.is_empty() => Ok(value),
-            _ => {
-                let faults = self.faults.into_iter().map(
-                    |fault| serde_json::json!({"pointer": fault.pointer, "message": fault.message}),
-                );
-                let detail = "The list of errors says what is wrong, and where.";
-                Err(Problem::new(Code::ValidationFailed, detail)
-                    .with("errors", faults.collect::<Vec<Value>>()))
-            }
+            _ => Err(self.problem()),
         }
+    }
+
+    /// All that was wrong.
+    #[must_use]
+    pub fn problem(self) -> Problem {
+        let faults = self
+            .faults
+            .into_iter()
+            .map(|fault| serde_json::json!({"pointer": fault.pointer, "message": fault.message}));
+        let detail = "The list of errors says what is wrong, and where.";
+        Problem::new(Code::ValidationFailed, detail).with("errors", faults.collect::<Vec<Value>>())
     }
 }

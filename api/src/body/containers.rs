@@ -38,12 +38,12 @@ pub enum Change<T> {
 }
 
 impl<T> Change<T> {
-    /// The field after the change.
-    pub fn apply(self, current: Option<T>) -> Option<T> {
+    /// In the domain's words: `None` keeps, `Some(None)` clears, `Some(Some(_))` sets.
+    pub fn changed<U>(self, into: impl FnOnce(T) -> U) -> Option<Option<U>> {
         match self {
-            Self::Keep => current,
-            Self::Clear => None,
-            Self::Set(value) => Some(value),
+            Self::Keep => None,
+            Self::Clear => Some(None),
+            Self::Set(value) => Some(Some(into(value))),
         }
     }
 }

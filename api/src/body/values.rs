@@ -46,6 +46,7 @@ as_text! {
     [] entity::users::Role;
     [] entity::orders::Status;
     [] entity::orders::PaymentMethod;
+    [] entity::stock_movements::Reason;
 }
 
 impl FromJson for bool {

@@ -17,7 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::problem::{Code, Problem};
 use crate::service::State;
 use crate::text::{Secret, Text};
-use crate::token::{Claims, ISSUER};
+use crate::token::Claims;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -88,19 +88,23 @@ async fn login(state: Data<State>, request: Json<LoginRequest>) -> Response {
     } = request.body;
     let found = state
         .passwords
-        .log_in(&state.database, &state.directory, &business.0, &email.0, password.0)
+        .log_in(
+            &state.database,
+            &state.directory,
+            &business.0,
+            &email.0,
+            password.0,
+        )
         .await
         // No amount can be in what a login is refused with.
         .map_err(|error| Problem::of(error, Currency::USD))?;
-    let now = Utc::now().timestamp();
+    let issued_at = Utc::now().timestamp();
     let claims = Claims {
-        sub: found.user.id,
+        user_id: found.user.id,
         business_id: found.business.id,
-        role: found.user.role,
-        customer_id: found.user.customer_id,
-        iat: now,
-        exp: now + i64::from(state.token_seconds),
-        iss: ISSUER.to_owned(),
+        authority: found.authority,
+        issued_at,
+        expires_at: issued_at + i64::from(state.token_seconds),
     };
     let access_token = state.keys.sign(&claims).map_err(|error| {
         tracing::error!(%error, "a token cannot be signed");

@@ -146,10 +146,16 @@ async fn create(state: Data<State>, caller: Signed, request: Json<CustomerReques
             &CustomerView::of(customer, &caller),
         )
     };
-    customers::create(&state.database, &caller, request.claim.as_ref(), &new, render)
-        .await
-        .map(idempotency::response)
-        .map_err(|error| caller.problem(error))
+    customers::create(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        &new,
+        render,
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
 }
 
 async fn read(state: Data<State>, caller: Signed, id: Id<CustomerId>) -> Response {
@@ -168,7 +174,7 @@ async fn change(
     let body = request.body;
     let change = CustomerChange {
         name: body.name.map(|name| name.0),
-        email: body.email.map(Email::into_string).into_option(),
+        email: body.email.changed(Email::into_string),
         credit: terms(body.credit_limit, body.on_hold, body.payment_terms_days),
     };
     let customer = customers::change(&state.database, &caller, id.0, &change)

@@ -10,7 +10,7 @@ use crate::problem::{Code, Problem};
 use crate::service::State;
 
 /// Serves `/healthz` and `/readyz`.
-pub fn configure(config: &mut ServiceConfig) {
+pub(crate) fn configure(config: &mut ServiceConfig) {
     config
         .route("/healthz", web::get().to(alive))
         .route("/readyz", web::get().to(ready));

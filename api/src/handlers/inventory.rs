@@ -40,7 +40,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(STAFF)
             .body::<StockPatch>()
             .ok::<StockView>()
-            .codes(&[Code::ProductNotFound, Code::InsufficientStock, Code::Conflict]),
+            .codes(&[
+                Code::ProductNotFound,
+                Code::InsufficientStock,
+                Code::Conflict,
+            ]),
         Endpoint::get("/api/inventory/{product_id}/movements", movements)
             .summary("List every change of a product's count, the newest first")
             .for_roles(STAFF)
@@ -185,9 +189,16 @@ async fn correct(
         _ => return Err(Problem::fault("", "must have either adjust or set")),
     };
     let note = body.note.map(|note| note.0);
-    let stock = inventory::correct(&state.database, &caller, id.0, correction, body.reason, note)
-        .await
-        .map_err(|error| caller.problem(error))?;
+    let stock = inventory::correct(
+        &state.database,
+        &caller,
+        id.0,
+        correction,
+        body.reason,
+        note,
+    )
+    .await
+    .map_err(|error| caller.problem(error))?;
     Ok(HttpResponse::Ok().json(StockView::from(stock)))
 }
 

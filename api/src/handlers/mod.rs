@@ -15,11 +15,11 @@ use serde::Serialize;
 use crate::endpoint::Endpoint;
 use crate::problem::Problem;
 
-pub use health::configure as configure_health;
+pub(crate) use health::configure as configure_health;
 
 /// Everything below `/api`.
 #[must_use]
-pub fn endpoints() -> Vec<Endpoint> {
+pub(crate) fn endpoints() -> Vec<Endpoint> {
     [
         auth::endpoints(),
         customers::endpoints(),

@@ -133,7 +133,10 @@ async fn page(state: &State, caller: &Signed, filter: &Filter, mut query: Query)
         .await
         .map_err(|error| caller.problem(error))?;
     let next = page.next.map(|id| Cursor(id.to_string()));
-    let views = page.rows.iter().map(|order| OrderView::of(order, caller.currency));
+    let views = page
+        .rows
+        .iter()
+        .map(|order| OrderView::of(order, caller.currency));
     Ok(HttpResponse::Ok().json(Page::new(views.collect(), next.as_ref())))
 }
 

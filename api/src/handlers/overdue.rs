@@ -22,9 +22,14 @@ const DEFAULT_DAYS: u32 = 30;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/api/customers/overdue", list)
-            .summary("List customers with an unpaid remainder on old orders, the longest overdue first")
+            .summary(
+                "List customers with an unpaid remainder on old orders, the longest overdue first",
+            )
             .for_roles(&[Role::Admin, Role::Staff])
-            .query::<Whole<0, 36_500>>("days", "Orders older than so many days count; 30 if left out.")
+            .query::<Whole<0, 36_500>>(
+                "days",
+                "Orders older than so many days count; 30 if left out.",
+            )
             .paged()
             .ok::<Page<OverdueView>>(),
     ]
@@ -49,7 +54,9 @@ pub(super) struct OverdueView {
 
 async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
     let days = query.take::<Whole<0, 36_500>>("days");
-    let days = days.map_or(DEFAULT_DAYS, |days| days.get().try_into().unwrap_or(DEFAULT_DAYS));
+    let days = days.map_or(DEFAULT_DAYS, |days| {
+        days.get().try_into().unwrap_or(DEFAULT_DAYS)
+    });
     let paging = query.paging();
     let after = paging.cursor.as_deref().and_then(place);
     if paging.cursor.is_some() && after.is_none() {
@@ -78,7 +85,10 @@ fn view(row: Overdue, currency: Currency) -> OverdueView {
 
 fn cursor((oldest, customer): Place) -> Cursor {
     // Microseconds: what the database keeps, so that the place is found again exactly.
-    Cursor(format!("{} {customer}", oldest.to_rfc3339_opts(SecondsFormat::Micros, true)))
+    Cursor(format!(
+        "{} {customer}",
+        oldest.to_rfc3339_opts(SecondsFormat::Micros, true)
+    ))
 }
 
 fn place(cursor: &str) -> Option<Place> {

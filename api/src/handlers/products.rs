@@ -174,11 +174,20 @@ async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Respons
     let paging = query.paging();
     let after = id_of_cursor(&mut query, paging.cursor.as_ref());
     query.finish()?;
-    let page = products::list(&state.database, visitor.business_id, &filter, paging.limit, after)
-        .await
-        .map_err(|error| visitor.problem(error))?;
+    let page = products::list(
+        &state.database,
+        visitor.business_id,
+        &filter,
+        paging.limit,
+        after,
+    )
+    .await
+    .map_err(|error| visitor.problem(error))?;
     let next = page.next.map(|id| Cursor(id.to_string()));
-    let views = page.rows.iter().map(|row| ProductView::of(row, visitor.currency));
+    let views = page
+        .rows
+        .iter()
+        .map(|row| ProductView::of(row, visitor.currency));
     Ok(HttpResponse::Ok().json(Page::new(views.collect(), next.as_ref())))
 }
 
@@ -209,10 +218,16 @@ async fn create(state: Data<State>, caller: Signed, request: Json<ProductRequest
             &ProductView::of(product, caller.currency),
         )
     };
-    products::create(&state.database, &caller, request.claim.as_ref(), &new, render)
-        .await
-        .map(idempotency::response)
-        .map_err(|error| caller.problem(error))
+    products::create(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        &new,
+        render,
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
 }
 
 async fn replace(
@@ -243,9 +258,9 @@ async fn change(
     let change = ProductChange {
         sku: body.sku.map(|sku| sku.0),
         name: body.name.map(|name| name.0),
-        description: body.description.map(|text| text.0).into_option(),
+        description: body.description.changed(|text| text.0),
         price: body.price,
-        limit_per_customer: body.limit_per_customer.into_option().map(|most| most.and_then(limit)),
+        limit_per_customer: body.limit_per_customer.changed(limit).map(Option::flatten),
         active: body.active,
     };
     apply(&state, &caller, id.0, &change).await
