@@ -19,9 +19,10 @@ use domain::businesses::Business;
 use domain::{Caller, Database, Directory};
 use entity::{BusinessId, Currency};
 
-use crate::endpoint::{Table, Who};
+use crate::endpoint::{Endpoint, Table, Who};
 use crate::log;
 use crate::problem::{Code, Problem};
+use crate::query::Query;
 use crate::request::RequestId;
 use crate::text::{self, FromText, Text};
 use crate::token::{BadToken, Keys};
@@ -58,6 +59,12 @@ async fn admit(req: &ServiceRequest) -> Result<(), Problem> {
     let Some(endpoint) = endpoint else {
         return Ok(());
     };
+    admit_to(req, endpoint).await?;
+    // After the credential: who may not call learns nothing of the endpoint.
+    Query::refuse_unknown(req.query_string(), endpoint)
+}
+
+async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem> {
     match endpoint.who {
         Who::Public => Ok(()),
         Who::PublicOf if !req.headers().contains_key(AUTHORIZATION) => {

@@ -21,7 +21,7 @@ use crate::token::Claims;
 #[command(
     name = "tradeline",
     version,
-    after_long_help = "RUST_LOG sets what is logged, for example RUST_LOG=warn,domain=debug; `info` if left out."
+    after_long_help = "RUST_LOG sets what is logged, for example RUST_LOG=warn,domain=debug; `info` less the small talk of libraries if left out."
 )]
 pub struct Cli {
     /// What to do; `serve` if left out.

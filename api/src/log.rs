@@ -3,6 +3,8 @@
 //! A line names the method, the route's pattern, the request's id and, once the caller is known, the business. Header
 //! values, bodies, tokens and query strings are never logged.
 
+use std::io::IsTerminal;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::{Error, HttpMessage};
@@ -24,15 +26,20 @@ pub enum Format {
     Pretty,
 }
 
-/// Sends the process's logs to standard output, filtered by `RUST_LOG`, `info` when that is not set.
+/// What is logged when `RUST_LOG` does not say: everything of note, less the small talk of libraries.
+const QUIET: &str = "info,sqlx=warn,actix_server=warn";
+
+/// Sends the process's logs to standard error, filtered by `RUST_LOG` or [`QUIET`].
 ///
 /// # Errors
 /// Something else has taken the logs already.
 pub fn start(format: Format) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(QUIET));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_target(false);
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match format {
         Format::Json => lines
             .json()

@@ -7,6 +7,7 @@
 //!     query.finish()?;
 //! ```
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 
@@ -19,8 +20,8 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
-use crate::access::Visitor;
 use crate::body::At;
+use crate::endpoint::Endpoint;
 use crate::problem::Problem;
 use crate::text::{FromText, Whole};
 
@@ -68,15 +69,30 @@ impl Query {
         self.at.fault_at(format!("?{name}"), message);
     }
 
+    /// Refuses parameters that the endpoint does not have: a typo never passes silently.
+    ///
+    /// # Errors
+    /// `validation_failed` with every one of them.
+    pub fn refuse_unknown(text: &str, endpoint: &Endpoint) -> Result<(), Problem> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let mut query = Self::of(text);
+        let names: BTreeSet<String> = query.pairs.drain(..).map(|(name, _)| name).collect();
+        for name in names {
+            let known = endpoint.query.iter().any(|parameter| parameter.name == name);
+            if !known {
+                query.fault(&name, "is not a known parameter");
+            }
+        }
+        query.finish()
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
-    /// `validation_failed` with every fault, those of unknown parameters too.
-    pub fn finish(mut self) -> Result<(), Problem> {
-        while let Some((name, _)) = self.pairs.pop() {
-            self.pairs.retain(|(other, _)| *other != name);
-            self.fault(&name, "is not a known parameter");
-        }
+    /// `validation_failed` with every fault.
+    pub fn finish(self) -> Result<(), Problem> {
         self.at.finish(Some(()))
     }
 
@@ -97,11 +113,7 @@ impl FromRequest for Query {
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let mut query = Self::of(req.query_string());
-        if req.extensions().get::<Visitor>().is_some() {
-            // Read where access is decided.
-            query.pairs.retain(|(name, _)| name != "business");
-        }
+        let query = Self::of(req.query_string());
         ready(Ok(query))
     }
 }

@@ -41,14 +41,14 @@ pub type Place = (DateTime<Utc>, CustomerId);
 pub async fn list(
     database: &Database,
     caller: &Caller,
-    days: u32,
+    days: i32,
     limit: u64,
     after: Option<Place>,
 ) -> Result<Page<Overdue, Place>, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
         let oldest = || orders::Column::CreatedAt.into_simple_expr().min();
-        let cutoff = Expr::cust_with_values("now() - make_interval(days => $1)", [i64::from(days)]);
+        let cutoff = Expr::cust_with_values("now() - make_interval(days => $1)", [days]);
         let mut select = orders::Entity::of(caller.business_id)
             .select_only()
             .column_as(customers::Column::Id, "customer_id")

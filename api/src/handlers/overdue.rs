@@ -17,7 +17,7 @@ use crate::service::State;
 use crate::text::{self, Amount, Whole};
 
 /// Days that an order may be old, if the client does not say.
-const DEFAULT_DAYS: u32 = 30;
+const DEFAULT_DAYS: i32 = 30;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
