@@ -19,3 +19,6 @@ pub mod query;
 pub mod request;
 pub mod text;
 pub mod token;
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,16 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use crate::access::{Signed, Visitor};
+use crate::body::{Bare, Json};
+use crate::businesses::{Business, Directory};
+use crate::endpoint::{self, Endpoint, Table};
+use crate::path::Id;
+use crate::problem::{Code, Problem};
+use crate::query::{Page, Query};
+use crate::text::{Amount, Text};
+use crate::token::{Claims, Keys};
+use crate::{idempotency, log, metrics, openapi, request};
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
@@ -15,19 +25,9 @@ use entity::users::Role;
 use entity::{BusinessId, Currency, CustomerId, Money, Quantity, UserId};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tradeline::access::{Signed, Visitor};
-use tradeline::body::{Bare, Json};
-use tradeline::businesses::{Business, Directory};
-use tradeline::endpoint::{self, Endpoint, Table};
-use tradeline::path::Id;
-use tradeline::problem::{Code, Problem};
-use tradeline::query::{Page, Query};
-use tradeline::text::{Amount, Text};
-use tradeline::token::{Claims, Keys};
-use tradeline::{idempotency, log, metrics, openapi, request};
 use utoipa::ToSchema;
 
-tradeline::body! {
+crate::body! {
     /// A thing to be made.
     struct NewThing {
         /// Its name.
@@ -106,7 +106,6 @@ async fn login(request: Json<NewThing>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(json!({"name": request.body.name.0})))
 }
 
-#[expect(clippy::panic, reason = "the case to be tested")]
 async fn broken() -> HttpResponse {
     panic!("secret_x")
 }
