@@ -7,6 +7,7 @@
 //!     query.finish()?;
 //! ```
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 
@@ -15,9 +16,9 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa::openapi::schema::{SchemaType, Type};
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::access::Visitor;
 use crate::body::At;
@@ -152,7 +153,7 @@ impl FromText for Cursor {
 }
 
 /// A page of a list.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub struct Page<T> {
     /// The rows.
     pub data: Vec<T>,
@@ -168,6 +169,36 @@ impl<T> Page<T> {
             data,
             next_cursor: next.map(Cursor::encode),
         }
+    }
+}
+
+// By hand: the derived name is `Page` whatever it is a page of, and all lists would share one schema.
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let next_cursor = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some(
+                "What to ask for as `cursor` to get the next page; null on the last.",
+            ));
+        let rows = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
+        ObjectBuilder::new()
+            .description(Some("A page of a list."))
+            .property("data", rows)
+            .property("next_cursor", next_cursor)
+            .required("data")
+            .required("next_cursor")
+            .into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn name() -> Cow<'static, str> {
+        Cow::Owned(format!("PageOf{}", T::name()))
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
     }
 }
 

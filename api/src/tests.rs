@@ -39,6 +39,16 @@ crate::body! {
     }
 }
 
+crate::body! {
+    /// What everyone may send.
+    struct Greeting {
+        /// Of whom.
+        name: Text<1, 20>,
+        /// A tip, which no one without a business can give.
+        tip: Option<Money>,
+    }
+}
+
 /// A thing.
 #[derive(Serialize, ToSchema)]
 struct ThingView {
@@ -102,8 +112,9 @@ async fn open(visitor: Visitor, query: Query) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(json!({"business": visitor.business_id, "signed": signed})))
 }
 
-async fn login(request: Json<NewThing>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(json!({"name": request.body.name.0})))
+async fn greet(request: Json<Greeting>) -> Result<HttpResponse, Problem> {
+    let Greeting { name, tip } = request.body;
+    Ok(HttpResponse::Ok().json(json!({"name": name.0, "tip": tip.is_some()})))
 }
 
 async fn broken() -> HttpResponse {
@@ -139,9 +150,9 @@ fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/api/open", open)
             .public_of_business()
             .ok::<ThingView>(),
-        Endpoint::post("/api/login", login)
+        Endpoint::post("/api/greetings", greet)
             .public()
-            .body::<NewThing>()
+            .body::<Greeting>()
             .ok::<ThingView>(),
         Endpoint::get("/api/broken", broken)
             .public()
@@ -459,16 +470,19 @@ async fn a_visitor_names_a_business_or_has_credentials() {
 
 #[actix_web::test]
 async fn a_public_body_has_no_amounts_and_takes_no_business() {
-    let body = json!({"name": "x", "quantity": 1, "business_id": BUSINESS});
+    let body = json!({"name": "x", "tip": "1", "business_id": BUSINESS});
     let reply = send(
         TestRequest::post()
-            .uri("/api/login")
+            .uri("/api/greetings")
             .set_payload(body.to_string()),
     )
     .await;
     assert_eq!(
-        reply.problem(422, "validation_failed")["errors"][0]["pointer"],
-        "/business_id"
+        reply.problem(422, "validation_failed")["errors"],
+        json!([
+            {"pointer": "/tip", "message": "is an amount, which needs a business and its currency"},
+            {"pointer": "/business_id", "message": "is not a known field"},
+        ])
     );
 }
 
@@ -567,6 +581,9 @@ async fn the_document_lists_what_is_served() {
         .filter_map(|operation| operation["operationId"].as_str())
         .collect();
     assert_eq!(ids.len(), endpoints().len());
+    let schemas = &document["components"]["schemas"];
+    assert!(schemas["PageOfThingView"]["properties"]["data"].is_object());
+    assert!(schemas["NewThing"]["properties"]["business_id"].is_object());
     every_reference_resolves(document, document);
     let page = send(TestRequest::get().uri("/docs/")).await;
     assert_eq!(page.status, 200);
@@ -604,6 +621,22 @@ fn an_endpoint_is_declared_once_and_below_api() {
     ];
     assert!(Table::new(twice).is_err());
     assert!(Table::new([Endpoint::get("/x", special)]).is_err());
+}
+
+#[test]
+fn two_schemas_with_one_name_are_refused() {
+    mod other {
+        #[derive(utoipa::ToSchema)]
+        #[expect(dead_code, reason = "only its schema matters")]
+        pub(super) struct ThingView {
+            name: String,
+        }
+    }
+    let clash = [
+        Endpoint::get("/api/x", special).ok::<Page<ThingView>>(),
+        Endpoint::get("/api/y", special).ok::<other::ThingView>(),
+    ];
+    assert!(openapi::document(&Table::new(clash).unwrap()).is_err());
 }
 
 /// A client that sends its whole body before it reads: what it gets.
