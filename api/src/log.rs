@@ -93,20 +93,20 @@ impl RootSpanBuilder for RequestSpan {
             Ok(response) => (response.status(), response.response().error()),
             Err(error) => (error.as_response_error().status_code(), Some(error)),
         };
-        let outcome_code = error
-            .and_then(Error::as_error::<Problem>)
-            .map_or("ok", |problem| problem.code().text());
+        let code = match error.and_then(Error::as_error::<Problem>) {
+            Some(problem) => problem.code().text(),
+            None if status.is_client_error() || status.is_server_error() => {
+                Problem::of_status(status).code().text()
+            }
+            None => "ok",
+        };
         let received = outcome
             .as_ref()
             .ok()
             .and_then(|response| response.request().extensions().get::<Received>().copied());
         tracing::info!(
             status = status.as_u16(),
-            outcome = if error.is_none() && !status.is_success() {
-                status.as_str()
-            } else {
-                outcome_code
-            },
+            outcome = code,
             latency_ms = received.map(|received| received.0.elapsed().as_secs_f64() * 1000.0),
             "request"
         );
