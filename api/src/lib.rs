@@ -23,3 +23,6 @@ pub mod request;
 pub mod service;
 pub mod text;
 pub mod token;
+
+#[cfg(test)]
+mod tests;

@@ -88,7 +88,7 @@ fn token(settings: &Settings, request: &TokenRequest) -> Outcome {
 }
 
 fn print_openapi() -> Outcome {
-    println!("{}", openapi::document(&app::table()?).to_pretty_json()?);
+    println!("{}", openapi::document(&app::table()?)?.to_pretty_json()?);
     Ok(())
 }
 

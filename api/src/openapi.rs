@@ -27,27 +27,74 @@ use crate::problem::{Code, MEDIA_TYPE};
 
 const BEARER: &str = "bearer";
 
+/// Two different types with one name. Give one of them another with `#[schema(as = …)]`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("two different schemas are called {0}")]
+pub struct Clash(String);
+
+/// The schemas that the document's parts refer to.
+#[derive(Default)]
+struct Schemas(BTreeMap<String, RefOr<Schema>>);
+
+impl Schemas {
+    fn add(&mut self, name: String, schema: RefOr<Schema>) -> Result<(), Clash> {
+        match self.0.get(&name) {
+            Some(known) if *known != schema => Err(Clash(name)),
+            _ => {
+                self.0.insert(name, schema);
+                Ok(())
+            }
+        }
+    }
+
+    /// Those of an endpoint's body and answers.
+    fn add_all(&mut self, endpoint: &Endpoint) -> Result<(), Clash> {
+        if let Some(shape) = &endpoint.body {
+            let schema = (shape.schema)();
+            let schema = match endpoint.who {
+                Who::Public => schema,
+                Who::PublicOf | Who::Any | Who::Roles(_) => with_business_id(schema),
+            };
+            self.add((shape.name)().into_owned(), schema)?;
+        }
+        for (_, content) in &endpoint.answers {
+            if let Content::Json(shape) = content {
+                let mut others = Vec::new();
+                (shape.others)(&mut others);
+                self.add((shape.name)().into_owned(), (shape.schema)())?;
+                for (name, schema) in others {
+                    self.add(name, schema)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The schema of a body, with the member that every body of a caller may have and no type declares.
+fn with_business_id(mut schema: RefOr<Schema>) -> RefOr<Schema> {
+    if let RefOr::T(Schema::Object(object)) = &mut schema {
+        let business_id = uuid().description(Some(
+            "May repeat the caller's business, and must then match.",
+        ));
+        object
+            .properties
+            .insert("business_id".to_owned(), business_id.into());
+    }
+    schema
+}
+
 /// The document of this table.
-#[must_use]
-pub fn document(table: &Table) -> OpenApi {
-    let mut schemas: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
-    schemas.insert("Problem".to_owned(), problem_schema());
-    schemas.insert(Fault::name().into_owned(), Fault::schema());
+///
+/// # Errors
+/// See [`Clash`].
+pub fn document(table: &Table) -> Result<OpenApi, Clash> {
+    let mut schemas = Schemas::default();
+    schemas.add("Problem".to_owned(), problem_schema())?;
+    schemas.add(Fault::name().into_owned(), Fault::schema())?;
     let mut items: BTreeMap<&str, PathItem> = BTreeMap::new();
     for endpoint in table.endpoints() {
-        let answers = endpoint
-            .answers
-            .iter()
-            .filter_map(|(_, content)| match content {
-                Content::Json(shape) => Some(shape),
-                Content::Empty | Content::Text(_) => None,
-            });
-        for shape in endpoint.body.iter().chain(answers) {
-            let mut others = Vec::new();
-            (shape.others)(&mut others);
-            schemas.insert((shape.name)().into_owned(), (shape.schema)());
-            schemas.extend(others);
-        }
+        schemas.add_all(endpoint)?;
         let item = PathItem::new(method(endpoint), operation(endpoint));
         match items.get_mut(endpoint.path) {
             Some(known) => known.merge_operations(item),
@@ -62,6 +109,7 @@ pub fn document(table: &Table) -> OpenApi {
         .description(Some("An access token of /api/auth/login, or an API key."))
         .build();
     let components = schemas
+        .0
         .into_iter()
         .fold(ComponentsBuilder::new(), |all, (name, schema)| {
             all.schema(name, schema)
@@ -76,19 +124,22 @@ pub fn document(table: &Table) -> OpenApi {
         .title("Tradeline")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("Orders, stock and trade credit for many businesses."));
-    OpenApiBuilder::new()
+    Ok(OpenApiBuilder::new()
         .info(info)
         .paths(paths)
         .components(Some(components.build()))
-        .build()
+        .build())
 }
 
 /// The document, ready to be served.
 ///
 /// # Errors
-/// The document cannot be written as JSON; there is no known case.
-pub fn json(table: &Table) -> Result<web::Data<Document>, serde_json::Error> {
-    serde_json::to_string(&document(table)).map(|text| web::Data::new(Document(text)))
+/// See [`Clash`].
+pub fn json(table: &Table) -> Result<web::Data<Document>, Clash> {
+    let document = document(table)?;
+    Ok(web::Data::new(Document(
+        serde_json::json!(document).to_string(),
+    )))
 }
 
 /// The document as it is served, written once.
@@ -356,7 +407,7 @@ fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
             Code::Forbidden,
         ]),
     }
-    if endpoint.body.is_some() {
+    if endpoint.body.is_some() || endpoint.idempotent {
         codes.extend([
             Code::MalformedJson,
             Code::PayloadTooLarge,

@@ -7,18 +7,19 @@
 //!     query.finish()?;
 //! ```
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{FromRequest, HttpRequest, web};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa::openapi::schema::{SchemaType, Type};
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::body::At;
 use crate::endpoint::Endpoint;
@@ -80,7 +81,10 @@ impl Query {
         let mut query = Self::of(text);
         let names: BTreeSet<String> = query.pairs.drain(..).map(|(name, _)| name).collect();
         for name in names {
-            let known = endpoint.query.iter().any(|parameter| parameter.name == name);
+            let known = endpoint
+                .query
+                .iter()
+                .any(|parameter| parameter.name == name);
             if !known {
                 query.fault(&name, "is not a known parameter");
             }
@@ -164,7 +168,7 @@ impl FromText for Cursor {
 }
 
 /// A page of a list.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub struct Page<T> {
     /// The rows.
     pub data: Vec<T>,
@@ -180,6 +184,36 @@ impl<T> Page<T> {
             data,
             next_cursor: next.map(Cursor::encode),
         }
+    }
+}
+
+// By hand: the derived name is `Page` whatever it is a page of, and all lists would share one schema.
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let next_cursor = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some(
+                "What to ask for as `cursor` to get the next page; null on the last.",
+            ));
+        let rows = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
+        ObjectBuilder::new()
+            .description(Some("A page of a list."))
+            .property("data", rows)
+            .property("next_cursor", next_cursor)
+            .required("data")
+            .required("next_cursor")
+            .into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn name() -> Cow<'static, str> {
+        Cow::Owned(format!("PageOf{}", T::name()))
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
     }
 }
 

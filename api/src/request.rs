@@ -69,10 +69,10 @@ pub async fn outermost(
     req.extensions_mut().insert(id.clone());
     req.extensions_mut().insert(Received(received));
 
-    let outcome = match caught(next.call(req)).await {
+    let outcome = match caught(next.call(req), &id).await {
         Ok(response) => Ok(finished(response.map_into_boxed_body(), &id)),
         Err(error) => {
-            let problem = problem_of(error.error_response().status(), Some(&error));
+            let problem = problem_of(error.error_response().status(), Some(&error), &id);
             let response = written(problem.error_response(), &problem, &path, &id);
             Err(InternalError::from_response(problem, response).into())
         }
@@ -87,12 +87,15 @@ pub async fn outermost(
 }
 
 /// Runs the request to its end; a panic becomes an error, so that the client gets an answer and others go on.
-async fn caught<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+async fn caught<T>(
+    request: impl Future<Output = Result<T, Error>>,
+    id: &RequestId,
+) -> Result<T, Error> {
     let mut request = pin!(request);
     poll_fn(|context| {
         // The future is never polled again after a panic, so no one sees what it left half done.
         catch_unwind(AssertUnwindSafe(|| request.as_mut().poll(context))).unwrap_or_else(|_panic| {
-            tracing::error!("a handler panicked");
+            tracing::error!(request_id = id.0, "a handler panicked");
             Poll::Ready(Err(Problem::internal().into()))
         })
     })
@@ -104,7 +107,7 @@ fn finished(response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceRespon
     let status = response.status();
     let (request, mut response) = response.into_parts();
     if status.is_client_error() || status.is_server_error() {
-        let problem = problem_of(status, response.error());
+        let problem = problem_of(status, response.error(), id);
         response = written(response, &problem, request.path(), id);
     } else {
         response.headers_mut().insert(REQUEST_ID, id.header());
@@ -112,12 +115,12 @@ fn finished(response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceRespon
     ServiceResponse::new(request, response)
 }
 
-fn problem_of(status: StatusCode, error: Option<&Error>) -> Problem {
+fn problem_of(status: StatusCode, error: Option<&Error>, id: &RequestId) -> Problem {
     if let Some(problem) = error.and_then(Error::as_error::<Problem>) {
         return problem.clone();
     }
     if status.is_server_error() {
-        tracing::error!(%status, ?error, "the framework failed");
+        tracing::error!(request_id = id.0, %status, ?error, "the framework failed");
     }
     Problem::of_status(status)
 }

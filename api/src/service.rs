@@ -15,11 +15,14 @@ use domain::{Database, Directory, idempotency};
 
 use crate::config::{Secret, Settings};
 use crate::endpoint::BadTable;
+use crate::openapi::Clash;
 use crate::token::{Keys, WeakSecret};
 use crate::{app, log, request};
 
 /// How long a client may take to send a request's head.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client that is refused in the middle of a large body may take to read why.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may rest between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long requests in flight may take to finish when the service stops.
@@ -81,9 +84,9 @@ pub enum Error {
     /// Two endpoints are in each other's way: a bug.
     #[error(transparent)]
     Table(#[from] BadTable),
-    /// The API's document cannot be written: a bug.
-    #[error("the API's document cannot be written: {0}")]
-    Document(#[from] serde_json::Error),
+    /// The API's document cannot be made: a bug.
+    #[error("the API's document cannot be made: {0}")]
+    Document(#[from] Clash),
     /// The address to listen on is taken, or not ours.
     #[error("cannot listen: {0}")]
     Listen(#[from] io::Error),
@@ -167,6 +170,7 @@ fn http(
     })
     .workers(workers)
     .client_request_timeout(REQUEST_TIMEOUT)
+    .client_disconnect_timeout(DISCONNECT_TIMEOUT)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(STOP_TIMEOUT_SECONDS)
     .disable_signals()
@@ -214,7 +218,7 @@ async fn warn_unless_migrated(state: &State) {
 async fn tidy(state: State) {
     loop {
         tokio::time::sleep(TIDY_EVERY).await;
-        for business in state.directory.known() {
+        for business in state.directory.met() {
             if let Err(error) = idempotency::tidy(&state.database, business).await {
                 tracing::warn!(%error, %business, "old idempotency keys stay for now");
             }

@@ -1,7 +1,7 @@
 //! Tenants: looking one up by its id or by its name in an address.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use entity::{BusinessId, Currency, Tenant, businesses};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -22,10 +22,26 @@ pub struct Business {
 /// The businesses that this process has met. Every request starts from one, so each is read once.
 #[derive(Debug, Default)]
 pub struct Directory {
-    known: RwLock<HashMap<BusinessId, Arc<Business>>>,
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_id: HashMap<BusinessId, Arc<Business>>,
+    ids: HashMap<String, BusinessId>,
 }
 
 impl Directory {
+    /// One that has met these already.
+    #[must_use]
+    pub fn of(businesses: impl IntoIterator<Item = Business>) -> Self {
+        let directory = Self::default();
+        for business in businesses {
+            directory.remember(business);
+        }
+        directory
+    }
+
     /// The business with this id, if there is one.
     ///
     /// # Errors
@@ -35,18 +51,13 @@ impl Directory {
         database: &Database,
         id: BusinessId,
     ) -> Result<Option<Arc<Business>>, Error> {
-        let known = self
-            .known
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&id)
-            .cloned();
+        let known = self.known().by_id.get(&id).cloned();
         if known.is_some() {
             return Ok(known);
         }
         let transaction = database.begin(id).await?;
         let row = businesses::Entity::of(id).one(&transaction).await?;
-        Ok(row.map(|row| self.remember(row)))
+        Ok(row.map(|row| self.remember(row.into())))
     }
 
     /// The business with this slug or id, if there is one.
@@ -61,6 +72,14 @@ impl Directory {
         if let Ok(id) = slug_or_id.parse() {
             return self.by_id(database, id).await;
         }
+        let met = {
+            let known = self.known();
+            let id = known.ids.get(slug_or_id);
+            id.and_then(|id| known.by_id.get(id)).cloned()
+        };
+        if met.is_some() {
+            return Ok(met);
+        }
         // The slug goes into the statement as text: nothing but letters, digits and hyphens may.
         let is_slug = slug_or_id.len() <= 63
             && slug_or_id
@@ -70,27 +89,35 @@ impl Directory {
             return Ok(None);
         }
         let row = named(database, slug_or_id).await?;
-        Ok(row.map(|row| self.remember(row)))
+        Ok(row.map(|row| self.remember(row.into())))
     }
 
     /// The businesses met so far.
     #[must_use]
-    pub fn known(&self) -> Vec<BusinessId> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.keys().copied().collect()
+    pub fn met(&self) -> Vec<BusinessId> {
+        self.known().by_id.keys().copied().collect()
     }
 
-    fn remember(&self, row: businesses::Model) -> Arc<Business> {
-        let business = Arc::new(Business {
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, business: Business) -> Arc<Business> {
+        let business = Arc::new(business);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.ids.insert(business.slug.clone(), business.id);
+        known.by_id.insert(business.id, Arc::clone(&business));
+        business
+    }
+}
+
+impl From<businesses::Model> for Business {
+    fn from(row: businesses::Model) -> Self {
+        Self {
             id: row.id,
             slug: row.slug,
             currency: row.currency,
-        });
-        self.known
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(business.id, Arc::clone(&business));
-        business
+        }
     }
 }
 

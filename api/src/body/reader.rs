@@ -92,10 +92,13 @@ fn parse<T: FromJson>(
             format!("The body is not good JSON: {error}."),
         )
     })?;
-    let caller = req.extensions().get::<Caller>().cloned();
-    let mut at = At::new(caller.as_ref().map(|caller| caller.currency));
-    if let Some(caller) = &caller {
-        check_business(&mut value, caller.business_id, &mut at)?;
+    let caller = req
+        .extensions()
+        .get::<Caller>()
+        .map(|caller| (caller.business_id, caller.currency));
+    let mut at = At::new(caller.map(|(_, currency)| currency));
+    if let Some((business_id, _)) = caller {
+        check_business(&mut value, business_id, &mut at)?;
     }
     let claim = idempotency::claim(req, bytes, &mut at);
     let body = T::from_json(value, &mut at);
