@@ -60,8 +60,21 @@ async fn admit(req: &ServiceRequest) -> Result<(), Problem> {
         return Ok(());
     };
     admit_to(req, endpoint).await?;
-    // After the credential: who may not call learns nothing of the endpoint.
-    Query::refuse_unknown(req.query_string(), endpoint)
+    // Where no handler reads the query, nothing may be in it: a typo never passes silently. After the credential, so
+    // that who may not call learns nothing of the endpoint.
+    let reads_query = endpoint
+        .query
+        .iter()
+        .any(|parameter| parameter.name != "business");
+    if reads_query {
+        return Ok(());
+    }
+    let query = Query::of(req.query_string());
+    if endpoint.who == Who::PublicOf {
+        query.without("business").finish()
+    } else {
+        query.finish()
+    }
 }
 
 async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem> {

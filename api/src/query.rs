@@ -8,12 +8,11 @@
 //! ```
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Serialize;
@@ -21,8 +20,8 @@ use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::access::Visitor;
 use crate::body::At;
-use crate::endpoint::Endpoint;
 use crate::problem::Problem;
 use crate::text::{FromText, Whole};
 
@@ -70,34 +69,23 @@ impl Query {
         self.at.fault_at(format!("?{name}"), message);
     }
 
-    /// Refuses parameters that the endpoint does not have: a typo never passes silently.
-    ///
-    /// # Errors
-    /// `validation_failed` with every one of them.
-    pub fn refuse_unknown(text: &str, endpoint: &Endpoint) -> Result<(), Problem> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        let mut query = Self::of(text);
-        let names: BTreeSet<String> = query.pairs.drain(..).map(|(name, _)| name).collect();
-        for name in names {
-            let known = endpoint
-                .query
-                .iter()
-                .any(|parameter| parameter.name == name);
-            if !known {
-                query.fault(&name, "is not a known parameter");
-            }
-        }
-        query.finish()
-    }
-
     /// Ends the reading.
     ///
     /// # Errors
-    /// `validation_failed` with every fault.
-    pub fn finish(self) -> Result<(), Problem> {
+    /// `validation_failed` with every fault, those of unknown parameters too.
+    pub fn finish(mut self) -> Result<(), Problem> {
+        while let Some((name, _)) = self.pairs.pop() {
+            self.pairs.retain(|(other, _)| *other != name);
+            self.fault(&name, "is not a known parameter");
+        }
         self.at.finish(Some(()))
+    }
+
+    /// The same without a parameter that was read elsewhere.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.pairs.retain(|(other, _)| other != name);
+        self
     }
 
     fn text(&mut self, name: &str) -> Option<String> {
@@ -118,6 +106,13 @@ impl FromRequest for Query {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let query = Self::of(req.query_string());
+        let is_visit = req.extensions().get::<Visitor>().is_some();
+        // Read where access is decided.
+        let query = if is_visit {
+            query.without("business")
+        } else {
+            query
+        };
         ready(Ok(query))
     }
 }

@@ -1,1 +1,21 @@
+//! The harness of the integration tests: one PostgreSQL server a run, a database of its own for each test, and the real
+//! service over real HTTP.
+//!
+//! Nothing has to be prepared. The server is a scratch one of the crate `embedded`, gone when the run ends, however it
+//! ends. Each test's database is a copy of a template that was migrated and given the demo data once.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_debug_implementations,
+    reason = "a test that cannot go on fails"
+)]
+
+mod client;
+mod server;
+mod service;
+
+pub use client::{Client, Reply};
+pub use server::{Database, OWNER, SERVICE};
+pub use service::{Service, settings};

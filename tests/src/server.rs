@@ -1,0 +1,159 @@
+//! The PostgreSQL server of the run, and the databases in it.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+
+/// The role that owns the tables.
+pub const OWNER: &str = "tradeline_owner";
+/// The role that the service works as.
+pub const SERVICE: &str = "tradeline_service";
+
+const TEMPLATE: &str = "template_demo";
+
+/// The server, and the template in it. It runs on a thread of its own, since every test has its own runtime, and for
+/// as long as the process.
+static SERVER: LazyLock<embedded::Server> = LazyLock::new(|| {
+    let (started, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            started.send(start().await).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    wait.recv().expect("the test server does not start")
+});
+
+async fn start() -> embedded::Server {
+    let folder = tempfile::Builder::new()
+        .prefix("tradeline-tests-")
+        .tempdir()
+        .unwrap()
+        .keep();
+    // Speed over durability: what a crash would lose, the next run makes anew.
+    let settings = [
+        ("fsync", "off"),
+        ("synchronous_commit", "off"),
+        ("full_page_writes", "off"),
+        ("max_connections", "300"),
+        ("deadlock_timeout", "100ms"),
+    ];
+    let server = embedded::Server::start(embedded::Settings {
+        folder,
+        settings: settings
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+        scratch: true,
+    })
+    .await
+    .unwrap();
+    let postgres = connect(&server.url("postgres", "postgres")).await;
+    for role in [OWNER, SERVICE] {
+        execute(&postgres, &format!("CREATE ROLE {role} LOGIN")).await;
+    }
+    execute(
+        &postgres,
+        &format!("CREATE DATABASE {TEMPLATE} OWNER {OWNER}"),
+    )
+    .await;
+    let url = server.url(OWNER, TEMPLATE);
+    let owner = connect(&url).await;
+    Migrator::up(&owner, None).await.unwrap();
+    owner.close().await.unwrap();
+    let owner = domain::Database::new(&url, 1).unwrap();
+    assert!(
+        domain::demo::load(&owner).await.unwrap(),
+        "the template has its demo data"
+    );
+    owner.close().await;
+    postgres.close().await.unwrap();
+    server
+}
+
+/// A test's own database.
+#[derive(Debug, Clone)]
+pub struct Database {
+    name: String,
+}
+
+impl Database {
+    /// One with all migrations and the demo data.
+    pub async fn with_demo() -> Self {
+        Self::from_template(&format!("TEMPLATE {TEMPLATE}")).await
+    }
+
+    /// One with nothing in it.
+    pub async fn empty() -> Self {
+        Self::from_template("").await
+    }
+
+    async fn from_template(template: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let postgres = connect(&SERVER.url("postgres", "postgres")).await;
+        execute(
+            &postgres,
+            &format!("CREATE DATABASE {name} {template} OWNER {OWNER}"),
+        )
+        .await;
+        postgres.close().await.unwrap();
+        Self { name }
+    }
+
+    /// Its address for this role.
+    #[must_use]
+    pub fn url(&self, role: &str) -> String {
+        SERVER.url(role, &self.name)
+    }
+
+    /// A connection as this role; `postgres` sees everything.
+    pub async fn connect(&self, role: &str) -> DatabaseConnection {
+        connect(&self.url(role)).await
+    }
+
+    /// Runs a statement as the superuser, who sees the rows of every business.
+    pub async fn execute(&self, sql: &str) {
+        let postgres = self.connect("postgres").await;
+        execute(&postgres, sql).await;
+        postgres.close().await.unwrap();
+    }
+
+    /// The first column of each row, as text, as the superuser sees it.
+    pub async fn column(&self, sql: &str) -> Vec<String> {
+        let postgres = self.connect("postgres").await;
+        let statement = Statement::from_string(
+            DbBackend::Postgres,
+            format!("SELECT (r.*)::text FROM ({sql}) AS r"),
+        );
+        let rows = postgres.query_all_raw(statement).await;
+        let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        postgres.close().await.unwrap();
+        let texts = rows
+            .iter()
+            .map(|row| row.try_get_by_index::<String>(0).unwrap());
+        texts
+            .map(|text| text.trim_matches(|c| c == '(' || c == ')').to_owned())
+            .collect()
+    }
+
+    /// The one value of a query, as text.
+    pub async fn value(&self, sql: &str) -> String {
+        let mut column = self.column(sql).await;
+        assert_eq!(column.len(), 1, "{sql}");
+        column.remove(0)
+    }
+}
+
+async fn connect(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false);
+    sea_orm::Database::connect(options).await.unwrap()
+}
+
+async fn execute(connection: &DatabaseConnection, sql: &str) {
+    let done = connection.execute_unprepared(sql).await;
+    done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}

@@ -1,0 +1,137 @@
+//! The service under test.
+
+use std::net::TcpListener;
+
+use clap::Parser;
+use domain::{Authority, demo};
+use entity::{BusinessId, UserId};
+use tradeline::config::{Cli, Secret, Settings};
+use tradeline::token::{Claims, Keys};
+
+use crate::{Client, Database, SERVICE};
+
+/// What the services of all tests sign with.
+const SECRET: &str = "a secret that only the tests know, of 32 bytes and more";
+
+/// A running service. Stops when dropped.
+pub struct Service {
+    /// Its database.
+    pub database: Database,
+    /// Its address, `http://127.0.0.1:…`.
+    pub base: String,
+    http: reqwest::Client,
+    service: tradeline::service::Service,
+}
+
+/// The settings of a test's service: two workers, two lanes, the rest as a user would have it.
+#[must_use]
+pub fn settings() -> Settings {
+    let mut settings = Cli::parse_from(["tradeline"]).settings;
+    settings.workers = Some(2);
+    settings.lanes = Some(2);
+    settings
+}
+
+impl Service {
+    /// On a database of its own with the demo data.
+    pub async fn start() -> Self {
+        Self::on(Database::with_demo().await).await
+    }
+
+    /// On this database. Any number may run on one, as in a deployment.
+    pub async fn on(database: Database) -> Self {
+        let url = database.url(SERVICE);
+        Self::at(database, &url).await
+    }
+
+    /// On this database by way of another address: a proxy's, say.
+    pub async fn at(database: Database, url: &str) -> Self {
+        Self::with(database, url, &settings()).await
+    }
+
+    /// With settings of its own.
+    pub async fn with(database: Database, url: &str, settings: &Settings) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (url, secret) = (
+            Secret::from(url.to_owned()),
+            Secret::from(SECRET.to_owned()),
+        );
+        let service = tradeline::service::Service::start(settings, &url, &secret, listener).await;
+        let service = service.expect("the service does not start");
+        Self {
+            database,
+            base: format!("http://{}", service.address),
+            http: http_client(),
+            service,
+        }
+    }
+
+    /// A client without credentials.
+    #[must_use]
+    pub fn nobody(&self) -> Client {
+        Client::new(self.http.clone(), &self.base, None)
+    }
+
+    /// A client with this text for a token.
+    #[must_use]
+    pub fn bearer(&self, token: &str) -> Client {
+        Client::new(self.http.clone(), &self.base, Some(token.to_owned()))
+    }
+
+    /// A client with a good token for this business and authority, each time of another user.
+    #[must_use]
+    pub fn caller(&self, business_id: BusinessId, authority: Authority) -> Client {
+        self.bearer(&token(business_id, authority))
+    }
+
+    /// An admin of Acme.
+    #[must_use]
+    pub fn admin(&self) -> Client {
+        self.caller(demo::ACME, Authority::Admin)
+    }
+
+    /// Someone of Acme's staff.
+    #[must_use]
+    pub fn staff(&self) -> Client {
+        self.caller(demo::ACME, Authority::Staff)
+    }
+
+    /// The buyer of Acme's customer.
+    #[must_use]
+    pub fn customer(&self) -> Client {
+        self.caller(demo::ACME, Authority::Customer(demo::ACME_CUSTOMER))
+    }
+
+    /// An admin of Globex, the other business.
+    #[must_use]
+    pub fn stranger(&self) -> Client {
+        self.caller(demo::GLOBEX, Authority::Admin)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.service.abort();
+    }
+}
+
+/// No test speaks TLS, but reqwest as the workspace builds it wants to know how it would.
+fn http_client() -> reqwest::Client {
+    // The second time it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
+fn token(business_id: BusinessId, authority: Authority) -> String {
+    let issued_at = chrono::Utc::now().timestamp();
+    let claims = Claims {
+        user_id: UserId::new(),
+        business_id,
+        authority,
+        issued_at,
+        expires_at: issued_at + 600,
+    };
+    let keys = Keys::new(SECRET.as_bytes()).unwrap();
+    keys.sign(&claims).unwrap()
+}

@@ -1,0 +1,3 @@
+//! The one binary of integration tests; each file is a subject, each name a promise.
+
+mod purchase;
