@@ -68,13 +68,17 @@ impl Database {
         Self { pool, options }
     }
 
-    /// Begins a transaction of one business.
+    /// Begins a transaction of one business. A row that stays locked for two seconds, or a statement that runs for
+    /// thirty, ends it.
     ///
     /// # Errors
     /// [`Error::DatabaseUnavailable`].
     pub async fn begin(&self, business: BusinessId) -> Result<Transaction, Error> {
-        self.begin_with(format!("BEGIN; SET LOCAL app.business_id = '{business}'"))
-            .await
+        self.begin_with(format!(
+            "BEGIN; SET LOCAL app.business_id = '{business}'; SET LOCAL lock_timeout = '2s'; \
+             SET LOCAL statement_timeout = '30s'"
+        ))
+        .await
     }
 
     /// Begins a transaction with a message of the caller's own.

@@ -112,10 +112,14 @@ impl From<DbErr> for Error {
         };
         match cause.as_ref() {
             sqlx::Error::Database(answer) => match answer.code().as_deref() {
-                // Serialization failure, deadlock, lock timeout, statement timeout.
-                Some("40001" | "40P01" | "55P03" | "57014") => Self::Contention,
-                // Shutdown, crash of a neighbour, start-up, too many connections.
-                Some("57P01" | "57P02" | "57P03" | "53300") => Self::DatabaseUnavailable(error),
+                // Serialization failure, deadlock, lock timeout.
+                Some("40001" | "40P01" | "55P03") => Self::Contention,
+                // Statement timeout: another try would take as long.
+                Some("57014") => Self::Overloaded,
+                // Shutdown, crash of a neighbour, start-up, too many connections, a standby.
+                Some("57P01" | "57P02" | "57P03" | "53300" | "25006") => {
+                    Self::DatabaseUnavailable(error)
+                }
                 Some("23505" | "23514") => answer
                     .constraint()
                     .and_then(refusal_of_constraint)

@@ -28,7 +28,7 @@ pub(super) async fn begin(database: &Database, business: BusinessId) -> Result<T
     database
         .begin_with(format!(
             "BEGIN; SET LOCAL app.business_id = '{business}'; SET LOCAL enable_seqscan = off; \
-             SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; SET LOCAL lock_timeout = '2s'"
+             SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '30s'"
         ))
         .await
 }

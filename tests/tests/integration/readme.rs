@@ -1,0 +1,70 @@
+//! The README's examples run as they stand, with the answers that it shows.
+
+use std::process::Command;
+
+use serde_json::Value;
+use tests::Service;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readmes_examples_run_as_they_stand_and_answer_what_it_says() {
+    let readme = include_str!("../../../README.md");
+    let (_, examples) = readme.split_once("## Try it").unwrap();
+    let (examples, _) = examples.split_once("\n## ").unwrap();
+    let (commands, answers) = (blocks(examples, "sh"), blocks(examples, "json"));
+    assert_eq!(
+        commands.len(),
+        5,
+        "log in, list, buy, be refused, see overdue"
+    );
+    assert_eq!(answers.len(), 4, "all but the login show their answer");
+
+    let service = Service::start().await;
+    let script = commands
+        .join("\necho\n")
+        .replace("http://127.0.0.1:8080", &service.base);
+    let output =
+        tokio::task::spawn_blocking(move || Command::new("sh").args(["-euc", &script]).output())
+            .await
+            .unwrap()
+            .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let printed: Vec<&str> = printed.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(printed.len(), answers.len(), "{printed:?}");
+    for (printed, shown) in printed.iter().zip(answers) {
+        assert_eq!(normal(printed), normal(&shown), "{printed}");
+    }
+}
+
+/// The code blocks of this language.
+fn blocks(markdown: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let blocks = markdown.split(&fence).skip(1);
+    blocks
+        .map(|rest| rest.split_once("```").unwrap().0.trim().to_owned())
+        .collect()
+}
+
+/// An answer without what differs from run to run: times and the ids that the service makes.
+fn normal(answer: &str) -> Value {
+    let mut answer: Value = serde_json::from_str(answer).unwrap();
+    blank(&mut answer);
+    answer
+}
+
+fn blank(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            let is_time = chrono::DateTime::parse_from_rfc3339(text).is_ok();
+            let is_new_id = text
+                .parse::<uuid::Uuid>()
+                .is_ok_and(|id| id.get_version_num() == 7);
+            if is_time || is_new_id {
+                "differs".clone_into(text);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(blank),
+        Value::Object(members) => members.values_mut().for_each(blank),
+        _ => {}
+    }
+}
