@@ -124,7 +124,7 @@ impl From<businesses::Model> for Business {
 /// Reads by slug, before any business is known: the policy `named` shows the one row whose slug is set.
 async fn named(database: &Database, slug: &str) -> Result<Option<businesses::Model>, Error> {
     let transaction = database
-        .begin_with(format!("BEGIN; SET LOCAL app.business_slug = '{slug}'"))
+        .begin_with(&format!("app.business_slug = '{slug}'"), &[])
         .await?;
     #[expect(clippy::disallowed_methods, reason = "this read finds the tenant")]
     let row = businesses::Entity::find()

@@ -31,6 +31,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that has rested longer is tried before it is used: a restarted server leaves dead ones.
 const PING_AFTER: Duration = Duration::from_secs(5);
 
+/// What no transaction may exceed: it would hold its locks, and everyone behind them, as long.
+const LIMITS: [&str; 2] = ["lock_timeout = '2s'", "statement_timeout = '30s'"];
+
 impl Database {
     /// Reads the address. Connects at first use, so a database that is down now may come later.
     ///
@@ -74,15 +77,22 @@ impl Database {
     /// # Errors
     /// [`Error::DatabaseUnavailable`].
     pub async fn begin(&self, business: BusinessId) -> Result<Transaction, Error> {
-        self.begin_with(format!(
-            "BEGIN; SET LOCAL app.business_id = '{business}'; SET LOCAL lock_timeout = '2s'; \
-             SET LOCAL statement_timeout = '30s'"
-        ))
-        .await
+        self.begin_with(&format!("app.business_id = '{business}'"), &[])
+            .await
     }
 
-    /// Begins a transaction with a message of the caller's own.
-    pub(crate) async fn begin_with(&self, message: String) -> Result<Transaction, Error> {
+    /// Begins a transaction that sees what the first setting shows it, with more settings for its own good. All of it
+    /// goes into one message as text: nothing that a client wrote may be in it.
+    pub(crate) async fn begin_with(
+        &self,
+        whose: &str,
+        settings: &[&str],
+    ) -> Result<Transaction, Error> {
+        let mut message = String::from("BEGIN");
+        for setting in [whose].iter().chain(&LIMITS).chain(settings) {
+            message.push_str("; SET LOCAL ");
+            message.push_str(setting);
+        }
         let transaction = self
             .pool
             .begin_with(AssertSqlSafe(message))
