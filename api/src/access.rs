@@ -23,7 +23,7 @@ use crate::endpoint::{Endpoint, Table, Who};
 use crate::log;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
-use crate::request::RequestId;
+use crate::request::{RequestId, Route};
 use crate::text::{self, FromText, Text};
 use crate::token::{BadToken, Keys};
 
@@ -53,8 +53,10 @@ pub async fn check(
 /// Leaves the caller or the visitor in the request's extensions, or says why there is none.
 async fn admit(req: &ServiceRequest) -> Result<(), Problem> {
     let table = data::<Table>(req)?;
-    let pattern = req.match_pattern();
-    let endpoint = pattern.and_then(|pattern| table.find(req.method(), &pattern));
+    let route = req.extensions().get::<Route>().cloned().unwrap_or_default();
+    let endpoint = route
+        .pattern()
+        .and_then(|pattern| table.find(req.method(), pattern));
     // Where there is no endpoint, the routing answers 404 or 405.
     let Some(endpoint) = endpoint else {
         return Ok(());

@@ -17,7 +17,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::problem::Problem;
-use crate::request::{Received, RequestId};
+use crate::request::{Received, RequestId, Route};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -95,11 +95,11 @@ impl RootSpanBuilder for RequestSpan {
     fn on_request_start(req: &ServiceRequest) -> Span {
         let extensions = req.extensions();
         let id = extensions.get::<RequestId>().map_or("", |id| id.0.as_str());
-        let route = req.match_pattern();
+        let route = extensions.get::<Route>();
         tracing::info_span!(
             "request",
             method = %req.method(),
-            route = route.as_deref().unwrap_or("unmatched"),
+            route = route.map_or("unmatched", Route::label),
             request_id = id,
             business_id = Empty,
         )

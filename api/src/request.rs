@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -35,6 +36,25 @@ pub struct RequestId(pub String);
 #[derive(Debug, Clone, Copy)]
 pub struct Received(pub Instant);
 
+/// The pattern of the request's path, if it has a handler. In the extensions of every request: finding it costs more
+/// than reading it again.
+#[derive(Debug, Clone, Default)]
+pub struct Route(Option<Rc<str>>);
+
+impl Route {
+    /// The pattern, as the table of endpoints has it.
+    #[must_use]
+    pub fn pattern(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// The pattern, or a word for none: what a log or a time series is named by.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.pattern().unwrap_or("unmatched")
+    }
+}
+
 impl RequestId {
     fn of(headers: &HeaderMap) -> Self {
         let given = headers
@@ -63,10 +83,9 @@ pub async fn outermost(
     let id = RequestId::of(req.headers());
     let method = method_label(req.method());
     let path = req.path().to_owned();
-    let route = req
-        .match_pattern()
-        .unwrap_or_else(|| "unmatched".to_owned());
+    let route = Route(req.match_pattern().map(Rc::from));
     req.extensions_mut().insert(id.clone());
+    req.extensions_mut().insert(route.clone());
     req.extensions_mut().insert(Received(received));
 
     let outcome = match caught(next.call(req), &id).await {
@@ -82,7 +101,7 @@ pub async fn outermost(
         Ok(response) => response.status(),
         Err(error) => Error::as_response_error(error).status_code(),
     };
-    count(method, route, status, received);
+    count(method, route.label(), status, received);
     outcome
 }
 
@@ -150,12 +169,12 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-fn count(method: &'static str, route: String, status: StatusCode, received: Instant) {
+fn count(method: &'static str, route: &str, status: StatusCode, received: Instant) {
     metrics::counter!(
         "tradeline_http_requests_total",
-        "method" => method, "route" => route.clone(), "status" => status.as_str().to_owned()
+        "method" => method, "route" => route.to_owned(), "status" => status.as_str().to_owned()
     )
     .increment(1);
-    metrics::histogram!("tradeline_http_request_seconds", "method" => method, "route" => route)
+    metrics::histogram!("tradeline_http_request_seconds", "method" => method, "route" => route.to_owned())
         .record(received.elapsed());
 }

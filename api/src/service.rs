@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,9 @@ pub struct Service {
     pub address: SocketAddr,
     handle: ServerHandle,
     server: tokio::task::JoinHandle<io::Result<()>>,
+    desk: Arc<Desk>,
+    database: Database,
+    lanes: usize,
 }
 
 /// Why the service does not start.
@@ -93,8 +97,7 @@ pub enum Error {
 }
 
 impl Service {
-    /// Starts on a socket that listens already. The desk's lanes run on the current tokio runtime, which must outlive
-    /// the HTTP workers: what they have queued is still sold while the service stops.
+    /// Starts on a socket that listens already.
     ///
     /// # Errors
     /// See [`Error`].
@@ -114,7 +117,7 @@ impl Service {
 
         crate::metrics::start().map_err(|error| Error::Metrics(error.to_string()))?;
         let state = State {
-            desk: Desk::open(&database, lanes),
+            desk: Arc::default(),
             directory: Arc::default(),
             passwords: Passwords::default(),
             keys: Arc::new(Keys::new(jwt_secret.reveal().as_bytes())?),
@@ -126,18 +129,30 @@ impl Service {
         tokio::spawn(tidy(state.clone()));
 
         let address = listener.local_addr()?;
-        let server = http(state, connections, workers, listener)?;
+        let (desk, database) = (Arc::clone(&state.desk), state.database.clone());
+        let sizes = Sizes {
+            workers,
+            lanes,
+            connections,
+        };
+        let server = http(state, sizes, listener)?;
         let handle = server.handle();
         let server = tokio::spawn(server);
         Ok(Self {
             address,
             handle,
             server,
+            desk,
+            database,
+            lanes,
         })
     }
 
     /// Stops: no new connections, requests in flight finish.
     pub async fn stop(self) {
+        // A worker ends as soon as it has no connections, and its lanes with it: what other workers still wait for is
+        // sold by lanes on this runtime, which outlives them.
+        self.desk.hand_over(&self.database, self.lanes).await;
         self.handle.stop(true).await;
         if let Err(error) = self.server.await {
             tracing::error!(%error, "the HTTP server ended badly");
@@ -151,24 +166,40 @@ impl Service {
     }
 }
 
-fn http(
-    state: State,
-    connections: u32,
+/// How much runs side by side.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
     workers: usize,
-    listener: TcpListener,
-) -> Result<Server, Error> {
+    lanes: usize,
+    connections: u32,
+}
+
+impl Sizes {
+    /// How many of the lanes run on the worker with this number, from 0.
+    fn lanes_of(self, worker: usize) -> usize {
+        self.lanes / self.workers + usize::from(worker < self.lanes % self.workers)
+    }
+}
+
+fn http(state: State, sizes: Sizes, listener: TcpListener) -> Result<Server, Error> {
     let parts = app::Parts::new()?;
+    let started = Arc::new(AtomicUsize::new(0));
     let server = HttpServer::new(move || {
+        // Runs on each worker's own thread. A worker that takes a dead one's place takes its lanes too.
+        let worker = started.fetch_add(1, Ordering::Relaxed) % sizes.workers;
         let state = State {
-            database: state.database.another(connections),
+            database: state.database.another(sizes.connections),
             ..state.clone()
         };
+        state
+            .desk
+            .add_lanes(&state.database, sizes.lanes_of(worker));
         App::new()
             .configure(|config| app::configure(config, &parts, state))
             .wrap(log::requests())
             .wrap(from_fn(request::outermost))
     })
-    .workers(workers)
+    .workers(sizes.workers)
     .client_request_timeout(REQUEST_TIMEOUT)
     .client_disconnect_timeout(DISCONNECT_TIMEOUT)
     .keep_alive(KEEP_ALIVE)

@@ -7,13 +7,18 @@
 //! Order: while a lane is between taking a batch and holding its row locks, no other lane may take from the same
 //! business. So of two batches that want the same rows the earlier has them first, yet the later one can already run
 //! while the earlier writes and commits.
+//!
+//! A lane lives on the runtime that opened it. One that is idle on the thread where a purchase arrives is woken before
+//! others: a purchase that comes alone never changes threads.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::Instant;
 
 use entity::{BusinessId, OrderId};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 
 use super::Command;
 use super::batch::{self, Job};
@@ -33,7 +38,7 @@ const WAITING_IN_ALL: usize = 8 * WAITING;
 #[derive(Debug, Default)]
 pub struct Desk {
     state: Mutex<State>,
-    work: Notify,
+    lanes: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +47,16 @@ struct State {
     /// The businesses that a lane may take from now, each once, in turn.
     ready: VecDeque<BusinessId>,
     waiting: usize,
+    /// The lanes that have nothing to do, the last to have become so last.
+    idle: Vec<Idle>,
+    /// Lanes that were opened under an earlier number end after their batch.
+    generation: u32,
+}
+
+#[derive(Debug)]
+struct Idle {
+    thread: ThreadId,
+    wake: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -58,24 +73,53 @@ struct Waiting {
 }
 
 impl Desk {
-    /// Opens the desk with that many lanes, which run on the current runtime until it ends.
+    /// A desk with that many lanes on the current runtime.
     #[must_use]
     pub fn open(database: &Database, lanes: usize) -> Arc<Self> {
         let desk = Arc::new(Self::default());
+        desk.add_lanes(database, lanes);
+        desk
+    }
+
+    /// Adds lanes that run on the current runtime, each with a connection of its own.
+    pub fn add_lanes(self: &Arc<Self>, database: &Database, lanes: usize) {
+        let generation = self.state().generation;
         for _ in 0..lanes {
-            let (desk, database) = (Arc::clone(&desk), database.another(1));
-            tokio::spawn(async move {
+            let (desk, database) = (Arc::clone(self), database.another(1));
+            let lane = tokio::spawn(async move {
                 // A panic is a bug, and costs the batch that met it: its callers are told that the outcome is not
                 // known. The lane goes on with the next.
-                while tokio::spawn(Arc::clone(&desk).lane(database.clone()))
+                while tokio::spawn(Arc::clone(&desk).lane(database.clone(), generation))
                     .await
                     .is_err()
                 {
                     tracing::error!("a lane of the purchase desk panicked");
                 }
             });
+            self.lanes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(lane);
         }
-        desk
+    }
+
+    /// Opens lanes on the current runtime and ends all earlier ones, each after its batch. For when the runtimes that
+    /// those live on are about to end: nothing that waits is lost.
+    pub async fn hand_over(self: &Arc<Self>, database: &Database, lanes: usize) {
+        let earlier =
+            std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
+        {
+            let mut state = self.state();
+            state.generation += 1;
+            for lane in state.idle.drain(..) {
+                lane.wake.notify_one();
+            }
+        }
+        self.add_lanes(database, lanes);
+        for lane in earlier {
+            // It has ended, with its runtime if not by itself.
+            let _ = lane.await;
+        }
     }
 
     /// Buys. Waits for its turn, in order of arrival within the business.
@@ -113,14 +157,14 @@ impl Desk {
         metrics::gauge!("tradeline_desk_waiting").set(state.waiting as f64);
         if queue.waiting.len() == 1 && !queue.entered {
             state.ready.push_back(business);
-            self.work.notify_one();
+            state.wake();
         }
         Ok(())
     }
 
-    async fn lane(self: Arc<Self>, database: Database) {
-        loop {
-            let (business, waiting, door) = self.next().await;
+    /// Serves until a later generation of lanes takes over.
+    async fn lane(self: Arc<Self>, database: Database, generation: u32) {
+        while let Some((business, waiting, door)) = self.next(generation).await {
             let started = Instant::now();
             let (jobs, replies): (Vec<Job>, Vec<_>) =
                 waiting.into_iter().map(|one| (one.job, one.reply)).unzip();
@@ -132,23 +176,60 @@ impl Desk {
                 let _ = reply.send(answer);
             }
         }
+        database.close().await;
     }
 
-    /// Waits for a business whose turn it is and takes its batch.
-    async fn next(self: &Arc<Self>) -> (BusinessId, Vec<Waiting>, Door) {
+    /// Waits for a business whose turn it is and takes its batch. `None` when the lane is to end.
+    async fn next(self: &Arc<Self>, generation: u32) -> Option<(BusinessId, Vec<Waiting>, Door)> {
         loop {
-            if let Some(taken) = self.take() {
-                return taken;
-            }
-            self.work.notified().await;
+            let wake = {
+                let mut state = self.state();
+                if state.generation != generation {
+                    // What it was woken for is someone else's to do.
+                    if !state.ready.is_empty() {
+                        state.wake();
+                    }
+                    return None;
+                }
+                if let Some((business, batch)) = state.take() {
+                    let desk = Arc::clone(self);
+                    return Some((business, batch, Door { desk, business }));
+                }
+                let wake = Arc::new(Notify::new());
+                state.idle.push(Idle {
+                    thread: std::thread::current().id(),
+                    wake: Arc::clone(&wake),
+                });
+                wake
+            };
+            wake.notified().await;
         }
     }
 
-    fn take(self: &Arc<Self>) -> Option<(BusinessId, Vec<Waiting>, Door)> {
-        let mut state = self.state();
-        let state = &mut *state;
-        while let Some(business) = state.ready.pop_front() {
-            let Some(queue) = state.queues.get_mut(&business) else {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs under this lock; if it did, the queues would still be whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Wakes a lane, if one is idle: one of this thread, else the one that has rested least.
+    fn wake(&mut self) {
+        let here = std::thread::current().id();
+        let near = self.idle.iter().rposition(|lane| lane.thread == here);
+        let lane = match near {
+            Some(at) => Some(self.idle.remove(at)),
+            None => self.idle.pop(),
+        };
+        if let Some(lane) = lane {
+            lane.wake.notify_one();
+        }
+    }
+
+    /// Takes the batch of the business whose turn it is.
+    fn take(&mut self) -> Option<(BusinessId, Vec<Waiting>)> {
+        while let Some(business) = self.ready.pop_front() {
+            let Some(queue) = self.queues.get_mut(&business) else {
                 continue;
             };
             let mut batch = Vec::with_capacity(queue.waiting.len().min(BATCH));
@@ -156,33 +237,24 @@ impl Desk {
                 let Some(waiting) = queue.waiting.pop_front() else {
                     break;
                 };
-                state.waiting -= 1;
+                self.waiting -= 1;
                 // Its client has given up: it is dropped before it is decided.
                 if !waiting.reply.is_closed() {
                     batch.push(waiting);
                 }
             }
-            metrics::gauge!("tradeline_desk_waiting").set(state.waiting as f64);
+            metrics::gauge!("tradeline_desk_waiting").set(self.waiting as f64);
             if batch.is_empty() {
-                state.queues.remove(&business);
+                self.queues.remove(&business);
                 continue;
             }
             queue.entered = true;
-            if !state.ready.is_empty() {
-                self.work.notify_one();
+            if !self.ready.is_empty() {
+                self.wake();
             }
-            let door = Door {
-                desk: Arc::clone(self),
-                business,
-            };
-            return Some((business, batch, door));
+            return Some((business, batch));
         }
         None
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that can panic runs under this lock; if it did, the queues would still be whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -205,7 +277,7 @@ impl Drop for Door {
             state.queues.remove(&self.business);
         } else {
             state.ready.push_back(self.business);
-            self.desk.work.notify_one();
+            state.wake();
         }
     }
 }
