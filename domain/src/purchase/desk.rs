@@ -89,10 +89,8 @@ impl Desk {
             let lane = tokio::spawn(async move {
                 // A panic is a bug, and costs the batch that met it: its callers are told that the outcome is not
                 // known. The lane goes on with the next.
-                while tokio::spawn(Arc::clone(&desk).lane(database.clone(), generation))
-                    .await
-                    .is_err()
-                {
+                let lane = || tokio::spawn(Arc::clone(&desk).lane(database.clone(), generation));
+                while lane().await.is_err_and(|ended| ended.is_panic()) {
                     tracing::error!("a lane of the purchase desk panicked");
                 }
             });
