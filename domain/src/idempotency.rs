@@ -12,6 +12,7 @@ use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, Value};
 
+use crate::retry::retry;
 use crate::{Caller, Database, Error, Transaction};
 
 /// What makes two requests one: the key that the client chose, and a hash of everything it asked.
@@ -141,6 +142,24 @@ pub(crate) async fn keep(
         answer,
         replayed: false,
     })
+}
+
+/// Answers for an operation outside the purchase desk that was refused because something unique is taken: when it was
+/// taken by a twin with the same claim, which committed in between, the twin's answer is this one's too.
+pub(crate) async fn unless_twin(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    refusal: Error,
+) -> Result<Answered, Error> {
+    if claim.is_none() {
+        return Err(refusal);
+    }
+    let twin = retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        before(&transaction, caller, claim).await
+    });
+    twin.await?.ok_or(refusal)
 }
 
 /// How many rows one statement of [`tidy`] deletes, which bounds how long it holds their locks.

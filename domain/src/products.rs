@@ -98,7 +98,7 @@ pub async fn create(
     new: &NewProduct,
     render: impl Fn(&Product) -> Answer,
 ) -> Result<Answered, Error> {
-    retry(|| async {
+    let created = retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
@@ -108,7 +108,13 @@ pub async fn create(
         transaction.commit().await?;
         Ok(answered)
     })
-    .await
+    .await;
+    match created {
+        Err(refusal @ Error::AlreadyExists(_)) => {
+            idempotency::unless_twin(database, caller, claim, refusal).await
+        }
+        other => other,
+    }
 }
 
 /// Writes a new product, its inventory row, the movement that its first stock is, and its trail.
