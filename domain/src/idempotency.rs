@@ -167,7 +167,9 @@ const TIDY_ROWS: u64 = 1000;
 
 /// Deletes the business's answers that are older than 25 hours, in bounded steps. Says how many there were.
 ///
-/// Any number of processes may do it at once: what one deletes the others pass over.
+/// Any number of processes may do it at once: a step waits for another's that has the same rows, in the order of their
+/// places on disk, and finds them gone. `FOR UPDATE SKIP LOCKED` would pass over them instead, but needs the right to
+/// change answers, which the service does not have.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -178,7 +180,7 @@ pub async fn tidy(database: &Database, business: BusinessId) -> Result<u64, Erro
         let old = Expr::cust_with_values(
             "ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys
                                 WHERE business_id = $1 AND created_at < now() - interval '25 hours'
-                                LIMIT $2 FOR UPDATE SKIP LOCKED))",
+                                LIMIT $2))",
             [Value::from(business), Value::from(TIDY_ROWS)],
         );
         let deleted = idempotency_keys::Entity::delete_of(business)
