@@ -81,6 +81,19 @@ impl Database {
             .await
     }
 
+    /// Begins a transaction of one business that changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
+    pub async fn begin_read(&self, business: BusinessId) -> Result<Transaction, Error> {
+        let whose = format!("app.business_id = '{business}'");
+        let transaction = self.begin_as("BEGIN READ ONLY", &whose, &[]).await?;
+        Ok(Transaction {
+            reads_only: true,
+            ..transaction
+        })
+    }
+
     /// Begins a transaction that sees what the first setting shows it, with more settings for its own good. All of it
     /// goes into one message as text: nothing that a client wrote may be in it.
     pub(crate) async fn begin_with(
@@ -88,7 +101,16 @@ impl Database {
         whose: &str,
         settings: &[&str],
     ) -> Result<Transaction, Error> {
-        let mut message = String::from("BEGIN");
+        self.begin_as("BEGIN", whose, settings).await
+    }
+
+    async fn begin_as(
+        &self,
+        begin: &str,
+        whose: &str,
+        settings: &[&str],
+    ) -> Result<Transaction, Error> {
+        let mut message = begin.to_owned();
         for setting in [whose].iter().chain(&LIMITS).chain(settings) {
             message.push_str("; SET LOCAL ");
             message.push_str(setting);
@@ -98,7 +120,10 @@ impl Database {
             .begin_with(AssertSqlSafe(message))
             .await
             .map_err(db_error)?;
-        Ok(Transaction(Mutex::new(transaction)))
+        Ok(Transaction {
+            inner: Mutex::new(transaction),
+            reads_only: false,
+        })
     }
 
     /// Whether the database answers and has exactly these migrations.
@@ -150,16 +175,21 @@ impl Database {
 
 /// A transaction of one business. Rolls back when dropped.
 #[derive(Debug)]
-pub struct Transaction(Mutex<sqlx::Transaction<'static, Postgres>>);
+pub struct Transaction {
+    inner: Mutex<sqlx::Transaction<'static, Postgres>>,
+    reads_only: bool,
+}
 
 impl Transaction {
-    /// Makes everything durable.
+    /// Makes everything durable. Where nothing was to be changed there is nothing to lose: what was read was read, even
+    /// if the connection breaks now.
     ///
     /// # Errors
     /// [`Error::OutcomeUnknown`] when the connection broke before the answer came; otherwise nothing was committed.
     pub async fn commit(self) -> Result<(), Error> {
-        match self.0.into_inner().commit().await {
+        match self.inner.into_inner().commit().await {
             Ok(()) => Ok(()),
+            Err(_) if self.reads_only => Ok(()),
             Err(error @ sqlx::Error::Database(_)) => {
                 let error = Error::from(db_error(error));
                 // A server that is told to stop between the commit and its answer says so instead of answering.
@@ -180,7 +210,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let mut transaction = self.0.lock().await;
+        let mut transaction = self.inner.lock().await;
         query(statement)
             .execute(&mut **transaction)
             .await
@@ -189,7 +219,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let mut transaction = self.0.lock().await;
+        let mut transaction = self.inner.lock().await;
         (&mut **transaction)
             .execute(AssertSqlSafe(sql.to_owned()))
             .await
@@ -198,7 +228,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let mut transaction = self.0.lock().await;
+        let mut transaction = self.inner.lock().await;
         query(statement)
             .fetch_optional(&mut **transaction)
             .await
@@ -207,7 +237,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let mut transaction = self.0.lock().await;
+        let mut transaction = self.inner.lock().await;
         query(statement)
             .fetch_all(&mut **transaction)
             .await

@@ -156,7 +156,7 @@ pub(crate) async fn unless_twin(
         return Err(refusal);
     }
     let twin = retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
+        let transaction = database.begin_read(caller.business_id).await?;
         before(&transaction, caller, claim).await
     });
     twin.await?.ok_or(refusal)

@@ -243,7 +243,7 @@ pub async fn read(
     inactive_too: bool,
 ) -> Result<Product, Error> {
     retry(|| async {
-        let transaction = database.begin(business).await?;
+        let transaction = database.begin_read(business).await?;
         let found = products::Entity::of(business)
             .find_also_related(inventory::Entity)
             .filter(products::Column::Id.eq(id))
@@ -270,7 +270,7 @@ pub async fn list(
     after: Option<ProductId>,
 ) -> Result<Page<Product, ProductId>, Error> {
     retry(|| async {
-        let transaction = database.begin(business).await?;
+        let transaction = database.begin_read(business).await?;
         let mut select = products::Entity::of(business).find_also_related(inventory::Entity);
         if !filter.inactive_too {
             select = select.filter(products::Column::Active.eq(true));
