@@ -115,27 +115,47 @@ impl Database {
             message.push_str("; SET LOCAL ");
             message.push_str(setting);
         }
+        let begin = || self.pool.begin_with(AssertSqlSafe(message.clone()));
+        // Whatever stands in the way (a password that has changed, a right that was taken), it is nothing that the
+        // request did, and nothing was changed.
         let transaction = self
-            .pool
-            .begin_with(AssertSqlSafe(message))
+            .past_the_dead(begin)
             .await
-            .map_err(db_error)?;
+            .map_err(|error| Error::DatabaseUnavailable(db_error(error)))?;
         Ok(Transaction {
             inner: Mutex::new(transaction),
             reads_only: false,
         })
     }
 
+    /// Runs the first thing that a connection is used for. Connections that died at rest, as all do when the server is
+    /// restarted, fail at it and leave the pool, one a try; behind them a new one is opened.
+    async fn past_the_dead<T, F>(&self, mut first: impl FnMut() -> F) -> Result<T, sqlx::Error>
+    where
+        F: Future<Output = Result<T, sqlx::Error>>,
+    {
+        let mut at_rest = self.pool.num_idle();
+        loop {
+            match first().await {
+                Err(error) if at_rest > 0 && is_death(&error) => at_rest -= 1,
+                done => return done,
+            }
+        }
+    }
+
     /// Whether the database answers and has exactly these migrations.
     ///
     /// # Errors
-    /// [`Error::DatabaseUnavailable`], or [`Error::Bug`] when the table of migrations cannot be read.
+    /// [`Error::DatabaseUnavailable`], also when the table of migrations cannot be read.
     pub async fn is_migrated(&self, migrations: &[String]) -> Result<bool, Error> {
-        let applied: Vec<String> =
+        let read = || {
             sqlx::query_scalar("SELECT version FROM seaql_migrations ORDER BY version")
                 .fetch_all(&self.pool)
-                .await
-                .map_err(db_error)?;
+        };
+        let applied: Vec<String> = self
+            .past_the_dead(read)
+            .await
+            .map_err(|error| Error::DatabaseUnavailable(db_error(error)))?;
         Ok(applied == migrations)
     }
 
@@ -250,6 +270,17 @@ impl ConnectionTrait for Transaction {
 fn query(statement: Statement) -> sqlx::query::Query<'static, Postgres, SqlxValues> {
     let values = statement.values.unwrap_or(sea_orm::Values(Vec::new()));
     sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
+}
+
+/// The connection is gone, or the server says that it ends it.
+fn is_death(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(answer) => {
+            matches!(answer.code().as_deref(), Some("57P01" | "57P02"))
+        }
+        _ => false,
+    }
 }
 
 fn db_error(error: sqlx::Error) -> DbErr {
