@@ -45,6 +45,12 @@ impl Client {
         }
     }
 
+    /// Its token, for requests by other means; empty without one.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        self.token.as_deref().unwrap_or("")
+    }
+
     /// A request to be finished by [`Client::send`]: `path` starts with a slash.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
