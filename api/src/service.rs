@@ -202,6 +202,8 @@ fn http(state: State, sizes: Sizes, listener: TcpListener) -> Result<Server, Err
     .workers(sizes.workers)
     .client_request_timeout(REQUEST_TIMEOUT)
     .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+    // A client that closes its side has given up: its request is dropped, and buys nothing if it still waits.
+    .h1_allow_half_closed(false)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(STOP_TIMEOUT_SECONDS)
     .disable_signals()

@@ -153,7 +153,7 @@ fn no_ones_hash() -> Result<&'static str, Error> {
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
 pub async fn profile(database: &Database, caller: &Caller) -> Result<Profile, Error> {
-    let transaction = database.begin(caller.business_id).await?;
+    let transaction = database.begin_read(caller.business_id).await?;
     let business = businesses::read(&transaction, caller.business_id).await?;
     let user = users::Entity::of(caller.business_id)
         .filter(users::Column::Id.eq(caller.user_id))

@@ -178,7 +178,7 @@ pub async fn read(
     id: CustomerId,
 ) -> Result<customers::Model, Error> {
     retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
+        let transaction = database.begin_read(caller.business_id).await?;
         let customer = customers::Entity::of(caller.business_id)
             .filter(customers::Column::Id.eq(id))
             .one(&transaction)
@@ -202,7 +202,7 @@ pub async fn list(
     after: Option<CustomerId>,
 ) -> Result<Page<customers::Model, CustomerId>, Error> {
     retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
+        let transaction = database.begin_read(caller.business_id).await?;
         let mut select = customers::Entity::of(caller.business_id);
         if let Some(after) = after {
             select = select.filter(customers::Column::Id.gt(after));

@@ -81,6 +81,19 @@ impl Database {
             .await
     }
 
+    /// Begins a transaction of one business that changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
+    pub async fn begin_read(&self, business: BusinessId) -> Result<Transaction, Error> {
+        let whose = format!("app.business_id = '{business}'");
+        let transaction = self.begin_as("BEGIN READ ONLY", &whose, &[]).await?;
+        Ok(Transaction {
+            reads_only: true,
+            ..transaction
+        })
+    }
+
     /// Begins a transaction that sees what the first setting shows it, with more settings for its own good. All of it
     /// goes into one message as text: nothing that a client wrote may be in it.
     pub(crate) async fn begin_with(
@@ -88,29 +101,61 @@ impl Database {
         whose: &str,
         settings: &[&str],
     ) -> Result<Transaction, Error> {
-        let mut message = String::from("BEGIN");
+        self.begin_as("BEGIN", whose, settings).await
+    }
+
+    async fn begin_as(
+        &self,
+        begin: &str,
+        whose: &str,
+        settings: &[&str],
+    ) -> Result<Transaction, Error> {
+        let mut message = begin.to_owned();
         for setting in [whose].iter().chain(&LIMITS).chain(settings) {
             message.push_str("; SET LOCAL ");
             message.push_str(setting);
         }
+        let begin = || self.pool.begin_with(AssertSqlSafe(message.clone()));
+        // Whatever stands in the way (a password that has changed, a right that was taken), it is nothing that the
+        // request did, and nothing was changed.
         let transaction = self
-            .pool
-            .begin_with(AssertSqlSafe(message))
+            .past_the_dead(begin)
             .await
-            .map_err(db_error)?;
-        Ok(Transaction(Mutex::new(transaction)))
+            .map_err(|error| Error::DatabaseUnavailable(db_error(error)))?;
+        Ok(Transaction {
+            inner: Mutex::new(transaction),
+            reads_only: false,
+        })
+    }
+
+    /// Runs the first thing that a connection is used for. Connections that died at rest, as all do when the server is
+    /// restarted, fail at it and leave the pool, one a try; behind them a new one is opened.
+    async fn past_the_dead<T, F>(&self, mut first: impl FnMut() -> F) -> Result<T, sqlx::Error>
+    where
+        F: Future<Output = Result<T, sqlx::Error>>,
+    {
+        let mut at_rest = self.pool.num_idle();
+        loop {
+            match first().await {
+                Err(error) if at_rest > 0 && is_death(&error) => at_rest -= 1,
+                done => return done,
+            }
+        }
     }
 
     /// Whether the database answers and has exactly these migrations.
     ///
     /// # Errors
-    /// [`Error::DatabaseUnavailable`], or [`Error::Bug`] when the table of migrations cannot be read.
+    /// [`Error::DatabaseUnavailable`], also when the table of migrations cannot be read.
     pub async fn is_migrated(&self, migrations: &[String]) -> Result<bool, Error> {
-        let applied: Vec<String> =
+        let read = || {
             sqlx::query_scalar("SELECT version FROM seaql_migrations ORDER BY version")
                 .fetch_all(&self.pool)
-                .await
-                .map_err(db_error)?;
+        };
+        let applied: Vec<String> = self
+            .past_the_dead(read)
+            .await
+            .map_err(|error| Error::DatabaseUnavailable(db_error(error)))?;
         Ok(applied == migrations)
     }
 
@@ -150,16 +195,21 @@ impl Database {
 
 /// A transaction of one business. Rolls back when dropped.
 #[derive(Debug)]
-pub struct Transaction(Mutex<sqlx::Transaction<'static, Postgres>>);
+pub struct Transaction {
+    inner: Mutex<sqlx::Transaction<'static, Postgres>>,
+    reads_only: bool,
+}
 
 impl Transaction {
-    /// Makes everything durable.
+    /// Makes everything durable. Where nothing was to be changed there is nothing to lose: what was read was read, even
+    /// if the connection breaks now.
     ///
     /// # Errors
     /// [`Error::OutcomeUnknown`] when the connection broke before the answer came; otherwise nothing was committed.
     pub async fn commit(self) -> Result<(), Error> {
-        match self.0.into_inner().commit().await {
+        match self.inner.into_inner().commit().await {
             Ok(()) => Ok(()),
+            Err(_) if self.reads_only => Ok(()),
             Err(error @ sqlx::Error::Database(_)) => {
                 let error = Error::from(db_error(error));
                 // A server that is told to stop between the commit and its answer says so instead of answering.
@@ -180,7 +230,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let mut transaction = self.0.lock().await;
+        let mut transaction = self.inner.lock().await;
         query(statement)
             .execute(&mut **transaction)
             .await
@@ -189,7 +239,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let mut transaction = self.0.lock().await;
+        let mut transaction = self.inner.lock().await;
         (&mut **transaction)
             .execute(AssertSqlSafe(sql.to_owned()))
             .await
@@ -198,7 +248,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let mut transaction = self.0.lock().await;
+        let mut transaction = self.inner.lock().await;
         query(statement)
             .fetch_optional(&mut **transaction)
             .await
@@ -207,7 +257,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let mut transaction = self.0.lock().await;
+        let mut transaction = self.inner.lock().await;
         query(statement)
             .fetch_all(&mut **transaction)
             .await
@@ -220,6 +270,17 @@ impl ConnectionTrait for Transaction {
 fn query(statement: Statement) -> sqlx::query::Query<'static, Postgres, SqlxValues> {
     let values = statement.values.unwrap_or(sea_orm::Values(Vec::new()));
     sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
+}
+
+/// The connection is gone, or the server says that it ends it.
+fn is_death(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(answer) => {
+            matches!(answer.code().as_deref(), Some("57P01" | "57P02"))
+        }
+        _ => false,
+    }
 }
 
 fn db_error(error: sqlx::Error) -> DbErr {

@@ -12,6 +12,7 @@ use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, Value};
 
+use crate::retry::retry;
 use crate::{Caller, Database, Error, Transaction};
 
 /// What makes two requests one: the key that the client chose, and a hash of everything it asked.
@@ -143,12 +144,32 @@ pub(crate) async fn keep(
     })
 }
 
+/// Answers for an operation outside the purchase desk that was refused because something unique is taken: when it was
+/// taken by a twin with the same claim, which committed in between, the twin's answer is this one's too.
+pub(crate) async fn unless_twin(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    refusal: Error,
+) -> Result<Answered, Error> {
+    if claim.is_none() {
+        return Err(refusal);
+    }
+    let twin = retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        before(&transaction, caller, claim).await
+    });
+    twin.await?.ok_or(refusal)
+}
+
 /// How many rows one statement of [`tidy`] deletes, which bounds how long it holds their locks.
 const TIDY_ROWS: u64 = 1000;
 
 /// Deletes the business's answers that are older than 25 hours, in bounded steps. Says how many there were.
 ///
-/// Any number of processes may do it at once: what one deletes the others pass over.
+/// Any number of processes may do it at once: a step waits for another's that has the same rows, in the order of their
+/// places on disk, and finds them gone. `FOR UPDATE SKIP LOCKED` would pass over them instead, but needs the right to
+/// change answers, which the service does not have.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -159,7 +180,7 @@ pub async fn tidy(database: &Database, business: BusinessId) -> Result<u64, Erro
         let old = Expr::cust_with_values(
             "ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys
                                 WHERE business_id = $1 AND created_at < now() - interval '25 hours'
-                                LIMIT $2 FOR UPDATE SKIP LOCKED))",
+                                LIMIT $2))",
             [Value::from(business), Value::from(TIDY_ROWS)],
         );
         let deleted = idempotency_keys::Entity::delete_of(business)

@@ -159,7 +159,7 @@ pub async fn read(
     id: ProductId,
 ) -> Result<inventory::Model, Error> {
     retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
+        let transaction = database.begin_read(caller.business_id).await?;
         let stock = inventory::Entity::of(caller.business_id)
             .filter(inventory::Column::ProductId.eq(id))
             .one(&transaction)
@@ -181,7 +181,7 @@ pub async fn list(
     after: Option<ProductId>,
 ) -> Result<Page<inventory::Model, ProductId>, Error> {
     retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
+        let transaction = database.begin_read(caller.business_id).await?;
         let mut select = inventory::Entity::of(caller.business_id);
         if let Some(after) = after {
             select = select.filter(inventory::Column::ProductId.gt(after));
@@ -209,7 +209,7 @@ pub async fn movements(
     before: Option<Uuid>,
 ) -> Result<Page<StockChange, Uuid>, Error> {
     retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
+        let transaction = database.begin_read(caller.business_id).await?;
         inventory::Entity::of(caller.business_id)
             .filter(inventory::Column::ProductId.eq(id))
             .one(&transaction)

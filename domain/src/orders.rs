@@ -38,7 +38,7 @@ pub struct Filter {
 /// [`Error::OrderNotFound`].
 pub async fn read(database: &Database, caller: &Caller, id: OrderId) -> Result<Order, Error> {
     retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
+        let transaction = database.begin_read(caller.business_id).await?;
         let order = orders::Entity::of(caller.business_id)
             .filter(orders::Column::Id.eq(id))
             .one(&transaction)
@@ -68,7 +68,7 @@ pub async fn list(
     before: Option<OrderId>,
 ) -> Result<Page<orders::Model, OrderId>, Error> {
     retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
+        let transaction = database.begin_read(caller.business_id).await?;
         let mut select = orders::Entity::of(caller.business_id);
         if let Some(own) = caller.confined_to() {
             select = select.filter(orders::Column::CustomerId.eq(own));

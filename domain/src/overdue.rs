@@ -46,7 +46,7 @@ pub async fn list(
     after: Option<Place>,
 ) -> Result<Page<Overdue, Place>, Error> {
     retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
+        let transaction = database.begin_read(caller.business_id).await?;
         let oldest = || orders::Column::CreatedAt.into_simple_expr().min();
         let cutoff = Expr::cust_with_values("now() - make_interval(days => $1)", [days]);
         let mut select = orders::Entity::of(caller.business_id)

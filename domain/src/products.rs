@@ -98,7 +98,7 @@ pub async fn create(
     new: &NewProduct,
     render: impl Fn(&Product) -> Answer,
 ) -> Result<Answered, Error> {
-    retry(|| async {
+    let created = retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
@@ -108,7 +108,13 @@ pub async fn create(
         transaction.commit().await?;
         Ok(answered)
     })
-    .await
+    .await;
+    match created {
+        Err(refusal @ Error::AlreadyExists(_)) => {
+            idempotency::unless_twin(database, caller, claim, refusal).await
+        }
+        other => other,
+    }
 }
 
 /// Writes a new product, its inventory row, the movement that its first stock is, and its trail.
@@ -237,7 +243,7 @@ pub async fn read(
     inactive_too: bool,
 ) -> Result<Product, Error> {
     retry(|| async {
-        let transaction = database.begin(business).await?;
+        let transaction = database.begin_read(business).await?;
         let found = products::Entity::of(business)
             .find_also_related(inventory::Entity)
             .filter(products::Column::Id.eq(id))
@@ -264,7 +270,7 @@ pub async fn list(
     after: Option<ProductId>,
 ) -> Result<Page<Product, ProductId>, Error> {
     retry(|| async {
-        let transaction = database.begin(business).await?;
+        let transaction = database.begin_read(business).await?;
         let mut select = products::Entity::of(business).find_also_related(inventory::Entity);
         if !filter.inactive_too {
             select = select.filter(products::Column::Active.eq(true));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rand::RngExt;
+use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 use crate::Error;
 
@@ -45,7 +46,16 @@ where
 /// Whether the transaction may do better next time.
 #[must_use]
 pub(crate) fn is_worth_another_try(error: &Error) -> bool {
-    matches!(error, Error::Contention | Error::DatabaseUnavailable(_))
+    match error {
+        Error::Contention => true,
+        // Who has waited in vain for a connection hears so now, not five times as late.
+        Error::DatabaseUnavailable(cause) => !is_pool_timeout(cause),
+        _ => false,
+    }
+}
+
+fn is_pool_timeout(error: &DbErr) -> bool {
+    matches!(error, DbErr::Query(RuntimeErr::SqlxError(cause)) if matches!(**cause, sqlx::Error::PoolTimedOut))
 }
 
 /// Waits before attempt `tried + 1`: up to 5, 10, 20, 40 ms, at random, so that those who met do not meet again.

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use domain::demo;
 use entity::{CustomerId, ProductId};
 
+use crate::Service;
+
 /// Calls the API with one credential.
 #[derive(Clone)]
 pub struct Client {
@@ -32,6 +34,21 @@ impl Client {
             base: base.to_owned(),
             token,
         }
+    }
+
+    /// The same caller by way of another instance of the service.
+    #[must_use]
+    pub fn at(&self, service: &Service) -> Self {
+        Self {
+            base: service.base.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Its token, for requests by other means; empty without one.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        self.token.as_deref().unwrap_or("")
     }
 
     /// A request to be finished by [`Client::send`]: `path` starts with a slash.
@@ -72,6 +89,17 @@ impl Client {
             .await
     }
 
+    /// POST with an idempotency key.
+    pub async fn post_once(&self, key: &str, path: &str, body: &Value) -> Reply {
+        let request = self.request(Method::POST, path);
+        self.send(
+            request
+                .header("Idempotency-Key", key)
+                .body(body.to_string()),
+        )
+        .await
+    }
+
     /// PATCH.
     pub async fn patch(&self, path: &str, body: &Value) -> Reply {
         self.send(self.request(Method::PATCH, path).body(body.to_string()))
@@ -96,10 +124,8 @@ impl Client {
 
     /// As [`Client::buy`], with an idempotency key.
     pub async fn buy_once(&self, key: &str, items: &[(ProductId, i64)]) -> Reply {
-        let body = purchase(demo::ACME_CUSTOMER, items).to_string();
-        let request = self.request(Method::POST, "/api/purchase");
-        self.send(request.header("Idempotency-Key", key).body(body))
-            .await
+        let body = purchase(demo::ACME_CUSTOMER, items);
+        self.post_once(key, "/api/purchase", &body).await
     }
 
     /// Adds a customer with this credit limit; an admin's to do.
@@ -118,7 +144,8 @@ impl Client {
 }
 
 /// The body of a purchase.
-fn purchase(customer: CustomerId, items: &[(ProductId, i64)]) -> Value {
+#[must_use]
+pub fn purchase(customer: CustomerId, items: &[(ProductId, i64)]) -> Value {
     let items: Vec<Value> = items
         .iter()
         .map(|(product, quantity)| json!({"product_id": product, "quantity": quantity}))
@@ -142,14 +169,12 @@ impl Reply {
     }
 
     /// The body of a success with this status.
-    #[must_use]
     pub fn ok(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.json()
     }
 
     /// The body of a refusal with this status and code, after a look at what all refusals have in common.
-    #[must_use]
     pub fn refused(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         assert_eq!(self.header("content-type"), "application/problem+json");

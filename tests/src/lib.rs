@@ -12,10 +12,16 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod books;
 mod client;
+mod proxy;
 mod server;
 mod service;
+mod wait;
 
-pub use client::{Client, Reply};
-pub use server::{Database, OWNER, SERVICE};
+pub use books::{books_balance, differences};
+pub use client::{Client, Reply, purchase};
+pub use proxy::{Proxy, Sabotage};
+pub use server::{Database, Held, OWNER, SERVICE};
 pub use service::{Service, settings};
+pub use wait::{all, until};

@@ -4,7 +4,12 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    Statement, TransactionTrait,
+};
+
+use crate::until;
 
 /// The role that owns the tables.
 pub const OWNER: &str = "tradeline_owner";
@@ -109,6 +114,53 @@ impl Database {
         SERVER.url(role, &self.name)
     }
 
+    /// Its name in the server.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs a statement as the superuser and keeps its locks until [`Held::release`].
+    pub async fn hold(&self, sql: &str) -> Held {
+        let postgres = self.connect("postgres").await;
+        let transaction = postgres.begin().await.unwrap();
+        let done = transaction.execute_unprepared(sql).await;
+        done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        Held {
+            postgres,
+            transaction,
+        }
+    }
+
+    /// How many of its sessions wait for a lock.
+    pub async fn blocked(&self) -> u64 {
+        let sql = "SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        self.value(sql).await.parse().unwrap()
+    }
+
+    /// Ends every session of the service, as an operator may. Says how many there were.
+    pub async fn kill_sessions(&self) -> u64 {
+        let sql = format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+              WHERE datname = current_database() AND usename = '{SERVICE}'"
+        );
+        self.value(&sql).await.parse().unwrap()
+    }
+
+    /// How many deadlocks the server has had to break in it. Ends the service's sessions, since a session tells its
+    /// count only when it rests for long or ends.
+    pub async fn deadlocks(&self) -> u64 {
+        self.kill_sessions().await;
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity
+              WHERE datname = current_database() AND usename = '{SERVICE}'"
+        );
+        until("the sessions end", async || self.value(&sql).await == "0").await;
+        let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        self.value(sql).await.parse().unwrap()
+    }
+
     /// A connection as this role; `postgres` sees everything.
     pub async fn connect(&self, role: &str) -> DatabaseConnection {
         connect(&self.url(role)).await
@@ -144,6 +196,29 @@ impl Database {
         let mut column = self.column(sql).await;
         assert_eq!(column.len(), 1, "{sql}");
         column.remove(0)
+    }
+}
+
+/// Locks that someone else holds.
+pub struct Held {
+    postgres: DatabaseConnection,
+    transaction: DatabaseTransaction,
+}
+
+impl Held {
+    /// Runs another statement in the same transaction.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub async fn try_also(&self, sql: &str) -> Result<(), DbErr> {
+        self.transaction.execute_unprepared(sql).await?;
+        Ok(())
+    }
+
+    /// Lets go, and takes back what was changed.
+    pub async fn release(self) {
+        self.transaction.rollback().await.unwrap();
+        self.postgres.close().await.unwrap();
     }
 }
 

@@ -20,7 +20,8 @@ pub struct Service {
     /// Its address, `http://127.0.0.1:…`.
     pub base: String,
     http: reqwest::Client,
-    service: tradeline::service::Service,
+    /// There until it is stopped.
+    service: Option<tradeline::service::Service>,
 }
 
 /// The settings of a test's service: two workers, two lanes, the rest as a user would have it.
@@ -63,7 +64,14 @@ impl Service {
             database,
             base: format!("http://{}", service.address),
             http: http_client(),
-            service,
+            service: Some(service),
+        }
+    }
+
+    /// Stops as in production: nothing new, and what is in flight finishes.
+    pub async fn stop(mut self) {
+        if let Some(service) = self.service.take() {
+            service.stop().await;
         }
     }
 
@@ -82,7 +90,18 @@ impl Service {
     /// A client with a good token for this business and authority, each time of another user.
     #[must_use]
     pub fn caller(&self, business_id: BusinessId, authority: Authority) -> Client {
-        self.bearer(&token(business_id, authority))
+        self.caller_as(UserId::new(), business_id, authority)
+    }
+
+    /// A client of this very user.
+    #[must_use]
+    pub fn caller_as(
+        &self,
+        user_id: UserId,
+        business_id: BusinessId,
+        authority: Authority,
+    ) -> Client {
+        self.bearer(&token(user_id, business_id, authority))
     }
 
     /// An admin of Acme.
@@ -112,7 +131,9 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.service.abort();
+        if let Some(service) = &self.service {
+            service.abort();
+        }
     }
 }
 
@@ -123,10 +144,10 @@ fn http_client() -> reqwest::Client {
     reqwest::Client::new()
 }
 
-fn token(business_id: BusinessId, authority: Authority) -> String {
+fn token(user_id: UserId, business_id: BusinessId, authority: Authority) -> String {
     let issued_at = chrono::Utc::now().timestamp();
     let claims = Claims {
-        user_id: UserId::new(),
+        user_id,
         business_id,
         authority,
         issued_at,

@@ -69,7 +69,9 @@ async fn sell_together(
             Ok(answers) => return Ok(answers),
             Err(error) => error,
         };
-        let again = is_worth_another_try(&error) || matches!(error, Error::OutcomeUnknown);
+        // With a commit unheard, every failure is worth another try: until one attempt can ask what became of it, no
+        // other answer would be true.
+        let again = is_worth_another_try(&error) || unheard.is_some();
         if !again {
             return Err(error);
         }

@@ -1,0 +1,93 @@
+//! Whether the figures add up, recomputed from the trails, for every business at once.
+
+use crate::{Database, Service};
+
+/// Every row is a contradiction: what is wrong, where, what the trail says, and what is there.
+///
+/// Orders of the demo data have no audit events, since nobody made them.
+const DIFFERENCES: &str = "
+WITH ledger AS (
+    SELECT business_id, customer_id, id, amount, balance_after,
+           sum(amount) OVER (PARTITION BY business_id, customer_id ORDER BY id) AS running,
+           row_number() OVER (PARTITION BY business_id, customer_id ORDER BY id DESC) AS from_last
+      FROM ledger_entries
+), lines AS (
+    SELECT business_id, order_id, sum(line_total) AS total FROM order_items GROUP BY 1, 2
+), moved AS (
+    SELECT business_id, product_id, sum(quantity) AS quantity
+      FROM (SELECT business_id, product_id, quantity FROM stock_movements
+             UNION ALL SELECT business_id, product_id, -quantity FROM order_items) AS every
+     GROUP BY 1, 2
+), lowered AS (
+    SELECT business_id, entity_id FROM audit_events
+     WHERE action = 'customer.changed'
+       AND (after ->> 'credit_limit')::numeric < (before ->> 'credit_limit')::numeric
+), made AS (
+    SELECT * FROM orders
+     WHERE created_by NOT IN (SELECT actor_id FROM audit_events WHERE request_id = 'demo')
+)
+SELECT 'balance is not the sum of the ledger' AS what, c.id::text AS id,
+       coalesce(sum(l.amount), 0)::text AS trail, c.balance::text AS found
+  FROM customers c LEFT JOIN ledger l ON (l.business_id, l.customer_id) = (c.business_id, c.id)
+ GROUP BY c.business_id, c.id, c.balance HAVING coalesce(sum(l.amount), 0) <> c.balance
+UNION ALL
+SELECT 'balance_after is not the running sum', id::text, running::text, balance_after::text
+  FROM ledger WHERE running <> balance_after
+UNION ALL
+SELECT 'balance is not the last balance_after', c.id::text, l.balance_after::text, c.balance::text
+  FROM customers c JOIN ledger l ON (l.business_id, l.customer_id) = (c.business_id, c.id) AND from_last = 1
+ WHERE l.balance_after <> c.balance
+UNION ALL
+SELECT 'balance is over a limit that was never lowered', id::text, credit_limit::text, balance::text
+  FROM customers
+ WHERE balance > credit_limit AND (business_id, id) NOT IN (SELECT business_id, entity_id FROM lowered)
+UNION ALL
+SELECT 'total is not the sum of the lines', o.id::text, coalesce(l.total, 0)::text, o.total_amount::text
+  FROM orders o LEFT JOIN lines l ON (l.business_id, l.order_id) = (o.business_id, o.id)
+ WHERE coalesce(l.total, -1) <> o.total_amount
+UNION ALL
+SELECT 'amount_due is not total less paid', id::text, (total_amount - amount_paid)::text, amount_due::text
+  FROM orders WHERE amount_due <> total_amount - amount_paid OR amount_due < 0
+UNION ALL
+SELECT 'on_hand is not what the movements and sales add up to', i.product_id::text,
+       coalesce(m.quantity, 0)::text, i.on_hand::text
+  FROM inventory i LEFT JOIN moved m ON (m.business_id, m.product_id) = (i.business_id, i.product_id)
+ WHERE coalesce(m.quantity, 0) <> i.on_hand
+UNION ALL
+SELECT 'stock is below zero or below what is reserved', product_id::text, reserved::text, on_hand::text
+  FROM inventory WHERE on_hand < 0 OR reserved < 0 OR on_hand < reserved
+UNION ALL
+SELECT 'a credit order has other than one charge of its total', o.id::text, o.total_amount::text,
+       (count(e.id), sum(e.amount))::text
+  FROM orders o LEFT JOIN ledger_entries e
+    ON (e.business_id, e.customer_id, e.order_id) = (o.business_id, o.customer_id, o.id) AND e.kind = 'charge'
+ WHERE o.payment_method = 'credit'
+ GROUP BY o.business_id, o.id, o.total_amount
+HAVING count(e.id) <> 1 OR sum(e.amount) <> o.total_amount
+UNION ALL
+SELECT 'a charge has no credit order', e.id::text, e.amount::text, coalesce(o.id::text, '')
+  FROM ledger_entries e LEFT JOIN orders o ON (o.business_id, o.id) = (e.business_id, e.order_id)
+ WHERE e.kind = 'charge' AND o.payment_method IS DISTINCT FROM 'credit'
+UNION ALL
+SELECT 'an order has other than one event of its making', o.id::text, '1', count(e.id)::text
+  FROM made o LEFT JOIN audit_events e
+    ON (e.business_id, e.entity_id) = (o.business_id, o.id) AND e.action = 'order.approved'
+ GROUP BY o.business_id, o.id HAVING count(e.id) <> 1
+UNION ALL
+SELECT 'an event tells of an order that is not there', e.id::text, e.entity_id::text, ''
+  FROM audit_events e LEFT JOIN orders o ON (o.business_id, o.id) = (e.business_id, e.entity_id)
+ WHERE e.entity_type = 'order' AND o.id IS NULL";
+
+/// Every contradiction between the figures and their trails.
+pub async fn differences(database: &Database) -> Vec<String> {
+    database.column(DIFFERENCES).await
+}
+
+/// The figures of every business add up.
+///
+/// # Panics
+/// They do not.
+pub async fn books_balance(service: &Service) {
+    let found = differences(&service.database).await;
+    assert!(found.is_empty(), "{found:#?}");
+}

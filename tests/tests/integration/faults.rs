@@ -1,0 +1,518 @@
+//! The database, the network and the clients fail; purchases are made once or not at all, and callers hear which.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX_CUSTOMER, GLOBEX_DESK};
+use domain::purchase::WAITING;
+use entity::{CustomerId, ProductId};
+use serde_json::json;
+use tests::{
+    Client, Database, Held, Proxy, Reply, SERVICE, Sabotage, Service, all, books_balance, purchase,
+    until,
+};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+/// How soon a caller hears that there is no database.
+const SOON: Duration = Duration::from_secs(6);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_database_the_service_refuses_lives_on_and_recovers() {
+    let (service, proxy) = behind_proxy().await;
+    let staff = service.staff();
+    staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
+    staff.get("/readyz").await.ok(200);
+    for round in 1..=2 {
+        proxy.down();
+        let started = Instant::now();
+        let (bought, order, products, ready, alive) = tokio::join!(
+            staff.buy(&[(ACME_KEYBOARD, 1)]),
+            staff.get("/api/orders"),
+            staff.get("/api/products"),
+            staff.get("/readyz"),
+            staff.get("/healthz"),
+        );
+        assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+        for refused in [bought, order, products, ready] {
+            refused.refused(503, "database_unavailable");
+            assert_eq!(refused.header("retry-after"), "1");
+        }
+        alive.ok(200);
+        proxy.up();
+        staff.get("/readyz").await.ok(200);
+        staff.get("/api/orders").await.ok(200);
+        staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
+        assert_eq!(orders(&service).await, 1 + round);
+    }
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_is_neither_lost_nor_doubled() {
+    let (service, proxy) = behind_proxy().await;
+    let staff = service.staff();
+    proxy.sabotage(Sabotage::LoseAnswer, 1);
+    let receipt = staff.buy(&[(ACME_KEYBOARD, 1)]).await;
+    let body = receipt.ok(201);
+    assert_eq!(proxy.sabotaged(), 1);
+    assert_eq!(orders(&service).await, 1);
+    let order = staff.get(receipt.header("location")).await.ok(200);
+    assert_eq!(order["order_id"], body["order_id"]);
+    assert_eq!(order["total_amount"], body["total_amount"]);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_never_arrived_is_tried_again_and_sold_once() {
+    let (service, proxy) = behind_proxy().await;
+    proxy.sabotage(Sabotage::LoseCommit, 4);
+    let staff = service.staff();
+    staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
+    assert_eq!(proxy.sabotaged(), 4);
+    assert_eq!(orders(&service).await, 1);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whole_batches_survive_commits_that_go_wrong() {
+    for how in [Sabotage::LoseAnswer, Sabotage::LoseCommit] {
+        let (service, proxy) = behind_proxy().await;
+        let admin = service.admin();
+        let scarce = admin.add_product("SCARCE", "1.00", 100).await;
+        let buyer = admin.add_customer("Buyer", "1000.00").await;
+        proxy.sabotage(how, 3);
+        let staff = service.staff();
+        let replies = all((0..150).map(|number| {
+            let staff = staff.clone();
+            async move {
+                let body = purchase(buyer, &[(scarce, 1)]);
+                staff
+                    .post_once(&format!("k-{number}"), "/api/purchase", &body)
+                    .await
+            }
+        }))
+        .await;
+        assert_eq!(proxy.sabotaged(), 3, "{how:?}");
+        let sold = replies.iter().filter(|reply| reply.status == 201).count();
+        assert_eq!(sold, 100, "{how:?}");
+        for reply in replies.iter().filter(|reply| reply.status != 201) {
+            reply.refused(409, "insufficient_stock");
+        }
+        assert_eq!(orders(&service).await, 100, "{how:?}");
+        // What they were told is what was kept.
+        for (number, reply) in replies
+            .iter()
+            .enumerate()
+            .filter(|(_, reply)| reply.status == 201)
+        {
+            let body = purchase(buyer, &[(scarce, 1)]);
+            let again = staff
+                .post_once(&format!("k-{number}"), "/api/purchase", &body)
+                .await;
+            assert_eq!(again.text, reply.text, "{how:?}");
+        }
+        books_balance(&service).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_database_stays_away_after_a_commit_the_outcome_is_said_to_be_unknown() {
+    let (service, proxy) = behind_proxy().await;
+    let staff = service.staff();
+    proxy.sabotage(Sabotage::LoseAnswerAndGoDown, 1);
+    let started = Instant::now();
+    let unknown = staff.buy_once("k", &[(ACME_KEYBOARD, 1)]).await;
+    unknown.refused(500, "outcome_unknown");
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(proxy.sabotaged(), 1);
+    proxy.up();
+    // As the answer says: the key tells what happened.
+    let again = staff.buy_once("k", &[(ACME_KEYBOARD, 1)]).await;
+    again.ok(201);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(orders(&service).await, 1);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_unheard_commit_no_failure_is_mistaken_for_another() {
+    let (service, proxy) = behind_proxy().await;
+    let staff = service.staff();
+    proxy.sabotage(Sabotage::LoseAnswerAndGoDown, 1);
+    let buying = tokio::spawn({
+        let staff = staff.clone();
+        async move { staff.buy_once("k", &[(ACME_KEYBOARD, 1)]).await }
+    });
+    until("the answer is lost", async || proxy.sabotaged() == 1).await;
+    // The service cannot look what became of it: the database is there again, but does not let it.
+    let revoke = format!("REVOKE SELECT ON orders, customers FROM {SERVICE}");
+    service.database.execute(&revoke).await;
+    proxy.up();
+    let unknown = buying.await.unwrap();
+    unknown.refused(500, "outcome_unknown");
+    let grant = format!("GRANT SELECT ON orders, customers TO {SERVICE}");
+    service.database.execute(&grant).await;
+    let again = staff.buy_once("k", &[(ACME_KEYBOARD, 1)]).await;
+    again.ok(201);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(orders(&service).await, 1);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_turns_the_service_away_is_unavailable() {
+    let service = Service::start().await;
+    let staff = service.staff();
+    let name = service.database.name();
+    let revoke = format!("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC");
+    service.database.execute(&revoke).await;
+    service.database.kill_sessions().await;
+    for _ in 0..2 {
+        let refused = staff.buy(&[(ACME_KEYBOARD, 1)]).await;
+        refused.refused(503, "database_unavailable");
+        let refused = staff.get("/api/orders").await;
+        refused.refused(503, "database_unavailable");
+        let refused = staff.get("/readyz").await;
+        refused.refused(503, "database_unavailable");
+    }
+    let grant = format!("GRANT CONNECT ON DATABASE {name} TO PUBLIC");
+    service.database.execute(&grant).await;
+    staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
+    staff.get("/readyz").await.ok(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outside_the_desk_the_key_tells_what_became_of_a_lost_answer() {
+    let (service, proxy) = behind_proxy().await;
+    let admin = service.admin();
+    for (number, how) in [Sabotage::LoseAnswer, Sabotage::LoseCommit]
+        .into_iter()
+        .enumerate()
+    {
+        let new = json!({"name": format!("New {number}")});
+        let key = format!("k-{number}");
+        proxy.sabotage(how, 1);
+        let unknown = admin.post_once(&key, "/api/customers", &new).await;
+        unknown.refused(500, "outcome_unknown");
+        let again = admin.post_once(&key, "/api/customers", &new).await;
+        again.ok(201);
+        let replayed = again.header("idempotency-replayed") == "true";
+        assert_eq!(replayed, how == Sabotage::LoseAnswer);
+        let made = format!("SELECT count(*) FROM customers WHERE name = 'New {number}'");
+        assert_eq!(service.database.value(&made).await, "1");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_whose_connection_breaks_at_its_end_is_answered_all_the_same() {
+    let (service, proxy) = behind_proxy().await;
+    let staff = service.staff();
+    let location = staff
+        .buy(&[(ACME_KEYBOARD, 1)])
+        .await
+        .header("location")
+        .to_owned();
+    for how in [Sabotage::LoseAnswer, Sabotage::LoseCommit] {
+        for path in [
+            location.as_str(),
+            "/api/orders",
+            "/api/products",
+            "/api/customers",
+            "/api/customers/overdue",
+            "/api/inventory",
+            &format!("/api/customers/{ACME_CUSTOMER}"),
+            &format!("/api/products/{ACME_KEYBOARD}"),
+            &format!("/api/inventory/{ACME_KEYBOARD}"),
+            &format!("/api/inventory/{ACME_KEYBOARD}/movements"),
+        ] {
+            proxy.sabotage(how, 1);
+            let reply = staff.get(path).await;
+            assert_eq!(reply.status, 200, "{how:?} at {path}: {}", reply.text);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_all_idle_connections_were_killed_nobody_notices() {
+    let service = Service::start().await;
+    let staff = service.staff();
+    for _ in 0..3 {
+        // Both workers open all the connections that they may.
+        let read = || {
+            let staff = staff.clone();
+            async move { staff.get("/api/orders?limit=200").await.ok(200) }
+        };
+        all((0..60).map(|_| read())).await;
+        staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
+        let killed = service.database.kill_sessions().await;
+        assert!(killed > 10, "{killed}");
+        // One after the other: nobody else uses the dead ones up.
+        for _ in 0..5 {
+            read().await;
+        }
+        staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
+    }
+    assert_eq!(orders(&service).await, 6);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_killed_at_work_cost_no_500_and_no_cent() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let buyer = admin.add_customer("Buyer", "100000.00").await;
+    let done = Arc::new(AtomicUsize::new(0));
+    let work = all((0..400).map(|number| {
+        let (staff, done) = (service.staff(), Arc::clone(&done));
+        async move {
+            let reply = match number % 4 {
+                0 => staff.get("/api/orders?limit=5").await,
+                _ => {
+                    staff
+                        .buy_for(buyer, &[(ACME_KEYBOARD, 1), (ACME_HEADPHONES, 1)])
+                        .await
+                }
+            };
+            done.fetch_add(1, Ordering::Relaxed);
+            (number, reply)
+        }
+    }));
+    let killing = async {
+        let mut killed = 0;
+        while done.load(Ordering::Relaxed) < 400 {
+            killed += service.database.kill_sessions().await;
+        }
+        killed
+    };
+    let (replies, killed) = tokio::join!(work, killing);
+    assert!(killed > 0);
+    let mut sold = 0;
+    for (number, reply) in replies {
+        match reply.status {
+            200 | 201 => sold += usize::from(number % 4 != 0),
+            _ => {
+                reply.refused(503, "database_unavailable");
+            }
+        }
+    }
+    assert!(sold > 0);
+    assert_eq!(orders(&service).await, sold);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gives_up_while_waiting_buys_nothing_and_harms_nobody() {
+    let service = Service::start().await;
+    let staff = service.staff();
+    let admin = service.admin();
+    let impatient = admin.add_customer("Impatient", "1000.00").await;
+    let (held, first) = blocked_desk(&service, &staff).await;
+    let mut waiting = Vec::new();
+    let mut leaving = Vec::new();
+    for _ in 0..3 {
+        leaving.push(raw_purchase(&service, &staff, impatient).await);
+        let neighbour = staff.clone();
+        waiting.push(tokio::spawn(async move {
+            neighbour.buy(&[(ACME_KEYBOARD, 1)]).await
+        }));
+    }
+    // Staying in line for the whole time: the same kind of client, which does not give up.
+    let staying = raw_purchase(&service, &staff, impatient).await;
+    every_worker_has_looked(&service).await;
+    drop(leaving);
+    every_worker_has_looked(&service).await;
+    held.release().await;
+
+    first.await.unwrap().ok(201);
+    for neighbour in waiting {
+        neighbour.await.unwrap().ok(201);
+    }
+    // In line behind all that.
+    staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
+    let bought = format!("SELECT count(*) FROM orders WHERE customer_id = '{impatient}'");
+    assert_eq!(service.database.value(&bought).await, "1");
+    drop(staying);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_someone_holds_for_long_is_an_overload_and_only_for_who_wants_it() {
+    let service = Service::start().await;
+    let staff = service.staff();
+    let other = service.admin().add_customer("Other", "1000.00").await;
+    let (held, first) = blocked_desk(&service, &staff).await;
+    // The next in line wants other rows.
+    let neighbour = staff.clone();
+    let next = tokio::spawn(async move { neighbour.buy_for(other, &[(ACME_KEYBOARD, 1)]).await });
+    // The other business has a lane to itself.
+    let started = Instant::now();
+    let stranger = service.stranger();
+    for _ in 0..3 {
+        stranger
+            .buy_for(GLOBEX_CUSTOMER, &[(GLOBEX_DESK, 1)])
+            .await
+            .ok(201);
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+
+    let refused = first.await.unwrap();
+    refused.refused(503, "overloaded");
+    assert_eq!(refused.header("retry-after"), "1");
+    next.await.unwrap().ok(201);
+    assert_eq!(service.database.blocked().await, 0);
+    held.release().await;
+    staff.buy(&[(ACME_HEADPHONES, 1)]).await.ok(201);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_its_bound_the_queue_of_a_business_refuses_at_once() {
+    const TOO_MANY: usize = 50;
+    let service = Service::start().await;
+    let staff = service.staff();
+    let admin = service.admin();
+    let buyer = admin.add_customer("Buyer", "100000.00").await;
+    let pin = admin.add_product("PIN", "0.10", 10_000).await;
+    let (held, first) = blocked_desk(&service, &staff).await;
+
+    let refused = Arc::new(AtomicUsize::new(0));
+    let crowd = all((0..WAITING + TOO_MANY).map(|_| {
+        let (staff, refused) = (staff.clone(), Arc::clone(&refused));
+        async move {
+            let reply = staff.buy_for(buyer, &[(pin, 1)]).await;
+            if reply.status == 503 {
+                refused.fetch_add(1, Ordering::Relaxed);
+            }
+            reply
+        }
+    }));
+    let meanwhile = async {
+        until("those beyond the bound are refused", async || {
+            refused.load(Ordering::Relaxed) >= TOO_MANY
+        })
+        .await;
+        assert!(!first.is_finished());
+        // The other business, and what is not a purchase, go on.
+        let stranger = service.stranger();
+        let desk = [(GLOBEX_DESK, 1)];
+        stranger.buy_for(GLOBEX_CUSTOMER, &desk).await.ok(201);
+        staff.get("/api/orders").await.ok(200);
+        held.release().await;
+        first.await.unwrap().ok(201);
+    };
+    let (replies, ()) = tokio::join!(crowd, meanwhile);
+    let (served, others): (Vec<Reply>, Vec<Reply>) =
+        replies.into_iter().partition(|reply| reply.status == 201);
+    assert_eq!((served.len(), others.len()), (WAITING, TOO_MANY));
+    for reply in others {
+        reply.refused(503, "overloaded");
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_stops_finishes_what_is_in_flight_and_takes_nothing_new() {
+    let service = Service::start().await;
+    let database = service.database.clone();
+    let (staff, nobody) = (service.staff(), service.nobody());
+    let address = service.base.trim_start_matches("http://").to_owned();
+    let (held, first) = blocked_desk(&service, &staff).await;
+    let waiting: Vec<_> = (0..10)
+        .map(|_| {
+            let staff = staff.clone();
+            tokio::spawn(async move { staff.buy(&[(ACME_KEYBOARD, 1)]).await })
+        })
+        .collect();
+    every_worker_has_looked(&service).await;
+    let mut stop = Box::pin(service.stop());
+    let stops = poll_fn(|context| Poll::Ready(stop.as_mut().poll(context).is_pending())).await;
+    assert!(stops, "it waits for nobody");
+    held.release().await;
+    let (first, ()) = tokio::join!(first, stop);
+    first.unwrap().ok(201);
+    for reply in waiting {
+        reply.await.unwrap().ok(201);
+    }
+    assert!(TcpStream::connect(&address).await.is_err());
+    let late = nobody
+        .try_send(nobody.request(reqwest::Method::GET, "/healthz"))
+        .await;
+    assert!(late.is_err());
+    let left = Service::on(database).await;
+    assert_eq!(orders(&left).await, 11);
+    books_balance(&left).await;
+}
+
+/// A service whose way to its database can be cut.
+async fn behind_proxy() -> (Service, Proxy) {
+    let database = Database::with_demo().await;
+    let proxy = Proxy::to(&database).await;
+    let service = Service::at(database, proxy.url()).await;
+    (service, proxy)
+}
+
+/// Someone holds the headphones' stock, and a purchase of Acme's that wants them stands before it at the desk, in a
+/// batch of its own.
+async fn blocked_desk(service: &Service, staff: &Client) -> (Held, JoinHandle<Reply>) {
+    let sql = format!("SELECT FROM inventory WHERE product_id = '{ACME_HEADPHONES}' FOR UPDATE");
+    let held = service.database.hold(&sql).await;
+    let staff = staff.clone();
+    let first = tokio::spawn(async move { staff.buy(&[(ACME_HEADPHONES, 1)]).await });
+    until("the desk is blocked", async || {
+        service.database.blocked().await == 1
+    })
+    .await;
+    (held, first)
+}
+
+/// Sends a purchase of a keyboard on a connection of its own and does not read the answer.
+async fn raw_purchase(service: &Service, staff: &Client, customer: CustomerId) -> TcpStream {
+    let items: [(ProductId, i64); 1] = [(ACME_KEYBOARD, 1)];
+    let body = purchase(customer, &items).to_string();
+    let address = service.base.trim_start_matches("http://");
+    let request = format!(
+        "POST /api/purchase HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{body}",
+        staff.token(),
+        body.len()
+    );
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Each worker has handled what had arrived before: the workers take connections in turn and events in their order.
+async fn every_worker_has_looked(service: &Service) {
+    let address = service.base.trim_start_matches("http://");
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request =
+            format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer)
+            .await
+            .unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200"));
+    }
+}
+
+/// How many orders there are that are not of the demo data.
+async fn orders(service: &Service) -> usize {
+    let sql = "SELECT count(*) FROM orders
+                WHERE created_by NOT IN (SELECT actor_id FROM audit_events WHERE request_id = 'demo')";
+    service.database.value(sql).await.parse().unwrap()
+}

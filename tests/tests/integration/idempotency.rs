@@ -1,0 +1,376 @@
+//! A request that is sent again under its key gets its first answer again, and does nothing.
+
+use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD, GLOBEX};
+use domain::{Authority, idempotency};
+use entity::{CustomerId, UserId};
+use reqwest::Method;
+use reqwest::header::HeaderValue;
+use serde_json::json;
+use tests::{Reply, SERVICE, Service, all, books_balance, purchase};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_purchase_is_answered_byte_for_byte_and_sold_once() {
+    let service = Service::start().await;
+    let staff = service.staff();
+    let first = staff.buy_once("order-1", &[(ACME_KEYBOARD, 2)]).await;
+    first.ok(201);
+    assert_eq!(first.header("idempotency-replayed"), "");
+    // The world moves on; the answer does not.
+    staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
+    let price = json!({"price": "75.00"});
+    let product = format!("/api/products/{ACME_KEYBOARD}");
+    service.admin().patch(&product, &price).await.ok(200);
+    for _ in 0..3 {
+        let again = staff.buy_once("order-1", &[(ACME_KEYBOARD, 2)]).await;
+        is_replay(&again, &first);
+    }
+    assert_eq!(orders(&service).await, 2);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_is_answered_even_when_it_could_not_be_sold_any_more() {
+    let service = Service::start().await;
+    let (admin, staff) = (service.admin(), service.staff());
+    let last = admin.add_product("LAST", "10.00", 1).await;
+    let first = staff.buy_once("k", &[(last, 1)]).await;
+    first.ok(201);
+    let gone = json!({"active": false});
+    admin
+        .patch(&format!("/api/products/{last}"), &gone)
+        .await
+        .ok(200);
+    let stopped = json!({"on_hold": true, "credit_limit": "0.00"});
+    admin
+        .patch(&format!("/api/customers/{ACME_CUSTOMER}"), &stopped)
+        .await
+        .ok(200);
+    is_replay(&staff.buy_once("k", &[(last, 1)]).await, &first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_for_one_request_only() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let other = admin.add_customer("Other", "1000.00").await;
+    let first = admin.buy_once("k", &[(ACME_KEYBOARD, 1)]).await;
+    first.ok(201);
+    let customer = json!({"name": "New"});
+    for (path, body) in [
+        (
+            "/api/purchase",
+            purchase(ACME_CUSTOMER, &[(ACME_KEYBOARD, 2)]),
+        ),
+        ("/api/purchase", purchase(other, &[(ACME_KEYBOARD, 1)])),
+        // What is refused by itself is refused for the key first.
+        (
+            "/api/purchase",
+            purchase(ACME_CUSTOMER, &[(ACME_KEYBOARD, 1_000_000)]),
+        ),
+        (
+            "/api/purchase",
+            purchase(CustomerId::new(), &[(ACME_KEYBOARD, 1)]),
+        ),
+        ("/api/customers", customer),
+        (
+            "/api/products",
+            json!({"sku": "NEW", "name": "New", "price": "1.00"}),
+        ),
+    ] {
+        let refused = admin.post_once("k", path, &body).await;
+        refused.refused(422, "idempotency_key_reused");
+    }
+    // Keys are told apart by case.
+    admin.buy_once("K", &[(ACME_KEYBOARD, 1)]).await.ok(201);
+    is_replay(&admin.buy_once("k", &[(ACME_KEYBOARD, 1)]).await, &first);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_twins_at_the_same_moment_over_two_instances_are_one_order() {
+    let (one, two) = two_instances().await;
+    let staff = one.staff();
+    for round in 0..5 {
+        let before = orders(&one).await;
+        let key = format!("round-{round}");
+        let replies = all((0..16).map(|number| {
+            let staff = staff.at(if number % 2 == 0 { &one } else { &two });
+            let key = key.clone();
+            async move { staff.buy_once(&key, &[(ACME_KEYBOARD, 1)]).await }
+        }))
+        .await;
+        same_answer_once(&replies);
+        assert_eq!(orders(&one).await, before + 1);
+    }
+    books_balance(&one).await;
+    assert_eq!(one.database.deadlocks().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_different_requests_under_one_key_at_the_same_moment_one_is_done() {
+    let (one, two) = two_instances().await;
+    let admin = one.admin();
+    let mut customers = Vec::new();
+    for number in 0..8 {
+        customers.push(admin.add_customer(&format!("C{number}"), "1000.00").await);
+    }
+    let mut products = Vec::new();
+    for number in 0..8 {
+        products.push(admin.add_product(&format!("P{number}"), "1.00", 10).await);
+    }
+    // They share neither customers nor products, so that nothing but the key stands between them.
+    let replies = all((0..8).map(|number| {
+        let staff = admin.at(if number % 2 == 0 { &one } else { &two });
+        let body = purchase(customers[number], &[(products[number], 1)]);
+        async move { staff.post_once("k", "/api/purchase", &body).await }
+    }))
+    .await;
+    let done = replies.iter().filter(|reply| reply.status == 201).count();
+    assert_eq!(done, 1);
+    for reply in replies.iter().filter(|reply| reply.status != 201) {
+        reply.refused(422, "idempotency_key_reused");
+    }
+    assert_eq!(orders(&one).await, 1);
+    books_balance(&one).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_belongs_to_its_caller_and_its_business() {
+    let service = Service::start().await;
+    let body = purchase(ACME_CUSTOMER, &[(ACME_KEYBOARD, 1)]);
+    let user = UserId::new();
+    let staff = service.caller_as(user, ACME, Authority::Staff);
+    let first = staff.post_once("k", "/api/purchase", &body).await;
+    let order = first.ok(201)["order_id"].clone();
+
+    let colleague = service.staff().post_once("k", "/api/purchase", &body).await;
+    assert_ne!(colleague.ok(201)["order_id"], order);
+    assert_eq!(colleague.header("idempotency-replayed"), "");
+    // The same user's id in the other business, where that customer does not exist.
+    let stranger = service.caller_as(user, GLOBEX, Authority::Admin);
+    let refused = stranger.post_once("k", "/api/purchase", &body).await;
+    refused.refused(404, "customer_not_found");
+    let new = json!({"name": "New"});
+    let made = stranger.post_once("k", "/api/customers", &new).await;
+    made.ok(201);
+    assert_eq!(made.header("idempotency-replayed"), "");
+    is_replay(&staff.post_once("k", "/api/purchase", &body).await, &first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_not_kept_so_the_same_request_may_succeed_later() {
+    let service = Service::start().await;
+    let (admin, staff) = (service.admin(), service.staff());
+    let scarce = admin.add_product("SCARCE", "10.00", 0).await;
+    for _ in 0..2 {
+        let refused = staff.buy_once("k", &[(scarce, 3)]).await;
+        refused.refused(409, "insufficient_stock");
+    }
+    let delivery = json!({"adjust": 3, "reason": "received"});
+    admin
+        .patch(&format!("/api/inventory/{scarce}"), &delivery)
+        .await
+        .ok(200);
+    let sold = staff.buy_once("k", &[(scarce, 3)]).await;
+    sold.ok(201);
+    is_replay(&staff.buy_once("k", &[(scarce, 3)]).await, &sold);
+
+    let body = json!({"sku": "SCARCE", "name": "Twin", "price": "1.00"});
+    let refused = admin.post_once("p", "/api/products", &body).await;
+    refused.refused(409, "already_exists");
+    let renamed = json!({"sku": "SCARCE-2"});
+    admin
+        .patch(&format!("/api/products/{scarce}"), &renamed)
+        .await
+        .ok(200);
+    admin.post_once("p", "/api/products", &body).await.ok(201);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_1_to_255_visible_ascii_characters() {
+    let service = Service::start().await;
+    let staff = service.staff();
+    let body = purchase(ACME_CUSTOMER, &[(ACME_KEYBOARD, 1)]).to_string();
+    let request = || {
+        staff
+            .request(Method::POST, "/api/purchase")
+            .body(body.clone())
+    };
+    let bytes = |bytes: &[u8]| HeaderValue::from_bytes(bytes).unwrap();
+    let long = "x".repeat(256);
+    for bad in [
+        &b""[..],
+        b"two words",
+        b"caf\xc3\xa9",
+        b"a\tb",
+        b"\xff",
+        long.as_bytes(),
+    ] {
+        let refused = staff
+            .send(request().header("Idempotency-Key", bytes(bad)))
+            .await;
+        let problem = refused.refused(422, "validation_failed");
+        assert_eq!(problem["errors"].as_array().unwrap().len(), 1, "{problem}");
+        assert_eq!(problem["errors"][0]["pointer"], "Idempotency-Key");
+    }
+    let two = request()
+        .header("Idempotency-Key", "a")
+        .header("Idempotency-Key", "b");
+    staff.send(two).await.refused(422, "validation_failed");
+    // A bad key hides no other fault.
+    let both = staff
+        .request(Method::POST, "/api/purchase")
+        .body("{}")
+        .header("Idempotency-Key", "");
+    let problem = staff.send(both).await.refused(422, "validation_failed");
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 2, "{problem}");
+    assert_eq!(orders(&service).await, 0);
+
+    let every: String = ('!'..='~').collect();
+    for good in [every.as_str(), "x", &long[1..]] {
+        let sold = staff.send(request().header("Idempotency-Key", good)).await;
+        sold.ok(201);
+        is_replay(
+            &staff.send(request().header("Idempotency-Key", good)).await,
+            &sold,
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_and_products_are_made_once_too() {
+    let (one, two) = two_instances().await;
+    let admin = one.admin();
+    for (path, body, other, table) in [
+        (
+            "/api/customers",
+            json!({"name": "New", "credit_limit": "5.00"}),
+            json!({"name": "Newer", "credit_limit": "5.00"}),
+            "customers",
+        ),
+        (
+            "/api/products",
+            json!({"sku": "NEW", "name": "New", "price": "1.00", "stock": 7}),
+            json!({"sku": "NEWER", "name": "New", "price": "1.00", "stock": 7}),
+            "products",
+        ),
+    ] {
+        let rows = async || -> i64 {
+            let sql = format!("SELECT count(*) FROM {table}");
+            one.database.value(&sql).await.parse().unwrap()
+        };
+        let before = rows().await;
+        let key = format!("new-{table}");
+        let replies = all((0..16).map(|number| {
+            let admin = admin.at(if number % 2 == 0 { &one } else { &two });
+            let (key, body) = (key.clone(), body.clone());
+            async move { admin.post_once(&key, path, &body).await }
+        }))
+        .await;
+        same_answer_once(&replies);
+        assert_eq!(rows().await, before + 1, "{table}");
+        let location = replies[0].header("location");
+        admin.get(location).await.ok(200);
+        let refused = admin.post_once(&key, path, &other).await;
+        refused.refused(422, "idempotency_key_reused");
+    }
+    books_balance(&one).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_older_than_25_hours_go_and_younger_ones_stay() {
+    let service = Service::start().await;
+    let (staff, stranger) = (service.staff(), service.stranger());
+    let old = staff.buy_once("old", &[(ACME_KEYBOARD, 1)]).await;
+    let young = staff.buy_once("young", &[(ACME_KEYBOARD, 1)]).await;
+    let fresh = staff.buy_once("fresh", &[(ACME_KEYBOARD, 1)]).await;
+    let new = json!({"name": "New"});
+    let foreign = stranger.post_once("old", "/api/customers", &new).await;
+    for (key, age) in [
+        ("old", "25 hours 1 minute"),
+        ("young", "24 hours 59 minutes"),
+    ] {
+        let sql = format!(
+            "UPDATE idempotency_keys SET created_at = now() - interval '{age}' WHERE key = '{key}'"
+        );
+        service.database.execute(&sql).await;
+    }
+    // More than one step of the deletion takes.
+    let many = format!(
+        "INSERT INTO idempotency_keys (business_id, caller_id, key, request_hash, status, body, created_at)
+         SELECT '{ACME}', '{}', 'many-' || n, decode(repeat('00', 32), 'hex'), 201, '', now() - interval '3 days'
+           FROM generate_series(1, 2500) AS n",
+        UserId::new()
+    );
+    service.database.execute(&many).await;
+
+    let as_service = domain::Database::new(&service.database.url(SERVICE), 2).unwrap();
+    // Two processes at once: between them they delete each row once.
+    let (one, two) = tokio::join!(
+        idempotency::tidy(&as_service, ACME),
+        idempotency::tidy(&as_service, ACME)
+    );
+    assert_eq!(one.unwrap() + two.unwrap(), 2501);
+    assert_eq!(idempotency::tidy(&as_service, ACME).await.unwrap(), 0);
+    as_service.close().await;
+
+    let keys = "SELECT key FROM idempotency_keys ORDER BY key";
+    assert_eq!(
+        service.database.column(keys).await,
+        ["fresh", "old", "young"]
+    );
+    is_replay(
+        &staff.buy_once("young", &[(ACME_KEYBOARD, 1)]).await,
+        &young,
+    );
+    is_replay(
+        &staff.buy_once("fresh", &[(ACME_KEYBOARD, 1)]).await,
+        &fresh,
+    );
+    // That of the other business is its own to tidy.
+    is_replay(
+        &stranger.post_once("old", "/api/customers", &new).await,
+        &foreign,
+    );
+    let again = staff.buy_once("old", &[(ACME_KEYBOARD, 1)]).await;
+    assert_ne!(again.ok(201)["order_id"], old.ok(201)["order_id"]);
+    books_balance(&service).await;
+}
+
+/// Two instances of the service on one database.
+async fn two_instances() -> (Service, Service) {
+    let one = Service::start().await;
+    let two = Service::on(one.database.clone()).await;
+    (one, two)
+}
+
+/// The second is the first again, marked as such.
+fn is_replay(again: &Reply, first: &Reply) {
+    assert_eq!(again.text, first.text);
+    assert_eq!(again.status, first.status);
+    for header in ["location", "content-type"] {
+        assert_eq!(again.header(header), first.header(header), "{header}");
+    }
+    assert_eq!(again.header("idempotency-replayed"), "true");
+}
+
+/// All are the same success, which was done for one of them and replayed for the others.
+fn same_answer_once(replies: &[Reply]) {
+    for reply in replies {
+        assert_eq!(reply.ok(201), replies[0].ok(201));
+        assert_eq!(reply.text, replies[0].text);
+        assert_eq!(reply.header("location"), replies[0].header("location"));
+    }
+    let replayed = replies
+        .iter()
+        .filter(|reply| reply.header("idempotency-replayed") == "true");
+    assert_eq!(replayed.count(), replies.len() - 1);
+}
+
+/// How many orders there are that are not of the demo data.
+async fn orders(service: &Service) -> usize {
+    let sql = "SELECT count(*) FROM orders
+                WHERE created_by NOT IN (SELECT actor_id FROM audit_events WHERE request_id = 'demo')";
+    service.database.value(sql).await.parse().unwrap()
+}

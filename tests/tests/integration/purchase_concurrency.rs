@@ -1,0 +1,655 @@
+//! Whatever happens at the same moment, nothing is sold twice and every figure adds up.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX_CUSTOMER, GLOBEX_DESK};
+use entity::{CustomerId, ProductId};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use tests::{Client, Database, Reply, Service, all, books_balance, differences};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_buyers_of_the_last_10_units_exactly_10_get_one() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let last = admin.add_product("LAST", "5.00", 10).await;
+    let buyers = customers(&admin, 64, "100.00").await;
+    let replies = all(buyers.into_iter().map(|buyer| {
+        let staff = service.staff();
+        async move { staff.buy_for(buyer, &[(last, 1)]).await }
+    }))
+    .await;
+    let (sold, refused) = count(&replies, "insufficient_stock");
+    assert_eq!((sold, refused), (10, 54));
+    for reply in replies.iter().filter(|reply| reply.status == 409) {
+        let shortage = json!([{"product_id": last, "requested": 1, "available": 0}]);
+        assert_eq!(reply.json()["shortages"], shortage);
+    }
+    assert_eq!(on_hand(&admin, last).await, 0);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parallel_purchases_of_one_customer_never_pass_its_limit() {
+    let (one, two) = two_instances().await;
+    let admin = one.admin();
+    let customer = admin.add_customer("Eager", "1000.00").await;
+    // 7.00 fits in 142 times and leaves 6.00; over 200 purchases, some of which are of 3 pieces.
+    let piece = admin.add_product("PIECE", "7.00", 10_000).await;
+    let replies = all((0..200).map(|number| {
+        let staff = if number % 2 == 0 {
+            one.staff()
+        } else {
+            two.staff()
+        };
+        let pieces = if number % 5 == 0 { 3 } else { 1 };
+        async move { staff.buy_for(customer, &[(piece, pieces)]).await }
+    }))
+    .await;
+    count(&replies, "credit_limit_exceeded");
+    // What is left buys no further piece: nobody was refused for what did not happen.
+    let balance = balance(&admin, customer).await;
+    assert_eq!(balance, Decimal::new(99_400, 2));
+    let receipts = replies.iter().filter(|reply| reply.status == 201);
+    let total: Decimal = receipts
+        .map(|reply| amount(&reply.json(), "total_amount"))
+        .sum();
+    assert_eq!(total, balance);
+    assert_eq!(on_hand(&admin, piece).await, 10_000 - 142);
+    books_balance(&one).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn carts_in_opposite_orders_over_two_instances_never_deadlock() {
+    let (one, two) = two_instances().await;
+    let admin = one.admin();
+    let mut products = Vec::new();
+    for number in 0..5 {
+        products.push(admin.add_product(&format!("P{number}"), "1.00", 500).await);
+    }
+    let buyers = customers(&admin, 20, "10000.00").await;
+    let mut stock: HashMap<ProductId, i64> = products.iter().map(|id| (*id, 500)).collect();
+    let mut dice = dice();
+    let carts: Vec<(CustomerId, [(ProductId, i64); 2])> = (0..600)
+        .map(|_| {
+            let cart: Vec<_> = products.sample(&mut dice, 2).copied().collect();
+            (
+                *buyers.choose(&mut dice).unwrap(),
+                [(cart[0], 1), (cart[1], 2)],
+            )
+        })
+        .collect();
+    // Corrections and changes of customers run in between, on the same rows.
+    let disturbances = all((0..40).map(|number| {
+        let admin = if number % 2 == 0 {
+            one.admin()
+        } else {
+            two.admin()
+        };
+        let (product, customer) = (products[number % 5], buyers[number % 20]);
+        async move {
+            let adjust = json!({"adjust": 1, "reason": "found"});
+            admin
+                .patch(&format!("/api/inventory/{product}"), &adjust)
+                .await
+                .ok(200);
+            let raise = json!({"credit_limit": "20000.00"});
+            admin
+                .patch(&format!("/api/customers/{customer}"), &raise)
+                .await
+                .ok(200);
+        }
+    }));
+    let sales = all(carts
+        .iter()
+        .copied()
+        .enumerate()
+        .map(|(number, (buyer, cart))| {
+            let staff = if number % 2 == 0 {
+                one.staff()
+            } else {
+                two.staff()
+            };
+            async move { staff.buy_for(buyer, &cart).await }
+        }));
+    let (replies, _) = tokio::join!(sales, disturbances);
+
+    let (sold, _) = count(&replies, "insufficient_stock");
+    for ((_, cart), reply) in carts.iter().zip(&replies) {
+        if reply.status == 201 {
+            for (product, quantity) in cart {
+                *stock.get_mut(product).unwrap() -= quantity;
+            }
+        }
+    }
+    assert!(sold > 400, "{sold}");
+    for (product, left) in stock {
+        assert_eq!(on_hand(&admin, product).await, left + 8);
+    }
+    books_balance(&one).await;
+    assert_eq!(one.database.deadlocks().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_product_sells_out_over_two_instances_to_the_last_piece() {
+    let (one, two) = two_instances().await;
+    let admin = one.admin();
+    let hot = admin.add_product("HOT", "1.00", 300).await;
+    let buyers = customers(&admin, 50, "1000.00").await;
+    let replies = all((0..400).map(|number| {
+        let staff = if number % 2 == 0 {
+            one.staff()
+        } else {
+            two.staff()
+        };
+        let buyer = buyers[number % 50];
+        async move { staff.buy_for(buyer, &[(hot, 1)]).await }
+    }))
+    .await;
+    assert_eq!(count(&replies, "insufficient_stock"), (300, 100));
+    assert_eq!(on_hand(&admin, hot).await, 0);
+    // Each sale left one piece less than the one before it: none was decided against an old count.
+    let sql = format!(
+        "SELECT on_hand_after FROM order_items WHERE product_id = '{hot}' ORDER BY on_hand_after"
+    );
+    let counts: Vec<String> = (0..300).map(|left: i32| left.to_string()).collect();
+    assert_eq!(one.database.column(&sql).await, counts);
+    books_balance(&one).await;
+    assert_eq!(one.database.deadlocks().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_for_each_customer_holds_under_parallel_purchases() {
+    let (one, two) = two_instances().await;
+    let admin = one.admin();
+    let body = json!({"sku": "DROP", "name": "Drop", "price": "1.00", "stock": 1000, "limit_per_customer": 3});
+    let drop = admin.post("/api/products", &body).await.ok(201);
+    let drop: ProductId = drop["id"].as_str().unwrap().parse().unwrap();
+    let buyers = customers(&admin, 8, "1000.00").await;
+    let replies = all((0..96).map(|number| {
+        let staff = if number % 2 == 0 {
+            one.staff()
+        } else {
+            two.staff()
+        };
+        let buyer = buyers[number % 8];
+        async move { staff.buy_for(buyer, &[(drop, 1)]).await }
+    }))
+    .await;
+    assert_eq!(count(&replies, "purchase_limit_reached"), (24, 72));
+    let sql = "SELECT DISTINCT count(*) FROM orders WHERE customer_id IN
+               (SELECT id FROM customers WHERE name LIKE 'Buyer %') GROUP BY customer_id";
+    assert_eq!(one.database.column(sql).await, ["3"]);
+    books_balance(&one).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purchases_and_lowered_limits_at_the_same_time_keep_the_limit_that_they_met() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let customer = admin.add_customer("Shrinking", "500.00").await;
+    let purchases = all((0..100).map(|_| {
+        let staff = service.staff();
+        async move { staff.buy_for(customer, &[(ACME_KEYBOARD, 1)]).await }
+    }));
+    let lowering = async {
+        let lowered = json!({"credit_limit": "200.00"});
+        let at = format!("/api/customers/{customer}");
+        admin.patch(&at, &lowered).await.ok(200);
+        balance(&admin, customer).await
+    };
+    let (replies, met) = tokio::join!(purchases, lowering);
+    count(&replies, "credit_limit_exceeded");
+    // From the moment at which the new limit was there, nothing was sold beyond it.
+    let after = balance(&admin, customer).await;
+    assert!(
+        after == met || after <= Decimal::new(20_000, 2),
+        "{met} then {after}"
+    );
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_businesses_at_the_same_time_do_not_meet() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let buyers = customers(&admin, 10, "1000.00").await;
+    let replies = all((0..120).map(|number| {
+        let (staff, stranger) = (service.staff(), service.stranger());
+        let buyer = buyers[number % 10];
+        async move {
+            if number % 6 == 0 {
+                stranger.buy_for(GLOBEX_CUSTOMER, &[(GLOBEX_DESK, 1)]).await
+            } else {
+                staff.buy_for(buyer, &[(ACME_KEYBOARD, 1)]).await
+            }
+        }
+    }))
+    .await;
+    // A desk costs 399.00 and the limit is 2000.00: five of twenty.
+    assert_eq!(count(&replies, "credit_limit_exceeded"), (105, 15));
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_random_history_agrees_with_a_plain_model_step_by_step() {
+    let seed =
+        std::env::var("TRADELINE_TEST_SEED").map_or(20_260_421, |seed| seed.parse().unwrap());
+    let (one, two) = two_instances().await;
+    let mut model = Model::start(&one.admin()).await;
+    let clients = [one.admin(), two.admin()];
+    let mut dice = StdRng::seed_from_u64(seed);
+    let mut history = String::new();
+    for step in 0..400 {
+        let action = model.random_action(&mut dice);
+        writeln!(history, "{step}: {action:?}").unwrap();
+        let expected = model.apply(&action);
+        let client = &clients[dice.random_range(0..2)];
+        let reply = action.perform(client).await;
+        let at = || format!("TRADELINE_TEST_SEED={seed}, {}\n{history}", reply.text);
+        expected.check(&reply, &at);
+        if step % 20 == 19 {
+            model.check(client, &at).await;
+        }
+    }
+    model
+        .check(&clients[0], &|| {
+            format!("TRADELINE_TEST_SEED={seed}\n{history}")
+        })
+        .await;
+    books_balance(&one).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_check_of_the_books_finds_whatever_is_wrong() {
+    let latest = "(SELECT id FROM orders ORDER BY id DESC LIMIT 1)";
+    for (wrong, what) in [
+        (
+            format!("UPDATE customers SET balance = balance + 0.01 WHERE id = '{ACME_CUSTOMER}'"),
+            "balance is not the sum of the ledger",
+        ),
+        (
+            format!("UPDATE customers SET credit_limit = 1 WHERE id = '{ACME_CUSTOMER}'"),
+            "balance is over a limit that was never lowered",
+        ),
+        (
+            format!(
+                "UPDATE ledger_entries SET balance_after = balance_after - 1 WHERE order_id = {latest}"
+            ),
+            "balance_after is not the running sum",
+        ),
+        (
+            format!("UPDATE orders SET total_amount = total_amount + 1 WHERE id = {latest}"),
+            "total is not the sum of the lines",
+        ),
+        (
+            format!("DELETE FROM order_items WHERE order_id = {latest} AND line = 0"),
+            "on_hand is not what the movements and sales add up to",
+        ),
+        (
+            format!("DELETE FROM ledger_entries WHERE order_id = {latest}"),
+            "a credit order has other than one charge of its total",
+        ),
+        (
+            format!("DELETE FROM audit_events WHERE entity_id = {latest}"),
+            "an order has other than one event of its making",
+        ),
+    ] {
+        let service = Service::start().await;
+        service
+            .staff()
+            .buy(&[(ACME_KEYBOARD, 1), (ACME_HEADPHONES, 1)])
+            .await
+            .ok(201);
+        books_balance(&service).await;
+        service.database.execute(&wrong).await;
+        let found = differences(&service.database).await;
+        assert!(
+            found.iter().any(|line| line.contains(what)),
+            "{wrong}: {found:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadlock_would_be_counted() {
+    let database = Database::with_demo().await;
+    let lock = |id| format!("SELECT FROM customers WHERE id = '{id}' FOR UPDATE");
+    let first = database.hold(&lock(ACME_CUSTOMER)).await;
+    let second = database.hold(&lock(GLOBEX_CUSTOMER)).await;
+    let results = all([
+        (first, lock(GLOBEX_CUSTOMER)),
+        (second, lock(ACME_CUSTOMER)),
+    ]
+    .map(|(held, sql)| async move {
+        let result = held.try_also(&sql).await;
+        held.release().await;
+        result.is_ok()
+    }))
+    .await;
+    assert!(results.contains(&false), "there was no deadlock");
+    assert_eq!(database.deadlocks().await, 1);
+}
+
+/// Two instances of the service on one database.
+async fn two_instances() -> (Service, Service) {
+    let one = Service::start().await;
+    let two = Service::on(one.database.clone()).await;
+    (one, two)
+}
+
+async fn customers(admin: &Client, count: usize, credit_limit: &str) -> Vec<CustomerId> {
+    all((0..count).map(|number| {
+        let (admin, limit) = (admin.clone(), credit_limit.to_owned());
+        async move { admin.add_customer(&format!("Buyer {number}"), &limit).await }
+    }))
+    .await
+}
+
+/// How many were sold, and how many refused for this reason. There is no third kind.
+fn count(replies: &[Reply], refusal: &str) -> (usize, usize) {
+    let sold = replies.iter().filter(|reply| reply.status == 201).count();
+    for reply in replies.iter().filter(|reply| reply.status != 201) {
+        reply.refused(409, refusal);
+    }
+    (sold, replies.len() - sold)
+}
+
+async fn on_hand(client: &Client, product: ProductId) -> i64 {
+    let stock = client.get(&format!("/api/inventory/{product}")).await;
+    stock.ok(200)["on_hand"].as_i64().unwrap()
+}
+
+async fn balance(client: &Client, customer: CustomerId) -> Decimal {
+    let customer = client.get(&format!("/api/customers/{customer}")).await;
+    amount(&customer.ok(200), "balance")
+}
+
+fn amount(document: &Value, member: &str) -> Decimal {
+    document[member].as_str().unwrap().parse().unwrap()
+}
+
+/// Always the same throws: a failure can be repeated.
+fn dice() -> StdRng {
+    StdRng::seed_from_u64(42)
+}
+
+/// What the service should do, in the plainest form: amounts are whole cents.
+struct Model {
+    customers: Vec<(CustomerId, Account)>,
+    products: Vec<(ProductId, Shelf)>,
+}
+
+#[derive(Clone)]
+struct Account {
+    limit: i64,
+    balance: i64,
+    on_hold: bool,
+}
+
+#[derive(Clone)]
+struct Shelf {
+    price: i64,
+    on_hand: i64,
+}
+
+#[derive(Debug)]
+enum Action {
+    /// Customer; product, quantity and the quoted price of each line.
+    Buy(CustomerId, Vec<(ProductId, i64, Option<i64>)>),
+    Adjust(ProductId, i64),
+    Count(ProductId, i64),
+    SetPrice(ProductId, i64),
+    SetLimit(CustomerId, i64),
+    SetHold(CustomerId, bool),
+}
+
+/// A status, and members that the body must have.
+struct Expected(u16, Value);
+
+impl Model {
+    async fn start(admin: &Client) -> Self {
+        let mut model = Self {
+            customers: Vec::new(),
+            products: Vec::new(),
+        };
+        for number in 0..5 {
+            let id = admin
+                .add_customer(&format!("Model {number}"), "300.00")
+                .await;
+            let account = Account {
+                limit: 30_000,
+                balance: 0,
+                on_hold: false,
+            };
+            model.customers.push((id, account));
+        }
+        for number in 0..4 {
+            let price = 1 + number * 333;
+            let id = admin
+                .add_product(&format!("M{number}"), &cents(price), 20)
+                .await;
+            model.products.push((id, Shelf { price, on_hand: 20 }));
+        }
+        model
+    }
+
+    fn random_action(&self, dice: &mut StdRng) -> Action {
+        let customer = self.customers.choose(dice).unwrap().0;
+        let (product, shelf) = self.products.choose(dice).unwrap();
+        let product = *product;
+        match dice.random_range(0..100) {
+            0..70 => {
+                let lines = (0..dice.random_range(1..5)).map(|_| {
+                    let (product, shelf) = self.products.choose(dice).unwrap();
+                    let quoted = match dice.random_range(0..20) {
+                        0 => Some(shelf.price + 1),
+                        1..10 => Some(shelf.price),
+                        _ => None,
+                    };
+                    (*product, dice.random_range(1..8), quoted)
+                });
+                let lines = lines.collect();
+                // Now and then somebody who does not exist.
+                let customer = if dice.random_range(0..30) == 0 {
+                    CustomerId::new()
+                } else {
+                    customer
+                };
+                Action::Buy(customer, lines)
+            }
+            70..80 => match dice.random_range(-10..30) {
+                0 => Action::Adjust(product, 1),
+                by => Action::Adjust(product, by),
+            },
+            80..84 => Action::Count(product, dice.random_range(0..40)),
+            84..90 => {
+                Action::SetPrice(product, (shelf.price + dice.random_range(-150..200)).max(0))
+            }
+            90..96 => Action::SetLimit(customer, dice.random_range(0..100_000)),
+            _ => Action::SetHold(customer, dice.random_range(0..3) == 0),
+        }
+    }
+
+    fn apply(&mut self, action: &Action) -> Expected {
+        match action {
+            Action::Buy(customer, lines) => self.buy(*customer, lines),
+            Action::Adjust(product, by) => {
+                let shelf = self.shelf(*product);
+                if shelf.on_hand + by < 0 {
+                    return Expected(
+                        409,
+                        json!({"code": "insufficient_stock", "shortages": [
+                        {"product_id": product, "requested": -by, "available": shelf.on_hand}]}),
+                    );
+                }
+                shelf.on_hand += by;
+                Expected(200, json!({"on_hand": shelf.on_hand}))
+            }
+            Action::Count(product, counted) => {
+                self.shelf(*product).on_hand = *counted;
+                Expected(200, json!({"on_hand": counted}))
+            }
+            Action::SetPrice(product, price) => {
+                self.shelf(*product).price = *price;
+                Expected(200, json!({"price": cents(*price)}))
+            }
+            Action::SetLimit(customer, limit) => {
+                let account = self.account(*customer).unwrap();
+                account.limit = *limit;
+                let available = cents(limit - account.balance);
+                Expected(
+                    200,
+                    json!({"credit_limit": cents(*limit), "available_credit": available}),
+                )
+            }
+            Action::SetHold(customer, on_hold) => {
+                self.account(*customer).unwrap().on_hold = *on_hold;
+                Expected(200, json!({"on_hold": on_hold}))
+            }
+        }
+    }
+
+    fn buy(&mut self, customer: CustomerId, lines: &[(ProductId, i64, Option<i64>)]) -> Expected {
+        let Some(account) = self.account(customer).cloned() else {
+            return Expected(
+                404,
+                json!({"code": "customer_not_found", "customer_id": customer}),
+            );
+        };
+        if account.on_hold {
+            return Expected(409, json!({"code": "customer_on_hold"}));
+        }
+        let mut wanted: Vec<(ProductId, i64)> = Vec::new();
+        for (product, quantity, quoted) in lines {
+            let current = self.shelf(*product).price;
+            if let Some(quoted) = quoted
+                && *quoted != current
+            {
+                return Expected(
+                    409,
+                    json!({"code": "price_changed", "product_id": product,
+                                            "quoted": cents(*quoted), "current": cents(current)}),
+                );
+            }
+            match wanted.iter_mut().find(|(id, _)| id == product) {
+                Some((_, sum)) => *sum += quantity,
+                None => wanted.push((*product, *quantity)),
+            }
+        }
+        let mut shortages = Vec::new();
+        let mut total = 0;
+        for (product, quantity) in &wanted {
+            let shelf = self.shelf(*product);
+            total += quantity * shelf.price;
+            if *quantity > shelf.on_hand {
+                shortages.push(json!({"product_id": product, "requested": quantity, "available": shelf.on_hand}));
+            }
+        }
+        if !shortages.is_empty() {
+            return Expected(
+                409,
+                json!({"code": "insufficient_stock", "shortages": shortages}),
+            );
+        }
+        let available = account.limit - account.balance;
+        if total > available {
+            return Expected(
+                409,
+                json!({"code": "credit_limit_exceeded", "amount": cents(total),
+                                        "balance": cents(account.balance), "available_credit": cents(available)}),
+            );
+        }
+        for (product, quantity) in &wanted {
+            self.shelf(*product).on_hand -= quantity;
+        }
+        let account = self.account(customer).unwrap();
+        account.balance += total;
+        Expected(
+            201,
+            json!({"total_amount": cents(total), "customer_balance": cents(account.balance),
+                             "available_credit": cents(available - total)}),
+        )
+    }
+
+    fn account(&mut self, id: CustomerId) -> Option<&mut Account> {
+        let found = self.customers.iter_mut().find(|(other, _)| *other == id)?;
+        Some(&mut found.1)
+    }
+
+    fn shelf(&mut self, id: ProductId) -> &mut Shelf {
+        let found = self.products.iter_mut().find(|(other, _)| *other == id);
+        &mut found.unwrap().1
+    }
+
+    /// The service's figures are the model's.
+    async fn check(&self, client: &Client, at: &impl Fn() -> String) {
+        for (id, account) in &self.customers {
+            let found = client.get(&format!("/api/customers/{id}")).await.ok(200);
+            assert_eq!(found["balance"], cents(account.balance), "{}", at());
+            assert_eq!(found["credit_limit"], cents(account.limit), "{}", at());
+        }
+        for (id, shelf) in &self.products {
+            let found = client.get(&format!("/api/inventory/{id}")).await.ok(200);
+            assert_eq!(found["on_hand"], shelf.on_hand, "{}", at());
+        }
+    }
+}
+
+impl Action {
+    async fn perform(&self, client: &Client) -> Reply {
+        let inventory = |product: &ProductId| format!("/api/inventory/{product}");
+        let customer = |id: &CustomerId| format!("/api/customers/{id}");
+        match self {
+            Self::Buy(customer, lines) => {
+                let items = lines.iter().map(|(product, quantity, quoted)| {
+                    json!({"product_id": product, "quantity": quantity, "unit_price": quoted.map(cents)})
+                });
+                let items: Vec<Value> = items.collect();
+                let body = json!({"customer_id": customer, "items": items});
+                client.post("/api/purchase", &body).await
+            }
+            Self::Adjust(product, by) => {
+                let body = json!({"adjust": by, "reason": "correction"});
+                client.patch(&inventory(product), &body).await
+            }
+            Self::Count(product, counted) => {
+                let body = json!({"set": counted, "reason": "stocktake"});
+                client.patch(&inventory(product), &body).await
+            }
+            Self::SetPrice(product, price) => {
+                let body = json!({"price": cents(*price)});
+                client
+                    .patch(&format!("/api/products/{product}"), &body)
+                    .await
+            }
+            Self::SetLimit(id, limit) => {
+                let body = json!({"credit_limit": cents(*limit)});
+                client.patch(&customer(id), &body).await
+            }
+            Self::SetHold(id, on_hold) => {
+                let body = json!({"on_hold": on_hold});
+                client.patch(&customer(id), &body).await
+            }
+        }
+    }
+}
+
+impl Expected {
+    fn check(&self, reply: &Reply, at: &impl Fn() -> String) {
+        let Self(status, members) = self;
+        assert_eq!(reply.status, *status, "{members} expected. {}", at());
+        let body = reply.json();
+        for (member, value) in members.as_object().unwrap() {
+            assert_eq!(body[member], *value, "{member}. {}", at());
+        }
+    }
+}
+
+fn cents(cents: i64) -> String {
+    format!("{:.2}", Decimal::new(cents, 2))
+}
