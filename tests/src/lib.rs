@@ -12,10 +12,14 @@
     reason = "a test that cannot go on fails"
 )]
 
+pub mod binary;
 mod client;
+mod inspect;
+mod routes;
 mod server;
 mod service;
 
 pub use client::{Client, Reply};
+pub use routes::Route;
 pub use server::{Database, OWNER, SERVICE};
-pub use service::{Service, settings};
+pub use service::{SECRET, Service, claims, settings, signed};

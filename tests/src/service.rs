@@ -11,7 +11,7 @@ use tradeline::token::{Claims, Keys};
 use crate::{Client, Database, SERVICE};
 
 /// What the services of all tests sign with.
-const SECRET: &str = "a secret that only the tests know, of 32 bytes and more";
+pub const SECRET: &str = "a secret that only the tests know, of 32 bytes and more";
 
 /// A running service. Stops when dropped.
 pub struct Service {
@@ -124,14 +124,25 @@ fn http_client() -> reqwest::Client {
 }
 
 fn token(business_id: BusinessId, authority: Authority) -> String {
+    signed(&claims(business_id, authority), SECRET)
+}
+
+/// What a good token says, of another user each time.
+#[must_use]
+pub fn claims(business_id: BusinessId, authority: Authority) -> Claims {
     let issued_at = chrono::Utc::now().timestamp();
-    let claims = Claims {
+    Claims {
         user_id: UserId::new(),
         business_id,
         authority,
         issued_at,
         expires_at: issued_at + 600,
-    };
-    let keys = Keys::new(SECRET.as_bytes()).unwrap();
-    keys.sign(&claims).unwrap()
+    }
+}
+
+/// A token that says this, signed with this secret.
+#[must_use]
+pub fn signed(claims: &Claims, secret: &str) -> String {
+    let keys = Keys::new(secret.as_bytes()).unwrap();
+    keys.sign(claims).unwrap()
 }
