@@ -15,11 +15,13 @@
 pub mod binary;
 mod client;
 mod inspect;
+mod pages;
 mod routes;
 mod server;
 mod service;
 
 pub use client::{Client, Reply};
+pub use pages::member;
 pub use routes::Route;
 pub use server::{Database, OWNER, SERVICE};
 pub use service::{SECRET, Service, claims, settings, signed};

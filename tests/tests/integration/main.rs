@@ -2,8 +2,13 @@
 
 mod access;
 mod auth;
+mod customers;
 mod input;
+mod inventory;
 mod migration;
+mod openapi;
+mod overdue;
+mod products;
 mod purchase;
 mod readme;
 mod tenancy;
