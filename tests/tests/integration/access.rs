@@ -1,8 +1,6 @@
 //! Who may call what. Most tests here go through all routes of the published document, so a new one is covered by
 //! itself.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Authority;

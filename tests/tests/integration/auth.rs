@@ -1,7 +1,5 @@
 //! From a password to a token, and who a token is.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::time::{Duration, Instant};
 
 use domain::demo::{ACME, ACME_CUSTOMER, GLOBEX};

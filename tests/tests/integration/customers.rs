@@ -1,7 +1,5 @@
 //! Customers: who may buy on credit, and on which terms.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES};
 use entity::CustomerId;
 use serde_json::{Value, json};

@@ -1,7 +1,5 @@
 //! Whatever is sent, the answer says what is wrong and where, and nothing has changed.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,7 +1,5 @@
 //! Stock: every change of a count is on record, and the records add up to the count.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use domain::demo::{ACME, ACME_HEADPHONES, ACME_KEYBOARD};
 use entity::ProductId;
 use serde_json::{Value, json};

@@ -1,7 +1,5 @@
 //! The schema can be made, taken away and made again, and is the same each time.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::process::{Command, Output};
 
 use migration::{Migrator, MigratorTrait};

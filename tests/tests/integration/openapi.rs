@@ -1,11 +1,5 @@
 //! The published document is true: what it says of the service, the service does.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
-
 use std::collections::BTreeSet;
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES};

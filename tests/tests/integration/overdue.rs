@@ -1,7 +1,5 @@
 //! Who has owed for too long: only the unpaid remainder of an order ages.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use domain::demo::{ACME, GLOBEX, GLOBEX_CUSTOMER};
 use entity::{BusinessId, CustomerId, OrderId};
 use serde_json::{Value, json};

@@ -1,7 +1,5 @@
 //! The catalogue: what is sold, for how much, and who sees it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES};
 use entity::ProductId;
 use serde_json::{Value, json};

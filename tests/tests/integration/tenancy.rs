@@ -1,7 +1,5 @@
 //! The wall between businesses as the database holds it: what the service forgets, this does not.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::net::TcpListener;
 
 use domain::Authority;
