@@ -40,6 +40,12 @@ impl Database {
     /// # Errors
     /// The address is none of PostgreSQL.
     pub fn new(url: &str, connections: u32) -> Result<Self, DbErr> {
+        // The parser takes any scheme, and would look for a server of another kind for as long as it is let.
+        let schemes = ["postgres://", "postgresql://"];
+        if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+            let message = "it must start with postgres://";
+            return Err(db_error(sqlx::Error::Configuration(message.into())));
+        }
         let options = url
             .parse::<PgConnectOptions>()
             .map_err(db_error)?
@@ -106,12 +112,22 @@ impl Database {
     /// # Errors
     /// [`Error::DatabaseUnavailable`], or [`Error::Bug`] when the table of migrations cannot be read.
     pub async fn is_migrated(&self, migrations: &[String]) -> Result<bool, Error> {
-        let applied: Vec<String> =
-            sqlx::query_scalar("SELECT version FROM seaql_migrations ORDER BY version")
-                .fetch_all(&self.pool)
-                .await
-                .map_err(db_error)?;
-        Ok(applied == migrations)
+        let applied = sqlx::query_scalar("SELECT version FROM seaql_migrations ORDER BY version")
+            .fetch_all(&self.pool)
+            .await;
+        match applied {
+            Ok(applied) => {
+                let applied: Vec<String> = applied;
+                Ok(applied == migrations)
+            }
+            // No table of migrations, or none that this role may read: the first migration does both.
+            Err(sqlx::Error::Database(answer))
+                if matches!(answer.code().as_deref(), Some("42P01" | "42501")) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(db_error(error).into()),
+        }
     }
 
     /// Why the service must not run as the role that it connects as: `None` when it may. A superuser, a role with
