@@ -11,6 +11,7 @@ mod migration;
 mod openapi;
 mod overdue;
 mod products;
+mod program;
 mod purchase;
 mod readme;
 mod tenancy;
