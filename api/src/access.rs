@@ -83,7 +83,7 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
     match endpoint.who {
         Who::Public => Ok(()),
         Who::PublicOf if !req.headers().contains_key(AUTHORIZATION) => {
-            let name = business_name(req).ok_or_else(|| {
+            let name = business_name(req)?.ok_or_else(|| {
                 Problem::new(
                     Code::Unauthenticated,
                     "Without credentials, ?business= must name a business.",
@@ -101,7 +101,7 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
         Who::PublicOf => {
             let caller = authenticate(req).await?;
             check_header(req, caller.business_id)?;
-            if let Some(name) = business_name(req)
+            if let Some(name) = business_name(req)?
                 && business_named(req, &name).await?.id != caller.business_id
             {
                 return Err(mismatch(
@@ -181,13 +181,17 @@ fn check_header(req: &ServiceRequest, own: BusinessId) -> Result<(), Problem> {
 }
 
 /// What the query says is the business: a slug or an id.
-fn business_name(req: &ServiceRequest) -> Option<String> {
-    let pairs = web::Query::<Vec<(String, String)>>::from_query(req.query_string()).ok()?;
+fn business_name(req: &ServiceRequest) -> Result<Option<String>, Problem> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(req.query_string());
     let mut names = pairs
-        .into_inner()
+        .map_or_else(|_undecodable| Vec::new(), web::Query::into_inner)
         .into_iter()
         .filter(|(name, _)| name == "business");
-    names.next().map(|(_, name)| name)
+    let named = names.next().map(|(_, name)| name);
+    match names.next() {
+        Some(_) => Err(Problem::fault("?business", "must not be repeated")),
+        None => Ok(named),
+    }
 }
 
 /// The business with this slug or id.

@@ -40,6 +40,12 @@ impl Database {
     /// # Errors
     /// The address is none of PostgreSQL.
     pub fn new(url: &str, connections: u32) -> Result<Self, DbErr> {
+        // The parser takes any scheme, and would look for a server of another kind for as long as it is let.
+        let schemes = ["postgres://", "postgresql://"];
+        if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+            let message = "it must start with postgres://";
+            return Err(db_error(sqlx::Error::Configuration(message.into())));
+        }
         let options = url
             .parse::<PgConnectOptions>()
             .map_err(db_error)?
@@ -152,11 +158,17 @@ impl Database {
             sqlx::query_scalar("SELECT version FROM seaql_migrations ORDER BY version")
                 .fetch_all(&self.pool)
         };
-        let applied: Vec<String> = self
-            .past_the_dead(read)
-            .await
-            .map_err(|error| Error::DatabaseUnavailable(db_error(error)))?;
-        Ok(applied == migrations)
+        let applied: Result<Vec<String>, _> = self.past_the_dead(read).await;
+        match applied {
+            Ok(applied) => Ok(applied == migrations),
+            // No table of migrations, or none that this role may read: the first migration does both.
+            Err(sqlx::Error::Database(answer))
+                if matches!(answer.code().as_deref(), Some("42P01" | "42501")) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(Error::DatabaseUnavailable(db_error(error))),
+        }
     }
 
     /// Why the service must not run as the role that it connects as: `None` when it may. A superuser, a role with

@@ -12,16 +12,23 @@
     reason = "a test that cannot go on fails"
 )]
 
+pub mod binary;
 mod books;
 mod client;
+mod client;
+mod inspect;
+mod pages;
 mod proxy;
+mod routes;
 mod server;
 mod service;
 mod wait;
 
 pub use books::{books_balance, differences};
 pub use client::{Client, Reply, purchase};
+pub use pages::member;
 pub use proxy::{Proxy, Sabotage};
+pub use routes::Route;
 pub use server::{Database, Held, OWNER, SERVICE};
-pub use service::{Service, settings};
+pub use service::{SECRET, Service, claims, settings, signed};
 pub use wait::{all, until};

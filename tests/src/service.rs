@@ -11,7 +11,7 @@ use tradeline::token::{Claims, Keys};
 use crate::{Client, Database, SERVICE};
 
 /// What the services of all tests sign with.
-const SECRET: &str = "a secret that only the tests know, of 32 bytes and more";
+pub const SECRET: &str = "a secret that only the tests know, of 32 bytes and more";
 
 /// A running service. Stops when dropped.
 pub struct Service {
@@ -101,7 +101,11 @@ impl Service {
         business_id: BusinessId,
         authority: Authority,
     ) -> Client {
-        self.bearer(&token(user_id, business_id, authority))
+        let claims = Claims {
+            user_id,
+            ..claims(business_id, authority)
+        };
+        self.bearer(&signed(&claims, SECRET))
     }
 
     /// An admin of Acme.
@@ -144,15 +148,22 @@ fn http_client() -> reqwest::Client {
     reqwest::Client::new()
 }
 
-fn token(user_id: UserId, business_id: BusinessId, authority: Authority) -> String {
+/// What a good token says, of another user each time.
+#[must_use]
+pub fn claims(business_id: BusinessId, authority: Authority) -> Claims {
     let issued_at = chrono::Utc::now().timestamp();
-    let claims = Claims {
-        user_id,
+    Claims {
+        user_id: UserId::new(),
         business_id,
         authority,
         issued_at,
         expires_at: issued_at + 600,
-    };
-    let keys = Keys::new(SECRET.as_bytes()).unwrap();
-    keys.sign(&claims).unwrap()
+    }
+}
+
+/// A token that says this, signed with this secret.
+#[must_use]
+pub fn signed(claims: &Claims, secret: &str) -> String {
+    let keys = Keys::new(secret.as_bytes()).unwrap();
+    keys.sign(claims).unwrap()
 }

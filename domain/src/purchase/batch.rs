@@ -15,13 +15,6 @@ use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::retry::{ATTEMPTS, is_worth_another_try, pause};
 use crate::{Database, Error, Transaction};
 
-/// A purchase with the id that its order will have.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) command: Command,
-    pub(super) order_id: OrderId,
-}
-
 type Answers = Vec<Result<Answered, Error>>;
 
 /// Sells a batch; one answer a job, in the same order.
@@ -31,7 +24,7 @@ type Answers = Vec<Result<Answered, Error>>;
 pub(super) async fn sell(
     database: &Database,
     business: BusinessId,
-    jobs: Vec<Job>,
+    jobs: Vec<Command>,
     door: Door,
 ) -> Answers {
     let mut door = Some(door);
@@ -58,12 +51,11 @@ pub(super) async fn sell(
 async fn sell_together(
     database: &Database,
     business: BusinessId,
-    jobs: &[Job],
+    jobs: &[Command],
     door: &mut Option<Door>,
 ) -> Result<Answers, Error> {
     let mut tried = 1;
-    // What an attempt decided whose commit was not answered.
-    let mut unheard: Option<Answers> = None;
+    let mut unheard: Option<Unheard> = None;
     loop {
         let error = match attempt(database, business, jobs, door, &mut unheard).await {
             Ok(answers) => return Ok(answers),
@@ -88,25 +80,31 @@ async fn sell_together(
     }
 }
 
+/// What an attempt decided whose commit was not answered, and the orders that are there if it was made.
+struct Unheard {
+    order_ids: Vec<OrderId>,
+    answers: Answers,
+}
+
 /// One transaction: lock, decide, write, commit.
 async fn attempt(
     database: &Database,
     business: BusinessId,
-    jobs: &[Job],
+    jobs: &[Command],
     door: &mut Option<Door>,
-    unheard: &mut Option<Answers>,
+    unheard: &mut Option<Unheard>,
 ) -> Result<Answers, Error> {
     let transaction = begin(database, business).await?;
     let locked = lock(&transaction, business, jobs).await?;
     drop(door.take());
-    if let Some(answers) = unheard.take() {
+    if let Some(earlier) = unheard.take() {
         // The rows that the earlier attempt had locked are ours now, so it is over: its orders are there, or never
         // will be.
-        match was_committed(&transaction, business, jobs).await {
-            Ok(true) => return Ok(answers),
+        match was_committed(&transaction, business, &earlier.order_ids).await {
+            Ok(true) => return Ok(earlier.answers),
             Ok(false) => {}
             Err(error) => {
-                *unheard = Some(answers);
+                *unheard = Some(earlier);
                 return Err(error);
             }
         }
@@ -121,7 +119,10 @@ async fn attempt(
     match transaction.commit().await {
         Ok(()) => Ok(decided.answers),
         Err(Error::OutcomeUnknown) => {
-            *unheard = Some(decided.answers);
+            *unheard = Some(Unheard {
+                order_ids: order_ids(&decided.sold),
+                answers: decided.answers,
+            });
             Err(Error::OutcomeUnknown)
         }
         Err(error) => Err(error),
@@ -134,21 +135,25 @@ type Known = HashMap<(UserId, String), ([u8; 32], Answer)>;
 async fn known_answers(
     transaction: &Transaction,
     business: BusinessId,
-    jobs: &[Job],
+    jobs: &[Command],
 ) -> Result<Known, Error> {
     let claims = jobs.iter().filter_map(|job| {
-        let claim = job.command.claim.as_ref()?;
-        Some((job.command.caller.user_id, claim.key.clone()))
+        let claim = job.claim.as_ref()?;
+        Some((job.caller.user_id, claim.key.clone()))
     });
     idempotency::find(transaction, business, claims).await
+}
+
+fn order_ids(sold: &[Sold<'_>]) -> Vec<OrderId> {
+    sold.iter().map(|sale| sale.receipt.order_id).collect()
 }
 
 async fn was_committed(
     transaction: &Transaction,
     business: BusinessId,
-    jobs: &[Job],
+    order_ids: &[OrderId],
 ) -> Result<bool, Error> {
-    let ids = jobs.iter().map(|job| job.order_id.0).collect();
+    let ids = order_ids.iter().map(|id| id.0).collect();
     let found = orders::Entity::of(business)
         .select_only()
         .column(orders::Column::Id)
@@ -167,7 +172,7 @@ struct Decided<'a> {
     books: Books,
 }
 
-fn decide(locked: Locked, mut known: Known, jobs: &[Job]) -> Decided<'_> {
+fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
     let Locked {
         mut books,
         terms,
@@ -175,8 +180,7 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Job]) -> Decided<'_> {
     } = locked;
     let mut sold = Vec::with_capacity(jobs.len());
     let mut answers = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        let command = &job.command;
+    for command in jobs {
         let name = |claim: &Claim| (command.caller.user_id, claim.key.clone());
         if let Some(claim) = &command.claim
             && let Some((request_hash, answer)) = known.get(&name(claim))
@@ -195,7 +199,7 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Job]) -> Decided<'_> {
             .get(&command.purchase.customer_id)
             .copied()
             .unwrap_or(0);
-        let receipt = receipt(job, sale, now, days);
+        let receipt = receipt(command, sale, now, days);
         let answer = (command.render)(&receipt);
         if let Some(claim) = &command.claim {
             // A twin in the same batch gets this answer.
@@ -218,12 +222,14 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Job]) -> Decided<'_> {
     }
 }
 
-fn receipt(job: &Job, sale: Sale, now: DateTime<Utc>, terms_days: i32) -> Receipt {
+/// The receipt of a sale. Its order's id is made here, while the rows are locked, so that orders and corrections of one
+/// product, and orders of one customer, have ids in the order in which they happened.
+fn receipt(command: &Command, sale: Sale, now: DateTime<Utc>, terms_days: i32) -> Receipt {
     let terms = Days::new(u64::try_from(terms_days).unwrap_or(0));
     Receipt {
-        order_id: job.order_id,
-        customer_id: job.command.purchase.customer_id,
-        currency: job.command.caller.currency,
+        order_id: OrderId::new(),
+        customer_id: command.purchase.customer_id,
+        currency: command.caller.currency,
         lines: sale.lines,
         total: sale.total,
         balance: sale.balance,

@@ -16,12 +16,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
-use entity::{BusinessId, OrderId};
+use entity::BusinessId;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::Command;
-use super::batch::{self, Job};
+use super::batch;
 use crate::idempotency::Answered;
 use crate::{Database, Error};
 
@@ -68,7 +68,7 @@ struct Queue {
 
 #[derive(Debug)]
 struct Waiting {
-    job: Job,
+    command: Command,
     reply: oneshot::Sender<Result<Answered, Error>>,
 }
 
@@ -130,13 +130,7 @@ impl Desk {
     pub async fn purchase(&self, command: Command) -> Result<Answered, Error> {
         let (reply, answer) = oneshot::channel();
         let business = command.caller.business_id;
-        // The id is chosen once and kept through every attempt, so that an attempt whose outcome was not heard can be
-        // asked for.
-        let job = Job {
-            command,
-            order_id: OrderId::new(),
-        };
-        self.enqueue(business, Waiting { job, reply })?;
+        self.enqueue(business, Waiting { command, reply })?;
         answer.await.unwrap_or(Err(Error::OutcomeUnknown))
     }
 
@@ -164,8 +158,10 @@ impl Desk {
     async fn lane(self: Arc<Self>, database: Database, generation: u32) {
         while let Some((business, waiting, door)) = self.next(generation).await {
             let started = Instant::now();
-            let (jobs, replies): (Vec<Job>, Vec<_>) =
-                waiting.into_iter().map(|one| (one.job, one.reply)).unzip();
+            let (jobs, replies): (Vec<Command>, Vec<_>) = waiting
+                .into_iter()
+                .map(|one| (one.command, one.reply))
+                .unzip();
             metrics::histogram!("tradeline_desk_batch_size").record(jobs.len() as f64);
             let answers = batch::sell(&database, business, jobs, door).await;
             metrics::histogram!("tradeline_desk_batch_seconds").record(started.elapsed());

@@ -15,7 +15,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::batch::Job;
+use super::Command;
 use super::decision::{Account, Books, Stock};
 use crate::{Database, Error, Transaction};
 
@@ -67,9 +67,9 @@ struct StockRow {
 pub(super) async fn lock(
     transaction: &Transaction,
     business: BusinessId,
-    jobs: &[Job],
+    jobs: &[Command],
 ) -> Result<Locked, Error> {
-    let customer_ids = distinct(jobs.iter().map(|job| job.command.purchase.customer_id.0));
+    let customer_ids = distinct(jobs.iter().map(|job| job.purchase.customer_id.0));
     let customers = customers::Entity::of(business)
         .select_only()
         .columns([
@@ -88,7 +88,7 @@ pub(super) async fn lock(
         .await?;
 
     let product_ids = distinct(jobs.iter().flat_map(|job| {
-        let lines = job.command.purchase.lines.iter();
+        let lines = job.purchase.lines.iter();
         lines.map(|line| line.product_id.0)
     }));
     let mut stock = inventory::Entity::of(business)

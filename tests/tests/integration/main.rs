@@ -2,8 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod access;
+mod auth;
+mod customers;
 mod faults;
 mod idempotency;
+mod input;
+mod inventory;
+mod migration;
+mod openapi;
+mod overdue;
+mod products;
+mod program;
 mod purchase;
 mod purchase_concurrency;
 mod readme;
+mod tenancy;

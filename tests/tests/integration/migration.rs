@@ -1,0 +1,222 @@
+//! The schema can be made, taken away and made again, and is the same each time.
+
+use std::process::{Command, Output};
+
+use migration::{Migrator, MigratorTrait};
+use serde_json::Value;
+use tests::binary::MIGRATION;
+use tests::{Database, OWNER, Service};
+
+/// All that the catalogue says of the schema `public`, in names: nothing in it depends on when it was made.
+async fn catalogue(database: &Database) -> Vec<Value> {
+    let parts = [
+        "SELECT 'table' AS kind, c.relname AS of, c.relkind::text AS name, '' AS position,
+                jsonb_build_array(c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relacl::text,
+                                  c.relowner::regrole)::text AS what
+           FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace",
+        // Not attnum: a column that was dropped would leave a gap.
+        "SELECT 'column', c.relname, a.attname,
+                (row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum))::text,
+                jsonb_build_array(format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated, a.attidentity,
+                                  a.attacl::text, a.attcollation::regcollation,
+                                  (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
+                                    WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum))::text
+           FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+          WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped",
+        "SELECT 'constraint', conrelid::regclass::text, conname, contype::text,
+                pg_get_constraintdef(oid) || convalidated::text
+           FROM pg_constraint WHERE connamespace = 'public'::regnamespace",
+        "SELECT 'index', tablename, indexname, '', indexdef FROM pg_indexes WHERE schemaname = 'public'",
+        "SELECT 'policy', tablename, policyname, cmd,
+                jsonb_build_array(permissive, roles::text, qual, with_check)::text
+           FROM pg_policies WHERE schemaname = 'public'",
+        "SELECT 'function', '', p.oid::regprocedure::text, '', pg_get_functiondef(p.oid)
+           FROM pg_proc p WHERE pronamespace = 'public'::regnamespace",
+        "SELECT 'trigger', tgrelid::regclass::text, tgname, '', pg_get_triggerdef(oid)
+           FROM pg_trigger WHERE NOT tgisinternal",
+        "SELECT 'type', '', typname, typtype::text, '' FROM pg_type
+          WHERE typnamespace = 'public'::regnamespace AND typtype NOT IN ('c', 'b')",
+        "SELECT 'schema', '', nspname, '', nspacl::text FROM pg_namespace WHERE nspname = 'public'",
+        "SELECT 'extension', '', extname, '', '' FROM pg_extension",
+    ];
+    let sql = format!("{} ORDER BY 1, 2, 3, 4", parts.join(" UNION ALL "));
+    database.rows(&sql).await
+}
+
+/// A database that this migrated, and nothing else.
+async fn up() -> Database {
+    let database = Database::empty().await;
+    let owner = database.connect(OWNER).await;
+    Migrator::up(&owner, None).await.unwrap();
+    owner.close().await.unwrap();
+    database
+}
+
+async fn applied(database: &Database) -> Vec<String> {
+    let sql = "SELECT version FROM seaql_migrations ORDER BY version";
+    database.column(sql).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_up_twice_is_going_up_once() {
+    let database = up().await;
+    let (once, log) = (catalogue(&database).await, applied(&database).await);
+    assert!(once.len() > 150, "{} entries in the catalogue", once.len());
+    assert_eq!(log, migration::names());
+    let owner = database.connect(OWNER).await;
+    Migrator::up(&owner, None).await.unwrap();
+    assert_eq!(catalogue(&database).await, once);
+    assert_eq!(applied(&database).await, log);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_down_leaves_nothing_but_the_log() {
+    let database = up().await;
+    let owner = database.connect(OWNER).await;
+    Migrator::down(&owner, None).await.unwrap();
+    assert_eq!(database.tables().await, ["seaql_migrations"]);
+    assert!(applied(&database).await.is_empty());
+    let left: Vec<Value> = catalogue(&database)
+        .await
+        .into_iter()
+        .filter(|entry| {
+            entry["of"] != "seaql_migrations" && entry["name"] != "seaql_migrations_pkey"
+        })
+        .filter(|entry| !["schema", "extension"].contains(&entry["kind"].as_str().unwrap()))
+        .filter(|entry| entry["of"] != "seaql_migrations_pkey")
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    let grants = "SELECT has_schema_privilege('tradeline_service', 'public', 'CREATE') AS creates,
+                         (SELECT count(*) FROM information_schema.role_table_grants
+                           WHERE grantee = 'tradeline_service') AS grants";
+    let grants = database.row(grants).await;
+    assert_eq!(grants["creates"], false);
+    assert_eq!(grants["grants"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_up_after_going_down_makes_the_same_schema() {
+    let database = up().await;
+    let before = catalogue(&database).await;
+    let owner = database.connect(OWNER).await;
+    Migrator::down(&owner, None).await.unwrap();
+    Migrator::up(&owner, None).await.unwrap();
+    assert_eq!(catalogue(&database).await, before);
+    assert_eq!(applied(&database).await, migration::names());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_step_down_undoes_its_own_step_up_and_no_more() {
+    let database = Database::empty().await;
+    let owner = database.connect(OWNER).await;
+    Migrator::install(&owner).await.unwrap();
+    let mut schemas = vec![catalogue(&database).await];
+    for step in migration::names() {
+        Migrator::up(&owner, Some(1)).await.unwrap();
+        schemas.push(catalogue(&database).await);
+        assert_eq!(applied(&database).await.last(), Some(&step));
+    }
+    for step in migration::names().iter().rev() {
+        let _ = schemas.pop();
+        Migrator::down(&owner, Some(1)).await.unwrap();
+        // The very first step leaves the privileges of the schema written out: the same ones, in other words.
+        if schemas.len() > 1 {
+            assert_eq!(Some(&catalogue(&database).await), schemas.last(), "{step}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fresh_makes_the_same_schema_without_a_row() {
+    let database = Database::with_demo().await;
+    let before = catalogue(&database).await;
+    let owner = database.connect(OWNER).await;
+    Migrator::fresh(&owner).await.unwrap();
+    assert_eq!(catalogue(&database).await, before);
+    for table in database.tables().await {
+        let rows = database
+            .value(&format!("SELECT count(*) FROM {table}"))
+            .await;
+        let expected = if table == "seaql_migrations" {
+            migration::names().len()
+        } else {
+            0
+        };
+        assert_eq!(rows, expected.to_string(), "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_data_of_one_database_survives_the_steps_of_another() {
+    let kept = Database::with_demo().await;
+    let before = kept.digest().await;
+    let database = up().await;
+    let owner = database.connect(OWNER).await;
+    Migrator::down(&owner, None).await.unwrap();
+    assert_eq!(kept.digest().await, before);
+    // The role stays too: it is every database's.
+    let service = Service::on(kept).await;
+    assert_eq!(service.nobody().get("/readyz").await.status, 200);
+}
+
+fn program(url: &str, arguments: &[&str]) -> Output {
+    Command::new(&*MIGRATION)
+        .args(arguments)
+        .env("DATABASE_URL", url)
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_goes_up_and_down_and_says_where_it_is() {
+    let database = Database::empty().await;
+    let url = database.url(OWNER);
+    let run = |arguments: &[&str]| {
+        let output = program(&url, arguments);
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(output.status.success(), "{arguments:?}: {text}");
+        text
+    };
+    let pending = run(&["status"]);
+    for step in migration::names() {
+        assert!(pending.contains(&step), "{step} in {pending}");
+    }
+    assert!(pending.to_lowercase().contains("pending"), "{pending}");
+    assert_eq!(database.tables().await, ["seaql_migrations"]);
+
+    let _ = run(&["up"]);
+    let by_library = up().await;
+    let whole = catalogue(&by_library).await;
+    assert_eq!(catalogue(&database).await, whole);
+    assert!(!run(&["status"]).to_lowercase().contains("pending"));
+    let _ = run(&["up"]);
+    assert_eq!(catalogue(&database).await, whole);
+
+    let _ = run(&["down", "-n", "1"]);
+    assert_eq!(applied(&database).await.len(), migration::names().len() - 1);
+    let _ = run(&["refresh"]);
+    assert_eq!(catalogue(&database).await, whole);
+    let _ = run(&["reset"]);
+    assert!(
+        database.tables().await.is_empty(),
+        "not even the log is left"
+    );
+    let _ = run(&["fresh"]);
+    assert_eq!(catalogue(&database).await, whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_fails_where_there_is_no_database() {
+    let database = Database::empty().await;
+    let url = database.url(OWNER).replace(
+        &database.value("SELECT current_database()").await,
+        "there_is_no_such_database",
+    );
+    let output = program(&url, &["up"]);
+    assert!(!output.status.success(), "{output:?}");
+}

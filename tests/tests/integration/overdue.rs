@@ -1,0 +1,270 @@
+//! Who has owed for too long: only the unpaid remainder of an order ages.
+
+use domain::demo::{ACME, GLOBEX, GLOBEX_CUSTOMER};
+use entity::{BusinessId, CustomerId, OrderId};
+use serde_json::{Value, json};
+use tests::{Service, member};
+use uuid::Uuid;
+
+/// A service whose demo customers owe nothing, so that each test says who does.
+async fn nobody_owes() -> Service {
+    let service = Service::start().await;
+    service
+        .database
+        .execute("UPDATE orders SET amount_paid = total_amount")
+        .await;
+    assert_eq!(overdue(&service, "days=0").await, [] as [Value; 0]);
+    service
+}
+
+async fn overdue(service: &Service, query: &str) -> Vec<Value> {
+    service
+        .staff()
+        .pages(&format!("/api/customers/overdue?{query}"), 200)
+        .await
+}
+
+/// An order of this customer, so old, as the desk would have left it after these payments.
+async fn order(
+    service: &Service,
+    of: (BusinessId, CustomerId),
+    age: &str,
+    total: &str,
+    payments: &[&str],
+) {
+    let (business, customer) = of;
+    let id = OrderId::new();
+    let paid = if payments.is_empty() {
+        "0".to_owned()
+    } else {
+        payments.join(" + ")
+    };
+    let mut sql = format!(
+        "INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, amount_paid, due_at,
+                             created_by, created_at)
+         VALUES ('{business}', '{id}', '{customer}', 'approved', 'credit', {total}, {paid},
+                 now() - interval '{age}' + interval '30 days', '{id}', now() - interval '{age}');
+         UPDATE customers SET balance = balance + {total} - ({paid})
+          WHERE business_id = '{business}' AND id = '{customer}';"
+    );
+    let mut balance = total.to_owned();
+    let mut entry = |kind: &str, amount: &str, balance: &str| {
+        sql += &format!(
+            "INSERT INTO ledger_entries (business_id, customer_id, id, kind, amount, balance_after, order_id)
+             VALUES ('{business}', '{customer}', '{}', '{kind}', {amount}, {balance}, '{id}');",
+            Uuid::now_v7()
+        );
+    };
+    entry("charge", total, total);
+    for payment in payments {
+        balance = format!("{balance} - {payment}");
+        entry("payment", &format!("-{payment}"), &balance);
+    }
+    service.database.execute(&sql).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_of_100_with_payments_of_30_and_30_owes_40() {
+    let service = nobody_owes().await;
+    let customer = service.admin().add_customer("Slow", "1000.00").await;
+    order(
+        &service,
+        (ACME, customer),
+        "45 days 1 hour",
+        "100.00",
+        &["30.00", "30.00"],
+    )
+    .await;
+    let rows = overdue(&service, "days=30").await;
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    let row = &rows[0];
+    assert_eq!(row["overdue_amount"], "40.00");
+    assert_eq!(row["balance"], "40.00");
+    assert_eq!(row["customer_id"], json!(customer));
+    assert_eq!(row["customer_name"], "Slow");
+    assert_eq!(row["currency"], "USD");
+    assert_eq!(row["days_since_order"], 45);
+    let at = format!("SELECT created_at FROM orders WHERE customer_id = '{customer}'");
+    let at = service.database.row(&at).await;
+    let parse = |value: &Value| {
+        value
+            .as_str()
+            .unwrap()
+            .parse::<chrono::DateTime<chrono::Utc>>()
+            .unwrap()
+    };
+    assert_eq!(parse(&row["oldest_order_date"]), parse(&at["created_at"]));
+    assert_eq!(
+        overdue(&service, "days=30").await,
+        service.admin().pages("/api/customers/overdue", 5).await
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_unpaid_of_orders_that_are_older_counts() {
+    let service = nobody_owes().await;
+    let customer = service.admin().add_customer("Mixed", "10000.00").await;
+    let of = (ACME, customer);
+    order(&service, of, "100 days", "1000.00", &["600.00", "400.00"]).await;
+    order(
+        &service,
+        of,
+        "60 days",
+        "70.00",
+        &["10.00", "10.00", "10.00"],
+    )
+    .await;
+    order(&service, of, "40 days", "5.00", &[]).await;
+    order(&service, of, "10 days", "300.00", &["1.00"]).await;
+    order(&service, of, "1 hour", "8.00", &[]).await;
+    for (days, amount, age) in [
+        (0, "352.00", 60),
+        (9, "344.00", 60),
+        (10, "344.00", 60),
+        (11, "45.00", 60),
+        (30, "45.00", 60),
+        (41, "40.00", 60),
+        (59, "40.00", 60),
+    ] {
+        let rows = overdue(&service, &format!("days={days}")).await;
+        assert_eq!(rows.len(), 1, "{days}: {rows:?}");
+        assert_eq!(rows[0]["overdue_amount"], amount, "{days}");
+        assert_eq!(
+            rows[0]["days_since_order"], age,
+            "the paid one does not age: {days}"
+        );
+        assert_eq!(rows[0]["balance"], "352.00", "{days}");
+    }
+    for days in [61, 99, 101, 36_500] {
+        assert!(
+            overdue(&service, &format!("days={days}")).await.is_empty(),
+            "{days}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_older_than_its_days_and_not_a_moment_before() {
+    let service = nobody_owes().await;
+    let admin = service.admin();
+    let (just, not_yet) = (
+        admin.add_customer("Just", "100.00").await,
+        admin.add_customer("Not yet", "100.00").await,
+    );
+    order(&service, (ACME, just), "30 days", "1.00", &[]).await;
+    order(&service, (ACME, not_yet), "30 days -2 minutes", "1.00", &[]).await;
+    let rows = overdue(&service, "days=30").await;
+    assert_eq!(member(&rows, "customer_name"), ["Just"]);
+    assert_eq!(rows[0]["days_since_order"], 30);
+    let rows = overdue(&service, "days=29").await;
+    assert_eq!(member(&rows, "customer_name"), ["Just", "Not yet"]);
+    assert_eq!(rows[1]["days_since_order"], 29);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_overdue_comes_first_whatever_the_amount_and_pages_hold_all() {
+    let service = nobody_owes().await;
+    let admin = service.admin();
+    for (name, age, amount) in [
+        ("Third", "50 days", "900.00"),
+        ("First", "90 days", "1.00"),
+        ("Fourth", "31 days", "5000.00"),
+        ("Second", "70 days", "10.00"),
+    ] {
+        let customer = admin.add_customer(name, "0").await;
+        order(&service, (ACME, customer), age, amount, &[]).await;
+        order(&service, (ACME, customer), "1 day", "7.00", &[]).await;
+    }
+    // Some owe since the same moment: their order is theirs alone to break.
+    let mut twins = Vec::new();
+    for number in 0..5 {
+        let customer = admin.add_customer(&format!("Twin {number}"), "0").await;
+        order(&service, (ACME, customer), "60 days", "2.00", &[]).await;
+        twins.push(customer);
+    }
+    service
+        .database
+        .execute(
+            "UPDATE orders SET created_at = (SELECT max(created_at) FROM orders WHERE total_amount = 2)
+              WHERE total_amount = 2",
+        )
+        .await;
+    let whole = overdue(&service, "days=30").await;
+    let names = member(&whole, "customer_name");
+    assert_eq!(names[..2], ["First", "Second"]);
+    assert_eq!(names[7..], ["Third", "Fourth"]);
+    assert_eq!(names.len(), 9);
+    for limit in [1, 2, 3, 4, 8, 9, 10] {
+        let paged = admin.pages("/api/customers/overdue?days=30", limit).await;
+        assert_eq!(member(&paged, "customer_name"), names, "pages of {limit}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_are_whole_and_bounded_and_30_when_left_out() {
+    let service = nobody_owes().await;
+    let customer = service.admin().add_customer("Old", "0").await;
+    order(&service, (ACME, customer), "31 days", "1.00", &[]).await;
+    let staff = service.staff();
+    assert_eq!(
+        overdue(&service, "days=30").await,
+        staff.pages("/api/customers/overdue", 200).await
+    );
+    assert_eq!(overdue(&service, "days=30").await.len(), 1);
+    for days in ["-1", "36501", "1.5", "x", "", "1e1", "99999999999999999999"] {
+        let reply = staff
+            .get(&format!("/api/customers/overdue?days={days}"))
+            .await;
+        let body = reply.refused(422, "validation_failed");
+        assert_eq!(body["errors"][0]["pointer"], "?days", "{days}");
+    }
+    let reply = staff.get("/api/customers/overdue?days=1&days=2").await;
+    let _ = reply.refused(422, "validation_failed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_business_never_hears_of_anothers_debts() {
+    let service = nobody_owes().await;
+    order(&service, (GLOBEX, GLOBEX_CUSTOMER), "80 days", "12.00", &[]).await;
+    assert!(overdue(&service, "days=0").await.is_empty());
+    let rows = service.stranger().pages("/api/customers/overdue", 10).await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["overdue_amount"], "12.00");
+    let refused = service.customer().get("/api/customers/overdue").await;
+    let _ = refused.refused(403, "forbidden");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_data_has_some_and_their_debts_are_their_orders_remainders() {
+    let service = Service::start().await;
+    let rows = overdue(&service, "days=30").await;
+    let told: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            json!([
+                row["customer_name"],
+                row["overdue_amount"],
+                row["days_since_order"]
+            ])
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!(["Birch & Sons", "700.00", 120]),
+            json!(["Delta Sports Club", "600.00", 64]),
+            json!(["Corner Electronics", "250.00", 38]),
+            json!(["Elm Street School", "200.00", 33]),
+        ]
+    );
+    // What is overdue, said once more by a query of another kind: from the ledger.
+    let sql = format!(
+        "SELECT c.name FROM customers c JOIN ledger_entries e ON (e.business_id, e.customer_id) = (c.business_id, c.id)
+           JOIN orders o ON (o.business_id, o.id) = (e.business_id, e.order_id)
+          WHERE c.business_id = '{ACME}' AND o.created_at < now() - interval '30 days'
+          GROUP BY c.name HAVING sum(e.amount) > 0 ORDER BY c.name"
+    );
+    let mut names = member(&rows, "customer_name");
+    names.sort_unstable();
+    assert_eq!(member(&service.database.rows(&sql).await, "name"), names);
+}
