@@ -15,7 +15,6 @@
 pub mod binary;
 mod books;
 mod client;
-mod client;
 mod inspect;
 mod pages;
 mod proxy;
