@@ -232,8 +232,14 @@ impl Drop for Program {
     }
 }
 
+/// Whether it runs. One that has ended and whose new parent has not looked yet does not.
 fn is_alive(process: u32) -> bool {
-    Path::new(&format!("/proc/{process}")).exists()
+    let ps = Command::new("ps")
+        .args(["-o", "stat=", "-p", &process.to_string()])
+        .output()
+        .unwrap();
+    let state = String::from_utf8(ps.stdout).unwrap();
+    !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 
 /// Waits until a process that has been told to end is gone.
