@@ -45,6 +45,13 @@ impl Service {
         Self::at(database, &url).await
     }
 
+    /// Two instances on one database with the demo data.
+    pub async fn two() -> (Self, Self) {
+        let one = Self::start().await;
+        let two = Self::on(one.database.clone()).await;
+        (one, two)
+    }
+
     /// On this database by way of another address: a proxy's, say.
     pub async fn at(database: Database, url: &str) -> Self {
         Self::with(database, url, &settings()).await
@@ -73,6 +80,13 @@ impl Service {
         if let Some(service) = self.service.take() {
             service.stop().await;
         }
+    }
+
+    /// How many orders there are beside those of the demo data.
+    pub async fn orders(&self) -> usize {
+        let sql = "SELECT count(*) FROM orders WHERE created_by NOT IN
+                   (SELECT actor_id FROM audit_events WHERE request_id = 'demo')";
+        self.database.value(sql).await.parse().unwrap()
     }
 
     /// A client without credentials.

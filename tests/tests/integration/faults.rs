@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 /// How soon a caller hears that there is no database.
-const SOON: Duration = Duration::from_secs(6);
+const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_database_the_service_refuses_lives_on_and_recovers() {
@@ -47,7 +47,7 @@ async fn without_its_database_the_service_refuses_lives_on_and_recovers() {
         staff.get("/readyz").await.ok(200);
         staff.get("/api/orders").await.ok(200);
         staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
-        assert_eq!(orders(&service).await, 1 + round);
+        assert_eq!(service.orders().await, 1 + round);
     }
     books_balance(&service).await;
 }
@@ -60,7 +60,7 @@ async fn a_commit_whose_answer_is_lost_is_neither_lost_nor_doubled() {
     let receipt = staff.buy(&[(ACME_KEYBOARD, 1)]).await;
     let body = receipt.ok(201);
     assert_eq!(proxy.sabotaged(), 1);
-    assert_eq!(orders(&service).await, 1);
+    assert_eq!(service.orders().await, 1);
     let order = staff.get(receipt.header("location")).await.ok(200);
     assert_eq!(order["order_id"], body["order_id"]);
     assert_eq!(order["total_amount"], body["total_amount"]);
@@ -74,7 +74,7 @@ async fn a_commit_that_never_arrived_is_tried_again_and_sold_once() {
     let staff = service.staff();
     staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
     assert_eq!(proxy.sabotaged(), 4);
-    assert_eq!(orders(&service).await, 1);
+    assert_eq!(service.orders().await, 1);
     books_balance(&service).await;
 }
 
@@ -87,34 +87,35 @@ async fn whole_batches_survive_commits_that_go_wrong() {
         let buyer = admin.add_customer("Buyer", "1000.00").await;
         proxy.sabotage(how, 3);
         let staff = service.staff();
-        let replies = all((0..150).map(|number| {
+        // Every second one has a key.
+        let call = |number: usize| {
             let staff = staff.clone();
             async move {
                 let body = purchase(buyer, &[(scarce, 1)]);
-                staff
-                    .post_once(&format!("k-{number}"), "/api/purchase", &body)
-                    .await
+                if number.is_multiple_of(2) {
+                    staff.post("/api/purchase", &body).await
+                } else {
+                    let key = format!("k-{number}");
+                    staff.post_once(&key, "/api/purchase", &body).await
+                }
             }
-        }))
-        .await;
+        };
+        let replies = all((0..150).map(call)).await;
         assert_eq!(proxy.sabotaged(), 3, "{how:?}");
         let sold = replies.iter().filter(|reply| reply.status == 201).count();
         assert_eq!(sold, 100, "{how:?}");
         for reply in replies.iter().filter(|reply| reply.status != 201) {
             reply.refused(409, "insufficient_stock");
         }
-        assert_eq!(orders(&service).await, 100, "{how:?}");
-        // What they were told is what was kept.
-        for (number, reply) in replies
-            .iter()
-            .enumerate()
-            .filter(|(_, reply)| reply.status == 201)
-        {
-            let body = purchase(buyer, &[(scarce, 1)]);
-            let again = staff
-                .post_once(&format!("k-{number}"), "/api/purchase", &body)
-                .await;
-            assert_eq!(again.text, reply.text, "{how:?}");
+        assert_eq!(service.orders().await, 100, "{how:?}");
+        // What they were told is what was kept, and what is there.
+        let sold = replies.iter().enumerate();
+        for (number, reply) in sold.filter(|(_, reply)| reply.status == 201) {
+            assert_eq!(reply.header("idempotency-replayed"), "", "{how:?}");
+            staff.get(reply.header("location")).await.ok(200);
+            if number % 2 == 1 {
+                assert_eq!(call(number).await.text, reply.text, "{how:?}");
+            }
         }
         books_balance(&service).await;
     }
@@ -139,7 +140,7 @@ async fn when_the_database_stays_away_after_a_commit_the_outcome_is_said_to_be_u
     let again = staff.buy_once("k", &[(ACME_KEYBOARD, 1)]).await;
     again.ok(201);
     assert_eq!(again.header("idempotency-replayed"), "true");
-    assert_eq!(orders(&service).await, 1);
+    assert_eq!(service.orders().await, 1);
     books_balance(&service).await;
 }
 
@@ -164,7 +165,7 @@ async fn after_an_unheard_commit_no_failure_is_mistaken_for_another() {
     let again = staff.buy_once("k", &[(ACME_KEYBOARD, 1)]).await;
     again.ok(201);
     assert_eq!(again.header("idempotency-replayed"), "true");
-    assert_eq!(orders(&service).await, 1);
+    assert_eq!(service.orders().await, 1);
     books_balance(&service).await;
 }
 
@@ -261,17 +262,18 @@ async fn after_all_idle_connections_were_killed_nobody_notices() {
         }
         staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
     }
-    assert_eq!(orders(&service).await, 6);
+    assert_eq!(service.orders().await, 6);
     books_balance(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_killed_at_work_cost_no_500_and_no_cent() {
+    const ALL: usize = 400;
     let service = Service::start().await;
     let admin = service.admin();
     let buyer = admin.add_customer("Buyer", "100000.00").await;
     let done = Arc::new(AtomicUsize::new(0));
-    let work = all((0..400).map(|number| {
+    let work = all((0..ALL).map(|number| {
         let (staff, done) = (service.staff(), Arc::clone(&done));
         async move {
             let reply = match number % 4 {
@@ -287,8 +289,15 @@ async fn connections_that_are_killed_at_work_cost_no_500_and_no_cent() {
         }
     }));
     let killing = async {
-        let mut killed = 0;
-        while done.load(Ordering::Relaxed) < 400 {
+        let (mut killed, mut before) = (0, 0);
+        loop {
+            // Work goes on between the blows: it is not to be the same batch that meets all of them.
+            let enough = || done.load(Ordering::Relaxed) >= (before + 16).min(ALL);
+            until("some more is done", async || enough()).await;
+            before = done.load(Ordering::Relaxed);
+            if before == ALL {
+                break;
+            }
             killed += service.database.kill_sessions().await;
         }
         killed
@@ -305,7 +314,7 @@ async fn connections_that_are_killed_at_work_cost_no_500_and_no_cent() {
         }
     }
     assert!(sold > 0);
-    assert_eq!(orders(&service).await, sold);
+    assert_eq!(service.orders().await, sold);
     books_balance(&service).await;
 }
 
@@ -354,7 +363,6 @@ async fn a_row_that_someone_holds_for_long_is_an_overload_and_only_for_who_wants
     let neighbour = staff.clone();
     let next = tokio::spawn(async move { neighbour.buy_for(other, &[(ACME_KEYBOARD, 1)]).await });
     // The other business has a lane to itself.
-    let started = Instant::now();
     let stranger = service.stranger();
     for _ in 0..3 {
         stranger
@@ -362,11 +370,7 @@ async fn a_row_that_someone_holds_for_long_is_an_overload_and_only_for_who_wants
             .await
             .ok(201);
     }
-    assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(!first.is_finished());
 
     let refused = first.await.unwrap();
     refused.refused(503, "overloaded");
@@ -453,7 +457,7 @@ async fn a_service_that_stops_finishes_what_is_in_flight_and_takes_nothing_new()
         .await;
     assert!(late.is_err());
     let left = Service::on(database).await;
-    assert_eq!(orders(&left).await, 11);
+    assert_eq!(left.orders().await, 11);
     books_balance(&left).await;
 }
 
@@ -508,11 +512,4 @@ async fn every_worker_has_looked(service: &Service) {
             .unwrap();
         assert!(answer.starts_with(b"HTTP/1.1 200"));
     }
-}
-
-/// How many orders there are that are not of the demo data.
-async fn orders(service: &Service) -> usize {
-    let sql = "SELECT count(*) FROM orders
-                WHERE created_by NOT IN (SELECT actor_id FROM audit_events WHERE request_id = 'demo')";
-    service.database.value(sql).await.parse().unwrap()
 }

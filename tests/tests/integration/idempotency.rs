@@ -24,7 +24,7 @@ async fn a_repeated_purchase_is_answered_byte_for_byte_and_sold_once() {
         let again = staff.buy_once("order-1", &[(ACME_KEYBOARD, 2)]).await;
         is_replay(&again, &first);
     }
-    assert_eq!(orders(&service).await, 2);
+    assert_eq!(service.orders().await, 2);
     books_balance(&service).await;
 }
 
@@ -88,10 +88,10 @@ async fn a_key_is_for_one_request_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sixteen_twins_at_the_same_moment_over_two_instances_are_one_order() {
-    let (one, two) = two_instances().await;
+    let (one, two) = Service::two().await;
     let staff = one.staff();
     for round in 0..5 {
-        let before = orders(&one).await;
+        let before = one.orders().await;
         let key = format!("round-{round}");
         let replies = all((0..16).map(|number| {
             let staff = staff.at(if number % 2 == 0 { &one } else { &two });
@@ -100,7 +100,7 @@ async fn sixteen_twins_at_the_same_moment_over_two_instances_are_one_order() {
         }))
         .await;
         same_answer_once(&replies);
-        assert_eq!(orders(&one).await, before + 1);
+        assert_eq!(one.orders().await, before + 1);
     }
     books_balance(&one).await;
     assert_eq!(one.database.deadlocks().await, 0);
@@ -108,7 +108,7 @@ async fn sixteen_twins_at_the_same_moment_over_two_instances_are_one_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_different_requests_under_one_key_at_the_same_moment_one_is_done() {
-    let (one, two) = two_instances().await;
+    let (one, two) = Service::two().await;
     let admin = one.admin();
     let mut customers = Vec::new();
     for number in 0..8 {
@@ -130,7 +130,7 @@ async fn of_different_requests_under_one_key_at_the_same_moment_one_is_done() {
     for reply in replies.iter().filter(|reply| reply.status != 201) {
         reply.refused(422, "idempotency_key_reused");
     }
-    assert_eq!(orders(&one).await, 1);
+    assert_eq!(one.orders().await, 1);
     books_balance(&one).await;
 }
 
@@ -225,7 +225,7 @@ async fn a_key_is_1_to_255_visible_ascii_characters() {
         .header("Idempotency-Key", "");
     let problem = staff.send(both).await.refused(422, "validation_failed");
     assert_eq!(problem["errors"].as_array().unwrap().len(), 2, "{problem}");
-    assert_eq!(orders(&service).await, 0);
+    assert_eq!(service.orders().await, 0);
 
     let every: String = ('!'..='~').collect();
     for good in [every.as_str(), "x", &long[1..]] {
@@ -240,7 +240,7 @@ async fn a_key_is_1_to_255_visible_ascii_characters() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn customers_and_products_are_made_once_too() {
-    let (one, two) = two_instances().await;
+    let (one, two) = Service::two().await;
     let admin = one.admin();
     for (path, body, other, table) in [
         (
@@ -338,13 +338,6 @@ async fn answers_older_than_25_hours_go_and_younger_ones_stay() {
     books_balance(&service).await;
 }
 
-/// Two instances of the service on one database.
-async fn two_instances() -> (Service, Service) {
-    let one = Service::start().await;
-    let two = Service::on(one.database.clone()).await;
-    (one, two)
-}
-
 /// The second is the first again, marked as such.
 fn is_replay(again: &Reply, first: &Reply) {
     assert_eq!(again.text, first.text);
@@ -366,11 +359,4 @@ fn same_answer_once(replies: &[Reply]) {
         .iter()
         .filter(|reply| reply.header("idempotency-replayed") == "true");
     assert_eq!(replayed.count(), replies.len() - 1);
-}
-
-/// How many orders there are that are not of the demo data.
-async fn orders(service: &Service) -> usize {
-    let sql = "SELECT count(*) FROM orders
-                WHERE created_by NOT IN (SELECT actor_id FROM audit_events WHERE request_id = 'demo')";
-    service.database.value(sql).await.parse().unwrap()
 }
