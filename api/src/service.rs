@@ -150,6 +150,7 @@ impl Service {
 
     /// Stops: no new connections, requests in flight finish.
     pub async fn stop(self) {
+        self.handle.pause().await;
         // A worker ends as soon as it has no connections, and its lanes with it: what other workers still wait for is
         // sold by lanes on this runtime, which outlives them.
         self.desk.hand_over(&self.database, self.lanes).await;

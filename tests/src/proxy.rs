@@ -79,8 +79,8 @@ impl Proxy {
     }
 
     /// Cuts every connection and refuses new ones.
-    pub fn down(&self) {
-        self.shared.down();
+    pub async fn down(&self) {
+        self.shared.down().await;
     }
 
     /// Cuts every connection; new ones are welcome.
@@ -112,16 +112,24 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.down();
+        self.shared.close();
+        self.cut();
     }
 }
 
 impl Shared {
-    fn down(&self) {
-        if let Some(listener) = self.state.lock().unwrap().listener.take() {
-            listener.abort();
+    /// Nobody gets in once this has returned, and nobody stays.
+    async fn down(&self) {
+        if let Some(listener) = self.close() {
+            // A task that is aborted may still accept one more before it ends.
+            let _ = listener.await;
         }
         self.cut.send_replace(());
+    }
+
+    fn close(&self) -> Option<JoinHandle<()>> {
+        let listener = self.state.lock().unwrap().listener.take();
+        listener.inspect(JoinHandle::abort)
     }
 
     async fn accept(self: Arc<Self>, listener: TcpListener) {
@@ -192,7 +200,7 @@ impl Shared {
                 from_server.read_u8().await?;
             }
             if sabotage == Sabotage::LoseAnswerAndGoDown {
-                self.down();
+                self.down().await;
             }
             drop(guard);
             return Ok(());

@@ -1,6 +1,7 @@
 //! One batch of purchases: one transaction, or several when something outside it gets in the way.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, Utc};
 use entity::{BusinessId, OrderId, Tenant, UserId, orders};
@@ -61,18 +62,18 @@ async fn sell_together(
             Ok(answers) => return Ok(answers),
             Err(error) => error,
         };
-        // With a commit unheard, every failure is worth another try: until one attempt can ask what became of it, no
-        // other answer would be true.
-        let again = is_worth_another_try(&error) || unheard.is_some();
-        if !again {
-            return Err(error);
-        }
-        if tried == ATTEMPTS {
-            return Err(match error {
-                _ if unheard.is_some() => Error::OutcomeUnknown,
-                Error::Contention => Error::Overloaded,
-                other => other,
-            });
+        match &unheard {
+            // Until an attempt can ask what became of the commit, no other answer would be true, whatever the failure.
+            Some(commit) if commit.at.elapsed() > PATIENCE => return Err(Error::OutcomeUnknown),
+            Some(_) => {}
+            None if !is_worth_another_try(&error) => return Err(error),
+            None if tried >= ATTEMPTS => {
+                return Err(match error {
+                    Error::Contention => Error::Overloaded,
+                    other => other,
+                });
+            }
+            None => {}
         }
         metrics::counter!("tradeline_transaction_retries_total").increment(1);
         pause(tried).await;
@@ -80,8 +81,12 @@ async fn sell_together(
     }
 }
 
+/// How long a batch tries to find out what became of its commit.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What an attempt decided whose commit was not answered, and the orders that are there if it was made.
 struct Unheard {
+    at: Instant,
     order_ids: Vec<OrderId>,
     answers: Answers,
 }
@@ -120,6 +125,7 @@ async fn attempt(
         Ok(()) => Ok(decided.answers),
         Err(Error::OutcomeUnknown) => {
             *unheard = Some(Unheard {
+                at: Instant::now(),
                 order_ids: order_ids(&decided.sold),
                 answers: decided.answers,
             });

@@ -12,7 +12,7 @@
 //! others: a purchase that comes alone never changes threads.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::ThreadId;
 use std::time::Instant;
 
@@ -56,7 +56,8 @@ struct State {
 #[derive(Debug)]
 struct Idle {
     thread: ThreadId,
-    wake: Arc<Notify>,
+    /// Gone when the lane is, with a thread that died: such a one is passed over.
+    wake: Weak<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -109,8 +110,8 @@ impl Desk {
         {
             let mut state = self.state();
             state.generation += 1;
-            for lane in state.idle.drain(..) {
-                lane.wake.notify_one();
+            for wake in state.idle.drain(..).filter_map(|lane| lane.wake.upgrade()) {
+                wake.notify_one();
             }
         }
         self.add_lanes(database, lanes);
@@ -192,7 +193,7 @@ impl Desk {
                 let wake = Arc::new(Notify::new());
                 state.idle.push(Idle {
                     thread: std::thread::current().id(),
-                    wake: Arc::clone(&wake),
+                    wake: Arc::downgrade(&wake),
                 });
                 wake
             };
@@ -209,14 +210,15 @@ impl Desk {
 impl State {
     /// Wakes a lane, if one is idle: one of this thread, else the one that has rested least.
     fn wake(&mut self) {
+        self.idle.retain(|lane| lane.wake.strong_count() > 0);
         let here = std::thread::current().id();
         let near = self.idle.iter().rposition(|lane| lane.thread == here);
         let lane = match near {
             Some(at) => Some(self.idle.remove(at)),
             None => self.idle.pop(),
         };
-        if let Some(lane) = lane {
-            lane.wake.notify_one();
+        if let Some(wake) = lane.and_then(|lane| lane.wake.upgrade()) {
+            wake.notify_one();
         }
     }
 

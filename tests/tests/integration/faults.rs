@@ -28,7 +28,7 @@ async fn without_its_database_the_service_refuses_lives_on_and_recovers() {
     staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
     staff.get("/readyz").await.ok(200);
     for round in 1..=2 {
-        proxy.down();
+        proxy.down().await;
         let started = Instant::now();
         let (bought, order, products, ready, alive) = tokio::join!(
             staff.buy(&[(ACME_KEYBOARD, 1)]),
