@@ -18,6 +18,22 @@ const PUBLIC: [&str; 1] = ["POST /api/auth/login"];
 /// What everyone may call who names a business. This list may only shrink.
 const PUBLIC_OF_BUSINESS: [&str; 2] = ["GET /api/products", "GET /api/products/{id}"];
 
+/// What only an admin may call, by the contract. The code's word is not enough here: a slip in it would be believed.
+const FOR_ADMINS: [&str; 3] = [
+    "PATCH /api/products/{id}",
+    "POST /api/products",
+    "PUT /api/products/{id}",
+];
+/// What a customer may call, by the contract. The rest is for staff.
+const FOR_CUSTOMERS: [&str; 6] = [
+    "GET /api/auth/me",
+    "GET /api/customers/{id}",
+    "GET /api/orders",
+    "GET /api/orders/my-orders",
+    "GET /api/orders/{id}",
+    "POST /api/purchase",
+];
+
 const ROLES: [Authority; 3] = [
     Authority::Admin,
     Authority::Staff,
@@ -100,6 +116,29 @@ async fn exactly_the_listed_routes_are_public() {
     assert_eq!(of(Who::PublicOf), PUBLIC_OF_BUSINESS);
     // Who could say "nobody" by mistake would have a route that no one can test.
     assert!(of(Who::Roles(&[])).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_the_contract_opens_to_customers_and_staff_is_open_to_them() {
+    let service = Service::start().await;
+    let routes = Route::all(&service).await;
+    let of = |wanted: &dyn Fn(&Route) -> bool| {
+        let mut names: Vec<String> = routes
+            .iter()
+            .filter(|route| route.operation["x-roles"] != json!(["public"]) && wanted(route))
+            .map(Route::name)
+            .collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(
+        of(&|route| !may(route, Authority::Staff) && may(route, Authority::Admin)),
+        FOR_ADMINS
+    );
+    assert_eq!(
+        of(&|route| may(route, Authority::Customer(ACME_CUSTOMER))),
+        FOR_CUSTOMERS
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
