@@ -12,7 +12,7 @@ SELECT n,
        1 + (n * 104729 + 1 + n % 97) % :products AS second,
        made
   FROM (SELECT n, now() - interval '1 year' + n * (interval '364 days' / :orders) AS made
-          FROM generate_series(1, :orders) AS n) AS times;
+          FROM generate_series(1::bigint, :orders) AS n) AS times;
 
 INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, due_at, created_by, created_at,
                     updated_at)

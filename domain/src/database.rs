@@ -121,7 +121,13 @@ impl Database {
             message.push_str("; SET LOCAL ");
             message.push_str(setting);
         }
-        let begin = || self.pool.begin_with(AssertSqlSafe(message.clone()));
+        // A task of its own, which a caller that goes away does not end: a connection that is given back between `BEGIN`
+        // and its answer would carry the open transaction, and its `now()`, to the next user.
+        let begin = || {
+            let (pool, message) = (self.pool.clone(), message.clone());
+            let begun = tokio::spawn(async move { pool.begin_with(AssertSqlSafe(message)).await });
+            async { begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }
+        };
         // Whatever stands in the way (a password that has changed, a right that was taken), it is nothing that the
         // request did, and nothing was changed.
         let transaction = self

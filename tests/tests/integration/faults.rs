@@ -513,3 +513,25 @@ async fn every_worker_has_looked(service: &Service) {
         assert!(answer.starts_with(b"HTTP/1.1 200"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_that_leave_in_the_middle_leave_no_transaction_open() {
+    let service = Service::start().await;
+    let staff = service.staff();
+    // Some leave before the transaction has begun, some in the middle of it, some after it.
+    all((0..600_u64).map(|number| {
+        let staff = staff.clone();
+        async move {
+            let patience = Duration::from_micros(200 + number * 17 % 4000);
+            let _ = tokio::time::timeout(patience, staff.get("/api/orders?limit=5")).await;
+        }
+    }))
+    .await;
+    let busy = "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND usename = 'tradeline_service' AND state <> 'idle'";
+    until("all sessions rest outside of transactions", async || {
+        service.database.value(busy).await == "0"
+    })
+    .await;
+    staff.get("/api/orders").await.ok(200);
+}
