@@ -8,7 +8,7 @@ use entity::{BusinessId, OrderId, Tenant, UserId, orders};
 use sea_orm::{QueryFilter, QuerySelect};
 
 use super::decision::{Books, Sale};
-use super::desk::Door;
+use super::desk::InFlight;
 use super::lock::{Locked, begin, is_any, lock};
 use super::write::{self, Sold};
 use super::{Command, Receipt};
@@ -26,10 +26,10 @@ pub(super) async fn sell(
     database: &Database,
     business: BusinessId,
     jobs: Vec<Command>,
-    door: Door,
+    in_flight: InFlight,
 ) -> Answers {
-    let mut door = Some(door);
-    let error = match sell_together(database, business, &jobs, &mut door).await {
+    let mut in_flight = Some(in_flight);
+    let error = match sell_together(database, business, &jobs, &mut in_flight).await {
         Ok(answers) => return answers,
         Err(error) => error,
     };
@@ -43,7 +43,13 @@ pub(super) async fn sell(
     tracing::warn!(%error, purchases = jobs.len(), "a batch failed and is sold one by one");
     let mut answers = Vec::with_capacity(jobs.len());
     for job in &jobs {
-        let alone = sell_together(database, business, std::slice::from_ref(job), &mut door).await;
+        let alone = sell_together(
+            database,
+            business,
+            std::slice::from_ref(job),
+            &mut in_flight,
+        )
+        .await;
         answers.extend(alone.unwrap_or_else(|error| vec![Err(error)]));
     }
     answers
@@ -53,12 +59,12 @@ async fn sell_together(
     database: &Database,
     business: BusinessId,
     jobs: &[Command],
-    door: &mut Option<Door>,
+    in_flight: &mut Option<InFlight>,
 ) -> Result<Answers, Error> {
     let mut tried = 1;
     let mut unheard: Option<Unheard> = None;
     loop {
-        let error = match attempt(database, business, jobs, door, &mut unheard).await {
+        let error = match attempt(database, business, jobs, in_flight, &mut unheard).await {
             Ok(answers) => return Ok(answers),
             Err(error) => error,
         };
@@ -96,12 +102,11 @@ async fn attempt(
     database: &Database,
     business: BusinessId,
     jobs: &[Command],
-    door: &mut Option<Door>,
+    in_flight: &mut Option<InFlight>,
     unheard: &mut Option<Unheard>,
 ) -> Result<Answers, Error> {
     let transaction = begin(database, business).await?;
     let locked = lock(&transaction, business, jobs).await?;
-    drop(door.take());
     if let Some(earlier) = unheard.take() {
         // The rows that the earlier attempt had locked are ours now, so it is over: its orders are there, or never
         // will be.
@@ -121,6 +126,8 @@ async fn attempt(
         return Ok(decided.answers);
     }
     write::write(&transaction, business, &decided.sold, &decided.books).await?;
+    // The next that want these rows may set out: until the commit is made they wait for the locks, behind nobody else.
+    drop(in_flight.take());
     match transaction.commit().await {
         Ok(()) => Ok(decided.answers),
         Err(Error::OutcomeUnknown) => {

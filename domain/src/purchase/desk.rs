@@ -1,27 +1,26 @@
-//! The queue: who is served next, and by which transaction.
+//! The desk: which lane serves which business next.
 //!
-//! Purchases of a business wait in order of arrival. A few lanes, each with a connection of its own, take turns at the
-//! businesses that have some waiting; a lane takes all that wait there, up to [`BATCH`]. No timer gathers: alone, a
-//! purchase is a batch of one.
-//!
-//! Order: while a lane is between taking a batch and holding its row locks, no other lane may take from the same
-//! business. So of two batches that want the same rows the earlier has them first, yet the later one can already run
-//! while the earlier writes and commits.
+//! Purchases of a business wait in its [`Queue`]. A few lanes, each with a connection of its own, take turns at the
+//! businesses where some may go; a lane takes all that may, up to [`BATCH`]. Alone, a purchase is a batch of one and
+//! waits for nobody. No two batches in flight share a row, so lanes wait for the rows of other processes alone.
 //!
 //! A lane lives on the runtime that opened it. One that is idle on the thread where a purchase arrives is woken before
 //! others: a purchase that comes alone never changes threads.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::ThreadId;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use entity::BusinessId;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::Command;
 use super::batch;
+use super::queue::{Queue, Row, Taken};
 use crate::idempotency::Answered;
 use crate::{Database, Error};
 
@@ -30,6 +29,10 @@ pub const BATCH: usize = 64;
 
 /// The most purchases that wait in one business. Beyond it a purchase is refused at once.
 pub const WAITING: usize = 1024;
+
+/// How long purchases gather behind a batch at most: one that waits for a row that another process holds may take
+/// seconds.
+const GATHERING: Duration = Duration::from_millis(20);
 
 /// The most purchases that wait in all businesses together, which bounds the memory that waiting takes.
 const WAITING_IN_ALL: usize = 8 * WAITING;
@@ -43,7 +46,7 @@ pub struct Desk {
 
 #[derive(Debug, Default)]
 struct State {
-    queues: HashMap<BusinessId, Queue>,
+    lines: HashMap<BusinessId, Line>,
     /// The businesses that a lane may take from now, each once, in turn.
     ready: VecDeque<BusinessId>,
     waiting: usize,
@@ -61,10 +64,10 @@ struct Idle {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
-    /// A lane has taken a batch and does not hold its locks yet.
-    entered: bool,
+struct Line {
+    queue: Queue<Waiting>,
+    /// Some may go, and the business is in [`State::ready`].
+    ready: bool,
 }
 
 #[derive(Debug)]
@@ -136,19 +139,21 @@ impl Desk {
     }
 
     fn enqueue(&self, business: BusinessId, waiting: Waiting) -> Result<(), Error> {
+        let rows = waiting.command.rows();
         let mut state = self.state();
         let state = &mut *state;
         if state.waiting >= WAITING_IN_ALL {
             return Err(Error::Overloaded);
         }
-        let queue = state.queues.entry(business).or_default();
-        if queue.waiting.len() >= WAITING {
+        let line = state.lines.entry(business).or_default();
+        if line.queue.len() >= WAITING {
             return Err(Error::Overloaded);
         }
-        queue.waiting.push_back(waiting);
+        let time_to_take = line.queue.push(waiting, rows);
         state.waiting += 1;
         metrics::gauge!("tradeline_desk_waiting").set(state.waiting as f64);
-        if queue.waiting.len() == 1 && !queue.entered {
+        if time_to_take && !line.ready {
+            line.ready = true;
             state.ready.push_back(business);
             state.wake();
         }
@@ -157,14 +162,31 @@ impl Desk {
 
     /// Serves until a later generation of lanes takes over.
     async fn lane(self: Arc<Self>, database: Database, generation: u32) {
-        while let Some((business, waiting, door)) = self.next(generation).await {
+        while let Some((in_flight, waiting)) = self.next(generation).await {
             let started = Instant::now();
             let (jobs, replies): (Vec<Command>, Vec<_>) = waiting
                 .into_iter()
                 .map(|one| (one.command, one.reply))
                 .unzip();
             metrics::histogram!("tradeline_desk_batch_size").record(jobs.len() as f64);
-            let answers = batch::sell(&database, business, jobs, door).await;
+            let business = in_flight.business;
+            let being_sold = BeingSold {
+                desk: Arc::clone(&self),
+                business,
+                count: jobs.len(),
+            };
+            let mut selling = pin!(batch::sell(&database, business, jobs, in_flight));
+            let answers = match timeout(GATHERING, &mut selling).await {
+                Ok(answers) => {
+                    drop(being_sold);
+                    answers
+                }
+                Err(_elapsed) => {
+                    drop(being_sold);
+                    self.state().wake_if_ready();
+                    selling.await
+                }
+            };
             metrics::histogram!("tradeline_desk_batch_seconds").record(started.elapsed());
             for (reply, answer) in replies.into_iter().zip(answers) {
                 // Whoever is gone does not miss it.
@@ -175,20 +197,24 @@ impl Desk {
     }
 
     /// Waits for a business whose turn it is and takes its batch. `None` when the lane is to end.
-    async fn next(self: &Arc<Self>, generation: u32) -> Option<(BusinessId, Vec<Waiting>, Door)> {
+    async fn next(self: &Arc<Self>, generation: u32) -> Option<(InFlight, Vec<Waiting>)> {
         loop {
             let wake = {
                 let mut state = self.state();
                 if state.generation != generation {
                     // What it was woken for is someone else's to do.
-                    if !state.ready.is_empty() {
-                        state.wake();
-                    }
+                    state.wake_if_ready();
                     return None;
                 }
-                if let Some((business, batch)) = state.take() {
+                if let Some((business, taken)) = state.take() {
                     let desk = Arc::clone(self);
-                    return Some((business, batch, Door { desk, business }));
+                    let rows = taken.rows;
+                    let in_flight = InFlight {
+                        desk,
+                        business,
+                        rows,
+                    };
+                    return Some((in_flight, taken.batch));
                 }
                 let wake = Arc::new(Notify::new());
                 state.idle.push(Idle {
@@ -222,58 +248,82 @@ impl State {
         }
     }
 
+    fn wake_if_ready(&mut self) {
+        if !self.ready.is_empty() {
+            self.wake();
+        }
+    }
+
+    /// Changes the line of a business. When it says that some may go now, a lane is to look at it.
+    fn change(&mut self, business: BusinessId, change: impl FnOnce(&mut Queue<Waiting>) -> bool) {
+        let Some(line) = self.lines.get_mut(&business) else {
+            return;
+        };
+        if change(&mut line.queue) && !line.ready {
+            line.ready = true;
+            self.ready.push_back(business);
+        }
+        if line.queue.is_idle() {
+            self.lines.remove(&business);
+        }
+    }
+
     /// Takes the batch of the business whose turn it is.
-    fn take(&mut self) -> Option<(BusinessId, Vec<Waiting>)> {
+    fn take(&mut self) -> Option<(BusinessId, Taken<Waiting>)> {
         while let Some(business) = self.ready.pop_front() {
-            let Some(queue) = self.queues.get_mut(&business) else {
+            let Some(line) = self.lines.get_mut(&business) else {
                 continue;
             };
-            let mut batch = Vec::with_capacity(queue.waiting.len().min(BATCH));
-            while batch.len() < BATCH {
-                let Some(waiting) = queue.waiting.pop_front() else {
-                    break;
-                };
-                self.waiting -= 1;
-                // Its client has given up: it is dropped before it is decided.
-                if !waiting.reply.is_closed() {
-                    batch.push(waiting);
-                }
-            }
+            let before = line.queue.len();
+            // Those whose clients have given up are dropped before they are decided.
+            let taken = line.queue.take(BATCH, |waiting| waiting.reply.is_closed());
+            self.waiting -= before - line.queue.len();
             metrics::gauge!("tradeline_desk_waiting").set(self.waiting as f64);
-            if batch.is_empty() {
-                self.queues.remove(&business);
+            line.ready = !taken.looked_at_all;
+            if line.ready {
+                self.ready.push_back(business);
+            }
+            if taken.batch.is_empty() {
+                if line.queue.is_idle() {
+                    self.lines.remove(&business);
+                }
                 continue;
             }
-            queue.entered = true;
-            if !self.ready.is_empty() {
-                self.wake();
-            }
-            return Some((business, batch));
+            self.wake_if_ready();
+            return Some((business, taken));
         }
         None
     }
 }
 
-/// The right to lock rows for the earliest batch of a business. Dropped when the locks are held: the next may enter.
+/// The rows of a batch from its taking until it is dropped: when its commit is on the way, or when it ends otherwise.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct InFlight {
     desk: Arc<Desk>,
     business: BusinessId,
+    rows: Vec<Row>,
 }
 
-impl Drop for Door {
+impl Drop for InFlight {
+    /// Whoever waited for these rows may go.
     fn drop(&mut self) {
         let mut state = self.desk.state();
-        let state = &mut *state;
-        let Some(queue) = state.queues.get_mut(&self.business) else {
-            return;
-        };
-        queue.entered = false;
-        if queue.waiting.is_empty() {
-            state.queues.remove(&self.business);
-        } else {
-            state.ready.push_back(self.business);
-            state.wake();
-        }
+        state.change(self.business, |queue| queue.release(&self.rows));
+        state.wake_if_ready();
+    }
+}
+
+/// A batch that others gather behind.
+struct BeingSold {
+    desk: Arc<Desk>,
+    business: BusinessId,
+    count: usize,
+}
+
+impl Drop for BeingSold {
+    /// Whoever has gathered may go. Nobody is woken: it is the lane itself that looks next.
+    fn drop(&mut self) {
+        let mut state = self.desk.state();
+        state.change(self.business, |queue| queue.sold(self.count));
     }
 }

@@ -16,6 +16,7 @@ mod batch;
 pub mod decision;
 mod desk;
 mod lock;
+mod queue;
 mod write;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use chrono::{DateTime, Utc};
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};
 
 pub use desk::{BATCH, Desk, WAITING};
+use queue::Row;
 
 use crate::Caller;
 use crate::idempotency::{Answer, Claim};
@@ -63,6 +65,18 @@ pub struct Command {
     /// Puts a receipt into the form that the client gets. Called before the commit, since the answer to a keyed
     /// request commits with its effect.
     pub render: fn(&Receipt) -> Answer,
+}
+
+impl Command {
+    /// What no other purchase may have while this one is made.
+    fn rows(&self) -> Box<[Row]> {
+        let products = self.purchase.lines.iter();
+        let key = self.claim.iter();
+        std::iter::once(Row::Customer(self.purchase.customer_id))
+            .chain(products.map(|line| Row::Product(line.product_id)))
+            .chain(key.map(|claim| Row::key(self.caller.user_id, &claim.key)))
+            .collect()
+    }
 }
 
 /// A purchase that was made.
