@@ -12,9 +12,10 @@ use super::desk::InFlight;
 use super::lock::{Locked, begin, is_any, lock};
 use super::write::{self, Sold};
 use super::{Command, Receipt};
+use crate::database::Session;
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::retry::{ATTEMPTS, is_worth_another_try, pause};
-use crate::{Database, Error, Transaction};
+use crate::{Error, Transaction};
 
 type Answers = Vec<Result<Answered, Error>>;
 
@@ -23,13 +24,13 @@ type Answers = Vec<Result<Answered, Error>>;
 /// A failure that is nobody's fault is retried. When it persists, everyone hears of it; when it is of another kind, the
 /// jobs are taken one by one, so that one that the database will not have harms no other.
 pub(super) async fn sell(
-    database: &Database,
+    session: &mut Session,
     business: BusinessId,
     jobs: Vec<Command>,
     in_flight: InFlight,
 ) -> Answers {
     let mut in_flight = Some(in_flight);
-    let error = match sell_together(database, business, &jobs, &mut in_flight).await {
+    let error = match sell_together(session, business, &jobs, &mut in_flight).await {
         Ok(answers) => return answers,
         Err(error) => error,
     };
@@ -43,20 +44,15 @@ pub(super) async fn sell(
     tracing::warn!(%error, purchases = jobs.len(), "a batch failed and is sold one by one");
     let mut answers = Vec::with_capacity(jobs.len());
     for job in &jobs {
-        let alone = sell_together(
-            database,
-            business,
-            std::slice::from_ref(job),
-            &mut in_flight,
-        )
-        .await;
+        let alone =
+            sell_together(session, business, std::slice::from_ref(job), &mut in_flight).await;
         answers.extend(alone.unwrap_or_else(|error| vec![Err(error)]));
     }
     answers
 }
 
 async fn sell_together(
-    database: &Database,
+    session: &mut Session,
     business: BusinessId,
     jobs: &[Command],
     in_flight: &mut Option<InFlight>,
@@ -64,7 +60,7 @@ async fn sell_together(
     let mut tried = 1;
     let mut unheard: Option<Unheard> = None;
     loop {
-        let error = match attempt(database, business, jobs, in_flight, &mut unheard).await {
+        let error = match attempt(session, business, jobs, in_flight, &mut unheard).await {
             Ok(answers) => return Ok(answers),
             Err(error) => error,
         };
@@ -99,13 +95,13 @@ struct Unheard {
 
 /// One transaction: lock, decide, write, commit.
 async fn attempt(
-    database: &Database,
+    session: &mut Session,
     business: BusinessId,
     jobs: &[Command],
     in_flight: &mut Option<InFlight>,
     unheard: &mut Option<Unheard>,
 ) -> Result<Answers, Error> {
-    let transaction = begin(database, business).await?;
+    let transaction = begin(session, business).await?;
     let locked = lock(&transaction, business, jobs).await?;
     if let Some(earlier) = unheard.take() {
         // The rows that the earlier attempt had locked are ours now, so it is over: its orders are there, or never
@@ -122,7 +118,7 @@ async fn attempt(
     let known = known_answers(&transaction, business, jobs).await?;
     let decided = decide(locked, known, jobs);
     if decided.sold.is_empty() {
-        // Nothing to write: dropping the transaction ends it.
+        transaction.rollback().await;
         return Ok(decided.answers);
     }
     write::write(&transaction, business, &decided.sold, &decided.books).await?;

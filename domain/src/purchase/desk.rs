@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use super::Command;
 use super::batch;
 use super::queue::{Queue, Row, Taken};
+use crate::database::Session;
 use crate::idempotency::Answered;
 use crate::{Database, Error};
 
@@ -89,11 +90,11 @@ impl Desk {
     pub fn add_lanes(self: &Arc<Self>, database: &Database, lanes: usize) {
         let generation = self.state().generation;
         for _ in 0..lanes {
-            let (desk, database) = (Arc::clone(self), database.another(1));
+            let (desk, database) = (Arc::clone(self), database.clone());
             let lane = tokio::spawn(async move {
                 // A panic is a bug, and costs the batch that met it: its callers are told that the outcome is not
                 // known. The lane goes on with the next.
-                let lane = || tokio::spawn(Arc::clone(&desk).lane(database.clone(), generation));
+                let lane = || tokio::spawn(Arc::clone(&desk).lane(database.session(), generation));
                 while lane().await.is_err_and(|ended| ended.is_panic()) {
                     tracing::error!("a lane of the purchase desk panicked");
                 }
@@ -161,7 +162,7 @@ impl Desk {
     }
 
     /// Serves until a later generation of lanes takes over.
-    async fn lane(self: Arc<Self>, database: Database, generation: u32) {
+    async fn lane(self: Arc<Self>, mut session: Session, generation: u32) {
         while let Some((in_flight, waiting)) = self.next(generation).await {
             let started = Instant::now();
             let (jobs, replies): (Vec<Command>, Vec<_>) = waiting
@@ -175,7 +176,7 @@ impl Desk {
                 business,
                 count: jobs.len(),
             };
-            let mut selling = pin!(batch::sell(&database, business, jobs, in_flight));
+            let mut selling = pin!(batch::sell(&mut session, business, jobs, in_flight));
             let answers = match timeout(GATHERING, &mut selling).await {
                 Ok(answers) => {
                     drop(being_sold);
@@ -193,7 +194,7 @@ impl Desk {
                 let _ = reply.send(answer);
             }
         }
-        database.close().await;
+        session.close().await;
     }
 
     /// Waits for a business whose turn it is and takes its batch. `None` when the lane is to end.

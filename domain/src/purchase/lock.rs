@@ -3,21 +3,19 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use entity::{
-    BusinessId, CustomerId, Money, ProductId, Tenant, customers, inventory, order_items, orders,
-    products,
-};
+use entity::{BusinessId, CustomerId, ProductId, Tenant, order_items, orders};
 use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait, LockType};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, FromQueryResult, IntoSimpleExpr, JoinType, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, RelationTrait,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, FromQueryResult, IntoSimpleExpr, JoinType,
+    QueryFilter, QueryResult, QuerySelect, RelationTrait, Statement,
 };
 use uuid::Uuid;
 
 use super::Command;
 use super::decision::{Account, Books, Stock};
-use crate::{Database, Error, Transaction};
+use crate::database::Session;
+use crate::{Error, Transaction};
 
 /// How the desk's statements are planned: without sequential scans, and once for all values. On tables that were empty
 /// when they were last analysed the foreign-key checks would otherwise scan them whole, at a sixth of the speed, until
@@ -29,9 +27,12 @@ const PLANNING: [&str; 3] = [
 ];
 
 /// Begins a selling transaction.
-pub(super) async fn begin(database: &Database, business: BusinessId) -> Result<Transaction, Error> {
+pub(super) async fn begin(
+    session: &mut Session,
+    business: BusinessId,
+) -> Result<Transaction, Error> {
     let whose = format!("app.business_id = '{business}'");
-    database.begin_with(&whose, &PLANNING).await
+    session.begin_with(&whose, &PLANNING).await
 }
 
 /// The rows of a batch, locked, and the database's time.
@@ -41,115 +42,85 @@ pub(super) struct Locked {
     pub(super) now: DateTime<Utc>,
 }
 
-#[derive(FromQueryResult)]
-struct CustomerRow {
-    id: CustomerId,
-    credit_limit: Money,
-    balance: Money,
-    on_hold: bool,
-    payment_terms_days: i32,
-    now: DateTime<Utc>,
-}
+/// Locks and reads, in one round trip: customers by id, then inventory rows by product id, the one order of every path.
+/// The count of the customers makes the stock wait for them. The catalogue is only read: its editors do not wait for
+/// sales.
+const LOCK: &str = "
+WITH account AS MATERIALIZED (
+    SELECT id, credit_limit, balance, on_hold, payment_terms_days
+      FROM customers
+     WHERE business_id = $1 AND id = ANY ($2)
+     ORDER BY id
+       FOR UPDATE
+), stock AS MATERIALIZED (
+    SELECT product_id, on_hand, reserved
+      FROM inventory
+     WHERE business_id = $1 AND product_id = ANY ($3) AND (SELECT count(*) FROM account) >= 0
+     ORDER BY product_id
+       FOR UPDATE
+)
+SELECT true AS is_account, id, credit_limit, balance, on_hold, payment_terms_days, now(),
+       NULL AS on_hand, NULL AS reserved, NULL AS sku, NULL AS name, NULL AS price, NULL AS active, NULL AS most
+  FROM account
+ UNION ALL
+SELECT false, product_id, NULL, NULL, NULL, NULL, NULL, on_hand, reserved, sku, name, price, active, limit_per_customer
+  FROM stock JOIN products ON products.business_id = $1 AND products.id = stock.product_id";
 
-#[derive(FromQueryResult)]
-struct StockRow {
-    product_id: ProductId,
-    on_hand: i64,
-    reserved: i64,
-    sku: String,
-    name: String,
-    price: Money,
-    active: bool,
-    limit_per_customer: Option<i32>,
-}
-
-/// Locks customers by id, then inventory rows by product id: the one order of every path.
+/// Locks what a batch needs. See [`LOCK`].
 pub(super) async fn lock(
     transaction: &Transaction,
     business: BusinessId,
     jobs: &[Command],
 ) -> Result<Locked, Error> {
     let customer_ids = distinct(jobs.iter().map(|job| job.purchase.customer_id.0));
-    let customers = customers::Entity::of(business)
-        .select_only()
-        .columns([
-            customers::Column::Id,
-            customers::Column::CreditLimit,
-            customers::Column::Balance,
-            customers::Column::OnHold,
-            customers::Column::PaymentTermsDays,
-        ])
-        .expr_as(Expr::current_timestamp(), "now")
-        .filter(is_any(customers::Column::Id, customer_ids))
-        .order_by_asc(customers::Column::Id)
-        .lock_exclusive()
-        .into_model::<CustomerRow>()
-        .all(transaction)
-        .await?;
-
     let product_ids = distinct(jobs.iter().flat_map(|job| {
         let lines = job.purchase.lines.iter();
         lines.map(|line| line.product_id.0)
     }));
-    let mut stock = inventory::Entity::of(business)
-        .select_only()
-        .columns([
-            inventory::Column::ProductId,
-            inventory::Column::OnHand,
-            inventory::Column::Reserved,
-        ])
-        .columns([
-            products::Column::Sku,
-            products::Column::Name,
-            products::Column::Price,
-            products::Column::Active,
-            products::Column::LimitPerCustomer,
-        ])
-        .join(JoinType::InnerJoin, inventory::Relation::Products.def())
-        .filter(is_any(inventory::Column::ProductId, product_ids))
-        .order_by_asc(inventory::Column::ProductId);
-    // The catalogue is only read: its editors do not wait for sales.
-    QueryTrait::query(&mut stock).lock_with_tables(LockType::Update, [inventory::Entity]);
-    let stock = stock.into_model::<StockRow>().all(transaction).await?;
+    let values = [business.0.into(), customer_ids.into(), product_ids.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOCK, values);
 
-    let now = customers
-        .first()
-        .map_or(DateTime::UNIX_EPOCH, |row| row.now);
-    let terms = customers
-        .iter()
-        .map(|row| (row.id, row.payment_terms_days))
-        .collect();
-    let mut books = books_of(customers, stock);
-    read_bought(transaction, business, &mut books).await?;
-    Ok(Locked { books, terms, now })
+    let mut locked = Locked {
+        books: Books::default(),
+        terms: HashMap::new(),
+        now: DateTime::UNIX_EPOCH,
+    };
+    for row in transaction.query_all_raw(statement).await? {
+        if row.try_get_by_index(0)? {
+            let id: CustomerId = row.try_get_by_index(1)?;
+            locked.books.accounts.insert(id, account(&row)?);
+            locked.terms.insert(id, row.try_get_by_index(5)?);
+            locked.now = row.try_get_by_index(6)?;
+        } else {
+            let id: ProductId = row.try_get_by_index(1)?;
+            locked.books.shelf.insert(id, stock(&row)?);
+        }
+    }
+    read_bought(transaction, business, &mut locked.books).await?;
+    Ok(locked)
 }
 
-fn books_of(customers: Vec<CustomerRow>, stock: Vec<StockRow>) -> Books {
-    let accounts = customers.into_iter().map(|row| {
-        let account = Account {
-            credit_limit: row.credit_limit,
-            balance: row.balance,
-            on_hold: row.on_hold,
-            bought: HashMap::new(),
-        };
-        (row.id, account)
-    });
-    let shelf = stock.into_iter().map(|row| {
-        let stock = Stock {
-            sku: row.sku.into(),
-            name: row.name.into(),
-            price: row.price,
-            active: row.active,
-            limit_per_customer: row.limit_per_customer.map(i64::from),
-            on_hand: row.on_hand,
-            reserved: row.reserved,
-        };
-        (row.product_id, stock)
-    });
-    Books {
-        accounts: accounts.collect(),
-        shelf: shelf.collect(),
-    }
+fn account(row: &QueryResult) -> Result<Account, DbErr> {
+    Ok(Account {
+        credit_limit: row.try_get_by_index(2)?,
+        balance: row.try_get_by_index(3)?,
+        on_hold: row.try_get_by_index(4)?,
+        bought: HashMap::new(),
+    })
+}
+
+fn stock(row: &QueryResult) -> Result<Stock, DbErr> {
+    let (sku, name): (String, String) = (row.try_get_by_index(9)?, row.try_get_by_index(10)?);
+    let limit: Option<i32> = row.try_get_by_index(13)?;
+    Ok(Stock {
+        on_hand: row.try_get_by_index(7)?,
+        reserved: row.try_get_by_index(8)?,
+        sku: sku.into(),
+        name: name.into(),
+        price: row.try_get_by_index(11)?,
+        active: row.try_get_by_index(12)?,
+        limit_per_customer: limit.map(i64::from),
+    })
 }
 
 /// For limited products, which are few: what each locked customer has bought of them and not given back.

@@ -1,7 +1,7 @@
 //! Purchases on credit: stock from the shelf and credit from the customer, all of it or none.
 //!
-//! [`Desk`] takes purchases in the order of their arrival and sells them in batches: one transaction each, a handful of
-//! round trips however many it holds. A batch (`batch.rs`)
+//! [`Desk`] takes purchases in the order of their arrival (`queue.rs`) and sells them in batches: one transaction each, a
+//! handful of round trips however many it holds. A batch (`batch.rs`)
 //!
 //! 1. begins, and locks its customers by id, then its inventory rows by product id (`lock.rs`);
 //! 2. reads what it needs to know beside those rows: keys that were answered before, and what a customer has bought of

@@ -133,7 +133,12 @@ impl<T> Queue<T> {
         for row in rows {
             self.in_flight.remove(row);
         }
-        !self.waiting.is_empty()
+        if self.waiting.is_empty() {
+            // No look follows: whoever comes next must not wait for what was just given back.
+            self.spoken_for.clone_from(&self.in_flight);
+            return false;
+        }
+        true
     }
 
     /// So many are sold, or take too long for others to gather behind them. True when some have gathered.
@@ -255,29 +260,33 @@ mod tests {
             let mut carts: Vec<Vec<u8>> = Vec::new();
             let mut flying: Vec<Taken<usize>> = Vec::new();
             let mut served: Vec<usize> = Vec::new();
-            let drain = std::iter::repeat_n([Step::Release(0), Step::Take(4)], 200).flatten();
+            // The desk looks only when it was told that it is time to.
+            let mut is_time = false;
+            let drain = std::iter::repeat_n([Step::Take(4), Step::Release(0)], 200).flatten();
             for step in steps.into_iter().chain(drain) {
                 match step {
                     Step::Push(cart) => {
-                        queue.push(carts.len(), products(&cart));
+                        is_time |= queue.push(carts.len(), products(&cart));
                         carts.push(cart);
                     }
-                    Step::Take(most) => {
+                    Step::Take(most) if is_time => {
                         let taken = queue.take(most, |_| false);
+                        is_time = !taken.looked_at_all;
                         prop_assert!(taken.batch.len() <= most);
                         for other in &flying {
                             prop_assert!(taken.rows.iter().all(|row| !other.rows.contains(row)));
                         }
                         served.extend(&taken.batch);
-                        flying.push(taken);
-                    }
-                    Step::Release(which) => {
-                        if which < flying.len() {
-                            let done = flying.remove(which);
-                            queue.release(&done.rows);
-                            queue.sold(done.batch.len());
+                        if !taken.batch.is_empty() {
+                            flying.push(taken);
                         }
                     }
+                    Step::Release(which) if which < flying.len() => {
+                        let done = flying.remove(which);
+                        is_time |= queue.release(&done.rows);
+                        is_time |= queue.sold(done.batch.len());
+                    }
+                    Step::Take(_) | Step::Release(_) => {}
                 }
             }
             prop_assert_eq!(served.len(), carts.len());

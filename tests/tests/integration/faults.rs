@@ -390,7 +390,14 @@ async fn beyond_its_bound_the_queue_of_a_business_refuses_at_once() {
     let admin = service.admin();
     let buyer = admin.add_customer("Buyer", "100000.00").await;
     let pin = admin.add_product("PIN", "0.10", 10_000).await;
-    let (held, first) = blocked_desk(&service, &staff).await;
+    let sql = format!("SELECT FROM inventory WHERE product_id = '{pin}' FOR UPDATE");
+    let held = service.database.hold(&sql).await;
+    let pioneer = staff.clone();
+    let first = tokio::spawn(async move { pioneer.buy_for(buyer, &[(pin, 1)]).await });
+    until("the desk is blocked", async || {
+        service.database.blocked().await == 1
+    })
+    .await;
 
     let refused = Arc::new(AtomicUsize::new(0));
     let crowd = all((0..WAITING + TOO_MANY).map(|_| {
@@ -470,7 +477,7 @@ async fn behind_proxy() -> (Service, Proxy) {
 }
 
 /// Someone holds the headphones' stock, and a purchase of Acme's that wants them stands before it at the desk, in a
-/// batch of its own.
+/// batch of its own. Behind it stands whoever wants the headphones or buys for the same customer.
 async fn blocked_desk(service: &Service, staff: &Client) -> (Held, JoinHandle<Reply>) {
     let sql = format!("SELECT FROM inventory WHERE product_id = '{ACME_HEADPHONES}' FOR UPDATE");
     let held = service.database.hold(&sql).await;
@@ -483,9 +490,9 @@ async fn blocked_desk(service: &Service, staff: &Client) -> (Held, JoinHandle<Re
     (held, first)
 }
 
-/// Sends a purchase of a keyboard on a connection of its own and does not read the answer.
+/// Sends a purchase of the headphones on a connection of its own and does not read the answer.
 async fn raw_purchase(service: &Service, staff: &Client, customer: CustomerId) -> TcpStream {
-    let items: [(ProductId, i64); 1] = [(ACME_KEYBOARD, 1)];
+    let items: [(ProductId, i64); 1] = [(ACME_HEADPHONES, 1)];
     let body = purchase(customer, &items).to_string();
     let address = service.base.trim_start_matches("http://");
     let request = format!(

@@ -6,15 +6,19 @@
 //! is why this is not SeaORM's own transaction; everything else goes through SeaORM, for which [`Transaction`] is a
 //! connection.
 
+mod session;
+mod transaction;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use entity::BusinessId;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
-use sea_query_sqlx::SqlxValues;
-use tokio::sync::Mutex;
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, PgPool};
+use sea_orm::{DbErr, RuntimeErr};
+
+pub(crate) use session::Session;
+pub use transaction::Transaction;
 
 use crate::Error;
 
@@ -77,6 +81,11 @@ impl Database {
         Self { pool, options }
     }
 
+    /// A connection of its own for someone who uses it all the time.
+    pub(crate) fn session(&self) -> Session {
+        Session::new(self.options.clone())
+    }
+
     /// Begins a transaction of one business. A row that stays locked for two seconds, or a statement that runs for
     /// thirty, ends it.
     ///
@@ -94,10 +103,7 @@ impl Database {
     pub async fn begin_read(&self, business: BusinessId) -> Result<Transaction, Error> {
         let whose = format!("app.business_id = '{business}'");
         let transaction = self.begin_as("BEGIN READ ONLY", &whose, &[]).await?;
-        Ok(Transaction {
-            reads_only: true,
-            ..transaction
-        })
+        Ok(transaction.that_reads_only())
     }
 
     /// Begins a transaction that sees what the first setting shows it, with more settings for its own good. All of it
@@ -116,11 +122,7 @@ impl Database {
         whose: &str,
         settings: &[&str],
     ) -> Result<Transaction, Error> {
-        let mut message = begin.to_owned();
-        for setting in [whose].iter().chain(&LIMITS).chain(settings) {
-            message.push_str("; SET LOCAL ");
-            message.push_str(setting);
-        }
+        let message = beginning(begin, whose, settings);
         // A task of its own, which a caller that goes away does not end: a connection that is given back between `BEGIN`
         // and its answer would carry the open transaction, and its `now()`, to the next user.
         let begin = || {
@@ -134,10 +136,7 @@ impl Database {
             .past_the_dead(begin)
             .await
             .map_err(|error| Error::DatabaseUnavailable(db_error(error)))?;
-        Ok(Transaction {
-            inner: Mutex::new(transaction),
-            reads_only: false,
-        })
+        Ok(Transaction::pooled(transaction))
     }
 
     /// Runs the first thing that a connection is used for. Connections that died at rest, as all do when the server is
@@ -211,83 +210,14 @@ impl Database {
     }
 }
 
-/// A transaction of one business. Rolls back when dropped.
-#[derive(Debug)]
-pub struct Transaction {
-    inner: Mutex<sqlx::Transaction<'static, Postgres>>,
-    reads_only: bool,
-}
-
-impl Transaction {
-    /// Makes everything durable. Where nothing was to be changed there is nothing to lose: what was read was read, even
-    /// if the connection breaks now.
-    ///
-    /// # Errors
-    /// [`Error::OutcomeUnknown`] when the connection broke before the answer came; otherwise nothing was committed.
-    pub async fn commit(self) -> Result<(), Error> {
-        match self.inner.into_inner().commit().await {
-            Ok(()) => Ok(()),
-            Err(_) if self.reads_only => Ok(()),
-            Err(error @ sqlx::Error::Database(_)) => {
-                let error = Error::from(db_error(error));
-                // A server that is told to stop between the commit and its answer says so instead of answering.
-                match error {
-                    Error::DatabaseUnavailable(_) => Err(Error::OutcomeUnknown),
-                    other => Err(other),
-                }
-            }
-            Err(_) => Err(Error::OutcomeUnknown),
-        }
+/// The one message that begins a transaction.
+fn beginning(begin: &str, whose: &str, settings: &[&str]) -> String {
+    let mut message = begin.to_owned();
+    for setting in [whose].iter().chain(&LIMITS).chain(settings) {
+        message.push_str("; SET LOCAL ");
+        message.push_str(setting);
     }
-}
-
-#[sea_orm::prelude::async_trait::async_trait]
-impl ConnectionTrait for Transaction {
-    fn get_database_backend(&self) -> DbBackend {
-        DbBackend::Postgres
-    }
-
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let mut transaction = self.inner.lock().await;
-        query(statement)
-            .execute(&mut **transaction)
-            .await
-            .map(Into::into)
-            .map_err(db_error)
-    }
-
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let mut transaction = self.inner.lock().await;
-        (&mut **transaction)
-            .execute(AssertSqlSafe(sql.to_owned()))
-            .await
-            .map(Into::into)
-            .map_err(db_error)
-    }
-
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let mut transaction = self.inner.lock().await;
-        query(statement)
-            .fetch_optional(&mut **transaction)
-            .await
-            .map(|row| row.map(Into::into))
-            .map_err(db_error)
-    }
-
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let mut transaction = self.inner.lock().await;
-        query(statement)
-            .fetch_all(&mut **transaction)
-            .await
-            .map(|rows| rows.into_iter().map(Into::into).collect())
-            .map_err(db_error)
-    }
-}
-
-/// SeaORM's statement for sqlx: prepared once a connection, the values as they are.
-fn query(statement: Statement) -> sqlx::query::Query<'static, Postgres, SqlxValues> {
-    let values = statement.values.unwrap_or(sea_orm::Values(Vec::new()));
-    sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
+    message
 }
 
 /// The connection is gone, or the server says that it ends it.

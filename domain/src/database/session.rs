@@ -1,0 +1,83 @@
+//! A connection for someone who uses it all the time.
+//!
+//! A pool asks a connection whether it still lives each time that it gets it back, which is a round trip more for every
+//! transaction. A session does not ask. What was not ended well, for whatever reason, closes the connection, which ends
+//! it; and when a connection that has rested turns out to be dead, a new one is opened.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Executor};
+use tokio::time::timeout;
+
+use super::{ACQUIRE_TIMEOUT, Transaction, beginning, db_error, is_death};
+use crate::Error;
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    options: PgConnectOptions,
+    home: Home,
+}
+
+/// Where a session's connection is between transactions: nowhere before the first, and after one that was not ended well.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Home(Arc<Mutex<Option<PgConnection>>>);
+
+impl Home {
+    pub(super) fn keep(&self, connection: PgConnection) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+    }
+
+    fn take(&self) -> Option<PgConnection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Session {
+    pub(super) fn new(options: PgConnectOptions) -> Self {
+        Self {
+            options,
+            home: Home::default(),
+        }
+    }
+
+    /// Begins a transaction, like [`super::Database::begin_with`]. Not to be given up halfway: that costs the connection.
+    pub(crate) async fn begin_with(
+        &mut self,
+        whose: &str,
+        settings: &[&str],
+    ) -> Result<Transaction, Error> {
+        let message = beginning("BEGIN", whose, settings);
+        let connection = self
+            .begin(&message)
+            .await
+            .map_err(|error| Error::DatabaseUnavailable(db_error(error)))?;
+        Ok(Transaction::of_session(connection, self.home.clone()))
+    }
+
+    /// Says goodbye, so that the server does not take it for a failure.
+    pub(crate) async fn close(self) {
+        if let Some(connection) = self.home.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::debug!(%error, "a connection was closed without an answer");
+        }
+    }
+
+    async fn begin(&mut self, message: &str) -> Result<PgConnection, sqlx::Error> {
+        if let Some(mut rested) = self.home.take() {
+            match rested.execute(AssertSqlSafe(message.to_owned())).await {
+                Ok(_) => return Ok(rested),
+                Err(error) if is_death(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut connection = timeout(ACQUIRE_TIMEOUT, self.options.connect())
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+        connection
+            .execute(AssertSqlSafe(message.to_owned()))
+            .await?;
+        Ok(connection)
+    }
+}

@@ -1,0 +1,164 @@
+//! A transaction, which is a connection to SeaORM.
+
+use sea_orm::sqlx::postgres::PgConnection;
+use sea_orm::sqlx::{self, AssertSqlSafe, Executor, Postgres};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use sea_query_sqlx::SqlxValues;
+use tokio::sync::Mutex;
+
+use super::db_error;
+use super::session::Home;
+use crate::Error;
+
+/// A transaction of one business. Rolls back when dropped.
+#[derive(Debug)]
+pub struct Transaction {
+    inner: Mutex<Inner>,
+    reads_only: bool,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Pooled(sqlx::Transaction<'static, Postgres>),
+    /// A session's connection, which goes home when the transaction has ended well. Otherwise it is closed.
+    OfSession {
+        connection: PgConnection,
+        home: Home,
+    },
+}
+
+impl Inner {
+    fn connection(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Pooled(transaction) => transaction,
+            Self::OfSession { connection, .. } => connection,
+        }
+    }
+
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Pooled(transaction) => transaction.commit().await,
+            Self::OfSession { connection, home } => end(connection, home, "COMMIT").await,
+        }
+    }
+
+    async fn rollback(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Pooled(transaction) => transaction.rollback().await,
+            Self::OfSession { connection, home } => end(connection, home, "ROLLBACK").await,
+        }
+    }
+}
+
+async fn end(
+    mut connection: PgConnection,
+    home: Home,
+    how: &'static str,
+) -> Result<(), sqlx::Error> {
+    connection.execute(how).await?;
+    home.keep(connection);
+    Ok(())
+}
+
+impl Transaction {
+    pub(super) fn pooled(transaction: sqlx::Transaction<'static, Postgres>) -> Self {
+        Self::new(Inner::Pooled(transaction))
+    }
+
+    pub(super) fn of_session(connection: PgConnection, home: Home) -> Self {
+        Self::new(Inner::OfSession { connection, home })
+    }
+
+    fn new(inner: Inner) -> Self {
+        Self {
+            inner: Mutex::new(inner),
+            reads_only: false,
+        }
+    }
+
+    pub(super) fn that_reads_only(self) -> Self {
+        Self {
+            reads_only: true,
+            ..self
+        }
+    }
+
+    /// Makes everything durable. Where nothing was to be changed there is nothing to lose: what was read was read, even
+    /// if the connection breaks now.
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`] when the connection broke before the answer came; otherwise nothing was committed.
+    pub async fn commit(self) -> Result<(), Error> {
+        match self.inner.into_inner().commit().await {
+            Ok(()) => Ok(()),
+            Err(_) if self.reads_only => Ok(()),
+            Err(error @ sqlx::Error::Database(_)) => {
+                let error = Error::from(db_error(error));
+                // A server that is told to stop between the commit and its answer says so instead of answering.
+                match error {
+                    Error::DatabaseUnavailable(_) => Err(Error::OutcomeUnknown),
+                    other => Err(other),
+                }
+            }
+            Err(_) => Err(Error::OutcomeUnknown),
+        }
+    }
+
+    /// Undoes everything, and gives the rows back at once. Dropping does so too, a little later.
+    pub(crate) async fn rollback(self) {
+        if let Err(error) = self.inner.into_inner().rollback().await {
+            // The server does it when it notices that the connection is gone.
+            tracing::debug!(%error, "a rollback was not answered");
+        }
+    }
+}
+
+#[sea_orm::prelude::async_trait::async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DbBackend {
+        DbBackend::Postgres
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let mut inner = self.inner.lock().await;
+        query(statement)
+            .execute(inner.connection())
+            .await
+            .map(Into::into)
+            .map_err(db_error)
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let mut inner = self.inner.lock().await;
+        inner
+            .connection()
+            .execute(AssertSqlSafe(sql.to_owned()))
+            .await
+            .map(Into::into)
+            .map_err(db_error)
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let mut inner = self.inner.lock().await;
+        query(statement)
+            .fetch_optional(inner.connection())
+            .await
+            .map(|row| row.map(Into::into))
+            .map_err(db_error)
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let mut inner = self.inner.lock().await;
+        query(statement)
+            .fetch_all(inner.connection())
+            .await
+            .map(|rows| rows.into_iter().map(Into::into).collect())
+            .map_err(db_error)
+    }
+}
+
+/// SeaORM's statement for sqlx: prepared once a connection, the values as they are.
+fn query(statement: Statement) -> sqlx::query::Query<'static, Postgres, SqlxValues> {
+    let values = statement.values.unwrap_or(sea_orm::Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
+}
