@@ -9,6 +9,7 @@ mod faults;
 mod idempotency;
 mod input;
 mod inventory;
+mod limits;
 mod migration;
 mod openapi;
 mod overdue;
