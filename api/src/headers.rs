@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use actix_cors::Cors;
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
-    HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
+    LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::http::{Method, Uri};
 
@@ -77,7 +77,6 @@ impl FromStr for WebOrigin {
 
 /// The middleware that lets pages of these origins call the API. They bring a token of their own: cookies, which a
 /// browser sends by itself, are not allowed and mean nothing here.
-#[must_use]
 pub fn cors(origins: &[WebOrigin]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([

@@ -14,6 +14,7 @@ pub mod endpoint;
 mod handlers;
 pub mod headers;
 pub mod idempotency;
+pub mod idle;
 pub mod limit;
 pub mod log;
 pub mod metrics;

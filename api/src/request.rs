@@ -20,6 +20,7 @@ use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use uuid::Uuid;
 
 use crate::headers;
+use crate::idle::Busy;
 use crate::problem::{self, Problem};
 
 /// The header that carries the id, both ways.
@@ -81,6 +82,7 @@ pub async fn outermost(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let received = Instant::now();
+    let _busy = Busy::with(&req);
     let id = RequestId::of(req.headers());
     let method = method_label(req.method());
     let path = req.path().to_owned();

@@ -20,7 +20,7 @@ use crate::endpoint::BadTable;
 use crate::limit::Limits;
 use crate::openapi::Clash;
 use crate::token::{Keys, WeakSecret};
-use crate::{app, headers, limit, log, request};
+use crate::{app, headers, idle, limit, log, request};
 
 /// How long a client that is refused in the middle of a large body may take to read why.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -190,12 +190,14 @@ fn http(
     listener: TcpListener,
 ) -> Result<Server, Error> {
     let request_timeout = Duration::from_secs(limits.request_seconds.into());
+    let idle = Duration::from_secs(limits.idle_seconds.into());
     let origins = limits.cors_origins.clone();
     let parts = app::Parts::new()?;
     let started = Arc::new(AtomicUsize::new(0));
     let server = HttpServer::new(move || {
         // Runs on each worker's own thread. A worker that takes a dead one's place takes its lanes too.
         let worker = started.fetch_add(1, Ordering::Relaxed) % sizes.workers;
+        idle::start(idle + request_timeout);
         let state = State {
             database: state.database.another(sizes.connections),
             ..state.clone()
@@ -217,7 +219,8 @@ fn http(
     .client_disconnect_timeout(DISCONNECT_TIMEOUT)
     // A client that closes its side has given up: its request is dropped, and buys nothing if it still waits.
     .h1_allow_half_closed(false)
-    .keep_alive(Duration::from_secs(limits.idle_seconds.into()))
+    .keep_alive(idle)
+    .on_connect(idle::watch)
     .shutdown_timeout(STOP_TIMEOUT_SECONDS)
     .disable_signals()
     .listen(listener)?;

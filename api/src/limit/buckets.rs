@@ -135,7 +135,11 @@ mod tests {
         let buckets = buckets(50, 1);
         let start = buckets.made;
         let taken: Vec<u64> = (0..10_000_u64)
-            .filter(|ms| buckets.take_at(&1, start + Duration::from_millis(*ms)).is_ok())
+            .filter(|ms| {
+                buckets
+                    .take_at(&1, start + Duration::from_millis(*ms))
+                    .is_ok()
+            })
             .collect();
         for (place, from) in taken.iter().enumerate() {
             for (more, to) in taken.iter().skip(place).enumerate().step_by(7) {
@@ -165,7 +169,10 @@ mod tests {
             let threads: Vec<_> = (0..4)
                 .map(|_| scope.spawn(|| (0..1000).filter(|_| buckets.take(&"a").is_ok()).count()))
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
         });
         assert_eq!(taken, 1000);
     }

@@ -26,7 +26,9 @@ pub enum RateLimit {
 
 /// What is no rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a number of requests from 1 to {MOST} and a time, such as 600/min, 20/s or 5000/h, or off")]
+#[error(
+    "must be a number of requests from 1 to {MOST} and a time, such as 600/min, 20/s or 5000/h, or off"
+)]
 pub struct BadRate;
 
 impl RateLimit {
@@ -87,8 +89,19 @@ mod tests {
     #[test]
     fn what_is_no_rate_is_refused() {
         for text in [
-            "", "600", "0/min", "-1/s", "+1/s", "1.5/s", "600/day", "600/ min", "600 /min", "OFF",
-            "1000001/s", "/min", "99999999999/s",
+            "",
+            "600",
+            "0/min",
+            "-1/s",
+            "+1/s",
+            "1.5/s",
+            "600/day",
+            "600/ min",
+            "600 /min",
+            "OFF",
+            "1000001/s",
+            "/min",
+            "99999999999/s",
         ] {
             assert_eq!(text.parse::<RateLimit>(), Err(BadRate), "{text}");
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use domain::Authority;
-use domain::demo::{ACME, ACME_HEADPHONES, GLOBEX};
+use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX};
 use entity::UserId;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
@@ -59,9 +59,16 @@ async fn let_through(count: usize, mut send: impl AsyncFnMut() -> Reply) -> usiz
 async fn a_credential_gets_its_rate_and_no_other_pays_for_it() {
     let service = limited(|limits| limits.rate_limit = "5/h".parse().unwrap()).await;
     let busy = service.admin();
-    assert_eq!(let_through(8, async || busy.get("/api/orders").await).await, 5);
+    assert_eq!(
+        let_through(8, async || busy.get("/api/orders").await).await,
+        5
+    );
     // Whatever it asks for, what it may not and what is not there too: the credential comes first.
-    for path in ["/api/auth/me", "/api/orders?typo=1", "/api/customers/nonsense"] {
+    for path in [
+        "/api/auth/me",
+        "/api/orders?typo=1",
+        "/api/customers/nonsense",
+    ] {
         assert_limited(&busy.get(path).await);
     }
     // Others at the same address, the same user of another business, and those who bring none.
@@ -71,7 +78,10 @@ async fn a_credential_gets_its_rate_and_no_other_pays_for_it() {
         service.caller_as(user, ACME, Authority::Admin),
         service.caller_as(user, GLOBEX, Authority::Admin),
     );
-    assert_eq!(let_through(6, async || here.get("/api/orders").await).await, 5);
+    assert_eq!(
+        let_through(6, async || here.get("/api/orders").await).await,
+        5
+    );
     assert_eq!(there.get("/api/orders").await.status, 200);
     let visitor = service.nobody().get("/api/products?business=acme").await;
     assert_eq!(visitor.status, 200);
@@ -201,7 +211,8 @@ async fn one_account_is_one_however_its_name_is_written_and_whether_or_not_it_ex
     // The right password does not help either, and another account is another.
     let right = json!({"business": "acme", "email": "admin@example.com", "password": "admin123"});
     assert_limited(&nobody.post("/api/auth/login", &right).await);
-    let other = json!({"business": "globex", "email": "admin@globex.example", "password": "admin123"});
+    let other =
+        json!({"business": "globex", "email": "admin@globex.example", "password": "admin123"});
     assert_eq!(nobody.post("/api/auth/login", &other).await.status, 200);
 }
 
@@ -267,7 +278,12 @@ async fn every_operation_documents_that_it_may_be_limited() {
     let service = Service::start().await;
     for route in Route::all(&service).await {
         let limited = &route.operation["responses"]["429"];
-        assert_eq!(limited["x-codes"], json!(["rate_limited"]), "{}", route.name());
+        assert_eq!(
+            limited["x-codes"],
+            json!(["rate_limited"]),
+            "{}",
+            route.name()
+        );
         assert!(limited["headers"]["Retry-After"].is_object());
     }
 }
@@ -307,11 +323,17 @@ async fn trickle(stream: TcpStream, bytes: &'static str, within: Duration) -> St
 async fn a_head_that_trickles_in_is_cut_off() {
     let service = limited(|limits| limits.request_seconds = 1).await;
     let mut stream = connect(&service).await;
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nX: ").await.unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nX: ")
+        .await
+        .unwrap();
     let started = Instant::now();
     let answer = trickle(stream, "x", Duration::from_secs(10)).await;
     assert!(started.elapsed() >= Duration::from_millis(900));
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 408 "),
+        "{answer}"
+    );
     // Nor may a connection stay without a word.
     let mut stream = connect(&service).await;
     let _ = until_closed(&mut stream, Duration::from_secs(10)).await;
@@ -319,7 +341,11 @@ async fn a_head_that_trickles_in_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_trickles_in_is_cut_off_and_does_nothing() {
-    let service = limited(|limits| limits.request_seconds = 1).await;
+    let service = limited(|limits| {
+        limits.request_seconds = 1;
+        limits.idle_seconds = 2;
+    })
+    .await;
     let token = service.admin().token().to_owned();
     let before = service.database.digest().await;
     for length in ["Content-Length: 1000", "Transfer-Encoding: chunked"] {
@@ -340,6 +366,46 @@ async fn a_body_that_trickles_in_is_cut_off_and_does_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_head_or_a_body_that_nobody_reads_may_not_trickle_in_for_ever() {
+    let service = limited(|limits| {
+        limits.request_seconds = 1;
+        limits.idle_seconds = 2;
+    })
+    .await;
+    let answered = "GET /healthz HTTP/1.1\r\nHost: x\r\n";
+    for (start, bytes) in [
+        (format!("{answered}\r\nGET /healthz HTTP/1.1\r\nX: "), "x"),
+        (
+            format!("{answered}Transfer-Encoding: chunked\r\n\r\n"),
+            "1\r\n \r\n",
+        ),
+        (format!("{answered}Content-Length: 100000\r\n\r\n"), "x"),
+    ] {
+        let mut stream = connect(&service).await;
+        stream.write_all(start.as_bytes()).await.unwrap();
+        let answer = trickle(stream, bytes, Duration::from_secs(12)).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{start}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_not_ended_while_its_request_is_in_the_works() {
+    let service = limited(|limits| {
+        limits.request_seconds = 1;
+        limits.idle_seconds = 1;
+    })
+    .await;
+    // Longer than both together, and shorter than a transaction waits for its lock in all its attempts.
+    let sql = format!("SELECT FROM customers WHERE id = '{ACME_CUSTOMER}' FOR UPDATE");
+    let held = service.database.hold(&sql).await;
+    let admin = service.admin();
+    let buying = tokio::spawn(async move { admin.buy(&[(ACME_HEADPHONES, 1)]).await });
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    held.release().await;
+    assert_eq!(buying.await.unwrap().status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_rests_is_closed() {
     let service = limited(|limits| limits.idle_seconds = 1).await;
     let mut stream = connect(&service).await;
@@ -356,14 +422,19 @@ async fn a_head_beyond_its_size_or_number_of_headers_is_refused() {
     let service = Service::start().await;
     let get = async |headers: String| {
         let mut stream = connect(&service).await;
-        let head = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        let head =
+            format!("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
         // The answer may come, and the connection break, before all of it is written.
         let _ = stream.write_all(head.as_bytes()).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
     };
-    let headers = |count: usize| (0..count).map(|n| format!("X-{n}: 1\r\n")).collect::<String>();
+    let headers = |count: usize| {
+        (0..count)
+            .map(|n| format!("X-{n}: 1\r\n"))
+            .collect::<String>()
+    };
     assert!(get(headers(94)).await.starts_with("HTTP/1.1 200 "));
     let answer = get(headers(95)).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
@@ -418,7 +489,11 @@ async fn every_answer_has_the_headers_that_keep_browsers_safe() {
         ("/api/nothing", nobody.get("/api/nothing").await, 404),
         ("/api/orders", nobody.get("/api/orders").await, 401),
         ("/api/orders", admin.get("/api/orders").await, 200),
-        ("/api/products", admin.post("/api/products", &json!({})).await, 422),
+        (
+            "/api/products",
+            admin.post("/api/products", &json!({})).await,
+            422,
+        ),
         ("/api/auth/login", login(&nobody, "acme", "a@b").await, 401),
         ("/api/auth/login", login(&nobody, "acme", "a@b").await, 429),
     ];
@@ -429,8 +504,15 @@ async fn every_answer_has_the_headers_that_keep_browsers_safe() {
         assert_eq!(reply.header("referrer-policy"), "no-referrer", "{path}");
         let policy = reply.header("content-security-policy");
         assert!(policy.contains("default-src 'none'"), "{path}: {policy}");
-        assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
-        assert_eq!(policy.contains("script-src"), *path == "/docs/", "{path}: {policy}");
+        assert!(
+            policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+        assert_eq!(
+            policy.contains("script-src"),
+            *path == "/docs/",
+            "{path}: {policy}"
+        );
         if path.starts_with("/api") {
             assert_eq!(reply.header("cache-control"), "no-store", "{path}");
         }
@@ -448,14 +530,24 @@ async fn the_page_of_the_document_needs_nothing_that_its_policy_forbids() {
         let tag = tag.split("</script>").next().unwrap();
         !tag.contains("src=\"./")
     });
-    assert_eq!(inline, None, "a script that is not a file of the page's own");
+    assert_eq!(
+        inline, None,
+        "a script that is not a file of the page's own"
+    );
     assert!(!page.text.contains("=\"http"), "{}", page.text);
-    for file in ["swagger-ui-bundle.js", "swagger-initializer.js", "swagger-ui.css"] {
+    for file in [
+        "swagger-ui-bundle.js",
+        "swagger-initializer.js",
+        "swagger-ui.css",
+    ] {
         let reply = nobody.get(&format!("/docs/{file}")).await;
         assert_eq!(reply.status, 200, "{file}");
         // With `nosniff`, a browser runs what says that it is a script and nothing else.
         let kind = reply.header("content-type");
-        assert!(kind.contains("javascript") || kind.contains("css"), "{file}: {kind}");
+        assert!(
+            kind.contains("javascript") || kind.contains("css"),
+            "{file}: {kind}"
+        );
     }
 }
 
@@ -515,7 +607,12 @@ async fn no_page_of_another_origin_may_call_unless_it_is_listed() {
         assert_eq!(reply.header("access-control-allow-credentials"), "");
         assert!(reply.header("vary").to_lowercase().contains("origin"));
         let exposed = reply.header("access-control-expose-headers").to_lowercase();
-        for header in ["location", "retry-after", "idempotency-replayed", "x-request-id"] {
+        for header in [
+            "location",
+            "retry-after",
+            "idempotency-replayed",
+            "x-request-id",
+        ] {
             assert!(exposed.contains(header), "{exposed}");
         }
         // A page must be able to read why it was refused.

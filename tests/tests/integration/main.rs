@@ -18,4 +18,5 @@ mod program;
 mod purchase;
 mod purchase_concurrency;
 mod readme;
+mod row_security;
 mod tenancy;
