@@ -424,8 +424,8 @@ async fn on_every_route_ids_of_another_business_in_body_and_query_are_ids_that_n
                 text
             };
             assert_eq!(
-                same(seen(&theirs, "-")),
-                same(seen(&no_ones, "-")),
+                same(seen(&theirs, "<none>")),
+                same(seen(&no_ones, "<none>")),
                 "{}",
                 route.name()
             );
