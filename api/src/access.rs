@@ -1,10 +1,10 @@
 //! Who may call: decided once, before any extractor or handler of `/api` runs.
 //!
-//! In this order: the credential, the role, the business that the request names. What a handler then gets is a
-//! [`Signed`] caller or a [`Visitor`]; neither can be had without passing here. In a middleware and not in extractors,
-//! since actix polls those together: a bad body could be answered before a bad credential.
+//! In this order: the credential, the limit of its rate, the role, the business that the request names. What a handler
+//! then gets is a [`Signed`] caller or a [`Visitor`]; neither can be had without passing here. In a middleware and not
+//! in extractors, since actix polls those together: a bad body could be answered before a bad credential.
 //!
-//! The app's data must have [`Table`], [`Keys`], [`Directory`] and [`Database`], each as [`web::Data`].
+//! The app's data must have [`Table`], [`Keys`], [`Limits`], [`Directory`] and [`Database`], each as [`web::Data`].
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
@@ -20,6 +21,7 @@ use domain::{Caller, Database, Directory};
 use entity::{BusinessId, Currency};
 
 use crate::endpoint::{Endpoint, Table, Who};
+use crate::limit::Limits;
 use crate::log;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
@@ -59,7 +61,7 @@ async fn admit(req: &ServiceRequest) -> Result<(), Problem> {
         .and_then(|pattern| table.find(req.method(), pattern));
     // Where there is no endpoint, the routing answers 404 or 405.
     let Some(endpoint) = endpoint else {
-        return Ok(());
+        return data::<Limits>(req)?.of_address(req);
     };
     admit_to(req, endpoint).await?;
     // Where no handler reads the query, nothing may be in it: a typo never passes silently. After the credential, so
@@ -81,8 +83,10 @@ async fn admit(req: &ServiceRequest) -> Result<(), Problem> {
 
 async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem> {
     match endpoint.who {
-        Who::Public => Ok(()),
+        Who::Public if endpoint.guarded => data::<Limits>(req)?.of_guesses(req),
+        Who::Public => data::<Limits>(req)?.of_address(req),
         Who::PublicOf if !req.headers().contains_key(AUTHORIZATION) => {
+            data::<Limits>(req)?.of_address(req)?;
             let name = business_name(req)?.ok_or_else(|| {
                 Problem::new(
                     Code::Unauthenticated,
@@ -99,7 +103,7 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
             Ok(())
         }
         Who::PublicOf => {
-            let caller = authenticate(req).await?;
+            let caller = counted(req, authenticate(req).await)?;
             check_header(req, caller.business_id)?;
             if let Some(name) = business_name(req)?
                 && business_named(req, &name).await?.id != caller.business_id
@@ -117,13 +121,13 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
             Ok(())
         }
         Who::Any => {
-            let caller = authenticate(req).await?;
+            let caller = counted(req, authenticate(req).await)?;
             check_header(req, caller.business_id)?;
             req.extensions_mut().insert(caller);
             Ok(())
         }
         Who::Roles(roles) => {
-            let caller = authenticate(req).await?;
+            let caller = counted(req, authenticate(req).await)?;
             if !roles.contains(&caller.authority.role()) {
                 return Err(Problem::new(
                     Code::Forbidden,
@@ -156,6 +160,20 @@ async fn authenticate(req: &ServiceRequest) -> Result<Caller, Problem> {
         authority: claims.authority,
         request_id: request_id.unwrap_or_default(),
     })
+}
+
+/// Counts a request against the credential that it brought, or against its address if that was none. A good credential
+/// is never refused for what others do at the same address.
+fn counted(req: &ServiceRequest, caller: Result<Caller, Problem>) -> Result<Caller, Problem> {
+    let limits = data::<Limits>(req)?;
+    match &caller {
+        Ok(caller) => limits.of_credential(caller)?,
+        Err(problem) if problem.code().status() == StatusCode::UNAUTHORIZED => {
+            limits.of_address(req)?;
+        }
+        Err(_) => {}
+    }
+    caller
 }
 
 /// The token of `Authorization: Bearer …`; the scheme's case does not matter (RFC 9110).

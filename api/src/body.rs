@@ -15,7 +15,7 @@ mod values;
 pub use at::{At, Fault, MAX_FAULTS};
 pub use containers::{Change, List};
 pub use members::{Members, member_name};
-pub use reader::{Bare, Json, MAX_BYTES};
+pub use reader::{Bare, BodyTimeout, Json, MAX_BYTES};
 
 use serde_json::Value;
 use utoipa::openapi::{RefOr, Schema};

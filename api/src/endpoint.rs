@@ -114,6 +114,8 @@ pub struct Endpoint {
     pub codes: Vec<Code>,
     /// Whether it honours `Idempotency-Key`.
     pub idempotent: bool,
+    /// Whether it takes a secret that could be guessed, and so counts against a tighter limit of the address.
+    pub guarded: bool,
     route: Arc<dyn Fn() -> Route + Send + Sync>,
 }
 
@@ -135,6 +137,7 @@ impl Endpoint {
             answers: Vec::new(),
             codes: Vec::new(),
             idempotent: false,
+            guarded: false,
             route: Arc::new(move || web::method(route_method.clone()).to(handler.clone())),
         }
     }
@@ -242,6 +245,13 @@ impl Endpoint {
     #[must_use]
     pub fn codes(mut self, codes: &[Code]) -> Self {
         self.codes.extend_from_slice(codes);
+        self
+    }
+
+    /// It takes a secret that could be guessed: it counts against [`crate::limit`]'s tighter limit of the address.
+    #[must_use]
+    pub fn guarded(mut self) -> Self {
+        self.guarded = true;
         self
     }
 

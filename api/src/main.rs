@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use chrono::Utc;
 use clap::Parser;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tradeline::backend::{self, Backend};
 use tradeline::config::{Cli, Command, Settings, TokenRequest};
@@ -41,6 +42,7 @@ async fn main() -> ExitCode {
 /// Runs until it is told to stop, or until its own database server is gone.
 async fn serve(settings: &Settings) -> Outcome {
     log::start(settings.log)?;
+    allow_many_files();
     // Before anything else: an address that is taken is said at once.
     let listener = TcpListener::bind(settings.listen)
         .map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
@@ -76,6 +78,15 @@ async fn serve(settings: &Settings) -> Outcome {
         server.stop().await?;
     }
     outcome
+}
+
+/// Every connection of a client takes two files, and the usual limit of 1,024 is soft: a program may raise its own.
+fn allow_many_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the number of open files cannot be raised");
+    }
 }
 
 fn token(settings: &Settings, request: &TokenRequest) -> Outcome {

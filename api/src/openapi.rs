@@ -316,8 +316,9 @@ fn parameters(endpoint: &Endpoint, segments: &[&str]) -> Vec<Parameter> {
     });
     let mut headers = vec![header(
         "X-Request-Id",
-        "Taken over, or made if left out; in the answer, in every log line and in the audit trail.",
-        visible_ascii(128),
+        "Taken over if it is 1 to 128 visible ASCII characters, or made; in the answer, in every log line and in the \
+         audit trail.",
+        string(),
     )];
     if endpoint.who != Who::Public {
         headers.push(header(
@@ -381,6 +382,7 @@ fn success(status: u16, content: &Content, endpoint: &Endpoint) -> Response {
 fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
     let mut codes: Vec<Code> = endpoint.codes.clone();
     codes.extend([
+        Code::RateLimited,
         Code::InternalError,
         Code::Overloaded,
         Code::DatabaseUnavailable,
@@ -410,6 +412,7 @@ fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
     if endpoint.body.is_some() || endpoint.idempotent {
         codes.extend([
             Code::MalformedJson,
+            Code::RequestTimeout,
             Code::PayloadTooLarge,
             Code::ValidationFailed,
         ]);
@@ -453,7 +456,7 @@ fn error(status: u16, codes: &BTreeSet<Code>) -> Response {
     }
     let seconds = ObjectBuilder::new()
         .schema_type(SchemaType::new(Type::Integer))
-        .minimum(Some(0));
+        .minimum(Some(1));
     let retry_after = HeaderBuilder::new()
         .schema(Some(seconds))
         .description(Some("Seconds after which to try again."));

@@ -51,6 +51,7 @@ codes! {
     OrderNotFound "order_not_found" NOT_FOUND "The order does not exist";
     ReservationNotFound "reservation_not_found" NOT_FOUND "The reservation does not exist";
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The path has no such method";
+    RequestTimeout "request_timeout" REQUEST_TIMEOUT "The request took too long to arrive";
     InsufficientStock "insufficient_stock" CONFLICT "There is not enough stock";
     CreditLimitExceeded "credit_limit_exceeded" CONFLICT "The purchase passes the credit limit";
     CustomerOnHold "customer_on_hold" CONFLICT "Sales to the customer are stopped";
@@ -310,6 +311,10 @@ impl ResponseError for Problem {
         let mut response = HttpResponseBuilder::new(self.code.status());
         if self.code.status() == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        // What is still to come of the request is not waited for.
+        if self.code == Code::RequestTimeout {
+            response.force_close();
         }
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));

@@ -19,6 +19,8 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use uuid::Uuid;
 
+use crate::headers;
+use crate::idle::Busy;
 use crate::problem::{self, Problem};
 
 /// The header that carries the id, both ways.
@@ -80,6 +82,7 @@ pub async fn outermost(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let received = Instant::now();
+    let _busy = Busy::with(&req);
     let id = RequestId::of(req.headers());
     let method = method_label(req.method());
     let path = req.path().to_owned();
@@ -92,7 +95,8 @@ pub async fn outermost(
         Ok(response) => Ok(finished(response.map_into_boxed_body(), &id)),
         Err(error) => {
             let problem = problem_of(error.error_response().status(), Some(&error), &id);
-            let response = written(problem.error_response(), &problem, &path, &id);
+            let mut response = written(problem.error_response(), &problem, &path, &id);
+            headers::secure(response.headers_mut(), &path);
             Err(InternalError::from_response(problem, response).into())
         }
     };
@@ -125,6 +129,7 @@ async fn caught<T>(
 fn finished(response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let (request, mut response) = response.into_parts();
+    headers::secure(response.headers_mut(), request.path());
     if status.is_client_error() || status.is_server_error() {
         let problem = problem_of(status, response.error(), id);
         response = written(response, &problem, request.path(), id);

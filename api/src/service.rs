@@ -8,24 +8,22 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer};
 use domain::auth::Passwords;
 use domain::purchase::Desk;
 use domain::{Database, Directory, idempotency};
 
-use crate::config::{Secret, Settings};
+use crate::body::BodyTimeout;
+use crate::config::{LimitSettings, Secret, Settings};
 use crate::endpoint::BadTable;
+use crate::limit::Limits;
 use crate::openapi::Clash;
 use crate::token::{Keys, WeakSecret};
-use crate::{app, log, request};
+use crate::{app, headers, idle, limit, log, request};
 
-/// How long a client may take to send a request's head.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client that is refused in the middle of a large body may take to read why.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may rest between two requests.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long requests in flight may take to finish when the service stops.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 /// How long the start waits for a database that is starting too.
@@ -48,6 +46,8 @@ pub struct State {
     pub keys: Arc<Keys>,
     /// How long a token from a login is good, in seconds.
     pub token_seconds: u32,
+    /// How often clients may call.
+    pub limits: Arc<Limits>,
     /// The migrations that the database must have.
     pub migrations: Arc<Vec<String>>,
 }
@@ -122,6 +122,7 @@ impl Service {
             passwords: Passwords::default(),
             keys: Arc::new(Keys::new(jwt_secret.reveal().as_bytes())?),
             token_seconds: settings.token_seconds,
+            limits: Arc::new(Limits::new(&settings.limits)),
             migrations: Arc::new(migration::names()),
             database,
         };
@@ -135,7 +136,7 @@ impl Service {
             lanes,
             connections,
         };
-        let server = http(state, sizes, listener)?;
+        let server = http(state, sizes, &settings.limits, listener)?;
         let handle = server.handle();
         let server = tokio::spawn(server);
         Ok(Self {
@@ -182,12 +183,21 @@ impl Sizes {
     }
 }
 
-fn http(state: State, sizes: Sizes, listener: TcpListener) -> Result<Server, Error> {
+fn http(
+    state: State,
+    sizes: Sizes,
+    limits: &LimitSettings,
+    listener: TcpListener,
+) -> Result<Server, Error> {
+    let request_timeout = Duration::from_secs(limits.request_seconds.into());
+    let idle = Duration::from_secs(limits.idle_seconds.into());
+    let origins = limits.cors_origins.clone();
     let parts = app::Parts::new()?;
     let started = Arc::new(AtomicUsize::new(0));
     let server = HttpServer::new(move || {
         // Runs on each worker's own thread. A worker that takes a dead one's place takes its lanes too.
         let worker = started.fetch_add(1, Ordering::Relaxed) % sizes.workers;
+        idle::start(idle + request_timeout);
         let state = State {
             database: state.database.another(sizes.connections),
             ..state.clone()
@@ -197,15 +207,20 @@ fn http(state: State, sizes: Sizes, listener: TcpListener) -> Result<Server, Err
             .add_lanes(&state.database, sizes.lanes_of(worker));
         App::new()
             .configure(|config| app::configure(config, &parts, state))
+            .app_data(BodyTimeout(request_timeout))
+            .wrap(from_fn(limit::outside_the_api))
+            .wrap(Condition::new(!origins.is_empty(), headers::cors(&origins)))
             .wrap(log::requests())
             .wrap(from_fn(request::outermost))
     })
     .workers(sizes.workers)
-    .client_request_timeout(REQUEST_TIMEOUT)
+    .max_connections(limits.clients.into())
+    .client_request_timeout(request_timeout)
     .client_disconnect_timeout(DISCONNECT_TIMEOUT)
     // A client that closes its side has given up: its request is dropped, and buys nothing if it still waits.
     .h1_allow_half_closed(false)
-    .keep_alive(KEEP_ALIVE)
+    .keep_alive(idle)
+    .on_connect(idle::watch)
     .shutdown_timeout(STOP_TIMEOUT_SECONDS)
     .disable_signals()
     .listen(listener)?;

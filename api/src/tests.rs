@@ -5,7 +5,9 @@ use std::net::TcpStream;
 
 use crate::access::{Signed, Visitor};
 use crate::body::{Bare, Json};
+use crate::config::Cli;
 use crate::endpoint::{self, Endpoint, Table};
+use crate::limit::Limits;
 use crate::path::Id;
 use crate::problem::{Code, Problem};
 use crate::query::{Page, Query};
@@ -18,6 +20,7 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::{App, Error, HttpResponse, HttpServer, web};
+use clap::Parser;
 use domain::businesses::Business;
 use domain::idempotency::{Answer, Answered};
 use domain::{Authority, Database, Directory};
@@ -182,12 +185,14 @@ fn app() -> App<
         slug: "acme".to_owned(),
         currency: Currency::USD,
     }]);
+    let limits = Cli::parse_from(["tradeline"]).settings.limits;
     // Nobody listens there: these tests need no database, and a business that is not known cannot be asked for.
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
     App::new()
         .app_data(table.clone())
         .app_data(web::Data::new(Keys::new(SECRET).unwrap()))
         .app_data(web::Data::new(directory))
+        .app_data(web::Data::new(Limits::new(&limits)))
         .app_data(web::Data::new(database))
         .configure(|config| endpoint::configure(&table, config))
         .configure(|config| openapi::configure(document, config))

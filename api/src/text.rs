@@ -37,6 +37,14 @@ fn check_length(text: &str, min: usize, max: usize) -> Result<(), String> {
     }
 }
 
+/// The pattern of text without these control characters, which is not blank if it must not be empty.
+fn pattern(min: usize, controls: &str) -> String {
+    match min {
+        0 => format!("^[^{controls}]*$"),
+        _ => format!(r"^[^{controls}]*[^\s{controls}][^{controls}]*$"),
+    }
+}
+
 /// One line of text, from `MIN` to `MAX` characters. It is taken as it is, spaces too, but is not blank and has no
 /// control characters: PostgreSQL has no NUL, and a name with a line break in it forges lines of a log or a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +63,9 @@ impl<const MIN: usize, const MAX: usize> FromText for Text<MIN, MAX> {
     }
 
     fn schema() -> RefOr<Schema> {
-        string().min_length(Some(MIN)).max_length(Some(MAX)).into()
+        let pattern = pattern(MIN, r"\u0000-\u001f\u007f-\u009f");
+        let text = string().min_length(Some(MIN)).max_length(Some(MAX));
+        text.pattern(Some(pattern)).into()
     }
 }
 
@@ -81,7 +91,9 @@ impl<const MIN: usize, const MAX: usize> FromText for Prose<MIN, MAX> {
     }
 
     fn schema() -> RefOr<Schema> {
-        string().min_length(Some(MIN)).max_length(Some(MAX)).into()
+        let pattern = pattern(MIN, r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f");
+        let text = string().min_length(Some(MIN)).max_length(Some(MAX));
+        text.pattern(Some(pattern)).into()
     }
 }
 
@@ -147,7 +159,9 @@ impl FromText for Email {
         string()
             .format(Some(SchemaFormat::Custom("email".to_owned())))
             .max_length(Some(EMAIL_BYTES))
-            .pattern(Some(r"^[^@\s]+@[^@\s]+$"))
+            .pattern(Some(
+                r"^[^@\s\u0000-\u001f\u007f-\u009f]+@[^@\s\u0000-\u001f\u007f-\u009f]+$",
+            ))
             .into()
     }
 }

@@ -6,6 +6,7 @@ use clap::Parser;
 use domain::{Authority, demo};
 use entity::{BusinessId, UserId};
 use tradeline::config::{Cli, Secret, Settings};
+use tradeline::limit::RateLimit;
 use tradeline::token::{Claims, Keys};
 
 use crate::{Client, Database, SERVICE};
@@ -24,12 +25,14 @@ pub struct Service {
     service: Option<tradeline::service::Service>,
 }
 
-/// The settings of a test's service: two workers, two lanes, the rest as a user would have it.
+/// The settings of a test's service: two workers, two lanes, no limits of rates, the rest as a user
+/// would have it.
 #[must_use]
 pub fn settings() -> Settings {
     let mut settings = Cli::parse_from(["tradeline"]).settings;
     settings.workers = Some(2);
     settings.lanes = Some(2);
+    settings.limits.rate_limit = RateLimit::Off;
     settings
 }
 

@@ -49,6 +49,10 @@ crate::body! {
     struct Nothing {}
 }
 
+/// How long a client may take to send a request's body. In the app's data; without it, as long as it likes.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyTimeout(pub Duration);
+
 type Reading<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 
 impl<T: FromJson + 'static> FromRequest for Json<T> {
@@ -58,7 +62,7 @@ impl<T: FromJson + 'static> FromRequest for Json<T> {
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (req, payload) = (req.clone(), payload.take());
         Box::pin(async move {
-            let bytes = read(&req, payload).await?;
+            let bytes = read_in_time(&req, payload).await?;
             let (body, claim) = parse(&req, &bytes, &bytes)?;
             Ok(Self { body, claim })
         })
@@ -72,7 +76,7 @@ impl FromRequest for Bare {
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (req, payload) = (req.clone(), payload.take());
         Box::pin(async move {
-            let bytes = read(&req, payload).await?;
+            let bytes = read_in_time(&req, payload).await?;
             let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
             let (Nothing {}, claim) = parse(&req, &bytes, text)?;
             Ok(Self { claim })
@@ -124,6 +128,22 @@ fn check_business(value: &mut Value, own: BusinessId, at: &mut At) -> Result<(),
             Ok(())
         }
     }
+}
+
+/// The bytes of a body, if they come in time.
+async fn read_in_time(req: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
+    let Some(BodyTimeout(limit)) = req.app_data().copied() else {
+        return read(req, payload).await;
+    };
+    tokio::time::timeout(limit, read(req, payload))
+        .await
+        .unwrap_or_else(|_elapsed| {
+            let seconds = limit.as_secs();
+            Err(Problem::new(
+                Code::RequestTimeout,
+                format!("The body did not arrive within {seconds} seconds."),
+            ))
+        })
 }
 
 /// The bytes of a body, up to [`MAX_BYTES`].

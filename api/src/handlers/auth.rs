@@ -24,6 +24,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post("/api/auth/login", login)
             .summary("Exchange a password for a token")
             .public()
+            .guarded()
             .body::<LoginRequest>()
             .ok::<TokenView>()
             .codes(&[Code::InvalidCredentials]),
@@ -86,6 +87,7 @@ async fn login(state: Data<State>, request: Json<LoginRequest>) -> Response {
         email,
         password,
     } = request.body;
+    state.limits.of_account(&business.0, &email.0)?;
     let found = state
         .passwords
         .log_in(

@@ -38,6 +38,15 @@ const PING_AFTER: Duration = Duration::from_secs(5);
 /// What no transaction may exceed: it would hold its locks, and everyone behind them, as long.
 const LIMITS: [&str; 2] = ["lock_timeout = '2s'", "statement_timeout = '30s'"];
 
+/// Predefined roles that row security binds and that get around it, by the server's files and programs, or around the
+/// grants that make tables append-only.
+const RIGHTS_TOO_MANY: [&str; 4] = [
+    "pg_execute_server_program",
+    "pg_read_server_files",
+    "pg_write_all_data",
+    "pg_write_server_files",
+];
+
 impl Database {
     /// Reads the address. Connects at first use, so a database that is down now may come later.
     ///
@@ -176,31 +185,50 @@ impl Database {
         }
     }
 
-    /// Why the service must not run as the role that it connects as: `None` when it may. A superuser, a role with
-    /// BYPASSRLS and an owner of tables would each see through row security or could take it away.
+    /// Why the service must not run as the role that it connects as: `None` when it may. Whoever is or may become a
+    /// superuser, a role with BYPASSRLS or an owner of tables would see through row security or could take it away; a
+    /// few other rights get there by a detour, or change what is append-only.
     ///
     /// # Errors
     /// [`Error::DatabaseUnavailable`].
     pub async fn role_objection(&self) -> Result<Option<String>, Error> {
-        let (role, sees_through, owned): (String, bool, Option<String>) = sqlx::query_as(
-            "SELECT current_user::text, rolsuper OR rolbypassrls,
-                    (SELECT min(relname::text) FROM pg_class
-                      WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
-                        AND pg_has_role(current_user, relowner, 'MEMBER'))
-               FROM pg_roles WHERE rolname = current_user",
-        )
-        .fetch_one(&self.pool)
-        .await
-        .map_err(db_error)?;
-        Ok(match owned {
-            _ if sees_through => Some(format!(
-                "the role {role} is a superuser or has BYPASSRLS, so row security would not bind it"
+        // A role can become each role that it is a member of, whether or not it inherits from it. Who logged in counts
+        // as well as who it is now, since it can always go back.
+        let (role, mighty, owned, makes_roles, right): (String, bool, Option<String>, bool, Option<String>) =
+            sqlx::query_as(
+                "WITH reachable AS (
+                     SELECT * FROM pg_roles
+                      WHERE pg_has_role(current_user, oid, 'MEMBER') OR pg_has_role(session_user, oid, 'MEMBER')
+                 )
+                 SELECT session_user::text,
+                        bool_or(rolsuper OR rolbypassrls),
+                        (SELECT min(relname::text) FROM pg_class
+                          WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+                            AND relowner IN (SELECT oid FROM reachable)),
+                        bool_or(rolcreaterole),
+                        coalesce(min('REPLICATION') FILTER (WHERE rolreplication),
+                                 min(rolname::text) FILTER (WHERE rolname = ANY ($1)))
+                   FROM reachable",
+            )
+            .bind(RIGHTS_TOO_MANY.map(str::to_owned).to_vec())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(db_error)?;
+        Ok(match (owned, right) {
+            _ if mighty => Some(format!(
+                "the role {role} is or may become a superuser or a role with BYPASSRLS, so row security would not bind it"
             )),
-            Some(table) => Some(format!(
+            (Some(table), _) => Some(format!(
                 "the role {role} owns the table {table} or belongs to the role that does, so it could take row \
                  security away"
             )),
-            None => None,
+            _ if makes_roles => Some(format!(
+                "the role {role} has CREATEROLE, so it could make itself a member of other roles"
+            )),
+            (None, Some(right)) => Some(format!(
+                "the role {role} has {right}, with which it could get around its grants"
+            )),
+            (None, None) => None,
         })
     }
 

@@ -8,7 +8,7 @@ use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER
 use entity::users::Role;
 use entity::{BusinessId, CustomerId, ProductId};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{Client, Reply, Route, SECRET, Service, claims, signed};
 use tradeline::endpoint::Who;
 use uuid::Uuid;
@@ -367,6 +367,95 @@ async fn ids_of_another_business_in_a_body_or_a_query_are_ids_that_nobody_has() 
     let orders = stranger.get(&format!("/api/orders?cursor={cursor}")).await;
     assert!(!orders.text.contains(&order), "{}", orders.text);
     assert_eq!(orders.ok(200)["data"], json!([]));
+    assert_eq!(service.database.digest().await, before);
+}
+
+/// Every id in this JSON, each replaced by one that nobody has.
+fn with_new_ids(value: &Value, replaced: &mut Vec<(String, String)>) -> Value {
+    match value {
+        Value::String(text) if text.parse::<Uuid>().is_ok() => {
+            let new = Uuid::now_v7().to_string();
+            replaced.push((text.clone(), new.clone()));
+            new.into()
+        }
+        Value::Array(values) => values
+            .iter()
+            .map(|value| with_new_ids(value, replaced))
+            .collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), with_new_ids(value, replaced)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_every_route_ids_of_another_business_in_body_and_query_are_ids_that_nobody_has() {
+    let (service, order, routes) = trading().await;
+    let stranger = service.stranger();
+    let before = service.database.digest().await;
+    let (mut bodies, mut queries) = (0, 0);
+    for route in routes.iter().filter(|route| !is_public(route)) {
+        let send = async |query: &str, body: Option<&Value>| {
+            let path = format!("{}{query}", route.with_id(&id_at_acme(route, &order)));
+            let request = stranger.request(route.method.clone(), &path);
+            let request = match body {
+                Some(body) => request.body(body.to_string()),
+                None => request,
+            };
+            stranger.send(request).await
+        };
+        let mut replaced = Vec::new();
+        let good = route.has_body().then(|| route.good_body());
+        let new = good.as_ref().map(|body| with_new_ids(body, &mut replaced));
+        if !replaced.is_empty() {
+            let (theirs, no_ones) = (send("", good.as_ref()).await, send("", new.as_ref()).await);
+            assert!(
+                matches!(theirs.status, 403 | 404),
+                "{}: {}",
+                route.name(),
+                theirs.text
+            );
+            let same = |mut text: String| {
+                for (their, no_one) in &replaced {
+                    text = text.replace(their, "<id>").replace(no_one, "<id>");
+                }
+                text
+            };
+            assert_eq!(
+                same(seen(&theirs, "<none>")),
+                same(seen(&no_ones, "<none>")),
+                "{}",
+                route.name()
+            );
+            bodies += 1;
+        }
+        let parameters = route.operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        for parameter in parameters {
+            if parameter["in"] != "query" || parameter["schema"]["format"] != "uuid" {
+                continue;
+            }
+            let name = parameter["name"].as_str().unwrap();
+            for theirs in [ACME_CUSTOMER.0, ACME_HEADPHONES.0, order.parse().unwrap()] {
+                let no_ones = Uuid::now_v7().to_string();
+                let theirs = theirs.to_string();
+                let other = send(&format!("?{name}={theirs}"), good.as_ref()).await;
+                let none = send(&format!("?{name}={no_ones}"), good.as_ref()).await;
+                assert_eq!(
+                    seen(&other, &theirs),
+                    seen(&none, &no_ones),
+                    "{} {name}",
+                    route.name()
+                );
+                queries += 1;
+            }
+        }
+    }
+    assert!(bodies >= 1 && queries >= 3, "{bodies} {queries}");
     assert_eq!(service.database.digest().await, before);
 }
 

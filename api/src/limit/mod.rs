@@ -1,0 +1,154 @@
+//! How often a caller may call: a credential, an address without one, whoever tries secrets, and each account's name.
+//!
+//! Every process counts for itself: with several behind one address the limits add up. A request with a good
+//! credential counts against that alone, one without or with a bad one against its address. `/healthz`, `/readyz` and
+//! `/metrics` are not counted, nor are a browser's preflights.
+
+mod address;
+mod buckets;
+mod rate;
+
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+use domain::Caller;
+use entity::BusinessId;
+use ipnet::IpNet;
+
+pub use address::Origin;
+pub use buckets::Buckets;
+pub use rate::{BadRate, Rate, RateLimit};
+
+use crate::config::LimitSettings;
+use crate::endpoint::BASE;
+use crate::problem::{Code, Problem};
+
+/// What is never counted: whoever runs the service must always see how it is.
+const NOT_COUNTED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// The counts of one process.
+#[derive(Debug)]
+pub struct Limits {
+    credentials: Option<Buckets>,
+    addresses: Option<Buckets>,
+    guesses: Option<Buckets>,
+    accounts: Option<Buckets>,
+    trusted_proxies: Vec<IpNet>,
+}
+
+impl Limits {
+    /// Nothing counted so far. `off` for credentials switches all of it off.
+    #[must_use]
+    pub fn new(settings: &LimitSettings) -> Self {
+        let of = |limit: RateLimit| match settings.rate_limit {
+            RateLimit::Off => None,
+            RateLimit::At(_) => limit.rate().map(Buckets::new),
+        };
+        Self {
+            credentials: of(settings.rate_limit),
+            addresses: of(settings.rate_limit_address),
+            guesses: of(settings.rate_limit_login),
+            accounts: of(settings.rate_limit_account),
+            trusted_proxies: settings.trusted_proxies.clone(),
+        }
+    }
+
+    /// Counts a request with a good credential.
+    ///
+    /// # Errors
+    /// [`Code::RateLimited`], as from all of these.
+    pub fn of_credential(&self, caller: &Caller) -> Result<(), Problem> {
+        let key = (caller.business_id.0, caller.user_id.0);
+        count(self.credentials.as_ref(), &key, "this credential")
+    }
+
+    /// Counts a request without a good credential.
+    ///
+    /// # Errors
+    /// [`Code::RateLimited`].
+    pub fn of_address(&self, req: &ServiceRequest) -> Result<(), Problem> {
+        self.by_origin(self.addresses.as_ref(), req)
+    }
+
+    /// Counts a request that tries a secret.
+    ///
+    /// # Errors
+    /// [`Code::RateLimited`].
+    pub fn of_guesses(&self, req: &ServiceRequest) -> Result<(), Problem> {
+        self.by_origin(self.guesses.as_ref(), req)
+    }
+
+    /// Counts a try at the account of this name, whether or not there is one: the slug or id of a business, and an
+    /// email address. In whatever way they are written, they are one account.
+    ///
+    /// # Errors
+    /// [`Code::RateLimited`].
+    pub fn of_account(&self, business: &str, email: &str) -> Result<(), Problem> {
+        let business = match business.parse::<BusinessId>() {
+            Ok(id) => id.to_string(),
+            Err(_slug) => business.to_owned(),
+        };
+        let key = (business, email.to_lowercase());
+        count(self.accounts.as_ref(), &key, "this account")
+    }
+
+    fn by_origin(&self, buckets: Option<&Buckets>, req: &ServiceRequest) -> Result<(), Problem> {
+        if buckets.is_none() {
+            return Ok(());
+        }
+        // Only requests that no socket brought have no peer.
+        let peer = req
+            .peer_addr()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        let address = address::of(peer, req.headers(), &self.trusted_proxies);
+        count(buckets, &Origin::from(address), "this address")
+    }
+}
+
+fn count(buckets: Option<&Buckets>, key: &impl Hash, whose: &str) -> Result<(), Problem> {
+    let Some(buckets) = buckets else {
+        return Ok(());
+    };
+    buckets.take(key).map_err(|wait| refusal(whose, wait))
+}
+
+fn refusal(whose: &str, wait: Duration) -> Problem {
+    // Whole seconds, rounded up: who comes back then is served.
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
+    Problem::new(
+        Code::RateLimited,
+        format!("There were too many requests from {whose}."),
+    )
+    .retry_after(seconds)
+}
+
+/// The middleware, for [`actix_web::middleware::from_fn`]: counts what is outside of the API, where no credential is
+/// looked at. [`crate::access`] counts the rest.
+///
+/// # Errors
+/// Those of what it wraps; its own refusals are responses.
+pub async fn outside_the_api(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let path = req.path();
+    let counted_there = path
+        .strip_prefix(BASE)
+        .is_some_and(|rest| rest.starts_with('/'));
+    if !counted_there
+        && !NOT_COUNTED.contains(&path)
+        && let Some(limits) = req.app_data::<web::Data<Limits>>()
+        && let Err(problem) = limits.of_address(&req)
+    {
+        return Ok(req.error_response(problem));
+    }
+    next.call(req)
+        .await
+        .map(ServiceResponse::map_into_boxed_body)
+}
