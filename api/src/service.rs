@@ -14,10 +14,11 @@ use domain::auth::Passwords;
 use domain::purchase::Desk;
 use domain::{Database, Directory, idempotency};
 
-use crate::config::{Secret, Settings};
+use crate::config::{BadOutside, Secret, Settings};
 use crate::endpoint::BadTable;
+use crate::gateway::Gateways;
 use crate::openapi::Clash;
-use crate::token::{Keys, WeakSecret};
+use crate::token::{Keys, Verifier, WeakSecret};
 use crate::{app, log, request};
 
 /// How long a client may take to send a request's head.
@@ -44,8 +45,12 @@ pub struct State {
     pub directory: Arc<Directory>,
     /// Checks passwords.
     pub passwords: Passwords,
-    /// Signs and verifies tokens.
+    /// Signs tokens.
     pub keys: Arc<Keys>,
+    /// Verifies tokens, ours and others'.
+    pub verifier: Arc<Verifier>,
+    /// Who may name a business without a credential.
+    pub gateways: Arc<Gateways>,
     /// How long a token from a login is good, in seconds.
     pub token_seconds: u32,
     /// The migrations that the database must have.
@@ -82,6 +87,9 @@ pub enum Error {
     /// The secret is too short.
     #[error("TRADELINE_JWT_SECRET: {0}")]
     Secret(#[from] WeakSecret),
+    /// The settings about other issuers and gateways do not hold together.
+    #[error(transparent)]
+    Outside(#[from] BadOutside),
     /// Something else in the process records metrics.
     #[error("the metrics cannot be recorded: {0}")]
     Metrics(String),
@@ -115,18 +123,24 @@ impl Service {
             Database::new(database_url.reveal(), connections).map_err(Error::DatabaseUrl)?;
         check(&database).await?;
 
+        let keys = Arc::new(Keys::new(jwt_secret.reveal().as_bytes())?);
+        let issuer = settings.outside.issuer().await?;
+        let verifier = Arc::new(Verifier::new(Arc::clone(&keys), issuer));
         crate::metrics::start().map_err(|error| Error::Metrics(error.to_string()))?;
         let state = State {
             desk: Arc::default(),
             directory: Arc::default(),
             passwords: Passwords::default(),
-            keys: Arc::new(Keys::new(jwt_secret.reveal().as_bytes())?),
+            keys,
+            verifier: Arc::clone(&verifier),
+            gateways: Arc::new(settings.outside.gateways()),
             token_seconds: settings.token_seconds,
             migrations: Arc::new(migration::names()),
             database,
         };
         warn_unless_migrated(&state).await;
         tokio::spawn(tidy(state.clone()));
+        tokio::spawn(async move { verifier.keep_fresh().await });
 
         let address = listener.local_addr()?;
         let (desk, database) = (Arc::clone(&state.desk), state.database.clone());
