@@ -14,8 +14,8 @@ mod values;
 
 pub use at::{At, Fault, MAX_FAULTS};
 pub use containers::{Change, List};
-pub use members::{Members, member_name};
 pub(crate) use json::parse;
+pub use members::{Members, member_name};
 pub use reader::{Bare, Json, MAX_BYTES};
 
 use serde_json::Value;

@@ -93,7 +93,14 @@ mod tests {
         for peer in ["10.1.2.3", "192.0.2.7", "::ffff:10.1.2.3", "2001:db8::1"] {
             assert!(is_one(&some, peer), "{peer}");
         }
-        for peer in ["10.2.0.1", "192.0.2.8", "::ffff:10.2.0.1", "2001:db9::1", "127.0.0.1", "::1"] {
+        for peer in [
+            "10.2.0.1",
+            "192.0.2.8",
+            "::ffff:10.2.0.1",
+            "2001:db9::1",
+            "127.0.0.1",
+            "::1",
+        ] {
             assert!(!is_one(&some, peer), "{peer}");
         }
         assert!(some.authority_of(None).is_none());

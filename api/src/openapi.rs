@@ -273,7 +273,9 @@ fn who_may(who: Who) -> String {
             "Public with `?business=`; with credentials, the caller's business.".to_owned()
         }
         Who::Any => "Every role of a business.".to_owned(),
-        Who::Platform => "The platform, with a token of `tradeline token --role platform`.".to_owned(),
+        Who::Platform => {
+            "The platform, with a token of `tradeline token --role platform`.".to_owned()
+        }
         Who::Roles(_) => format!("Roles: {}.", roles(who).join(", ")),
     }
 }
@@ -326,7 +328,7 @@ fn parameters(endpoint: &Endpoint, segments: &[&str]) -> Vec<Parameter> {
     if !matches!(endpoint.who, Who::Public | Who::Platform) {
         headers.push(header(
             "X-Business-Id",
-            "May repeat the caller's business, and must then match.",
+            "May repeat the caller's business, and must then match. From a trusted gateway it names the business.",
             uuid(),
         ));
     }

@@ -119,13 +119,13 @@ impl Service {
         let workers = settings.workers.map_or(cores, usize::from);
         let lanes = settings.lanes.map_or(cores, usize::from);
         let connections = u32::from(settings.connections);
+        let keys = Arc::new(Keys::new(jwt_secret.reveal().as_bytes())?);
+        let issuer = settings.outside.issuer().await?;
+        let verifier = Arc::new(Verifier::new(Arc::clone(&keys), issuer));
         let database =
             Database::new(database_url.reveal(), connections).map_err(Error::DatabaseUrl)?;
         check(&database).await?;
 
-        let keys = Arc::new(Keys::new(jwt_secret.reveal().as_bytes())?);
-        let issuer = settings.outside.issuer().await?;
-        let verifier = Arc::new(Verifier::new(Arc::clone(&keys), issuer));
         crate::metrics::start().map_err(|error| Error::Metrics(error.to_string()))?;
         let state = State {
             desk: Arc::default(),

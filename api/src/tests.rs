@@ -7,11 +7,11 @@ use std::sync::Arc;
 use crate::access::{Signed, Visitor};
 use crate::body::{Bare, Json};
 use crate::endpoint::{self, Endpoint, Table};
+use crate::gateway::Gateways;
 use crate::path::Id;
 use crate::problem::{Code, Problem};
 use crate::query::{Page, Query};
 use crate::text::{Amount, Text};
-use crate::gateway::Gateways;
 use crate::token::{Claims, Keys, Verifier};
 use crate::{idempotency, log, metrics, openapi, request};
 use actix_web::body::MessageBody;
@@ -190,10 +190,7 @@ fn app() -> App<
     App::new()
         .app_data(table.clone())
         .app_data(web::Data::new(verifier))
-        .app_data(web::Data::new(Gateways::new(
-            Vec::new(),
-            Authority::Staff,
-        )))
+        .app_data(web::Data::new(Gateways::new(Vec::new(), Authority::Staff)))
         .app_data(web::Data::new(directory))
         .app_data(web::Data::new(database))
         .configure(|config| endpoint::configure(&table, config))

@@ -158,14 +158,16 @@ pub struct Slug(pub String);
 
 impl FromText for Slug {
     fn from_text(text: &str) -> Result<Self, String> {
-        let known =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let good = (1..=63).contains(&text.len())
             && text.bytes().all(known)
             && !text.starts_with('-')
             && !text.ends_with('-');
         if !good {
-            return Err("must have 1 to 63 lower-case letters, digits and hyphens, no hyphen first or last".to_owned());
+            return Err(
+                "must have 1 to 63 lower-case letters, digits and hyphens, no hyphen first or last"
+                    .to_owned(),
+            );
         }
         if text.parse::<uuid::Uuid>().is_ok() {
             return Err("must not be a UUID".to_owned());

@@ -128,7 +128,14 @@ pub(crate) async fn keep(
     claim: Option<&Claim>,
     answer: Answer,
 ) -> Result<Answered, Error> {
-    keep_of(transaction, caller.business_id, caller.user_id, claim, answer).await
+    keep_of(
+        transaction,
+        caller.business_id,
+        caller.user_id,
+        claim,
+        answer,
+    )
+    .await
 }
 
 /// As [`keep`], for a caller that is of no business.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use jsonwebtoken::jwk::{
     AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse,
 };
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::Value;
@@ -119,10 +119,19 @@ pub(super) enum Unread {
     TooLarge,
     #[error("it is no set of keys: {0}")]
     NoSet(serde_json::Error),
-    #[error("none of its keys can be used: a key needs a kid, and a public RSA, P-256, P-384 or Ed25519 key")]
+    #[error(
+        "none of its keys can be used: a key needs a kid, and a public RSA, P-256, P-384 or Ed25519 key"
+    )]
     NoKeys,
     #[error("reading it has failed")]
     Panicked,
+}
+
+/// How the keys are read.
+#[derive(Debug)]
+enum Reader {
+    Url(Url, Client),
+    File(PathBuf),
 }
 
 #[derive(Debug)]
@@ -132,8 +141,7 @@ pub(super) struct Jwks {
 
 #[derive(Debug)]
 struct Inner {
-    source: Source,
-    http: Client,
+    source: Reader,
     pace: Pace,
     keys: RwLock<Arc<Keys>>,
     /// Held while the keys are being read: one reading at a time.
@@ -144,22 +152,13 @@ struct Inner {
 
 impl Jwks {
     pub(super) fn new(source: Source, pace: Pace) -> Result<Self, reqwest::Error> {
-        // The second time it is there already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let secure = matches!(&source, Source::Url(url) if url.scheme() == "https");
-        let client = Client::builder()
-            .user_agent(concat!("tradeline/", env!("CARGO_PKG_VERSION")))
-            .https_only(secure)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .timeout(ANSWER)
-            // A connection lives on the thread that opened it, and the next reading is minutes away.
-            .pool_max_idle_per_host(0);
-        let client = if secure { client } else { client.no_proxy() };
+        let source = match source {
+            Source::Url(url) => Reader::Url(url.clone(), client(&url)?),
+            Source::File(path) => Reader::File(path),
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 source,
-                http: client.build()?,
                 pace,
                 keys: RwLock::default(),
                 reading: tokio::sync::Mutex::default(),
@@ -230,8 +229,8 @@ impl Inner {
 
     async fn read_and_keep(&self) -> Result<(), Unread> {
         let text = match &self.source {
-            Source::Url(url) => download(&self.http, url.clone()).await?,
-            Source::File(path) => {
+            Reader::Url(url, http) => download(http, url.clone()).await?,
+            Reader::File(path) => {
                 let path = path.clone();
                 let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
                 read.map_err(|_panic| Unread::Panicked)??
@@ -241,6 +240,25 @@ impl Inner {
         tracing::info!(keys = keys.len(), "the issuer's keys have been read");
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
+    }
+}
+
+/// What asks at this address, and nowhere else.
+fn client(url: &Url) -> Result<Client, reqwest::Error> {
+    // The second time it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::builder()
+        .user_agent(concat!("tradeline/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .timeout(ANSWER)
+        // A connection lives on the thread that opened it, and the next reading is minutes away.
+        .pool_max_idle_per_host(0);
+    if url.scheme() == "https" {
+        client.https_only(true).build()
+    } else {
+        // This machine is not to be found by way of another.
+        client.no_proxy().build()
     }
 }
 
@@ -292,7 +310,10 @@ fn parse(text: &[u8]) -> Result<Keys, Unread> {
     }
     // Which of two keys with one name is meant, nobody can say.
     for kid in twice {
-        tracing::warn!(kid, "two keys of the issuer's set have one kid: neither is used");
+        tracing::warn!(
+            kid,
+            "two keys of the issuer's set have one kid: neither is used"
+        );
         keys.remove(&kid);
     }
     if keys.is_empty() {
@@ -338,14 +359,31 @@ fn usable(value: Value) -> Option<(String, Key)> {
         _ => return None,
     };
     let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-    if let jsonwebtoken::DecodingKeyKind::RsaModulusExponent { n, .. } = decoding.kind() {
-        let significant = n.iter().skip_while(|byte| **byte == 0).count();
-        if !RSA_BYTES.contains(&significant) {
-            return None;
-        }
+    if !has_its_size(algorithm, decoding.kind()) {
+        return None;
     }
     let kid = jwk.common.key_id?;
-    Some((kid, Key { algorithm, decoding }))
+    Some((
+        kid,
+        Key {
+            algorithm,
+            decoding,
+        },
+    ))
+}
+
+/// Whether a key has as many bytes as its kind has. The library takes any number, and fails on them only when it
+/// verifies.
+fn has_its_size(algorithm: Algorithm, key: &DecodingKeyKind) -> bool {
+    match (key, algorithm) {
+        (DecodingKeyKind::RsaModulusExponent { n, .. }, _) => {
+            RSA_BYTES.contains(&n.iter().skip_while(|byte| **byte == 0).count())
+        }
+        // A point: one byte, and two coordinates.
+        (DecodingKeyKind::SecretOrDer(point), Algorithm::ES256) => point.len() == 1 + 2 * 32,
+        (DecodingKeyKind::SecretOrDer(point), Algorithm::ES384) => point.len() == 1 + 2 * 48,
+        (DecodingKeyKind::SecretOrDer(key), _) => key.len() == 32,
+    }
 }
 
 #[cfg(test)]
@@ -412,11 +450,17 @@ mod tests {
             ("kty", json!("OKP")),
             ("kid", json!(null)),
             ("x", json!("not base64!")),
+            ("x", json!("c2hvcnQ")),
         ] {
-            assert!(usable(with(name, value.clone())).is_none(), "{name} {value}");
+            assert!(
+                usable(with(name, value.clone())).is_none(),
+                "{name} {value}"
+            );
         }
         let secret = json!({"kty": "oct", "kid": "1", "k": "c2VjcmV0", "alg": "HS256"});
         assert!(usable(secret).is_none());
+        let short = json!({"kty": "OKP", "crv": "Ed25519", "kid": "1", "x": "c2hvcnQ"});
+        assert!(usable(short).is_none());
         // An RSA key of 1024 bits.
         let weak = json!({"kty": "RSA", "kid": "1", "e": "AQAB", "n": "v".repeat(171)});
         assert!(usable(weak).is_none());

@@ -4,8 +4,10 @@
 
 mod access;
 mod auth;
+mod businesses;
 mod customers;
 mod faults;
+mod gateways;
 mod idempotency;
 mod input;
 mod inventory;
@@ -18,3 +20,5 @@ mod purchase;
 mod purchase_concurrency;
 mod readme;
 mod tenancy;
+mod tokens;
+mod tokens_rotation;

@@ -654,6 +654,8 @@ async fn help_names_every_setting_and_shows_no_secret() {
         "TRADELINE_WORKERS",
         "TRADELINE_LANES",
         "TRADELINE_CONNECTIONS",
+        "TRADELINE_ISSUER",
+        "TRADELINE_TRUSTED_GATEWAYS",
         "TRADELINE_LOG",
         "RUST_LOG",
         "token",
