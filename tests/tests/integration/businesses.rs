@@ -296,7 +296,7 @@ async fn an_admin_renames_its_own_business_and_the_trail_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn renaming_a_business_waits_for_no_sale_and_no_sale_for_it() {
+async fn a_business_is_renamed_in_the_middle_of_trade_and_nothing_fails() {
     let service = Service::start().await;
     let work = (0..24).map(|number| {
         let client = service.admin();
