@@ -1,8 +1,8 @@
 //! Who may call: decided once, before any extractor or handler of `/api` runs.
 //!
 //! In this order: the credential, the role, the business that the request names. What a handler then gets is a
-//! [`Signed`] caller, a [`Visitor`] or the [`Platform`]; none can be had without passing here. In a middleware and not in extractors,
-//! since actix polls those together: a bad body could be answered before a bad credential.
+//! [`Signed`] caller, a [`Visitor`] or the [`Platform`]; none can be had without passing here. In a middleware and not
+//! in extractors, since actix polls those together: a bad body could be answered before a bad credential.
 //!
 //! The app's data must have [`Table`], [`Verifier`], [`Gateways`], [`Directory`] and [`Database`], each as
 //! [`web::Data`].
