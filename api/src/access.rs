@@ -1,10 +1,12 @@
 //! Who may call: decided once, before any extractor or handler of `/api` runs.
 //!
 //! In this order: the credential, the limit of its rate, the role, the business that the request names. What a handler
-//! then gets is a [`Signed`] caller or a [`Visitor`]; neither can be had without passing here. In a middleware and not
-//! in extractors, since actix polls those together: a bad body could be answered before a bad credential.
+//! then gets is a [`Signed`] caller, a [`Visitor`] or the [`Platform`]; none can be had without passing here. In a
+//! middleware and not in extractors, since actix polls those together: a bad body could be answered before a bad
+//! credential.
 //!
-//! The app's data must have [`Table`], [`Keys`], [`Limits`], [`Directory`] and [`Database`], each as [`web::Data`].
+//! The app's data must have [`Table`], [`Verifier`], [`Gateways`], [`Limits`], [`Directory`] and [`Database`], each as
+//! [`web::Data`].
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -17,17 +19,18 @@ use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use domain::businesses::Business;
-use domain::{Caller, Database, Directory};
-use entity::{BusinessId, Currency};
+use domain::{Authority, Caller, Database, Directory, PlatformCaller};
+use entity::{BusinessId, Currency, UserId};
 
 use crate::endpoint::{Endpoint, Table, Who};
+use crate::gateway::{GATEWAY, Gateways};
 use crate::limit::Limits;
 use crate::log;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
 use crate::request::{RequestId, Route};
 use crate::text::{self, FromText, Text};
-use crate::token::{BadToken, Keys};
+use crate::token::{BadToken, Claims, Verified, Verifier};
 
 /// The header that may repeat the caller's business.
 pub const BUSINESS_ID: HeaderName = HeaderName::from_static("x-business-id");
@@ -85,7 +88,7 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
     match endpoint.who {
         Who::Public if endpoint.guarded => data::<Limits>(req)?.of_guesses(req),
         Who::Public => data::<Limits>(req)?.of_address(req),
-        Who::PublicOf if !req.headers().contains_key(AUTHORIZATION) => {
+        Who::PublicOf if !has_credential(req)? => {
             data::<Limits>(req)?.of_address(req)?;
             let name = business_name(req)?.ok_or_else(|| {
                 Problem::new(
@@ -129,36 +132,106 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
         Who::Roles(roles) => {
             let caller = counted(req, authenticate(req).await)?;
             if !roles.contains(&caller.authority.role()) {
-                return Err(Problem::new(
-                    Code::Forbidden,
-                    "The caller's role may not do this.",
-                ));
+                return Err(forbidden());
             }
             check_header(req, caller.business_id)?;
             req.extensions_mut().insert(caller);
             Ok(())
         }
+        Who::Platform => {
+            let platform = match identify(req).await {
+                Ok(Identity::Platform(platform)) => platform,
+                Ok(Identity::Business(caller)) => {
+                    counted(req, Ok(caller))?;
+                    return Err(forbidden());
+                }
+                Err(problem) => {
+                    counted(req, Err(problem.clone()))?;
+                    return Err(problem);
+                }
+            };
+            data::<Limits>(req)?.of_address(req)?;
+            if req.headers().contains_key(BUSINESS_ID) {
+                return Err(mismatch("A platform caller has no business."));
+            }
+            req.extensions_mut().insert(platform);
+            Ok(())
+        }
     }
 }
 
-/// The caller, from the credential of the `Authorization` header.
+/// Who calls: someone of a business, or the platform, which is of none.
+enum Identity {
+    Business(Caller),
+    Platform(PlatformCaller),
+}
+
+/// The caller of a business. The platform is none: it sees no business's rows.
 async fn authenticate(req: &ServiceRequest) -> Result<Caller, Problem> {
+    match identify(req).await? {
+        Identity::Business(caller) => Ok(caller),
+        Identity::Platform(_) => Err(forbidden()),
+    }
+}
+
+/// Whether the request says who calls: with a credential, or by way of a gateway.
+fn has_credential(req: &ServiceRequest) -> Result<bool, Problem> {
+    let headers = req.headers();
+    Ok(headers.contains_key(AUTHORIZATION)
+        || (headers.contains_key(BUSINESS_ID) && gateway(req)?.is_some()))
+}
+
+/// From the credential of the `Authorization` header. Only where there is none, a gateway's word counts.
+async fn identify(req: &ServiceRequest) -> Result<Identity, Problem> {
+    if !req.headers().contains_key(AUTHORIZATION)
+        && let Some(authority) = gateway(req)?
+    {
+        let business_id = one_business(req).ok_or_else(unauthenticated)?;
+        let caller = caller_of(req, business_id, GATEWAY, authority).await?;
+        return Ok(Identity::Business(caller));
+    }
     let token = bearer(req).ok_or_else(unauthenticated)?;
-    let claims = data::<Keys>(req)?.verify(token).map_err(|bad| match bad {
-        BadToken::Expired => Problem::new(Code::TokenExpired, "The token has expired."),
-        BadToken::Invalid => unauthenticated(),
-    })?;
-    let business = business_of(req, claims.business_id)
+    let verified = data::<Verifier>(req)?.verify(token).await;
+    let claims = match verified {
+        Ok(Verified::Own(claims) | Verified::Issued(claims)) => claims,
+        Ok(Verified::Platform(claims)) => {
+            return Ok(Identity::Platform(PlatformCaller {
+                user_id: claims.user_id,
+                request_id: request_id(req),
+            }));
+        }
+        Err(BadToken::Expired) => {
+            return Err(Problem::new(Code::TokenExpired, "The token has expired."));
+        }
+        Err(BadToken::Invalid) => return Err(unauthenticated()),
+    };
+    let Claims {
+        business_id,
+        user_id,
+        authority,
+        ..
+    } = claims;
+    let caller = caller_of(req, business_id, user_id, authority).await?;
+    Ok(Identity::Business(caller))
+}
+
+/// The caller of this business, if there is such a business.
+async fn caller_of(
+    req: &ServiceRequest,
+    business_id: BusinessId,
+    user_id: UserId,
+    authority: Authority,
+) -> Result<Caller, Problem> {
+    let business = business_of(req, business_id)
         .await?
         .ok_or_else(unauthenticated)?;
     log::name_business(req, business.id);
-    let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone());
     Ok(Caller {
         business_id: business.id,
         currency: business.currency,
-        user_id: claims.user_id,
-        authority: claims.authority,
-        request_id: request_id.unwrap_or_default(),
+        user_id,
+        authority,
+        request_id: request_id(req),
     })
 }
 
@@ -174,6 +247,23 @@ fn counted(req: &ServiceRequest, caller: Result<Caller, Problem>) -> Result<Call
         Err(_) => {}
     }
     caller
+}
+
+fn request_id(req: &ServiceRequest) -> String {
+    let id = req.extensions().get::<RequestId>().map(|id| id.0.clone());
+    id.unwrap_or_default()
+}
+
+/// What the call may do if its socket's peer is a gateway.
+fn gateway(req: &ServiceRequest) -> Result<Option<Authority>, Problem> {
+    Ok(data::<Gateways>(req)?.authority_of(req.peer_addr()))
+}
+
+/// The business of a lone `X-Business-Id` header.
+fn one_business(req: &ServiceRequest) -> Option<BusinessId> {
+    let mut headers = req.headers().get_all(BUSINESS_ID);
+    let business_id = text::id(headers.next()?.to_str().ok()?)?;
+    headers.next().is_none().then_some(business_id)
 }
 
 /// The token of `Authorization: Bearer …`; the scheme's case does not matter (RFC 9110).
@@ -253,6 +343,10 @@ fn unauthenticated() -> Problem {
     )
 }
 
+fn forbidden() -> Problem {
+    Problem::new(Code::Forbidden, "The caller's role may not do this.")
+}
+
 fn mismatch(detail: &str) -> Problem {
     Problem::new(Code::TenantMismatch, detail)
 }
@@ -283,6 +377,19 @@ impl FromRequest for Signed {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(extension::<Caller>(req).map(Self))
+    }
+}
+
+/// The caller of an endpoint of the platform. It has no business, so it can be taken for no [`Signed`] caller.
+#[derive(Debug, Clone)]
+pub struct Platform(pub PlatformCaller);
+
+impl FromRequest for Platform {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(extension::<PlatformCaller>(req).map(Self))
     }
 }
 

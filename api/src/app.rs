@@ -38,7 +38,8 @@ pub fn table() -> Result<Table, BadTable> {
 pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
     config
         .app_data(parts.table.clone())
-        .app_data(Data::from(state.keys.clone()))
+        .app_data(Data::from(state.verifier.clone()))
+        .app_data(Data::from(state.gateways.clone()))
         .app_data(Data::from(state.directory.clone()))
         .app_data(Data::from(state.limits.clone()))
         .app_data(Data::new(state.database.clone()))

@@ -14,6 +14,7 @@ mod values;
 
 pub use at::{At, Fault, MAX_FAULTS};
 pub use containers::{Change, List};
+pub(crate) use json::parse;
 pub use members::{Members, member_name};
 pub use reader::{Bare, BodyTimeout, Json, MAX_BYTES};
 

@@ -1,11 +1,13 @@
 //! What can be set, from flags and the environment: one documented struct, checked at start.
 
+mod outside;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use domain::Authority;
 use entity::{BusinessId, CustomerId, UserId};
 use ipnet::IpNet;
@@ -14,7 +16,9 @@ use uuid::Uuid;
 use crate::headers::WebOrigin;
 use crate::limit::RateLimit;
 use crate::log::Format;
-use crate::token::Claims;
+use crate::token::{Claims, Keys, PlatformClaims, RoleName};
+
+pub use outside::{BadOutside, GatewayRole, Outside};
 
 /// Orders, stock and trade credit for many businesses, on PostgreSQL.
 ///
@@ -109,6 +113,9 @@ pub struct Settings {
     /// What one client may take.
     #[command(flatten)]
     pub limits: LimitSettings,
+    /// Who else may say who a caller is.
+    #[command(flatten)]
+    pub outside: Outside,
     /// How the log is written.
     #[arg(long, env = "TRADELINE_LOG", value_enum, default_value_t = Format::Pretty, global = true)]
     pub log: Format,
@@ -190,9 +197,14 @@ pub struct LimitSettings {
 /// A token to print.
 #[derive(Debug, Args)]
 pub struct TokenRequest {
-    /// The business that the token is for.
-    #[arg(long, value_name = "UUID")]
-    pub business: Uuid,
+    /// The business that the token is for. Every role but `platform` needs one.
+    #[arg(
+        long,
+        value_name = "UUID",
+        required_unless_present = "role",
+        required_if_eq_any([("role", "admin"), ("role", "staff"), ("role", "customer")])
+    )]
+    pub business: Option<Uuid>,
     /// What its holder may do.
     #[arg(long, value_enum)]
     pub role: RoleName,
@@ -207,34 +219,57 @@ pub struct TokenRequest {
     pub seconds: u32,
 }
 
-/// The roles that a token can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RoleName {
-    /// Everything in its business.
-    Admin,
-    /// Sells, takes payments, fulfils, adjusts stock.
-    Staff,
-    /// Its own orders, balance and profile.
-    Customer,
+/// What of a token's request does not fit together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    /// A business's role without a business.
+    #[error("the roles admin, staff and customer need --business")]
+    NoBusiness,
+    /// The role `customer` without a customer.
+    #[error("the role customer needs --customer")]
+    NoCustomer,
+    /// The role `platform` with either.
+    #[error("the role platform is above businesses: leave out --business and --customer")]
+    AboveBusinesses,
 }
 
 impl TokenRequest {
-    /// What the token says. The command line asks for a customer where the role needs one.
-    #[must_use]
-    pub fn claims(&self, now: DateTime<Utc>) -> Option<Claims> {
-        let authority = match self.role {
-            RoleName::Admin => Authority::Admin,
-            RoleName::Staff => Authority::Staff,
-            RoleName::Customer => Authority::Customer(CustomerId(self.customer?)),
-        };
+    /// The token that is asked for.
+    ///
+    /// # Errors
+    /// [`BadRequest`]; the library's.
+    pub fn sign(
+        &self,
+        keys: &Keys,
+        now: DateTime<Utc>,
+    ) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+        let user_id = UserId(self.subject);
         let issued_at = now.timestamp();
-        Some(Claims {
-            user_id: UserId(self.subject),
-            business_id: BusinessId(self.business),
+        let expires_at = issued_at + i64::from(self.seconds);
+        let authority = match (self.role, self.customer) {
+            (RoleName::Admin, _) => Authority::Admin,
+            (RoleName::Staff, _) => Authority::Staff,
+            (RoleName::Customer, Some(customer)) => Authority::Customer(CustomerId(customer)),
+            (RoleName::Customer, None) => return Err(BadRequest::NoCustomer.into()),
+            (RoleName::Platform, customer) => {
+                if self.business.or(customer).is_some() {
+                    return Err(BadRequest::AboveBusinesses.into());
+                }
+                return Ok(keys.sign_platform(&PlatformClaims {
+                    user_id,
+                    issued_at,
+                    expires_at,
+                })?);
+            }
+        };
+        let business_id = BusinessId(self.business.ok_or(BadRequest::NoBusiness)?);
+        Ok(keys.sign(&Claims {
+            user_id,
+            business_id,
             authority,
             issued_at,
-            expires_at: issued_at + i64::from(self.seconds),
-        })
+            expires_at,
+        })?)
     }
 }
 
@@ -281,6 +316,40 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    fn asked(arguments: &[&str]) -> Result<String, String> {
+        let arguments = [&["tradeline", "token"], arguments].concat();
+        let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
+        let Some(Command::Token(request)) = cli.command else {
+            return Err("another command".to_owned());
+        };
+        let keys = Keys::new(b"0123456789abcdef0123456789abcdef").unwrap();
+        let signed = request.sign(&keys, Utc::now());
+        signed.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_platform_token_has_no_business_and_every_other_has_one() {
+        let id = "0190a5d4-7b1c-7000-8000-000000000001";
+        for good in [
+            &["--role", "platform"][..],
+            &["--role", "admin", "--business", id],
+            &["--role", "customer", "--business", id, "--customer", id],
+        ] {
+            assert!(asked(good).is_ok(), "{good:?}: {:?}", asked(good));
+        }
+        for bad in [
+            &[][..],
+            &["--role", "admin"],
+            &["--role", "customer", "--business", id],
+            &["--role", "customer", "--customer", id],
+            &["--role", "platform", "--business", id],
+            &["--role", "platform", "--customer", id],
+            &["--business", id],
+        ] {
+            assert!(asked(bad).is_err(), "{bad:?}");
+        }
+    }
+
     #[test]
     fn help_documents_every_variable_and_shows_no_secret() {
         let help = Cli::command().render_long_help().to_string();
@@ -302,6 +371,14 @@ mod tests {
             "TRADELINE_REQUEST_SECONDS",
             "TRADELINE_IDLE_SECONDS",
             "TRADELINE_CLIENTS",
+            "TRADELINE_ISSUER",
+            "TRADELINE_AUDIENCE",
+            "TRADELINE_JWKS",
+            "TRADELINE_CLAIM_BUSINESS",
+            "TRADELINE_CLAIM_ROLE",
+            "TRADELINE_CLAIM_CUSTOMER",
+            "TRADELINE_TRUSTED_GATEWAYS",
+            "TRADELINE_GATEWAY_ROLE",
             "TRADELINE_LOG",
             "RUST_LOG",
         ] {

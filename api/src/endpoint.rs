@@ -44,10 +44,12 @@ pub enum Who {
     Public,
     /// Everyone who names a business with `?business=`, and every caller with credentials, for its own.
     PublicOf,
-    /// Every caller with credentials.
+    /// Every caller of a business.
     Any,
     /// Callers with one of these roles.
     Roles(&'static [Role]),
+    /// The platform, which is of no business.
+    Platform,
 }
 
 /// A parameter of the query.
@@ -185,7 +187,7 @@ impl Endpoint {
         )
     }
 
-    /// Every caller may call it.
+    /// Every caller of a business may call it.
     #[must_use]
     pub fn for_any_role(mut self) -> Self {
         self.who = Who::Any;
@@ -196,6 +198,13 @@ impl Endpoint {
     #[must_use]
     pub fn for_roles(mut self, roles: &'static [Role]) -> Self {
         self.who = Who::Roles(roles);
+        self
+    }
+
+    /// The platform may call it, and nobody of a business. The handler takes a [`crate::access::Platform`].
+    #[must_use]
+    pub fn for_platform(mut self) -> Self {
+        self.who = Who::Platform;
         self
     }
 

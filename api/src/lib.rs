@@ -11,6 +11,7 @@ pub mod backend;
 pub mod body;
 pub mod config;
 pub mod endpoint;
+pub mod gateway;
 mod handlers;
 pub mod headers;
 pub mod idempotency;

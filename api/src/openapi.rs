@@ -52,7 +52,7 @@ impl Schemas {
         if let Some(shape) = &endpoint.body {
             let schema = (shape.schema)();
             let schema = match endpoint.who {
-                Who::Public => schema,
+                Who::Public | Who::Platform => schema,
                 Who::PublicOf | Who::Any | Who::Roles(_) => with_business_id(schema),
             };
             self.add((shape.name)().into_owned(), schema)?;
@@ -106,7 +106,9 @@ pub fn document(table: &Table) -> Result<OpenApi, Clash> {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("An access token of /api/auth/login, or an API key."))
+        .description(Some(
+            "An access token of /api/auth/login or of the issuer that the service is told to trust, or an API key.",
+        ))
         .build();
     let components = schemas
         .0
@@ -202,7 +204,7 @@ fn operation(endpoint: &Endpoint) -> Operation {
                 .security(SecurityRequirement::default())
                 .security(bearer());
         }
-        Who::Any | Who::Roles(_) => operation = operation.security(bearer()),
+        Who::Any | Who::Roles(_) | Who::Platform => operation = operation.security(bearer()),
     }
     for parameter in parameters(endpoint, &segments) {
         operation = operation.parameter(parameter);
@@ -260,6 +262,7 @@ fn roles(who: Who) -> Vec<&'static str> {
         Who::Public | Who::PublicOf => vec!["public"],
         Who::Any => vec!["admin", "staff", "customer"],
         Who::Roles(roles) => roles.iter().map(role_name).collect(),
+        Who::Platform => vec!["platform"],
     }
 }
 
@@ -269,7 +272,10 @@ fn who_may(who: Who) -> String {
         Who::PublicOf => {
             "Public with `?business=`; with credentials, the caller's business.".to_owned()
         }
-        Who::Any => "Every role.".to_owned(),
+        Who::Any => "Every role of a business.".to_owned(),
+        Who::Platform => {
+            "The platform, with a token of `tradeline token --role platform`.".to_owned()
+        }
         Who::Roles(_) => format!("Roles: {}.", roles(who).join(", ")),
     }
 }
@@ -320,10 +326,10 @@ fn parameters(endpoint: &Endpoint, segments: &[&str]) -> Vec<Parameter> {
          audit trail.",
         string(),
     )];
-    if endpoint.who != Who::Public {
+    if !matches!(endpoint.who, Who::Public | Who::Platform) {
         headers.push(header(
             "X-Business-Id",
-            "May repeat the caller's business, and must then match.",
+            "May repeat the caller's business, and must then match. From a trusted gateway it names the business.",
             uuid(),
         ));
     }
@@ -393,16 +399,11 @@ fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
             Code::Unauthenticated,
             Code::TokenExpired,
             Code::TenantMismatch,
+            Code::Forbidden,
             Code::NotFound,
         ]),
-        Who::Any => {
-            codes.extend([
-                Code::Unauthenticated,
-                Code::TokenExpired,
-                Code::TenantMismatch,
-            ]);
-        }
-        Who::Roles(_) => codes.extend([
+        // Where every role of a business may call, the platform still may not.
+        Who::Any | Who::Roles(_) | Who::Platform => codes.extend([
             Code::Unauthenticated,
             Code::TokenExpired,
             Code::TenantMismatch,

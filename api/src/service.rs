@@ -15,11 +15,12 @@ use domain::purchase::Desk;
 use domain::{Database, Directory, idempotency};
 
 use crate::body::BodyTimeout;
-use crate::config::{LimitSettings, Secret, Settings};
+use crate::config::{BadOutside, LimitSettings, Secret, Settings};
 use crate::endpoint::BadTable;
+use crate::gateway::Gateways;
 use crate::limit::Limits;
 use crate::openapi::Clash;
-use crate::token::{Keys, WeakSecret};
+use crate::token::{Keys, Verifier, WeakSecret};
 use crate::{app, headers, idle, limit, log, request};
 
 /// How long a client that is refused in the middle of a large body may take to read why.
@@ -42,8 +43,12 @@ pub struct State {
     pub directory: Arc<Directory>,
     /// Checks passwords.
     pub passwords: Passwords,
-    /// Signs and verifies tokens.
+    /// Signs tokens.
     pub keys: Arc<Keys>,
+    /// Verifies tokens, ours and others'.
+    pub verifier: Arc<Verifier>,
+    /// Who may name a business without a credential.
+    pub gateways: Arc<Gateways>,
     /// How long a token from a login is good, in seconds.
     pub token_seconds: u32,
     /// How often clients may call.
@@ -82,6 +87,9 @@ pub enum Error {
     /// The secret is too short.
     #[error("TRADELINE_JWT_SECRET: {0}")]
     Secret(#[from] WeakSecret),
+    /// The settings about other issuers and gateways do not hold together.
+    #[error(transparent)]
+    Outside(#[from] BadOutside),
     /// Something else in the process records metrics.
     #[error("the metrics cannot be recorded: {0}")]
     Metrics(String),
@@ -111,6 +119,9 @@ impl Service {
         let workers = settings.workers.map_or(cores, usize::from);
         let lanes = settings.lanes.map_or(cores, usize::from);
         let connections = u32::from(settings.connections);
+        let keys = Arc::new(Keys::new(jwt_secret.reveal().as_bytes())?);
+        let issuer = settings.outside.issuer().await?;
+        let verifier = Arc::new(Verifier::new(Arc::clone(&keys), issuer));
         let database =
             Database::new(database_url.reveal(), connections).map_err(Error::DatabaseUrl)?;
         check(&database).await?;
@@ -120,7 +131,9 @@ impl Service {
             desk: Arc::default(),
             directory: Arc::default(),
             passwords: Passwords::default(),
-            keys: Arc::new(Keys::new(jwt_secret.reveal().as_bytes())?),
+            keys,
+            verifier: Arc::clone(&verifier),
+            gateways: Arc::new(settings.outside.gateways()),
             token_seconds: settings.token_seconds,
             limits: Arc::new(Limits::new(&settings.limits)),
             migrations: Arc::new(migration::names()),
@@ -128,6 +141,7 @@ impl Service {
         };
         warn_unless_migrated(&state).await;
         tokio::spawn(tidy(state.clone()));
+        tokio::spawn(async move { verifier.keep_fresh().await });
 
         let address = listener.local_addr()?;
         let (desk, database) = (Arc::clone(&state.desk), state.database.clone());

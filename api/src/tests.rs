@@ -2,17 +2,19 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use crate::access::{Signed, Visitor};
 use crate::body::{Bare, Json};
 use crate::config::Cli;
 use crate::endpoint::{self, Endpoint, Table};
 use crate::limit::Limits;
+use crate::gateway::Gateways;
 use crate::path::Id;
 use crate::problem::{Code, Problem};
 use crate::query::{Page, Query};
 use crate::text::{Amount, Text};
-use crate::token::{Claims, Keys};
+use crate::token::{Claims, Keys, Verifier};
 use crate::{idempotency, log, metrics, openapi, request};
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
@@ -188,9 +190,11 @@ fn app() -> App<
     let limits = Cli::parse_from(["tradeline"]).settings.limits;
     // Nobody listens there: these tests need no database, and a business that is not known cannot be asked for.
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
+    let verifier = Verifier::new(Arc::new(Keys::new(SECRET).unwrap()), None);
     App::new()
         .app_data(table.clone())
-        .app_data(web::Data::new(Keys::new(SECRET).unwrap()))
+        .app_data(web::Data::new(verifier))
+        .app_data(web::Data::new(Gateways::new(Vec::new(), Authority::Staff)))
         .app_data(web::Data::new(directory))
         .app_data(web::Data::new(Limits::new(&limits)))
         .app_data(web::Data::new(database))

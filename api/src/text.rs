@@ -166,6 +166,37 @@ impl FromText for Email {
     }
 }
 
+/// A business's name in addresses: what a host name's part may be, and no UUID, which would be taken for an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slug(pub String);
+
+impl FromText for Slug {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let good = (1..=63).contains(&text.len())
+            && text.bytes().all(known)
+            && !text.starts_with('-')
+            && !text.ends_with('-');
+        if !good {
+            return Err(
+                "must have 1 to 63 lower-case letters, digits and hyphens, no hyphen first or last"
+                    .to_owned(),
+            );
+        }
+        if text.parse::<uuid::Uuid>().is_ok() {
+            return Err("must not be a UUID".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        string()
+            .max_length(Some(63))
+            .pattern(Some("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"))
+            .into()
+    }
+}
+
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Whole<const MIN: i64, const MAX: i64>(i64);

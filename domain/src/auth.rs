@@ -100,6 +100,11 @@ impl Passwords {
         .await
     }
 
+    /// Hashes a new password.
+    pub(crate) async fn hash(&self, password: String) -> Result<PasswordHash, Error> {
+        self.with_permit(move || hash(&password)).await
+    }
+
     async fn with_permit<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,

@@ -1,12 +1,19 @@
-//! Tenants: looking one up by its id or by its name in an address.
+//! Tenants: looking one up by its id or by its name in an address, making one, renaming one.
+
+mod change;
+mod create;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use entity::{BusinessId, Currency, Tenant, businesses};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use serde_json::{Value, json};
 
 use crate::{Database, Error, Transaction};
+
+pub use change::{change, of_caller};
+pub use create::{Founded, NewBusiness, create};
 
 /// What never changes about a business, and so may be remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,4 +153,9 @@ pub(crate) async fn read(
         .one(transaction)
         .await?
         .ok_or_else(|| Error::Bug(format!("business {id} is not there")))
+}
+
+/// The business as the trail shows it.
+fn trail(business: &businesses::Model) -> Value {
+    json!({"slug": business.slug, "name": business.name, "currency": business.currency})
 }

@@ -18,6 +18,15 @@ pub struct Caller {
     pub request_id: String,
 }
 
+/// A caller above businesses. It makes them and sees no business's rows: what needs a [`Caller`] cannot be given this.
+#[derive(Debug, Clone)]
+pub struct PlatformCaller {
+    /// Who acts.
+    pub user_id: UserId,
+    /// The request, for the audit trail.
+    pub request_id: String,
+}
+
 /// What a caller may do, with what that needs to be known: a customer without a customer's id cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authority {

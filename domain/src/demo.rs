@@ -1,8 +1,8 @@
 //! What an embedded start has in it: two businesses with a little trade behind them, to try everything on.
 //!
-//! Loaded once, in one transaction, by the role that owns the tables: the
-//! service's own role cannot add a business. The logins are public knowledge, therefore this never runs on a database
-//! that someone has named.
+//! Loaded once, in one transaction, by the role that owns the tables: the past has dates that the service's own role
+//! cannot write. The logins are public knowledge, therefore this never runs on a database that someone has named; there
+//! the platform makes the first business.
 
 use std::collections::HashMap;
 

@@ -143,8 +143,8 @@ fn refusal_of_constraint(name: &str) -> Option<Error> {
         "products_sku_key" => Some(Error::AlreadyExists("sku")),
         "users_email_key" => Some(Error::AlreadyExists("email")),
         "businesses_slug_key" => Some(Error::AlreadyExists("slug")),
-        // A twin committed first: the next attempt finds its answer.
-        "idempotency_keys_pkey" => Some(Error::Contention),
+        // A twin committed first: the next attempt finds its answer. A business has an id of its request's key.
+        "idempotency_keys_pkey" | "businesses_pkey" => Some(Error::Contention),
         _ => None,
     }
 }

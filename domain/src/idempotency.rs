@@ -101,14 +101,19 @@ pub(crate) async fn before(
     caller: &Caller,
     claim: Option<&Claim>,
 ) -> Result<Option<Answered>, Error> {
+    before_of(transaction, caller.business_id, caller.user_id, claim).await
+}
+
+/// As [`before`], for a caller that is of no business.
+pub(crate) async fn before_of(
+    transaction: &Transaction,
+    business: BusinessId,
+    user: UserId,
+    claim: Option<&Claim>,
+) -> Result<Option<Answered>, Error> {
     let Some(claim) = claim else { return Ok(None) };
-    let name = (caller.user_id, claim.key.clone());
-    let known = find(
-        transaction,
-        caller.business_id,
-        std::iter::once(name.clone()),
-    )
-    .await?;
+    let name = (user, claim.key.clone());
+    let known = find(transaction, business, std::iter::once(name.clone())).await?;
     known
         .get(&name)
         .map(|(request_hash, answer)| replay(claim, request_hash, answer))
@@ -123,10 +128,28 @@ pub(crate) async fn keep(
     claim: Option<&Claim>,
     answer: Answer,
 ) -> Result<Answered, Error> {
+    keep_of(
+        transaction,
+        caller.business_id,
+        caller.user_id,
+        claim,
+        answer,
+    )
+    .await
+}
+
+/// As [`keep`], for a caller that is of no business.
+pub(crate) async fn keep_of(
+    transaction: &Transaction,
+    business: BusinessId,
+    user: UserId,
+    claim: Option<&Claim>,
+    answer: Answer,
+) -> Result<Answered, Error> {
     if let Some(claim) = claim {
         let row = idempotency_keys::ActiveModel {
-            business_id: Set(caller.business_id),
-            caller_id: Set(caller.user_id),
+            business_id: Set(business),
+            caller_id: Set(user),
             key: Set(claim.key.clone()),
             request_hash: Set(claim.request_hash.to_vec()),
             status: Set(answer.status.cast_signed()),

@@ -22,7 +22,7 @@ pub mod purchase;
 mod retry;
 
 pub use businesses::Directory;
-pub use caller::{Authority, Caller};
+pub use caller::{Authority, Caller, PlatformCaller};
 pub use database::{Database, Transaction};
 pub use error::{Error, Shortage};
 pub use page::Page;

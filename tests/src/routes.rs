@@ -51,6 +51,24 @@ impl Route {
         self.path.contains('{')
     }
 
+    /// Whether it is the platform's, and of no business.
+    #[must_use]
+    pub fn is_platforms(&self) -> bool {
+        self.operation["x-roles"] == json!(["platform"])
+    }
+
+    /// A client that may do the most with it.
+    #[must_use]
+    pub fn best_caller(&self, service: &Service) -> Client {
+        if self.is_platforms() {
+            service.platform()
+        } else if self.operation["x-roles"] == json!(["customer"]) {
+            service.customer()
+        } else {
+            service.admin()
+        }
+    }
+
     /// Whether it takes a body.
     #[must_use]
     pub fn has_body(&self) -> bool {
@@ -86,6 +104,11 @@ impl Route {
             "POST /api/auth/login" => {
                 json!({"business": "acme", "email": "admin@example.com", "password": "admin123"})
             }
+            "POST /api/businesses" => json!({
+                "name": "Initech", "slug": format!("initech-{}", uuid::Uuid::now_v7().simple()), "currency": "EUR",
+                "admin": {"email": "admin@initech.example", "password": "correct horse battery"},
+            }),
+            "PATCH /api/business" => json!({"name": "Acme Renamed"}),
             "POST /api/customers" => json!({"name": "Newcomer"}),
             "PATCH /api/customers/{id}" => json!({"name": "Renamed"}),
             "POST /api/products" => json!({"sku": "NEW-1", "name": "Novelty", "price": "1.00"}),

@@ -7,7 +7,7 @@ use domain::{Authority, demo};
 use entity::{BusinessId, UserId};
 use tradeline::config::{Cli, Secret, Settings};
 use tradeline::limit::RateLimit;
-use tradeline::token::{Claims, Keys};
+use tradeline::token::{Claims, Keys, PlatformClaims};
 
 use crate::{Client, Database, SERVICE};
 
@@ -143,6 +143,12 @@ impl Service {
         self.caller(demo::ACME, Authority::Customer(demo::ACME_CUSTOMER))
     }
 
+    /// The platform.
+    #[must_use]
+    pub fn platform(&self) -> Client {
+        self.bearer(&platform_token())
+    }
+
     /// An admin of Globex, the other business.
     #[must_use]
     pub fn stranger(&self) -> Client {
@@ -183,4 +189,17 @@ pub fn claims(business_id: BusinessId, authority: Authority) -> Claims {
 pub fn signed(claims: &Claims, secret: &str) -> String {
     let keys = Keys::new(secret.as_bytes()).unwrap();
     keys.sign(claims).unwrap()
+}
+
+/// A token of the platform, of another user each time.
+#[must_use]
+pub fn platform_token() -> String {
+    let keys = Keys::new(SECRET.as_bytes()).unwrap();
+    let issued_at = chrono::Utc::now().timestamp();
+    let claims = PlatformClaims {
+        user_id: UserId::new(),
+        issued_at,
+        expires_at: issued_at + 600,
+    };
+    keys.sign_platform(&claims).unwrap()
 }

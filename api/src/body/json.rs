@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 const NUMBER: &str = "$serde_json::private::Number";
 
 /// Reads a whole text. Nesting deeper than 128 is refused.
-pub(super) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
+pub(crate) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Unambiguous>(text).map(|value| value.0)
 }
 

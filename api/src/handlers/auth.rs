@@ -6,11 +6,12 @@ use actix_web::web::Data;
 use chrono::Utc;
 use domain::auth;
 use entity::users::Role;
-use entity::{BusinessId, Currency, CustomerId, UserId};
+use entity::{Currency, CustomerId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Response;
+use super::businesses::BusinessView;
 use crate::access::Signed;
 use crate::body::Json;
 use crate::endpoint::Endpoint;
@@ -72,15 +73,6 @@ pub(super) struct CallerView {
     business: BusinessView,
 }
 
-/// A business.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct BusinessView {
-    id: BusinessId,
-    slug: String,
-    name: String,
-    currency: Currency,
-}
-
 async fn login(state: Data<State>, request: Json<LoginRequest>) -> Response {
     let LoginRequest {
         business,
@@ -132,11 +124,6 @@ async fn me(state: Data<State>, caller: Signed) -> Response {
         email,
         name,
         customer_id: caller.confined_to(),
-        business: BusinessView {
-            id: profile.business.id,
-            slug: profile.business.slug,
-            name: profile.business.name,
-            currency: profile.business.currency,
-        },
+        business: profile.business.into(),
     }))
 }

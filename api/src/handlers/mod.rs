@@ -1,6 +1,7 @@
 //! One file a noun: its endpoints, its handlers, and the JSON that they take and give.
 
 mod auth;
+mod businesses;
 mod customers;
 mod health;
 mod inventory;
@@ -22,6 +23,7 @@ pub(crate) use health::configure as configure_health;
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     [
         auth::endpoints(),
+        businesses::endpoints(),
         customers::endpoints(),
         overdue::endpoints(),
         products::endpoints(),

@@ -19,20 +19,25 @@ const PUBLIC: [&str; 1] = ["POST /api/auth/login"];
 const PUBLIC_OF_BUSINESS: [&str; 2] = ["GET /api/products", "GET /api/products/{id}"];
 
 /// What only an admin may call, by the contract. The code's word is not enough here: a slip in it would be believed.
-const FOR_ADMINS: [&str; 3] = [
+const FOR_ADMINS: [&str; 4] = [
+    "PATCH /api/business",
     "PATCH /api/products/{id}",
     "POST /api/products",
     "PUT /api/products/{id}",
 ];
 /// What a customer may call, by the contract. The rest is for staff.
-const FOR_CUSTOMERS: [&str; 6] = [
+const FOR_CUSTOMERS: [&str; 7] = [
     "GET /api/auth/me",
+    "GET /api/business",
     "GET /api/customers/{id}",
     "GET /api/orders",
     "GET /api/orders/my-orders",
     "GET /api/orders/{id}",
     "POST /api/purchase",
 ];
+
+/// What the platform may call, by the contract: nothing that is of a business. This list may only shrink.
+const FOR_PLATFORM: [&str; 1] = ["POST /api/businesses"];
 
 const ROLES: [Authority; 3] = [
     Authority::Admin,
@@ -96,6 +101,7 @@ async fn the_document_and_the_table_name_the_same_routes_with_the_same_roles() {
             Who::Public | Who::PublicOf => json!(["public"]),
             Who::Any => json!(["admin", "staff", "customer"]),
             Who::Roles(roles) => json!(roles),
+            Who::Platform => json!(["platform"]),
         };
         let name = format!("{} {}", endpoint.method, endpoint.path);
         (name, roles.to_string())
@@ -114,6 +120,7 @@ async fn exactly_the_listed_routes_are_public() {
     };
     assert_eq!(of(Who::Public), PUBLIC);
     assert_eq!(of(Who::PublicOf), PUBLIC_OF_BUSINESS);
+    assert_eq!(of(Who::Platform), FOR_PLATFORM);
     // Who could say "nobody" by mistake would have a route that no one can test.
     assert!(of(Who::Roles(&[])).is_empty());
 }
@@ -268,6 +275,32 @@ async fn each_role_may_call_what_the_table_says_and_gets_403_for_the_rest() {
         }
     }
     assert!(allowed > 30 && forbidden > 10, "{allowed} {forbidden}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_gets_403_from_every_route_of_a_business_and_nothing_from_it() {
+    let (service, order, routes) = trading().await;
+    let platform = service.platform();
+    let before = service.database.digest().await;
+    let mut forbidden = 0;
+    for route in routes.iter().filter(|route| !is_public(route)) {
+        if FOR_PLATFORM.contains(&route.name().as_str()) {
+            assert!(route.is_platforms());
+            continue;
+        }
+        let good = route.send(&platform, &id_at_acme(route, &order)).await;
+        let _ = good.refused(403, "forbidden");
+        // Whatever business it names, and whatever else is wrong with the request.
+        let path = format!("{}?business=acme", route.with_id("nonsense"));
+        let request = platform
+            .request(route.method.clone(), &path)
+            .header("x-business-id", ACME.to_string())
+            .body("{");
+        let _ = platform.send(request).await.refused(403, "forbidden");
+        forbidden += 1;
+    }
+    assert_eq!(forbidden, routes.len() - PUBLIC.len() - FOR_PLATFORM.len());
+    assert_eq!(service.database.digest().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -494,12 +527,9 @@ async fn lists_show_the_callers_business_and_nothing_of_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_business_header_may_repeat_the_callers_business_and_name_no_other() {
     let (service, order, routes) = trading().await;
-    for route in routes.iter().filter(|route| !is_public(route)) {
-        let client = if route.operation["x-roles"] == json!(["customer"]) {
-            service.customer()
-        } else {
-            service.admin()
-        };
+    let of_a_business = |route: &&Route| !is_public(route) && !route.is_platforms();
+    for route in routes.iter().filter(of_a_business) {
+        let client = route.best_caller(&service);
         let send = async |values: &[String]| {
             let path = route.with_id(&id_at_acme(route, &order));
             let mut request = client.request(route.method.clone(), &path);
@@ -553,7 +583,7 @@ async fn a_body_may_repeat_the_callers_business_and_name_no_other() {
     let mut tried = 0;
     for route in routes
         .iter()
-        .filter(|route| route.has_body() && !is_public(route))
+        .filter(|route| route.has_body() && !is_public(route) && !route.is_platforms())
     {
         let send = async |business: serde_json::Value| {
             let mut body = route.good_body();
@@ -582,7 +612,7 @@ async fn a_body_may_repeat_the_callers_business_and_name_no_other() {
     }
     assert_eq!(
         tried,
-        routes.iter().filter(|route| route.has_body()).count() - PUBLIC.len()
+        routes.iter().filter(|route| route.has_body()).count() - PUBLIC.len() - FOR_PLATFORM.len()
     );
 }
 

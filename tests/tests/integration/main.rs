@@ -4,8 +4,10 @@
 
 mod access;
 mod auth;
+mod businesses;
 mod customers;
 mod faults;
+mod gateways;
 mod idempotency;
 mod input;
 mod inventory;
@@ -20,3 +22,5 @@ mod purchase_concurrency;
 mod readme;
 mod row_security;
 mod tenancy;
+mod tokens;
+mod tokens_rotation;

@@ -248,11 +248,9 @@ async fn the_fields_that_a_schema_requires_are_the_ones_that_are_asked_for() {
             .collect();
         // An admin may leave out nothing that its role would supply.
         let path = route.with_id(&ACME_HEADPHONES.to_string());
-        let request = service
-            .admin()
-            .request(route.method.clone(), &path)
-            .body("{}");
-        let reply = service.admin().send(request).await;
+        let best = route.best_caller(&service);
+        let request = best.request(route.method.clone(), &path).body("{}");
+        let reply = best.send(request).await;
         if required.is_empty() {
             assert!(
                 reply.status < 300 || reply.status == 404,
@@ -276,16 +274,15 @@ async fn the_fields_that_a_schema_requires_are_the_ones_that_are_asked_for() {
         for name in schema["properties"].as_object().unwrap().keys() {
             all[name] = json!({"no field": "takes this"});
         }
-        let request = service
-            .admin()
+        let request = best
             .request(route.method.clone(), &path)
             .body(all.to_string());
-        let body = service
-            .admin()
-            .send(request)
-            .await
-            .refused(422, "validation_failed");
+        let body = best.send(request).await.refused(422, "validation_failed");
         for fault in body["errors"].as_array().unwrap() {
+            // An object within the body reads the value, and does not know what is in it.
+            if fault["pointer"].as_str().unwrap().ends_with("/no field") {
+                continue;
+            }
             assert_ne!(
                 fault["message"],
                 "is not a known field",
@@ -306,11 +303,7 @@ async fn what_is_answered_is_what_the_document_says() {
     let order = order["order_id"].as_str().unwrap();
     let mut checked = 0;
     for route in Route::all(&service).await {
-        let client = if route.operation["x-roles"] == json!(["customer"]) {
-            service.customer()
-        } else {
-            service.admin()
-        };
+        let client = route.best_caller(&service);
         let good = if route.has_id() {
             route.id_at_acme(order)
         } else {

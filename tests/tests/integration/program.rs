@@ -672,6 +672,8 @@ async fn help_names_every_setting_and_shows_no_secret() {
         "TRADELINE_REQUEST_SECONDS",
         "TRADELINE_IDLE_SECONDS",
         "TRADELINE_CLIENTS",
+        "TRADELINE_ISSUER",
+        "TRADELINE_TRUSTED_GATEWAYS",
         "TRADELINE_LOG",
         "RUST_LOG",
         "token",

@@ -1,65 +1,35 @@
-//! Access tokens: JWTs signed with HMAC-SHA-256, made and read here alone.
+//! The service's own tokens: JWTs signed with HMAC-SHA-256, made and read here alone.
 //!
-//! Only HS256 is accepted, so a token cannot choose how it is verified. A token that verifies has a subject, a
-//! business and an authority that make sense together; nobody else looks at claims.
+//! Only HS256 is accepted, so a token cannot choose how it is verified. A token that verifies has a subject, and either
+//! a business and an authority that make sense together or the platform's role; nobody else looks at claims.
 
 use domain::Authority;
-use entity::users::Role;
 use entity::{BusinessId, CustomerId, UserId};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::{BadToken, Claims, LEEWAY, PlatformClaims, RoleName, TOKEN_BYTES, Verified};
+
 /// Who signs.
-const ISSUER: &str = "tradeline";
+pub(super) const ISSUER: &str = "tradeline";
 
 /// A key shorter than the hash (32 bytes) weakens it: RFC 7518, section 3.2.
 const SECRET_BYTES: usize = 32;
-
-/// A token of ours has some 400 bytes. What is far longer is not parsed.
-const TOKEN_BYTES: usize = 4096;
-
-/// Seconds by which the clocks of the machines that sign and verify may differ.
-const LEEWAY: u64 = 5;
-
-/// What a token says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claims {
-    /// Who acts.
-    pub user_id: UserId,
-    /// For which business.
-    pub business_id: BusinessId,
-    /// What it may do.
-    pub authority: Authority,
-    /// When the token was made, in seconds since 1970.
-    pub issued_at: i64,
-    /// When it ends.
-    pub expires_at: i64,
-}
 
 /// Claims as they are written.
 #[derive(Serialize, Deserialize)]
 struct Written {
     sub: Uuid,
-    business_id: Uuid,
-    role: Role,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    business_id: Option<Uuid>,
+    role: RoleName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     customer_id: Option<Uuid>,
     iat: i64,
     exp: i64,
     iss: String,
-}
-
-/// Why a token is no credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadToken {
-    /// It was one.
-    #[error("the token has expired")]
-    Expired,
-    /// It never was, or is not yet.
-    #[error("the token is not valid")]
-    Invalid,
 }
 
 /// A secret that is too short to sign with.
@@ -98,27 +68,50 @@ impl Keys {
     /// # Errors
     /// The library's; there is no known case.
     pub fn sign(&self, claims: &Claims) -> Result<String, jsonwebtoken::errors::Error> {
-        let customer_id = match claims.authority {
-            Authority::Customer(customer_id) => Some(customer_id.0),
-            Authority::Admin | Authority::Staff => None,
+        let (role, customer_id) = match claims.authority {
+            Authority::Admin => (RoleName::Admin, None),
+            Authority::Staff => (RoleName::Staff, None),
+            Authority::Customer(customer_id) => (RoleName::Customer, Some(customer_id.0)),
         };
-        let written = Written {
+        self.write(&Written {
             sub: claims.user_id.0,
-            business_id: claims.business_id.0,
-            role: claims.authority.role(),
+            business_id: Some(claims.business_id.0),
+            role,
             customer_id,
             iat: claims.issued_at,
             exp: claims.expires_at,
             iss: ISSUER.to_owned(),
-        };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &written, &self.encoding)
+        })
+    }
+
+    /// The token of a platform caller.
+    ///
+    /// # Errors
+    /// The library's; there is no known case.
+    pub fn sign_platform(
+        &self,
+        claims: &PlatformClaims,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        self.write(&Written {
+            sub: claims.user_id.0,
+            business_id: None,
+            role: RoleName::Platform,
+            customer_id: None,
+            iat: claims.issued_at,
+            exp: claims.expires_at,
+            iss: ISSUER.to_owned(),
+        })
+    }
+
+    fn write(&self, written: &Written) -> Result<String, jsonwebtoken::errors::Error> {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), written, &self.encoding)
     }
 
     /// What a token says, if it is ours and its time has come and not gone.
     ///
     /// # Errors
     /// See [`BadToken`].
-    pub fn verify(&self, token: &str) -> Result<Claims, BadToken> {
+    pub fn verify(&self, token: &str) -> Result<Verified, BadToken> {
         if token.len() > TOKEN_BYTES {
             return Err(BadToken::Invalid);
         }
@@ -130,21 +123,31 @@ impl Keys {
             }
             Err(_) => return Err(BadToken::Invalid),
         };
-        let authority = match (written.role, written.customer_id) {
-            (Role::Admin, None) => Authority::Admin,
-            (Role::Staff, None) => Authority::Staff,
-            (Role::Customer, Some(id)) => Authority::Customer(CustomerId(id)),
-            (Role::Admin | Role::Staff, Some(_)) | (Role::Customer, None) => {
-                return Err(BadToken::Invalid);
+        let user_id = UserId(written.sub);
+        let (issued_at, expires_at) = (written.iat, written.exp);
+        let authority = match (written.role, written.business_id, written.customer_id) {
+            (RoleName::Platform, None, None) => {
+                return Ok(Verified::Platform(PlatformClaims {
+                    user_id,
+                    issued_at,
+                    expires_at,
+                }));
             }
+            (RoleName::Admin, Some(_), None) => Authority::Admin,
+            (RoleName::Staff, Some(_), None) => Authority::Staff,
+            (RoleName::Customer, Some(_), Some(id)) => Authority::Customer(CustomerId(id)),
+            (RoleName::Platform, _, _)
+            | (RoleName::Admin | RoleName::Staff, _, _)
+            | (RoleName::Customer, _, _) => return Err(BadToken::Invalid),
         };
-        Ok(Claims {
-            user_id: UserId(written.sub),
-            business_id: BusinessId(written.business_id),
+        let business_id = BusinessId(written.business_id.ok_or(BadToken::Invalid)?);
+        Ok(Verified::Own(Claims {
+            user_id,
+            business_id,
             authority,
-            issued_at: written.iat,
-            expires_at: written.exp,
-        })
+            issued_at,
+            expires_at,
+        }))
     }
 }
 
@@ -199,8 +202,26 @@ mod tests {
             Authority::Customer(CustomerId::new()),
         ] {
             let claims = claims(authority);
-            assert_eq!(keys().verify(&keys().sign(&claims).unwrap()), Ok(claims));
+            assert_eq!(
+                keys().verify(&keys().sign(&claims).unwrap()),
+                Ok(Verified::Own(claims))
+            );
         }
+    }
+
+    #[test]
+    fn a_platform_token_names_no_business_and_a_business_token_one() {
+        let claims = PlatformClaims {
+            user_id: UserId::new(),
+            issued_at: now(),
+            expires_at: now() + 60,
+        };
+        let token = keys().sign_platform(&claims).unwrap();
+        assert_eq!(keys().verify(&token), Ok(Verified::Platform(claims)));
+        let mut claims = valid();
+        claims["role"] = json!("platform");
+        let token = forged(&claims, Algorithm::HS256);
+        assert_eq!(keys().verify(&token), Err(BadToken::Invalid));
     }
 
     #[test]

@@ -1,0 +1,172 @@
+//! `/api/businesses` and `/api/business`: making a business, and seeing and renaming one's own.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use domain::businesses::{self, Founded, NewBusiness};
+use entity::users::Role;
+use entity::{BusinessId, Currency, UserId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Response, created};
+use crate::access::{Platform, Signed};
+use crate::body::Json;
+use crate::endpoint::Endpoint;
+use crate::idempotency;
+use crate::problem::{Code, Problem};
+use crate::service::State;
+use crate::text::{Email, Secret, Slug, Text};
+
+/// Where the callers of a business find it.
+const OWN: &str = "/api/business";
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/api/businesses", create)
+            .summary("Make a business with its first admin")
+            .for_platform()
+            .body::<BusinessRequest>()
+            .created::<FoundedView>()
+            .codes(&[Code::AlreadyExists])
+            .idempotent(),
+        Endpoint::get(OWN, read)
+            .summary("Read the caller's business")
+            .for_any_role()
+            .ok::<BusinessView>(),
+        Endpoint::patch(OWN, change)
+            .summary("Rename the caller's business; its slug and its currency never change")
+            .for_roles(&[Role::Admin])
+            .body::<BusinessPatch>()
+            .ok::<BusinessView>(),
+    ]
+}
+
+crate::body! {
+    /// A business to be.
+    pub(super) struct BusinessRequest {
+        /// The name on documents.
+        name: Text<1, 200>,
+        /// The name in addresses, for ever: lower-case letters, digits and hyphens.
+        slug: Slug,
+        /// The currency of all its amounts, for ever.
+        currency: Currency,
+        /// Who makes everything else in it.
+        admin: AdminRequest,
+    }
+}
+
+crate::body! {
+    /// The first user of a business.
+    pub(super) struct AdminRequest {
+        /// The address that it logs in with.
+        email: Email,
+        /// The password that it logs in with.
+        password: Secret<8, 128>,
+    }
+}
+
+crate::body! {
+    /// What of a business changes. What is left out stays.
+    pub(super) struct BusinessPatch {
+        /// The name on documents.
+        name: Option<Text<1, 200>>,
+    }
+}
+
+/// A business.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct BusinessView {
+    id: BusinessId,
+    slug: String,
+    name: String,
+    currency: Currency,
+}
+
+/// A business that has just been made.
+#[derive(Debug, Serialize, ToSchema)]
+struct FoundedView {
+    id: BusinessId,
+    slug: String,
+    name: String,
+    currency: Currency,
+    admin: AdminView,
+}
+
+/// The first user of a business.
+#[derive(Debug, Serialize, ToSchema)]
+struct AdminView {
+    user_id: UserId,
+    email: String,
+}
+
+impl From<entity::businesses::Model> for BusinessView {
+    fn from(business: entity::businesses::Model) -> Self {
+        Self {
+            id: business.id,
+            slug: business.slug,
+            name: business.name,
+            currency: business.currency,
+        }
+    }
+}
+
+async fn create(
+    state: Data<State>,
+    platform: Platform,
+    request: Json<BusinessRequest>,
+) -> Response {
+    let BusinessRequest {
+        name,
+        slug,
+        currency,
+        admin,
+    } = request.body;
+    let new = NewBusiness {
+        slug: slug.0,
+        name: name.0,
+        currency,
+        admin_email: admin.email.into_string(),
+    };
+    let render = |founded: &Founded| {
+        let Founded { business, admin } = founded.clone();
+        let view = FoundedView {
+            id: business.id,
+            slug: business.slug,
+            name: business.name,
+            currency: business.currency,
+            admin: AdminView {
+                user_id: admin.id,
+                email: admin.email,
+            },
+        };
+        created(OWN.to_owned(), &view)
+    };
+    businesses::create(
+        &state.database,
+        &state.passwords,
+        &platform.0,
+        request.claim.as_ref(),
+        &new,
+        admin.password.0,
+        render,
+    )
+    .await
+    .map(idempotency::response)
+    // No amount can be in what this is refused with.
+    .map_err(|error| Problem::of(error, currency))
+}
+
+async fn read(state: Data<State>, caller: Signed) -> Response {
+    let business = businesses::of_caller(&state.database, &caller)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(BusinessView::from(business)))
+}
+
+async fn change(state: Data<State>, caller: Signed, request: Json<BusinessPatch>) -> Response {
+    let name = request.body.name.map(|name| name.0);
+    let business = businesses::change(&state.database, &caller, name.as_deref())
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(BusinessView::from(business)))
+}

@@ -1,0 +1,136 @@
+//! Making a business, with the admin who makes everything else in it.
+
+use entity::users::{PasswordHash, Role};
+use entity::{BusinessId, Currency, UserId, businesses, users};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::trail;
+use crate::audit::{self, Change};
+use crate::auth::Passwords;
+use crate::idempotency::{self, Answer, Answered, Claim};
+use crate::retry::retry;
+use crate::{Database, Error, PlatformCaller, Transaction};
+
+/// A business to be.
+#[derive(Debug, Clone)]
+pub struct NewBusiness {
+    /// Its name in addresses, unique.
+    pub slug: String,
+    /// Its name on documents.
+    pub name: String,
+    /// Its currency, for ever.
+    pub currency: Currency,
+    /// The address of its first admin, in lower case.
+    pub admin_email: String,
+}
+
+/// A business that has just been made.
+#[derive(Debug, Clone)]
+pub struct Founded {
+    /// Its row.
+    pub business: businesses::Model,
+    /// Its first admin.
+    pub admin: users::Model,
+}
+
+/// Makes the business, its admin and the first entry of its trail: all or nothing.
+///
+/// The transaction names the business that it makes, and so can write no other's rows. The id of a request with a key is
+/// made of caller and key, since that is where the answer to it must be found again.
+///
+/// # Errors
+/// [`Error::AlreadyExists`] for the slug; those of [`idempotency`].
+pub async fn create(
+    database: &Database,
+    passwords: &Passwords,
+    platform: &PlatformCaller,
+    claim: Option<&Claim>,
+    new: &NewBusiness,
+    admin_password: String,
+    render: impl Fn(&Founded) -> Answer,
+) -> Result<Answered, Error> {
+    let hash = passwords.hash(admin_password).await?;
+    let id = claim.map_or_else(BusinessId::new, |claim| id_of(platform, claim));
+    let made = retry(|| async {
+        let transaction = database.begin(id).await?;
+        if let Some(before) = before(&transaction, platform, id, claim).await? {
+            return Ok(before);
+        }
+        let founded = insert(&transaction, platform, id, new, hash.clone()).await?;
+        let answer = render(&founded);
+        let user = platform.user_id;
+        let answered = idempotency::keep_of(&transaction, id, user, claim, answer).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await;
+    let Err(refusal @ Error::AlreadyExists(_)) = made else {
+        return made;
+    };
+    // When the slug was taken by a twin with the same key, the twin's answer is this one's too.
+    let twin = retry(|| async {
+        let transaction = database.begin_read(id).await?;
+        before(&transaction, platform, id, claim).await
+    });
+    twin.await?.ok_or(refusal)
+}
+
+async fn before(
+    transaction: &Transaction,
+    platform: &PlatformCaller,
+    id: BusinessId,
+    claim: Option<&Claim>,
+) -> Result<Option<Answered>, Error> {
+    idempotency::before_of(transaction, id, platform.user_id, claim).await
+}
+
+/// The space of ids that are made of keys.
+const KEYED: Uuid = uuid::uuid!("5b0f6c62-5d6e-4c39-9a4f-2f6d3b0f8d51");
+
+fn id_of(platform: &PlatformCaller, claim: &Claim) -> BusinessId {
+    let of_caller = Uuid::new_v5(&KEYED, platform.user_id.0.as_bytes());
+    BusinessId(Uuid::new_v5(&of_caller, claim.key.as_bytes()))
+}
+
+async fn insert(
+    transaction: &Transaction,
+    platform: &PlatformCaller,
+    id: BusinessId,
+    new: &NewBusiness,
+    password_hash: PasswordHash,
+) -> Result<Founded, Error> {
+    let business = businesses::ActiveModel {
+        id: Set(id),
+        slug: Set(new.slug.clone()),
+        name: Set(new.name.clone()),
+        currency: Set(new.currency),
+        ..Default::default()
+    }
+    .insert(transaction)
+    .await?;
+    let admin = users::ActiveModel {
+        business_id: Set(id),
+        id: Set(UserId::new()),
+        email: Set(new.admin_email.clone()),
+        name: Set(new.admin_email.clone()),
+        password_hash: Set(password_hash),
+        role: Set(Role::Admin),
+        customer_id: Set(None),
+        ..Default::default()
+    }
+    .insert(transaction)
+    .await?;
+    let mut after = trail(&business);
+    after["admin"] = json!({"user_id": admin.id, "email": admin.email});
+    let change = Change {
+        action: "business.created",
+        entity_type: "business",
+        entity_id: id.0,
+        before: None,
+        after,
+    };
+    audit::record_for_platform(transaction, platform, id, change).await?;
+    Ok(Founded { business, admin })
+}

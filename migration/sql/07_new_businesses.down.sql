@@ -1,0 +1,1 @@
+REVOKE INSERT (id, slug, name, currency), UPDATE (name) ON businesses FROM tradeline_service;
