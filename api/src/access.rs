@@ -4,7 +4,7 @@
 //! [`Signed`] caller or a [`Visitor`]; neither can be had without passing here. In a middleware and not in extractors,
 //! since actix polls those together: a bad body could be answered before a bad credential.
 //!
-//! The app's data must have [`Table`], [`Keys`], [`Directory`] and [`Database`], each as [`web::Data`].
+//! The app's data must have [`Table`], [`Keys`], [`Directory`], [`Standing`], [`Journal`] and [`Database`], each as [`web::Data`].
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -12,13 +12,15 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use domain::businesses::Business;
-use domain::{Caller, Database, Directory};
+use domain::{Caller, Database, Directory, Journal, Refusal, Standing};
 use entity::{BusinessId, Currency};
 
+use crate::credential::{Refused, Registers};
 use crate::endpoint::{Endpoint, Table, Who};
 use crate::log;
 use crate::problem::{Code, Problem};
@@ -41,13 +43,38 @@ pub async fn check(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match admit(&req).await {
-        Ok(()) => next
-            .call(req)
-            .await
-            .map(ServiceResponse::map_into_boxed_body),
-        Err(problem) => Ok(req.error_response(problem)),
+    let response = match admit(&req).await {
+        Ok(()) => next.call(req).await?.map_into_boxed_body(),
+        Err(problem) => req.error_response(problem),
+    };
+    if response.status() == StatusCode::FORBIDDEN {
+        note_refusal(&response);
     }
+    Ok(response)
+}
+
+/// Leaves an entry in the audit trail of what a caller was refused, here or further in.
+fn note_refusal(response: &ServiceResponse<BoxBody>) {
+    let request = response.request();
+    let extensions = request.extensions();
+    let (Some(caller), Some(journal)) = (
+        extensions.get::<Caller>(),
+        request.app_data::<web::Data<Journal>>(),
+    ) else {
+        return;
+    };
+    let problem = response
+        .response()
+        .error()
+        .and_then(Error::as_error::<Problem>);
+    let refusal = Refusal {
+        method: request.method().to_string(),
+        path: extensions
+            .get::<Route>()
+            .map_or_else(String::new, |route| route.label().to_owned()),
+        code: problem.map_or(Code::Forbidden, Problem::code).text(),
+    };
+    journal.refused(caller, refusal);
 }
 
 /// Leaves the caller or the visitor in the request's extensions, or says why there is none.
@@ -111,16 +138,13 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
             req.extensions_mut().insert(Visitor {
                 business_id: caller.business_id,
                 currency: caller.currency,
-                caller: Some(caller.clone()),
+                caller: Some(caller),
             });
-            req.extensions_mut().insert(caller);
             Ok(())
         }
         Who::Any => {
             let caller = authenticate(req).await?;
-            check_header(req, caller.business_id)?;
-            req.extensions_mut().insert(caller);
-            Ok(())
+            check_header(req, caller.business_id)
         }
         Who::Roles(roles) => {
             let caller = authenticate(req).await?;
@@ -130,32 +154,45 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
                     "The caller's role may not do this.",
                 ));
             }
-            check_header(req, caller.business_id)?;
-            req.extensions_mut().insert(caller);
-            Ok(())
+            check_header(req, caller.business_id)
         }
     }
 }
 
-/// The caller, from the credential of the `Authorization` header.
+/// The caller, from the credential of the `Authorization` header. Left in the request's extensions too: a refusal further
+/// on is the caller's.
 async fn authenticate(req: &ServiceRequest) -> Result<Caller, Problem> {
-    let token = bearer(req).ok_or_else(unauthenticated)?;
-    let claims = data::<Keys>(req)?.verify(token).map_err(|bad| match bad {
-        BadToken::Expired => Problem::new(Code::TokenExpired, "The token has expired."),
-        BadToken::Invalid => unauthenticated(),
-    })?;
-    let business = business_of(req, claims.business_id)
-        .await?
-        .ok_or_else(unauthenticated)?;
-    log::name_business(req, business.id);
+    let text = bearer(req).ok_or_else(unauthenticated)?;
+    let registers = Registers {
+        keys: data::<Keys>(req)?,
+        directory: data::<Directory>(req)?,
+        standing: data::<Standing>(req)?,
+        database: data::<Database>(req)?,
+    };
+    let bearer = registers
+        .bearer(text)
+        .await
+        .map_err(|refused| match refused {
+            Refused::Token(BadToken::Expired) => {
+                Problem::new(Code::TokenExpired, "The token has expired.")
+            }
+            Refused::Token(BadToken::Invalid) | Refused::Void => unauthenticated(),
+            Refused::Failed(error) => failed(error),
+        })?;
+    log::name_business(req, bearer.business.id);
     let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone());
-    Ok(Caller {
-        business_id: business.id,
-        currency: business.currency,
-        user_id: claims.user_id,
-        authority: claims.authority,
+    let caller = Caller {
+        business_id: bearer.business.id,
+        currency: bearer.business.currency,
+        user_id: bearer.user_id,
+        authority: bearer.authority,
         request_id: request_id.unwrap_or_default(),
-    })
+    };
+    if bearer.is_key {
+        data::<Journal>(req)?.key_used(&caller);
+    }
+    req.extensions_mut().insert(caller.clone());
+    Ok(caller)
 }
 
 /// The token of `Authorization: Bearer …`; the scheme's case does not matter (RFC 9110).
@@ -205,17 +242,6 @@ async fn business_named(req: &ServiceRequest, name: &str) -> Result<Arc<Business
     found.ok_or_else(unknown)
 }
 
-/// The business with this id.
-async fn business_of(
-    req: &ServiceRequest,
-    id: BusinessId,
-) -> Result<Option<Arc<Business>>, Problem> {
-    data::<Directory>(req)?
-        .by_id(data::<Database>(req)?, id)
-        .await
-        .map_err(failed)
-}
-
 /// A failure before the business is known, whose currency no problem of that kind mentions.
 fn failed(error: domain::Error) -> Problem {
     Problem::of(error, Currency::USD)
@@ -231,7 +257,7 @@ fn data<T: 'static>(req: &ServiceRequest) -> Result<&web::Data<T>, Problem> {
 fn unauthenticated() -> Problem {
     Problem::new(
         Code::Unauthenticated,
-        "A valid token is needed: Authorization: Bearer <token>.",
+        "A valid token or key is needed: Authorization: Bearer <token>.",
     )
 }
 

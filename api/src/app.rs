@@ -40,6 +40,8 @@ pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
         .app_data(parts.table.clone())
         .app_data(Data::from(state.keys.clone()))
         .app_data(Data::from(state.directory.clone()))
+        .app_data(Data::from(state.standing.clone()))
+        .app_data(Data::from(state.journal.clone()))
         .app_data(Data::new(state.database.clone()))
         .app_data(Data::new(state))
         .configure(handlers::configure_health)

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer};
-use domain::auth::Passwords;
+use domain::passwords::Passwords;
 use domain::purchase::Desk;
-use domain::{Database, Directory, idempotency};
+use domain::{Database, Directory, Journal, Standing, idempotency, refresh_tokens};
 
 use crate::config::{Secret, Settings};
 use crate::endpoint::BadTable;
@@ -30,7 +30,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 /// How long the start waits for a database that is starting too.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
-/// How often old idempotency keys are deleted.
+/// How often old idempotency keys and refresh tokens are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 /// What a handler works with. Each HTTP worker has its own database connections; the rest is shared.
@@ -42,12 +42,18 @@ pub struct State {
     pub desk: Arc<Desk>,
     /// The businesses met so far.
     pub directory: Arc<Directory>,
-    /// Checks passwords.
+    /// Which credentials still stand.
+    pub standing: Arc<Standing>,
+    /// What goes into the audit trail off the requests' path.
+    pub journal: Arc<Journal>,
+    /// Hashes and checks passwords.
     pub passwords: Passwords,
     /// Signs and verifies tokens.
     pub keys: Arc<Keys>,
     /// How long a token from a login is good, in seconds.
     pub token_seconds: u32,
+    /// How long a refresh token is good.
+    pub refresh_token_life: Duration,
     /// The migrations that the database must have.
     pub migrations: Arc<Vec<String>>,
 }
@@ -60,6 +66,7 @@ pub struct Service {
     handle: ServerHandle,
     server: tokio::task::JoinHandle<io::Result<()>>,
     desk: Arc<Desk>,
+    journal: Arc<Journal>,
     database: Database,
     lanes: usize,
 }
@@ -119,9 +126,12 @@ impl Service {
         let state = State {
             desk: Arc::default(),
             directory: Arc::default(),
+            standing: Arc::default(),
+            journal: Arc::new(Journal::start(database.clone())),
             passwords: Passwords::default(),
             keys: Arc::new(Keys::new(jwt_secret.reveal().as_bytes())?),
             token_seconds: settings.token_seconds,
+            refresh_token_life: Duration::from_secs(settings.refresh_token_seconds.into()),
             migrations: Arc::new(migration::names()),
             database,
         };
@@ -129,7 +139,8 @@ impl Service {
         tokio::spawn(tidy(state.clone()));
 
         let address = listener.local_addr()?;
-        let (desk, database) = (Arc::clone(&state.desk), state.database.clone());
+        let (desk, journal) = (Arc::clone(&state.desk), Arc::clone(&state.journal));
+        let database = state.database.clone();
         let sizes = Sizes {
             workers,
             lanes,
@@ -143,6 +154,7 @@ impl Service {
             handle,
             server,
             desk,
+            journal,
             database,
             lanes,
         })
@@ -158,6 +170,7 @@ impl Service {
         if let Err(error) = self.server.await {
             tracing::error!(%error, "the HTTP server ended badly");
         }
+        self.journal.flush().await;
     }
 
     /// Stops at once, without waiting for anyone.
@@ -248,13 +261,16 @@ async fn warn_unless_migrated(state: &State) {
     }
 }
 
-/// Deletes old idempotency keys of the businesses that this process serves, for ever.
+/// Deletes old idempotency keys and refresh tokens of the businesses that this process serves, for ever.
 async fn tidy(state: State) {
     loop {
         tokio::time::sleep(TIDY_EVERY).await;
         for business in state.directory.met() {
             if let Err(error) = idempotency::tidy(&state.database, business).await {
                 tracing::warn!(%error, %business, "old idempotency keys stay for now");
+            }
+            if let Err(error) = refresh_tokens::tidy(&state.database, business).await {
+                tracing::warn!(%error, %business, "old refresh tokens stay for now");
             }
         }
     }

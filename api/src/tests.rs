@@ -20,7 +20,7 @@ use actix_web::test::{TestRequest, init_service};
 use actix_web::{App, Error, HttpResponse, HttpServer, web};
 use domain::businesses::Business;
 use domain::idempotency::{Answer, Answered};
-use domain::{Authority, Database, Directory};
+use domain::{Authority, Database, Directory, Journal, Standing};
 use entity::users::Role;
 use entity::{BusinessId, Currency, CustomerId, Money, Quantity, UserId};
 use serde::Serialize;
@@ -184,8 +184,11 @@ fn app() -> App<
     }]);
     // Nobody listens there: these tests need no database, and a business that is not known cannot be asked for.
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
+    let journal = Journal::start(database.clone());
     App::new()
         .app_data(table.clone())
+        .app_data(web::Data::new(Standing::default()))
+        .app_data(web::Data::new(journal))
         .app_data(web::Data::new(Keys::new(SECRET).unwrap()))
         .app_data(web::Data::new(directory))
         .app_data(web::Data::new(database))
@@ -202,6 +205,7 @@ fn token(authority: Authority, seconds: i64) -> String {
         user_id: UserId::new(),
         business_id: BUSINESS.parse().unwrap(),
         authority,
+        version: None,
         issued_at: now,
         expires_at: now + seconds,
     };

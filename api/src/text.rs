@@ -3,6 +3,7 @@
 //! Each type is a rule: what has the type has passed it.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use domain::passwords::NewPassword;
 use entity::{Currency, Quantity};
 use sea_orm::ActiveEnum;
 use serde::{Serialize, Serializer};
@@ -106,6 +107,16 @@ impl<const MIN: usize, const MAX: usize> FromText for Secret<MIN, MAX> {
 impl<const MIN: usize, const MAX: usize> std::fmt::Debug for Secret<MIN, MAX> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(not shown)")
+    }
+}
+
+impl FromText for NewPassword {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::new(text).map_err(|weak| weak.to_string())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        Secret::<{ Self::MIN }, { Self::MAX }>::schema()
     }
 }
 
@@ -286,6 +297,7 @@ macro_rules! ids {
 ids!(
     BusinessId,
     UserId,
+    ApiKeyId,
     CustomerId,
     ProductId,
     OrderId,
@@ -313,6 +325,7 @@ macro_rules! words {
 
 words!(
     entity::users::Role,
+    entity::api_keys::KeyRole,
     entity::orders::Status,
     entity::orders::PaymentMethod,
     entity::stock_movements::Reason

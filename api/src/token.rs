@@ -32,6 +32,8 @@ pub struct Claims {
     pub business_id: BusinessId,
     /// What it may do.
     pub authority: Authority,
+    /// The user's version when the token was made. None in a script's token, whose subject is no user of ours.
+    pub version: Option<i32>,
     /// When the token was made, in seconds since 1970.
     pub issued_at: i64,
     /// When it ends.
@@ -46,6 +48,8 @@ struct Written {
     role: Role,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     customer_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ver: Option<i32>,
     iat: i64,
     exp: i64,
     iss: String,
@@ -107,6 +111,7 @@ impl Keys {
             business_id: claims.business_id.0,
             role: claims.authority.role(),
             customer_id,
+            ver: claims.version,
             iat: claims.issued_at,
             exp: claims.expires_at,
             iss: ISSUER.to_owned(),
@@ -142,6 +147,7 @@ impl Keys {
             user_id: UserId(written.sub),
             business_id: BusinessId(written.business_id),
             authority,
+            version: written.ver,
             issued_at: written.iat,
             expires_at: written.exp,
         })
@@ -176,6 +182,7 @@ mod tests {
             user_id: UserId::new(),
             business_id: BusinessId::new(),
             authority,
+            version: Some(7),
             issued_at: now(),
             expires_at: now() + 60,
         }

@@ -34,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(step!("04_products_and_inventory")),
             Box::new(step!("05_orders_and_ledger")),
             Box::new(step!("06_idempotency_and_audit")),
+            Box::new(step!("07_identity")),
         ]
     }
 }

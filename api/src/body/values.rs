@@ -35,6 +35,8 @@ as_text! {
     [] entity::Currency;
     [] entity::BusinessId;
     [] entity::UserId;
+    [] domain::passwords::NewPassword;
+    [] entity::api_keys::KeyRole;
     [] entity::CustomerId;
     [] entity::ProductId;
     [] entity::OrderId;

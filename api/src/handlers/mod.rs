@@ -1,5 +1,6 @@
 //! One file a noun: its endpoints, its handlers, and the JSON that they take and give.
 
+mod api_keys;
 mod auth;
 mod customers;
 mod health;
@@ -8,6 +9,7 @@ mod orders;
 mod overdue;
 mod products;
 mod purchase;
+mod users;
 
 use domain::idempotency::Answer;
 use serde::Serialize;
@@ -22,6 +24,8 @@ pub(crate) use health::configure as configure_health;
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     [
         auth::endpoints(),
+        users::endpoints(),
+        api_keys::endpoints(),
         customers::endpoints(),
         overdue::endpoints(),
         products::endpoints(),

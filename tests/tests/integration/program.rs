@@ -651,6 +651,7 @@ async fn help_names_every_setting_and_shows_no_secret() {
         "TRADELINE_DATA_DIR",
         "TRADELINE_JWT_SECRET",
         "TRADELINE_TOKEN_SECONDS",
+        "TRADELINE_REFRESH_TOKEN_SECONDS",
         "TRADELINE_WORKERS",
         "TRADELINE_LANES",
         "TRADELINE_CONNECTIONS",
