@@ -29,7 +29,11 @@ pub struct NewPassword(Secret);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
     /// Too short, or longer than anyone types.
-    #[error("must have from {} to {} characters", NewPassword::MIN, NewPassword::MAX)]
+    #[error(
+        "must have from {} to {} characters",
+        NewPassword::MIN,
+        NewPassword::MAX
+    )]
     Length,
     /// Among the first that anyone tries.
     #[error("is one of the commonest passwords")]

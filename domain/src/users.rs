@@ -231,7 +231,11 @@ struct Next {
 }
 
 /// Decides in memory: `admins` are the other enabled admins of the business.
-fn decide(user: &users::Model, admins: &[users::Model], change: &UserChange) -> Result<Next, Error> {
+fn decide(
+    user: &users::Model,
+    admins: &[users::Model],
+    change: &UserChange,
+) -> Result<Next, Error> {
     let role = change.role.unwrap_or(user.role);
     let customer_id = match role {
         Role::Customer => change.customer_id.or(user.customer_id),

@@ -20,7 +20,8 @@ pub const OWNER: &str = "tradeline_owner";
 /// A key of Acme's, of which nobody has the text.
 pub const ACME_KEY: ApiKeyId = ApiKeyId(uuid!("650e8400-e29b-41d4-a716-446655440099"));
 /// A refresh token of Acme's buyer, not used yet.
-pub const REFRESH_TOKEN: &str = "tl_refresh_VQ6EAOKbQdSnFkRmVUQAmQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+pub const REFRESH_TOKEN: &str =
+    "tl_refresh_VQ6EAOKbQdSnFkRmVUQAmQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// The role that the service works as.
 pub const SERVICE: &str = "tradeline_service";
 

@@ -171,11 +171,7 @@ async fn register(
         .json(UserView::of(user)))
 }
 
-async fn login(
-    state: Data<State>,
-    request_id: RequestId,
-    request: Json<LoginRequest>,
-) -> Response {
+async fn login(state: Data<State>, request_id: RequestId, request: Json<LoginRequest>) -> Response {
     let LoginRequest {
         business,
         email,

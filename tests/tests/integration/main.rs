@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod api_keys;
 mod auth;
 mod customers;
 mod faults;
@@ -17,4 +18,6 @@ mod program;
 mod purchase;
 mod purchase_concurrency;
 mod readme;
+mod refresh_tokens;
 mod tenancy;
+mod users;

@@ -279,7 +279,10 @@ async fn rows_of_another_business_can_be_neither_changed_nor_deleted() {
         let may_delete = format!("SELECT has_table_privilege('{SERVICE}', '{table}', 'DELETE')");
         if database.value(&may_delete).await == "t" {
             let deletable = ["idempotency_keys", "refresh_tokens"];
-            assert!(deletable.contains(&table.as_str()), "{table} is never deleted");
+            assert!(
+                deletable.contains(&table.as_str()),
+                "{table} is never deleted"
+            );
             let delete = format!("DELETE FROM {table} WHERE business_id = '{GLOBEX}'");
             assert_eq!(run(&connection, &set(ACME), &delete).await.unwrap(), 0);
             assert_eq!(run(&connection, &set(GLOBEX), &delete).await.unwrap(), 1);
