@@ -74,8 +74,10 @@ pub(super) struct ApiKeyView {
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
     /// When it was last used, to a minute; null if it never was.
+    #[serde(serialize_with = "text::optional_time")]
     last_used_at: Option<DateTime<Utc>>,
     /// When it was revoked; null while it is good.
+    #[serde(serialize_with = "text::optional_time")]
     revoked_at: Option<DateTime<Utc>>,
 }
 
