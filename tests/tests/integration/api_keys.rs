@@ -202,7 +202,7 @@ async fn random_keys_cost_the_database_next_to_nothing_and_leave_good_ones_alone
     let before = transactions().await;
     let started = Instant::now();
     let floods = (0..32).map(|_| {
-        let clients: Vec<Client> = (0..20).map(|_| service.bearer(&random_key(true))).collect();
+        let clients: Vec<Client> = (0..60).map(|_| service.bearer(&random_key(true))).collect();
         async move {
             for client in clients {
                 let reply = client.get("/api/orders").await;
@@ -220,12 +220,12 @@ async fn random_keys_cost_the_database_next_to_nothing_and_leave_good_ones_alone
     flood.await.unwrap();
     let rounds = i64::try_from(started.elapsed().as_millis() / 100).unwrap();
     let cost = transactions().await - before;
-    // 640 keys: ten looks a second, the good client's own, and what the test does itself.
+    // 1,920 keys: ten looks a second, some of the good client's own, and what the test does itself.
     assert!(
-        cost < 3 * rounds + 60,
+        cost < 2 * rounds + 25,
         "{cost} transactions in {rounds} tenths of a second"
     );
-    assert!(cost < 320, "{cost} transactions for 640 random keys");
+    assert!(cost < 640, "{cost} transactions for 1,920 random keys");
 }
 
 #[tokio::test(flavor = "multi_thread")]
