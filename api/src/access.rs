@@ -4,7 +4,8 @@
 //! [`Signed`] caller or a [`Visitor`]; neither can be had without passing here. In a middleware and not in extractors,
 //! since actix polls those together: a bad body could be answered before a bad credential.
 //!
-//! The app's data must have [`Table`], [`Keys`], [`Directory`], [`Standing`], [`Journal`] and [`Database`], each as [`web::Data`].
+//! The app's data must have [`Table`], [`Keys`], [`Directory`], [`Standing`], [`Journal`] and [`Database`], each as
+//! [`web::Data`].
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -159,8 +160,8 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
     }
 }
 
-/// The caller, from the credential of the `Authorization` header. Left in the request's extensions too: a refusal further
-/// on is the caller's.
+/// The caller, from the credential of the `Authorization` header. It is left in the request's extensions here, and not
+/// when it is let in, so that a refusal is known to be its own; no handler runs after one.
 async fn authenticate(req: &ServiceRequest) -> Result<Caller, Problem> {
     let text = bearer(req).ok_or_else(unauthenticated)?;
     let registers = Registers {

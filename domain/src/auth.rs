@@ -78,7 +78,7 @@ pub async fn log_in(
     let (user, reason) = match user {
         None => (None, "unknown_address"),
         Some(user) if !matches => (Some(user), "wrong_password"),
-        Some(user) => match open(database, &business, &user, attempt, lifetime).await? {
+        Some(user) => match open(database, &business, user.id, attempt, lifetime).await? {
             Some(session) => return Ok(session),
             None => (Some(user), "disabled"),
         },
@@ -104,19 +104,19 @@ async fn by_email(
     .await
 }
 
-/// Begins the session of a user who has shown its password, unless it has been disabled, or its password changed, since
-/// it was read.
+/// Begins the session of a user who has shown its password, unless it is disabled: decided under its lock, since an admin
+/// may be disabling it now.
 async fn open(
     database: &Database,
     business: &Arc<Business>,
-    shown: &users::Model,
+    user: UserId,
     attempt: &Attempt,
     lifetime: Duration,
 ) -> Result<Option<Session>, Error> {
     retry(|| async {
         let transaction = database.begin(business.id).await?;
-        let user = crate::users::lock(&transaction, business.id, shown.id).await?;
-        if user.disabled_at.is_some() || user.password_hash != shown.password_hash {
+        let user = crate::users::lock(&transaction, business.id, user).await?;
+        if user.disabled_at.is_some() {
             return Ok(None);
         }
         let refresh_token =

@@ -73,6 +73,7 @@ impl Journal {
         let name = (caller.business_id, ApiKeyId(caller.user_id.0));
         let every = Duration::from_secs(api_keys::NOTE_EVERY.unsigned_abs());
         {
+            // An entry that is dropped below is left out: a key that is in use comes again in a minute.
             let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
             if noted.get(&name).is_some_and(|at| at.elapsed() < every) {
                 return;
