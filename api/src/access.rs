@@ -5,7 +5,8 @@
 //! middleware and not in extractors, since actix polls those together: a bad body could be answered before a bad
 //! credential.
 //!
-//! The app's data must have [`Table`], [`Verifier`], [`Gateways`], [`Limits`], [`Directory`] and [`Database`], each as
+//! The app's data must have [`Table`], [`Verifier`], [`Gateways`], [`Limits`], [`Directory`], [`Standing`], [`Journal`]
+//! and [`Database`], each as
 //! [`web::Data`].
 
 use std::future::{Ready, ready};
@@ -19,9 +20,10 @@ use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use domain::businesses::Business;
-use domain::{Authority, Caller, Database, Directory, PlatformCaller};
+use domain::{Authority, Caller, Database, Directory, Journal, PlatformCaller, Refusal, Standing};
 use entity::{BusinessId, Currency, UserId};
 
+use crate::credential::{Holder, Refused, Registers};
 use crate::endpoint::{Endpoint, Table, Who};
 use crate::gateway::{GATEWAY, Gateways};
 use crate::limit::Limits;
@@ -30,7 +32,7 @@ use crate::problem::{Code, Problem};
 use crate::query::Query;
 use crate::request::{RequestId, Route};
 use crate::text::{self, FromText, Text};
-use crate::token::{BadToken, Claims, Verified, Verifier};
+use crate::token::{BadToken, Verifier};
 
 /// The header that may repeat the caller's business.
 pub const BUSINESS_ID: HeaderName = HeaderName::from_static("x-business-id");
@@ -46,13 +48,38 @@ pub async fn check(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match admit(&req).await {
-        Ok(()) => next
-            .call(req)
-            .await
-            .map(ServiceResponse::map_into_boxed_body),
-        Err(problem) => Ok(req.error_response(problem)),
+    let response = match admit(&req).await {
+        Ok(()) => next.call(req).await?.map_into_boxed_body(),
+        Err(problem) => req.error_response(problem),
+    };
+    if response.status() == StatusCode::FORBIDDEN {
+        note_refusal(&response);
     }
+    Ok(response)
+}
+
+/// Leaves an entry in the audit trail of what a caller was refused, here or further in.
+fn note_refusal(response: &ServiceResponse<BoxBody>) {
+    let request = response.request();
+    let extensions = request.extensions();
+    let (Some(caller), Some(journal)) = (
+        extensions.get::<Caller>(),
+        request.app_data::<web::Data<Journal>>(),
+    ) else {
+        return;
+    };
+    let problem = response
+        .response()
+        .error()
+        .and_then(Error::as_error::<Problem>);
+    let refusal = Refusal {
+        method: request.method().to_string(),
+        path: extensions
+            .get::<Route>()
+            .map_or_else(String::new, |route| route.label().to_owned()),
+        code: problem.map_or(Code::Forbidden, Problem::code).text(),
+    };
+    journal.refused(caller, refusal);
 }
 
 /// Leaves the caller or the visitor in the request's extensions, or says why there is none.
@@ -118,25 +145,20 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
             req.extensions_mut().insert(Visitor {
                 business_id: caller.business_id,
                 currency: caller.currency,
-                caller: Some(caller.clone()),
+                caller: Some(caller),
             });
-            req.extensions_mut().insert(caller);
             Ok(())
         }
         Who::Any => {
             let caller = counted(req, authenticate(req).await)?;
-            check_header(req, caller.business_id)?;
-            req.extensions_mut().insert(caller);
-            Ok(())
+            check_header(req, caller.business_id)
         }
         Who::Roles(roles) => {
             let caller = counted(req, authenticate(req).await)?;
             if !roles.contains(&caller.authority.role()) {
                 return Err(forbidden());
             }
-            check_header(req, caller.business_id)?;
-            req.extensions_mut().insert(caller);
-            Ok(())
+            check_header(req, caller.business_id)
         }
         Who::Platform => {
             let platform = match identify(req).await {
@@ -166,10 +188,14 @@ enum Identity {
     Platform(PlatformCaller),
 }
 
-/// The caller of a business. The platform is none: it sees no business's rows.
+/// The caller of a business. The platform is none: it sees no business's rows. It is left in the request's extensions
+/// here, and not when it is let in, so that a refusal is known to be its own; no handler runs after one.
 async fn authenticate(req: &ServiceRequest) -> Result<Caller, Problem> {
     match identify(req).await? {
-        Identity::Business(caller) => Ok(caller),
+        Identity::Business(caller) => {
+            req.extensions_mut().insert(caller.clone());
+            Ok(caller)
+        }
         Identity::Platform(_) => Err(forbidden()),
     }
 }
@@ -187,52 +213,61 @@ async fn identify(req: &ServiceRequest) -> Result<Identity, Problem> {
         && let Some(authority) = gateway(req)?
     {
         let business_id = one_business(req).ok_or_else(unauthenticated)?;
-        let caller = caller_of(req, business_id, GATEWAY, authority).await?;
+        let business = data::<Directory>(req)?
+            .by_unproven_id(data::<Database>(req)?, business_id)
+            .await
+            .map_err(failed)?
+            .ok_or_else(unauthenticated)?;
+        let caller = caller_of(req, &business, GATEWAY, authority);
         return Ok(Identity::Business(caller));
     }
-    let token = bearer(req).ok_or_else(unauthenticated)?;
-    let verified = data::<Verifier>(req)?.verify(token).await;
-    let claims = match verified {
-        Ok(Verified::Own(claims) | Verified::Issued(claims)) => claims,
-        Ok(Verified::Platform(claims)) => {
+    let text = bearer(req).ok_or_else(unauthenticated)?;
+    let registers = Registers {
+        verifier: data::<Verifier>(req)?,
+        directory: data::<Directory>(req)?,
+        standing: data::<Standing>(req)?,
+        database: data::<Database>(req)?,
+    };
+    let holder = registers
+        .holder(text)
+        .await
+        .map_err(|refused| match refused {
+            Refused::Token(BadToken::Expired) => {
+                Problem::new(Code::TokenExpired, "The token has expired.")
+            }
+            Refused::Token(BadToken::Invalid) | Refused::Void => unauthenticated(),
+            Refused::Failed(error) => failed(error),
+        })?;
+    let bearer = match holder {
+        Holder::OfBusiness(bearer) => bearer,
+        Holder::Platform(user_id) => {
             return Ok(Identity::Platform(PlatformCaller {
-                user_id: claims.user_id,
+                user_id,
                 request_id: request_id(req),
             }));
         }
-        Err(BadToken::Expired) => {
-            return Err(Problem::new(Code::TokenExpired, "The token has expired."));
-        }
-        Err(BadToken::Invalid) => return Err(unauthenticated()),
     };
-    let Claims {
-        business_id,
-        user_id,
-        authority,
-        ..
-    } = claims;
-    let caller = caller_of(req, business_id, user_id, authority).await?;
+    let caller = caller_of(req, &bearer.business, bearer.user_id, bearer.authority);
+    if bearer.is_key {
+        data::<Journal>(req)?.key_used(&caller);
+    }
     Ok(Identity::Business(caller))
 }
 
-/// The caller of this business, if there is such a business.
-async fn caller_of(
+fn caller_of(
     req: &ServiceRequest,
-    business_id: BusinessId,
+    business: &Business,
     user_id: UserId,
     authority: Authority,
-) -> Result<Caller, Problem> {
-    let business = business_of(req, business_id)
-        .await?
-        .ok_or_else(unauthenticated)?;
+) -> Caller {
     log::name_business(req, business.id);
-    Ok(Caller {
+    Caller {
         business_id: business.id,
         currency: business.currency,
         user_id,
         authority,
         request_id: request_id(req),
-    })
+    }
 }
 
 /// Counts a request against the credential that it brought, or against its address if that was none. A good credential
@@ -313,17 +348,6 @@ async fn business_named(req: &ServiceRequest, name: &str) -> Result<Arc<Business
     found.ok_or_else(unknown)
 }
 
-/// The business with this id.
-async fn business_of(
-    req: &ServiceRequest,
-    id: BusinessId,
-) -> Result<Option<Arc<Business>>, Problem> {
-    data::<Directory>(req)?
-        .by_id(data::<Database>(req)?, id)
-        .await
-        .map_err(failed)
-}
-
 /// A failure before the business is known, whose currency no problem of that kind mentions.
 fn failed(error: domain::Error) -> Problem {
     Problem::of(error, Currency::USD)
@@ -339,7 +363,7 @@ fn data<T: 'static>(req: &ServiceRequest) -> Result<&web::Data<T>, Problem> {
 fn unauthenticated() -> Problem {
     Problem::new(
         Code::Unauthenticated,
-        "A valid token is needed: Authorization: Bearer <token>.",
+        "A valid token or key is needed: Authorization: Bearer <token>.",
     )
 }
 

@@ -42,6 +42,8 @@ pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
         .app_data(Data::from(state.gateways.clone()))
         .app_data(Data::from(state.directory.clone()))
         .app_data(Data::from(state.limits.clone()))
+        .app_data(Data::from(state.standing.clone()))
+        .app_data(Data::from(state.journal.clone()))
         .app_data(Data::new(state.database.clone()))
         .app_data(Data::new(state))
         .configure(handlers::configure_health)

@@ -97,6 +97,10 @@ pub struct Settings {
     #[arg(long, env = "TRADELINE_TOKEN_SECONDS", default_value_t = 3600, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(60..=86_400))]
     pub token_seconds: u32,
+    /// How long a refresh token is good, in seconds; each use of one makes the next. 30 days if left out.
+    #[arg(long, env = "TRADELINE_REFRESH_TOKEN_SECONDS", default_value_t = 2_592_000, global = true,
+          value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(60..=31_622_400))]
+    pub refresh_token_seconds: u32,
     /// Threads that serve HTTP. Left out: one a core.
     #[arg(long, env = "TRADELINE_WORKERS", global = true, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -267,6 +271,7 @@ impl TokenRequest {
             user_id,
             business_id,
             authority,
+            version: None,
             issued_at,
             expires_at,
         })?)
@@ -359,6 +364,7 @@ mod tests {
             "TRADELINE_DATA_DIR",
             "TRADELINE_JWT_SECRET",
             "TRADELINE_TOKEN_SECONDS",
+            "TRADELINE_REFRESH_TOKEN_SECONDS",
             "TRADELINE_WORKERS",
             "TRADELINE_LANES",
             "TRADELINE_CONNECTIONS",

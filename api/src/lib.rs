@@ -10,6 +10,7 @@ pub mod app;
 pub mod backend;
 pub mod body;
 pub mod config;
+pub mod credential;
 pub mod endpoint;
 pub mod gateway;
 mod handlers;

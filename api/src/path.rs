@@ -4,7 +4,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use entity::{CustomerId, OrderId, ProductId, UserId};
+use entity::{ApiKeyId, CustomerId, OrderId, ProductId, UserId};
 
 use crate::problem::{Code, Problem};
 use crate::text;
@@ -58,4 +58,5 @@ nouns! {
     ProductId "product_id" ProductNotFound;
     OrderId "order_id" OrderNotFound;
     UserId "user_id" NotFound;
+    ApiKeyId "api_key_id" NotFound;
 }

@@ -186,6 +186,12 @@ impl Problem {
             Error::OrderNotFound(id) => {
                 Self::new(Code::OrderNotFound, detail).with("order_id", id.to_string())
             }
+            Error::UserNotFound(id) => {
+                Self::new(Code::NotFound, detail).with("user_id", id.to_string())
+            }
+            Error::ApiKeyNotFound(id) => {
+                Self::new(Code::NotFound, detail).with("api_key_id", id.to_string())
+            }
             Error::InsufficientStock(shortages) => {
                 let shortages: Vec<Value> = shortages
                     .iter()

@@ -3,7 +3,8 @@
 //! Whatever fails further in (a handler's refusal, a path without a handler, the framework's own errors, a panic)
 //! leaves as a problem with the same members, because it leaves through here.
 
-use std::future::poll_fn;
+use std::convert::Infallible;
+use std::future::{Ready, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
@@ -11,12 +12,12 @@ use std::task::Poll;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use uuid::Uuid;
 
 use crate::headers;
@@ -70,6 +71,17 @@ impl RequestId {
     fn header(&self) -> HeaderValue {
         // Visible ASCII is a header's value; the fallback is never taken.
         HeaderValue::from_str(&self.0).unwrap_or_else(|_invalid| HeaderValue::from_static("-"))
+    }
+}
+
+impl FromRequest for RequestId {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        // It is there: the outermost layer has left it.
+        let id = req.extensions().get::<Self>().cloned();
+        ready(Ok(id.unwrap_or_else(|| Self(String::new()))))
     }
 }
 

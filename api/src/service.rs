@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer};
-use domain::auth::Passwords;
+use domain::passwords::Passwords;
 use domain::purchase::Desk;
-use domain::{Database, Directory, idempotency};
+use domain::{Database, Directory, Journal, Standing, idempotency, refresh_tokens};
 
 use crate::body::BodyTimeout;
 use crate::config::{BadOutside, LimitSettings, Secret, Settings};
@@ -29,7 +29,7 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 /// How long the start waits for a database that is starting too.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
-/// How often old idempotency keys are deleted.
+/// How often old idempotency keys and refresh tokens are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 /// What a handler works with. Each HTTP worker has its own database connections; the rest is shared.
@@ -41,7 +41,11 @@ pub struct State {
     pub desk: Arc<Desk>,
     /// The businesses met so far.
     pub directory: Arc<Directory>,
-    /// Checks passwords.
+    /// Which credentials still stand.
+    pub standing: Arc<Standing>,
+    /// What goes into the audit trail off the requests' path.
+    pub journal: Arc<Journal>,
+    /// Hashes and checks passwords.
     pub passwords: Passwords,
     /// Signs tokens.
     pub keys: Arc<Keys>,
@@ -53,6 +57,8 @@ pub struct State {
     pub token_seconds: u32,
     /// How often clients may call.
     pub limits: Arc<Limits>,
+    /// How long a refresh token is good.
+    pub refresh_token_life: Duration,
     /// The migrations that the database must have.
     pub migrations: Arc<Vec<String>>,
 }
@@ -65,6 +71,7 @@ pub struct Service {
     handle: ServerHandle,
     server: tokio::task::JoinHandle<io::Result<()>>,
     desk: Arc<Desk>,
+    journal: Arc<Journal>,
     database: Database,
     lanes: usize,
 }
@@ -130,12 +137,15 @@ impl Service {
         let state = State {
             desk: Arc::default(),
             directory: Arc::default(),
+            standing: Arc::default(),
+            journal: Arc::new(Journal::start(database.clone())),
             passwords: Passwords::default(),
             keys,
             verifier: Arc::clone(&verifier),
             gateways: Arc::new(settings.outside.gateways()),
             token_seconds: settings.token_seconds,
             limits: Arc::new(Limits::new(&settings.limits)),
+            refresh_token_life: Duration::from_secs(settings.refresh_token_seconds.into()),
             migrations: Arc::new(migration::names()),
             database,
         };
@@ -144,7 +154,8 @@ impl Service {
         tokio::spawn(async move { verifier.keep_fresh().await });
 
         let address = listener.local_addr()?;
-        let (desk, database) = (Arc::clone(&state.desk), state.database.clone());
+        let (desk, journal) = (Arc::clone(&state.desk), Arc::clone(&state.journal));
+        let database = state.database.clone();
         let sizes = Sizes {
             workers,
             lanes,
@@ -158,6 +169,7 @@ impl Service {
             handle,
             server,
             desk,
+            journal,
             database,
             lanes,
         })
@@ -173,6 +185,7 @@ impl Service {
         if let Err(error) = self.server.await {
             tracing::error!(%error, "the HTTP server ended badly");
         }
+        self.journal.flush().await;
     }
 
     /// Stops at once, without waiting for anyone.
@@ -277,13 +290,16 @@ async fn warn_unless_migrated(state: &State) {
     }
 }
 
-/// Deletes old idempotency keys of the businesses that this process serves, for ever.
+/// Deletes old idempotency keys and refresh tokens of the businesses that this process serves, for ever.
 async fn tidy(state: State) {
     loop {
         tokio::time::sleep(TIDY_EVERY).await;
         for business in state.directory.met() {
             if let Err(error) = idempotency::tidy(&state.database, business).await {
                 tracing::warn!(%error, %business, "old idempotency keys stay for now");
+            }
+            if let Err(error) = refresh_tokens::tidy(&state.database, business).await {
+                tracing::warn!(%error, %business, "old refresh tokens stay for now");
             }
         }
     }

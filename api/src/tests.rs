@@ -8,8 +8,8 @@ use crate::access::{Signed, Visitor};
 use crate::body::{Bare, Json};
 use crate::config::Cli;
 use crate::endpoint::{self, Endpoint, Table};
-use crate::limit::Limits;
 use crate::gateway::Gateways;
+use crate::limit::Limits;
 use crate::path::Id;
 use crate::problem::{Code, Problem};
 use crate::query::{Page, Query};
@@ -25,7 +25,7 @@ use actix_web::{App, Error, HttpResponse, HttpServer, web};
 use clap::Parser;
 use domain::businesses::Business;
 use domain::idempotency::{Answer, Answered};
-use domain::{Authority, Database, Directory};
+use domain::{Authority, Database, Directory, Journal, Standing};
 use entity::users::Role;
 use entity::{BusinessId, Currency, CustomerId, Money, Quantity, UserId};
 use serde::Serialize;
@@ -191,10 +191,13 @@ fn app() -> App<
     // Nobody listens there: these tests need no database, and a business that is not known cannot be asked for.
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
     let verifier = Verifier::new(Arc::new(Keys::new(SECRET).unwrap()), None);
+    let journal = Journal::start(database.clone());
     App::new()
         .app_data(table.clone())
         .app_data(web::Data::new(verifier))
         .app_data(web::Data::new(Gateways::new(Vec::new(), Authority::Staff)))
+        .app_data(web::Data::new(Standing::default()))
+        .app_data(web::Data::new(journal))
         .app_data(web::Data::new(directory))
         .app_data(web::Data::new(Limits::new(&limits)))
         .app_data(web::Data::new(database))
@@ -211,6 +214,7 @@ fn token(authority: Authority, seconds: i64) -> String {
         user_id: UserId::new(),
         business_id: BUSINESS.parse().unwrap(),
         authority,
+        version: None,
         issued_at: now,
         expires_at: now + seconds,
     };

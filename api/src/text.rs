@@ -3,6 +3,7 @@
 //! Each type is a rule: what has the type has passed it.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use domain::passwords::NewPassword;
 use entity::{Currency, Quantity};
 use sea_orm::ActiveEnum;
 use serde::{Serialize, Serializer};
@@ -118,6 +119,16 @@ impl<const MIN: usize, const MAX: usize> FromText for Secret<MIN, MAX> {
 impl<const MIN: usize, const MAX: usize> std::fmt::Debug for Secret<MIN, MAX> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(not shown)")
+    }
+}
+
+impl FromText for NewPassword {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::new(text).map_err(|weak| weak.to_string())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        Secret::<{ Self::MIN }, { Self::MAX }>::schema()
     }
 }
 
@@ -331,6 +342,7 @@ macro_rules! ids {
 ids!(
     BusinessId,
     UserId,
+    ApiKeyId,
     CustomerId,
     ProductId,
     OrderId,
@@ -358,6 +370,7 @@ macro_rules! words {
 
 words!(
     entity::users::Role,
+    entity::api_keys::KeyRole,
     entity::orders::Status,
     entity::orders::PaymentMethod,
     entity::stock_movements::Reason
@@ -396,4 +409,18 @@ impl utoipa::ToSchema for Amount {}
 /// The serializer's.
 pub fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+/// As [`time`], where there may be none.
+///
+/// # Errors
+/// The serializer's.
+pub fn optional_time<S: Serializer>(
+    at: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => time(at, serializer),
+        None => serializer.serialize_none(),
+    }
 }

@@ -22,18 +22,40 @@ pub(crate) struct Change {
     pub(crate) after: Value,
 }
 
-/// Adds the change to the trail. It is there when the transaction commits, and only then.
+/// The role of who has shown no credential, or a bad one.
+pub(crate) const NOBODY: &str = "nobody";
+
+/// Who did it. Most is done by a caller; a login is not yet one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Actor<'a> {
+    /// In which business.
+    pub(crate) business_id: BusinessId,
+    /// Who.
+    pub(crate) user_id: UserId,
+    /// As what.
+    pub(crate) role: &'static str,
+    /// In which request.
+    pub(crate) request_id: &'a str,
+}
+
+impl<'a> From<&'a Caller> for Actor<'a> {
+    fn from(caller: &'a Caller) -> Self {
+        Self {
+            business_id: caller.business_id,
+            user_id: caller.user_id,
+            role: role_name(caller.authority.role()),
+            request_id: &caller.request_id,
+        }
+    }
+}
+
+/// Adds the caller's change to the trail. It is there when the transaction commits, and only then.
 pub(crate) async fn record(
     transaction: &Transaction,
     caller: &Caller,
     change: Change,
 ) -> Result<(), Error> {
-    let actor = Actor {
-        id: caller.user_id,
-        role: role_name(caller),
-        request_id: &caller.request_id,
-    };
-    insert(transaction, caller.business_id, actor, change).await
+    record_as(transaction, caller.into(), change).await
 }
 
 /// As [`record`], into the trail of a business that the platform makes.
@@ -44,33 +66,27 @@ pub(crate) async fn record_for_platform(
     change: Change,
 ) -> Result<(), Error> {
     let actor = Actor {
-        id: platform.user_id,
+        business_id,
+        user_id: platform.user_id,
         role: "platform",
         request_id: &platform.request_id,
     };
-    insert(transaction, business_id, actor, change).await
+    record_as(transaction, actor, change).await
 }
 
-/// Who has changed something.
-struct Actor<'a> {
-    id: UserId,
-    role: &'static str,
-    request_id: &'a str,
-}
-
-async fn insert(
+/// As [`record`], for anyone.
+pub(crate) async fn record_as(
     transaction: &Transaction,
-    business_id: BusinessId,
     actor: Actor<'_>,
     change: Change,
 ) -> Result<(), Error> {
     let event = audit_events::ActiveModel {
-        business_id: Set(business_id),
+        business_id: Set(actor.business_id),
         id: Set(EventId::new()),
         action: Set(change.action.to_owned()),
         entity_type: Set(change.entity_type.to_owned()),
         entity_id: Set(change.entity_id),
-        actor_id: Set(actor.id),
+        actor_id: Set(actor.user_id),
         actor_role: Set(actor.role.to_owned()),
         request_id: Set(actor.request_id.to_owned()),
         before: Set(change.before),
@@ -83,9 +99,9 @@ async fn insert(
     Ok(())
 }
 
-/// The caller's role as the trail names it.
-pub(crate) fn role_name(caller: &Caller) -> &'static str {
-    match caller.authority.role() {
+/// A role as the trail names it.
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
         Role::Admin => "admin",
         Role::Staff => "staff",
         Role::Customer => "customer",

@@ -1,44 +1,45 @@
-//! Who a caller is: passwords, and the user behind a credential.
+//! Who a caller is: logging in, and the user behind a credential.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
 
-use argon2::Argon2;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use entity::users::{self, PasswordHash, Role};
-use entity::{Tenant, businesses as businesses_table};
+use entity::users::{self, Role};
+use entity::{BusinessId, Tenant, UserId, businesses as businesses_table};
 use sea_orm::{ColumnTrait, QueryFilter};
-use tokio::sync::Semaphore;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
+use crate::audit::{self, Actor, Change};
 use crate::businesses::{self, Business};
-use crate::{Authority, Caller, Database, Directory, Error};
+use crate::passwords::Passwords;
+use crate::retry::retry;
+use crate::secret::Secret;
+use crate::{Authority, Caller, Database, Directory, Error, refresh_tokens};
 
-/// How many passwords are hashed at once. Each takes 19 MiB and some 20 ms of a core: more at once would only let a
-/// flood of logins take memory and cores from sales.
-const AT_ONCE: usize = 2;
-
-/// Checks passwords off the async threads, a bounded number at once.
+/// Someone who says that it is a user.
 #[derive(Debug, Clone)]
-pub struct Passwords {
-    permits: Arc<Semaphore>,
+pub struct Attempt {
+    /// The business's slug or id.
+    pub business: String,
+    /// The user's address, in any case.
+    pub email: String,
+    /// Its password.
+    pub password: Secret,
+    /// The request, for the audit trail.
+    pub request_id: String,
 }
 
-impl Default for Passwords {
-    fn default() -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(AT_ONCE)),
-        }
-    }
-}
-
-/// A user who has shown its password.
+/// A user who has shown its password, or a refresh token of an earlier login.
 #[derive(Debug, Clone)]
-pub struct LoggedIn {
+pub struct Session {
     /// The user.
     pub user: users::Model,
     /// What it may do.
     pub authority: Authority,
     /// Its business.
     pub business: Arc<Business>,
+    /// What prolongs the login.
+    pub refresh_token: Secret,
 }
 
 /// A caller as it sees itself.
@@ -50,107 +51,149 @@ pub struct Profile {
     pub business: businesses_table::Model,
 }
 
-impl Passwords {
-    /// Finds the user with this address and password in the business with this slug or id.
-    ///
-    /// An unknown business, an unknown address and a wrong password take the same time and get the same answer.
-    ///
-    /// # Errors
-    /// [`Error::InvalidCredentials`]; [`Error::DatabaseUnavailable`].
-    pub async fn log_in(
-        &self,
-        database: &Database,
-        directory: &Directory,
-        business: &str,
-        email: &str,
-        password: String,
-    ) -> Result<LoggedIn, Error> {
-        let business = directory.by_name(database, business).await?;
-        let user = match &business {
-            Some(business) => {
-                let transaction = database.begin(business.id).await?;
-                users::Entity::of(business.id)
-                    .filter(users::Column::Email.eq(email.to_lowercase()))
-                    .one(&transaction)
-                    .await?
-            }
-            None => None,
-        };
-        let hash = user.as_ref().map(|user| user.password_hash.clone());
-        let matches = self.matches(password, hash).await?;
-        match (user, business) {
-            (Some(user), Some(business)) if matches => Ok(LoggedIn {
-                authority: authority(&user)?,
-                user,
-                business,
-            }),
-            _ => Err(Error::InvalidCredentials),
-        }
-    }
-
-    /// Compares with the hash, or with one that nothing matches, in the same time.
-    async fn matches(&self, password: String, hash: Option<PasswordHash>) -> Result<bool, Error> {
-        self.with_permit(move || {
-            let hash = match &hash {
-                Some(hash) => &hash.0,
-                None => no_ones_hash()?,
-            };
-            Ok(argon2().verify_password(password.as_bytes(), hash).is_ok())
-        })
-        .await
-    }
-
-    /// Hashes a new password.
-    pub(crate) async fn hash(&self, password: String) -> Result<PasswordHash, Error> {
-        self.with_permit(move || hash(&password)).await
-    }
-
-    async fn with_permit<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let _permit = self
-            .permits
-            .acquire()
-            .await
-            .map_err(|closed| Error::Bug(closed.to_string()))?;
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|panic| Error::Bug(panic.to_string()))?
-    }
+/// Logs a user in. The refresh token lasts as long as `lifetime`.
+///
+/// An unknown business, an unknown address, a disabled user and a wrong password take the same time and get the same
+/// answer. In a business that exists, each failure is in the trail.
+///
+/// # Errors
+/// [`Error::InvalidCredentials`]; [`Error::Overloaded`]; [`Error::DatabaseUnavailable`].
+pub async fn log_in(
+    database: &Database,
+    directory: &Directory,
+    passwords: &Passwords,
+    attempt: &Attempt,
+    lifetime: Duration,
+) -> Result<Session, Error> {
+    let business = directory.by_name(database, &attempt.business).await?;
+    let user = match &business {
+        Some(business) => by_email(database, business.id, &attempt.email).await?,
+        None => None,
+    };
+    let hash = user.as_ref().map(|user| user.password_hash.clone());
+    let matches = passwords.matches(attempt.password.clone(), hash).await?;
+    let Some(business) = business else {
+        return Err(Error::InvalidCredentials);
+    };
+    let (user, reason) = match user {
+        None => (None, "unknown_address"),
+        Some(user) if !matches => (Some(user), "wrong_password"),
+        Some(user) => match open(database, &business, user.id, attempt, lifetime).await? {
+            Some(session) => return Ok(session),
+            None => (Some(user), "disabled"),
+        },
+    };
+    record_failure(database, business.id, user.as_ref(), attempt, reason).await?;
+    Err(Error::InvalidCredentials)
 }
 
-fn authority(user: &users::Model) -> Result<Authority, Error> {
+async fn by_email(
+    database: &Database,
+    business: BusinessId,
+    email: &str,
+) -> Result<Option<users::Model>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let user = users::Entity::of(business)
+            .filter(users::Column::Email.eq(email.to_lowercase()))
+            .one(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(user)
+    })
+    .await
+}
+
+/// Begins the session of a user who has shown its password, unless it is disabled: decided under its lock, since an admin
+/// may be disabling it now.
+async fn open(
+    database: &Database,
+    business: &Arc<Business>,
+    user: UserId,
+    attempt: &Attempt,
+    lifetime: Duration,
+) -> Result<Option<Session>, Error> {
+    retry(|| async {
+        let transaction = database.begin(business.id).await?;
+        let user = crate::users::lock(&transaction, business.id, user).await?;
+        if user.disabled_at.is_some() {
+            return Ok(None);
+        }
+        let refresh_token =
+            refresh_tokens::issue(&transaction, business.id, user.id, Uuid::now_v7(), lifetime)
+                .await?;
+        let authority = authority(&user)?;
+        let actor = Actor {
+            business_id: business.id,
+            user_id: user.id,
+            role: audit::role_name(authority.role()),
+            request_id: &attempt.request_id,
+        };
+        let change = Change {
+            action: "login.succeeded",
+            entity_type: "user",
+            entity_id: user.id.0,
+            before: None,
+            after: json!({}),
+        };
+        audit::record_as(&transaction, actor, change).await?;
+        transaction.commit().await?;
+        Ok(Some(Session {
+            user,
+            authority,
+            business: Arc::clone(business),
+            refresh_token,
+        }))
+    })
+    .await
+}
+
+/// A failed login has changed nothing, so its entry has a transaction of its own. It names the user, or the address
+/// that no user has, and never the password.
+async fn record_failure(
+    database: &Database,
+    business: BusinessId,
+    user: Option<&users::Model>,
+    attempt: &Attempt,
+    reason: &str,
+) -> Result<(), Error> {
+    let (entity_type, entity_id, after): (_, _, Value) = match user {
+        Some(user) => ("user", user.id.0, json!({"reason": reason})),
+        None => (
+            "login",
+            Uuid::nil(),
+            json!({"reason": reason, "email": attempt.email}),
+        ),
+    };
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let actor = Actor {
+            business_id: business,
+            user_id: UserId(Uuid::nil()),
+            role: audit::NOBODY,
+            request_id: &attempt.request_id,
+        };
+        let change = Change {
+            action: "login.failed",
+            entity_type,
+            entity_id,
+            before: None,
+            after: after.clone(),
+        };
+        audit::record_as(&transaction, actor, change).await?;
+        transaction.commit().await
+    })
+    .await
+}
+
+/// What a user may do.
+pub(crate) fn authority(user: &users::Model) -> Result<Authority, Error> {
     match (user.role, user.customer_id) {
         (Role::Admin, _) => Ok(Authority::Admin),
         (Role::Staff, _) => Ok(Authority::Staff),
         (Role::Customer, Some(customer)) => Ok(Authority::Customer(customer)),
         (Role::Customer, None) => Err(Error::Bug(format!("user {} is no one's customer", user.id))),
     }
-}
-
-/// Argon2id as OWASP recommends it: 19 MiB of memory, two passes, one lane. They are the crate's defaults.
-/// <https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>
-fn argon2() -> Argon2<'static> {
-    Argon2::default()
-}
-
-/// Hashes a password, with a salt of its own. Takes some 20 ms of a core.
-pub(crate) fn hash(password: &str) -> Result<PasswordHash, Error> {
-    argon2()
-        .hash_password(password.as_bytes())
-        .map(|hash| PasswordHash(hash.to_string()))
-        .map_err(|error| Error::Bug(error.to_string()))
-}
-
-/// The hash of something that no one knows.
-fn no_ones_hash() -> Result<&'static str, Error> {
-    static HASH: OnceLock<String> = OnceLock::new();
-    if let Some(hash) = HASH.get() {
-        return Ok(hash);
-    }
-    let made = hash(&uuid::Uuid::now_v7().to_string())?;
-    Ok(HASH.get_or_init(|| made.0))
 }
 
 /// The caller's own user and business.
@@ -166,42 +209,4 @@ pub async fn profile(database: &Database, caller: &Caller) -> Result<Profile, Er
         .await?;
     transaction.commit().await?;
     Ok(Profile { user, business })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_are_hashed_as_owasp_recommends() {
-        let hash = hash("correct horse").unwrap();
-        assert!(
-            hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-            "{}",
-            hash.0
-        );
-        assert!(
-            !format!("{hash:?}").contains("argon2"),
-            "debug output shows no hash"
-        );
-    }
-
-    #[tokio::test]
-    async fn only_the_right_password_matches() {
-        let passwords = Passwords::default();
-        let kept = hash("correct horse").unwrap();
-        assert!(
-            passwords
-                .matches("correct horse".into(), Some(kept.clone()))
-                .await
-                .unwrap()
-        );
-        assert!(
-            !passwords
-                .matches("Correct horse".into(), Some(kept))
-                .await
-                .unwrap()
-        );
-        assert!(!passwords.matches(String::new(), None).await.unwrap());
-    }
 }

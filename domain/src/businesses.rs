@@ -5,10 +5,13 @@ mod create;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use entity::{BusinessId, Currency, Tenant, businesses};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
+
+use tokio::sync::Semaphore;
 
 use crate::{Database, Error, Transaction};
 
@@ -30,6 +33,21 @@ pub struct Business {
 #[derive(Debug, Default)]
 pub struct Directory {
     known: RwLock<Known>,
+    strangers: Strangers,
+}
+
+/// How many ids that nothing proves are looked up at once.
+const STRANGERS: usize = 2;
+/// How long such a look-up waits for its turn.
+const STRANGERS_WAIT: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+struct Strangers(Semaphore);
+
+impl Default for Strangers {
+    fn default() -> Self {
+        Self(Semaphore::new(STRANGERS))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +83,27 @@ impl Directory {
         let transaction = database.begin(id).await?;
         let row = businesses::Entity::of(id).one(&transaction).await?;
         Ok(row.map(|row| self.remember(row.into())))
+    }
+
+    /// As [`Directory::by_id`], for an id that anyone can have made up, such as that of a key before it is known to be
+    /// one. Unknown ones are looked up a few at a time, so that random keys leave the database to the others.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when too many wait; [`Error::DatabaseUnavailable`].
+    pub async fn by_unproven_id(
+        &self,
+        database: &Database,
+        id: BusinessId,
+    ) -> Result<Option<Arc<Business>>, Error> {
+        let known = self.known().by_id.get(&id).cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let turn = tokio::time::timeout(STRANGERS_WAIT, self.strangers.0.acquire()).await;
+        let _turn = turn
+            .map_err(|_too_long| Error::Overloaded)?
+            .map_err(|closed| Error::Bug(closed.to_string()))?;
+        self.by_id(database, id).await
     }
 
     /// The business with this slug or id, if there is one.

@@ -24,12 +24,14 @@ use uuid::{Uuid, uuid};
 
 use crate::customers::{CreditTerms, NewCustomer};
 use crate::products::{Details, NewProduct};
-use crate::{Authority, Caller, Database, Error, Transaction, auth};
+use crate::{Authority, Caller, Database, Error, Transaction, passwords};
 
 /// The business of most examples.
 pub const ACME: BusinessId = BusinessId(uuid!("550e8400-e29b-41d4-a716-446655440099"));
 /// Its customer of most examples, with a credit limit of 1000.00.
 pub const ACME_CUSTOMER: CustomerId = CustomerId(uuid!("550e8400-e29b-41d4-a716-446655440000"));
+/// The user of Acme who buys for that customer.
+pub const ACME_BUYER: UserId = UserId(uuid!("550e8400-e29b-41d4-a716-446655440001"));
 /// A product of Acme at 100.00.
 pub const ACME_HEADPHONES: ProductId = ProductId(uuid!("650e8400-e29b-41d4-a716-446655440001"));
 /// A product of Acme at 50.00.
@@ -163,10 +165,10 @@ async fn acme(transaction: &Transaction) -> Result<(), Error> {
     let buyer = users::ActiveModel {
         email: Set("customer@example.com".into()),
         name: Set("Example Buyer".into()),
-        password_hash: Set(auth::hash("customer123")?),
+        password_hash: Set(passwords::hash("customer123")?),
         role: Set(Role::Customer),
         customer_id: Set(Some(ACME_CUSTOMER)),
-        ..user(&admin, UserId::new())
+        ..user(&admin, ACME_BUYER)
     };
     buyer.insert(transaction).await?;
 
@@ -220,7 +222,7 @@ async fn business(
     let row = users::ActiveModel {
         email: Set(email.into()),
         name: Set(format!("{name} admin")),
-        password_hash: Set(auth::hash(password)?),
+        password_hash: Set(passwords::hash(password)?),
         role: Set(Role::Admin),
         ..user(&admin, admin.user_id)
     };

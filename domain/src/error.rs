@@ -4,7 +4,7 @@
 //! The database has the last word on both. What it says (an SQLSTATE, a constraint's name) becomes a domain error in
 //! this file and nowhere else.
 
-use entity::{CustomerId, Money, OrderId, ProductId};
+use entity::{ApiKeyId, CustomerId, Money, OrderId, ProductId, UserId};
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// Why a domain function did not do what was asked. Unless it says otherwise, nothing was changed.
@@ -13,7 +13,8 @@ pub enum Error {
     /// The caller's role does not allow it.
     #[error("the caller may not do this")]
     Forbidden,
-    /// Unknown address, unknown business or wrong password: never said which.
+    /// Unknown address, unknown business, wrong password, disabled user or a refresh token that is no good: never said
+    /// which.
     #[error("the credentials are not valid")]
     InvalidCredentials,
     /// No such customer that the caller may see.
@@ -25,6 +26,12 @@ pub enum Error {
     /// No such order that the caller may see.
     #[error("order {0} does not exist")]
     OrderNotFound(OrderId),
+    /// No such user in the caller's business.
+    #[error("there is no such user")]
+    UserNotFound(UserId),
+    /// No such key in the caller's business.
+    #[error("there is no such key")]
+    ApiKeyNotFound(ApiKeyId),
     /// Fewer on the shelf than asked for. Every short product at once.
     #[error("not enough stock")]
     InsufficientStock(Vec<Shortage>),

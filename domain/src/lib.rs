@@ -4,6 +4,7 @@
 //! by id), decide in memory, write, commit. Nothing is checked before `begin`, and nothing outside the database is
 //! called before the commit.
 
+pub mod api_keys;
 mod audit;
 pub mod auth;
 pub mod businesses;
@@ -14,15 +15,24 @@ pub mod demo;
 mod error;
 pub mod idempotency;
 pub mod inventory;
+mod journal;
 pub mod orders;
 pub mod overdue;
 mod page;
+pub mod passwords;
 pub mod products;
 pub mod purchase;
+pub mod refresh_tokens;
 mod retry;
+mod secret;
+mod standing;
+pub mod users;
 
 pub use businesses::Directory;
 pub use caller::{Authority, Caller, PlatformCaller};
 pub use database::{Database, Transaction};
 pub use error::{Error, Shortage};
+pub use journal::{Journal, Refusal};
 pub use page::Page;
+pub use secret::Secret;
+pub use standing::{Key, Standing};

@@ -72,4 +72,9 @@ id!(
 id!(OrderId, "An order.");
 id!(MovementId, "A change of stock.");
 id!(LedgerEntryId, "A line of a customer's account.");
+id!(RefreshTokenId, "One of the tokens that prolong a login.");
+id!(
+    ApiKeyId,
+    "A program's key. It acts as the user with the same id."
+);
 id!(EventId, "An entry of the audit trail.");

@@ -8,6 +8,7 @@
     reason = "SeaORM's derives and `Tenant` start the queries; nothing else in the workspace does"
 )]
 
+pub mod api_keys;
 pub mod audit_events;
 pub mod businesses;
 pub mod customers;
@@ -20,12 +21,14 @@ pub mod order_items;
 pub mod orders;
 pub mod products;
 mod quantity;
+pub mod refresh_tokens;
 pub mod stock_movements;
 mod tenant;
 pub mod users;
 
 pub use ids::{
-    BusinessId, CustomerId, EventId, LedgerEntryId, MovementId, OrderId, ProductId, UserId,
+    ApiKeyId, BusinessId, CustomerId, EventId, LedgerEntryId, MovementId, OrderId, ProductId,
+    RefreshTokenId, UserId,
 };
 pub use money::{Currency, InvalidMoney, Money, UnknownCurrency};
 pub use quantity::{InvalidQuantity, Quantity};

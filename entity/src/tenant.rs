@@ -54,6 +54,7 @@ macro_rules! tenant {
 }
 
 tenant!(
+    api_keys,
     audit_events,
     customers,
     idempotency_keys,
@@ -62,6 +63,7 @@ tenant!(
     order_items,
     orders,
     products,
+    refresh_tokens,
     stock_movements,
     users,
 );

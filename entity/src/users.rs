@@ -56,6 +56,11 @@ pub struct Model {
     pub role: Role,
     pub customer_id: Option<CustomerId>,
     pub created_at: DateTimeUtc,
+    pub disabled_at: Option<DateTimeUtc>,
+    /// Rises with everything after which the tokens of before must stop.
+    pub version: i32,
+    pub version_changed_at: Option<DateTimeUtc>,
+    pub updated_at: DateTimeUtc,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -35,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(step!("05_orders_and_ledger")),
             Box::new(step!("06_idempotency_and_audit")),
             Box::new(step!("07_new_businesses")),
+            Box::new(step!("08_identity")),
         ]
     }
 }

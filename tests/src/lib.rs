@@ -29,6 +29,6 @@ pub use client::{Client, Reply, purchase};
 pub use pages::member;
 pub use proxy::{Proxy, Sabotage};
 pub use routes::Route;
-pub use server::{Database, Held, OWNER, SERVICE};
+pub use server::{ACME_KEY, Database, Held, OWNER, REFRESH_TOKEN, SERVICE};
 pub use service::{SECRET, Service, claims, platform_token, settings, signed};
 pub use wait::{all, until};

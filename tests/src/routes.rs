@@ -4,7 +4,9 @@ use domain::demo;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{Client, Reply, Service};
+use uuid::Uuid;
+
+use crate::{ACME_KEY, Client, REFRESH_TOKEN, Reply, Service};
 
 /// An operation of the document.
 #[derive(Debug, Clone)]
@@ -15,6 +17,11 @@ pub struct Route {
     pub path: String,
     /// All that the document says of it.
     pub operation: Value,
+}
+
+/// An address that no user has.
+fn new_address() -> String {
+    format!("{}@example.com", Uuid::now_v7())
 }
 
 impl Route {
@@ -93,6 +100,8 @@ impl Route {
             Some("customers") => demo::ACME_CUSTOMER.to_string(),
             Some("products" | "inventory") => demo::ACME_HEADPHONES.to_string(),
             Some("orders") => order.to_owned(),
+            Some("users") => demo::ACME_BUYER.to_string(),
+            Some("api-keys") => ACME_KEY.to_string(),
             _ => panic!("say here which id {} is about", self.path),
         }
     }
@@ -109,6 +118,16 @@ impl Route {
                 "admin": {"email": "admin@initech.example", "password": "correct horse battery"},
             }),
             "PATCH /api/business" => json!({"name": "Acme Renamed"}),
+            "POST /api/auth/register" => json!({
+                "business": "acme", "email": new_address(), "password": "correct horse", "name": "Newcomer",
+            }),
+            "POST /api/auth/refresh" => json!({"refresh_token": REFRESH_TOKEN}),
+            "POST /api/auth/logout" => json!({"refresh_token": "none that anyone has"}),
+            "POST /api/users" => json!({
+                "email": new_address(), "name": "Colleague", "password": "correct horse", "role": "staff",
+            }),
+            "PATCH /api/users/{id}" => json!({"name": "Renamed"}),
+            "POST /api/api-keys" => json!({"name": "Script", "role": "staff"}),
             "POST /api/customers" => json!({"name": "Newcomer"}),
             "PATCH /api/customers/{id}" => json!({"name": "Renamed"}),
             "POST /api/products" => json!({"sku": "NEW-1", "name": "Novelty", "price": "1.00"}),

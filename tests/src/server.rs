@@ -3,16 +3,25 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use domain::demo::{ACME, ACME_BUYER};
+use entity::ApiKeyId;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     Statement, TransactionTrait,
 };
 
+use uuid::uuid;
+
 use crate::until;
 
 /// The role that owns the tables.
 pub const OWNER: &str = "tradeline_owner";
+/// A key of Acme's, of which nobody has the text.
+pub const ACME_KEY: ApiKeyId = ApiKeyId(uuid!("650e8400-e29b-41d4-a716-446655440099"));
+/// A refresh token of Acme's buyer, not used yet.
+pub const REFRESH_TOKEN: &str =
+    "tl_refresh_VQ6EAOKbQdSnFkRmVUQAmQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// The role that the service works as.
 pub const SERVICE: &str = "tradeline_service";
 
@@ -75,7 +84,25 @@ async fn start() -> embedded::Server {
     );
     owner.close().await;
     postgres.close().await.unwrap();
+    let postgres = connect(&server.url("postgres", TEMPLATE)).await;
+    execute(&postgres, &credentials()).await;
+    postgres.close().await.unwrap();
     server
+}
+
+/// A key and a refresh token for each business, beside the demo data.
+fn credentials() -> String {
+    format!(
+        "INSERT INTO api_keys (business_id, id, name, role, prefix, key_hash, created_by)
+         SELECT business_id, CASE business_id WHEN '{ACME}' THEN '{ACME_KEY}'::uuid ELSE gen_random_uuid() END,
+                'Webshop', 'staff', 'tl_live_', sha256(id::text::bytea), id
+           FROM users WHERE role = 'admin';
+         INSERT INTO refresh_tokens (business_id, id, family_id, user_id, token_hash, expires_at)
+         SELECT business_id, gen_random_uuid(), gen_random_uuid(), id,
+                CASE id WHEN '{ACME_BUYER}' THEN sha256('{REFRESH_TOKEN}') ELSE sha256(id::text::bytea) END,
+                now() + interval '1 day'
+           FROM users;"
+    )
 }
 
 /// A test's own database.

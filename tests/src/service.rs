@@ -179,6 +179,7 @@ pub fn claims(business_id: BusinessId, authority: Authority) -> Claims {
         user_id: UserId::new(),
         business_id,
         authority,
+        version: None,
         issued_at,
         expires_at: issued_at + 600,
     }

@@ -36,6 +36,8 @@ as_text! {
     [] entity::Currency;
     [] entity::BusinessId;
     [] entity::UserId;
+    [] domain::passwords::NewPassword;
+    [] entity::api_keys::KeyRole;
     [] entity::CustomerId;
     [] entity::ProductId;
     [] entity::OrderId;

@@ -1,10 +1,13 @@
-//! `/api/auth`: from a password to a token, and who a token is.
+//! `/api/auth`: from a password to tokens, from those to new ones, and who a token is.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::CACHE_CONTROL;
+use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::web::Data;
 use chrono::Utc;
-use domain::auth;
+use domain::auth::{self, Attempt, Session};
+use domain::passwords::NewPassword;
+use domain::users::Registration;
+use domain::{refresh_tokens, users};
 use entity::users::Role;
 use entity::{Currency, CustomerId, UserId};
 use serde::Serialize;
@@ -12,28 +15,69 @@ use utoipa::ToSchema;
 
 use super::Response;
 use super::businesses::BusinessView;
+use super::users::UserView;
 use crate::access::Signed;
 use crate::body::Json;
 use crate::endpoint::Endpoint;
 use crate::problem::{Code, Problem};
+use crate::request::RequestId;
 use crate::service::State;
-use crate::text::{Secret, Text};
+use crate::text::{Email, Secret, Text};
 use crate::token::Claims;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
+        Endpoint::post("/api/auth/register", register)
+            .summary(
+                "Become a customer of a business, without credit; a repetition is answered 409 already_exists",
+            )
+            .public()
+            .guarded()
+            .body::<RegisterRequest>()
+            .created::<UserView>()
+            .codes(&[Code::NotFound, Code::AlreadyExists]),
         Endpoint::post("/api/auth/login", login)
-            .summary("Exchange a password for a token")
+            .summary("Exchange a password for tokens")
             .public()
             .guarded()
             .body::<LoginRequest>()
             .ok::<TokenView>()
             .codes(&[Code::InvalidCredentials]),
+        Endpoint::post("/api/auth/refresh", refresh)
+            .summary(
+                "Exchange a refresh token for new tokens; one that is used twice ends its login and all that came of it",
+            )
+            .public()
+            .guarded()
+            .body::<RefreshRequest>()
+            .ok::<TokenView>()
+            .codes(&[Code::InvalidCredentials]),
+        Endpoint::post("/api/auth/logout", logout)
+            .summary(
+                "End the login that a refresh token belongs to; access tokens live on to their end",
+            )
+            .for_any_role()
+            .body::<LogoutRequest>()
+            .no_content(),
         Endpoint::get("/api/auth/me", me)
             .summary("Say who the caller is")
             .for_any_role()
             .ok::<CallerView>(),
     ]
+}
+
+crate::body! {
+    /// A registration.
+    pub(super) struct RegisterRequest {
+        /// The business's slug or id.
+        business: Text<1, 64>,
+        /// The address to log in with, in any case.
+        email: Email,
+        /// The password to log in with, none of the commonest.
+        password: NewPassword,
+        /// The name, also on documents.
+        name: Text<1, 200>,
+    }
 }
 
 crate::body! {
@@ -48,15 +92,33 @@ crate::body! {
     }
 }
 
-/// A token.
-#[derive(Debug, Serialize, ToSchema)]
+crate::body! {
+    /// A prolongation of a login.
+    pub(super) struct RefreshRequest {
+        /// The refresh token of a login or of the last prolongation.
+        refresh_token: Secret<1, 256>,
+    }
+}
+
+crate::body! {
+    /// The end of a login.
+    pub(super) struct LogoutRequest {
+        /// A refresh token of the login.
+        refresh_token: Secret<1, 256>,
+    }
+}
+
+/// Tokens.
+#[derive(Serialize, ToSchema)]
 pub(super) struct TokenView {
     /// Goes into the header `Authorization: Bearer …`.
     access_token: String,
     /// Always `Bearer`.
     token_type: &'static str,
-    /// How long the token is good, in seconds.
+    /// How long the access token is good, in seconds.
     expires_in: u32,
+    /// Buys the next tokens, once.
+    refresh_token: String,
 }
 
 /// The caller.
@@ -73,30 +135,89 @@ pub(super) struct CallerView {
     business: BusinessView,
 }
 
-async fn login(state: Data<State>, request: Json<LoginRequest>) -> Response {
+/// No amount can be in what someone without a credential is refused with.
+fn problem(error: domain::Error) -> Problem {
+    Problem::of(error, Currency::USD)
+}
+
+async fn register(
+    state: Data<State>,
+    request_id: RequestId,
+    request: Json<RegisterRequest>,
+) -> Response {
+    let body = request.body;
+    let email = body.email.into_string();
+    state.limits.of_account(&body.business.0, &email)?;
+    let business = state
+        .directory
+        .by_name(&state.database, &body.business.0)
+        .await
+        .map_err(problem)?
+        .ok_or_else(|| Problem::new(Code::NotFound, "There is no such business."))?;
+    let registration = Registration {
+        email,
+        name: body.name.0,
+        password: body.password,
+        request_id: request_id.0,
+    };
+    let user = users::register(&state.database, &state.passwords, &business, registration)
+        .await
+        .map_err(problem)?;
+    Ok(HttpResponse::Created()
+        .insert_header((LOCATION, "/api/auth/me"))
+        .json(UserView::of(user)))
+}
+
+async fn login(state: Data<State>, request_id: RequestId, request: Json<LoginRequest>) -> Response {
     let LoginRequest {
         business,
         email,
         password,
     } = request.body;
     state.limits.of_account(&business.0, &email.0)?;
-    let found = state
-        .passwords
-        .log_in(
-            &state.database,
-            &state.directory,
-            &business.0,
-            &email.0,
-            password.0,
-        )
-        .await
-        // No amount can be in what a login is refused with.
-        .map_err(|error| Problem::of(error, Currency::USD))?;
+    let attempt = Attempt {
+        business: business.0,
+        email: email.0,
+        password: password.0.into(),
+        request_id: request_id.0,
+    };
+    let session = auth::log_in(
+        &state.database,
+        &state.directory,
+        &state.passwords,
+        &attempt,
+        state.refresh_token_life,
+    )
+    .await
+    .map_err(problem)?;
+    granted(&state, session)
+}
+
+async fn refresh(
+    state: Data<State>,
+    request_id: RequestId,
+    request: Json<RefreshRequest>,
+) -> Response {
+    let session = refresh_tokens::refresh(
+        &state.database,
+        &state.directory,
+        &request.body.refresh_token.0.into(),
+        &request_id.0,
+        state.refresh_token_life,
+    )
+    .await
+    .map_err(problem)?;
+    granted(&state, session)
+}
+
+/// The tokens of a session.
+fn granted(state: &State, session: Session) -> Response {
     let issued_at = Utc::now().timestamp();
     let claims = Claims {
-        user_id: found.user.id,
-        business_id: found.business.id,
-        authority: found.authority,
+        user_id: session.user.id,
+        business_id: session.business.id,
+        authority: session.authority,
+        version: Some(session.user.version),
         issued_at,
         expires_at: issued_at + i64::from(state.token_seconds),
     };
@@ -110,7 +231,16 @@ async fn login(state: Data<State>, request: Json<LoginRequest>) -> Response {
             access_token,
             token_type: "Bearer",
             expires_in: state.token_seconds,
+            refresh_token: session.refresh_token.reveal().to_owned(),
         }))
+}
+
+async fn logout(state: Data<State>, caller: Signed, request: Json<LogoutRequest>) -> Response {
+    let token = request.body.refresh_token.0.into();
+    refresh_tokens::log_out(&state.database, &caller, &token)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 async fn me(state: Data<State>, caller: Signed) -> Response {

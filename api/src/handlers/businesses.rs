@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use domain::businesses::{self, Founded, NewBusiness};
+use domain::passwords::NewPassword;
 use entity::users::Role;
 use entity::{BusinessId, Currency, UserId};
 use serde::Serialize;
@@ -15,7 +16,7 @@ use crate::endpoint::Endpoint;
 use crate::idempotency;
 use crate::problem::{Code, Problem};
 use crate::service::State;
-use crate::text::{Email, Secret, Slug, Text};
+use crate::text::{Email, Slug, Text};
 
 /// Where the callers of a business find it.
 const OWN: &str = "/api/business";
@@ -61,7 +62,7 @@ crate::body! {
         /// The address that it logs in with.
         email: Email,
         /// The password that it logs in with.
-        password: Secret<8, 128>,
+        password: NewPassword,
     }
 }
 
@@ -147,7 +148,7 @@ async fn create(
         &platform.0,
         request.claim.as_ref(),
         &new,
-        admin.password.0,
+        &admin.password,
         render,
     )
     .await

@@ -1,5 +1,6 @@
 //! One file a noun: its endpoints, its handlers, and the JSON that they take and give.
 
+mod api_keys;
 mod auth;
 mod businesses;
 mod customers;
@@ -9,6 +10,7 @@ mod orders;
 mod overdue;
 mod products;
 mod purchase;
+mod users;
 
 use domain::idempotency::Answer;
 use serde::Serialize;
@@ -24,6 +26,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     [
         auth::endpoints(),
         businesses::endpoints(),
+        users::endpoints(),
+        api_keys::endpoints(),
         customers::endpoints(),
         overdue::endpoints(),
         products::endpoints(),

@@ -89,6 +89,7 @@ mod tests {
             user_id: UserId::new(),
             business_id: BusinessId::new(),
             authority: Authority::Staff,
+            version: None,
             issued_at: now,
             expires_at: now + seconds,
         })

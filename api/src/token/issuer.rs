@@ -199,6 +199,7 @@ impl Issuer {
             user_id: UserId(Uuid::new_v5(&self.users, subject.as_bytes())),
             business_id,
             authority,
+            version: None,
             issued_at: claims.get("iat")?.as_i64()?,
             expires_at: claims.get("exp")?.as_i64()?,
         })

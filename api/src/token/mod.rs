@@ -40,6 +40,9 @@ pub struct Claims {
     pub business_id: BusinessId,
     /// What it may do.
     pub authority: Authority,
+    /// The user's version when the token was made. None in a script's token, whose subject is no user of ours, and in
+    /// another issuer's.
+    pub version: Option<i32>,
     /// When the token was made, in seconds since 1970.
     pub issued_at: i64,
     /// When it ends.

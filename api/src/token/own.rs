@@ -27,6 +27,8 @@ struct Written {
     role: RoleName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     customer_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ver: Option<i32>,
     iat: i64,
     exp: i64,
     iss: String,
@@ -78,6 +80,7 @@ impl Keys {
             business_id: Some(claims.business_id.0),
             role,
             customer_id,
+            ver: claims.version,
             iat: claims.issued_at,
             exp: claims.expires_at,
             iss: ISSUER.to_owned(),
@@ -97,6 +100,7 @@ impl Keys {
             business_id: None,
             role: RoleName::Platform,
             customer_id: None,
+            ver: None,
             iat: claims.issued_at,
             exp: claims.expires_at,
             iss: ISSUER.to_owned(),
@@ -145,6 +149,7 @@ impl Keys {
             user_id,
             business_id,
             authority,
+            version: written.ver,
             issued_at,
             expires_at,
         }))
@@ -179,6 +184,7 @@ mod tests {
             user_id: UserId::new(),
             business_id: BusinessId::new(),
             authority,
+            version: Some(7),
             issued_at: now(),
             expires_at: now() + 60,
         }

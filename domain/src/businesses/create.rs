@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::trail;
 use crate::audit::{self, Change};
-use crate::auth::Passwords;
 use crate::idempotency::{self, Answer, Answered, Claim};
+use crate::passwords::{NewPassword, Passwords};
 use crate::retry::retry;
 use crate::{Database, Error, PlatformCaller, Transaction};
 
@@ -48,7 +48,7 @@ pub async fn create(
     platform: &PlatformCaller,
     claim: Option<&Claim>,
     new: &NewBusiness,
-    admin_password: String,
+    admin_password: &NewPassword,
     render: impl Fn(&Founded) -> Answer,
 ) -> Result<Answered, Error> {
     let hash = passwords.hash(admin_password).await?;

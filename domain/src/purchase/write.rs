@@ -186,7 +186,9 @@ fn entry_and_event_values(sold: &[Sold<'_>]) -> [Value; 6] {
         each(sold, |_| LedgerEntryId::new().0),
         each(sold, |sale| sale.receipt.balance.decimal()),
         each(sold, |_| EventId::new().0),
-        each(sold, |sale| role_name(&sale.command.caller).to_owned()),
+        each(sold, |sale| {
+            role_name(sale.command.caller.authority.role()).to_owned()
+        }),
         each(sold, |sale| sale.command.caller.request_id.clone()),
         each(sold, |sale| {
             json!({

@@ -150,7 +150,17 @@ async fn an_address_or_a_business_that_nobody_has_takes_as_long_as_a_wrong_passw
     let wrong = quickest("acme", "admin@example.com").await;
     let no_address = quickest("acme", "nobody@example.com").await;
     let no_business = quickest("initech", "admin@example.com").await;
-    println!("wrong password {wrong:?}, no address {no_address:?}, no business {no_business:?}");
+    let sql = "UPDATE users SET disabled_at = now() WHERE email = 'customer@example.com'";
+    service.database.execute(sql).await;
+    let disabled = quickest("acme", "customer@example.com").await;
+    println!(
+        "wrong password {wrong:?}, no address {no_address:?}, no business {no_business:?}, disabled {disabled:?}"
+    );
+    assert!(wrong * 3 > no_address, "{no_address:?} {wrong:?}");
+    assert!(
+        wrong * 3 > disabled && disabled * 3 > wrong,
+        "{disabled:?} {wrong:?}"
+    );
     assert!(no_address * 3 > wrong, "{no_address:?} {wrong:?}");
     assert!(no_business * 3 > wrong, "{no_business:?} {wrong:?}");
     // And the hash is one that is worth its time.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod api_keys;
 mod auth;
 mod businesses;
 mod customers;
@@ -20,7 +21,9 @@ mod program;
 mod purchase;
 mod purchase_concurrency;
 mod readme;
+mod refresh_tokens;
 mod row_security;
 mod tenancy;
 mod tokens;
 mod tokens_rotation;
+mod users;

@@ -180,6 +180,10 @@ async fn every_operation_has_a_name_of_its_own_a_success_and_problems_for_errors
                 !response["description"].as_str().unwrap().is_empty(),
                 "{what} {status}"
             );
+            if status == "204" {
+                assert!(response["content"].is_null(), "{what}");
+                continue;
+            }
             let content = response["content"].as_object().unwrap();
             if status.starts_with('2') {
                 assert!(
@@ -208,7 +212,7 @@ async fn every_operation_has_a_name_of_its_own_a_success_and_problems_for_errors
         let secured = route.operation["security"].is_array();
         assert_eq!(
             responses.contains_key("401"),
-            secured || what.contains("login"),
+            secured || what.contains("login") || what.contains("refresh"),
             "{what}"
         );
         assert_eq!(responses.contains_key("413"), route.has_body(), "{what}");
@@ -329,6 +333,12 @@ async fn what_is_answered_is_what_the_document_says() {
                 "{what} is not in the document: {}",
                 reply.text
             );
+            if reply.status == 204 {
+                assert_eq!(reply.text, "", "{what}");
+                assert!(response["content"].is_null(), "{what}");
+                checked += 1;
+                continue;
+            }
             let media_type = reply.header("content-type");
             let schema = &response["content"][media_type]["schema"];
             assert!(schema.is_object(), "{what}: {media_type}");

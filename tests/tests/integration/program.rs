@@ -660,6 +660,7 @@ async fn help_names_every_setting_and_shows_no_secret() {
         "TRADELINE_DATA_DIR",
         "TRADELINE_JWT_SECRET",
         "TRADELINE_TOKEN_SECONDS",
+        "TRADELINE_REFRESH_TOKEN_SECONDS",
         "TRADELINE_WORKERS",
         "TRADELINE_LANES",
         "TRADELINE_CONNECTIONS",
@@ -686,4 +687,86 @@ async fn help_names_every_setting_and_shows_no_secret() {
     assert!(!help.contains("hunter"), "{help}");
     let version = printed(run(&folder.data, &["--version"]));
     assert_eq!(version, format!("tradeline {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_logged_however_much_is() {
+    let folder = Folder::open();
+    let mut command = command(&folder.data, &[]);
+    command.env("RUST_LOG", "trace").env(
+        "TRADELINE_JWT_SECRET",
+        "hunter1 hunter1 hunter1 hunter1 hunter1",
+    );
+    let program = Program::spawn(&mut command).await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let granted = async |path: &str, token: Option<&str>, body: &Value| -> Value {
+        let (status, text) = program.post(path, token, body).await;
+        assert!(status < 300, "{path}: {text}");
+        serde_json::from_str(&text).unwrap()
+    };
+    let login = json!({"business": "acme", "email": "admin@example.com", "password": "admin123"});
+    let first = granted("/api/auth/login", None, &login).await;
+    let second = json!({"refresh_token": first["refresh_token"]});
+    let second = granted("/api/auth/refresh", None, &second).await;
+    let token = text(&second["access_token"]);
+    let user = json!({"email": "n@example.com", "name": "N", "password": "hunter2 hunter2", "role": "staff"});
+    granted("/api/users", Some(&token), &user).await;
+    let key = granted(
+        "/api/api-keys",
+        Some(&token),
+        &json!({"name": "K", "role": "staff"}),
+    )
+    .await;
+    let key = text(&key["key"]);
+    assert_eq!(program.get("/api/orders", Some(&key)).await.0, 200);
+    assert_eq!(program.get("/api/users", Some(&key)).await.0, 403);
+    for (path, body) in [
+        (
+            "/api/auth/login",
+            json!({"business": "acme", "email": "admin@example.com", "password": "hunter3 hunter3"}),
+        ),
+        (
+            "/api/auth/refresh",
+            json!({"refresh_token": "hunter4 hunter4"}),
+        ),
+        (
+            "/api/auth/refresh",
+            json!({"refresh_token": first["refresh_token"]}),
+        ),
+        (
+            "/api/auth/register",
+            json!({"business": "acme", "email": "a@b", "password": "hunter5", "name": "N"}),
+        ),
+        (
+            "/api/auth/register",
+            json!({"business": "acme", "email": "a@b", "password": "hunter6 hunter6", "name": "N"}),
+        ),
+    ] {
+        program.post(path, None, &body).await;
+    }
+    let logout = json!({"refresh_token": second["refresh_token"]});
+    assert_eq!(
+        program
+            .post("/api/auth/logout", Some(&token), &logout)
+            .await
+            .0,
+        204
+    );
+    program.get("/api/orders", Some("hunter7")).await;
+    let log = program.stop();
+    assert!(log.contains("TRACE"), "the log is not complete");
+    for secret in [
+        "hunter",
+        "admin123",
+        "argon2id$",
+        // All that differs between two of their kind.
+        &token[token.len() - 43..],
+        &text(&first["access_token"])[text(&first["access_token"]).len() - 43..],
+        &text(&first["refresh_token"])[33..],
+        &text(&second["refresh_token"])[33..],
+        &key[38..],
+    ] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
 }

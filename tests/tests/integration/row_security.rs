@@ -22,8 +22,9 @@ const NOT_OF_TENANTS: &str = "seaql_migrations";
 
 /// What the service's role may do in each table beside reading: nothing more is granted, and nothing less. A table is
 /// append-only when it may only insert.
-const TABLES: [(&str, bool, bool, &[&str]); 12] = [
+const TABLES: [(&str, bool, bool, &[&str]); 14] = [
     // table, may insert, may delete, columns that it may update
+    ("api_keys", true, false, &["last_used_at", "revoked_at"]),
     ("audit_events", true, false, &[]),
     // By column: id, slug, name and currency.
     ("businesses", true, false, &["name"]),
@@ -70,9 +71,23 @@ const TABLES: [(&str, bool, bool, &[&str]); 12] = [
             "updated_at",
         ],
     ),
+    ("refresh_tokens", true, true, &["used_at", "revoked_at"]),
     ("seaql_migrations", false, false, &[]),
     ("stock_movements", true, false, &[]),
-    ("users", true, false, &[]),
+    (
+        "users",
+        true,
+        false,
+        &[
+            "name",
+            "role",
+            "customer_id",
+            "disabled_at",
+            "version",
+            "version_changed_at",
+            "updated_at",
+        ],
+    ),
 ];
 
 /// How the superuser adds a row of the business `{business}` to a table in which trading leaves none.

@@ -1,0 +1,161 @@
+//! `/api/api-keys`: what programs call with.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::Secret;
+use domain::api_keys::{self, NewKey};
+use entity::api_keys::KeyRole;
+use entity::users::Role;
+use entity::{ApiKeyId, UserId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Response, created, id_of_cursor};
+use crate::access::Signed;
+use crate::body::Json;
+use crate::endpoint::Endpoint;
+use crate::idempotency;
+use crate::path::Id;
+use crate::problem::Code;
+use crate::query::{Cursor, Page, Query};
+use crate::service::State;
+use crate::text::{self, Text};
+
+const ADMIN: &[Role] = &[Role::Admin];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/api-keys", list)
+            .summary("List API keys in the order in which they were made, the revoked ones too")
+            .for_roles(ADMIN)
+            .paged()
+            .ok::<Page<ApiKeyView>>(),
+        Endpoint::post("/api/api-keys", create)
+            .summary(
+                "Make an API key. This answer alone has it: an answer replayed for an Idempotency-Key has null instead",
+            )
+            .for_roles(ADMIN)
+            .body::<ApiKeyRequest>()
+            .created::<NewApiKeyView>()
+            .codes(&[Code::Conflict])
+            .idempotent(),
+        Endpoint::delete("/api/api-keys/{id}", revoke)
+            .summary(
+                "Revoke an API key: at once in the process that answers, within a second in others",
+            )
+            .for_roles(ADMIN)
+            .no_content()
+            .codes(&[Code::NotFound]),
+    ]
+}
+
+crate::body! {
+    /// A key to be.
+    pub(super) struct ApiKeyRequest {
+        /// What people call it.
+        name: Text<1, 100>,
+        /// What its holder may do.
+        role: KeyRole,
+    }
+}
+
+/// An API key, without the key itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ApiKeyView {
+    id: ApiKeyId,
+    name: String,
+    role: KeyRole,
+    /// The start of the key, by which people know it.
+    prefix: String,
+    /// Who made it: a user, or another key.
+    created_by: UserId,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+    /// When it was last used, to a minute; null if it never was.
+    #[serde(serialize_with = "text::optional_time")]
+    last_used_at: Option<DateTime<Utc>>,
+    /// When it was revoked; null while it is good.
+    #[serde(serialize_with = "text::optional_time")]
+    revoked_at: Option<DateTime<Utc>>,
+}
+
+/// A new API key.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewApiKeyView {
+    id: ApiKeyId,
+    name: String,
+    role: KeyRole,
+    /// The start of the key, by which people know it.
+    prefix: String,
+    /// The key, for the header `Authorization: Bearer …`. Shown this once: null when the answer is given again.
+    key: Option<String>,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+}
+
+impl ApiKeyView {
+    fn of(key: entity::api_keys::Model) -> Self {
+        Self {
+            id: key.id,
+            name: key.name,
+            role: key.role,
+            prefix: key.prefix,
+            created_by: key.created_by,
+            created_at: key.created_at,
+            last_used_at: key.last_used_at,
+            revoked_at: key.revoked_at,
+        }
+    }
+}
+
+async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+    let paging = query.paging();
+    let after = id_of_cursor(&mut query, paging.cursor.as_ref());
+    query.finish()?;
+    let page = api_keys::list(&state.database, &caller, paging.limit, after)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    let next = page.next.map(|id| Cursor(id.to_string()));
+    let views = page.rows.into_iter().map(ApiKeyView::of);
+    Ok(HttpResponse::Ok().json(Page::new(views.collect(), next.as_ref())))
+}
+
+async fn create(state: Data<State>, caller: Signed, request: Json<ApiKeyRequest>) -> Response {
+    let new = NewKey {
+        name: request.body.name.0,
+        role: request.body.role,
+    };
+    let render = |row: &entity::api_keys::Model, key: Option<&Secret>| {
+        let view = NewApiKeyView {
+            id: row.id,
+            name: row.name.clone(),
+            role: row.role,
+            prefix: row.prefix.clone(),
+            key: key.map(|key| key.reveal().to_owned()),
+            created_at: row.created_at,
+        };
+        created(format!("/api/api-keys/{}", row.id), &view)
+    };
+    let answered = api_keys::create(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        &new,
+        render,
+    )
+    .await
+    .map_err(|error| caller.problem(error))?;
+    let mut response = idempotency::response(answered);
+    let no_store = actix_web::http::header::HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    Ok(response)
+}
+
+async fn revoke(state: Data<State>, caller: Signed, id: Id<ApiKeyId>) -> Response {
+    api_keys::revoke(&state.database, &state.standing, &caller, id.0)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::NoContent().finish())
+}

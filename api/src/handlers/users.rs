@@ -1,0 +1,177 @@
+//! `/api/users`: who logs in, and as what.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::LOCATION;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::Authority;
+use domain::passwords::NewPassword;
+use domain::users::{self, NewUser, UserChange};
+use entity::users::Role;
+use entity::{CustomerId, UserId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Response, id_of_cursor};
+use crate::access::Signed;
+use crate::body::Json;
+use crate::endpoint::Endpoint;
+use crate::path::Id;
+use crate::problem::{Code, Problem};
+use crate::query::{Cursor, Page, Query};
+use crate::service::State;
+use crate::text::{self, Email, Text};
+
+const ADMIN: &[Role] = &[Role::Admin];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/users", list)
+            .summary("List users in the order in which they were added")
+            .for_roles(ADMIN)
+            .paged()
+            .ok::<Page<UserView>>(),
+        // Without an idempotency key: a hash of the body, with the password in it, would have to be kept. The address is
+        // unique, so a repetition adds nobody.
+        Endpoint::post("/api/users", create)
+            .summary("Add a user; a repetition adds nobody and is answered 409 already_exists")
+            .for_roles(ADMIN)
+            .body::<UserRequest>()
+            .created::<UserView>()
+            .codes(&[Code::AlreadyExists, Code::CustomerNotFound]),
+        Endpoint::patch("/api/users/{id}", change)
+            .summary(
+                "Change a user's name or role, or disable it; with another role, or disabled, its tokens stop at once \
+                 in the process that answers and within a second in others",
+            )
+            .for_roles(ADMIN)
+            .body::<UserPatch>()
+            .ok::<UserView>()
+            .codes(&[Code::NotFound, Code::CustomerNotFound, Code::Conflict]),
+    ]
+}
+
+crate::body! {
+    /// A user to be.
+    pub(super) struct UserRequest {
+        /// The address to log in with, in any case.
+        email: Email,
+        /// The name that others see.
+        name: Text<1, 200>,
+        /// The password to log in with, none of the commonest.
+        password: NewPassword,
+        /// What the user may do.
+        role: Role,
+        /// The customer for whom it acts; for the role customer, and only for it.
+        customer_id: Option<CustomerId>,
+    }
+}
+
+crate::body! {
+    /// What of a user changes. What is left out stays.
+    pub(super) struct UserPatch {
+        /// The name that others see.
+        name: Option<Text<1, 200>>,
+        /// What the user may do.
+        role: Option<Role>,
+        /// The customer for whom it acts; for the role customer, and only for it.
+        customer_id: Option<CustomerId>,
+        /// Whether it is kept out.
+        disabled: Option<bool>,
+    }
+}
+
+/// A user.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UserView {
+    id: UserId,
+    email: String,
+    name: String,
+    role: Role,
+    /// The customer for whom the user acts, if its role is `customer`.
+    customer_id: Option<CustomerId>,
+    /// Whether the user is kept out.
+    disabled: bool,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+    #[serde(serialize_with = "text::time")]
+    updated_at: DateTime<Utc>,
+}
+
+impl UserView {
+    pub(super) fn of(user: entity::users::Model) -> Self {
+        Self {
+            id: user.id,
+            email: user.email,
+            name: user.name,
+            role: user.role,
+            customer_id: user.customer_id,
+            disabled: user.disabled_at.is_some(),
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+    let paging = query.paging();
+    let after = id_of_cursor(&mut query, paging.cursor.as_ref());
+    query.finish()?;
+    let page = users::list(&state.database, &caller, paging.limit, after)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    let next = page.next.map(|id| Cursor(id.to_string()));
+    let views = page.rows.into_iter().map(UserView::of);
+    Ok(HttpResponse::Ok().json(Page::new(views.collect(), next.as_ref())))
+}
+
+async fn create(state: Data<State>, caller: Signed, request: Json<UserRequest>) -> Response {
+    let body = request.body;
+    let new = NewUser {
+        email: body.email.into_string(),
+        name: body.name.0,
+        password: body.password,
+        authority: authority(body.role, body.customer_id)?,
+    };
+    let user = users::create(&state.database, &state.passwords, &caller, &new)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Created()
+        .insert_header((LOCATION, format!("/api/users/{}", user.id)))
+        .json(UserView::of(user)))
+}
+
+fn authority(role: Role, customer: Option<CustomerId>) -> Result<Authority, Problem> {
+    match (role, customer) {
+        (Role::Admin, None) => Ok(Authority::Admin),
+        (Role::Staff, None) => Ok(Authority::Staff),
+        (Role::Customer, Some(customer)) => Ok(Authority::Customer(customer)),
+        (Role::Customer, None) => Err(Problem::fault(
+            "/customer_id",
+            "is required for the role customer",
+        )),
+        (Role::Admin | Role::Staff, Some(_)) => Err(Problem::fault(
+            "/customer_id",
+            "is for the role customer only",
+        )),
+    }
+}
+
+async fn change(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<UserId>,
+    request: Json<UserPatch>,
+) -> Response {
+    let body = request.body;
+    let change = UserChange {
+        name: body.name.map(|name| name.0),
+        role: body.role,
+        customer_id: body.customer_id,
+        disabled: body.disabled,
+    };
+    let user = users::change(&state.database, &state.standing, &caller, id.0, &change)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(UserView::of(user)))
+}

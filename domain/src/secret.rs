@@ -1,0 +1,120 @@
+//! Secrets that this service hands out: text that names its business and hides 256 random bits.
+//!
+//! The business is in the text so that it is known before anything is looked up, and the look-up runs under that
+//! business's row security. What is kept is a SHA-256: with that many random bits there is nothing to guess, so a slow
+//! hash would only cost time.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use entity::BusinessId;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// The characters that 16 bytes and 32 bytes take.
+const BUSINESS: usize = 22;
+const RANDOM: usize = 43;
+
+/// How much of the random part people may see, 48 bits: enough to tell keys apart, and 208 stay hidden.
+const SEEN: usize = 8;
+
+/// Text that must not be shown. Its debug output does not.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(not shown)")
+    }
+}
+
+/// What a secret is for. Its text starts with it, so that none is taken for another, and leak scanners know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind(pub(crate) &'static str);
+
+impl Kind {
+    /// A new secret of this business.
+    pub(crate) fn make(self, business: BusinessId) -> Secret {
+        let mut text = self.0.to_owned();
+        URL_SAFE_NO_PAD.encode_string(business.0.as_bytes(), &mut text);
+        URL_SAFE_NO_PAD.encode_string(rand::random::<[u8; 32]>(), &mut text);
+        Secret(text)
+    }
+
+    /// The business that the text names, if it has this kind's form. Nothing proves yet that the secret exists.
+    pub(crate) fn business_of(self, text: &str) -> Option<BusinessId> {
+        let rest = text.strip_prefix(self.0)?;
+        if rest.len() != BUSINESS + RANDOM {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(rest.get(..BUSINESS)?).ok()?;
+        Uuid::from_slice(&bytes).ok().map(BusinessId)
+    }
+
+    /// The start of the text, by which people know it.
+    pub(crate) fn start_of(self, secret: &Secret) -> String {
+        let length = self.0.len() + BUSINESS + SEEN;
+        secret.0.chars().take(length).collect()
+    }
+}
+
+/// What is kept of a secret.
+pub(crate) fn hash(text: &str) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: Kind = Kind("tl_test_");
+
+    #[test]
+    fn a_secret_names_its_business_and_no_two_are_the_same() {
+        let business = BusinessId::new();
+        let (one, two) = (KIND.make(business), KIND.make(business));
+        assert_ne!(one, two);
+        assert_eq!(KIND.business_of(one.reveal()), Some(business));
+        assert!(one.reveal().starts_with(&KIND.start_of(&one)));
+        assert_eq!(KIND.start_of(&one).len(), 8 + 22 + 8);
+        assert_ne!(KIND.start_of(&one), KIND.start_of(&two));
+    }
+
+    #[test]
+    fn what_has_another_form_names_no_business() {
+        let good = KIND.make(BusinessId::new());
+        let good = good.reveal();
+        for text in [
+            "",
+            "tl_test_",
+            &good[1..],
+            &good[..good.len() - 1],
+            &format!("{good}x"),
+            &good.replace("tl_test_", "tl_live_"),
+            &good.replacen("tl_test_", "tl_test_é", 1),
+            &format!("tl_test_{}", "é".repeat(32) + "x"),
+            &format!("tl_test_{}", "!".repeat(65)),
+        ] {
+            assert_eq!(KIND.business_of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let secret = KIND.make(BusinessId::new());
+        assert_eq!(format!("{secret:?}"), "Secret(not shown)");
+    }
+}

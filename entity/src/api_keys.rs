@@ -1,0 +1,52 @@
+//! The keys of programs.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{ApiKeyId, BusinessId, UserId};
+
+/// What the holder of a key may do. A key for a customer would need a customer; its users log in.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    EnumIter,
+    DeriveActiveEnum,
+    Serialize,
+    Deserialize,
+    ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum KeyRole {
+    /// Everything in its business.
+    Admin,
+    /// Sells, takes payments, fulfils, adjusts stock. No users, keys or credit limits.
+    Staff,
+}
+
+/// A key, as its SHA-256.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "api_keys")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub business_id: BusinessId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ApiKeyId,
+    pub name: String,
+    pub role: KeyRole,
+    /// The start of the key, by which people know it.
+    pub prefix: String,
+    pub key_hash: Vec<u8>,
+    pub created_by: UserId,
+    pub created_at: DateTimeUtc,
+    pub last_used_at: Option<DateTimeUtc>,
+    pub revoked_at: Option<DateTimeUtc>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
