@@ -14,7 +14,7 @@ use tradeline::endpoint::Who;
 use uuid::Uuid;
 
 /// What everyone may call. This list may only shrink.
-const PUBLIC: [&str; 3] = [
+pub(crate) const PUBLIC: [&str; 3] = [
     "POST /api/auth/register",
     "POST /api/auth/login",
     "POST /api/auth/refresh",
