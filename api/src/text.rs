@@ -156,7 +156,10 @@ impl Email {
 impl FromText for Email {
     fn from_text(text: &str) -> Result<Self, String> {
         let parts: Vec<&str> = text.split('@').collect();
-        let two_parts = matches!(parts[..], [name, host] if !name.is_empty() && !host.is_empty());
+        // A host name's own letters; one of another script is written in punycode, as mail sends it.
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+        let two_parts = matches!(parts[..], [name, host]
+            if !name.is_empty() && !host.is_empty() && host.bytes().all(known));
         let strange = |letter: char| letter.is_whitespace() || letter.is_control();
         let lower = text.to_lowercase();
         if two_parts && lower.len() <= EMAIL_BYTES && !text.contains(strange) {
@@ -170,9 +173,7 @@ impl FromText for Email {
         string()
             .format(Some(SchemaFormat::Custom("email".to_owned())))
             .max_length(Some(EMAIL_BYTES))
-            .pattern(Some(
-                r"^[^@\s\u0000-\u001f\u007f-\u009f]+@[^@\s\u0000-\u001f\u007f-\u009f]+$",
-            ))
+            .pattern(Some(r"^[^@\s\u0000-\u001f\u007f-\u009f]+@[A-Za-z0-9.-]+$"))
             .into()
     }
 }
