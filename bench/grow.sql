@@ -26,9 +26,11 @@ SELECT business_id, id, ('00000000-0000-7000-8002-' || lpad(to_hex(number), 12, 
        'Product ' || number, 1, 10 + number % 90, 10 + number % 90, 0
   FROM past, LATERAL (VALUES (0, first), (1, second)) AS item (line, number);
 
-INSERT INTO ledger_entries (business_id, customer_id, id, kind, amount, balance_after, order_id, created_at)
-SELECT business_id, customer_id, id, 'charge', 20 + first % 90 + second % 90, 0, id, made
-  FROM past;
+INSERT INTO ledger_entries (business_id, customer_id, number, id, kind, amount, balance_after, order_id, effective_at,
+                            created_at)
+SELECT p.business_id, p.customer_id, c.entry_count + row_number() OVER (PARTITION BY p.customer_id ORDER BY p.made), p.id,
+       'charge', 20 + first % 90 + second % 90, 0, p.id, made, made
+  FROM past p JOIN customers c ON (c.business_id, c.id) = (p.business_id, p.customer_id);
 
 INSERT INTO audit_events (business_id, id, action, entity_type, entity_id, actor_id, actor_role, request_id, after,
                           created_at)
@@ -37,8 +39,8 @@ SELECT business_id, id, 'order.approved', 'order', id, '00000000-0000-0000-0000-
   FROM past;
 
 UPDATE customers
-   SET balance = balance + sold.amount
-  FROM (SELECT customer_id, sum(20 + first % 90 + second % 90) AS amount FROM past GROUP BY customer_id) AS sold
+   SET balance = balance + sold.amount, entry_count = entry_count + sold.orders
+  FROM (SELECT customer_id, count(*) AS orders, sum(20 + first % 90 + second % 90) AS amount FROM past GROUP BY customer_id) AS sold
  WHERE customers.id = sold.customer_id;
 
 UPDATE inventory

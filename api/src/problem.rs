@@ -10,6 +10,7 @@ use entity::{Currency, Money};
 use serde_json::{Map, Value, json};
 
 use crate::body::At;
+use crate::text;
 
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -218,6 +219,10 @@ impl Problem {
             Error::CustomerOnHold(id) => {
                 Self::new(Code::CustomerOnHold, detail).with("customer_id", id.to_string())
             }
+            // The same to a program that sells; the field tells the two apart.
+            Error::CustomerOverdue { customer, due_at } => Self::new(Code::CustomerOnHold, detail)
+                .with("customer_id", customer.to_string())
+                .with("overdue_since", text::rfc3339(&due_at)),
             Error::PriceChanged {
                 product_id,
                 quoted,

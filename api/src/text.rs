@@ -409,7 +409,12 @@ impl utoipa::ToSchema for Amount {}
 /// # Errors
 /// The serializer's.
 pub fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
+    serializer.serialize_str(&rfc3339(time))
+}
+
+/// A time as every answer writes it.
+pub fn rfc3339(time: &DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// As [`time`], where there may be none.

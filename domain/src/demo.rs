@@ -12,9 +12,9 @@ use entity::orders::{PaymentMethod, Status};
 use entity::stock_movements::Reason;
 use entity::users::Role;
 use entity::{
-    BusinessId, Currency, CustomerId, LedgerEntryId, Money, MovementId, OrderId, ProductId, Tenant,
-    UserId, businesses, customers, inventory, ledger_entries, order_items, orders, stock_movements,
-    users,
+    AllocationId, BusinessId, Currency, CustomerId, LedgerEntryId, Money, MovementId, OrderId,
+    PaymentId, ProductId, Tenant, UserId, allocations, businesses, customers, inventory,
+    ledger_entries, order_items, orders, payments, stock_movements, users,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -23,6 +23,7 @@ use sea_orm::{
 use uuid::{Uuid, uuid};
 
 use crate::customers::{CreditTerms, NewCustomer};
+use crate::ledger::{Account, Posting};
 use crate::products::{Details, NewProduct};
 use crate::{Authority, Caller, Database, Error, Transaction, passwords};
 
@@ -358,7 +359,7 @@ async fn sell(
         status: Set(Status::Approved),
         payment_method: Set(PaymentMethod::Credit),
         total_amount: Set(total),
-        amount_paid: Set(paid),
+        amount_settled: Set(paid),
         due_at: Set(at + Days::new(30)),
         created_by: Set(admin.user_id),
         created_at: Set(at),
@@ -403,32 +404,81 @@ async fn write_ledger(
     mut entries: Vec<Entry>,
 ) -> Result<(), Error> {
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.days_ago));
-    let mut balances: HashMap<CustomerId, Money> = HashMap::new();
+    let mut accounts: HashMap<CustomerId, Account> = HashMap::new();
     for entry in entries {
-        let balance = balances.entry(entry.customer_id).or_insert(Money::ZERO);
-        *balance = *balance + entry.amount;
+        let account = accounts.entry(entry.customer_id).or_default();
+        let posting = account.post(entry.amount);
         let (at, id) = moment(entry.days_ago);
+        let is_charge = entry.kind == Kind::Charge;
         let row = ledger_entries::ActiveModel {
             business_id: Set(admin.business_id),
             customer_id: Set(entry.customer_id),
+            number: Set(posting.number),
             id: Set(LedgerEntryId(id)),
             kind: Set(entry.kind),
-            amount: Set(entry.amount),
-            balance_after: Set(*balance),
-            order_id: Set(Some(entry.order_id)),
+            amount: Set(posting.amount),
+            balance_after: Set(posting.balance_after),
+            order_id: Set(is_charge.then_some(entry.order_id)),
+            effective_at: Set(at),
             created_at: Set(at),
         };
         ledger_entries::Entity::insert(row)
             .exec_without_returning(transaction)
             .await?;
+        if !is_charge {
+            write_payment(transaction, admin, &entry, posting).await?;
+        }
     }
-    for (customer, balance) in balances {
+    for (customer, account) in accounts {
         customers::Entity::update_of(admin.business_id)
             .filter(customers::Column::Id.eq(customer))
-            .col_expr(customers::Column::Balance, Expr::value(balance))
+            .col_expr(customers::Column::Balance, Expr::value(account.balance))
+            .col_expr(
+                customers::Column::EntryCount,
+                Expr::value(account.entry_count),
+            )
             .exec(transaction)
             .await?;
     }
+    Ok(())
+}
+
+/// Writes the payment behind an entry, and that it has settled its order.
+async fn write_payment(
+    transaction: &Transaction,
+    admin: &Caller,
+    entry: &Entry,
+    posting: Posting,
+) -> Result<(), Error> {
+    let (at, id) = moment(entry.days_ago);
+    let payment = payments::ActiveModel {
+        business_id: Set(admin.business_id),
+        id: Set(PaymentId(id)),
+        customer_id: Set(entry.customer_id),
+        entry_number: Set(posting.number),
+        amount: Set(-posting.amount),
+        method: Set("bank_transfer".into()),
+        reference: Set(None),
+        received_at: Set(at),
+        created_by: Set(admin.user_id),
+        created_at: Set(at),
+    };
+    payments::Entity::insert(payment)
+        .exec_without_returning(transaction)
+        .await?;
+    let allocation = allocations::ActiveModel {
+        business_id: Set(admin.business_id),
+        order_id: Set(entry.order_id),
+        id: Set(AllocationId(id)),
+        customer_id: Set(entry.customer_id),
+        entry_number: Set(posting.number),
+        amount: Set(-posting.amount),
+        effective_at: Set(at),
+        created_at: Set(at),
+    };
+    allocations::Entity::insert(allocation)
+        .exec_without_returning(transaction)
+        .await?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! The database has the last word on both. What it says (an SQLSTATE, a constraint's name) becomes a domain error in
 //! this file and nowhere else.
 
+use chrono::{DateTime, Utc};
 use entity::{ApiKeyId, CustomerId, Money, OrderId, ProductId, UserId};
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
@@ -48,6 +49,14 @@ pub enum Error {
     /// An admin has stopped sales to the customer.
     #[error("customer {0} is on hold")]
     CustomerOnHold(CustomerId),
+    /// The customer owes on an order that is due for longer than its business lets it be.
+    #[error("customer {customer} has an order that was due at {due_at}")]
+    CustomerOverdue {
+        /// The customer.
+        customer: CustomerId,
+        /// When the oldest was due.
+        due_at: DateTime<Utc>,
+    },
     /// The buyer saw another price than the product has.
     #[error("the price of product {product_id} has changed")]
     PriceChanged {

@@ -4,6 +4,7 @@
 //! by id), decide in memory, write, commit. Nothing is checked before `begin`, and nothing outside the database is
 //! called before the commit.
 
+mod allocations;
 pub mod api_keys;
 mod audit;
 pub mod auth;
@@ -16,6 +17,7 @@ mod error;
 pub mod idempotency;
 pub mod inventory;
 mod journal;
+pub mod ledger;
 pub mod orders;
 pub mod overdue;
 mod page;

@@ -67,6 +67,7 @@ pub async fn list(
                 "days_since_order",
             )
             .join(JoinType::InnerJoin, orders::Relation::Customers.def())
+            .filter(orders::Column::PaymentMethod.eq(orders::PaymentMethod::Credit))
             .filter(orders::Column::AmountDue.gt(Money::ZERO))
             .filter(orders::Column::CreatedAt.into_simple_expr().lt(cutoff))
             .group_by(customers::Column::BusinessId)

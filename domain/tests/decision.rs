@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::Error;
+use domain::ledger::{self, Credit};
 use domain::purchase::decision::{Account, Books, Sale, Stock};
 use domain::purchase::{Line, Purchase};
+use entity::ledger_entries::Kind;
 use entity::{Currency, CustomerId, Money, ProductId, Quantity};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -27,8 +29,13 @@ fn cents(amount: i64) -> Money {
 fn account(credit_limit: i64, balance: i64) -> Account {
     Account {
         credit_limit: cents(credit_limit),
-        balance: cents(balance),
+        ledger: ledger::Account {
+            balance: cents(balance),
+            entry_count: 0,
+            on_account: BTreeMap::new(),
+        },
         on_hold: false,
+        overdue_since: None,
         bought: HashMap::new(),
     }
 }
@@ -83,12 +90,11 @@ fn a_sale_takes_stock_and_credit() {
         .decide(&purchase(1, &[line(1, 2), line(2, 3)]))
         .unwrap();
     assert_eq!(sale.total, cents(500));
-    assert_eq!(
-        (sale.balance_before, sale.balance),
-        (cents(100), cents(600))
-    );
+    assert_eq!((sale.charge.number, sale.charge.amount), (1, cents(500)));
+    assert_eq!(sale.charge.balance_after, cents(600));
+    assert_eq!(sale.credit_used, []);
     assert_eq!(sale.available_credit, cents(400));
-    assert_eq!(books.accounts[&customer(1)].balance, cents(600));
+    assert_eq!(books.accounts[&customer(1)].ledger.balance, cents(600));
     assert_eq!(books.shelf[&product(1)].on_hand, 3);
     assert_eq!(books.shelf[&product(2)].on_hand, 0);
     assert_eq!(sale.lines[1].on_hand_after, 0);
@@ -164,6 +170,52 @@ fn the_last_cent_of_credit_can_be_spent_and_not_one_more() {
     );
     let sale = books.decide(&purchase(1, &[line(3, 1)])).unwrap();
     assert_eq!(sale.available_credit, Money::ZERO);
+}
+
+#[test]
+fn what_was_paid_ahead_settles_orders_at_once_the_oldest_credit_first() {
+    let mut books = small_shop();
+    let account = books.accounts.get_mut(&customer(1)).unwrap();
+    account.ledger.post(-cents(450));
+    for (number, kind, amount) in [(1, Kind::Payment, 250), (3, Kind::CreditNote, 200)] {
+        let credit = Credit {
+            kind,
+            amount: cents(amount),
+        };
+        account.ledger.on_account.insert(number, credit);
+    }
+    let mut settled = |quantity| {
+        let sale = books.decide(&purchase(1, &[line(1, quantity)])).unwrap();
+        let used = sale.credit_used.iter();
+        used.map(|used| (used.entry_number, used.amount))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(settled(2), [(1, cents(200))]);
+    assert_eq!(settled(2), [(1, cents(50)), (3, cents(150))]);
+    assert_eq!(settled(1), [(3, cents(50))]);
+    assert_eq!(books.accounts[&customer(1)].ledger.credit(), Money::ZERO);
+}
+
+#[test]
+fn credit_on_account_raises_what_can_be_bought() {
+    let mut books = small_shop();
+    let ledger = &mut books.accounts.get_mut(&customer(1)).unwrap().ledger;
+    // It owed 100 of 1000, and then paid 300.
+    ledger.post(-cents(300));
+    books.shelf.insert(product(3), stock(1200, 10));
+    let sale = books.decide(&purchase(1, &[line(3, 1)])).unwrap();
+    assert_eq!(sale.available_credit, Money::ZERO);
+}
+
+#[test]
+fn a_customer_that_is_long_overdue_buys_nothing() {
+    let mut books = small_shop();
+    let due = chrono::DateTime::UNIX_EPOCH;
+    books.accounts.get_mut(&customer(1)).unwrap().overdue_since = Some(due);
+    assert!(matches!(
+        refusal(&mut books, &purchase(1, &[line(1, 1)])),
+        Error::CustomerOverdue { due_at, .. } if due_at == due
+    ));
 }
 
 #[test]
@@ -260,8 +312,23 @@ fn an_order_beyond_every_column_is_refused_and_does_not_overflow() {
 }
 
 prop_compose! {
-    fn arbitrary_account()(limit in 0..100_000_i64, balance in 0..100_000_i64, on_hold in prop::bool::weighted(0.1)) -> Account {
-        Account { on_hold, ..account(limit, balance) }
+    fn arbitrary_account()(
+        limit in 0..100_000_i64,
+        due in 0..100_000_i64,
+        on_hold in prop::bool::weighted(0.1),
+        credits in prop::collection::btree_map(1..9_i64, (prop::bool::ANY, 1..20_000_i64), 0..3),
+    ) -> Account {
+        let on_account: BTreeMap<i64, Credit> = credits
+            .into_iter()
+            .map(|(number, (is_money, amount))| {
+                let kind = if is_money { Kind::Payment } else { Kind::CreditNote };
+                (number, Credit { kind, amount: cents(amount) })
+            })
+            .collect();
+        let paid_ahead = on_account.values().map(|credit| credit.amount).sum();
+        let balance = cents(due) - paid_ahead;
+        let ledger = ledger::Account { balance, entry_count: 9, on_account };
+        Account { on_hold, ledger, ..account(limit, 0) }
     }
 }
 
@@ -319,7 +386,7 @@ proptest! {
             }
             if sale.is_ok() {
                 let account = &books.accounts[&purchase.customer_id];
-                prop_assert!(account.balance <= account.credit_limit);
+                prop_assert!(account.ledger.balance <= account.credit_limit);
                 prop_assert!(!account.on_hold);
             }
         }
@@ -354,7 +421,7 @@ proptest! {
                 *sold.entry(line.product_id).or_default() += line.quantity;
             }
             prop_assert_eq!(sale.total, sale.lines.iter().map(|line| line.line_total).sum());
-            prop_assert_eq!(sale.balance, sale.balance_before + sale.total);
+            prop_assert_eq!(sale.charge.amount, sale.total);
             let sum = charged.entry(purchase.customer_id).or_insert(Money::ZERO);
             *sum = *sum + sale.total;
             let asked: i64 = purchase.lines.iter().map(|line| line.quantity.get()).sum();
@@ -366,11 +433,34 @@ proptest! {
         }
         for (id, account) in &books.accounts {
             let added = charged.get(id).copied().unwrap_or(Money::ZERO);
-            prop_assert_eq!(account.balance, start.accounts[id].balance + added);
+            prop_assert_eq!(account.ledger.balance, start.accounts[id].ledger.balance + added);
         }
     }
 
-    /// Between two batches the books go through the database, where only what they write survives: balances and counts
+    #[test]
+    fn credit_on_account_is_used_up_before_anything_is_due_and_no_more_than_there_is(
+        mut books in arbitrary_books(),
+        purchases in prop::collection::vec(arbitrary_purchase(), 1..40),
+    ) {
+        for purchase in &purchases {
+            let before = books.accounts.get(&purchase.customer_id).cloned();
+            let Ok(sale) = books.decide(purchase) else { continue };
+            let (before, after) = (before.unwrap().ledger, &books.accounts[&purchase.customer_id].ledger);
+            prop_assert_eq!(sale.charge.number, before.entry_count + 1);
+            prop_assert_eq!(after.entry_count, sale.charge.number);
+            let used: Money = sale.credit_used.iter().map(|used| used.amount).sum();
+            prop_assert_eq!(used, before.credit().min(sale.total));
+            prop_assert_eq!(after.credit(), before.credit() - used);
+            for used in &sale.credit_used {
+                prop_assert!(used.amount > Money::ZERO);
+                let left = after.on_account[&used.entry_number].amount;
+                prop_assert_eq!(left, before.on_account[&used.entry_number].amount - used.amount);
+                prop_assert!(left >= Money::ZERO);
+            }
+        }
+    }
+
+    /// Between two batches the books go through the database, where only what they write survives: accounts and counts
     /// on hand. What a customer has bought is read anew from the orders.
     #[test]
     fn the_decision_does_not_depend_on_how_requests_are_cut_into_batches(
@@ -403,7 +493,7 @@ proptest! {
                 }
             }
             for (id, account) in locked.accounts {
-                rows.accounts.get_mut(&id).unwrap().balance = account.balance;
+                rows.accounts.get_mut(&id).unwrap().ledger = account.ledger;
             }
             for (id, stock) in locked.shelf {
                 rows.shelf.get_mut(&id).unwrap().on_hand = stock.on_hand;

@@ -14,6 +14,8 @@ pub struct Model {
     pub slug: String,
     pub name: String,
     pub currency: Currency,
+    /// Stops purchases of customers with an order that is due for longer. `None` stops none.
+    pub block_after_days: Option<i32>,
     pub created_at: DateTimeUtc,
 }
 

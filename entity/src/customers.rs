@@ -18,6 +18,10 @@ pub struct Model {
     pub credit_limit: Money,
     /// The sum of the ledger entries: what the customer owes.
     pub balance: Money,
+    /// The number of the newest ledger entry.
+    pub entry_count: i64,
+    /// Of the credits that it has been given, what has settled no order yet. The balance is what is due less this.
+    pub on_account: Money,
     pub on_hold: bool,
     pub payment_terms_days: i32,
     pub created_at: DateTimeUtc,

@@ -72,6 +72,10 @@ id!(
 id!(OrderId, "An order.");
 id!(MovementId, "A change of stock.");
 id!(LedgerEntryId, "A line of a customer's account.");
+id!(PaymentId, "Money received.");
+id!(CreditNoteId, "What a customer need not pay of an order.");
+id!(WriteOffId, "What a business has given up of an order.");
+id!(AllocationId, "A credit's share in settling an order.");
 id!(RefreshTokenId, "One of the tokens that prolong a login.");
 id!(
     ApiKeyId,

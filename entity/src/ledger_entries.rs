@@ -29,13 +29,17 @@ pub struct Model {
     pub business_id: BusinessId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub customer_id: CustomerId,
+    /// Counted per customer from 1, without a gap: the order in which each balance follows from the one before.
     #[sea_orm(primary_key, auto_increment = false)]
+    pub number: i64,
     pub id: LedgerEntryId,
     pub kind: Kind,
     /// Signed: what it adds to the balance.
     pub amount: Money,
     pub balance_after: Money,
     pub order_id: Option<OrderId>,
+    /// When it counts, which for a payment may be before it was entered.
+    pub effective_at: DateTimeUtc,
     pub created_at: DateTimeUtc,
 }
 

@@ -8,9 +8,13 @@
     reason = "SeaORM's derives and `Tenant` start the queries; nothing else in the workspace does"
 )]
 
+pub mod allocations;
 pub mod api_keys;
 pub mod audit_events;
 pub mod businesses;
+pub mod credit_note_items;
+pub mod credit_notes;
+pub mod credits_on_account;
 pub mod customers;
 pub mod idempotency_keys;
 mod ids;
@@ -19,16 +23,19 @@ pub mod ledger_entries;
 mod money;
 pub mod order_items;
 pub mod orders;
+pub mod payments;
 pub mod products;
 mod quantity;
 pub mod refresh_tokens;
+pub mod reversals;
 pub mod stock_movements;
 mod tenant;
 pub mod users;
+pub mod write_offs;
 
 pub use ids::{
-    ApiKeyId, BusinessId, CustomerId, EventId, LedgerEntryId, MovementId, OrderId, ProductId,
-    RefreshTokenId, UserId,
+    AllocationId, ApiKeyId, BusinessId, CreditNoteId, CustomerId, EventId, LedgerEntryId,
+    MovementId, OrderId, PaymentId, ProductId, RefreshTokenId, UserId, WriteOffId,
 };
 pub use money::{Currency, InvalidMoney, Money, UnknownCurrency};
 pub use quantity::{InvalidQuantity, Quantity};

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 ///
 /// [`Money::new`] takes amounts below 10^15, which is what a column `numeric(19,4)` holds. Sums in memory may pass that
 /// without harm (the type is exact up to 7.9 × 10^24 at four decimals); what is written is checked against a limit first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
 pub struct Money(Decimal);
 
 /// Text or a number that is no [`Money`].

@@ -45,8 +45,11 @@ pub struct Model {
     pub status: Status,
     pub payment_method: PaymentMethod,
     pub total_amount: Money,
-    pub amount_paid: Money,
-    /// Derived by the database: total less paid.
+    /// Paid or credited: what needs not be paid any more.
+    pub amount_settled: Money,
+    /// Of that, what was settled without money: by credit notes, write-offs, a cancellation.
+    pub amount_credited: Money,
+    /// Derived by the database: total less settled.
     pub amount_due: Money,
     pub due_at: DateTimeUtc,
     pub created_by: UserId,
@@ -60,6 +63,14 @@ pub struct Model {
         to = "(business_id, id)"
     )]
     pub customer: BelongsTo<super::customers::Entity>,
+}
+
+impl Model {
+    /// What was settled with money.
+    #[must_use]
+    pub fn amount_paid(&self) -> Money {
+        self.amount_settled - self.amount_credited
+    }
 }
 
 impl ActiveModelBehavior for ActiveModel {}

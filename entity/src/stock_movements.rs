@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{BusinessId, MovementId, ProductId, UserId};
+use crate::{BusinessId, MovementId, OrderId, ProductId, UserId};
 
 /// Why stock changed by hand.
 #[derive(
@@ -38,6 +38,8 @@ pub struct Model {
     pub on_hand_after: i64,
     pub reason: Reason,
     pub note: Option<String>,
+    /// Where goods came back from.
+    pub order_id: Option<OrderId>,
     pub actor_id: UserId,
     pub created_at: DateTimeUtc,
 }

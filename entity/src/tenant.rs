@@ -54,18 +54,25 @@ macro_rules! tenant {
 }
 
 tenant!(
+    allocations,
     api_keys,
     audit_events,
+    credit_note_items,
+    credit_notes,
+    credits_on_account,
     customers,
     idempotency_keys,
     inventory,
     ledger_entries,
     order_items,
     orders,
+    payments,
     products,
     refresh_tokens,
+    reversals,
     stock_movements,
     users,
+    write_offs,
 );
 
 impl Tenant for crate::businesses::Entity {

@@ -7,9 +7,10 @@ use crate::{Database, Service};
 /// Orders of the demo data have no audit events, since nobody made them.
 const DIFFERENCES: &str = "
 WITH ledger AS (
-    SELECT business_id, customer_id, id, amount, balance_after,
-           sum(amount) OVER (PARTITION BY business_id, customer_id ORDER BY id) AS running,
-           row_number() OVER (PARTITION BY business_id, customer_id ORDER BY id DESC) AS from_last
+    SELECT business_id, customer_id, id, number, amount, balance_after,
+           sum(amount) OVER (PARTITION BY business_id, customer_id ORDER BY number) AS running,
+           row_number() OVER (PARTITION BY business_id, customer_id ORDER BY number) AS place,
+           row_number() OVER (PARTITION BY business_id, customer_id ORDER BY number DESC) AS from_last
       FROM ledger_entries
 ), lines AS (
     SELECT business_id, order_id, sum(line_total) AS total FROM order_items GROUP BY 1, 2
@@ -38,6 +39,35 @@ SELECT 'balance is not the last balance_after', c.id::text, l.balance_after::tex
   FROM customers c JOIN ledger l ON (l.business_id, l.customer_id) = (c.business_id, c.id) AND from_last = 1
  WHERE l.balance_after <> c.balance
 UNION ALL
+SELECT 'entries are not counted from 1 without a gap', id::text, place::text, number::text
+  FROM ledger WHERE number <> place
+UNION ALL
+SELECT 'entry_count is not the number of the last entry', c.id::text, coalesce(l.number, 0)::text, c.entry_count::text
+  FROM customers c LEFT JOIN ledger l ON (l.business_id, l.customer_id) = (c.business_id, c.id) AND from_last = 1
+ WHERE coalesce(l.number, 0) <> c.entry_count
+UNION ALL
+SELECT 'balance is not what is due less what is on account', c.id::text,
+       (coalesce(sum(o.amount_due), 0) - c.on_account)::text, c.balance::text
+  FROM customers c LEFT JOIN orders o
+    ON (o.business_id, o.customer_id, o.payment_method) = (c.business_id, c.id, 'credit')
+ GROUP BY c.business_id, c.id, c.on_account, c.balance HAVING coalesce(sum(o.amount_due), 0) - c.on_account <> c.balance
+UNION ALL
+SELECT 'on_account is not the sum of the credits on account', c.id::text, coalesce(sum(a.amount), 0)::text,
+       c.on_account::text
+  FROM customers c LEFT JOIN credits_on_account a ON (a.business_id, a.customer_id) = (c.business_id, c.id)
+ GROUP BY c.business_id, c.id, c.on_account HAVING coalesce(sum(a.amount), 0) <> c.on_account
+UNION ALL
+SELECT 'what is settled is not what is allocated', o.id::text,
+       (coalesce(sum(a.amount), 0), coalesce(sum(a.amount) FILTER (WHERE e.kind <> 'payment'), 0))::text,
+       (o.amount_settled, o.amount_credited)::text
+  FROM orders o LEFT JOIN allocations a ON (a.business_id, a.order_id) = (o.business_id, o.id)
+       LEFT JOIN ledger_entries e
+    ON (e.business_id, e.customer_id, e.number) = (a.business_id, a.customer_id, a.entry_number)
+ WHERE o.payment_method = 'credit'
+ GROUP BY o.business_id, o.id, o.amount_settled, o.amount_credited
+HAVING coalesce(sum(a.amount), 0) <> o.amount_settled
+    OR coalesce(sum(a.amount) FILTER (WHERE e.kind <> 'payment'), 0) <> o.amount_credited
+UNION ALL
 SELECT 'balance is over a limit that was never lowered', id::text, credit_limit::text, balance::text
   FROM customers
  WHERE balance > credit_limit AND (business_id, id) NOT IN (SELECT business_id, entity_id FROM lowered)
@@ -46,8 +76,8 @@ SELECT 'total is not the sum of the lines', o.id::text, coalesce(l.total, 0)::te
   FROM orders o LEFT JOIN lines l ON (l.business_id, l.order_id) = (o.business_id, o.id)
  WHERE coalesce(l.total, -1) <> o.total_amount
 UNION ALL
-SELECT 'amount_due is not total less paid', id::text, (total_amount - amount_paid)::text, amount_due::text
-  FROM orders WHERE amount_due <> total_amount - amount_paid OR amount_due < 0
+SELECT 'amount_due is not total less settled', id::text, (total_amount - amount_settled)::text, amount_due::text
+  FROM orders WHERE amount_due <> total_amount - amount_settled OR amount_due < 0
 UNION ALL
 SELECT 'on_hand is not what the movements and sales add up to', i.product_id::text,
        coalesce(m.quantity, 0)::text, i.on_hand::text

@@ -58,6 +58,7 @@ pub(super) struct OrderView {
     customer_id: CustomerId,
     total_amount: Amount,
     amount_paid: Amount,
+    amount_credited: Amount,
     amount_due: Amount,
     #[serde(serialize_with = "text::time")]
     due_at: DateTime<Utc>,
@@ -83,7 +84,8 @@ impl OrderView {
             currency,
             customer_id: order.customer_id,
             total_amount: amount(order.total_amount),
-            amount_paid: amount(order.amount_paid),
+            amount_paid: amount(order.amount_paid()),
+            amount_credited: amount(order.amount_credited),
             amount_due: amount(order.amount_due),
             due_at: order.due_at,
             created_at: order.created_at,

@@ -7,9 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use entity::{CustomerId, Money, ProductId};
 
 use super::{Purchase, SoldLine};
+use crate::ledger::{self, Posting, Used};
 use crate::{Error, Shortage};
 
 /// A customer as the decision needs it.
@@ -17,10 +19,12 @@ use crate::{Error, Shortage};
 pub struct Account {
     /// The most that it may owe.
     pub credit_limit: Money,
-    /// What it owes.
-    pub balance: Money,
+    /// What it owes, and what it has paid ahead.
+    pub ledger: ledger::Account,
     /// Whether sales to it are stopped.
     pub on_hold: bool,
+    /// When an order was due that stops its purchases until it is paid.
+    pub overdue_since: Option<DateTime<Utc>>,
     /// What it has bought before of products that are limited.
     pub bought: HashMap<ProductId, i64>,
 }
@@ -60,10 +64,10 @@ pub struct Sale {
     pub lines: Vec<SoldLine>,
     /// The sum of the lines.
     pub total: Money,
-    /// What the customer owed before.
-    pub balance_before: Money,
-    /// What it owes now.
-    pub balance: Money,
+    /// The charge. Its `balance_after` is what the customer owes now.
+    pub charge: Posting,
+    /// What of the customer's credit on account settles the order at once.
+    pub credit_used: Vec<Used>,
     /// What it may still buy.
     pub available_credit: Money,
 }
@@ -77,7 +81,7 @@ struct Demand {
 impl Books {
     /// Decides one purchase and, when it is a sale, takes its stock and its credit.
     ///
-    /// The refusals in the order in which they are looked for: the customer does not exist, is on hold; a product does
+    /// The refusals in the order in which they are looked for: the customer does not exist, is on hold or long overdue; a product does
     /// not exist or is not on sale, has another price than the buyer saw, is limited; there is not enough stock (every
     /// short product at once); the credit does not suffice.
     ///
@@ -91,6 +95,9 @@ impl Books {
             .ok_or(Error::CustomerNotFound(customer))?;
         if account.on_hold {
             return Err(Error::CustomerOnHold(customer));
+        }
+        if let Some(due_at) = account.overdue_since {
+            return Err(Error::CustomerOverdue { customer, due_at });
         }
         check_prices(&self.shelf, purchase)?;
         let demands = add_up(purchase);
@@ -108,18 +115,17 @@ impl Books {
                 )
             })
             .sum();
-        let balance_before = account.balance;
-        let balance = balance_before + total;
-        if balance > account.credit_limit {
+        if account.ledger.balance + total > account.credit_limit {
             return Err(Error::CreditLimitExceeded {
                 credit_limit: account.credit_limit,
-                balance: balance_before,
+                balance: account.ledger.balance,
                 amount: total,
             });
         }
 
-        account.balance = balance;
-        let available_credit = account.credit_limit - balance;
+        let charge = account.ledger.post(total);
+        let credit_used = account.ledger.use_credit(total);
+        let available_credit = account.credit_limit - charge.balance_after;
         let lines = demands
             .iter()
             .filter_map(|demand| {
@@ -133,8 +139,8 @@ impl Books {
         Ok(Sale {
             lines,
             total,
-            balance_before,
-            balance,
+            charge,
+            credit_used,
             available_credit,
         })
     }

@@ -1,9 +1,9 @@
 //! What a batch reads: its rows, locked, and what is to be known beside them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use entity::{BusinessId, CustomerId, ProductId, Tenant, order_items, orders};
+use entity::{BusinessId, CustomerId, Money, ProductId, Tenant, order_items, orders};
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use super::Command;
 use super::decision::{Account, Books, Stock};
+use crate::allocations::on_account;
 use crate::database::Session;
-use crate::{Error, Transaction};
+use crate::{Error, Transaction, ledger};
 
 /// How the desk's statements are planned: without sequential scans, and once for all values. On tables that were empty
 /// when they were last analysed the foreign-key checks would otherwise scan them whole, at a sixth of the speed, until
@@ -47,7 +48,7 @@ pub(super) struct Locked {
 /// sales.
 const LOCK: &str = "
 WITH account AS MATERIALIZED (
-    SELECT id, credit_limit, balance, on_hold, payment_terms_days
+    SELECT id, credit_limit, balance, on_hold, payment_terms_days, entry_count, on_account
       FROM customers
      WHERE business_id = $1 AND id = ANY ($2)
      ORDER BY id
@@ -60,10 +61,11 @@ WITH account AS MATERIALIZED (
        FOR UPDATE
 )
 SELECT true AS is_account, id, credit_limit, balance, on_hold, payment_terms_days, now(),
+       entry_count, on_account, (SELECT block_after_days FROM businesses WHERE id = $1),
        NULL AS on_hand, NULL AS reserved, NULL AS sku, NULL AS name, NULL AS price, NULL AS active, NULL AS most
   FROM account
  UNION ALL
-SELECT false, product_id, NULL, NULL, NULL, NULL, NULL, on_hand, reserved, sku, name, price, active, limit_per_customer
+SELECT false, product_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, on_hand, reserved, sku, name, price, active, limit_per_customer
   FROM stock JOIN products ON products.business_id = $1 AND products.id = stock.product_id";
 
 /// Locks what a batch needs. See [`LOCK`].
@@ -85,42 +87,105 @@ pub(super) async fn lock(
         terms: HashMap::new(),
         now: DateTime::UNIX_EPOCH,
     };
+    let mut with_credit = Vec::new();
+    let mut block_after_days: Option<i32> = None;
     for row in transaction.query_all_raw(statement).await? {
         if row.try_get_by_index(0)? {
             let id: CustomerId = row.try_get_by_index(1)?;
             locked.books.accounts.insert(id, account(&row)?);
             locked.terms.insert(id, row.try_get_by_index(5)?);
             locked.now = row.try_get_by_index(6)?;
+            if row.try_get_by_index::<Money>(8)? > Money::ZERO {
+                with_credit.push(id.0);
+            }
+            block_after_days = row.try_get_by_index(9)?;
         } else {
             let id: ProductId = row.try_get_by_index(1)?;
             locked.books.shelf.insert(id, stock(&row)?);
         }
     }
+    // None of these three in most batches: few products are limited, few customers pay ahead, few businesses block.
     read_bought(transaction, business, &mut locked.books).await?;
+    if !with_credit.is_empty() {
+        read_credit(transaction, business, &mut locked.books, with_credit).await?;
+    }
+    if let Some(days) = block_after_days {
+        read_overdue(transaction, business, &mut locked.books, days).await?;
+    }
     Ok(locked)
 }
 
 fn account(row: &QueryResult) -> Result<Account, DbErr> {
     Ok(Account {
         credit_limit: row.try_get_by_index(2)?,
-        balance: row.try_get_by_index(3)?,
+        ledger: ledger::Account {
+            balance: row.try_get_by_index(3)?,
+            entry_count: row.try_get_by_index(7)?,
+            on_account: BTreeMap::new(),
+        },
         on_hold: row.try_get_by_index(4)?,
+        overdue_since: None,
         bought: HashMap::new(),
     })
 }
 
 fn stock(row: &QueryResult) -> Result<Stock, DbErr> {
-    let (sku, name): (String, String) = (row.try_get_by_index(9)?, row.try_get_by_index(10)?);
-    let limit: Option<i32> = row.try_get_by_index(13)?;
+    let (sku, name): (String, String) = (row.try_get_by_index(12)?, row.try_get_by_index(13)?);
+    let limit: Option<i32> = row.try_get_by_index(16)?;
     Ok(Stock {
-        on_hand: row.try_get_by_index(7)?,
-        reserved: row.try_get_by_index(8)?,
+        on_hand: row.try_get_by_index(10)?,
+        reserved: row.try_get_by_index(11)?,
         sku: sku.into(),
         name: name.into(),
-        price: row.try_get_by_index(11)?,
-        active: row.try_get_by_index(12)?,
+        price: row.try_get_by_index(14)?,
+        active: row.try_get_by_index(15)?,
         limit_per_customer: limit.map(i64::from),
     })
+}
+
+/// What customers have paid ahead.
+async fn read_credit(
+    transaction: &Transaction,
+    business: BusinessId,
+    books: &mut Books,
+    customers: Vec<Uuid>,
+) -> Result<(), Error> {
+    for (customer, credits) in on_account(transaction, business, customers).await? {
+        if let Some(account) = books.accounts.get_mut(&customer) {
+            account.ledger.on_account.extend(credits);
+        }
+    }
+    Ok(())
+}
+
+/// The order that stops a customer's purchases: the one that is due for longest, if that is more than so many days.
+async fn read_overdue(
+    transaction: &Transaction,
+    business: BusinessId,
+    books: &mut Books,
+    days: i32,
+) -> Result<(), Error> {
+    let buyers = books.accounts.keys().map(|id| id.0).collect();
+    let longest = || orders::Column::DueAt.into_simple_expr().min();
+    let latest = Expr::cust_with_values("now() - make_interval(days => $1)", [days]);
+    let overdue: Vec<(CustomerId, DateTime<Utc>)> = orders::Entity::of(business)
+        .select_only()
+        .column(orders::Column::CustomerId)
+        .expr_as(longest(), "due_at")
+        .filter(is_any(orders::Column::CustomerId, buyers))
+        .filter(orders::Column::PaymentMethod.eq(orders::PaymentMethod::Credit))
+        .filter(orders::Column::AmountDue.gt(Money::ZERO))
+        .filter(orders::Column::DueAt.into_simple_expr().lt(latest))
+        .group_by(orders::Column::CustomerId)
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    for (customer, due_at) in overdue {
+        if let Some(account) = books.accounts.get_mut(&customer) {
+            account.overdue_since = Some(due_at);
+        }
+    }
+    Ok(())
 }
 
 /// For limited products, which are few: what each locked customer has bought of them and not given back.

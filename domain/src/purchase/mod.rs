@@ -22,6 +22,7 @@ mod write;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use entity::ledger_entries::Kind;
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};
 
 pub use desk::{BATCH, Desk, WAITING};
@@ -29,6 +30,7 @@ use queue::Row;
 
 use crate::Caller;
 use crate::idempotency::{Answer, Claim};
+use crate::ledger::{Posting, Used};
 
 /// The most lines that one purchase may have.
 pub const MAX_LINES: usize = 500;
@@ -92,14 +94,37 @@ pub struct Receipt {
     pub lines: Vec<SoldLine>,
     /// The sum of the lines.
     pub total: Money,
-    /// What the customer owes now.
-    pub balance: Money,
+    /// The charge in the customer's account. Its `balance_after` is what the customer owes now.
+    pub charge: Posting,
+    /// The credits that have settled it.
+    pub credit_used: Vec<Used>,
     /// What it may still buy.
     pub available_credit: Money,
     /// When it was sold: the database's clock.
     pub created_at: DateTime<Utc>,
     /// When it is to be paid.
     pub due_at: DateTime<Utc>,
+}
+
+impl Receipt {
+    /// What money that was paid ahead has settled.
+    #[must_use]
+    pub fn amount_paid(&self) -> Money {
+        self.settled_by(|kind| kind == Kind::Payment)
+    }
+
+    /// What credit without money has settled.
+    #[must_use]
+    pub fn amount_credited(&self) -> Money {
+        self.settled_by(|kind| kind != Kind::Payment)
+    }
+
+    fn settled_by(&self, which: impl Fn(Kind) -> bool) -> Money {
+        let used = self.credit_used.iter();
+        used.filter(|used| which(used.kind))
+            .map(|used| used.amount)
+            .sum()
+    }
 }
 
 /// One product that was sold, as it is at this moment.

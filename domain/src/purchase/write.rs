@@ -3,7 +3,7 @@
 //! One statement instead of one a table is worth an eighth of the throughput. Every value travels in an array, so a batch
 //! of any size is the same prepared statement. Foreign keys are checked at its end, so the order of its parts is free.
 
-use entity::{BusinessId, EventId, LedgerEntryId};
+use entity::{BusinessId, CustomerId, EventId, LedgerEntryId};
 use rust_decimal::Decimal;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde_json::json;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::decision::Books;
 use super::{Command, Receipt};
+use crate::allocations::{self, Allocation};
 use crate::audit::role_name;
 use crate::idempotency::Answer;
 use crate::{Error, Transaction};
@@ -36,10 +37,10 @@ WITH new_orders AS (
                   $14::numeric[], $15::bigint[])
         AS item (order_id, product_id, line, sku, name, quantity, unit_price, line_total, on_hand_after)
 ), new_entries AS (
-    INSERT INTO ledger_entries (business_id, customer_id, id, kind, amount, balance_after, order_id)
-    SELECT $1, customer_id, id, 'charge', amount, balance_after, order_id
-      FROM unnest($3::uuid[], $16::uuid[], $4::numeric[], $17::numeric[], $2::uuid[])
-        AS entry (customer_id, id, amount, balance_after, order_id)
+    INSERT INTO ledger_entries (business_id, customer_id, number, id, kind, amount, balance_after, order_id)
+    SELECT $1, customer_id, number, id, 'charge', amount, balance_after, order_id
+      FROM unnest($3::uuid[], $32::bigint[], $16::uuid[], $4::numeric[], $17::numeric[], $2::uuid[])
+        AS entry (customer_id, number, id, amount, balance_after, order_id)
 ), new_events AS (
     INSERT INTO audit_events (business_id, id, action, entity_type, entity_id, actor_id, actor_role, request_id, after)
     SELECT $1, id, 'order.approved', 'order', entity_id, actor_id, actor_role, request_id, after::jsonb
@@ -51,8 +52,8 @@ WITH new_orders AS (
       FROM unnest($22::uuid[], $23::text[], $24::bytea[], $25::smallint[], $26::text[], $27::text[])
         AS answer (caller_id, key, request_hash, status, location, body)
 ), charged AS (
-    UPDATE customers SET balance = account.balance, updated_at = now()
-      FROM unnest($28::uuid[], $29::numeric[]) AS account (id, balance)
+    UPDATE customers SET balance = account.balance, entry_count = account.entry_count, updated_at = now()
+      FROM unnest($28::uuid[], $29::numeric[], $33::bigint[]) AS account (id, balance, entry_count)
      WHERE customers.business_id = $1 AND customers.id = account.id
  RETURNING 1
 ), taken AS (
@@ -85,7 +86,39 @@ pub(super) async fn write(
             "{charged} customers and {taken} products sold, {written:?} rows updated"
         )));
     }
-    Ok(())
+    use_credit(transaction, business, sold, books).await
+}
+
+/// Settles orders at once of customers who have paid ahead. Most batches have none.
+async fn use_credit(
+    transaction: &Transaction,
+    business: BusinessId,
+    sold: &[Sold<'_>],
+    books: &Books,
+) -> Result<(), Error> {
+    let shares: Vec<Allocation> = sold
+        .iter()
+        .map(|sale| &sale.receipt)
+        .flat_map(|receipt| {
+            receipt.credit_used.iter().map(|used| Allocation {
+                customer_id: receipt.customer_id,
+                order_id: receipt.order_id,
+                used: *used,
+                effective_at: receipt.created_at,
+            })
+        })
+        .collect();
+    if shares.is_empty() {
+        return Ok(());
+    }
+    let mut customers: Vec<CustomerId> = shares.iter().map(|share| share.customer_id).collect();
+    customers.sort_unstable();
+    customers.dedup();
+    let accounts: Vec<_> = customers
+        .into_iter()
+        .filter_map(|id| Some((id, &books.accounts.get(&id)?.ledger)))
+        .collect();
+    allocations::write(transaction, business, &shares, &accounts).await
 }
 
 fn count(of: usize) -> i64 {
@@ -114,18 +147,16 @@ fn values(
     customers: Vec<Uuid>,
     products: Vec<Uuid>,
 ) -> Vec<Value> {
-    let balances: Vec<Decimal> = customers
-        .iter()
-        .filter_map(|id| {
-            Some(
-                books
-                    .accounts
-                    .get(&entity::CustomerId(*id))?
-                    .balance
-                    .decimal(),
-            )
-        })
+    let accounts = || {
+        let found = customers
+            .iter()
+            .map(|id| books.accounts.get(&CustomerId(*id)));
+        found.flatten().map(|account| &account.ledger)
+    };
+    let balances: Vec<Decimal> = accounts()
+        .map(|account| account.balance.decimal())
         .collect();
+    let entry_counts: Vec<i64> = accounts().map(|account| account.entry_count).collect();
     let on_hand: Vec<i64> = products
         .iter()
         .filter_map(|id| Some(books.shelf.get(&entity::ProductId(*id))?.on_hand))
@@ -141,6 +172,8 @@ fn values(
         balances.into(),
         products.into(),
         on_hand.into(),
+        each(sold, |sale| sale.receipt.charge.number),
+        entry_counts.into(),
     ]);
     values
 }
@@ -184,7 +217,7 @@ fn item_values(sold: &[Sold<'_>]) -> [Value; 9] {
 fn entry_and_event_values(sold: &[Sold<'_>]) -> [Value; 6] {
     [
         each(sold, |_| LedgerEntryId::new().0),
-        each(sold, |sale| sale.receipt.balance.decimal()),
+        each(sold, |sale| sale.receipt.charge.balance_after.decimal()),
         each(sold, |_| EventId::new().0),
         each(sold, |sale| {
             role_name(sale.command.caller.authority.role()).to_owned()
@@ -195,7 +228,7 @@ fn entry_and_event_values(sold: &[Sold<'_>]) -> [Value; 6] {
                 "status": "approved",
                 "customer_id": sale.receipt.customer_id,
                 "total_amount": sale.receipt.total.to_text(sale.receipt.currency),
-                "customer_balance": sale.receipt.balance.to_text(sale.receipt.currency),
+                "customer_balance": sale.receipt.charge.balance_after.to_text(sale.receipt.currency),
             })
             .to_string()
         }),

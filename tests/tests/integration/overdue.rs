@@ -11,7 +11,7 @@ async fn nobody_owes() -> Service {
     let service = Service::start().await;
     service
         .database
-        .execute("UPDATE orders SET amount_paid = total_amount")
+        .execute("UPDATE orders SET amount_settled = total_amount")
         .await;
     assert_eq!(overdue(&service, "days=0").await, [] as [Value; 0]);
     service
@@ -40,7 +40,7 @@ async fn order(
         payments.join(" + ")
     };
     let mut sql = format!(
-        "INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, amount_paid, due_at,
+        "INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, amount_settled, due_at,
                              created_by, created_at)
          VALUES ('{business}', '{id}', '{customer}', 'approved', 'credit', {total}, {paid},
                  now() - interval '{age}' + interval '30 days', '{id}', now() - interval '{age}');
@@ -50,8 +50,10 @@ async fn order(
     let mut balance = total.to_owned();
     let mut entry = |kind: &str, amount: &str, balance: &str| {
         sql += &format!(
-            "INSERT INTO ledger_entries (business_id, customer_id, id, kind, amount, balance_after, order_id)
-             VALUES ('{business}', '{customer}', '{}', '{kind}', {amount}, {balance}, '{id}');",
+            "UPDATE customers SET entry_count = entry_count + 1 WHERE business_id = '{business}' AND id = '{customer}';
+             INSERT INTO ledger_entries (business_id, customer_id, number, id, kind, amount, balance_after, order_id)
+             SELECT '{business}', '{customer}', entry_count, '{}', '{kind}', {amount}, {balance}, '{id}'
+               FROM customers WHERE business_id = '{business}' AND id = '{customer}';",
             Uuid::now_v7()
         );
     };
@@ -257,12 +259,13 @@ async fn the_demo_data_has_some_and_their_debts_are_their_orders_remainders() {
             json!(["Elm Street School", "200.00", 33]),
         ]
     );
-    // What is overdue, said once more by a query of another kind: from the ledger.
+    // What is overdue, said once more by a query of another kind: from what was charged and what was allocated.
     let sql = format!(
-        "SELECT c.name FROM customers c JOIN ledger_entries e ON (e.business_id, e.customer_id) = (c.business_id, c.id)
-           JOIN orders o ON (o.business_id, o.id) = (e.business_id, e.order_id)
+        "SELECT c.name FROM customers c JOIN orders o ON (o.business_id, o.customer_id) = (c.business_id, c.id)
           WHERE c.business_id = '{ACME}' AND o.created_at < now() - interval '30 days'
-          GROUP BY c.name HAVING sum(e.amount) > 0 ORDER BY c.name"
+            AND o.total_amount > (SELECT coalesce(sum(a.amount), 0) FROM allocations a
+                                   WHERE (a.business_id, a.order_id) = (o.business_id, o.id))
+          GROUP BY c.name ORDER BY c.name"
     );
     let mut names = member(&rows, "customer_name");
     names.sort_unstable();

@@ -22,12 +22,16 @@ const NOT_OF_TENANTS: &str = "seaql_migrations";
 
 /// What the service's role may do in each table beside reading: nothing more is granted, and nothing less. A table is
 /// append-only when it may only insert.
-const TABLES: [(&str, bool, bool, &[&str]); 14] = [
+const TABLES: [(&str, bool, bool, &[&str]); 21] = [
     // table, may insert, may delete, columns that it may update
+    ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
     ("audit_events", true, false, &[]),
     // By column: id, slug, name and currency.
-    ("businesses", true, false, &["name"]),
+    ("businesses", true, false, &["name", "block_after_days"]),
+    ("credit_note_items", true, false, &[]),
+    ("credit_notes", true, false, &[]),
+    ("credits_on_account", true, true, &["amount"]),
     (
         "customers",
         true,
@@ -37,6 +41,8 @@ const TABLES: [(&str, bool, bool, &[&str]); 14] = [
             "email",
             "credit_limit",
             "balance",
+            "entry_count",
+            "on_account",
             "on_hold",
             "payment_terms_days",
             "updated_at",
@@ -55,8 +61,9 @@ const TABLES: [(&str, bool, bool, &[&str]); 14] = [
         "orders",
         true,
         false,
-        &["status", "amount_paid", "updated_at"],
+        &["status", "amount_settled", "amount_credited", "updated_at"],
     ),
+    ("payments", true, false, &[]),
     (
         "products",
         true,
@@ -72,6 +79,7 @@ const TABLES: [(&str, bool, bool, &[&str]); 14] = [
         ],
     ),
     ("refresh_tokens", true, true, &["used_at", "revoked_at"]),
+    ("reversals", true, false, &[]),
     ("seaql_migrations", false, false, &[]),
     ("stock_movements", true, false, &[]),
     (
@@ -88,10 +96,48 @@ const TABLES: [(&str, bool, bool, &[&str]); 14] = [
             "updated_at",
         ],
     ),
+    ("write_offs", true, false, &[]),
 ];
 
 /// How the superuser adds a row of the business `{business}` to a table in which trading leaves none.
-const MORE_ROWS: [(&str, &str); 0] = [];
+const MORE_ROWS: [(&str, &str); 7] = [
+    (
+        "payments",
+        "INSERT INTO payments SELECT business_id, id, customer_id, number, 1, 'cash', NULL, now(), id FROM ledger_entries
+          WHERE business_id = '{business}' AND kind = 'charge' LIMIT 1",
+    ),
+    (
+        "credit_notes",
+        "INSERT INTO credit_notes SELECT business_id, id, customer_id, number, order_id, 1, 'late', false, id FROM ledger_entries
+          WHERE business_id = '{business}' AND kind = 'charge' LIMIT 1",
+    ),
+    (
+        "credit_note_items",
+        "INSERT INTO credit_note_items SELECT business_id, n.id, product_id, 1
+           FROM credit_notes n JOIN inventory USING (business_id) WHERE business_id = '{business}' LIMIT 1",
+    ),
+    (
+        "write_offs",
+        "INSERT INTO write_offs SELECT business_id, id, customer_id, number, order_id, 1, 'lost', id FROM ledger_entries
+          WHERE business_id = '{business}' AND kind = 'charge' LIMIT 1",
+    ),
+    (
+        "reversals",
+        "SET session_replication_role = replica;
+         INSERT INTO reversals SELECT business_id, customer_id, number + 1, number, 'bounced', id FROM ledger_entries
+          WHERE business_id = '{business}' AND kind = 'charge' LIMIT 1",
+    ),
+    (
+        "allocations",
+        "INSERT INTO allocations SELECT business_id, id, customer_id, number, order_id, 1, now() FROM ledger_entries
+          WHERE business_id = '{business}' AND kind = 'charge' LIMIT 1",
+    ),
+    (
+        "credits_on_account",
+        "INSERT INTO credits_on_account SELECT business_id, customer_id, number, 1 FROM ledger_entries
+          WHERE business_id = '{business}' AND kind = 'charge' LIMIT 1",
+    ),
+];
 
 pub(crate) const BUSINESSES: [(BusinessId, CustomerId, ProductId); 2] = [
     (ACME, ACME_CUSTOMER, ACME_HEADPHONES),

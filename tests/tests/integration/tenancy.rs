@@ -58,7 +58,7 @@ async fn a_row_cannot_point_at_another_business_even_for_the_superuser() {
         format!("UPDATE orders SET customer_id = '{GLOBEX_CUSTOMER}' WHERE business_id = '{ACME}'"),
         format!("UPDATE order_items SET product_id = '{GLOBEX_DESK}' WHERE business_id = '{ACME}'"),
         format!(
-            "UPDATE ledger_entries SET customer_id = '{GLOBEX_CUSTOMER}' WHERE business_id = '{ACME}'"
+            "UPDATE ledger_entries SET customer_id = '{GLOBEX_CUSTOMER}', number = number + 1000 WHERE customer_id = '{ACME_CUSTOMER}'"
         ),
         format!(
             "UPDATE users SET customer_id = '{GLOBEX_CUSTOMER}' WHERE business_id = '{ACME}' AND role = 'customer'"
