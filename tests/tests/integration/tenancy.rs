@@ -1,7 +1,7 @@
 //! The wall between businesses in keys, transactions and connections. Row security has a file of its own.
 
 use domain::Authority;
-use domain::demo::{ACME, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
+use domain::demo::{ACME, ACME_CUSTOMER, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tests::{Database, SERVICE, Service, settings};
