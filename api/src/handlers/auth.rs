@@ -178,7 +178,7 @@ async fn login(state: Data<State>, request_id: RequestId, request: Json<LoginReq
     let attempt = Attempt {
         business: business.0,
         email: email.0,
-        password: password.0.into(),
+        password: password.0,
         request_id: request_id.0,
     };
     let session = auth::log_in(
@@ -201,7 +201,7 @@ async fn refresh(
     let session = refresh_tokens::refresh(
         &state.database,
         &state.directory,
-        &request.body.refresh_token.0.into(),
+        &request.body.refresh_token.0,
         &request_id.0,
         state.refresh_token_life,
     )
@@ -236,8 +236,8 @@ fn granted(state: &State, session: Session) -> Response {
 }
 
 async fn logout(state: Data<State>, caller: Signed, request: Json<LogoutRequest>) -> Response {
-    let token = request.body.refresh_token.0.into();
-    refresh_tokens::log_out(&state.database, &caller, &token)
+    let token = &request.body.refresh_token.0;
+    refresh_tokens::log_out(&state.database, &caller, token)
         .await
         .map_err(|error| caller.problem(error))?;
     Ok(HttpResponse::NoContent().finish())

