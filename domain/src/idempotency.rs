@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use entity::{BusinessId, Tenant, UserId, idempotency_keys};
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, Value};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::retry::retry;
-use crate::{Caller, Database, Error, Transaction};
+use crate::{Caller, Database, Error, Transaction, tidy};
 
 /// What makes two requests one: the key that the client chose, and a hash of everything it asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,36 +185,20 @@ pub(crate) async fn unless_twin(
     twin.await?.ok_or(refusal)
 }
 
-/// How many rows one statement of [`tidy`] deletes, which bounds how long it holds their locks.
-const TIDY_ROWS: u64 = 1000;
-
-/// Deletes the business's answers that are older than 25 hours, in bounded steps. Says how many there were.
+/// Deletes the business's answers that are older than 25 hours. Says how many there were.
 ///
-/// Any number of processes may do it at once: a step waits for another's that has the same rows, in the order of their
+/// Any number of processes may do it at once: one waits for another that has the same rows, in the order of their
 /// places on disk, and finds them gone. `FOR UPDATE SKIP LOCKED` would pass over them instead, but needs the right to
 /// change answers, which the service does not have.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
 pub async fn tidy(database: &Database, business: BusinessId) -> Result<u64, Error> {
-    let mut tidied = 0;
-    loop {
-        let transaction = database.begin(business).await?;
-        let old = Expr::cust_with_values(
-            "ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys
-                                WHERE business_id = $1 AND created_at < now() - interval '25 hours'
-                                LIMIT $2))",
-            [Value::from(business), Value::from(TIDY_ROWS)],
-        );
-        let deleted = idempotency_keys::Entity::delete_of(business)
-            .filter(old)
-            .exec(&transaction)
-            .await?
-            .rows_affected;
-        transaction.commit().await?;
-        tidied += deleted;
-        if deleted < TIDY_ROWS {
-            return Ok(tidied);
-        }
-    }
+    tidy::delete::<idempotency_keys::Entity>(
+        database,
+        business,
+        "SELECT ctid FROM idempotency_keys
+          WHERE business_id = $1 AND created_at < now() - interval '25 hours' LIMIT $2",
+    )
+    .await
 }

@@ -26,6 +26,7 @@ pub mod refresh_tokens;
 mod retry;
 mod secret;
 mod standing;
+mod tidy;
 pub mod users;
 
 pub use businesses::Directory;
