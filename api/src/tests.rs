@@ -93,10 +93,14 @@ async fn create(caller: Signed, request: Json<NewThing>) -> Result<HttpResponse,
 }
 
 async fn list(caller: Signed, mut query: Query) -> Result<HttpResponse, Problem> {
-    query.paging();
+    query.paging::<CustomerId>();
     query.take::<CustomerId>("customer_id");
     query.finish()?;
-    Ok(HttpResponse::Ok().json(Page::new(vec![view(caller.currency)], None)))
+    let page = domain::Page {
+        rows: vec![caller.currency],
+        next: None::<CustomerId>,
+    };
+    Ok(HttpResponse::Ok().json(Page::of(page, view)))
 }
 
 async fn show(id: Id<CustomerId>, caller: Signed) -> Result<HttpResponse, Problem> {

@@ -34,6 +34,6 @@ pub use caller::{Authority, Caller, PlatformCaller};
 pub use database::{Database, Transaction};
 pub use error::{Error, Shortage};
 pub use journal::{Journal, Refusal};
-pub use page::Page;
+pub use page::{Page, Paging};
 pub use secret::Secret;
 pub use standing::{Key, Standing};

@@ -18,7 +18,9 @@ use crate::businesses::Business;
 use crate::customers::{CreditTerms, NewCustomer};
 use crate::passwords::{NewPassword, Passwords};
 use crate::retry::retry;
-use crate::{Authority, Caller, Database, Error, Page, Standing, Transaction, refresh_tokens};
+use crate::{
+    Authority, Caller, Database, Error, Page, Paging, Standing, Transaction, page, refresh_tokens,
+};
 
 /// A user to be.
 #[derive(Debug, Clone)]
@@ -324,24 +326,11 @@ async fn write(
 pub async fn list(
     database: &Database,
     caller: &Caller,
-    limit: u64,
-    after: Option<UserId>,
+    paging: &Paging<UserId>,
 ) -> Result<Page<users::Model, UserId>, Error> {
-    retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        let mut select = users::Entity::of(caller.business_id);
-        if let Some(after) = after {
-            select = select.filter(users::Column::Id.gt(after));
-        }
-        let rows = select
-            .order_by_asc(users::Column::Id)
-            .limit(limit + 1)
-            .all(&transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(Page::of(rows, limit, |user| user.id))
-    })
-    .await
+    let all = users::Entity::of(caller.business_id);
+    let select = paging.rising(all, users::Column::Id);
+    page::read(database, caller.business_id, select, paging, |user| user.id).await
 }
 
 /// Reads and locks a user that something else refers to, so that it must be there.
