@@ -13,7 +13,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Actor, Change};
 use crate::businesses::Business;
 use crate::customers::{CreditTerms, NewCustomer};
 use crate::passwords::{NewPassword, Passwords};
@@ -77,7 +77,7 @@ pub async fn create(
         if let Authority::Customer(customer) = new.authority {
             expect_customer(&transaction, caller.business_id, customer).await?;
         }
-        let user = insert(&transaction, caller, UserId::new(), new, &hash).await?;
+        let user = insert(&transaction, caller.into(), UserId::new(), new, &hash).await?;
         transaction.commit().await?;
         Ok(user)
     })
@@ -118,7 +118,8 @@ pub async fn register(
     retry(|| async {
         let transaction = database.begin(business.id).await?;
         crate::customers::insert(&transaction, &caller, customer_id, &customer).await?;
-        let user = insert(&transaction, &caller, caller.user_id, &user, &hash).await?;
+        let actor = Actor::from(&caller);
+        let user = insert(&transaction, actor, caller.user_id, &user, &hash).await?;
         transaction.commit().await?;
         Ok(user)
     })
@@ -128,7 +129,7 @@ pub async fn register(
 /// Writes a new user and its trail.
 pub(crate) async fn insert(
     transaction: &Transaction,
-    caller: &Caller,
+    actor: Actor<'_>,
     id: UserId,
     new: &NewUser,
     hash: &PasswordHash,
@@ -138,7 +139,7 @@ pub(crate) async fn insert(
         Authority::Admin | Authority::Staff => None,
     };
     let user = users::ActiveModel {
-        business_id: Set(caller.business_id),
+        business_id: Set(actor.business_id),
         id: Set(id),
         email: Set(new.email.clone()),
         name: Set(new.name.clone()),
@@ -156,7 +157,7 @@ pub(crate) async fn insert(
         before: None,
         after: trail(&user),
     };
-    audit::record(transaction, caller, change).await?;
+    audit::record_as(transaction, actor, change).await?;
     Ok(user)
 }
 
