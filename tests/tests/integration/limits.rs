@@ -88,6 +88,34 @@ async fn a_credential_gets_its_rate_and_no_other_pays_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_platform_has_a_rate_like_every_credential_and_what_it_may_not_do_counts_too() {
+    let service = limited(|limits| {
+        limits.rate_limit = "5/h".parse().unwrap();
+        limits.rate_limit_address = "1/h".parse().unwrap();
+    })
+    .await;
+    // The address has had its share, which is not the platform's.
+    let nobody = service.nobody();
+    assert_eq!(nobody.get("/api/orders").await.status, 401);
+    assert_limited(&nobody.get("/api/orders").await);
+    let platform = service.platform();
+    let mut turn = 0;
+    let passed = let_through(8, async || {
+        turn += 1;
+        match turn % 2 {
+            0 => platform.post("/api/businesses", &json!({})).await,
+            _ => platform.get("/api/orders").await,
+        }
+    })
+    .await;
+    assert_eq!(passed, 5);
+    // Who is not the platform pays for asking to be.
+    let admin = service.admin();
+    let tries = async || admin.post("/api/businesses", &json!({})).await;
+    assert_eq!(let_through(8, tries).await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_waits_as_long_as_it_was_told_is_served() {
     let service = limited(|limits| limits.rate_limit = "2/s".parse().unwrap()).await;
     let client = service.admin();
