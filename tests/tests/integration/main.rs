@@ -16,6 +16,7 @@ mod grants;
 mod idempotency;
 mod inventory;
 mod limits;
+mod metrics;
 mod migration;
 mod named_businesses;
 mod openapi;
