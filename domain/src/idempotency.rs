@@ -6,6 +6,7 @@
 //! row. Only successes are kept: a request that was refused is decided anew.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use entity::{BusinessId, Tenant, UserId, idempotency_keys};
 use sea_orm::sea_query::extension::postgres::PgFunc;
@@ -24,8 +25,9 @@ pub struct Claim {
     pub request_hash: [u8; 32],
 }
 
-/// An answer in the form that the client gets, kept and repeated byte for byte.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An answer in the form that the client gets, kept and repeated byte for byte. Its debug output does not show the body:
+/// a new API key is in one.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -33,6 +35,16 @@ pub struct Answer {
     pub location: Option<String>,
     /// The body, JSON.
     pub body: String,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("location", &self.location)
+            .field("body", &format_args!("(not shown)"))
+            .finish()
+    }
 }
 
 /// An answer, and whether it is a repetition.
@@ -201,4 +213,21 @@ pub async fn tidy(database: &Database, business: BusinessId) -> Result<u64, Erro
           WHERE business_id = $1 AND created_at < now() - interval '25 hours' LIMIT $2",
     )
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_answer_says_is_not_shown() {
+        let answer = Answer {
+            status: 201,
+            location: Some("/api/api-keys/1".to_owned()),
+            body: "hunter2".to_owned(),
+        };
+        let shown = format!("{answer:?}");
+        assert!(shown.contains("/api/api-keys/1"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 }
