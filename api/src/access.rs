@@ -133,7 +133,7 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
             Ok(())
         }
         Who::PublicOf => {
-            let caller = counted(req, authenticate(req).await)?;
+            let caller = authenticate(req).await?;
             check_header(req, caller.business_id)?;
             if let Some(name) = business_name(req)?
                 && business_named(req, &name).await?.id != caller.business_id
@@ -150,29 +150,20 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
             Ok(())
         }
         Who::Any => {
-            let caller = counted(req, authenticate(req).await)?;
+            let caller = authenticate(req).await?;
             check_header(req, caller.business_id)
         }
         Who::Roles(roles) => {
-            let caller = counted(req, authenticate(req).await)?;
+            let caller = authenticate(req).await?;
             if !roles.contains(&caller.authority.role()) {
                 return Err(forbidden());
             }
             check_header(req, caller.business_id)
         }
         Who::Platform => {
-            let platform = match identify(req).await {
-                Ok(Identity::Platform(platform)) => platform,
-                Ok(Identity::Business(caller)) => {
-                    counted(req, Ok(caller))?;
-                    return Err(forbidden());
-                }
-                Err(problem) => {
-                    counted(req, Err(problem.clone()))?;
-                    return Err(problem);
-                }
+            let Identity::Platform(platform) = identify(req).await? else {
+                return Err(forbidden());
             };
-            data::<Limits>(req)?.of_address(req)?;
             if req.headers().contains_key(BUSINESS_ID) {
                 return Err(mismatch("A platform caller has no business."));
             }
@@ -188,16 +179,35 @@ enum Identity {
     Platform(PlatformCaller),
 }
 
-/// The caller of a business. The platform is none: it sees no business's rows. It is left in the request's extensions
-/// here, and not when it is let in, so that a refusal is known to be its own; no handler runs after one.
+/// The caller of a business. The platform is none: it sees no business's rows.
 async fn authenticate(req: &ServiceRequest) -> Result<Caller, Problem> {
     match identify(req).await? {
-        Identity::Business(caller) => {
-            req.extensions_mut().insert(caller.clone());
-            Ok(caller)
-        }
+        Identity::Business(caller) => Ok(caller),
         Identity::Platform(_) => Err(forbidden()),
     }
+}
+
+/// Who calls. Counts the request against the credential that it brought, or against its address if that was none: a good
+/// credential is never refused for what others do at the same address.
+///
+/// A caller is left in the request's extensions here, and not when it is let in, so that a refusal is known to be its
+/// own; no handler runs after one.
+async fn identify(req: &ServiceRequest) -> Result<Identity, Problem> {
+    let identity = identify_uncounted(req).await;
+    let limits = data::<Limits>(req)?;
+    match &identity {
+        Ok(Identity::Business(caller)) => {
+            limits.of_credential(Some(caller.business_id), caller.user_id)?;
+            req.extensions_mut().insert(caller.clone());
+        }
+        Ok(Identity::Platform(platform)) => limits.of_credential(None, platform.user_id)?,
+        Err(problem) if problem.code().status() == StatusCode::UNAUTHORIZED => {
+            limits.of_address(req)?;
+        }
+        // The database did not say.
+        Err(_) => {}
+    }
+    identity
 }
 
 /// Whether the request says who calls: with a credential, or by way of a gateway.
@@ -208,7 +218,7 @@ fn has_credential(req: &ServiceRequest) -> Result<bool, Problem> {
 }
 
 /// From the credential of the `Authorization` header. Only where there is none, a gateway's word counts.
-async fn identify(req: &ServiceRequest) -> Result<Identity, Problem> {
+async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
     if !req.headers().contains_key(AUTHORIZATION)
         && let Some(authority) = gateway(req)?
     {
@@ -268,20 +278,6 @@ fn caller_of(
         authority,
         request_id: request_id(req),
     }
-}
-
-/// Counts a request against the credential that it brought, or against its address if that was none. A good credential
-/// is never refused for what others do at the same address.
-fn counted(req: &ServiceRequest, caller: Result<Caller, Problem>) -> Result<Caller, Problem> {
-    let limits = data::<Limits>(req)?;
-    match &caller {
-        Ok(caller) => limits.of_credential(caller)?,
-        Err(problem) if problem.code().status() == StatusCode::UNAUTHORIZED => {
-            limits.of_address(req)?;
-        }
-        Err(_) => {}
-    }
-    caller
 }
 
 fn request_id(req: &ServiceRequest) -> String {

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::{Database, demo};
+use domain::{Database, Secret, demo};
 use embedded::Server;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr};
 
-use crate::config::{Secret, Settings};
+use crate::config::Settings;
 
 /// The role that the service works as: it owns nothing. The migrations grant it what it may.
 const SERVICE: &str = "tradeline_service";

@@ -4,11 +4,10 @@ mod outside;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
-use domain::Authority;
+use domain::{Authority, Secret};
 use entity::{BusinessId, CustomerId, UserId};
 use ipnet::IpNet;
 use uuid::Uuid;
@@ -278,40 +277,10 @@ impl TokenRequest {
     }
 }
 
-/// Text that must not be shown. Its debug output does not.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl FromStr for Secret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(not shown)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::any::TypeId;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -356,43 +325,30 @@ mod tests {
     }
 
     #[test]
-    fn help_documents_every_variable_and_shows_no_secret() {
-        let help = Cli::command().render_long_help().to_string();
-        for variable in [
-            "DATABASE_URL",
-            "TRADELINE_LISTEN",
-            "TRADELINE_DATA_DIR",
-            "TRADELINE_JWT_SECRET",
-            "TRADELINE_TOKEN_SECONDS",
-            "TRADELINE_REFRESH_TOKEN_SECONDS",
-            "TRADELINE_WORKERS",
-            "TRADELINE_LANES",
-            "TRADELINE_CONNECTIONS",
-            "TRADELINE_RATE_LIMIT",
-            "TRADELINE_RATE_LIMIT_ADDRESS",
-            "TRADELINE_RATE_LIMIT_LOGIN",
-            "TRADELINE_RATE_LIMIT_ACCOUNT",
-            "TRADELINE_TRUSTED_PROXIES",
-            "TRADELINE_CORS_ORIGINS",
-            "TRADELINE_REQUEST_SECONDS",
-            "TRADELINE_IDLE_SECONDS",
-            "TRADELINE_CLIENTS",
-            "TRADELINE_ISSUER",
-            "TRADELINE_AUDIENCE",
-            "TRADELINE_JWKS",
-            "TRADELINE_CLAIM_BUSINESS",
-            "TRADELINE_CLAIM_ROLE",
-            "TRADELINE_CLAIM_CUSTOMER",
-            "TRADELINE_TRUSTED_GATEWAYS",
-            "TRADELINE_GATEWAY_ROLE",
-            "TRADELINE_LOG",
-            "RUST_LOG",
-        ] {
-            assert!(help.contains(variable), "{variable} is not in\n{help}");
+    fn every_setting_is_a_variable_of_its_name_that_the_readme_explains_and_help_shows_no_secret() {
+        let readme = include_str!("../../README.md");
+        let command = Cli::command();
+        let settings = command.get_arguments().filter(|setting| {
+            let name = setting.get_id().as_str();
+            name != "help" && name != "version"
+        });
+        let mut secrets = Vec::new();
+        for setting in settings {
+            let variable = match setting.get_id().as_str() {
+                "database_url" => "DATABASE_URL".to_owned(),
+                name => format!("TRADELINE_{}", name.to_uppercase()),
+            };
+            assert_eq!(setting.get_env(), Some(variable.as_ref()));
+            assert!(setting.get_help().is_some(), "{variable} is not explained");
+            assert!(
+                readme.contains(&format!("`{variable}`")),
+                "{variable} is not in the README"
+            );
+            if setting.get_value_parser().type_id() == TypeId::of::<Secret>() {
+                assert!(setting.is_hide_env_values_set(), "{variable} is shown");
+                secrets.push(variable);
+            }
         }
-        assert_eq!(
-            format!("{:?}", Secret::from("hunter2".to_owned())),
-            "Secret(not shown)"
-        );
+        assert_eq!(secrets, ["DATABASE_URL", "TRADELINE_JWT_SECRET"]);
     }
 }

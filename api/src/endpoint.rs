@@ -160,7 +160,7 @@ impl Endpoint {
     #[must_use]
     pub fn paged(self) -> Self {
         self.query::<Limit>("limit", "The most rows of the page; 50 if left out.")
-            .query::<Cursor>("cursor", "The next_cursor of the page before.")
+            .query::<Cursor<String>>("cursor", "The next_cursor of the page before.")
     }
 
     /// Says what it does, in a few words.

@@ -9,12 +9,15 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::{Ready, ready};
+use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use domain::Paging;
 use serde::Serialize;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema};
@@ -55,16 +58,16 @@ impl Query {
             .ok()
     }
 
-    /// A page's bounds from `limit` and `cursor`.
-    pub fn paging(&mut self) -> Paging {
+    /// Which page is asked for, by `limit` and `cursor`. `K` is the key of the list's rows.
+    pub fn paging<K: FromStr>(&mut self) -> Paging<K> {
         let limit = self.take::<Limit>("limit");
         Paging {
             limit: limit.map_or(DEFAULT_LIMIT, |limit| limit.get().unsigned_abs()),
-            cursor: self.take::<Cursor>("cursor").map(|cursor| cursor.0),
+            after: self.take::<Cursor<K>>("cursor").map(|cursor| cursor.0),
         }
     }
 
-    /// Reports a fault of a parameter: a rule that is about several, say, or a cursor whose text makes no sense.
+    /// Reports a fault of a parameter: a rule that is about several, say.
     pub fn fault(&mut self, name: &str, message: impl Into<String>) {
         self.at.fault_at(format!("?{name}"), message);
     }
@@ -123,34 +126,25 @@ const DEFAULT_LIMIT: u64 = 50;
 /// Rows a page, if the client does.
 pub type Limit = Whole<1, 200>;
 
-/// Which page of a list.
+/// Where a page ends: the key of its last row, in a form that clients cannot read and so do not rely on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Paging {
-    /// The most rows.
-    pub limit: u64,
-    /// After which row, in the words of the handler that made the cursor.
-    pub cursor: Option<String>,
-}
+pub struct Cursor<K>(pub K);
 
-/// Where a page ends: a handler's text, which clients cannot read and so do not rely on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor(pub String);
-
-impl Cursor {
+impl<K: Display> Cursor<K> {
     /// As clients see it.
     #[must_use]
     pub fn encode(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(&self.0)
+        BASE64_URL_SAFE_NO_PAD.encode(self.0.to_string())
     }
 }
 
-impl FromText for Cursor {
+impl<K: FromStr> FromText for Cursor<K> {
     fn from_text(text: &str) -> Result<Self, String> {
         BASE64_URL_SAFE_NO_PAD
             .decode(text)
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
-            .filter(|text| !text.contains(char::is_control))
+            .and_then(|text| text.parse().ok())
             .map(Self)
             .ok_or_else(|| "must be the next_cursor of an earlier page".to_owned())
     }
@@ -172,12 +166,12 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// A page, and the cursor after it if more follows.
+    /// A page with a view of each row.
     #[must_use]
-    pub fn new(data: Vec<T>, next: Option<&Cursor>) -> Self {
+    pub fn of<R, K: Display>(page: domain::Page<R, K>, view: impl FnMut(R) -> T) -> Self {
         Self {
-            data,
-            next_cursor: next.map(Cursor::encode),
+            data: page.rows.into_iter().map(view).collect(),
+            next_cursor: page.next.map(|key| Cursor(key).encode()),
         }
     }
 }
@@ -237,10 +231,10 @@ mod tests {
         assert_eq!(query.take("status"), Some(Status::PaymentPending));
         assert_eq!(query.take::<CustomerId>("other"), None);
         assert_eq!(
-            query.paging(),
+            query.paging::<CustomerId>(),
             Paging {
                 limit: 7,
-                cursor: None
+                after: None
             }
         );
         assert_eq!(faults(query), json!([]));
@@ -248,13 +242,13 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_the_round_trip() {
-        let cursor = Cursor("2026-01-01T00:00:00Z|ü".to_owned());
-        let mut query = Query::of(&format!("cursor={}", cursor.encode()));
+        let id = CustomerId::new();
+        let mut query = Query::of(&format!("cursor={}", Cursor(id).encode()));
         assert_eq!(
             query.paging(),
             Paging {
                 limit: 50,
-                cursor: Some(cursor.0)
+                after: Some(id)
             }
         );
         assert_eq!(faults(query), json!([]));
@@ -263,7 +257,7 @@ mod tests {
     #[test]
     fn every_fault_is_reported() {
         let mut query = Query::of("limit=201&cursor=%00&status=lost&from=a&from=b&typo=1&typo=2");
-        query.paging();
+        query.paging::<CustomerId>();
         query.take::<Status>("status");
         query.take::<bool>("from");
         assert_eq!(

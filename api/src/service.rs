@@ -12,10 +12,10 @@ use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer};
 use domain::passwords::Passwords;
 use domain::purchase::Desk;
-use domain::{Database, Directory, Journal, Standing, idempotency, refresh_tokens};
+use domain::{Database, Directory, Journal, Secret, Standing, idempotency, refresh_tokens};
 
 use crate::body::BodyTimeout;
-use crate::config::{BadOutside, LimitSettings, Secret, Settings};
+use crate::config::{BadOutside, LimitSettings, Settings};
 use crate::endpoint::BadTable;
 use crate::gateway::Gateways;
 use crate::limit::Limits;

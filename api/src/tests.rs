@@ -1,8 +1,26 @@
 //! The HTTP foundation under a few endpoints that only exist here: what every handler may rely on.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+mod callers;
+mod documents;
+mod requests;
+
 use std::sync::Arc;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
+use actix_web::test::{TestRequest, init_service};
+use actix_web::{App, Error, HttpResponse, web};
+use clap::Parser;
+use domain::businesses::Business;
+use domain::idempotency::{Answer, Answered};
+use domain::{Authority, Database, Directory, Journal, Standing};
+use entity::users::Role;
+use entity::{Currency, CustomerId, Money, Quantity, UserId};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::access::{Signed, Visitor};
 use crate::body::{Bare, Json};
@@ -16,21 +34,6 @@ use crate::query::{Page, Query};
 use crate::text::{Amount, Text};
 use crate::token::{Claims, Keys, Verifier};
 use crate::{idempotency, log, metrics, openapi, request};
-use actix_web::body::MessageBody;
-use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
-use actix_web::middleware::from_fn;
-use actix_web::test::{TestRequest, init_service};
-use actix_web::{App, Error, HttpResponse, HttpServer, web};
-use clap::Parser;
-use domain::businesses::Business;
-use domain::idempotency::{Answer, Answered};
-use domain::{Authority, Database, Directory, Journal, Standing};
-use entity::users::Role;
-use entity::{BusinessId, Currency, CustomerId, Money, Quantity, UserId};
-use serde::Serialize;
-use serde_json::{Value, json};
-use utoipa::ToSchema;
 
 crate::body! {
     /// A thing to be made.
@@ -93,10 +96,14 @@ async fn create(caller: Signed, request: Json<NewThing>) -> Result<HttpResponse,
 }
 
 async fn list(caller: Signed, mut query: Query) -> Result<HttpResponse, Problem> {
-    query.paging();
+    query.paging::<CustomerId>();
     query.take::<CustomerId>("customer_id");
     query.finish()?;
-    Ok(HttpResponse::Ok().json(Page::new(vec![view(caller.currency)], None)))
+    let page = domain::Page {
+        rows: vec![caller.currency],
+        next: None::<CustomerId>,
+    };
+    Ok(HttpResponse::Ok().json(Page::of(page, view)))
 }
 
 async fn show(id: Id<CustomerId>, caller: Signed) -> Result<HttpResponse, Problem> {
@@ -166,6 +173,7 @@ fn endpoints() -> Vec<Endpoint> {
 }
 
 const BUSINESS: &str = "0190a5d4-7b1c-7000-8000-000000000001";
+
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 /// The whole app, as the binary puts it together.
@@ -288,399 +296,4 @@ async fn send(request: TestRequest) -> Reply {
         headers,
         body,
     }
-}
-
-#[actix_web::test]
-async fn a_good_request_reaches_its_handler() {
-    let body = json!({"name": "x", "quantity": 2, "price": "1.5", "business_id": BUSINESS});
-    let request = TestRequest::post()
-        .uri("/api/things")
-        .insert_header(("X-Request-Id", "my-id"))
-        .insert_header(("X-Business-Id", BUSINESS))
-        .insert_header(("Idempotency-Key", "k1"));
-    let reply = send(staff(request).set_payload(body.to_string())).await;
-    assert_eq!(reply.status, 201, "{}", reply.body);
-    assert_eq!(
-        reply.body,
-        json!({"name": "x", "quantity": 2, "price": "1.50", "key": "k1"})
-    );
-    assert_eq!(reply.header("location"), "/api/things/1");
-    assert_eq!(reply.header("x-request-id"), "my-id");
-    assert_eq!(reply.header("content-type"), "application/json");
-}
-
-#[actix_web::test]
-async fn every_fault_of_a_body_is_reported_at_once() {
-    let request = staff(TestRequest::post().uri("/api/things"))
-        .insert_header(("Idempotency-Key", "not one key"))
-        .set_payload(r#"{"quantity": 0, "price": "x", "business_id": 7, "extra": 1}"#);
-    let reply = send(request).await;
-    let errors = &reply.problem(422, "validation_failed")["errors"];
-    let pointers: Vec<_> = errors
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|error| &error["pointer"])
-        .collect();
-    assert_eq!(
-        pointers,
-        [
-            "/business_id",
-            "Idempotency-Key",
-            "/name",
-            "/quantity",
-            "/price",
-            "/extra"
-        ]
-    );
-}
-
-#[actix_web::test]
-async fn what_is_no_json_is_malformed() {
-    for text in ["", "{", "{\"name\": \"a\", \"name\": \"b\"}"] {
-        let reply = send(staff(TestRequest::post().uri("/api/things")).set_payload(text)).await;
-        reply.problem(400, "malformed_json");
-    }
-}
-
-#[actix_web::test]
-async fn an_action_needs_no_body() {
-    let admin = token(Authority::Admin, 60);
-    let uri = format!("/api/things/{BUSINESS}/cancel");
-    for (text, status) in [("", 204), ("{}", 204), ("{\"x\": 1}", 422), ("no", 400)] {
-        let request = TestRequest::post()
-            .uri(&uri)
-            .insert_header(("Authorization", admin.clone()));
-        assert_eq!(
-            send(request.set_payload(text)).await.status,
-            status,
-            "{text}"
-        );
-    }
-}
-
-#[actix_web::test]
-async fn unknown_paths_and_methods_are_problems() {
-    for uri in [
-        "/nowhere",
-        "/api/nowhere",
-        "/api",
-        "/api/things/",
-        "/docs/nothing.js",
-    ] {
-        let reply = send(TestRequest::get().uri(uri)).await;
-        let body = reply.problem(404, "not_found");
-        assert_eq!(body["instance"], uri);
-    }
-    let reply = send(TestRequest::delete().uri("/api/things")).await;
-    reply.problem(405, "method_not_allowed");
-    assert!(reply.header("allow").contains("GET") && reply.header("allow").contains("POST"));
-    let reply = send(TestRequest::post().uri("/api/open")).await;
-    reply.problem(405, "method_not_allowed");
-    assert_eq!(reply.header("allow"), "GET");
-}
-
-#[actix_web::test]
-async fn an_id_that_is_none_is_an_id_that_nobody_has() {
-    let reply = send(staff(TestRequest::get().uri("/api/things/nonsense"))).await;
-    assert_eq!(
-        reply.problem(404, "customer_not_found")["customer_id"],
-        "nonsense"
-    );
-    let reply = send(staff(
-        TestRequest::get().uri(&format!("/api/things/{BUSINESS}")),
-    ))
-    .await;
-    assert_eq!(
-        reply.problem(404, "customer_not_found")["customer_id"],
-        BUSINESS
-    );
-    let reply = send(staff(TestRequest::get().uri("/api/things/special"))).await;
-    assert_eq!(
-        reply.body,
-        json!({"special": true}),
-        "a literal path comes before a parameter"
-    );
-}
-
-#[actix_web::test]
-async fn credentials_come_before_everything_else() {
-    let request = || TestRequest::post().uri("/api/things").set_payload("{");
-    for header in ["", "Bearer", "Bearer ", "Bearer x.y.z", "Basic eDp5"] {
-        let reply = send(request().insert_header(("Authorization", header))).await;
-        reply.problem(401, "unauthenticated");
-        assert_eq!(reply.header("www-authenticate"), "Bearer");
-    }
-    send(request()).await.problem(401, "unauthenticated");
-    let expired = ("Authorization", token(Authority::Admin, -60));
-    send(request().insert_header(expired))
-        .await
-        .problem(401, "token_expired");
-    let customer = (
-        "Authorization",
-        token(Authority::Customer(CustomerId::new()), 60),
-    );
-    send(request().insert_header(customer))
-        .await
-        .problem(403, "forbidden");
-    send(staff(request())).await.problem(400, "malformed_json");
-}
-
-#[actix_web::test]
-async fn no_other_business_can_be_named() {
-    let other = BusinessId::new().to_string();
-    for header in [other.as_str(), "acme", ""] {
-        let request =
-            staff(TestRequest::get().uri("/api/things")).insert_header(("X-Business-Id", header));
-        send(request).await.problem(403, "tenant_mismatch");
-    }
-    let body = json!({"business_id": other}).to_string();
-    let request = staff(TestRequest::post().uri("/api/things")).set_payload(body);
-    send(request).await.problem(403, "tenant_mismatch");
-}
-
-#[actix_web::test]
-async fn a_visitor_names_a_business_or_has_credentials() {
-    for uri in [
-        "/api/open?business=acme",
-        &format!("/api/open?business={BUSINESS}"),
-    ] {
-        let reply = send(TestRequest::get().uri(uri)).await;
-        assert_eq!(reply.body, json!({"business": BUSINESS, "signed": false}));
-    }
-    let reply = send(staff(TestRequest::get().uri("/api/open"))).await;
-    assert_eq!(reply.body, json!({"business": BUSINESS, "signed": true}));
-    send(TestRequest::get().uri("/api/open"))
-        .await
-        .problem(401, "unauthenticated");
-    send(TestRequest::get().uri("/api/open?business=%00"))
-        .await
-        .problem(404, "not_found");
-    let bad = TestRequest::get()
-        .uri("/api/open?business=acme")
-        .insert_header(("Authorization", "Bearer x"));
-    send(bad).await.problem(401, "unauthenticated");
-}
-
-#[actix_web::test]
-async fn a_public_body_has_no_amounts_and_takes_no_business() {
-    let body = json!({"name": "x", "tip": "1", "business_id": BUSINESS});
-    let reply = send(
-        TestRequest::post()
-            .uri("/api/greetings")
-            .set_payload(body.to_string()),
-    )
-    .await;
-    assert_eq!(
-        reply.problem(422, "validation_failed")["errors"],
-        json!([
-            {"pointer": "/tip", "message": "is an amount, which needs a business and its currency"},
-            {"pointer": "/business_id", "message": "is not a known field"},
-        ])
-    );
-}
-
-#[actix_web::test]
-async fn queries_are_strict() {
-    let reply = send(staff(
-        TestRequest::get().uri("/api/things?limit=0&cursor=*&x=1"),
-    ))
-    .await;
-    let errors = &reply.problem(422, "validation_failed")["errors"];
-    assert_eq!(errors.as_array().unwrap().len(), 3);
-    let reply = send(staff(TestRequest::get().uri("/api/things?limit=1"))).await;
-    assert_eq!(reply.body["data"][0]["price"], "0.00");
-    assert_eq!(reply.body["next_cursor"], Value::Null);
-}
-
-#[actix_web::test]
-async fn request_ids_are_taken_over_only_if_they_are_plain() {
-    for bad in ["", "a b", "ü", &"x".repeat(129)] {
-        let reply = send(
-            TestRequest::get()
-                .uri("/metrics")
-                .insert_header(("X-Request-Id", bad)),
-        )
-        .await;
-        assert_eq!(reply.header("x-request-id").len(), 36, "{bad}");
-    }
-    let longest = "x".repeat(128);
-    let request = TestRequest::get()
-        .uri("/nowhere")
-        .insert_header(("X-Request-Id", longest.as_str()));
-    assert_eq!(
-        send(request).await.problem(404, "not_found")["request_id"],
-        longest
-    );
-}
-
-#[actix_web::test]
-async fn a_panic_is_a_500_without_its_words() {
-    let reply = send(TestRequest::get().uri("/api/broken")).await;
-    assert!(
-        !reply
-            .problem(500, "internal_error")
-            .to_string()
-            .contains("secret_x")
-    );
-}
-
-#[actix_web::test]
-async fn metrics_count_by_route() {
-    send(staff(
-        TestRequest::get().uri(&format!("/api/things/{BUSINESS}")),
-    ))
-    .await;
-    let page = send(TestRequest::get().uri("/metrics")).await;
-    let text = page.body.as_str().unwrap();
-    assert!(
-        text.contains(
-            r#"tradeline_http_requests_total{method="GET",route="/api/things/{id}",status="404"}"#
-        ),
-        "{text}"
-    );
-    assert!(text.contains(
-        r#"tradeline_http_request_seconds_bucket{method="GET",route="/api/things/{id}",le="0.001"}"#
-    ));
-    assert!(!text.contains(BUSINESS));
-}
-
-#[actix_web::test]
-async fn the_document_lists_what_is_served() {
-    let reply = send(TestRequest::get().uri("/openapi.json")).await;
-    let document = &reply.body;
-    assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
-    let create = &document["paths"]["/api/things"]["post"];
-    assert_eq!(create["operationId"], "post_things");
-    assert_eq!(create["tags"], json!(["things"]));
-    assert_eq!(create["x-roles"], json!(["admin", "staff"]));
-    assert_eq!(create["security"], json!([{"bearer": []}]));
-    let reference = "/requestBody/content/application~1json/schema/$ref";
-    assert_eq!(
-        create.pointer(reference).unwrap(),
-        "#/components/schemas/NewThing"
-    );
-    assert!(create["responses"]["503"]["headers"]["Retry-After"].is_object());
-    assert!(
-        create["responses"]["409"]["x-codes"]
-            .as_array()
-            .unwrap()
-            .contains(&json!("already_exists"))
-    );
-    let ids: std::collections::HashSet<_> = document["paths"]
-        .as_object()
-        .unwrap()
-        .values()
-        .flat_map(|item| item.as_object().unwrap().values())
-        .filter_map(|operation| operation["operationId"].as_str())
-        .collect();
-    assert_eq!(ids.len(), endpoints().len());
-    let schemas = &document["components"]["schemas"];
-    assert!(schemas["PageOfThingView"]["properties"]["data"].is_object());
-    assert!(schemas["NewThing"]["properties"]["business_id"].is_object());
-    every_reference_resolves(document, document);
-    let page = send(TestRequest::get().uri("/docs/")).await;
-    assert_eq!(page.status, 200);
-    let script = send(TestRequest::get().uri("/docs/swagger-initializer.js")).await;
-    assert!(script.body.as_str().unwrap().contains("/openapi.json"));
-}
-
-fn every_reference_resolves(document: &Value, part: &Value) {
-    match part {
-        Value::Object(members) => {
-            if let Some(Value::String(target)) = members.get("$ref") {
-                assert!(
-                    document.pointer(target.trim_start_matches('#')).is_some(),
-                    "{target}"
-                );
-            }
-            members
-                .values()
-                .for_each(|member| every_reference_resolves(document, member));
-        }
-        Value::Array(elements) => {
-            elements
-                .iter()
-                .for_each(|element| every_reference_resolves(document, element));
-        }
-        _ => {}
-    }
-}
-
-#[test]
-fn an_endpoint_is_declared_once_and_below_api() {
-    let twice = [
-        Endpoint::get("/api/x", special),
-        Endpoint::get("/api/x", special),
-    ];
-    assert!(Table::new(twice).is_err());
-    assert!(Table::new([Endpoint::get("/x", special)]).is_err());
-}
-
-#[test]
-fn two_schemas_with_one_name_are_refused() {
-    mod other {
-        #[derive(utoipa::ToSchema)]
-        #[expect(dead_code, reason = "only its schema matters")]
-        pub(super) struct ThingView {
-            name: String,
-        }
-    }
-    let clash = [
-        Endpoint::get("/api/x", special).ok::<Page<ThingView>>(),
-        Endpoint::get("/api/y", special).ok::<other::ThingView>(),
-    ];
-    assert!(openapi::document(&Table::new(clash).unwrap()).is_err());
-}
-
-/// A client that sends its whole body before it reads: what it gets.
-fn send_slowly(address: std::net::SocketAddr, head: &str, body: &[u8]) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-#[actix_web::test]
-async fn a_large_body_gets_its_413_while_it_is_still_being_sent() {
-    let server = HttpServer::new(app)
-        .workers(1)
-        .bind(("127.0.0.1", 0))
-        .unwrap();
-    let address = server.addrs()[0];
-    let server = server.run();
-    let handle = server.handle();
-    let serving = actix_web::rt::spawn(server);
-    let megabytes = 10 * 1024 * 1024;
-    let head = |rest: String| {
-        let token = token(Authority::Staff, 60);
-        format!(
-            "POST /api/things HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {token}\r\n{rest}\r\n\r\n"
-        )
-    };
-    let announced = head(format!("Content-Length: {megabytes}"));
-    let chunked = head("Transfer-Encoding: chunked".to_owned());
-    let mut chunks = format!("{megabytes:x}\r\n").into_bytes();
-    chunks.resize(chunks.len() + megabytes, b' ');
-    chunks.extend(b"\r\n0\r\n\r\n");
-    let unsigned =
-        format!("POST /api/things HTTP/1.1\r\nHost: x\r\nContent-Length: {megabytes}\r\n\r\n");
-    let answers = web::block(move || {
-        let body = vec![b' '; megabytes];
-        [
-            send_slowly(address, &announced, &body),
-            send_slowly(address, &chunked, &chunks),
-            send_slowly(address, &unsigned, &body),
-        ]
-    });
-    let [announced, chunked, unsigned] = answers.await.unwrap();
-    for answer in [announced, chunked] {
-        assert!(answer.starts_with("HTTP/1.1 413"), "{answer:.200}");
-        assert!(answer.contains("\"payload_too_large\""));
-    }
-    assert!(unsigned.starts_with("HTTP/1.1 401"), "{unsigned:.200}");
-    handle.stop(false).await;
-    serving.await.unwrap().unwrap();
 }

@@ -98,13 +98,13 @@ impl<const MIN: usize, const MAX: usize> FromText for Prose<MIN, MAX> {
     }
 }
 
-/// A password or a token, from `MIN` to `MAX` characters. Its debug output does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret<const MIN: usize, const MAX: usize>(pub String);
+/// A password or a token, from `MIN` to `MAX` characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret<const MIN: usize, const MAX: usize>(pub domain::Secret);
 
 impl<const MIN: usize, const MAX: usize> FromText for Secret<MIN, MAX> {
     fn from_text(text: &str) -> Result<Self, String> {
-        check_length(text, MIN, MAX).map(|()| Self(text.to_owned()))
+        check_length(text, MIN, MAX).map(|()| Self(text.to_owned().into()))
     }
 
     fn schema() -> RefOr<Schema> {
@@ -113,12 +113,6 @@ impl<const MIN: usize, const MAX: usize> FromText for Secret<MIN, MAX> {
             .min_length(Some(MIN))
             .max_length(Some(MAX))
             .into()
-    }
-}
-
-impl<const MIN: usize, const MAX: usize> std::fmt::Debug for Secret<MIN, MAX> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(not shown)")
     }
 }
 

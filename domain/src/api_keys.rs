@@ -8,7 +8,7 @@ use entity::{ApiKeyId, BusinessId, Tenant};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect,
+    QueryFilter, QuerySelect,
 };
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::audit::{self, Change};
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::retry::retry;
 use crate::secret::{self, Kind, Secret};
-use crate::{Authority, Caller, Database, Error, Page, Standing, Transaction};
+use crate::{Authority, Caller, Database, Error, Page, Paging, Standing, Transaction, page};
 
 const API_KEY: Kind = Kind("tl_live_");
 
@@ -128,24 +128,11 @@ async fn insert(
 pub async fn list(
     database: &Database,
     caller: &Caller,
-    limit: u64,
-    after: Option<ApiKeyId>,
+    paging: &Paging<ApiKeyId>,
 ) -> Result<Page<api_keys::Model, ApiKeyId>, Error> {
-    retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        let mut select = api_keys::Entity::of(caller.business_id);
-        if let Some(after) = after {
-            select = select.filter(api_keys::Column::Id.gt(after));
-        }
-        let rows = select
-            .order_by_asc(api_keys::Column::Id)
-            .limit(limit + 1)
-            .all(&transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(Page::of(rows, limit, |key| key.id))
-    })
-    .await
+    let all = api_keys::Entity::of(caller.business_id);
+    let select = paging.rising(all, api_keys::Column::Id);
+    page::read(database, caller.business_id, select, paging, |key| key.id).await
 }
 
 /// Revokes a key; one that is revoked stays so. This process knows at once, others within a second.

@@ -49,6 +49,18 @@ impl<'a> From<&'a Caller> for Actor<'a> {
     }
 }
 
+impl<'a> Actor<'a> {
+    /// The platform, in the business that it makes.
+    pub(crate) fn platform(platform: &'a PlatformCaller, business_id: BusinessId) -> Self {
+        Self {
+            business_id,
+            user_id: platform.user_id,
+            role: "platform",
+            request_id: &platform.request_id,
+        }
+    }
+}
+
 /// Adds the caller's change to the trail. It is there when the transaction commits, and only then.
 pub(crate) async fn record(
     transaction: &Transaction,
@@ -56,22 +68,6 @@ pub(crate) async fn record(
     change: Change,
 ) -> Result<(), Error> {
     record_as(transaction, caller.into(), change).await
-}
-
-/// As [`record`], into the trail of a business that the platform makes.
-pub(crate) async fn record_for_platform(
-    transaction: &Transaction,
-    platform: &PlatformCaller,
-    business_id: BusinessId,
-    change: Change,
-) -> Result<(), Error> {
-    let actor = Actor {
-        business_id,
-        user_id: platform.user_id,
-        role: "platform",
-        request_id: &platform.request_id,
-    };
-    record_as(transaction, actor, change).await
 }
 
 /// As [`record`], for anyone.

@@ -31,7 +31,7 @@ pub struct Attempt {
 
 /// A user who has shown its password, or a refresh token of an earlier login.
 #[derive(Debug, Clone)]
-pub struct Session {
+pub struct Login {
     /// The user.
     pub user: users::Model,
     /// What it may do.
@@ -64,7 +64,7 @@ pub async fn log_in(
     passwords: &Passwords,
     attempt: &Attempt,
     lifetime: Duration,
-) -> Result<Session, Error> {
+) -> Result<Login, Error> {
     let business = directory.by_name(database, &attempt.business).await?;
     let user = match &business {
         Some(business) => by_email(database, business.id, &attempt.email).await?,
@@ -79,7 +79,7 @@ pub async fn log_in(
         None => (None, "unknown_address"),
         Some(user) if !matches => (Some(user), "wrong_password"),
         Some(user) => match open(database, &business, user.id, attempt, lifetime).await? {
-            Some(session) => return Ok(session),
+            Some(login) => return Ok(login),
             None => (Some(user), "disabled"),
         },
     };
@@ -104,7 +104,7 @@ async fn by_email(
     .await
 }
 
-/// Begins the session of a user who has shown its password, unless it is disabled: decided under its lock, since an admin
+/// Begins the login of a user who has shown its password, unless it is disabled: decided under its lock, since an admin
 /// may be disabling it now.
 async fn open(
     database: &Database,
@@ -112,7 +112,7 @@ async fn open(
     user: UserId,
     attempt: &Attempt,
     lifetime: Duration,
-) -> Result<Option<Session>, Error> {
+) -> Result<Option<Login>, Error> {
     retry(|| async {
         let transaction = database.begin(business.id).await?;
         let user = crate::users::lock(&transaction, business.id, user).await?;
@@ -138,7 +138,7 @@ async fn open(
         };
         audit::record_as(&transaction, actor, change).await?;
         transaction.commit().await?;
-        Ok(Some(Session {
+        Ok(Some(Login {
             user,
             authority,
             business: Arc::clone(business),

@@ -76,9 +76,8 @@ impl Directory {
         database: &Database,
         id: BusinessId,
     ) -> Result<Option<Arc<Business>>, Error> {
-        let known = self.known().by_id.get(&id).cloned();
-        if known.is_some() {
-            return Ok(known);
+        if let Some(known) = self.known_by_id(id) {
+            return Ok(Some(known));
         }
         let transaction = database.begin(id).await?;
         let row = businesses::Entity::of(id).one(&transaction).await?;
@@ -95,14 +94,14 @@ impl Directory {
         database: &Database,
         id: BusinessId,
     ) -> Result<Option<Arc<Business>>, Error> {
-        let known = self.known().by_id.get(&id).cloned();
-        if known.is_some() {
-            return Ok(known);
+        if let Some(known) = self.known_by_id(id) {
+            return Ok(Some(known));
         }
         let turn = tokio::time::timeout(STRANGERS_WAIT, self.strangers.0.acquire()).await;
         let _turn = turn
             .map_err(|_too_long| Error::Overloaded)?
             .map_err(|closed| Error::Bug(closed.to_string()))?;
+        // Another may have found it meanwhile.
         self.by_id(database, id).await
     }
 
@@ -142,6 +141,10 @@ impl Directory {
     #[must_use]
     pub fn met(&self) -> Vec<BusinessId> {
         self.known().by_id.keys().copied().collect()
+    }
+
+    fn known_by_id(&self, id: BusinessId) -> Option<Arc<Business>> {
+        self.known().by_id.get(&id).cloned()
     }
 
     fn known(&self) -> RwLockReadGuard<'_, Known> {

@@ -2,15 +2,14 @@
 
 use entity::{Currency, CustomerId, Money, Tenant, customers};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, IntoActiveModel, QueryFilter, QuerySelect,
 };
 use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::retry::retry;
-use crate::{Authority, Caller, Database, Error, Page, Transaction};
+use crate::{Authority, Caller, Database, Error, Page, Paging, Transaction, page};
 
 /// A customer to be.
 #[derive(Debug, Clone)]
@@ -198,22 +197,12 @@ pub async fn read(
 pub async fn list(
     database: &Database,
     caller: &Caller,
-    limit: u64,
-    after: Option<CustomerId>,
+    paging: &Paging<CustomerId>,
 ) -> Result<Page<customers::Model, CustomerId>, Error> {
-    retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        let mut select = customers::Entity::of(caller.business_id);
-        if let Some(after) = after {
-            select = select.filter(customers::Column::Id.gt(after));
-        }
-        let rows = select
-            .order_by_asc(customers::Column::Id)
-            .limit(limit + 1)
-            .all(&transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(Page::of(rows, limit, |customer| customer.id))
+    let all = customers::Entity::of(caller.business_id);
+    let select = paging.rising(all, customers::Column::Id);
+    page::read(database, caller.business_id, select, paging, |customer| {
+        customer.id
     })
     .await
 }

@@ -6,14 +6,15 @@
 //! row. Only successes are kept: a request that was refused is decided anew.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use entity::{BusinessId, Tenant, UserId, idempotency_keys};
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, Value};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::retry::retry;
-use crate::{Caller, Database, Error, Transaction};
+use crate::{Caller, Database, Error, Transaction, tidy};
 
 /// What makes two requests one: the key that the client chose, and a hash of everything it asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +25,9 @@ pub struct Claim {
     pub request_hash: [u8; 32],
 }
 
-/// An answer in the form that the client gets, kept and repeated byte for byte.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An answer in the form that the client gets, kept and repeated byte for byte. Its debug output does not show the body:
+/// a new API key is in one.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -33,6 +35,16 @@ pub struct Answer {
     pub location: Option<String>,
     /// The body, JSON.
     pub body: String,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("location", &self.location)
+            .field("body", &format_args!("(not shown)"))
+            .finish()
+    }
 }
 
 /// An answer, and whether it is a repetition.
@@ -185,36 +197,37 @@ pub(crate) async fn unless_twin(
     twin.await?.ok_or(refusal)
 }
 
-/// How many rows one statement of [`tidy`] deletes, which bounds how long it holds their locks.
-const TIDY_ROWS: u64 = 1000;
-
-/// Deletes the business's answers that are older than 25 hours, in bounded steps. Says how many there were.
+/// Deletes the business's answers that are older than 25 hours. Says how many there were.
 ///
-/// Any number of processes may do it at once: a step waits for another's that has the same rows, in the order of their
+/// Any number of processes may do it at once: one waits for another that has the same rows, in the order of their
 /// places on disk, and finds them gone. `FOR UPDATE SKIP LOCKED` would pass over them instead, but needs the right to
 /// change answers, which the service does not have.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
 pub async fn tidy(database: &Database, business: BusinessId) -> Result<u64, Error> {
-    let mut tidied = 0;
-    loop {
-        let transaction = database.begin(business).await?;
-        let old = Expr::cust_with_values(
-            "ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys
-                                WHERE business_id = $1 AND created_at < now() - interval '25 hours'
-                                LIMIT $2))",
-            [Value::from(business), Value::from(TIDY_ROWS)],
-        );
-        let deleted = idempotency_keys::Entity::delete_of(business)
-            .filter(old)
-            .exec(&transaction)
-            .await?
-            .rows_affected;
-        transaction.commit().await?;
-        tidied += deleted;
-        if deleted < TIDY_ROWS {
-            return Ok(tidied);
-        }
+    tidy::delete::<idempotency_keys::Entity>(
+        database,
+        business,
+        "SELECT ctid FROM idempotency_keys
+          WHERE business_id = $1 AND created_at < now() - interval '25 hours' LIMIT $2",
+    )
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_answer_says_is_not_shown() {
+        let answer = Answer {
+            status: 201,
+            location: Some("/api/api-keys/1".to_owned()),
+            body: "hunter2".to_owned(),
+        };
+        let shown = format!("{answer:?}");
+        assert!(shown.contains("/api/api-keys/1"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

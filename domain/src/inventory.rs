@@ -7,14 +7,14 @@ use entity::{
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    QuerySelect,
 };
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::audit::{self, Change};
 use crate::retry::retry;
-use crate::{Caller, Database, Error, Page, Shortage, Transaction};
+use crate::{Caller, Database, Error, Page, Paging, Shortage, Transaction, page};
 
 /// What happens to a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,22 +177,12 @@ pub async fn read(
 pub async fn list(
     database: &Database,
     caller: &Caller,
-    limit: u64,
-    after: Option<ProductId>,
+    paging: &Paging<ProductId>,
 ) -> Result<Page<inventory::Model, ProductId>, Error> {
-    retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        let mut select = inventory::Entity::of(caller.business_id);
-        if let Some(after) = after {
-            select = select.filter(inventory::Column::ProductId.gt(after));
-        }
-        let rows = select
-            .order_by_asc(inventory::Column::ProductId)
-            .limit(limit + 1)
-            .all(&transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(Page::of(rows, limit, |stock| stock.product_id))
+    let all = inventory::Entity::of(caller.business_id);
+    let select = paging.rising(all, inventory::Column::ProductId);
+    page::read(database, caller.business_id, select, paging, |stock| {
+        stock.product_id
     })
     .await
 }
@@ -205,8 +195,7 @@ pub async fn movements(
     database: &Database,
     caller: &Caller,
     id: ProductId,
-    limit: u64,
-    before: Option<Uuid>,
+    paging: &Paging<Uuid>,
 ) -> Result<Page<StockChange, Uuid>, Error> {
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
@@ -215,11 +204,11 @@ pub async fn movements(
             .one(&transaction)
             .await?
             .ok_or(Error::ProductNotFound(id))?;
-        let mut changes = corrections(&transaction, caller, id, limit, before).await?;
-        changes.extend(sales(&transaction, caller, id, limit, before).await?);
+        let mut changes = corrections(&transaction, caller, id, paging).await?;
+        changes.extend(sales(&transaction, caller, id, paging).await?);
         transaction.commit().await?;
         changes.sort_unstable_by_key(|change| std::cmp::Reverse(change.id));
-        Ok(Page::of(changes, limit, |change| change.id))
+        Ok(Page::of(changes, paging, |change| change.id))
     })
     .await
 }
@@ -228,19 +217,12 @@ async fn corrections(
     transaction: &Transaction,
     caller: &Caller,
     id: ProductId,
-    limit: u64,
-    before: Option<Uuid>,
+    paging: &Paging<Uuid>,
 ) -> Result<Vec<StockChange>, Error> {
-    let mut select = stock_movements::Entity::of(caller.business_id)
+    let all = stock_movements::Entity::of(caller.business_id)
         .filter(stock_movements::Column::ProductId.eq(id));
-    if let Some(before) = before {
-        select = select.filter(stock_movements::Column::Id.lt(before));
-    }
-    let rows = select
-        .order_by_desc(stock_movements::Column::Id)
-        .limit(limit + 1)
-        .all(transaction)
-        .await?;
+    let select = paging.falling(all, stock_movements::Column::Id);
+    let rows = select.all(transaction).await?;
     let changes = rows.into_iter().map(|row| StockChange {
         id: row.id.0,
         quantity: row.quantity,
@@ -258,20 +240,13 @@ async fn sales(
     transaction: &Transaction,
     caller: &Caller,
     id: ProductId,
-    limit: u64,
-    before: Option<Uuid>,
+    paging: &Paging<Uuid>,
 ) -> Result<Vec<StockChange>, Error> {
-    let mut select = order_items::Entity::of(caller.business_id)
+    let all = order_items::Entity::of(caller.business_id)
         .find_also_related(orders::Entity)
         .filter(order_items::Column::ProductId.eq(id));
-    if let Some(before) = before {
-        select = select.filter(order_items::Column::OrderId.lt(before));
-    }
-    let rows = select
-        .order_by_desc(order_items::Column::OrderId)
-        .limit(limit + 1)
-        .all(transaction)
-        .await?;
+    let select = paging.falling(all, order_items::Column::OrderId);
+    let rows = select.all(transaction).await?;
     let changes = rows.into_iter().filter_map(|(item, order)| {
         let order = order?;
         Some(StockChange {

@@ -28,6 +28,7 @@ pub mod refresh_tokens;
 mod retry;
 mod secret;
 mod standing;
+mod tidy;
 pub mod users;
 
 pub use businesses::Directory;
@@ -35,6 +36,6 @@ pub use caller::{Authority, Caller, PlatformCaller};
 pub use database::{Database, Transaction};
 pub use error::{Error, Shortage};
 pub use journal::{Journal, Refusal};
-pub use page::Page;
+pub use page::{Page, Paging};
 pub use secret::Secret;
 pub use standing::{Key, Standing};

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use entity::orders::{PaymentMethod, Status};
 use entity::{CustomerId, OrderId, Tenant, order_items, orders};
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
 
 use crate::retry::retry;
-use crate::{Caller, Database, Error, Page};
+use crate::{Caller, Database, Error, Page, Paging, page};
 
 /// An order with its lines, in the buyer's order.
 #[derive(Debug, Clone)]
@@ -64,40 +64,30 @@ pub async fn list(
     database: &Database,
     caller: &Caller,
     filter: &Filter,
-    limit: u64,
-    before: Option<OrderId>,
+    paging: &Paging<OrderId>,
 ) -> Result<Page<orders::Model, OrderId>, Error> {
-    retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        let mut select = orders::Entity::of(caller.business_id);
-        if let Some(own) = caller.confined_to() {
-            select = select.filter(orders::Column::CustomerId.eq(own));
-        }
-        if let Some(customer) = filter.customer_id {
-            select = select.filter(orders::Column::CustomerId.eq(customer));
-        }
-        if let Some(status) = filter.status {
-            select = select.filter(orders::Column::Status.eq(status));
-        }
-        if let Some(method) = filter.payment_method {
-            select = select.filter(orders::Column::PaymentMethod.eq(method));
-        }
-        if let Some(from) = filter.created_from {
-            select = select.filter(orders::Column::CreatedAt.gte(from));
-        }
-        if let Some(to) = filter.created_to {
-            select = select.filter(orders::Column::CreatedAt.lt(to));
-        }
-        if let Some(before) = before {
-            select = select.filter(orders::Column::Id.lt(before));
-        }
-        let rows = select
-            .order_by_desc(orders::Column::Id)
-            .limit(limit + 1)
-            .all(&transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(Page::of(rows, limit, |order| order.id))
+    let mut select = orders::Entity::of(caller.business_id);
+    if let Some(own) = caller.confined_to() {
+        select = select.filter(orders::Column::CustomerId.eq(own));
+    }
+    if let Some(customer) = filter.customer_id {
+        select = select.filter(orders::Column::CustomerId.eq(customer));
+    }
+    if let Some(status) = filter.status {
+        select = select.filter(orders::Column::Status.eq(status));
+    }
+    if let Some(method) = filter.payment_method {
+        select = select.filter(orders::Column::PaymentMethod.eq(method));
+    }
+    if let Some(from) = filter.created_from {
+        select = select.filter(orders::Column::CreatedAt.gte(from));
+    }
+    if let Some(to) = filter.created_to {
+        select = select.filter(orders::Column::CreatedAt.lt(to));
+    }
+    let select = paging.falling(select, orders::Column::Id);
+    page::read(database, caller.business_id, select, paging, |order| {
+        order.id
     })
     .await
 }

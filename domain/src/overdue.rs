@@ -3,7 +3,10 @@
 //! Only the unpaid remainder of an order ages: `amount_due`, which the database derives on the order itself, so no join
 //! can multiply it and a paid order never counts.
 
-use chrono::{DateTime, Utc};
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, SecondsFormat, Utc};
 use entity::{CustomerId, Money, Tenant, customers, orders};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -12,7 +15,7 @@ use sea_orm::{
 };
 
 use crate::retry::retry;
-use crate::{Caller, Database, Error, Page};
+use crate::{Caller, Database, Error, Page, Paging};
 
 /// A customer with an unpaid remainder on old orders.
 #[derive(Debug, Clone, FromQueryResult)]
@@ -31,8 +34,42 @@ pub struct Overdue {
     pub days_since_order: i32,
 }
 
-/// Where a page of overdue customers ends: the oldest order of its last customer, and that customer.
-pub type Place = (DateTime<Utc>, CustomerId);
+/// Where a page of overdue customers ends. As text it is the two with a space between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The oldest order of its last customer.
+    pub oldest_order: DateTime<Utc>,
+    /// That customer.
+    pub customer: CustomerId,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Microseconds: what the database keeps, so that the place is found again exactly.
+        let oldest = self
+            .oldest_order
+            .to_rfc3339_opts(SecondsFormat::Micros, true);
+        write!(f, "{oldest} {}", self.customer)
+    }
+}
+
+/// A text is no [`Place`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a time and a customer's id with a space between them")]
+pub struct NoPlace;
+
+impl FromStr for Place {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        let (oldest, customer) = text.split_once(' ').ok_or(NoPlace)?;
+        let oldest = DateTime::parse_from_rfc3339(oldest).map_err(|_no_time| NoPlace)?;
+        Ok(Self {
+            oldest_order: oldest.to_utc(),
+            customer: customer.parse().map_err(|_no_id| NoPlace)?,
+        })
+    }
+}
 
 /// Lists customers with an unpaid remainder on orders older than `days`, the longest overdue first.
 ///
@@ -42,8 +79,7 @@ pub async fn list(
     database: &Database,
     caller: &Caller,
     days: i32,
-    limit: u64,
-    after: Option<Place>,
+    paging: &Paging<Place>,
 ) -> Result<Page<Overdue, Place>, Error> {
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
@@ -72,25 +108,26 @@ pub async fn list(
             .filter(orders::Column::CreatedAt.into_simple_expr().lt(cutoff))
             .group_by(customers::Column::BusinessId)
             .group_by(customers::Column::Id);
-        if let Some((oldest_order, customer)) = after {
+        if let Some(place) = paging.after {
             select = select.having(
-                Condition::any().add(oldest().gt(oldest_order)).add(
+                Condition::any().add(oldest().gt(place.oldest_order)).add(
                     Condition::all()
-                        .add(oldest().eq(oldest_order))
-                        .add(customers::Column::Id.gt(customer)),
+                        .add(oldest().eq(place.oldest_order))
+                        .add(customers::Column::Id.gt(place.customer)),
                 ),
             );
         }
         let rows = select
             .order_by_asc(oldest())
             .order_by_asc(customers::Column::Id)
-            .limit(limit + 1)
+            .limit(paging.rows())
             .into_model::<Overdue>()
             .all(&transaction)
             .await?;
         transaction.commit().await?;
-        Ok(Page::of(rows, limit, |row| {
-            (row.oldest_order_date, row.customer_id)
+        Ok(Page::of(rows, paging, |row| Place {
+            oldest_order: row.oldest_order_date,
+            customer: row.customer_id,
         }))
     })
     .await

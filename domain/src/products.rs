@@ -6,14 +6,14 @@ use sea_orm::sea_query::Expr;
 use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    QuerySelect,
 };
 use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::retry::retry;
-use crate::{Caller, Database, Error, Page, Transaction};
+use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 /// A product to be.
 #[derive(Debug, Clone)]
@@ -266,8 +266,7 @@ pub async fn list(
     database: &Database,
     business: BusinessId,
     filter: &Filter,
-    limit: u64,
-    after: Option<ProductId>,
+    paging: &Paging<ProductId>,
 ) -> Result<Page<Product, ProductId>, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
@@ -281,17 +280,11 @@ pub async fn list(
         if let Some(text) = &filter.search {
             select = select.filter(matches(text));
         }
-        if let Some(after) = after {
-            select = select.filter(products::Column::Id.gt(after));
-        }
-        let rows = select
-            .order_by_asc(products::Column::Id)
-            .limit(limit + 1)
-            .all(&transaction)
-            .await?;
+        let select = paging.rising(select, products::Column::Id);
+        let rows = select.all(&transaction).await?;
         transaction.commit().await?;
         let products = rows.into_iter().map(with_stock).collect();
-        Ok(Page::of(products, limit, |found: &Product| {
+        Ok(Page::of(products, paging, |found: &Product| {
             found.product.id
         }))
     })

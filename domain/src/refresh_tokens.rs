@@ -11,15 +11,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use entity::{BusinessId, RefreshTokenId, Tenant, UserId, refresh_tokens, users};
 use sea_orm::sea_query::{Expr, SimpleExpr};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, Value};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::audit::{self, Actor, Change};
-use crate::auth::{self, Session};
+use crate::auth::{self, Login};
 use crate::retry::retry;
 use crate::secret::{self, Kind, Secret};
-use crate::{Caller, Database, Directory, Error, Transaction};
+use crate::{Caller, Database, Directory, Error, Transaction, tidy};
 
 const REFRESH_TOKEN: Kind = Kind("tl_refresh_");
 
@@ -50,8 +50,8 @@ pub(crate) async fn issue(
 /// What a token is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Worth {
-    /// A new session.
-    Session,
+    /// The next of its family, and an access token.
+    Next,
     /// Nothing: it has ended, or its user is disabled.
     Nothing,
     /// An alarm: it was used before.
@@ -64,7 +64,7 @@ fn worth(token: &refresh_tokens::Model, user: &users::Model, now: DateTime<Utc>)
     match token.used_at {
         _ if is_over => Worth::Nothing,
         Some(_) => Worth::Alarm,
-        None => Worth::Session,
+        None => Worth::Next,
     }
 }
 
@@ -78,12 +78,12 @@ pub async fn refresh(
     token: &Secret,
     request_id: &str,
     lifetime: Duration,
-) -> Result<Session, Error> {
+) -> Result<Login, Error> {
     let named = REFRESH_TOKEN.business_of(token.reveal());
     let id = named.ok_or(Error::InvalidCredentials)?;
     let business = directory.by_unproven_id(database, id).await?;
     let business = business.ok_or(Error::InvalidCredentials)?;
-    let session = retry(|| async {
+    let login = retry(|| async {
         let transaction = database.begin(business.id).await?;
         let Some((token, user)) = find(&transaction, business.id, token).await? else {
             return Ok(None);
@@ -110,13 +110,13 @@ pub async fn refresh(
                 transaction.commit().await?;
                 Ok(None)
             }
-            Worth::Session => {
+            Worth::Next => {
                 mark_used(&transaction, &token).await?;
                 let family = token.family_id;
                 let refresh_token =
                     issue(&transaction, business.id, user.id, family, lifetime).await?;
                 transaction.commit().await?;
-                Ok(Some(Session {
+                Ok(Some(Login {
                     user,
                     authority,
                     business: business.clone(),
@@ -125,7 +125,7 @@ pub async fn refresh(
             }
         }
     });
-    session.await?.ok_or(Error::InvalidCredentials)
+    login.await?.ok_or(Error::InvalidCredentials)
 }
 
 /// Ends the login that the token belongs to, if it is the caller's. Of any other token nothing is said and nothing done.
@@ -214,33 +214,16 @@ fn of_family(action: &'static str, token: &refresh_tokens::Model) -> Change {
     }
 }
 
-/// How many rows one statement of [`tidy`] deletes, which bounds how long it holds their locks.
-const TIDY_ROWS: u64 = 1000;
-
-/// Deletes the business's tokens whose time is over, in bounded steps. Says how many there were. Until then they stay,
-/// used ones too: a copy that comes back must be known.
+/// Deletes the business's tokens whose time is over. Says how many there were. Until then they stay, used ones too: a copy
+/// that comes back must be known.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
 pub async fn tidy(database: &Database, business: BusinessId) -> Result<u64, Error> {
-    let mut tidied = 0;
-    loop {
-        let transaction = database.begin(business).await?;
-        let over = Expr::cust_with_values(
-            "ctid = ANY (ARRAY(SELECT ctid FROM refresh_tokens
-                                WHERE business_id = $1 AND expires_at < now()
-                                LIMIT $2 FOR UPDATE SKIP LOCKED))",
-            [Value::from(business), Value::from(TIDY_ROWS)],
-        );
-        let deleted = refresh_tokens::Entity::delete_of(business)
-            .filter(over)
-            .exec(&transaction)
-            .await?
-            .rows_affected;
-        transaction.commit().await?;
-        tidied += deleted;
-        if deleted < TIDY_ROWS {
-            return Ok(tidied);
-        }
-    }
+    tidy::delete::<refresh_tokens::Entity>(
+        database,
+        business,
+        "SELECT ctid FROM refresh_tokens WHERE business_id = $1 AND expires_at < now() LIMIT $2 FOR UPDATE SKIP LOCKED",
+    )
+    .await
 }

@@ -13,12 +13,14 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Actor, Change};
 use crate::businesses::Business;
 use crate::customers::{CreditTerms, NewCustomer};
 use crate::passwords::{NewPassword, Passwords};
 use crate::retry::retry;
-use crate::{Authority, Caller, Database, Error, Page, Standing, Transaction, refresh_tokens};
+use crate::{
+    Authority, Caller, Database, Error, Page, Paging, Standing, Transaction, page, refresh_tokens,
+};
 
 /// A user to be.
 #[derive(Debug, Clone)]
@@ -75,7 +77,7 @@ pub async fn create(
         if let Authority::Customer(customer) = new.authority {
             expect_customer(&transaction, caller.business_id, customer).await?;
         }
-        let user = insert(&transaction, caller, UserId::new(), new, &hash).await?;
+        let user = insert(&transaction, caller.into(), UserId::new(), new, &hash).await?;
         transaction.commit().await?;
         Ok(user)
     })
@@ -116,7 +118,8 @@ pub async fn register(
     retry(|| async {
         let transaction = database.begin(business.id).await?;
         crate::customers::insert(&transaction, &caller, customer_id, &customer).await?;
-        let user = insert(&transaction, &caller, caller.user_id, &user, &hash).await?;
+        let actor = Actor::from(&caller);
+        let user = insert(&transaction, actor, caller.user_id, &user, &hash).await?;
         transaction.commit().await?;
         Ok(user)
     })
@@ -126,7 +129,7 @@ pub async fn register(
 /// Writes a new user and its trail.
 pub(crate) async fn insert(
     transaction: &Transaction,
-    caller: &Caller,
+    actor: Actor<'_>,
     id: UserId,
     new: &NewUser,
     hash: &PasswordHash,
@@ -136,7 +139,7 @@ pub(crate) async fn insert(
         Authority::Admin | Authority::Staff => None,
     };
     let user = users::ActiveModel {
-        business_id: Set(caller.business_id),
+        business_id: Set(actor.business_id),
         id: Set(id),
         email: Set(new.email.clone()),
         name: Set(new.name.clone()),
@@ -154,7 +157,7 @@ pub(crate) async fn insert(
         before: None,
         after: trail(&user),
     };
-    audit::record(transaction, caller, change).await?;
+    audit::record_as(transaction, actor, change).await?;
     Ok(user)
 }
 
@@ -324,24 +327,11 @@ async fn write(
 pub async fn list(
     database: &Database,
     caller: &Caller,
-    limit: u64,
-    after: Option<UserId>,
+    paging: &Paging<UserId>,
 ) -> Result<Page<users::Model, UserId>, Error> {
-    retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        let mut select = users::Entity::of(caller.business_id);
-        if let Some(after) = after {
-            select = select.filter(users::Column::Id.gt(after));
-        }
-        let rows = select
-            .order_by_asc(users::Column::Id)
-            .limit(limit + 1)
-            .all(&transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(Page::of(rows, limit, |user| user.id))
-    })
-    .await
+    let all = users::Entity::of(caller.business_id);
+    let select = paging.rising(all, users::Column::Id);
+    page::read(database, caller.business_id, select, paging, |user| user.id).await
 }
 
 /// Reads and locks a user that something else refers to, so that it must be there.

@@ -18,10 +18,12 @@ mod client;
 mod inspect;
 pub mod issuer;
 mod pages;
+pub mod program;
 mod proxy;
 mod routes;
 mod server;
 mod service;
+mod untouched;
 mod wait;
 
 pub use books::{books_balance, differences};
@@ -31,4 +33,5 @@ pub use proxy::{Proxy, Sabotage};
 pub use routes::Route;
 pub use server::{ACME_KEY, Database, Held, OWNER, REFRESH_TOKEN, SERVICE};
 pub use service::{SECRET, Service, claims, platform_token, settings, signed};
+pub use untouched::{Untouched, customer_path, pointers, sorted, stock_path};
 pub use wait::{all, until};

@@ -3,9 +3,9 @@
 use std::net::TcpListener;
 
 use clap::Parser;
-use domain::{Authority, demo};
+use domain::{Authority, Secret, demo};
 use entity::{BusinessId, UserId};
-use tradeline::config::{Cli, Secret, Settings};
+use tradeline::config::{Cli, Settings};
 use tradeline::limit::RateLimit;
 use tradeline::token::{Claims, Keys, PlatformClaims};
 

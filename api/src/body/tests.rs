@@ -321,7 +321,10 @@ fn secrets_are_not_shown() {
     let profile: Profile =
         read(r#"{"name": "a", "active": true, "password": "hunter2hunter2"}"#).unwrap();
     assert_eq!((profile.name.0.as_str(), profile.active), ("a", Some(true)));
-    assert_eq!(profile.password.as_ref().unwrap().0, "hunter2hunter2");
+    assert_eq!(
+        profile.password.as_ref().unwrap().0.reveal(),
+        "hunter2hunter2"
+    );
     assert!(!format!("{profile:?}").contains("hunter2"));
 }
 

@@ -12,14 +12,14 @@ use entity::{ApiKeyId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Response, created, id_of_cursor};
+use super::{Response, created};
 use crate::access::Signed;
 use crate::body::Json;
 use crate::endpoint::Endpoint;
 use crate::idempotency;
 use crate::path::Id;
 use crate::problem::Code;
-use crate::query::{Cursor, Page, Query};
+use crate::query::{Page, Query};
 use crate::service::State;
 use crate::text::{self, Text};
 
@@ -112,14 +112,11 @@ impl ApiKeyView {
 
 async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
     let paging = query.paging();
-    let after = id_of_cursor(&mut query, paging.cursor.as_ref());
     query.finish()?;
-    let page = api_keys::list(&state.database, &caller, paging.limit, after)
+    let page = api_keys::list(&state.database, &caller, &paging)
         .await
         .map_err(|error| caller.problem(error))?;
-    let next = page.next.map(|id| Cursor(id.to_string()));
-    let views = page.rows.into_iter().map(ApiKeyView::of);
-    Ok(HttpResponse::Ok().json(Page::new(views.collect(), next.as_ref())))
+    Ok(HttpResponse::Ok().json(Page::of(page, ApiKeyView::of)))
 }
 
 async fn create(state: Data<State>, caller: Signed, request: Json<ApiKeyRequest>) -> Response {

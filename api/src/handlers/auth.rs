@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::web::Data;
 use chrono::Utc;
-use domain::auth::{self, Attempt, Session};
+use domain::auth::{self, Attempt, Login};
 use domain::passwords::NewPassword;
 use domain::users::Registration;
 use domain::{refresh_tokens, users};
@@ -178,10 +178,10 @@ async fn login(state: Data<State>, request_id: RequestId, request: Json<LoginReq
     let attempt = Attempt {
         business: business.0,
         email: email.0,
-        password: password.0.into(),
+        password: password.0,
         request_id: request_id.0,
     };
-    let session = auth::log_in(
+    let login = auth::log_in(
         &state.database,
         &state.directory,
         &state.passwords,
@@ -190,7 +190,7 @@ async fn login(state: Data<State>, request_id: RequestId, request: Json<LoginReq
     )
     .await
     .map_err(problem)?;
-    granted(&state, session)
+    granted(&state, login)
 }
 
 async fn refresh(
@@ -198,26 +198,26 @@ async fn refresh(
     request_id: RequestId,
     request: Json<RefreshRequest>,
 ) -> Response {
-    let session = refresh_tokens::refresh(
+    let login = refresh_tokens::refresh(
         &state.database,
         &state.directory,
-        &request.body.refresh_token.0.into(),
+        &request.body.refresh_token.0,
         &request_id.0,
         state.refresh_token_life,
     )
     .await
     .map_err(problem)?;
-    granted(&state, session)
+    granted(&state, login)
 }
 
-/// The tokens of a session.
-fn granted(state: &State, session: Session) -> Response {
+/// The tokens of a login.
+fn granted(state: &State, login: Login) -> Response {
     let issued_at = Utc::now().timestamp();
     let claims = Claims {
-        user_id: session.user.id,
-        business_id: session.business.id,
-        authority: session.authority,
-        version: Some(session.user.version),
+        user_id: login.user.id,
+        business_id: login.business.id,
+        authority: login.authority,
+        version: Some(login.user.version),
         issued_at,
         expires_at: issued_at + i64::from(state.token_seconds),
     };
@@ -231,13 +231,13 @@ fn granted(state: &State, session: Session) -> Response {
             access_token,
             token_type: "Bearer",
             expires_in: state.token_seconds,
-            refresh_token: session.refresh_token.reveal().to_owned(),
+            refresh_token: login.refresh_token.reveal().to_owned(),
         }))
 }
 
 async fn logout(state: Data<State>, caller: Signed, request: Json<LogoutRequest>) -> Response {
-    let token = request.body.refresh_token.0.into();
-    refresh_tokens::log_out(&state.database, &caller, &token)
+    let token = &request.body.refresh_token.0;
+    refresh_tokens::log_out(&state.database, &caller, token)
         .await
         .map_err(|error| caller.problem(error))?;
     Ok(HttpResponse::NoContent().finish())

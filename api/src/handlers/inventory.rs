@@ -11,13 +11,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Response, id_of_cursor};
+use super::Response;
 use crate::access::Signed;
 use crate::body::Json;
 use crate::endpoint::Endpoint;
 use crate::path::Id;
 use crate::problem::{Code, Problem};
-use crate::query::{Cursor, Page, Query};
+use crate::query::{Page, Query};
 use crate::service::State;
 use crate::text::{self, Text, Whole};
 
@@ -158,14 +158,11 @@ impl From<StockChange> for MovementView {
 
 async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
     let paging = query.paging();
-    let after = id_of_cursor(&mut query, paging.cursor.as_ref());
     query.finish()?;
-    let page = inventory::list(&state.database, &caller, paging.limit, after)
+    let page = inventory::list(&state.database, &caller, &paging)
         .await
         .map_err(|error| caller.problem(error))?;
-    let next = page.next.map(|id| Cursor(id.to_string()));
-    let views: Vec<StockView> = page.rows.into_iter().map(Into::into).collect();
-    Ok(HttpResponse::Ok().json(Page::new(views, next.as_ref())))
+    Ok(HttpResponse::Ok().json(Page::of(page, StockView::from)))
 }
 
 async fn read(state: Data<State>, caller: Signed, id: Id<ProductId>) -> Response {
@@ -209,12 +206,9 @@ async fn movements(
     mut query: Query,
 ) -> Response {
     let paging = query.paging();
-    let before = id_of_cursor(&mut query, paging.cursor.as_ref());
     query.finish()?;
-    let page = inventory::movements(&state.database, &caller, id.0, paging.limit, before)
+    let page = inventory::movements(&state.database, &caller, id.0, &paging)
         .await
         .map_err(|error| caller.problem(error))?;
-    let next = page.next.map(|id| Cursor(id.to_string()));
-    let views: Vec<MovementView> = page.rows.into_iter().map(Into::into).collect();
-    Ok(HttpResponse::Ok().json(Page::new(views, next.as_ref())))
+    Ok(HttpResponse::Ok().json(Page::of(page, MovementView::from)))
 }

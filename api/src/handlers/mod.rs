@@ -55,16 +55,4 @@ fn json(view: &impl Serialize) -> String {
     })
 }
 
-/// The id in a cursor that some list has given out.
-fn id_of_cursor<T: std::str::FromStr>(
-    query: &mut crate::query::Query,
-    cursor: Option<&String>,
-) -> Option<T> {
-    let id = cursor?.parse();
-    if id.is_err() {
-        query.fault("cursor", "must be the next_cursor of an earlier page");
-    }
-    id.ok()
-}
-
 type Response = Result<actix_web::HttpResponse, Problem>;

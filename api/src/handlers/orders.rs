@@ -3,7 +3,6 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::Caller;
 use domain::orders::{self, Filter, Order};
 use entity::orders::{PaymentMethod, Status};
 use entity::users::Role;
@@ -11,13 +10,13 @@ use entity::{Currency, CustomerId, OrderId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Response;
 use super::purchase::SoldView;
-use super::{Response, id_of_cursor};
 use crate::access::Signed;
 use crate::endpoint::Endpoint;
 use crate::path::Id;
 use crate::problem::Code;
-use crate::query::{Cursor, Page, Query};
+use crate::query::{Page, Query};
 use crate::service::State;
 use crate::text::{self, Amount};
 
@@ -128,18 +127,13 @@ async fn my_orders(state: Data<State>, caller: Signed, query: Query) -> Response
 /// A page of the orders that the caller may see.
 async fn page(state: &State, caller: &Signed, filter: &Filter, mut query: Query) -> Response {
     let paging = query.paging();
-    let before = id_of_cursor(&mut query, paging.cursor.as_ref());
     query.finish()?;
-    let own: &Caller = caller;
-    let page = orders::list(&state.database, own, filter, paging.limit, before)
+    let page = orders::list(&state.database, caller, filter, &paging)
         .await
         .map_err(|error| caller.problem(error))?;
-    let next = page.next.map(|id| Cursor(id.to_string()));
-    let views = page
-        .rows
-        .iter()
-        .map(|order| OrderView::of(order, caller.currency));
-    Ok(HttpResponse::Ok().json(Page::new(views.collect(), next.as_ref())))
+    Ok(HttpResponse::Ok().json(Page::of(page, |order| {
+        OrderView::of(&order, caller.currency)
+    })))
 }
 
 async fn read(state: Data<State>, caller: Signed, id: Id<OrderId>) -> Response {

@@ -2,8 +2,8 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use chrono::{DateTime, SecondsFormat, Utc};
-use domain::overdue::{self, Overdue, Place};
+use chrono::{DateTime, Utc};
+use domain::overdue::{self, Overdue};
 use entity::users::Role;
 use entity::{Currency, CustomerId};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::Response;
 use crate::access::Signed;
 use crate::endpoint::Endpoint;
-use crate::query::{Cursor, Page, Query};
+use crate::query::{Page, Query};
 use crate::service::State;
 use crate::text::{self, Amount, Whole};
 
@@ -58,17 +58,11 @@ async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response 
         days.get().try_into().unwrap_or(DEFAULT_DAYS)
     });
     let paging = query.paging();
-    let after = paging.cursor.as_deref().and_then(place);
-    if paging.cursor.is_some() && after.is_none() {
-        query.fault("cursor", "must be the next_cursor of an earlier page");
-    }
     query.finish()?;
-    let page = overdue::list(&state.database, &caller, days, paging.limit, after)
+    let page = overdue::list(&state.database, &caller, days, &paging)
         .await
         .map_err(|error| caller.problem(error))?;
-    let next = page.next.map(cursor);
-    let views = page.rows.into_iter().map(|row| view(row, caller.currency));
-    Ok(HttpResponse::Ok().json(Page::new(views.collect(), next.as_ref())))
+    Ok(HttpResponse::Ok().json(Page::of(page, |row| view(row, caller.currency))))
 }
 
 fn view(row: Overdue, currency: Currency) -> OverdueView {
@@ -81,18 +75,4 @@ fn view(row: Overdue, currency: Currency) -> OverdueView {
         oldest_order_date: row.oldest_order_date,
         days_since_order: row.days_since_order,
     }
-}
-
-fn cursor((oldest, customer): Place) -> Cursor {
-    // Microseconds: what the database keeps, so that the place is found again exactly.
-    Cursor(format!(
-        "{} {customer}",
-        oldest.to_rfc3339_opts(SecondsFormat::Micros, true)
-    ))
-}
-
-fn place(cursor: &str) -> Option<Place> {
-    let (oldest, customer) = cursor.split_once(' ')?;
-    let oldest = DateTime::parse_from_rfc3339(oldest).ok()?;
-    Some((oldest.with_timezone(&Utc), customer.parse().ok()?))
 }

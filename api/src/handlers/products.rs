@@ -9,14 +9,14 @@ use entity::{Currency, Money, ProductId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Response, created, id_of_cursor};
+use super::{Response, created};
 use crate::access::{Signed, Visitor};
 use crate::body::{Change, Json};
 use crate::endpoint::Endpoint;
 use crate::idempotency;
 use crate::path::Id;
 use crate::problem::Code;
-use crate::query::{Cursor, Page, Query};
+use crate::query::{Page, Query};
 use crate::service::State;
 use crate::text::{self, Amount, Prose, Text, Whole};
 
@@ -172,23 +172,13 @@ async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Respons
         inactive_too: sees_inactive(&visitor),
     };
     let paging = query.paging();
-    let after = id_of_cursor(&mut query, paging.cursor.as_ref());
     query.finish()?;
-    let page = products::list(
-        &state.database,
-        visitor.business_id,
-        &filter,
-        paging.limit,
-        after,
-    )
-    .await
-    .map_err(|error| visitor.problem(error))?;
-    let next = page.next.map(|id| Cursor(id.to_string()));
-    let views = page
-        .rows
-        .iter()
-        .map(|row| ProductView::of(row, visitor.currency));
-    Ok(HttpResponse::Ok().json(Page::new(views.collect(), next.as_ref())))
+    let page = products::list(&state.database, visitor.business_id, &filter, &paging)
+        .await
+        .map_err(|error| visitor.problem(error))?;
+    Ok(HttpResponse::Ok().json(Page::of(page, |row| {
+        ProductView::of(&row, visitor.currency)
+    })))
 }
 
 async fn read(state: Data<State>, visitor: Visitor, id: Id<ProductId>) -> Response {

@@ -12,13 +12,13 @@ use entity::{CustomerId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Response, id_of_cursor};
+use super::Response;
 use crate::access::Signed;
 use crate::body::Json;
 use crate::endpoint::Endpoint;
 use crate::path::Id;
 use crate::problem::{Code, Problem};
-use crate::query::{Cursor, Page, Query};
+use crate::query::{Page, Query};
 use crate::service::State;
 use crate::text::{self, Email, Text};
 
@@ -115,14 +115,11 @@ impl UserView {
 
 async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
     let paging = query.paging();
-    let after = id_of_cursor(&mut query, paging.cursor.as_ref());
     query.finish()?;
-    let page = users::list(&state.database, &caller, paging.limit, after)
+    let page = users::list(&state.database, &caller, &paging)
         .await
         .map_err(|error| caller.problem(error))?;
-    let next = page.next.map(|id| Cursor(id.to_string()));
-    let views = page.rows.into_iter().map(UserView::of);
-    Ok(HttpResponse::Ok().json(Page::new(views.collect(), next.as_ref())))
+    Ok(HttpResponse::Ok().json(Page::of(page, UserView::of)))
 }
 
 async fn create(state: Data<State>, caller: Signed, request: Json<UserRequest>) -> Response {

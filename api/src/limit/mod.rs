@@ -16,8 +16,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
-use domain::Caller;
-use entity::BusinessId;
+use entity::{BusinessId, UserId};
 use ipnet::IpNet;
 
 pub use address::Origin;
@@ -58,12 +57,16 @@ impl Limits {
         }
     }
 
-    /// Counts a request with a good credential.
+    /// Counts a request with a good credential: of someone of a business, or of the platform, which is of none.
     ///
     /// # Errors
     /// [`Code::RateLimited`], as from all of these.
-    pub fn of_credential(&self, caller: &Caller) -> Result<(), Problem> {
-        let key = (caller.business_id.0, caller.user_id.0);
+    pub fn of_credential(
+        &self,
+        business: Option<BusinessId>,
+        holder: UserId,
+    ) -> Result<(), Problem> {
+        let key = (business, holder);
         count(self.credentials.as_ref(), &key, "this credential")
     }
 

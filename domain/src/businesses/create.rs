@@ -1,17 +1,18 @@
 //! Making a business, with the admin who makes everything else in it.
 
-use entity::users::{PasswordHash, Role};
+use entity::users::PasswordHash;
 use entity::{BusinessId, Currency, UserId, businesses, users};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::trail;
-use crate::audit::{self, Change};
+use crate::audit::{self, Actor, Change};
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::passwords::{NewPassword, Passwords};
 use crate::retry::retry;
-use crate::{Database, Error, PlatformCaller, Transaction};
+use crate::users::NewUser;
+use crate::{Authority, Database, Error, PlatformCaller, Transaction};
 
 /// A business to be.
 #[derive(Debug, Clone)]
@@ -35,7 +36,7 @@ pub struct Founded {
     pub admin: users::Model,
 }
 
-/// Makes the business, its admin and the first entry of its trail: all or nothing.
+/// Makes the business, its admin and the first entries of its trail: all or nothing.
 ///
 /// The transaction names the business that it makes, and so can write no other's rows. The id of a request with a key is
 /// made of caller and key, since that is where the answer to it must be found again.
@@ -52,13 +53,20 @@ pub async fn create(
     render: impl Fn(&Founded) -> Answer,
 ) -> Result<Answered, Error> {
     let hash = passwords.hash(admin_password).await?;
+    let admin = NewUser {
+        email: new.admin_email.clone(),
+        name: new.admin_email.clone(),
+        password: admin_password.clone(),
+        authority: Authority::Admin,
+    };
     let id = claim.map_or_else(BusinessId::new, |claim| id_of(platform, claim));
     let made = retry(|| async {
         let transaction = database.begin(id).await?;
         if let Some(before) = before(&transaction, platform, id, claim).await? {
             return Ok(before);
         }
-        let founded = insert(&transaction, platform, id, new, hash.clone()).await?;
+        let actor = Actor::platform(platform, id);
+        let founded = insert(&transaction, actor, new, &admin, &hash).await?;
         let answer = render(&founded);
         let user = platform.user_id;
         let answered = idempotency::keep_of(&transaction, id, user, claim, answer).await?;
@@ -96,13 +104,13 @@ fn id_of(platform: &PlatformCaller, claim: &Claim) -> BusinessId {
 
 async fn insert(
     transaction: &Transaction,
-    platform: &PlatformCaller,
-    id: BusinessId,
+    actor: Actor<'_>,
     new: &NewBusiness,
-    password_hash: PasswordHash,
+    admin: &NewUser,
+    admin_hash: &PasswordHash,
 ) -> Result<Founded, Error> {
     let business = businesses::ActiveModel {
-        id: Set(id),
+        id: Set(actor.business_id),
         slug: Set(new.slug.clone()),
         name: Set(new.name.clone()),
         currency: Set(new.currency),
@@ -110,27 +118,17 @@ async fn insert(
     }
     .insert(transaction)
     .await?;
-    let admin = users::ActiveModel {
-        business_id: Set(id),
-        id: Set(UserId::new()),
-        email: Set(new.admin_email.clone()),
-        name: Set(new.admin_email.clone()),
-        password_hash: Set(password_hash),
-        role: Set(Role::Admin),
-        customer_id: Set(None),
-        ..Default::default()
-    }
-    .insert(transaction)
-    .await?;
+    let admin_id = UserId::new();
     let mut after = trail(&business);
-    after["admin"] = json!({"user_id": admin.id, "email": admin.email});
+    after["admin"] = json!({"user_id": admin_id, "email": admin.email});
     let change = Change {
         action: "business.created",
         entity_type: "business",
-        entity_id: id.0,
+        entity_id: business.id.0,
         before: None,
         after,
     };
-    audit::record_for_platform(transaction, platform, id, change).await?;
+    audit::record_as(transaction, actor, change).await?;
+    let admin = crate::users::insert(transaction, actor, admin_id, admin, admin_hash).await?;
     Ok(Founded { business, admin })
 }

@@ -26,7 +26,17 @@ use crate::Error;
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
-    options: PgConnectOptions,
+    address: Address,
+}
+
+/// How the database is reached. Its debug output does not show it: a password may be in it.
+#[derive(Clone)]
+struct Address(PgConnectOptions);
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Address(not shown)")
+    }
 }
 
 /// How long a request waits for a free connection before it is told that there is none.
@@ -59,21 +69,21 @@ impl Database {
             let message = "it must start with postgres://";
             return Err(db_error(sqlx::Error::Configuration(message.into())));
         }
-        let options = url
+        let address = url
             .parse::<PgConnectOptions>()
             .map_err(db_error)?
             .application_name("tradeline")
             .disable_statement_logging();
-        Ok(Self::with(options, connections))
+        Ok(Self::with(Address(address), connections))
     }
 
     /// Another pool of the same database. A connection lives on the thread that opened it: each worker has its own.
     #[must_use]
     pub fn another(&self, connections: u32) -> Self {
-        Self::with(self.options.clone(), connections)
+        Self::with(self.address.clone(), connections)
     }
 
-    fn with(options: PgConnectOptions, connections: u32) -> Self {
+    fn with(address: Address, connections: u32) -> Self {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -86,13 +96,13 @@ impl Database {
                     Ok(true)
                 })
             })
-            .connect_lazy_with(options.clone());
-        Self { pool, options }
+            .connect_lazy_with(address.0.clone());
+        Self { pool, address }
     }
 
     /// A connection of its own for someone who uses it all the time.
     pub(crate) fn session(&self) -> Session {
-        Session::new(self.options.clone())
+        Session::new(self.address.clone())
     }
 
     /// Begins a transaction of one business. A row that stays locked for two seconds, or a statement that runs for
@@ -261,4 +271,17 @@ fn is_death(error: &sqlx::Error) -> bool {
 
 fn db_error(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_password_to_the_database_is_not_shown() {
+        let database = Database::new("postgres://role:hunter2@host/name", 1).unwrap();
+        let shown = format!("{database:?} {:?}", database.session());
+        assert!(shown.contains("not shown"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 }

@@ -6,16 +6,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
+use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tokio::time::timeout;
 
-use super::{ACQUIRE_TIMEOUT, Transaction, beginning, db_error, is_death};
+use super::{ACQUIRE_TIMEOUT, Address, Transaction, beginning, db_error, is_death};
 use crate::Error;
 
 #[derive(Debug)]
 pub(crate) struct Session {
-    options: PgConnectOptions,
+    address: Address,
     home: Home,
 }
 
@@ -34,9 +34,9 @@ impl Home {
 }
 
 impl Session {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
+    pub(super) fn new(address: Address) -> Self {
         Self {
-            options,
+            address,
             home: Home::default(),
         }
     }
@@ -72,7 +72,7 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        let mut connection = timeout(ACQUIRE_TIMEOUT, self.options.connect())
+        let mut connection = timeout(ACQUIRE_TIMEOUT, self.address.0.connect())
             .await
             .unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
         connection

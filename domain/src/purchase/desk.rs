@@ -150,12 +150,9 @@ impl Desk {
         if line.queue.len() >= WAITING {
             return Err(Error::Overloaded);
         }
-        let time_to_take = line.queue.push(waiting, rows);
         state.waiting += 1;
         metrics::gauge!("tradeline_desk_waiting").set(state.waiting as f64);
-        if time_to_take && !line.ready {
-            line.ready = true;
-            state.ready.push_back(business);
+        if state.change(business, |queue| queue.push(waiting, rows)) {
             state.wake();
         }
         Ok(())
@@ -255,18 +252,25 @@ impl State {
         }
     }
 
-    /// Changes the line of a business. When it says that some may go now, a lane is to look at it.
-    fn change(&mut self, business: BusinessId, change: impl FnOnce(&mut Queue<Waiting>) -> bool) {
+    /// Changes the line of a business. When the change says that some may go now, a lane is to look at the line; true
+    /// when none was to before.
+    fn change(
+        &mut self,
+        business: BusinessId,
+        change: impl FnOnce(&mut Queue<Waiting>) -> bool,
+    ) -> bool {
         let Some(line) = self.lines.get_mut(&business) else {
-            return;
+            return false;
         };
-        if change(&mut line.queue) && !line.ready {
+        let became_ready = change(&mut line.queue) && !line.ready;
+        if became_ready {
             line.ready = true;
             self.ready.push_back(business);
         }
         if line.queue.is_idle() {
             self.lines.remove(&business);
         }
+        became_ready
     }
 
     /// Takes the batch of the business whose turn it is.

@@ -62,18 +62,26 @@ async fn a_new_business_is_open_for_trade_and_has_only_its_admin_in_it() {
     let _ = log_in(&service, "initech", "wrong password")
         .await
         .refused(401, "invalid_credentials");
-    // Its trail starts with its making.
-    let event = service
+    // Its trail starts with its making and its admin's.
+    let trail = service
         .database
-        .row(&format!(
-            "SELECT * FROM audit_events WHERE business_id = '{id}' ORDER BY id LIMIT 1"
+        .rows(&format!(
+            "SELECT * FROM audit_events WHERE business_id = '{id}' ORDER BY id LIMIT 2"
         ))
         .await;
-    assert_eq!(event["action"], "business.created");
-    assert_eq!(event["actor_role"], "platform");
-    assert_eq!(event["entity_id"], json!(id));
-    assert_eq!(event["after"]["admin"]["user_id"], admin);
-    assert!(!event.to_string().contains("argon2"), "{event}");
+    let [of_business, of_admin] = &trail[..] else {
+        panic!("{trail:?}")
+    };
+    assert_eq!(of_business["action"], "business.created");
+    assert_eq!(of_business["entity_id"], json!(id));
+    assert_eq!(of_business["after"]["admin"]["user_id"], admin);
+    assert_eq!(of_admin["action"], "user.created");
+    assert_eq!(of_admin["entity_id"], admin);
+    assert_eq!(of_admin["after"]["role"], "admin");
+    for event in &trail {
+        assert_eq!(event["actor_role"], "platform");
+        assert!(!event.to_string().contains("argon2"), "{event}");
+    }
     assert!(!reply.text.contains("argon2") && !reply.text.contains(PASSWORD));
     // And nothing was written into another business.
     let acme = format!(
@@ -124,8 +132,8 @@ async fn a_slug_belongs_to_one_business_and_a_refusal_leaves_nothing_behind() {
     let count = |table: &str| {
         format!("SELECT count(*) FROM {table} WHERE business_id NOT IN ('{ACME}', '{GLOBEX}')")
     };
-    for table in ["users", "audit_events"] {
-        assert_eq!(service.database.value(&count(table)).await, "1", "{table}");
+    for (table, rows) in [("users", "1"), ("audit_events", "2")] {
+        assert_eq!(service.database.value(&count(table)).await, rows, "{table}");
     }
 }
 

@@ -497,6 +497,10 @@ async fn what_a_caller_was_refused_is_in_the_trail() {
         .post("/api/customers", &limit)
         .await
         .refused(403, "forbidden");
+    let _ = staff
+        .post("/api/businesses", &json!({}))
+        .await
+        .refused(403, "forbidden");
     // Who has shown no credential is nobody's entry.
     let _ = service
         .nobody()
@@ -508,7 +512,7 @@ async fn what_a_caller_was_refused_is_in_the_trail() {
           WHERE business_id = '{ACME}' AND action = 'access.refused' ORDER BY id"
     );
     until("all are written", async || {
-        service.database.rows(&sql).await.len() >= 3
+        service.database.rows(&sql).await.len() >= 4
     })
     .await;
     let told: Vec<Value> = service.database.rows(&sql).await;
@@ -519,6 +523,7 @@ async fn what_a_caller_was_refused_is_in_the_trail() {
             entry("PATCH", "/api/users/{id}", "forbidden"),
             entry("POST", "/api/customers", "tenant_mismatch"),
             entry("POST", "/api/customers", "forbidden"),
+            entry("POST", "/api/businesses", "forbidden"),
         ]
     );
 }

@@ -1,0 +1,200 @@
+//! How slow, how large and how many the connections of clients may be.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES};
+use tests::{Database, SERVICE, Service, settings};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::limits::limited;
+
+async fn connect(service: &Service) -> TcpStream {
+    let address: SocketAddr = service.base.trim_start_matches("http://").parse().unwrap();
+    TcpStream::connect(address).await.unwrap()
+}
+
+/// What comes until the other side closes, within this time.
+async fn until_closed(stream: &mut TcpStream, within: Duration) -> String {
+    let mut answer = Vec::new();
+    let closed = tokio::time::timeout(within, stream.read_to_end(&mut answer)).await;
+    assert!(closed.is_ok(), "it is still open after {within:?}");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Writes a byte each tenth of a second until the other side closes, within this time. What it has answered.
+async fn trickle(stream: TcpStream, bytes: &'static str, within: Duration) -> String {
+    let (mut read, mut write) = stream.into_split();
+    let writer = tokio::spawn(async move {
+        for byte in bytes.bytes().cycle() {
+            if write.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let mut answer = Vec::new();
+    let closed = tokio::time::timeout(within, read.read_to_end(&mut answer)).await;
+    writer.abort();
+    assert!(closed.is_ok(), "it is still open after {within:?}");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_trickles_in_is_cut_off() {
+    let service = limited(|limits| limits.request_seconds = 1).await;
+    let mut stream = connect(&service).await;
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nX: ")
+        .await
+        .unwrap();
+    let started = Instant::now();
+    let answer = trickle(stream, "x", Duration::from_secs(10)).await;
+    assert!(started.elapsed() >= Duration::from_millis(900));
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 408 "),
+        "{answer}"
+    );
+    // Nor may a connection stay without a word.
+    let mut stream = connect(&service).await;
+    let _ = until_closed(&mut stream, Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_trickles_in_is_cut_off_and_does_nothing() {
+    let service = limited(|limits| {
+        limits.request_seconds = 1;
+        limits.idle_seconds = 2;
+    })
+    .await;
+    let token = service.admin().token().to_owned();
+    let before = service.database.digest().await;
+    for length in ["Content-Length: 1000", "Transfer-Encoding: chunked"] {
+        let mut stream = connect(&service).await;
+        let head = format!(
+            "POST /api/customers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let bytes = match length.starts_with('C') {
+            true => " ",
+            false => "1\r\n \r\n",
+        };
+        let answer = trickle(stream, bytes, Duration::from_secs(15)).await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{length}: {answer}");
+        assert!(answer.contains("\"code\":\"request_timeout\""), "{answer}");
+    }
+    assert_eq!(service.database.digest().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_head_or_a_body_that_nobody_reads_may_not_trickle_in_for_ever() {
+    let service = limited(|limits| {
+        limits.request_seconds = 1;
+        limits.idle_seconds = 2;
+    })
+    .await;
+    let answered = "GET /healthz HTTP/1.1\r\nHost: x\r\n";
+    for (start, bytes) in [
+        (format!("{answered}\r\nGET /healthz HTTP/1.1\r\nX: "), "x"),
+        (
+            format!("{answered}Transfer-Encoding: chunked\r\n\r\n"),
+            "1\r\n \r\n",
+        ),
+        (format!("{answered}Content-Length: 100000\r\n\r\n"), "x"),
+    ] {
+        let mut stream = connect(&service).await;
+        stream.write_all(start.as_bytes()).await.unwrap();
+        let answer = trickle(stream, bytes, Duration::from_secs(12)).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{start}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_not_ended_while_its_request_is_in_the_works() {
+    let service = limited(|limits| {
+        limits.request_seconds = 1;
+        limits.idle_seconds = 1;
+    })
+    .await;
+    // Longer than both together, and shorter than a transaction waits for its lock in all its attempts.
+    let sql = format!("SELECT FROM customers WHERE id = '{ACME_CUSTOMER}' FOR UPDATE");
+    let held = service.database.hold(&sql).await;
+    let admin = service.admin();
+    let buying = tokio::spawn(async move { admin.buy(&[(ACME_HEADPHONES, 1)]).await });
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    held.release().await;
+    assert_eq!(buying.await.unwrap().status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_rests_is_closed() {
+    let service = limited(|limits| limits.idle_seconds = 1).await;
+    let mut stream = connect(&service).await;
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = until_closed(&mut stream, Duration::from_secs(10)).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_beyond_its_size_or_number_of_headers_is_refused() {
+    let service = Service::start().await;
+    let get = async |headers: String| {
+        let mut stream = connect(&service).await;
+        let head =
+            format!("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        // The answer may come, and the connection break, before all of it is written.
+        let _ = stream.write_all(head.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let headers = |count: usize| {
+        (0..count)
+            .map(|n| format!("X-{n}: 1\r\n"))
+            .collect::<String>()
+    };
+    assert!(get(headers(94)).await.starts_with("HTTP/1.1 200 "));
+    let answer = get(headers(95)).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let long = |bytes: usize| format!("X: {}\r\n", "x".repeat(bytes));
+    assert!(get(long(100_000)).await.starts_with("HTTP/1.1 200 "));
+    let answer = get(long(300_000)).await;
+    assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+    assert_eq!(service.nobody().get("/healthz").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_bound_wait_until_one_ends() {
+    let mut settings = settings();
+    settings.workers = Some(1);
+    settings.limits.clients = 3;
+    let database = Database::with_demo().await;
+    let url = database.url(SERVICE);
+    let service = Service::with(database, &url, &settings).await;
+    let ask = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answered = async |stream: &mut TcpStream| {
+        let mut some = [0; 12];
+        let read = stream.read_exact(&mut some);
+        let read = tokio::time::timeout(Duration::from_millis(700), read).await;
+        read.is_ok_and(|read| read.is_ok() && &some == b"HTTP/1.1 200")
+    };
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut stream = connect(&service).await;
+        stream.write_all(ask).await.unwrap();
+        assert!(answered(&mut stream).await);
+        streams.push(stream);
+    }
+    let mut fourth = connect(&service).await;
+    fourth.write_all(ask).await.unwrap();
+    assert!(!answered(&mut fourth).await, "three are the bound");
+    drop(streams);
+    let mut some = [0; 12];
+    let read = tokio::time::timeout(Duration::from_secs(10), fourth.read_exact(&mut some)).await;
+    assert!(read.is_ok(), "it is served as soon as there is room");
+    assert_eq!(&some, b"HTTP/1.1 200");
+}
