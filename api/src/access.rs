@@ -1,16 +1,17 @@
-//! Who may call: decided once, before any extractor or handler of `/api` runs.
+//! Who may call: decided once, before any extractor or handler of `/api` runs, around the very handler that the routing
+//! has picked. Nothing here reads the path: what two readers could read differently, nobody decides by.
 //!
 //! In this order: the credential, the limit of its rate, the role, the business that the request names. What a handler
 //! then gets is a [`Signed`] caller, a [`Visitor`] or the [`Platform`]; none can be had without passing here. In a
 //! middleware and not in extractors, since actix polls those together: a bad body could be answered before a bad
 //! credential.
 //!
-//! The app's data must have [`Table`], [`Verifier`], [`Gateways`], [`Limits`], [`Directory`], [`Standing`], [`Journal`]
-//! and [`Database`], each as
-//! [`web::Data`].
+//! The app's data must have [`Verifier`], [`Gateways`], [`Limits`], [`Directory`], [`Standing`], [`Journal`] and
+//! [`Database`], each as [`web::Data`].
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -24,13 +25,13 @@ use domain::{Authority, Caller, Database, Directory, Journal, PlatformCaller, Re
 use entity::{BusinessId, Currency, UserId};
 
 use crate::credential::{Holder, Refused, Registers};
-use crate::endpoint::{Endpoint, Table, Who};
+use crate::endpoint::{Endpoint, Who};
 use crate::gateway::{GATEWAY, Gateways};
 use crate::limit::Limits;
 use crate::log;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
-use crate::request::{RequestId, Route};
+use crate::request::RequestId;
 use crate::text::{self, FromText, Text};
 use crate::token::{BadToken, Verifier};
 
@@ -40,26 +41,50 @@ pub const BUSINESS_ID: HeaderName = HeaderName::from_static("x-business-id");
 /// A slug or an id.
 pub type BusinessName = Text<1, 64>;
 
-/// The middleware, for [`actix_web::middleware::from_fn`].
+/// That [`check`] has had the request. In its extensions from then on.
+struct Checked;
+
+/// The middleware of one endpoint, around its handler.
 ///
 /// # Errors
 /// Those of what it wraps; its own refusals are responses.
 pub async fn check(
+    endpoint: Rc<Endpoint>,
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let response = match admit(&req).await {
+    req.extensions_mut().insert(Checked);
+    let response = match admit(&req, &endpoint).await {
         Ok(()) => next.call(req).await?.map_into_boxed_body(),
         Err(problem) => req.error_response(problem),
     };
     if response.status() == StatusCode::FORBIDDEN {
-        note_refusal(&response);
+        note_refusal(&response, &endpoint);
     }
     Ok(response)
 }
 
+/// The middleware around all endpoints, for [`actix_web::middleware::from_fn`]: counts what the routing has answered
+/// itself, with 404 or 405, and so no [`check`] has had.
+///
+/// # Errors
+/// Those of what it wraps; its own refusals are responses.
+pub async fn count_strays(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let limits = data::<Limits>(&req)?.clone();
+    let response = next.call(req).await?;
+    if !response.request().extensions().contains::<Checked>()
+        && let Err(problem) = limits.of_stray(response.request())
+    {
+        return Ok(response.error_response(problem));
+    }
+    Ok(response.map_into_boxed_body())
+}
+
 /// Leaves an entry in the audit trail of what a caller was refused, here or further in.
-fn note_refusal(response: &ServiceResponse<BoxBody>) {
+fn note_refusal(response: &ServiceResponse<BoxBody>, endpoint: &Endpoint) {
     let request = response.request();
     let extensions = request.extensions();
     let (Some(caller), Some(journal)) = (
@@ -74,25 +99,14 @@ fn note_refusal(response: &ServiceResponse<BoxBody>) {
         .and_then(Error::as_error::<Problem>);
     let refusal = Refusal {
         method: request.method().to_string(),
-        path: extensions
-            .get::<Route>()
-            .map_or_else(String::new, |route| route.label().to_owned()),
+        path: endpoint.path.to_owned(),
         code: problem.map_or(Code::Forbidden, Problem::code).text(),
     };
     journal.refused(caller, refusal);
 }
 
 /// Leaves the caller or the visitor in the request's extensions, or says why there is none.
-async fn admit(req: &ServiceRequest) -> Result<(), Problem> {
-    let table = data::<Table>(req)?;
-    let route = req.extensions().get::<Route>().cloned().unwrap_or_default();
-    let endpoint = route
-        .pattern()
-        .and_then(|pattern| table.find(req.method(), pattern));
-    // Where there is no endpoint, the routing answers 404 or 405.
-    let Some(endpoint) = endpoint else {
-        return data::<Limits>(req)?.of_address(req);
-    };
+async fn admit(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem> {
     admit_to(req, endpoint).await?;
     // Where no handler reads the query, nothing may be in it: a typo never passes silently. After the credential, so
     // that who may not call learns nothing of the endpoint.

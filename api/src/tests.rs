@@ -181,7 +181,6 @@ fn app() -> App<
     metrics::start().unwrap();
     let table = Table::new(endpoints()).unwrap();
     let document = openapi::json(&table).unwrap();
-    let table = web::Data::new(table);
     let directory = Directory::of([Business {
         id: BUSINESS.parse().unwrap(),
         slug: "acme".to_owned(),
@@ -193,7 +192,6 @@ fn app() -> App<
     let verifier = Verifier::new(Arc::new(Keys::new(SECRET).unwrap()), None);
     let journal = Journal::start(database.clone());
     App::new()
-        .app_data(table.clone())
         .app_data(web::Data::new(verifier))
         .app_data(web::Data::new(Gateways::new(Vec::new(), Authority::Staff)))
         .app_data(web::Data::new(Standing::default()))

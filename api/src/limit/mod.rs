@@ -15,7 +15,7 @@ use std::time::Duration;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::{Error, HttpRequest, web};
 use domain::Caller;
 use entity::BusinessId;
 use ipnet::IpNet;
@@ -72,6 +72,14 @@ impl Limits {
     /// # Errors
     /// [`Code::RateLimited`].
     pub fn of_address(&self, req: &ServiceRequest) -> Result<(), Problem> {
+        self.by_origin(self.addresses.as_ref(), req.request())
+    }
+
+    /// Counts a request that has found no endpoint.
+    ///
+    /// # Errors
+    /// [`Code::RateLimited`].
+    pub fn of_stray(&self, req: &HttpRequest) -> Result<(), Problem> {
         self.by_origin(self.addresses.as_ref(), req)
     }
 
@@ -80,7 +88,7 @@ impl Limits {
     /// # Errors
     /// [`Code::RateLimited`].
     pub fn of_guesses(&self, req: &ServiceRequest) -> Result<(), Problem> {
-        self.by_origin(self.guesses.as_ref(), req)
+        self.by_origin(self.guesses.as_ref(), req.request())
     }
 
     /// Counts a try at the account of this name, whether or not there is one: the slug or id of a business, and an
@@ -97,7 +105,7 @@ impl Limits {
         count(self.accounts.as_ref(), &key, "this account")
     }
 
-    fn by_origin(&self, buckets: Option<&Buckets>, req: &ServiceRequest) -> Result<(), Problem> {
+    fn by_origin(&self, buckets: Option<&Buckets>, req: &HttpRequest) -> Result<(), Problem> {
         if buckets.is_none() {
             return Ok(());
         }
@@ -137,7 +145,8 @@ pub async fn outside_the_api(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let path = req.path();
+    // As the routing reads it, and not as it was written: `/%61pi` is `/api`.
+    let path = req.match_info().as_str();
     let counted_there = path
         .strip_prefix(BASE)
         .is_some_and(|rest| rest.starts_with('/'));

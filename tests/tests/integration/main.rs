@@ -7,6 +7,7 @@ mod api_keys;
 mod auth;
 mod businesses;
 mod customers;
+mod decoded_paths;
 mod faults;
 mod gateways;
 mod idempotency;
