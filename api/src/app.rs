@@ -44,6 +44,7 @@ pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
         .app_data(Data::from(state.directory.clone()))
         .app_data(Data::from(state.limits.clone()))
         .app_data(Data::from(state.standing.clone()))
+        .app_data(Data::from(state.hasher.clone()))
         .app_data(Data::from(state.journal.clone()))
         .app_data(Data::new(state.database.clone()))
         .app_data(Data::new(state))

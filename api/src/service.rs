@@ -13,11 +13,13 @@ use actix_web::{App, HttpServer};
 use domain::passwords::Passwords;
 use domain::purchase::Desk;
 use domain::{Database, Directory, Journal, Standing, idempotency, refresh_tokens};
+use hmac::digest::InvalidLength;
 
 use crate::body::BodyTimeout;
 use crate::config::{BadOutside, LimitSettings, Secret, Settings};
 use crate::endpoint::BadTable;
 use crate::gateway::Gateways;
+use crate::idempotency::Hasher;
 use crate::limit::Limits;
 use crate::openapi::Clash;
 use crate::token::{Keys, Verifier, WeakSecret};
@@ -47,6 +49,8 @@ pub struct State {
     pub journal: Arc<Journal>,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
+    /// Hashes requests that have an idempotency key.
+    pub hasher: Arc<Hasher>,
     /// Signs tokens.
     pub keys: Arc<Keys>,
     /// Verifies tokens, ours and others'.
@@ -94,6 +98,9 @@ pub enum Error {
     /// The secret is too short.
     #[error("TRADELINE_JWT_SECRET: {0}")]
     Secret(#[from] WeakSecret),
+    /// The secret cannot key a hash: a bug.
+    #[error("requests cannot be hashed: {0}")]
+    Hash(#[from] InvalidLength),
     /// The settings about other issuers and gateways do not hold together.
     #[error(transparent)]
     Outside(#[from] BadOutside),
@@ -126,7 +133,8 @@ impl Service {
         let workers = settings.workers.map_or(cores, usize::from);
         let lanes = settings.lanes.map_or(cores, usize::from);
         let connections = u32::from(settings.connections);
-        let keys = Arc::new(Keys::new(jwt_secret.reveal().as_bytes())?);
+        let secret = jwt_secret.reveal().as_bytes();
+        let (keys, hasher) = (Arc::new(Keys::new(secret)?), Arc::new(Hasher::new(secret)?));
         let issuer = settings.outside.issuer().await?;
         let verifier = Arc::new(Verifier::new(Arc::clone(&keys), issuer));
         let database =
@@ -140,6 +148,7 @@ impl Service {
             standing: Arc::default(),
             journal: Arc::new(Journal::start(database.clone())),
             passwords: Passwords::default(),
+            hasher,
             keys,
             verifier: Arc::clone(&verifier),
             gateways: Arc::new(settings.outside.gateways()),

@@ -9,6 +9,7 @@ use crate::body::{Bare, Json};
 use crate::config::Cli;
 use crate::endpoint::{self, Endpoint, Table};
 use crate::gateway::Gateways;
+use crate::idempotency::Hasher;
 use crate::limit::Limits;
 use crate::path::Id;
 use crate::problem::{Code, Problem};
@@ -195,6 +196,7 @@ fn app() -> App<
         .app_data(web::Data::new(verifier))
         .app_data(web::Data::new(Gateways::new(Vec::new(), Authority::Staff)))
         .app_data(web::Data::new(Standing::default()))
+        .app_data(web::Data::new(Hasher::new(SECRET).unwrap()))
         .app_data(web::Data::new(journal))
         .app_data(web::Data::new(directory))
         .app_data(web::Data::new(Limits::new(&limits)))

@@ -24,6 +24,7 @@ mod purchase_concurrency;
 mod readme;
 mod refresh_tokens;
 mod row_security;
+mod secrets_at_rest;
 mod tenancy;
 mod tokens;
 mod tokens_rotation;
