@@ -16,6 +16,7 @@ mod inventory;
 mod limits;
 mod migration;
 mod openapi;
+mod outages;
 mod overdue;
 mod products;
 mod program;

@@ -1,0 +1,48 @@
+//! What callers hear, and how soon, when something that the service stands on is gone.
+
+use std::time::Duration;
+
+use domain::demo::ACME;
+use tests::issuer::{AUDIENCE, ISSUER, IssuerServer, Serving, SigningKey, good_claims};
+use tradeline::token::{
+    BadToken, ClaimNames, Issuer, IssuerOptions, Keys, Pace, Verified, Verifier,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_an_issuer_that_cannot_be_asked_end_some_day() {
+    let key = SigningKey::new("1");
+    let issuer = IssuerServer::start(&[&key]).await;
+    let options = IssuerOptions {
+        name: ISSUER.to_owned(),
+        audience: AUDIENCE.to_owned(),
+        keys: issuer.url.parse().unwrap(),
+        claims: ClaimNames {
+            business: "business_id".parse().unwrap(),
+            role: "role".parse().unwrap(),
+            customer: "customer_id".parse().unwrap(),
+        },
+        pace: Pace {
+            unknown_key: Duration::from_millis(1),
+            oldest: Duration::from_millis(500),
+            ..Pace::default()
+        },
+    };
+    let keys = Keys::new(tests::SECRET.as_bytes()).unwrap();
+    let verifier = Verifier::new(keys.into(), Some(Issuer::new(options).await.unwrap()));
+    // Another token each time: one that was good is remembered for a while.
+    let token = |number: u8| {
+        let mut claims = good_claims(ACME, "staff");
+        claims["jti"] = serde_json::json!(number);
+        key.sign(&claims)
+    };
+    let good = verifier.verify(&token(1)).await;
+    assert!(matches!(good, Ok(Verified::Issued(_))), "{good:?}");
+    issuer.serve(Serving::Down);
+    let good = verifier.verify(&token(2)).await;
+    assert!(matches!(good, Ok(Verified::Issued(_))), "{good:?}");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(verifier.verify(&token(3)).await, Err(BadToken::Invalid));
+    issuer.publish(&[&key]);
+    let good = verifier.verify(&token(4)).await;
+    assert!(matches!(good, Ok(Verified::Issued(_))), "{good:?}");
+}
