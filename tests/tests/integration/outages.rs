@@ -1,12 +1,46 @@
 //! What callers hear, and how soon, when something that the service stands on is gone.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use domain::demo::ACME;
+use domain::{Database, Error, Standing};
+use entity::UserId;
+use tests::all;
 use tests::issuer::{AUDIENCE, ISSUER, IssuerServer, Serving, SigningKey, good_claims};
 use tradeline::token::{
     BadToken, ClaimNames, Issuer, IssuerOptions, Keys, Pace, Verified, Verifier,
 };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_database_is_gone_those_who_wait_hear_so_together() {
+    // Nobody listens there. Each look waits three seconds for a connection.
+    let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 4).unwrap();
+    let standing = Arc::new(Standing::default());
+    let started = Instant::now();
+    let callers = (0..12).map(|number: u32| {
+        let (standing, database) = (Arc::clone(&standing), database.clone());
+        async move {
+            // Keys and tokens alike.
+            let answer = if number.is_multiple_of(2) {
+                let key = format!("tl_live_{number:065}");
+                standing.key(&database, ACME, &key).await.map(|_| ())
+            } else {
+                let current = standing.is_current(&database, ACME, UserId::new(), 1);
+                current.await.map(|_| ())
+            };
+            matches!(answer, Err(Error::DatabaseUnavailable(_)))
+        }
+    });
+    assert!(
+        all(callers)
+            .await
+            .into_iter()
+            .all(|unavailable| unavailable)
+    );
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_of_an_issuer_that_cannot_be_asked_end_some_day() {
