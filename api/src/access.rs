@@ -21,7 +21,9 @@ use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use domain::businesses::Business;
-use domain::{Authority, Caller, Database, Directory, Journal, PlatformCaller, Refusal, Standing};
+use domain::{
+    Authority, Caller, Database, Directory, Journal, PlatformCaller, Refusal, Standing, api_keys,
+};
 use entity::{BusinessId, Currency, UserId};
 
 use crate::credential::{Holder, Refused, Registers};
@@ -227,6 +229,7 @@ async fn identify(req: &ServiceRequest) -> Result<Identity, Problem> {
         && let Some(authority) = gateway(req)?
     {
         let business_id = one_business(req).ok_or_else(unauthenticated)?;
+        count_stranger(req, business_id)?;
         let business = data::<Directory>(req)?
             .by_unproven_id(data::<Database>(req)?, business_id)
             .await
@@ -236,6 +239,9 @@ async fn identify(req: &ServiceRequest) -> Result<Identity, Problem> {
         return Ok(Identity::Business(caller));
     }
     let text = bearer(req).ok_or_else(unauthenticated)?;
+    if let Some(business_id) = api_keys::business_of(text) {
+        count_stranger(req, business_id)?;
+    }
     let registers = Registers {
         verifier: data::<Verifier>(req)?,
         directory: data::<Directory>(req)?,
@@ -291,11 +297,27 @@ fn counted(req: &ServiceRequest, caller: Result<Caller, Problem>) -> Result<Call
     match &caller {
         Ok(caller) => limits.of_credential(caller)?,
         Err(problem) if problem.code().status() == StatusCode::UNAUTHORIZED => {
-            limits.of_address(req)?;
+            if !req.extensions().contains::<CountedByAddress>() {
+                limits.of_address(req)?;
+            }
         }
         Err(_) => {}
     }
     caller
+}
+
+/// That the request has been counted against its address. In its extensions from then on.
+struct CountedByAddress;
+
+/// Counts a request against its address before its credential is looked at, when the business that it names is none that
+/// this process has met: anyone can make up such ids, and each costs a look into the database. So the first good request
+/// of a business can be refused for what others do at its address, and no later one.
+fn count_stranger(req: &ServiceRequest, business_id: BusinessId) -> Result<(), Problem> {
+    if !data::<Directory>(req)?.knows(business_id) {
+        data::<Limits>(req)?.of_address(req)?;
+        req.extensions_mut().insert(CountedByAddress);
+    }
+    Ok(())
 }
 
 fn request_id(req: &ServiceRequest) -> String {

@@ -26,6 +26,7 @@ mod readme;
 mod refresh_tokens;
 mod row_security;
 mod secrets_at_rest;
+mod strangers;
 mod tenancy;
 mod tokens;
 mod tokens_rotation;
