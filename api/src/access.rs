@@ -180,6 +180,8 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
             let platform = match identify(req).await {
                 Ok(Identity::Platform(platform)) => platform,
                 Ok(Identity::Business(caller)) => {
+                    // So that the refusal is in its business's trail.
+                    req.extensions_mut().insert(caller.clone());
                     counted(req, Ok(caller))?;
                     return Err(forbidden());
                 }
