@@ -22,7 +22,8 @@ use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use domain::businesses::Business;
 use domain::{
-    Authority, Caller, Database, Directory, Journal, PlatformCaller, Refusal, Standing, api_keys,
+    Authority, Caller, Database, Directory, Journal, PlatformCaller, Refusal, Standing, Void,
+    api_keys,
 };
 use entity::{BusinessId, Currency, UserId};
 
@@ -60,7 +61,10 @@ pub async fn check(
         Ok(()) => next.call(req).await?.map_into_boxed_body(),
         Err(problem) => req.error_response(problem),
     };
-    if response.status() == StatusCode::FORBIDDEN {
+    if matches!(
+        response.status(),
+        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED
+    ) {
         note_refusal(&response, &endpoint);
     }
     Ok(response)
@@ -85,14 +89,12 @@ pub async fn count_strays(
     Ok(response.map_into_boxed_body())
 }
 
-/// Leaves an entry in the audit trail of what a caller was refused, here or further in.
+/// Leaves an entry in the audit trail of what a caller was refused, here or further in, or someone whose credential is
+/// good no more. Of who has shown none, there is nothing to tell, and no business to tell it to.
 fn note_refusal(response: &ServiceResponse<BoxBody>, endpoint: &Endpoint) {
     let request = response.request();
     let extensions = request.extensions();
-    let (Some(caller), Some(journal)) = (
-        extensions.get::<Caller>(),
-        request.app_data::<web::Data<Journal>>(),
-    ) else {
+    let Some(journal) = request.app_data::<web::Data<Journal>>() else {
         return;
     };
     let problem = response
@@ -104,7 +106,12 @@ fn note_refusal(response: &ServiceResponse<BoxBody>, endpoint: &Endpoint) {
         path: endpoint.path.to_owned(),
         code: problem.map_or(Code::Forbidden, Problem::code).text(),
     };
-    journal.refused(caller, refusal);
+    if let Some(caller) = extensions.get::<Caller>() {
+        journal.refused(caller, refusal);
+    } else if let Some(void) = extensions.get::<Void>() {
+        let id = extensions.get::<RequestId>().map_or("", |id| id.0.as_str());
+        journal.refused_void(*void, id, refusal);
+    }
 }
 
 /// Leaves the caller or the visitor in the request's extensions, or says why there is none.
@@ -257,7 +264,12 @@ async fn identify(req: &ServiceRequest) -> Result<Identity, Problem> {
             Refused::Token(BadToken::Expired) => {
                 Problem::new(Code::TokenExpired, "The token has expired.")
             }
-            Refused::Token(BadToken::Invalid) | Refused::Void => unauthenticated(),
+            Refused::Token(BadToken::Invalid) => unauthenticated(),
+            Refused::Void(void) => {
+                // So that the refusal is in its business's trail.
+                void.map(|void| req.extensions_mut().insert(void));
+                unauthenticated()
+            }
             Refused::Failed(error) => failed(error),
         })?;
     let bearer = match holder {

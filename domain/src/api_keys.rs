@@ -2,6 +2,8 @@
 //!
 //! Whether a key is good is decided in memory, by [`crate::Standing`]; this module is for those who manage keys.
 
+use std::collections::{HashMap, HashSet};
+
 use chrono::Utc;
 use entity::api_keys::{self, KeyRole};
 use entity::{ApiKeyId, BusinessId, Tenant};
@@ -188,6 +190,23 @@ pub async fn revoke(
     // Whatever came of it: an answer that was lost may have been a success.
     standing.forget(business);
     revoked
+}
+
+/// Those of these keys, as hashes, that were revoked.
+pub(crate) async fn revoked(
+    transaction: &Transaction,
+    business: BusinessId,
+    hashes: &HashSet<[u8; 32]>,
+) -> Result<HashMap<[u8; 32], ApiKeyId>, Error> {
+    let hashes = hashes.iter().map(|hash| hash.to_vec());
+    let rows = api_keys::Entity::of(business)
+        .filter(api_keys::Column::KeyHash.is_in(hashes))
+        .filter(api_keys::Column::RevokedAt.is_not_null())
+        .all(transaction)
+        .await?;
+    // The database keeps no hash of another length.
+    let entry = |row: api_keys::Model| Some((row.key_hash.try_into().ok()?, row.id));
+    Ok(rows.into_iter().filter_map(entry).collect())
 }
 
 /// Writes down that the caller, who came with a key, has used it, unless that was written within a minute.

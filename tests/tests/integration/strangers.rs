@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::demo::ACME;
+use domain::Authority;
+use domain::demo::{ACME, ACME_CUSTOMER, GLOBEX};
 use entity::BusinessId;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -120,4 +121,86 @@ async fn a_refresh_token_of_a_login_that_was_ended_leaves_a_trace() {
             "refresh_token.refused"
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_key_and_a_void_token_leave_a_trace_and_a_made_up_key_none() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let key = json!({"name": "Script", "role": "staff"});
+    let key = admin.post("/api/api-keys", &key).await.ok(201);
+    let script = service.bearer(key["key"].as_str().unwrap());
+    let id = key["id"].as_str().unwrap();
+    let request = admin.request(Method::DELETE, &format!("/api/api-keys/{id}"));
+    assert_eq!(admin.send(request).await.status, 204);
+
+    let user = json!({
+        "email": "colleague@example.com", "name": "Colleague", "password": "correct horse", "role": "staff",
+    });
+    let user = admin.post("/api/users", &user).await.ok(201);
+    let user = user["id"].as_str().unwrap();
+    let login = json!({
+        "business": "acme", "email": "colleague@example.com", "password": "correct horse",
+    });
+    let tokens = service
+        .nobody()
+        .post("/api/auth/login", &login)
+        .await
+        .ok(200);
+    let colleague = service.bearer(tokens["access_token"].as_str().unwrap());
+    let disabled = json!({"disabled": true});
+    admin
+        .patch(&format!("/api/users/{user}"), &disabled)
+        .await
+        .ok(200);
+
+    let forger = forger(&service, ACME);
+    for client in [&forger, &script, &colleague] {
+        let _ = client
+            .get("/api/orders")
+            .await
+            .refused(401, "unauthenticated");
+    }
+    let mut told = refusals(&service, 2).await;
+    told.sort_by_key(|entry| entry["entity_type"].to_string());
+    let after = json!({"method": "GET", "path": "/api/orders", "code": "unauthenticated"});
+    let entry = |kind: &str, id: &str| {
+        json!({
+            "business_id": ACME, "entity_type": kind, "entity_id": id, "actor_role": "nobody", "after": after,
+        })
+    };
+    assert_eq!(told, [entry("api_key", id), entry("user", user)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_can_push_the_entries_of_other_businesses_out() {
+    let service = Service::start().await;
+    let (staff, stranger) = (service.staff(), service.stranger());
+    // Nothing can be written now.
+    let held = service.database.hold("LOCK TABLE audit_events").await;
+    for _ in 0..300 {
+        assert_eq!(staff.get("/api/users").await.status, 403);
+    }
+    // As many different callers as there may be: each is another entry.
+    for _ in 0..1100 {
+        let caller = service.caller(ACME, Authority::Customer(ACME_CUSTOMER));
+        assert_eq!(caller.get("/api/users").await.status, 403);
+    }
+    let request = stranger.request(Method::POST, "/api/businesses");
+    assert_eq!(stranger.send(request.body("{}")).await.status, 403);
+    held.release().await;
+    let sql = format!(
+        "SELECT count(*) FROM audit_events WHERE action = 'access.refused' AND business_id = '{GLOBEX}'"
+    );
+    until("the other business has its entry", async || {
+        service.database.value(&sql).await == "1"
+    })
+    .await;
+    let database = service.database.clone();
+    service.stop().await;
+    let sql = format!(
+        "SELECT count(*), sum(coalesce((after ->> 'times')::bigint, 1)) AS times FROM audit_events
+          WHERE action = 'access.refused' AND actor_role = 'staff' AND business_id = '{ACME}'"
+    );
+    assert_eq!(database.row(&sql).await, json!({"count": 2, "times": 300}));
 }
