@@ -156,7 +156,7 @@ pub struct LimitSettings {
         value_name = "RATE"
     )]
     pub rate_limit_login: RateLimit,
-    /// Logins that name one account, from all addresses together.
+    /// Logins that name one account, from one address. From all addresses together ten times as many.
     #[arg(
         long,
         env = "TRADELINE_RATE_LIMIT_ACCOUNT",

@@ -14,6 +14,7 @@ mod idempotency;
 mod input;
 mod inventory;
 mod limits;
+mod lockouts;
 mod migration;
 mod openapi;
 mod outages;
