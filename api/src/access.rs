@@ -1,16 +1,17 @@
-//! Who may call: decided once, before any extractor or handler of `/api` runs.
+//! Who may call: decided once, before any extractor or handler of `/api` runs, around the very handler that the routing
+//! has picked. Nothing here reads the path: what two readers could read differently, nobody decides by.
 //!
 //! In this order: the credential, the limit of its rate, the role, the business that the request names. What a handler
 //! then gets is a [`Signed`] caller, a [`Visitor`] or the [`Platform`]; none can be had without passing here. In a
 //! middleware and not in extractors, since actix polls those together: a bad body could be answered before a bad
 //! credential.
 //!
-//! The app's data must have [`Table`], [`Verifier`], [`Gateways`], [`Limits`], [`Directory`], [`Standing`], [`Journal`]
-//! and [`Database`], each as
-//! [`web::Data`].
+//! The app's data must have [`Verifier`], [`Gateways`], [`Limits`], [`Directory`], [`Standing`], [`Journal`] and
+//! [`Database`], each as [`web::Data`].
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -20,17 +21,20 @@ use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use domain::businesses::Business;
-use domain::{Authority, Caller, Database, Directory, Journal, PlatformCaller, Refusal, Standing};
+use domain::{
+    Authority, Caller, Database, Directory, Journal, PlatformCaller, Refusal, Standing, Void,
+    api_keys,
+};
 use entity::{BusinessId, Currency, UserId};
 
 use crate::credential::{Holder, Refused, Registers};
-use crate::endpoint::{Endpoint, Table, Who};
+use crate::endpoint::{Endpoint, Who};
 use crate::gateway::{GATEWAY, Gateways};
 use crate::limit::Limits;
 use crate::log;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
-use crate::request::{RequestId, Route};
+use crate::request::RequestId;
 use crate::text::{self, FromText, Text};
 use crate::token::{BadToken, Verifier};
 
@@ -40,32 +44,57 @@ pub const BUSINESS_ID: HeaderName = HeaderName::from_static("x-business-id");
 /// A slug or an id.
 pub type BusinessName = Text<1, 64>;
 
-/// The middleware, for [`actix_web::middleware::from_fn`].
+/// That [`check`] has had the request. In its extensions from then on.
+struct Checked;
+
+/// The middleware of one endpoint, around its handler.
 ///
 /// # Errors
 /// Those of what it wraps; its own refusals are responses.
 pub async fn check(
+    endpoint: Rc<Endpoint>,
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let response = match admit(&req).await {
+    req.extensions_mut().insert(Checked);
+    let response = match admit(&req, &endpoint).await {
         Ok(()) => next.call(req).await?.map_into_boxed_body(),
         Err(problem) => req.error_response(problem),
     };
-    if response.status() == StatusCode::FORBIDDEN {
-        note_refusal(&response);
+    if matches!(
+        response.status(),
+        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED
+    ) {
+        note_refusal(&response, &endpoint);
     }
     Ok(response)
 }
 
-/// Leaves an entry in the audit trail of what a caller was refused, here or further in.
-fn note_refusal(response: &ServiceResponse<BoxBody>) {
+/// The middleware around all endpoints, for [`actix_web::middleware::from_fn`]: counts what the routing has answered
+/// itself, with 404 or 405, and so no [`check`] has had.
+///
+/// # Errors
+/// Those of what it wraps; its own refusals are responses.
+pub async fn count_strays(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let limits = data::<Limits>(&req)?.clone();
+    let response = next.call(req).await?;
+    if !response.request().extensions().contains::<Checked>()
+        && let Err(problem) = limits.of_stray(response.request())
+    {
+        return Ok(response.error_response(problem));
+    }
+    Ok(response.map_into_boxed_body())
+}
+
+/// Leaves an entry in the audit trail of what a caller was refused, here or further in, or someone whose credential is
+/// good no more. Of who has shown none, there is nothing to tell, and no business to tell it to.
+fn note_refusal(response: &ServiceResponse<BoxBody>, endpoint: &Endpoint) {
     let request = response.request();
     let extensions = request.extensions();
-    let (Some(caller), Some(journal)) = (
-        extensions.get::<Caller>(),
-        request.app_data::<web::Data<Journal>>(),
-    ) else {
+    let Some(journal) = request.app_data::<web::Data<Journal>>() else {
         return;
     };
     let problem = response
@@ -74,25 +103,19 @@ fn note_refusal(response: &ServiceResponse<BoxBody>) {
         .and_then(Error::as_error::<Problem>);
     let refusal = Refusal {
         method: request.method().to_string(),
-        path: extensions
-            .get::<Route>()
-            .map_or_else(String::new, |route| route.label().to_owned()),
+        path: endpoint.path.to_owned(),
         code: problem.map_or(Code::Forbidden, Problem::code).text(),
     };
-    journal.refused(caller, refusal);
+    if let Some(caller) = extensions.get::<Caller>() {
+        journal.refused(caller, refusal);
+    } else if let Some(void) = extensions.get::<Void>() {
+        let id = extensions.get::<RequestId>().map_or("", |id| id.0.as_str());
+        journal.refused_void(*void, id, refusal);
+    }
 }
 
 /// Leaves the caller or the visitor in the request's extensions, or says why there is none.
-async fn admit(req: &ServiceRequest) -> Result<(), Problem> {
-    let table = data::<Table>(req)?;
-    let route = req.extensions().get::<Route>().cloned().unwrap_or_default();
-    let endpoint = route
-        .pattern()
-        .and_then(|pattern| table.find(req.method(), pattern));
-    // Where there is no endpoint, the routing answers 404 or 405.
-    let Some(endpoint) = endpoint else {
-        return data::<Limits>(req)?.of_address(req);
-    };
+async fn admit(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem> {
     admit_to(req, endpoint).await?;
     // Where no handler reads the query, nothing may be in it: a typo never passes silently. After the credential, so
     // that who may not call learns nothing of the endpoint.
@@ -202,7 +225,9 @@ async fn identify(req: &ServiceRequest) -> Result<Identity, Problem> {
         }
         Ok(Identity::Platform(platform)) => limits.of_credential(None, platform.user_id)?,
         Err(problem) if problem.code().status() == StatusCode::UNAUTHORIZED => {
-            limits.of_address(req)?;
+            if !req.extensions().contains::<CountedByAddress>() {
+                limits.of_address(req)?;
+            }
         }
         // The database did not say.
         Err(_) => {}
@@ -223,6 +248,7 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
         && let Some(authority) = gateway(req)?
     {
         let business_id = one_business(req).ok_or_else(unauthenticated)?;
+        count_stranger(req, business_id)?;
         let business = data::<Directory>(req)?
             .by_unproven_id(data::<Database>(req)?, business_id)
             .await
@@ -232,6 +258,9 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
         return Ok(Identity::Business(caller));
     }
     let text = bearer(req).ok_or_else(unauthenticated)?;
+    if let Some(business_id) = api_keys::business_of(text) {
+        count_stranger(req, business_id)?;
+    }
     let registers = Registers {
         verifier: data::<Verifier>(req)?,
         directory: data::<Directory>(req)?,
@@ -245,7 +274,12 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
             Refused::Token(BadToken::Expired) => {
                 Problem::new(Code::TokenExpired, "The token has expired.")
             }
-            Refused::Token(BadToken::Invalid) | Refused::Void => unauthenticated(),
+            Refused::Token(BadToken::Invalid) => unauthenticated(),
+            Refused::Void(void) => {
+                // So that the refusal is in its business's trail.
+                void.map(|void| req.extensions_mut().insert(void));
+                unauthenticated()
+            }
             Refused::Failed(error) => failed(error),
         })?;
     let bearer = match holder {
@@ -278,6 +312,20 @@ fn caller_of(
         authority,
         request_id: request_id(req),
     }
+}
+
+/// That the request has been counted against its address. In its extensions from then on.
+struct CountedByAddress;
+
+/// Counts a request against its address before its credential is looked at, when the business that it names is none that
+/// this process has met: anyone can make up such ids, and each costs a look into the database. So the first good request
+/// of a business can be refused for what others do at its address, and no later one.
+fn count_stranger(req: &ServiceRequest, business_id: BusinessId) -> Result<(), Problem> {
+    if !data::<Directory>(req)?.knows(business_id) {
+        data::<Limits>(req)?.of_address(req)?;
+        req.extensions_mut().insert(CountedByAddress);
+    }
+    Ok(())
 }
 
 fn request_id(req: &ServiceRequest) -> String {

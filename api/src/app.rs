@@ -1,5 +1,7 @@
 //! All that the service answers to: the API below `/api`, its document, health and metrics.
 
+use std::sync::Arc;
+
 use actix_web::web::{Data, ServiceConfig};
 
 use crate::endpoint::{self, BadTable, Table};
@@ -10,7 +12,7 @@ use crate::{handlers, metrics, openapi};
 /// What all workers share and nobody changes.
 #[derive(Debug, Clone)]
 pub struct Parts {
-    table: Data<Table>,
+    table: Arc<Table>,
     document: Data<Document>,
 }
 
@@ -21,7 +23,7 @@ impl Parts {
         let table = table()?;
         Ok(Self {
             document: openapi::json(&table)?,
-            table: Data::new(table),
+            table: Arc::new(table),
         })
     }
 }
@@ -37,12 +39,12 @@ pub fn table() -> Result<Table, BadTable> {
 /// Serves everything, for one worker.
 pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
     config
-        .app_data(parts.table.clone())
         .app_data(Data::from(state.verifier.clone()))
         .app_data(Data::from(state.gateways.clone()))
         .app_data(Data::from(state.directory.clone()))
         .app_data(Data::from(state.limits.clone()))
         .app_data(Data::from(state.standing.clone()))
+        .app_data(Data::from(state.hasher.clone()))
         .app_data(Data::from(state.journal.clone()))
         .app_data(Data::new(state.database.clone()))
         .app_data(Data::new(state))

@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use domain::{Authority, Secret};
 use entity::{BusinessId, CustomerId, UserId};
-use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::gateway::Peers;
 use crate::headers::WebOrigin;
 use crate::limit::RateLimit;
 use crate::log::Format;
@@ -155,7 +155,7 @@ pub struct LimitSettings {
         value_name = "RATE"
     )]
     pub rate_limit_login: RateLimit,
-    /// Logins that name one account, from all addresses together.
+    /// Logins that name one account, from one address. From all addresses together ten times as many.
     #[arg(
         long,
         env = "TRADELINE_RATE_LIMIT_ACCOUNT",
@@ -164,8 +164,8 @@ pub struct LimitSettings {
         value_name = "RATE"
     )]
     pub rate_limit_account: RateLimit,
-    /// Networks of proxies that are believed when X-Forwarded-For says for whom they speak, such as
-    /// 10.0.0.0/8,fd00::/8. Left out: the address is the socket's.
+    /// Addresses or networks of proxies that are believed when X-Forwarded-For says for whom they speak, such as
+    /// 10.0.0.0/8,fd00::/8; never everyone's. Left out: the address is the socket's.
     #[arg(
         long,
         env = "TRADELINE_TRUSTED_PROXIES",
@@ -173,7 +173,7 @@ pub struct LimitSettings {
         value_name = "NETWORKS",
         value_delimiter = ','
     )]
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<Peers>,
     /// Origins whose pages may call the API, such as https://shop.example,http://localhost:5173. Left out: none.
     #[arg(
         long,
@@ -322,6 +322,15 @@ mod tests {
         ] {
             assert!(asked(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn nobody_can_have_everyone_believed_about_addresses() {
+        let parsed = |networks| Cli::try_parse_from(["tradeline", "--trusted-proxies", networks]);
+        for everyone in ["0.0.0.0/0", "::/0", "10.0.0.0/8,::/0"] {
+            assert!(parsed(everyone).is_err(), "{everyone}");
+        }
+        assert!(parsed("10.0.0.0/8,fd00::/8,192.0.2.1").is_ok());
     }
 
     #[test]

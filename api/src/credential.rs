@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::businesses::Business;
-use domain::{Authority, Database, Directory, Error, Standing, api_keys};
+use domain::{Authority, Database, Directory, Error, Standing, Void, api_keys};
 use entity::{BusinessId, UserId};
 
 use crate::token::{BadToken, Claims, Verified, Verifier};
@@ -35,8 +35,9 @@ pub struct Bearer {
 pub enum Refused {
     /// The token is none, or has expired.
     Token(BadToken),
-    /// It was good once, or never: a key that is revoked or that nobody has, a token that was made void.
-    Void,
+    /// It was good once, or never: a key that is revoked or that nobody has, a token that was made void. With what is
+    /// known of it, if it may be one that was good.
+    Void(Option<Void>),
     /// It cannot be known.
     Failed(Error),
 }
@@ -67,7 +68,7 @@ impl Registers<'_> {
     /// See [`Refused`].
     pub async fn holder(&self, text: &str) -> Result<Holder, Refused> {
         if api_keys::is_meant(text) {
-            let business = api_keys::business_of(text).ok_or(Refused::Void)?;
+            let business = api_keys::business_of(text).ok_or(Refused::Void(None))?;
             return self.of_key(text, business).await.map(Holder::OfBusiness);
         }
         match self.verifier.verify(text).await.map_err(Refused::Token)? {
@@ -84,9 +85,9 @@ impl Registers<'_> {
 
     async fn of_key(&self, text: &str, business: BusinessId) -> Result<Bearer, Refused> {
         let found = self.directory.by_unproven_id(self.database, business);
-        let business = found.await?.ok_or(Refused::Void)?;
+        let business = found.await?.ok_or(Refused::Void(None))?;
         let key = self.standing.key(self.database, business.id, text).await?;
-        let key = key.ok_or(Refused::Void)?;
+        let key = key.ok_or_else(|| Refused::Void(Some(Void::key(business.id, text))))?;
         Ok(Bearer {
             business,
             user_id: UserId(key.id.0),
@@ -97,7 +98,7 @@ impl Registers<'_> {
 
     async fn of_claims(&self, claims: &Claims) -> Result<Bearer, Refused> {
         let found = self.directory.by_id(self.database, claims.business_id);
-        let business = found.await?.ok_or(Refused::Void)?;
+        let business = found.await?.ok_or(Refused::Void(None))?;
         Ok(Bearer {
             business,
             user_id: claims.user_id,
@@ -119,7 +120,7 @@ impl Registers<'_> {
         {
             Ok(())
         } else {
-            Err(Refused::Void)
+            Err(Refused::Void(Some(Void::Token(business, user))))
         }
     }
 }

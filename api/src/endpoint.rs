@@ -19,10 +19,13 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
+use actix_web::body::BoxBody;
+use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::{FromRequest, Handler, Responder, Route, web};
 use entity::users::Role;
 use utoipa::ToSchema;
@@ -354,7 +357,18 @@ impl Table {
     }
 }
 
-/// Serves the table's endpoints behind [`access::check`]. Needs [`Table`] in the app's data; `access` says what else.
+impl Endpoint {
+    /// Its route, with its own check around its handler: whatever way a request finds to the handler, it is through the
+    /// check of this endpoint and of no other.
+    fn checked_route(&self) -> Route {
+        let endpoint = Rc::new(self.clone());
+        (self.route)().wrap(from_fn(move |req: ServiceRequest, next: Next<BoxBody>| {
+            access::check(Rc::clone(&endpoint), req, next)
+        }))
+    }
+}
+
+/// Serves the table's endpoints, each behind its own [`access::check`]. `access` says what the app's data must have.
 pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
     // A literal segment sorts before a parameter, so that `/orders/my-orders` is not taken for an order's id.
     let mut paths: BTreeMap<Vec<(bool, &str)>, Vec<&Endpoint>> = BTreeMap::new();
@@ -376,9 +390,9 @@ pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
         let resource = endpoints
             .iter()
             .fold(web::resource(path), |resource, endpoint| {
-                resource.route((endpoint.route)())
+                resource.route(endpoint.checked_route())
             });
         scope = scope.service(resource);
     }
-    config.service(scope.wrap(from_fn(access::check)));
+    config.service(scope.wrap(from_fn(access::count_strays)));
 }

@@ -40,21 +40,15 @@ pub struct RequestId(pub String);
 pub struct Received(pub Instant);
 
 /// The pattern of the request's path, if it has a handler. In the extensions of every request: finding it costs more
-/// than reading it again.
+/// than reading it again. For logs and time series; who may call is not decided by it.
 #[derive(Debug, Clone, Default)]
 pub struct Route(Option<Rc<str>>);
 
 impl Route {
-    /// The pattern, as the table of endpoints has it.
-    #[must_use]
-    pub fn pattern(&self) -> Option<&str> {
-        self.0.as_deref()
-    }
-
     /// The pattern, or a word for none: what a log or a time series is named by.
     #[must_use]
     pub fn label(&self) -> &str {
-        self.pattern().unwrap_or("unmatched")
+        self.0.as_deref().unwrap_or("unmatched")
     }
 }
 
@@ -97,8 +91,8 @@ pub async fn outermost(
     let _busy = Busy::with(&req);
     let id = RequestId::of(req.headers());
     let method = method_label(req.method());
-    let path = req.path().to_owned();
-    let route = Route(req.match_pattern().map(Rc::from));
+    let (instance, path) = (req.path().to_owned(), req.match_info().as_str().to_owned());
+    let route = Route(req.resource_map().match_pattern(&path).map(Rc::from));
     req.extensions_mut().insert(id.clone());
     req.extensions_mut().insert(route.clone());
     req.extensions_mut().insert(Received(received));
@@ -107,7 +101,7 @@ pub async fn outermost(
         Ok(response) => Ok(finished(response.map_into_boxed_body(), &id)),
         Err(error) => {
             let problem = problem_of(error.error_response().status(), Some(&error), &id);
-            let mut response = written(problem.error_response(), &problem, &path, &id);
+            let mut response = written(problem.error_response(), &problem, &instance, &id);
             headers::secure(response.headers_mut(), &path);
             Err(InternalError::from_response(problem, response).into())
         }
@@ -141,7 +135,7 @@ async fn caught<T>(
 fn finished(response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let (request, mut response) = response.into_parts();
-    headers::secure(response.headers_mut(), request.path());
+    headers::secure(response.headers_mut(), request.match_info().as_str());
     if status.is_client_error() || status.is_server_error() {
         let problem = problem_of(status, response.error(), id);
         response = written(response, &problem, request.path(), id);

@@ -13,13 +13,16 @@ use actix_web::{App, HttpServer};
 use domain::passwords::Passwords;
 use domain::purchase::Desk;
 use domain::{Database, Directory, Journal, Secret, Standing, idempotency, refresh_tokens};
+use hmac::digest::InvalidLength;
 
 use crate::body::BodyTimeout;
 use crate::config::{BadOutside, LimitSettings, Settings};
 use crate::endpoint::BadTable;
 use crate::gateway::Gateways;
+use crate::idempotency::Hasher;
 use crate::limit::Limits;
 use crate::openapi::Clash;
+use crate::readiness::Readiness;
 use crate::token::{Keys, Verifier, WeakSecret};
 use crate::{app, headers, idle, limit, log, request};
 
@@ -47,6 +50,8 @@ pub struct State {
     pub journal: Arc<Journal>,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
+    /// Hashes requests that have an idempotency key.
+    pub hasher: Arc<Hasher>,
     /// Signs tokens.
     pub keys: Arc<Keys>,
     /// Verifies tokens, ours and others'.
@@ -59,6 +64,8 @@ pub struct State {
     pub limits: Arc<Limits>,
     /// How long a refresh token is good.
     pub refresh_token_life: Duration,
+    /// Whether the database can be worked with, as it was a moment ago.
+    pub readiness: Arc<Readiness>,
     /// The migrations that the database must have.
     pub migrations: Arc<Vec<String>>,
 }
@@ -94,6 +101,9 @@ pub enum Error {
     /// The secret is too short.
     #[error("TRADELINE_JWT_SECRET: {0}")]
     Secret(#[from] WeakSecret),
+    /// The secret cannot key a hash: a bug.
+    #[error("requests cannot be hashed: {0}")]
+    Hash(#[from] InvalidLength),
     /// The settings about other issuers and gateways do not hold together.
     #[error(transparent)]
     Outside(#[from] BadOutside),
@@ -126,7 +136,8 @@ impl Service {
         let workers = settings.workers.map_or(cores, usize::from);
         let lanes = settings.lanes.map_or(cores, usize::from);
         let connections = u32::from(settings.connections);
-        let keys = Arc::new(Keys::new(jwt_secret.reveal().as_bytes())?);
+        let secret = jwt_secret.reveal().as_bytes();
+        let (keys, hasher) = (Arc::new(Keys::new(secret)?), Arc::new(Hasher::new(secret)?));
         let issuer = settings.outside.issuer().await?;
         let verifier = Arc::new(Verifier::new(Arc::clone(&keys), issuer));
         let database =
@@ -140,12 +151,14 @@ impl Service {
             standing: Arc::default(),
             journal: Arc::new(Journal::start(database.clone())),
             passwords: Passwords::default(),
+            hasher,
             keys,
             verifier: Arc::clone(&verifier),
             gateways: Arc::new(settings.outside.gateways()),
             token_seconds: settings.token_seconds,
             limits: Arc::new(Limits::new(&settings.limits)),
             refresh_token_life: Duration::from_secs(settings.refresh_token_seconds.into()),
+            readiness: Arc::default(),
             migrations: Arc::new(migration::names()),
             database,
         };

@@ -27,6 +27,7 @@ use crate::body::{Bare, Json};
 use crate::config::Cli;
 use crate::endpoint::{self, Endpoint, Table};
 use crate::gateway::Gateways;
+use crate::idempotency::Hasher;
 use crate::limit::Limits;
 use crate::path::Id;
 use crate::problem::{Code, Problem};
@@ -189,7 +190,6 @@ fn app() -> App<
     metrics::start().unwrap();
     let table = Table::new(endpoints()).unwrap();
     let document = openapi::json(&table).unwrap();
-    let table = web::Data::new(table);
     let directory = Directory::of([Business {
         id: BUSINESS.parse().unwrap(),
         slug: "acme".to_owned(),
@@ -201,10 +201,10 @@ fn app() -> App<
     let verifier = Verifier::new(Arc::new(Keys::new(SECRET).unwrap()), None);
     let journal = Journal::start(database.clone());
     App::new()
-        .app_data(table.clone())
         .app_data(web::Data::new(verifier))
         .app_data(web::Data::new(Gateways::new(Vec::new(), Authority::Staff)))
         .app_data(web::Data::new(Standing::default()))
+        .app_data(web::Data::new(Hasher::new(SECRET).unwrap()))
         .app_data(web::Data::new(journal))
         .app_data(web::Data::new(directory))
         .app_data(web::Data::new(Limits::new(&limits)))

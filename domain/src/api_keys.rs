@@ -2,10 +2,12 @@
 //!
 //! Whether a key is good is decided in memory, by [`crate::Standing`]; this module is for those who manage keys.
 
+use std::collections::{HashMap, HashSet};
+
 use chrono::Utc;
 use entity::api_keys::{self, KeyRole};
-use entity::{ApiKeyId, BusinessId, Tenant};
-use sea_orm::sea_query::Expr;
+use entity::{ApiKeyId, BusinessId, Tenant, businesses};
+use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, PaginatorTrait,
     QueryFilter, QuerySelect,
@@ -21,7 +23,7 @@ use crate::{Authority, Caller, Database, Error, Page, Paging, Standing, Transact
 const API_KEY: Kind = Kind("tl_live_");
 
 /// How many keys a business can have that are not revoked. Each process keeps them in memory, and reads them anew each
-/// second in which one is used. Two that are made at once may pass the limit together, which harms nothing.
+/// second in which one is used.
 const KEYS: u64 = 100;
 
 /// How often the use of a key is written down at most, in seconds.
@@ -74,6 +76,11 @@ pub async fn create(
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
+        // Not the stronger lock, for which every new row of the business would wait: each points at this one.
+        businesses::Entity::of(caller.business_id)
+            .lock(LockType::NoKeyUpdate)
+            .one(&transaction)
+            .await?;
         let there = api_keys::Entity::of(caller.business_id)
             .filter(api_keys::Column::RevokedAt.is_null())
             .count(&transaction)
@@ -175,6 +182,23 @@ pub async fn revoke(
     // Whatever came of it: an answer that was lost may have been a success.
     standing.forget(business);
     revoked
+}
+
+/// Those of these keys, as hashes, that were revoked.
+pub(crate) async fn revoked(
+    transaction: &Transaction,
+    business: BusinessId,
+    hashes: &HashSet<[u8; 32]>,
+) -> Result<HashMap<[u8; 32], ApiKeyId>, Error> {
+    let hashes = hashes.iter().map(|hash| hash.to_vec());
+    let rows = api_keys::Entity::of(business)
+        .filter(api_keys::Column::KeyHash.is_in(hashes))
+        .filter(api_keys::Column::RevokedAt.is_not_null())
+        .all(transaction)
+        .await?;
+    // The database keeps no hash of another length.
+    let entry = |row: api_keys::Model| Some((row.key_hash.try_into().ok()?, row.id));
+    Ok(rows.into_iter().filter_map(entry).collect())
 }
 
 /// Writes down that the caller, who came with a key, has used it, unless that was written within a minute.

@@ -23,6 +23,8 @@ pub struct Attempt {
     pub business: String,
     /// The user's address, in any case.
     pub email: String,
+    /// What of the address may go into the trail: nothing that is none, since people type passwords into the wrong field.
+    pub told: Option<String>,
     /// Its password.
     pub password: Secret,
     /// The request, for the audit trail.
@@ -78,6 +80,8 @@ pub async fn log_in(
     let (user, reason) = match user {
         None => (None, "unknown_address"),
         Some(user) if !matches => (Some(user), "wrong_password"),
+        // Without another look under a lock, whose time would tell that the password is right.
+        Some(user) if user.disabled_at.is_some() => (Some(user), "disabled"),
         Some(user) => match open(database, &business, user.id, attempt, lifetime).await? {
             Some(login) => return Ok(login),
             None => (Some(user), "disabled"),
@@ -162,7 +166,7 @@ async fn record_failure(
         None => (
             "login",
             Uuid::nil(),
-            json!({"reason": reason, "email": attempt.email}),
+            json!({"reason": reason, "email": attempt.told}),
         ),
     };
     retry(|| async {

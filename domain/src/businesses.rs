@@ -137,6 +137,12 @@ impl Directory {
         Ok(row.map(|row| self.remember(row.into())))
     }
 
+    /// Whether this process has met the business, and asks nobody about it.
+    #[must_use]
+    pub fn knows(&self, id: BusinessId) -> bool {
+        self.known().by_id.contains_key(&id)
+    }
+
     /// The businesses met so far.
     #[must_use]
     pub fn met(&self) -> Vec<BusinessId> {

@@ -21,7 +21,7 @@ use crate::{Caller, Database, Error, Transaction, tidy};
 pub struct Claim {
     /// 1 to 255 visible ASCII characters.
     pub key: String,
-    /// SHA-256 of method, path and body.
+    /// A keyed hash of method, path and body: a body may hold a password.
     pub request_hash: [u8; 32],
 }
 

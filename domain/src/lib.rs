@@ -35,7 +35,7 @@ pub use businesses::Directory;
 pub use caller::{Authority, Caller, PlatformCaller};
 pub use database::{Database, Transaction};
 pub use error::{Error, Shortage};
-pub use journal::{Journal, Refusal};
+pub use journal::{Journal, Refusal, Void};
 pub use page::{Page, Paging};
 pub use secret::Secret;
 pub use standing::{Key, Standing};

@@ -90,7 +90,15 @@ pub async fn refresh(
         };
         let authority = auth::authority(&user)?;
         match worth(&token, &user, Utc::now()) {
-            Worth::Nothing => Ok(None),
+            Worth::Nothing => {
+                // Someone still holds a token of a login that was ended for a reason.
+                if token.revoked_at.is_some() {
+                    let change = of_family("refresh_token.refused", &token);
+                    audit::record_as(&transaction, nobody(business.id, request_id), change).await?;
+                    transaction.commit().await?;
+                }
+                Ok(None)
+            }
             Worth::Alarm => {
                 revoke(
                     &transaction,
@@ -98,14 +106,8 @@ pub async fn refresh(
                     refresh_tokens::Column::FamilyId.eq(token.family_id),
                 )
                 .await?;
-                let actor = Actor {
-                    business_id: business.id,
-                    user_id: UserId(Uuid::nil()),
-                    role: audit::NOBODY,
-                    request_id,
-                };
                 let change = of_family("refresh_token.reused", &token);
-                audit::record_as(&transaction, actor, change).await?;
+                audit::record_as(&transaction, nobody(business.id, request_id), change).await?;
                 // The refusal does not take this back.
                 transaction.commit().await?;
                 Ok(None)
@@ -202,6 +204,15 @@ async fn revoke(
         .exec(transaction)
         .await?;
     Ok(revoked.rows_affected)
+}
+
+fn nobody(business_id: BusinessId, request_id: &str) -> Actor<'_> {
+    Actor {
+        business_id,
+        user_id: UserId(Uuid::nil()),
+        role: audit::NOBODY,
+        request_id,
+    }
 }
 
 fn of_family(action: &'static str, token: &refresh_tokens::Model) -> Change {

@@ -53,6 +53,8 @@ struct Remembered {
     generation: AtomicU64,
     /// Held by who reads: one at a time, for all.
     reading: Arc<tokio::sync::Mutex<()>>,
+    /// When a reading last failed, and why.
+    failed: Mutex<Option<(Instant, Error)>>,
 }
 
 /// What was read.
@@ -127,7 +129,9 @@ impl Remembered {
             }
             return Ok(known);
         }
+        let arrived = Instant::now();
         let _reading = self.reading.lock().await;
+        self.unless_failed_since(arrived)?;
         match self.known().filter(|known| known.at.elapsed() < MAX_AGE) {
             Some(known) => Ok(known),
             None => self.read(database, business).await,
@@ -142,6 +146,7 @@ impl Remembered {
         business: BusinessId,
     ) -> Result<Arc<Known>, Error> {
         let _reading = self.reading.lock().await;
+        self.unless_failed_since(moment)?;
         let Some(known) = self.known() else {
             return self.read(database, business).await;
         };
@@ -150,6 +155,15 @@ impl Remembered {
         }
         tokio::time::sleep(LOOK_EVERY.saturating_sub(known.at.elapsed())).await;
         self.read(database, business).await
+    }
+
+    /// Who waited while a reading failed takes its failure. When the database is gone, each reading lasts for seconds:
+    /// one after another, those who wait would be answered long after they had given up.
+    fn unless_failed_since(&self, moment: Instant) -> Result<(), Error> {
+        match &*lock(&self.failed) {
+            Some((at, error)) if *at >= moment => Err(error.clone()),
+            _ => Ok(()),
+        }
     }
 
     /// Reads in the background, unless someone reads already.
@@ -196,7 +210,10 @@ impl Remembered {
                 keys: keys.into_iter().filter_map(entry).collect(),
             })
         });
-        let known = Arc::new(known.await?);
+        let known = known.await.inspect_err(|error| {
+            *lock(&self.failed) = Some((Instant::now(), error.clone()));
+        });
+        let known = Arc::new(known?);
         *lock(&self.known) = Some(Arc::clone(&known));
         Ok(known)
     }

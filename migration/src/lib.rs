@@ -37,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(step!("07_new_businesses")),
             Box::new(step!("08_identity")),
             Box::new(step!("09_receivables")),
+            Box::new(step!("10_live_keys")),
         ]
     }
 }

@@ -104,7 +104,7 @@ fn parse<T: FromJson>(
     if let Some((business_id, _)) = caller {
         check_business(&mut value, business_id, &mut at)?;
     }
-    let claim = idempotency::claim(req, bytes, &mut at);
+    let claim = idempotency::claim(req, bytes, &mut at)?;
     let body = T::from_json(value, &mut at);
     at.finish(body.map(|body| (body, claim)))
 }

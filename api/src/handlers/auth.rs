@@ -1,10 +1,13 @@
 //! `/api/auth`: from a password to tokens, from those to new ones, and who a token is.
 
-use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, LOCATION};
+use std::sync::Arc;
+
+use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use chrono::Utc;
 use domain::auth::{self, Attempt, Login};
+use domain::businesses::Business;
 use domain::passwords::NewPassword;
 use domain::users::Registration;
 use domain::{refresh_tokens, users};
@@ -19,10 +22,11 @@ use super::users::UserView;
 use crate::access::Signed;
 use crate::body::Json;
 use crate::endpoint::Endpoint;
+use crate::limit::Try;
 use crate::problem::{Code, Problem};
 use crate::request::RequestId;
 use crate::service::State;
-use crate::text::{Email, Secret, Text};
+use crate::text::{Email, FromText, Secret, Text};
 use crate::token::Claims;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -142,18 +146,16 @@ fn problem(error: domain::Error) -> Problem {
 
 async fn register(
     state: Data<State>,
+    req: HttpRequest,
     request_id: RequestId,
     request: Json<RegisterRequest>,
 ) -> Response {
     let body = request.body;
     let email = body.email.into_string();
-    state.limits.of_account(&body.business.0, &email)?;
-    let business = state
-        .directory
-        .by_name(&state.database, &body.business.0)
-        .await
-        .map_err(problem)?
-        .ok_or_else(|| Problem::new(Code::NotFound, "There is no such business."))?;
+    let named = body.business.0;
+    let business = count_try(&state, &req, Try::Registration, &named, &email).await?;
+    let business =
+        business.ok_or_else(|| Problem::new(Code::NotFound, "There is no such business."))?;
     let registration = Registration {
         email,
         name: body.name.0,
@@ -168,15 +170,36 @@ async fn register(
         .json(UserView::of(user)))
 }
 
-async fn login(state: Data<State>, request_id: RequestId, request: Json<LoginRequest>) -> Response {
+/// Counts a try at this account of the business with this slug or id. Says which business that is.
+async fn count_try(
+    state: &State,
+    req: &HttpRequest,
+    what: Try,
+    named: &str,
+    email: &str,
+) -> Result<Option<Arc<Business>>, Problem> {
+    let found = state.directory.by_name(&state.database, named);
+    let found = found.await.map_err(problem)?;
+    let business = found.as_ref().map(|business| business.id).ok_or(named);
+    state.limits.of_account(req, what, business, email)?;
+    Ok(found)
+}
+
+async fn login(
+    state: Data<State>,
+    req: HttpRequest,
+    request_id: RequestId,
+    request: Json<LoginRequest>,
+) -> Response {
     let LoginRequest {
         business,
         email,
         password,
     } = request.body;
-    state.limits.of_account(&business.0, &email.0)?;
+    count_try(&state, &req, Try::Login, &business.0, &email.0).await?;
     let attempt = Attempt {
         business: business.0,
+        told: Email::from_text(&email.0).map(Email::into_string).ok(),
         email: email.0,
         password: password.0,
         request_id: request_id.0,
@@ -225,14 +248,12 @@ fn granted(state: &State, login: Login) -> Response {
         tracing::error!(%error, "a token cannot be signed");
         Problem::internal()
     })?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(TokenView {
-            access_token,
-            token_type: "Bearer",
-            expires_in: state.token_seconds,
-            refresh_token: login.refresh_token.reveal().to_owned(),
-        }))
+    Ok(HttpResponse::Ok().json(TokenView {
+        access_token,
+        token_type: "Bearer",
+        expires_in: state.token_seconds,
+        refresh_token: login.refresh_token.reveal().to_owned(),
+    }))
 }
 
 async fn logout(state: Data<State>, caller: Signed, request: Json<LogoutRequest>) -> Response {

@@ -15,9 +15,8 @@ use std::time::Duration;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::{Error, HttpRequest, web};
 use entity::{BusinessId, UserId};
-use ipnet::IpNet;
 
 pub use address::Origin;
 pub use buckets::Buckets;
@@ -25,10 +24,24 @@ pub use rate::{BadRate, Rate, RateLimit};
 
 use crate::config::LimitSettings;
 use crate::endpoint::BASE;
+use crate::gateway::Peers;
 use crate::problem::{Code, Problem};
 
 /// What is never counted: whoever runs the service must always see how it is.
 const NOT_COUNTED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// How many times as many tries an account has from everywhere as from one address. With one limit for both, anyone could
+/// keep the account's own user out from one address.
+const WIDER: u32 = 10;
+
+/// What is tried at an account. Who tries one takes nothing from the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Try {
+    /// A login.
+    Login,
+    /// A registration.
+    Registration,
+}
 
 /// The counts of one process.
 #[derive(Debug)]
@@ -37,7 +50,9 @@ pub struct Limits {
     addresses: Option<Buckets>,
     guesses: Option<Buckets>,
     accounts: Option<Buckets>,
-    trusted_proxies: Vec<IpNet>,
+    /// The same accounts from all addresses together: [`WIDER`] times as many.
+    accounts_from_everywhere: Option<Buckets>,
+    trusted_proxies: Vec<Peers>,
 }
 
 impl Limits {
@@ -53,6 +68,7 @@ impl Limits {
             addresses: of(settings.rate_limit_address),
             guesses: of(settings.rate_limit_login),
             accounts: of(settings.rate_limit_account),
+            accounts_from_everywhere: of(settings.rate_limit_account.times(WIDER)),
             trusted_proxies: settings.trusted_proxies.clone(),
         }
     }
@@ -75,6 +91,14 @@ impl Limits {
     /// # Errors
     /// [`Code::RateLimited`].
     pub fn of_address(&self, req: &ServiceRequest) -> Result<(), Problem> {
+        self.by_origin(self.addresses.as_ref(), req.request())
+    }
+
+    /// Counts a request that has found no endpoint.
+    ///
+    /// # Errors
+    /// [`Code::RateLimited`].
+    pub fn of_stray(&self, req: &HttpRequest) -> Result<(), Problem> {
         self.by_origin(self.addresses.as_ref(), req)
     }
 
@@ -83,33 +107,52 @@ impl Limits {
     /// # Errors
     /// [`Code::RateLimited`].
     pub fn of_guesses(&self, req: &ServiceRequest) -> Result<(), Problem> {
-        self.by_origin(self.guesses.as_ref(), req)
+        self.by_origin(self.guesses.as_ref(), req.request())
     }
 
-    /// Counts a try at the account of this name, whether or not there is one: the slug or id of a business, and an
-    /// email address. In whatever way they are written, they are one account.
+    /// Counts a try at an account, whether or not there is one, from the request's address and from everywhere. `business`
+    /// is what its slug or id stands for, if it stands for one: in whatever way they are written, they are one account.
     ///
     /// # Errors
     /// [`Code::RateLimited`].
-    pub fn of_account(&self, business: &str, email: &str) -> Result<(), Problem> {
-        let business = match business.parse::<BusinessId>() {
-            Ok(id) => id.to_string(),
-            Err(_slug) => business.to_owned(),
+    pub fn of_account(
+        &self,
+        req: &HttpRequest,
+        what: Try,
+        business: Result<BusinessId, &str>,
+        email: &str,
+    ) -> Result<(), Problem> {
+        let business = match business {
+            Err(text) => text.parse().map_err(|_no_id| text),
+            known => known,
         };
-        let key = (business, email.to_lowercase());
-        count(self.accounts.as_ref(), &key, "this account")
+        let account = (what, business, email.to_lowercase());
+        let here = (&account, self.origin(req));
+        count(
+            self.accounts.as_ref(),
+            &here,
+            "this address at this account",
+        )?;
+        count(
+            self.accounts_from_everywhere.as_ref(),
+            &account,
+            "everywhere at this account",
+        )
     }
 
-    fn by_origin(&self, buckets: Option<&Buckets>, req: &ServiceRequest) -> Result<(), Problem> {
+    fn by_origin(&self, buckets: Option<&Buckets>, req: &HttpRequest) -> Result<(), Problem> {
         if buckets.is_none() {
             return Ok(());
         }
+        count(buckets, &self.origin(req), "this address")
+    }
+
+    fn origin(&self, req: &HttpRequest) -> Origin {
         // Only requests that no socket brought have no peer.
         let peer = req
             .peer_addr()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        let address = address::of(peer, req.headers(), &self.trusted_proxies);
-        count(buckets, &Origin::from(address), "this address")
+        Origin::from(address::of(peer, req.headers(), &self.trusted_proxies))
     }
 }
 
@@ -140,7 +183,8 @@ pub async fn outside_the_api(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let path = req.path();
+    // As the routing reads it, and not as it was written: `/%61pi` is `/api`.
+    let path = req.match_info().as_str();
     let counted_there = path
         .strip_prefix(BASE)
         .is_some_and(|rest| rest.starts_with('/'));

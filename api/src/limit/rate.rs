@@ -32,6 +32,18 @@ pub enum RateLimit {
 pub struct BadRate;
 
 impl RateLimit {
+    /// So many times as often, within what a rate may be.
+    #[must_use]
+    pub fn times(self, factor: u32) -> Self {
+        match self {
+            Self::Off => Self::Off,
+            Self::At(rate) => Self::At(Rate {
+                count: rate.count.saturating_mul(factor).min(MOST),
+                ..rate
+            }),
+        }
+    }
+
     /// The rate, if there is one.
     #[must_use]
     pub fn rate(self) -> Option<Rate> {

@@ -12,8 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::Verified;
 
-/// How long a verification is remembered at most: a key that the issuer has taken back ends within it.
-const KEPT: Duration = Duration::from_secs(60);
+/// How long a verification is remembered at most. A key that an issuer has taken back verifies nothing from the next
+/// reading of its keys on, and this much later nothing that it has verified is remembered.
+pub(super) const KEPT: Duration = Duration::from_secs(20);
 
 /// How many are remembered. Some 150 bytes each.
 const CAPACITY: usize = 16_384;
@@ -105,14 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_ends_with_its_token_and_after_a_minute_at_the_latest() {
+    fn an_entry_ends_with_its_token_and_after_a_while_at_the_latest() {
         let cache = Cache::default();
         cache.put(Cache::key("ended"), verified(0));
         assert_eq!(cache.get(&Cache::key("ended")), None);
         let earlier = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds));
-        cache.put_at(Cache::key("young"), verified(600), earlier(50).unwrap());
+        cache.put_at(Cache::key("young"), verified(600), earlier(10).unwrap());
         assert!(cache.get(&Cache::key("young")).is_some());
-        cache.put_at(Cache::key("old"), verified(600), earlier(61).unwrap());
+        cache.put_at(Cache::key("old"), verified(600), earlier(21).unwrap());
         assert_eq!(cache.get(&Cache::key("old")), None);
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Anyone can write a token that names a key that nobody has. So such tokens have the keys read again at most once in
 //! [`Pace::unknown_key`], all that come meanwhile wait for that one reading, and it has limits of time and size.
-//! While the issuer does not answer, the keys that are known go on working.
+//! While the issuer does not answer, the keys that are known go on working, for a day.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// How long the issuer may take to answer, all of it.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// How long it may take to be reached.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How large a set of keys may be: one with certificates in it has some ten thousand bytes.
@@ -39,14 +39,17 @@ pub struct Pace {
     pub retry: Duration,
     /// Tokens that name an unknown key have them read again at most once in this time.
     pub unknown_key: Duration,
+    /// Keys of this age, which could not be read again all the while, are none any more.
+    pub oldest: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            refresh: Duration::from_secs(600),
+            refresh: Duration::from_secs(30),
             retry: Duration::from_secs(30),
             unknown_key: Duration::from_secs(30),
+            oldest: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
@@ -106,6 +109,13 @@ pub(super) struct Key {
 
 type Keys = HashMap<String, Arc<Key>>;
 
+/// What was read, and when the reading began.
+#[derive(Debug)]
+struct Known {
+    keys: Keys,
+    at: Instant,
+}
+
 /// Why the keys could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unread {
@@ -143,7 +153,7 @@ pub(super) struct Jwks {
 struct Inner {
     source: Reader,
     pace: Pace,
-    keys: RwLock<Arc<Keys>>,
+    read: RwLock<Arc<Known>>,
     /// Held while the keys are being read: one reading at a time.
     reading: tokio::sync::Mutex<()>,
     /// When a token with an unknown key last had them read.
@@ -160,7 +170,10 @@ impl Jwks {
             inner: Arc::new(Inner {
                 source,
                 pace,
-                keys: RwLock::default(),
+                read: RwLock::new(Arc::new(Known {
+                    keys: Keys::new(),
+                    at: Instant::now(),
+                })),
                 reading: tokio::sync::Mutex::default(),
                 asked: Mutex::default(),
             }),
@@ -213,13 +226,14 @@ impl Jwks {
 }
 
 fn log(error: Unread) {
-    tracing::warn!(%error, "the issuer's keys cannot be read; those that are known stay");
+    tracing::warn!(%error, "the issuer's keys cannot be read; those that are known stay for a day");
 }
 
 impl Inner {
     fn known(&self, kid: &str) -> Option<Arc<Key>> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.get(kid).cloned()
+        let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
+        let young = read.at.elapsed() < self.pace.oldest;
+        read.keys.get(kid).filter(|_| young).cloned()
     }
 
     fn asked_lately(&self) -> bool {
@@ -228,6 +242,7 @@ impl Inner {
     }
 
     async fn read_and_keep(&self) -> Result<(), Unread> {
+        let at = Instant::now();
         let text = match &self.source {
             Reader::Url(url, http) => download(http, url.clone()).await?,
             Reader::File(path) => {
@@ -237,8 +252,13 @@ impl Inner {
             }
         };
         let keys = parse(&text)?;
-        tracing::info!(keys = keys.len(), "the issuer's keys have been read");
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
+        let same =
+            keys.len() == read.keys.len() && keys.keys().all(|kid| read.keys.contains_key(kid));
+        if !same {
+            tracing::info!(keys = keys.len(), "the issuer has other keys than before");
+        }
+        *read = Arc::new(Known { keys, at });
         Ok(())
     }
 }
@@ -252,7 +272,7 @@ fn client(url: &Url) -> Result<Client, reqwest::Error> {
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT)
         .timeout(ANSWER)
-        // A connection lives on the thread that opened it, and the next reading is minutes away.
+        // A connection lives on the thread that opened it, and the next reading is half a minute away.
         .pool_max_idle_per_host(0);
     if url.scheme() == "https" {
         client.https_only(true).build()

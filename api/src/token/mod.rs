@@ -190,3 +190,17 @@ fn object(part: &str) -> Option<Map<String, Value>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_its_issuer_takes_back_is_good_for_a_minute_at_most() {
+        let pace = Pace::default();
+        // It is taken back while an answer with it is on its way; the reading after that one takes as long as it may.
+        let known = jwks::ANSWER + pace.refresh.max(pace.retry) + jwks::ANSWER;
+        assert!(known + cache::KEPT <= std::time::Duration::from_secs(60));
+        assert!(pace.oldest <= std::time::Duration::from_secs(24 * 60 * 60));
+    }
+}

@@ -49,6 +49,7 @@ const QUICK: Pace = Pace {
     refresh: Duration::from_millis(50),
     retry: Duration::from_millis(50),
     unknown_key: Duration::from_millis(300),
+    oldest: Duration::from_secs(3600),
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +192,7 @@ async fn keys_are_read_again_in_the_background() {
     })
     .await;
     assert_eq!(verifier.verify(&token(&old)).await, Err(BadToken::Invalid));
-    // What was verified before is remembered for a minute at most.
+    // What was verified before is remembered for a little while.
     assert!(matches!(
         verifier.verify(&remembered).await,
         Ok(Verified::Issued(_))
