@@ -251,3 +251,33 @@ async fn logins_at_once_all_get_their_own_answer() {
         one.await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_passwords_are_hashed_the_one_thread_that_serves_goes_on_serving() {
+    let mut settings = tests::settings();
+    settings.workers = Some(1);
+    let database = tests::Database::with_demo().await;
+    let url = database.url(tests::SERVICE);
+    let service = std::sync::Arc::new(Service::with(database, &url, &settings).await);
+    let admin = service.admin();
+    let _ = admin.get("/api/auth/me").await.ok(200);
+    let logins: Vec<_> = (0..4)
+        .map(|_| {
+            let service = service.clone();
+            tokio::spawn(async move {
+                let reply = log_in(&service, "acme", "admin@example.com", "admin123").await;
+                let _ = reply.ok(200);
+            })
+        })
+        .collect();
+    // They take turns of two. Others are served meanwhile, each in less than a turn.
+    let mut served = 0;
+    while !logins.iter().any(tokio::task::JoinHandle::is_finished) {
+        let _ = admin.get("/api/auth/me").await.ok(200);
+        served += 1;
+    }
+    assert!(served >= 3, "{served}");
+    for login in logins {
+        login.await.unwrap();
+    }
+}

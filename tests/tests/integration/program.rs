@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tests::program::{
     Folder, Program, command, is_alive, printed, refusal, run, token, wait_for_the_end_of,
 };
+use tests::{Database, OWNER, SERVICE};
 
 fn purchase() -> Value {
     json!({"customer_id": ACME_CUSTOMER, "items": [{"product_id": ACME_HEADPHONES, "quantity": 1}]})
@@ -224,6 +225,44 @@ async fn the_other_commands_work_beside_a_service_that_runs() {
     assert_eq!(mode(&folder.data.join("jwt-secret")), 0o600);
     assert_eq!(mode(&folder.data.join("postgres/data")) & 0o077, 0);
     assert_eq!(mode(&folder.data.join("postgres/socket")) & 0o077, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_an_empty_database_the_platforms_token_makes_the_first_business() {
+    let folder = Folder::open();
+    let database = Database::empty().await;
+    let migrated = Command::new(&*tests::binary::MIGRATION)
+        .arg("up")
+        .env("DATABASE_URL", database.url(OWNER))
+        .output()
+        .unwrap();
+    assert!(migrated.status.success(), "{migrated:?}");
+    let with = |arguments: &[&str]| {
+        let mut command = command(&folder.data, arguments);
+        command
+            .env("DATABASE_URL", database.url(SERVICE))
+            .env("TRADELINE_JWT_SECRET", tests::SECRET);
+        command
+    };
+    let program = Program::spawn(&mut with(&[])).await;
+    let platform = printed(with(&["token", "--role", "platform"]).output().unwrap());
+    let business = json!({"name": "First", "slug": "first", "currency": "EUR",
+                          "admin": {"email": "admin@first.example", "password": "hunter2 hunter2"}});
+    let (status, text) = program
+        .post("/api/businesses", Some(&platform), &business)
+        .await;
+    assert_eq!(status, 201, "{text}");
+    let login =
+        json!({"business": "first", "email": "admin@first.example", "password": "hunter2 hunter2"});
+    let (status, text) = program.post("/api/auth/login", None, &login).await;
+    assert_eq!(status, 200, "{text}");
+    let granted: Value = serde_json::from_str(&text).unwrap();
+    let admin = granted["access_token"].as_str();
+    let (status, users) = program.get("/api/users", admin).await;
+    assert_eq!(status, 200, "{users}");
+    // The platform itself sees nothing of it.
+    let (status, text) = program.get("/api/users", Some(&platform)).await;
+    assert_eq!(status, 403, "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
