@@ -1,5 +1,5 @@
-//! What belongs to another business, or to another customer, does not exist. Most tests here go through all routes of the
-//! published document, so a new one is covered by itself.
+//! What belongs to another business, or to another customer, does not exist. Most tests here go through all routes of
+//! the published document, so a new one is covered by itself.
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
