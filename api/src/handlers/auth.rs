@@ -199,7 +199,7 @@ async fn login(
     count_try(&state, &req, Try::Login, &business.0, &email.0).await?;
     let attempt = Attempt {
         business: business.0,
-        told: Email::from_text(&email.0).map(Email::into_string).ok(),
+        told: Email::from_text(&email.0).is_ok().then(|| email.0.clone()),
         email: email.0,
         password: password.0,
         request_id: request_id.0,

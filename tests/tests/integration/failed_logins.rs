@@ -28,7 +28,7 @@ async fn what_is_no_address_is_not_written_down_it_may_be_a_password() {
         failures(&service).await,
         [
             json!({"reason": "unknown_address", "email": null}),
-            json!({"reason": "unknown_address", "email": "nobody@example.com"}),
+            json!({"reason": "unknown_address", "email": "Nobody@Example.com"}),
         ]
     );
 }
