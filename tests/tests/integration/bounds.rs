@@ -30,3 +30,23 @@ async fn of_keys_that_are_made_at_once_no_more_than_a_hundred_are() {
     assert_eq!(made, 5, "{replies:?}");
     assert_eq!(one.database.value(&there).await, "100");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_were_revoked_are_not_read_with_those_that_stand() {
+    let service = Service::start().await;
+    let revoked = format!(
+        "INSERT INTO api_keys (business_id, id, name, role, prefix, key_hash, created_by, revoked_at)
+         SELECT '{ACME}', gen_random_uuid(), 'old', 'staff', 'tl', sha256(number::text::bytea), gen_random_uuid(), now()
+           FROM generate_series(1, 20000) AS number"
+    );
+    service.database.execute(&revoked).await;
+    service.database.execute("ANALYZE api_keys").await;
+    let plan = service
+        .database
+        .column(&format!(
+            "EXPLAIN SELECT * FROM api_keys WHERE business_id = '{ACME}' AND revoked_at IS NULL"
+        ))
+        .await
+        .join(" ");
+    assert!(plan.contains("api_keys_live_idx"), "{plan}");
+}
