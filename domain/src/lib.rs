@@ -4,12 +4,14 @@
 //! by id), decide in memory, write, commit. Nothing is checked before `begin`, and nothing outside the database is
 //! called before the commit.
 
-mod allocations;
+mod accounts;
+pub mod allocations;
 pub mod api_keys;
 mod audit;
 pub mod auth;
 pub mod businesses;
 mod caller;
+
 pub mod customers;
 mod database;
 pub mod demo;
@@ -22,14 +24,18 @@ pub mod orders;
 pub mod overdue;
 mod page;
 pub mod passwords;
+pub mod payments;
 pub mod products;
 pub mod purchase;
 pub mod refresh_tokens;
 mod retry;
+pub mod reversals;
 mod secret;
+pub mod settlement;
 mod standing;
 pub mod users;
 
+pub use accounts::Figures;
 pub use businesses::Directory;
 pub use caller::{Authority, Caller, PlatformCaller};
 pub use database::{Database, Transaction};

@@ -1,5 +1,6 @@
 //! One file a noun: its endpoints, its handlers, and the JSON that they take and give.
 
+mod allocations;
 mod api_keys;
 mod auth;
 mod businesses;
@@ -8,6 +9,7 @@ mod health;
 mod inventory;
 mod orders;
 mod overdue;
+mod payments;
 mod products;
 mod purchase;
 mod users;
@@ -34,6 +36,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         inventory::endpoints(),
         purchase::endpoints(),
         orders::endpoints(),
+        payments::endpoints(),
+        allocations::endpoints(),
     ]
     .concat()
 }
@@ -43,6 +47,15 @@ fn created(location: String, view: &impl Serialize) -> Answer {
     Answer {
         status: 201,
         location: Some(location),
+        body: json(view),
+    }
+}
+
+/// The answer to a request that changed what was there.
+fn done(view: &impl Serialize) -> Answer {
+    Answer {
+        status: 200,
+        location: None,
         body: json(view),
     }
 }
