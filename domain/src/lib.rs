@@ -11,6 +11,7 @@ mod audit;
 pub mod auth;
 pub mod businesses;
 mod caller;
+pub mod credit_notes;
 
 pub mod customers;
 mod database;
@@ -34,6 +35,7 @@ mod secret;
 pub mod settlement;
 mod standing;
 pub mod users;
+pub mod write_offs;
 
 pub use accounts::Figures;
 pub use businesses::Directory;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
+use entity::orders::Status;
 use entity::{BusinessId, CustomerId, Money, OrderId, PaymentId, Tenant, reversals};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement,
@@ -126,7 +127,13 @@ pub(crate) async fn undo(
         orders: Vec::new(),
     });
     let ids = settling.orders.iter().map(|(id, _)| *id);
-    locked.lock_orders(transaction, ids).await?;
+    let ids: Vec<OrderId> = ids.chain(credit.about).collect();
+    let orders = locked.lock_orders(transaction, ids).await?;
+    // What was credited of a cancelled order has settled it for good; the cancellation gave back the rest.
+    let about = orders.iter().find(|order| Some(order.id) == credit.about);
+    if about.is_some_and(|order| order.status == Status::Cancelled) {
+        return Err(Error::Conflict("the order is cancelled"));
+    }
     let number = locked
         .books
         .reverse(&settling, credit.amount, credit.about)?;

@@ -4,6 +4,7 @@ mod allocations;
 mod api_keys;
 mod auth;
 mod businesses;
+mod credit_notes;
 mod customers;
 mod health;
 mod inventory;
@@ -13,6 +14,7 @@ mod payments;
 mod products;
 mod purchase;
 mod users;
+mod write_offs;
 
 use domain::idempotency::Answer;
 use serde::Serialize;
@@ -37,6 +39,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         purchase::endpoints(),
         orders::endpoints(),
         payments::endpoints(),
+        credit_notes::endpoints(),
+        write_offs::endpoints(),
         allocations::endpoints(),
     ]
     .concat()
