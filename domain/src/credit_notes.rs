@@ -126,7 +126,10 @@ pub async fn create(
         };
         let note = CreditNote {
             note,
-            items: asked.iter().map(|(id, quantity)| (*id, *quantity)).collect(),
+            items: asked
+                .iter()
+                .map(|(id, quantity)| (*id, *quantity))
+                .collect(),
             allocations: crate::allocations::by_order(&locked.books.shares),
             reversal: None,
         };

@@ -48,14 +48,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .ok::<OrderWithItems>()
             .codes(&[Code::OrderNotFound]),
         Endpoint::post("/api/orders/{id}/cancel", cancel)
-            .summary("Cancel an order on credit; a customer may cancel its own of which nothing is paid")
+            .summary(
+                "Cancel an order on credit; a customer may cancel its own of which nothing is paid",
+            )
             .for_roles(EVERYONE)
             .ok::<OrderWithItems>()
-            .codes(&[
-                Code::OrderNotFound,
-                Code::InvalidTransition,
-                Code::Conflict,
-            ])
+            .codes(&[Code::OrderNotFound, Code::InvalidTransition, Code::Conflict])
             .idempotent(),
     ]
 }

@@ -96,7 +96,10 @@ pub(crate) async fn put_back(
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, MOVE, values);
     let moved = transaction.execute_raw(statement).await?.rows_affected();
     if usize::try_from(moved).ok() != Some(goods.len()) {
-        return Err(Error::Bug(format!("{moved} of {} goods moved", goods.len())));
+        return Err(Error::Bug(format!(
+            "{moved} of {} goods moved",
+            goods.len()
+        )));
     }
     Ok(())
 }

@@ -60,8 +60,7 @@ pub async fn cancel(
         let event = event(&locked, &order, &goods, caller);
         audit::record(&transaction, caller, event).await?;
         let order = read_again(&transaction, caller.business_id, id).await?;
-        let answered =
-            idempotency::keep(&transaction, caller, claim, render(&order)).await?;
+        let answered = idempotency::keep(&transaction, caller, claim, render(&order)).await?;
         transaction.commit().await?;
         Ok(answered)
     })
@@ -102,7 +101,9 @@ async fn cancelled(
         }
     }
     if caller.confined_to().is_some() && order.amount_paid() > Money::ZERO {
-        return Err(Error::Conflict("an order that is paid is cancelled by staff"));
+        return Err(Error::Conflict(
+            "an order that is paid is cancelled by staff",
+        ));
     }
     let charge = charge_of(transaction, business, locked.id(), id).await?;
     let number = locked.books.cancel(id, &others, &own)?;

@@ -9,7 +9,7 @@ use entity::users::Role;
 use entity::{BusinessId, CustomerId, ProductId};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Client, Reply, Route, SECRET, Service, claims, signed};
+use tests::{Client, Reply, Route, SECRET, Service, Traded, claims, signed};
 use tradeline::endpoint::Who;
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ pub(crate) const PUBLIC: [&str; 3] = [
 const PUBLIC_OF_BUSINESS: [&str; 2] = ["GET /api/products", "GET /api/products/{id}"];
 
 /// What only an admin may call, by the contract. The code's word is not enough here: a slip in it would be believed.
-const FOR_ADMINS: [&str; 10] = [
+const FOR_ADMINS: [&str; 15] = [
     "DELETE /api/api-keys/{id}",
     "GET /api/api-keys",
     "GET /api/users",
@@ -31,12 +31,17 @@ const FOR_ADMINS: [&str; 10] = [
     "PATCH /api/products/{id}",
     "PATCH /api/users/{id}",
     "POST /api/api-keys",
+    "POST /api/credit-notes/{id}/reverse",
+    "POST /api/orders/{id}/credit-notes",
+    "POST /api/orders/{id}/write-offs",
+    "POST /api/payments/{id}/reverse",
     "POST /api/products",
     "POST /api/users",
+    "POST /api/write-offs/{id}/reverse",
     "PUT /api/products/{id}",
 ];
 /// What a customer may call, by the contract. The rest is for staff.
-const FOR_CUSTOMERS: [&str; 8] = [
+const FOR_CUSTOMERS: [&str; 9] = [
     "GET /api/auth/me",
     "GET /api/business",
     "GET /api/customers/{id}",
@@ -44,6 +49,7 @@ const FOR_CUSTOMERS: [&str; 8] = [
     "GET /api/orders/my-orders",
     "GET /api/orders/{id}",
     "POST /api/auth/logout",
+    "POST /api/orders/{id}/cancel",
     "POST /api/purchase",
 ];
 
@@ -56,18 +62,17 @@ const ROLES: [Authority; 3] = [
     Authority::Customer(ACME_CUSTOMER),
 ];
 
-/// A service with an order of Acme's customer in its books, the order's id, and the routes.
-async fn trading() -> (Service, String, Vec<Route>) {
+/// A service that has traded at Acme, what that has left, and the routes.
+async fn trading() -> (Service, Traded, Vec<Route>) {
     let service = Service::start().await;
-    let receipt = service.staff().buy(&[(ACME_HEADPHONES, 1)]).await.ok(201);
-    let order = receipt["order_id"].as_str().unwrap().to_owned();
+    let traded = Traded::at(&service).await;
     let routes = Route::all(&service).await;
-    (service, order, routes)
+    (service, traded, routes)
 }
 
-fn id_at_acme(route: &Route, order: &str) -> String {
+fn id_at_acme(route: &Route, traded: &Traded) -> String {
     if route.has_id() {
-        route.id_at_acme(order)
+        route.id_at_acme(traded)
     } else {
         String::new()
     }
@@ -161,12 +166,12 @@ async fn only_what_the_contract_opens_to_customers_and_staff_is_open_to_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_credential_every_route_that_is_not_public_answers_401_and_does_nothing() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let before = service.database.digest().await;
     let mut refused = 0;
     for route in routes.iter().filter(|route| !is_public(route)) {
         let reply = route
-            .send(&service.nobody(), &id_at_acme(route, &order))
+            .send(&service.nobody(), &id_at_acme(route, &traded))
             .await;
         assert_eq!(reply.status, 401, "{}: {}", route.name(), reply.text);
         let _ = reply.refused(401, "unauthenticated");
@@ -179,7 +184,7 @@ async fn without_a_credential_every_route_that_is_not_public_answers_401_and_doe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_credential_is_refused_by_every_route_that_looks_at_one() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let good = claims(ACME, Authority::Admin);
     let mut expired = good;
     expired.expires_at = expired.issued_at - 60;
@@ -225,9 +230,9 @@ async fn a_bad_credential_is_refused_by_every_route_that_looks_at_one() {
             let path = match PUBLIC_OF_BUSINESS.contains(&route.name().as_str()) {
                 true => format!(
                     "{}?business=acme",
-                    route.with_id(&id_at_acme(route, &order))
+                    route.with_id(&id_at_acme(route, &traded))
                 ),
-                false => route.with_id(&id_at_acme(route, &order)),
+                false => route.with_id(&id_at_acme(route, &traded)),
             };
             let request = service.nobody().request(route.method.clone(), &path);
             let reply = service
@@ -261,14 +266,14 @@ async fn two_credentials_are_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_may_call_what_the_table_says_and_gets_403_for_the_rest() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let (mut allowed, mut forbidden) = (0, 0);
     for route in &routes {
         for authority in ROLES {
             let client = service.caller(ACME, authority);
 
             let what = format!("{} as {authority:?}", route.name());
-            let id = id_at_acme(route, &order);
+            let id = id_at_acme(route, &traded);
             if may(route, authority) {
                 let reply = route.send(&client, &id).await;
                 // Twice the same sku, from an admin's POST and PUT, is the one conflict that is to be expected.
@@ -292,7 +297,7 @@ async fn each_role_may_call_what_the_table_says_and_gets_403_for_the_rest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_platform_gets_403_from_every_route_of_a_business_and_nothing_from_it() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let platform = service.platform();
     let before = service.database.digest().await;
     let mut forbidden = 0;
@@ -301,7 +306,7 @@ async fn the_platform_gets_403_from_every_route_of_a_business_and_nothing_from_i
             assert!(route.is_platforms());
             continue;
         }
-        let good = route.send(&platform, &id_at_acme(route, &order)).await;
+        let good = route.send(&platform, &id_at_acme(route, &traded)).await;
         let _ = good.refused(403, "forbidden");
         // Whatever business it names, and whatever else is wrong with the request.
         let path = format!("{}?business=acme", route.with_id("nonsense"));
@@ -342,7 +347,7 @@ async fn who_may_not_call_learns_nothing_of_the_route() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn for_a_stranger_another_business_ids_are_ids_that_nobody_has() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let before = service.database.digest().await;
     let mut tried = 0;
     for route in routes.iter().filter(|route| route.has_id()) {
@@ -357,7 +362,7 @@ async fn for_a_stranger_another_business_ids_are_ids_that_nobody_has() {
                 continue;
             }
             let stranger = service.caller(GLOBEX, authority);
-            let theirs = route.id_at_acme(&order);
+            let theirs = route.id_at_acme(&traded);
             let no_ones = Uuid::now_v7().to_string();
             let other = route.send(&stranger, &theirs).await;
             let none = route.send(&stranger, &no_ones).await;
@@ -377,7 +382,7 @@ async fn for_a_stranger_another_business_ids_are_ids_that_nobody_has() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_of_another_business_in_a_body_or_a_query_are_ids_that_nobody_has() {
-    let (service, order, _) = trading().await;
+    let (service, traded, _) = trading().await;
     let stranger = service.stranger();
     let before = service.database.digest().await;
     let buy = async |customer: CustomerId, product: ProductId| {
@@ -411,7 +416,7 @@ async fn ids_of_another_business_in_a_body_or_a_query_are_ids_that_nobody_has() 
     let mine = service.staff().get("/api/orders?limit=1").await.ok(200);
     let cursor = mine["next_cursor"].as_str().unwrap();
     let orders = stranger.get(&format!("/api/orders?cursor={cursor}")).await;
-    assert!(!orders.text.contains(&order), "{}", orders.text);
+    assert!(!orders.text.contains(&traded.order), "{}", orders.text);
     assert_eq!(orders.ok(200)["data"], json!([]));
     assert_eq!(service.database.digest().await, before);
 }
@@ -438,13 +443,13 @@ fn with_new_ids(value: &Value, replaced: &mut Vec<(String, String)>) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_every_route_ids_of_another_business_in_body_and_query_are_ids_that_nobody_has() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let stranger = service.stranger();
     let before = service.database.digest().await;
     let (mut bodies, mut queries) = (0, 0);
     for route in routes.iter().filter(|route| !is_public(route)) {
         let send = async |query: &str, body: Option<&Value>| {
-            let path = format!("{}{query}", route.with_id(&id_at_acme(route, &order)));
+            let path = format!("{}{query}", route.with_id(&id_at_acme(route, &traded)));
             let request = stranger.request(route.method.clone(), &path);
             let request = match body {
                 Some(body) => request.body(body.to_string()),
@@ -486,7 +491,11 @@ async fn on_every_route_ids_of_another_business_in_body_and_query_are_ids_that_n
                 continue;
             }
             let name = parameter["name"].as_str().unwrap();
-            for theirs in [ACME_CUSTOMER.0, ACME_HEADPHONES.0, order.parse().unwrap()] {
+            for theirs in [
+                ACME_CUSTOMER.0,
+                ACME_HEADPHONES.0,
+                traded.order.parse().unwrap(),
+            ] {
                 let no_ones = Uuid::now_v7().to_string();
                 let theirs = theirs.to_string();
                 let other = send(&format!("?{name}={theirs}"), good.as_ref()).await;
@@ -539,12 +548,12 @@ async fn lists_show_the_callers_business_and_nothing_of_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_business_header_may_repeat_the_callers_business_and_name_no_other() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let of_a_business = |route: &&Route| !is_public(route) && !route.is_platforms();
     for route in routes.iter().filter(of_a_business) {
         let client = route.best_caller(&service);
         let send = async |values: &[String]| {
-            let path = route.with_id(&id_at_acme(route, &order));
+            let path = route.with_id(&id_at_acme(route, &traded));
             let mut request = client.request(route.method.clone(), &path);
             for value in values {
                 request = request.header("x-business-id", value);
@@ -591,7 +600,7 @@ async fn the_business_header_may_repeat_the_callers_business_and_name_no_other()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_may_repeat_the_callers_business_and_name_no_other() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let admin = service.admin();
     let mut tried = 0;
     for route in routes
@@ -601,7 +610,7 @@ async fn a_body_may_repeat_the_callers_business_and_name_no_other() {
         let send = async |business: serde_json::Value| {
             let mut body = route.good_body();
             body["business_id"] = business;
-            let path = route.with_id(&id_at_acme(route, &order));
+            let path = route.with_id(&id_at_acme(route, &traded));
             let request = admin.request(route.method.clone(), &path);
             admin.send(request.body(body.to_string())).await
         };

@@ -16,6 +16,7 @@ mod limits;
 mod migration;
 mod openapi;
 mod overdue;
+mod payments;
 mod products;
 mod program;
 mod purchase;
