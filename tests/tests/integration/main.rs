@@ -22,6 +22,7 @@ mod program;
 mod purchase;
 mod purchase_concurrency;
 mod readme;
+mod receivables;
 mod refresh_tokens;
 mod row_security;
 mod tenancy;
