@@ -6,6 +6,7 @@ mod access;
 mod api_keys;
 mod auth;
 mod businesses;
+mod credits;
 mod customers;
 mod faults;
 mod gateways;
