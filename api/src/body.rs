@@ -17,6 +17,7 @@ pub use containers::{Change, List};
 pub(crate) use json::parse;
 pub use members::{Members, member_name};
 pub use reader::{Bare, BodyTimeout, Json, MAX_BYTES};
+pub use values::Positive;
 
 use serde_json::Value;
 use utoipa::openapi::{RefOr, Schema};

@@ -4,7 +4,9 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use entity::{ApiKeyId, CustomerId, OrderId, ProductId, UserId};
+use entity::{
+    ApiKeyId, CreditNoteId, CustomerId, OrderId, PaymentId, ProductId, UserId, WriteOffId,
+};
 
 use crate::problem::{Code, Problem};
 use crate::text;
@@ -59,4 +61,7 @@ nouns! {
     OrderId "order_id" OrderNotFound;
     UserId "user_id" NotFound;
     ApiKeyId "api_key_id" NotFound;
+    PaymentId "payment_id" NotFound;
+    CreditNoteId "credit_note_id" NotFound;
+    WriteOffId "write_off_id" NotFound;
 }

@@ -193,6 +193,15 @@ impl Problem {
             Error::ApiKeyNotFound(id) => {
                 Self::new(Code::NotFound, detail).with("api_key_id", id.to_string())
             }
+            Error::PaymentNotFound(id) => {
+                Self::new(Code::NotFound, detail).with("payment_id", id.to_string())
+            }
+            Error::CreditNoteNotFound(id) => {
+                Self::new(Code::NotFound, detail).with("credit_note_id", id.to_string())
+            }
+            Error::WriteOffNotFound(id) => {
+                Self::new(Code::NotFound, detail).with("write_off_id", id.to_string())
+            }
             Error::InsufficientStock(shortages) => {
                 let shortages: Vec<Value> = shortages
                     .iter()
@@ -242,6 +251,32 @@ impl Problem {
                 .with("limit", limit)
                 .with("bought", bought)
                 .with("requested", requested),
+            Error::Overpayment {
+                amount_due,
+                order_id,
+            } => {
+                let problem = Self::new(Code::Overpayment, detail)
+                    .with("amount_due", money(amount_due))
+                    .with("currency", currency.to_string());
+                match order_id {
+                    Some(id) => problem.with("order_id", id.to_string()),
+                    None => problem,
+                }
+            }
+            Error::MoreThanSold {
+                product_id,
+                requested,
+                creditable,
+            } => Self::new(Code::Conflict, detail)
+                .with("product_id", product_id.to_string())
+                .with("requested", requested)
+                .with("creditable", creditable),
+            Error::MoreThanCharged { creditable } => Self::new(Code::Conflict, detail)
+                .with("creditable", money(creditable))
+                .with("currency", currency.to_string()),
+            Error::InvalidTransition { from, to } => Self::new(Code::InvalidTransition, detail)
+                .with("from", json!(from))
+                .with("to", json!(to)),
             Error::AlreadyExists(field) => {
                 Self::new(Code::AlreadyExists, detail).with("field", field)
             }

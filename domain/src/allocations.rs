@@ -1,18 +1,120 @@
-//! Which orders credits settle: reading what is on account, and writing allocations with the figures that they change.
+//! Which orders credits settle: using up what is on account, reading what settles what, and writing allocations with the
+//! figures that they change.
 //!
-//! The customers' rows are locked by whoever calls this, the orders' rows after them.
+//! The customers' rows are locked by whoever writes, the orders' rows after them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
-use entity::{AllocationId, BusinessId, CustomerId, OrderId};
+use entity::{AllocationId, BusinessId, CustomerId, Money, OrderId};
 use rust_decimal::Decimal;
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
+use crate::accounts::{self, Figures, Locked};
+use crate::audit::{self, Change};
+use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::ledger::{Account, Credit, Used};
-use crate::{Error, Transaction};
+use crate::retry::retry;
+use crate::settlement::{Settling, Share, Target};
+use crate::{Caller, Database, Error, Transaction};
+
+/// Settles a customer's orders with its credit on account, the oldest credit first; `orders` says which with how much,
+/// and without it that which is due for longest comes first, as far as the credit goes.
+///
+/// # Errors
+/// [`Error::CustomerNotFound`], [`Error::OrderNotFound`], [`Error::Overpayment`], [`Error::Conflict`] when there is not
+/// that much on account; those of [`idempotency`].
+pub async fn use_on_account(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    customer: CustomerId,
+    target: &Target,
+    render: impl Fn(&[(OrderId, Money)], &Figures) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let mut locked = Locked::of(&transaction, caller, customer).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let on_account = locked.books.account.credit();
+        locked.lock_target(&transaction, target, on_account).await?;
+        locked.books.use_on_account(target)?;
+        let shares = by_order(&locked.books.shares);
+        if !shares.is_empty() {
+            locked.write(&transaction).await?;
+            let mut after = locked.trail();
+            after["allocations"] = accounts::allocations_trail(&shares, caller.currency);
+            let event = Change {
+                action: "customer.credit_allocated",
+                entity_type: "customer",
+                entity_id: customer.0,
+                before: Some(locked.trail_before()),
+                after,
+            };
+            audit::record(&transaction, caller, event).await?;
+        }
+        let answer = render(&shares, &locked.figures());
+        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}
+
+/// What these shares come to for each order, in the order in which the orders were first settled.
+pub(crate) fn by_order(shares: &[Share]) -> Vec<(OrderId, Money)> {
+    let mut sums: Vec<(OrderId, Money)> = Vec::new();
+    for share in shares {
+        match sums.iter_mut().find(|(id, _)| *id == share.order_id) {
+            Some((_, sum)) => *sum = *sum + share.used.amount,
+            None => sums.push((share.order_id, share.used.amount)),
+        }
+    }
+    sums
+}
+
+const SETTLING: &str = "
+SELECT a.entry_number, e.kind, a.order_id, sum(a.amount)
+  FROM allocations a
+  JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (a.business_id, a.customer_id, a.entry_number)
+ WHERE a.business_id = $1 AND a.customer_id = $2 AND (a.order_id = ANY ($3) OR a.entry_number = ANY ($4))
+ GROUP BY a.entry_number, e.kind, a.order_id
+HAVING sum(a.amount) <> 0
+ ORDER BY a.entry_number, a.order_id";
+
+/// What settles these orders of a customer, and which orders these credits of it settle.
+pub(crate) async fn settling(
+    transaction: &Transaction,
+    business: BusinessId,
+    customer: CustomerId,
+    orders: Vec<Uuid>,
+    entries: Vec<i64>,
+) -> Result<Vec<Settling>, Error> {
+    let values: [Value; 4] = [
+        business.0.into(),
+        customer.0.into(),
+        orders.into(),
+        entries.into(),
+    ];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, SETTLING, values);
+    let mut found: BTreeMap<i64, Settling> = BTreeMap::new();
+    for row in transaction.query_all_raw(statement).await? {
+        let entry_number = row.try_get_by_index(0)?;
+        let kind = row.try_get_by_index(1)?;
+        let credit = found.entry(entry_number).or_insert(Settling {
+            entry_number,
+            kind,
+            orders: Vec::new(),
+        });
+        let order = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+        credit.orders.push(order);
+    }
+    Ok(found.into_values().collect())
+}
 
 /// A credit's share in settling an order; negative where it is taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +127,10 @@ pub(crate) struct Allocation {
 }
 
 const ON_ACCOUNT: &str = "
-SELECT c.customer_id, c.entry_number, e.kind, c.amount
+SELECT c.customer_id, c.entry_number, e.kind, c.amount,
+       greatest(e.effective_at, (SELECT max(a.effective_at) FROM allocations a
+                                  WHERE a.business_id = c.business_id AND a.customer_id = c.customer_id
+                                    AND a.entry_number = c.entry_number AND a.amount < 0))
   FROM credits_on_account c
   JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (c.business_id, c.customer_id, c.entry_number)
  WHERE c.business_id = $1 AND c.customer_id = ANY ($2)";
@@ -43,6 +148,7 @@ pub(crate) async fn on_account(
         let credit = Credit {
             kind: row.try_get_by_index(2)?,
             amount: row.try_get_by_index(3)?,
+            since: row.try_get_by_index(4)?,
         };
         let of = credits.entry(row.try_get_by_index(0)?).or_default();
         of.push((row.try_get_by_index(1)?, credit));

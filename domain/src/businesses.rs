@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::{Database, Error, Transaction};
 
-pub use change::{change, of_caller};
+pub use change::{BusinessChange, change, of_caller};
 pub use create::{Founded, NewBusiness, create};
 
 /// What never changes about a business, and so may be remembered.
@@ -205,5 +205,10 @@ pub(crate) async fn read(
 
 /// The business as the trail shows it.
 fn trail(business: &businesses::Model) -> Value {
-    json!({"slug": business.slug, "name": business.name, "currency": business.currency})
+    json!({
+        "slug": business.slug,
+        "name": business.name,
+        "currency": business.currency,
+        "block_after_days": business.block_after_days,
+    })
 }

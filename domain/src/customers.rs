@@ -31,6 +31,8 @@ pub struct CustomerChange {
     pub email: Option<Option<String>>,
     /// The credit terms.
     pub credit: CreditTerms,
+    /// Why, for the trail.
+    pub reason: Option<String>,
 }
 
 /// How far a customer is trusted. `None` leaves what is there, or takes the default of a new customer.
@@ -132,12 +134,16 @@ pub async fn change(
             .ok_or(Error::CustomerNotFound(id))?;
         let before = trail(&customer, caller.currency);
         let changed = apply(customer, change).update(&transaction).await?;
+        let mut after = trail(&changed, caller.currency);
+        if let Some(reason) = &change.reason {
+            after["reason"] = json!(reason);
+        }
         let event = Change {
             action: "customer.changed",
             entity_type: "customer",
             entity_id: id.0,
             before: Some(before),
-            after: trail(&changed, caller.currency),
+            after,
         };
         audit::record(&transaction, caller, event).await?;
         transaction.commit().await?;

@@ -5,7 +5,10 @@
 //! this file and nowhere else.
 
 use chrono::{DateTime, Utc};
-use entity::{ApiKeyId, CustomerId, Money, OrderId, ProductId, UserId};
+use entity::orders::Status;
+use entity::{
+    ApiKeyId, CreditNoteId, CustomerId, Money, OrderId, PaymentId, ProductId, UserId, WriteOffId,
+};
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// Why a domain function did not do what was asked. Unless it says otherwise, nothing was changed.
@@ -33,6 +36,15 @@ pub enum Error {
     /// No such key in the caller's business.
     #[error("there is no such key")]
     ApiKeyNotFound(ApiKeyId),
+    /// No such payment in the caller's business.
+    #[error("there is no such payment")]
+    PaymentNotFound(PaymentId),
+    /// No such credit note in the caller's business.
+    #[error("there is no such credit note")]
+    CreditNoteNotFound(CreditNoteId),
+    /// No such write-off in the caller's business.
+    #[error("there is no such write-off")]
+    WriteOffNotFound(WriteOffId),
     /// Fewer on the shelf than asked for. Every short product at once.
     #[error("not enough stock")]
     InsufficientStock(Vec<Shortage>),
@@ -78,6 +90,38 @@ pub enum Error {
         bought: i64,
         /// What it asks for now.
         requested: i64,
+    },
+    /// More is to be settled than is due.
+    #[error("the amount is more than what is due")]
+    Overpayment {
+        /// What is due on what was to be settled.
+        amount_due: Money,
+        /// The order, when it is about one.
+        order_id: Option<OrderId>,
+    },
+    /// More of a product is to be credited than was sold and not credited before.
+    #[error("the order has not that many of product {product_id} to credit")]
+    MoreThanSold {
+        /// The product.
+        product_id: ProductId,
+        /// How many were to be credited.
+        requested: i64,
+        /// How many can be.
+        creditable: i64,
+    },
+    /// More of an order is to be credited or written off than was charged and not credited or written off before.
+    #[error("the amount is more than what can be credited of the order")]
+    MoreThanCharged {
+        /// How much can be.
+        creditable: Money,
+    },
+    /// The order's status does not lead there.
+    #[error("the order cannot go from there to where it is asked to")]
+    InvalidTransition {
+        /// Its status.
+        from: Status,
+        /// What it was to be.
+        to: Status,
     },
     /// Something unique is taken.
     #[error("another one has the same {0}")]

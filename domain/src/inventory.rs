@@ -1,5 +1,7 @@
 //! Stock: counting it, correcting it, and the trail of every change.
 
+pub(crate) mod returns;
+
 use chrono::{DateTime, Utc};
 use entity::stock_movements::Reason;
 use entity::{
@@ -38,7 +40,7 @@ pub struct StockChange {
     pub reason: Option<Reason>,
     /// What was remarked.
     pub note: Option<String>,
-    /// The order, for a sale.
+    /// The order, for a sale or a return.
     pub order_id: Option<OrderId>,
     /// Who did it.
     pub actor_id: UserId,
@@ -229,7 +231,7 @@ async fn corrections(
         on_hand_after: row.on_hand_after,
         reason: Some(row.reason),
         note: row.note,
-        order_id: None,
+        order_id: row.order_id,
         actor_id: row.actor_id,
         created_at: row.created_at,
     });

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use entity::Money;
 use entity::ledger_entries::Kind;
 
@@ -31,6 +32,9 @@ pub struct Credit {
     pub kind: Kind,
     /// How much of it settles no order.
     pub amount: Money,
+    /// From when that can settle one: the credit's date, or when it was last taken back from an order. An allocation
+    /// that counted from before would use the credit twice at that past date.
+    pub since: DateTime<Utc>,
 }
 
 /// An entry to be.
@@ -51,8 +55,10 @@ pub struct Used {
     pub entry_number: i64,
     /// What the credit is.
     pub kind: Kind,
-    /// How much of it.
+    /// How much of it; negative where it is taken back.
     pub amount: Money,
+    /// From when it counts: see [`Credit::since`].
+    pub since: DateTime<Utc>,
 }
 
 impl Account {
@@ -86,6 +92,7 @@ impl Account {
                     entry_number,
                     kind: credit.kind,
                     amount,
+                    since: credit.since,
                 });
             }
         }

@@ -4,12 +4,15 @@
 //! by id), decide in memory, write, commit. Nothing is checked before `begin`, and nothing outside the database is
 //! called before the commit.
 
-mod allocations;
+mod accounts;
+pub mod allocations;
 pub mod api_keys;
 mod audit;
 pub mod auth;
 pub mod businesses;
 mod caller;
+pub mod credit_notes;
+
 pub mod customers;
 mod database;
 pub mod demo;
@@ -22,15 +25,20 @@ pub mod orders;
 pub mod overdue;
 mod page;
 pub mod passwords;
+pub mod payments;
 pub mod products;
 pub mod purchase;
 pub mod refresh_tokens;
 mod retry;
+pub mod reversals;
 mod secret;
+pub mod settlement;
 mod standing;
 mod tidy;
 pub mod users;
+pub mod write_offs;
 
+pub use accounts::Figures;
 pub use businesses::Directory;
 pub use caller::{Authority, Caller, PlatformCaller};
 pub use database::{Database, Transaction};

@@ -1,12 +1,17 @@
-//! Orders: reading what was sold.
+//! Orders: reading what was sold, and cancelling it.
+
+mod cancel;
+pub(crate) mod credited;
 
 use chrono::{DateTime, Utc};
 use entity::orders::{PaymentMethod, Status};
-use entity::{CustomerId, OrderId, Tenant, order_items, orders};
+use entity::{BusinessId, CustomerId, OrderId, Tenant, order_items, orders};
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
 
 use crate::retry::retry;
-use crate::{Caller, Database, Error, Page, Paging, page};
+use crate::{Caller, Database, Error, Page, Paging, Transaction, page};
+
+pub use cancel::cancel;
 
 /// An order with its lines, in the buyer's order.
 #[derive(Debug, Clone)]
@@ -45,15 +50,40 @@ pub async fn read(database: &Database, caller: &Caller, id: OrderId) -> Result<O
             .await?
             .filter(|order| caller.may_act_for(order.customer_id))
             .ok_or(Error::OrderNotFound(id))?;
-        let items = order_items::Entity::of(caller.business_id)
-            .filter(order_items::Column::OrderId.eq(id))
-            .order_by_asc(order_items::Column::Line)
-            .all(&transaction)
-            .await?;
+        let items = lines(&transaction, caller.business_id, id).await?;
         transaction.commit().await?;
         Ok(Order { order, items })
     })
     .await
+}
+
+/// The lines of an order.
+async fn lines(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Vec<order_items::Model>, Error> {
+    let items = order_items::Entity::of(business)
+        .filter(order_items::Column::OrderId.eq(id))
+        .order_by_asc(order_items::Column::Line)
+        .all(transaction)
+        .await?;
+    Ok(items)
+}
+
+/// Whose an order on credit is. That never changes, so it can be read before anything is locked.
+pub(crate) async fn owner(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: OrderId,
+) -> Result<CustomerId, Error> {
+    let order = orders::Entity::of(caller.business_id)
+        .filter(orders::Column::Id.eq(id))
+        .filter(orders::Column::PaymentMethod.eq(PaymentMethod::Credit))
+        .one(transaction)
+        .await?;
+    let order = order.ok_or(Error::OrderNotFound(id))?;
+    Ok(order.customer_id)
 }
 
 /// Lists orders, the newest first, without their lines. A customer sees its own only.

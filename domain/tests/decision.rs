@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::DateTime;
 use domain::Error;
 use domain::ledger::{self, Credit};
 use domain::purchase::decision::{Account, Books, Sale, Stock};
@@ -181,6 +182,7 @@ fn what_was_paid_ahead_settles_orders_at_once_the_oldest_credit_first() {
         let credit = Credit {
             kind,
             amount: cents(amount),
+            since: DateTime::UNIX_EPOCH,
         };
         account.ledger.on_account.insert(number, credit);
     }
@@ -322,7 +324,7 @@ prop_compose! {
             .into_iter()
             .map(|(number, (is_money, amount))| {
                 let kind = if is_money { Kind::Payment } else { Kind::CreditNote };
-                (number, Credit { kind, amount: cents(amount) })
+                (number, Credit { kind, amount: cents(amount), since: DateTime::UNIX_EPOCH })
             })
             .collect();
         let paid_ahead = on_account.values().map(|credit| credit.amount).sum();

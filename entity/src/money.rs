@@ -43,19 +43,26 @@ impl Money {
     /// Nothing.
     pub const ZERO: Self = Self(Decimal::ZERO);
 
+    /// Ten to the fifteenth: the first whole number with 16 digits.
+    const BOUND: Decimal = Decimal::from_parts(2_764_472_320, 232_830, 0, false, 0);
+
+    /// Whether a column can hold it, positive or negative.
+    #[must_use]
+    pub fn is_storable(self) -> bool {
+        self.0.abs() < Self::BOUND
+    }
+
     /// An amount that is asked for or offered: not negative, fit for its column and for its currency. Zeros at the end
     /// are no digits: `1.5000` is a good amount in a currency with two.
     ///
     /// # Errors
     /// See [`InvalidMoney`].
     pub fn new(amount: Decimal, currency: Currency) -> Result<Self, InvalidMoney> {
-        // Ten to the fifteenth: the first whole number with 16 digits.
-        const BOUND: Decimal = Decimal::from_parts(2_764_472_320, 232_830, 0, false, 0);
         let amount = amount.normalize();
         if amount < Decimal::ZERO {
             return Err(InvalidMoney::Negative);
         }
-        if amount >= BOUND {
+        if amount >= Self::BOUND {
             return Err(InvalidMoney::TooLarge);
         }
         let digits = currency.minor_digits();

@@ -19,10 +19,26 @@ WITH ledger AS (
       FROM (SELECT business_id, product_id, quantity FROM stock_movements
              UNION ALL SELECT business_id, product_id, -quantity FROM order_items) AS every
      GROUP BY 1, 2
+), dated AS (
+    -- What an order's or a credit's allocations come to at each moment at which one of them began to count.
+    SELECT business_id, order_id, customer_id, entry_number, effective_at,
+           sum(amount) OVER (PARTITION BY business_id, order_id ORDER BY effective_at) AS of_order,
+           sum(amount) OVER (PARTITION BY business_id, customer_id, entry_number ORDER BY effective_at) AS of_credit
+      FROM allocations
+), undone AS (
+    SELECT e.business_id, e.customer_id, e.number, e.kind, e.amount, e.order_id, e.effective_at, r.reverses
+      FROM reversals r JOIN ledger_entries e
+        ON (e.business_id, e.customer_id, e.number) = (r.business_id, r.customer_id, r.entry_number)
+), documents AS (
+    SELECT business_id, customer_id, entry_number, 'payment' AS kind, -amount AS amount FROM payments
+     UNION ALL SELECT business_id, customer_id, entry_number, 'credit_note', -amount FROM credit_notes
+     UNION ALL SELECT business_id, customer_id, entry_number, 'write_off', -amount FROM write_offs
+     UNION ALL SELECT business_id, customer_id, number, kind, amount FROM undone
 ), lowered AS (
     SELECT business_id, entity_id FROM audit_events
      WHERE action = 'customer.changed'
        AND (after ->> 'credit_limit')::numeric < (before ->> 'credit_limit')::numeric
+     UNION ALL SELECT business_id, customer_id FROM reversals
 ), made AS (
     SELECT * FROM orders
      WHERE created_by NOT IN (SELECT actor_id FROM audit_events WHERE request_id = 'demo')
@@ -67,6 +83,60 @@ SELECT 'what is settled is not what is allocated', o.id::text,
  GROUP BY o.business_id, o.id, o.amount_settled, o.amount_credited
 HAVING coalesce(sum(a.amount), 0) <> o.amount_settled
     OR coalesce(sum(a.amount) FILTER (WHERE e.kind <> 'payment'), 0) <> o.amount_credited
+UNION ALL
+SELECT 'a credit less what is allocated and undone of it is not what is on account', e.id::text,
+       (-e.amount - coalesce(a.amount, 0) - coalesce(u.amount, 0))::text, coalesce(c.amount, 0)::text
+  FROM ledger_entries e
+       LEFT JOIN (SELECT business_id, customer_id, entry_number, sum(amount) AS amount FROM allocations GROUP BY 1, 2, 3) a
+    ON (a.business_id, a.customer_id, a.entry_number) = (e.business_id, e.customer_id, e.number)
+       LEFT JOIN undone u ON (u.business_id, u.customer_id, u.reverses) = (e.business_id, e.customer_id, e.number)
+       LEFT JOIN credits_on_account c
+    ON (c.business_id, c.customer_id, c.entry_number) = (e.business_id, e.customer_id, e.number)
+ WHERE (e.amount < 0 OR a.amount IS NOT NULL OR c.amount IS NOT NULL)
+   AND -e.amount - coalesce(a.amount, 0) - coalesce(u.amount, 0) <> coalesce(c.amount, 0)
+UNION ALL
+SELECT 'an order was settled by more than its total, or less than nothing, at some time', o.id::text,
+       o.total_amount::text, d.of_order::text
+  FROM dated d JOIN orders o ON (o.business_id, o.id) = (d.business_id, d.order_id)
+ WHERE d.of_order NOT BETWEEN 0 AND o.total_amount OR d.effective_at < o.created_at OR d.effective_at > clock_timestamp()
+UNION ALL
+SELECT 'a credit was used over its amount, or less than nothing, at some time', e.id::text, (-e.amount)::text,
+       d.of_credit::text
+  FROM dated d JOIN ledger_entries e
+    ON (e.business_id, e.customer_id, e.number) = (d.business_id, d.customer_id, d.entry_number)
+ WHERE d.of_credit NOT BETWEEN 0 AND -e.amount OR d.effective_at < e.effective_at
+UNION ALL
+SELECT 'a credit that was undone settles orders afterwards', e.id::text, '0', d.of_credit::text
+  FROM undone u JOIN dated d
+    ON (d.business_id, d.customer_id, d.entry_number) = (u.business_id, u.customer_id, u.reverses)
+   AND d.effective_at >= u.effective_at
+       JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (u.business_id, u.customer_id, u.number)
+ WHERE d.of_credit <> 0
+UNION ALL
+SELECT 'an allocation is of another customer than its order', a.id::text, o.customer_id::text, a.customer_id::text
+  FROM allocations a JOIN orders o ON (o.business_id, o.id) = (a.business_id, a.order_id)
+ WHERE o.customer_id <> a.customer_id
+UNION ALL
+SELECT 'an entry has other than one document of its amount', e.id::text, e.amount::text, (count(d.kind), sum(d.amount))::text
+  FROM ledger_entries e LEFT JOIN documents d
+    ON (d.business_id, d.customer_id, d.entry_number, d.kind) = (e.business_id, e.customer_id, e.number, e.kind)
+ WHERE e.kind <> 'charge'
+ GROUP BY e.business_id, e.customer_id, e.number, e.id, e.amount
+HAVING count(d.kind) <> 1 OR sum(d.amount) <> e.amount
+UNION ALL
+SELECT 'a reversal is not the opposite of what it undoes', u.number::text, (-e.amount)::text, u.amount::text
+  FROM undone u JOIN ledger_entries e
+    ON (e.business_id, e.customer_id, e.number) = (u.business_id, u.customer_id, u.reverses)
+ WHERE e.kind <> 'charge' AND u.amount <> -e.amount
+UNION ALL
+SELECT 'a cancelled order is not settled in full without money', id::text, total_amount::text, amount_credited::text
+  FROM orders WHERE status = 'cancelled' AND amount_credited <> total_amount
+UNION ALL
+SELECT 'a restocked product has other than what came back', m.product_id::text, sum(m.quantity)::text, o.id::text
+  FROM stock_movements m JOIN orders o ON (o.business_id, o.id) = (m.business_id, m.order_id)
+       JOIN order_items i ON (i.business_id, i.order_id, i.product_id) = (m.business_id, m.order_id, m.product_id)
+ WHERE m.reason = 'returned'
+ GROUP BY m.business_id, m.product_id, o.id, i.quantity HAVING sum(m.quantity) NOT BETWEEN 0 AND i.quantity
 UNION ALL
 SELECT 'balance is over a limit that was never lowered', id::text, credit_limit::text, balance::text
   FROM customers

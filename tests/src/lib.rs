@@ -30,7 +30,7 @@ pub use books::{books_balance, differences};
 pub use client::{Client, Reply, purchase};
 pub use pages::member;
 pub use proxy::{Proxy, Sabotage};
-pub use routes::Route;
+pub use routes::{Route, Traded};
 pub use server::{ACME_KEY, Database, Held, OWNER, REFRESH_TOKEN, SERVICE};
 pub use service::{SECRET, Service, claims, platform_token, settings, signed};
 pub use untouched::{Untouched, customer_path, pointers, sorted, stock_path};

@@ -19,6 +19,48 @@ pub struct Route {
     pub operation: Value,
 }
 
+/// What a trade at Acme has left that paths name.
+#[derive(Debug, Clone)]
+pub struct Traded {
+    /// An order of its customer that is not paid.
+    pub order: String,
+    /// A like one, which tests may cancel.
+    cancellable: String,
+    payment: String,
+    credit_note: String,
+    write_off: String,
+}
+
+impl Traded {
+    /// Trades at Acme.
+    pub async fn at(service: &Service) -> Self {
+        let admin = service.admin();
+        let id = |made: &Value, member: &str| made[member].as_str().unwrap().to_owned();
+        let mut orders = Vec::new();
+        for _ in 0..3 {
+            let made = admin.buy(&[(demo::ACME_HEADPHONES, 1)]).await.ok(201);
+            orders.push(id(&made, "order_id"));
+        }
+        let settled = &orders[0];
+        let payment = json!({"customer_id": demo::ACME_CUSTOMER, "amount": "5.00", "method": "cash", "order_id": settled});
+        let payment = admin.post("/api/payments", &payment).await.ok(201);
+        let body = json!({"amount": "5.00", "reason": "scratched"});
+        let make = async |what: &str| {
+            let made = admin
+                .post(&format!("/api/orders/{settled}/{what}"), &body)
+                .await;
+            made.ok(201)
+        };
+        Self {
+            payment: id(&payment, "payment_id"),
+            credit_note: id(&make("credit-notes").await, "credit_note_id"),
+            write_off: id(&make("write-offs").await, "write_off_id"),
+            cancellable: orders.pop().unwrap(),
+            order: orders.pop().unwrap(),
+        }
+    }
+}
+
 /// An address that no user has.
 fn new_address() -> String {
     format!("{}@example.com", Uuid::now_v7())
@@ -93,13 +135,17 @@ impl Route {
         format!("{start}{id}{end}")
     }
 
-    /// An id of Acme's that the path is good with; orders need one that has been made.
+    /// An id of Acme's that the path is good with; some need one that has been made.
     #[must_use]
-    pub fn id_at_acme(&self, order: &str) -> String {
+    pub fn id_at_acme(&self, traded: &Traded) -> String {
         match self.path.split('/').nth(2) {
+            Some("orders") if self.path.ends_with("/cancel") => traded.cancellable.clone(),
             Some("customers") => demo::ACME_CUSTOMER.to_string(),
             Some("products" | "inventory") => demo::ACME_HEADPHONES.to_string(),
-            Some("orders") => order.to_owned(),
+            Some("orders") => traded.order.clone(),
+            Some("payments") => traded.payment.clone(),
+            Some("credit-notes") => traded.credit_note.clone(),
+            Some("write-offs") => traded.write_off.clone(),
             Some("users") => demo::ACME_BUYER.to_string(),
             Some("api-keys") => ACME_KEY.to_string(),
             _ => panic!("say here which id {} is about", self.path),
@@ -138,6 +184,16 @@ impl Route {
                 "customer_id": demo::ACME_CUSTOMER,
                 "items": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1}],
             }),
+            "POST /api/payments" => json!({
+                "customer_id": demo::ACME_CUSTOMER, "amount": "1.00", "method": "cash", "on_account": true,
+            }),
+            "POST /api/customers/{id}/allocations" => json!({}),
+            "POST /api/orders/{id}/credit-notes" | "POST /api/orders/{id}/write-offs" => {
+                json!({"amount": "1.00", "reason": "a scratch"})
+            }
+            "POST /api/payments/{id}/reverse"
+            | "POST /api/credit-notes/{id}/reverse"
+            | "POST /api/write-offs/{id}/reverse" => json!({"reason": "a mistake"}),
             other => panic!("say here what a good body of {other} is"),
         }
     }

@@ -131,3 +131,35 @@ impl FromJson for Money {
             .into()
     }
 }
+
+/// An amount of more than nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Positive(pub Money);
+
+impl FromJson for Positive {
+    fn from_json(value: Value, at: &mut At) -> Option<Self> {
+        let amount = Money::from_json(value, at)?;
+        if amount == Money::ZERO {
+            at.fault("must be more than 0");
+            return None;
+        }
+        Some(Self(amount))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::String))
+            .pattern(Some(
+                r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)$",
+            ));
+        let number = ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::Number))
+            .exclusive_minimum(Some(0))
+            .exclusive_maximum(Some(1_000_000_000_000_000_i64));
+        OneOfBuilder::new()
+            .item(text)
+            .item(number)
+            .examples(["600.00"])
+            .into()
+    }
+}

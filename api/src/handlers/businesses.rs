@@ -1,8 +1,8 @@
-//! `/api/businesses` and `/api/business`: making a business, and seeing and renaming one's own.
+//! `/api/businesses` and `/api/business`: making a business, and seeing and changing one's own.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use domain::businesses::{self, Founded, NewBusiness};
+use domain::businesses::{self, BusinessChange, Founded, NewBusiness};
 use domain::passwords::NewPassword;
 use entity::users::Role;
 use entity::{BusinessId, Currency, UserId};
@@ -11,12 +11,12 @@ use utoipa::ToSchema;
 
 use super::{Response, created};
 use crate::access::{Platform, Signed};
-use crate::body::Json;
+use crate::body::{Change, Json};
 use crate::endpoint::Endpoint;
 use crate::idempotency;
 use crate::problem::{Code, Problem};
 use crate::service::State;
-use crate::text::{Email, Slug, Text};
+use crate::text::{Email, Slug, Text, Whole};
 
 /// Where the callers of a business find it.
 const OWN: &str = "/api/business";
@@ -35,7 +35,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_any_role()
             .ok::<BusinessView>(),
         Endpoint::patch(OWN, change)
-            .summary("Rename the caller's business; its slug and its currency never change")
+            .summary("Change the caller's business; its slug and its currency never change")
             .for_roles(&[Role::Admin])
             .body::<BusinessPatch>()
             .ok::<BusinessView>(),
@@ -71,6 +71,8 @@ crate::body! {
     pub(super) struct BusinessPatch {
         /// The name on documents.
         name: Option<Text<1, 200>>,
+        /// New purchases are stopped of customers with an order that is due for more than so many days; null stops none.
+        block_after_days: Change<Whole<0, 3650>>,
     }
 }
 
@@ -81,6 +83,8 @@ pub(super) struct BusinessView {
     slug: String,
     name: String,
     currency: Currency,
+    /// New purchases are stopped of customers with an order that is due for more than so many days; null stops none.
+    block_after_days: Option<i32>,
 }
 
 /// A business that has just been made.
@@ -107,6 +111,7 @@ impl From<entity::businesses::Model> for BusinessView {
             slug: business.slug,
             name: business.name,
             currency: business.currency,
+            block_after_days: business.block_after_days,
         }
     }
 }
@@ -165,8 +170,13 @@ async fn read(state: Data<State>, caller: Signed) -> Response {
 }
 
 async fn change(state: Data<State>, caller: Signed, request: Json<BusinessPatch>) -> Response {
-    let name = request.body.name.map(|name| name.0);
-    let business = businesses::change(&state.database, &caller, name.as_deref())
+    let body = request.body;
+    let days = |days: Whole<0, 3650>| i32::try_from(days.get()).unwrap_or(i32::MAX);
+    let change = BusinessChange {
+        name: body.name.map(|name| name.0),
+        block_after_days: body.block_after_days.changed(days),
+    };
+    let business = businesses::change(&state.database, &caller, &change)
         .await
         .map_err(|error| caller.problem(error))?;
     Ok(HttpResponse::Ok().json(BusinessView::from(business)))

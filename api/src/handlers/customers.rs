@@ -79,6 +79,8 @@ crate::body! {
         payment_terms_days: Option<Whole<0, 365>>,
         /// Whether purchases are stopped.
         on_hold: Option<bool>,
+        /// Why, for the audit trail.
+        reason: Option<Text<1, 500>>,
     }
 }
 
@@ -94,6 +96,8 @@ pub(super) struct CustomerView {
     balance: Amount,
     /// What it may still buy; negative when the limit was lowered below the balance.
     available_credit: Amount,
+    /// What it has paid, or was credited, and has settled no order: the balance is what is due less this.
+    credit_on_account: Amount,
     on_hold: bool,
     payment_terms_days: i32,
     #[serde(serialize_with = "text::time")]
@@ -113,6 +117,7 @@ impl CustomerView {
             credit_limit: amount(customer.credit_limit),
             balance: amount(customer.balance),
             available_credit: amount(customer.available_credit()),
+            credit_on_account: amount(customer.on_account),
             on_hold: customer.on_hold,
             payment_terms_days: customer.payment_terms_days,
             created_at: customer.created_at,
@@ -173,6 +178,7 @@ async fn change(
         name: body.name.map(|name| name.0),
         email: body.email.changed(Email::into_string),
         credit: terms(body.credit_limit, body.on_hold, body.payment_terms_days),
+        reason: body.reason.map(|reason| reason.0),
     };
     let customer = customers::change(&state.database, &caller, id.0, &change)
         .await

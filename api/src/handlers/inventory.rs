@@ -92,7 +92,7 @@ pub(super) struct MovementView {
     on_hand_after: i64,
     reason: MovementReason,
     note: Option<String>,
-    /// The order, for a sale.
+    /// The order, for a sale or a return.
     order_id: Option<OrderId>,
     /// Who did it.
     actor_id: UserId,

@@ -1,16 +1,20 @@
 //! One file a noun: its endpoints, its handlers, and the JSON that they take and give.
 
+mod allocations;
 mod api_keys;
 mod auth;
 mod businesses;
+mod credit_notes;
 mod customers;
 mod health;
 mod inventory;
 mod orders;
 mod overdue;
+mod payments;
 mod products;
 mod purchase;
 mod users;
+mod write_offs;
 
 use domain::idempotency::Answer;
 use serde::Serialize;
@@ -34,6 +38,10 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         inventory::endpoints(),
         purchase::endpoints(),
         orders::endpoints(),
+        payments::endpoints(),
+        credit_notes::endpoints(),
+        write_offs::endpoints(),
+        allocations::endpoints(),
     ]
     .concat()
 }
@@ -43,6 +51,15 @@ fn created(location: String, view: &impl Serialize) -> Answer {
     Answer {
         status: 201,
         location: Some(location),
+        body: json(view),
+    }
+}
+
+/// The answer to a request that changed what was there.
+fn done(view: &impl Serialize) -> Answer {
+    Answer {
+        status: 200,
+        location: None,
         body: json(view),
     }
 }

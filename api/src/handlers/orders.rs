@@ -1,4 +1,4 @@
-//! `/api/orders`: what was sold.
+//! `/api/orders`: what was sold, and cancelling it.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -10,10 +10,12 @@ use entity::{Currency, CustomerId, OrderId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
 use super::purchase::SoldView;
+use super::{Response, done};
 use crate::access::Signed;
+use crate::body::Bare;
 use crate::endpoint::Endpoint;
+use crate::idempotency;
 use crate::path::Id;
 use crate::problem::Code;
 use crate::query::{Page, Query};
@@ -44,6 +46,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(EVERYONE)
             .ok::<OrderWithItems>()
             .codes(&[Code::OrderNotFound]),
+        Endpoint::post("/api/orders/{id}/cancel", cancel)
+            .summary(
+                "Cancel an order on credit; a customer may cancel its own of which nothing is paid",
+            )
+            .for_roles(EVERYONE)
+            .ok::<OrderWithItems>()
+            .codes(&[Code::OrderNotFound, Code::InvalidTransition, Code::Conflict])
+            .idempotent(),
     ]
 }
 
@@ -93,11 +103,11 @@ impl OrderView {
 }
 
 impl OrderWithItems {
-    fn of(found: Order, currency: Currency) -> Self {
-        let items = found.items.into_iter().map(|item| SoldView {
+    fn of(found: &Order, currency: Currency) -> Self {
+        let items = found.items.iter().map(|item| SoldView {
             product_id: item.product_id,
-            sku: item.sku,
-            name: item.name,
+            sku: item.sku.clone(),
+            name: item.name.clone(),
             quantity: item.quantity,
             unit_price: Amount::of(item.unit_price, currency),
             line_total: Amount::of(item.line_total, currency),
@@ -140,5 +150,18 @@ async fn read(state: Data<State>, caller: Signed, id: Id<OrderId>) -> Response {
     let order = orders::read(&state.database, &caller, id.0)
         .await
         .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(OrderWithItems::of(order, caller.currency)))
+    Ok(HttpResponse::Ok().json(OrderWithItems::of(&order, caller.currency)))
+}
+
+async fn cancel(state: Data<State>, caller: Signed, id: Id<OrderId>, request: Bare) -> Response {
+    orders::cancel(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        id.0,
+        |order| done(&OrderWithItems::of(order, caller.currency)),
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
 }

@@ -20,14 +20,23 @@ pub async fn of_caller(database: &Database, caller: &Caller) -> Result<businesse
     Ok(business)
 }
 
-/// Renames the caller's business. Slug and currency never change: links and documents rest on them.
+/// What of a business changes. `None` leaves it as it is.
+#[derive(Debug, Clone, Default)]
+pub struct BusinessChange {
+    /// The name on documents.
+    pub name: Option<String>,
+    /// Purchases are stopped of customers with an order that is due for longer; `Some(None)` stops none.
+    pub block_after_days: Option<Option<i32>>,
+}
+
+/// Changes the caller's business. Slug and currency never change: links and documents rest on them.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
 pub async fn change(
     database: &Database,
     caller: &Caller,
-    name: Option<&str>,
+    change: &BusinessChange,
 ) -> Result<businesses::Model, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
@@ -37,12 +46,17 @@ pub async fn change(
             .one(&transaction)
             .await?
             .ok_or_else(|| Error::Bug(format!("business {} is not there", caller.business_id)))?;
-        let Some(name) = name else {
-            return Ok(business);
-        };
         let before = trail(&business);
-        let mut row = business.into_active_model();
-        row.name = Set(name.to_owned());
+        let mut row = business.clone().into_active_model();
+        if let Some(name) = &change.name {
+            row.name = Set(name.clone());
+        }
+        if let Some(days) = change.block_after_days {
+            row.block_after_days = Set(days);
+        }
+        if !row.is_changed() {
+            return Ok(business);
+        }
         let business = row.update(&transaction).await?;
         let event = Change {
             action: "business.changed",

@@ -115,7 +115,8 @@ impl Books {
                 )
             })
             .sum();
-        if account.ledger.balance + total > account.credit_limit {
+        // One who has paid far ahead could pass what an order's total can be before it passes its limit.
+        if account.ledger.balance + total > account.credit_limit || !total.is_storable() {
             return Err(Error::CreditLimitExceeded {
                 credit_limit: account.credit_limit,
                 balance: account.ledger.balance,

@@ -104,7 +104,8 @@ async fn use_credit(
                 customer_id: receipt.customer_id,
                 order_id: receipt.order_id,
                 used: *used,
-                effective_at: receipt.created_at,
+                // A credit that was given while this purchase waited for the customer's row is younger than it.
+                effective_at: receipt.created_at.max(used.since),
             })
         })
         .collect();

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Authority;
-use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX};
+use domain::demo::{ACME, ACME_CUSTOMER, GLOBEX};
 use entity::BusinessId;
 use entity::users::Role;
 use reqwest::Method;
 use serde_json::json;
-use tests::{Client, Reply, Route, SECRET, Service, claims, signed};
+use tests::{Client, Reply, Route, SECRET, Service, Traded, claims, signed};
 use tradeline::endpoint::Who;
 
 /// What everyone may call. This list may only shrink.
@@ -23,7 +23,7 @@ pub(crate) const PUBLIC: [&str; 3] = [
 const PUBLIC_OF_BUSINESS: [&str; 2] = ["GET /api/products", "GET /api/products/{id}"];
 
 /// What only an admin may call, by the contract. The code's word is not enough here: a slip in it would be believed.
-const FOR_ADMINS: [&str; 10] = [
+const FOR_ADMINS: [&str; 15] = [
     "DELETE /api/api-keys/{id}",
     "GET /api/api-keys",
     "GET /api/users",
@@ -31,13 +31,18 @@ const FOR_ADMINS: [&str; 10] = [
     "PATCH /api/products/{id}",
     "PATCH /api/users/{id}",
     "POST /api/api-keys",
+    "POST /api/credit-notes/{id}/reverse",
+    "POST /api/orders/{id}/credit-notes",
+    "POST /api/orders/{id}/write-offs",
+    "POST /api/payments/{id}/reverse",
     "POST /api/products",
     "POST /api/users",
+    "POST /api/write-offs/{id}/reverse",
     "PUT /api/products/{id}",
 ];
 
 /// What a customer may call, by the contract. The rest is for staff.
-const FOR_CUSTOMERS: [&str; 8] = [
+const FOR_CUSTOMERS: [&str; 9] = [
     "GET /api/auth/me",
     "GET /api/business",
     "GET /api/customers/{id}",
@@ -45,30 +50,30 @@ const FOR_CUSTOMERS: [&str; 8] = [
     "GET /api/orders/my-orders",
     "GET /api/orders/{id}",
     "POST /api/auth/logout",
+    "POST /api/orders/{id}/cancel",
     "POST /api/purchase",
 ];
 
 /// What the platform may call, by the contract: nothing that is of a business. This list may only shrink.
 pub(crate) const FOR_PLATFORM: [&str; 1] = ["POST /api/businesses"];
 
-const ROLES: [Authority; 3] = [
+pub(crate) const ROLES: [Authority; 3] = [
     Authority::Admin,
     Authority::Staff,
     Authority::Customer(ACME_CUSTOMER),
 ];
 
-/// A service with an order of Acme's customer in its books, the order's id, and the routes.
-pub(crate) async fn trading() -> (Service, String, Vec<Route>) {
+/// A service that has traded at Acme, what that has left, and the routes.
+pub(crate) async fn trading() -> (Service, Traded, Vec<Route>) {
     let service = Service::start().await;
-    let receipt = service.staff().buy(&[(ACME_HEADPHONES, 1)]).await.ok(201);
-    let order = receipt["order_id"].as_str().unwrap().to_owned();
+    let traded = Traded::at(&service).await;
     let routes = Route::all(&service).await;
-    (service, order, routes)
+    (service, traded, routes)
 }
 
-pub(crate) fn id_at_acme(route: &Route, order: &str) -> String {
+pub(crate) fn id_at_acme(route: &Route, traded: &Traded) -> String {
     if route.has_id() {
-        route.id_at_acme(order)
+        route.id_at_acme(traded)
     } else {
         String::new()
     }
@@ -162,12 +167,12 @@ async fn only_what_the_contract_opens_to_customers_and_staff_is_open_to_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_credential_every_route_that_is_not_public_answers_401_and_does_nothing() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let before = service.database.digest().await;
     let mut refused = 0;
     for route in routes.iter().filter(|route| !is_public(route)) {
         let reply = route
-            .send(&service.nobody(), &id_at_acme(route, &order))
+            .send(&service.nobody(), &id_at_acme(route, &traded))
             .await;
         assert_eq!(reply.status, 401, "{}: {}", route.name(), reply.text);
         let _ = reply.refused(401, "unauthenticated");
@@ -180,7 +185,7 @@ async fn without_a_credential_every_route_that_is_not_public_answers_401_and_doe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_credential_is_refused_by_every_route_that_looks_at_one() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let good = claims(ACME, Authority::Admin);
     let mut expired = good;
     expired.expires_at = expired.issued_at - 60;
@@ -226,9 +231,9 @@ async fn a_bad_credential_is_refused_by_every_route_that_looks_at_one() {
             let path = match PUBLIC_OF_BUSINESS.contains(&route.name().as_str()) {
                 true => format!(
                     "{}?business=acme",
-                    route.with_id(&id_at_acme(route, &order))
+                    route.with_id(&id_at_acme(route, &traded))
                 ),
-                false => route.with_id(&id_at_acme(route, &order)),
+                false => route.with_id(&id_at_acme(route, &traded)),
             };
             let request = service.nobody().request(route.method.clone(), &path);
             let reply = service
@@ -262,14 +267,14 @@ async fn two_credentials_are_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_may_call_what_the_table_says_and_gets_403_for_the_rest() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let (mut allowed, mut forbidden) = (0, 0);
     for route in &routes {
         for authority in ROLES {
             let client = service.caller(ACME, authority);
 
             let what = format!("{} as {authority:?}", route.name());
-            let id = id_at_acme(route, &order);
+            let id = id_at_acme(route, &traded);
             if may(route, authority) {
                 let reply = route.send(&client, &id).await;
                 // Twice the same sku, from an admin's POST and PUT, is the one conflict that is to be expected.
@@ -293,7 +298,7 @@ async fn each_role_may_call_what_the_table_says_and_gets_403_for_the_rest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_platform_gets_403_from_every_route_of_a_business_and_nothing_from_it() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let platform = service.platform();
     let before = service.database.digest().await;
     let mut forbidden = 0;
@@ -302,7 +307,7 @@ async fn the_platform_gets_403_from_every_route_of_a_business_and_nothing_from_i
             assert!(route.is_platforms());
             continue;
         }
-        let good = route.send(&platform, &id_at_acme(route, &order)).await;
+        let good = route.send(&platform, &id_at_acme(route, &traded)).await;
         let _ = good.refused(403, "forbidden");
         // Whatever business it names, and whatever else is wrong with the request.
         let path = format!("{}?business=acme", route.with_id("nonsense"));

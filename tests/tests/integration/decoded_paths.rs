@@ -1,18 +1,13 @@
 //! A path that is written in another way is the same path: `%6F` is `o` for the routing, so it must be for everything
 //! else that looks at paths.
 
-use domain::Authority;
-use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES};
+use domain::demo::ACME;
 use reqwest::Method;
 use serde_json::json;
 use tests::{Client, Database, Reply, Route, SERVICE, Service, settings, until};
 use tradeline::config::LimitSettings;
 
-const ROLES: [Authority; 3] = [
-    Authority::Admin,
-    Authority::Staff,
-    Authority::Customer(ACME_CUSTOMER),
-];
+use crate::access::{ROLES, id_at_acme, trading};
 
 /// The path, once for each of its literal segments, with one letter of that segment percent-coded.
 fn spellings(route: &Route, id: &str) -> Vec<String> {
@@ -49,27 +44,12 @@ async fn send(client: &Client, route: &Route, path: &str) -> Reply {
     }
 }
 
-fn id_at_acme(route: &Route, order: &str) -> String {
-    match route.has_id() {
-        true => route.id_at_acme(order),
-        false => String::new(),
-    }
-}
-
 fn roles(route: &Route) -> Vec<String> {
     let roles = route.operation["x-roles"].as_array().unwrap();
     roles
         .iter()
         .map(|role| role.as_str().unwrap().to_owned())
         .collect()
-}
-
-async fn trading() -> (Service, String, Vec<Route>) {
-    let service = Service::start().await;
-    let receipt = service.staff().buy(&[(ACME_HEADPHONES, 1)]).await.ok(201);
-    let order = receipt["order_id"].as_str().unwrap().to_owned();
-    let routes = Route::all(&service).await;
-    (service, order, routes)
 }
 
 async fn limited(set: impl FnOnce(&mut LimitSettings)) -> Service {
@@ -87,12 +67,12 @@ async fn limited(set: impl FnOnce(&mut LimitSettings)) -> Service {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn however_a_path_is_spelled_nobody_is_let_in_without_a_credential() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let before = service.database.digest().await;
     let mut tried = 0;
     for route in &routes {
         let public = crate::access::PUBLIC.contains(&route.name().as_str());
-        for path in spellings(route, &id_at_acme(route, &order)) {
+        for path in spellings(route, &id_at_acme(route, &traded)) {
             if public {
                 continue;
             }
@@ -108,7 +88,7 @@ async fn however_a_path_is_spelled_nobody_is_let_in_without_a_credential() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn however_a_path_is_spelled_each_role_may_do_what_the_table_says_and_no_more() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let (mut allowed, mut forbidden) = (0, 0);
     for route in &routes {
         let roles = roles(route);
@@ -118,7 +98,7 @@ async fn however_a_path_is_spelled_each_role_may_do_what_the_table_says_and_no_m
             let may = roles
                 .iter()
                 .any(|may| may == "public" || role == may.as_str());
-            for path in spellings(route, &id_at_acme(route, &order)) {
+            for path in spellings(route, &id_at_acme(route, &traded)) {
                 let what = format!("{} {path} as {authority:?}", route.method);
                 let reply = send(&client, route, &path).await;
                 if may {

@@ -10,12 +10,12 @@ use crate::access::{FOR_PLATFORM, PUBLIC, id_at_acme, is_public, seen, trading};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_business_header_may_repeat_the_callers_business_and_name_no_other() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let of_a_business = |route: &&Route| !is_public(route) && !route.is_platforms();
     for route in routes.iter().filter(of_a_business) {
         let client = route.best_caller(&service);
         let send = async |values: &[String]| {
-            let path = route.with_id(&id_at_acme(route, &order));
+            let path = route.with_id(&id_at_acme(route, &traded));
             let mut request = client.request(route.method.clone(), &path);
             for value in values {
                 request = request.header("x-business-id", value);
@@ -62,7 +62,7 @@ async fn the_business_header_may_repeat_the_callers_business_and_name_no_other()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_may_repeat_the_callers_business_and_name_no_other() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let admin = service.admin();
     let mut tried = 0;
     for route in routes
@@ -72,7 +72,7 @@ async fn a_body_may_repeat_the_callers_business_and_name_no_other() {
         let send = async |business: serde_json::Value| {
             let mut body = route.good_body();
             body["business_id"] = business;
-            let path = route.with_id(&id_at_acme(route, &order));
+            let path = route.with_id(&id_at_acme(route, &traded));
             let request = admin.request(route.method.clone(), &path);
             admin.send(request.body(body.to_string())).await
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES};
 use serde_json::{Value, json};
-use tests::{Route, Service};
+use tests::{Route, Service, Traded};
 
 async fn document(service: &Service) -> Value {
     service.nobody().get("/openapi.json").await.ok(200)
@@ -303,13 +303,12 @@ async fn the_fields_that_a_schema_requires_are_the_ones_that_are_asked_for() {
 async fn what_is_answered_is_what_the_document_says() {
     let service = Service::start().await;
     let document = document(&service).await;
-    let order = service.staff().buy(&[(ACME_HEADPHONES, 1)]).await.ok(201);
-    let order = order["order_id"].as_str().unwrap();
+    let traded = Traded::at(&service).await;
     let mut checked = 0;
     for route in Route::all(&service).await {
         let client = route.best_caller(&service);
         let good = if route.has_id() {
-            route.id_at_acme(order)
+            route.id_at_acme(&traded)
         } else {
             String::new()
         };

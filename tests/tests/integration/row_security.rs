@@ -2,17 +2,16 @@
 //! whoever had the service's password, or had taken over the service, would try it.
 //!
 //! The tables come from the catalogue, so that a new one is tried by itself. What it must be told of one is in [`TABLES`]
-//! and, if trading leaves no rows in it, in [`MORE_ROWS`].
+//! and, so that it has rows, in [`trade`].
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
 use entity::{BusinessId, CustomerId, ProductId};
-use reqwest::Method;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement, TransactionTrait,
 };
 use serde_json::json;
-use tests::{Database, SERVICE, Service};
+use tests::{Client, Database, SERVICE, Service};
 
 /// The one table that is not of businesses.
 pub(crate) const NOT_OF_TENANTS: &str = "seaql_migrations";
@@ -96,46 +95,6 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 21] = [
     ("write_offs", true, false, &[]),
 ];
 
-/// How the superuser adds a row of the business `{business}` to a table in which trading leaves none.
-const MORE_ROWS: [(&str, &str); 7] = [
-    (
-        "payments",
-        "INSERT INTO payments SELECT business_id, id, customer_id, number, 1, 'cash', NULL, now(), id FROM ledger_entries
-          WHERE business_id = '{business}' AND kind = 'charge' LIMIT 1",
-    ),
-    (
-        "credit_notes",
-        "INSERT INTO credit_notes SELECT business_id, id, customer_id, number, order_id, 1, 'late', false, id FROM ledger_entries
-          WHERE business_id = '{business}' AND kind = 'charge' LIMIT 1",
-    ),
-    (
-        "credit_note_items",
-        "INSERT INTO credit_note_items SELECT business_id, n.id, product_id, 1
-           FROM credit_notes n JOIN inventory USING (business_id) WHERE business_id = '{business}' LIMIT 1",
-    ),
-    (
-        "write_offs",
-        "INSERT INTO write_offs SELECT business_id, id, customer_id, number, order_id, 1, 'lost', id FROM ledger_entries
-          WHERE business_id = '{business}' AND kind = 'charge' LIMIT 1",
-    ),
-    (
-        "reversals",
-        "SET session_replication_role = replica;
-         INSERT INTO reversals SELECT business_id, customer_id, number + 1, number, 'bounced', id FROM ledger_entries
-          WHERE business_id = '{business}' AND kind = 'charge' LIMIT 1",
-    ),
-    (
-        "allocations",
-        "INSERT INTO allocations SELECT business_id, id, customer_id, number, order_id, 1, now() FROM ledger_entries
-          WHERE business_id = '{business}' AND kind = 'charge' LIMIT 1",
-    ),
-    (
-        "credits_on_account",
-        "INSERT INTO credits_on_account SELECT business_id, customer_id, number, 1 FROM ledger_entries
-          WHERE business_id = '{business}' AND kind = 'charge' LIMIT 1",
-    ),
-];
-
 pub(crate) const BUSINESSES: [(BusinessId, CustomerId, ProductId); 2] = [
     (ACME, ACME_CUSTOMER, ACME_HEADPHONES),
     (GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK),
@@ -145,17 +104,12 @@ pub(crate) const BUSINESSES: [(BusinessId, CustomerId, ProductId); 2] = [
 pub(crate) async fn both_trading() -> Service {
     let service = Service::start().await;
     for (business, customer, product) in BUSINESSES {
-        let admin = service.caller(business, Authority::Admin);
-        let items = json!([{"product_id": product, "quantity": 1}]);
-        let request = admin
-            .request(Method::POST, "/api/purchase")
-            .header("idempotency-key", "one-key-for-both")
-            .body(json!({"customer_id": customer, "items": items}).to_string());
-        let _ = admin.send(request).await.ok(201);
-        for (_, insert) in MORE_ROWS {
-            let insert = insert.replace("{business}", &business.to_string());
-            service.database.execute(&insert).await;
-        }
+        trade(
+            &service.caller(business, Authority::Admin),
+            customer,
+            product,
+        )
+        .await;
     }
     for table in tables(&service.database).await {
         let column = owner_column(&table);
@@ -163,10 +117,37 @@ pub(crate) async fn both_trading() -> Service {
         assert_eq!(
             service.database.value(&owners).await,
             "2",
-            "say in MORE_ROWS how both businesses get a row in {table}"
+            "say in trade() how both businesses get a row in {table}"
         );
     }
     service
+}
+
+/// Leaves rows of a business in every table.
+async fn trade(admin: &Client, customer: CustomerId, product: ProductId) {
+    let items = json!([{"product_id": product, "quantity": 1}]);
+    let body = json!({"customer_id": customer, "items": items});
+    let sold = admin
+        .post_once("one-key-for-both", "/api/purchase", &body)
+        .await;
+    let order = sold.ok(201)["order_id"].as_str().unwrap().to_owned();
+    let reason = json!({"reason": "a trial", "amount": "1.00"});
+    let lost = admin
+        .post(&format!("/api/orders/{order}/write-offs"), &reason)
+        .await;
+    let undo = format!("{}/reverse", lost.header("location"));
+    admin
+        .post(&undo, &json!({"reason": "a trial"}))
+        .await
+        .ok(201);
+    let payment =
+        json!({"customer_id": customer, "amount": "500.00", "method": "cash", "on_account": true});
+    admin.post("/api/payments", &payment).await.ok(201);
+    let note = json!({"items": items, "restock": true, "reason": "a trial"});
+    admin
+        .post(&format!("/api/orders/{order}/credit-notes"), &note)
+        .await
+        .ok(201);
 }
 
 /// The tables of businesses, from the catalogue: none can be forgotten.

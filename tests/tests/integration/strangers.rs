@@ -13,7 +13,7 @@ use crate::access::{id_at_acme, is_public, may, seen, trading};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn for_a_stranger_another_business_ids_are_ids_that_nobody_has() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let before = service.database.digest().await;
     let mut tried = 0;
     for route in routes.iter().filter(|route| route.has_id()) {
@@ -28,7 +28,7 @@ async fn for_a_stranger_another_business_ids_are_ids_that_nobody_has() {
                 continue;
             }
             let stranger = service.caller(GLOBEX, authority);
-            let theirs = route.id_at_acme(&order);
+            let theirs = route.id_at_acme(&traded);
             let no_ones = Uuid::now_v7().to_string();
             let other = route.send(&stranger, &theirs).await;
             let none = route.send(&stranger, &no_ones).await;
@@ -48,7 +48,7 @@ async fn for_a_stranger_another_business_ids_are_ids_that_nobody_has() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_of_another_business_in_a_body_or_a_query_are_ids_that_nobody_has() {
-    let (service, order, _) = trading().await;
+    let (service, traded, _) = trading().await;
     let stranger = service.stranger();
     let before = service.database.digest().await;
     let buy = async |customer: CustomerId, product: ProductId| {
@@ -82,7 +82,7 @@ async fn ids_of_another_business_in_a_body_or_a_query_are_ids_that_nobody_has() 
     let mine = service.staff().get("/api/orders?limit=1").await.ok(200);
     let cursor = mine["next_cursor"].as_str().unwrap();
     let orders = stranger.get(&format!("/api/orders?cursor={cursor}")).await;
-    assert!(!orders.text.contains(&order), "{}", orders.text);
+    assert!(!orders.text.contains(&traded.order), "{}", orders.text);
     assert_eq!(orders.ok(200)["data"], json!([]));
     assert_eq!(service.database.digest().await, before);
 }
@@ -109,13 +109,13 @@ fn with_new_ids(value: &Value, replaced: &mut Vec<(String, String)>) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_every_route_ids_of_another_business_in_body_and_query_are_ids_that_nobody_has() {
-    let (service, order, routes) = trading().await;
+    let (service, traded, routes) = trading().await;
     let stranger = service.stranger();
     let before = service.database.digest().await;
     let (mut bodies, mut queries) = (0, 0);
     for route in routes.iter().filter(|route| !is_public(route)) {
         let send = async |query: &str, body: Option<&Value>| {
-            let path = format!("{}{query}", route.with_id(&id_at_acme(route, &order)));
+            let path = format!("{}{query}", route.with_id(&id_at_acme(route, &traded)));
             let request = stranger.request(route.method.clone(), &path);
             let request = match body {
                 Some(body) => request.body(body.to_string()),
@@ -157,7 +157,11 @@ async fn on_every_route_ids_of_another_business_in_body_and_query_are_ids_that_n
                 continue;
             }
             let name = parameter["name"].as_str().unwrap();
-            for theirs in [ACME_CUSTOMER.0, ACME_HEADPHONES.0, order.parse().unwrap()] {
+            for theirs in [
+                ACME_CUSTOMER.0,
+                ACME_HEADPHONES.0,
+                traded.order.parse().unwrap(),
+            ] {
                 let no_ones = Uuid::now_v7().to_string();
                 let theirs = theirs.to_string();
                 let other = send(&format!("?{name}={theirs}"), good.as_ref()).await;

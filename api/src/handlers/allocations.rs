@@ -1,0 +1,82 @@
+//! `/api/customers/{id}/allocations`: settling orders with credit on account.
+
+use actix_web::web::Data;
+use domain::allocations;
+use domain::settlement::Target;
+use entity::users::Role;
+use entity::{Currency, CustomerId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::payments::{AllocationRequest, AllocationView, FiguresView, MAX_ORDERS, orders};
+use super::{Response, done};
+use crate::access::Signed;
+use crate::body::{Json, List};
+use crate::endpoint::Endpoint;
+use crate::idempotency;
+use crate::path::Id;
+use crate::problem::Code;
+use crate::service::State;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/api/customers/{id}/allocations", allocate)
+            .summary("Settle orders with the customer's credit on account")
+            .for_roles(&[Role::Admin, Role::Staff])
+            .body::<AllocationsRequest>()
+            .ok::<AllocationsView>()
+            .codes(&[
+                Code::CustomerNotFound,
+                Code::OrderNotFound,
+                Code::Overpayment,
+                Code::Conflict,
+            ])
+            .idempotent(),
+    ]
+}
+
+crate::body! {
+    /// What credit on account is used for. It is used oldest credit first.
+    pub(super) struct AllocationsRequest {
+        /// The orders, with how much for each. If left out, what is due for longest, as far as the credit goes.
+        allocations: Option<List<AllocationRequest, 1, MAX_ORDERS>>,
+    }
+}
+
+/// What was settled with credit on account.
+#[derive(Debug, Serialize, ToSchema)]
+struct AllocationsView {
+    customer_id: CustomerId,
+    currency: Currency,
+    allocations: Vec<AllocationView>,
+    #[serde(flatten)]
+    figures: FiguresView,
+}
+
+async fn allocate(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<CustomerId>,
+    request: Json<AllocationsRequest>,
+) -> Response {
+    let target = request.body.allocations.map_or(Target::OldestDue, orders);
+    let currency = caller.currency;
+    allocations::use_on_account(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        id.0,
+        &target,
+        |shares, figures| {
+            done(&AllocationsView {
+                customer_id: id.0,
+                currency,
+                allocations: AllocationView::all(shares, currency),
+                figures: FiguresView::of(figures, currency),
+            })
+        },
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
+}

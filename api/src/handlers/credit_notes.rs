@@ -1,0 +1,223 @@
+//! `/api/orders/{id}/credit-notes` and `/api/credit-notes`: what need not be paid of an order.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::credit_notes::{self, CreditNote, NewCreditNote, What};
+use domain::idempotency::Answer;
+use domain::purchase::MAX_LINES;
+use domain::{Caller, Figures};
+use entity::users::Role;
+use entity::{CreditNoteId, Currency, CustomerId, OrderId, ProductId, Quantity, UserId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::payments::{FiguresView, ReversalRequest};
+use super::{Response, created};
+use crate::access::Signed;
+use crate::body::{Json, List, Positive};
+use crate::endpoint::Endpoint;
+use crate::idempotency;
+use crate::path::Id;
+use crate::problem::{Code, Problem};
+use crate::service::State;
+use crate::text::{self, Amount, Text};
+
+const ADMIN: &[Role] = &[Role::Admin];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/api/orders/{id}/credit-notes", create)
+            .summary("Credit a part of an order, by amount or by items that come back")
+            .for_roles(ADMIN)
+            .body::<CreditNoteRequest>()
+            .created::<CreditNoteWithBalance>()
+            .codes(&[Code::OrderNotFound, Code::Conflict])
+            .idempotent(),
+        Endpoint::get("/api/credit-notes/{id}", read)
+            .summary("Read a credit note")
+            .for_roles(&[Role::Admin, Role::Staff])
+            .ok::<CreditNoteView>()
+            .codes(&[Code::NotFound]),
+        Endpoint::post("/api/credit-notes/{id}/reverse", reverse)
+            .summary("Undo a credit note: what it settled is due again")
+            .for_roles(ADMIN)
+            .body::<ReversalRequest>()
+            .created::<CreditNoteWithBalance>()
+            .codes(&[Code::NotFound, Code::Conflict, Code::InsufficientStock])
+            .idempotent(),
+    ]
+}
+
+crate::body! {
+    /// A credit note to be: either `amount` or `items`.
+    pub(super) struct CreditNoteRequest {
+        /// How much need not be paid.
+        amount: Option<Positive>,
+        /// What need not be paid, at the price at which it was sold. Two lines of one product count as one.
+        items: Option<List<ItemRequest, 1, MAX_LINES>>,
+        /// Why.
+        reason: Text<1, 500>,
+        /// Whether the items go back to the shelf; false if left out.
+        restock: Option<bool>,
+    }
+}
+
+crate::body! {
+    /// One product of a credit note.
+    pub(super) struct ItemRequest {
+        /// What.
+        product_id: ProductId,
+        /// How many.
+        quantity: Quantity,
+    }
+}
+
+/// A credit note.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CreditNoteView {
+    credit_note_id: CreditNoteId,
+    order_id: OrderId,
+    customer_id: CustomerId,
+    amount: Amount,
+    currency: Currency,
+    /// What it takes back, if it is by items.
+    items: Vec<ItemView>,
+    reason: String,
+    /// Whether its items went back to the shelf.
+    restock: bool,
+    /// What of it settles its order, and others that were settled with its rest.
+    allocated: Amount,
+    /// What of it settles no order and is credit of the customer.
+    unallocated: Amount,
+    /// Who entered it.
+    created_by: UserId,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+    /// When it was undone.
+    #[serde(serialize_with = "text::optional_time")]
+    reversed_at: Option<DateTime<Utc>>,
+    reversal_reason: Option<String>,
+}
+
+/// One product of a credit note.
+#[derive(Debug, Serialize, ToSchema)]
+struct ItemView {
+    product_id: ProductId,
+    quantity: i64,
+}
+
+/// A credit note, and what the customer owes after it.
+#[derive(Debug, Serialize, ToSchema)]
+struct CreditNoteWithBalance {
+    #[serde(flatten)]
+    credit_note: CreditNoteView,
+    #[serde(flatten)]
+    figures: FiguresView,
+}
+
+impl CreditNoteView {
+    fn of(found: &CreditNote, currency: Currency) -> Self {
+        let note = &found.note;
+        let reversal = found.reversal.as_ref();
+        let items = found.items.iter().map(|(product_id, quantity)| ItemView {
+            product_id: *product_id,
+            quantity: *quantity,
+        });
+        Self {
+            credit_note_id: note.id,
+            order_id: note.order_id,
+            customer_id: note.customer_id,
+            amount: Amount::of(note.amount, currency),
+            currency,
+            items: items.collect(),
+            reason: note.reason.clone(),
+            restock: note.restock,
+            allocated: Amount::of(found.allocated(), currency),
+            unallocated: Amount::of(found.unallocated(), currency),
+            created_by: note.created_by,
+            created_at: note.created_at,
+            reversed_at: reversal.map(|reversal| reversal.at),
+            reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
+        }
+    }
+}
+
+fn what(body: &mut CreditNoteRequest) -> Result<What, Problem> {
+    let restock = body.restock.unwrap_or(false);
+    match (body.amount.take(), body.items.take()) {
+        (Some(_), None) if restock => Err(Problem::fault(
+            "/restock",
+            "needs items: an amount is nothing that goes back to the shelf",
+        )),
+        (Some(amount), None) => Ok(What::Amount(amount.0)),
+        (None, Some(items)) => {
+            let items = items.into_iter();
+            Ok(What::Items {
+                items: items.map(|item| (item.product_id, item.quantity)).collect(),
+                restock,
+            })
+        }
+        _ => Err(Problem::fault("", "must have either amount or items")),
+    }
+}
+
+fn render(caller: &Caller) -> impl Fn(&CreditNote, &Figures) -> Answer {
+    let currency = caller.currency;
+    move |found, figures| {
+        let view = CreditNoteWithBalance {
+            credit_note: CreditNoteView::of(found, currency),
+            figures: FiguresView::of(figures, currency),
+        };
+        created(format!("/api/credit-notes/{}", found.note.id), &view)
+    }
+}
+
+async fn create(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<OrderId>,
+    mut request: Json<CreditNoteRequest>,
+) -> Response {
+    let new = NewCreditNote {
+        order_id: id.0,
+        credited: what(&mut request.body)?,
+        reason: request.body.reason.0,
+    };
+    credit_notes::create(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        &new,
+        render(&caller),
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
+}
+
+async fn read(state: Data<State>, caller: Signed, id: Id<CreditNoteId>) -> Response {
+    let note = credit_notes::read(&state.database, &caller, id.0)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(CreditNoteView::of(&note, caller.currency)))
+}
+
+async fn reverse(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<CreditNoteId>,
+    request: Json<ReversalRequest>,
+) -> Response {
+    credit_notes::reverse(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        id.0,
+        &request.body.reason.0,
+        render(&caller),
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
+}

@@ -1,0 +1,163 @@
+//! `/api/orders/{id}/write-offs` and `/api/write-offs`: what a business gives up of an order.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::idempotency::Answer;
+use domain::write_offs::{self, WriteOff};
+use domain::{Caller, Figures};
+use entity::users::Role;
+use entity::{Currency, CustomerId, OrderId, UserId, WriteOffId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::payments::{FiguresView, ReversalRequest};
+use super::{Response, created};
+use crate::access::Signed;
+use crate::body::{Json, Positive};
+use crate::endpoint::Endpoint;
+use crate::idempotency;
+use crate::path::Id;
+use crate::problem::Code;
+use crate::service::State;
+use crate::text::{self, Amount, Text};
+
+const ADMIN: &[Role] = &[Role::Admin];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/api/orders/{id}/write-offs", create)
+            .summary("Give up what is due on an order, or a part of it")
+            .for_roles(ADMIN)
+            .body::<WriteOffRequest>()
+            .created::<WriteOffWithBalance>()
+            .codes(&[Code::OrderNotFound, Code::Overpayment, Code::Conflict])
+            .idempotent(),
+        Endpoint::get("/api/write-offs/{id}", read)
+            .summary("Read a write-off")
+            .for_roles(&[Role::Admin, Role::Staff])
+            .ok::<WriteOffView>()
+            .codes(&[Code::NotFound]),
+        Endpoint::post("/api/write-offs/{id}/reverse", reverse)
+            .summary("Undo a write-off: its order is due again")
+            .for_roles(ADMIN)
+            .body::<ReversalRequest>()
+            .created::<WriteOffWithBalance>()
+            .codes(&[Code::NotFound, Code::Conflict])
+            .idempotent(),
+    ]
+}
+
+crate::body! {
+    /// What is given up.
+    pub(super) struct WriteOffRequest {
+        /// How much; all that is due if left out.
+        amount: Option<Positive>,
+        /// Why.
+        reason: Text<1, 500>,
+    }
+}
+
+/// A write-off.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct WriteOffView {
+    write_off_id: WriteOffId,
+    order_id: OrderId,
+    customer_id: CustomerId,
+    amount: Amount,
+    currency: Currency,
+    reason: String,
+    /// Who entered it.
+    created_by: UserId,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+    /// When it was undone.
+    #[serde(serialize_with = "text::optional_time")]
+    reversed_at: Option<DateTime<Utc>>,
+    reversal_reason: Option<String>,
+}
+
+/// A write-off, and what the customer owes after it.
+#[derive(Debug, Serialize, ToSchema)]
+struct WriteOffWithBalance {
+    #[serde(flatten)]
+    write_off: WriteOffView,
+    #[serde(flatten)]
+    figures: FiguresView,
+}
+
+impl WriteOffView {
+    fn of(found: &WriteOff, currency: Currency) -> Self {
+        let write_off = &found.write_off;
+        let reversal = found.reversal.as_ref();
+        Self {
+            write_off_id: write_off.id,
+            order_id: write_off.order_id,
+            customer_id: write_off.customer_id,
+            amount: Amount::of(write_off.amount, currency),
+            currency,
+            reason: write_off.reason.clone(),
+            created_by: write_off.created_by,
+            created_at: write_off.created_at,
+            reversed_at: reversal.map(|reversal| reversal.at),
+            reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
+        }
+    }
+}
+
+fn render(caller: &Caller) -> impl Fn(&WriteOff, &Figures) -> Answer {
+    let currency = caller.currency;
+    move |found, figures| {
+        let view = WriteOffWithBalance {
+            write_off: WriteOffView::of(found, currency),
+            figures: FiguresView::of(figures, currency),
+        };
+        created(format!("/api/write-offs/{}", found.write_off.id), &view)
+    }
+}
+
+async fn create(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<OrderId>,
+    request: Json<WriteOffRequest>,
+) -> Response {
+    write_offs::create(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        id.0,
+        request.body.amount.map(|amount| amount.0),
+        &request.body.reason.0,
+        render(&caller),
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
+}
+
+async fn read(state: Data<State>, caller: Signed, id: Id<WriteOffId>) -> Response {
+    let write_off = write_offs::read(&state.database, &caller, id.0)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(WriteOffView::of(&write_off, caller.currency)))
+}
+
+async fn reverse(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<WriteOffId>,
+    request: Json<ReversalRequest>,
+) -> Response {
+    write_offs::reverse(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        id.0,
+        &request.body.reason.0,
+        render(&caller),
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
+}

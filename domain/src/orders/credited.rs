@@ -1,0 +1,107 @@
+//! What was credited or written off of an order. Together with what is credited next it is never more than its total, so
+//! that what a cancellation leaves to undo is never less than nothing.
+
+use std::collections::BTreeMap;
+
+use entity::ledger_entries::Kind;
+use entity::orders::Status;
+use entity::{BusinessId, Money, OrderId, ProductId, orders};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+
+use crate::{Error, Transaction};
+
+/// A credit note or a write-off that was not undone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Credited {
+    pub(crate) entry_number: i64,
+    pub(crate) kind: Kind,
+    pub(crate) amount: Money,
+}
+
+const CREDITED: &str = "
+SELECT entry_number, kind, amount
+  FROM (SELECT business_id, customer_id, entry_number, 'credit_note' AS kind, amount
+          FROM credit_notes WHERE business_id = $1 AND order_id = $2
+         UNION ALL
+        SELECT business_id, customer_id, entry_number, 'write_off', amount
+          FROM write_offs WHERE business_id = $1 AND order_id = $2) AS credit
+ WHERE NOT EXISTS (SELECT FROM reversals r
+                    WHERE r.business_id = credit.business_id AND r.customer_id = credit.customer_id
+                      AND r.reverses = credit.entry_number)
+ ORDER BY entry_number";
+
+/// The credits of an order whose customer is locked.
+pub(crate) async fn of(
+    transaction: &Transaction,
+    business: BusinessId,
+    order: OrderId,
+) -> Result<Vec<Credited>, Error> {
+    let values: [Value; 2] = [business.0.into(), order.0.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, CREDITED, values);
+    let rows = transaction.query_all_raw(statement).await?;
+    let credits = rows.iter().map(|row| {
+        Ok(Credited {
+            entry_number: row.try_get_by_index(0)?,
+            kind: row.try_get_by_index(1)?,
+            amount: row.try_get_by_index(2)?,
+        })
+    });
+    credits.collect()
+}
+
+/// Whether so much more can be credited of the order.
+pub(crate) fn check(
+    order: &orders::Model,
+    credited: &[Credited],
+    amount: Money,
+) -> Result<(), Error> {
+    if order.status == Status::Cancelled {
+        return Err(Error::Conflict("the order is cancelled"));
+    }
+    let before: Money = credited.iter().map(|credit| credit.amount).sum();
+    let creditable = order.total_amount - before;
+    if amount > creditable {
+        return Err(Error::MoreThanCharged { creditable });
+    }
+    Ok(())
+}
+
+const ITEMS: &str = "
+SELECT i.product_id, i.unit_price,
+       i.quantity - coalesce((SELECT sum(c.quantity)
+                                FROM credit_notes n
+                                JOIN credit_note_items c ON (c.business_id, c.credit_note_id) = (n.business_id, n.id)
+                               WHERE n.business_id = $1 AND n.order_id = $2 AND c.product_id = i.product_id
+                                 AND NOT EXISTS (SELECT FROM reversals r
+                                                  WHERE r.business_id = n.business_id
+                                                    AND r.customer_id = n.customer_id
+                                                    AND r.reverses = n.entry_number)), 0)::bigint
+  FROM order_items i
+ WHERE i.business_id = $1 AND i.order_id = $2";
+
+/// A product of an order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Item {
+    pub(crate) unit_price: Money,
+    /// How many were sold and not credited by items.
+    pub(crate) creditable: i64,
+}
+
+/// What can be credited by items of an order whose customer is locked.
+pub(crate) async fn items(
+    transaction: &Transaction,
+    business: BusinessId,
+    order: OrderId,
+) -> Result<BTreeMap<ProductId, Item>, Error> {
+    let values: [Value; 2] = [business.0.into(), order.0.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, ITEMS, values);
+    let rows = transaction.query_all_raw(statement).await?;
+    let items = rows.iter().map(|row| {
+        let item = Item {
+            unit_price: row.try_get_by_index(1)?,
+            creditable: row.try_get_by_index(2)?,
+        };
+        Ok((row.try_get_by_index(0)?, item))
+    });
+    items.collect()
+}

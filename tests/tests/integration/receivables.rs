@@ -1,0 +1,661 @@
+//! Random histories of purchases, payments, credits and their undoing against a model of plain lists.
+
+use std::fmt::Write;
+
+use chrono::{Days, Utc};
+use entity::{CustomerId, ProductId};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+use tests::{Client, Reply, Service, books_balance};
+
+/// What the service should have in its books, in the plainest form: amounts are cents, things are places in lists.
+struct Model {
+    product: ProductId,
+    on_hand: i64,
+    customers: Vec<Customer>,
+}
+
+#[derive(Clone)]
+struct Customer {
+    id: CustomerId,
+    limit: i64,
+    terms: i64,
+    orders: Vec<Order>,
+    /// In the order of their entries: payments, credit notes, write-offs and cancellations.
+    credits: Vec<Credit>,
+}
+
+#[derive(Clone)]
+struct Order {
+    id: String,
+    units: i64,
+    due_day: i64,
+    cancelled: bool,
+}
+
+#[derive(Clone)]
+struct Credit {
+    kind: Kind,
+    amount: i64,
+    /// The order that it is about.
+    about: usize,
+    /// Units that it takes back, and whether they are on the shelf again.
+    units: i64,
+    restocked: bool,
+    /// How much of it settles which order.
+    settles: Vec<(usize, i64)>,
+    reversed: bool,
+    location: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Payment,
+    Note,
+    WriteOff,
+    Cancellation,
+}
+
+/// What is done, for one of the customers.
+#[derive(Debug, Clone)]
+enum Action {
+    /// So many units, so many days ago.
+    Buy(i64, i64),
+    /// Amount, days ago, whether the rest is kept, and what for: nothing, one order, or some with their shares.
+    Pay(i64, u64, bool, Option<usize>, Vec<(usize, i64)>),
+    Allocate(Vec<(usize, i64)>),
+    Reverse(usize),
+    CreditAmount(usize, i64),
+    CreditItems(usize, i64, bool),
+    WriteOff(usize, Option<i64>),
+    Cancel(usize),
+    SetLimit(i64),
+    SetTerms(i64),
+}
+
+type Outcome = Result<(), (u16, &'static str)>;
+
+const PRICE: i64 = 137;
+
+impl Customer {
+    fn total(&self, order: usize) -> i64 {
+        self.orders[order].units * PRICE
+    }
+
+    fn settled(&self, order: usize, which: impl Fn(Kind) -> bool) -> i64 {
+        let credits = self.credits.iter().filter(|credit| which(credit.kind));
+        let shares = credits.flat_map(|credit| &credit.settles);
+        shares
+            .filter(|(id, _)| *id == order)
+            .map(|(_, share)| share)
+            .sum()
+    }
+
+    fn due(&self, order: usize) -> i64 {
+        self.total(order) - self.settled(order, |_| true)
+    }
+
+    fn all_due(&self) -> i64 {
+        (0..self.orders.len()).map(|order| self.due(order)).sum()
+    }
+
+    fn left(&self, credit: usize) -> i64 {
+        let credit = &self.credits[credit];
+        let used: i64 = credit.settles.iter().map(|(_, share)| share).sum();
+        if credit.reversed {
+            0
+        } else {
+            credit.amount - used
+        }
+    }
+
+    fn on_account(&self) -> i64 {
+        (0..self.credits.len())
+            .map(|credit| self.left(credit))
+            .sum()
+    }
+
+    fn balance(&self) -> i64 {
+        let charged: i64 = (0..self.orders.len()).map(|order| self.total(order)).sum();
+        let credits = self.credits.iter().filter(|credit| !credit.reversed);
+        charged - credits.map(|credit| credit.amount).sum::<i64>()
+    }
+
+    fn oldest_due(&self) -> Vec<usize> {
+        let mut orders: Vec<usize> = (0..self.orders.len())
+            .filter(|order| self.due(*order) > 0)
+            .collect();
+        orders.sort_by_key(|order| (self.orders[*order].due_day, *order));
+        orders
+    }
+
+    /// The credits about an order that were not undone.
+    fn own(&self, order: usize) -> Vec<usize> {
+        let own = |credit: &Credit| {
+            matches!(credit.kind, Kind::Note | Kind::WriteOff)
+                && credit.about == order
+                && !credit.reversed
+        };
+        (0..self.credits.len())
+            .filter(|place| own(&self.credits[*place]))
+            .collect()
+    }
+
+    fn creditable(&self, order: usize) -> i64 {
+        let own = self.own(order);
+        self.total(order)
+            - own
+                .iter()
+                .map(|place| self.credits[*place].amount)
+                .sum::<i64>()
+    }
+
+    fn creditable_units(&self, order: usize) -> i64 {
+        let own = self.own(order);
+        self.orders[order].units
+            - own
+                .iter()
+                .map(|place| self.credits[*place].units)
+                .sum::<i64>()
+    }
+
+    fn settle(&mut self, credit: usize, order: usize, up_to: i64) {
+        let share = up_to.min(self.left(credit)).min(self.due(order));
+        if share > 0 {
+            self.credits[credit].settles.push((order, share));
+        }
+    }
+
+    fn use_credit(&mut self, order: usize, up_to: i64) {
+        let wanted = self.due(order) - up_to.min(self.due(order));
+        for credit in 0..self.credits.len() {
+            let rest = self.due(order) - wanted;
+            self.settle(credit, order, rest);
+        }
+    }
+
+    fn grant(&mut self, kind: Kind, amount: i64, about: usize) -> usize {
+        self.credits.push(Credit {
+            kind,
+            amount,
+            about,
+            units: 0,
+            restocked: false,
+            settles: Vec::new(),
+            reversed: false,
+            location: String::new(),
+        });
+        self.credits.len() - 1
+    }
+}
+
+impl Model {
+    fn apply(&mut self, who: usize, action: &Action) -> Outcome {
+        let on_hand = &mut self.on_hand;
+        let customer = &mut self.customers[who];
+        match action {
+            Action::Buy(units, days) => {
+                if units > on_hand {
+                    return Err((409, "insufficient_stock"));
+                }
+                if customer.balance() + units * PRICE > customer.limit {
+                    return Err((409, "credit_limit_exceeded"));
+                }
+                *on_hand -= units;
+                let due_day = customer.terms - days;
+                let order = Order {
+                    id: String::new(),
+                    units: *units,
+                    due_day,
+                    cancelled: false,
+                };
+                customer.orders.push(order);
+                customer.use_credit(customer.orders.len() - 1, units * PRICE);
+            }
+            Action::Pay(amount, _, keep, None, shares) if shares.is_empty() => {
+                if *amount > customer.all_due() && !keep {
+                    return Err((409, "overpayment"));
+                }
+                let credit = customer.grant(Kind::Payment, *amount, 0);
+                for order in customer.oldest_due() {
+                    customer.settle(credit, order, *amount);
+                }
+            }
+            Action::Pay(amount, _, keep, Some(order), _) => {
+                if *amount > customer.due(*order) && !keep {
+                    return Err((409, "overpayment"));
+                }
+                let credit = customer.grant(Kind::Payment, *amount, 0);
+                customer.settle(credit, *order, *amount);
+            }
+            Action::Pay(amount, _, keep, None, shares) => {
+                let all: i64 = shares.iter().map(|(_, share)| share).sum();
+                let fits = shares
+                    .iter()
+                    .all(|(order, share)| *share <= customer.due(*order));
+                if !fits || (all < *amount && !keep) {
+                    return Err((409, "overpayment"));
+                }
+                let credit = customer.grant(Kind::Payment, *amount, 0);
+                for (order, share) in shares {
+                    customer.settle(credit, *order, *share);
+                }
+            }
+            Action::Allocate(shares) if shares.is_empty() => {
+                for order in customer.oldest_due() {
+                    customer.use_credit(order, i64::MAX);
+                }
+            }
+            Action::Allocate(shares) => {
+                if shares
+                    .iter()
+                    .any(|(order, share)| *share > customer.due(*order))
+                {
+                    return Err((409, "overpayment"));
+                }
+                if shares.iter().map(|(_, share)| share).sum::<i64>() > customer.on_account() {
+                    return Err((409, "conflict"));
+                }
+                for (order, share) in shares {
+                    customer.use_credit(*order, *share);
+                }
+            }
+            Action::Reverse(place) => {
+                let credit = &customer.credits[*place];
+                let closed =
+                    credit.kind != Kind::Payment && customer.orders[credit.about].cancelled;
+                if credit.reversed || closed {
+                    return Err((409, "conflict"));
+                }
+                if credit.restocked && *on_hand < credit.units {
+                    return Err((409, "insufficient_stock"));
+                }
+                *on_hand -= if credit.restocked { credit.units } else { 0 };
+                customer.credits[*place].settles.clear();
+                customer.credits[*place].reversed = true;
+            }
+            Action::CreditAmount(order, amount) => {
+                if customer.orders[*order].cancelled || *amount > customer.creditable(*order) {
+                    return Err((409, "conflict"));
+                }
+                let credit = customer.grant(Kind::Note, *amount, *order);
+                customer.settle(credit, *order, *amount);
+            }
+            Action::CreditItems(order, units, restock) => {
+                let amount = units * PRICE;
+                let fits = *units <= customer.creditable_units(*order)
+                    && amount <= customer.creditable(*order);
+                if customer.orders[*order].cancelled || !fits {
+                    return Err((409, "conflict"));
+                }
+                let credit = customer.grant(Kind::Note, amount, *order);
+                customer.credits[credit].units = *units;
+                customer.credits[credit].restocked = *restock;
+                *on_hand += if *restock { *units } else { 0 };
+                customer.settle(credit, *order, amount);
+            }
+            Action::WriteOff(order, amount) => {
+                let amount = amount.unwrap_or(customer.due(*order));
+                if amount > customer.due(*order) || amount == 0 {
+                    return Err((409, "overpayment"));
+                }
+                if amount > customer.creditable(*order) {
+                    return Err((409, "conflict"));
+                }
+                let credit = customer.grant(Kind::WriteOff, amount, *order);
+                customer.settle(credit, *order, amount);
+            }
+            Action::Cancel(order) => {
+                if customer.orders[*order].cancelled {
+                    return Err((409, "invalid_transition"));
+                }
+                *on_hand += customer.creditable_units(*order);
+                customer.cancel(*order);
+            }
+            Action::SetLimit(limit) => customer.limit = *limit,
+            Action::SetTerms(days) => customer.terms = *days,
+        }
+        Ok(())
+    }
+
+    fn random_action(&self, who: usize, dice: &mut StdRng) -> Action {
+        let customer = &self.customers[who];
+        let orders: Vec<usize> = (0..customer.orders.len()).collect();
+        let reversible = (0..customer.credits.len())
+            .filter(|credit| customer.credits[*credit].kind != Kind::Cancellation)
+            .collect::<Vec<_>>();
+        let (Some(order), Some(credit)) = (
+            orders.choose(dice).copied(),
+            reversible.choose(dice).copied(),
+        ) else {
+            return match dice.random_range(0..3) {
+                0 => Action::Pay(dice.random_range(1..9_000), 3, true, None, Vec::new()),
+                _ => Action::Buy(dice.random_range(1..40), dice.random_range(0..90)),
+            };
+        };
+        let about = |most: i64, dice: &mut StdRng| match dice.random_range(0..4) {
+            0 => most.max(1),
+            1 => most + 1,
+            _ => dice.random_range(1..most.max(1) + 1),
+        };
+        let shares = |dice: &mut StdRng| {
+            let some = orders.sample(dice, 3).copied().collect::<Vec<_>>();
+            let shares = some
+                .into_iter()
+                .filter(|order| customer.due(*order) > 0 || dice.random_range(0..9) == 0);
+            let shares = shares.collect::<Vec<_>>();
+            shares
+                .into_iter()
+                .map(|order| {
+                    (
+                        order,
+                        dice.random_range(1..customer.due(order).max(1) + 1 + PRICE / 20),
+                    )
+                })
+                .collect::<Vec<_>>()
+        };
+        match dice.random_range(0..100) {
+            0..26 => {
+                let days = if customer.on_account() > 0 {
+                    0
+                } else {
+                    dice.random_range(0..90)
+                };
+                Action::Buy(dice.random_range(1..40), days)
+            }
+            26..40 => {
+                let amount = about(customer.all_due(), dice).min(9_000);
+                Action::Pay(
+                    amount,
+                    dice.random_range(0..90),
+                    dice.random_range(0..3) > 0,
+                    None,
+                    Vec::new(),
+                )
+            }
+            40..48 => {
+                let amount = about(customer.due(order), dice);
+                Action::Pay(
+                    amount,
+                    dice.random_range(0..90),
+                    dice.random_range(0..2) > 0,
+                    Some(order),
+                    Vec::new(),
+                )
+            }
+            48..56 => {
+                let shares = shares(dice);
+                let all: i64 = shares.iter().map(|(_, share)| share).sum();
+                let more = if dice.random_range(0..3) == 0 {
+                    dice.random_range(1..3_000)
+                } else {
+                    0
+                };
+                let keep = dice.random_range(0..2) > 0;
+                Action::Pay(
+                    (all + more).max(1),
+                    dice.random_range(0..90),
+                    keep,
+                    None,
+                    shares,
+                )
+            }
+            56..62 => Action::Allocate(Vec::new()),
+            62..66 => Action::Allocate(shares(dice)),
+            66..76 => Action::Reverse(credit),
+            76..82 => Action::CreditAmount(order, about(customer.creditable(order), dice)),
+            82..87 => Action::CreditItems(
+                order,
+                about(customer.creditable_units(order), dice),
+                dice.random_range(0..2) > 0,
+            ),
+            87..91 => {
+                let amount = about(customer.due(order), dice);
+                Action::WriteOff(order, (dice.random_range(0..2) > 0).then_some(amount))
+            }
+            91..96 => Action::Cancel(order),
+            96..98 => Action::SetLimit(dice.random_range(0..40_000)),
+            _ => Action::SetTerms(dice.random_range(0..60)),
+        }
+    }
+}
+
+impl Customer {
+    /// What others have settled of it is free; its own credits come home; a cancellation settles the rest; and who lost
+    /// by that is settled from what is free.
+    fn cancel(&mut self, order: usize) {
+        let own = self.own(order);
+        for credit in 0..self.credits.len() {
+            if !own.contains(&credit) {
+                self.credits[credit]
+                    .settles
+                    .retain(|(other, _)| *other != order);
+            }
+        }
+        let mut bereft = Vec::new();
+        for credit in own {
+            let settles = &mut self.credits[credit].settles;
+            bereft.extend(settles.extract_if(.., |(other, _)| *other != order));
+            self.settle(credit, order, i64::MAX);
+        }
+        let rest = self.due(order);
+        let credit = self.grant(Kind::Cancellation, rest, order);
+        self.settle(credit, order, rest);
+        self.orders[order].cancelled = true;
+        bereft.sort_unstable();
+        for (other, share) in bereft {
+            self.use_credit(other, share);
+        }
+    }
+}
+
+/// Does it by way of the API, for the customer as the model had it before.
+async fn perform(
+    client: &Client,
+    product: ProductId,
+    customer: &Customer,
+    action: &Action,
+) -> Reply {
+    let id = customer.id;
+    let order = |place: usize| customer.orders[place].id.clone();
+    let shares = |shares: &[(usize, i64)]| {
+        let shares = shares.iter();
+        let shares = shares
+            .map(|(place, share)| json!({"order_id": order(*place), "amount": cents(*share)}));
+        shares.collect::<Vec<Value>>()
+    };
+    match action {
+        Action::Buy(units, _) => client.buy_for(id, &[(product, *units)]).await,
+        Action::Pay(amount, days, keep, target, list) => {
+            let mut body = json!({"customer_id": id, "amount": cents(*amount), "method": "cash", "on_account": keep,
+                                  "received_at": Utc::now() - Days::new(*days)});
+            if let Some(place) = target {
+                body["order_id"] = json!(order(*place));
+            } else if !list.is_empty() {
+                body["allocations"] = json!(shares(list));
+            }
+            client.post("/api/payments", &body).await
+        }
+        Action::Allocate(list) => {
+            let body = if list.is_empty() {
+                json!({})
+            } else {
+                json!({"allocations": shares(list)})
+            };
+            client
+                .post(&format!("/api/customers/{id}/allocations"), &body)
+                .await
+        }
+        Action::Reverse(place) => {
+            let path = format!("{}/reverse", customer.credits[*place].location);
+            client.post(&path, &json!({"reason": "a mistake"})).await
+        }
+        Action::CreditAmount(place, amount) => {
+            let body = json!({"amount": cents(*amount), "reason": "late"});
+            client
+                .post(
+                    &format!("/api/orders/{}/credit-notes", order(*place)),
+                    &body,
+                )
+                .await
+        }
+        Action::CreditItems(place, units, restock) => {
+            let items = json!([{"product_id": product, "quantity": units}]);
+            let body = json!({"items": items, "restock": restock, "reason": "returned"});
+            client
+                .post(
+                    &format!("/api/orders/{}/credit-notes", order(*place)),
+                    &body,
+                )
+                .await
+        }
+        Action::WriteOff(place, amount) => {
+            let body = json!({"amount": amount.map(cents), "reason": "lost"});
+            client
+                .post(&format!("/api/orders/{}/write-offs", order(*place)), &body)
+                .await
+        }
+        Action::Cancel(place) => {
+            client
+                .post(&format!("/api/orders/{}/cancel", order(*place)), &json!({}))
+                .await
+        }
+        Action::SetLimit(limit) => {
+            let body = json!({"credit_limit": cents(*limit), "reason": "reviewed"});
+            client.patch(&format!("/api/customers/{id}"), &body).await
+        }
+        Action::SetTerms(days) => {
+            let body = json!({"payment_terms_days": days});
+            client.patch(&format!("/api/customers/{id}"), &body).await
+        }
+    }
+}
+
+/// Makes an order, which nothing has settled yet, so many days older: all that the desk would have written then.
+async fn age(service: &Service, order: &str, days: i64) {
+    let sql = format!(
+        "UPDATE orders SET created_at = created_at - interval '{days} days', due_at = due_at - interval '{days} days'
+          WHERE id = '{order}';
+         UPDATE ledger_entries SET effective_at = effective_at - interval '{days} days' WHERE order_id = '{order}'"
+    );
+    service.database.execute(&sql).await;
+}
+
+/// The service's figures are the model's, and its books balance.
+async fn agree(service: &Service, client: &Client, model: &Model, at: &impl Fn() -> String) {
+    for customer in &model.customers {
+        let found = client
+            .get(&format!("/api/customers/{}", customer.id))
+            .await
+            .ok(200);
+        for (name, expected) in [
+            ("balance", customer.balance()),
+            ("available_credit", customer.limit - customer.balance()),
+            ("credit_on_account", customer.on_account()),
+        ] {
+            assert_eq!(found[name], cents(expected), "{name} {}", at());
+        }
+        let path = format!("/api/orders?customer_id={}", customer.id);
+        let mut orders = client.pages(&path, 200).await;
+        orders.reverse();
+        assert_eq!(orders.len(), customer.orders.len(), "{}", at());
+        for (place, found) in orders.iter().enumerate() {
+            let is_money = |kind| kind == Kind::Payment;
+            for (name, expected) in [
+                ("amount_due", customer.due(place)),
+                ("amount_paid", customer.settled(place, is_money)),
+                (
+                    "amount_credited",
+                    customer.settled(place, |kind| !is_money(kind)),
+                ),
+            ] {
+                assert_eq!(
+                    found[name],
+                    cents(expected),
+                    "{name} of order {place} {}",
+                    at()
+                );
+            }
+            let status = if customer.orders[place].cancelled {
+                "cancelled"
+            } else {
+                "approved"
+            };
+            assert_eq!(found["status"], status, "{}", at());
+        }
+    }
+    let stock = client
+        .get(&format!("/api/inventory/{}", model.product))
+        .await
+        .ok(200);
+    assert_eq!(stock["on_hand"], model.on_hand, "{}", at());
+    let wrong = tests::differences(&service.database).await;
+    assert!(wrong.is_empty(), "{wrong:#?} {}", at());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_random_history_of_receivables_agrees_with_a_plain_model_step_by_step() {
+    let seed =
+        std::env::var("TRADELINE_TEST_SEED").map_or(20_260_505, |seed| seed.parse().unwrap());
+    let (one, two) = Service::two().await;
+    let clients = [one.admin(), two.admin()];
+    let product = clients[0].add_product("UNIT", &cents(PRICE), 400).await;
+    let mut model = Model {
+        product,
+        on_hand: 400,
+        customers: Vec::new(),
+    };
+    for name in ["First", "Second"] {
+        let id = clients[0].add_customer(name, "200.00").await;
+        let customer = Customer {
+            id,
+            limit: 20_000,
+            terms: 30,
+            orders: Vec::new(),
+            credits: Vec::new(),
+        };
+        model.customers.push(customer);
+    }
+    let mut dice = StdRng::seed_from_u64(seed);
+    let mut history = String::new();
+    for step in 0..250 {
+        let who = dice.random_range(0..2);
+        let client = &clients[dice.random_range(0..2)];
+        let action = model.random_action(who, &mut dice);
+        writeln!(history, "{step}: {who} {action:?}").unwrap();
+        let before = model.customers[who].clone();
+        let expected = model.apply(who, &action);
+        let reply = perform(client, product, &before, &action).await;
+        let at = || format!("TRADELINE_TEST_SEED={seed}, {}\n{history}", reply.text);
+        match expected {
+            Ok(()) => assert!(reply.status < 300, "{}", at()),
+            Err((status, code)) => {
+                assert_eq!(
+                    (reply.status, reply.json()["code"].as_str()),
+                    (status, Some(code)),
+                    "{}",
+                    at()
+                );
+            }
+        }
+        let customer = &mut model.customers[who];
+        if let (Action::Buy(_, days), 201) = (&action, reply.status) {
+            let id = reply.json()["order_id"].as_str().unwrap().to_owned();
+            age(&one, &id, *days).await;
+            customer.orders.last_mut().unwrap().id = id;
+        } else if customer.credits.len() > before.credits.len() {
+            reply
+                .header("location")
+                .clone_into(&mut customer.credits.last_mut().unwrap().location);
+        }
+        agree(&one, client, &model, &at).await;
+    }
+    books_balance(&one).await;
+}
+
+fn cents(cents: i64) -> String {
+    let sign = if cents < 0 { "-" } else { "" };
+    format!("{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100)
+}
