@@ -24,6 +24,7 @@ pub mod openapi;
 pub mod path;
 pub mod problem;
 pub mod query;
+pub mod readiness;
 pub mod request;
 pub mod service;
 pub mod text;

@@ -22,6 +22,7 @@ use crate::gateway::Gateways;
 use crate::idempotency::Hasher;
 use crate::limit::Limits;
 use crate::openapi::Clash;
+use crate::readiness::Readiness;
 use crate::token::{Keys, Verifier, WeakSecret};
 use crate::{app, headers, idle, limit, log, request};
 
@@ -63,6 +64,8 @@ pub struct State {
     pub limits: Arc<Limits>,
     /// How long a refresh token is good.
     pub refresh_token_life: Duration,
+    /// Whether the database can be worked with, as it was a moment ago.
+    pub readiness: Arc<Readiness>,
     /// The migrations that the database must have.
     pub migrations: Arc<Vec<String>>,
 }
@@ -155,6 +158,7 @@ impl Service {
             token_seconds: settings.token_seconds,
             limits: Arc::new(Limits::new(&settings.limits)),
             refresh_token_life: Duration::from_secs(settings.refresh_token_seconds.into()),
+            readiness: Arc::default(),
             migrations: Arc::new(migration::names()),
             database,
         };

@@ -2,7 +2,6 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use entity::Currency;
 use serde_json::json;
 
 use super::Response;
@@ -22,12 +21,11 @@ async fn alive() -> HttpResponse {
 
 /// Ready means: the database answers, and has the migrations that this version was built with.
 async fn ready(state: Data<State>) -> Response {
-    let migrated = state
-        .database
-        .is_migrated(&state.migrations)
-        .await
-        .map_err(|error| Problem::of(error, Currency::USD))?;
-    if migrated {
+    if state
+        .readiness
+        .ask(&state.database, &state.migrations)
+        .await?
+    {
         Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
     } else {
         let detail = "The database has other migrations than this version of the service.";

@@ -35,11 +35,15 @@ async fn an_account_is_one_by_its_businesss_slug_and_id() {
     let nobody = service.nobody();
     let id = ACME.to_string();
     for business in ["acme", &id, "acme"] {
-        let reply = nobody.post("/api/auth/login", &login(business, "wrong one")).await;
+        let reply = nobody
+            .post("/api/auth/login", &login(business, "wrong one"))
+            .await;
         let _ = reply.refused(401, "invalid_credentials");
     }
     for business in ["acme", &id] {
-        let reply = nobody.post("/api/auth/login", &login(business, "admin123")).await;
+        let reply = nobody
+            .post("/api/auth/login", &login(business, "admin123"))
+            .await;
         let _ = reply.refused(429, "rate_limited");
     }
 }
@@ -81,6 +85,8 @@ async fn who_registers_takes_no_try_from_who_logs_in() {
         let reply = nobody.post("/api/auth/register", &registration).await;
         assert_eq!(reply.status, status, "{}", reply.text);
     }
-    let reply = nobody.post("/api/auth/login", &login("acme", "admin123")).await;
+    let reply = nobody
+        .post("/api/auth/login", &login("acme", "admin123"))
+        .await;
     reply.ok(200);
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use domain::demo::ACME;
 use domain::{Database, Error, Standing};
 use entity::UserId;
-use tests::all;
 use tests::issuer::{AUDIENCE, ISSUER, IssuerServer, Serving, SigningKey, good_claims};
+use tests::{Service, all, until};
 use tradeline::token::{
     BadToken, ClaimNames, Issuer, IssuerOptions, Keys, Pace, Verified, Verifier,
 };
@@ -79,4 +79,30 @@ async fn keys_of_an_issuer_that_cannot_be_asked_end_some_day() {
     issuer.publish(&[&key]);
     let good = verifier.verify(&token(4)).await;
     assert!(matches!(good, Ok(Verified::Issued(_))), "{good:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_ask_whether_the_service_is_ready_the_database_is_asked_once() {
+    let service = Service::start().await;
+    let nobody = service.nobody();
+    nobody.get("/readyz").await.ok(200);
+    let held = service.database.hold("LOCK TABLE seaql_migrations").await;
+    // What was known a moment ago holds for a moment.
+    nobody.get("/readyz").await.ok(200);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let asking = (0..30).map(|_| {
+        let nobody = nobody.clone();
+        tokio::spawn(async move { nobody.get("/readyz").await.status })
+    });
+    let asking: Vec<_> = asking.collect();
+    until("the database is asked", async || {
+        service.database.blocked().await > 0
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(service.database.blocked().await, 1);
+    held.release().await;
+    for answer in asking {
+        assert_eq!(answer.await.unwrap(), 200);
+    }
 }

@@ -636,6 +636,8 @@ async fn a_named_database_is_neither_migrated_nor_filled() {
         "DELETE FROM seaql_migrations WHERE version IN ('99_of_a_later_version', '06_idempotency_and_audit')",
     ] {
         database.execute(change).await;
+        // An answer holds for a second.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
         let (status, text) = program.get("/readyz", None).await;
         assert_eq!(status, 503, "{change}: {text}");
     }

@@ -1,0 +1,37 @@
+//! Whether the service can work, as it was a moment ago: anyone may ask, as often as they like, and the database is asked
+//! once a second, by one at a time.
+
+use std::time::{Duration, Instant};
+
+use domain::Database;
+use entity::Currency;
+use tokio::sync::Mutex;
+
+use crate::problem::Problem;
+
+/// How long an answer holds.
+const HOLDS: Duration = Duration::from_secs(1);
+
+/// The last answer, and when it came.
+#[derive(Debug, Default)]
+pub struct Readiness(Mutex<Option<(Instant, Result<bool, Problem>)>>);
+
+impl Readiness {
+    /// Whether the database has these migrations.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub async fn ask(&self, database: &Database, migrations: &[String]) -> Result<bool, Problem> {
+        let mut last = self.0.lock().await;
+        if let Some((at, answer)) = &*last
+            && at.elapsed() < HOLDS
+        {
+            return answer.clone();
+        }
+        let answer = database.is_migrated(migrations).await;
+        let answer = answer.map_err(|error| Problem::of(error, Currency::USD));
+        // Its time runs from now, so that those who have waited for it take it, however long it took.
+        *last = Some((Instant::now(), answer.clone()));
+        answer
+    }
+}
