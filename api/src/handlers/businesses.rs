@@ -28,7 +28,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_platform()
             .body::<BusinessRequest>()
             .created::<FoundedView>()
-            .codes(&[Code::AlreadyExists])
+            .codes(&[Code::AlreadyExists, Code::Conflict])
             .idempotent(),
         Endpoint::get(OWN, read)
             .summary("Read the caller's business")

@@ -1,7 +1,7 @@
 //! Making a business, with the admin who makes everything else in it.
 
 use entity::users::{PasswordHash, Role};
-use entity::{BusinessId, Currency, UserId, businesses, users};
+use entity::{BusinessId, Currency, Tenant, UserId, businesses, users};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use serde_json::json;
 use uuid::Uuid;
@@ -41,7 +41,8 @@ pub struct Founded {
 /// made of caller and key, since that is where the answer to it must be found again.
 ///
 /// # Errors
-/// [`Error::AlreadyExists`] for the slug; those of [`idempotency`].
+/// [`Error::AlreadyExists`] for the slug; [`Error::Conflict`] for a key whose answer is kept no longer; those of
+/// [`idempotency`].
 pub async fn create(
     database: &Database,
     passwords: &Passwords,
@@ -55,8 +56,18 @@ pub async fn create(
     let id = claim.map_or_else(BusinessId::new, |claim| id_of(platform, claim));
     let made = retry(|| async {
         let transaction = database.begin(id).await?;
+        // Looked at first: what is there has committed together with its answer, which the next look then finds.
+        let is_there = businesses::Entity::of(id)
+            .one(&transaction)
+            .await?
+            .is_some();
         if let Some(before) = before(&transaction, platform, id, claim).await? {
             return Ok(before);
+        }
+        if is_there {
+            return Err(Error::Conflict(
+                "the idempotency key has made a business, and the answer is kept no longer",
+            ));
         }
         let founded = insert(&transaction, platform, id, new, hash.clone()).await?;
         let answer = render(&founded);

@@ -13,6 +13,7 @@ mod gateways;
 mod idempotency;
 mod input;
 mod inventory;
+mod late_repetitions;
 mod limits;
 mod lockouts;
 mod migration;
