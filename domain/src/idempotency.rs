@@ -6,6 +6,7 @@
 //! row. Only successes are kept: a request that was refused is decided anew.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use entity::{BusinessId, Tenant, UserId, idempotency_keys};
 use sea_orm::sea_query::extension::postgres::PgFunc;
@@ -24,8 +25,9 @@ pub struct Claim {
     pub request_hash: [u8; 32],
 }
 
-/// An answer in the form that the client gets, kept and repeated byte for byte.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An answer in the form that the client gets, kept and repeated byte for byte. Its debug output shows no body: that of
+/// a new API key has the key in it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -33,6 +35,15 @@ pub struct Answer {
     pub location: Option<String>,
     /// The body, JSON.
     pub body: String,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("location", &self.location)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An answer, and whether it is a repetition.
@@ -216,5 +227,27 @@ pub async fn tidy(database: &Database, business: BusinessId) -> Result<u64, Erro
         if deleted < TIDY_ROWS {
             return Ok(tidied);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_answer_says_is_not_shown() {
+        let answered = Answered {
+            answer: Answer {
+                status: 201,
+                location: None,
+                body: r#"{"key": "tl_live_hunter2"}"#.to_owned(),
+            },
+            replayed: false,
+        };
+        let shown = format!("{answered:?}");
+        assert!(
+            !shown.contains("hunter2") && shown.contains("201"),
+            "{shown}"
+        );
     }
 }

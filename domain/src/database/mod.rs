@@ -9,6 +9,7 @@
 mod session;
 mod transaction;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +23,26 @@ pub use transaction::Transaction;
 
 use crate::Error;
 
-/// A pool of connections to the database, as the service's role.
-#[derive(Debug, Clone)]
+/// A pool of connections to the database, as the service's role. Its debug output shows no password.
+#[derive(Clone)]
 pub struct Database {
     pool: PgPool,
     options: PgConnectOptions,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        shown(&self.options, "Database", f)
+    }
+}
+
+/// Where connections go. The library would show the password too.
+fn shown(options: &PgConnectOptions, what: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.debug_struct(what)
+        .field("host", &options.get_host())
+        .field("port", &options.get_port())
+        .field("database", &options.get_database())
+        .finish_non_exhaustive()
 }
 
 /// How long a request waits for a free connection before it is told that there is none.
@@ -261,4 +277,18 @@ fn is_death(error: &sqlx::Error) -> bool {
 
 fn db_error(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_password_is_shown() {
+        let database = Database::new("postgres://role:hunter2@db.example:5433/shop", 1).unwrap();
+        for shown in [format!("{database:?}"), format!("{:?}", database.session())] {
+            assert!(!shown.contains("hunter2"), "{shown}");
+            assert!(shown.contains("db.example"), "{shown}");
+        }
+    }
 }

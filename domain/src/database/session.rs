@@ -4,19 +4,25 @@
 //! transaction. A session does not ask. What was not ended well, for whatever reason, closes the connection, which ends
 //! it; and when a connection that has rested turns out to be dead, a new one is opened.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tokio::time::timeout;
 
-use super::{ACQUIRE_TIMEOUT, Transaction, beginning, db_error, is_death};
+use super::{ACQUIRE_TIMEOUT, Transaction, beginning, db_error, is_death, shown};
 use crate::Error;
 
-#[derive(Debug)]
 pub(crate) struct Session {
     options: PgConnectOptions,
     home: Home,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        shown(&self.options, "Session", f)
+    }
 }
 
 /// Where a session's connection is between transactions: nowhere before the first, and after one that was not ended well.
