@@ -23,6 +23,8 @@ pub struct Attempt {
     pub business: String,
     /// The user's address, in any case.
     pub email: String,
+    /// What of the address may go into the trail: nothing that is none, since people type passwords into the wrong field.
+    pub told: Option<String>,
     /// Its password.
     pub password: Secret,
     /// The request, for the audit trail.
@@ -162,7 +164,7 @@ async fn record_failure(
         None => (
             "login",
             Uuid::nil(),
-            json!({"reason": reason, "email": attempt.email}),
+            json!({"reason": reason, "email": attempt.told}),
         ),
     };
     retry(|| async {

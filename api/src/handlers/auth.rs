@@ -26,7 +26,7 @@ use crate::limit::Try;
 use crate::problem::{Code, Problem};
 use crate::request::RequestId;
 use crate::service::State;
-use crate::text::{Email, Secret, Text};
+use crate::text::{Email, FromText, Secret, Text};
 use crate::token::Claims;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -199,6 +199,7 @@ async fn login(
     count_try(&state, &req, Try::Login, &business.0, &email.0).await?;
     let attempt = Attempt {
         business: business.0,
+        told: Email::from_text(&email.0).is_ok().then(|| email.0.clone()),
         email: email.0,
         password: password.0.into(),
         request_id: request_id.0,

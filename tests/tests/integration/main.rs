@@ -8,6 +8,7 @@ mod auth;
 mod businesses;
 mod customers;
 mod decoded_paths;
+mod failed_logins;
 mod faults;
 mod gateways;
 mod idempotency;

@@ -1,0 +1,32 @@
+//! What failed logins leave in the trail, and what they cost.
+
+use domain::demo::ACME;
+use serde_json::{Value, json};
+use tests::Service;
+
+async fn log_in(service: &Service, email: &str, password: &str) -> u16 {
+    let body = json!({"business": "acme", "email": email, "password": password});
+    service.nobody().post("/api/auth/login", &body).await.status
+}
+
+async fn failures(service: &Service) -> Vec<Value> {
+    let sql = format!(
+        "SELECT after FROM audit_events WHERE business_id = '{ACME}' AND action = 'login.failed' ORDER BY id"
+    );
+    let rows: Vec<Value> = service.database.rows(&sql).await;
+    rows.into_iter().map(|row| row["after"].clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_address_is_not_written_down_it_may_be_a_password() {
+    let service = Service::start().await;
+    assert_eq!(log_in(&service, "correct horse battery", "x").await, 401);
+    assert_eq!(log_in(&service, "Nobody@Example.com", "x").await, 401);
+    assert_eq!(
+        failures(&service).await,
+        [
+            json!({"reason": "unknown_address", "email": null}),
+            json!({"reason": "unknown_address", "email": "Nobody@Example.com"}),
+        ]
+    );
+}
