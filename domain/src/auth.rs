@@ -80,6 +80,8 @@ pub async fn log_in(
     let (user, reason) = match user {
         None => (None, "unknown_address"),
         Some(user) if !matches => (Some(user), "wrong_password"),
+        // Without another look under a lock, whose time would tell that the password is right.
+        Some(user) if user.disabled_at.is_some() => (Some(user), "disabled"),
         Some(user) => match open(database, &business, user.id, attempt, lifetime).await? {
             Some(session) => return Ok(session),
             None => (Some(user), "disabled"),

@@ -1,5 +1,7 @@
 //! What failed logins leave in the trail, and what they cost.
 
+use std::time::Duration;
+
 use domain::demo::ACME;
 use serde_json::{Value, json};
 use tests::Service;
@@ -27,6 +29,34 @@ async fn what_is_no_address_is_not_written_down_it_may_be_a_password() {
         [
             json!({"reason": "unknown_address", "email": null}),
             json!({"reason": "unknown_address", "email": "Nobody@Example.com"}),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_user_waits_for_nothing_that_a_wrong_password_does_not_wait_for() {
+    let service = Service::start().await;
+    let sql = "UPDATE users SET disabled_at = now() WHERE email = 'admin@example.com'";
+    service.database.execute(sql).await;
+    // Whoever looks at the user under a lock waits now.
+    let lock = "SELECT 1 FROM users WHERE email = 'admin@example.com' FOR UPDATE";
+    let held = service.database.hold(lock).await;
+    let answers = async {
+        assert_eq!(
+            log_in(&service, "admin@example.com", "wrong one").await,
+            401
+        );
+        assert_eq!(log_in(&service, "admin@example.com", "admin123").await, 401);
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), answers);
+    assert!(in_time.await.is_ok());
+    held.release().await;
+    let told = failures(&service).await;
+    assert_eq!(
+        told,
+        [
+            json!({"reason": "wrong_password"}),
+            json!({"reason": "disabled"})
         ]
     );
 }
