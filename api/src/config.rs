@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use domain::Authority;
 use entity::{BusinessId, CustomerId, UserId};
-use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::gateway::Peers;
 use crate::headers::WebOrigin;
 use crate::limit::RateLimit;
 use crate::log::Format;
@@ -165,8 +165,8 @@ pub struct LimitSettings {
         value_name = "RATE"
     )]
     pub rate_limit_account: RateLimit,
-    /// Networks of proxies that are believed when X-Forwarded-For says for whom they speak, such as
-    /// 10.0.0.0/8,fd00::/8. Left out: the address is the socket's.
+    /// Addresses or networks of proxies that are believed when X-Forwarded-For says for whom they speak, such as
+    /// 10.0.0.0/8,fd00::/8; never everyone's. Left out: the address is the socket's.
     #[arg(
         long,
         env = "TRADELINE_TRUSTED_PROXIES",
@@ -174,7 +174,7 @@ pub struct LimitSettings {
         value_name = "NETWORKS",
         value_delimiter = ','
     )]
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<Peers>,
     /// Origins whose pages may call the API, such as https://shop.example,http://localhost:5173. Left out: none.
     #[arg(
         long,
@@ -353,6 +353,15 @@ mod tests {
         ] {
             assert!(asked(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn nobody_can_have_everyone_believed_about_addresses() {
+        let parsed = |networks| Cli::try_parse_from(["tradeline", "--trusted-proxies", networks]);
+        for everyone in ["0.0.0.0/0", "::/0", "10.0.0.0/8,::/0"] {
+            assert!(parsed(everyone).is_err(), "{everyone}");
+        }
+        assert!(parsed("10.0.0.0/8,fd00::/8,192.0.2.1").is_ok());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub enum BadPeers {
     /// Not an address.
     #[error("must be an IP address, or a range such as 10.1.0.0/16")]
     NoAddress,
-    /// Everyone would be a gateway.
+    /// Everyone would be trusted.
     #[error("must not be every address")]
     Everyone,
 }
@@ -48,6 +48,15 @@ impl FromStr for Peers {
     }
 }
 
+impl Peers {
+    /// Whether this address is one of them.
+    #[must_use]
+    pub fn contain(&self, address: IpAddr) -> bool {
+        // A socket that listens on IPv6 shows an IPv4 peer as ::ffff:a.b.c.d.
+        self.0.contains(&address.to_canonical())
+    }
+}
+
 /// The gateways, and what a call that comes through one may do.
 #[derive(Debug, Clone)]
 pub struct Gateways {
@@ -65,9 +74,8 @@ impl Gateways {
     /// What a call without a credential may do that comes from this peer, if it is a gateway.
     #[must_use]
     pub fn authority_of(&self, peer: Option<SocketAddr>) -> Option<Authority> {
-        // A socket that listens on IPv6 shows an IPv4 peer as ::ffff:a.b.c.d.
-        let address = peer?.ip().to_canonical();
-        let listed = self.peers.iter().any(|peers| peers.0.contains(&address));
+        let address = peer?.ip();
+        let listed = self.peers.iter().any(|peers| peers.contain(address));
         listed.then_some(self.authority)
     }
 }

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use actix_web::http::header::{HeaderMap, HeaderName};
-use ipnet::IpNet;
+
+use crate::gateway::Peers;
 
 /// The header in which proxies say for whom they speak: each appends the address that it was called from.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -31,8 +32,8 @@ impl From<IpAddr> for Origin {
 /// The address that a request came from: the socket's, or what proxies say that are trusted.
 ///
 /// From right to left, as long as those who speak are trusted. What stands further left was written by the client.
-pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[Peers]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|peers| peers.contain(address));
     let mut address = peer.to_canonical();
     if !is_trusted(address) {
         return address;
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     fn seen(peer: &str, lines: &[&'static str]) -> String {
-        let trusted: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8"]
+        let trusted: Vec<Peers> = ["10.0.0.0/8", "fd00::/8"]
             .iter()
             .map(|net| net.parse().unwrap())
             .collect();

@@ -18,7 +18,6 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, web};
 use domain::Caller;
 use entity::BusinessId;
-use ipnet::IpNet;
 
 pub use address::Origin;
 pub use buckets::Buckets;
@@ -26,6 +25,7 @@ pub use rate::{BadRate, Rate, RateLimit};
 
 use crate::config::LimitSettings;
 use crate::endpoint::BASE;
+use crate::gateway::Peers;
 use crate::problem::{Code, Problem};
 
 /// What is never counted: whoever runs the service must always see how it is.
@@ -53,7 +53,7 @@ pub struct Limits {
     accounts: Option<Buckets>,
     /// The same accounts from all addresses together: [`WIDER`] times as many.
     accounts_from_everywhere: Option<Buckets>,
-    trusted_proxies: Vec<IpNet>,
+    trusted_proxies: Vec<Peers>,
 }
 
 impl Limits {
