@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::Utc;
 use entity::api_keys::{self, KeyRole};
-use entity::{ApiKeyId, BusinessId, Tenant};
-use sea_orm::sea_query::Expr;
+use entity::{ApiKeyId, BusinessId, Tenant, businesses};
+use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, PaginatorTrait,
     QueryFilter, QueryOrder, QuerySelect,
@@ -23,7 +23,7 @@ use crate::{Authority, Caller, Database, Error, Page, Standing, Transaction};
 const API_KEY: Kind = Kind("tl_live_");
 
 /// How many keys a business can have that are not revoked. Each process keeps them in memory, and reads them anew each
-/// second in which one is used. Two that are made at once may pass the limit together, which harms nothing.
+/// second in which one is used.
 const KEYS: u64 = 100;
 
 /// How often the use of a key is written down at most, in seconds.
@@ -76,6 +76,11 @@ pub async fn create(
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
+        // Not the stronger lock, for which every new row of the business would wait: each points at this one.
+        businesses::Entity::of(caller.business_id)
+            .lock(LockType::NoKeyUpdate)
+            .one(&transaction)
+            .await?;
         let there = api_keys::Entity::of(caller.business_id)
             .filter(api_keys::Column::RevokedAt.is_null())
             .count(&transaction)

@@ -5,6 +5,7 @@
 mod access;
 mod api_keys;
 mod auth;
+mod bounds;
 mod businesses;
 mod customers;
 mod decoded_paths;

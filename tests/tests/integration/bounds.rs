@@ -1,0 +1,32 @@
+//! Bounds that hold whoever comes at the same moment.
+
+use domain::demo::ACME;
+use serde_json::json;
+use tests::{Service, all};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_keys_that_are_made_at_once_no_more_than_a_hundred_are() {
+    let (one, two) = Service::two().await;
+    let there = "SELECT count(*) FROM api_keys WHERE revoked_at IS NULL AND business_id = ";
+    let there = format!("{there}'{ACME}'");
+    // Up to five below the bound, by hand.
+    let many = format!(
+        "INSERT INTO api_keys (business_id, id, name, role, prefix, key_hash, created_by)
+         SELECT '{ACME}', gen_random_uuid(), 'filler', 'staff', 'tl', sha256(number::text::bytea), gen_random_uuid()
+           FROM generate_series(1, 95 - ({there})) AS number"
+    );
+    one.database.execute(&many).await;
+    assert_eq!(one.database.value(&there).await, "95");
+    let replies = all((0..24).map(|number| {
+        let service = if number % 2 == 0 { &one } else { &two };
+        let admin = service.admin();
+        async move {
+            let key = json!({"name": format!("key {number}"), "role": "staff"});
+            admin.post("/api/api-keys", &key).await.status
+        }
+    }))
+    .await;
+    let made = replies.iter().filter(|status| **status == 201).count();
+    assert_eq!(made, 5, "{replies:?}");
+    assert_eq!(one.database.value(&there).await, "100");
+}
