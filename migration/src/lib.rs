@@ -36,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(step!("06_idempotency_and_audit")),
             Box::new(step!("07_new_businesses")),
             Box::new(step!("08_identity")),
+            Box::new(step!("10_live_keys")),
         ]
     }
 }
