@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::audit::{self, Change};
 use crate::businesses::Business;
 use crate::customers::{CreditTerms, NewCustomer};
+use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::passwords::{NewPassword, Passwords};
 use crate::retry::retry;
 use crate::{Authority, Caller, Database, Error, Page, Standing, Transaction, refresh_tokens};
@@ -62,24 +63,37 @@ pub struct Registration {
 /// Adds a user.
 ///
 /// # Errors
-/// [`Error::AlreadyExists`] for the address; [`Error::CustomerNotFound`]; [`Error::Overloaded`].
+/// [`Error::AlreadyExists`] for the address; [`Error::CustomerNotFound`]; [`Error::Overloaded`]; those of
+/// [`idempotency`].
 pub async fn create(
     database: &Database,
     passwords: &Passwords,
     caller: &Caller,
+    claim: Option<&Claim>,
     new: &NewUser,
-) -> Result<users::Model, Error> {
+    render: impl Fn(&users::Model) -> Answer,
+) -> Result<Answered, Error> {
     let hash = passwords.hash(&new.password).await?;
-    retry(|| async {
+    let made = retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
         if let Authority::Customer(customer) = new.authority {
             expect_customer(&transaction, caller.business_id, customer).await?;
         }
         let user = insert(&transaction, caller, UserId::new(), new, &hash).await?;
+        let answered = idempotency::keep(&transaction, caller, claim, render(&user)).await?;
         transaction.commit().await?;
-        Ok(user)
+        Ok(answered)
     })
-    .await
+    .await;
+    match made {
+        Err(refusal @ Error::AlreadyExists(_)) => {
+            idempotency::unless_twin(database, caller, claim, refusal).await
+        }
+        made => made,
+    }
 }
 
 /// Adds a user who acts for a customer of its own, which is added with it and has no credit.

@@ -1,7 +1,6 @@
 //! `/api/users`: who logs in, and as what.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Authority;
@@ -12,10 +11,11 @@ use entity::{CustomerId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Response, id_of_cursor};
+use super::{Response, created, id_of_cursor};
 use crate::access::Signed;
 use crate::body::Json;
 use crate::endpoint::Endpoint;
+use crate::idempotency;
 use crate::path::Id;
 use crate::problem::{Code, Problem};
 use crate::query::{Cursor, Page, Query};
@@ -31,14 +31,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(ADMIN)
             .paged()
             .ok::<Page<UserView>>(),
-        // Without an idempotency key: a hash of the body, with the password in it, would have to be kept. The address is
-        // unique, so a repetition adds nobody.
         Endpoint::post("/api/users", create)
-            .summary("Add a user; a repetition adds nobody and is answered 409 already_exists")
+            .summary("Add a user")
             .for_roles(ADMIN)
             .body::<UserRequest>()
             .created::<UserView>()
-            .codes(&[Code::AlreadyExists, Code::CustomerNotFound]),
+            .codes(&[Code::AlreadyExists, Code::CustomerNotFound])
+            .idempotent(),
         Endpoint::patch("/api/users/{id}", change)
             .summary(
                 "Change a user's name or role, or disable it; with another role, or disabled, its tokens stop at once \
@@ -133,12 +132,21 @@ async fn create(state: Data<State>, caller: Signed, request: Json<UserRequest>) 
         password: body.password,
         authority: authority(body.role, body.customer_id)?,
     };
-    let user = users::create(&state.database, &state.passwords, &caller, &new)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Created()
-        .insert_header((LOCATION, format!("/api/users/{}", user.id)))
-        .json(UserView::of(user)))
+    let render = |user: &entity::users::Model| {
+        let view = UserView::of(user.clone());
+        created(format!("/api/users/{}", user.id), &view)
+    };
+    users::create(
+        &state.database,
+        &state.passwords,
+        &caller,
+        request.claim.as_ref(),
+        &new,
+        render,
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
 }
 
 fn authority(role: Role, customer: Option<CustomerId>) -> Result<Authority, Problem> {

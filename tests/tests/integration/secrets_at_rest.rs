@@ -1,7 +1,7 @@
 //! What the database holds of secrets tells nothing to whoever reads it.
 
 use serde_json::json;
-use tests::{Client, Service};
+use tests::{Client, Service, all};
 
 /// Whether what is kept of the one request with this key is a quick hash of it, on which passwords could be tried.
 async fn is_quick_hash(service: &Service, key: &str, path: &str, body: &str) -> bool {
@@ -40,6 +40,50 @@ async fn what_is_kept_of_a_request_with_a_password_cannot_be_tried_without_the_s
     });
     post_twice(&service.platform(), "k", path, &body.to_string()).await;
     assert!(!is_quick_hash(&service, "k", path, &body.to_string()).await);
+
+    let path = "/api/users";
+    let body = json!({
+        "email": "colleague@example.com", "name": "Colleague", "password": "correct horse", "role": "staff",
+    });
+    post_twice(&service.admin(), "k2", path, &body.to_string()).await;
+    assert!(!is_quick_hash(&service, "k2", path, &body.to_string()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_twins_that_add_a_user_one_does_and_all_are_told_so() {
+    let (one, two) = Service::two().await;
+    let body = json!({
+        "email": "colleague@example.com", "name": "Colleague", "password": "correct horse", "role": "staff",
+    });
+    let admin = one.admin();
+    let replies = all((0..8).map(|number| {
+        let client = if number % 2 == 0 {
+            admin.clone()
+        } else {
+            admin.at(&two)
+        };
+        let body = body.clone();
+        async move { client.post_once("k", "/api/users", &body).await }
+    }))
+    .await;
+    for reply in &replies {
+        reply.ok(201);
+        assert_eq!(reply.text, replies[0].text);
+        assert!(reply.header("location").starts_with("/api/users/"));
+    }
+    let fresh = replies
+        .iter()
+        .filter(|reply| reply.header("idempotency-replayed").is_empty());
+    assert_eq!(fresh.count(), 1);
+    // Another request is another, and without the key the address is taken.
+    let mut other = body.clone();
+    other["password"] = json!("another horse");
+    let reply = admin.post_once("k", "/api/users", &other).await;
+    let _ = reply.refused(422, "idempotency_key_reused");
+    let _ = admin
+        .post("/api/users", &body)
+        .await
+        .refused(409, "already_exists");
 }
 
 #[tokio::test(flavor = "multi_thread")]
