@@ -197,7 +197,7 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
                     return Err(problem);
                 }
             };
-            data::<Limits>(req)?.of_address(req)?;
+            data::<Limits>(req)?.of_platform(&platform)?;
             if req.headers().contains_key(BUSINESS_ID) {
                 return Err(mismatch("A platform caller has no business."));
             }
@@ -221,7 +221,10 @@ async fn authenticate(req: &ServiceRequest) -> Result<Caller, Problem> {
             req.extensions_mut().insert(caller.clone());
             Ok(caller)
         }
-        Identity::Platform(_) => Err(forbidden()),
+        Identity::Platform(platform) => {
+            data::<Limits>(req)?.of_platform(&platform)?;
+            Err(forbidden())
+        }
     }
 }
 

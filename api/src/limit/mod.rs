@@ -16,7 +16,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, web};
-use domain::Caller;
+use domain::{Caller, PlatformCaller};
 use entity::BusinessId;
 
 pub use address::Origin;
@@ -79,7 +79,16 @@ impl Limits {
     /// # Errors
     /// [`Code::RateLimited`], as from all of these.
     pub fn of_credential(&self, caller: &Caller) -> Result<(), Problem> {
-        let key = (caller.business_id.0, caller.user_id.0);
+        let key = (Some(caller.business_id), caller.user_id);
+        count(self.credentials.as_ref(), &key, "this credential")
+    }
+
+    /// Counts a request of the platform, by its token's subject, whatever it asks for.
+    ///
+    /// # Errors
+    /// [`Code::RateLimited`].
+    pub fn of_platform(&self, caller: &PlatformCaller) -> Result<(), Problem> {
+        let key = (None::<BusinessId>, caller.user_id);
         count(self.credentials.as_ref(), &key, "this credential")
     }
 

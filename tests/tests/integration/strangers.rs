@@ -204,3 +204,27 @@ async fn nobody_can_push_the_entries_of_other_businesses_out() {
     );
     assert_eq!(database.row(&sql).await, json!({"count": 2, "times": 300}));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_has_its_own_rate_whatever_it_asks_for_and_pays_for_no_address() {
+    let service = limited(|limits| {
+        limits.rate_limit = "3/h".parse().unwrap();
+        limits.rate_limit_address = "1/h".parse().unwrap();
+    })
+    .await;
+    // The address has nothing left.
+    assert_eq!(service.nobody().get("/openapi.json").await.status, 200);
+    assert_eq!(service.nobody().get("/openapi.json").await.status, 429);
+    for path in ["/api/businesses", "/api/customers"] {
+        let platform = service.platform();
+        let status = async || {
+            let request = platform.request(Method::POST, path).body("{}");
+            platform.send(request).await.status
+        };
+        for _ in 0..3 {
+            let expected = if path == "/api/businesses" { 422 } else { 403 };
+            assert_eq!(status().await, expected, "{path}");
+        }
+        assert_eq!(status().await, 429, "{path}");
+    }
+}
