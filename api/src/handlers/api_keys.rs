@@ -1,7 +1,6 @@
 //! `/api/api-keys`: what programs call with.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Secret;
@@ -138,7 +137,7 @@ async fn create(state: Data<State>, caller: Signed, request: Json<ApiKeyRequest>
         };
         created(format!("/api/api-keys/{}", row.id), &view)
     };
-    let answered = api_keys::create(
+    api_keys::create(
         &state.database,
         &caller,
         request.claim.as_ref(),
@@ -146,11 +145,8 @@ async fn create(state: Data<State>, caller: Signed, request: Json<ApiKeyRequest>
         render,
     )
     .await
-    .map_err(|error| caller.problem(error))?;
-    let mut response = idempotency::response(answered);
-    let no_store = actix_web::http::header::HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, no_store);
-    Ok(response)
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
 }
 
 async fn revoke(state: Data<State>, caller: Signed, id: Id<ApiKeyId>) -> Response {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::{CACHE_CONTROL, LOCATION};
+use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::Utc;
@@ -248,14 +248,12 @@ fn granted(state: &State, session: Session) -> Response {
         tracing::error!(%error, "a token cannot be signed");
         Problem::internal()
     })?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(TokenView {
-            access_token,
-            token_type: "Bearer",
-            expires_in: state.token_seconds,
-            refresh_token: session.refresh_token.reveal().to_owned(),
-        }))
+    Ok(HttpResponse::Ok().json(TokenView {
+        access_token,
+        token_type: "Bearer",
+        expires_in: state.token_seconds,
+        refresh_token: session.refresh_token.reveal().to_owned(),
+    }))
 }
 
 async fn logout(state: Data<State>, caller: Signed, request: Json<LogoutRequest>) -> Response {
