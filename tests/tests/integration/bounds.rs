@@ -1,6 +1,7 @@
 //! Bounds that hold whoever comes at the same moment.
 
 use domain::demo::ACME;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::json;
 use tests::{Service, all};
 
@@ -41,12 +42,16 @@ async fn keys_that_were_revoked_are_not_read_with_those_that_stand() {
     );
     service.database.execute(&revoked).await;
     service.database.execute("ANALYZE api_keys").await;
-    let plan = service
-        .database
-        .column(&format!(
-            "EXPLAIN SELECT * FROM api_keys WHERE business_id = '{ACME}' AND revoked_at IS NULL"
-        ))
-        .await
-        .join(" ");
+    let sql = format!(
+        "EXPLAIN SELECT * FROM api_keys WHERE business_id = '{ACME}' AND revoked_at IS NULL"
+    );
+    let postgres = service.database.connect("postgres").await;
+    let explain = Statement::from_string(DbBackend::Postgres, sql);
+    let rows = postgres.query_all_raw(explain).await.unwrap();
+    let lines = rows
+        .iter()
+        .map(|row| row.try_get_by_index::<String>(0).unwrap());
+    let plan = lines.collect::<Vec<_>>().join(" ");
+    postgres.close().await.unwrap();
     assert!(plan.contains("api_keys_live_idx"), "{plan}");
 }

@@ -21,6 +21,11 @@ use tokio::task::JoinHandle;
 /// How soon a caller hears that there is no database.
 const SOON: Duration = Duration::from_secs(10);
 
+/// Waits until `/readyz` asks the database anew: an answer holds for a second.
+async fn readiness_is_forgotten() {
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_database_the_service_refuses_lives_on_and_recovers() {
     let (service, proxy) = behind_proxy().await;
@@ -29,6 +34,7 @@ async fn without_its_database_the_service_refuses_lives_on_and_recovers() {
     staff.get("/readyz").await.ok(200);
     for round in 1..=2 {
         proxy.down().await;
+        readiness_is_forgotten().await;
         let started = Instant::now();
         let (bought, order, products, ready, alive) = tokio::join!(
             staff.buy(&[(ACME_KEYBOARD, 1)]),
@@ -44,6 +50,7 @@ async fn without_its_database_the_service_refuses_lives_on_and_recovers() {
         }
         alive.ok(200);
         proxy.up();
+        readiness_is_forgotten().await;
         staff.get("/readyz").await.ok(200);
         staff.get("/api/orders").await.ok(200);
         staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
@@ -188,6 +195,7 @@ async fn a_database_that_turns_the_service_away_is_unavailable() {
     let grant = format!("GRANT CONNECT ON DATABASE {name} TO PUBLIC");
     service.database.execute(&grant).await;
     staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
+    readiness_is_forgotten().await;
     staff.get("/readyz").await.ok(200);
 }
 
