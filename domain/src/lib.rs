@@ -4,6 +4,7 @@
 //! by id), decide in memory, write, commit. Nothing is checked before `begin`, and nothing outside the database is
 //! called before the commit.
 
+pub mod aging;
 mod allocations;
 pub mod api_keys;
 mod audit;
@@ -12,6 +13,7 @@ pub mod businesses;
 mod caller;
 pub mod customers;
 mod database;
+pub mod dates;
 pub mod demo;
 mod error;
 pub mod idempotency;
@@ -28,6 +30,7 @@ pub mod refresh_tokens;
 mod retry;
 mod secret;
 mod standing;
+pub mod statements;
 pub mod users;
 
 pub use businesses::Directory;

@@ -4,12 +4,9 @@
 //! can multiply it and a paid order never counts.
 
 use chrono::{DateTime, Utc};
-use entity::{CustomerId, Money, Tenant, customers, orders};
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    ColumnTrait, Condition, FromQueryResult, IntoSimpleExpr, JoinType, QueryFilter, QueryOrder,
-    QuerySelect, RelationTrait,
-};
+use entity::{CustomerId, Money};
+use sea_orm::{DbBackend, FromQueryResult, Statement};
+use uuid::Uuid;
 
 use crate::retry::retry;
 use crate::{Caller, Database, Error, Page};
@@ -34,6 +31,27 @@ pub struct Overdue {
 /// Where a page of overdue customers ends: the oldest order of its last customer, and that customer.
 pub type Place = (DateTime<Utc>, CustomerId);
 
+/// Unpaid orders are walked from the oldest on, and those that are not their customer's oldest are passed over, until
+/// there are customers enough: a page costs what is on it, and not what all customers owe.
+const LIST: &str = "
+SELECT c.id AS customer_id, c.name AS customer_name, c.balance, oldest.created_at AS oldest_order_date,
+       (SELECT sum(amount_due) FROM orders
+         WHERE business_id = $1 AND customer_id = c.id AND amount_due > 0 AND payment_method = 'credit'
+           AND created_at < now() - make_interval(days => $2)) AS overdue_amount,
+       floor(extract(epoch from now() - oldest.created_at) / 86400)::int AS days_since_order
+  FROM (SELECT o.customer_id, o.created_at FROM orders o
+         WHERE o.business_id = $1 AND o.amount_due > 0 AND o.payment_method = 'credit'
+           AND o.created_at < now() - make_interval(days => $2)
+           AND o.created_at >= coalesce($3::timestamptz, '-infinity')
+           AND (o.created_at, o.customer_id) > (coalesce($3::timestamptz, '-infinity'), $4)
+           AND NOT EXISTS (SELECT FROM orders older
+                            WHERE older.business_id = $1 AND older.customer_id = o.customer_id
+                              AND older.amount_due > 0 AND older.payment_method = 'credit'
+                              AND (older.created_at, older.id) < (o.created_at, o.id))
+         ORDER BY o.created_at, o.customer_id LIMIT $5) AS oldest
+  JOIN customers c ON c.business_id = $1 AND c.id = oldest.customer_id
+ ORDER BY oldest.created_at, c.id";
+
 /// Lists customers with an unpaid remainder on orders older than `days`, the longest overdue first.
 ///
 /// # Errors
@@ -47,45 +65,16 @@ pub async fn list(
 ) -> Result<Page<Overdue, Place>, Error> {
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
-        let oldest = || orders::Column::CreatedAt.into_simple_expr().min();
-        let cutoff = Expr::cust_with_values("now() - make_interval(days => $1)", [days]);
-        let mut select = orders::Entity::of(caller.business_id)
-            .select_only()
-            .column_as(customers::Column::Id, "customer_id")
-            .column_as(customers::Column::Name, "customer_name")
-            .column_as(customers::Column::Balance, "balance")
-            .expr_as(
-                orders::Column::AmountDue.into_simple_expr().sum(),
-                "overdue_amount",
-            )
-            .expr_as(oldest(), "oldest_order_date")
-            .expr_as(
-                Expr::cust_with_exprs(
-                    "floor(extract(epoch from now() - $1) / 86400)::int",
-                    [oldest()],
-                ),
-                "days_since_order",
-            )
-            .join(JoinType::InnerJoin, orders::Relation::Customers.def())
-            .filter(orders::Column::PaymentMethod.eq(orders::PaymentMethod::Credit))
-            .filter(orders::Column::AmountDue.gt(Money::ZERO))
-            .filter(orders::Column::CreatedAt.into_simple_expr().lt(cutoff))
-            .group_by(customers::Column::BusinessId)
-            .group_by(customers::Column::Id);
-        if let Some((oldest_order, customer)) = after {
-            select = select.having(
-                Condition::any().add(oldest().gt(oldest_order)).add(
-                    Condition::all()
-                        .add(oldest().eq(oldest_order))
-                        .add(customers::Column::Id.gt(customer)),
-                ),
-            );
-        }
-        let rows = select
-            .order_by_asc(oldest())
-            .order_by_asc(customers::Column::Id)
-            .limit(limit + 1)
-            .into_model::<Overdue>()
+        let (oldest, customer) = after.unzip();
+        let values = [
+            caller.business_id.0.into(),
+            days.into(),
+            oldest.into(),
+            customer.map_or(Uuid::nil(), |customer| customer.0).into(),
+            i64::try_from(limit + 1).unwrap_or(i64::MAX).into(),
+        ];
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, LIST, values);
+        let rows = Overdue::find_by_statement(statement)
             .all(&transaction)
             .await?;
         transaction.commit().await?;

@@ -1,5 +1,6 @@
 //! One file a noun: its endpoints, its handlers, and the JSON that they take and give.
 
+mod aging;
 mod api_keys;
 mod auth;
 mod businesses;
@@ -10,6 +11,7 @@ mod orders;
 mod overdue;
 mod products;
 mod purchase;
+mod statements;
 mod users;
 
 use domain::idempotency::Answer;
@@ -30,6 +32,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         api_keys::endpoints(),
         customers::endpoints(),
         overdue::endpoints(),
+        statements::endpoints(),
+        aging::endpoints(),
         products::endpoints(),
         inventory::endpoints(),
         purchase::endpoints(),
