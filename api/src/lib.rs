@@ -30,6 +30,7 @@ pub mod service;
 pub mod sheet;
 pub mod text;
 pub mod token;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,7 @@ mod secret;
 mod standing;
 pub mod statements;
 pub mod users;
+pub mod verify;
 
 pub use businesses::Directory;
 pub use caller::{Authority, Caller, PlatformCaller};
