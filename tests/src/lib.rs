@@ -12,6 +12,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod account;
 pub mod binary;
 mod books;
 mod client;
@@ -24,7 +25,8 @@ mod server;
 mod service;
 mod wait;
 
-pub use books::{books_balance, differences};
+pub use account::{Account, Credit};
+pub use books::{books_balance, differences, verified};
 pub use client::{Client, Reply, purchase};
 pub use pages::member;
 pub use proxy::{Proxy, Sabotage};

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod aging;
 mod api_keys;
 mod auth;
 mod businesses;
@@ -23,7 +24,9 @@ mod purchase_concurrency;
 mod readme;
 mod refresh_tokens;
 mod row_security;
+mod statements;
 mod tenancy;
 mod tokens;
 mod tokens_rotation;
 mod users;
+mod verify;
