@@ -47,6 +47,9 @@ impl Account {
                                       line_total, on_hand_after)
              SELECT '{ACME}', '{order}', product_id, 0, 'KEY-001', 'Keyboard', 1, {total}, {total}, on_hand
                FROM inventory WHERE product_id = '{ACME_KEYBOARD}';
+             INSERT INTO audit_events (business_id, id, action, entity_type, entity_id, actor_id, actor_role, request_id,
+                                       after)
+             VALUES ('{ACME}', gen_random_uuid(), 'order.approved', 'order', '{order}', '{order}', 'staff', 'past', '{{}}');
              {}",
             self.entry("charge", total, &format!("'{order}'"), &format!("'{at}'"))
         );

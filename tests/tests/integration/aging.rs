@@ -16,11 +16,10 @@ const BUCKETS: [&str; 5] = [
 
 /// The row of this customer, or nothing.
 async fn row(service: &Service, account: &Account, query: &str) -> Option<Value> {
-    let rows = service
-        .staff()
-        .pages(&format!("/api/reports/aging{query}"), 200);
+    let path = format!("/api/reports/aging{query}");
+    let rows = service.staff().pages(&path, 200).await;
     let id = json!(account.customer);
-    rows.await.into_iter().find(|row| row["customer_id"] == id)
+    rows.into_iter().find(|row| row["customer_id"] == id)
 }
 
 /// What is not nothing of a row.

@@ -479,7 +479,10 @@ async fn the_books_of_the_embedded_database_are_checked_while_it_runs_and_when_i
     assert!(!folder.data.exists(), "a look makes nothing");
     let program = Program::start(&folder).await;
     let beside = printed(run(&folder.data, &["verify"]));
-    assert!(beside.starts_with("0 differences in 2 businesses"), "{beside}");
+    assert!(
+        beside.starts_with("0 differences in 2 businesses"),
+        "{beside}"
+    );
     let _ = program.stop();
     assert_eq!(printed(run(&folder.data, &["verify"])), beside);
     assert_eq!(folder.postgres(), None, "its server is stopped again");
