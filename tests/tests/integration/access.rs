@@ -36,10 +36,12 @@ const FOR_ADMINS: [&str; 10] = [
     "PUT /api/products/{id}",
 ];
 /// What a customer may call, by the contract. The rest is for staff.
-const FOR_CUSTOMERS: [&str; 8] = [
+const FOR_CUSTOMERS: [&str; 10] = [
     "GET /api/auth/me",
     "GET /api/business",
     "GET /api/customers/{id}",
+    "GET /api/customers/{id}/ledger",
+    "GET /api/customers/{id}/statement",
     "GET /api/orders",
     "GET /api/orders/my-orders",
     "GET /api/orders/{id}",

@@ -658,7 +658,12 @@ async fn every_list_refuses_bad_limits_bad_cursors_and_unknown_parameters() {
         } else {
             it.admin.clone()
         };
-        let path = route.with_id(&ACME_HEADPHONES.to_string());
+        let id = if route.has_id() {
+            route.id_at_acme("")
+        } else {
+            String::new()
+        };
+        let path = route.with_id(&id);
         for (query, pointer) in [
             ("limit=0", "?limit"),
             ("limit=201", "?limit"),
