@@ -38,6 +38,9 @@ pub enum Error {
     /// A setting is missing.
     #[error("TRADELINE_JWT_SECRET must be set with DATABASE_URL: every process needs the same one")]
     NoSecret,
+    /// There is no database to look at.
+    #[error("there is no database in {}: set DATABASE_URL, or start the service first", .0.display())]
+    NoDatabase(PathBuf),
     /// The private server did not start.
     #[error(transparent)]
     Server(#[from] embedded::Error),
@@ -74,12 +77,7 @@ impl Backend {
     }
 
     async fn embedded(settings: &Settings) -> Result<Self, Error> {
-        let server = Server::start(embedded::Settings {
-            folder: settings.data_dir.clone(),
-            settings: Vec::new(),
-            scratch: false,
-        })
-        .await?;
+        let server = start(settings).await?;
         prepare(&server).await?;
         Ok(Self {
             url: Secret::from(server.url(SERVICE, DATABASE)),
@@ -87,6 +85,34 @@ impl Backend {
             server: Some(server),
         })
     }
+}
+
+/// The database alone, to look at: the one that is configured, or the private one, with its server if none runs on it.
+/// Nothing is made that is not there.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn database(settings: &Settings) -> Result<(Secret, Option<Server>), Error> {
+    if let Some(url) = &settings.database_url {
+        return Ok((url.clone(), None));
+    }
+    if let Ok(url) = url_of_running(settings) {
+        return Ok((Secret::from(url), None));
+    }
+    if !settings.data_dir.join("postgres").exists() {
+        return Err(Error::NoDatabase(settings.data_dir.clone()));
+    }
+    let server = start(settings).await?;
+    Ok((Secret::from(server.url(SERVICE, DATABASE)), Some(server)))
+}
+
+async fn start(settings: &Settings) -> Result<Server, embedded::Error> {
+    Server::start(embedded::Settings {
+        folder: settings.data_dir.clone(),
+        settings: Vec::new(),
+        scratch: false,
+    })
+    .await
 }
 
 /// The address of the embedded database of a service that runs.

@@ -45,6 +45,9 @@ pub enum Command {
     Serve,
     /// Print a token for a script, signed with the service's own secret.
     Token(TokenRequest),
+    /// Check that the books of every business add up: balances, ledgers, allocations, orders, stock. Changes nothing.
+    /// Ends with 0 when they do, with 1 when there are differences, each on a line, and with 2 when it could not look.
+    Verify,
     /// Print the OpenAPI document.
     Openapi,
     /// Print the address of the embedded database, for psql. The service must be running.
@@ -113,6 +116,11 @@ pub struct Settings {
     #[arg(long, env = "TRADELINE_CONNECTIONS", default_value_t = 5, global = true, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=100))]
     pub connections: u16,
+    /// Seconds between two looks at whether the books add up, as `verify` does it; /metrics tells what was found. One
+    /// process of all on a database is enough. Left out: never.
+    #[arg(long, env = "TRADELINE_VERIFY_EVERY", global = true, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=2_678_400))]
+    pub verify_every: Option<u32>,
     /// What one client may take.
     #[command(flatten)]
     pub limits: LimitSettings,

@@ -113,7 +113,7 @@ pub struct Endpoint {
     pub query: Vec<Parameter>,
     /// Its request's body.
     pub body: Option<Shape>,
-    /// Its successes: status and content.
+    /// Its successes: status and content. One status may have several, from which `Accept` chooses.
     pub answers: Vec<(u16, Content)>,
     /// The errors that are its own, beyond those that every such endpoint has.
     pub codes: Vec<Code>,
@@ -246,6 +246,12 @@ impl Endpoint {
     #[must_use]
     pub fn text(self, media_type: &'static str) -> Self {
         self.answers_with(200, Content::Text(media_type))
+    }
+
+    /// It answers 200 with a table as CSV too, for whoever prefers that. The handler takes a [`crate::accept::Form`].
+    #[must_use]
+    pub fn or_csv(self) -> Self {
+        self.answers_with(200, Content::Text(crate::accept::CSV))
     }
 
     fn answers_with(mut self, status: u16, content: Content) -> Self {

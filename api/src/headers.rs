@@ -7,8 +7,9 @@ use std::str::FromStr;
 
 use actix_cors::Cors;
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
-    LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderMap, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use actix_web::http::{Method, Uri};
 
@@ -93,7 +94,13 @@ pub fn cors(origins: &[WebOrigin]) -> Cors {
             REQUEST_ID,
             BUSINESS_ID,
         ])
-        .expose_headers([LOCATION, RETRY_AFTER, idempotency::REPLAYED, REQUEST_ID])
+        .expose_headers([
+            CONTENT_DISPOSITION,
+            LOCATION,
+            RETRY_AFTER,
+            idempotency::REPLAYED,
+            REQUEST_ID,
+        ])
         .max_age(PREFLIGHT_SECONDS);
     origins
         .iter()

@@ -3,18 +3,20 @@
 //! The framework bounds the first request's head and the rest between requests, but a client that has been answered
 //! once may send the next head, or what is left of a body, a byte a minute for ever. So each connection is told when a
 //! request is in the works, and a watch on each worker's thread ends those without one for too long. That also bounds
-//! how long a client may take to read an answer of known size. A handler whose answer is a stream must keep its
-//! [`Busy`] in the stream.
+//! how long a client may take to read an answer of known size. A handler whose answer is a stream must say so too, with
+//! [`Watched`], whenever it makes a part of it: then the bound is for each part.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use actix_web::dev::{Extensions, ServiceRequest};
-use actix_web::rt;
+use actix_web::dev::{Extensions, Payload, ServiceRequest};
+use actix_web::{FromRequest, HttpRequest, rt};
 
 /// How often a worker looks at its connections.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -89,11 +91,35 @@ impl Busy {
     /// Says so to the request's connection.
     #[must_use]
     pub fn with(req: &ServiceRequest) -> Self {
-        let connection = req.conn_data::<Rc<Connection>>().cloned();
+        Self::on(req.conn_data::<Rc<Connection>>().cloned())
+    }
+
+    fn on(connection: Option<Rc<Connection>>) -> Self {
         if let Some(connection) = &connection {
             connection.requests.set(connection.requests.get() + 1);
         }
         Self(connection)
+    }
+}
+
+/// The connection of a request whose answer is made part by part.
+#[derive(Debug)]
+pub struct Watched(Option<Rc<Connection>>);
+
+impl Watched {
+    /// A part is in the works, until this is dropped.
+    #[must_use]
+    pub fn busy(&self) -> Busy {
+        Busy::on(self.0.clone())
+    }
+}
+
+impl FromRequest for Watched {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(req.conn_data::<Rc<Connection>>().cloned())))
     }
 }
 

@@ -5,6 +5,7 @@
 //! span and the one line), the routing that [`endpoint`]'s table makes, [`access`] (who may call), the extractors
 //! ([`body`], [`query`], [`path`]) and the handler.
 
+pub mod accept;
 pub mod access;
 pub mod app;
 pub mod backend;
@@ -27,8 +28,10 @@ pub mod query;
 pub mod readiness;
 pub mod request;
 pub mod service;
+pub mod sheet;
 pub mod text;
 pub mod token;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;

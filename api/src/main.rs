@@ -21,20 +21,38 @@ async fn main() -> ExitCode {
     let outcome = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(&cli.settings).await,
         Command::Token(request) => token(&cli.settings, &request),
+        Command::Verify => return verify(&cli.settings).await,
         Command::Openapi => print_openapi(),
         Command::DatabaseUrl => database_url(&cli.settings),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("tradeline: {error}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                eprint!(": {error}");
-                cause = error.source();
-            }
-            eprintln!();
+            complain(error.as_ref());
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what went wrong, and why.
+fn complain(error: &dyn std::error::Error) {
+    eprint!("tradeline: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprint!(": {error}");
+        cause = error.source();
+    }
+    eprintln!();
+}
+
+/// Unlike other commands it has three ends: that the books do not add up is no failure to look.
+async fn verify(settings: &Settings) -> ExitCode {
+    match tradeline::verify::once(settings, &mut std::io::stdout()).await {
+        Ok(outcome) if outcome.found() == 0 => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(1),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(2)
         }
     }
 }

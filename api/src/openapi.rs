@@ -215,8 +215,12 @@ fn operation(endpoint: &Endpoint) -> Operation {
             .required(Some(Required::True));
         operation = operation.request_body(Some(body.build()));
     }
+    let mut answers: BTreeMap<u16, Vec<&Content>> = BTreeMap::new();
     for (status, content) in &endpoint.answers {
-        operation = operation.response(status.to_string(), success(*status, content, endpoint));
+        answers.entry(*status).or_default().push(content);
+    }
+    for (status, contents) in answers {
+        operation = operation.response(status.to_string(), success(status, &contents, endpoint));
     }
     for (status, codes) in errors(endpoint) {
         operation = operation.response(status.to_string(), error(status, &codes));
@@ -353,20 +357,24 @@ fn header(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
         .build()
 }
 
-fn success(status: u16, content: &Content, endpoint: &Endpoint) -> Response {
+fn success(status: u16, contents: &[&Content], endpoint: &Endpoint) -> Response {
     let mut response = ResponseBuilder::new().description(match status {
         201 => "Created.",
         202 => "Accepted.",
         204 => "Done.",
         _ => "Success.",
     });
-    response = match content {
-        Content::Empty => response,
-        Content::Json(shape) => {
-            response.content("application/json", MediaType::new(Some(reference(shape))))
-        }
-        Content::Text(media_type) => response.content(*media_type, MediaType::new(Some(string()))),
-    };
+    for content in contents {
+        response = match content {
+            Content::Empty => response,
+            Content::Json(shape) => {
+                response.content("application/json", MediaType::new(Some(reference(shape))))
+            }
+            Content::Text(media_type) => {
+                response.content(*media_type, MediaType::new(Some(string())))
+            }
+        };
+    }
     if status == 201 {
         let location = HeaderBuilder::new()
             .schema(Some(string()))

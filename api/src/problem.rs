@@ -281,6 +281,13 @@ impl Problem {
                 Self::new(Code::AlreadyExists, detail).with("field", field)
             }
             Error::Conflict(_) => Self::new(Code::Conflict, detail),
+            Error::StatementTooLong { count } => Self::fault(
+                "?from",
+                &format!(
+                    "must be later, or `to` earlier: {count} entries are in this time, and one statement shows {}",
+                    domain::statements::MOST_ENTRIES
+                ),
+            ),
             Error::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused, detail),
             Error::Overloaded => Self::new(Code::Overloaded, detail),
             Error::DatabaseUnavailable(cause) => {

@@ -24,7 +24,7 @@ use crate::limit::Limits;
 use crate::openapi::Clash;
 use crate::readiness::Readiness;
 use crate::token::{Keys, Verifier, WeakSecret};
-use crate::{app, headers, idle, limit, log, request};
+use crate::{app, headers, idle, limit, log, request, verify};
 
 /// How long a client that is refused in the middle of a large body may take to read why.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -165,6 +165,10 @@ impl Service {
         warn_unless_migrated(&state).await;
         tokio::spawn(tidy(state.clone()));
         tokio::spawn(async move { verifier.keep_fresh().await });
+        if let Some(seconds) = settings.verify_every {
+            let every = Duration::from_secs(seconds.into());
+            tokio::spawn(verify::keep_looking(state.database.another(1), every));
+        }
 
         let address = listener.local_addr()?;
         let (desk, journal) = (Arc::clone(&state.desk), Arc::clone(&state.journal));

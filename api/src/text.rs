@@ -3,12 +3,13 @@
 //! Each type is a rule: what has the type has passed it.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use domain::dates::When;
 use domain::passwords::NewPassword;
 use entity::{Currency, Quantity};
 use sea_orm::ActiveEnum;
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, SchemaType, Type};
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::openapi::{ObjectBuilder, OneOfBuilder, RefOr, Schema};
 
 /// A type that a query parameter, or a string in a body, can have.
 pub trait FromText: Sized {
@@ -309,6 +310,26 @@ impl FromText for NaiveDate {
 
     fn schema() -> RefOr<Schema> {
         string().format(format(KnownFormat::Date)).into()
+    }
+}
+
+impl FromText for When {
+    fn from_text(text: &str) -> Result<Self, String> {
+        NaiveDate::from_text(text)
+            .map(Self::Day)
+            .or_else(|_no_date| DateTime::from_text(text).map(Self::Moment))
+            .map_err(|_neither| {
+                "must be a date such as \"2026-01-31\", which is the whole day in UTC, or an RFC 3339 time such as \
+                 \"2026-01-31T12:00:00Z\""
+                    .to_owned()
+            })
+    }
+
+    fn schema() -> RefOr<Schema> {
+        let either = OneOfBuilder::new()
+            .item(NaiveDate::schema())
+            .item(<DateTime<Utc>>::schema());
+        Schema::OneOf(either.build()).into()
     }
 }
 

@@ -330,9 +330,10 @@ async fn stock_keyboards(
     Ok(())
 }
 
-/// What an entry is made of before its balance is known.
+/// What an entry is made of before its balance is known. A charge is dated as its order.
 struct Entry {
-    days_ago: u64,
+    at: DateTime<Utc>,
+    id: Uuid,
     customer_id: CustomerId,
     kind: Kind,
     amount: Money,
@@ -384,16 +385,17 @@ async fn sell(
     order_items::Entity::insert(item)
         .exec_without_returning(transaction)
         .await?;
-    let entry = |days_ago, kind, amount| Entry {
-        days_ago,
+    let entry = |(at, id), kind, amount| Entry {
+        at,
+        id,
         customer_id,
         kind,
         amount,
         order_id,
     };
-    let charge = entry(past.days_ago, Kind::Charge, total);
+    let charge = entry((at, id), Kind::Charge, total);
     let paid_days_ago = past.days_ago.saturating_sub(PAID_AFTER_DAYS);
-    let payment = (paid > Money::ZERO).then(|| entry(paid_days_ago, Kind::Payment, -paid));
+    let payment = (paid > Money::ZERO).then(|| entry(moment(paid_days_ago), Kind::Payment, -paid));
     Ok([Some(charge), payment].into_iter().flatten().collect())
 }
 
@@ -403,12 +405,12 @@ async fn write_ledger(
     admin: &Caller,
     mut entries: Vec<Entry>,
 ) -> Result<(), Error> {
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.days_ago));
+    entries.sort_by_key(|entry| entry.at);
     let mut accounts: HashMap<CustomerId, Account> = HashMap::new();
     for entry in entries {
         let account = accounts.entry(entry.customer_id).or_default();
         let posting = account.post(entry.amount);
-        let (at, id) = moment(entry.days_ago);
+        let (at, id) = (entry.at, entry.id);
         let is_charge = entry.kind == Kind::Charge;
         let row = ledger_entries::ActiveModel {
             business_id: Set(admin.business_id),
@@ -450,7 +452,7 @@ async fn write_payment(
     entry: &Entry,
     posting: Posting,
 ) -> Result<(), Error> {
-    let (at, id) = moment(entry.days_ago);
+    let (at, id) = (entry.at, entry.id);
     let payment = payments::ActiveModel {
         business_id: Set(admin.business_id),
         id: Set(PaymentId(id)),

@@ -129,6 +129,12 @@ pub enum Error {
     /// The change contradicts what is there.
     #[error("{0}")]
     Conflict(&'static str),
+    /// More happened on the account in the time than one statement shows.
+    #[error("the time has {count} entries, more than one statement shows")]
+    StatementTooLong {
+        /// How many entries.
+        count: usize,
+    },
     /// The caller has used the idempotency key for another request.
     #[error("the idempotency key belongs to another request")]
     IdempotencyKeyReused,

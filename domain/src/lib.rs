@@ -5,6 +5,7 @@
 //! called before the commit.
 
 mod accounts;
+pub mod aging;
 pub mod allocations;
 pub mod api_keys;
 mod audit;
@@ -15,6 +16,7 @@ pub mod credit_notes;
 
 pub mod customers;
 mod database;
+pub mod dates;
 pub mod demo;
 mod error;
 pub mod idempotency;
@@ -34,8 +36,10 @@ pub mod reversals;
 mod secret;
 pub mod settlement;
 mod standing;
+pub mod statements;
 mod tidy;
 pub mod users;
+pub mod verify;
 pub mod write_offs;
 
 pub use accounts::Figures;

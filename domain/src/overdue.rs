@@ -7,12 +7,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use entity::{CustomerId, Money, Tenant, customers, orders};
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    ColumnTrait, Condition, FromQueryResult, IntoSimpleExpr, JoinType, QueryFilter, QueryOrder,
-    QuerySelect, RelationTrait,
-};
+use entity::{CustomerId, Money};
+use sea_orm::{DbBackend, FromQueryResult, Statement};
+use uuid::Uuid;
 
 use crate::retry::retry;
 use crate::{Caller, Database, Error, Page, Paging};
@@ -71,6 +68,27 @@ impl FromStr for Place {
     }
 }
 
+/// Unpaid orders are walked from the oldest on, and those that are not their customer's oldest are passed over, until
+/// there are customers enough: a page costs what is on it, and not what all customers owe.
+const LIST: &str = "
+SELECT c.id AS customer_id, c.name AS customer_name, c.balance, oldest.created_at AS oldest_order_date,
+       (SELECT sum(amount_due) FROM orders
+         WHERE business_id = $1 AND customer_id = c.id AND amount_due > 0 AND payment_method = 'credit'
+           AND created_at < now() - make_interval(days => $2)) AS overdue_amount,
+       floor(extract(epoch from now() - oldest.created_at) / 86400)::int AS days_since_order
+  FROM (SELECT o.customer_id, o.created_at FROM orders o
+         WHERE o.business_id = $1 AND o.amount_due > 0 AND o.payment_method = 'credit'
+           AND o.created_at < now() - make_interval(days => $2)
+           AND o.created_at >= coalesce($3::timestamptz, '-infinity')
+           AND (o.created_at, o.customer_id) > (coalesce($3::timestamptz, '-infinity'), $4)
+           AND NOT EXISTS (SELECT FROM orders older
+                            WHERE older.business_id = $1 AND older.customer_id = o.customer_id
+                              AND older.amount_due > 0 AND older.payment_method = 'credit'
+                              AND (older.created_at, older.id) < (o.created_at, o.id))
+         ORDER BY o.created_at, o.customer_id LIMIT $5) AS oldest
+  JOIN customers c ON c.business_id = $1 AND c.id = oldest.customer_id
+ ORDER BY oldest.created_at, c.id";
+
 /// Lists customers with an unpaid remainder on orders older than `days`, the longest overdue first.
 ///
 /// # Errors
@@ -83,45 +101,19 @@ pub async fn list(
 ) -> Result<Page<Overdue, Place>, Error> {
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
-        let oldest = || orders::Column::CreatedAt.into_simple_expr().min();
-        let cutoff = Expr::cust_with_values("now() - make_interval(days => $1)", [days]);
-        let mut select = orders::Entity::of(caller.business_id)
-            .select_only()
-            .column_as(customers::Column::Id, "customer_id")
-            .column_as(customers::Column::Name, "customer_name")
-            .column_as(customers::Column::Balance, "balance")
-            .expr_as(
-                orders::Column::AmountDue.into_simple_expr().sum(),
-                "overdue_amount",
-            )
-            .expr_as(oldest(), "oldest_order_date")
-            .expr_as(
-                Expr::cust_with_exprs(
-                    "floor(extract(epoch from now() - $1) / 86400)::int",
-                    [oldest()],
-                ),
-                "days_since_order",
-            )
-            .join(JoinType::InnerJoin, orders::Relation::Customers.def())
-            .filter(orders::Column::PaymentMethod.eq(orders::PaymentMethod::Credit))
-            .filter(orders::Column::AmountDue.gt(Money::ZERO))
-            .filter(orders::Column::CreatedAt.into_simple_expr().lt(cutoff))
-            .group_by(customers::Column::BusinessId)
-            .group_by(customers::Column::Id);
-        if let Some(place) = paging.after {
-            select = select.having(
-                Condition::any().add(oldest().gt(place.oldest_order)).add(
-                    Condition::all()
-                        .add(oldest().eq(place.oldest_order))
-                        .add(customers::Column::Id.gt(place.customer)),
-                ),
-            );
-        }
-        let rows = select
-            .order_by_asc(oldest())
-            .order_by_asc(customers::Column::Id)
-            .limit(paging.rows())
-            .into_model::<Overdue>()
+        let (oldest, customer) = match paging.after {
+            Some(place) => (Some(place.oldest_order), place.customer.0),
+            None => (None, Uuid::nil()),
+        };
+        let values = [
+            caller.business_id.0.into(),
+            days.into(),
+            oldest.into(),
+            customer.into(),
+            i64::try_from(paging.rows()).unwrap_or(i64::MAX).into(),
+        ];
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, LIST, values);
+        let rows = Overdue::find_by_statement(statement)
             .all(&transaction)
             .await?;
         transaction.commit().await?;

@@ -1,7 +1,8 @@
 //! One server a folder.
 //!
 //! The lock is the operating system's, on an open file: it ends with its process, so it is never
-//! stale. Rust opens files close-on-exec, so the server's processes do not inherit it.
+//! stale. Rust opens files close-on-exec, so the server's processes do not inherit it; but a process that is being
+//! started has a copy until it is another program, so who lets go unlocks the file and does not only close it.
 
 use crate::Error;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -11,7 +12,7 @@ use std::path::Path;
 /// The hold on a folder, for as long as this value lives.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -41,6 +42,13 @@ impl Lock {
         file.set_len(0)
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(Error::io("write", &path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // It is closed next, which unlocks it too, a moment later at the most.
+        let _ = self.file.unlock();
     }
 }

@@ -1,3 +1,4 @@
+DROP POLICY listed ON businesses;
 ALTER TABLE businesses DROP COLUMN block_after_days;
 ALTER TABLE stock_movements DROP COLUMN order_id;
 DROP TABLE credits_on_account;

@@ -35,6 +35,9 @@ UPDATE customers SET entry_count = counted.entries
   FROM (SELECT business_id, customer_id, count(*) AS entries FROM ledger_entries GROUP BY 1, 2) AS counted
  WHERE (customers.business_id, customers.id) = (counted.business_id, counted.customer_id);
 GRANT UPDATE (entry_count, on_account) ON customers TO tradeline_service;
+-- What has become of the credits since some date. Purchases write charges, and so nothing here.
+CREATE INDEX ledger_entries_credits_idx ON ledger_entries (business_id, effective_at) INCLUDE (customer_id, amount)
+    WHERE kind <> 'charge';
 
 -- What settles an order is either money or credit without money (a credit note, a write-off, a cancellation). A renamed
 -- column spares the table a rewrite: `amount_due` goes on being the total less what is settled.
@@ -45,10 +48,12 @@ ALTER TABLE orders
     ADD CONSTRAINT orders_credited_within_settled CHECK (amount_credited BETWEEN 0 AND amount_settled);
 GRANT UPDATE (amount_credited) ON orders TO tradeline_service;
 DROP INDEX orders_unpaid_idx;
--- The longest unpaid of a business, and those of one customer, the oldest due first. Neither can serve a foreign key, so
--- being younger than the primary key does no harm (see 05).
-CREATE INDEX orders_unpaid_idx ON orders (business_id, created_at) WHERE amount_due > 0 AND payment_method = 'credit';
-CREATE INDEX orders_customer_unpaid_idx ON orders (business_id, customer_id, due_at, id)
+-- What is unpaid of a business, the oldest first, and of one customer, the oldest due first; with the columns that the
+-- reports add up, so that they need not read the orders. Neither can serve a foreign key, so being younger than the
+-- primary key does no harm (see 05).
+CREATE INDEX orders_unpaid_idx ON orders (business_id, created_at) INCLUDE (customer_id, due_at, amount_due)
+    WHERE amount_due > 0 AND payment_method = 'credit';
+CREATE INDEX orders_customer_unpaid_idx ON orders (business_id, customer_id, due_at, id) INCLUDE (created_at, amount_due)
     WHERE amount_due > 0 AND payment_method = 'credit';
 
 -- Money received. Append-only: a bounced one is undone by a reversal.
@@ -204,6 +209,10 @@ ALTER TABLE businesses
     ADD COLUMN block_after_days integer,
     ADD CONSTRAINT businesses_block_after_days_range CHECK (block_after_days BETWEEN 0 AND 3650);
 GRANT UPDATE (block_after_days) ON businesses TO tradeline_service;
+
+-- `tradeline verify` goes through all businesses: a transaction that says so sees which there are, and nothing of theirs.
+CREATE POLICY listed ON businesses FOR SELECT
+    USING (current_setting('app.businesses', true) = 'listed');
 
 ALTER TABLE payments           ENABLE ROW LEVEL SECURITY;
 ALTER TABLE payments           FORCE ROW LEVEL SECURITY;

@@ -83,6 +83,12 @@ impl Client {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// GET, as CSV.
+    pub async fn csv(&self, path: &str) -> Reply {
+        let request = self.request(Method::GET, path);
+        self.send(request.header("Accept", "text/csv")).await
+    }
+
     /// POST.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send(self.request(Method::POST, path).body(body.to_string()))

@@ -12,6 +12,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod account;
 pub mod binary;
 mod books;
 mod client;
@@ -26,7 +27,8 @@ mod service;
 mod untouched;
 mod wait;
 
-pub use books::{books_balance, differences};
+pub use account::{Account, Credit};
+pub use books::{books_balance, differences, verified};
 pub use client::{Client, Reply, purchase};
 pub use pages::member;
 pub use proxy::{Proxy, Sabotage};

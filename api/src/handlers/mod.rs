@@ -1,5 +1,6 @@
 //! One file a noun: its endpoints, its handlers, and the JSON that they take and give.
 
+mod aging;
 mod allocations;
 mod api_keys;
 mod auth;
@@ -13,6 +14,7 @@ mod overdue;
 mod payments;
 mod products;
 mod purchase;
+mod statements;
 mod users;
 mod write_offs;
 
@@ -34,6 +36,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         api_keys::endpoints(),
         customers::endpoints(),
         overdue::endpoints(),
+        statements::endpoints(),
+        aging::endpoints(),
         products::endpoints(),
         inventory::endpoints(),
         purchase::endpoints(),

@@ -131,6 +131,19 @@ impl Database {
         Ok(transaction.that_reads_only())
     }
 
+    /// Begins a transaction of one business that changes nothing and in which every statement sees the same moment, with
+    /// more settings for its own good.
+    pub(crate) async fn begin_snapshot(
+        &self,
+        business: BusinessId,
+        settings: &[&str],
+    ) -> Result<Transaction, Error> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let whose = format!("app.business_id = '{business}'");
+        let transaction = self.begin_as(begin, &whose, settings).await?;
+        Ok(transaction.that_reads_only())
+    }
+
     /// Begins a transaction that sees what the first setting shows it, with more settings for its own good. All of it
     /// goes into one message as text: nothing that a client wrote may be in it.
     pub(crate) async fn begin_with(

@@ -42,10 +42,12 @@ const FOR_ADMINS: [&str; 15] = [
 ];
 
 /// What a customer may call, by the contract. The rest is for staff.
-const FOR_CUSTOMERS: [&str; 9] = [
+const FOR_CUSTOMERS: [&str; 11] = [
     "GET /api/auth/me",
     "GET /api/business",
     "GET /api/customers/{id}",
+    "GET /api/customers/{id}/ledger",
+    "GET /api/customers/{id}/statement",
     "GET /api/orders",
     "GET /api/orders/my-orders",
     "GET /api/orders/{id}",

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod aging;
 mod api_keys;
 mod auth;
 mod bodies;
@@ -41,6 +42,7 @@ mod refresh_tokens;
 mod row_security;
 mod secrets_at_rest;
 mod settings;
+mod statements;
 mod strangers;
 mod tenancy;
 mod tokens;
@@ -49,3 +51,4 @@ mod unknown_businesses;
 mod urls;
 mod users;
 mod values;
+mod verify;

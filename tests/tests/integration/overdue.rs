@@ -3,7 +3,7 @@
 use domain::demo::{ACME, GLOBEX, GLOBEX_CUSTOMER};
 use entity::{BusinessId, CustomerId, OrderId};
 use serde_json::{Value, json};
-use tests::{Service, member};
+use tests::{Account, Credit, Service, books_balance, member};
 use uuid::Uuid;
 
 /// A service whose demo customers owe nothing, so that each test says who does.
@@ -143,6 +143,51 @@ async fn only_what_is_unpaid_of_orders_that_are_older_counts() {
             "{days}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_exact_after_payments_notes_write_offs_a_surplus_and_a_bounced_cheque() {
+    let service = Service::start().await;
+    let account = Account::open(&service, "Exact").await;
+    let told = async || {
+        let rows = overdue(&service, "days=30").await;
+        let id = json!(account.customer);
+        let row = rows.into_iter().find(|row| row["customer_id"] == id);
+        row.map(|row| {
+            json!([
+                row["overdue_amount"],
+                row["oldest_order_date"],
+                row["balance"]
+            ])
+        })
+    };
+    let (first, second) = ("2024-01-10T09:00:00.000000Z", "2024-02-10T09:00:00.000000Z");
+    let a = account.sell(first, 30, "100.00").await;
+    let b = account.sell(second, 30, "60.00").await;
+    assert_eq!(told().await, Some(json!(["160.00", first, "160.00"])));
+    account
+        .pay("2024-03-01T09:00:00Z", "30.00", &[(a, "30.00")])
+        .await;
+    let note = Credit::CreditNote(a);
+    account
+        .credit(note, "2024-03-02T09:00:00Z", "20.00", &[(a, "20.00")])
+        .await;
+    assert_eq!(told().await, Some(json!(["110.00", first, "110.00"])));
+    // The rest of the first, a part of the second, and 7.00 more.
+    let shares = [(a, "50.00"), (b, "15.00")];
+    let cheque = account.pay("2024-03-03T09:00:00Z", "72.00", &shares).await;
+    assert_eq!(told().await, Some(json!(["45.00", second, "38.00"])));
+    account.reverse(cheque).await;
+    assert_eq!(told().await, Some(json!(["110.00", first, "110.00"])));
+    let off = Credit::WriteOff(a);
+    account
+        .credit(off, "2024-03-05T09:00:00Z", "50.00", &[(a, "50.00")])
+        .await;
+    account
+        .pay("2024-03-06T09:00:00Z", "60.00", &[(b, "60.00")])
+        .await;
+    assert_eq!(told().await, None);
+    books_balance(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

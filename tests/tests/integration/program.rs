@@ -266,6 +266,23 @@ async fn on_an_empty_database_the_platforms_token_makes_the_first_business() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_books_of_the_embedded_database_are_checked_while_it_runs_and_when_it_does_not() {
+    let folder = Folder::open();
+    let nothing = run(&folder.data, &["verify"]);
+    assert_eq!(nothing.status.code(), Some(2), "{nothing:?}");
+    assert!(!folder.data.exists(), "a look makes nothing");
+    let program = Program::start(&folder).await;
+    let beside = printed(run(&folder.data, &["verify"]));
+    assert!(
+        beside.starts_with("0 differences in 2 businesses"),
+        "{beside}"
+    );
+    let _ = program.stop();
+    assert_eq!(printed(run(&folder.data, &["verify"])), beside);
+    assert_eq!(folder.postgres(), None, "its server is stopped again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_only_its_owner_may_enter_is_good_enough() {
     let folder = Folder::with_mode(0o700);
     let program = Program::start(&folder).await;

@@ -322,6 +322,29 @@ async fn a_slug_shows_the_one_business_that_has_it_and_lets_nothing_be_changed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_lists_the_businesses_sees_nothing_of_theirs_and_changes_nothing() {
+    let service = both_trading().await;
+    let connection = service.database.connect(SERVICE).await;
+    let listed = "SET LOCAL app.businesses = 'listed'";
+    for table in tables(&service.database).await {
+        let expected = if table == "businesses" { 2 } else { 0 };
+        assert_eq!(
+            count(&connection, listed, &table).await,
+            expected,
+            "{table}"
+        );
+    }
+    let rename = "UPDATE businesses SET name = 'Mine'";
+    assert_eq!(run(&connection, listed, rename).await.unwrap(), 0);
+    for nothing in [
+        "SET LOCAL app.businesses = ''",
+        "SET LOCAL app.businesses = 'all'",
+    ] {
+        assert_eq!(count(&connection, nothing, "businesses").await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_makes_the_one_business_that_it_has_named_and_no_other() {
     let service = Service::start().await;
     let connection = service.database.connect(SERVICE).await;

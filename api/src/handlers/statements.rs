@@ -1,0 +1,273 @@
+//! `GET /api/customers/{id}/ledger` and `/statement`: a customer's account, to read.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::dates::When;
+use domain::statements::{self, Entry, Statement, Totals};
+use entity::ledger_entries::Kind;
+use entity::users::Role;
+use entity::{
+    CreditNoteId, Currency, CustomerId, LedgerEntryId, Money, OrderId, PaymentId, WriteOffId,
+};
+use sea_orm::ActiveEnum;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Response;
+use crate::accept::Form;
+use crate::access::Signed;
+use crate::endpoint::Endpoint;
+use crate::path::Id;
+use crate::problem::Code;
+use crate::query::{Page, Query};
+use crate::service::State;
+use crate::sheet::{self, Lines, NotCsv};
+use crate::text::{self, Amount};
+
+const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/customers/{id}/ledger", ledger)
+            .summary("List every entry of a customer's account, the newest first; a customer may read its own")
+            .for_roles(EVERYONE)
+            .paged()
+            .ok::<Page<EntryView>>()
+            .codes(&[Code::CustomerNotFound]),
+        Endpoint::get("/api/customers/{id}/statement", statement)
+            .summary("What happened on a customer's account in a time; a customer may read its own")
+            .for_roles(EVERYONE)
+            .query::<When>(
+                "from",
+                "From the start of this day in UTC, or from this moment on; from the beginning if left out.",
+            )
+            .query::<When>(
+                "to",
+                "To the end of this day in UTC, or up to this moment, which is not in it; to now if left out.",
+            )
+            .ok::<StatementView>()
+            .or_csv()
+            .codes(&[Code::CustomerNotFound]),
+    ]
+}
+
+/// An entry of an account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EntryView {
+    id: LedgerEntryId,
+    kind: Kind,
+    /// What it adds to the balance: negative for what lowers it.
+    amount: Amount,
+    /// The balance when it was entered; in a statement, the balance in order of what counts when.
+    balance_after: Amount,
+    /// The order that it charges, credits or gives up.
+    order_id: Option<OrderId>,
+    payment_id: Option<PaymentId>,
+    /// How it was paid.
+    method: Option<String>,
+    /// What the payer wrote.
+    reference: Option<String>,
+    credit_note_id: Option<CreditNoteId>,
+    write_off_id: Option<WriteOffId>,
+    /// The entry that it undoes.
+    reverses: Option<LedgerEntryId>,
+    reason: Option<String>,
+    /// When it counts; a payment may have been received before it was entered.
+    #[serde(serialize_with = "text::time")]
+    effective_at: DateTime<Utc>,
+    /// When it was entered.
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+}
+
+/// What happened on an account in a time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StatementView {
+    customer_id: CustomerId,
+    customer_name: String,
+    currency: Currency,
+    /// The day or moment with which the time begins; null when it begins with the account.
+    from: Option<String>,
+    /// The day that is the last in it, or the moment that ends it.
+    to: String,
+    /// What was owed before.
+    opening_balance: Amount,
+    /// In the order in which they count, each with the balance that it left.
+    entries: Vec<EntryView>,
+    totals: TotalsView,
+    /// What was owed at the end: the opening balance of a statement that begins there.
+    closing_balance: Amount,
+}
+
+/// What each kind of entry adds up to. All of them and the opening balance are the closing balance.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TotalsView {
+    charges: Amount,
+    payments: Amount,
+    credit_notes: Amount,
+    write_offs: Amount,
+    reversals: Amount,
+}
+
+impl EntryView {
+    fn of(entry: Entry, currency: Currency) -> Self {
+        Self {
+            id: entry.id,
+            kind: entry.kind,
+            amount: Amount::of(entry.amount, currency),
+            balance_after: Amount::of(entry.balance_after, currency),
+            order_id: entry.order_id,
+            payment_id: entry.payment_id,
+            method: entry.method,
+            reference: entry.reference,
+            credit_note_id: entry.credit_note_id,
+            write_off_id: entry.write_off_id,
+            reverses: entry.reverses,
+            reason: entry.reason,
+            effective_at: entry.effective_at,
+            created_at: entry.created_at,
+        }
+    }
+}
+
+impl TotalsView {
+    fn of(totals: Totals, currency: Currency) -> Self {
+        let amount = |money| Amount::of(money, currency);
+        Self {
+            charges: amount(totals.charges),
+            payments: amount(totals.payments),
+            credit_notes: amount(totals.credit_notes),
+            write_offs: amount(totals.write_offs),
+            reversals: amount(totals.reversals),
+        }
+    }
+}
+
+async fn ledger(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<CustomerId>,
+    mut query: Query,
+) -> Response {
+    let paging = query.paging();
+    query.finish()?;
+    let page = statements::ledger(&state.database, &caller, id.0, &paging)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(Page::of(page, |entry| {
+        EntryView::of(entry, caller.currency)
+    })))
+}
+
+async fn statement(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<CustomerId>,
+    form: Form,
+    mut query: Query,
+) -> Response {
+    let from = query.take::<When>("from");
+    let to = query.take::<When>("to");
+    let last = to.map_or_else(Utc::now, When::last);
+    if from.is_some_and(|from| from.start() > last) {
+        query.fault("from", "must not be after `to`, which is now if left out");
+    }
+    query.finish()?;
+    let statement = statements::statement(&state.database, &caller, id.0, from, to)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    let bounds = (
+        from.map(written),
+        to.map_or_else(|| text::rfc3339(&statement.until), written),
+    );
+    if form == Form::Csv {
+        let name = format!("statement-{}", bounds.1.get(..10).unwrap_or_default());
+        let lines = lines(statement, bounds, caller.currency).and_then(Lines::finish);
+        return Ok(sheet::response(&name, lines));
+    }
+    let view = view(statement, bounds, caller.currency);
+    Ok(HttpResponse::Ok().insert_header(Form::VARY).json(view))
+}
+
+/// As it was asked for: a day as a day, a moment as a moment.
+fn written(when: When) -> String {
+    match when {
+        When::Day(day) => day.to_string(),
+        When::Moment(_) => text::rfc3339(&when.start()),
+    }
+}
+
+fn view(
+    statement: Statement,
+    (from, to): (Option<String>, String),
+    currency: Currency,
+) -> StatementView {
+    let entries = statement.entries.into_iter();
+    StatementView {
+        customer_id: statement.customer.id,
+        customer_name: statement.customer.name,
+        currency,
+        from,
+        to,
+        opening_balance: Amount::of(statement.opening_balance, currency),
+        entries: entries
+            .map(|entry| EntryView::of(entry, currency))
+            .collect(),
+        totals: TotalsView::of(statement.totals, currency),
+        closing_balance: Amount::of(statement.closing_balance, currency),
+    }
+}
+
+/// A line for what was owed before, one for each entry, one for what was owed at the end.
+fn lines(
+    statement: Statement,
+    (from, to): (Option<String>, String),
+    currency: Currency,
+) -> Result<Lines, NotCsv> {
+    let mut lines = Lines::default();
+    lines.add(&[
+        "effective_at",
+        "kind",
+        "amount",
+        "balance_after",
+        "currency",
+        "order_id",
+        "method",
+        "reference",
+        "reason",
+        "entry_id",
+        "reverses",
+    ])?;
+    let figure = |at: String, kind: &str, balance: Money| {
+        let mut cells = vec![at, kind.to_owned(), String::new()];
+        cells.push(balance.to_text(currency));
+        cells.push(currency.to_string());
+        cells.resize(11, String::new());
+        cells
+    };
+    lines.add(&figure(
+        from.unwrap_or_default(),
+        "opening_balance",
+        statement.opening_balance,
+    ))?;
+    let id = |id: Option<String>| id.unwrap_or_default();
+    for entry in statement.entries {
+        let note = |note: Option<String>| note.as_deref().map_or_else(String::new, sheet::text);
+        lines.add(&[
+            text::rfc3339(&entry.effective_at),
+            entry.kind.to_value(),
+            entry.amount.to_text(currency),
+            entry.balance_after.to_text(currency),
+            currency.to_string(),
+            id(entry.order_id.map(|id| id.to_string())),
+            note(entry.method),
+            note(entry.reference),
+            note(entry.reason),
+            entry.id.to_string(),
+            id(entry.reverses.map(|id| id.to_string())),
+        ])?;
+    }
+    lines.add(&figure(to, "closing_balance", statement.closing_balance))?;
+    Ok(lines)
+}

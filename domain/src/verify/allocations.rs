@@ -1,0 +1,87 @@
+//! What credits settle: of each order and of each credit, now and at every date before.
+
+use super::Check;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "order_is_settled_by_its_allocations",
+        sql: "
+SELECT 'order ' || o.id AS subject,
+       format('settled %s, of which credited %s', coalesce(a.settled, 0), coalesce(a.credited, 0)) AS expected,
+       format('settled %s, of which credited %s, and %s due of %s', o.amount_settled, o.amount_credited, o.amount_due,
+              o.total_amount) AS found
+  FROM orders o
+  LEFT JOIN (SELECT a.order_id, sum(a.amount) AS settled, sum(a.amount) FILTER (WHERE e.kind <> 'payment') AS credited
+               FROM allocations a
+               JOIN ledger_entries e ON e.business_id = $1 AND (e.customer_id, e.number) = (a.customer_id, a.entry_number)
+              WHERE a.business_id = $1 GROUP BY a.order_id) AS a ON a.order_id = o.id
+ WHERE o.business_id = $1 AND o.payment_method = 'credit'
+   AND ((o.amount_settled, o.amount_credited) <> (coalesce(a.settled, 0), coalesce(a.credited, 0))
+        OR o.amount_due <> o.total_amount - o.amount_settled)",
+    },
+    Check {
+        name: "order_is_never_settled_beyond_its_total",
+        sql: "
+SELECT 'order ' || order_id AS subject, format('from 0 to %s at %s', total_amount, effective_at) AS expected,
+       running::text AS found
+  FROM (SELECT a.order_id, o.total_amount, a.effective_at,
+               sum(a.amount) OVER (PARTITION BY a.order_id ORDER BY a.effective_at) AS running
+          FROM allocations a JOIN orders o ON o.business_id = $1 AND o.id = a.order_id
+         WHERE a.business_id = $1) AS settled
+ WHERE running NOT BETWEEN 0 AND total_amount
+ GROUP BY order_id, total_amount, effective_at, running",
+    },
+    // A credit is there from the date of its entry on, and gone from the date of its reversal on.
+    Check {
+        name: "credit_is_never_used_beyond_its_amount",
+        sql: "
+SELECT format('customer %s entry %s', customer_id, e.id) AS subject,
+       format('at least 0 left at %s', change.effective_at) AS expected, change.running::text AS found
+  FROM (SELECT customer_id, number, effective_at,
+               sum(amount) OVER (PARTITION BY customer_id, number ORDER BY effective_at) AS running
+          FROM (SELECT customer_id, number, effective_at, -amount AS amount
+                  FROM ledger_entries WHERE business_id = $1 AND kind <> 'charge' AND amount < 0
+                UNION ALL
+                SELECT r.customer_id, r.reverses, e.effective_at, -e.amount
+                  FROM reversals r
+                  JOIN ledger_entries e
+                    ON e.business_id = $1 AND (e.customer_id, e.number) = (r.customer_id, r.entry_number)
+                 WHERE r.business_id = $1 AND e.amount > 0
+                UNION ALL
+                SELECT customer_id, entry_number, effective_at, -amount FROM allocations WHERE business_id = $1) AS each
+       ) AS change
+  JOIN ledger_entries e USING (customer_id, number)
+ WHERE e.business_id = $1 AND running < 0
+ GROUP BY customer_id, e.id, change.effective_at, change.running",
+    },
+    Check {
+        name: "rest_of_a_credit_is_on_account",
+        sql: "
+SELECT format('customer %s entry %s', e.customer_id, e.id) AS subject, e.rest::text AS expected,
+       coalesce(c.amount, 0)::text AS found
+  FROM (SELECT e.customer_id, e.number, e.id,
+               CASE WHEN e.kind = 'charge' OR e.amount >= 0 OR r.reverses IS NOT NULL THEN 0 ELSE -e.amount END
+                   - coalesce(a.amount, 0) AS rest
+          FROM ledger_entries e
+          LEFT JOIN reversals r ON r.business_id = $1 AND (r.customer_id, r.reverses) = (e.customer_id, e.number)
+          LEFT JOIN (SELECT customer_id, entry_number, sum(amount) AS amount FROM allocations
+                      WHERE business_id = $1 GROUP BY customer_id, entry_number) AS a
+            ON (a.customer_id, a.entry_number) = (e.customer_id, e.number)
+         WHERE e.business_id = $1) AS e
+  LEFT JOIN credits_on_account c ON c.business_id = $1 AND (c.customer_id, c.entry_number) = (e.customer_id, e.number)
+ WHERE e.rest <> coalesce(c.amount, 0)",
+    },
+    Check {
+        name: "credit_settles_its_own_customers_credit_orders_when_both_are_there",
+        sql: "
+SELECT format('order %s allocation %s', o.id, a.id) AS subject,
+       format('customer %s on credit, not before %s', o.customer_id, greatest(o.created_at, e.effective_at)) AS expected,
+       format('customer %s on %s at %s', a.customer_id, o.payment_method, a.effective_at) AS found
+  FROM allocations a
+  JOIN orders o ON o.business_id = $1 AND o.id = a.order_id
+  JOIN ledger_entries e ON e.business_id = $1 AND (e.customer_id, e.number) = (a.customer_id, a.entry_number)
+ WHERE a.business_id = $1
+   AND (a.customer_id <> o.customer_id OR o.payment_method <> 'credit'
+        OR a.effective_at < greatest(o.created_at, e.effective_at))",
+    },
+];

@@ -1,0 +1,311 @@
+//! Whether the books add up: `tradeline verify` finds nothing in good books, and names everything that is wrong.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
+use domain::verify;
+use tests::binary::TRADELINE;
+use tests::{
+    Account, Credit, Database, OWNER, SERVICE, Service, books_balance, settings, until, verified,
+};
+
+/// A business with one of everything: sales, payments, credit on account, notes, write-offs, reversals.
+async fn traded() -> (Service, Account) {
+    let service = Service::start().await;
+    let account = Account::open(&service, "Checked").await;
+    let a = account.sell("2024-01-10T09:00:00Z", 30, "100.00").await;
+    let b = account.sell("2024-01-12T09:00:00Z", 30, "50.00").await;
+    account
+        .pay(
+            "2024-01-20T09:00:00Z",
+            "70.00",
+            &[(a, "40.00"), (b, "10.00")],
+        )
+        .await;
+    let bounced = account
+        .pay("2024-01-21T09:00:00Z", "25.00", &[(a, "25.00")])
+        .await;
+    account.reverse(bounced).await;
+    let (note, off) = (Credit::CreditNote(b), Credit::WriteOff(a));
+    account
+        .credit(note, "2024-01-22T09:00:00Z", "8.00", &[(b, "8.00")])
+        .await;
+    account
+        .credit(off, "2024-01-23T09:00:00Z", "5.00", &[(a, "5.00")])
+        .await;
+    let _ = service
+        .staff()
+        .buy(&[(ACME_HEADPHONES, 2), (ACME_KEYBOARD, 1)])
+        .await
+        .ok(201);
+    (service, account)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn good_books_have_no_differences() {
+    let (service, account) = traded().await;
+    books_balance(&service).await;
+    // A purchase uses up what is on account, and the books still add up.
+    let _ = service
+        .staff()
+        .buy_for(account.customer, &[(ACME_KEYBOARD, 1)])
+        .await
+        .ok(201);
+    books_balance(&service).await;
+}
+
+/// What is done to the books by hand, and the checks that find it.
+const SABOTAGE: &[(&str, &[&str])] = &[
+    ("UPDATE customers SET balance = balance + 0.01 WHERE id = '{c}'",
+     &["balance_is_the_sum_of_the_entries", "balance_is_what_is_due_less_credit_on_account"]),
+    ("UPDATE customers SET entry_count = entry_count + 1 WHERE id = '{c}'", &["balance_is_the_sum_of_the_entries"]),
+    ("UPDATE ledger_entries SET balance_after = balance_after - 1 WHERE customer_id = '{c}' AND number = 3",
+     &["entries_follow_from_each_other"]),
+    ("UPDATE ledger_entries SET number = 99 WHERE customer_id = '{c}' AND number = 7", &["entries_follow_from_each_other"]),
+    ("UPDATE customers SET on_account = on_account + 5 WHERE id = '{c}'",
+     &["credit_on_account_is_the_sum_of_its_credits", "balance_is_what_is_due_less_credit_on_account"]),
+    ("UPDATE ledger_entries SET effective_at = now() + interval '1 day' WHERE customer_id = '{c}' AND number = 7",
+     &["nothing_counts_in_the_future"]),
+    ("UPDATE order_items SET quantity = quantity + 1, line_total = line_total + unit_price
+       WHERE order_id = (SELECT id FROM orders WHERE customer_id = '{c}' ORDER BY id LIMIT 1)",
+     &["order_total_is_the_sum_of_its_lines", "stock_is_what_moved_less_what_was_sold"]),
+    ("DELETE FROM order_items WHERE order_id = (SELECT id FROM orders WHERE customer_id = '{c}' ORDER BY id LIMIT 1)",
+     &["order_total_is_the_sum_of_its_lines"]),
+    ("UPDATE ledger_entries SET order_id = NULL WHERE customer_id = '{c}' AND number = 1",
+     &["credit_order_has_one_charge", "charge_has_a_credit_order"]),
+    ("UPDATE orders SET created_at = created_at - interval '1 second' WHERE customer_id = '{c}'",
+     &["credit_order_has_one_charge"]),
+    ("UPDATE orders SET status = 'cancelled' WHERE customer_id = '{c}'", &["cancelled_order_has_its_charge_reversed"]),
+    ("UPDATE orders SET amount_settled = amount_settled + 1 WHERE customer_id = '{c}'",
+     &["order_is_settled_by_its_allocations", "balance_is_what_is_due_less_credit_on_account"]),
+    ("UPDATE orders SET amount_credited = amount_credited + 1 WHERE customer_id = '{c}'",
+     &["order_is_settled_by_its_allocations"]),
+    // The sum stays; at a date between the two more than all of it was settled.
+    ("INSERT INTO allocations (business_id, id, customer_id, entry_number, order_id, amount, effective_at)
+      SELECT business_id, gen_random_uuid(), customer_id, 3, id, sign * 90, '2024-01-25'::date + days
+        FROM orders, (VALUES (1, 0), (-1, 1)) AS v (sign, days) WHERE customer_id = '{c}' AND total_amount = 100",
+     &["order_is_never_settled_beyond_its_total", "credit_is_never_used_beyond_its_amount"]),
+    ("UPDATE credits_on_account SET amount = amount - 1 WHERE customer_id = '{c}'",
+     &["rest_of_a_credit_is_on_account", "credit_on_account_is_the_sum_of_its_credits"]),
+    ("UPDATE allocations SET effective_at = '2024-01-01' WHERE customer_id = '{c}' AND entry_number = 3",
+     &["credit_settles_its_own_customers_credit_orders_when_both_are_there"]),
+    ("UPDATE allocations SET order_id = (SELECT id FROM orders WHERE customer_id = '{o}' LIMIT 1)
+       WHERE customer_id = '{c}' AND entry_number = 7",
+     &["credit_settles_its_own_customers_credit_orders_when_both_are_there", "order_is_settled_by_its_allocations"]),
+    ("DELETE FROM payments WHERE customer_id = '{c}' AND entry_number = 3", &["entry_has_its_document"]),
+    ("UPDATE payments SET amount = amount + 1 WHERE customer_id = '{c}'", &["document_agrees_with_its_entry"]),
+    ("UPDATE payments SET received_at = now() WHERE customer_id = '{c}'", &["document_agrees_with_its_entry"]),
+    ("UPDATE write_offs SET order_id = (SELECT id FROM orders WHERE customer_id = '{o}' LIMIT 1)
+       WHERE customer_id = '{c}'", &["document_is_about_its_own_customers_order"]),
+    ("UPDATE reversals SET reverses = 3 WHERE customer_id = '{c}'",
+     &["reversal_is_the_opposite_of_what_it_undoes", "rest_of_a_credit_is_on_account"]),
+    ("UPDATE credit_notes SET amount = 51 WHERE customer_id = '{c}'",
+     &["order_is_not_credited_beyond_its_total", "document_agrees_with_its_entry"]),
+    ("INSERT INTO credit_note_items (business_id, credit_note_id, product_id, quantity)
+      SELECT business_id, id, '{k}', 2 FROM credit_notes WHERE customer_id = '{c}'",
+     &["credit_note_is_the_price_of_its_items", "no_more_is_credited_than_was_sold"]),
+    ("UPDATE inventory SET on_hand = on_hand - 1 WHERE product_id = '{k}'", &["stock_is_what_moved_less_what_was_sold"]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
+    let (service, account) = traded().await;
+    let database = &service.database;
+    let mut tried = BTreeSet::new();
+    for (sql, checks) in SABOTAGE {
+        let sql = sql.replace("{c}", &account.customer.to_string());
+        let sql = sql
+            .replace("{o}", &ACME_CUSTOMER.to_string())
+            .replace("{k}", &ACME_KEYBOARD.to_string());
+        // Who does such things does not mind foreign keys. What was is put back from copies.
+        let tables = [
+            "customers",
+            "ledger_entries",
+            "orders",
+            "order_items",
+            "allocations",
+            "credits_on_account",
+            "payments",
+            "credit_notes",
+            "credit_note_items",
+            "write_offs",
+            "reversals",
+            "inventory",
+        ];
+        let each = |what: &dyn Fn(&str) -> String| {
+            tables.iter().map(|table| what(table)).collect::<String>()
+        };
+        let keep = each(&|table| format!("CREATE TABLE kept_{table} AS SELECT * FROM {table};"));
+        let columns = |table: &str| {
+            let generated = table == "orders";
+            if generated {
+                "business_id, id, customer_id, status, payment_method, total_amount, amount_settled, amount_credited, due_at, \
+                 created_by, created_at, updated_at"
+            } else {
+                "*"
+            }
+        };
+        let put_back = each(&|table| {
+            let columns = columns(table);
+            let into = if columns == "*" {
+                String::new()
+            } else {
+                format!("({columns})")
+            };
+            format!(
+                "DELETE FROM {table}; INSERT INTO {table} {into} SELECT {columns} FROM kept_{table}; DROP TABLE kept_{table};"
+            )
+        });
+        database
+            .execute(&format!(
+                "SET session_replication_role = replica; {keep} {sql}"
+            ))
+            .await;
+        let found = verified(database).await;
+        let names: BTreeSet<&str> = found.iter().map(|difference| difference.check).collect();
+        for check in *checks {
+            assert!(
+                names.contains(check),
+                "{check} does not find it: {sql}\n{found:#?}"
+            );
+        }
+        for difference in &found {
+            assert_eq!(difference.business_id, ACME, "{difference}");
+            assert!(
+                difference.subject.len() > 36,
+                "it names no row: {difference}"
+            );
+            assert_ne!(difference.expected, difference.found, "{difference}");
+        }
+        tried.extend(*checks);
+        database
+            .execute(&format!(
+                "SET session_replication_role = replica; {put_back}"
+            ))
+            .await;
+        assert_eq!(verified(database).await, [], "not put back: {sql}");
+    }
+    let all: BTreeSet<&str> = verify::checks().map(|check| check.name).collect();
+    assert_eq!(tried, all, "each check is tried");
+}
+
+/// The program with this database.
+fn run(url: &str) -> Output {
+    let mut command = Command::new(&*TRADELINE);
+    command
+        .arg("verify")
+        .env("DATABASE_URL", url)
+        .env_remove("RUST_LOG")
+        .env_remove("TRADELINE_JWT_SECRET");
+    command.output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_ends_with_0_when_all_is_well_1_when_not_and_2_when_it_cannot_look() {
+    let (service, account) = traded().await;
+    let database = &service.database;
+    let good = run(&database.url(SERVICE));
+    let text = String::from_utf8(good.stdout.clone()).unwrap();
+    assert_eq!(good.status.code(), Some(0), "{good:?}");
+    let orders = database.value("SELECT count(*) FROM orders").await;
+    let entries = database.value("SELECT count(*) FROM ledger_entries").await;
+    assert!(text.starts_with("0 differences in 2 businesses"), "{text}");
+    assert!(
+        text.contains(&format!(" {entries} ledger entries, {orders} orders")),
+        "{text}"
+    );
+
+    let wrong = format!(
+        "UPDATE customers SET balance = balance + 1 WHERE id = '{}'",
+        account.customer
+    );
+    database.execute(&wrong).await;
+    let bad = run(&database.url(SERVICE));
+    let text = String::from_utf8(bad.stdout.clone()).unwrap();
+    assert_eq!(bad.status.code(), Some(1), "{bad:?}");
+    let line = text.lines().next().unwrap();
+    assert!(
+        line.starts_with(&format!(
+            "balance_is_the_sum_of_the_entries: business {ACME} customer {}: expected",
+            account.customer
+        )),
+        "{text}"
+    );
+    assert!(
+        text.lines()
+            .last()
+            .unwrap()
+            .starts_with("2 differences in 2 businesses"),
+        "{text}"
+    );
+
+    let nowhere = database
+        .url(SERVICE)
+        .replace(database.name(), "there_is_no_such_database");
+    let empty = Database::empty().await;
+    for url in [
+        nowhere,
+        "mysql://x".into(),
+        empty.url(SERVICE),
+        database.url(OWNER),
+        database.url("postgres"),
+    ] {
+        let failed = run(&url);
+        assert_eq!(failed.status.code(), Some(2), "{url}: {failed:?}");
+        assert!(
+            String::from_utf8_lossy(&failed.stderr).starts_with("tradeline: "),
+            "{failed:?}"
+        );
+        assert!(failed.stdout.is_empty(), "{failed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_tell_what_was_found_when_it_is_configured() {
+    let (service, account) = traded().await;
+    let wrong = format!(
+        "UPDATE customers SET on_account = on_account + 1 WHERE id = '{}'",
+        account.customer
+    );
+    service.database.execute(&wrong).await;
+    let mut settings = settings();
+    settings.verify_every = Some(1);
+    let url = service.database.url(SERVICE);
+    let looking = Service::with(service.database.clone(), &url, &settings).await;
+    let metric = async |name: &str| {
+        let page = looking.nobody().get("/metrics").await;
+        let line = page
+            .text
+            .lines()
+            .find(|line| line.starts_with(name))
+            .map(str::to_owned);
+        line.and_then(|line| line.rsplit(' ').next().map(str::to_owned))
+    };
+    let gauge =
+        "tradeline_verify_differences{check=\"credit_on_account_is_the_sum_of_its_credits\"}";
+    until("it is found", async || {
+        metric(gauge).await.as_deref() == Some("1")
+    })
+    .await;
+    let good =
+        metric("tradeline_verify_differences{check=\"stock_is_what_moved_less_what_was_sold\"}")
+            .await;
+    assert_eq!(good.as_deref(), Some("0"));
+    assert!(metric("tradeline_verify_duration_seconds").await.is_some());
+    let at: f64 = metric("tradeline_verify_last_run_timestamp_seconds")
+        .await
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(at > 1.7e9, "{at}");
+    let mended = format!(
+        "UPDATE customers SET on_account = on_account - 1 WHERE id = '{}'",
+        account.customer
+    );
+    service.database.execute(&mended).await;
+    until("it is gone", async || {
+        metric(gauge).await.as_deref() == Some("0")
+    })
+    .await;
+}
