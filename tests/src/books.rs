@@ -6,6 +6,7 @@ use crate::{Database, SERVICE, Service};
 
 /// Every row is a contradiction: what is wrong, where, what the trail says, and what is there.
 ///
+/// The receivables' laws hold at every past date too: what allocations come to is looked at each time one began to count.
 /// Orders of the demo data have no audit events, since nobody made them.
 const DIFFERENCES: &str = "
 WITH ledger AS (
@@ -37,6 +38,7 @@ WITH ledger AS (
      UNION ALL SELECT business_id, customer_id, entry_number, 'write_off', -amount FROM write_offs
      UNION ALL SELECT business_id, customer_id, number, kind, amount FROM undone
 ), lowered AS (
+    -- Whoever had its limit lowered, or owes again what a reversal has undone, may be over its limit.
     SELECT business_id, entity_id FROM audit_events
      WHERE action = 'customer.changed'
        AND (after ->> 'credit_limit')::numeric < (before ->> 'credit_limit')::numeric

@@ -49,7 +49,8 @@ async fn a_new_business_is_open_for_trade_and_has_only_its_admin_in_it() {
         let own = client.get("/api/business").await.ok(200);
         assert_eq!(
             own,
-            json!({"id": id, "slug": "initech", "name": "Initech", "currency": "EUR"})
+            json!({"id": id, "slug": "initech", "name": "Initech", "currency": "EUR",
+                   "block_after_days": null})
         );
         assert_eq!(
             client.get("/api/customers").await.ok(200)["data"],
