@@ -51,11 +51,11 @@ SELECT 'customer ' || c.id AS subject, coalesce(a.amount, 0)::text AS expected, 
     Check {
         name: "nothing_counts_in_the_future",
         sql: "
-SELECT format('customer %s entry %s', customer_id, id) AS subject, 'at most ' || now() AS expected,
+SELECT format('customer %s entry %s', customer_id, id) AS subject, 'at most ' || clock_timestamp() AS expected,
        effective_at::text AS found
-  FROM ledger_entries WHERE business_id = $1 AND effective_at > now()
+  FROM ledger_entries WHERE business_id = $1 AND effective_at > clock_timestamp()
 UNION ALL
-SELECT format('customer %s order %s allocation %s', customer_id, order_id, id), 'at most ' || now(), effective_at::text
-  FROM allocations WHERE business_id = $1 AND effective_at > now()",
+SELECT format('customer %s order %s allocation %s', customer_id, order_id, id), 'at most ' || clock_timestamp(), effective_at::text
+  FROM allocations WHERE business_id = $1 AND effective_at > clock_timestamp()",
     },
 ];

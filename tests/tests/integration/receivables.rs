@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use chrono::{Days, Utc};
+use chrono::{DateTime, Days, Utc};
 use entity::{CustomerId, ProductId};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -585,6 +585,7 @@ async fn agree(service: &Service, client: &Client, model: &Model, at: &impl Fn()
             };
             assert_eq!(found["status"], status, "{}", at());
         }
+        reports_agree(client, customer, &orders, at).await;
     }
     let stock = client
         .get(&format!("/api/inventory/{}", model.product))
@@ -593,6 +594,91 @@ async fn agree(service: &Service, client: &Client, model: &Model, at: &impl Fn()
     assert_eq!(stock["on_hand"], model.on_hand, "{}", at());
     let wrong = tests::differences(&service.database).await;
     assert!(wrong.is_empty(), "{wrong:#?} {}", at());
+    let wrong = tests::verified(&service.database).await;
+    assert!(wrong.is_empty(), "{wrong:#?} {}", at());
+}
+
+const BUCKETS: [&str; 5] = [
+    "current",
+    "days_1_30",
+    "days_31_60",
+    "days_61_90",
+    "days_over_90",
+];
+
+/// What is due, by age, is what the model says of these orders; and at a past date the reports say the same as each other.
+async fn reports_agree(
+    client: &Client,
+    customer: &Customer,
+    orders: &[Value],
+    at: &impl Fn() -> String,
+) {
+    let time = |text: &Value| -> DateTime<Utc> { text.as_str().unwrap().parse().unwrap() };
+    let (aging, row) = aged(client, customer, "").await;
+    let today = time(&aging["as_of"]).date_naive();
+    let mut buckets = [0; 5];
+    for (place, order) in orders.iter().enumerate() {
+        let late = (today - time(&order["due_at"]).date_naive()).num_days();
+        let bucket = usize::try_from((late + 29) / 30).unwrap_or(0).min(4);
+        buckets[bucket] += customer.due(place);
+    }
+    for (name, expected) in BUCKETS.iter().zip(buckets) {
+        let found = row.as_ref().map_or(json!("0.00"), |row| row[name].clone());
+        assert_eq!(found, cents(expected), "{name} {}", at());
+    }
+
+    let days = 30;
+    let before = Utc::now() - Days::new(days);
+    let old = orders.iter().enumerate();
+    let old = old.filter(|(_, order)| time(&order["created_at"]) < before);
+    let overdue: i64 = old.map(|(place, _)| customer.due(place)).sum();
+    let path = format!("/api/customers/overdue?days={days}");
+    let listed = client.pages(&path, 200).await;
+    let listed = listed
+        .iter()
+        .find(|row| row["customer_id"] == json!(customer.id));
+    let listed = listed.map_or(json!("0.00"), |row| row["overdue_amount"].clone());
+    assert_eq!(listed, cents(overdue), "{}", at());
+
+    let path = format!("/api/customers/{}/statement", customer.id);
+    let whole = client.get(&path).await.ok(200);
+    assert_eq!(whole["opening_balance"], "0.00", "{}", at());
+    assert_eq!(whole["closing_balance"], cents(customer.balance()));
+    for past in [1, 20, 45, 80] {
+        let date = today - Days::new(past);
+        let (_, row) = aged(client, customer, &format!("&as_of={date}")).await;
+        let of = |name: &str| row.as_ref().map_or(0, |row| in_cents(&row[name]));
+        let until = client.get(&format!("{path}?to={date}")).await.ok(200);
+        assert_eq!(
+            until["closing_balance"],
+            cents(of("balance")),
+            "{date} {}",
+            at()
+        );
+        let due: i64 = BUCKETS.iter().map(|name| of(name)).sum();
+        assert_eq!(
+            due - of("credit_on_account"),
+            of("balance"),
+            "{date} {}",
+            at()
+        );
+        assert!(BUCKETS.iter().all(|name| of(name) >= 0), "{date} {}", at());
+        assert!(of("credit_on_account") >= 0, "{date} {}", at());
+    }
+}
+
+/// The aging report, and its row for the customer if there is one.
+async fn aged(client: &Client, customer: &Customer, more: &str) -> (Value, Option<Value>) {
+    let path = format!("/api/reports/aging?limit=200{more}");
+    let report = client.get(&path).await.ok(200);
+    let mut rows = report["data"].as_array().unwrap().iter();
+    let row = rows.find(|row| row["customer_id"] == json!(customer.id));
+    let row = row.cloned();
+    (report, row)
+}
+
+fn in_cents(amount: &Value) -> i64 {
+    amount.as_str().unwrap().replace('.', "").parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
