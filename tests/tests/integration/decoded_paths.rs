@@ -4,10 +4,10 @@
 use domain::demo::ACME;
 use reqwest::Method;
 use serde_json::json;
-use tests::{Client, Database, Reply, Route, SERVICE, Service, settings, until};
-use tradeline::config::LimitSettings;
+use tests::{Client, Reply, Route, Service, until};
 
 use crate::access::{ROLES, id_at_acme, trading};
+use crate::limits::limited;
 
 /// The path, once for each of its literal segments, with one letter of that segment percent-coded.
 fn spellings(route: &Route, id: &str) -> Vec<String> {
@@ -50,19 +50,6 @@ fn roles(route: &Route) -> Vec<String> {
         .iter()
         .map(|role| role.as_str().unwrap().to_owned())
         .collect()
-}
-
-async fn limited(set: impl FnOnce(&mut LimitSettings)) -> Service {
-    let mut settings = settings();
-    let never = "100000/h".parse().unwrap();
-    settings.limits.rate_limit = never;
-    settings.limits.rate_limit_address = never;
-    settings.limits.rate_limit_login = never;
-    settings.limits.rate_limit_account = never;
-    set(&mut settings.limits);
-    let database = Database::with_demo().await;
-    let url = database.url(SERVICE);
-    Service::with(database, &url, &settings).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,21 +9,9 @@ use domain::demo::{ACME, ACME_CUSTOMER, GLOBEX};
 use entity::BusinessId;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Client, Database, SERVICE, Service, settings, until};
-use tradeline::config::LimitSettings;
+use tests::{Client, Service, until};
 
-async fn limited(set: impl FnOnce(&mut LimitSettings)) -> Service {
-    let mut settings = settings();
-    let never = "100000/h".parse().unwrap();
-    settings.limits.rate_limit = never;
-    settings.limits.rate_limit_address = never;
-    settings.limits.rate_limit_login = never;
-    settings.limits.rate_limit_account = never;
-    set(&mut settings.limits);
-    let database = Database::with_demo().await;
-    let url = database.url(SERVICE);
-    Service::with(database, &url, &settings).await
-}
+use crate::limits::limited;
 
 /// Someone with a key of this business that nobody has made.
 fn forger(service: &Service, business: BusinessId) -> Client {
