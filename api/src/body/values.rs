@@ -117,19 +117,24 @@ impl FromJson for Money {
     }
 
     fn schema() -> RefOr<Schema> {
-        let text = ObjectBuilder::new()
-            .schema_type(SchemaType::new(Type::String))
-            .pattern(Some(r"^[0-9]+(\.[0-9]+)?$"));
-        let number = ObjectBuilder::new()
-            .schema_type(SchemaType::new(Type::Number))
-            .minimum(Some(0))
-            .exclusive_maximum(Some(1_000_000_000_000_000_i64));
-        OneOfBuilder::new()
-            .item(text)
-            .item(number)
-            .examples(["600.00"])
-            .into()
+        let number = ObjectBuilder::new().minimum(Some(0));
+        amount_schema(r"^[0-9]+(\.[0-9]+)?$", number)
     }
+}
+
+/// An amount as text of this form, or as a number with this lower bound.
+fn amount_schema(pattern: &str, number: ObjectBuilder) -> RefOr<Schema> {
+    let text = ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::String))
+        .pattern(Some(pattern));
+    let number = number
+        .schema_type(SchemaType::new(Type::Number))
+        .exclusive_maximum(Some(1_000_000_000_000_000_i64));
+    OneOfBuilder::new()
+        .item(text)
+        .item(number)
+        .examples(["600.00"])
+        .into()
 }
 
 /// An amount of more than nothing.
@@ -147,19 +152,8 @@ impl FromJson for Positive {
     }
 
     fn schema() -> RefOr<Schema> {
-        let text = ObjectBuilder::new()
-            .schema_type(SchemaType::new(Type::String))
-            .pattern(Some(
-                r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)$",
-            ));
-        let number = ObjectBuilder::new()
-            .schema_type(SchemaType::new(Type::Number))
-            .exclusive_minimum(Some(0))
-            .exclusive_maximum(Some(1_000_000_000_000_000_i64));
-        OneOfBuilder::new()
-            .item(text)
-            .item(number)
-            .examples(["600.00"])
-            .into()
+        let number = ObjectBuilder::new().exclusive_minimum(Some(0));
+        let above_0 = r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)$";
+        amount_schema(above_0, number)
     }
 }
