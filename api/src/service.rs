@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer};
+use domain::desk::Desk;
 use domain::passwords::Passwords;
-use domain::purchase::Desk;
 use domain::{Database, Directory, Journal, Secret, Standing, idempotency, refresh_tokens};
 use hmac::digest::InvalidLength;
 

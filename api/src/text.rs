@@ -389,7 +389,7 @@ words!(
     entity::api_keys::KeyRole,
     entity::orders::Status,
     entity::orders::PaymentMethod,
-    entity::stock_movements::Reason
+    entity::stock_movements::CorrectionReason
 );
 
 /// An amount in an answer: text with the currency's minor digits, such as `600.00`.

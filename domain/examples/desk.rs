@@ -12,8 +12,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::desk::{Command, Desk};
 use domain::idempotency::Answer;
-use domain::purchase::{Command, Desk, Line, Purchase, Receipt};
+use domain::purchase::{Line, Purchase, Receipt};
 use domain::{Authority, Caller, Database};
 use entity::{BusinessId, Currency, CustomerId, ProductId, Quantity, UserId};
 use rand::RngExt;

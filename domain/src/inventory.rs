@@ -5,7 +5,8 @@ pub(crate) mod returns;
 use chrono::{DateTime, Utc};
 use entity::stock_movements::Reason;
 use entity::{
-    MovementId, OrderId, ProductId, Tenant, UserId, inventory, order_items, orders, stock_movements,
+    MovementId, OrderId, ProductId, ReservationId, Tenant, UserId, inventory, order_items, orders,
+    stock_movements,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
@@ -40,8 +41,12 @@ pub struct StockChange {
     pub reason: Option<Reason>,
     /// What was remarked.
     pub note: Option<String>,
-    /// The order, for a sale or a return.
+    /// What was added to what is reserved.
+    pub reserved: i64,
+    /// The order, for a sale or a return; what a reservation became.
     pub order_id: Option<OrderId>,
+    /// Whose stock was held or released.
+    pub reservation_id: Option<ReservationId>,
     /// Who did it.
     pub actor_id: UserId,
     /// When.
@@ -231,7 +236,9 @@ async fn corrections(
         on_hand_after: row.on_hand_after,
         reason: Some(row.reason),
         note: row.note,
+        reserved: row.reserved,
         order_id: row.order_id,
+        reservation_id: row.reservation_id,
         actor_id: row.actor_id,
         created_at: row.created_at,
     });
@@ -257,7 +264,9 @@ async fn sales(
             on_hand_after: item.on_hand_after,
             reason: None,
             note: None,
+            reserved: 0,
             order_id: Some(order.id),
+            reservation_id: None,
             actor_id: order.created_by,
             created_at: order.created_at,
         })

@@ -13,11 +13,11 @@ pub mod auth;
 pub mod businesses;
 mod caller;
 pub mod credit_notes;
-
 pub mod customers;
 mod database;
 pub mod dates;
 pub mod demo;
+pub mod desk;
 mod error;
 pub mod idempotency;
 pub mod inventory;

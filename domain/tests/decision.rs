@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::DateTime;
 use domain::Error;
+use domain::desk::decision::{Account, Books, Sale, Stock};
 use domain::ledger::{self, Credit};
-use domain::purchase::decision::{Account, Books, Sale, Stock};
 use domain::purchase::{Line, Purchase};
 use entity::ledger_entries::Kind;
 use entity::{Currency, CustomerId, Money, ProductId, Quantity};

@@ -71,6 +71,8 @@ id!(
 );
 id!(OrderId, "An order.");
 id!(MovementId, "A change of stock.");
+id!(ReservationId, "Stock that is held for a customer.");
+id!(SaleId, "A sale with a start and an end.");
 id!(LedgerEntryId, "A line of a customer's account.");
 id!(PaymentId, "Money received.");
 id!(CreditNoteId, "What a customer need not pay of an order.");

@@ -14,7 +14,12 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub product_id: ProductId,
     pub on_hand: i64,
+    /// What held items come to, those too that have expired and that nobody has looked at since.
     pub reserved: i64,
+    /// How many stand in line for it, likewise.
+    pub waiting: i64,
+    /// The newest place in that line.
+    pub places_given: i64,
     pub updated_at: DateTimeUtc,
     #[sea_orm(
         belongs_to,

@@ -27,7 +27,11 @@ pub mod payments;
 pub mod products;
 mod quantity;
 pub mod refresh_tokens;
+pub mod reservation_items;
+pub mod reservations;
 pub mod reversals;
+pub mod sale_products;
+pub mod sales;
 pub mod stock_movements;
 mod tenant;
 pub mod users;
@@ -35,7 +39,8 @@ pub mod write_offs;
 
 pub use ids::{
     AllocationId, ApiKeyId, BusinessId, CreditNoteId, CustomerId, EventId, LedgerEntryId,
-    MovementId, OrderId, PaymentId, ProductId, RefreshTokenId, UserId, WriteOffId,
+    MovementId, OrderId, PaymentId, ProductId, RefreshTokenId, ReservationId, SaleId, UserId,
+    WriteOffId,
 };
 pub use money::{Currency, InvalidMoney, Money, UnknownCurrency};
 pub use quantity::{InvalidQuantity, Quantity};

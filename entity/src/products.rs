@@ -20,6 +20,8 @@ pub struct Model {
     pub limit_per_customer: Option<i32>,
     /// A product that is not active cannot be bought.
     pub active: bool,
+    /// Sold only while one of its sales is open.
+    pub in_sale: bool,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
     #[sea_orm(has_one)]

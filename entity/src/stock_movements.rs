@@ -1,12 +1,12 @@
-//! Every change of stock that is not a sale. Append-only.
+//! Every change of stock that is not a sale: of what is on hand, or of what is reserved. Append-only.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{BusinessId, MovementId, OrderId, ProductId, UserId};
+use crate::{BusinessId, MovementId, OrderId, ProductId, ReservationId, UserId};
 
-/// Why stock changed by hand.
+/// Why stock changed.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
 )]
@@ -20,9 +20,43 @@ pub enum Reason {
     Stocktake,
     Returned,
     Correction,
+    /// Held for a customer: `reserved` rises, `on_hand` stays.
+    Reserved,
+    /// Not held any more: bought, given up, or expired.
+    Released,
 }
 
-/// One change of a product's count on hand.
+/// Why staff correct a count.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum CorrectionReason {
+    Received,
+    Damaged,
+    Lost,
+    Found,
+    Stocktake,
+    Returned,
+    Correction,
+}
+
+impl From<CorrectionReason> for Reason {
+    fn from(reason: CorrectionReason) -> Self {
+        match reason {
+            CorrectionReason::Received => Self::Received,
+            CorrectionReason::Damaged => Self::Damaged,
+            CorrectionReason::Lost => Self::Lost,
+            CorrectionReason::Found => Self::Found,
+            CorrectionReason::Stocktake => Self::Stocktake,
+            CorrectionReason::Returned => Self::Returned,
+            CorrectionReason::Correction => Self::Correction,
+        }
+    }
+}
+
+/// One change of a product's stock.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "stock_movements")]
@@ -38,8 +72,12 @@ pub struct Model {
     pub on_hand_after: i64,
     pub reason: Reason,
     pub note: Option<String>,
-    /// Where goods came back from.
+    /// What was added to what is reserved.
+    pub reserved: i64,
+    /// Where goods came back from, or what a reservation became.
     pub order_id: Option<OrderId>,
+    /// Whose stock was held or released.
+    pub reservation_id: Option<ReservationId>,
     pub actor_id: UserId,
     pub created_at: DateTimeUtc,
 }

@@ -38,6 +38,8 @@ impl MigratorTrait for Migrator {
             Box::new(step!("08_identity")),
             Box::new(step!("09_receivables")),
             Box::new(step!("10_live_keys")),
+            Box::new(step!("11_reservations")),
+            Box::new(step!("12_sales")),
         ]
     }
 }

@@ -49,7 +49,7 @@ as_text! {
     [] entity::users::Role;
     [] entity::orders::Status;
     [] entity::orders::PaymentMethod;
-    [] entity::stock_movements::Reason;
+    [] entity::stock_movements::CorrectionReason;
 }
 
 impl FromJson for bool {

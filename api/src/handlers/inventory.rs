@@ -4,9 +4,9 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::inventory::{self, Correction, StockChange};
-use entity::stock_movements::Reason;
+use entity::stock_movements::{CorrectionReason, Reason};
 use entity::users::Role;
-use entity::{OrderId, ProductId, UserId};
+use entity::{OrderId, ProductId, ReservationId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -62,7 +62,7 @@ crate::body! {
         /// So many were counted.
         set: Option<Whole<0, 1_000_000>>,
         /// Why.
-        reason: Reason,
+        reason: CorrectionReason,
         /// A remark.
         note: Option<Text<1, 500>>,
     }
@@ -92,8 +92,12 @@ pub(super) struct MovementView {
     on_hand_after: i64,
     reason: MovementReason,
     note: Option<String>,
-    /// The order, for a sale or a return.
+    /// What was added to what is reserved; 0 for everything but a hold and its end.
+    reserved: i64,
+    /// The order, for a sale or a return; what a reservation became.
     order_id: Option<OrderId>,
+    /// The reservation, for a hold and its end.
+    reservation_id: Option<ReservationId>,
     /// Who did it.
     actor_id: UserId,
     #[serde(serialize_with = "text::time")]
@@ -112,6 +116,8 @@ pub(super) enum MovementReason {
     Stocktake,
     Returned,
     Correction,
+    Reserved,
+    Released,
 }
 
 impl From<Option<Reason>> for MovementReason {
@@ -125,6 +131,8 @@ impl From<Option<Reason>> for MovementReason {
             Some(Reason::Stocktake) => Self::Stocktake,
             Some(Reason::Returned) => Self::Returned,
             Some(Reason::Correction) => Self::Correction,
+            Some(Reason::Reserved) => Self::Reserved,
+            Some(Reason::Released) => Self::Released,
         }
     }
 }
@@ -149,7 +157,9 @@ impl From<StockChange> for MovementView {
             on_hand_after: change.on_hand_after,
             reason: change.reason.into(),
             note: change.note,
+            reserved: change.reserved,
             order_id: change.order_id,
+            reservation_id: change.reservation_id,
             actor_id: change.actor_id,
             created_at: change.created_at,
         }
@@ -191,7 +201,7 @@ async fn correct(
         &caller,
         id.0,
         correction,
-        body.reason,
+        body.reason.into(),
         note,
     )
     .await

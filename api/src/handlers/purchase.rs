@@ -3,8 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
+use domain::desk::Command;
 use domain::idempotency::Answer;
-use domain::purchase::{Command, Line, MAX_LINES, Purchase, Receipt};
+use domain::purchase::{Line, MAX_LINES, Purchase, Receipt};
 use entity::orders::{PaymentMethod, Status};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};

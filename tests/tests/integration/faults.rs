@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX_CUSTOMER, GLOBEX_DESK};
-use domain::purchase::WAITING;
+use domain::desk::WAITING;
 use entity::{CustomerId, ProductId};
 use serde_json::json;
 use tests::{

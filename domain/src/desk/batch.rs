@@ -7,13 +7,14 @@ use chrono::{DateTime, Days, Utc};
 use entity::{BusinessId, OrderId, Tenant, UserId, orders};
 use sea_orm::{QueryFilter, QuerySelect};
 
+use super::Command;
 use super::decision::{Books, Sale};
-use super::desk::InFlight;
+use super::lanes::InFlight;
 use super::lock::{Locked, begin, is_any, lock};
 use super::write::{self, Sold};
-use super::{Command, Receipt};
 use crate::database::Session;
 use crate::idempotency::{self, Answer, Answered, Claim};
+use crate::purchase::Receipt;
 use crate::retry::{ATTEMPTS, is_worth_another_try, pause};
 use crate::{Error, Transaction};
 

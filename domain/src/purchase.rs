@@ -1,23 +1,5 @@
-//! Purchases on credit: stock from the shelf and credit from the customer, all of it or none.
-//!
-//! [`Desk`] takes purchases in the order of their arrival (`queue.rs`) and sells them in batches: one transaction each, a
-//! handful of round trips however many it holds. A batch (`batch.rs`)
-//!
-//! 1. begins, and locks its customers by id, then its inventory rows by product id (`lock.rs`);
-//! 2. reads what it needs to know beside those rows: keys that were answered before, and what a customer has bought of
-//!    a limited product;
-//! 3. decides each purchase in turn in memory (`decision.rs`, a pure function);
-//! 4. writes everything in one statement (`write.rs`) and commits.
-//!
-//! Row locks make it right, with any number of processes on one database; the desk only makes it fast and fair.
-//! Bounds: [`MAX_LINES`] lines a purchase, [`desk::BATCH`] purchases a batch, [`desk::WAITING`] waiting in a business.
-
-mod batch;
-pub mod decision;
-mod desk;
-mod lock;
-mod queue;
-mod write;
+//! Purchases on credit: stock from the shelf and credit from the customer, all of it or none. They are made at the desk
+//! ([`crate::desk`]).
 
 use std::sync::Arc;
 
@@ -25,11 +7,6 @@ use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};
 
-pub use desk::{BATCH, Desk, WAITING};
-use queue::Row;
-
-use crate::Caller;
-use crate::idempotency::{Answer, Claim};
 use crate::ledger::{Posting, Used};
 
 /// The most lines that one purchase may have.
@@ -53,32 +30,6 @@ pub struct Line {
     pub quantity: Quantity,
     /// The price that the buyer saw. Never the price that is charged.
     pub quoted: Option<Money>,
-}
-
-/// A purchase on its way to the desk.
-#[derive(Debug)]
-pub struct Command {
-    /// In whose name.
-    pub caller: Caller,
-    /// What is asked for.
-    pub purchase: Purchase,
-    /// Present when a repetition must get the first answer.
-    pub claim: Option<Claim>,
-    /// Puts a receipt into the form that the client gets. Called before the commit, since the answer to a keyed
-    /// request commits with its effect.
-    pub render: fn(&Receipt) -> Answer,
-}
-
-impl Command {
-    /// What no other purchase may have while this one is made.
-    fn rows(&self) -> Box<[Row]> {
-        let products = self.purchase.lines.iter();
-        let key = self.claim.iter();
-        std::iter::once(Row::Customer(self.purchase.customer_id))
-            .chain(products.map(|line| Row::Product(line.product_id)))
-            .chain(key.map(|claim| Row::key(self.caller.user_id, &claim.key)))
-            .collect()
-    }
 }
 
 /// A purchase that was made.

@@ -9,11 +9,12 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Command;
 use super::decision::Books;
-use super::{Command, Receipt};
 use crate::allocations::{self, Allocation};
 use crate::audit::role_name;
 use crate::idempotency::Answer;
+use crate::purchase::Receipt;
 use crate::{Error, Transaction};
 
 /// A purchase that was decided and is to be written.

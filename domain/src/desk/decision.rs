@@ -10,8 +10,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use entity::{CustomerId, Money, ProductId};
 
-use super::{Purchase, SoldLine};
 use crate::ledger::{self, Posting, Used};
+use crate::purchase::{Purchase, SoldLine};
 use crate::{Error, Shortage};
 
 /// A customer as the decision needs it.

@@ -1,0 +1,27 @@
+//! Sales with a start and an end.
+
+use sea_orm::entity::prelude::*;
+
+use crate::{BusinessId, SaleId};
+
+/// A sale. Its products are sold from `opens_at` until `closes_at`.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "sales")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub business_id: BusinessId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: SaleId,
+    pub name: String,
+    pub opens_at: DateTimeUtc,
+    pub closes_at: DateTimeUtc,
+    /// How many of each of its products one customer may buy and hold in it.
+    pub limit_per_customer: Option<i32>,
+    pub created_at: DateTimeUtc,
+    pub updated_at: DateTimeUtc,
+    #[sea_orm(has_many)]
+    pub sale_products: HasMany<super::sale_products::Entity>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,3 @@
+ALTER TABLE products DROP COLUMN in_sale;
+DROP TABLE sale_products;
+DROP TABLE sales;
