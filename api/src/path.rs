@@ -5,7 +5,8 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use entity::{
-    ApiKeyId, CreditNoteId, CustomerId, OrderId, PaymentId, ProductId, UserId, WriteOffId,
+    ApiKeyId, CreditNoteId, CustomerId, OrderId, PaymentId, ProductId, ReservationId, UserId,
+    WriteOffId,
 };
 
 use crate::problem::{Code, Problem};
@@ -59,6 +60,7 @@ nouns! {
     CustomerId "customer_id" CustomerNotFound;
     ProductId "product_id" ProductNotFound;
     OrderId "order_id" OrderNotFound;
+    ReservationId "reservation_id" ReservationNotFound;
     UserId "user_id" NotFound;
     ApiKeyId "api_key_id" NotFound;
     PaymentId "payment_id" NotFound;

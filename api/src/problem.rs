@@ -58,6 +58,7 @@ codes! {
     CustomerOnHold "customer_on_hold" CONFLICT "Sales to the customer are stopped";
     PriceChanged "price_changed" CONFLICT "The price has changed";
     PurchaseLimitReached "purchase_limit_reached" CONFLICT "One customer may not buy more of this product";
+    ReservationLimitReached "reservation_limit_reached" CONFLICT "The customer has as many reservations as one may";
     SaleNotOpen "sale_not_open" CONFLICT "The sale is not open";
     SoldOut "sold_out" CONFLICT "The product is sold out";
     Overpayment "overpayment" CONFLICT "The payment is more than what is due";
@@ -251,6 +252,31 @@ impl Problem {
                 .with("limit", limit)
                 .with("bought", bought)
                 .with("requested", requested),
+            Error::SaleNotOpen {
+                product_id,
+                opens_at,
+                closes_at,
+            } => Self::new(Code::SaleNotOpen, detail)
+                .with("product_id", product_id.to_string())
+                .with("opens_at", text::rfc3339(&opens_at))
+                .with("closes_at", text::rfc3339(&closes_at)),
+            Error::ReservationNotFound(id) => {
+                Self::new(Code::ReservationNotFound, detail).with("reservation_id", id.to_string())
+            }
+            Error::ReservationExpired { id, expires_at } => {
+                Self::new(Code::ReservationExpired, detail)
+                    .with("reservation_id", id.to_string())
+                    .with("expires_at", text::rfc3339(&expires_at))
+            }
+            Error::ReservationResolved { from, to } => Self::new(Code::InvalidTransition, detail)
+                .with("from", json!(from))
+                .with("to", json!(to)),
+            Error::ReservationLimitReached { limit } => {
+                Self::new(Code::ReservationLimitReached, detail).with("limit", limit)
+            }
+            Error::SoldOut(id) => {
+                Self::new(Code::SoldOut, detail).with("product_id", id.to_string())
+            }
             Error::Overpayment {
                 amount_due,
                 order_id,

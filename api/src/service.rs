@@ -12,6 +12,7 @@ use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer};
 use domain::desk::Desk;
 use domain::passwords::Passwords;
+use domain::reservations::Sweeper;
 use domain::{Database, Directory, Journal, Secret, Standing, idempotency, refresh_tokens};
 use hmac::digest::InvalidLength;
 
@@ -42,6 +43,8 @@ pub struct State {
     pub database: Database,
     /// Where sales queue.
     pub desk: Arc<Desk>,
+    /// Gives back what has expired.
+    pub sweeper: Arc<Sweeper>,
     /// The businesses met so far.
     pub directory: Arc<Directory>,
     /// Which credentials still stand.
@@ -147,6 +150,7 @@ impl Service {
         crate::metrics::start().map_err(|error| Error::Metrics(error.to_string()))?;
         let state = State {
             desk: Arc::default(),
+            sweeper: Arc::default(),
             directory: Arc::default(),
             standing: Arc::default(),
             journal: Arc::new(Journal::start(database.clone())),
@@ -164,6 +168,8 @@ impl Service {
         };
         warn_unless_migrated(&state).await;
         tokio::spawn(tidy(state.clone()));
+        let (sweeper, own) = (Arc::clone(&state.sweeper), state.database.another(1));
+        tokio::spawn(async move { sweeper.keep_sweeping(&own).await });
         tokio::spawn(async move { verifier.keep_fresh().await });
         if let Some(seconds) = settings.verify_every {
             let every = Duration::from_secs(seconds.into());

@@ -362,6 +362,7 @@ ids!(
     CustomerId,
     ProductId,
     OrderId,
+    ReservationId,
     MovementId,
     LedgerEntryId,
     EventId

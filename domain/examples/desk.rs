@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::desk::{Command, Desk};
+use domain::desk::{Command, Desk, Work};
 use domain::idempotency::Answer;
 use domain::purchase::{Line, Purchase, Receipt};
 use domain::{Authority, Caller, Database};
@@ -73,14 +73,16 @@ async fn sell(desk: Arc<Desk>, until: Instant, customers: u128, products: u128) 
                 authority: Authority::Staff,
                 request_id: "bench".to_owned(),
             },
-            purchase: Purchase {
-                customer_id: CustomerId(pick(CUSTOMERS, customers)),
-                lines: vec![line(), line()],
-            },
+            work: Work::Purchase(
+                Purchase {
+                    customer_id: CustomerId(pick(CUSTOMERS, customers)),
+                    lines: vec![line(), line()],
+                },
+                render,
+            ),
             claim: None,
-            render,
         };
-        desk.purchase(command)
+        desk.carry_out(command)
             .await
             .expect("the bench sells less than there is");
         sold += 1;

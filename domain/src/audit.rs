@@ -25,6 +25,9 @@ pub(crate) struct Change {
 /// The role of who has shown no credential, or a bad one.
 pub(crate) const NOBODY: &str = "nobody";
 
+/// Who does what nobody asked for: frees what has expired, serves those who wait.
+pub(crate) const SYSTEM: UserId = UserId(Uuid::nil());
+
 /// Who did it. Most is done by a caller; a login is not yet one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Actor<'a> {
@@ -50,6 +53,16 @@ impl<'a> From<&'a Caller> for Actor<'a> {
 }
 
 impl<'a> Actor<'a> {
+    /// The service itself, for what nobody asked it to do.
+    pub(crate) fn system(business_id: BusinessId) -> Self {
+        Self {
+            business_id,
+            user_id: SYSTEM,
+            role: "system",
+            request_id: "",
+        }
+    }
+
     /// The platform, in the business that it makes.
     pub(crate) fn platform(platform: &'a PlatformCaller, business_id: BusinessId) -> Self {
         Self {

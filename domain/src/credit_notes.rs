@@ -100,7 +100,12 @@ pub async fn create(
             return Ok(before);
         }
         // Also those that do not go back to the shelf: the note's items point at their stock.
-        let stock = returns::lock(&transaction, caller, asked.keys().copied()).await?;
+        let mut shelf = returns::open(
+            &transaction,
+            caller,
+            asked.iter().map(|(id, count)| (*id, *count)),
+        )
+        .await?;
         let order = locked.lock_order(&transaction, new.order_id).await?;
         let amount = match &new.credited {
             What::Amount(amount) => *amount,
@@ -135,7 +140,7 @@ pub async fn create(
         };
         insert(&transaction, &note).await?;
         if restock {
-            returns::put_back(&transaction, caller, new.order_id, &stock, &note.items).await?;
+            returns::put_back(&transaction, caller, new.order_id, &mut shelf, &note.items).await?;
         }
         audit::record(&transaction, caller, created(&locked, &note, caller)).await?;
         let answer = render(&note, &locked.figures());
@@ -300,7 +305,7 @@ pub async fn reverse(
         }
         let goods = note.items.iter().filter(|_| note.note.restock);
         let goods: Vec<(ProductId, i64)> = goods.map(|(id, count)| (*id, -count)).collect();
-        let stock = returns::lock(&transaction, caller, goods.iter().map(|(id, _)| *id)).await?;
+        let mut shelf = returns::open(&transaction, caller, goods.iter().copied()).await?;
         let credit = Credit {
             entry_number: note.note.entry_number,
             kind: Kind::CreditNote,
@@ -308,7 +313,7 @@ pub async fn reverse(
             about: Some(note.note.order_id),
         };
         let reversal = reversals::undo(&transaction, caller, &mut locked, credit, reason).await?;
-        returns::put_back(&transaction, caller, note.note.order_id, &stock, &goods).await?;
+        returns::put_back(&transaction, caller, note.note.order_id, &mut shelf, &goods).await?;
         let event =
             reversals::reversed(&locked, "credit_note.reversed", "credit_note", id.0, reason);
         audit::record(&transaction, caller, event).await?;

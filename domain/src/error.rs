@@ -7,7 +7,8 @@
 use chrono::{DateTime, Utc};
 use entity::orders::Status;
 use entity::{
-    ApiKeyId, CreditNoteId, CustomerId, Money, OrderId, PaymentId, ProductId, UserId, WriteOffId,
+    ApiKeyId, CreditNoteId, CustomerId, Money, OrderId, PaymentId, ProductId, ReservationId,
+    UserId, WriteOffId, reservations,
 };
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
@@ -91,6 +92,44 @@ pub enum Error {
         /// What it asks for now.
         requested: i64,
     },
+    /// The product is in a sale, and none of its sales is open.
+    #[error("product {product_id} is sold from {opens_at} to {closes_at}")]
+    SaleNotOpen {
+        /// The product.
+        product_id: ProductId,
+        /// When its next sale opens, or its last one opened.
+        opens_at: DateTime<Utc>,
+        /// When that closes, or closed.
+        closes_at: DateTime<Utc>,
+    },
+    /// No such reservation that the caller may see.
+    #[error("reservation {0} does not exist")]
+    ReservationNotFound(ReservationId),
+    /// Its time has passed.
+    #[error("reservation {id} has expired")]
+    ReservationExpired {
+        /// The reservation.
+        id: ReservationId,
+        /// When it did.
+        expires_at: DateTime<Utc>,
+    },
+    /// The reservation has been resolved before, or cannot become that yet.
+    #[error("the reservation cannot go from there to where it is asked to")]
+    ReservationResolved {
+        /// What it is.
+        from: reservations::Status,
+        /// What it was to be.
+        to: reservations::Status,
+    },
+    /// The customer holds and waits for as much as one may.
+    #[error("a customer may have {limit} reservations at once")]
+    ReservationLimitReached {
+        /// How many.
+        limit: usize,
+    },
+    /// So many of it cannot come free any more.
+    #[error("product {0} is sold out")]
+    SoldOut(ProductId),
     /// More is to be settled than is due.
     #[error("the amount is more than what is due")]
     Overpayment {

@@ -8,15 +8,14 @@ use entity::{
     MovementId, OrderId, ProductId, ReservationId, Tenant, UserId, inventory, order_items, orders,
     stock_movements,
 };
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QuerySelect,
-};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::audit::{self, Change};
 use crate::retry::retry;
+use crate::shelf::{self, Counts, Range};
 use crate::{Caller, Database, Error, Page, Paging, Shortage, Transaction, page};
 
 /// What happens to a count.
@@ -76,15 +75,23 @@ pub async fn correct(
 ) -> Result<inventory::Model, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
-        let stock = inventory::Entity::of(caller.business_id)
-            .filter(inventory::Column::ProductId.eq(id))
-            .lock_exclusive()
-            .one(&transaction)
-            .await?
-            .ok_or(Error::ProductNotFound(id))?;
-        let on_hand = corrected(&stock, correction)?;
+        let business = caller.business_id;
+        let range = match correction {
+            Correction::Adjust(by) => Range {
+                taken: -by.min(0),
+                returned: by.max(0),
+            },
+            Correction::Set(counted) => Range {
+                taken: i64::MAX,
+                returned: counted,
+            },
+        };
+        let mut shelf = shelf::open(&transaction, business, [(id, range)]).await?;
+        let before = shelf.counts.get(&id).ok_or(Error::ProductNotFound(id))?;
+        let before = before.clone();
+        let on_hand = corrected(id, &before, correction)?;
         let movement = Movement {
-            quantity: on_hand - stock.on_hand,
+            quantity: on_hand - before.on_hand,
             on_hand_after: on_hand,
             reason,
             note: note.clone(),
@@ -93,14 +100,23 @@ pub async fn correct(
             action: "inventory.corrected",
             entity_type: "inventory",
             entity_id: id.0,
-            before: Some(json!({ "on_hand": stock.on_hand })),
+            before: Some(json!({ "on_hand": before.on_hand })),
             after: json!({ "on_hand": on_hand, "reason": reason, "note": note }),
         };
-        let mut row = stock.into_active_model();
-        row.on_hand = Set(on_hand);
-        row.updated_at = Set(Utc::now());
-        let stock = row.update(&transaction).await?;
         record(&transaction, caller, id, movement).await?;
+        inventory::Entity::update_of(business)
+            .filter(inventory::Column::ProductId.eq(id))
+            .col_expr(inventory::Column::OnHand, Expr::value(on_hand))
+            .col_expr(inventory::Column::UpdatedAt, Expr::current_timestamp())
+            .exec(&transaction)
+            .await?;
+        shelf.take(id, before.on_hand - on_hand);
+        shelf::write(&transaction, business, &shelf, Vec::new(), Vec::new()).await?;
+        let stock = inventory::Entity::of(business)
+            .filter(inventory::Column::ProductId.eq(id))
+            .one(&transaction)
+            .await?
+            .ok_or(Error::ProductNotFound(id))?;
         audit::record(&transaction, caller, event).await?;
         transaction.commit().await?;
         Ok(stock)
@@ -109,7 +125,7 @@ pub async fn correct(
 }
 
 /// The count after the correction, or why it cannot be: what is reserved stays on the shelf.
-fn corrected(stock: &inventory::Model, correction: Correction) -> Result<i64, Error> {
+fn corrected(id: ProductId, stock: &Counts, correction: Correction) -> Result<i64, Error> {
     match correction {
         Correction::Adjust(by) => {
             let on_hand = stock
@@ -118,9 +134,9 @@ fn corrected(stock: &inventory::Model, correction: Correction) -> Result<i64, Er
                 .ok_or(Error::Conflict("the count would be too large"))?;
             if on_hand < stock.reserved {
                 return Err(Error::InsufficientStock(vec![Shortage {
-                    product_id: stock.product_id,
+                    product_id: id,
                     requested: -by,
-                    available: stock.available(),
+                    available: stock.free(),
                 }]));
             }
             Ok(on_hand)

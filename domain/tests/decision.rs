@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::DateTime;
 use domain::Error;
-use domain::desk::decision::{Account, Books, Sale, Stock};
+use domain::desk::decision::{Account, Article, Books, Bought, Offer, Sale};
 use domain::ledger::{self, Credit};
 use domain::purchase::{Line, Purchase};
+use domain::shelf::{Counts, Shelf};
 use entity::ledger_entries::Kind;
-use entity::{Currency, CustomerId, Money, ProductId, Quantity};
+use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity, UserId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -41,16 +42,45 @@ fn account(credit_limit: i64, balance: i64) -> Account {
     }
 }
 
-fn stock(price: i64, on_hand: i64) -> Stock {
-    Stock {
+fn article(price: i64) -> Article {
+    Article {
         sku: "SKU".into(),
         name: "Name".into(),
         price: cents(price),
         active: true,
         limit_per_customer: None,
-        on_hand,
-        reserved: 0,
+        offer: Offer::Always,
     }
+}
+
+fn stock(price: i64, on_hand: i64) -> (Article, Counts) {
+    (article(price), Counts::new(on_hand, 0, 0, 0))
+}
+
+/// The books of these customers and of these products, which are numbered from 1.
+fn books(accounts: HashMap<CustomerId, Account>, stock: Vec<(Article, Counts)>) -> Books {
+    let mut books = Books {
+        accounts,
+        catalogue: HashMap::new(),
+        shelf: Shelf::new(DateTime::UNIX_EPOCH, HashMap::new()),
+    };
+    for (number, stock) in (1..).zip(stock) {
+        put(&mut books, number, stock);
+    }
+    books
+}
+
+fn put(books: &mut Books, number: u128, (article, counts): (Article, Counts)) {
+    books.catalogue.insert(product(number), article);
+    books.shelf.counts.insert(product(number), counts);
+}
+
+fn order() -> OrderId {
+    OrderId(Uuid::from_u128(7))
+}
+
+fn actor() -> UserId {
+    UserId(Uuid::from_u128(8))
 }
 
 fn line(number: u128, quantity: i64) -> Line {
@@ -70,16 +100,16 @@ fn purchase(buyer: u128, lines: &[Line]) -> Purchase {
 
 /// One customer (limit 10.00, owing 1.00) and two products (1.00 each: 5 and 3 on hand).
 fn small_shop() -> Books {
-    Books {
-        accounts: [(customer(1), account(1000, 100))].into(),
-        shelf: [(product(1), stock(100, 5)), (product(2), stock(100, 3))].into(),
-    }
+    books(
+        [(customer(1), account(1000, 100))].into(),
+        [stock(100, 5), stock(100, 3)].into(),
+    )
 }
 
 /// Decides, and asserts that a refusal leaves the books as they were.
 fn refusal(books: &mut Books, purchase: &Purchase) -> Error {
     let before = books.clone();
-    let refusal = books.decide(purchase).unwrap_err();
+    let refusal = books.purchase(purchase, order(), actor()).unwrap_err();
     assert_eq!(*books, before, "a refused purchase changes nothing");
     refusal
 }
@@ -88,7 +118,7 @@ fn refusal(books: &mut Books, purchase: &Purchase) -> Error {
 fn a_sale_takes_stock_and_credit() {
     let mut books = small_shop();
     let sale = books
-        .decide(&purchase(1, &[line(1, 2), line(2, 3)]))
+        .purchase(&purchase(1, &[line(1, 2), line(2, 3)]), order(), actor())
         .unwrap();
     assert_eq!(sale.total, cents(500));
     assert_eq!((sale.charge.number, sale.charge.amount), (1, cents(500)));
@@ -96,8 +126,8 @@ fn a_sale_takes_stock_and_credit() {
     assert_eq!(sale.credit_used, []);
     assert_eq!(sale.available_credit, cents(400));
     assert_eq!(books.accounts[&customer(1)].ledger.balance, cents(600));
-    assert_eq!(books.shelf[&product(1)].on_hand, 3);
-    assert_eq!(books.shelf[&product(2)].on_hand, 0);
+    assert_eq!(books.shelf.counts[&product(1)].on_hand, 3);
+    assert_eq!(books.shelf.counts[&product(2)].on_hand, 0);
     assert_eq!(sale.lines[1].on_hand_after, 0);
 }
 
@@ -112,7 +142,11 @@ fn two_lines_of_one_product_are_one_demand() {
     assert_eq!((shortages[0].requested, shortages[0].available), (6, 5));
 
     let sale = books
-        .decide(&purchase(1, &[line(1, 2), line(2, 1), line(1, 3)]))
+        .purchase(
+            &purchase(1, &[line(1, 2), line(2, 1), line(1, 3)]),
+            order(),
+            actor(),
+        )
         .unwrap();
     let sold: Vec<_> = sale
         .lines
@@ -144,19 +178,21 @@ fn every_short_product_is_named_at_once() {
 #[test]
 fn what_is_reserved_is_not_for_sale() {
     let mut books = small_shop();
-    books.shelf.get_mut(&product(1)).unwrap().reserved = 4;
+    books.shelf.counts.get_mut(&product(1)).unwrap().reserved = 4;
     assert!(matches!(
         refusal(&mut books, &purchase(1, &[line(1, 2)])),
         Error::InsufficientStock(_)
     ));
-    books.decide(&purchase(1, &[line(1, 1)])).unwrap();
+    books
+        .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
+        .unwrap();
 }
 
 #[test]
 fn the_last_cent_of_credit_can_be_spent_and_not_one_more() {
     let mut books = small_shop();
-    books.shelf.insert(product(3), stock(900, 10));
-    books.shelf.insert(product(4), stock(901, 10));
+    put(&mut books, 3, stock(900, 10));
+    put(&mut books, 4, stock(901, 10));
     let Error::CreditLimitExceeded {
         credit_limit,
         balance,
@@ -169,7 +205,9 @@ fn the_last_cent_of_credit_can_be_spent_and_not_one_more() {
         (credit_limit, balance, amount),
         (cents(1000), cents(100), cents(901))
     );
-    let sale = books.decide(&purchase(1, &[line(3, 1)])).unwrap();
+    let sale = books
+        .purchase(&purchase(1, &[line(3, 1)]), order(), actor())
+        .unwrap();
     assert_eq!(sale.available_credit, Money::ZERO);
 }
 
@@ -187,7 +225,9 @@ fn what_was_paid_ahead_settles_orders_at_once_the_oldest_credit_first() {
         account.ledger.on_account.insert(number, credit);
     }
     let mut settled = |quantity| {
-        let sale = books.decide(&purchase(1, &[line(1, quantity)])).unwrap();
+        let sale = books
+            .purchase(&purchase(1, &[line(1, quantity)]), order(), actor())
+            .unwrap();
         let used = sale.credit_used.iter();
         used.map(|used| (used.entry_number, used.amount))
             .collect::<Vec<_>>()
@@ -204,8 +244,10 @@ fn credit_on_account_raises_what_can_be_bought() {
     let ledger = &mut books.accounts.get_mut(&customer(1)).unwrap().ledger;
     // It owed 100 of 1000, and then paid 300.
     ledger.post(-cents(300));
-    books.shelf.insert(product(3), stock(1200, 10));
-    let sale = books.decide(&purchase(1, &[line(3, 1)])).unwrap();
+    put(&mut books, 3, stock(1200, 10));
+    let sale = books
+        .purchase(&purchase(1, &[line(3, 1)]), order(), actor())
+        .unwrap();
     assert_eq!(sale.available_credit, Money::ZERO);
 }
 
@@ -242,7 +284,9 @@ fn the_price_is_the_products_and_a_stale_quote_is_refused() {
         panic!("sold at the buyer's price")
     };
     assert_eq!(current, cents(100));
-    books.decide(&purchase(1, &[quoted(100)])).unwrap();
+    books
+        .purchase(&purchase(1, &[quoted(100)]), order(), actor())
+        .unwrap();
 }
 
 #[test]
@@ -256,7 +300,7 @@ fn what_does_not_exist_is_refused_by_name() {
         refusal(&mut books, &purchase(1, &[line(1, 1), line(9, 1)])),
         Error::ProductNotFound(id) if id == product(9)
     ));
-    books.shelf.get_mut(&product(2)).unwrap().active = false;
+    books.catalogue.get_mut(&product(2)).unwrap().active = false;
     assert!(matches!(
         refusal(&mut books, &purchase(1, &[line(2, 1)])),
         Error::ProductNotFound(id) if id == product(2)
@@ -276,9 +320,19 @@ fn a_customer_on_hold_buys_nothing() {
 #[test]
 fn a_limit_per_customer_counts_what_was_bought_before() {
     let mut books = small_shop();
-    books.shelf.get_mut(&product(1)).unwrap().limit_per_customer = Some(3);
+    books
+        .catalogue
+        .get_mut(&product(1))
+        .unwrap()
+        .limit_per_customer = Some(3);
     let account = books.accounts.get_mut(&customer(1)).unwrap();
-    account.bought.insert(product(1), 1);
+    account.bought.insert(
+        product(1),
+        Bought {
+            ever: 1,
+            in_sale: 0,
+        },
+    );
     assert!(matches!(
         refusal(&mut books, &purchase(1, &[line(1, 2), line(1, 1)])),
         Error::PurchaseLimitReached {
@@ -288,7 +342,9 @@ fn a_limit_per_customer_counts_what_was_bought_before() {
             ..
         }
     ));
-    books.decide(&purchase(1, &[line(1, 2)])).unwrap();
+    books
+        .purchase(&purchase(1, &[line(1, 2)]), order(), actor())
+        .unwrap();
     assert!(
         matches!(
             refusal(&mut books, &purchase(1, &[line(1, 1)])),
@@ -301,11 +357,9 @@ fn a_limit_per_customer_counts_what_was_bought_before() {
 #[test]
 fn an_order_beyond_every_column_is_refused_and_does_not_overflow() {
     let mut books = small_shop();
-    let dear = Stock {
-        price: Money::parse("999999999999999.99", Currency::USD).unwrap(),
-        ..stock(0, i64::MAX)
-    };
-    books.shelf.insert(product(3), dear);
+    let mut dear = stock(0, i64::MAX);
+    dear.0.price = Money::parse("999999999999999.99", Currency::USD).unwrap();
+    put(&mut books, 3, dear);
     let lines = vec![line(3, 1_000_000); 500];
     assert!(matches!(
         refusal(&mut books, &purchase(1, &lines)),
@@ -341,8 +395,9 @@ prop_compose! {
         reserved in 0..60_i64,
         active in prop::bool::weighted(0.9),
         limit_per_customer in prop::option::weighted(0.2, 1..20_i64),
-    ) -> Stock {
-        Stock { reserved: reserved.min(on_hand), active, limit_per_customer, ..stock(price, on_hand) }
+    ) -> (Article, Counts) {
+        let article = Article { active, limit_per_customer, ..article(price) };
+        (article, Counts::new(on_hand, reserved.min(on_hand), 0, 0))
     }
 }
 
@@ -351,10 +406,7 @@ prop_compose! {
         accounts in prop::collection::vec(arbitrary_account(), 1..4),
         shelf in prop::collection::vec(arbitrary_stock(), 1..5),
     ) -> Books {
-        Books {
-            accounts: (0..).map(customer).zip(accounts).collect(),
-            shelf: (0..).map(product).zip(shelf).collect(),
-        }
+        books((0..).map(customer).zip(accounts).collect(), shelf)
     }
 }
 
@@ -382,8 +434,8 @@ proptest! {
         purchases in prop::collection::vec(arbitrary_purchase(), 1..40),
     ) {
         for purchase in &purchases {
-            let sale = books.decide(purchase);
-            for stock in books.shelf.values() {
+            let sale = books.purchase(purchase, order(), actor());
+            for stock in books.shelf.counts.values() {
                 prop_assert!(stock.on_hand >= stock.reserved);
             }
             if sale.is_ok() {
@@ -401,7 +453,7 @@ proptest! {
     ) {
         for purchase in &purchases {
             let before = books.clone();
-            if books.decide(purchase).is_err() {
+            if books.purchase(purchase, order(), actor()).is_err() {
                 prop_assert_eq!(&books, &before);
             }
         }
@@ -416,9 +468,9 @@ proptest! {
         let mut sold: HashMap<ProductId, i64> = HashMap::new();
         let mut charged: HashMap<CustomerId, Money> = HashMap::new();
         for purchase in &purchases {
-            let Ok(sale) = books.decide(purchase) else { continue };
+            let Ok(sale) = books.purchase(purchase, order(), actor()) else { continue };
             for line in &sale.lines {
-                prop_assert_eq!(line.unit_price, start.shelf[&line.product_id].price);
+                prop_assert_eq!(line.unit_price, start.catalogue[&line.product_id].price);
                 prop_assert_eq!(line.line_total, line.unit_price.times(line.quantity));
                 *sold.entry(line.product_id).or_default() += line.quantity;
             }
@@ -429,9 +481,9 @@ proptest! {
             let asked: i64 = purchase.lines.iter().map(|line| line.quantity.get()).sum();
             prop_assert_eq!(sale.lines.iter().map(|line| line.quantity).sum::<i64>(), asked);
         }
-        for (id, stock) in &books.shelf {
+        for (id, stock) in &books.shelf.counts {
             let gone = sold.get(id).copied().unwrap_or(0);
-            prop_assert_eq!(stock.on_hand, start.shelf[id].on_hand - gone);
+            prop_assert_eq!(stock.on_hand, start.shelf.counts[id].on_hand - gone);
         }
         for (id, account) in &books.accounts {
             let added = charged.get(id).copied().unwrap_or(Money::ZERO);
@@ -446,7 +498,7 @@ proptest! {
     ) {
         for purchase in &purchases {
             let before = books.accounts.get(&purchase.customer_id).cloned();
-            let Ok(sale) = books.decide(purchase) else { continue };
+            let Ok(sale) = books.purchase(purchase, order(), actor()) else { continue };
             let (before, after) = (before.unwrap().ledger, &books.accounts[&purchase.customer_id].ledger);
             prop_assert_eq!(sale.charge.number, before.entry_count + 1);
             prop_assert_eq!(after.entry_count, sale.charge.number);
@@ -471,7 +523,7 @@ proptest! {
         cuts in prop::collection::vec(1..8_usize, 40),
     ) {
         let mut whole = books.clone();
-        let together: Vec<_> = purchases.iter().map(|purchase| seen(&whole.decide(purchase))).collect();
+        let together: Vec<_> = purchases.iter().map(|purchase| seen(&whole.purchase(purchase, order(), actor()))).collect();
 
         let mut rows = books;
         let mut bought: HashMap<(CustomerId, ProductId), i64> = HashMap::new();
@@ -482,13 +534,13 @@ proptest! {
             rest = later;
             let mut locked = rows.clone();
             for ((customer, product), quantity) in &bought {
-                if locked.shelf[product].limit_per_customer.is_some() {
+                if locked.catalogue[product].limit_per_customer.is_some() {
                     let account = locked.accounts.get_mut(customer).unwrap();
-                    account.bought.insert(*product, *quantity);
+                    account.bought.insert(*product, Bought { ever: *quantity, in_sale: *quantity });
                 }
             }
             for purchase in batch {
-                let decision = locked.decide(purchase);
+                let decision = locked.purchase(purchase, order(), actor());
                 apart.push(seen(&decision));
                 for line in decision.iter().flat_map(|sale| &sale.lines) {
                     *bought.entry((purchase.customer_id, line.product_id)).or_default() += line.quantity;
@@ -497,8 +549,8 @@ proptest! {
             for (id, account) in locked.accounts {
                 rows.accounts.get_mut(&id).unwrap().ledger = account.ledger;
             }
-            for (id, stock) in locked.shelf {
-                rows.shelf.get_mut(&id).unwrap().on_hand = stock.on_hand;
+            for (id, stock) in locked.shelf.counts {
+                rows.shelf.counts.get_mut(&id).unwrap().on_hand = stock.on_hand;
             }
         }
         prop_assert_eq!(apart, together);

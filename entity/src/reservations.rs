@@ -12,6 +12,7 @@ use crate::{BusinessId, CustomerId, OrderId, ReservationId, UserId};
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ReservationStatus)]
 pub enum Status {
     /// In line for stock that others hold.
     Waiting,

@@ -61,7 +61,10 @@ CREATE TABLE reservation_items (
 ) WITH (fillfactor = 80);
 CREATE INDEX reservation_items_expiry_idx ON reservation_items (business_id, product_id, expires_at)
     INCLUDE (quantity) WHERE held OR place IS NOT NULL;
+-- The line of a product, from its head on; and those in it who want more than so many.
 CREATE INDEX reservation_items_line_idx ON reservation_items (business_id, product_id, place) WHERE place IS NOT NULL;
+CREATE INDEX reservation_items_wanted_idx ON reservation_items (business_id, product_id, quantity)
+    WHERE place IS NOT NULL;
 
 ALTER TABLE reservations      ENABLE ROW LEVEL SECURITY;
 ALTER TABLE reservations      FORCE ROW LEVEL SECURITY;

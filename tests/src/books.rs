@@ -161,6 +161,38 @@ UNION ALL
 SELECT 'stock is below zero or below what is reserved', product_id::text, reserved::text, on_hand::text
   FROM inventory WHERE on_hand < 0 OR reserved < 0 OR on_hand < reserved
 UNION ALL
+SELECT 'reserved is not what is held', i.product_id::text, held.quantity::text, i.reserved::text
+  FROM inventory i
+ CROSS JOIN LATERAL (SELECT coalesce(sum(quantity), 0) AS quantity FROM reservation_items r
+                      WHERE (r.business_id, r.product_id) = (i.business_id, i.product_id) AND held) AS held
+ WHERE i.reserved <> held.quantity
+UNION ALL
+SELECT 'reserved is not what the movements add up to', i.product_id::text, moved.reserved::text, i.reserved::text
+  FROM inventory i
+ CROSS JOIN LATERAL (SELECT coalesce(sum(reserved), 0) AS reserved FROM stock_movements m
+                      WHERE (m.business_id, m.product_id) = (i.business_id, i.product_id)) AS moved
+ WHERE i.reserved <> moved.reserved
+UNION ALL
+SELECT 'waiting is not how many stand in line', i.product_id::text, line.length::text, i.waiting::text
+  FROM inventory i
+ CROSS JOIN LATERAL (SELECT count(*) AS length FROM reservation_items r
+                      WHERE (r.business_id, r.product_id) = (i.business_id, i.product_id) AND place IS NOT NULL) AS line
+ WHERE i.waiting <> line.length
+UNION ALL
+SELECT 'someone waits for what is free', i.product_id::text, first.quantity::text, (i.on_hand - i.reserved)::text
+  FROM inventory i
+ CROSS JOIN LATERAL (SELECT quantity FROM reservation_items r
+                      WHERE (r.business_id, r.product_id) = (i.business_id, i.product_id) AND place IS NOT NULL
+                        AND expires_at > now()
+                      ORDER BY place LIMIT 1) AS first
+ WHERE first.quantity <= i.on_hand - i.reserved OR first.quantity > i.on_hand
+UNION ALL
+SELECT 'a resolved reservation holds or waits', r.id::text, r.status, i.product_id::text
+  FROM reservations r JOIN reservation_items i ON (i.business_id, i.reservation_id) = (r.business_id, r.id)
+ WHERE (i.held AND r.status <> 'active') OR (i.place IS NOT NULL AND r.status <> 'waiting')
+    OR (r.status = 'active' AND r.expires_at > now() AND NOT i.held)
+    OR (r.status = 'waiting' AND r.expires_at > now() AND i.place IS NULL)
+UNION ALL
 SELECT 'a credit order has other than one charge of its total', o.id::text, o.total_amount::text,
        (count(e.id), sum(e.amount))::text
   FROM orders o LEFT JOIN ledger_entries e

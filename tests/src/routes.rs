@@ -29,6 +29,8 @@ pub struct Traded {
     payment: String,
     credit_note: String,
     write_off: String,
+    /// Reservations: each is resolved by one test at most.
+    held: [String; 3],
 }
 
 impl Traded {
@@ -51,7 +53,15 @@ impl Traded {
                 .await;
             made.ok(201)
         };
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            let items = json!([{"product_id": demo::ACME_KEYBOARD, "quantity": 1}]);
+            let body = json!({"customer_id": demo::ACME_CUSTOMER, "items": items});
+            let made = admin.post("/api/reservations", &body).await.ok(201);
+            held.push(id(&made, "reservation_id"));
+        }
         Self {
+            held: held.try_into().unwrap(),
             payment: id(&payment, "payment_id"),
             credit_note: id(&make("credit-notes").await, "credit_note_id"),
             write_off: id(&make("write-offs").await, "write_off_id"),
@@ -143,6 +153,14 @@ impl Route {
             Some("customers") => demo::ACME_CUSTOMER.to_string(),
             Some("products" | "inventory") => demo::ACME_HEADPHONES.to_string(),
             Some("orders") => traded.order.clone(),
+            Some("reservations") => {
+                let [to_confirm, to_cancel, to_keep] = &traded.held;
+                match self.path.rsplit('/').next() {
+                    Some("confirm") => to_confirm.clone(),
+                    Some("cancel") => to_cancel.clone(),
+                    _ => to_keep.clone(),
+                }
+            }
             Some("payments") => traded.payment.clone(),
             Some("credit-notes") => traded.credit_note.clone(),
             Some("write-offs") => traded.write_off.clone(),
@@ -184,6 +202,11 @@ impl Route {
                 "customer_id": demo::ACME_CUSTOMER,
                 "items": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1}],
             }),
+            "POST /api/reservations" => json!({
+                "customer_id": demo::ACME_CUSTOMER,
+                "items": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1}],
+            }),
+            "POST /api/reservations/{id}/confirm" => json!({"payment_method": "credit"}),
             "POST /api/payments" => json!({
                 "customer_id": demo::ACME_CUSTOMER, "amount": "1.00", "method": "cash", "on_account": true,
             }),

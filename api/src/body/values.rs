@@ -41,6 +41,7 @@ as_text! {
     [] entity::CustomerId;
     [] entity::ProductId;
     [] entity::OrderId;
+    [] entity::ReservationId;
     [] entity::MovementId;
     [] entity::LedgerEntryId;
     [] entity::EventId;

@@ -14,6 +14,7 @@ mod overdue;
 mod payments;
 mod products;
 mod purchase;
+mod reservations;
 mod statements;
 mod users;
 mod write_offs;
@@ -41,6 +42,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         products::endpoints(),
         inventory::endpoints(),
         purchase::endpoints(),
+        reservations::endpoints(),
         orders::endpoints(),
         payments::endpoints(),
         credit_notes::endpoints(),

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::desk::Command;
+use domain::desk::{Command, Work};
 use domain::idempotency::Answer;
 use domain::purchase::{Line, MAX_LINES, Purchase, Receipt};
 use entity::orders::{PaymentMethod, Status};
@@ -32,6 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::CustomerNotFound,
                 Code::ProductNotFound,
                 Code::CustomerOnHold,
+                Code::SaleNotOpen,
                 Code::PriceChanged,
                 Code::PurchaseLimitReached,
                 Code::InsufficientStock,
@@ -60,6 +61,16 @@ crate::body! {
         quantity: Quantity,
         /// The price that the buyer saw. The price charged is always the product's: another one is refused.
         unit_price: Option<Money>,
+    }
+}
+
+impl From<LineRequest> for Line {
+    fn from(line: LineRequest) -> Self {
+        Self {
+            product_id: line.product_id,
+            quantity: line.quantity,
+            quoted: line.unit_price,
+        }
     }
 }
 
@@ -103,28 +114,23 @@ async fn purchase(
     request: Json<PurchaseRequest>,
 ) -> Result<HttpResponse, Problem> {
     let customer_id = buyer(&caller, request.body.customer_id)?;
-    let lines = request.body.items.0.into_iter().map(|line| Line {
-        product_id: line.product_id,
-        quantity: line.quantity,
-        quoted: line.unit_price,
-    });
+    let purchase = Purchase {
+        customer_id,
+        lines: request.body.items.0.into_iter().map(Line::from).collect(),
+    };
     let command = Command {
-        purchase: Purchase {
-            customer_id,
-            lines: lines.collect(),
-        },
+        work: Work::Purchase(purchase, receipt),
         claim: request.claim,
-        render,
         caller: caller.0.clone(),
     };
-    let answered = state.desk.purchase(command).await;
+    let answered = state.desk.carry_out(command).await;
     answered
         .map(idempotency::response)
         .map_err(|error| caller.problem(error))
 }
 
 /// The customer who buys: the one named, or the caller itself. For a customer no other exists.
-fn buyer(caller: &Signed, named: Option<CustomerId>) -> Result<CustomerId, Problem> {
+pub(super) fn buyer(caller: &Signed, named: Option<CustomerId>) -> Result<CustomerId, Problem> {
     match named.or(caller.confined_to()) {
         Some(customer) if caller.may_act_for(customer) => Ok(customer),
         Some(other) => Err(caller.problem(domain::Error::CustomerNotFound(other))),
@@ -132,7 +138,7 @@ fn buyer(caller: &Signed, named: Option<CustomerId>) -> Result<CustomerId, Probl
     }
 }
 
-fn render(receipt: &Receipt) -> Answer {
+pub(super) fn receipt(receipt: &Receipt) -> Answer {
     let amount = |money: Money| Amount::of(money, receipt.currency);
     let view = ReceiptView {
         order_id: receipt.order_id,

@@ -1,26 +1,28 @@
-//! One batch of purchases: one transaction, or several when something outside it gets in the way.
+//! One batch of commands: one transaction, or several when something outside it gets in the way.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, Utc};
-use entity::{BusinessId, OrderId, Tenant, UserId, orders};
-use sea_orm::{QueryFilter, QuerySelect};
+use entity::reservations::Status;
+use entity::{BusinessId, EventId, OrderId, ReservationId, Tenant, UserId, audit_events};
+use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
 
-use super::Command;
 use super::decision::{Books, Sale};
 use super::lanes::InFlight;
-use super::lock::{Locked, begin, is_any, lock};
-use super::write::{self, Sold};
+use super::lock::{Locked, begin, lock};
+use super::write::{self, Done, Outcome};
+use super::{Command, Work};
 use crate::database::Session;
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::purchase::Receipt;
+use crate::reservations::{Found, Reservation};
 use crate::retry::{ATTEMPTS, is_worth_another_try, pause};
 use crate::{Error, Transaction};
 
 type Answers = Vec<Result<Answered, Error>>;
 
-/// Sells a batch; one answer a job, in the same order.
+/// Serves a batch; one answer a job, in the same order.
 ///
 /// A failure that is nobody's fault is retried. When it persists, everyone hears of it; when it is of another kind, the
 /// jobs are taken one by one, so that one that the database will not have harms no other.
@@ -87,10 +89,10 @@ async fn sell_together(
 /// How long a batch tries to find out what became of its commit.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What an attempt decided whose commit was not answered, and the orders that are there if it was made.
+/// What an attempt decided whose commit was not answered, and an entry of the audit trail that is there if it was made.
 struct Unheard {
     at: Instant,
-    order_ids: Vec<OrderId>,
+    mark: EventId,
     answers: Answers,
 }
 
@@ -105,9 +107,8 @@ async fn attempt(
     let transaction = begin(session, business).await?;
     let locked = lock(&transaction, business, jobs).await?;
     if let Some(earlier) = unheard.take() {
-        // The rows that the earlier attempt had locked are ours now, so it is over: its orders are there, or never
-        // will be.
-        match was_committed(&transaction, business, &earlier.order_ids).await {
+        // The rows that the earlier attempt had locked are ours now, so it is over: its trail is there, or never will be.
+        match was_committed(&transaction, business, earlier.mark).await {
             Ok(true) => return Ok(earlier.answers),
             Ok(false) => {}
             Err(error) => {
@@ -118,25 +119,27 @@ async fn attempt(
     }
     let known = known_answers(&transaction, business, jobs).await?;
     let decided = decide(locked, known, jobs);
-    if decided.sold.is_empty() {
+    // Those who wait are served even when whoever comes by gets nothing: in a rush nobody else comes.
+    if decided.done.is_empty() && !decided.books.shelf.is_changed() {
         transaction.rollback().await;
         return Ok(decided.answers);
     }
-    write::write(&transaction, business, &decided.sold, &decided.books).await?;
+    write::write(&transaction, business, &decided.done, &decided.books).await?;
     // The next that want these rows may set out: until the commit is made they wait for the locks, behind nobody else.
     drop(in_flight.take());
-    match transaction.commit().await {
-        Ok(()) => Ok(decided.answers),
-        Err(Error::OutcomeUnknown) => {
-            *unheard = Some(Unheard {
-                at: Instant::now(),
-                order_ids: order_ids(&decided.sold),
-                answers: decided.answers,
-            });
-            Err(Error::OutcomeUnknown)
-        }
-        Err(error) => Err(error),
+    let committed = transaction.commit().await;
+    // What nobody asked for is done again by whoever comes next.
+    let (Err(error), Some(first)) = (committed, decided.done.first()) else {
+        return Ok(decided.answers);
+    };
+    if matches!(error, Error::OutcomeUnknown) {
+        *unheard = Some(Unheard {
+            at: Instant::now(),
+            mark: first.event_id,
+            answers: decided.answers,
+        });
     }
+    Err(error)
 }
 
 /// The answers that callers of this batch have had before under the keys that they use now.
@@ -154,22 +157,16 @@ async fn known_answers(
     idempotency::find(transaction, business, claims).await
 }
 
-fn order_ids(sold: &[Sold<'_>]) -> Vec<OrderId> {
-    sold.iter().map(|sale| sale.receipt.order_id).collect()
-}
-
 async fn was_committed(
     transaction: &Transaction,
     business: BusinessId,
-    order_ids: &[OrderId],
+    mark: EventId,
 ) -> Result<bool, Error> {
-    let ids = order_ids.iter().map(|id| id.0).collect();
-    let found = orders::Entity::of(business)
+    let found = audit_events::Entity::of(business)
         .select_only()
-        .column(orders::Column::Id)
-        .filter(is_any(orders::Column::Id, ids))
-        .limit(1)
-        .into_tuple::<OrderId>()
+        .column(audit_events::Column::Id)
+        .filter(audit_events::Column::Id.eq(mark))
+        .into_tuple::<EventId>()
         .one(transaction)
         .await?;
     Ok(found.is_some())
@@ -177,7 +174,7 @@ async fn was_committed(
 
 /// A batch after its decisions: what to write, what to answer, and the books as they are now.
 struct Decided<'a> {
-    sold: Vec<Sold<'a>>,
+    done: Vec<Done<'a>>,
     answers: Answers,
     books: Books,
 }
@@ -188,7 +185,7 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
         terms,
         now,
     } = locked;
-    let mut sold = Vec::with_capacity(jobs.len());
+    let mut done = Vec::with_capacity(jobs.len());
     let mut answers = Vec::with_capacity(jobs.len());
     for command in jobs {
         let name = |claim: &Claim| (command.caller.user_id, claim.key.clone());
@@ -198,19 +195,14 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
             answers.push(idempotency::replay(claim, request_hash, answer));
             continue;
         }
-        let sale = match books.decide(&command.purchase) {
-            Ok(sale) => sale,
+        let days = terms.get(&command.customer()).copied().unwrap_or(0);
+        let (outcome, answer) = match carry_out(&mut books, command, now, days) {
+            Ok(carried_out) => carried_out,
             Err(refusal) => {
                 answers.push(Err(refusal));
                 continue;
             }
         };
-        let days = terms
-            .get(&command.purchase.customer_id)
-            .copied()
-            .unwrap_or(0);
-        let receipt = receipt(command, sale, now, days);
-        let answer = (command.render)(&receipt);
         if let Some(claim) = &command.claim {
             // A twin in the same batch gets this answer.
             known.insert(name(claim), (claim.request_hash, answer.clone()));
@@ -219,33 +211,81 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
             answer: answer.clone(),
             replayed: false,
         }));
-        sold.push(Sold {
+        done.push(Done {
             command,
-            receipt,
+            event_id: EventId::new(),
+            outcome,
             answer,
         });
     }
     Decided {
-        sold,
+        done,
         answers,
         books,
     }
 }
 
-/// The receipt of a sale. Its order's id is made here, while the rows are locked, so that orders and corrections of one
-/// product, and orders of one customer, have ids in the order in which they happened.
-fn receipt(command: &Command, sale: Sale, now: DateTime<Utc>, terms_days: i32) -> Receipt {
-    let terms = Days::new(u64::try_from(terms_days).unwrap_or(0));
-    Receipt {
-        order_id: OrderId::new(),
-        customer_id: command.purchase.customer_id,
-        currency: command.caller.currency,
+/// Decides one command, and puts the result into the form that its client gets. Ids are made here, while the rows are
+/// locked, so that orders and corrections of one product, and orders of one customer, have ids in the order in which they
+/// happened.
+fn carry_out(
+    books: &mut Books,
+    command: &Command,
+    now: DateTime<Utc>,
+    terms_days: i32,
+) -> Result<(Outcome, Answer), Error> {
+    let actor = command.caller.user_id;
+    let currency = command.caller.currency;
+    let order_id = OrderId::new();
+    let sold = |sale: Sale| Receipt {
+        order_id,
+        customer_id: command.customer(),
+        currency,
         lines: sale.lines,
         total: sale.total,
         charge: sale.charge,
         credit_used: sale.credit_used,
         available_credit: sale.available_credit,
         created_at: now,
-        due_at: now.checked_add_days(terms).unwrap_or(now),
+        due_at: now
+            .checked_add_days(Days::new(u64::try_from(terms_days).unwrap_or(0)))
+            .unwrap_or(now),
+    };
+    Ok(match &command.work {
+        Work::Purchase(purchase, render) => {
+            let receipt = sold(books.purchase(purchase, order_id, actor)?);
+            let answer = render(&receipt);
+            (Outcome::Sold(receipt), answer)
+        }
+        Work::Confirm(target, render) => {
+            let receipt = sold(books.confirm(target.id, order_id, actor)?);
+            let answer = render(&receipt);
+            (Outcome::Sold(receipt), answer)
+        }
+        Work::Reserve(wish, render) => {
+            let made = books.reserve(wish, ReservationId::new(), actor)?.clone();
+            let found = as_found(books, made);
+            let answer = render(&found, currency);
+            (Outcome::Reserved(found), answer)
+        }
+        Work::Cancel(target, render) => {
+            let before = books.shelf.reservations.get(&target.id);
+            let before = before.map_or(Status::Active, |one| one.status);
+            let cancelled = books.cancel(target.id, actor)?.clone();
+            let found = as_found(books, cancelled);
+            let answer = render(&found, currency);
+            (Outcome::Cancelled { found, before }, answer)
+        }
+    })
+}
+
+/// A reservation as it has just been made or given up: at the end of its line, if it waits.
+fn as_found(books: &Books, reservation: Reservation) -> Found {
+    let waits = reservation.items.iter().find(|item| item.place.is_some());
+    let counts = waits.and_then(|item| books.shelf.counts.get(&item.product_id));
+    Found {
+        status: reservation.status,
+        place: counts.map(|counts| counts.waiting),
+        reservation,
     }
 }

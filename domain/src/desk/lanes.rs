@@ -125,14 +125,15 @@ impl Desk {
         }
     }
 
-    /// Buys. Waits for its turn, in order of arrival within the business.
+    /// Carries out a command when its turn comes, in order of arrival within the business.
     ///
-    /// A caller that goes away before the turn comes buys nothing; after that the purchase is made, or not, without it.
+    /// A caller that goes away before the turn comes gets nothing; after that the command is carried out, or refused,
+    /// without it.
     ///
     /// # Errors
-    /// The refusals of [`super::decision::Books::decide`]; [`Error::IdempotencyKeyReused`]; [`Error::Overloaded`] at once
+    /// The refusals of [`super::decision`]; [`Error::IdempotencyKeyReused`]; [`Error::Overloaded`] at once
     /// when too many wait; [`Error::DatabaseUnavailable`]; [`Error::OutcomeUnknown`].
-    pub async fn purchase(&self, command: Command) -> Result<Answered, Error> {
+    pub async fn carry_out(&self, command: Command) -> Result<Answered, Error> {
         let (reply, answer) = oneshot::channel();
         let business = command.caller.business_id;
         self.enqueue(business, Waiting { command, reply })?;

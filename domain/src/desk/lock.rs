@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use entity::{BusinessId, CustomerId, Money, ProductId, Tenant, order_items, orders};
+use entity::{BusinessId, CustomerId, Money, ProductId, Tenant, orders};
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, FromQueryResult, IntoSimpleExpr, JoinType,
-    QueryFilter, QueryResult, QuerySelect, RelationTrait, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, IntoSimpleExpr, QueryFilter, QueryResult,
+    QuerySelect, Statement,
 };
 use uuid::Uuid;
 
-use super::Command;
-use super::decision::{Account, Books, Stock};
+use super::decision::{Account, Article, Books, Offer};
+use super::{Command, Work, bought};
 use crate::allocations::on_account;
 use crate::database::Session;
+use crate::shelf::{self, Counts, Shelf, Wanted};
 use crate::{Error, Transaction, ledger};
 
 /// How the desk's statements are planned: without sequential scans, and once for all values. On tables that were empty
@@ -45,7 +46,7 @@ pub(super) struct Locked {
 
 /// Locks and reads, in one round trip: customers by id, then inventory rows by product id, the one order of every path.
 /// The count of the customers makes the stock wait for them. The catalogue is only read: its editors do not wait for
-/// sales.
+/// sales. The clock is read as each row of stock is had: the latest is the time after all locks.
 const LOCK: &str = "
 WITH account AS MATERIALIZED (
     SELECT id, credit_limit, balance, on_hold, payment_terms_days, entry_count, on_account
@@ -54,7 +55,7 @@ WITH account AS MATERIALIZED (
      ORDER BY id
        FOR UPDATE
 ), stock AS MATERIALIZED (
-    SELECT product_id, on_hand, reserved
+    SELECT product_id, on_hand, reserved, waiting, places_given
       FROM inventory
      WHERE business_id = $1 AND product_id = ANY ($3) AND (SELECT count(*) FROM account) >= 0
      ORDER BY product_id
@@ -62,10 +63,13 @@ WITH account AS MATERIALIZED (
 )
 SELECT true AS is_account, id, credit_limit, balance, on_hold, payment_terms_days, now(),
        entry_count, on_account, (SELECT block_after_days FROM businesses WHERE id = $1),
-       NULL AS on_hand, NULL AS reserved, NULL AS sku, NULL AS name, NULL AS price, NULL AS active, NULL AS most
+       NULL AS on_hand, NULL AS reserved, NULL AS sku, NULL AS name, NULL AS price, NULL AS active, NULL AS most,
+       NULL AS waiting, NULL AS places_given, NULL AS in_sale
   FROM account
  UNION ALL
-SELECT false, product_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, on_hand, reserved, sku, name, price, active, limit_per_customer
+SELECT false, product_id, NULL, NULL, NULL, NULL, clock_timestamp(),
+       NULL, NULL, NULL,
+       on_hand, reserved, sku, name, price, active, limit_per_customer, waiting, places_given, in_sale
   FROM stock JOIN products ON products.business_id = $1 AND products.id = stock.product_id";
 
 /// Locks what a batch needs. See [`LOCK`].
@@ -74,45 +78,82 @@ pub(super) async fn lock(
     business: BusinessId,
     jobs: &[Command],
 ) -> Result<Locked, Error> {
-    let customer_ids = distinct(jobs.iter().map(|job| job.purchase.customer_id.0));
-    let product_ids = distinct(jobs.iter().flat_map(|job| {
-        let lines = job.purchase.lines.iter();
-        lines.map(|line| line.product_id.0)
-    }));
-    let values = [business.0.into(), customer_ids.into(), product_ids.into()];
+    let customers = distinct(jobs.iter().map(|job| job.customer().0));
+    let products = distinct(
+        jobs.iter()
+            .flat_map(|job| job.products().map(|(id, _)| id.0)),
+    );
+    let values = [business.0.into(), customers.into(), products.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOCK, values);
 
-    let mut locked = Locked {
-        books: Books::default(),
-        terms: HashMap::new(),
-        now: DateTime::UNIX_EPOCH,
+    let mut books = Books {
+        accounts: HashMap::new(),
+        catalogue: HashMap::new(),
+        shelf: Shelf::new(DateTime::UNIX_EPOCH, HashMap::new()),
     };
+    let (mut terms, mut now) = (HashMap::new(), DateTime::UNIX_EPOCH);
     let mut with_credit = Vec::new();
     let mut block_after_days: Option<i32> = None;
     for row in transaction.query_all_raw(statement).await? {
+        let at: DateTime<Utc> = row.try_get_by_index(6)?;
+        books.shelf.now = Ord::max(books.shelf.now, at);
         if row.try_get_by_index(0)? {
             let id: CustomerId = row.try_get_by_index(1)?;
-            locked.books.accounts.insert(id, account(&row)?);
-            locked.terms.insert(id, row.try_get_by_index(5)?);
-            locked.now = row.try_get_by_index(6)?;
+            books.accounts.insert(id, account(&row)?);
+            terms.insert(id, row.try_get_by_index(5)?);
+            now = at;
             if row.try_get_by_index::<Money>(8)? > Money::ZERO {
                 with_credit.push(id.0);
             }
             block_after_days = row.try_get_by_index(9)?;
         } else {
             let id: ProductId = row.try_get_by_index(1)?;
-            locked.books.shelf.insert(id, stock(&row)?);
+            books.catalogue.insert(id, article(&row)?);
+            books.shelf.counts.insert(id, counts(&row)?);
         }
     }
-    // None of these three in most batches: few products are limited, few customers pay ahead, few businesses block.
-    read_bought(transaction, business, &mut locked.books).await?;
+    // None of these in most batches: few products are in a sale, limited or held, few customers pay ahead, few businesses
+    // block.
+    bought::read(transaction, business, &mut books).await?;
     if !with_credit.is_empty() {
-        read_credit(transaction, business, &mut locked.books, with_credit).await?;
+        read_credit(transaction, business, &mut books, with_credit).await?;
     }
     if let Some(days) = block_after_days {
-        read_overdue(transaction, business, &mut locked.books, days).await?;
+        read_overdue(transaction, business, &mut books, days).await?;
     }
-    Ok(locked)
+    if let Some(wanted) = wanted(&books, jobs) {
+        shelf::read(transaction, business, &mut books.shelf, &wanted).await?;
+    }
+    Ok(Locked { books, terms, now })
+}
+
+/// What is to be known of reservations, if anything.
+fn wanted(books: &Books, jobs: &[Command]) -> Option<Wanted> {
+    let is_quiet = |counts: &Counts| counts.reserved == 0 && counts.waiting == 0;
+    let only_purchases = jobs
+        .iter()
+        .all(|job| matches!(job.work, Work::Purchase(..)));
+    if only_purchases && books.shelf.counts.values().all(is_quiet) {
+        return None;
+    }
+    let mut wanted = Wanted {
+        reservations: Vec::new(),
+        customers: books.accounts.keys().copied().collect(),
+        change: HashMap::new(),
+    };
+    for job in jobs {
+        if let Work::Confirm(target, _) | Work::Cancel(target, _) = &job.work {
+            wanted.reservations.push(target.id);
+        }
+        for (product, quantity) in job.products() {
+            // More than is there cannot be taken.
+            let on_hand = books.shelf.counts.get(&product);
+            if on_hand.is_some_and(|counts| quantity <= counts.on_hand) {
+                wanted.change.entry(product).or_default().taken += quantity;
+            }
+        }
+    }
+    Some(wanted)
 }
 
 fn account(row: &QueryResult) -> Result<Account, DbErr> {
@@ -129,18 +170,26 @@ fn account(row: &QueryResult) -> Result<Account, DbErr> {
     })
 }
 
-fn stock(row: &QueryResult) -> Result<Stock, DbErr> {
+fn article(row: &QueryResult) -> Result<Article, DbErr> {
     let (sku, name): (String, String) = (row.try_get_by_index(12)?, row.try_get_by_index(13)?);
     let limit: Option<i32> = row.try_get_by_index(16)?;
-    Ok(Stock {
-        on_hand: row.try_get_by_index(10)?,
-        reserved: row.try_get_by_index(11)?,
+    Ok(Article {
         sku: sku.into(),
         name: name.into(),
         price: row.try_get_by_index(14)?,
         active: row.try_get_by_index(15)?,
         limit_per_customer: limit.map(i64::from),
+        offer: Offer::Always,
     })
+}
+
+fn counts(row: &QueryResult) -> Result<Counts, DbErr> {
+    Ok(Counts::new(
+        row.try_get_by_index(10)?,
+        row.try_get_by_index(11)?,
+        row.try_get_by_index(17)?,
+        row.try_get_by_index(18)?,
+    ))
 }
 
 /// What customers have paid ahead.
@@ -183,57 +232,6 @@ async fn read_overdue(
     for (customer, due_at) in overdue {
         if let Some(account) = books.accounts.get_mut(&customer) {
             account.overdue_since = Some(due_at);
-        }
-    }
-    Ok(())
-}
-
-/// For limited products, which are few: what each locked customer has bought of them and not given back.
-async fn read_bought(
-    transaction: &Transaction,
-    business: BusinessId,
-    books: &mut Books,
-) -> Result<(), Error> {
-    #[derive(FromQueryResult)]
-    struct Bought {
-        customer_id: CustomerId,
-        product_id: ProductId,
-        quantity: i64,
-    }
-
-    let limited: Vec<Uuid> = books
-        .shelf
-        .iter()
-        .filter(|(_, stock)| stock.limit_per_customer.is_some())
-        .map(|(id, _)| id.0)
-        .collect();
-    if limited.is_empty() {
-        return Ok(());
-    }
-    let buyers = books.accounts.keys().map(|id| id.0).collect();
-    let bought = orders::Entity::of(business)
-        .select_only()
-        .column(orders::Column::CustomerId)
-        .column(order_items::Column::ProductId)
-        .expr_as(
-            order_items::Column::Quantity
-                .into_simple_expr()
-                .sum()
-                .cast_as("bigint"),
-            "quantity",
-        )
-        .join(JoinType::InnerJoin, orders::Relation::OrderItems.def())
-        .filter(is_any(orders::Column::CustomerId, buyers))
-        .filter(is_any(order_items::Column::ProductId, limited))
-        .filter(orders::Column::Status.ne(orders::Status::Cancelled))
-        .group_by(orders::Column::CustomerId)
-        .group_by(order_items::Column::ProductId)
-        .into_model::<Bought>()
-        .all(transaction)
-        .await?;
-    for row in bought {
-        if let Some(account) = books.accounts.get_mut(&row.customer_id) {
-            account.bought.insert(row.product_id, row.quantity);
         }
     }
     Ok(())

@@ -1,23 +1,28 @@
-//! The desk, where everything is sold: stock from the shelf and credit from the customer, all of it or none.
+//! The desk, where everything is sold and reserved: stock from the shelf and credit from the customer, all of it or none.
 //!
-//! [`Desk`] takes purchases in the order of their arrival (`queue.rs`) and sells them in batches: one transaction each, a
+//! [`Desk`] takes commands in the order of their arrival (`queue.rs`) and serves them in batches: one transaction each, a
 //! handful of round trips however many it holds. A batch (`batch.rs`)
 //!
 //! 1. begins, and locks its customers by id, then its inventory rows by product id (`lock.rs`);
-//! 2. reads what it needs to know beside those rows: keys that were answered before, and what a customer has bought of
-//!    a limited product;
-//! 3. decides each purchase in turn in memory (`decision.rs`, a pure function);
-//! 4. writes everything in one statement (`write.rs`) and commits.
+//! 2. reads what it needs to know beside those rows: keys that were answered before, what a customer has bought of
+//!    a limited product, and, where stock is held or waited for, the reservations that matter ([`crate::shelf`]);
+//! 3. decides each command in turn in memory ([`decision`], pure functions);
+//! 4. writes all orders in one statement (`write.rs`), all reservations in another, and commits.
 //!
-//! Row locks make it right, with any number of processes on one database; the desk only makes it fast and fair.
-//! Bounds: [`crate::purchase::MAX_LINES`] lines a purchase, [`BATCH`] purchases a batch, [`WAITING`] waiting in a business.
+//! Row locks make it right, with any number of processes on one database; the desk only makes it fast and fair: first
+//! come, first served, whether one buys, reserves, confirms or gives up.
+//! Bounds: [`crate::purchase::MAX_LINES`] lines a command, [`BATCH`] commands a batch, [`WAITING`] waiting in a business.
 
 mod batch;
+mod bought;
 pub mod decision;
 mod lanes;
 mod lock;
 mod queue;
+mod trail;
 mod write;
+
+use entity::{Currency, CustomerId, ProductId};
 
 pub use lanes::{BATCH, Desk, WAITING};
 use queue::Row;
@@ -25,28 +30,67 @@ use queue::Row;
 use crate::Caller;
 use crate::idempotency::{Answer, Claim};
 use crate::purchase::{Purchase, Receipt};
+use crate::reservations::{Found, Target, Wish};
 
-/// A purchase on its way to the desk.
+/// Something that is asked of the desk.
 #[derive(Debug)]
 pub struct Command {
     /// In whose name.
     pub caller: Caller,
     /// What is asked for.
-    pub purchase: Purchase,
+    pub work: Work,
     /// Present when a repetition must get the first answer.
     pub claim: Option<Claim>,
-    /// Puts a receipt into the form that the client gets. Called before the commit, since the answer to a keyed
-    /// request commits with its effect.
-    pub render: fn(&Receipt) -> Answer,
+}
+
+/// What can be asked for. Each brings the function that puts its result into the form that the client gets: it is called
+/// before the commit, since the answer to a keyed request commits with its effect.
+#[derive(Debug)]
+pub enum Work {
+    /// Buying on credit.
+    Purchase(Purchase, fn(&Receipt) -> Answer),
+    /// Holding stock, or waiting for some.
+    Reserve(Wish, fn(&Found, Currency) -> Answer),
+    /// Buying on credit what is held.
+    Confirm(Target, fn(&Receipt) -> Answer),
+    /// Giving up what is held, or a place in line.
+    Cancel(Target, fn(&Found, Currency) -> Answer),
 }
 
 impl Command {
-    /// What no other purchase may have while this one is made.
+    /// Whom it is about.
+    fn customer(&self) -> CustomerId {
+        match &self.work {
+            Work::Purchase(purchase, _) => purchase.customer_id,
+            Work::Reserve(wish, _) => wish.customer_id,
+            Work::Confirm(target, _) | Work::Cancel(target, _) => target.customer_id,
+        }
+    }
+
+    /// Which stock it is about, with how many at most it may take from the shelf.
+    fn products(&self) -> impl Iterator<Item = (ProductId, i64)> {
+        let (lines, target, sells) = match &self.work {
+            Work::Purchase(purchase, _) => (purchase.lines.as_slice(), None, true),
+            Work::Reserve(wish, _) => (wish.lines.as_slice(), None, false),
+            Work::Confirm(target, _) => ([].as_slice(), Some(target), true),
+            Work::Cancel(target, _) => ([].as_slice(), Some(target), false),
+        };
+        let lines = lines
+            .iter()
+            .map(|line| (line.product_id, line.quantity.get()));
+        let items = target.into_iter().flat_map(|target| &target.items).copied();
+        let taken = move |quantity| if sells { quantity } else { 0 };
+        lines
+            .chain(items)
+            .map(move |(product, quantity)| (product, taken(quantity)))
+    }
+
+    /// What no other command may have while this one is carried out.
     fn rows(&self) -> Box<[Row]> {
-        let products = self.purchase.lines.iter();
+        let products = self.products().map(|(product, _)| Row::Product(product));
         let key = self.claim.iter();
-        std::iter::once(Row::Customer(self.purchase.customer_id))
-            .chain(products.map(|line| Row::Product(line.product_id)))
+        std::iter::once(Row::Customer(self.customer()))
+            .chain(products)
             .chain(key.map(|claim| Row::key(self.caller.user_id, &claim.key)))
             .collect()
     }

@@ -3,25 +3,68 @@
 //! One statement instead of one a table is worth an eighth of the throughput. Every value travels in an array, so a batch
 //! of any size is the same prepared statement. Foreign keys are checked at its end, so the order of its parts is free.
 
-use entity::{BusinessId, CustomerId, EventId, LedgerEntryId};
+use entity::reservations::Status;
+use entity::{BusinessId, CustomerId, EventId, LedgerEntryId, ProductId};
 use rust_decimal::Decimal;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::Command;
 use super::decision::Books;
+use super::{Command, trail};
 use crate::allocations::{self, Allocation};
 use crate::audit::role_name;
 use crate::idempotency::Answer;
 use crate::purchase::Receipt;
+use crate::reservations::Found;
+use crate::shelf::{self, Kept, each};
 use crate::{Error, Transaction};
 
-/// A purchase that was decided and is to be written.
-pub(super) struct Sold<'a> {
+/// A command that was decided in its favour and is to be written.
+pub(super) struct Done<'a> {
     pub(super) command: &'a Command,
-    pub(super) receipt: Receipt,
+    /// Of its entry in the audit trail.
+    pub(super) event_id: EventId,
+    pub(super) outcome: Outcome,
     pub(super) answer: Answer,
+}
+
+/// What came of a command.
+pub(super) enum Outcome {
+    /// An order.
+    Sold(Receipt),
+    /// A reservation.
+    Reserved(Found),
+    /// A reservation less, which was that before.
+    Cancelled { found: Found, before: Status },
+}
+
+impl Done<'_> {
+    pub(super) fn receipt(&self) -> Option<&Receipt> {
+        match &self.outcome {
+            Outcome::Sold(receipt) => Some(receipt),
+            Outcome::Reserved(_) | Outcome::Cancelled { .. } => None,
+        }
+    }
+}
+
+/// One that came to an order.
+struct Sold<'a> {
+    command: &'a Command,
+    event_id: EventId,
+    receipt: &'a Receipt,
+    answer: &'a Answer,
+}
+
+impl<'a> Sold<'a> {
+    fn of(done: &'a Done<'_>) -> Option<Self> {
+        Some(Self {
+            command: done.command,
+            event_id: done.event_id,
+            receipt: done.receipt()?,
+            answer: &done.answer,
+        })
+    }
 }
 
 const WRITE: &str = "
@@ -58,15 +101,37 @@ WITH new_orders AS (
      WHERE customers.business_id = $1 AND customers.id = account.id
  RETURNING 1
 ), taken AS (
-    UPDATE inventory SET on_hand = stock.on_hand, updated_at = now()
-      FROM unnest($30::uuid[], $31::bigint[]) AS stock (product_id, on_hand)
+    UPDATE inventory SET on_hand = stock.on_hand, reserved = stock.reserved, updated_at = now()
+      FROM unnest($30::uuid[], $31::bigint[], $34::bigint[]) AS stock (product_id, on_hand, reserved)
      WHERE inventory.business_id = $1 AND inventory.product_id = stock.product_id
  RETURNING 1
 )
 SELECT (SELECT count(*) FROM charged) AS charged, (SELECT count(*) FROM taken) AS taken";
 
-/// Writes the sold purchases and the rows of the books that they changed.
+/// Writes what was done and the rows of the books that it changed.
 pub(super) async fn write(
+    transaction: &Transaction,
+    business: BusinessId,
+    done: &[Done<'_>],
+    books: &Books,
+) -> Result<(), Error> {
+    let sold: Vec<Sold<'_>> = done.iter().filter_map(Sold::of).collect();
+    if !sold.is_empty() {
+        write_orders(transaction, business, &sold, books).await?;
+    }
+    let kept = done.iter().filter(|one| one.receipt().is_none());
+    let keys = kept.filter_map(|one| {
+        Some(Kept {
+            caller: one.command.caller.user_id,
+            claim: one.command.claim.as_ref()?,
+            answer: &one.answer,
+        })
+    });
+    let events = trail::events(done, &books.shelf);
+    shelf::write(transaction, business, &books.shelf, events, keys.collect()).await
+}
+
+async fn write_orders(
     transaction: &Transaction,
     business: BusinessId,
     sold: &[Sold<'_>],
@@ -99,7 +164,7 @@ async fn use_credit(
 ) -> Result<(), Error> {
     let shares: Vec<Allocation> = sold
         .iter()
-        .map(|sale| &sale.receipt)
+        .map(|sale| sale.receipt)
         .flat_map(|receipt| {
             receipt.credit_used.iter().map(|used| Allocation {
                 customer_id: receipt.customer_id,
@@ -159,10 +224,14 @@ fn values(
         .map(|account| account.balance.decimal())
         .collect();
     let entry_counts: Vec<i64> = accounts().map(|account| account.entry_count).collect();
-    let on_hand: Vec<i64> = products
-        .iter()
-        .filter_map(|id| Some(books.shelf.get(&entity::ProductId(*id))?.on_hand))
-        .collect();
+    let counts = || {
+        let found = products
+            .iter()
+            .map(|id| books.shelf.counts.get(&ProductId(*id)));
+        found.flatten()
+    };
+    let on_hand: Vec<i64> = counts().map(|counts| counts.on_hand).collect();
+    let reserved: Vec<i64> = counts().map(|counts| counts.reserved).collect();
 
     let mut values: Vec<Value> = vec![business.0.into()];
     values.extend(order_values(sold));
@@ -176,6 +245,7 @@ fn values(
         on_hand.into(),
         each(sold, |sale| sale.receipt.charge.number),
         entry_counts.into(),
+        reserved.into(),
     ]);
     values
 }
@@ -220,7 +290,7 @@ fn entry_and_event_values(sold: &[Sold<'_>]) -> [Value; 6] {
     [
         each(sold, |_| LedgerEntryId::new().0),
         each(sold, |sale| sale.receipt.charge.balance_after.decimal()),
-        each(sold, |_| EventId::new().0),
+        each(sold, |sale| sale.event_id.0),
         each(sold, |sale| {
             role_name(sale.command.caller.authority.role()).to_owned()
         }),
@@ -246,7 +316,7 @@ fn key_values(sold: &[Sold<'_>]) -> [Value; 6] {
             Some((
                 sale.command.caller.user_id.0,
                 sale.command.claim.as_ref()?,
-                &sale.answer,
+                sale.answer,
             ))
         })
         .collect();
@@ -261,11 +331,4 @@ fn key_values(sold: &[Sold<'_>]) -> [Value; 6] {
         }),
         each(&keyed, |(_, _, answer)| answer.body.clone()),
     ]
-}
-
-fn each<S, T>(of: &[S], value: impl Fn(&S) -> T) -> Value
-where
-    Vec<T>: Into<Value>,
-{
-    of.iter().map(value).collect::<Vec<T>>().into()
 }

@@ -1,39 +1,26 @@
 //! Goods that come back from an order, and those that leave again when a return is undone.
 
-use std::collections::BTreeMap;
-
 use entity::stock_movements::Reason;
-use entity::{MovementId, OrderId, ProductId, Tenant, inventory};
-use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect,
-    Statement, Value,
-};
-use uuid::Uuid;
+use entity::{MovementId, OrderId, ProductId};
+use sea_orm::{ActiveEnum, ConnectionTrait, DbBackend, Statement, Value};
 
+use crate::shelf::{self, Range, Shelf, each};
 use crate::{Caller, Error, Shortage, Transaction};
 
-/// Stock that is locked, by product.
-pub(crate) type Stock = BTreeMap<ProductId, inventory::Model>;
-
-/// Locks stock by product id. Customers are locked before it and orders after it.
-pub(crate) async fn lock(
+/// Locks the stock of goods that are to be put back, or taken away where the quantity is negative.
+pub(crate) async fn open(
     transaction: &Transaction,
     caller: &Caller,
-    products: impl IntoIterator<Item = ProductId>,
-) -> Result<Stock, Error> {
-    let ids: Vec<Uuid> = products.into_iter().map(|id| id.0).collect();
-    if ids.is_empty() {
-        return Ok(Stock::new());
-    }
-    let rows = inventory::Entity::of(caller.business_id)
-        .filter(Expr::col(inventory::Column::ProductId.as_column_ref()).eq(PgFunc::any(ids)))
-        .order_by_asc(inventory::Column::ProductId)
-        .lock_exclusive()
-        .all(transaction)
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.product_id, row)).collect())
+    goods: impl IntoIterator<Item = (ProductId, i64)>,
+) -> Result<Shelf, Error> {
+    let ranges = goods.into_iter().map(|(product, quantity)| {
+        let range = Range {
+            taken: -quantity.min(0),
+            returned: quantity.max(0),
+        };
+        (product, range)
+    });
+    shelf::open(transaction, caller.business_id, ranges).await
 }
 
 const MOVE: &str = "
@@ -56,23 +43,20 @@ pub(crate) async fn put_back(
     transaction: &Transaction,
     caller: &Caller,
     order: OrderId,
-    stock: &Stock,
+    shelf: &mut Shelf,
     goods: &[(ProductId, i64)],
 ) -> Result<(), Error> {
     let mut shortages = Vec::new();
-    let mut on_hand: Vec<i64> = Vec::with_capacity(goods.len());
     for (product_id, quantity) in goods {
-        let row = stock
-            .get(product_id)
-            .ok_or(Error::ProductNotFound(*product_id))?;
-        if row.available() + quantity < 0 {
+        let counts = shelf.counts.get(product_id);
+        let available = counts.ok_or(Error::ProductNotFound(*product_id))?.free();
+        if available + quantity < 0 {
             shortages.push(Shortage {
                 product_id: *product_id,
                 requested: -quantity,
-                available: row.available(),
+                available,
             });
         }
-        on_hand.push(row.on_hand + quantity);
     }
     if !shortages.is_empty() {
         return Err(Error::InsufficientStock(shortages));
@@ -80,16 +64,15 @@ pub(crate) async fn put_back(
     if goods.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = goods.iter().map(|_| MovementId::new().0).collect();
-    let products: Vec<Uuid> = goods.iter().map(|(product, _)| product.0).collect();
-    let quantities: Vec<i64> = goods.iter().map(|(_, quantity)| *quantity).collect();
+    let take = |(product, quantity): &(ProductId, i64)| shelf.take(*product, -quantity);
+    let on_hand: Vec<i64> = goods.iter().map(take).collect();
     let values: [Value; 8] = [
         caller.business_id.0.into(),
         order.0.into(),
         caller.user_id.0.into(),
-        ids.into(),
-        products.into(),
-        quantities.into(),
+        each(goods, |_| MovementId::new().0),
+        each(goods, |(product, _)| product.0),
+        each(goods, |(_, quantity)| *quantity),
         on_hand.into(),
         Reason::Returned.to_value().into(),
     ];
@@ -101,5 +84,12 @@ pub(crate) async fn put_back(
             goods.len()
         )));
     }
-    Ok(())
+    shelf::write(
+        transaction,
+        caller.business_id,
+        shelf,
+        Vec::new(),
+        Vec::new(),
+    )
+    .await
 }

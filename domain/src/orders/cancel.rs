@@ -54,9 +54,9 @@ pub async fn cancel(
             return Ok(before);
         }
         let goods = goods(&transaction, caller.business_id, id).await?;
-        let stock = returns::lock(&transaction, caller, goods.iter().map(|(id, _)| *id)).await?;
+        let mut shelf = returns::open(&transaction, caller, goods.iter().copied()).await?;
         let order = cancelled(&transaction, caller, &mut locked, id).await?;
-        returns::put_back(&transaction, caller, id, &stock, &goods).await?;
+        returns::put_back(&transaction, caller, id, &mut shelf, &goods).await?;
         let event = event(&locked, &order, &goods, caller);
         audit::record(&transaction, caller, event).await?;
         let order = read_again(&transaction, caller.business_id, id).await?;

@@ -39,6 +39,7 @@ mod purchase_model;
 mod readme;
 mod receivables;
 mod refresh_tokens;
+mod reservations;
 mod row_security;
 mod secrets_at_rest;
 mod settings;

@@ -1,0 +1,259 @@
+//! `/api/reservations`: stock that is held for a while, and places in line.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::desk::{Command, Work};
+use domain::idempotency::Answer;
+use domain::purchase::{Line, MAX_LINES};
+use domain::reservations::{self, Found, Wish};
+use entity::orders::PaymentMethod;
+use entity::reservations::Status;
+use entity::users::Role;
+use entity::{Currency, CustomerId, OrderId, ProductId, ReservationId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::purchase::{LineRequest, ReceiptView, buyer, receipt};
+use super::{Response, created, done};
+use crate::access::Signed;
+use crate::body::{Bare, Json, List};
+use crate::endpoint::Endpoint;
+use crate::idempotency;
+use crate::path::Id;
+use crate::problem::{Code, Problem};
+use crate::service::State;
+use crate::text::{self, Amount, Whole};
+
+const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
+
+/// For how long stock is held when nothing is said.
+const TTL_SECONDS: i64 = 300;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/api/reservations", reserve)
+            .summary("Hold stock for a while: all of it, or nothing, or a place in line")
+            .for_roles(EVERYONE)
+            .body::<ReservationRequest>()
+            .created::<ReservationView>()
+            .accepted::<ReservationView>()
+            .codes(&[
+                Code::CustomerNotFound,
+                Code::ProductNotFound,
+                Code::CustomerOnHold,
+                Code::SaleNotOpen,
+                Code::PriceChanged,
+                Code::PurchaseLimitReached,
+                Code::ReservationLimitReached,
+                Code::InsufficientStock,
+                Code::SoldOut,
+                Code::Conflict,
+            ])
+            .idempotent(),
+        Endpoint::get("/api/reservations/{id}", read)
+            .summary("Read a reservation, with its place in line; a customer may read its own")
+            .for_roles(EVERYONE)
+            .ok::<ReservationView>()
+            .codes(&[Code::ReservationNotFound]),
+        Endpoint::post("/api/reservations/{id}/confirm", confirm)
+            .summary("Buy what is held, at the prices that were reserved")
+            .for_roles(EVERYONE)
+            .body::<Confirmation>()
+            .created::<ReceiptView>()
+            .codes(&[
+                Code::ReservationNotFound,
+                Code::ReservationExpired,
+                Code::SoldOut,
+                Code::InvalidTransition,
+                Code::CustomerOnHold,
+                Code::CreditLimitExceeded,
+            ])
+            .idempotent(),
+        Endpoint::post("/api/reservations/{id}/cancel", cancel)
+            .summary("Give up what is held, or a place in line")
+            .for_roles(EVERYONE)
+            .ok::<ReservationView>()
+            .codes(&[
+                Code::ReservationNotFound,
+                Code::ReservationExpired,
+                Code::SoldOut,
+                Code::InvalidTransition,
+            ])
+            .idempotent(),
+    ]
+}
+
+crate::body! {
+    /// What is to be held.
+    pub(super) struct ReservationRequest {
+        /// For whom. A customer reserves for itself and may leave it out.
+        customer_id: Option<CustomerId>,
+        /// What. Two lines of one product count as one.
+        items: List<LineRequest, 1, MAX_LINES>,
+        /// For how long, from the moment that it is held; 300 if left out.
+        ttl_seconds: Option<Whole<60, 3600>>,
+        /// Whether to take a place in line when others hold what is wanted; false if left out. One product only. One waits
+        /// for `ttl_seconds` at most.
+        wait: Option<bool>,
+    }
+}
+
+crate::body! {
+    /// How what is held is paid for.
+    pub(super) struct Confirmation {
+        /// On credit.
+        payment_method: PaymentMethod,
+    }
+}
+
+/// A reservation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReservationView {
+    reservation_id: ReservationId,
+    status: Status,
+    customer_id: CustomerId,
+    currency: Currency,
+    /// What the items come to, at the prices of the moment when they were reserved.
+    total_amount: Amount,
+    /// Until when its stock is held, or until when it waits.
+    #[serde(serialize_with = "text::time")]
+    expires_at: DateTime<Utc>,
+    /// Its place in line, from 1, while it waits.
+    place: Option<i64>,
+    /// The order that it became.
+    order_id: Option<OrderId>,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+    items: Vec<ReservedView>,
+}
+
+/// One product of a reservation.
+#[derive(Debug, Serialize, ToSchema)]
+struct ReservedView {
+    product_id: ProductId,
+    quantity: i64,
+    unit_price: Amount,
+    line_total: Amount,
+}
+
+impl ReservationView {
+    fn of(found: &Found, currency: Currency) -> Self {
+        let reservation = &found.reservation;
+        let items = reservation.items.iter().map(|item| ReservedView {
+            product_id: item.product_id,
+            quantity: item.quantity,
+            unit_price: Amount::of(item.unit_price, currency),
+            line_total: Amount::of(item.unit_price.times(item.quantity), currency),
+        });
+        Self {
+            reservation_id: reservation.id,
+            status: found.status,
+            customer_id: reservation.customer_id,
+            currency,
+            total_amount: Amount::of(reservation.total(), currency),
+            expires_at: reservation.expires_at,
+            place: found.place,
+            order_id: reservation.order_id,
+            created_at: reservation.created_at,
+            items: items.collect(),
+        }
+    }
+}
+
+async fn reserve(
+    state: Data<State>,
+    caller: Signed,
+    request: Json<ReservationRequest>,
+) -> Response {
+    let body = request.body;
+    let wait = body.wait.unwrap_or(false);
+    let lines: Vec<Line> = body.items.0.into_iter().map(Line::from).collect();
+    let is_first = |line: &Line| line.product_id == lines[0].product_id;
+    if wait && !lines.iter().all(is_first) {
+        return Err(Problem::fault(
+            "/items",
+            "must be of one product to wait for",
+        ));
+    }
+    let ttl_seconds = body.ttl_seconds.map_or(TTL_SECONDS, Whole::get);
+    let wish = Wish {
+        customer_id: buyer(&caller, body.customer_id)?,
+        lines,
+        ttl_seconds: i32::try_from(ttl_seconds).unwrap_or(*reservations::TTL.end()),
+        wait,
+    };
+    state.sweeper.watch(caller.business_id);
+    let command = Command {
+        work: Work::Reserve(wish, reserved),
+        claim: request.claim,
+        caller: caller.0.clone(),
+    };
+    carry_out(&state, &caller, command).await
+}
+
+async fn read(state: Data<State>, caller: Signed, id: Id<ReservationId>) -> Response {
+    let found = reservations::read(&state.database, &caller, id.0)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(ReservationView::of(&found, caller.currency)))
+}
+
+async fn confirm(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<ReservationId>,
+    request: Json<Confirmation>,
+) -> Response {
+    if request.body.payment_method == PaymentMethod::Card {
+        return Err(Problem::fault("/payment_method", "must be credit"));
+    }
+    let target = reservations::target(&state.database, &caller, id.0)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    let command = Command {
+        work: Work::Confirm(target, receipt),
+        claim: request.claim,
+        caller: caller.0.clone(),
+    };
+    carry_out(&state, &caller, command).await
+}
+
+async fn cancel(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<ReservationId>,
+    request: Bare,
+) -> Response {
+    let target = reservations::target(&state.database, &caller, id.0)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    let command = Command {
+        work: Work::Cancel(target, |found, currency| {
+            done(&ReservationView::of(found, currency))
+        }),
+        claim: request.claim,
+        caller: caller.0.clone(),
+    };
+    carry_out(&state, &caller, command).await
+}
+
+async fn carry_out(state: &State, caller: &Signed, command: Command) -> Response {
+    let answered = state.desk.carry_out(command).await;
+    answered
+        .map(idempotency::response)
+        .map_err(|error| caller.problem(error))
+}
+
+fn reserved(found: &Found, currency: Currency) -> Answer {
+    let view = ReservationView::of(found, currency);
+    let location = format!("/api/reservations/{}", found.reservation.id);
+    let answer = created(location, &view);
+    match found.status {
+        Status::Waiting => Answer {
+            status: 202,
+            ..answer
+        },
+        _ => answer,
+    }
+}

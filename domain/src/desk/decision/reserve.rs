@@ -1,0 +1,96 @@
+//! Deciding a reservation: stock is held, or a place in line is taken.
+
+use chrono::Duration;
+use entity::reservations::Status;
+use entity::{ReservationId, UserId};
+
+use super::{Books, Demand, total};
+use crate::Error;
+use crate::reservations::{OPEN, Wish};
+use crate::shelf::{Item, LINE, Reservation};
+
+impl Books {
+    /// Decides one reservation: all its items are held, at the prices of this moment, or it takes a place in line, or
+    /// nothing happens.
+    ///
+    /// # Errors
+    /// One of those of [this module](super), credit aside, or: [`Error::ReservationLimitReached`]; [`Error::SoldOut`] where
+    /// waiting would be in vain; [`Error::Overloaded`] when the line is too long. The books are then as they were.
+    pub fn reserve(
+        &mut self,
+        wish: &Wish,
+        id: ReservationId,
+        actor: UserId,
+    ) -> Result<&Reservation, Error> {
+        let customer = wish.customer_id;
+        self.account(customer)?;
+        if self.shelf.open_of(customer).count() >= OPEN {
+            return Err(Error::ReservationLimitReached { limit: OPEN });
+        }
+        let demands = self.demands(&wish.lines)?;
+        if !total(&demands).is_storable() {
+            return Err(Error::Conflict(
+                "the total is larger than an order's can be",
+            ));
+        }
+        self.check_limits(customer, &demands, &[])?;
+        let short = Self::check_stock(&demands, |product| self.shelf.open(product)).err();
+        let status = match short {
+            None => Status::Active,
+            // A line is one product's.
+            Some(_) if wish.wait && demands.len() == 1 => self.may_wait(&demands)?,
+            Some(refusal) => return Err(refusal),
+        };
+        let reservation = self.new_reservation(wish, &demands, id, status, actor);
+        match status {
+            Status::Active => self.shelf.hold(reservation, actor),
+            _ => self.shelf.join(reservation),
+        }
+        let made = self.shelf.reservations.get(&id);
+        made.ok_or_else(|| Error::Bug(format!("reservation {id} is not on its shelf")))
+    }
+
+    /// Whether something can come free that would do.
+    fn may_wait(&self, demands: &[Demand]) -> Result<Status, Error> {
+        for demand in demands {
+            let counts = self.shelf.counts.get(&demand.product_id);
+            let counts = counts.ok_or(Error::ProductNotFound(demand.product_id))?;
+            if demand.quantity > counts.on_hand {
+                return Err(Error::SoldOut(demand.product_id));
+            }
+            if counts.waiting >= LINE {
+                return Err(Error::Overloaded);
+            }
+        }
+        Ok(Status::Waiting)
+    }
+
+    fn new_reservation(
+        &self,
+        wish: &Wish,
+        demands: &[Demand],
+        id: ReservationId,
+        status: Status,
+        actor: UserId,
+    ) -> Reservation {
+        let items = demands.iter().map(|demand| Item {
+            product_id: demand.product_id,
+            quantity: demand.quantity,
+            unit_price: demand.unit_price,
+            held: status == Status::Active,
+            place: None,
+        });
+        Reservation {
+            id,
+            customer_id: wish.customer_id,
+            status,
+            ttl_seconds: wish.ttl_seconds,
+            expires_at: self.shelf.now + Duration::seconds(wish.ttl_seconds.into()),
+            order_id: None,
+            created_by: actor,
+            created_at: self.shelf.now,
+            items: items.collect(),
+            is_new: true,
+        }
+    }
+}

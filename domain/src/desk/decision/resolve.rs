@@ -1,0 +1,79 @@
+//! Deciding what becomes of a reservation: an order, or nothing. Each resolves once.
+
+use entity::reservations::Status;
+use entity::{OrderId, ReservationId, UserId};
+
+use super::{Books, Demand, Sale, total};
+use crate::Error;
+use crate::shelf::Reservation;
+
+impl Books {
+    /// Makes an order on credit of an active reservation, at the prices that were reserved.
+    ///
+    /// # Errors
+    /// [`Error::ReservationNotFound`]; [`Error::ReservationExpired`]; [`Error::ReservationResolved`];
+    /// [`Error::SoldOut`]; those of a purchase about the customer and its credit. The books are then as they were.
+    pub fn confirm(
+        &mut self,
+        id: ReservationId,
+        order_id: OrderId,
+        actor: UserId,
+    ) -> Result<Sale, Error> {
+        let reservation = self.open(id, Status::Confirmed)?;
+        let customer = reservation.customer_id;
+        let account = self.debtor(customer)?;
+        let items = reservation.items.iter().map(|item| Demand {
+            product_id: item.product_id,
+            quantity: item.quantity,
+            unit_price: item.unit_price,
+        });
+        let demands: Vec<Demand> = items.collect();
+        Self::check_credit(account, total(&demands))?;
+        self.shelf
+            .resolve(id, Status::Confirmed, Some(order_id), actor);
+        self.sell(customer, &demands)
+    }
+
+    /// Gives up a reservation, or a place in line.
+    ///
+    /// # Errors
+    /// [`Error::ReservationNotFound`]; [`Error::ReservationExpired`]; [`Error::ReservationResolved`];
+    /// [`Error::SoldOut`]. The books are then as they were.
+    pub fn cancel(&mut self, id: ReservationId, actor: UserId) -> Result<&Reservation, Error> {
+        self.open(id, Status::Cancelled)?;
+        let products: Vec<_> = self.shelf.reservations[&id]
+            .items
+            .iter()
+            .map(|item| item.product_id)
+            .collect();
+        self.shelf.resolve(id, Status::Cancelled, None, actor);
+        for product in products {
+            self.shelf.serve(product);
+        }
+        Ok(&self.shelf.reservations[&id])
+    }
+
+    /// The reservation, if it can still become that.
+    fn open(&self, id: ReservationId, to: Status) -> Result<&Reservation, Error> {
+        let known = self.shelf.reservations.get(&id);
+        let reservation = known.ok_or(Error::ReservationNotFound(id))?;
+        let from = reservation.status_at(self.shelf.now);
+        match from {
+            Status::Active => Ok(reservation),
+            Status::Waiting if to == Status::Cancelled => Ok(reservation),
+            Status::Expired => Err(Error::ReservationExpired {
+                id,
+                expires_at: reservation.expires_at,
+            }),
+            Status::SoldOut => {
+                let product = reservation.items.first();
+                Err(product.map_or(Error::ReservationNotFound(id), |item| {
+                    Error::SoldOut(item.product_id)
+                }))
+            }
+            Status::Waiting | Status::Confirmed | Status::Cancelled => {
+                Err(Error::ReservationResolved { from, to })
+            }
+        }
+    }
+}

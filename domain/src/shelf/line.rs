@@ -1,0 +1,102 @@
+//! The line of a product: joining it, being served, being told that nothing is left.
+
+use chrono::Duration;
+use entity::reservations::Status;
+use entity::{ProductId, ReservationId};
+
+use super::{Movement, Reservation, Shelf};
+use crate::audit::SYSTEM;
+
+impl Shelf {
+    /// Puts a new reservation of one product at the end of its line.
+    pub fn join(&mut self, mut reservation: Reservation) {
+        for item in &mut reservation.items {
+            let Some(counts) = self.counts.get_mut(&item.product_id) else {
+                continue;
+            };
+            counts.places_given += 1;
+            counts.waiting += 1;
+            item.place = Some(counts.places_given);
+            counts
+                .line
+                .insert(counts.places_given, (reservation.id, item.quantity));
+            self.changes.products.insert(item.product_id);
+        }
+        self.changes.reservations.insert(reservation.id);
+        self.reservations.insert(reservation.id, reservation);
+    }
+
+    /// Gives what is free of a product to those who wait for it, in their order, and tells those who want more than is on
+    /// hand that it is sold out. To be called after every change that frees stock or takes some away.
+    pub fn serve(&mut self, product: ProductId) {
+        let Some(counts) = self.counts.get_mut(&product) else {
+            return;
+        };
+        let hopeless: Vec<i64> = counts
+            .line
+            .iter()
+            .filter(|(_, (_, quantity))| *quantity > counts.on_hand)
+            .map(|(place, _)| *place)
+            .collect();
+        for place in hopeless {
+            if let Some((id, _)) = self.leave_line(product, place) {
+                self.set(id, Status::SoldOut);
+                *self.changes.sold_out.entry(product).or_default() += 1;
+            }
+        }
+        while let Some((place, quantity)) = self.next_in_line(product)
+            && quantity <= self.free(product)
+        {
+            if let Some((id, quantity)) = self.leave_line(product, place) {
+                self.hold_for(product, id, quantity);
+            }
+        }
+    }
+
+    fn next_in_line(&self, product: ProductId) -> Option<(i64, i64)> {
+        let (place, (_, quantity)) = self.counts.get(&product)?.line.first_key_value()?;
+        Some((*place, *quantity))
+    }
+
+    fn leave_line(&mut self, product: ProductId, place: i64) -> Option<(ReservationId, i64)> {
+        let counts = self.counts.get_mut(&product)?;
+        let left = counts.line.remove(&place)?;
+        counts.waiting -= 1;
+        self.changes.products.insert(product);
+        Some(left)
+    }
+
+    fn set(&mut self, id: ReservationId, status: Status) {
+        self.changes.reservations.insert(id);
+        if let Some(reservation) = self.reservations.get_mut(&id) {
+            reservation.status = status;
+            for item in &mut reservation.items {
+                item.place = None;
+            }
+        }
+    }
+
+    /// Its time starts now: for how long stock is held does not depend on how long it was waited for.
+    fn hold_for(&mut self, product: ProductId, id: ReservationId, quantity: i64) {
+        self.set(id, Status::Active);
+        self.changes.served.push(id);
+        let now = self.now;
+        if let Some(reservation) = self.reservations.get_mut(&id) {
+            reservation.expires_at = now + Duration::seconds(reservation.ttl_seconds.into());
+            for item in &mut reservation.items {
+                item.held = true;
+            }
+        }
+        if let Some(counts) = self.counts.get_mut(&product) {
+            counts.reserved += quantity;
+            self.changes.movements.push(Movement {
+                product_id: product,
+                reservation_id: id,
+                order_id: None,
+                reserved: quantity,
+                on_hand_after: counts.on_hand,
+                actor: SYSTEM,
+            });
+        }
+    }
+}
