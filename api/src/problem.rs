@@ -202,6 +202,9 @@ impl Problem {
             Error::WriteOffNotFound(id) => {
                 Self::new(Code::NotFound, detail).with("write_off_id", id.to_string())
             }
+            Error::SaleNotFound(id) => {
+                Self::new(Code::NotFound, detail).with("sale_id", id.to_string())
+            }
             Error::InsufficientStock(shortages) => {
                 let shortages: Vec<Value> = shortages
                     .iter()
@@ -251,6 +254,17 @@ impl Problem {
                 .with("limit", limit)
                 .with("bought", bought)
                 .with("requested", requested),
+            Error::SaleNotOpen {
+                product_id,
+                opens_at,
+                closes_at,
+            } => Self::new(Code::SaleNotOpen, detail)
+                .with("product_id", product_id.to_string())
+                .with("opens_at", text::rfc3339(&opens_at))
+                .with("closes_at", text::rfc3339(&closes_at)),
+            Error::SaleNeverOpen { field } => {
+                Self::fault(&format!("/{field}"), "must leave opens_at before closes_at")
+            }
             Error::Overpayment {
                 amount_due,
                 order_id,

@@ -7,7 +7,8 @@
 use chrono::{DateTime, Utc};
 use entity::orders::Status;
 use entity::{
-    ApiKeyId, CreditNoteId, CustomerId, Money, OrderId, PaymentId, ProductId, UserId, WriteOffId,
+    ApiKeyId, CreditNoteId, CustomerId, Money, OrderId, PaymentId, ProductId, SaleId, UserId,
+    WriteOffId,
 };
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
@@ -45,6 +46,9 @@ pub enum Error {
     /// No such write-off in the caller's business.
     #[error("there is no such write-off")]
     WriteOffNotFound(WriteOffId),
+    /// No such sale in the business.
+    #[error("there is no such sale")]
+    SaleNotFound(SaleId),
     /// Fewer on the shelf than asked for. Every short product at once.
     #[error("not enough stock")]
     InsufficientStock(Vec<Shortage>),
@@ -90,6 +94,22 @@ pub enum Error {
         bought: i64,
         /// What it asks for now.
         requested: i64,
+    },
+    /// The product is sold in sales only, and none of them is open.
+    #[error("product {product_id} is in a sale that is not open")]
+    SaleNotOpen {
+        /// The product.
+        product_id: ProductId,
+        /// When the next of its sales opens, or the last opened.
+        opens_at: DateTime<Utc>,
+        /// When that one closes.
+        closes_at: DateTime<Utc>,
+    },
+    /// A sale would close before it opens.
+    #[error("the sale would not open before it closes")]
+    SaleNeverOpen {
+        /// The time that is to be another.
+        field: &'static str,
     },
     /// More is to be settled than is due.
     #[error("the amount is more than what is due")]
@@ -209,6 +229,8 @@ fn refusal_of_constraint(name: &str) -> Option<Error> {
         "products_sku_key" => Some(Error::AlreadyExists("sku")),
         "users_email_key" => Some(Error::AlreadyExists("email")),
         "businesses_slug_key" => Some(Error::AlreadyExists("slug")),
+        // Two times within a leap second: the database keeps the second after it.
+        "sales_open_before_they_close" => Some(Error::SaleNeverOpen { field: "closes_at" }),
         // A twin committed first: the next attempt finds its answer. A business has an id of its request's key.
         "idempotency_keys_pkey" | "businesses_pkey" => Some(Error::Contention),
         _ => None,

@@ -33,6 +33,7 @@ pub mod purchase;
 pub mod refresh_tokens;
 mod retry;
 pub mod reversals;
+pub mod sales;
 mod secret;
 pub mod settlement;
 mod standing;

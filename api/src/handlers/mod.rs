@@ -14,6 +14,7 @@ mod overdue;
 mod payments;
 mod products;
 mod purchase;
+mod sales;
 mod statements;
 mod users;
 mod write_offs;
@@ -40,6 +41,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         aging::endpoints(),
         products::endpoints(),
         inventory::endpoints(),
+        sales::endpoints(),
         purchase::endpoints(),
         orders::endpoints(),
         payments::endpoints(),

@@ -40,6 +40,7 @@ mod readme;
 mod receivables;
 mod refresh_tokens;
 mod row_security;
+mod sales;
 mod secrets_at_rest;
 mod settings;
 mod statements;
