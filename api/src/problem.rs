@@ -203,6 +203,9 @@ impl Problem {
             Error::WriteOffNotFound(id) => {
                 Self::new(Code::NotFound, detail).with("write_off_id", id.to_string())
             }
+            Error::SaleNotFound(id) => {
+                Self::new(Code::NotFound, detail).with("sale_id", id.to_string())
+            }
             Error::InsufficientStock(shortages) => {
                 let shortages: Vec<Value> = shortages
                     .iter()
@@ -276,6 +279,9 @@ impl Problem {
             }
             Error::SoldOut(id) => {
                 Self::new(Code::SoldOut, detail).with("product_id", id.to_string())
+            }
+            Error::SaleNeverOpen { field } => {
+                Self::fault(&format!("/{field}"), "must leave opens_at before closes_at")
             }
             Error::Overpayment {
                 amount_due,

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use entity::orders::Status;
 use entity::{
     ApiKeyId, CreditNoteId, CustomerId, Money, OrderId, PaymentId, ProductId, ReservationId,
-    UserId, WriteOffId, reservations,
+    SaleId, UserId, WriteOffId, reservations,
 };
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
@@ -46,6 +46,9 @@ pub enum Error {
     /// No such write-off in the caller's business.
     #[error("there is no such write-off")]
     WriteOffNotFound(WriteOffId),
+    /// No such sale in the business.
+    #[error("there is no such sale")]
+    SaleNotFound(SaleId),
     /// Fewer on the shelf than asked for. Every short product at once.
     #[error("not enough stock")]
     InsufficientStock(Vec<Shortage>),
@@ -130,6 +133,12 @@ pub enum Error {
     /// So many of it cannot come free any more.
     #[error("product {0} is sold out")]
     SoldOut(ProductId),
+    /// A sale would close before it opens.
+    #[error("the sale would not open before it closes")]
+    SaleNeverOpen {
+        /// The time that is to be another.
+        field: &'static str,
+    },
     /// More is to be settled than is due.
     #[error("the amount is more than what is due")]
     Overpayment {
@@ -248,6 +257,8 @@ fn refusal_of_constraint(name: &str) -> Option<Error> {
         "products_sku_key" => Some(Error::AlreadyExists("sku")),
         "users_email_key" => Some(Error::AlreadyExists("email")),
         "businesses_slug_key" => Some(Error::AlreadyExists("slug")),
+        // Two times within a leap second: the database keeps the second after it.
+        "sales_open_before_they_close" => Some(Error::SaleNeverOpen { field: "closes_at" }),
         // A twin committed first: the next attempt finds its answer. A business has an id of its request's key.
         "idempotency_keys_pkey" | "businesses_pkey" => Some(Error::Contention),
         _ => None,

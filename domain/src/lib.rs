@@ -34,6 +34,7 @@ pub mod refresh_tokens;
 pub mod reservations;
 mod retry;
 pub mod reversals;
+pub mod sales;
 mod secret;
 pub mod settlement;
 pub mod shelf;

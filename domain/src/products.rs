@@ -1,5 +1,6 @@
 //! The catalogue: what is sold, for how much, and how many one customer may buy.
 
+use entity::sales::State;
 use entity::stock_movements::Reason;
 use entity::{BusinessId, Currency, Money, ProductId, Tenant, inventory, products};
 use sea_orm::sea_query::Expr;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use crate::audit::{self, Change};
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::retry::retry;
+use crate::sales::{self, Offer, Standing};
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 /// A product to be.
@@ -60,6 +62,17 @@ pub struct Product {
     pub product: products::Model,
     /// How many can be sold now.
     pub available: i64,
+    /// The sale that counts now, if it is open, or else the next that opens.
+    pub sale: Option<CurrentSale>,
+}
+
+/// A sale that a product is in.
+#[derive(Debug, Clone)]
+pub struct CurrentSale {
+    /// The sale.
+    pub offer: Offer,
+    /// Where it stands, by the database's clock.
+    pub state: State,
 }
 
 /// Which products a reader sees.
@@ -166,6 +179,7 @@ pub(crate) async fn insert(
     Ok(Product {
         product,
         available: new.stock,
+        sale: None,
     })
 }
 
@@ -197,13 +211,14 @@ pub async fn change(
             after: trail(&product, caller.currency),
         };
         audit::record(&transaction, caller, event).await?;
-        let available = inventory::Entity::of(caller.business_id)
+        let stock = inventory::Entity::of(caller.business_id)
             .filter(inventory::Column::ProductId.eq(id))
             .one(&transaction)
-            .await?
-            .map_or(0, |stock| stock.available());
+            .await?;
+        let found = [(product, stock)];
+        let mut products = complete(&transaction, caller.business_id, found).await?;
         transaction.commit().await?;
-        Ok(Product { product, available })
+        products.pop().ok_or(Error::ProductNotFound(id))
     })
     .await
 }
@@ -249,11 +264,10 @@ pub async fn read(
             .filter(products::Column::Id.eq(id))
             .one(&transaction)
             .await?;
+        let found = found.filter(|(product, _)| inactive_too || product.active);
+        let mut products = complete(&transaction, business, found).await?;
         transaction.commit().await?;
-        found
-            .map(with_stock)
-            .filter(|found| inactive_too || found.product.active)
-            .ok_or(Error::ProductNotFound(id))
+        products.pop().ok_or(Error::ProductNotFound(id))
     })
     .await
 }
@@ -282,11 +296,13 @@ pub async fn list(
         }
         let select = paging.rising(select, products::Column::Id);
         let rows = select.all(&transaction).await?;
+        let page = Page::of(rows, paging, |(product, _)| product.id);
+        let rows = complete(&transaction, business, page.rows).await?;
         transaction.commit().await?;
-        let products = rows.into_iter().map(with_stock).collect();
-        Ok(Page::of(products, paging, |found: &Product| {
-            found.product.id
-        }))
+        Ok(Page {
+            rows,
+            next: page.next,
+        })
     })
     .await
 }
@@ -305,11 +321,39 @@ fn matches(text: &str) -> Condition {
         .add(contains(products::Column::Sku))
 }
 
-fn with_stock((product, stock): (products::Model, Option<inventory::Model>)) -> Product {
-    Product {
+/// Adds what is not on the rows themselves. Most products are in no sale, and most pages cost no query more.
+async fn complete(
+    transaction: &Transaction,
+    business: BusinessId,
+    found: impl IntoIterator<Item = (products::Model, Option<inventory::Model>)>,
+) -> Result<Vec<Product>, Error> {
+    let found = found.into_iter().map(|(product, stock)| Product {
         product,
         available: stock.map_or(0, |stock| stock.available()),
+        sale: None,
+    });
+    let mut found: Vec<Product> = found.collect();
+    let in_sale = found.iter().map(|found| &found.product);
+    let in_sale = in_sale.filter(|product| product.in_sale);
+    let offers = sales::of_products(transaction, business, in_sale.map(|product| product.id));
+    let offers = offers.await?;
+    if offers.is_empty() {
+        return Ok(found);
     }
+    let now = sales::clock(transaction).await?;
+    for product in &mut found {
+        let offers = offers.get(&product.product.id);
+        let offer = offers
+            .and_then(|offers| sales::standing(offers, product.product.price, now))
+            .map(|(Standing::Open(offer) | Standing::NotOpen(offer))| offer);
+        product.sale = offer
+            .map(|offer| CurrentSale {
+                state: offer.state(now),
+                offer: offer.clone(),
+            })
+            .filter(|sale| sale.state != State::Closed);
+    }
+    Ok(found)
 }
 
 fn trail(product: &products::Model, currency: Currency) -> Value {

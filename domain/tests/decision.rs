@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::DateTime;
 use domain::Error;
-use domain::desk::decision::{Account, Article, Books, Bought, Offer, Sale};
+use domain::desk::decision::{Account, Article, Books, Bought, Sale, Selling};
 use domain::ledger::{self, Credit};
 use domain::purchase::{Line, Purchase};
 use domain::shelf::{Counts, Shelf};
@@ -49,7 +49,7 @@ fn article(price: i64) -> Article {
         price: cents(price),
         active: true,
         limit_per_customer: None,
-        offer: Offer::Always,
+        selling: Selling::Always,
     }
 }
 

@@ -1,8 +1,20 @@
 //! Sales with a start and an end.
 
 use sea_orm::entity::prelude::*;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{BusinessId, SaleId};
+
+/// Where a sale stands at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SaleState)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Upcoming,
+    Open,
+    Closed,
+}
 
 /// A sale. Its products are sold from `opens_at` until `closes_at`.
 #[sea_orm::model]
@@ -22,6 +34,20 @@ pub struct Model {
     pub updated_at: DateTimeUtc,
     #[sea_orm(has_many)]
     pub sale_products: HasMany<super::sale_products::Entity>,
+}
+
+impl State {
+    /// What a sale with these times is now: open from the first moment on, closed from the last on.
+    #[must_use]
+    pub fn at(now: DateTimeUtc, opens_at: DateTimeUtc, closes_at: DateTimeUtc) -> Self {
+        if now < opens_at {
+            Self::Upcoming
+        } else if now < closes_at {
+            Self::Open
+        } else {
+            Self::Closed
+        }
+    }
 }
 
 impl ActiveModelBehavior for ActiveModel {}

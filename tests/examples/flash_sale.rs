@@ -147,7 +147,11 @@ impl Sale {
     }
 
     /// Those in line, until none waits any more.
-    async fn wait(self: Arc<Self>, line: Arc<Mutex<VecDeque<String>>>, turns: Arc<Mutex<(u64, u64)>>) {
+    async fn wait(
+        self: Arc<Self>,
+        line: Arc<Mutex<VecDeque<String>>>,
+        turns: Arc<Mutex<(u64, u64)>>,
+    ) {
         loop {
             let Some(id) = line.lock().await.pop_front() else {
                 return;

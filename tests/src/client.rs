@@ -4,7 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use domain::demo;
-use entity::{CustomerId, ProductId};
+use entity::{CustomerId, ProductId, SaleId};
 
 use crate::Service;
 
@@ -146,6 +146,15 @@ impl Client {
         let body = json!({"sku": sku, "name": sku, "price": price, "stock": stock});
         let added = self.post("/api/products", &body).await.ok(201);
         added["id"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Makes a sale to come of a new product with this number; an admin's to do.
+    pub async fn add_sale(&self, sku: &str) -> SaleId {
+        let product = self.add_product(sku, "10.00", 5).await;
+        let body = json!({"name": sku, "products": [{"product_id": product, "price": "8.00"}],
+                          "opens_at": "2998-12-31T00:00:00Z", "closes_at": "2999-01-01T00:00:00Z"});
+        let made = self.post("/api/sales", &body).await.ok(201);
+        made["sale_id"].as_str().unwrap().parse().unwrap()
     }
 }
 

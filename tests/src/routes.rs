@@ -31,6 +31,7 @@ pub struct Traded {
     write_off: String,
     /// Reservations: each is resolved by one test at most.
     held: [String; 3],
+    sale: String,
 }
 
 impl Traded {
@@ -65,6 +66,7 @@ impl Traded {
             payment: id(&payment, "payment_id"),
             credit_note: id(&make("credit-notes").await, "credit_note_id"),
             write_off: id(&make("write-offs").await, "write_off_id"),
+            sale: admin.add_sale("OFFER").await.to_string(),
             cancellable: orders.pop().unwrap(),
             order: orders.pop().unwrap(),
         }
@@ -163,6 +165,7 @@ impl Route {
             }
             Some("payments") => traded.payment.clone(),
             Some("credit-notes") => traded.credit_note.clone(),
+            Some("sales") => traded.sale.clone(),
             Some("write-offs") => traded.write_off.clone(),
             Some("users") => demo::ACME_BUYER.to_string(),
             Some("api-keys") => ACME_KEY.to_string(),
@@ -197,6 +200,12 @@ impl Route {
             "POST /api/products" => json!({"sku": "NEW-1", "name": "Novelty", "price": "1.00"}),
             "PUT /api/products/{id}" => json!({"sku": "NEW-2", "name": "Other", "price": "2.00"}),
             "PATCH /api/products/{id}" => json!({"price": "3.00"}),
+            // Open, so that its product goes on being sold.
+            "POST /api/sales" => json!({
+                "name": "For ages", "products": [{"product_id": demo::ACME_KEYBOARD}],
+                "opens_at": "2020-01-01T00:00:00Z", "closes_at": "2999-01-01T00:00:00Z",
+            }),
+            "PATCH /api/sales/{id}" => json!({"name": "Renamed"}),
             "PATCH /api/inventory/{product_id}" => json!({"set": 7, "reason": "stocktake"}),
             "POST /api/purchase" => json!({
                 "customer_id": demo::ACME_CUSTOMER,

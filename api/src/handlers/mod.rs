@@ -15,6 +15,7 @@ mod payments;
 mod products;
 mod purchase;
 mod reservations;
+mod sales;
 mod statements;
 mod users;
 mod write_offs;
@@ -41,6 +42,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         aging::endpoints(),
         products::endpoints(),
         inventory::endpoints(),
+        sales::endpoints(),
         purchase::endpoints(),
         reservations::endpoints(),
         orders::endpoints(),

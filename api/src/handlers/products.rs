@@ -3,9 +3,10 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::products::{self, Details, Filter, NewProduct, Product, ProductChange};
+use domain::products::{self, CurrentSale, Details, Filter, NewProduct, Product, ProductChange};
+use entity::sales::State as SaleState;
 use entity::users::Role;
-use entity::{Currency, Money, ProductId};
+use entity::{Currency, Money, ProductId, SaleId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -25,7 +26,7 @@ const ADMIN: &[Role] = &[Role::Admin];
 /// How many of a product are counted in one go: what one request may put on the shelf.
 type Count = Whole<0, 1_000_000>;
 /// The most that one customer may ever buy of a product.
-type PurchaseLimit = Whole<1, 1_000_000>;
+pub(super) type PurchaseLimit = Whole<1, 1_000_000>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -132,10 +133,43 @@ pub(super) struct ProductView {
     available: i64,
     limit_per_customer: Option<i32>,
     active: bool,
+    /// The sale that counts now: the open one with the lowest price, or else the next that opens.
+    sale: Option<ProductSaleView>,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
     #[serde(serialize_with = "text::time")]
     updated_at: DateTime<Utc>,
+}
+
+/// A sale, as it is for one of its products.
+#[derive(Debug, Serialize, ToSchema)]
+struct ProductSaleView {
+    sale_id: SaleId,
+    name: String,
+    state: SaleState,
+    /// What the product costs in it.
+    price: Amount,
+    #[serde(serialize_with = "text::time")]
+    opens_at: DateTime<Utc>,
+    #[serde(serialize_with = "text::time")]
+    closes_at: DateTime<Utc>,
+    /// How many one customer may buy and hold in it.
+    limit_per_customer: Option<i32>,
+}
+
+impl ProductSaleView {
+    fn of(sale: &CurrentSale, product: &Product, currency: Currency) -> Self {
+        let offer = &sale.offer;
+        Self {
+            sale_id: offer.sale_id,
+            name: offer.name.clone(),
+            state: sale.state,
+            price: Amount::of(offer.price(product.product.price), currency),
+            opens_at: offer.opens_at,
+            closes_at: offer.closes_at,
+            limit_per_customer: offer.limit_per_customer,
+        }
+    }
 }
 
 impl ProductView {
@@ -151,6 +185,10 @@ impl ProductView {
             available: found.available,
             limit_per_customer: product.limit_per_customer,
             active: product.active,
+            sale: found
+                .sale
+                .as_ref()
+                .map(|sale| ProductSaleView::of(sale, found, currency)),
             created_at: product.created_at,
             updated_at: product.updated_at,
         }
@@ -263,6 +301,6 @@ async fn apply(state: &State, caller: &Signed, id: ProductId, change: &ProductCh
     Ok(HttpResponse::Ok().json(ProductView::of(&product, caller.currency)))
 }
 
-fn limit(most: PurchaseLimit) -> Option<i32> {
+pub(super) fn limit(most: PurchaseLimit) -> Option<i32> {
     most.get().try_into().ok()
 }

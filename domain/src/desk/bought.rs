@@ -5,7 +5,7 @@ use entity::{BusinessId, CustomerId, ProductId};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
-use super::decision::{Books, Bought, Offer};
+use super::decision::{Books, Bought, Selling};
 use crate::{Error, Transaction};
 
 /// What each customer has bought of each limited product and not given back: ever, and since its sale opened.
@@ -27,9 +27,9 @@ pub(super) async fn read(
     let (mut limited, mut since): (Vec<Uuid>, Vec<DateTime<Utc>>) = (Vec::new(), Vec::new());
     for (id, article) in books.catalogue.iter().filter(|(_, one)| one.is_limited()) {
         limited.push(id.0);
-        since.push(match article.offer {
-            Offer::InSale { since, .. } => since,
-            Offer::Always | Offer::Closed { .. } => DateTime::UNIX_EPOCH,
+        since.push(match article.selling {
+            Selling::InSale { since, .. } => since,
+            Selling::Always | Selling::Closed { .. } => DateTime::UNIX_EPOCH,
         });
     }
     if limited.is_empty() {

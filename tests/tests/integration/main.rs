@@ -41,6 +41,7 @@ mod receivables;
 mod refresh_tokens;
 mod reservations;
 mod row_security;
+mod sales;
 mod secrets_at_rest;
 mod settings;
 mod statements;

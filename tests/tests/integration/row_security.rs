@@ -6,7 +6,7 @@
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
-use entity::{BusinessId, CustomerId, ProductId};
+use entity::{BusinessId, CustomerId, ProductId, ReservationId};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement, TransactionTrait,
 };
@@ -18,7 +18,7 @@ pub(crate) const NOT_OF_TENANTS: &str = "seaql_migrations";
 
 /// What the service's role may do in each table beside reading: nothing more is granted, and nothing less. A table is
 /// append-only when it may only insert.
-pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 21] = [
+pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 25] = [
     // table, may insert, may delete, columns that it may update
     ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
@@ -49,7 +49,13 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 21] = [
         "inventory",
         true,
         false,
-        &["on_hand", "reserved", "updated_at"],
+        &[
+            "on_hand",
+            "reserved",
+            "waiting",
+            "places_given",
+            "updated_at",
+        ],
     ),
     ("ledger_entries", true, false, &[]),
     ("order_items", true, false, &[]),
@@ -71,11 +77,37 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 21] = [
             "price",
             "limit_per_customer",
             "active",
+            "in_sale",
             "updated_at",
         ],
     ),
     ("refresh_tokens", true, true, &["used_at", "revoked_at"]),
+    (
+        "reservation_items",
+        true,
+        false,
+        &["held", "place", "expires_at"],
+    ),
+    (
+        "reservations",
+        true,
+        false,
+        &["status", "expires_at", "order_id", "updated_at"],
+    ),
     ("reversals", true, false, &[]),
+    ("sale_products", true, true, &[]),
+    (
+        "sales",
+        true,
+        false,
+        &[
+            "name",
+            "opens_at",
+            "closes_at",
+            "limit_per_customer",
+            "updated_at",
+        ],
+    ),
     ("seaql_migrations", false, false, &[]),
     ("stock_movements", true, false, &[]),
     (
@@ -110,6 +142,15 @@ pub(crate) async fn both_trading() -> Service {
             product,
         )
         .await;
+        let reservation = ReservationId::new();
+        let rows = format!(
+            "INSERT INTO reservations (business_id, id, customer_id, status, ttl_seconds, expires_at, created_by)
+             VALUES ('{business}', '{reservation}', '{customer}', 'cancelled', 60, now(), gen_random_uuid());
+             INSERT INTO reservation_items (business_id, reservation_id, product_id, line, quantity, unit_price, held,
+                                            expires_at)
+             VALUES ('{business}', '{reservation}', '{product}', 0, 1, 1, false, now())"
+        );
+        service.database.execute(&rows).await;
     }
     for table in tables(&service.database).await {
         let column = owner_column(&table);
@@ -148,6 +189,7 @@ async fn trade(admin: &Client, customer: CustomerId, product: ProductId) {
         .post(&format!("/api/orders/{order}/credit-notes"), &note)
         .await
         .ok(201);
+    admin.add_sale("OFFER").await;
 }
 
 /// The tables of businesses, from the catalogue: none can be forgotten.

@@ -10,7 +10,7 @@ use tests::{
     Account, Credit, Database, OWNER, SERVICE, Service, books_balance, settings, until, verified,
 };
 
-/// A business with one of everything: sales, payments, credit on account, notes, write-offs, reversals.
+/// A business with one of everything: orders, a sale, payments, credit on account, notes, write-offs, reversals.
 async fn traded() -> (Service, Account) {
     let service = Service::start().await;
     let account = Account::open(&service, "Checked").await;
@@ -34,6 +34,7 @@ async fn traded() -> (Service, Account) {
     account
         .credit(off, "2024-01-23T09:00:00Z", "5.00", &[(a, "5.00")])
         .await;
+    let _ = service.admin().add_sale("OFFER").await;
     let _ = service
         .staff()
         .buy(&[(ACME_HEADPHONES, 2), (ACME_KEYBOARD, 1)])
@@ -106,6 +107,10 @@ const SABOTAGE: &[(&str, &[&str])] = &[
       SELECT business_id, id, '{k}', 2 FROM credit_notes WHERE customer_id = '{c}'",
      &["credit_note_is_the_price_of_its_items", "no_more_is_credited_than_was_sold"]),
     ("UPDATE inventory SET on_hand = on_hand - 1 WHERE product_id = '{k}'", &["stock_is_what_moved_less_what_was_sold"]),
+    ("UPDATE products SET in_sale = true WHERE id = '{k}'", &["product_is_marked_when_a_sale_has_it"]),
+    ("DELETE FROM sale_products", &["product_is_marked_when_a_sale_has_it"]),
+    ("INSERT INTO sale_products (business_id, sale_id, product_id) SELECT business_id, sale_id, '{k}' FROM sale_products",
+     &["product_is_marked_when_a_sale_has_it"]),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,6 +137,8 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
             "write_offs",
             "reversals",
             "inventory",
+            "products",
+            "sale_products",
         ];
         let each = |what: &dyn Fn(&str) -> String| {
             tables.iter().map(|table| what(table)).collect::<String>()

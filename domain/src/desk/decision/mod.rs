@@ -62,12 +62,12 @@ pub struct Article {
     /// The most that one customer may ever buy.
     pub limit_per_customer: Option<i64>,
     /// When it can be bought.
-    pub offer: Offer,
+    pub selling: Selling,
 }
 
 /// When a product can be bought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Offer {
+pub enum Selling {
     /// At any time: it is in no sale.
     Always,
     /// Now, in a sale.
@@ -172,10 +172,10 @@ impl Books {
             .get(&product_id)
             .filter(|article| article.active)
             .ok_or(Error::ProductNotFound(product_id))?;
-        if let Offer::Closed {
+        if let Selling::Closed {
             opens_at,
             closes_at,
-        } = article.offer
+        } = article.selling
         {
             return Err(Error::SaleNotOpen {
                 product_id,
@@ -205,12 +205,12 @@ impl Books {
             let Some(article) = self.catalogue.get(&product) else {
                 continue;
             };
-            let (since, in_sale) = match article.offer {
-                Offer::InSale {
+            let (since, in_sale) = match article.selling {
+                Selling::InSale {
                     since,
                     limit_per_customer,
                 } => (since, limit_per_customer),
-                Offer::Always | Offer::Closed { .. } => (DateTime::UNIX_EPOCH, None),
+                Selling::Always | Selling::Closed { .. } => (DateTime::UNIX_EPOCH, None),
             };
             let bought = self
                 .accounts
@@ -329,8 +329,8 @@ impl Article {
     #[must_use]
     pub fn is_limited(&self) -> bool {
         let in_sale = matches!(
-            self.offer,
-            Offer::InSale {
+            self.selling,
+            Selling::InSale {
                 limit_per_customer: Some(_),
                 ..
             }

@@ -1,0 +1,256 @@
+//! `/api/sales`: products that are sold between two times, and not otherwise.
+
+use std::collections::HashSet;
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Datelike, Utc};
+use domain::sales::{self, NewSale, Sale, SaleChange, SaleProduct};
+use entity::sales::State as SaleState;
+use entity::users::Role;
+use entity::{Currency, Money, ProductId, SaleId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::products::{PurchaseLimit, limit};
+use super::{Response, created};
+use crate::access::{Signed, Visitor};
+use crate::body::{At, Change, Json, List};
+use crate::endpoint::Endpoint;
+use crate::idempotency;
+use crate::path::Id;
+use crate::problem::{Code, Problem};
+use crate::query::{Page, Query};
+use crate::service::State;
+use crate::text::{self, Amount, Text};
+
+const ADMIN: &[Role] = &[Role::Admin];
+
+/// The most products of a sale, as many as an order has lines.
+const MAX_PRODUCTS: usize = 500;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/sales", list)
+            .summary("List sales, the newest first")
+            .public_of_business()
+            .paged()
+            .ok::<Page<SaleView>>(),
+        Endpoint::post("/api/sales", create)
+            .summary("Make a sale: its products are sold while one of their sales is open, and not otherwise")
+            .for_roles(ADMIN)
+            .body::<SaleRequest>()
+            .created::<SaleView>()
+            .codes(&[Code::ProductNotFound])
+            .idempotent(),
+        Endpoint::get("/api/sales/{id}", read)
+            .summary("Read a sale")
+            .public_of_business()
+            .ok::<SaleView>()
+            .codes(&[Code::NotFound]),
+        Endpoint::patch("/api/sales/{id}", change)
+            .summary("Change a sale, and what is in it")
+            .for_roles(ADMIN)
+            .body::<SalePatch>()
+            .ok::<SaleView>()
+            .codes(&[Code::NotFound, Code::ProductNotFound]),
+    ]
+}
+
+crate::body! {
+    /// A sale to be.
+    pub(super) struct SaleRequest {
+        /// What it is called.
+        name: Text<1, 200>,
+        /// What is in it, each product once.
+        products: List<SaleProductRequest, 1, MAX_PRODUCTS>,
+        /// When it opens.
+        opens_at: DateTime<Utc>,
+        /// When it closes, which is after it opens.
+        closes_at: DateTime<Utc>,
+        /// How many of each of its products one customer may buy and hold in it; no limit if left out.
+        limit_per_customer: Option<PurchaseLimit>,
+    }
+}
+
+crate::body! {
+    /// A product of a sale.
+    pub(super) struct SaleProductRequest {
+        /// The product.
+        product_id: ProductId,
+        /// What it costs while the sale is open; what the catalogue says if left out.
+        price: Option<Money>,
+    }
+}
+
+crate::body! {
+    /// What of a sale changes. What is left out stays.
+    pub(super) struct SalePatch {
+        /// What it is called.
+        name: Option<Text<1, 200>>,
+        /// What is in it from now on, each product once. With nothing in it, its products are sold at any time again.
+        products: Option<List<SaleProductRequest, 0, MAX_PRODUCTS>>,
+        /// When it opens.
+        opens_at: Option<DateTime<Utc>>,
+        /// When it closes, which is after it opens.
+        closes_at: Option<DateTime<Utc>>,
+        /// How many of each of its products one customer may buy and hold in it; null takes the limit away.
+        limit_per_customer: Change<PurchaseLimit>,
+    }
+}
+
+/// A sale.
+#[derive(Debug, Serialize, ToSchema)]
+struct SaleView {
+    sale_id: SaleId,
+    name: String,
+    state: SaleState,
+    currency: Currency,
+    products: Vec<SaleProductView>,
+    #[serde(serialize_with = "text::time")]
+    opens_at: DateTime<Utc>,
+    #[serde(serialize_with = "text::time")]
+    closes_at: DateTime<Utc>,
+    /// How many of each of its products one customer may buy and hold in it.
+    limit_per_customer: Option<i32>,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+    #[serde(serialize_with = "text::time")]
+    updated_at: DateTime<Utc>,
+}
+
+/// A product of a sale.
+#[derive(Debug, Serialize, ToSchema)]
+struct SaleProductView {
+    product_id: ProductId,
+    /// What it costs in the sale, when that is not the catalogue's price.
+    price: Option<Amount>,
+}
+
+impl SaleView {
+    fn of(found: &Sale, currency: Currency) -> Self {
+        let sale = &found.sale;
+        let products = found.products.iter().map(|product| SaleProductView {
+            product_id: product.product_id,
+            price: product.price.map(|price| Amount::of(price, currency)),
+        });
+        Self {
+            sale_id: sale.id,
+            name: sale.name.clone(),
+            state: found.state,
+            currency,
+            products: products.collect(),
+            opens_at: sale.opens_at,
+            closes_at: sale.closes_at,
+            limit_per_customer: sale.limit_per_customer,
+            created_at: sale.created_at,
+            updated_at: sale.updated_at,
+        }
+    }
+}
+
+/// The products of a request, each of which must be named once.
+fn products<const MIN: usize>(
+    list: List<SaleProductRequest, MIN, MAX_PRODUCTS>,
+    at: &mut At,
+) -> Vec<SaleProduct> {
+    let mut seen = HashSet::new();
+    let products = list.into_iter().enumerate().map(|(place, line)| {
+        if !seen.insert(line.product_id) {
+            let pointer = format!("/products/{place}/product_id");
+            at.fault_at(pointer, "must not be a product that was named before");
+        }
+        SaleProduct {
+            product_id: line.product_id,
+            price: line.price,
+        }
+    });
+    products.collect()
+}
+
+/// A time of a sale is told again, in UTC: what has a year that RFC 3339 cannot write there is none.
+fn check_time(name: &str, time: Option<DateTime<Utc>>, at: &mut At) {
+    if time.is_some_and(|time| !(0..=9999).contains(&time.year())) {
+        at.fault_at(
+            format!("/{name}"),
+            "must be in a year from 0 to 9999 in UTC",
+        );
+    }
+}
+
+fn new(body: SaleRequest) -> Result<NewSale, Problem> {
+    let mut at = At::new(None);
+    let products = products(body.products, &mut at);
+    check_time("opens_at", Some(body.opens_at), &mut at);
+    check_time("closes_at", Some(body.closes_at), &mut at);
+    if body.opens_at >= body.closes_at {
+        at.fault_at("/closes_at", "must be later than opens_at");
+    }
+    at.finish(Some(NewSale {
+        name: body.name.0,
+        products,
+        opens_at: body.opens_at,
+        closes_at: body.closes_at,
+        limit_per_customer: body.limit_per_customer.and_then(limit),
+    }))
+}
+
+async fn create(state: Data<State>, caller: Signed, request: Json<SaleRequest>) -> Response {
+    let new = new(request.body)?;
+    let render = |sale: &Sale| {
+        created(
+            format!("/api/sales/{}", sale.sale.id),
+            &SaleView::of(sale, caller.currency),
+        )
+    };
+    sales::create(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        &new,
+        render,
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
+}
+
+async fn change(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<SaleId>,
+    request: Json<SalePatch>,
+) -> Response {
+    let body = request.body;
+    let mut at = At::new(None);
+    let products = body.products.map(|list| products(list, &mut at));
+    check_time("opens_at", body.opens_at, &mut at);
+    check_time("closes_at", body.closes_at, &mut at);
+    let change = at.finish(Some(SaleChange {
+        name: body.name.map(|name| name.0),
+        products,
+        opens_at: body.opens_at,
+        closes_at: body.closes_at,
+        limit_per_customer: body.limit_per_customer.changed(limit).map(Option::flatten),
+    }))?;
+    let sale = sales::change(&state.database, &caller, id.0, &change)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(SaleView::of(&sale, caller.currency)))
+}
+
+async fn read(state: Data<State>, visitor: Visitor, id: Id<SaleId>) -> Response {
+    let sale = sales::read(&state.database, visitor.business_id, id.0)
+        .await
+        .map_err(|error| visitor.problem(error))?;
+    Ok(HttpResponse::Ok().json(SaleView::of(&sale, visitor.currency)))
+}
+
+async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Response {
+    let paging = query.paging();
+    query.finish()?;
+    let page = sales::list(&state.database, visitor.business_id, &paging)
+        .await
+        .map_err(|error| visitor.problem(error))?;
+    Ok(HttpResponse::Ok().json(Page::of(page, |sale| SaleView::of(&sale, visitor.currency))))
+}
