@@ -41,6 +41,7 @@ mod receivables;
 mod refresh_tokens;
 mod reservations;
 mod row_security;
+mod sale_times;
 mod sales;
 mod secrets_at_rest;
 mod settings;
