@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 
 use entity::stock_movements::Reason;
-use entity::{MovementId, OrderId, ProductId, Tenant, inventory};
+use entity::{OrderId, ProductId, Tenant, inventory};
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect,
-    Statement, Value,
-};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
+use super::{Movement, write};
 use crate::{Caller, Error, Shortage, Transaction};
 
 /// Stock that is locked, by product.
@@ -36,18 +34,6 @@ pub(crate) async fn lock(
     Ok(rows.into_iter().map(|row| (row.product_id, row)).collect())
 }
 
-const MOVE: &str = "
-WITH moved AS (
-    SELECT * FROM unnest($4::uuid[], $5::uuid[], $6::bigint[], $7::bigint[])
-        AS moved (id, product_id, quantity, on_hand)
-), counted AS (
-    UPDATE inventory SET on_hand = moved.on_hand, updated_at = now()
-      FROM moved
-     WHERE inventory.business_id = $1 AND inventory.product_id = moved.product_id
-)
-INSERT INTO stock_movements (business_id, product_id, id, quantity, on_hand_after, reason, order_id, actor_id)
-SELECT $1, product_id, id, quantity, on_hand, $8, $2, $3 FROM moved";
-
 /// Puts goods of an order back on the shelf, or takes them away again when the quantity is negative.
 ///
 /// # Errors
@@ -60,7 +46,7 @@ pub(crate) async fn put_back(
     goods: &[(ProductId, i64)],
 ) -> Result<(), Error> {
     let mut shortages = Vec::new();
-    let mut on_hand: Vec<i64> = Vec::with_capacity(goods.len());
+    let mut movements = Vec::with_capacity(goods.len());
     for (product_id, quantity) in goods {
         let row = stock
             .get(product_id)
@@ -72,34 +58,17 @@ pub(crate) async fn put_back(
                 available: row.available(),
             });
         }
-        on_hand.push(row.on_hand + quantity);
+        let movement = Movement {
+            quantity: *quantity,
+            on_hand_after: row.on_hand + quantity,
+            reason: Reason::Returned,
+            note: None,
+        };
+        movements.push((*product_id, movement));
     }
     if !shortages.is_empty() {
         return Err(Error::InsufficientStock(shortages));
     }
-    if goods.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<Uuid> = goods.iter().map(|_| MovementId::new().0).collect();
-    let products: Vec<Uuid> = goods.iter().map(|(product, _)| product.0).collect();
-    let quantities: Vec<i64> = goods.iter().map(|(_, quantity)| *quantity).collect();
-    let values: [Value; 8] = [
-        caller.business_id.0.into(),
-        order.0.into(),
-        caller.user_id.0.into(),
-        ids.into(),
-        products.into(),
-        quantities.into(),
-        on_hand.into(),
-        Reason::Returned.to_value().into(),
-    ];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, MOVE, values);
-    let moved = transaction.execute_raw(statement).await?.rows_affected();
-    if usize::try_from(moved).ok() != Some(goods.len()) {
-        return Err(Error::Bug(format!(
-            "{moved} of {} goods moved",
-            goods.len()
-        )));
-    }
+    write(transaction, caller, Some(order), movements).await?;
     Ok(())
 }
