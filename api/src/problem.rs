@@ -219,6 +219,16 @@ impl Problem {
                     .collect();
                 Self::new(Code::InsufficientStock, detail).with("shortages", shortages)
             }
+            Error::CountedBelowReserved {
+                product_id,
+                on_hand,
+                reserved,
+                counted,
+            } => Self::new(Code::Conflict, detail)
+                .with("product_id", product_id.to_string())
+                .with("on_hand", on_hand)
+                .with("reserved", reserved)
+                .with("counted", counted),
             Error::CreditLimitExceeded {
                 credit_limit,
                 balance,

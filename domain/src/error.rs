@@ -52,6 +52,18 @@ pub enum Error {
     /// Fewer on the shelf than asked for. Every short product at once.
     #[error("not enough stock")]
     InsufficientStock(Vec<Shortage>),
+    /// Fewer were counted than are reserved.
+    #[error("fewer of product {product_id} were counted than are reserved")]
+    CountedBelowReserved {
+        /// The product.
+        product_id: ProductId,
+        /// What was on the shelf by the books.
+        on_hand: i64,
+        /// What of it is reserved.
+        reserved: i64,
+        /// What was counted.
+        counted: i64,
+    },
     /// The purchase does not fit into the customer's available credit.
     #[error("the purchase passes the customer's credit limit")]
     CreditLimitExceeded {

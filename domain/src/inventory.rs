@@ -1,22 +1,33 @@
 //! Stock: counting it, correcting it, and the trail of every change.
 
+mod receipts;
 pub(crate) mod returns;
+mod write;
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use entity::stock_movements::Reason;
 use entity::{
-    MovementId, OrderId, ProductId, ReservationId, Tenant, UserId, inventory, order_items, orders,
-    stock_movements,
+    BusinessId, MovementId, OrderId, ProductId, ReservationId, Tenant, UserId, inventory,
+    order_items, orders, stock_movements,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement,
+    Value,
+};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::audit::{self, Change};
 use crate::retry::retry;
 use crate::shelf::{self, Counts, Range};
-use crate::{Caller, Database, Error, Page, Paging, Shortage, Transaction, page};
+use crate::{Caller, Database, Error, Page, Paging, Shortage, Transaction};
+
+pub use receipts::{Line, receive};
+pub use write::Moved;
+pub(crate) use write::write;
 
 /// What happens to a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +75,7 @@ pub(crate) struct Movement {
 ///
 /// # Errors
 /// [`Error::ProductNotFound`]; [`Error::InsufficientStock`] when more would leave than is there and not reserved;
-/// [`Error::Conflict`] when less was counted than is reserved.
+/// [`Error::CountedBelowReserved`]; [`Error::Conflict`] when the count would be too large.
 pub async fn correct(
     database: &Database,
     caller: &Caller,
@@ -73,25 +84,21 @@ pub async fn correct(
     reason: Reason,
     note: Option<String>,
 ) -> Result<inventory::Model, Error> {
+    let range = match correction {
+        Correction::Adjust(by) => Range::of(by),
+        Correction::Set(counted) => Range {
+            taken: i64::MAX,
+            returned: counted,
+        },
+    };
     retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
         let business = caller.business_id;
-        let range = match correction {
-            Correction::Adjust(by) => Range {
-                taken: -by.min(0),
-                returned: by.max(0),
-            },
-            Correction::Set(counted) => Range {
-                taken: i64::MAX,
-                returned: counted,
-            },
-        };
+        let transaction = database.begin(business).await?;
         let mut shelf = shelf::open(&transaction, business, [(id, range)]).await?;
-        let before = shelf.counts.get(&id).ok_or(Error::ProductNotFound(id))?;
-        let before = before.clone();
-        let on_hand = corrected(id, &before, correction)?;
+        let stock = shelf.counts.get(&id).ok_or(Error::ProductNotFound(id))?;
+        let (before, on_hand) = (stock.on_hand, corrected(id, stock, correction)?);
         let movement = Movement {
-            quantity: on_hand - before.on_hand,
+            quantity: on_hand - before,
             on_hand_after: on_hand,
             reason,
             note: note.clone(),
@@ -100,24 +107,16 @@ pub async fn correct(
             action: "inventory.corrected",
             entity_type: "inventory",
             entity_id: id.0,
-            before: Some(json!({ "on_hand": before.on_hand })),
+            before: Some(json!({ "on_hand": before })),
             after: json!({ "on_hand": on_hand, "reason": reason, "note": note }),
         };
-        record(&transaction, caller, id, movement).await?;
-        inventory::Entity::update_of(business)
-            .filter(inventory::Column::ProductId.eq(id))
-            .col_expr(inventory::Column::OnHand, Expr::value(on_hand))
-            .col_expr(inventory::Column::UpdatedAt, Expr::current_timestamp())
-            .exec(&transaction)
-            .await?;
-        shelf.take(id, before.on_hand - on_hand);
-        shelf::write(&transaction, business, &shelf, Vec::new(), Vec::new()).await?;
+        write(&transaction, caller, None, &mut shelf, vec![(id, movement)]).await?;
+        audit::record(&transaction, caller, event).await?;
         let stock = inventory::Entity::of(business)
             .filter(inventory::Column::ProductId.eq(id))
             .one(&transaction)
             .await?
             .ok_or(Error::ProductNotFound(id))?;
-        audit::record(&transaction, caller, event).await?;
         transaction.commit().await?;
         Ok(stock)
     })
@@ -141,9 +140,12 @@ fn corrected(id: ProductId, stock: &Counts, correction: Correction) -> Result<i6
             }
             Ok(on_hand)
         }
-        Correction::Set(counted) if counted < stock.reserved => {
-            Err(Error::Conflict("fewer were counted than are reserved"))
-        }
+        Correction::Set(counted) if counted < stock.reserved => Err(Error::CountedBelowReserved {
+            product_id: id,
+            on_hand: stock.on_hand,
+            reserved: stock.reserved,
+            counted,
+        }),
         Correction::Set(counted) => Ok(counted),
     }
 }
@@ -187,27 +189,108 @@ pub async fn read(
             .filter(inventory::Column::ProductId.eq(id))
             .one(&transaction)
             .await?;
+        let mut stock = stock.ok_or(Error::ProductNotFound(id))?;
+        without_expired(&transaction, caller.business_id, [&mut stock]).await?;
         transaction.commit().await?;
-        stock.ok_or(Error::ProductNotFound(id))
+        Ok(stock)
     })
     .await
 }
 
-/// Lists stock by product.
+/// Of which less is available than this. Without an index: one on what is available would make every sale write it, and
+/// walking 100,000 products for those few takes some tens of milliseconds.
+const BELOW: &str = "
+inventory.on_hand - inventory.reserved < $1
+AND (inventory.reserved = 0
+     OR inventory.on_hand - inventory.reserved + (SELECT coalesce(sum(quantity), 0) FROM reservation_items AS item
+                                                   WHERE item.business_id = inventory.business_id
+                                                     AND item.product_id = inventory.product_id
+                                                     AND item.held AND item.expires_at <= now()) < $1)";
+
+/// Lists stock by product, all or that of which less is available than this.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
 pub async fn list(
     database: &Database,
     caller: &Caller,
+    below: Option<i64>,
     paging: &Paging<ProductId>,
 ) -> Result<Page<inventory::Model, ProductId>, Error> {
-    let all = inventory::Entity::of(caller.business_id);
-    let select = paging.rising(all, inventory::Column::ProductId);
-    page::read(database, caller.business_id, select, paging, |stock| {
-        stock.product_id
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        let mut select = inventory::Entity::of(caller.business_id);
+        if let Some(most) = below {
+            select = select.filter(Expr::cust_with_values(BELOW, [most]));
+        }
+        let select = paging.rising(select, inventory::Column::ProductId);
+        let mut rows = select.all(&transaction).await?;
+        without_expired(&transaction, caller.business_id, &mut rows).await?;
+        transaction.commit().await?;
+        Ok(Page::of(rows, paging, |stock| stock.product_id))
     })
     .await
+}
+
+/// Takes from these rows what has expired and nobody has freed yet: for showing them, never for writing. Costs a query
+/// only where something is reserved, and one where somebody waits.
+pub(crate) async fn without_expired<'a>(
+    transaction: &Transaction,
+    business: BusinessId,
+    rows: impl IntoIterator<Item = &'a mut inventory::Model>,
+) -> Result<(), Error> {
+    let mut rows: Vec<&mut inventory::Model> = rows
+        .into_iter()
+        .filter(|row| row.reserved > 0 || row.waiting > 0)
+        .collect();
+    let reserved = rows.iter().filter(|row| row.reserved > 0);
+    let reserved = reserved.map(|row| row.product_id);
+    let held = expired(transaction, business, reserved.collect::<Vec<_>>()).await?;
+    let waiting = rows.iter().filter(|row| row.waiting > 0);
+    let waiting = waiting.map(|row| row.product_id.0).collect();
+    let waited = by_product(transaction, business, WAITED, waiting).await?;
+    for row in &mut rows {
+        row.reserved -= held.get(&row.product_id).copied().unwrap_or(0);
+        row.waiting -= waited.get(&row.product_id).copied().unwrap_or(0);
+    }
+    Ok(())
+}
+
+const EXPIRED: &str = "
+SELECT product_id, sum(quantity)::bigint FROM reservation_items
+ WHERE business_id = $1 AND product_id = ANY ($2) AND held AND expires_at <= now()
+ GROUP BY product_id";
+
+const WAITED: &str = "
+SELECT product_id, count(*) FROM reservation_items
+ WHERE business_id = $1 AND product_id = ANY ($2) AND place IS NOT NULL AND expires_at <= now()
+ GROUP BY product_id";
+
+/// What of these products' `reserved` is held by nobody any more, since its time is over.
+pub(crate) async fn expired(
+    transaction: &Transaction,
+    business: BusinessId,
+    products: impl IntoIterator<Item = ProductId>,
+) -> Result<HashMap<ProductId, i64>, Error> {
+    let ids = products.into_iter().map(|id| id.0).collect();
+    by_product(transaction, business, EXPIRED, ids).await
+}
+
+async fn by_product(
+    transaction: &Transaction,
+    business: BusinessId,
+    sql: &str,
+    products: Vec<Uuid>,
+) -> Result<HashMap<ProductId, i64>, Error> {
+    if products.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let values: [Value; 2] = [business.0.into(), products.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    let rows = transaction.query_all_raw(statement).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
+        .collect()
 }
 
 /// Lists every change of a product's count, the newest first: corrections, and sales from the order lines that they are.

@@ -321,12 +321,16 @@ fn matches(text: &str) -> Condition {
         .add(contains(products::Column::Sku))
 }
 
-/// Adds what is not on the rows themselves. Most products are in no sale, and most pages cost no query more.
+/// Adds what is not on the rows themselves. Of most products nothing is reserved and they are in no sale, so that most
+/// pages cost no query more.
 async fn complete(
     transaction: &Transaction,
     business: BusinessId,
     found: impl IntoIterator<Item = (products::Model, Option<inventory::Model>)>,
 ) -> Result<Vec<Product>, Error> {
+    let mut found: Vec<_> = found.into_iter().collect();
+    let stocks = found.iter_mut().filter_map(|(_, stock)| stock.as_mut());
+    crate::inventory::without_expired(transaction, business, stocks).await?;
     let found = found.into_iter().map(|(product, stock)| Product {
         product,
         available: stock.map_or(0, |stock| stock.available()),

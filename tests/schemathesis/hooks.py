@@ -81,6 +81,11 @@ def before_call(context, case, kwargs):
         case.body.pop("adjust", None)
         if case.body.get("set") is None:
             case.body["set"] = 1
+    # Nothing is no movement, and only what came can leave.
+    if where == "POST /api/inventory/movements":
+        for line in case.body["lines"]:
+            line["product_id"] = PRODUCT
+            line["quantity"] = abs(line["quantity"]) or 1
     # A sale opens before it closes, and each of its products is in it once. It is open: its product is to be sold on.
     if where in ("POST /api/sales", "PATCH /api/sales/{id}"):
         case.body["opens_at"], case.body["closes_at"] = f"{PAST}T12:00:00Z", "2999-01-01T00:00:00Z"

@@ -207,6 +207,9 @@ impl Route {
             }),
             "PATCH /api/sales/{id}" => json!({"name": "Renamed"}),
             "PATCH /api/inventory/{product_id}" => json!({"set": 7, "reason": "stocktake"}),
+            "POST /api/inventory/movements" => json!({
+                "lines": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1, "reason": "received"}],
+            }),
             "POST /api/purchase" => json!({
                 "customer_id": demo::ACME_CUSTOMER,
                 "items": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1}],

@@ -3,7 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::inventory::{self, Correction, StockChange};
+use domain::idempotency::Answer;
+use domain::inventory::{self, Correction, Line, Moved, StockChange};
 use entity::stock_movements::{CorrectionReason, Reason};
 use entity::users::Role;
 use entity::{OrderId, ProductId, ReservationId, UserId};
@@ -11,10 +12,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Response;
+use super::{Response, created};
 use crate::access::Signed;
-use crate::body::Json;
+use crate::body::{At, Json, List};
 use crate::endpoint::Endpoint;
+use crate::idempotency;
 use crate::path::Id;
 use crate::problem::{Code, Problem};
 use crate::query::{Page, Query};
@@ -23,11 +25,21 @@ use crate::text::{self, Text, Whole};
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
+/// The most movements of one request, as many as an order has lines.
+const MAX_LINES: usize = 500;
+
+/// How few of a product are few.
+type Below = Whole<1, 1_000_000>;
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/api/inventory", list)
-            .summary("List the stock of every product")
+            .summary("List the stock of every product, or of those that run out")
             .for_roles(STAFF)
+            .query::<Below>(
+                "below",
+                "Only those of which fewer than this are available.",
+            )
             .paged()
             .ok::<Page<StockView>>(),
         Endpoint::get("/api/inventory/{product_id}", read)
@@ -45,6 +57,17 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::InsufficientStock,
                 Code::Conflict,
             ]),
+        Endpoint::post("/api/inventory/movements", receive)
+            .summary("Move stock of many products, all of it or none: a delivery, say")
+            .for_roles(STAFF)
+            .body::<MovementsRequest>()
+            .created::<MovementsView>()
+            .codes(&[
+                Code::ProductNotFound,
+                Code::InsufficientStock,
+                Code::Conflict,
+            ])
+            .idempotent(),
         Endpoint::get("/api/inventory/{product_id}/movements", movements)
             .summary("List every change of a product's count, the newest first")
             .for_roles(STAFF)
@@ -68,6 +91,43 @@ crate::body! {
     }
 }
 
+crate::body! {
+    /// Movements of stock, made in their order: what one brings another may take.
+    pub(super) struct MovementsRequest {
+        /// The movements.
+        lines: List<MovementRequest, 1, MAX_LINES>,
+    }
+}
+
+crate::body! {
+    /// A movement of stock.
+    pub(super) struct MovementRequest {
+        /// The product.
+        product_id: ProductId,
+        /// So many come, or leave when negative. Not 0.
+        quantity: Whole<-1_000_000, 1_000_000>,
+        /// Why.
+        reason: CorrectionReason,
+        /// A remark.
+        note: Option<Text<1, 500>>,
+    }
+}
+
+/// The movements that were made.
+#[derive(Debug, Serialize, ToSchema)]
+struct MovementsView {
+    /// One a line, in their order.
+    movements: Vec<ProductMovementView>,
+}
+
+/// A movement of a product's stock.
+#[derive(Debug, Serialize, ToSchema)]
+struct ProductMovementView {
+    product_id: ProductId,
+    #[serde(flatten)]
+    movement: MovementView,
+}
+
 /// The stock of a product.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StockView {
@@ -77,6 +137,8 @@ pub(super) struct StockView {
     reserved: i64,
     /// On hand less reserved.
     available: i64,
+    /// How many stand in line for it.
+    waiting: i64,
     #[serde(serialize_with = "text::time")]
     updated_at: DateTime<Utc>,
 }
@@ -144,6 +206,7 @@ impl From<entity::inventory::Model> for StockView {
             on_hand: stock.on_hand,
             reserved: stock.reserved,
             available: stock.available(),
+            waiting: stock.waiting,
             updated_at: stock.updated_at,
         }
     }
@@ -167,9 +230,10 @@ impl From<StockChange> for MovementView {
 }
 
 async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+    let below = query.take::<Below>("below").map(Whole::get);
     let paging = query.paging();
     query.finish()?;
-    let page = inventory::list(&state.database, &caller, &paging)
+    let page = inventory::list(&state.database, &caller, below, &paging)
         .await
         .map_err(|error| caller.problem(error))?;
     Ok(HttpResponse::Ok().json(Page::of(page, StockView::from)))
@@ -207,6 +271,51 @@ async fn correct(
     .await
     .map_err(|error| caller.problem(error))?;
     Ok(HttpResponse::Ok().json(StockView::from(stock)))
+}
+
+fn lines(body: MovementsRequest) -> Result<Vec<Line>, Problem> {
+    let mut at = At::new(None);
+    let lines = body.lines.into_iter().enumerate().map(|(place, line)| {
+        let quantity = line.quantity.get();
+        if quantity == 0 {
+            at.fault_at(format!("/lines/{place}/quantity"), "must not be 0");
+        }
+        Line {
+            product_id: line.product_id,
+            quantity,
+            reason: line.reason,
+            note: line.note.map(|note| note.0),
+        }
+    });
+    let lines = lines.collect();
+    at.finish(Some(lines))
+}
+
+/// Where the first of the movements is found.
+fn render(moved: &[Moved]) -> Answer {
+    let location = moved.first().map_or_else(String::new, |first| {
+        format!("/api/inventory/{}/movements", first.product_id)
+    });
+    let movements = moved.iter().map(|moved| ProductMovementView {
+        product_id: moved.product_id,
+        movement: moved.change.clone().into(),
+    });
+    let movements = movements.collect();
+    created(location, &MovementsView { movements })
+}
+
+async fn receive(state: Data<State>, caller: Signed, request: Json<MovementsRequest>) -> Response {
+    let lines = lines(request.body)?;
+    inventory::receive(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        &lines,
+        render,
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
 }
 
 async fn movements(

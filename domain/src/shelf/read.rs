@@ -79,6 +79,16 @@ pub(crate) struct Range {
     pub(crate) returned: i64,
 }
 
+impl Range {
+    /// Of a change by so many.
+    pub(crate) fn of(change: i64) -> Self {
+        Self {
+            taken: -change.min(0),
+            returned: change.max(0),
+        }
+    }
+}
+
 /// Reads what matters to the shelf, frees what has expired on it, and serves those who wait. The rows of its stock are
 /// locked.
 pub(crate) async fn read(

@@ -7,7 +7,8 @@ use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
 use domain::verify;
 use tests::binary::TRADELINE;
 use tests::{
-    Account, Credit, Database, OWNER, SERVICE, Service, books_balance, settings, until, verified,
+    Account, Credit, Database, OWNER, SERVICE, Service, books_balance, hold, settings, until,
+    verified, wait_in_line,
 };
 
 /// A business with one of everything: orders, a sale, payments, credit on account, notes, write-offs, reversals.
@@ -35,6 +36,8 @@ async fn traded() -> (Service, Account) {
         .credit(off, "2024-01-23T09:00:00Z", "5.00", &[(a, "5.00")])
         .await;
     let _ = service.admin().add_sale("OFFER").await;
+    hold(&service, ACME_KEYBOARD, 2, 600).await;
+    wait_in_line(&service, ACME_KEYBOARD, 600).await;
     let _ = service
         .staff()
         .buy(&[(ACME_HEADPHONES, 2), (ACME_KEYBOARD, 1)])
@@ -107,6 +110,12 @@ const SABOTAGE: &[(&str, &[&str])] = &[
       SELECT business_id, id, '{k}', 2 FROM credit_notes WHERE customer_id = '{c}'",
      &["credit_note_is_the_price_of_its_items", "no_more_is_credited_than_was_sold"]),
     ("UPDATE inventory SET on_hand = on_hand - 1 WHERE product_id = '{k}'", &["stock_is_what_moved_less_what_was_sold"]),
+    ("UPDATE inventory SET reserved = reserved + 1 WHERE product_id = '{k}'",
+     &["reserved_is_what_is_held", "reserved_is_what_was_held_less_what_was_released"]),
+    ("UPDATE reservation_items SET held = false WHERE place IS NULL", &["reserved_is_what_is_held"]),
+    ("DELETE FROM stock_movements WHERE reserved > 0", &["reserved_is_what_was_held_less_what_was_released"]),
+    ("UPDATE inventory SET waiting = waiting - 1 WHERE product_id = '{k}'", &["waiting_is_the_length_of_the_line"]),
+    ("UPDATE reservation_items SET place = NULL", &["waiting_is_the_length_of_the_line"]),
     ("UPDATE products SET in_sale = true WHERE id = '{k}'", &["product_is_marked_when_a_sale_has_it"]),
     ("DELETE FROM sale_products", &["product_is_marked_when_a_sale_has_it"]),
     ("INSERT INTO sale_products (business_id, sale_id, product_id) SELECT business_id, sale_id, '{k}' FROM sale_products",
@@ -137,6 +146,8 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
             "write_offs",
             "reversals",
             "inventory",
+            "stock_movements",
+            "reservation_items",
             "products",
             "sale_products",
         ];
