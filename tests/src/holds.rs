@@ -16,17 +16,17 @@ pub async fn hold(service: &Service, product: ProductId, quantity: i64, seconds:
          SELECT '{ACME}', product_id, gen_random_uuid(), 0, on_hand, 'reserved', {quantity}, '{reservation}',
                 gen_random_uuid()
            FROM inventory WHERE product_id = '{product}'",
-        reserve(reservation, product, quantity, seconds, true)
+        reserve(reservation, product, &quantity.to_string(), seconds, true)
     );
     service.database.execute(&sql).await;
 }
 
-/// Has Acme's customer wait for one of a product for so many seconds; past its time when negative.
+/// Has Acme's customer wait for all there is of a product for so many seconds; past its time when negative.
 pub async fn wait_in_line(service: &Service, product: ProductId, seconds: i64) {
     let sql = format!(
         "UPDATE inventory SET waiting = waiting + 1, places_given = places_given + 1 WHERE product_id = '{product}';
          {}",
-        reserve(ReservationId::new(), product, 1, seconds, false)
+        reserve(ReservationId::new(), product, "on_hand", seconds, false)
     );
     service.database.execute(&sql).await;
 }
@@ -34,7 +34,7 @@ pub async fn wait_in_line(service: &Service, product: ProductId, seconds: i64) {
 fn reserve(
     reservation: ReservationId,
     product: ProductId,
-    quantity: i64,
+    quantity: &str,
     seconds: i64,
     held: bool,
 ) -> String {

@@ -49,7 +49,7 @@ const FOR_ADMINS: [&str; 17] = [
 ];
 
 /// What a customer may call, by the contract. The rest is for staff.
-const FOR_CUSTOMERS: [&str; 11] = [
+const FOR_CUSTOMERS: [&str; 15] = [
     "GET /api/auth/me",
     "GET /api/business",
     "GET /api/customers/{id}",
@@ -58,9 +58,13 @@ const FOR_CUSTOMERS: [&str; 11] = [
     "GET /api/orders",
     "GET /api/orders/my-orders",
     "GET /api/orders/{id}",
+    "GET /api/reservations/{id}",
     "POST /api/auth/logout",
     "POST /api/orders/{id}/cancel",
     "POST /api/purchase",
+    "POST /api/reservations",
+    "POST /api/reservations/{id}/cancel",
+    "POST /api/reservations/{id}/confirm",
 ];
 
 /// What the platform may call, by the contract: nothing that is of a business. This list may only shrink.

@@ -13,10 +13,10 @@ async fn the_readmes_examples_run_as_they_stand_and_answer_what_it_says() {
     let (commands, answers) = (blocks(examples, "sh"), blocks(examples, "json"));
     assert_eq!(
         commands.len(),
-        6,
-        "log in, list, buy, be refused, pay, see overdue"
+        7,
+        "log in, list, buy, be refused, pay, hold, see overdue"
     );
-    assert_eq!(answers.len(), 5, "all but the login show their answer");
+    assert_eq!(answers.len(), 6, "all but the login show their answer");
 
     let service = Service::start().await;
     let script = commands
