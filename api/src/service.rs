@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer};
+use domain::availability::Hub;
 use domain::desk::Desk;
 use domain::passwords::Passwords;
 use domain::{Database, Directory, Journal, Secret, Standing, idempotency, refresh_tokens};
@@ -32,6 +33,8 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 /// How long the start waits for a database that is starting too.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
+/// Database connections for those who watch what is available, however many they are.
+const WATCH_CONNECTIONS: u32 = 2;
 /// How often old idempotency keys and refresh tokens are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
@@ -42,6 +45,8 @@ pub struct State {
     pub database: Database,
     /// Where sales queue.
     pub desk: Arc<Desk>,
+    /// Who watches what is available.
+    pub availability: Arc<Hub>,
     /// The businesses met so far.
     pub directory: Arc<Directory>,
     /// Which credentials still stand.
@@ -78,6 +83,7 @@ pub struct Service {
     handle: ServerHandle,
     server: tokio::task::JoinHandle<io::Result<()>>,
     desk: Arc<Desk>,
+    availability: Arc<Hub>,
     journal: Arc<Journal>,
     database: Database,
     lanes: usize,
@@ -147,6 +153,7 @@ impl Service {
         crate::metrics::start().map_err(|error| Error::Metrics(error.to_string()))?;
         let state = State {
             desk: Arc::default(),
+            availability: Hub::new(database.another(WATCH_CONNECTIONS)),
             directory: Arc::default(),
             standing: Arc::default(),
             journal: Arc::new(Journal::start(database.clone())),
@@ -172,6 +179,7 @@ impl Service {
 
         let address = listener.local_addr()?;
         let (desk, journal) = (Arc::clone(&state.desk), Arc::clone(&state.journal));
+        let availability = Arc::clone(&state.availability);
         let database = state.database.clone();
         let sizes = Sizes {
             workers,
@@ -186,6 +194,7 @@ impl Service {
             handle,
             server,
             desk,
+            availability,
             journal,
             database,
             lanes,
@@ -195,6 +204,8 @@ impl Service {
     /// Stops: no new connections, requests in flight finish.
     pub async fn stop(self) {
         self.handle.pause().await;
+        // A stream is a request in flight that would not finish.
+        self.availability.stop();
         // A worker ends as soon as it has no connections, and its lanes with it: what other workers still wait for is
         // sold by lanes on this runtime, which outlives them.
         self.desk.hand_over(&self.database, self.lanes).await;
@@ -207,6 +218,7 @@ impl Service {
 
     /// Stops at once, without waiting for anyone.
     pub fn abort(&self) {
+        self.availability.stop();
         drop(self.handle.stop(false));
         self.server.abort();
     }

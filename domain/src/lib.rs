@@ -10,6 +10,7 @@ pub mod allocations;
 pub mod api_keys;
 mod audit;
 pub mod auth;
+pub mod availability;
 pub mod businesses;
 mod caller;
 pub mod credit_notes;

@@ -4,6 +4,7 @@ mod aging;
 mod allocations;
 mod api_keys;
 mod auth;
+mod availability;
 mod businesses;
 mod credit_notes;
 mod customers;
@@ -39,6 +40,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         statements::endpoints(),
         aging::endpoints(),
         products::endpoints(),
+        availability::endpoints(),
         inventory::endpoints(),
         purchase::endpoints(),
         orders::endpoints(),

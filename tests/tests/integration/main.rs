@@ -6,6 +6,7 @@ mod access;
 mod aging;
 mod api_keys;
 mod auth;
+mod availability;
 mod bodies;
 mod bounds;
 mod browsers;
