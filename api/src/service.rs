@@ -13,6 +13,7 @@ use actix_web::{App, HttpServer};
 use domain::availability::Hub;
 use domain::desk::Desk;
 use domain::passwords::Passwords;
+use domain::seals::Sealer;
 use domain::{Database, Directory, Journal, Secret, Standing, idempotency, refresh_tokens};
 use hmac::digest::InvalidLength;
 
@@ -53,6 +54,8 @@ pub struct State {
     pub standing: Arc<Standing>,
     /// What goes into the audit trail off the requests' path.
     pub journal: Arc<Journal>,
+    /// Seals the audit trail.
+    pub sealer: Arc<Sealer>,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
     /// Hashes requests that have an idempotency key.
@@ -157,6 +160,7 @@ impl Service {
             directory: Arc::default(),
             standing: Arc::default(),
             journal: Arc::new(Journal::start(database.clone())),
+            sealer: Arc::default(),
             passwords: Passwords::default(),
             hasher,
             keys,
@@ -172,6 +176,9 @@ impl Service {
         warn_unless_migrated(&state).await;
         tokio::spawn(tidy(state.clone()));
         tokio::spawn(async move { verifier.keep_fresh().await });
+        let (sealer, connection) = (Arc::clone(&state.sealer), state.database.another(1));
+        let every = Duration::from_secs(settings.seal_every.into());
+        tokio::spawn(async move { sealer.keep_sealing(connection, every).await });
         if let Some(seconds) = settings.verify_every {
             let every = Duration::from_secs(seconds.into());
             tokio::spawn(verify::keep_looking(state.database.another(1), every));

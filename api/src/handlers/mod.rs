@@ -3,6 +3,7 @@
 mod aging;
 mod allocations;
 mod api_keys;
+mod audit;
 mod auth;
 mod availability;
 mod businesses;
@@ -48,6 +49,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         credit_notes::endpoints(),
         write_offs::endpoints(),
         allocations::endpoints(),
+        audit::endpoints(),
     ]
     .concat()
 }

@@ -10,6 +10,7 @@ mod allocations;
 mod balances;
 mod documents;
 mod orders;
+mod seals;
 mod stock;
 
 use entity::{BusinessId, businesses};
@@ -71,6 +72,8 @@ pub struct Counts {
     pub documents: i64,
     /// Products on the shelf.
     pub products: i64,
+    /// Entries of the audit trail that are sealed.
+    pub sealed: i64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -82,6 +85,7 @@ impl std::ops::AddAssign for Counts {
         self.allocations += other.allocations;
         self.documents += other.documents;
         self.products += other.products;
+        self.sealed += other.sealed;
     }
 }
 
@@ -95,7 +99,8 @@ SELECT (SELECT count(*) FROM customers WHERE business_id = $1) AS customers,
            + (SELECT count(*) FROM credit_notes WHERE business_id = $1)
            + (SELECT count(*) FROM write_offs WHERE business_id = $1)
            + (SELECT count(*) FROM reversals WHERE business_id = $1) AS documents,
-       (SELECT count(*) FROM inventory WHERE business_id = $1) AS products";
+       (SELECT count(*) FROM inventory WHERE business_id = $1) AS products,
+       (SELECT coalesce(sum(events), 0)::bigint FROM audit_seals WHERE business_id = $1) AS sealed";
 
 /// Adding up years of trade takes longer than a request may. All rows of a query are wanted, not the first few, and one
 /// core is enough.
@@ -117,6 +122,7 @@ pub fn checks() -> impl Iterator<Item = Check> {
         allocations::CHECKS,
         documents::CHECKS,
         stock::CHECKS,
+        seals::CHECKS,
     ]
     .into_iter()
     .flatten()

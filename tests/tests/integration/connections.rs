@@ -199,8 +199,8 @@ async fn connections_beyond_the_bound_wait_until_one_ends() {
     assert_eq!(&some, b"HTTP/1.1 200");
 }
 
-/// Asks for a table of some megabytes, with little room for what comes, and has read the beginning of it.
-async fn ask_for_a_long_table(service: &Service) -> TcpStream {
+/// Asks for a table of some megabytes, with so much room for what comes, and has read the beginning of it.
+async fn ask_for_a_long_table(service: &Service, room: u32) -> TcpStream {
     let sql = format!(
         "INSERT INTO customers (business_id, id, name, credit_limit)
          SELECT '{ACME}', gen_random_uuid(), repeat('long name ', 15) || n, 0 FROM generate_series(1, 30000) AS n;
@@ -213,7 +213,7 @@ async fn ask_for_a_long_table(service: &Service) -> TcpStream {
     service.database.execute(&sql).await;
     let address: SocketAddr = service.base.trim_start_matches("http://").parse().unwrap();
     let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_recv_buffer_size(room).unwrap();
     let mut stream = socket.connect(address).await.unwrap();
     let head = format!(
         "GET /api/customers/overdue?days=30 HTTP/1.1\r\nHost: x\r\nAccept: text/csv\r\nAuthorization: Bearer {}\r\n\r\n",
@@ -234,26 +234,26 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 async fn a_client_that_does_not_read_a_long_answer_is_cut_off_and_a_slow_one_gets_all_of_it() {
     let service = limited(|limits| {
         limits.request_seconds = 1;
-        limits.idle_seconds = 1;
+        limits.idle_seconds = 3;
     })
     .await;
-    let mut deaf = ask_for_a_long_table(&service).await;
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    let mut deaf = ask_for_a_long_table(&service, 4096).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
     // What was on its way already is still there to read, and then it breaks off.
     let mut rest = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(20), deaf.read_to_end(&mut rest)).await;
     assert!(read.is_ok(), "it is still open");
     assert!(!rest.ends_with(LAST_CHUNK), "{} bytes", rest.len());
 
-    let mut slow = ask_for_a_long_table(&service).await;
+    let mut slow = ask_for_a_long_table(&service, 64 * 1024).await;
     let (began, mut rest, mut some) = (Instant::now(), Vec::new(), vec![0; 64 * 1024]);
     while !rest.ends_with(LAST_CHUNK) {
         let read = slow.read(&mut some).await.unwrap();
         assert!(read > 0, "it broke off after {} bytes", rest.len());
         rest.extend_from_slice(&some[..read]);
         // For longer than a connection may rest.
-        if began.elapsed() < Duration::from_secs(5) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        if began.elapsed() < Duration::from_secs(6) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
     assert!(rest.len() > 4_000_000, "{}", rest.len());

@@ -5,6 +5,8 @@
 mod access;
 mod aging;
 mod api_keys;
+mod audit;
+mod audit_seals;
 mod auth;
 mod availability;
 mod bodies;
