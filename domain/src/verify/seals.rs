@@ -39,10 +39,10 @@ SELECT format('seal %s of the entries after %s up to %s', s.number, s.after_even
     Check {
         name: "audit_seals_have_no_gap",
         sql: "
-SELECT format('seal up to the entry %s', last_event_id) AS subject, place::text AS expected, number::text AS found
-  FROM (SELECT number, last_event_id, row_number() OVER (ORDER BY number) AS place
+SELECT format('seal up to the entry %s', last_event_id) AS subject, (before + 1)::text AS expected, number::text AS found
+  FROM (SELECT number, last_event_id, lag(number, 1, 0::bigint) OVER (ORDER BY number) AS before
           FROM audit_seals WHERE business_id = $1) AS s
- WHERE number <> place",
+ WHERE number <> before + 1",
     },
     // What has a number that is still to come would never be sealed.
     Check {
