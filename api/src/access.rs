@@ -6,8 +6,8 @@
 //! middleware and not in extractors, since actix polls those together: a bad body could be answered before a bad
 //! credential.
 //!
-//! The app's data must have [`Verifier`], [`Gateways`], [`Limits`], [`Directory`], [`Standing`], [`Journal`] and
-//! [`Database`], each as [`web::Data`].
+//! The app's data must have [`Verifier`], [`Gateways`], [`Limits`], [`Directory`], [`Standing`], [`Journal`], [`Sealer`]
+//! and [`Database`], each as [`web::Data`].
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -16,11 +16,12 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use domain::businesses::Business;
+use domain::seals::Sealer;
 use domain::{
     Authority, Caller, Database, Directory, Journal, PlatformCaller, Refusal, Standing, Void,
     api_keys,
@@ -66,6 +67,8 @@ pub async fn check(
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED
     ) {
         note_refusal(&response, &endpoint);
+    } else if endpoint.method != Method::GET {
+        note_change(&response);
     }
     Ok(response)
 }
@@ -87,6 +90,17 @@ pub async fn count_strays(
         return Ok(response.error_response(problem));
     }
     Ok(response.map_into_boxed_body())
+}
+
+/// Tells the sealer that there may be new entries.
+fn note_change(response: &ServiceResponse<BoxBody>) {
+    let request = response.request();
+    if let (Some(sealer), Some(caller)) = (
+        request.app_data::<web::Data<Sealer>>(),
+        request.extensions().get::<Caller>(),
+    ) {
+        sealer.note(caller.business_id);
+    }
 }
 
 /// Leaves an entry in the audit trail of what a caller was refused, here or further in, or someone whose credential is

@@ -121,6 +121,10 @@ pub struct Settings {
     #[arg(long, env = "TRADELINE_VERIFY_EVERY", global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(1..=2_678_400))]
     pub verify_every: Option<u32>,
+    /// Seconds between two looks for new entries of the audit trail, to seal them.
+    #[arg(long, env = "TRADELINE_SEAL_EVERY", default_value_t = 1, global = true, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seal_every: u32,
     /// What one client may take.
     #[command(flatten)]
     pub limits: LimitSettings,

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer};
+use domain::availability::Hub;
 use domain::desk::Desk;
 use domain::passwords::Passwords;
 use domain::reservations::Sweeper;
+use domain::seals::Sealer;
 use domain::{Database, Directory, Journal, Secret, Standing, idempotency, refresh_tokens};
 use hmac::digest::InvalidLength;
 
@@ -33,6 +35,8 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 /// How long the start waits for a database that is starting too.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
+/// Database connections for those who watch what is available, however many they are.
+const WATCH_CONNECTIONS: u32 = 2;
 /// How often old idempotency keys and refresh tokens are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
@@ -45,12 +49,16 @@ pub struct State {
     pub desk: Arc<Desk>,
     /// Gives back what has expired.
     pub sweeper: Arc<Sweeper>,
+    /// Who watches what is available.
+    pub availability: Arc<Hub>,
     /// The businesses met so far.
     pub directory: Arc<Directory>,
     /// Which credentials still stand.
     pub standing: Arc<Standing>,
     /// What goes into the audit trail off the requests' path.
     pub journal: Arc<Journal>,
+    /// Seals the audit trail.
+    pub sealer: Arc<Sealer>,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
     /// Hashes requests that have an idempotency key.
@@ -81,6 +89,7 @@ pub struct Service {
     handle: ServerHandle,
     server: tokio::task::JoinHandle<io::Result<()>>,
     desk: Arc<Desk>,
+    availability: Arc<Hub>,
     journal: Arc<Journal>,
     database: Database,
     lanes: usize,
@@ -151,9 +160,11 @@ impl Service {
         let state = State {
             desk: Arc::default(),
             sweeper: Arc::default(),
+            availability: Hub::new(database.another(WATCH_CONNECTIONS)),
             directory: Arc::default(),
             standing: Arc::default(),
             journal: Arc::new(Journal::start(database.clone())),
+            sealer: Arc::default(),
             passwords: Passwords::default(),
             hasher,
             keys,
@@ -171,6 +182,9 @@ impl Service {
         let (sweeper, own) = (Arc::clone(&state.sweeper), state.database.another(1));
         tokio::spawn(async move { sweeper.keep_sweeping(&own).await });
         tokio::spawn(async move { verifier.keep_fresh().await });
+        let (sealer, connection) = (Arc::clone(&state.sealer), state.database.another(1));
+        let every = Duration::from_secs(settings.seal_every.into());
+        tokio::spawn(async move { sealer.keep_sealing(connection, every).await });
         if let Some(seconds) = settings.verify_every {
             let every = Duration::from_secs(seconds.into());
             tokio::spawn(verify::keep_looking(state.database.another(1), every));
@@ -178,6 +192,7 @@ impl Service {
 
         let address = listener.local_addr()?;
         let (desk, journal) = (Arc::clone(&state.desk), Arc::clone(&state.journal));
+        let availability = Arc::clone(&state.availability);
         let database = state.database.clone();
         let sizes = Sizes {
             workers,
@@ -192,6 +207,7 @@ impl Service {
             handle,
             server,
             desk,
+            availability,
             journal,
             database,
             lanes,
@@ -201,6 +217,8 @@ impl Service {
     /// Stops: no new connections, requests in flight finish.
     pub async fn stop(self) {
         self.handle.pause().await;
+        // A stream is a request in flight that would not finish.
+        self.availability.stop();
         // A worker ends as soon as it has no connections, and its lanes with it: what other workers still wait for is
         // sold by lanes on this runtime, which outlives them.
         self.desk.hand_over(&self.database, self.lanes).await;
@@ -213,6 +231,7 @@ impl Service {
 
     /// Stops at once, without waiting for anyone.
     pub fn abort(&self) {
+        self.availability.stop();
         drop(self.handle.stop(false));
         self.server.abort();
     }

@@ -341,6 +341,16 @@ pub(crate) fn id<T: std::str::FromStr>(text: &str) -> Option<T> {
         .flatten()
 }
 
+impl FromText for uuid::Uuid {
+    fn from_text(text: &str) -> Result<Self, String> {
+        id(text).ok_or_else(|| "must be a UUID".to_owned())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        string().format(format(KnownFormat::Uuid)).into()
+    }
+}
+
 macro_rules! ids {
     ($($type:ident),*) => {$(
         impl FromText for entity::$type {

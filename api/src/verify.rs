@@ -66,7 +66,7 @@ impl std::fmt::Display for Outcome {
         write!(
             f,
             "{} differences in {} businesses, {} checks each: {} customers, {} ledger entries, {} orders, {} lines, \
-             {} allocations, {} documents, {} products",
+             {} allocations, {} documents, {} products, {} sealed audit entries",
             self.found(),
             self.businesses,
             verify::checks().count(),
@@ -76,7 +76,8 @@ impl std::fmt::Display for Outcome {
             counts.lines,
             counts.allocations,
             counts.documents,
-            counts.products
+            counts.products,
+            counts.sealed
         )
     }
 }

@@ -22,6 +22,8 @@ pub struct Model {
     pub before: Option<Json>,
     pub after: Option<Json>,
     pub created_at: DateTimeUtc,
+    /// That of the transaction which wrote it, by the server's word: with the id its place in the trail.
+    pub transaction_id: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -11,6 +11,7 @@
 pub mod allocations;
 pub mod api_keys;
 pub mod audit_events;
+pub mod audit_seals;
 pub mod businesses;
 pub mod credit_note_items;
 pub mod credit_notes;

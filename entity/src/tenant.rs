@@ -57,6 +57,7 @@ tenant!(
     allocations,
     api_keys,
     audit_events,
+    audit_seals,
     credit_note_items,
     credit_notes,
     credits_on_account,

@@ -40,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(step!("10_live_keys")),
             Box::new(step!("11_reservations")),
             Box::new(step!("12_sales")),
+            Box::new(step!("13_audit")),
         ]
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use domain::demo;
 use entity::{CustomerId, ProductId, SaleId};
 
-use crate::Service;
+use crate::{Service, events};
 
 /// Calls the API with one credential.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub struct Reply {
     pub status: u16,
     /// The headers.
     pub headers: reqwest::header::HeaderMap,
-    /// The body as it came.
+    /// The body as it came; of a stream the beginning.
     pub text: String,
 }
 
@@ -74,7 +74,7 @@ impl Client {
         Ok(Reply {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
-            text: response.text().await?,
+            text: events::body(response).await?,
         })
     }
 

@@ -46,6 +46,8 @@ impl Database {
         let parts = self.tables().await.into_iter().map(|table| {
             let which = match table.as_str() {
                 "audit_events" => "WHERE action <> 'access.refused'",
+                // They follow by themselves.
+                "audit_seals" => "WHERE false",
                 _ => "",
             };
             format!(

@@ -46,6 +46,7 @@ struct State {
     /// What happens to the next commits, and how many of them are left.
     sabotage: Option<(Sabotage, usize)>,
     sabotaged: usize,
+    commits: usize,
 }
 
 impl Proxy {
@@ -101,6 +102,12 @@ impl Proxy {
     /// Sabotages the next `times` commits.
     pub fn sabotage(&self, how: Sabotage, times: usize) {
         self.shared.state.lock().unwrap().sabotage = Some((how, times));
+    }
+
+    /// How many commits have come along.
+    #[must_use]
+    pub fn commits(&self) -> usize {
+        self.shared.state.lock().unwrap().commits
     }
 
     /// How many commits were sabotaged.
@@ -209,6 +216,7 @@ impl Shared {
 
     fn next_sabotage(&self) -> Option<Sabotage> {
         let mut state = self.state.lock().unwrap();
+        state.commits += 1;
         let (how, times) = state.sabotage?;
         let left = times.checked_sub(1)?;
         state.sabotage = Some((how, left));

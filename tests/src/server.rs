@@ -242,6 +242,12 @@ impl Held {
         Ok(())
     }
 
+    /// Lets go, and keeps what was changed.
+    pub async fn commit(self) {
+        self.transaction.commit().await.unwrap();
+        self.postgres.close().await.unwrap();
+    }
+
     /// Lets go, and takes back what was changed.
     pub async fn release(self) {
         self.transaction.rollback().await.unwrap();

@@ -3,7 +3,9 @@
 mod aging;
 mod allocations;
 mod api_keys;
+mod audit;
 mod auth;
+mod availability;
 mod businesses;
 mod credit_notes;
 mod customers;
@@ -41,6 +43,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         statements::endpoints(),
         aging::endpoints(),
         products::endpoints(),
+        availability::endpoints(),
         inventory::endpoints(),
         sales::endpoints(),
         purchase::endpoints(),
@@ -50,6 +53,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         credit_notes::endpoints(),
         write_offs::endpoints(),
         allocations::endpoints(),
+        audit::endpoints(),
     ]
     .concat()
 }

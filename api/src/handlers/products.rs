@@ -196,7 +196,7 @@ impl ProductView {
 }
 
 /// Who sells sees what is not on sale; who buys does not.
-fn sees_inactive(visitor: &Visitor) -> bool {
+pub(super) fn sees_inactive(visitor: &Visitor) -> bool {
     visitor
         .caller
         .as_ref()

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, Utc};
 use entity::reservations::Status;
-use entity::{BusinessId, EventId, OrderId, ReservationId, Tenant, UserId, audit_events};
-use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
+use entity::{BusinessId, EventId, OrderId, ReservationId, UserId};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::decision::{Books, Sale};
 use super::lanes::InFlight;
@@ -89,10 +89,10 @@ async fn sell_together(
 /// How long a batch tries to find out what became of its commit.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What an attempt decided whose commit was not answered, and an entry of the audit trail that is there if it was made.
+/// What an attempt decided whose commit was not answered, and its transaction's number.
 struct Unheard {
     at: Instant,
-    mark: EventId,
+    number: String,
     answers: Answers,
 }
 
@@ -107,8 +107,8 @@ async fn attempt(
     let transaction = begin(session, business).await?;
     let locked = lock(&transaction, business, jobs).await?;
     if let Some(earlier) = unheard.take() {
-        // The rows that the earlier attempt had locked are ours now, so it is over: its trail is there, or never will be.
-        match was_committed(&transaction, business, earlier.mark).await {
+        // The rows that the earlier attempt had locked are ours now, so it is over, one way or the other.
+        match was_committed(&transaction, &earlier.number).await {
             Ok(true) => return Ok(earlier.answers),
             Ok(false) => {}
             Err(error) => {
@@ -124,18 +124,18 @@ async fn attempt(
         transaction.rollback().await;
         return Ok(decided.answers);
     }
-    write::write(&transaction, business, &decided.done, &decided.books).await?;
+    let number = write::write(&transaction, business, &decided.done, &decided.books).await?;
     // The next that want these rows may set out: until the commit is made they wait for the locks, behind nobody else.
     drop(in_flight.take());
     let committed = transaction.commit().await;
     // What nobody asked for is done again by whoever comes next.
-    let (Err(error), Some(first)) = (committed, decided.done.first()) else {
+    let (Err(error), false) = (committed, decided.done.is_empty()) else {
         return Ok(decided.answers);
     };
-    if matches!(error, Error::OutcomeUnknown) {
+    if let (Error::OutcomeUnknown, Some(number)) = (&error, number) {
         *unheard = Some(Unheard {
             at: Instant::now(),
-            mark: first.event_id,
+            number,
             answers: decided.answers,
         });
     }
@@ -157,19 +157,18 @@ async fn known_answers(
     idempotency::find(transaction, business, claims).await
 }
 
-async fn was_committed(
-    transaction: &Transaction,
-    business: BusinessId,
-    mark: EventId,
-) -> Result<bool, Error> {
-    let found = audit_events::Entity::of(business)
-        .select_only()
-        .column(audit_events::Column::Id)
-        .filter(audit_events::Column::Id.eq(mark))
-        .into_tuple::<EventId>()
-        .one(transaction)
-        .await?;
-    Ok(found.is_some())
+/// What the database remembers of its transactions, the last some hundred million at least.
+async fn was_committed(transaction: &Transaction, number: &str) -> Result<bool, Error> {
+    let statement = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT coalesce(pg_xact_status($1::xid8) = 'committed', false)",
+        [number.into()],
+    );
+    let row = transaction
+        .query_one_raw(statement)
+        .await?
+        .ok_or_else(|| Error::Bug("a transaction's status was not told".into()))?;
+    Ok(row.try_get_by_index(0)?)
 }
 
 /// A batch after its decisions: what to write, what to answer, and the books as they are now.

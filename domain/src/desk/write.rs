@@ -106,19 +106,22 @@ WITH new_orders AS (
      WHERE inventory.business_id = $1 AND inventory.product_id = stock.product_id
  RETURNING 1
 )
-SELECT (SELECT count(*) FROM charged) AS charged, (SELECT count(*) FROM taken) AS taken";
+SELECT (SELECT count(*) FROM charged) AS charged, (SELECT count(*) FROM taken) AS taken,
+       pg_current_xact_id()::text AS number";
 
-/// Writes what was done and the rows of the books that it changed.
+/// Writes what was done and the rows of the books that it changed. Returns the transaction's number, by which the
+/// database can be asked what became of it.
 pub(super) async fn write(
     transaction: &Transaction,
     business: BusinessId,
     done: &[Done<'_>],
     books: &Books,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     let sold: Vec<Sold<'_>> = done.iter().filter_map(Sold::of).collect();
-    if !sold.is_empty() {
-        write_orders(transaction, business, &sold, books).await?;
-    }
+    let number = match sold.as_slice() {
+        [] => None,
+        sold => Some(write_orders(transaction, business, sold, books).await?),
+    };
     let kept = done.iter().filter(|one| one.receipt().is_none());
     let keys = kept.filter_map(|one| {
         Some(Kept {
@@ -128,7 +131,8 @@ pub(super) async fn write(
         })
     });
     let events = trail::events(done, &books.shelf);
-    shelf::write(transaction, business, &books.shelf, events, keys.collect()).await
+    let also = shelf::write(transaction, business, &books.shelf, events, keys.collect()).await?;
+    Ok(number.or(also))
 }
 
 async fn write_orders(
@@ -136,7 +140,7 @@ async fn write_orders(
     business: BusinessId,
     sold: &[Sold<'_>],
     books: &Books,
-) -> Result<(), Error> {
+) -> Result<String, Error> {
     let (customers, products) = touched(sold);
     let (charged, taken) = (customers.len(), products.len());
     let values = values(business, sold, books, customers, products);
@@ -152,7 +156,8 @@ async fn write_orders(
             "{charged} customers and {taken} products sold, {written:?} rows updated"
         )));
     }
-    use_credit(transaction, business, sold, books).await
+    use_credit(transaction, business, sold, books).await?;
+    Ok(row.try_get("", "number")?)
 }
 
 /// Settles orders at once of customers who have paid ahead. Most batches have none.

@@ -94,19 +94,19 @@ WITH new_reservations AS (
         AS answer (caller_id, key, request_hash, status, location, body)
 )
 SELECT (SELECT count(*) FROM resolved) AS resolved, (SELECT count(*) FROM changed) AS changed,
-       (SELECT count(*) FROM counted) AS counted";
+       (SELECT count(*) FROM counted) AS counted, pg_current_xact_id()::text AS number";
 
 /// Writes what has become of the shelf, what was done to it and what was answered. What is on hand of a product of which
-/// nothing is held is the caller's to write.
+/// nothing is held is the caller's to write. Returns the transaction's number, if anything was written.
 pub(crate) async fn write(
     transaction: &Transaction,
     business: BusinessId,
     shelf: &Shelf,
     mut events: Vec<Event<'_>>,
     keys: Vec<Kept<'_>>,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     if !shelf.is_changed() && events.is_empty() && keys.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     events.extend(shelf.own_events(business));
     let (new, known): (Vec<&Reservation>, Vec<&Reservation>) = shelf
@@ -149,7 +149,7 @@ pub(crate) async fn write(
             "{due:?} reservations, items and counts have changed, {written:?} were updated"
         )));
     }
-    Ok(())
+    Ok(row.try_get("", "number")?)
 }
 
 /// An item as it is now.

@@ -11,6 +11,7 @@ mod balances;
 mod documents;
 mod orders;
 mod sales;
+mod seals;
 mod stock;
 
 use entity::{BusinessId, businesses};
@@ -72,6 +73,8 @@ pub struct Counts {
     pub documents: i64,
     /// Products on the shelf.
     pub products: i64,
+    /// Entries of the audit trail that are sealed.
+    pub sealed: i64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -83,6 +86,7 @@ impl std::ops::AddAssign for Counts {
         self.allocations += other.allocations;
         self.documents += other.documents;
         self.products += other.products;
+        self.sealed += other.sealed;
     }
 }
 
@@ -96,7 +100,8 @@ SELECT (SELECT count(*) FROM customers WHERE business_id = $1) AS customers,
            + (SELECT count(*) FROM credit_notes WHERE business_id = $1)
            + (SELECT count(*) FROM write_offs WHERE business_id = $1)
            + (SELECT count(*) FROM reversals WHERE business_id = $1) AS documents,
-       (SELECT count(*) FROM inventory WHERE business_id = $1) AS products";
+       (SELECT count(*) FROM inventory WHERE business_id = $1) AS products,
+       (SELECT coalesce(sum(events), 0)::bigint FROM audit_seals WHERE business_id = $1) AS sealed";
 
 /// Adding up years of trade takes longer than a request may. All rows of a query are wanted, not the first few, and one
 /// core is enough.
@@ -119,6 +124,7 @@ pub fn checks() -> impl Iterator<Item = Check> {
         documents::CHECKS,
         stock::CHECKS,
         sales::CHECKS,
+        seals::CHECKS,
     ]
     .into_iter()
     .flatten()

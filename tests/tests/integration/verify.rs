@@ -204,7 +204,11 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
             .await;
         assert_eq!(verified(database).await, [], "not put back: {sql}");
     }
-    let all: BTreeSet<&str> = verify::checks().map(|check| check.name).collect();
+    // Those of the audit trail have a file of their own.
+    let all: BTreeSet<&str> = verify::checks()
+        .map(|check| check.name)
+        .filter(|name| !name.starts_with("audit_"))
+        .collect();
     assert_eq!(tried, all, "each check is tried");
 }
 

@@ -1,0 +1,100 @@
+//! `/api/audit`: what changed in the business, by whom, before and after.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::audit::{self, Filter};
+use entity::users::Role;
+use entity::{EventId, UserId, audit_events};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Response;
+use crate::access::Signed;
+use crate::endpoint::Endpoint;
+use crate::query::{Page, Query};
+use crate::service::State;
+use crate::text::{self, Text};
+
+/// A word of the trail: what happened, or what to.
+type Word = Text<1, 100>;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/audit", list)
+            .summary("List what changed, the newest first")
+            .for_roles(&[Role::Admin])
+            .query::<Word>("entity_type", "About this kind of thing, such as order.")
+            .query::<Uuid>("entity_id", "About this one.")
+            .query::<UserId>("actor_id", "Done by this user or key.")
+            .query::<Word>("action", "That this happened, such as order.approved.")
+            .query::<DateTime<Utc>>("from", "Then or later.")
+            .query::<DateTime<Utc>>("to", "Before then.")
+            .paged()
+            .ok::<Page<AuditEntryView>>(),
+    ]
+}
+
+/// An entry of the audit trail.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditEntryView {
+    id: EventId,
+    /// What happened.
+    action: String,
+    /// What kind of thing it happened to.
+    entity_type: String,
+    /// Which one.
+    entity_id: Uuid,
+    /// Who did it: a user, a key, or the subject of a script's token.
+    actor_id: UserId,
+    /// As what; `nobody` for a credential that is good no more.
+    actor_role: String,
+    /// In which request.
+    request_id: String,
+    /// What it was; null for what is new.
+    before: Value,
+    /// What it is.
+    after: Value,
+    /// How often: refusals that come again within a minute are one entry.
+    times: u64,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+}
+
+impl AuditEntryView {
+    fn of(event: audit_events::Model) -> Self {
+        let times = event.after.as_ref().and_then(|after| after.get("times"));
+        Self {
+            times: times.and_then(Value::as_u64).unwrap_or(1),
+            id: event.id,
+            action: event.action,
+            entity_type: event.entity_type,
+            entity_id: event.entity_id,
+            actor_id: event.actor_id,
+            actor_role: event.actor_role,
+            request_id: event.request_id,
+            before: event.before.unwrap_or_default(),
+            after: event.after.unwrap_or_default(),
+            created_at: event.created_at,
+        }
+    }
+}
+
+async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+    let filter = Filter {
+        entity_type: query.take::<Word>("entity_type").map(|word| word.0),
+        entity_id: query.take("entity_id"),
+        actor_id: query.take("actor_id"),
+        action: query.take::<Word>("action").map(|word| word.0),
+        from: query.take("from"),
+        to: query.take("to"),
+    };
+    let paging = query.paging();
+    query.finish()?;
+    let page = audit::list(&state.database, &caller, &filter, &paging)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(Page::of(page, AuditEntryView::of)))
+}

@@ -1,0 +1,147 @@
+//! Server-sent events, as a browser's `EventSource` reads them.
+
+use std::time::Duration;
+
+use reqwest::{Method, Response};
+use serde_json::Value;
+
+use crate::{Client, Reply};
+
+/// The media type of a stream that may never end.
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A stream of events.
+pub struct Events {
+    response: Response,
+    unread: String,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its id.
+    pub id: i64,
+    /// What it tells.
+    pub data: Value,
+}
+
+impl Client {
+    /// Opens a stream of events.
+    pub async fn listen(&self, path: &str) -> Events {
+        let response = self.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        Events {
+            response,
+            unread: String::new(),
+        }
+    }
+}
+
+/// The body of an answer; of a stream only as much as the first event, since more may never come.
+pub(crate) async fn body(mut response: Response) -> Result<String, reqwest::Error> {
+    if !is_stream(&response) {
+        return response.text().await;
+    }
+    let mut text = String::new();
+    while !(text.contains("data:") && text.ends_with("\n\n")) {
+        let Some(bytes) = response.chunk().await? else {
+            break;
+        };
+        text.push_str(std::str::from_utf8(&bytes).unwrap());
+    }
+    Ok(text)
+}
+
+fn is_stream(response: &Response) -> bool {
+    let media_type = response.headers().get("content-type");
+    media_type.is_some_and(|media_type| media_type == EVENT_STREAM)
+}
+
+impl Reply {
+    /// Whether it is the beginning of a stream.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.header("content-type") == EVENT_STREAM
+    }
+}
+
+impl Events {
+    /// A header of the answer, or nothing.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        let headers = self.response.headers();
+        headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// What comes next, up to an empty line: an event, or something that is none. Nothing at the end of the stream.
+    async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.unread.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.unread = rest;
+                return Some(block);
+            }
+            let chunk = self.response.chunk().await.unwrap()?;
+            self.unread.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    /// The next event. Nothing at the end of the stream.
+    ///
+    /// # Panics
+    /// Neither comes.
+    pub async fn next(&mut self) -> Option<Event> {
+        let next = tokio::time::timeout(PATIENCE, self.next_whenever()).await;
+        next.expect("no event comes, and no end")
+    }
+
+    async fn next_whenever(&mut self) -> Option<Event> {
+        loop {
+            let block = self.block().await?;
+            let field = |name: &str| {
+                let value = block.lines().find_map(|line| line.strip_prefix(name));
+                value.map(str::trim_start)
+            };
+            if let Some(data) = field("data:") {
+                return Some(Event {
+                    id: field("id:").unwrap().parse().unwrap(),
+                    data: serde_json::from_str(data).unwrap(),
+                });
+            }
+        }
+    }
+
+    /// The next thing that is no event and is not said once at the beginning: a sign of life.
+    ///
+    /// # Panics
+    /// None comes.
+    pub async fn comment(&mut self) -> String {
+        let comment = async {
+            loop {
+                let block = self.block().await.expect("the stream has ended");
+                if block.starts_with(':') {
+                    return block;
+                }
+            }
+        };
+        let comment = tokio::time::timeout(PATIENCE, comment).await;
+        comment.expect("no sign of life comes")
+    }
+
+    /// The events that come within this time.
+    pub async fn within(&mut self, time: Duration) -> Vec<Event> {
+        let mut events = Vec::new();
+        let all = async {
+            while let Some(event) = self.next_whenever().await {
+                events.push(event);
+            }
+        };
+        let _ = tokio::time::timeout(time, all).await;
+        events
+    }
+}
