@@ -104,14 +104,15 @@ pub async fn correct(
             after: json!({ "on_hand": on_hand, "reason": reason, "note": note }),
         };
         record(&transaction, caller, id, movement).await?;
+        shelf.take(id, before.on_hand - on_hand);
+        // Before the count: what had expired is not reserved any more when there are fewer.
+        shelf::write(&transaction, business, &shelf, Vec::new(), Vec::new()).await?;
         inventory::Entity::update_of(business)
             .filter(inventory::Column::ProductId.eq(id))
             .col_expr(inventory::Column::OnHand, Expr::value(on_hand))
             .col_expr(inventory::Column::UpdatedAt, Expr::current_timestamp())
             .exec(&transaction)
             .await?;
-        shelf.take(id, before.on_hand - on_hand);
-        shelf::write(&transaction, business, &shelf, Vec::new(), Vec::new()).await?;
         let stock = inventory::Entity::of(business)
             .filter(inventory::Column::ProductId.eq(id))
             .one(&transaction)

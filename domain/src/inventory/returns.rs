@@ -77,13 +77,7 @@ pub(crate) async fn put_back(
         Reason::Returned.to_value().into(),
     ];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, MOVE, values);
-    let moved = transaction.execute_raw(statement).await?.rows_affected();
-    if usize::try_from(moved).ok() != Some(goods.len()) {
-        return Err(Error::Bug(format!(
-            "{moved} of {} goods moved",
-            goods.len()
-        )));
-    }
+    // Before the counts: what had expired is not reserved any more when goods leave.
     shelf::write(
         transaction,
         caller.business_id,
@@ -91,5 +85,13 @@ pub(crate) async fn put_back(
         Vec::new(),
         Vec::new(),
     )
-    .await
+    .await?;
+    let moved = transaction.execute_raw(statement).await?.rows_affected();
+    if usize::try_from(moved).ok() != Some(goods.len()) {
+        return Err(Error::Bug(format!(
+            "{moved} of {} goods moved",
+            goods.len()
+        )));
+    }
+    Ok(())
 }
