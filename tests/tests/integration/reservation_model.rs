@@ -94,6 +94,28 @@ async fn a_return_is_undone_although_nobody_has_freed_yet_what_had_expired() {
     shop.keep_the_laws("").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_waits_for_nobody_and_calls_nothing_expired_that_is_held_still() {
+    let mut shop = Shop::open().await;
+    let both = Ask::Reserve(0, vec![(0, 2), (1, 2)], 300, false);
+    shop.ask(&[both], Sweeps::Never, 0).await;
+    shop.pass(TICK).await;
+    let [first, second] = [0, 1].map(|at| shop.lists.products[at].id);
+    let row = format!("SELECT FROM inventory WHERE product_id = '{first}' FOR UPDATE");
+    let held = shop.database.hold(&row).await;
+    shop.sweep().await;
+    let found = format!(
+        "SELECT status, (SELECT reserved FROM inventory WHERE product_id = '{first}'),
+                (SELECT reserved FROM inventory WHERE product_id = '{second}') FROM reservations"
+    );
+    assert_eq!(shop.database.value(&found).await, "active,2,0");
+    shop.keep_the_laws("").await;
+    held.release().await;
+    shop.sweep().await;
+    assert_eq!(shop.database.value(&found).await, "expired,0,0");
+    shop.keep_the_laws("").await;
+}
+
 /// Which of two desks is first, nobody can say: the laws hold all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_desks_and_two_sweepers_on_one_database_keep_every_law_and_serve_lines_in_their_order()

@@ -395,8 +395,11 @@ impl Shop {
             let row = &all[&hold.id.to_string()];
             let status = serde_json::to_value(hold.status(lists.now)).unwrap();
             let place = serde_json::to_value(lists.place(number)).unwrap();
-            let expected = (&status, &place);
-            let found = (&row["status"], &row["place"]);
+            assert_eq!(row["agree"], true, "reservation {number} and its items");
+            let is_open = matches!(status.as_str(), Some("waiting" | "active"));
+            let ticks = is_open.then(|| (hold.expires - lists.now + TICK - 1) / TICK);
+            let expected = (&status, &place, ticks);
+            let found = (&row["status"], &row["place"], row["ticks"].as_i64());
             assert_eq!(
                 found,
                 expected,
@@ -435,10 +438,16 @@ fn by_id(rows: Vec<Value>, id: &str) -> HashMap<String, Value> {
         .collect()
 }
 
+/// What everyone can see, and how many ticks are left of what is open.
 const STANDINGS: &str = "
-SELECT r.id, CASE WHEN status IN ('waiting', 'active') AND r.expires_at <= now() THEN 'expired' ELSE status END AS status,
-       line.place
+SELECT r.id, seen.status, line.place,
+       CASE WHEN seen.status IN ('waiting', 'active')
+            THEN ceil(extract(epoch FROM r.expires_at - now()) / 600)::bigint END AS ticks,
+       (SELECT bool_and(i.expires_at = r.expires_at) FROM reservation_items i WHERE i.reservation_id = r.id) AS agree
   FROM reservations r
+ CROSS JOIN LATERAL (
+        SELECT CASE WHEN r.status IN ('waiting', 'active') AND r.expires_at <= now() THEN 'expired' ELSE r.status END
+       ) AS seen (status)
   LEFT JOIN (SELECT reservation_id, row_number() OVER (PARTITION BY product_id ORDER BY place) AS place
                FROM reservation_items WHERE place IS NOT NULL AND expires_at > now()) AS line
     ON line.reservation_id = r.id";
