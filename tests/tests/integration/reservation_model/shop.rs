@@ -16,7 +16,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::Value;
-use tests::{Database, SERVICE, Service, differences, verified};
+use tests::{Database, SERVICE, Service, differences, until, verified};
 
 use super::lists::{Ask, Customer, Lists, Product};
 
@@ -327,6 +327,25 @@ impl Shop {
                 self.lists.holds[holds].id = id().parse().unwrap();
             }
         }
+    }
+
+    /// As `ask`: while one before them waits for the first product, they gather.
+    pub(super) async fn ask_in_one_batch(&mut self, asks: &[Ask]) {
+        let product = self.lists.products[0].id;
+        let row = format!("SELECT FROM inventory WHERE product_id = '{product}' FOR UPDATE");
+        let held = self.database.hold(&row).await;
+        let database = self.database.clone();
+        // More than there are, and so refused.
+        let none = Ask::Reserve(4, vec![(0, 100)], 300, false);
+        let (desk, first) = (Arc::clone(&self.desk), self.commands(&[none]).remove(0));
+        let first = tokio::spawn(async move { desk.carry_out(first).await });
+        until("the first waits", async || database.blocked().await == 1).await;
+        let release = async {
+            // They are queued: they were asked for before this is polled.
+            held.release().await;
+        };
+        tokio::join!(self.ask(asks, Sweeps::Never, 0), release);
+        assert!(first.await.unwrap().is_err());
     }
 
     pub(super) async fn correct(&self, product: ProductId, by: Correction) -> Result<(), Error> {
