@@ -66,7 +66,8 @@ pub struct Found {
 /// [`Error::ReservationNotFound`].
 pub async fn read(database: &Database, caller: &Caller, id: ReservationId) -> Result<Found, Error> {
     retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
+        // One moment for all of it: whoever waits has a place.
+        let transaction = database.begin_snapshot(caller.business_id, &[]).await?;
         let reservation = reservation(&transaction, caller, id).await?;
         let (now, place) = standing(&transaction, caller.business_id, &reservation).await?;
         transaction.commit().await?;

@@ -39,8 +39,14 @@ impl Client {
     /// The same caller by way of another instance of the service.
     #[must_use]
     pub fn at(&self, service: &Service) -> Self {
+        self.at_base(&service.base)
+    }
+
+    /// The same caller by way of a service at this address, `http://127.0.0.1:…`.
+    #[must_use]
+    pub fn at_base(&self, base: &str) -> Self {
         Self {
-            base: service.base.clone(),
+            base: base.to_owned(),
             ..self.clone()
         }
     }

@@ -46,9 +46,15 @@ pub(super) async fn sell(
     }
     tracing::warn!(%error, purchases = jobs.len(), "a batch failed and is sold one by one");
     let mut answers = Vec::with_capacity(jobs.len());
-    for job in &jobs {
-        let alone =
-            sell_together(session, business, std::slice::from_ref(job), &mut in_flight).await;
+    for (at, job) in jobs.iter().enumerate() {
+        // The rows are given back with the last one: nobody who came later is to go between them.
+        let mut kept = None;
+        let in_flight = if at + 1 == jobs.len() {
+            &mut in_flight
+        } else {
+            &mut kept
+        };
+        let alone = sell_together(session, business, std::slice::from_ref(job), in_flight).await;
         answers.extend(alone.unwrap_or_else(|error| vec![Err(error)]));
     }
     answers

@@ -268,10 +268,11 @@ async fn read_lines(
     shelf: &mut Shelf,
     wanted: &Wanted,
 ) -> Result<(), Error> {
-    let held = |product: ProductId| -> i64 {
+    // What is known may be resolved: what it holds comes free, and if it waits, the next in line is looked for behind it.
+    let known = |product: ProductId| -> i64 {
         let items = shelf.reservations.values().flat_map(|one| &one.items);
         items
-            .filter(|item| item.held && item.product_id == product)
+            .filter(|item| (item.held || item.place.is_some()) && item.product_id == product)
             .map(|item| item.quantity)
             .sum()
     };
@@ -279,7 +280,7 @@ async fn read_lines(
     for (id, counts) in shelf.counts.iter().filter(|(_, one)| one.waiting > 0) {
         products.push(id.0);
         let change = wanted.change.get(id).copied().unwrap_or_default();
-        let may_be_free = (counts.free() + held(*id)).saturating_add(change.returned);
+        let may_be_free = (counts.free() + known(*id)).saturating_add(change.returned);
         free.push(may_be_free.clamp(0, super::LINE));
         remaining.push(counts.on_hand.saturating_sub(change.taken));
     }

@@ -37,10 +37,11 @@ pub(crate) struct Kept<'a> {
 
 const WRITE: &str = "
 WITH new_reservations AS (
-    INSERT INTO reservations (business_id, id, customer_id, status, ttl_seconds, expires_at, created_by)
-    SELECT $1, id, customer_id, status, ttl_seconds, expires_at, created_by
-      FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::timestamptz[], $7::uuid[])
-        AS reservation (id, customer_id, status, ttl_seconds, expires_at, created_by)
+    INSERT INTO reservations (business_id, id, customer_id, status, ttl_seconds, expires_at, created_by, order_id)
+    SELECT $1, id, customer_id, status, ttl_seconds, expires_at, created_by,
+           nullif(order_id, '00000000-0000-0000-0000-000000000000')
+      FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::timestamptz[], $7::uuid[], $54::uuid[])
+        AS reservation (id, customer_id, status, ttl_seconds, expires_at, created_by, order_id)
 ), new_items AS (
     INSERT INTO reservation_items (business_id, reservation_id, product_id, line, quantity, unit_price, held, place,
                                    expires_at)
@@ -132,6 +133,8 @@ pub(crate) async fn write(
     values.extend(count_values(&counts));
     values.extend(event_values(&events));
     values.extend(key_values(keys));
+    // `$54`: one that is made and used up in the same batch has become an order already.
+    values.push(each(&new, |one| or_nil(one.order_id)));
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, WRITE, values);
     let row = transaction
         .query_one_raw(statement)

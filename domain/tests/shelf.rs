@@ -1,0 +1,541 @@
+//! Laws of held stock and of lines, on arbitrary histories, against a model of plain lists and without a database.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::DateTime;
+use domain::Error;
+use domain::desk::decision::{Account, Article, Books, Offer};
+use domain::ledger;
+use domain::purchase::{Line, Purchase};
+use domain::reservations::{OPEN, Wish};
+use domain::shelf::{Counts, Reservation, Shelf};
+use entity::reservations::Status;
+use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity, ReservationId, UserId};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const CUSTOMERS: usize = 4;
+const PRODUCTS: usize = 3;
+
+/// What each customer may owe; everything costs one.
+const CREDIT: [i64; CUSTOMERS] = [100_000, 100_000, 9, 100_000];
+/// What one customer may have of each product.
+const LIMIT: [Option<i64>; PRODUCTS] = [None, Some(6), None];
+
+/// What happens; customers, products and reservations by their number, reservations in the order in which they came.
+#[derive(Debug, Clone)]
+enum Step {
+    Buy(usize, Vec<(usize, i64)>),
+    Reserve(usize, Vec<(usize, i64)>, bool),
+    Confirm(usize),
+    Cancel(usize),
+    /// Stock that leaves the shelf otherwise, if so much is free.
+    Take(usize, i64),
+    PutBack(usize, i64),
+}
+
+/// Why not.
+#[derive(Debug, Clone, PartialEq)]
+enum No {
+    TooMany,
+    Limit(usize, i64),
+    Short(Vec<(usize, i64, i64)>),
+    SoldOut,
+    Credit,
+    Resolved(Status),
+    Unknown,
+}
+
+/// What the books should come to, in the plainest form.
+struct Model {
+    on_hand: [i64; PRODUCTS],
+    owed: [i64; CUSTOMERS],
+    bought: [[i64; PRODUCTS]; CUSTOMERS],
+    /// In the order in which they came, which is the order of every line.
+    holds: Vec<Hold>,
+}
+
+#[derive(Clone)]
+struct Hold {
+    customer: usize,
+    items: Vec<(usize, i64)>,
+    status: Status,
+}
+
+impl Hold {
+    fn of(&self, product: usize) -> i64 {
+        let items = self.items.iter().filter(|(id, _)| *id == product);
+        items.map(|(_, quantity)| quantity).sum()
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.status, Status::Active | Status::Waiting)
+    }
+}
+
+impl Model {
+    fn reserved(&self, product: usize) -> i64 {
+        let held = self.holds.iter();
+        let held = held.filter(|hold| hold.status == Status::Active);
+        held.map(|hold| hold.of(product)).sum()
+    }
+
+    fn line(&self, product: usize) -> Vec<usize> {
+        let waits = |hold: &Hold| hold.status == Status::Waiting && hold.of(product) > 0;
+        let all = 0..self.holds.len();
+        all.filter(|at| waits(&self.holds[*at])).collect()
+    }
+
+    fn free(&self, product: usize) -> i64 {
+        self.on_hand[product] - self.reserved(product)
+    }
+
+    fn for_newcomers(&self, product: usize) -> i64 {
+        if self.line(product).is_empty() {
+            self.free(product)
+        } else {
+            0
+        }
+    }
+
+    fn serve(&mut self, product: usize) {
+        for at in self.line(product) {
+            if self.holds[at].of(product) > self.on_hand[product] {
+                self.holds[at].status = Status::SoldOut;
+            }
+        }
+        for at in self.line(product) {
+            if self.holds[at].of(product) > self.free(product) {
+                break;
+            }
+            self.holds[at].status = Status::Active;
+        }
+    }
+
+    fn check_limit(&self, who: usize, wanted: &[(usize, i64)], but: &[usize]) -> Result<(), No> {
+        for (product, quantity) in wanted {
+            let open =
+                self.holds.iter().enumerate().filter(|(at, hold)| {
+                    hold.customer == who && hold.is_open() && !but.contains(at)
+                });
+            let open: i64 = open.map(|(_, hold)| hold.of(*product)).sum();
+            let has = self.bought[who][*product] + open;
+            if LIMIT[*product].is_some_and(|limit| has + quantity > limit) {
+                return Err(No::Limit(*product, has));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_stock(wanted: &[(usize, i64)], there: impl Fn(usize) -> i64) -> Result<(), No> {
+        let short: Vec<_> = wanted
+            .iter()
+            .map(|(product, quantity)| (*product, *quantity, there(*product)))
+            .filter(|(_, quantity, there)| quantity > there)
+            .collect();
+        if short.is_empty() {
+            Ok(())
+        } else {
+            Err(No::Short(short))
+        }
+    }
+
+    fn sell(&mut self, who: usize, wanted: &[(usize, i64)], used: &[usize]) -> Result<(), No> {
+        let total: i64 = wanted.iter().map(|(_, quantity)| quantity).sum();
+        if self.owed[who] + total > CREDIT[who] {
+            return Err(No::Credit);
+        }
+        self.owed[who] += total;
+        for at in used {
+            self.holds[*at].status = Status::Confirmed;
+        }
+        for (product, quantity) in wanted {
+            self.on_hand[*product] -= quantity;
+            self.bought[who][*product] += quantity;
+        }
+        for (product, _) in wanted {
+            self.serve(*product);
+        }
+        Ok(())
+    }
+
+    /// What becomes of it; `Waiting` or `Active` for a reservation.
+    fn apply(&mut self, step: &Step) -> Result<Option<Status>, No> {
+        match step {
+            Step::Buy(who, lines) => {
+                let wanted = added_up(lines);
+                let is_used = |hold: &Hold| {
+                    let mut items = hold.items.iter();
+                    hold.customer == *who
+                        && hold.status == Status::Active
+                        && items.all(|(id, _)| wanted.iter().any(|(other, _)| id == other))
+                };
+                let all = 0..self.holds.len();
+                let used: Vec<usize> = all.filter(|at| is_used(&self.holds[*at])).collect();
+                self.check_limit(*who, &wanted, &used)?;
+                Self::check_stock(&wanted, |product| {
+                    let own: i64 = used.iter().map(|at| self.holds[*at].of(product)).sum();
+                    self.for_newcomers(product) + own
+                })?;
+                self.sell(*who, &wanted, &used)?;
+                Ok(None)
+            }
+            Step::Reserve(who, lines, wait) => {
+                let items = added_up(lines);
+                let own = self.holds.iter().filter(|hold| hold.customer == *who);
+                if own.filter(|hold| hold.is_open()).count() >= OPEN {
+                    return Err(No::TooMany);
+                }
+                self.check_limit(*who, &items, &[])?;
+                let status = match Self::check_stock(&items, |id| self.for_newcomers(id)) {
+                    Ok(()) => Status::Active,
+                    Err(_) if *wait && items.len() == 1 => {
+                        let (product, quantity) = items[0];
+                        if quantity > self.on_hand[product] {
+                            return Err(No::SoldOut);
+                        }
+                        Status::Waiting
+                    }
+                    Err(no) => return Err(no),
+                };
+                self.holds.push(Hold {
+                    customer: *who,
+                    items,
+                    status,
+                });
+                Ok(Some(status))
+            }
+            Step::Confirm(at) => {
+                let hold = self.holds.get(*at).cloned().ok_or(No::Unknown)?;
+                match hold.status {
+                    Status::Active => self.sell(hold.customer, &hold.items, &[*at])?,
+                    Status::SoldOut => return Err(No::SoldOut),
+                    other => return Err(No::Resolved(other)),
+                }
+                Ok(None)
+            }
+            Step::Cancel(at) => {
+                let hold = self.holds.get_mut(*at).ok_or(No::Unknown)?;
+                match hold.status {
+                    Status::Active | Status::Waiting => hold.status = Status::Cancelled,
+                    Status::SoldOut => return Err(No::SoldOut),
+                    other => return Err(No::Resolved(other)),
+                }
+                for (product, _) in self.holds[*at].items.clone() {
+                    self.serve(product);
+                }
+                Ok(None)
+            }
+            Step::Take(product, quantity) => {
+                if *quantity <= self.free(*product) {
+                    self.on_hand[*product] -= quantity;
+                    self.serve(*product);
+                }
+                Ok(None)
+            }
+            Step::PutBack(product, quantity) => {
+                self.on_hand[*product] += quantity;
+                self.serve(*product);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Two lines of one product are one demand, in the order in which products are first named.
+fn added_up(lines: &[(usize, i64)]) -> Vec<(usize, i64)> {
+    let mut sums: Vec<(usize, i64)> = Vec::new();
+    for (product, quantity) in lines {
+        match sums.iter_mut().find(|(id, _)| id == product) {
+            Some((_, sum)) => *sum += quantity,
+            None => sums.push((*product, *quantity)),
+        }
+    }
+    sums
+}
+
+fn customer(number: usize) -> CustomerId {
+    CustomerId(Uuid::from_u128(number as u128))
+}
+
+fn product(number: usize) -> ProductId {
+    ProductId(Uuid::from_u128(number as u128))
+}
+
+fn reservation(number: usize) -> ReservationId {
+    ReservationId(Uuid::from_u128(number as u128))
+}
+
+fn number(of: Uuid) -> usize {
+    usize::try_from(of.as_u128()).unwrap()
+}
+
+fn whole(amount: i64) -> Money {
+    Money::parse(&amount.to_string(), Currency::USD).unwrap()
+}
+
+fn actor() -> UserId {
+    UserId(Uuid::from_u128(8))
+}
+
+fn books(on_hand: [i64; PRODUCTS]) -> Books {
+    let account = |limit| Account {
+        credit_limit: whole(limit),
+        ledger: ledger::Account {
+            balance: Money::ZERO,
+            entry_count: 0,
+            on_account: BTreeMap::new(),
+        },
+        on_hold: false,
+        overdue_since: None,
+        bought: HashMap::new(),
+    };
+    let article = |limit_per_customer| Article {
+        sku: "SKU".into(),
+        name: "Name".into(),
+        price: whole(1),
+        active: true,
+        limit_per_customer,
+        offer: Offer::Always,
+    };
+    let counts = (0..)
+        .map(product)
+        .zip(on_hand.map(|count| Counts::new(count, 0, 0, 0)));
+    Books {
+        accounts: (0..).map(customer).zip(CREDIT.map(account)).collect(),
+        catalogue: (0..).map(product).zip(LIMIT.map(article)).collect(),
+        shelf: Shelf::new(DateTime::UNIX_EPOCH, counts.collect()),
+    }
+}
+
+fn lines(of: &[(usize, i64)]) -> Vec<Line> {
+    let lines = of.iter().map(|(id, quantity)| Line {
+        product_id: product(*id),
+        quantity: Quantity::new(*quantity).unwrap(),
+        quoted: None,
+    });
+    lines.collect()
+}
+
+/// Does it; `next` is the number of the next reservation.
+fn perform(books: &mut Books, step: &Step, next: usize) -> Result<Option<Status>, Error> {
+    let order = OrderId::new();
+    match step {
+        Step::Buy(who, items) => {
+            let purchase = Purchase {
+                customer_id: customer(*who),
+                lines: lines(items),
+            };
+            books.purchase(&purchase, order, actor()).map(|_| None)
+        }
+        Step::Reserve(who, items, wait) => {
+            let wish = Wish {
+                customer_id: customer(*who),
+                lines: lines(items),
+                ttl_seconds: 300,
+                wait: *wait,
+            };
+            let made = books.reserve(&wish, reservation(next), actor());
+            made.map(|made| Some(made.status))
+        }
+        Step::Confirm(at) => books
+            .confirm(reservation(*at), order, actor())
+            .map(|_| None),
+        Step::Cancel(at) => books.cancel(reservation(*at), actor()).map(|_| None),
+        Step::Take(id, quantity) => {
+            if *quantity <= books.shelf.free(product(*id)) {
+                books.shelf.take(product(*id), *quantity);
+            }
+            Ok(None)
+        }
+        Step::PutBack(id, quantity) => {
+            books.shelf.take(product(*id), -quantity);
+            Ok(None)
+        }
+    }
+}
+
+fn no(error: Error) -> No {
+    match error {
+        Error::ReservationLimitReached { .. } => No::TooMany,
+        Error::PurchaseLimitReached {
+            product_id, bought, ..
+        } => No::Limit(number(product_id.0), bought),
+        Error::InsufficientStock(short) => {
+            let short = short.iter();
+            let short = short.map(|one| (number(one.product_id.0), one.requested, one.available));
+            No::Short(short.collect())
+        }
+        Error::SoldOut(_) => No::SoldOut,
+        Error::CreditLimitExceeded { .. } => No::Credit,
+        Error::ReservationResolved { from, .. } => No::Resolved(from),
+        Error::ReservationNotFound(_) => No::Unknown,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Of a product, as the shelf has them, in the order of their places.
+fn in_line(shelf: &Shelf, id: ProductId) -> Vec<&Reservation> {
+    let waits = |one: &&Reservation| one.place().is_some() && one.quantity_of(id) > 0;
+    let mut line: Vec<_> = shelf.reservations.values().filter(waits).collect();
+    line.sort_by_key(|one| one.place());
+    line
+}
+
+fn check(books: &Books, model: &Model) -> Result<(), TestCaseError> {
+    let shelf = &books.shelf;
+    for id in 0..PRODUCTS {
+        let counts = &shelf.counts[&product(id)];
+        prop_assert_eq!(counts.on_hand, model.on_hand[id], "on hand of {}", id);
+        prop_assert_eq!(counts.reserved, model.reserved(id), "reserved of {}", id);
+        prop_assert!(counts.on_hand >= counts.reserved && counts.reserved >= 0);
+        let items = shelf.reservations.values().flat_map(|one| &one.items);
+        let held = items.filter(|item| item.held && item.product_id == product(id));
+        prop_assert_eq!(
+            counts.reserved,
+            held.map(|item| item.quantity).sum::<i64>(),
+            "what is held of {}",
+            id
+        );
+
+        let line = in_line(shelf, product(id));
+        let expected = model.line(id);
+        let found: Vec<usize> = line.iter().map(|one| number(one.id.0)).collect();
+        prop_assert_eq!(&found, &expected, "the line of {}", id);
+        prop_assert_eq!(counts.waiting, i64::try_from(line.len()).unwrap());
+        for one in &line {
+            prop_assert!(one.quantity_of(product(id)) <= counts.on_hand);
+        }
+        if let Some(first) = line.first() {
+            prop_assert!(first.quantity_of(product(id)) > counts.free());
+            prop_assert_eq!(shelf.open(product(id)), 0);
+        }
+    }
+    prop_assert_eq!(shelf.reservations.len(), model.holds.len());
+    for (at, hold) in model.holds.iter().enumerate() {
+        let found = &shelf.reservations[&reservation(at)];
+        prop_assert_eq!(found.status, hold.status, "reservation {}", at);
+        for item in &found.items {
+            prop_assert_eq!(item.held, found.status == Status::Active);
+            prop_assert_eq!(item.place.is_some(), found.status == Status::Waiting);
+        }
+        let is_ordered = found.order_id.is_some();
+        prop_assert_eq!(is_ordered, found.status == Status::Confirmed);
+    }
+    for (who, owed) in model.owed.iter().enumerate() {
+        let balance = books.accounts[&customer(who)].ledger.balance;
+        prop_assert_eq!(balance, whole(*owed));
+    }
+    Ok(())
+}
+
+fn arbitrary_lines() -> impl Strategy<Value = Vec<(usize, i64)>> {
+    prop_oneof![
+        3 => prop::collection::vec((0..PRODUCTS, 1..4_i64), 1),
+        1 => prop::collection::vec((0..PRODUCTS, 1..4_i64), 2..4),
+    ]
+}
+
+fn arbitrary_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..CUSTOMERS, arbitrary_lines()).prop_map(|(who, lines)| Step::Buy(who, lines)),
+        6 => (0..CUSTOMERS, arbitrary_lines(), prop::bool::weighted(0.7))
+            .prop_map(|(who, lines, wait)| Step::Reserve(who, lines, wait)),
+        3 => (0..30_usize).prop_map(Step::Confirm),
+        4 => (0..30_usize).prop_map(Step::Cancel),
+        1 => (0..PRODUCTS, 1..4_i64).prop_map(|(id, quantity)| Step::Take(id, quantity)),
+        2 => (0..PRODUCTS, 1..6_i64).prop_map(|(id, quantity)| Step::PutBack(id, quantity)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn any_history_agrees_with_plain_lists_step_by_step_and_a_refusal_changes_nothing(
+        on_hand in prop::array::uniform3(0..9_i64),
+        steps in prop::collection::vec(arbitrary_step(), 1..80),
+    ) {
+        let mut books = books(on_hand);
+        let mut model = Model {
+            on_hand,
+            owed: [0; CUSTOMERS],
+            bought: [[0; PRODUCTS]; CUSTOMERS],
+            holds: Vec::new(),
+        };
+        for step in &steps {
+            let before = books.clone();
+            let next = model.holds.len();
+            let expected = model.apply(step);
+            let found = perform(&mut books, step, next).map_err(no);
+            prop_assert_eq!(&found, &expected, "{:?}", step);
+            if found.is_err() {
+                prop_assert_eq!(&books, &before, "{:?}", step);
+            }
+            check(&books, &model)?;
+        }
+    }
+
+    #[test]
+    fn as_long_as_someone_waits_newcomers_get_nothing_of_it(
+        on_hand in prop::array::uniform3(1..9_i64),
+        steps in prop::collection::vec(arbitrary_step(), 1..60),
+        newcomer in (0..PRODUCTS, 1..3_i64),
+    ) {
+        let mut books = books(on_hand);
+        let nothing_yet = books.accounts[&customer(0)].clone();
+        let mut made = 0;
+        for step in &steps {
+            if let Ok(Some(_)) = perform(&mut books, step, made) {
+                made += 1;
+            }
+            let (id, quantity) = newcomer;
+            if in_line(&books.shelf, product(id)).is_empty() {
+                continue;
+            }
+            let mut books = books.clone();
+            let stranger = customer(CUSTOMERS);
+            books.accounts.insert(stranger, nothing_yet.clone());
+            for wait in [false, true] {
+                let wish = Wish {
+                    customer_id: stranger,
+                    lines: lines(&[(id, quantity)]),
+                    ttl_seconds: 60,
+                    wait,
+                };
+                let got = books.reserve(&wish, reservation(1000), actor());
+                prop_assert!(got.map_or(true, |one| one.status == Status::Waiting));
+            }
+            let purchase = Purchase { customer_id: stranger, lines: lines(&[(id, quantity)]) };
+            let refused = books.purchase(&purchase, OrderId::new(), actor());
+            prop_assert!(matches!(refused, Err(Error::InsufficientStock(_))));
+        }
+    }
+
+    /// However the units come free, those in line get them in the order in which they came.
+    #[test]
+    fn a_line_is_served_in_the_order_in_which_it_came(
+        wants in prop::collection::vec(1..4_i64, 1..15),
+        frees in prop::collection::vec((0..15_usize, 1..4_i64), 1..40),
+    ) {
+        let mut books = books([3, 0, 0]);
+        let wish = |lines| Wish { customer_id: customer(0), lines, ttl_seconds: 60, wait: true };
+        books.reserve(&wish(lines(&[(0, 3)])), reservation(999), actor()).unwrap();
+        for (at, quantity) in wants.iter().enumerate() {
+            books.reserve(&wish(lines(&[(0, *quantity)])), reservation(at), actor()).unwrap();
+        }
+        for (given_up, back) in frees {
+            let _ = books.cancel(reservation(given_up), actor());
+            books.shelf.take(product(0), -back);
+            // Whoever waits came after everyone who has been served.
+            let status = |at: &usize| books.shelf.reservations[&reservation(*at)].status;
+            let served = (0..wants.len()).filter(|at| status(at) == Status::Active).max();
+            let waits = (0..wants.len()).find(|at| status(at) == Status::Waiting);
+            if let (Some(served), Some(waits)) = (served, waits) {
+                prop_assert!(served < waits, "{} was served before {}", served, waits);
+            }
+        }
+    }
+}

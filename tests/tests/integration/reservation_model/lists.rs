@@ -1,0 +1,403 @@
+//! What reservations, lines and stock should come to, in the plainest form: things are places in lists, times are seconds
+//! of a clock that the test moves.
+
+use entity::reservations::Status;
+use entity::{CustomerId, OrderId, ProductId, ReservationId};
+
+/// The most that a customer may have at once.
+const OPEN: usize = domain::reservations::OPEN;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lists {
+    pub(super) now: i64,
+    pub(super) customers: Vec<Customer>,
+    pub(super) products: Vec<Product>,
+    /// In the order in which they came, which is the order of every line.
+    pub(super) holds: Vec<Hold>,
+    pub(super) orders: Vec<Order>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Customer {
+    pub(super) id: CustomerId,
+    pub(super) credit: i64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Product {
+    pub(super) id: ProductId,
+    pub(super) on_hand: i64,
+    pub(super) limit: Option<i64>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Hold {
+    pub(super) id: ReservationId,
+    pub(super) customer: usize,
+    pub(super) items: Vec<Item>,
+    pub(super) ttl: i64,
+    pub(super) expires: i64,
+    /// Without regard to the time.
+    written: Status,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) product: usize,
+    pub(super) quantity: i64,
+    /// Still in the product's counts: nobody has come by since it expired.
+    counted: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    pub(super) id: OrderId,
+    pub(super) customer: usize,
+    pub(super) items: Vec<(usize, i64)>,
+    pub(super) cancelled: bool,
+}
+
+/// What is asked for; each costs one.
+#[derive(Debug, Clone)]
+pub(super) enum Ask {
+    Buy(usize, Vec<(usize, i64)>),
+    Reserve(usize, Vec<(usize, i64)>, i64, bool),
+    Confirm(usize),
+    Cancel(usize),
+}
+
+impl Hold {
+    pub(super) fn status(&self, now: i64) -> Status {
+        match self.written {
+            Status::Active | Status::Waiting if self.expires <= now => Status::Expired,
+            other => other,
+        }
+    }
+
+    fn of(&self, product: usize) -> i64 {
+        let items = self.items.iter().filter(|item| item.product == product);
+        items.map(|item| item.quantity).sum()
+    }
+
+    fn is_counted(&self, product: usize) -> bool {
+        let mut items = self.items.iter();
+        items.any(|item| item.product == product && item.counted)
+    }
+
+    fn resolve(&mut self, status: Status) {
+        self.written = status;
+        for item in &mut self.items {
+            item.counted = false;
+        }
+    }
+}
+
+impl Lists {
+    /// What the product's row says is reserved.
+    pub(super) fn reserved(&self, product: usize) -> i64 {
+        let counted = self.holds.iter().filter(|hold| hold.is_counted(product));
+        let held = counted.filter(|hold| hold.written == Status::Active);
+        held.map(|hold| hold.of(product)).sum()
+    }
+
+    /// How many the product's row says stand in line.
+    pub(super) fn waiting(&self, product: usize) -> usize {
+        let counted = self.holds.iter().filter(|hold| hold.is_counted(product));
+        counted
+            .filter(|hold| hold.written == Status::Waiting)
+            .count()
+    }
+
+    fn line(&self, product: usize) -> Vec<usize> {
+        let waits = |hold: &Hold| hold.status(self.now) == Status::Waiting && hold.of(product) > 0;
+        let all = 0..self.holds.len();
+        all.filter(|at| waits(&self.holds[*at])).collect()
+    }
+
+    /// Its place in line, from 1.
+    pub(super) fn place(&self, hold: usize) -> Option<usize> {
+        let line = self.line(self.holds[hold].items[0].product);
+        let at = line.iter().position(|other| *other == hold)?;
+        Some(at + 1)
+    }
+
+    fn free(&self, product: usize) -> i64 {
+        self.products[product].on_hand - self.reserved(product)
+    }
+
+    fn for_newcomers(&self, product: usize) -> i64 {
+        if self.line(product).is_empty() {
+            self.free(product)
+        } else {
+            0
+        }
+    }
+
+    /// Someone comes by: what has expired is free again, and the line is served.
+    pub(super) fn touch(&mut self, product: usize) {
+        for hold in &mut self.holds {
+            if hold.expires <= self.now {
+                let items = hold.items.iter_mut();
+                for item in items.filter(|item| item.product == product) {
+                    item.counted = false;
+                }
+            }
+        }
+        self.serve(product);
+    }
+
+    pub(super) fn touch_all(&mut self) {
+        for product in 0..self.products.len() {
+            self.touch(product);
+        }
+    }
+
+    fn serve(&mut self, product: usize) {
+        for at in self.line(product) {
+            if self.holds[at].of(product) > self.products[product].on_hand {
+                self.holds[at].resolve(Status::SoldOut);
+            }
+        }
+        for at in self.line(product) {
+            if self.holds[at].of(product) > self.free(product) {
+                break;
+            }
+            let hold = &mut self.holds[at];
+            hold.written = Status::Active;
+            hold.expires = self.now + hold.ttl;
+        }
+    }
+
+    fn bought(&self, who: usize, product: usize) -> i64 {
+        let orders = self.orders.iter();
+        let own = orders.filter(|order| order.customer == who && !order.cancelled);
+        let items = own.flat_map(|order| &order.items);
+        items
+            .filter(|(id, _)| *id == product)
+            .map(|(_, quantity)| quantity)
+            .sum()
+    }
+
+    fn owed(&self, who: usize) -> i64 {
+        let orders = self.orders.iter();
+        let own = orders.filter(|order| order.customer == who && !order.cancelled);
+        let items = own.flat_map(|order| &order.items);
+        items.map(|(_, quantity)| quantity).sum()
+    }
+
+    fn is_open(&self, hold: &Hold) -> bool {
+        matches!(hold.status(self.now), Status::Active | Status::Waiting)
+    }
+
+    fn check_limit(
+        &self,
+        who: usize,
+        wanted: &[(usize, i64)],
+        but: &[usize],
+    ) -> Result<(), String> {
+        for (product, quantity) in wanted {
+            let all = self.holds.iter().enumerate();
+            let open = all.filter(|(at, hold)| {
+                hold.customer == who && self.is_open(hold) && !but.contains(at)
+            });
+            let open: i64 = open.map(|(_, hold)| hold.of(*product)).sum();
+            let has = self.bought(who, *product) + open;
+            let limit = self.products[*product].limit;
+            if limit.is_some_and(|limit| has + quantity > limit) {
+                return Err(format!("limit of {product}: {has}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_stock(wanted: &[(usize, i64)], there: impl Fn(usize) -> i64) -> Result<(), String> {
+        let short: Vec<_> = wanted
+            .iter()
+            .map(|(product, quantity)| (*product, *quantity, there(*product)))
+            .filter(|(_, quantity, there)| quantity > there)
+            .collect();
+        if short.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("short {short:?}"))
+        }
+    }
+
+    fn sell(&mut self, who: usize, items: Vec<(usize, i64)>, used: &[usize]) -> Result<(), String> {
+        let total: i64 = items.iter().map(|(_, quantity)| quantity).sum();
+        if self.owed(who) + total > self.customers[who].credit {
+            return Err("credit".to_owned());
+        }
+        for at in used {
+            self.holds[*at].resolve(Status::Confirmed);
+        }
+        let products: Vec<usize> = items.iter().map(|(product, _)| *product).collect();
+        for (product, quantity) in &items {
+            self.products[*product].on_hand -= quantity;
+        }
+        self.orders.push(Order {
+            id: OrderId::new(),
+            customer: who,
+            items,
+            cancelled: false,
+        });
+        for product in products {
+            self.serve(product);
+        }
+        Ok(())
+    }
+
+    /// The products that it is about.
+    pub(super) fn products_of(&self, ask: &Ask) -> Vec<usize> {
+        match ask {
+            Ask::Buy(_, items) | Ask::Reserve(_, items, ..) => {
+                items.iter().map(|(product, _)| *product).collect()
+            }
+            Ask::Confirm(at) | Ask::Cancel(at) => {
+                let items = self.holds[*at].items.iter();
+                items.map(|item| item.product).collect()
+            }
+        }
+    }
+
+    /// Does it, or says why not.
+    pub(super) fn ask(&mut self, ask: &Ask) -> Result<String, String> {
+        for product in self.products_of(ask) {
+            self.touch(product);
+        }
+        match ask {
+            Ask::Buy(who, lines) => self.buy(*who, &added_up(lines)),
+            Ask::Reserve(who, lines, ttl, wait) => {
+                self.reserve(*who, &added_up(lines), *ttl, *wait)
+            }
+            Ask::Confirm(at) => {
+                let hold = self.holds[*at].clone();
+                match hold.status(self.now) {
+                    Status::Active => {}
+                    other => return Err(resolved(other)),
+                }
+                let items = hold.items.iter();
+                let items = items.map(|item| (item.product, item.quantity)).collect();
+                self.sell(hold.customer, items, &[*at])?;
+                Ok("sold".to_owned())
+            }
+            Ask::Cancel(at) => {
+                match self.holds[*at].status(self.now) {
+                    Status::Active | Status::Waiting => {}
+                    other => return Err(resolved(other)),
+                }
+                self.holds[*at].resolve(Status::Cancelled);
+                for item in self.holds[*at].items.clone() {
+                    self.serve(item.product);
+                }
+                Ok("Cancelled".to_owned())
+            }
+        }
+    }
+
+    fn buy(&mut self, who: usize, wanted: &[(usize, i64)]) -> Result<String, String> {
+        let is_used = |hold: &Hold| {
+            let mut items = hold.items.iter();
+            hold.customer == who
+                && hold.status(self.now) == Status::Active
+                && items.all(|item| wanted.iter().any(|(other, _)| item.product == *other))
+        };
+        let all = 0..self.holds.len();
+        let used: Vec<usize> = all.filter(|at| is_used(&self.holds[*at])).collect();
+        self.check_limit(who, wanted, &used)?;
+        Self::check_stock(wanted, |product| {
+            let own: i64 = used.iter().map(|at| self.holds[*at].of(product)).sum();
+            self.for_newcomers(product) + own
+        })?;
+        self.sell(who, wanted.to_vec(), &used)?;
+        Ok("sold".to_owned())
+    }
+
+    fn reserve(
+        &mut self,
+        who: usize,
+        wanted: &[(usize, i64)],
+        ttl: i64,
+        wait: bool,
+    ) -> Result<String, String> {
+        let own = self.holds.iter().filter(|hold| hold.customer == who);
+        if own.filter(|hold| self.is_open(hold)).count() >= OPEN {
+            return Err("too many".to_owned());
+        }
+        self.check_limit(who, wanted, &[])?;
+        let written = match Self::check_stock(wanted, |id| self.for_newcomers(id)) {
+            Ok(()) => Status::Active,
+            Err(_) if wait && wanted.len() == 1 => {
+                let (product, quantity) = wanted[0];
+                if quantity > self.products[product].on_hand {
+                    return Err("sold out".to_owned());
+                }
+                Status::Waiting
+            }
+            Err(no) => return Err(no),
+        };
+        let items = wanted.iter().map(|(product, quantity)| Item {
+            product: *product,
+            quantity: *quantity,
+            counted: true,
+        });
+        self.holds.push(Hold {
+            id: ReservationId::new(),
+            customer: who,
+            items: items.collect(),
+            ttl,
+            expires: self.now + ttl,
+            written,
+        });
+        let place = self.place(self.holds.len() - 1);
+        Ok(place.map_or("Active".to_owned(), |place| format!("Waiting {place}")))
+    }
+
+    /// So many are there then, if that can be: what is reserved stays.
+    pub(super) fn count(&mut self, product: usize, on_hand: i64) -> Result<(), String> {
+        let mut after = self.clone();
+        after.touch(product);
+        if on_hand < after.reserved(product) {
+            // Nothing happened, the touch neither.
+            return Err(format!("{} free", after.free(product)));
+        }
+        after.products[product].on_hand = on_hand;
+        after.serve(product);
+        *self = after;
+        Ok(())
+    }
+
+    /// The goods of an order come back.
+    pub(super) fn take_back(&mut self, order: usize) -> Result<(), String> {
+        if self.orders[order].cancelled {
+            return Err("cancelled".to_owned());
+        }
+        self.orders[order].cancelled = true;
+        for (product, quantity) in self.orders[order].items.clone() {
+            self.touch(product);
+            self.products[product].on_hand += quantity;
+            self.serve(product);
+        }
+        Ok(())
+    }
+}
+
+fn resolved(status: Status) -> String {
+    match status {
+        Status::Expired => "expired".to_owned(),
+        Status::SoldOut => "sold out".to_owned(),
+        other => format!("resolved: {other:?}"),
+    }
+}
+
+/// Two lines of one product are one demand.
+fn added_up(lines: &[(usize, i64)]) -> Vec<(usize, i64)> {
+    let mut sums: Vec<(usize, i64)> = Vec::new();
+    for (product, quantity) in lines {
+        match sums.iter_mut().find(|(id, _)| id == product) {
+            Some((_, sum)) => *sum += quantity,
+            None => sums.push((*product, *quantity)),
+        }
+    }
+    sums
+}
