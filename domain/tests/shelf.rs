@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::DateTime;
 use domain::Error;
-use domain::desk::decision::{Account, Article, Books, Offer};
+use domain::desk::decision::{Account, Article, Books, Selling};
 use domain::ledger;
 use domain::purchase::{Line, Purchase};
 use domain::reservations::{OPEN, Wish};
@@ -298,7 +298,7 @@ fn books(on_hand: [i64; PRODUCTS]) -> Books {
         price: whole(1),
         active: true,
         limit_per_customer,
-        offer: Offer::Always,
+        selling: Selling::Always,
     };
     let counts = (0..)
         .map(product)

@@ -1,9 +1,10 @@
 //! A flash sale: buyers who all want one product at once, some of whom wait in line, some of whom never pay. For
 //! `bench/run`.
 //!
-//! `flash_sale <base> <token> <product> <buyers> <connections> <leavers>` reserves one of the product for each buyer of
+//! `flash_sale <bases> <token> <product> <buyers> <connections> <leavers>` reserves one of the product for each buyer of
 //! `bench/data.sql`, confirms what is held and prints one line of JSON. Every second buyer waits in line; every so manieth of
-//! those who hold one leaves, if any does, and holds it for a minute.
+//! those who hold one leaves, if any does, and holds it for a minute. Where there are several bases, with commas between
+//! them, a buyer whose service is gone asks the next, under the same idempotency key.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,18 +16,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::Client;
+use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 const CUSTOMERS: u128 = 0x0000_0000_0000_7000_8001_0000_0000_0000;
+/// How often a buyer asks whom nobody answers, and how long it waits in between.
+const TRIES: usize = 600;
+const PAUSE: Duration = Duration::from_millis(50);
 /// How often someone in line asks.
 const POLL: Duration = Duration::from_millis(500);
 
 struct Sale {
     http: Client,
-    base: String,
+    bases: Vec<String>,
     token: String,
     product: String,
     next: AtomicU64,
@@ -49,8 +53,8 @@ struct Asked {
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [base, token, product, buyers, connections, leavers] = arguments.as_slice() else {
-        panic!("flash_sale <base> <token> <product> <buyers> <connections> <leavers>")
+    let [bases, token, product, buyers, connections, leavers] = arguments.as_slice() else {
+        panic!("flash_sale <bases> <token> <product> <buyers> <connections> <leavers>")
     };
     let connections: usize = connections.parse().unwrap();
     let sale = Arc::new(Sale {
@@ -58,7 +62,7 @@ async fn main() {
             .pool_max_idle_per_host(connections)
             .build()
             .unwrap(),
-        base: base.clone(),
+        bases: bases.split(',').map(str::to_owned).collect(),
         token: token.clone(),
         product: product.clone(),
         next: AtomicU64::new(1),
@@ -130,7 +134,8 @@ impl Sale {
                 "wait": buyer.is_multiple_of(2),
             });
             let sent = Instant::now();
-            let (status, answer) = self.post("/api/reservations", &body).await;
+            let key = format!("reserve-{buyer}");
+            let (status, answer) = self.post("/api/reservations", &key, &body).await;
             let heard = Instant::now();
             let id = answer["reservation_id"].as_str().map(str::to_owned);
             self.asked.lock().await.push(Asked {
@@ -157,9 +162,10 @@ impl Sale {
                 return;
             };
             loop {
-                let url = format!("{}/api/reservations/{id}", self.base);
-                let answer = self.http.get(url).bearer_auth(&self.token).send().await;
-                let answer: Value = answer.unwrap().json().await.unwrap();
+                let path = format!("/api/reservations/{id}");
+                let (_, answer) = self
+                    .ask(|base| self.http.get(format!("{base}{path}")))
+                    .await;
                 match answer["status"].as_str() {
                     Some("waiting") => tokio::time::sleep(POLL).await,
                     Some("active") => {
@@ -181,17 +187,35 @@ impl Sale {
         let sent = Instant::now();
         let path = format!("/api/reservations/{id}/confirm");
         let body = json!({"payment_method": "credit"});
-        let (status, answer) = self.post(&path, &body).await;
+        let key = format!("confirm-{id}");
+        let (status, answer) = self.post(&path, &key, &body).await;
         assert_eq!(status, 201, "what was held is not sold: {answer}");
         self.confirmed.lock().await.push(sent.elapsed());
     }
 
-    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let request = self.http.post(format!("{}{path}", self.base));
-        let request = request.bearer_auth(&self.token).body(body.to_string());
-        let answer = request.send().await.unwrap();
-        let status = answer.status().as_u16();
-        (status, answer.json().await.unwrap_or_default())
+    async fn post(&self, path: &str, key: &str, body: &Value) -> (u16, Value) {
+        self.ask(|base| {
+            let request = self.http.post(format!("{base}{path}"));
+            request
+                .header("Idempotency-Key", key)
+                .body(body.to_string())
+        })
+        .await
+    }
+
+    /// An answer of whichever service is there.
+    async fn ask(&self, request: impl Fn(&str) -> RequestBuilder) -> (u16, Value) {
+        for base in self.bases.iter().cycle().take(TRIES) {
+            let answer = request(base).bearer_auth(&self.token).send().await;
+            if let Ok(answer) = answer
+                && let status @ ..500 = answer.status().as_u16()
+                && let Ok(body) = answer.json().await
+            {
+                return (status, body);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        panic!("nobody answers")
     }
 }
 

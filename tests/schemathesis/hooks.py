@@ -66,6 +66,13 @@ def before_call(context, case, kwargs):
         # Left out, it is the caller's own customer; staff have none, and a customer no other.
         case.body["customer_id"] = CUSTOMER
         case.body["items"][0]["product_id"] = PRODUCT
+    # One waits for one product.
+    if where == "POST /api/reservations":
+        case.body["customer_id"] = CUSTOMER
+        case.body["items"] = case.body["items"][:1]
+        case.body["items"][0]["product_id"] = PRODUCT
+    if where == "POST /api/reservations/{id}/confirm":
+        case.body["payment_method"] = "credit"
     # Which three letters are a currency is ISO's to say.
     if where == "POST /api/businesses":
         case.body["currency"] = "EUR"
