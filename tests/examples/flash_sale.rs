@@ -57,6 +57,7 @@ async fn main() {
         panic!("flash_sale <bases> <token> <product> <buyers> <connections> <leavers>")
     };
     let connections: usize = connections.parse().unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let sale = Arc::new(Sale {
         http: Client::builder()
             .pool_max_idle_per_host(connections)
