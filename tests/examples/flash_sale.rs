@@ -127,7 +127,7 @@ impl Sale {
             if buyer > self.buyers {
                 return;
             }
-            let leaves = self.leavers != 0 && buyer.is_multiple_of(self.leavers);
+            let leaves = self.leavers != 0 && buyer % self.leavers == 3;
             let body = json!({
                 "customer_id": Uuid::from_u128(CUSTOMERS + u128::from(buyer)),
                 "items": [{"product_id": self.product, "quantity": 1}],

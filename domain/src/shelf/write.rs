@@ -37,11 +37,13 @@ pub(crate) struct Kept<'a> {
 
 const WRITE: &str = "
 WITH new_reservations AS (
-    INSERT INTO reservations (business_id, id, customer_id, status, ttl_seconds, expires_at, created_by, order_id)
+    INSERT INTO reservations (business_id, id, customer_id, status, ttl_seconds, expires_at, created_by, order_id,
+                              created_at)
     SELECT $1, id, customer_id, status, ttl_seconds, expires_at, created_by,
-           nullif(order_id, '00000000-0000-0000-0000-000000000000')
-      FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::timestamptz[], $7::uuid[], $54::uuid[])
-        AS reservation (id, customer_id, status, ttl_seconds, expires_at, created_by, order_id)
+           nullif(order_id, '00000000-0000-0000-0000-000000000000'), created_at
+      FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::timestamptz[], $7::uuid[], $54::uuid[],
+                  $55::timestamptz[])
+        AS reservation (id, customer_id, status, ttl_seconds, expires_at, created_by, order_id, created_at)
 ), new_items AS (
     INSERT INTO reservation_items (business_id, reservation_id, product_id, line, quantity, unit_price, held, place,
                                    expires_at)
@@ -135,6 +137,8 @@ pub(crate) async fn write(
     values.extend(key_values(keys));
     // `$54`: one that is made and used up in the same batch has become an order already.
     values.push(each(&new, |one| or_nil(one.order_id)));
+    // `$55`: the time after the locks, from which its life is counted.
+    values.push(each(&new, |one| one.created_at));
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, WRITE, values);
     let row = transaction
         .query_one_raw(statement)

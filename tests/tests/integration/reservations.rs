@@ -92,6 +92,7 @@ async fn what_is_held_is_for_nobody_else_and_becomes_an_order_at_the_price_that_
     let held = reserve(&staff, rare, 2).await.ok(201);
     assert_eq!(held["status"], "active");
     assert_eq!(held["total_amount"], "20.00");
+    assert_eq!(staff.get(&path(&held)).await.ok(200), held);
     assert_eq!(counts(&staff, rare).await, (3, 2, 1));
 
     let other = admin.add_customer("Other", "1000.00").await;
