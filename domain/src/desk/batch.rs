@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, Utc};
 use entity::reservations::Status;
-use entity::{BusinessId, EventId, OrderId, ReservationId, UserId};
+use entity::{BusinessId, OrderId, ReservationId, UserId};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::decision::{Books, Sale};
@@ -218,7 +218,6 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
         }));
         done.push(Done {
             command,
-            event_id: EventId::new(),
             outcome,
             answer,
         });

@@ -25,11 +25,11 @@ pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &Shelf) -> Vec<Event<'a>> 
                         before: Some(json!({ "status": Status::Active })),
                         ..change(reservation)
                     };
-                    event(one, EventId::new(), change)
+                    event(one, change)
                 }));
             }
             Outcome::Reserved(found) => {
-                events.push(event(one, one.event_id, change(&found.reservation)));
+                events.push(event(one, change(&found.reservation)));
             }
             Outcome::Cancelled { found, before } => {
                 let change = Change {
@@ -37,16 +37,16 @@ pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &Shelf) -> Vec<Event<'a>> 
                     before: Some(json!({ "status": before })),
                     ..change(&found.reservation)
                 };
-                events.push(event(one, one.event_id, change));
+                events.push(event(one, change));
             }
         }
     }
     events
 }
 
-fn event<'a>(done: &'a Done<'_>, id: EventId, change: Change) -> Event<'a> {
+fn event<'a>(done: &'a Done<'_>, change: Change) -> Event<'a> {
     Event {
-        id,
+        id: EventId::new(),
         actor: (&done.command.caller).into(),
         change,
     }

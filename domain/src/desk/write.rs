@@ -23,8 +23,6 @@ use crate::{Error, Transaction};
 /// A command that was decided in its favour and is to be written.
 pub(super) struct Done<'a> {
     pub(super) command: &'a Command,
-    /// Of its entry in the audit trail.
-    pub(super) event_id: EventId,
     pub(super) outcome: Outcome,
     pub(super) answer: Answer,
 }
@@ -51,7 +49,6 @@ impl Done<'_> {
 /// One that came to an order.
 struct Sold<'a> {
     command: &'a Command,
-    event_id: EventId,
     receipt: &'a Receipt,
     answer: &'a Answer,
 }
@@ -60,7 +57,6 @@ impl<'a> Sold<'a> {
     fn of(done: &'a Done<'_>) -> Option<Self> {
         Some(Self {
             command: done.command,
-            event_id: done.event_id,
             receipt: done.receipt()?,
             answer: &done.answer,
         })
@@ -295,7 +291,7 @@ fn entry_and_event_values(sold: &[Sold<'_>]) -> [Value; 6] {
     [
         each(sold, |_| LedgerEntryId::new().0),
         each(sold, |sale| sale.receipt.charge.balance_after.decimal()),
-        each(sold, |sale| sale.event_id.0),
+        each(sold, |_| EventId::new().0),
         each(sold, |sale| {
             role_name(sale.command.caller.authority.role()).to_owned()
         }),
