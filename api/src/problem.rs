@@ -316,6 +316,11 @@ impl Problem {
             Error::MoreThanCharged { creditable } => Self::new(Code::Conflict, detail)
                 .with("creditable", money(creditable))
                 .with("currency", currency.to_string()),
+            Error::MoreThanPaid { refundable } => Self::new(Code::Conflict, detail)
+                .with("refundable", money(refundable)),
+            Error::PaymentProvider { order_id, .. } => {
+                Self::new(Code::PaymentProviderError, detail).with("order_id", order_id)
+            }
             Error::InvalidTransition { from, to } => Self::new(Code::InvalidTransition, detail)
                 .with("from", json!(from))
                 .with("to", json!(to)),

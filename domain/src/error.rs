@@ -183,6 +183,21 @@ pub enum Error {
         /// What it was to be.
         to: Status,
     },
+    /// More of an order is to be refunded than was paid by card and not refunded before.
+    #[error("the amount is more than what can be refunded of the order")]
+    MoreThanPaid {
+        /// How much can be.
+        refundable: Money,
+    },
+    /// The order is placed and its stock held, but the payment provider has not made its intent: it does not answer, and is
+    /// asked again, or it refuses, and the order is cancelled.
+    #[error("{detail}")]
+    PaymentProvider {
+        /// The order.
+        order_id: OrderId,
+        /// What the provider did.
+        detail: String,
+    },
     /// Something unique is taken.
     #[error("another one has the same {0}")]
     AlreadyExists(&'static str),

@@ -2,6 +2,7 @@
 
 mod cancel;
 pub(crate) mod credited;
+pub mod transitions;
 
 use chrono::{DateTime, Utc};
 use entity::orders::{PaymentMethod, Status};

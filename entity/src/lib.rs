@@ -23,11 +23,16 @@ pub mod inventory;
 pub mod ledger_entries;
 mod money;
 pub mod order_items;
+pub mod order_transitions;
 pub mod orders;
+pub mod payment_intents;
 pub mod payments;
 pub mod products;
+pub mod provider_events;
 mod quantity;
 pub mod refresh_tokens;
+pub mod refund_items;
+pub mod refunds;
 pub mod reservation_items;
 pub mod reservations;
 pub mod reversals;
@@ -40,7 +45,7 @@ pub mod write_offs;
 
 pub use ids::{
     AllocationId, ApiKeyId, BusinessId, CreditNoteId, CustomerId, EventId, LedgerEntryId,
-    MovementId, OrderId, PaymentId, ProductId, RefreshTokenId, ReservationId, SaleId, UserId,
+    MovementId, OrderId, PaymentId, ProductId, RefreshTokenId, RefundId, ReservationId, SaleId, UserId,
     WriteOffId,
 };
 pub use money::{Currency, InvalidMoney, Money, UnknownCurrency};

@@ -22,7 +22,9 @@ pub struct Model {
     pub quantity: i64,
     pub unit_price: Money,
     pub line_total: Money,
-    pub on_hand_after: i64,
+    /// What stayed on the shelf, where the line is its own movement. None of an order by card, whose stock is held first and
+    /// leaves the shelf with a movement when it is paid.
+    pub on_hand_after: Option<i64>,
     #[sea_orm(belongs_to, from = "(business_id, order_id)", to = "(business_id, id)")]
     pub order: BelongsTo<super::orders::Entity>,
 }

@@ -32,6 +32,27 @@ pub enum PaymentMethod {
     Card,
 }
 
+/// Why an order was cancelled.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum CancelReason {
+    /// Somebody asked for it.
+    Requested,
+    /// It was not paid in time.
+    PaymentExpired,
+    /// The payment provider would not have it.
+    PaymentRefused,
+    /// Its payment was cancelled at the provider.
+    PaymentCancelled,
+    /// It was paid when its stock was held no more and somebody else had it. The payment is refunded.
+    StockGone,
+    /// It was paid after it had been cancelled. The payment is refunded.
+    PaidTooLate,
+}
+
 /// An order. Last in the lock order.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -51,7 +72,13 @@ pub struct Model {
     pub amount_credited: Money,
     /// Derived by the database: total less settled.
     pub amount_due: Money,
+    /// When it is to be paid; by card, until when it can be.
     pub due_at: DateTimeUtc,
+    /// Of what was paid by card, what is given back or on its way back.
+    pub amount_refunded: Money,
+    pub cancel_reason: Option<CancelReason>,
+    /// Where its goods are, once it is fulfilled.
+    pub tracking_reference: Option<String>,
     pub created_by: UserId,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,

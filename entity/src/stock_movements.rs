@@ -24,6 +24,8 @@ pub enum Reason {
     Reserved,
     /// Not held any more: bought, given up, or expired.
     Released,
+    /// Paid for by card. What is sold on credit has its order line for a movement.
+    Sold,
 }
 
 /// Why staff correct a count.

@@ -41,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(step!("11_reservations")),
             Box::new(step!("12_sales")),
             Box::new(step!("13_audit")),
+            Box::new(step!("14_checkout")),
         ]
     }
 }

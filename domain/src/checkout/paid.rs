@@ -1,0 +1,1 @@
+//! What a payment does to an order.

@@ -1,0 +1,162 @@
+//! What can become of an order: one table, from which the decisions here, the diagram in ARCHITECTURE.md and the tests are
+//! made.
+
+use entity::orders::{PaymentMethod, Status};
+use entity::users::Role;
+
+use crate::Error;
+
+/// Who may bring an order from one status to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// The desk, in the transaction that makes the order.
+    Desk,
+    /// The service, when the payment provider has answered or told something, or when time is over.
+    Service,
+    /// Staff and admins.
+    Staff,
+    /// Admins alone: money is given back.
+    Admin,
+    /// Staff, admins, and the order's own customer while nothing is paid.
+    StaffOrCustomer,
+}
+
+impl Who {
+    /// Whether a caller with this role may.
+    #[must_use]
+    pub fn includes(self, role: Role) -> bool {
+        match self {
+            Self::Desk | Self::Service => false,
+            Self::Staff => role != Role::Customer,
+            Self::Admin => role == Role::Admin,
+            Self::StaffOrCustomer => true,
+        }
+    }
+}
+
+/// One way from a status to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transition {
+    /// From there.
+    pub from: Status,
+    /// To there.
+    pub to: Status,
+    /// Of orders that are paid for like this.
+    pub of: PaymentMethod,
+    /// Who may.
+    pub who: Who,
+    /// What it does to stock.
+    pub stock: &'static str,
+    /// What it does to the customer's credit.
+    pub credit: &'static str,
+    /// What it does to money.
+    pub money: &'static str,
+}
+
+/// A row of [`TABLE`].
+macro_rules! transition {
+    ($of:ident: $from:ident to $to:ident, $who:ident, $stock:literal, $credit:literal, $money:literal) => {
+        Transition {
+            from: Status::$from,
+            to: Status::$to,
+            of: PaymentMethod::$of,
+            who: Who::$who,
+            stock: $stock,
+            credit: $credit,
+            money: $money,
+        }
+    };
+}
+
+/// All of them. What is not here cannot happen.
+pub const TABLE: &[Transition] = &[
+    transition!(Credit: Created to Approved, Desk, "leaves the shelf", "taken", "paid ahead: settles it"),
+    transition!(Credit: Approved to Fulfilled, Staff, "", "", ""),
+    transition!(Credit: Approved to Cancelled, StaffOrCustomer, "back on the shelf", "given back",
+        "payments become credit on account"),
+    transition!(Card: Created to PaymentPending, Service, "", "", "intent made"),
+    transition!(Card: Created to Cancelled, StaffOrCustomer, "held no more", "", "intent cancelled"),
+    transition!(Card: PaymentPending to Paid, Service, "hold becomes a sale", "", "received"),
+    transition!(Card: PaymentPending to Cancelled, StaffOrCustomer, "held no more", "", "intent cancelled"),
+    transition!(Card: Paid to Fulfilled, Staff, "", "", ""),
+    transition!(Card: Paid to Cancelled, Admin, "back on the shelf", "", "the rest is refunded"),
+];
+
+/// The transition of such an order, if there is one. The service itself may do what others may.
+///
+/// # Errors
+/// [`Error::InvalidTransition`].
+pub fn find(
+    of: PaymentMethod,
+    from: Status,
+    to: Status,
+) -> Result<&'static Transition, Error> {
+    TABLE
+        .iter()
+        .find(|one| one.of == of && one.from == from && one.to == to)
+        .ok_or(Error::InvalidTransition { from, to })
+}
+
+/// As [`find`], for a caller with this role.
+///
+/// # Errors
+/// [`Error::InvalidTransition`]; [`Error::Forbidden`].
+pub fn find_for(
+    role: Role,
+    of: PaymentMethod,
+    from: Status,
+    to: Status,
+) -> Result<&'static Transition, Error> {
+    let transition = find(of, from, to)?;
+    if transition.who.includes(role) {
+        Ok(transition)
+    } else {
+        Err(Error::Forbidden)
+    }
+}
+
+/// The table as ARCHITECTURE.md shows it: a Mermaid diagram and what each step does.
+#[must_use]
+pub fn described() -> String {
+    let name = |status: Status| {
+        serde_json::to_value(status)
+            .ok()
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .unwrap_or_default()
+    };
+    let mut lines = vec!["```mermaid".to_owned(), "stateDiagram-v2".to_owned()];
+    let method = |of: PaymentMethod| match of {
+        PaymentMethod::Credit => "credit",
+        PaymentMethod::Card => "card",
+    };
+    lines.push("    [*] --> created".to_owned());
+    for one in TABLE {
+        let (from, to) = (name(one.from), name(one.to));
+        lines.push(format!("    {from} --> {to}: {}", method(one.of)));
+    }
+    lines.push("```".to_owned());
+    lines.push(String::new());
+    lines.push("| order | from | to | who | stock | credit | money |".to_owned());
+    lines.push("| --- | --- | --- | --- | --- | --- | --- |".to_owned());
+    for one in TABLE {
+        let who = match one.who {
+            Who::Desk => "the desk",
+            Who::Service => "the service",
+            Who::Staff => "staff",
+            Who::Admin => "an admin",
+            Who::StaffOrCustomer => "staff, its customer while nothing is paid, the service",
+        };
+        let cells = [
+            method(one.of),
+            &name(one.from),
+            &name(one.to),
+            who,
+            one.stock,
+            one.credit,
+            one.money,
+        ]
+        .map(|cell| if cell.is_empty() { "–".to_owned() } else { cell.to_owned() });
+        lines.push(format!("| {} |", cells.join(" | ")));
+    }
+    lines.join("\n")
+}

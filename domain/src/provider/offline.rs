@@ -1,0 +1,70 @@
+//! The provider of the embedded start: nothing leaves the machine, and a payment is made by saying so
+//! (`POST /api/dev/payments/{intent}/succeed`).
+//!
+//! It keeps nothing of its own. Whether an intent is paid stands in the order's row and nowhere else, so an intent that is
+//! not paid there can be cancelled, and every refund succeeds.
+
+use async_trait::async_trait;
+use entity::{BusinessId, OrderId};
+use uuid::Uuid;
+
+use super::{Failure, Intent, Provider, Refund, RefundState, State, WantedIntent, WantedRefund};
+
+/// See [the module](self).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Offline;
+
+/// What the ids of its intents start with.
+const PREFIX: &str = "pi_offline";
+
+impl Offline {
+    /// The name of the provider.
+    pub const NAME: &'static str = "offline";
+
+    /// Whose intent it is: its id says so. `None` for what is no id of an intent.
+    #[must_use]
+    pub fn order_of(intent: &str) -> Option<(BusinessId, OrderId)> {
+        let rest = intent.strip_prefix(PREFIX)?.strip_prefix('_')?;
+        let (business, order) = rest.split_once('_')?;
+        let id = |text: &str| Uuid::try_parse(text).ok();
+        Some((BusinessId(id(business)?), OrderId(id(order)?)))
+    }
+}
+
+#[async_trait]
+impl Provider for Offline {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    async fn create(&self, wanted: &WantedIntent) -> Result<Intent, Failure> {
+        let business = wanted.business_id.0.simple();
+        let order = wanted.order_id.0.simple();
+        let id = format!("{PREFIX}_{business}_{order}");
+        Ok(Intent {
+            client_secret: format!("{id}_secret"),
+            id,
+            state: State::Open,
+        })
+    }
+
+    async fn cancel(&self, intent: &str) -> Result<Intent, Failure> {
+        Ok(Intent {
+            id: intent.to_owned(),
+            client_secret: format!("{intent}_secret"),
+            state: State::Cancelled,
+        })
+    }
+
+    async fn refund(&self, wanted: &WantedRefund) -> Result<Refund, Failure> {
+        let refund = format!("re_offline_{}", wanted.refund_id.0.simple());
+        self.refund_status(&refund).await
+    }
+
+    async fn refund_status(&self, refund: &str) -> Result<Refund, Failure> {
+        Ok(Refund {
+            id: refund.to_owned(),
+            state: RefundState::Succeeded,
+        })
+    }
+}
