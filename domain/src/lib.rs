@@ -48,6 +48,7 @@ pub mod statements;
 mod tidy;
 pub mod users;
 pub mod verify;
+mod watch;
 pub mod write_offs;
 
 pub use accounts::Figures;
