@@ -380,7 +380,7 @@ async fn sell(
         quantity: Set(past.keyboards),
         unit_price: Set(unit_price),
         line_total: Set(total),
-        on_hand_after: Set(on_hand_after),
+        on_hand_after: Set(Some(on_hand_after)),
     };
     order_items::Entity::insert(item)
         .exec_without_returning(transaction)

@@ -41,13 +41,13 @@ pub enum Correction {
 /// One change of a product's count on hand, a sale or a correction.
 #[derive(Debug, Clone)]
 pub struct StockChange {
-    /// The movement's id, or that of the order which was the movement.
+    /// The movement's id, or that of the order on credit which was the movement.
     pub id: Uuid,
     /// What was added; negative when stock left the shelf.
     pub quantity: i64,
     /// What was on the shelf then.
     pub on_hand_after: i64,
-    /// `None` for a sale.
+    /// `None` for a sale on credit.
     pub reason: Option<Reason>,
     /// What was remarked.
     pub note: Option<String>,
@@ -110,7 +110,14 @@ pub async fn correct(
             before: Some(json!({ "on_hand": before })),
             after: json!({ "on_hand": on_hand, "reason": reason, "note": note }),
         };
-        write(&transaction, caller, None, &mut shelf, vec![(id, movement)]).await?;
+        write(
+            &transaction,
+            caller.into(),
+            None,
+            &mut shelf,
+            vec![(id, movement)],
+        )
+        .await?;
         audit::record(&transaction, caller, event).await?;
         let stock = inventory::Entity::of(business)
             .filter(inventory::Column::ProductId.eq(id))
@@ -293,7 +300,8 @@ async fn by_product(
         .collect()
 }
 
-/// Lists every change of a product's count, the newest first: corrections, and sales from the order lines that they are.
+/// Lists every change of a product's count, the newest first: corrections and what was paid for by card, and sales on
+/// credit from the order lines that they are.
 ///
 /// # Errors
 /// [`Error::ProductNotFound`].
@@ -352,7 +360,9 @@ async fn sales(
 ) -> Result<Vec<StockChange>, Error> {
     let all = order_items::Entity::of(caller.business_id)
         .find_also_related(orders::Entity)
-        .filter(order_items::Column::ProductId.eq(id));
+        .filter(order_items::Column::ProductId.eq(id))
+        // What was ordered by card leaves the shelf with a movement of its own.
+        .filter(order_items::Column::OnHandAfter.is_not_null());
     let select = paging.falling(all, order_items::Column::OrderId);
     let rows = select.all(transaction).await?;
     let changes = rows.into_iter().filter_map(|(item, order)| {
@@ -360,7 +370,7 @@ async fn sales(
         Some(StockChange {
             id: order.id.0,
             quantity: -item.quantity,
-            on_hand_after: item.on_hand_after,
+            on_hand_after: item.on_hand_after?,
             reason: None,
             note: None,
             reserved: 0,

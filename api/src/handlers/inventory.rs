@@ -146,7 +146,7 @@ pub(super) struct StockView {
 /// A change of a product's count.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MovementView {
-    /// Of the movement; of the order, for a sale.
+    /// Of the movement; of the order, for a sale on credit.
     id: Uuid,
     /// What was added; negative when stock left the shelf.
     quantity: i64,
@@ -185,7 +185,7 @@ pub(super) enum MovementReason {
 impl From<Option<Reason>> for MovementReason {
     fn from(reason: Option<Reason>) -> Self {
         match reason {
-            None => Self::Sold,
+            None | Some(Reason::Sold) => Self::Sold,
             Some(Reason::Received) => Self::Received,
             Some(Reason::Damaged) => Self::Damaged,
             Some(Reason::Lost) => Self::Lost,

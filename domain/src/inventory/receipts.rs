@@ -51,7 +51,7 @@ pub async fn receive(
         let before = before
             .map(|(id, one)| (id.to_string(), one.on_hand))
             .collect();
-        let moved = write(&transaction, caller, None, &mut shelf, movements).await?;
+        let moved = write(&transaction, caller.into(), None, &mut shelf, movements).await?;
         if let Some(event) = event(before, &moved) {
             audit::record(&transaction, caller, event).await?;
         }

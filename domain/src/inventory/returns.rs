@@ -55,6 +55,6 @@ pub(crate) async fn put_back(
     if !shortages.is_empty() {
         return Err(Error::InsufficientStock(shortages));
     }
-    write(transaction, caller, Some(order), shelf, movements).await?;
+    write(transaction, caller.into(), Some(order), shelf, movements).await?;
     Ok(())
 }

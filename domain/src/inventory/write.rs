@@ -7,8 +7,9 @@ use sea_orm::{ActiveEnum, ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
 use super::{Movement, StockChange};
+use crate::audit::Actor;
 use crate::shelf::{self, Shelf};
-use crate::{Caller, Error, Transaction};
+use crate::{Error, Transaction};
 
 /// A movement that is written down.
 #[derive(Debug, Clone)]
@@ -33,11 +34,11 @@ SELECT $1, product_id, id, quantity, on_hand, reason, nullif(note, ''), $2, $3
 RETURNING created_at";
 
 /// Writes movements of locked stock, in their order; those of one product follow from each other. What comes to the shelf
-/// goes to those who wait. `order` is where the
-/// goods came back from.
+/// goes to those who wait. `order` is the order to which the goods went, or from which they came back. What has become of
+/// reservations on this shelf is written with it.
 pub(crate) async fn write(
     transaction: &Transaction,
-    caller: &Caller,
+    actor: Actor<'_>,
     order: Option<OrderId>,
     shelf: &mut Shelf,
     movements: Vec<(ProductId, Movement)>,
@@ -53,10 +54,10 @@ pub(crate) async fn write(
         shelf.take(product, before - on_hand);
     }
     // First, since what has expired may be more than what is left on hand.
-    let business = caller.business_id;
+    let business = actor.business_id;
     shelf::write(transaction, business, shelf, Vec::new(), Vec::new()).await?;
     let ids: Vec<Uuid> = movements.iter().map(|_| MovementId::new().0).collect();
-    let statement = statement(caller, order, &ids, &movements);
+    let statement = statement(actor, order, &ids, &movements);
     let rows = transaction.query_all_raw(statement).await?;
     if rows.len() != movements.len() {
         return Err(Error::Bug(format!(
@@ -76,7 +77,7 @@ pub(crate) async fn write(
             reserved: 0,
             order_id: order,
             reservation_id: None,
-            actor_id: caller.user_id,
+            actor_id: actor.user_id,
             // The same on all rows.
             created_at: row.try_get_by_index(0)?,
         };
@@ -94,7 +95,7 @@ fn counts(movements: &[(ProductId, Movement)]) -> BTreeMap<ProductId, i64> {
 }
 
 fn statement(
-    caller: &Caller,
+    actor: Actor<'_>,
     order: Option<OrderId>,
     ids: &[Uuid],
     movements: &[(ProductId, Movement)],
@@ -117,9 +118,9 @@ fn statement(
         .iter()
         .map(|(_, movement)| movement.note.clone().unwrap_or_default());
     let values: [Value; 11] = [
-        caller.business_id.0.into(),
+        actor.business_id.0.into(),
         order.map(|order| order.0).into(),
-        caller.user_id.0.into(),
+        actor.user_id.0.into(),
         ids.to_vec().into(),
         products.into(),
         of(|movement| movement.quantity).into(),

@@ -25,7 +25,7 @@ use chrono::{DateTime, Utc};
 use entity::reservations::Status;
 use entity::{CustomerId, Money, OrderId, ProductId, ReservationId, UserId};
 
-pub(crate) use read::{Range, Wanted, open, put, read};
+pub(crate) use read::{Range, Wanted, open, open_with, put, read};
 pub(crate) use write::{Event, Kept, each, write};
 
 /// The most that may stand in line for one product.

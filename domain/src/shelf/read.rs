@@ -37,7 +37,21 @@ pub(crate) async fn open(
     business: BusinessId,
     products: impl IntoIterator<Item = (ProductId, Range)>,
 ) -> Result<Shelf, Error> {
-    let mut wanted = Wanted::default();
+    open_with(transaction, business, products, Vec::new()).await
+}
+
+/// As [`open`], with these reservations on it whatever has become of them. All their products are to be among those that
+/// are locked.
+pub(crate) async fn open_with(
+    transaction: &Transaction,
+    business: BusinessId,
+    products: impl IntoIterator<Item = (ProductId, Range)>,
+    reservations: Vec<ReservationId>,
+) -> Result<Shelf, Error> {
+    let mut wanted = Wanted {
+        reservations,
+        ..Wanted::default()
+    };
     for (product, change) in products {
         let all = wanted.change.entry(product).or_default();
         all.taken = all.taken.saturating_add(change.taken);
