@@ -82,10 +82,7 @@ async fn visible(
 }
 
 /// The order with all that belongs to it.
-pub(crate) async fn whole(
-    transaction: &Transaction,
-    order: orders::Model,
-) -> Result<Order, Error> {
+pub(crate) async fn whole(transaction: &Transaction, order: orders::Model) -> Result<Order, Error> {
     Ok(Order {
         items: lines(transaction, order.business_id, order.id).await?,
         payments: payments::of(transaction, &order).await?,

@@ -13,9 +13,7 @@ use entity::{
     refunds,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 
 use crate::audit::{self, Actor, Change};
@@ -63,7 +61,11 @@ pub async fn request(
     retry(|| async {
         let business = caller.business_id;
         let transaction = database.begin(business).await?;
-        let stock = if wish.restock { Stock::Locked } else { Stock::Left };
+        let stock = if wish.restock {
+            Stock::Locked
+        } else {
+            Stock::Left
+        };
         let Some(mut locked) = Locked::of(&transaction, business, id, stock).await? else {
             return Err(not_by_card(&transaction, business, id).await?);
         };
@@ -77,7 +79,8 @@ pub async fn request(
             let goods = new.items.clone();
             locked.put_back(&transaction, caller.into(), goods).await?;
         }
-        new.add(&transaction, caller.into(), &mut locked.order).await?;
+        new.add(&transaction, caller.into(), &mut locked.order)
+            .await?;
         locked
             .record(&transaction, caller.into(), "order.refunded", before)
             .await?;
@@ -333,18 +336,29 @@ pub(crate) async fn record(
             .filter(refunds::Column::Id.eq(refund.id))
             .one(&transaction)
             .await?;
-        let is_open = |one: &refunds::Model| matches!(one.status, Status::Requested | Status::Pending);
+        let is_open =
+            |one: &refunds::Model| matches!(one.status, Status::Requested | Status::Pending);
         let Some(now) = now.filter(is_open) else {
             // Another process has heard it too.
             return Ok(());
         };
-        settle(&transaction, business, refund.id, status, provider_id.clone()).await?;
+        settle(
+            &transaction,
+            business,
+            refund.id,
+            status,
+            provider_id.clone(),
+        )
+        .await?;
         if status == Status::Failed {
             locked.order.amount_refunded = locked.order.amount_refunded - now.amount;
             domain_orders::write(&transaction, &locked.order).await?;
             refunds::Entity::update_of(business)
                 .filter(refunds::Column::Id.eq(refund.id))
-                .col_expr(refunds::Column::Failure, Expr::value(failure.map(str::to_owned)))
+                .col_expr(
+                    refunds::Column::Failure,
+                    Expr::value(failure.map(str::to_owned)),
+                )
                 .exec(&transaction)
                 .await?;
         }

@@ -266,11 +266,7 @@ async fn refused(
 }
 
 /// Gives back what the order holds no more, before the provider is asked: others do not wait for its answer.
-async fn free_expired(
-    database: &Database,
-    business: BusinessId,
-    id: OrderId,
-) -> Result<(), Error> {
+async fn free_expired(database: &Database, business: BusinessId, id: OrderId) -> Result<(), Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
         if let Some(locked) = Locked::of(&transaction, business, id, Stock::Locked).await? {

@@ -31,7 +31,11 @@ pub async fn receive(database: &Database, event: &Event) -> Result<Taken, Error>
         };
         let locked = Locked::of(&transaction, business, event.order_id, stock).await?;
         let Some(mut locked) = locked.filter(|locked| is_about(event, locked)) else {
-            tracing::warn!(event = event.id, kind = event.kind, "an event is about no order of ours");
+            tracing::warn!(
+                event = event.id,
+                kind = event.kind,
+                "an event is about no order of ours"
+            );
             return Ok(Taken::NotOurs);
         };
         if !is_new(&transaction, event).await? {
@@ -47,7 +51,10 @@ pub async fn receive(database: &Database, event: &Event) -> Result<Taken, Error>
 /// Whether the event is about this order's intent, or what will turn out to be it.
 fn is_about(event: &Event, locked: &Locked) -> bool {
     let intent = &locked.intent;
-    let is_known = intent.provider_id.as_ref().is_none_or(|id| *id == event.intent);
+    let is_known = intent
+        .provider_id
+        .as_ref()
+        .is_none_or(|id| *id == event.intent);
     is_known && intent.provider == event.provider
 }
 
@@ -69,17 +76,15 @@ async fn is_new(transaction: &Transaction, event: &Event) -> Result<bool, Error>
     Ok(kept.rows_affected() > 0)
 }
 
-async fn apply(
-    transaction: &Transaction,
-    locked: &mut Locked,
-    event: &Event,
-) -> Result<(), Error> {
+async fn apply(transaction: &Transaction, locked: &mut Locked, event: &Event) -> Result<(), Error> {
     let actor = Actor::system(event.business_id);
     locked.intent.provider_id = Some(event.intent.clone());
     match &event.told {
         Told::Paid(received) => paid(transaction, actor, locked, received).await,
         Told::Failed(reason) => failed(transaction, actor, locked, reason).await,
-        Told::Cancelled => cancelled(transaction, actor, locked, CancelReason::PaymentCancelled).await,
+        Told::Cancelled => {
+            cancelled(transaction, actor, locked, CancelReason::PaymentCancelled).await
+        }
         Told::Refunded(total) => refunded(transaction, actor, locked, total).await,
     }
 }
@@ -114,11 +119,19 @@ pub(super) async fn paid(
     match locked.order.status {
         Status::Created | Status::PaymentPending if locked.has_stock() => {
             if locked.order.status == Status::Created {
-                step(transaction, actor, &mut locked.order, Status::PaymentPending).await?;
+                step(
+                    transaction,
+                    actor,
+                    &mut locked.order,
+                    Status::PaymentPending,
+                )
+                .await?;
             }
             locked.sell(transaction, actor).await?;
             step(transaction, actor, &mut locked.order, Status::Paid).await?;
-            locked.record(transaction, actor, "order.paid", before).await
+            locked
+                .record(transaction, actor, "order.paid", before)
+                .await
         }
         // Paid when somebody else had the stock: it is told on the order, and the money goes back.
         Status::Created | Status::PaymentPending => {
@@ -126,14 +139,18 @@ pub(super) async fn paid(
             locked.order.cancel_reason = Some(CancelReason::StockGone);
             give_back(transaction, actor, locked, "paid when its stock was gone").await?;
             step(transaction, actor, &mut locked.order, Status::Cancelled).await?;
-            locked.record(transaction, actor, "order.cancelled", before).await
+            locked
+                .record(transaction, actor, "order.cancelled", before)
+                .await
         }
         Status::Cancelled => {
             locked.order.cancel_reason = Some(CancelReason::PaidTooLate);
             give_back(transaction, actor, locked, "paid after it was cancelled").await?;
             crate::orders::write(transaction, &locked.order).await?;
             locked.write_expired(transaction).await?;
-            locked.record(transaction, actor, "order.paid_too_late", before).await
+            locked
+                .record(transaction, actor, "order.paid_too_late", before)
+                .await
         }
         status @ (Status::Approved | Status::Paid | Status::Fulfilled) => Err(Error::Bug(format!(
             "order {} is {status:?} and was not paid",
@@ -177,7 +194,9 @@ async fn mismatched(
     locked.intent.next_try_at = Some(locked.intent.expires_at);
     locked.write_intent(transaction).await?;
     locked.write_expired(transaction).await?;
-    locked.record(transaction, actor, "payment.mismatched", before).await
+    locked
+        .record(transaction, actor, "payment.mismatched", before)
+        .await
 }
 
 /// A try to pay has failed. The order can still be paid, and its stock is held until its time is over.
@@ -197,7 +216,9 @@ async fn failed(
     let before = locked.trail();
     locked.intent.failure = Some(reason.to_owned());
     locked.write_intent(transaction).await?;
-    locked.record(transaction, actor, "payment.failed", before).await
+    locked
+        .record(transaction, actor, "payment.failed", before)
+        .await
 }
 
 /// An order whose stock is locked cannot be paid any more.
@@ -234,7 +255,10 @@ async fn refunded(
     total: &Received,
 ) -> Result<(), Error> {
     let known = given_back(transaction, &locked.order).await?;
-    let Some(total) = total.amount.filter(|_| total.currency == locked.currency.to_string()) else {
+    let Some(total) = total
+        .amount
+        .filter(|_| total.currency == locked.currency.to_string())
+    else {
         tracing::error!(order = %locked.order.id, ?total, "a refund in another currency than the order's");
         return Ok(());
     };
@@ -250,6 +274,15 @@ async fn refunded(
         items: Vec::new(),
     };
     let id = refund.add(transaction, actor, &mut locked.order).await?;
-    crate::refunds::settle(transaction, locked.order.business_id, id, refunds::Status::Succeeded, None).await?;
-    locked.record(transaction, actor, "order.refunded", before).await
+    crate::refunds::settle(
+        transaction,
+        locked.order.business_id,
+        id,
+        refunds::Status::Succeeded,
+        None,
+    )
+    .await?;
+    locked
+        .record(transaction, actor, "order.refunded", before)
+        .await
 }

@@ -96,10 +96,7 @@ impl Placed {
 }
 
 /// What the provider is asked for: the same whenever it is asked.
-pub(super) fn wanted(
-    intent: &payment_intents::Model,
-    currency: entity::Currency,
-) -> WantedIntent {
+pub(super) fn wanted(intent: &payment_intents::Model, currency: entity::Currency) -> WantedIntent {
     WantedIntent {
         business_id: intent.business_id,
         order_id: intent.order_id,
@@ -169,7 +166,13 @@ async fn take(
     }
     locked.write_intent(transaction).await?;
     if locked.order.status == Status::Created {
-        step(transaction, actor, &mut locked.order, Status::PaymentPending).await?;
+        step(
+            transaction,
+            actor,
+            &mut locked.order,
+            Status::PaymentPending,
+        )
+        .await?;
         locked
             .record(transaction, actor, "order.payment_pending", before)
             .await?;

@@ -8,7 +8,7 @@ use entity::{
     payment_intents, reservations,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::json;
 
 use crate::audit::{self, Actor, Change};
@@ -95,7 +95,9 @@ impl Locked {
         let held = self.shelf.reservations.get(&self.intent.reservation_id);
         held.is_some_and(|held| {
             let items = &held.items;
-            items.iter().any(|item| item.held && item.product_id == product)
+            items
+                .iter()
+                .any(|item| item.held && item.product_id == product)
         })
     }
 

@@ -4,9 +4,7 @@ use chrono::{DateTime, Utc};
 use entity::orders::{PaymentMethod, Status};
 use entity::{BusinessId, OrderId, Tenant, order_transitions, orders};
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::transitions;
 use crate::audit::Actor;
@@ -54,11 +52,7 @@ pub(crate) async fn step(
 }
 
 /// The number of its newest transition. The order is locked, so there is no newer one under way.
-async fn last(
-    transaction: &Transaction,
-    business: BusinessId,
-    id: OrderId,
-) -> Result<i32, Error> {
+async fn last(transaction: &Transaction, business: BusinessId, id: OrderId) -> Result<i32, Error> {
     let newest = order_transitions::Entity::of(business)
         .filter(order_transitions::Column::OrderId.eq(id))
         .order_by_desc(order_transitions::Column::Number)

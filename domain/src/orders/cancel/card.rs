@@ -51,7 +51,9 @@ async fn stop(
         locked.write_intent(transaction).await?;
     }
     let reason = CancelReason::Requested;
-    locked.cancel_unpaid(transaction, caller.into(), reason).await
+    locked
+        .cancel_unpaid(transaction, caller.into(), reason)
+        .await
 }
 
 /// It is paid: what is left of the payment goes back, and the goods to the shelf.
@@ -82,7 +84,13 @@ async fn undo(
             .await?;
     }
     write(transaction, &locked.order).await?;
-    step(transaction, caller.into(), &mut locked.order, Status::Cancelled).await?;
+    step(
+        transaction,
+        caller.into(),
+        &mut locked.order,
+        Status::Cancelled,
+    )
+    .await?;
     locked
         .record(transaction, caller.into(), "order.cancelled", before)
         .await
