@@ -316,8 +316,9 @@ impl Problem {
             Error::MoreThanCharged { creditable } => Self::new(Code::Conflict, detail)
                 .with("creditable", money(creditable))
                 .with("currency", currency.to_string()),
-            Error::MoreThanPaid { refundable } => Self::new(Code::Conflict, detail)
-                .with("refundable", money(refundable)),
+            Error::MoreThanPaid { refundable } => {
+                Self::new(Code::Conflict, detail).with("refundable", money(refundable))
+            }
             Error::PaymentProvider { order_id, .. } => {
                 Self::new(Code::PaymentProviderError, detail).with("order_id", order_id.to_string())
             }

@@ -11,7 +11,7 @@
 mod cashier;
 mod events;
 mod intent;
-mod paid;
+pub(crate) mod locked;
 
 use chrono::{DateTime, Utc};
 use entity::{BusinessId, Currency, CustomerId, Money, OrderId, ReservationId};

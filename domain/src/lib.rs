@@ -34,8 +34,8 @@ pub mod products;
 pub mod provider;
 pub mod purchase;
 pub mod refresh_tokens;
-pub mod reservations;
 pub mod refunds;
+pub mod reservations;
 mod retry;
 pub mod reversals;
 pub mod sales;
@@ -48,6 +48,7 @@ pub mod statements;
 mod tidy;
 pub mod users;
 pub mod verify;
+mod watch;
 pub mod write_offs;
 
 pub use accounts::Figures;

@@ -1,26 +1,39 @@
-//! Orders: reading what was sold, and cancelling it.
+//! Orders: reading what was sold, fulfilling and cancelling it.
 
 mod cancel;
 pub(crate) mod credited;
+mod fulfil;
+mod payments;
+mod step;
 pub mod transitions;
 
 use chrono::{DateTime, Utc};
 use entity::orders::{PaymentMethod, Status};
-use entity::{BusinessId, CustomerId, OrderId, Tenant, order_items, orders};
+use entity::{BusinessId, CustomerId, OrderId, Tenant, order_items, orders, refunds};
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
 
 use crate::retry::retry;
 use crate::{Caller, Database, Error, Page, Paging, Transaction, page};
 
 pub use cancel::cancel;
+pub use fulfil::fulfil;
+pub use payments::Payment;
+pub use step::Step;
+pub(crate) use step::{step, write};
 
-/// An order with its lines, in the buyer's order.
+/// An order with all that belongs to it.
 #[derive(Debug, Clone)]
 pub struct Order {
     /// The order.
     pub order: orders::Model,
-    /// Its lines.
+    /// Its lines, in the buyer's order.
     pub items: Vec<order_items::Model>,
+    /// What was paid for it, and by card what is to be.
+    pub payments: Vec<Payment>,
+    /// What was given back, the oldest first.
+    pub refunds: Vec<refunds::Model>,
+    /// How it came to be what it is.
+    pub history: Vec<Step>,
 }
 
 /// Which orders are listed: those that pass every condition that is there.
@@ -44,18 +57,53 @@ pub struct Filter {
 /// [`Error::OrderNotFound`].
 pub async fn read(database: &Database, caller: &Caller, id: OrderId) -> Result<Order, Error> {
     retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        let order = orders::Entity::of(caller.business_id)
-            .filter(orders::Column::Id.eq(id))
-            .one(&transaction)
-            .await?
-            .filter(|order| caller.may_act_for(order.customer_id))
-            .ok_or(Error::OrderNotFound(id))?;
-        let items = lines(&transaction, caller.business_id, id).await?;
+        // One moment for all of it: what is paid is what the payments say.
+        let transaction = database.begin_snapshot(caller.business_id, &[]).await?;
+        let order = visible(&transaction, caller, id).await?;
+        let whole = whole(&transaction, order).await?;
         transaction.commit().await?;
-        Ok(Order { order, items })
+        Ok(whole)
     })
     .await
+}
+
+/// An order that the caller may see.
+async fn visible(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: OrderId,
+) -> Result<orders::Model, Error> {
+    orders::Entity::of(caller.business_id)
+        .filter(orders::Column::Id.eq(id))
+        .one(transaction)
+        .await?
+        .filter(|order| caller.may_act_for(order.customer_id))
+        .ok_or(Error::OrderNotFound(id))
+}
+
+/// The order with all that belongs to it.
+pub(crate) async fn whole(transaction: &Transaction, order: orders::Model) -> Result<Order, Error> {
+    Ok(Order {
+        items: lines(transaction, order.business_id, order.id).await?,
+        payments: payments::of(transaction, &order).await?,
+        refunds: crate::refunds::of(transaction, order.business_id, order.id).await?,
+        history: step::history(transaction, &order).await?,
+        order,
+    })
+}
+
+/// As [`whole`], of the order as it stands in the transaction.
+async fn whole_again(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Order, Error> {
+    let order = orders::Entity::of(business)
+        .filter(orders::Column::Id.eq(id))
+        .one(transaction)
+        .await?
+        .ok_or(Error::OrderNotFound(id))?;
+    whole(transaction, order).await
 }
 
 /// The lines of an order.

@@ -1,10 +1,27 @@
-//! Giving back money that was paid by card.
+//! Giving back money that was paid by card, whole or in part, and never more than was paid.
+//!
+//! A refund is decided and written under its order's lock; what is requested counts at once, so that two at the same
+//! moment cannot both have what is left. The provider is asked afterwards, by the [`crate::checkout::Cashier`], under the
+//! refund's id as its key. One that the provider will not make counts no more.
 
-use entity::{Money, OrderId, ProductId};
+use std::collections::BTreeMap;
 
-use crate::idempotency::{Answer, Answered, Claim};
-use crate::orders::Order;
-use crate::{Caller, Database, Error};
+use entity::orders::{PaymentMethod, Status as OrderStatus};
+use entity::refunds::Status;
+use entity::{
+    BusinessId, Money, OrderId, ProductId, RefundId, Tenant, order_items, orders, refund_items,
+    refunds,
+};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use serde_json::json;
+
+use crate::audit::{self, Actor, Change};
+use crate::checkout::locked::{Locked, Stock};
+use crate::idempotency::{self, Answer, Answered, Claim};
+use crate::orders::{self as domain_orders, Order};
+use crate::retry::retry;
+use crate::{Caller, Database, Error, Transaction};
 
 /// What is to be refunded.
 #[derive(Debug, Clone)]
@@ -32,14 +49,340 @@ pub enum What {
 ///
 /// # Errors
 /// [`Error::OrderNotFound`]; [`Error::Conflict`] for an order that was not paid by card; [`Error::MoreThanPaid`];
-/// [`Error::MoreThanSold`]; those of [`crate::idempotency`].
+/// [`Error::MoreThanSold`]; those of [`idempotency`].
 pub async fn request(
-    _database: &Database,
-    _caller: &Caller,
-    _claim: Option<&Claim>,
-    order: OrderId,
-    _wish: &Wish,
-    _render: impl Fn(&Order) -> Answer,
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    id: OrderId,
+    wish: &Wish,
+    render: impl Fn(&Order) -> Answer,
 ) -> Result<Answered, Error> {
-    Err(Error::OrderNotFound(order))
+    retry(|| async {
+        let business = caller.business_id;
+        let transaction = database.begin(business).await?;
+        let stock = if wish.restock {
+            Stock::Locked
+        } else {
+            Stock::Left
+        };
+        let Some(mut locked) = Locked::of(&transaction, business, id, stock).await? else {
+            return Err(not_by_card(&transaction, business, id).await?);
+        };
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let items = items(&transaction, &locked.order, &wish.what).await?;
+        let new = decide(&locked.order, wish, items)?;
+        let before = locked.trail();
+        if wish.restock {
+            let goods = new.items.clone();
+            locked.put_back(&transaction, caller.into(), goods).await?;
+        }
+        new.add(&transaction, caller.into(), &mut locked.order)
+            .await?;
+        locked
+            .record(&transaction, caller.into(), "order.refunded", before)
+            .await?;
+        let order = domain_orders::whole(&transaction, locked.order.clone()).await?;
+        let answered = idempotency::keep(&transaction, caller, claim, render(&order)).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}
+
+/// Why an order without an intent cannot be refunded.
+async fn not_by_card(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Error, Error> {
+    let order = orders::Entity::of(business)
+        .filter(orders::Column::Id.eq(id))
+        .one(transaction)
+        .await?;
+    Ok(match order {
+        Some(order) if order.payment_method == PaymentMethod::Credit => {
+            Error::Conflict("an order on credit is credited and not refunded")
+        }
+        Some(_) | None => Error::OrderNotFound(id),
+    })
+}
+
+/// The items that the wish is for, with what one cost, or why they cannot be refunded.
+async fn items(
+    transaction: &Transaction,
+    order: &orders::Model,
+    what: &What,
+) -> Result<Vec<(ProductId, i64, Money)>, Error> {
+    let What::Items(wanted) = what else {
+        return Ok(Vec::new());
+    };
+    let mut asked: BTreeMap<ProductId, i64> = BTreeMap::new();
+    for (product, quantity) in wanted {
+        *asked.entry(*product).or_default() += quantity;
+    }
+    let left = left(transaction, order, Left::Refundable).await?;
+    let items = asked.into_iter().map(|(product, requested)| {
+        let (creditable, unit_price) = left
+            .get(&product)
+            .copied()
+            .ok_or(Error::ProductNotFound(product))?;
+        if requested > creditable {
+            return Err(Error::MoreThanSold {
+                product_id: product,
+                requested,
+                creditable,
+            });
+        }
+        Ok((product, requested, unit_price))
+    });
+    items.collect()
+}
+
+/// What of an order's items is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// What was not refunded by items.
+    Refundable,
+    /// What may be put back on the shelf: neither refunded by items nor put back before.
+    Outside,
+}
+
+/// What is left of the items of an order, with what one cost.
+pub(crate) async fn left(
+    transaction: &Transaction,
+    order: &orders::Model,
+    which: Left,
+) -> Result<BTreeMap<ProductId, (i64, Money)>, Error> {
+    let lines = order_items::Entity::of(order.business_id)
+        .filter(order_items::Column::OrderId.eq(order.id))
+        .all(transaction)
+        .await?;
+    let mut left: BTreeMap<_, _> = lines
+        .into_iter()
+        .map(|line| (line.product_id, (line.quantity, line.unit_price)))
+        .collect();
+    for refund in of(transaction, order.business_id, order.id).await? {
+        let counts = refund.status != Status::Failed || (which == Left::Outside && refund.restock);
+        if !counts {
+            continue;
+        }
+        let items = refund_items::Entity::of(order.business_id)
+            .filter(refund_items::Column::RefundId.eq(refund.id))
+            .all(transaction)
+            .await?;
+        for item in items {
+            if let Some((quantity, _)) = left.get_mut(&item.product_id) {
+                *quantity -= item.quantity;
+            }
+        }
+    }
+    Ok(left)
+}
+
+/// What the refund is, or why it cannot be.
+fn decide(
+    order: &orders::Model,
+    wish: &Wish,
+    items: Vec<(ProductId, i64, Money)>,
+) -> Result<New, Error> {
+    match order.status {
+        OrderStatus::Paid | OrderStatus::Fulfilled | OrderStatus::Cancelled => {}
+        OrderStatus::Created | OrderStatus::PaymentPending | OrderStatus::Approved => {
+            return Err(Error::Conflict("the order is not paid"));
+        }
+    }
+    if wish.restock && items.is_empty() {
+        return Err(Error::Conflict(
+            "only a refund by items can put something back on the shelf",
+        ));
+    }
+    let refundable = order.amount_paid() - order.amount_refunded;
+    let amount = match &wish.what {
+        What::Rest => refundable,
+        What::Amount(amount) => *amount,
+        What::Items(_) => items
+            .iter()
+            .map(|(_, quantity, unit_price)| unit_price.times(*quantity))
+            .sum(),
+    };
+    if amount > refundable || amount <= Money::ZERO {
+        return Err(Error::MoreThanPaid { refundable });
+    }
+    Ok(New {
+        amount,
+        reason: wish.reason.clone(),
+        restock: wish.restock,
+        items: items
+            .into_iter()
+            .map(|(product, quantity, _)| (product, quantity))
+            .collect(),
+    })
+}
+
+/// A refund that is to be written.
+pub(crate) struct New {
+    pub(crate) amount: Money,
+    pub(crate) reason: String,
+    pub(crate) restock: bool,
+    pub(crate) items: Vec<(ProductId, i64)>,
+}
+
+impl New {
+    /// Writes it and what it takes of the order, which is locked and bears so much.
+    pub(crate) async fn add(
+        self,
+        transaction: &Transaction,
+        actor: Actor<'_>,
+        order: &mut orders::Model,
+    ) -> Result<RefundId, Error> {
+        let id = RefundId::new();
+        order.amount_refunded = order.amount_refunded + self.amount;
+        domain_orders::write(transaction, order).await?;
+        let row = refunds::ActiveModel {
+            business_id: Set(order.business_id),
+            id: Set(id),
+            order_id: Set(order.id),
+            amount: Set(self.amount),
+            status: Set(Status::Requested),
+            reason: Set(self.reason),
+            restock: Set(self.restock),
+            created_by: Set(actor.user_id),
+            ..Default::default()
+        };
+        refunds::Entity::insert(row)
+            .exec_without_returning(transaction)
+            .await?;
+        for (product_id, quantity) in self.items {
+            let item = refund_items::ActiveModel {
+                business_id: Set(order.business_id),
+                refund_id: Set(id),
+                product_id: Set(product_id),
+                quantity: Set(quantity),
+            };
+            refund_items::Entity::insert(item)
+                .exec_without_returning(transaction)
+                .await?;
+        }
+        Ok(id)
+    }
+}
+
+/// The refunds of an order, the oldest first.
+pub(crate) async fn of(
+    transaction: &Transaction,
+    business: BusinessId,
+    order: OrderId,
+) -> Result<Vec<refunds::Model>, Error> {
+    let all = refunds::Entity::of(business)
+        .filter(refunds::Column::OrderId.eq(order))
+        .order_by_asc(refunds::Column::Id)
+        .all(transaction)
+        .await?;
+    Ok(all)
+}
+
+/// What the refunds of an order that have not failed come to.
+pub(crate) async fn given_back(
+    transaction: &Transaction,
+    order: &orders::Model,
+) -> Result<Money, Error> {
+    let all = of(transaction, order.business_id, order.id).await?;
+    let counts = all.iter().filter(|refund| refund.status != Status::Failed);
+    Ok(counts.map(|refund| refund.amount).sum())
+}
+
+/// Writes what has become of a refund whose order is locked.
+pub(crate) async fn settle(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: RefundId,
+    status: Status,
+    provider_id: Option<String>,
+) -> Result<(), Error> {
+    use refunds::Column;
+
+    let mut update = refunds::Entity::update_of(business)
+        .filter(Column::Id.eq(id))
+        .col_expr(Column::Status, Expr::value(status))
+        .col_expr(Column::UpdatedAt, Expr::current_timestamp());
+    if status != Status::Pending {
+        let never: Option<chrono::DateTime<chrono::Utc>> = None;
+        update = update.col_expr(Column::NextTryAt, Expr::value(never));
+    }
+    if let Some(provider_id) = provider_id {
+        update = update.col_expr(Column::ProviderId, Expr::value(provider_id));
+    }
+    update.exec(transaction).await?;
+    Ok(())
+}
+
+/// Writes what the provider has said of a refund: under its order's lock, once.
+pub(crate) async fn record(
+    database: &Database,
+    refund: &refunds::Model,
+    status: Status,
+    provider_id: Option<String>,
+    failure: Option<&str>,
+) -> Result<(), Error> {
+    let business = refund.business_id;
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let locked = Locked::of(&transaction, business, refund.order_id, Stock::Left).await?;
+        let mut locked = locked.ok_or(Error::OrderNotFound(refund.order_id))?;
+        let now = refunds::Entity::of(business)
+            .filter(refunds::Column::Id.eq(refund.id))
+            .one(&transaction)
+            .await?;
+        let is_open =
+            |one: &refunds::Model| matches!(one.status, Status::Requested | Status::Pending);
+        let Some(now) = now.filter(is_open) else {
+            // Another process has heard it too.
+            return Ok(());
+        };
+        settle(
+            &transaction,
+            business,
+            refund.id,
+            status,
+            provider_id.clone(),
+        )
+        .await?;
+        if status == Status::Failed {
+            locked.order.amount_refunded = locked.order.amount_refunded - now.amount;
+            domain_orders::write(&transaction, &locked.order).await?;
+            refunds::Entity::update_of(business)
+                .filter(refunds::Column::Id.eq(refund.id))
+                .col_expr(
+                    refunds::Column::Failure,
+                    Expr::value(failure.map(str::to_owned)),
+                )
+                .exec(&transaction)
+                .await?;
+        }
+        if status != now.status {
+            let action = match status {
+                Status::Requested | Status::Pending => "refund.pending",
+                Status::Succeeded => "refund.succeeded",
+                Status::Failed => "refund.failed",
+            };
+            let change = Change {
+                action,
+                entity_type: "refund",
+                entity_id: refund.id.0,
+                before: Some(json!({ "status": now.status })),
+                after: json!({
+                    "status": status,
+                    "order_id": refund.order_id,
+                    "amount": refund.amount.to_text(locked.currency),
+                    "failure": failure,
+                }),
+            };
+            audit::record_as(&transaction, Actor::system(business), change).await?;
+        }
+        transaction.commit().await
+    })
+    .await
 }

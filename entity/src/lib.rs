@@ -45,8 +45,8 @@ pub mod write_offs;
 
 pub use ids::{
     AllocationId, ApiKeyId, BusinessId, CreditNoteId, CustomerId, EventId, LedgerEntryId,
-    MovementId, OrderId, PaymentId, ProductId, RefreshTokenId, RefundId, ReservationId, SaleId, UserId,
-    WriteOffId,
+    MovementId, OrderId, PaymentId, ProductId, RefreshTokenId, RefundId, ReservationId, SaleId,
+    UserId, WriteOffId,
 };
 pub use money::{Currency, InvalidMoney, Money, UnknownCurrency};
 pub use quantity::{InvalidQuantity, Quantity};

@@ -75,7 +75,7 @@ CREATE TABLE refunds (
     restock     boolean       NOT NULL,
     provider_id text,
     failure     text,
-    next_try_at timestamptz,
+    next_try_at timestamptz            DEFAULT now(),
     tries       integer       NOT NULL DEFAULT 0,
     created_by  uuid          NOT NULL,
     created_at  timestamptz   NOT NULL DEFAULT now(),

@@ -1,26 +1,31 @@
-//! `/api/orders`: what was sold, and cancelling it.
+//! `/api/orders`: what was sold, and what becomes of it.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::orders::{self, Filter, Order};
-use entity::orders::{PaymentMethod, Status};
+use domain::orders::{self, Filter, Order, Payment, Step};
+use domain::purchase::MAX_LINES;
+use domain::refunds::{self, What, Wish};
+use entity::orders::{CancelReason, PaymentMethod, Status};
 use entity::users::Role;
-use entity::{Currency, CustomerId, OrderId};
+use entity::{
+    Currency, CustomerId, OrderId, PaymentId, ProductId, Quantity, RefundId, payment_intents,
+    refunds as refund_rows,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::purchase::SoldView;
 use super::{Response, done};
 use crate::access::Signed;
-use crate::body::Bare;
+use crate::body::{Bare, Json, List, Positive};
 use crate::endpoint::Endpoint;
 use crate::idempotency;
 use crate::path::Id;
-use crate::problem::Code;
+use crate::problem::{Code, Problem};
 use crate::query::{Page, Query};
 use crate::service::State;
-use crate::text::{self, Amount};
+use crate::text::{self, Amount, Text};
 
 const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 
@@ -48,13 +53,62 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .codes(&[Code::OrderNotFound]),
         Endpoint::post("/api/orders/{id}/cancel", cancel)
             .summary(
-                "Cancel an order on credit; a customer may cancel its own of which nothing is paid",
+                "Cancel an order; a customer may cancel its own of which nothing is paid, an admin one that is paid by \
+                 card, which is refunded",
             )
             .for_roles(EVERYONE)
             .ok::<OrderWithItems>()
             .codes(&[Code::OrderNotFound, Code::InvalidTransition, Code::Conflict])
             .idempotent(),
+        Endpoint::post("/api/orders/{id}/fulfill", fulfil)
+            .summary("Say that an order's goods are with the customer, or on their way")
+            .for_roles(&[Role::Admin, Role::Staff])
+            .body::<FulfilmentRequest>()
+            .ok::<OrderWithItems>()
+            .codes(&[Code::OrderNotFound, Code::InvalidTransition, Code::Conflict])
+            .idempotent(),
+        Endpoint::post("/api/orders/{id}/refund", refund)
+            .summary(
+                "Give back what was paid by card: all of it, an amount, or what some items cost",
+            )
+            .for_roles(&[Role::Admin])
+            .body::<RefundRequest>()
+            .ok::<OrderWithItems>()
+            .codes(&[Code::OrderNotFound, Code::ProductNotFound, Code::Conflict])
+            .idempotent(),
     ]
+}
+
+crate::body! {
+    /// Where an order's goods are.
+    pub(super) struct FulfilmentRequest {
+        /// A carrier's number, say.
+        tracking_reference: Option<Text<1, 200>>,
+    }
+}
+
+crate::body! {
+    /// What is given back: `amount`, `items`, or all that can be when both are left out.
+    pub(super) struct RefundRequest {
+        /// How much.
+        amount: Option<Positive>,
+        /// What these cost. Two lines of one product count as one.
+        items: Option<List<RefundedItem, 1, MAX_LINES>>,
+        /// Why.
+        reason: Text<1, 500>,
+        /// Whether the items go back to the shelf; false if left out.
+        restock: Option<bool>,
+    }
+}
+
+crate::body! {
+    /// One product of a refund.
+    pub(super) struct RefundedItem {
+        /// What.
+        product_id: ProductId,
+        /// How many.
+        quantity: Quantity,
+    }
 }
 
 /// An order.
@@ -69,18 +123,74 @@ pub(super) struct OrderView {
     amount_paid: Amount,
     amount_credited: Amount,
     amount_due: Amount,
+    /// Of what was paid by card, what is given back or on its way back.
+    amount_refunded: Amount,
+    /// When it is to be paid; by card, until when it can be.
     #[serde(serialize_with = "text::time")]
     due_at: DateTime<Utc>,
+    /// Why it was cancelled.
+    cancel_reason: Option<CancelReason>,
+    /// Where its goods are, once it is fulfilled.
+    tracking_reference: Option<String>,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
 }
 
-/// An order with its lines.
+/// An order with all that belongs to it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OrderWithItems {
     #[serde(flatten)]
     order: OrderView,
     items: Vec<SoldView>,
+    payments: Vec<OrderPayment>,
+    refunds: Vec<RefundView>,
+    history: Vec<StepView>,
+}
+
+/// Something that was paid for an order, or is to be. On credit `payment_id`, `method` and `received_at` say what; by card
+/// `provider`, `intent`, `status` and `failure`.
+#[derive(Debug, Serialize, ToSchema)]
+struct OrderPayment {
+    amount: Amount,
+    method: String,
+    payment_id: Option<PaymentId>,
+    #[serde(serialize_with = "text::optional_time")]
+    received_at: Option<DateTime<Utc>>,
+    provider: Option<String>,
+    /// The provider's id of the payment.
+    intent: Option<String>,
+    status: Option<payment_intents::Status>,
+    /// What the provider said when a try to pay failed, or when other money came than was asked for.
+    failure: Option<String>,
+}
+
+/// Money that is given back.
+#[derive(Debug, Serialize, ToSchema)]
+struct RefundView {
+    refund_id: RefundId,
+    amount: Amount,
+    status: refund_rows::Status,
+    reason: String,
+    /// Whether its items went back to the shelf.
+    restock: bool,
+    /// What the provider said when it did not go well.
+    failure: Option<String>,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+}
+
+/// A status that an order came to have.
+#[derive(Debug, Serialize, ToSchema)]
+struct StepView {
+    /// What it was before; null for its first.
+    from: Option<Status>,
+    /// What it became.
+    to: Status,
+    #[serde(serialize_with = "text::time")]
+    at: DateTime<Utc>,
+    /// As what somebody did it: a role, or `system` for the service itself. Null for the first: who made the order is in the
+    /// audit trail.
+    actor_role: Option<String>,
 }
 
 impl OrderView {
@@ -96,7 +206,10 @@ impl OrderView {
             amount_paid: amount(order.amount_paid()),
             amount_credited: amount(order.amount_credited),
             amount_due: amount(order.amount_due),
+            amount_refunded: amount(order.amount_refunded),
             due_at: order.due_at,
+            cancel_reason: order.cancel_reason,
+            tracking_reference: order.tracking_reference.clone(),
             created_at: order.created_at,
         }
     }
@@ -115,6 +228,80 @@ impl OrderWithItems {
         Self {
             order: OrderView::of(&found.order, currency),
             items: items.collect(),
+            payments: found
+                .payments
+                .iter()
+                .map(|one| OrderPayment::of(one, currency))
+                .collect(),
+            refunds: found
+                .refunds
+                .iter()
+                .map(|one| RefundView::of(one, currency))
+                .collect(),
+            history: found.history.iter().map(StepView::of).collect(),
+        }
+    }
+}
+
+impl OrderPayment {
+    fn of(payment: &Payment, currency: Currency) -> Self {
+        match payment {
+            Payment::OnAccount {
+                payment_id,
+                method,
+                amount,
+                received_at,
+            } => Self {
+                amount: Amount::of(*amount, currency),
+                method: method.clone(),
+                payment_id: Some(*payment_id),
+                received_at: Some(*received_at),
+                provider: None,
+                intent: None,
+                status: None,
+                failure: None,
+            },
+            Payment::ByCard {
+                provider,
+                intent,
+                amount,
+                status,
+                failure,
+            } => Self {
+                amount: Amount::of(*amount, currency),
+                method: "card".to_owned(),
+                payment_id: None,
+                received_at: None,
+                provider: Some(provider.clone()),
+                intent: intent.clone(),
+                status: Some(*status),
+                failure: failure.clone(),
+            },
+        }
+    }
+}
+
+impl RefundView {
+    fn of(refund: &refund_rows::Model, currency: Currency) -> Self {
+        Self {
+            refund_id: refund.id,
+            amount: Amount::of(refund.amount, currency),
+            status: refund.status,
+            reason: refund.reason.clone(),
+            restock: refund.restock,
+            failure: refund.failure.clone(),
+            created_at: refund.created_at,
+        }
+    }
+}
+
+impl StepView {
+    fn of(step: &Step) -> Self {
+        Self {
+            from: step.from,
+            to: step.to,
+            at: step.at,
+            actor_role: step.actor_role.clone(),
         }
     }
 }
@@ -154,7 +341,7 @@ async fn read(state: Data<State>, caller: Signed, id: Id<OrderId>) -> Response {
 }
 
 async fn cancel(state: Data<State>, caller: Signed, id: Id<OrderId>, request: Bare) -> Response {
-    orders::cancel(
+    let answered = orders::cancel(
         &state.database,
         &caller,
         request.claim.as_ref(),
@@ -162,6 +349,71 @@ async fn cancel(state: Data<State>, caller: Signed, id: Id<OrderId>, request: Ba
         |order| done(&OrderWithItems::of(order, caller.currency)),
     )
     .await
+    .map_err(|error| caller.problem(error))?;
+    // By card there is something to ask the provider for.
+    state.cashier.watch(caller.business_id);
+    Ok(idempotency::response(answered))
+}
+
+async fn fulfil(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<OrderId>,
+    request: Json<FulfilmentRequest>,
+) -> Response {
+    let tracking_reference = request.body.tracking_reference.as_ref();
+    orders::fulfil(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        id.0,
+        tracking_reference.map(|text| text.0.as_str()),
+        |order| done(&OrderWithItems::of(order, caller.currency)),
+    )
+    .await
     .map(idempotency::response)
     .map_err(|error| caller.problem(error))
+}
+
+async fn refund(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<OrderId>,
+    mut request: Json<RefundRequest>,
+) -> Response {
+    let wish = Wish {
+        what: what(&mut request.body)?,
+        restock: request.body.restock.unwrap_or(false),
+        reason: request.body.reason.0,
+    };
+    let answered = refunds::request(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        id.0,
+        &wish,
+        |order| done(&OrderWithItems::of(order, caller.currency)),
+    )
+    .await
+    .map_err(|error| caller.problem(error))?;
+    state.cashier.watch(caller.business_id);
+    Ok(idempotency::response(answered))
+}
+
+fn what(body: &mut RefundRequest) -> Result<What, Problem> {
+    let restock = body.restock.unwrap_or(false);
+    match (body.amount.take(), body.items.take()) {
+        (_, None) if restock => Err(Problem::fault(
+            "/restock",
+            "needs items: an amount is nothing that goes back to the shelf",
+        )),
+        (None, None) => Ok(What::Rest),
+        (Some(amount), None) => Ok(What::Amount(amount.0)),
+        (None, Some(items)) => {
+            let items = items.into_iter();
+            let items = items.map(|item| (item.product_id, item.quantity.get()));
+            Ok(What::Items(items.collect()))
+        }
+        (Some(_), Some(_)) => Err(Problem::fault("", "must not have both amount and items")),
+    }
 }

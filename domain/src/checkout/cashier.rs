@@ -1,21 +1,44 @@
-//! Asking the provider for whatever is due.
+//! Asking the provider for whatever is due: intents that a crash has left unmade, those whose time is over, those that are
+//! to be cancelled, and refunds.
+//!
+//! What is due stands in the rows (`next_try_at`). It is leased before the provider is asked, for longer each time that
+//! the provider does not answer, so that several processes do not ask for the same; if they did, the key is the same. What
+//! the provider says is written under the order's lock, whoever has asked.
 
-use entity::BusinessId;
+use chrono::{DateTime, Utc};
+use entity::orders::CancelReason;
+use entity::payment_intents::Status;
+use entity::{BusinessId, OrderId, RefundId, Tenant, payment_intents, refunds};
+use fail::fail_point;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, Statement, Value};
 
-use crate::provider::{Provider, Shared};
+use super::events;
+use super::intent::{record_made, record_refused, wanted};
+use super::locked::{self, Locked, Stock};
+use crate::audit::Actor;
+use crate::provider::{Failure, Intent, Provider, RefundState, Shared, State, WantedRefund};
+use crate::retry::retry;
+use crate::watch::Watch;
 use crate::{Database, Error};
+
+/// The most of either kind that one round asks for.
+const ROWS: i64 = 50;
 
 /// Asks in the background.
 #[derive(Debug)]
 pub struct Cashier {
     provider: Shared,
+    watch: Watch,
 }
 
 impl Cashier {
     /// With this provider, if there is one.
     #[must_use]
     pub fn new(provider: Shared) -> Self {
-        Self { provider }
+        Self {
+            provider,
+            watch: Watch::default(),
+        }
     }
 
     /// The provider.
@@ -25,20 +48,351 @@ impl Cashier {
     }
 
     /// There is something to ask in this business, or soon will be.
-    pub fn watch(&self, _business: BusinessId) {}
+    pub fn watch(&self, business: BusinessId) {
+        self.watch.wake(business);
+    }
 
     /// Works for ever.
-    pub async fn keep_working(&self, _database: &Database) {}
+    pub async fn keep_working(&self, database: &Database) {
+        let Some(provider) = self.provider() else {
+            return;
+        };
+        let look = async |business| match work(database, provider, business).await {
+            Ok(_) => goes_on(database, business).await.unwrap_or(true),
+            Err(error) => {
+                tracing::warn!(%error, %business, "payments wait for now");
+                true
+            }
+        };
+        self.watch.keep_looking(database, look).await;
+    }
 }
 
 /// Asks for everything that is due in a business. Says how much there was.
 ///
 /// # Errors
-/// [`Error::DatabaseUnavailable`].
+/// [`Error::DatabaseUnavailable`]; [`Error::Overloaded`].
 pub async fn work(
-    _database: &Database,
-    _provider: &dyn Provider,
-    _business: BusinessId,
+    database: &Database,
+    provider: &dyn Provider,
+    business: BusinessId,
 ) -> Result<u64, Error> {
-    Ok(0)
+    let mut asked = 0;
+    for order in lease(database, business, provider, INTENTS).await? {
+        asked += 1;
+        if !see_to_intent(database, provider, business, OrderId(order)).await? {
+            // The provider does not answer: the others would wait as long.
+            return Ok(asked);
+        }
+    }
+    for refund in lease(database, business, provider, REFUNDS).await? {
+        asked += 1;
+        if !see_to_refund(database, provider, business, RefundId(refund)).await? {
+            return Ok(asked);
+        }
+    }
+    Ok(asked)
+}
+
+/// Takes what is due, for a minute, two, four, up to a quarter of an hour. The rows are locked alone and for this moment,
+/// so their place in the lock order does not matter.
+const INTENTS: &str = "
+UPDATE payment_intents SET tries = tries + 1, next_try_at = now() + least(interval '1 minute' * (1 << least(tries, 4)),
+                                                                          interval '15 minutes')
+ WHERE business_id = $1
+   AND order_id IN (SELECT order_id FROM payment_intents
+                     WHERE business_id = $1 AND provider = $2 AND next_try_at <= now()
+                     ORDER BY next_try_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+RETURNING order_id";
+
+const REFUNDS: &str = "
+UPDATE refunds SET tries = tries + 1, next_try_at = now() + least(interval '1 minute' * (1 << least(tries, 4)),
+                                                                  interval '15 minutes')
+ WHERE business_id = $1
+   AND id IN (SELECT r.id FROM refunds r
+                JOIN payment_intents i ON i.business_id = $1 AND i.order_id = r.order_id AND i.provider = $2
+               WHERE r.business_id = $1 AND r.next_try_at <= now()
+               ORDER BY r.next_try_at LIMIT $3 FOR UPDATE OF r SKIP LOCKED)
+RETURNING id";
+
+async fn lease(
+    database: &Database,
+    business: BusinessId,
+    provider: &dyn Provider,
+    due: &str,
+) -> Result<Vec<uuid::Uuid>, Error> {
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let values: [Value; 3] = [business.0.into(), provider.name().into(), ROWS.into()];
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, due, values);
+        let rows = transaction.query_all_raw(statement).await?;
+        if rows.is_empty() {
+            transaction.rollback().await;
+            return Ok(Vec::new());
+        }
+        transaction.commit().await?;
+        let ids = rows.iter().map(|row| Ok(row.try_get_by_index(0)?));
+        ids.collect()
+    })
+    .await
+}
+
+const GOES_ON: &str = "
+SELECT EXISTS (SELECT FROM payment_intents WHERE business_id = $1 AND next_try_at IS NOT NULL)
+    OR EXISTS (SELECT FROM refunds WHERE business_id = $1 AND next_try_at IS NOT NULL)";
+
+/// Whether anything will be due.
+async fn goes_on(database: &Database, business: BusinessId) -> Result<bool, Error> {
+    let transaction = database.begin_read(business).await?;
+    let values: [Value; 1] = [business.0.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, GOES_ON, values);
+    let row = transaction.query_one_raw(statement).await?;
+    transaction.commit().await?;
+    row.map_or(Ok(false), |row| Ok(row.try_get_by_index(0)?))
+}
+
+/// Asks what is to be asked about an intent. `false` when there was no answer.
+async fn see_to_intent(
+    database: &Database,
+    provider: &dyn Provider,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<bool, Error> {
+    let Some((intent, wanted)) = read(database, business, id).await? else {
+        return Ok(true);
+    };
+    match (intent.status, intent.provider_id) {
+        // Whether it was made is not known, so it is made first: the key is the same.
+        (Status::Requested | Status::Cancelling, None) => match provider.create(&wanted).await {
+            Ok(made) => {
+                fail_point!("intent-found");
+                record_made(database, business, id, &made).await?;
+                // What else is to be done with it is done now and not after its lease.
+                Box::pin(see_to_made(database, provider, business, id)).await
+            }
+            Err(failure) => refused(database, business, id, &failure).await,
+        },
+        (Status::Pending | Status::Cancelling, Some(at_provider)) => {
+            free_expired(database, business, id).await?;
+            fail_point!("intent-to-cancel");
+            match provider.cancel(&at_provider).await {
+                Ok(cancelled) => {
+                    fail_point!("intent-cancelled");
+                    record_cancelled(database, business, id, &cancelled).await?;
+                    Ok(true)
+                }
+                Err(failure @ Failure::Refused(_)) => {
+                    tracing::warn!(order = %id, %failure, "the provider does not know the intent");
+                    let gone = Intent {
+                        id: at_provider,
+                        client_secret: intent.client_secret.unwrap_or_default(),
+                        state: State::Cancelled,
+                    };
+                    record_cancelled(database, business, id, &gone).await?;
+                    Ok(true)
+                }
+                Err(failure @ Failure::NoAnswer(_)) => {
+                    tracing::warn!(order = %id, %failure, "an intent is to be cancelled");
+                    Ok(false)
+                }
+            }
+        }
+        // Somebody has to look at it; its stock waits for nobody.
+        (Status::Mismatched, _) => {
+            free_expired(database, business, id).await?;
+            settled(database, business, id).await?;
+            Ok(true)
+        }
+        (Status::Pending, None)
+        | (Status::Requested, Some(_))
+        | (Status::Succeeded | Status::Cancelled | Status::Refused, _) => {
+            settled(database, business, id).await?;
+            Ok(true)
+        }
+    }
+}
+
+/// An intent that was just found to be made: cancelled, if that is what is to become of it.
+async fn see_to_made(
+    database: &Database,
+    provider: &dyn Provider,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<bool, Error> {
+    let Some((intent, _)) = read(database, business, id).await? else {
+        return Ok(true);
+    };
+    if intent.status == Status::Cancelling && intent.provider_id.is_some() {
+        return see_to_intent(database, provider, business, id).await;
+    }
+    Ok(true)
+}
+
+async fn read(
+    database: &Database,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Option<(payment_intents::Model, crate::provider::WantedIntent)>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let Some(intent) = locked::intent(&transaction, business, id).await? else {
+            return Ok(None);
+        };
+        let currency = locked::currency(&transaction, business).await?;
+        transaction.commit().await?;
+        let wanted = wanted(&intent, currency);
+        Ok(Some((intent, wanted)))
+    })
+    .await
+}
+
+async fn refused(
+    database: &Database,
+    business: BusinessId,
+    id: OrderId,
+    failure: &Failure,
+) -> Result<bool, Error> {
+    match failure {
+        Failure::NoAnswer(_) => {
+            tracing::warn!(order = %id, %failure, "an intent is to be made");
+            Ok(false)
+        }
+        Failure::Refused(_) => {
+            tracing::warn!(order = %id, %failure, "an order cannot be paid");
+            record_refused(database, business, id, failure).await?;
+            Ok(true)
+        }
+    }
+}
+
+/// Gives back what the order holds no more, before the provider is asked: others do not wait for its answer.
+async fn free_expired(database: &Database, business: BusinessId, id: OrderId) -> Result<(), Error> {
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        if let Some(locked) = Locked::of(&transaction, business, id, Stock::Locked).await? {
+            locked.write_expired(&transaction).await?;
+        }
+        transaction.commit().await
+    })
+    .await
+}
+
+/// Writes what the provider has said to an intent's cancellation.
+async fn record_cancelled(
+    database: &Database,
+    business: BusinessId,
+    id: OrderId,
+    intent: &Intent,
+) -> Result<(), Error> {
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let locked = Locked::of(&transaction, business, id, Stock::Locked).await?;
+        let Some(mut locked) = locked else {
+            return Ok(());
+        };
+        let actor = Actor::system(business);
+        match &intent.state {
+            // Being paid at this moment: what becomes of that is told, or asked for next time.
+            State::Open => return Ok(()),
+            State::Paid(received) => {
+                events::paid(&transaction, actor, &mut locked, received).await?;
+            }
+            State::Cancelled => {
+                let reason = CancelReason::PaymentExpired;
+                events::cancelled(&transaction, actor, &mut locked, reason).await?;
+            }
+        }
+        transaction.commit().await
+    })
+    .await
+}
+
+/// There is nothing to ask about the intent any more.
+async fn settled(database: &Database, business: BusinessId, id: OrderId) -> Result<(), Error> {
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        if let Some(mut locked) = Locked::of(&transaction, business, id, Stock::Left).await? {
+            let is_open = matches!(
+                locked.intent.status,
+                Status::Requested | Status::Cancelling | Status::Pending
+            );
+            if !is_open {
+                let never: Option<DateTime<Utc>> = None;
+                locked.intent.next_try_at = never;
+                locked.write_intent(&transaction).await?;
+            }
+        }
+        transaction.commit().await
+    })
+    .await
+}
+
+/// Asks what is to be asked about a refund. `false` when there was no answer.
+async fn see_to_refund(
+    database: &Database,
+    provider: &dyn Provider,
+    business: BusinessId,
+    id: RefundId,
+) -> Result<bool, Error> {
+    let Some((refund, wanted)) = read_refund(database, business, id).await? else {
+        return Ok(true);
+    };
+    let answer = match (refund.status, &refund.provider_id) {
+        (refunds::Status::Pending, Some(at_provider)) => provider.refund_status(at_provider).await,
+        (refunds::Status::Requested | refunds::Status::Pending, _) => {
+            fail_point!("refund-to-make");
+            provider.refund(&wanted).await
+        }
+        (refunds::Status::Succeeded | refunds::Status::Failed, _) => return Ok(true),
+    };
+    fail_point!("refund-made");
+    let (status, at_provider, failure) = match answer {
+        Ok(made) => match made.state {
+            RefundState::Pending => (refunds::Status::Pending, Some(made.id), None),
+            RefundState::Succeeded => (refunds::Status::Succeeded, Some(made.id), None),
+            RefundState::Failed(why) => (refunds::Status::Failed, Some(made.id), Some(why)),
+        },
+        Err(Failure::Refused(why)) => (refunds::Status::Failed, None, Some(why)),
+        Err(failure @ Failure::NoAnswer(_)) => {
+            tracing::warn!(refund = %id, %failure, "a refund is to be made");
+            return Ok(false);
+        }
+    };
+    if let Some(why) = &failure {
+        tracing::error!(refund = %id, order = %refund.order_id, why, "a refund has failed");
+    }
+    let failure = failure.as_deref();
+    crate::refunds::record(database, &refund, status, at_provider, failure).await?;
+    Ok(true)
+}
+
+async fn read_refund(
+    database: &Database,
+    business: BusinessId,
+    id: RefundId,
+) -> Result<Option<(refunds::Model, WantedRefund)>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let refund = refunds::Entity::of(business)
+            .filter(refunds::Column::Id.eq(id))
+            .one(&transaction)
+            .await?;
+        let Some(refund) = refund else {
+            return Ok(None);
+        };
+        let intent = locked::intent(&transaction, business, refund.order_id).await?;
+        let currency = locked::currency(&transaction, business).await?;
+        transaction.commit().await?;
+        let Some(at_provider) = intent.and_then(|intent| intent.provider_id) else {
+            return Err(Error::Bug(format!("refund {id} is of no payment")));
+        };
+        let wanted = WantedRefund {
+            refund_id: id,
+            intent: at_provider,
+            amount: refund.amount,
+            currency,
+        };
+        Ok(Some((refund, wanted)))
+    })
+    .await
 }

@@ -1,35 +1,23 @@
-//! Cancelling an order on credit: its charge is undone, and what was not credited before goes back to the shelf.
+//! Cancelling an order.
 
-use std::collections::BTreeMap;
+mod card;
+mod credit;
 
-use chrono::Utc;
-use entity::ledger_entries::Kind;
-use entity::orders::{PaymentMethod, Status};
-use entity::{BusinessId, CustomerId, Money, OrderId, ProductId, Tenant, ledger_entries, orders};
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, QueryFilter};
-use serde_json::json;
+use entity::OrderId;
+use entity::orders::PaymentMethod;
 
-use super::credited::{self, Credited};
-use super::{Order, lines};
-use crate::accounts::Locked;
-use crate::allocations::settling;
-use crate::audit::{self, Change};
+use super::{Order, visible, whole_again};
 use crate::idempotency::{self, Answer, Answered, Claim};
-use crate::inventory::returns;
 use crate::retry::retry;
-use crate::settlement::Settling;
-use crate::{Caller, Database, Error, Transaction, reversals};
+use crate::{Caller, Database, Error};
 
-/// Why the charge is undone, in the customer's account.
-const REASON: &str = "order cancelled";
-
-/// Cancels an order that is not fulfilled. What payments have settled of it is credit on account again. A customer may
-/// cancel its own order while nothing of it is paid.
+/// Cancels an order that is not fulfilled. On credit its charge is undone, and what payments have settled of it is credit
+/// on account again; by card its intent is cancelled, or what was paid is refunded. A customer may cancel its own order
+/// while nothing of it is paid.
 ///
 /// # Errors
-/// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::Conflict`] for an order that is paid, from a customer,
-/// and for one that is not on credit; those of [`idempotency`].
+/// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::Forbidden`] for an order that is paid by card, but from
+/// an admin; [`Error::Conflict`] for an order on credit that is paid, from a customer; those of [`idempotency`].
 pub async fn cancel(
     database: &Database,
     caller: &Caller,
@@ -38,169 +26,22 @@ pub async fn cancel(
     render: impl Fn(&Order) -> Answer,
 ) -> Result<Answered, Error> {
     retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        let (customer, method) = orders::Entity::of(caller.business_id)
-            .filter(orders::Column::Id.eq(id))
-            .one(&transaction)
-            .await?
-            .filter(|order| caller.may_act_for(order.customer_id))
-            .map(|order| (order.customer_id, order.payment_method))
-            .ok_or(Error::OrderNotFound(id))?;
-        if method == PaymentMethod::Card {
-            return Err(Error::Conflict("the order is not on credit"));
-        }
-        let mut locked = Locked::of(&transaction, caller, customer).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+        let business = caller.business_id;
+        let transaction = database.begin(business).await?;
+        let order = visible(&transaction, caller, id).await?;
+        let before = match order.payment_method {
+            PaymentMethod::Credit => {
+                credit::cancel(&transaction, caller, claim, order.customer_id, id).await?
+            }
+            PaymentMethod::Card => card::cancel(&transaction, caller, claim, id).await?,
+        };
+        if let Some(before) = before {
             return Ok(before);
         }
-        let goods = goods(&transaction, caller.business_id, id).await?;
-        let mut shelf = returns::open(&transaction, caller, goods.iter().copied()).await?;
-        let order = cancelled(&transaction, caller, &mut locked, id).await?;
-        returns::put_back(&transaction, caller, id, &mut shelf, &goods).await?;
-        let event = event(&locked, &order, &goods, caller);
-        audit::record(&transaction, caller, event).await?;
-        let order = read_again(&transaction, caller.business_id, id).await?;
+        let order = whole_again(&transaction, business, id).await?;
         let answered = idempotency::keep(&transaction, caller, claim, render(&order)).await?;
         transaction.commit().await?;
         Ok(answered)
     })
     .await
-}
-
-/// What was sold and not credited by items.
-async fn goods(
-    transaction: &Transaction,
-    business: BusinessId,
-    id: OrderId,
-) -> Result<Vec<(ProductId, i64)>, Error> {
-    let items = credited::items(transaction, business, id).await?;
-    let left = items.into_iter().map(|(id, item)| (id, item.creditable));
-    Ok(left.filter(|(_, quantity)| *quantity > 0).collect())
-}
-
-/// Locks the order, decides and writes; returns the order as it was.
-async fn cancelled(
-    transaction: &Transaction,
-    caller: &Caller,
-    locked: &mut Locked,
-    id: OrderId,
-) -> Result<orders::Model, Error> {
-    let business = caller.business_id;
-    let credited = credited::of(transaction, business, id).await?;
-    let (own, others) = credits(transaction, business, locked.id(), id, &credited).await?;
-    let elsewhere = own.iter().flat_map(|credit| &credit.orders);
-    let ids: Vec<OrderId> = elsewhere.map(|(id, _)| *id).chain([id]).collect();
-    let orders = locked.lock_orders(transaction, ids).await?;
-    let order = orders.into_iter().find(|order| order.id == id);
-    let order = order.ok_or(Error::OrderNotFound(id))?;
-    match order.status {
-        Status::Created | Status::PaymentPending | Status::Approved | Status::Paid => {}
-        from @ (Status::Fulfilled | Status::Cancelled) => {
-            let to = Status::Cancelled;
-            return Err(Error::InvalidTransition { from, to });
-        }
-    }
-    if caller.confined_to().is_some() && order.amount_paid() > Money::ZERO {
-        return Err(Error::Conflict(
-            "an order that is paid is cancelled by staff",
-        ));
-    }
-    let charge = charge_of(transaction, business, locked.id(), id).await?;
-    let number = locked.books.cancel(id, &others, &own)?;
-    locked.write(transaction).await?;
-    reversals::record(transaction, caller, locked, number, charge, REASON).await?;
-    orders::Entity::update_of(business)
-        .filter(orders::Column::Id.eq(id))
-        .col_expr(orders::Column::Status, Expr::value(Status::Cancelled))
-        .col_expr(orders::Column::UpdatedAt, Expr::value(Utc::now()))
-        .exec(transaction)
-        .await?;
-    Ok(order)
-}
-
-/// The order's own credits, and the others that settle it.
-async fn credits(
-    transaction: &Transaction,
-    business: BusinessId,
-    customer: CustomerId,
-    order: OrderId,
-    credited: &[Credited],
-) -> Result<(Vec<Settling>, Vec<Settling>), Error> {
-    let numbers = credited.iter().map(|credit| credit.entry_number).collect();
-    let found = settling(transaction, business, customer, vec![order.0], numbers).await?;
-    let mut own: BTreeMap<i64, Settling> = credited
-        .iter()
-        .map(|credit| {
-            let nowhere = Settling {
-                entry_number: credit.entry_number,
-                kind: credit.kind,
-                orders: Vec::new(),
-            };
-            (credit.entry_number, nowhere)
-        })
-        .collect();
-    let mut others = Vec::new();
-    for credit in found {
-        match own.get_mut(&credit.entry_number) {
-            Some(its) => its.orders = credit.orders,
-            None => others.push(credit),
-        }
-    }
-    Ok((own.into_values().collect(), others))
-}
-
-async fn charge_of(
-    transaction: &Transaction,
-    business: BusinessId,
-    customer: CustomerId,
-    order: OrderId,
-) -> Result<i64, Error> {
-    let charge = ledger_entries::Entity::of(business)
-        .filter(ledger_entries::Column::CustomerId.eq(customer))
-        .filter(ledger_entries::Column::OrderId.eq(order))
-        .filter(ledger_entries::Column::Kind.eq(Kind::Charge))
-        .one(transaction)
-        .await?;
-    let charge = charge.ok_or_else(|| Error::Bug(format!("order {order} has no charge")))?;
-    Ok(charge.number)
-}
-
-fn event(
-    locked: &Locked,
-    order: &orders::Model,
-    goods: &[(ProductId, i64)],
-    caller: &Caller,
-) -> Change {
-    let currency = caller.currency;
-    let mut before = locked.trail_before();
-    before["status"] = json!(order.status);
-    before["amount_paid"] = order.amount_paid().to_text(currency).into();
-    before["amount_credited"] = order.amount_credited.to_text(currency).into();
-    let mut after = locked.trail();
-    after["status"] = json!(Status::Cancelled);
-    let returned = goods
-        .iter()
-        .map(|(id, quantity)| json!({"product_id": id, "quantity": quantity}));
-    after["returned"] = returned.collect::<Vec<_>>().into();
-    Change {
-        action: "order.cancelled",
-        entity_type: "order",
-        entity_id: order.id.0,
-        before: Some(before),
-        after,
-    }
-}
-
-async fn read_again(
-    transaction: &Transaction,
-    business: BusinessId,
-    id: OrderId,
-) -> Result<Order, Error> {
-    let order = orders::Entity::of(business)
-        .filter(orders::Column::Id.eq(id))
-        .one(transaction)
-        .await?
-        .ok_or(Error::OrderNotFound(id))?;
-    let items = lines(transaction, business, id).await?;
-    Ok(Order { order, items })
 }

@@ -86,11 +86,7 @@ pub const TABLE: &[Transition] = &[
 ///
 /// # Errors
 /// [`Error::InvalidTransition`].
-pub fn find(
-    of: PaymentMethod,
-    from: Status,
-    to: Status,
-) -> Result<&'static Transition, Error> {
+pub fn find(of: PaymentMethod, from: Status, to: Status) -> Result<&'static Transition, Error> {
     TABLE
         .iter()
         .find(|one| one.of == of && one.from == from && one.to == to)
@@ -155,7 +151,13 @@ pub fn described() -> String {
             one.credit,
             one.money,
         ]
-        .map(|cell| if cell.is_empty() { "–".to_owned() } else { cell.to_owned() });
+        .map(|cell| {
+            if cell.is_empty() {
+                "–".to_owned()
+            } else {
+                cell.to_owned()
+            }
+        });
         lines.push(format!("| {} |", cells.join(" | ")));
     }
     lines.join("\n")

@@ -4,9 +4,7 @@
 //! Any number of processes may sweep at once, and sweeping waits for nobody: rows that someone has locked are passed
 //! over, since whoever has them does the same.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
 
 use chrono::DateTime;
 use entity::reservations::Status;
@@ -19,22 +17,17 @@ use uuid::Uuid;
 
 use crate::audit::{Actor, Change};
 use crate::shelf::{self, Event, Shelf, Wanted};
+use crate::watch::Watch;
 use crate::{Database, Error, Transaction};
 
 /// How many products, and how many reservations, one transaction tidies.
 const ROWS: i64 = 100;
 
-/// How often the businesses are swept in which this process has made reservations.
-const OFTEN: Duration = Duration::from_secs(1);
-
-/// How often all are: those that another process has left behind.
-const SELDOM: Duration = Duration::from_secs(60);
-
 /// Sweeps in the background.
 #[derive(Debug, Default)]
 pub struct Sweeper {
     /// The businesses in which something may be held or waited for.
-    watched: Mutex<HashSet<BusinessId>>,
+    watch: Watch,
 }
 
 /// What one sweep of a business did.
@@ -51,39 +44,19 @@ pub struct Swept {
 impl Sweeper {
     /// Something is about to be held in this business.
     pub fn watch(&self, business: BusinessId) {
-        self.watched().insert(business);
+        self.watch.add(business);
     }
 
     /// Sweeps for ever.
     pub async fn keep_sweeping(&self, database: &Database) {
-        let mut all_at = Instant::now();
-        loop {
-            if Instant::now() >= all_at {
-                all_at = Instant::now() + SELDOM;
-                match crate::verify::businesses(database).await {
-                    Ok(all) => self.watched().extend(all),
-                    Err(error) => tracing::warn!(%error, "the businesses cannot be listed"),
-                }
+        let look = async |business| match sweep(database, business).await {
+            Ok(swept) => swept.open,
+            Err(error) => {
+                tracing::warn!(%error, %business, "expired reservations stay for now");
+                true
             }
-            let watched: Vec<BusinessId> = self.watched().iter().copied().collect();
-            for business in watched {
-                // Before it is looked at: what is held from now on is watched anew.
-                self.watched().remove(&business);
-                match sweep(database, business).await {
-                    Ok(swept) if !swept.open => {}
-                    Ok(_) => self.watch(business),
-                    Err(error) => {
-                        tracing::warn!(%error, %business, "expired reservations stay for now");
-                        self.watch(business);
-                    }
-                }
-            }
-            tokio::time::sleep(OFTEN).await;
-        }
-    }
-
-    fn watched(&self) -> MutexGuard<'_, HashSet<BusinessId>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+        };
+        self.watch.keep_looking(database, look).await;
     }
 }
 

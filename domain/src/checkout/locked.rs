@@ -1,0 +1,295 @@
+//! An order by card under its locks: its stock by product, then its own row, then its intent's.
+
+use chrono::{DateTime, Utc};
+use entity::orders::{CancelReason, Status};
+use entity::stock_movements::Reason;
+use entity::{
+    BusinessId, Currency, Money, OrderId, ProductId, Tenant, businesses, order_items, orders,
+    payment_intents, reservations,
+};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::json;
+
+use crate::audit::{self, Actor, Change};
+use crate::inventory::{self, Movement};
+use crate::orders::step;
+use crate::shelf::{self, Range, Shelf};
+use crate::{Error, Transaction};
+
+/// See [the module](self).
+#[derive(Debug)]
+pub(crate) struct Locked {
+    pub(crate) order: orders::Model,
+    pub(crate) intent: payment_intents::Model,
+    pub(crate) currency: Currency,
+    lines: Vec<(ProductId, i64)>,
+    shelf: Shelf,
+}
+
+/// Whether stock is locked with the order. Whoever changes none of it leaves it to those who sell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stock {
+    /// It is.
+    Locked,
+    /// It is not.
+    Left,
+}
+
+impl Locked {
+    /// Locks it, if there is such an order. What has expired of its stock, and of what others hold of that, is freed.
+    pub(crate) async fn of(
+        transaction: &Transaction,
+        business: BusinessId,
+        id: OrderId,
+        stock: Stock,
+    ) -> Result<Option<Self>, Error> {
+        // Neither changes once it is there, so both can be read before anything is locked.
+        let Some(intent) = intent(transaction, business, id).await? else {
+            return Ok(None);
+        };
+        let lines = lines(transaction, business, id).await?;
+        let shelf = match stock {
+            Stock::Left => Shelf::new(DateTime::UNIX_EPOCH, [].into()),
+            Stock::Locked => {
+                let ranges = lines.iter().map(|(product, quantity)| {
+                    // Sold, or put back: more than enough to know of the lines for either.
+                    let range = Range {
+                        taken: *quantity,
+                        returned: *quantity,
+                    };
+                    (*product, range)
+                });
+                shelf::open_with(transaction, business, ranges, vec![intent.reservation_id]).await?
+            }
+        };
+        let order = orders::Entity::of(business)
+            .filter(orders::Column::Id.eq(id))
+            .lock_exclusive()
+            .one(transaction)
+            .await?
+            .ok_or(Error::OrderNotFound(id))?;
+        let intent = payment_intents::Entity::of(business)
+            .filter(payment_intents::Column::OrderId.eq(id))
+            .lock_exclusive()
+            .one(transaction)
+            .await?
+            .ok_or(Error::OrderNotFound(id))?;
+        Ok(Some(Self {
+            order,
+            intent,
+            currency: currency(transaction, business).await?,
+            lines,
+            shelf,
+        }))
+    }
+
+    /// Whether its stock is held, or could be had anew: by a newcomer, who gets nothing for which others wait.
+    pub(crate) fn has_stock(&self) -> bool {
+        self.lines.iter().all(|(product, quantity)| {
+            self.is_held(*product) || self.shelf.open(*product) >= *quantity
+        })
+    }
+
+    fn is_held(&self, product: ProductId) -> bool {
+        let held = self.shelf.reservations.get(&self.intent.reservation_id);
+        held.is_some_and(|held| {
+            let items = &held.items;
+            items
+                .iter()
+                .any(|item| item.held && item.product_id == product)
+        })
+    }
+
+    /// The database's time after the locks on its stock were had.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.shelf.now
+    }
+
+    /// Its stock leaves the shelf.
+    pub(crate) async fn sell(
+        &mut self,
+        transaction: &Transaction,
+        actor: Actor<'_>,
+    ) -> Result<(), Error> {
+        self.let_go(actor);
+        self.move_stock(transaction, actor, Reason::Sold, self.lines.clone(), -1)
+            .await
+    }
+
+    /// These come back.
+    pub(crate) async fn put_back(
+        &mut self,
+        transaction: &Transaction,
+        actor: Actor<'_>,
+        goods: Vec<(ProductId, i64)>,
+    ) -> Result<(), Error> {
+        self.move_stock(transaction, actor, Reason::Returned, goods, 1)
+            .await
+    }
+
+    async fn move_stock(
+        &mut self,
+        transaction: &Transaction,
+        actor: Actor<'_>,
+        reason: Reason,
+        goods: Vec<(ProductId, i64)>,
+        sign: i64,
+    ) -> Result<(), Error> {
+        let mut movements = Vec::with_capacity(goods.len());
+        for (product, quantity) in goods {
+            let counts = self.shelf.counts.get(&product);
+            let counts = counts.ok_or(Error::ProductNotFound(product))?;
+            let change = sign * quantity;
+            let movement = Movement {
+                quantity: change,
+                on_hand_after: counts.on_hand + change,
+                reason,
+                note: None,
+            };
+            movements.push((product, movement));
+        }
+        let order = Some(self.order.id);
+        inventory::write(transaction, actor, order, &mut self.shelf, movements).await?;
+        Ok(())
+    }
+
+    /// Its stock is held no more, and goes to those who wait for it.
+    pub(crate) async fn release(
+        &mut self,
+        transaction: &Transaction,
+        actor: Actor<'_>,
+    ) -> Result<(), Error> {
+        self.let_go(actor);
+        for (product, _) in &self.lines {
+            self.shelf.serve(*product);
+        }
+        let business = self.order.business_id;
+        shelf::write(transaction, business, &self.shelf, Vec::new(), Vec::new()).await?;
+        Ok(())
+    }
+
+    fn let_go(&mut self, actor: Actor<'_>) {
+        let order = Some(self.order.id);
+        self.shelf.resolve(
+            self.intent.reservation_id,
+            reservations::Status::Confirmed,
+            order,
+            actor.user_id,
+        );
+    }
+
+    /// Writes down what has expired of the stock, and who was served with it.
+    pub(crate) async fn write_expired(&self, transaction: &Transaction) -> Result<(), Error> {
+        let business = self.order.business_id;
+        shelf::write(transaction, business, &self.shelf, Vec::new(), Vec::new()).await?;
+        Ok(())
+    }
+
+    /// Nothing is to be paid any more: the order is over, and its stock free.
+    pub(crate) async fn cancel_unpaid(
+        &mut self,
+        transaction: &Transaction,
+        actor: Actor<'_>,
+        reason: CancelReason,
+    ) -> Result<(), Error> {
+        self.release(transaction, actor).await?;
+        let before = self.trail();
+        self.order.amount_settled = self.order.total_amount;
+        self.order.amount_credited = self.order.total_amount;
+        self.order.cancel_reason = Some(reason);
+        step(transaction, actor, &mut self.order, Status::Cancelled).await?;
+        self.record(transaction, actor, "order.cancelled", before)
+            .await
+    }
+
+    /// What the audit trail says of it.
+    pub(crate) fn trail(&self) -> serde_json::Value {
+        let text = |amount: Money| amount.to_text(self.currency);
+        json!({
+            "status": self.order.status,
+            "amount_paid": text(self.order.amount_paid()),
+            "amount_refunded": text(self.order.amount_refunded),
+            "cancel_reason": self.order.cancel_reason,
+            "payment": self.intent.status,
+            "failure": self.intent.failure,
+        })
+    }
+
+    /// Leaves an entry about it in the audit trail.
+    pub(crate) async fn record(
+        &self,
+        transaction: &Transaction,
+        actor: Actor<'_>,
+        action: &'static str,
+        before: serde_json::Value,
+    ) -> Result<(), Error> {
+        let change = Change {
+            action,
+            entity_type: "order",
+            entity_id: self.order.id.0,
+            before: Some(before),
+            after: self.trail(),
+        };
+        audit::record_as(transaction, actor, change).await
+    }
+
+    /// Writes the intent as it is now.
+    pub(crate) async fn write_intent(&self, transaction: &Transaction) -> Result<(), Error> {
+        use payment_intents::Column;
+
+        let intent = &self.intent;
+        payment_intents::Entity::update_of(intent.business_id)
+            .filter(Column::OrderId.eq(intent.order_id))
+            .col_expr(Column::ProviderId, Expr::value(intent.provider_id.clone()))
+            .col_expr(
+                Column::ClientSecret,
+                Expr::value(intent.client_secret.clone()),
+            )
+            .col_expr(Column::Status, Expr::value(intent.status))
+            .col_expr(Column::Failure, Expr::value(intent.failure.clone()))
+            .col_expr(Column::NextTryAt, Expr::value(intent.next_try_at))
+            .col_expr(Column::Tries, Expr::value(intent.tries))
+            .col_expr(Column::UpdatedAt, Expr::current_timestamp())
+            .exec(transaction)
+            .await?;
+        Ok(())
+    }
+}
+
+/// An order's intent, as it was last written.
+pub(crate) async fn intent(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Option<payment_intents::Model>, Error> {
+    let intent = payment_intents::Entity::of(business)
+        .filter(payment_intents::Column::OrderId.eq(id))
+        .one(transaction)
+        .await?;
+    Ok(intent)
+}
+
+/// The business's currency.
+pub(crate) async fn currency(
+    transaction: &Transaction,
+    business: BusinessId,
+) -> Result<Currency, Error> {
+    let row = businesses::Entity::of(business).one(transaction).await?;
+    let row = row.ok_or_else(|| Error::Bug(format!("business {business} is not there")))?;
+    Ok(row.currency)
+}
+
+async fn lines(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Vec<(ProductId, i64)>, Error> {
+    let lines = order_items::Entity::of(business)
+        .filter(order_items::Column::OrderId.eq(id))
+        .order_by_asc(order_items::Column::ProductId)
+        .all(transaction)
+        .await?;
+    let lines = lines.iter().map(|line| (line.product_id, line.quantity));
+    Ok(lines.collect())
+}

@@ -1,1 +1,0 @@
-//! What a payment does to an order.

@@ -1,0 +1,60 @@
+//! Fulfilling an order: its goods are with the customer, or on their way.
+
+use entity::orders::Status;
+use entity::{Money, OrderId, Tenant, orders};
+use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
+use serde_json::json;
+
+use super::{Order, step, transitions, whole};
+use crate::audit::{self, Change};
+use crate::idempotency::{self, Answer, Answered, Claim};
+use crate::retry::retry;
+use crate::{Caller, Database, Error};
+
+/// Fulfils an order, whole. Nothing of it can be cancelled any more.
+///
+/// # Errors
+/// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::Conflict`] for an order whose payment was refunded
+/// altogether; those of [`idempotency`].
+pub async fn fulfil(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    id: OrderId,
+    tracking_reference: Option<&str>,
+    render: impl Fn(&Order) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let mut order = orders::Entity::of(caller.business_id)
+            .filter(orders::Column::Id.eq(id))
+            .lock_exclusive()
+            .one(&transaction)
+            .await?
+            .filter(|order| caller.may_act_for(order.customer_id))
+            .ok_or(Error::OrderNotFound(id))?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let (of, from, to) = (order.payment_method, order.status, Status::Fulfilled);
+        transitions::find_for(caller.authority.role(), of, from, to)?;
+        if order.amount_refunded > Money::ZERO && order.amount_refunded == order.amount_paid() {
+            return Err(Error::Conflict("the order's payment was refunded"));
+        }
+        order.tracking_reference = tracking_reference.map(str::to_owned);
+        step(&transaction, caller.into(), &mut order, to).await?;
+        let change = Change {
+            action: "order.fulfilled",
+            entity_type: "order",
+            entity_id: id.0,
+            before: Some(json!({ "status": from })),
+            after: json!({ "status": to, "tracking_reference": order.tracking_reference }),
+        };
+        audit::record(&transaction, caller, change).await?;
+        let order = whole(&transaction, order).await?;
+        let answered = idempotency::keep(&transaction, caller, claim, render(&order)).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}

@@ -1,0 +1,87 @@
+//! What was paid for an order.
+
+use chrono::{DateTime, Utc};
+use entity::orders::PaymentMethod;
+use entity::payment_intents::Status;
+use entity::{Money, PaymentId, orders};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+
+use crate::checkout::locked::intent;
+use crate::{Error, Transaction};
+
+/// Something that was paid for an order, or is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payment {
+    /// What of a payment has settled an order on credit.
+    OnAccount {
+        /// The payment.
+        payment_id: PaymentId,
+        /// How it came.
+        method: String,
+        /// How much of it.
+        amount: Money,
+        /// When the money came.
+        received_at: DateTime<Utc>,
+    },
+    /// What an order by card asks for.
+    ByCard {
+        /// Of which provider.
+        provider: String,
+        /// The provider's id of it, as soon as it has told one.
+        intent: Option<String>,
+        /// How much.
+        amount: Money,
+        /// Where it stands.
+        status: Status,
+        /// What the provider said when it did not go well.
+        failure: Option<String>,
+    },
+}
+
+/// What payments on account have settled of an order, and still do.
+const ON_ACCOUNT: &str = "
+SELECT p.id, p.method, sum(a.amount), p.received_at
+  FROM allocations a
+  JOIN payments p ON p.business_id = $1 AND p.customer_id = a.customer_id AND p.entry_number = a.entry_number
+ WHERE a.business_id = $1 AND a.order_id = $2
+ GROUP BY p.id, p.method, p.received_at
+HAVING sum(a.amount) <> 0
+ ORDER BY p.id";
+
+pub(super) async fn of(
+    transaction: &Transaction,
+    order: &orders::Model,
+) -> Result<Vec<Payment>, Error> {
+    match order.payment_method {
+        PaymentMethod::Credit => on_account(transaction, order).await,
+        PaymentMethod::Card => {
+            let intent = intent(transaction, order.business_id, order.id).await?;
+            let payment = intent.map(|intent| Payment::ByCard {
+                provider: intent.provider,
+                intent: intent.provider_id,
+                amount: intent.amount,
+                status: intent.status,
+                failure: intent.failure,
+            });
+            Ok(payment.into_iter().collect())
+        }
+    }
+}
+
+async fn on_account(
+    transaction: &Transaction,
+    order: &orders::Model,
+) -> Result<Vec<Payment>, Error> {
+    let values: [Value; 2] = [order.business_id.0.into(), order.id.0.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, ON_ACCOUNT, values);
+    let rows = transaction.query_all_raw(statement).await?;
+    let payments = rows.iter().map(|row| {
+        Ok(Payment::OnAccount {
+            payment_id: row.try_get_by_index(0)?,
+            method: row.try_get_by_index(1)?,
+            amount: row.try_get_by_index(2)?,
+            received_at: row.try_get_by_index(3)?,
+        })
+    });
+    payments.collect()
+}
