@@ -362,7 +362,9 @@ mod tests {
         for setting in settings {
             let variable = match setting.get_id().as_str() {
                 // Under the names that everyone has them by.
-                name @ ("database_url" | "stripe_secret_key" | "stripe_webhook_secret"
+                name @ ("database_url"
+                | "stripe_secret_key"
+                | "stripe_webhook_secret"
                 | "stripe_api_base") => name.to_uppercase(),
                 name => format!("TRADELINE_{}", name.to_uppercase()),
             };

@@ -218,7 +218,9 @@ fn operation(endpoint: &Endpoint) -> Operation {
     if endpoint.signed {
         let anything = ObjectBuilder::new().schema_type(SchemaType::new(Type::Object));
         let body = RequestBodyBuilder::new()
-            .description(Some("As its sender writes it: the signature is of every byte."))
+            .description(Some(
+                "As its sender writes it: the signature is of every byte.",
+            ))
             .content("application/json", MediaType::new(Some(anything)))
             .required(Some(Required::True));
         operation = operation.request_body(Some(body.build()));

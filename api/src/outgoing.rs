@@ -10,9 +10,7 @@ use reqwest::{Client, ClientBuilder, Url};
 pub fn is_secure(url: &Url) -> bool {
     let local = match url.host_str() {
         Some(host) => {
-            let address = host
-                .trim_matches(['[', ']'])
-                .parse::<std::net::IpAddr>();
+            let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
             address.map_or(host == "localhost", |address| address.is_loopback())
         }
         None => false,

@@ -136,7 +136,13 @@ mod tests {
         for peer in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert!(local(peer, &[]), "{peer}");
             assert!(local(peer, &[(FORWARDED_FOR, "127.0.0.1, [::1]:4711")]));
-            for line in ["192.0.2.1", "127.0.0.1, 192.0.2.1", "192.0.2.1, ::1", "unknown", ""] {
+            for line in [
+                "192.0.2.1",
+                "127.0.0.1, 192.0.2.1",
+                "192.0.2.1, ::1",
+                "unknown",
+                "",
+            ] {
                 assert!(!local(peer, &[(FORWARDED_FOR, line)]), "{peer} {line}");
             }
             let lines = [(FORWARDED_FOR, "127.0.0.1"), (FORWARDED_FOR, "192.0.2.1")];

@@ -170,7 +170,10 @@ mod tests {
         object["last_payment_error"] = json!({"code": "card_declined", "message": "No\u{0} luck."});
         for (kind, expected) in [
             ("payment_intent.succeeded", Told::Paid(dollars(1000, "10"))),
-            ("payment_intent.payment_failed", Told::Failed("No luck.".to_owned())),
+            (
+                "payment_intent.payment_failed",
+                Told::Failed("No luck.".to_owned()),
+            ),
             ("payment_intent.canceled", Told::Cancelled),
         ] {
             let notice = told(kind, object.clone()).unwrap();

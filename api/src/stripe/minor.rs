@@ -8,8 +8,8 @@ use rust_decimal::Decimal;
 
 /// Charged in whole units.
 const ZERO_DECIMAL: [&str; 15] = [
-    "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF",
-    "XPF",
+    "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF",
+    "XOF", "XPF",
 ];
 /// Charged in whole units, which are written as hundredths all the same: what was so once stays so.
 const WHOLE_AS_HUNDREDTHS: [&str; 2] = ["ISK", "UGX"];

@@ -30,7 +30,11 @@ impl WebhookSecrets {
     /// The library's; HMAC takes a key of any length.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Result<Self, InvalidLength> {
         let keyed = |secret: &Secret| Hmac::new_from_slice(secret.reveal().as_bytes());
-        secrets.into_iter().map(keyed).collect::<Result<_, _>>().map(Self)
+        secrets
+            .into_iter()
+            .map(keyed)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Checks the header of a webhook with this body, at this time (seconds since 1970).
@@ -66,7 +70,11 @@ struct Signed<'a> {
 
 impl<'a> Signed<'a> {
     fn parse(header: &'a str) -> Option<Self> {
-        let parts = || header.split(',').filter_map(|part| part.trim().split_once('='));
+        let parts = || {
+            header
+                .split(',')
+                .filter_map(|part| part.trim().split_once('='))
+        };
         let mut times = parts().filter(|(name, _)| *name == "t");
         let (_, time) = times.next()?;
         if times.next().is_some() || !time.bytes().all(|byte| byte.is_ascii_digit()) {
