@@ -320,7 +320,7 @@ impl Problem {
                 Self::new(Code::Conflict, detail).with("refundable", money(refundable))
             }
             Error::PaymentProvider { order_id, .. } => {
-                Self::new(Code::PaymentProviderError, detail).with("order_id", order_id)
+                Self::new(Code::PaymentProviderError, detail).with("order_id", order_id.to_string())
             }
             Error::InvalidTransition { from, to } => Self::new(Code::InvalidTransition, detail)
                 .with("from", json!(from))

@@ -93,6 +93,6 @@ pub struct SoldLine {
     pub unit_price: Money,
     /// Quantity times price.
     pub line_total: Money,
-    /// What stays on the shelf.
-    pub on_hand_after: i64,
+    /// What stays on the shelf; `None` while it is only held there, for an order by card.
+    pub on_hand_after: Option<i64>,
 }

@@ -20,7 +20,8 @@ WITH ledger AS (
 ), moved AS (
     SELECT business_id, product_id, sum(quantity) AS quantity
       FROM (SELECT business_id, product_id, quantity FROM stock_movements
-             UNION ALL SELECT business_id, product_id, -quantity FROM order_items) AS every
+             UNION ALL SELECT business_id, product_id, -quantity FROM order_items
+                        WHERE on_hand_after IS NOT NULL) AS every
      GROUP BY 1, 2
 ), dated AS (
     -- What an order's or a credit's allocations come to at each moment at which one of them began to count.
@@ -37,6 +38,18 @@ WITH ledger AS (
      UNION ALL SELECT business_id, customer_id, entry_number, 'credit_note', -amount FROM credit_notes
      UNION ALL SELECT business_id, customer_id, entry_number, 'write_off', -amount FROM write_offs
      UNION ALL SELECT business_id, customer_id, number, kind, amount FROM undone
+), unpaid AS (
+    -- What holds the stock of orders by card that are not paid yet.
+    SELECT p.business_id, p.reservation_id
+      FROM payment_intents p JOIN orders o ON (o.business_id, o.id) = (p.business_id, p.order_id)
+     WHERE o.payment_method = 'card' AND o.status IN ('created', 'payment_pending')
+), ever_paid AS (
+    SELECT business_id, id, status FROM orders
+     WHERE payment_method = 'card' AND status IN ('paid', 'fulfilled')
+     UNION ALL
+    SELECT o.business_id, o.id, o.status
+      FROM orders o JOIN order_transitions t ON (t.business_id, t.order_id) = (o.business_id, o.id)
+     WHERE o.payment_method = 'card' AND o.status = 'cancelled' AND t.to_status = 'paid'
 ), lowered AS (
     -- Whoever had its limit lowered, or owes again what a reversal has undone, may be over its limit.
     SELECT business_id, entity_id FROM audit_events
@@ -134,7 +147,7 @@ SELECT 'a reversal is not the opposite of what it undoes', u.number::text, (-e.a
  WHERE e.kind <> 'charge' AND u.amount <> -e.amount
 UNION ALL
 SELECT 'a cancelled order is not settled in full without money', id::text, total_amount::text, amount_credited::text
-  FROM orders WHERE status = 'cancelled' AND amount_credited <> total_amount
+  FROM orders WHERE payment_method = 'credit' AND status = 'cancelled' AND amount_credited <> total_amount
 UNION ALL
 SELECT 'a restocked product has other than what came back', m.product_id::text, sum(m.quantity)::text, o.id::text
   FROM stock_movements m JOIN orders o ON (o.business_id, o.id) = (m.business_id, m.order_id)
@@ -189,9 +202,37 @@ SELECT 'someone waits for what is free', i.product_id::text, first.quantity::tex
 UNION ALL
 SELECT 'a resolved reservation holds or waits', r.id::text, r.status, i.product_id::text
   FROM reservations r JOIN reservation_items i ON (i.business_id, i.reservation_id) = (r.business_id, r.id)
- WHERE (i.held AND r.status <> 'active') OR (i.place IS NOT NULL AND r.status <> 'waiting')
+       LEFT JOIN unpaid u ON (u.business_id, u.reservation_id) = (r.business_id, r.id)
+ WHERE (i.held AND r.status <> 'active' AND NOT (r.status = 'confirmed' AND u.reservation_id IS NOT NULL))
+    OR (i.place IS NOT NULL AND r.status <> 'waiting')
     OR (r.status = 'active' AND r.expires_at > now() AND NOT i.held)
     OR (r.status = 'waiting' AND r.expires_at > now() AND i.place IS NULL)
+UNION ALL
+SELECT 'an unpaid order by card holds other than its lines', o.id::text, i.quantity::text,
+       (r.status, r.order_id, h.quantity, h.held, h.unit_price, h.expires_at = r.expires_at)::text
+  FROM orders o JOIN order_items i ON (i.business_id, i.order_id) = (o.business_id, o.id)
+       LEFT JOIN payment_intents p ON (p.business_id, p.order_id) = (o.business_id, o.id)
+       LEFT JOIN reservations r ON (r.business_id, r.id) = (p.business_id, p.reservation_id)
+       LEFT JOIN reservation_items h
+    ON (h.business_id, h.reservation_id, h.product_id) = (r.business_id, r.id, i.product_id)
+ WHERE o.payment_method = 'card' AND o.status IN ('created', 'payment_pending')
+   AND ((r.status, r.order_id, h.quantity, h.unit_price, h.expires_at)
+        IS DISTINCT FROM ('confirmed', o.id, i.quantity, i.unit_price, r.expires_at)
+        OR (r.expires_at > now() AND NOT h.held))
+UNION ALL
+SELECT 'an order by card has sold other than what was paid for', o.id::text,
+       (CASE WHEN e.id IS NULL THEN 0 ELSE i.quantity END)::text, sold.quantity::text
+  FROM orders o JOIN order_items i ON (i.business_id, i.order_id) = (o.business_id, o.id)
+       LEFT JOIN (SELECT DISTINCT * FROM ever_paid) e ON (e.business_id, e.id) = (o.business_id, o.id)
+ CROSS JOIN LATERAL (SELECT coalesce(-sum(quantity), 0) AS quantity FROM stock_movements m
+                      WHERE (m.business_id, m.order_id, m.product_id) = (o.business_id, o.id, i.product_id)
+                        AND m.reason = 'sold') AS sold
+ WHERE sold.quantity <> CASE WHEN o.payment_method = 'card' AND e.id IS NOT NULL THEN i.quantity ELSE 0 END
+UNION ALL
+SELECT 'a line is a movement that should be none, or none that should be one', i.order_id::text, o.payment_method,
+       coalesce(i.on_hand_after::text, '')
+  FROM order_items i JOIN orders o ON (o.business_id, o.id) = (i.business_id, i.order_id)
+ WHERE (i.on_hand_after IS NULL) <> (o.payment_method = 'card')
 UNION ALL
 SELECT 'a credit order has other than one charge of its total', o.id::text, o.total_amount::text,
        (count(e.id), sum(e.amount))::text
@@ -207,7 +248,8 @@ SELECT 'a charge has no credit order', e.id::text, e.amount::text, coalesce(o.id
 UNION ALL
 SELECT 'an order has other than one event of its making', o.id::text, '1', count(e.id)::text
   FROM made o LEFT JOIN audit_events e
-    ON (e.business_id, e.entity_id) = (o.business_id, o.id) AND e.action = 'order.approved'
+    ON (e.business_id, e.entity_id) = (o.business_id, o.id)
+   AND e.action = CASE o.payment_method WHEN 'card' THEN 'order.created' ELSE 'order.approved' END
  GROUP BY o.business_id, o.id HAVING count(e.id) <> 1
 UNION ALL
 SELECT 'an event tells of an order that is not there', e.id::text, e.entity_id::text, ''

@@ -8,11 +8,12 @@ use entity::reservations::Status;
 use entity::{BusinessId, OrderId, ReservationId, UserId};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-use super::decision::{Books, Sale};
+use super::decision::{Books, Ordered, Sale};
 use super::lanes::InFlight;
 use super::lock::{Locked, begin, lock};
 use super::write::{self, Done, Outcome};
 use super::{Command, Work};
+use crate::checkout::Placed;
 use crate::database::Session;
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::purchase::Receipt;
@@ -255,6 +256,16 @@ fn carry_out(
             .checked_add_days(Days::new(u64::try_from(terms_days).unwrap_or(0)))
             .unwrap_or(now),
     };
+    let placed = |ordered: Ordered| Placed {
+        order_id,
+        customer_id: command.customer(),
+        reservation_id: ordered.reservation_id,
+        currency,
+        lines: ordered.lines,
+        total: ordered.total,
+        created_at: ordered.created_at,
+        expires_at: ordered.expires_at,
+    };
     Ok(match &command.work {
         Work::Purchase(purchase, render) => {
             let receipt = sold(books.purchase(purchase, order_id, actor)?);
@@ -265,6 +276,17 @@ fn carry_out(
             let receipt = sold(books.confirm(target.id, order_id, actor)?);
             let answer = render(&receipt);
             (Outcome::Sold(receipt), answer)
+        }
+        Work::Checkout(purchase, terms, render) => {
+            let ids = (order_id, ReservationId::new());
+            let placed = placed(books.checkout(purchase, terms.seconds, ids, actor)?);
+            let answer = render(&placed);
+            (Outcome::Placed(placed, *terms), answer)
+        }
+        Work::ConfirmByCard(target, terms, render) => {
+            let placed = placed(books.confirm_by_card(target.id, terms.seconds, order_id)?);
+            let answer = render(&placed);
+            (Outcome::Placed(placed, *terms), answer)
         }
         Work::Reserve(wish, render) => {
             let made = books.reserve(wish, ReservationId::new(), actor)?.clone();

@@ -138,9 +138,10 @@ pub(super) async fn lock(
 /// What is to be known of reservations, if anything.
 fn wanted(books: &Books, jobs: &[Command]) -> Option<Wanted> {
     let is_quiet = |counts: &Counts| counts.reserved == 0 && counts.waiting == 0;
+    // Whoever buys, on credit or by card, has to know of its own reservations of the same products alone.
     let only_purchases = jobs
         .iter()
-        .all(|job| matches!(job.work, Work::Purchase(..)));
+        .all(|job| matches!(job.work, Work::Purchase(..) | Work::Checkout(..)));
     if only_purchases && books.shelf.counts.values().all(is_quiet) {
         return None;
     }
@@ -150,7 +151,10 @@ fn wanted(books: &Books, jobs: &[Command]) -> Option<Wanted> {
         change: HashMap::new(),
     };
     for job in jobs {
-        if let Work::Confirm(target, _) | Work::Cancel(target, _) = &job.work {
+        if let Work::Confirm(target, _)
+        | Work::ConfirmByCard(target, ..)
+        | Work::Cancel(target, _) = &job.work
+        {
             wanted.reservations.push(target.id);
         }
         for (product, quantity) in job.products() {

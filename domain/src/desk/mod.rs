@@ -7,14 +7,16 @@
 //! 2. reads what it needs to know beside those rows: keys that were answered before, what a customer has bought of
 //!    a limited product, and, where stock is held or waited for, the reservations that matter ([`crate::shelf`]);
 //! 3. decides each command in turn in memory ([`decision`], pure functions);
-//! 4. writes all orders in one statement (`write.rs`), all reservations in another, and commits.
+//! 4. writes all orders on credit in one statement (`write.rs`), all reservations in another, with orders by card around
+//!    that (`cards.rs`), and commits.
 //!
 //! Row locks make it right, with any number of processes on one database; the desk only makes it fast and fair: first
-//! come, first served, whether one buys, reserves, confirms or gives up.
+//! come, first served, whether one buys, orders by card, reserves, confirms or gives up.
 //! Bounds: [`crate::purchase::MAX_LINES`] lines a command, [`BATCH`] commands a batch, [`WAITING`] waiting in a business.
 
 mod batch;
 mod bought;
+mod cards;
 pub mod decision;
 mod lanes;
 mod lock;
@@ -28,6 +30,7 @@ pub use lanes::{BATCH, Desk, WAITING};
 use queue::Row;
 
 use crate::Caller;
+use crate::checkout::{Placed, Terms};
 use crate::idempotency::{Answer, Claim};
 use crate::purchase::{Purchase, Receipt};
 use crate::reservations::{Found, Target, Wish};
@@ -53,6 +56,10 @@ pub enum Work {
     Reserve(Wish, fn(&Found, Currency) -> Answer),
     /// Buying on credit what is held.
     Confirm(Target, fn(&Receipt) -> Answer),
+    /// Ordering by card: the stock is held until it is paid for.
+    Checkout(Purchase, Terms, fn(&Placed) -> Answer),
+    /// Ordering by card what is held.
+    ConfirmByCard(Target, Terms, fn(&Placed) -> Answer),
     /// Giving up what is held, or a place in line.
     Cancel(Target, fn(&Found, Currency) -> Answer),
 }
@@ -61,9 +68,11 @@ impl Command {
     /// Whom it is about.
     fn customer(&self) -> CustomerId {
         match &self.work {
-            Work::Purchase(purchase, _) => purchase.customer_id,
+            Work::Purchase(purchase, _) | Work::Checkout(purchase, ..) => purchase.customer_id,
             Work::Reserve(wish, _) => wish.customer_id,
-            Work::Confirm(target, _) | Work::Cancel(target, _) => target.customer_id,
+            Work::Confirm(target, _)
+            | Work::ConfirmByCard(target, ..)
+            | Work::Cancel(target, _) => target.customer_id,
         }
     }
 
@@ -73,7 +82,11 @@ impl Command {
             Work::Purchase(purchase, _) => (purchase.lines.as_slice(), None, true),
             Work::Reserve(wish, _) => (wish.lines.as_slice(), None, false),
             Work::Confirm(target, _) => ([].as_slice(), Some(target), true),
-            Work::Cancel(target, _) => ([].as_slice(), Some(target), false),
+            // What is ordered by card stays on the shelf.
+            Work::Checkout(purchase, ..) => (purchase.lines.as_slice(), None, false),
+            Work::ConfirmByCard(target, ..) | Work::Cancel(target, _) => {
+                ([].as_slice(), Some(target), false)
+            }
         };
         let lines = lines
             .iter()

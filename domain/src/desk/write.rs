@@ -1,21 +1,22 @@
-//! The one statement that writes a batch: orders, lines, ledger entries, balances, stock, audit entries and answers.
+//! The one statement that writes a batch's sales: orders on credit, lines, ledger entries, balances, stock, audit entries and answers.
 //!
 //! One statement instead of one a table is worth an eighth of the throughput. Every value travels in an array, so a batch
 //! of any size is the same prepared statement. Foreign keys are checked at its end, so the order of its parts is free.
 
 use entity::reservations::Status;
-use entity::{BusinessId, CustomerId, EventId, LedgerEntryId, ProductId};
+use entity::{BusinessId, CustomerId, EventId, LedgerEntryId, OrderId, ProductId};
 use rust_decimal::Decimal;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::decision::Books;
-use super::{Command, trail};
+use super::{Command, cards, trail};
 use crate::allocations::{self, Allocation};
 use crate::audit::role_name;
+use crate::checkout::{Placed, Terms};
 use crate::idempotency::Answer;
-use crate::purchase::Receipt;
+use crate::purchase::{Receipt, SoldLine};
 use crate::reservations::Found;
 use crate::shelf::{self, Kept, each};
 use crate::{Error, Transaction};
@@ -29,8 +30,10 @@ pub(super) struct Done<'a> {
 
 /// What came of a command.
 pub(super) enum Outcome {
-    /// An order.
+    /// An order on credit.
     Sold(Receipt),
+    /// An order by card.
+    Placed(Placed, Terms),
     /// A reservation.
     Reserved(Found),
     /// A reservation less, which was that before.
@@ -41,7 +44,7 @@ impl Done<'_> {
     pub(super) fn receipt(&self) -> Option<&Receipt> {
         match &self.outcome {
             Outcome::Sold(receipt) => Some(receipt),
-            Outcome::Reserved(_) | Outcome::Cancelled { .. } => None,
+            Outcome::Placed(..) | Outcome::Reserved(_) | Outcome::Cancelled { .. } => None,
         }
     }
 }
@@ -127,7 +130,10 @@ pub(super) async fn write(
         })
     });
     let events = trail::events(done, &books.shelf);
+    // A reservation points at the order that it has become, and an intent at both.
+    cards::write_orders(transaction, business, done).await?;
     let also = shelf::write(transaction, business, &books.shelf, events, keys.collect()).await?;
+    cards::write_intents(transaction, business, done).await?;
     Ok(number.or(also))
 }
 
@@ -236,7 +242,13 @@ fn values(
 
     let mut values: Vec<Value> = vec![business.0.into()];
     values.extend(order_values(sold));
-    values.extend(item_values(sold));
+    let items = items(
+        sold.iter()
+            .map(|sale| (sale.receipt.order_id, &sale.receipt.lines)),
+    );
+    values.extend(item_values(&items));
+    // What is sold has left the shelf: a line without a count would be refused by the database.
+    values.push(each(&items, |(.., line)| line.on_hand_after.unwrap_or(-1)));
     values.extend(entry_and_event_values(sold));
     values.extend(key_values(sold));
     values.extend([
@@ -262,27 +274,29 @@ fn order_values(sold: &[Sold<'_>]) -> [Value; 5] {
     ]
 }
 
-/// `$7` to `$15`.
-fn item_values(sold: &[Sold<'_>]) -> [Value; 9] {
-    let items: Vec<_> = sold
-        .iter()
-        .flat_map(|sale| {
-            let order_id = sale.receipt.order_id.0;
-            (0_i32..)
-                .zip(&sale.receipt.lines)
-                .map(move |(number, line)| (order_id, number, line))
+/// The lines of orders, each with its order and its place there.
+pub(super) fn items<'a>(
+    orders: impl Iterator<Item = (OrderId, &'a Vec<SoldLine>)>,
+) -> Vec<(Uuid, i32, &'a SoldLine)> {
+    orders
+        .flat_map(|(order, lines)| {
+            let numbered = (0_i32..).zip(lines);
+            numbered.map(move |(number, line)| (order.0, number, line))
         })
-        .collect();
+        .collect()
+}
+
+/// `$7` to `$14`.
+pub(super) fn item_values(items: &[(Uuid, i32, &SoldLine)]) -> [Value; 8] {
     [
-        each(&items, |(order_id, ..)| *order_id),
-        each(&items, |(_, _, line)| line.product_id.0),
-        each(&items, |(_, number, _)| *number),
-        each(&items, |(_, _, line)| line.sku.to_string()),
-        each(&items, |(_, _, line)| line.name.to_string()),
-        each(&items, |(_, _, line)| line.quantity),
-        each(&items, |(_, _, line)| line.unit_price.decimal()),
-        each(&items, |(_, _, line)| line.line_total.decimal()),
-        each(&items, |(_, _, line)| line.on_hand_after),
+        each(items, |(order_id, ..)| *order_id),
+        each(items, |(_, _, line)| line.product_id.0),
+        each(items, |(_, number, _)| *number),
+        each(items, |(_, _, line)| line.sku.to_string()),
+        each(items, |(_, _, line)| line.name.to_string()),
+        each(items, |(_, _, line)| line.quantity),
+        each(items, |(_, _, line)| line.unit_price.decimal()),
+        each(items, |(_, _, line)| line.line_total.decimal()),
     ]
 }
 

@@ -86,7 +86,8 @@ pub async fn sweep(database: &Database, business: BusinessId) -> Result<Swept, E
     }
 }
 
-/// The stock of which something has expired or can be given to someone who waits, locked.
+/// The stock of which something has expired or can be given to someone who waits, locked. What was held for an order by
+/// card is looked for where someone waits: elsewhere whoever comes by frees it, or the order's end.
 const STOCK: &str = "
 WITH due AS (
     (SELECT i.product_id
@@ -95,7 +96,13 @@ WITH due AS (
       WHERE r.business_id = $1 AND r.status IN ('waiting', 'active') AND r.expires_at <= now()
       LIMIT $2)
      UNION
-    (SELECT product_id FROM inventory WHERE business_id = $1 AND waiting > 0 AND on_hand > reserved LIMIT $2)
+    (SELECT product_id FROM inventory
+      WHERE business_id = $1 AND waiting > 0
+        AND (on_hand > reserved
+             OR EXISTS (SELECT FROM reservation_items i
+                         WHERE i.business_id = $1 AND i.product_id = inventory.product_id
+                           AND (i.held OR i.place IS NOT NULL) AND i.expires_at <= now()))
+      LIMIT $2)
 )
 SELECT product_id, on_hand, reserved, waiting, places_given, clock_timestamp()
   FROM inventory

@@ -94,7 +94,7 @@ pub struct Movement {
     pub product_id: ProductId,
     /// For whom.
     pub reservation_id: ReservationId,
-    /// What the reservation became, when that is why.
+    /// What the reservation became, when that is why; the order for which it holds.
     pub order_id: Option<OrderId>,
     /// How many are held more; negative when fewer.
     pub reserved: i64,
@@ -250,7 +250,7 @@ impl Shelf {
         on_hand_after
     }
 
-    /// Holds the items of a new reservation. Whoever calls has looked whether so much is open.
+    /// Holds the items of a new reservation, which may be an order already. Whoever calls has looked whether so much is open.
     pub fn hold(&mut self, reservation: Reservation, actor: UserId) {
         for item in &reservation.items {
             if let Some(counts) = self.counts.get_mut(&item.product_id) {
@@ -259,7 +259,7 @@ impl Shelf {
                 self.changes.movements.push(Movement {
                     product_id: item.product_id,
                     reservation_id: reservation.id,
-                    order_id: None,
+                    order_id: reservation.order_id,
                     reserved: item.quantity,
                     on_hand_after: counts.on_hand,
                     actor,
@@ -268,6 +268,16 @@ impl Shelf {
         }
         self.changes.reservations.insert(reservation.id);
         self.reservations.insert(reservation.id, reservation);
+    }
+
+    /// Makes an order of an active reservation that goes on holding what it holds, until that time.
+    pub fn keep(&mut self, id: ReservationId, order_id: OrderId, expires_at: DateTime<Utc>) {
+        if let Some(reservation) = self.reservations.get_mut(&id) {
+            reservation.status = Status::Confirmed;
+            reservation.order_id = Some(order_id);
+            reservation.expires_at = expires_at;
+            self.changes.reservations.insert(id);
+        }
     }
 
     /// Resolves a reservation: what it holds is held no more, and its place in line is free. What it held is bought by

@@ -9,6 +9,7 @@
 //! overdue; a product does not exist or is not on sale, is sold at another time, has another price than the buyer saw, is
 //! limited; there is not enough stock (every short product at once); the credit does not suffice.
 
+mod checkout;
 mod purchase;
 mod reserve;
 mod resolve;
@@ -21,8 +22,10 @@ use entity::{CustomerId, Money, ProductId};
 
 use crate::ledger::{self, Posting, Used};
 use crate::purchase::{Line, SoldLine};
-use crate::shelf::Shelf;
+use crate::shelf::{Reservation, Shelf};
 use crate::{Error, Shortage};
+
+pub use checkout::Ordered;
 
 /// A customer as the decision needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,7 +201,7 @@ impl Books {
         &self,
         customer: CustomerId,
         demands: &[Demand],
-        used_up: &[&crate::shelf::Reservation],
+        used_up: &[&Reservation],
     ) -> Result<(), Error> {
         for demand in demands {
             let product = demand.product_id;
@@ -270,6 +273,24 @@ impl Books {
         }
     }
 
+    /// Whether there is as much as is asked for, with what these own reservations hold of it.
+    fn check_stock_with(&self, demands: &[Demand], own: &[&Reservation]) -> Result<(), Error> {
+        Self::check_stock(demands, |product| {
+            let held = own.iter().map(|one| one.quantity_of(product)).sum::<i64>();
+            self.shelf.open(product) + held
+        })
+    }
+
+    /// The customer's own reservations that such an order uses up.
+    fn used_up(&self, customer: CustomerId, demands: &[Demand]) -> Vec<&Reservation> {
+        let is_asked_for =
+            |product: ProductId| demands.iter().any(|demand| demand.product_id == product);
+        self.shelf
+            .active_of(customer)
+            .filter(|one| one.items.iter().all(|item| is_asked_for(item.product_id)))
+            .collect()
+    }
+
     /// Whether the account can bear it. One who has paid far ahead could pass what an order's total can be before it
     /// passes its limit.
     fn check_credit(account: &Account, total: Money) -> Result<(), Error> {
@@ -293,13 +314,36 @@ impl Books {
         let charge = account.ledger.post(total);
         let credit_used = account.ledger.use_credit(total);
         let available_credit = account.credit_limit - charge.balance_after;
+        let take = |shelf: &mut Shelf, demand: &Demand| {
+            Some(shelf.take(demand.product_id, demand.quantity))
+        };
+        Ok(Sale {
+            lines: self.lines(customer, demands, take),
+            total,
+            charge,
+            credit_used,
+            available_credit,
+        })
+    }
+
+    /// The lines of an order, which count as bought. `leave` takes them from the shelf, if they leave it, and says what
+    /// stays there.
+    fn lines(
+        &mut self,
+        customer: CustomerId,
+        demands: &[Demand],
+        leave: impl Fn(&mut Shelf, &Demand) -> Option<i64>,
+    ) -> Vec<SoldLine> {
         let mut lines = Vec::with_capacity(demands.len());
+        let mut account = self.accounts.get_mut(&customer);
         for demand in demands {
             let product = demand.product_id;
             let Some(article) = self.catalogue.get(&product) else {
                 continue;
             };
-            if article.is_limited() {
+            if article.is_limited()
+                && let Some(account) = &mut account
+            {
                 let bought = account.bought.entry(product).or_default();
                 bought.ever += demand.quantity;
                 bought.in_sale += demand.quantity;
@@ -311,16 +355,22 @@ impl Books {
                 quantity: demand.quantity,
                 unit_price: demand.unit_price,
                 line_total: demand.unit_price.times(demand.quantity),
-                on_hand_after: self.shelf.take(product, demand.quantity),
+                on_hand_after: leave(&mut self.shelf, demand),
             });
         }
-        Ok(Sale {
-            lines,
-            total,
-            charge,
-            credit_used,
-            available_credit,
-        })
+        lines
+    }
+}
+
+impl Demand {
+    /// What a reservation is about, at its prices.
+    fn of(reservation: &Reservation) -> Vec<Self> {
+        let items = reservation.items.iter().map(|item| Self {
+            product_id: item.product_id,
+            quantity: item.quantity,
+            unit_price: item.unit_price,
+        });
+        items.collect()
     }
 }
 

@@ -1,12 +1,11 @@
 //! Deciding a purchase on credit.
 
 use entity::reservations::Status;
-use entity::{OrderId, ProductId, UserId};
+use entity::{OrderId, UserId};
 
-use super::{Books, Demand, Sale, total};
+use super::{Books, Sale, total};
 use crate::Error;
 use crate::purchase::Purchase;
-use crate::shelf::Reservation;
 
 impl Books {
     /// Decides one purchase and, when it is a sale, takes its stock and its credit.
@@ -25,12 +24,9 @@ impl Books {
         let customer = purchase.customer_id;
         let account = self.debtor(customer)?;
         let demands = self.demands(&purchase.lines)?;
-        let own = self.used_up(purchase, &demands);
+        let own = self.used_up(customer, &demands);
         self.check_limits(customer, &demands, &own)?;
-        Self::check_stock(&demands, |product| {
-            let held = own.iter().map(|one| one.quantity_of(product)).sum::<i64>();
-            self.shelf.open(product) + held
-        })?;
+        self.check_stock_with(&demands, &own)?;
         Self::check_credit(account, total(&demands))?;
         let own: Vec<_> = own.iter().map(|one| one.id).collect();
         for reservation in own {
@@ -39,15 +35,5 @@ impl Books {
                 .resolve(reservation, Status::Confirmed, became, actor);
         }
         self.sell(customer, &demands)
-    }
-
-    /// The customer's own reservations that the purchase uses up.
-    fn used_up(&self, purchase: &Purchase, demands: &[Demand]) -> Vec<&Reservation> {
-        let is_asked_for =
-            |product: ProductId| demands.iter().any(|demand| demand.product_id == product);
-        self.shelf
-            .active_of(purchase.customer_id)
-            .filter(|one| one.items.iter().all(|item| is_asked_for(item.product_id)))
-            .collect()
     }
 }

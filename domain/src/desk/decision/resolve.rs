@@ -22,12 +22,7 @@ impl Books {
         let reservation = self.open(id, Status::Confirmed)?;
         let customer = reservation.customer_id;
         let account = self.debtor(customer)?;
-        let items = reservation.items.iter().map(|item| Demand {
-            product_id: item.product_id,
-            quantity: item.quantity,
-            unit_price: item.unit_price,
-        });
-        let demands: Vec<Demand> = items.collect();
+        let demands = Demand::of(reservation);
         Self::check_credit(account, total(&demands))?;
         self.shelf
             .resolve(id, Status::Confirmed, Some(order_id), actor);
@@ -54,7 +49,7 @@ impl Books {
     }
 
     /// The reservation, if it can still become that.
-    fn open(&self, id: ReservationId, to: Status) -> Result<&Reservation, Error> {
+    pub(super) fn open(&self, id: ReservationId, to: Status) -> Result<&Reservation, Error> {
         let known = self.shelf.reservations.get(&id);
         let reservation = known.ok_or(Error::ReservationNotFound(id))?;
         let from = reservation.status_at(self.shelf.now);

@@ -1,0 +1,132 @@
+//! Deciding an order by card: what it is about is held until it is paid for, and nothing is owed.
+
+use chrono::{DateTime, Duration, Utc};
+use entity::reservations::Status;
+use entity::{Money, OrderId, ReservationId, UserId};
+
+use super::{Books, Demand, total};
+use crate::Error;
+use crate::purchase::{Purchase, SoldLine};
+use crate::shelf::{Item, Reservation};
+
+/// An order by card, or the confirmation of a reservation by card, that was decided in its favour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ordered {
+    /// What was ordered, in the buyer's order, one line a product. None of it has left the shelf.
+    pub lines: Vec<SoldLine>,
+    /// The sum of the lines.
+    pub total: Money,
+    /// What holds its stock.
+    pub reservation_id: ReservationId,
+    /// When it was ordered: the time after the locks.
+    pub created_at: DateTime<Utc>,
+    /// Until when its stock is held.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Books {
+    /// Decides one order by card and, when it can be, holds its stock for so many seconds in a new reservation.
+    ///
+    /// The customer's own reservations count as they do for a purchase: one of which the order has every product is used up
+    /// by it.
+    ///
+    /// # Errors
+    /// One of those of [this module](super), credit aside, or [`Error::Conflict`] for a total that no card can be charged
+    /// with. The books are then as they were.
+    pub fn checkout(
+        &mut self,
+        purchase: &Purchase,
+        seconds: i32,
+        (order_id, id): (OrderId, ReservationId),
+        actor: UserId,
+    ) -> Result<Ordered, Error> {
+        let customer = purchase.customer_id;
+        self.account(customer)?;
+        let demands = self.demands(&purchase.lines)?;
+        let total = payable(&demands)?;
+        let own = self.used_up(customer, &demands);
+        self.check_limits(customer, &demands, &own)?;
+        self.check_stock_with(&demands, &own)?;
+        let own: Vec<_> = own.iter().map(|one| one.id).collect();
+        for reservation in own {
+            self.shelf
+                .resolve(reservation, Status::Confirmed, Some(order_id), actor);
+        }
+        let items = demands.iter().map(|demand| Item {
+            product_id: demand.product_id,
+            quantity: demand.quantity,
+            unit_price: demand.unit_price,
+            held: true,
+            place: None,
+        });
+        let created_at = self.shelf.now;
+        let expires_at = created_at + Duration::seconds(seconds.into());
+        let reservation = Reservation {
+            id,
+            customer_id: customer,
+            status: Status::Confirmed,
+            ttl_seconds: seconds,
+            expires_at,
+            order_id: Some(order_id),
+            created_by: actor,
+            created_at,
+            items: items.collect(),
+            is_new: true,
+        };
+        self.shelf.hold(reservation, actor);
+        // What the own ones held beyond it.
+        for demand in &demands {
+            self.shelf.serve(demand.product_id);
+        }
+        Ok(Ordered {
+            lines: self.lines(customer, &demands, |_, _| None),
+            total,
+            reservation_id: id,
+            created_at,
+            expires_at,
+        })
+    }
+
+    /// Makes an order by card of an active reservation, at the prices that were reserved. It goes on holding what it holds,
+    /// for so many seconds from now.
+    ///
+    /// # Errors
+    /// Those of [`Books::confirm`], credit aside; [`Error::Conflict`] for a total that no card can be charged with. The
+    /// books are then as they were.
+    pub fn confirm_by_card(
+        &mut self,
+        id: ReservationId,
+        seconds: i32,
+        order_id: OrderId,
+    ) -> Result<Ordered, Error> {
+        let reservation = self.open(id, Status::Confirmed)?;
+        let customer = reservation.customer_id;
+        self.account(customer)?;
+        let demands = Demand::of(reservation);
+        let total = payable(&demands)?;
+        let created_at = self.shelf.now;
+        let expires_at = created_at + Duration::seconds(seconds.into());
+        self.shelf.keep(id, order_id, expires_at);
+        Ok(Ordered {
+            lines: self.lines(customer, &demands, |_, _| None),
+            total,
+            reservation_id: id,
+            created_at,
+            expires_at,
+        })
+    }
+}
+
+/// The total, if a card can be charged with it.
+fn payable(demands: &[Demand]) -> Result<Money, Error> {
+    let total = total(demands);
+    if total == Money::ZERO {
+        return Err(Error::Conflict("a card cannot be charged with nothing"));
+    }
+    if !total.is_storable() {
+        return Err(Error::Conflict(
+            "the total is larger than an order's can be",
+        ));
+    }
+    Ok(total)
+}
