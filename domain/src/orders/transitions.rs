@@ -140,7 +140,7 @@ pub fn described() -> String {
             Who::Service => "the service",
             Who::Staff => "staff",
             Who::Admin => "an admin",
-            Who::StaffOrCustomer => "staff, its customer while nothing is paid, the service",
+            Who::StaffOrCustomer => "staff, its customer while nothing is paid",
         };
         let cells = [
             method(one.of),

@@ -8,6 +8,7 @@
 
 mod allocations;
 mod balances;
+mod checkout;
 mod documents;
 mod orders;
 mod sales;
@@ -120,6 +121,7 @@ pub fn checks() -> impl Iterator<Item = Check> {
     [
         balances::CHECKS,
         orders::CHECKS,
+        checkout::CHECKS,
         allocations::CHECKS,
         documents::CHECKS,
         stock::CHECKS,

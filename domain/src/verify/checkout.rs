@@ -1,0 +1,80 @@
+//! Orders by card: what was paid and given back, and how each order came to be what it is.
+
+use super::Check;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "card_order_has_one_intent",
+        sql: "
+SELECT 'order ' || o.id AS subject,
+       CASE o.payment_method WHEN 'card' THEN 'an intent of ' || o.total_amount ELSE 'no intent' END AS expected,
+       coalesce('an intent of ' || i.amount, 'no intent') AS found
+  FROM orders o LEFT JOIN payment_intents i ON i.business_id = $1 AND i.order_id = o.id
+ WHERE o.business_id = $1
+   AND (o.payment_method = 'card', CASE o.payment_method WHEN 'card' THEN o.total_amount END)
+       IS DISTINCT FROM (i.order_id IS NOT NULL, i.amount)",
+    },
+    // What is neither paid nor due was cancelled before it was paid.
+    Check {
+        name: "card_order_is_paid_what_its_intent_received",
+        sql: "
+SELECT 'order ' || o.id AS subject,
+       format('%s, paid %s, cancelled unpaid %s', o.status, due.paid, due.credited) AS expected,
+       format('paid %s, cancelled unpaid %s, its intent %s', o.amount_settled - o.amount_credited, o.amount_credited,
+              i.status) AS found
+  FROM orders o JOIN payment_intents i ON i.business_id = $1 AND i.order_id = o.id
+ CROSS JOIN LATERAL (
+       SELECT CASE WHEN i.status = 'succeeded' THEN o.total_amount ELSE 0 END AS paid,
+              CASE WHEN i.status <> 'succeeded' AND o.status = 'cancelled' THEN o.total_amount ELSE 0 END AS credited
+       ) AS due
+ WHERE o.business_id = $1
+   AND ((o.amount_settled, o.amount_credited) <> (due.paid + due.credited, due.credited)
+        OR (o.status IN ('paid', 'fulfilled') AND i.status <> 'succeeded')
+        OR (o.status IN ('created', 'payment_pending') AND i.status NOT IN ('requested', 'pending', 'mismatched'))
+        OR (o.status = 'cancelled' AND i.status IN ('requested', 'pending')))",
+    },
+    Check {
+        name: "refunded_is_what_the_refunds_come_to",
+        sql: "
+SELECT 'order ' || o.id AS subject, format('%s refunded', coalesce(r.amount, 0)) AS expected,
+       format('%s refunded of %s paid', o.amount_refunded, o.amount_settled - o.amount_credited) AS found
+  FROM orders o
+  LEFT JOIN (SELECT order_id, sum(amount) AS amount FROM refunds
+              WHERE business_id = $1 AND status <> 'failed' GROUP BY order_id) AS r ON r.order_id = o.id
+ WHERE o.business_id = $1
+   AND (o.amount_refunded <> coalesce(r.amount, 0) OR o.amount_refunded > o.amount_settled - o.amount_credited)",
+    },
+    Check {
+        name: "no_more_is_refunded_by_items_than_was_sold",
+        sql: "
+SELECT format('order %s product %s', r.order_id, i.product_id) AS subject,
+       format('at most %s', coalesce(l.quantity, 0)) AS expected, sum(i.quantity)::text AS found
+  FROM refunds r
+  JOIN refund_items i ON i.business_id = $1 AND i.refund_id = r.id
+  LEFT JOIN order_items l ON l.business_id = $1 AND (l.order_id, l.product_id) = (r.order_id, i.product_id)
+ WHERE r.business_id = $1 AND r.status <> 'failed'
+ GROUP BY r.order_id, i.product_id, l.quantity
+HAVING sum(i.quantity) > coalesce(l.quantity, 0)",
+    },
+    Check {
+        name: "order_is_what_its_transitions_led_to",
+        sql: "
+SELECT 'order ' || o.id AS subject, format('%s, from transition to transition', o.status) AS expected,
+       concat_ws(', ', VARIADIC t.steps) AS found
+  FROM orders o
+ CROSS JOIN LATERAL (
+       SELECT array_agg(format('%s: %s to %s', number, from_status, to_status) ORDER BY number) AS steps,
+              bool_and(number = place AND from_status = before) AS is_whole,
+              (array_agg(to_status ORDER BY number DESC))[1] AS last
+         FROM (SELECT number, from_status, to_status, row_number() OVER w AS place,
+                      lag(to_status, 1, CASE o.payment_method WHEN 'card' THEN 'created' ELSE 'approved' END) OVER w
+                        AS before
+                 FROM order_transitions
+                WHERE business_id = $1 AND order_id = o.id
+               WINDOW w AS (ORDER BY number)) AS step
+       ) AS t
+ WHERE o.business_id = $1
+   AND (NOT coalesce(t.is_whole, true)
+        OR o.status <> coalesce(t.last, CASE o.payment_method WHEN 'card' THEN 'created' ELSE 'approved' END))",
+    },
+];
