@@ -27,12 +27,12 @@ struct Unit {
 
 /// Why an amount cannot be charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Inexpressible {
+pub(super) enum Inexpressible {
     /// How its amounts are written is not known.
     #[error("it takes no payments in {0}")]
     Currency(Currency),
     /// It has smaller parts than are charged, or more digits than there is room for.
-    #[error("it cannot charge {} {1} exactly", .0.to_text(*.1))]
+    #[error("it cannot charge {} {} exactly", .0.to_text(*.1), .1)]
     Amount(Money, Currency),
 }
 
