@@ -6,8 +6,8 @@
 //! middleware and not in extractors, since actix polls those together: a bad body could be answered before a bad
 //! credential.
 //!
-//! The app's data must have [`Verifier`], [`Gateways`], [`Limits`], [`Directory`], [`Standing`], [`Journal`], [`Sealer`]
-//! and [`Database`], each as [`web::Data`].
+//! The app's data must have [`Verifier`], [`Gateways`], [`Limits`], [`Directory`], [`Standing`], [`Journal`], [`Sealer`],
+//! [`Cashier`] and [`Database`], each as [`web::Data`].
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -21,6 +21,8 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use domain::businesses::Business;
+use domain::checkout::Cashier;
+use domain::provider::Offline;
 use domain::seals::Sealer;
 use domain::{
     Authority, Caller, Database, Directory, Journal, PlatformCaller, Refusal, Standing, Void,
@@ -31,7 +33,7 @@ use entity::{BusinessId, Currency, UserId};
 use crate::credential::{Holder, Refused, Registers};
 use crate::endpoint::{Endpoint, Who};
 use crate::gateway::{GATEWAY, Gateways};
-use crate::limit::Limits;
+use crate::limit::{self, Limits};
 use crate::log;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
@@ -62,6 +64,13 @@ pub async fn check(
         Ok(()) => next.call(req).await?.map_into_boxed_body(),
         Err(problem) => req.error_response(problem),
     };
+    if endpoint.signed
+        && response.status().is_client_error()
+        && let Some(limits) = response.request().app_data::<web::Data<Limits>>()
+        && let Err(problem) = limits.of_stray(response.request())
+    {
+        return Ok(response.error_response(problem));
+    }
     if matches!(
         response.status(),
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED
@@ -150,6 +159,8 @@ async fn admit(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem>
 
 async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem> {
     match endpoint.who {
+        // Counted when its signature turns out to be none: whoever sends much that is good is never refused for it.
+        Who::Public if endpoint.signed => Ok(()),
         Who::Public if endpoint.guarded => data::<Limits>(req)?.of_guesses(req),
         Who::Public => data::<Limits>(req)?.of_address(req),
         Who::PublicOf if !has_credential(req)? => {
@@ -206,6 +217,15 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
             }
             req.extensions_mut().insert(platform);
             Ok(())
+        }
+        Who::Local => {
+            data::<Limits>(req)?.of_address(req)?;
+            let provider = data::<Cashier>(req)?.provider();
+            let offline = provider.is_some_and(|provider| provider.name() == Offline::NAME);
+            match offline && limit::is_local(req) {
+                true => Ok(()),
+                false => Err(Problem::of_status(StatusCode::NOT_FOUND)),
+            }
         }
     }
 }

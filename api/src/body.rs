@@ -16,7 +16,7 @@ pub use at::{At, Fault, MAX_FAULTS};
 pub use containers::{Change, List};
 pub(crate) use json::parse;
 pub use members::{Members, member_name};
-pub use reader::{Bare, BodyTimeout, Json, MAX_BYTES};
+pub use reader::{Bare, BodyTimeout, Json, MAX_BYTES, Raw};
 pub use values::Positive;
 
 use serde_json::Value;

@@ -1,6 +1,7 @@
 //! What can be set, from flags and the environment: one documented struct, checked at start.
 
 mod outside;
+mod payments;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::log::Format;
 use crate::token::{Claims, Keys, PlatformClaims, RoleName};
 
 pub use outside::{BadOutside, GatewayRole, Outside};
+pub use payments::{ApiBase, BadApiBase, BadPayments, Payments, ProviderName, Tills};
 
 /// Orders, stock and trade credit for many businesses, on PostgreSQL.
 ///
@@ -131,6 +133,9 @@ pub struct Settings {
     /// Who else may say who a caller is.
     #[command(flatten)]
     pub outside: Outside,
+    /// With whom orders are paid by card.
+    #[command(flatten)]
+    pub payments: Payments,
     /// How the log is written.
     #[arg(long, env = "TRADELINE_LOG", value_enum, default_value_t = Format::Pretty, global = true)]
     pub log: Format,
@@ -356,7 +361,11 @@ mod tests {
         let mut secrets = Vec::new();
         for setting in settings {
             let variable = match setting.get_id().as_str() {
-                "database_url" => "DATABASE_URL".to_owned(),
+                // Under the names that everyone has them by.
+                name @ ("database_url"
+                | "stripe_secret_key"
+                | "stripe_webhook_secret"
+                | "stripe_api_base") => name.to_uppercase(),
                 name => format!("TRADELINE_{}", name.to_uppercase()),
             };
             assert_eq!(setting.get_env(), Some(variable.as_ref()));
@@ -370,6 +379,14 @@ mod tests {
                 secrets.push(variable);
             }
         }
-        assert_eq!(secrets, ["DATABASE_URL", "TRADELINE_JWT_SECRET"]);
+        assert_eq!(
+            secrets,
+            [
+                "DATABASE_URL",
+                "TRADELINE_JWT_SECRET",
+                "STRIPE_SECRET_KEY",
+                "STRIPE_WEBHOOK_SECRET"
+            ]
+        );
     }
 }

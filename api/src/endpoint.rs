@@ -53,6 +53,8 @@ pub enum Who {
     Roles(&'static [Role]),
     /// The platform, which is of no business.
     Platform,
+    /// Everyone on this machine itself, where payments are made by saying so. For others it is no path at all.
+    Local,
 }
 
 /// A parameter of the query.
@@ -121,6 +123,8 @@ pub struct Endpoint {
     pub idempotent: bool,
     /// Whether it takes a secret that could be guessed, and so counts against a tighter limit of the address.
     pub guarded: bool,
+    /// Whether its handler checks a signature of the body, which is the caller's credential.
+    pub signed: bool,
     route: Arc<dyn Fn() -> Route + Send + Sync>,
 }
 
@@ -143,6 +147,7 @@ impl Endpoint {
             codes: Vec::new(),
             idempotent: false,
             guarded: false,
+            signed: false,
             route: Arc::new(move || web::method(route_method.clone()).to(handler.clone())),
         }
     }
@@ -211,6 +216,13 @@ impl Endpoint {
         self
     }
 
+    /// Everyone on this machine itself may call it, with the offline payment provider.
+    #[must_use]
+    pub fn for_this_machine(mut self) -> Self {
+        self.who = Who::Local;
+        self
+    }
+
     /// It takes a body, which the handler reads with [`crate::body::Json`].
     #[must_use]
     pub fn body<T: FromJson + ToSchema>(mut self) -> Self {
@@ -270,6 +282,14 @@ impl Endpoint {
     #[must_use]
     pub fn guarded(mut self) -> Self {
         self.guarded = true;
+        self
+    }
+
+    /// Its credential is a signature of the body, which the handler reads with [`crate::body::Raw`] and checks: a call
+    /// counts against its address only when it was refused.
+    #[must_use]
+    pub fn signed(mut self) -> Self {
+        self.signed = true;
         self
     }
 

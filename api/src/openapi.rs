@@ -52,7 +52,7 @@ impl Schemas {
         if let Some(shape) = &endpoint.body {
             let schema = (shape.schema)();
             let schema = match endpoint.who {
-                Who::Public | Who::Platform => schema,
+                Who::Public | Who::Platform | Who::Local => schema,
                 Who::PublicOf | Who::Any | Who::Roles(_) => with_business_id(schema),
             };
             self.add((shape.name)().into_owned(), schema)?;
@@ -198,7 +198,7 @@ fn operation(endpoint: &Endpoint) -> Operation {
             roles(endpoint.who),
         )])));
     match endpoint.who {
-        Who::Public => {}
+        Who::Public | Who::Local => {}
         Who::PublicOf => {
             operation = operation
                 .security(SecurityRequirement::default())
@@ -212,6 +212,16 @@ fn operation(endpoint: &Endpoint) -> Operation {
     if let Some(body) = &endpoint.body {
         let body = RequestBodyBuilder::new()
             .content("application/json", MediaType::new(Some(reference(body))))
+            .required(Some(Required::True));
+        operation = operation.request_body(Some(body.build()));
+    }
+    if endpoint.signed {
+        let anything = ObjectBuilder::new().schema_type(SchemaType::new(Type::Object));
+        let body = RequestBodyBuilder::new()
+            .description(Some(
+                "As its sender writes it: the signature is of every byte.",
+            ))
+            .content("application/json", MediaType::new(Some(anything)))
             .required(Some(Required::True));
         operation = operation.request_body(Some(body.build()));
     }
@@ -263,7 +273,7 @@ fn role_name(role: &Role) -> &'static str {
 
 fn roles(who: Who) -> Vec<&'static str> {
     match who {
-        Who::Public | Who::PublicOf => vec!["public"],
+        Who::Public | Who::PublicOf | Who::Local => vec!["public"],
         Who::Any => vec!["admin", "staff", "customer"],
         Who::Roles(roles) => roles.iter().map(role_name).collect(),
         Who::Platform => vec!["platform"],
@@ -279,6 +289,9 @@ fn who_may(who: Who) -> String {
         Who::Any => "Every role of a business.".to_owned(),
         Who::Platform => {
             "The platform, with a token of `tradeline token --role platform`.".to_owned()
+        }
+        Who::Local => {
+            "Public on the machine itself, with the offline payment provider. For others it is no path.".to_owned()
         }
         Who::Roles(_) => format!("Roles: {}.", roles(who).join(", ")),
     }
@@ -308,11 +321,13 @@ fn parameters(endpoint: &Endpoint, segments: &[&str]) -> Vec<Parameter> {
         .iter()
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| {
+            // Everything of ours has a UUID.
+            let is_ours = name == "id" || name.ends_with("_id");
             ParameterBuilder::new()
                 .name(name)
                 .parameter_in(ParameterIn::Path)
                 .required(Required::True)
-                .schema(Some(uuid()))
+                .schema(Some(if is_ours { uuid() } else { string() }))
                 .build()
         });
     let query = endpoint.query.iter().map(|parameter| {
@@ -330,7 +345,14 @@ fn parameters(endpoint: &Endpoint, segments: &[&str]) -> Vec<Parameter> {
          audit trail.",
         string(),
     )];
-    if !matches!(endpoint.who, Who::Public | Who::Platform) {
+    if endpoint.signed {
+        headers.push(header(
+            "Stripe-Signature",
+            "When the body was signed, and its signatures. Five minutes later they are good no more.",
+            string(),
+        ));
+    }
+    if !matches!(endpoint.who, Who::Public | Who::Platform | Who::Local) {
         headers.push(header(
             "X-Business-Id",
             "May repeat the caller's business, and must then match. From a trusted gateway it names the business.",
@@ -403,6 +425,7 @@ fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
     ]);
     match endpoint.who {
         Who::Public => {}
+        Who::Local => codes.push(Code::NotFound),
         Who::PublicOf => codes.extend([
             Code::Unauthenticated,
             Code::TokenExpired,
@@ -424,6 +447,14 @@ fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
             Code::RequestTimeout,
             Code::PayloadTooLarge,
             Code::ValidationFailed,
+        ]);
+    }
+    if endpoint.signed {
+        codes.extend([
+            Code::InvalidSignature,
+            Code::MalformedJson,
+            Code::RequestTimeout,
+            Code::PayloadTooLarge,
         ]);
     }
     if !endpoint.query.is_empty() {

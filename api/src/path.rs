@@ -24,16 +24,31 @@ pub trait Noun: std::str::FromStr {
 #[derive(Debug, Clone, Copy)]
 pub struct Id<T>(pub T);
 
+/// The first part of the path that is nobody's UUID but a name that others have made.
+#[derive(Debug, Clone)]
+pub struct Name(pub String);
+
+impl FromRequest for Name {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(segment(req).to_owned())))
+    }
+}
+
+/// What stands in the path where its pattern has a name first.
+fn segment(req: &HttpRequest) -> &str {
+    let mut segments = req.match_info().iter();
+    segments.next().map_or("", |(_, segment)| segment)
+}
+
 impl<T: Noun> FromRequest for Id<T> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let segment = req
-            .match_info()
-            .iter()
-            .next()
-            .map_or("", |(_, segment)| segment);
+        let segment = segment(req);
         ready(
             text::id(segment)
                 .map(Self)

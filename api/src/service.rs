@@ -11,6 +11,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer};
 use domain::availability::Hub;
+use domain::checkout::Cashier;
 use domain::desk::Desk;
 use domain::passwords::Passwords;
 use domain::reservations::Sweeper;
@@ -19,13 +20,14 @@ use domain::{Database, Directory, Journal, Secret, Standing, idempotency, refres
 use hmac::digest::InvalidLength;
 
 use crate::body::BodyTimeout;
-use crate::config::{BadOutside, LimitSettings, Settings};
+use crate::config::{BadOutside, BadPayments, LimitSettings, Settings};
 use crate::endpoint::BadTable;
 use crate::gateway::Gateways;
 use crate::idempotency::Hasher;
 use crate::limit::Limits;
 use crate::openapi::Clash;
 use crate::readiness::Readiness;
+use crate::stripe::Webhooks;
 use crate::token::{Keys, Verifier, WeakSecret};
 use crate::{app, headers, idle, limit, log, request, verify};
 
@@ -49,6 +51,12 @@ pub struct State {
     pub desk: Arc<Desk>,
     /// Gives back what has expired.
     pub sweeper: Arc<Sweeper>,
+    /// Asks the payment provider, if there is one, for whatever is due.
+    pub cashier: Arc<Cashier>,
+    /// Takes Stripe's webhooks, if it is the provider.
+    pub webhooks: Option<Arc<Webhooks>>,
+    /// How long an order by card may be paid, in seconds.
+    pub payment_seconds: i32,
     /// Who watches what is available.
     pub availability: Arc<Hub>,
     /// The businesses met so far.
@@ -119,6 +127,9 @@ pub enum Error {
     /// The settings about other issuers and gateways do not hold together.
     #[error(transparent)]
     Outside(#[from] BadOutside),
+    /// The settings about payments by card do not hold together.
+    #[error(transparent)]
+    Payments(#[from] BadPayments),
     /// Something else in the process records metrics.
     #[error("the metrics cannot be recorded: {0}")]
     Metrics(String),
@@ -150,6 +161,7 @@ impl Service {
         let connections = u32::from(settings.connections);
         let secret = jwt_secret.reveal().as_bytes();
         let (keys, hasher) = (Arc::new(Keys::new(secret)?), Arc::new(Hasher::new(secret)?));
+        let tills = settings.payments.tills(settings.database_url.is_none())?;
         let issuer = settings.outside.issuer().await?;
         let verifier = Arc::new(Verifier::new(Arc::clone(&keys), issuer));
         let database =
@@ -160,6 +172,9 @@ impl Service {
         let state = State {
             desk: Arc::default(),
             sweeper: Arc::default(),
+            cashier: Arc::new(Cashier::new(tills.provider)),
+            webhooks: tills.webhooks,
+            payment_seconds: settings.payments.payment_seconds,
             availability: Hub::new(database.another(WATCH_CONNECTIONS)),
             directory: Arc::default(),
             standing: Arc::default(),
@@ -181,6 +196,8 @@ impl Service {
         tokio::spawn(tidy(state.clone()));
         let (sweeper, own) = (Arc::clone(&state.sweeper), state.database.another(1));
         tokio::spawn(async move { sweeper.keep_sweeping(&own).await });
+        let (cashier, own) = (Arc::clone(&state.cashier), state.database.another(1));
+        tokio::spawn(async move { cashier.keep_working(&own).await });
         tokio::spawn(async move { verifier.keep_fresh().await });
         let (sealer, connection) = (Arc::clone(&state.sealer), state.database.another(1));
         let every = Duration::from_secs(settings.seal_every.into());

@@ -9,6 +9,7 @@
 //! (`payment_intents.next_try_at`), and the [`Cashier`] asks it.
 
 mod cashier;
+mod due;
 mod events;
 mod intent;
 pub(crate) mod locked;
@@ -20,6 +21,7 @@ use crate::provider::Received;
 use crate::purchase::SoldLine;
 
 pub use cashier::{Cashier, work};
+pub use due::due;
 pub use events::receive;
 pub use intent::finish;
 

@@ -38,10 +38,12 @@ impl Watch {
     }
 
     /// Looks at them for ever. `look` says whether something goes on still.
-    pub(crate) async fn keep_looking(
+    ///
+    /// Not an `AsyncFn`: whether the futures of one can go to another thread cannot be said of all lifetimes at once.
+    pub(crate) async fn keep_looking<F: Future<Output = bool>>(
         &self,
         database: &Database,
-        look: impl AsyncFn(BusinessId) -> bool,
+        look: impl Fn(BusinessId) -> F,
     ) {
         let mut all_at = Instant::now();
         loop {

@@ -44,6 +44,10 @@ pub struct Bare {
     pub claim: Option<Claim>,
 }
 
+/// A request whose body is read as it came, for whoever checks a signature of it.
+#[derive(Debug)]
+pub struct Raw(pub Vec<u8>);
+
 crate::body! {
     /// Nothing.
     struct Nothing {}
@@ -81,6 +85,16 @@ impl FromRequest for Bare {
             let (Nothing {}, claim) = parse(&req, &bytes, text)?;
             Ok(Self { claim })
         })
+    }
+}
+
+impl FromRequest for Raw {
+    type Error = Problem;
+    type Future = Reading<Self>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (req, payload) = (req.clone(), payload.take());
+        Box::pin(async move { read_in_time(&req, payload).await.map(Self) })
     }
 }
 

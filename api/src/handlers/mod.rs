@@ -7,8 +7,10 @@ mod audit;
 mod auth;
 mod availability;
 mod businesses;
+mod checkout;
 mod credit_notes;
 mod customers;
+mod dev;
 mod health;
 mod inventory;
 mod orders;
@@ -20,6 +22,7 @@ mod reservations;
 mod sales;
 mod statements;
 mod users;
+mod webhooks;
 mod write_offs;
 
 use domain::idempotency::Answer;
@@ -48,12 +51,15 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         sales::endpoints(),
         purchase::endpoints(),
         reservations::endpoints(),
+        checkout::endpoints(),
         orders::endpoints(),
         payments::endpoints(),
         credit_notes::endpoints(),
         write_offs::endpoints(),
         allocations::endpoints(),
         audit::endpoints(),
+        webhooks::endpoints(),
+        dev::endpoints(),
     ]
     .concat()
 }

@@ -14,6 +14,7 @@ use entity::{Currency, CustomerId, OrderId, ProductId, ReservationId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::checkout::{self, CheckoutView};
 use super::purchase::{LineRequest, ReceiptView, buyer, receipt};
 use super::{Response, created, done};
 use crate::access::Signed;
@@ -60,7 +61,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("Buy what is held, at the prices that were reserved")
             .for_roles(EVERYONE)
             .body::<Confirmation>()
-            .created::<ReceiptView>()
+            .created::<ConfirmedView>()
             .codes(&[
                 Code::ReservationNotFound,
                 Code::ReservationExpired,
@@ -68,6 +69,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::InvalidTransition,
                 Code::CustomerOnHold,
                 Code::CreditLimitExceeded,
+                Code::Conflict,
+                Code::PaymentProviderError,
             ])
             .idempotent(),
         Endpoint::post("/api/reservations/{id}/cancel", cancel)
@@ -102,9 +105,21 @@ crate::body! {
 crate::body! {
     /// How what is held is paid for.
     pub(super) struct Confirmation {
-        /// On credit.
+        /// On credit, or by card.
         payment_method: PaymentMethod,
     }
+}
+
+/// The order that a reservation became: on credit it is bought, by card it is to be paid.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "for the document: each is written by what makes it"
+)]
+enum ConfirmedView {
+    OnCredit(ReceiptView),
+    ByCard(CheckoutView),
 }
 
 /// A reservation.
@@ -205,12 +220,13 @@ async fn confirm(
     id: Id<ReservationId>,
     request: Json<Confirmation>,
 ) -> Response {
-    if request.body.payment_method == PaymentMethod::Card {
-        return Err(Problem::fault("/payment_method", "must be credit"));
-    }
     let target = reservations::target(&state.database, &caller, id.0)
         .await
         .map_err(|error| caller.problem(error))?;
+    if request.body.payment_method == PaymentMethod::Card {
+        let by_card = |terms| Work::ConfirmByCard(target, terms, checkout::placed);
+        return checkout::place(&state, &caller, request.claim, by_card).await;
+    }
     let command = Command {
         work: Work::Confirm(target, receipt),
         claim: request.claim,

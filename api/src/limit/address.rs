@@ -29,6 +29,9 @@ impl From<IpAddr> for Origin {
     }
 }
 
+/// The same in its standard form (RFC 7239), which is not read here: whoever writes it is on the way.
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+
 /// The address that a request came from: the socket's, or what proxies say that are trusted.
 ///
 /// From right to left, as long as those who speak are trusted. What stands further left was written by the client.
@@ -53,6 +56,16 @@ pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[Peers]) -> IpAddr
         }
     }
     address
+}
+
+/// Whether the socket's peer is on this machine, and so is everyone for whom it says to speak.
+pub(super) fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
+    let mut hops = headers
+        .get_all(FORWARDED_FOR)
+        .flat_map(|line| line.to_str().unwrap_or("unreadable").split(','));
+    peer.to_canonical().is_loopback()
+        && !headers.contains_key(FORWARDED)
+        && hops.all(|hop| parse(hop.trim()).is_some_and(|address| address.is_loopback()))
 }
 
 /// An address, with or without a port, with or without brackets.
@@ -109,6 +122,37 @@ mod tests {
         );
         assert_eq!(seen("10.1.1.1", &["nonsense"]), "10.1.1.1");
         assert_eq!(seen("10.1.1.1", &["10.3.3.3"]), "10.3.3.3");
+    }
+
+    #[test]
+    fn local_is_what_nobody_says_to_be_from_elsewhere() {
+        let local = |peer: &str, lines: &[(HeaderName, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, line) in lines {
+                headers.append(name.clone(), HeaderValue::from_static(line));
+            }
+            is_local(peer.parse().unwrap(), &headers)
+        };
+        for peer in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(local(peer, &[]), "{peer}");
+            assert!(local(peer, &[(FORWARDED_FOR, "127.0.0.1, [::1]:4711")]));
+            for line in [
+                "192.0.2.1",
+                "127.0.0.1, 192.0.2.1",
+                "192.0.2.1, ::1",
+                "unknown",
+                "",
+            ] {
+                assert!(!local(peer, &[(FORWARDED_FOR, line)]), "{peer} {line}");
+            }
+            let lines = [(FORWARDED_FOR, "127.0.0.1"), (FORWARDED_FOR, "192.0.2.1")];
+            assert!(!local(peer, &lines), "{peer}");
+            assert!(!local(peer, &[(FORWARDED, "for=127.0.0.1")]), "{peer}");
+        }
+        for peer in ["192.0.2.1", "10.0.0.1", "0.0.0.0", "::", "2001:db8::1"] {
+            assert!(!local(peer, &[]), "{peer}");
+            assert!(!local(peer, &[(FORWARDED_FOR, "127.0.0.1")]), "{peer}");
+        }
     }
 
     #[test]

@@ -156,6 +156,14 @@ impl Limits {
     }
 }
 
+/// Whether a request comes from this machine itself: its socket's peer, and everyone for whom anyone on the way says to speak,
+/// trusted or not. A proxy on this machine that does not say it must not be in front of what rests on this.
+#[must_use]
+pub fn is_local(req: &ServiceRequest) -> bool {
+    req.peer_addr()
+        .is_some_and(|peer| address::is_local(peer.ip(), req.headers()))
+}
+
 fn count(buckets: Option<&Buckets>, key: &impl Hash, whose: &str) -> Result<(), Problem> {
     let Some(buckets) = buckets else {
         return Ok(());

@@ -19,6 +19,8 @@ use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::outgoing;
+
 /// How long the issuer may take to answer, all of it.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// How long it may take to be reached.
@@ -85,17 +87,9 @@ impl std::str::FromStr for Source {
         let url: Url = text
             .parse()
             .map_err(|error| BadSource::NoUrl(format!("{error}")))?;
-        let local = match url.host_str() {
-            Some(host) => {
-                let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-                address.map_or(host == "localhost", |address| address.is_loopback())
-            }
-            None => false,
-        };
-        match url.scheme() {
-            "https" => Ok(Self::Url(url)),
-            "http" if local => Ok(Self::Url(url)),
-            _ => Err(BadSource::Insecure),
+        match outgoing::is_secure(&url) {
+            true => Ok(Self::Url(url)),
+            false => Err(BadSource::Insecure),
         }
     }
 }
@@ -263,23 +257,11 @@ impl Inner {
     }
 }
 
-/// What asks at this address, and nowhere else.
 fn client(url: &Url) -> Result<Client, reqwest::Error> {
-    // The second time it is there already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder()
-        .user_agent(concat!("tradeline/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT)
-        .timeout(ANSWER)
-        // A connection lives on the thread that opened it, and the next reading is half a minute away.
-        .pool_max_idle_per_host(0);
-    if url.scheme() == "https" {
-        client.https_only(true).build()
-    } else {
-        // This machine is not to be found by way of another.
-        client.no_proxy().build()
-    }
+    // A connection lives on the thread that opened it, and the next reading is half a minute away.
+    outgoing::client(url, CONNECT, ANSWER)
+        .pool_max_idle_per_host(0)
+        .build()
 }
 
 async fn download(http: &Client, url: Url) -> Result<Vec<u8>, Unread> {

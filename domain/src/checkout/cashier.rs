@@ -57,11 +57,13 @@ impl Cashier {
         let Some(provider) = self.provider() else {
             return;
         };
-        let look = async |business| match work(database, provider, business).await {
-            Ok(_) => goes_on(database, business).await.unwrap_or(true),
-            Err(error) => {
-                tracing::warn!(%error, %business, "payments wait for now");
-                true
+        let look = |business| async move {
+            match work(database, provider, business).await {
+                Ok(_) => goes_on(database, business).await.unwrap_or(true),
+                Err(error) => {
+                    tracing::warn!(%error, %business, "payments wait for now");
+                    true
+                }
             }
         };
         self.watch.keep_looking(database, look).await;

@@ -5,10 +5,12 @@
 //! not paid there can be cancelled, and every refund succeeds.
 
 use async_trait::async_trait;
-use entity::{BusinessId, OrderId};
+use entity::{BusinessId, Currency, Money, OrderId};
 use uuid::Uuid;
 
-use super::{Failure, Intent, Provider, Refund, RefundState, State, WantedIntent, WantedRefund};
+use super::{
+    Failure, Intent, Provider, Received, Refund, RefundState, State, WantedIntent, WantedRefund,
+};
 
 /// See [the module](self).
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +30,19 @@ impl Offline {
         let (business, order) = rest.split_once('_')?;
         let id = |text: &str| Uuid::try_parse(text).ok();
         Some((BusinessId(id(business)?), OrderId(id(order)?)))
+    }
+
+    /// A payment of so much, in the currency's own minor units.
+    #[must_use]
+    pub fn received(amount: Money, currency: Currency) -> Received {
+        let mut units = amount.decimal();
+        units.rescale(currency.minor_digits());
+        Received {
+            // What a row can hold fits.
+            minor: i64::try_from(units.mantissa()).unwrap_or(i64::MAX),
+            currency: currency.to_string(),
+            amount: Some(amount),
+        }
     }
 }
 

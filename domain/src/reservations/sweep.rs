@@ -49,11 +49,13 @@ impl Sweeper {
 
     /// Sweeps for ever.
     pub async fn keep_sweeping(&self, database: &Database) {
-        let look = async |business| match sweep(database, business).await {
-            Ok(swept) => swept.open,
-            Err(error) => {
-                tracing::warn!(%error, %business, "expired reservations stay for now");
-                true
+        let look = |business| async move {
+            match sweep(database, business).await {
+                Ok(swept) => swept.open,
+                Err(error) => {
+                    tracing::warn!(%error, %business, "expired reservations stay for now");
+                    true
+                }
             }
         };
         self.watch.keep_looking(database, look).await;

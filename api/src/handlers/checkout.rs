@@ -1,0 +1,153 @@
+//! `POST /api/orders/checkout`: ordering by card. The desk places the order; then, outside of any transaction, the payment
+//! provider makes its intent, with which the buyer's page pays.
+
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::checkout::{self, Checkout, Placed, Terms};
+use domain::desk::{Command, Work};
+use domain::idempotency::{Answer, Answered, Claim};
+use domain::purchase::{Line, MAX_LINES, Purchase};
+use entity::orders::Status;
+use entity::users::Role;
+use entity::{Currency, CustomerId, OrderId};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::purchase::{LineRequest, buyer};
+use super::{Response, created};
+use crate::access::Signed;
+use crate::body::{Json, List};
+use crate::endpoint::Endpoint;
+use crate::idempotency;
+use crate::problem::{Code, Problem};
+use crate::service::State;
+use crate::text::{self, Amount};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/api/orders/checkout", order)
+            .summary("Order by card: the stock is held until it is paid, or its time is over")
+            .for_roles(&[Role::Admin, Role::Staff, Role::Customer])
+            .body::<CheckoutRequest>()
+            .created::<CheckoutView>()
+            .codes(&[
+                Code::CustomerNotFound,
+                Code::ProductNotFound,
+                Code::CustomerOnHold,
+                Code::SaleNotOpen,
+                Code::PriceChanged,
+                Code::PurchaseLimitReached,
+                Code::InsufficientStock,
+                Code::InvalidTransition,
+                Code::Conflict,
+                Code::PaymentProviderError,
+            ])
+            .idempotent(),
+    ]
+}
+
+crate::body! {
+    /// An order by card.
+    pub(super) struct CheckoutRequest {
+        /// Who orders. A customer orders for itself and may leave it out.
+        customer_id: Option<CustomerId>,
+        /// What is ordered. Two lines of one product count as one.
+        items: List<LineRequest, 1, MAX_LINES>,
+    }
+}
+
+/// An order that can be paid by card.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CheckoutView {
+    order_id: OrderId,
+    status: Status,
+    total_amount: Amount,
+    currency: Currency,
+    /// What the buyer's page pays with, by the payment provider's own means.
+    client_secret: String,
+    /// Until when it can be paid. Its stock is held for so long.
+    #[serde(serialize_with = "text::time")]
+    expires_at: DateTime<Utc>,
+}
+
+async fn order(state: Data<State>, caller: Signed, request: Json<CheckoutRequest>) -> Response {
+    let purchase = Purchase {
+        customer_id: buyer(&caller, request.body.customer_id)?,
+        lines: request.body.items.0.into_iter().map(Line::from).collect(),
+    };
+    place(&state, &caller, request.claim, |terms| {
+        Work::Checkout(purchase, terms, placed)
+    })
+    .await
+}
+
+/// Has the desk place an order, and the payment provider make its intent. A repetition finds both as they were made; what
+/// the first did not get done, it does.
+pub(super) async fn place(
+    state: &State,
+    caller: &Signed,
+    claim: Option<Claim>,
+    work: impl FnOnce(Terms) -> Work,
+) -> Response {
+    let refused = |error| caller.problem(error);
+    let Some(provider) = state.cashier.provider() else {
+        let nobody = domain::Error::Conflict("no payment provider is set up");
+        return Err(refused(nobody));
+    };
+    let terms = Terms {
+        provider: provider.name(),
+        seconds: state.payment_seconds,
+    };
+    // Before it is there: whatever becomes of this request, what it leaves is looked after.
+    state.sweeper.watch(caller.business_id);
+    let command = Command {
+        work: work(terms),
+        claim,
+        caller: caller.0.clone(),
+    };
+    let answered = state.desk.carry_out(command).await.map_err(refused)?;
+    state.cashier.watch(caller.business_id);
+    let order = order_in(&answered.answer)?;
+    let checkout = checkout::finish(&state.database, provider, caller.business_id, order)
+        .await
+        .map_err(refused)?;
+    Ok(idempotency::response(Answered {
+        answer: payable(checkout),
+        replayed: answered.replayed,
+    }))
+}
+
+/// The name under which the order is kept that the desk has placed: the rest of an answer is not known yet.
+const ORDER_ID: &str = "order_id";
+
+pub(super) fn placed(placed: &Placed) -> Answer {
+    let kept = json!({ORDER_ID: placed.order_id});
+    created(location(placed.order_id), &kept)
+}
+
+fn location(order: OrderId) -> String {
+    format!("/api/orders/{order}")
+}
+
+/// Which order was placed, now or when the key was first used.
+fn order_in(answer: &Answer) -> Result<OrderId, Problem> {
+    let kept: Option<Value> = serde_json::from_str(&answer.body).ok();
+    let order = kept.and_then(|kept| text::id(kept.get(ORDER_ID)?.as_str()?));
+    order.ok_or_else(|| {
+        tracing::error!("what was kept of an order by card names none");
+        Problem::internal()
+    })
+}
+
+fn payable(checkout: Checkout) -> Answer {
+    let view = CheckoutView {
+        order_id: checkout.order_id,
+        status: Status::PaymentPending,
+        total_amount: Amount::of(checkout.total, checkout.currency),
+        currency: checkout.currency,
+        client_secret: checkout.client_secret,
+        expires_at: checkout.expires_at,
+    };
+    created(location(checkout.order_id), &view)
+}

@@ -1,0 +1,81 @@
+//! `/api/dev/payments`: paying with the offline provider, by saying so. On this machine itself, and nowhere else.
+
+use actix_web::web::Data;
+use domain::Error;
+use domain::checkout::{self, Event, Taken, Told};
+use domain::provider::Offline;
+use entity::Currency;
+use uuid::Uuid;
+
+use super::Response;
+use super::webhooks::{ReceivedView, received};
+use crate::endpoint::Endpoint;
+use crate::path::Name;
+use crate::problem::{Code, Problem};
+use crate::service::State;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/api/dev/payments/{intent}/succeed", succeed)
+            .summary("Say that a payment was made, in full")
+            .for_this_machine()
+            .ok::<ReceivedView>()
+            .codes(&[Code::NotFound, Code::OutcomeUnknown]),
+        Endpoint::post("/api/dev/payments/{intent}/fail", fail)
+            .summary("Say that a payment was declined; it can be tried again")
+            .for_this_machine()
+            .ok::<ReceivedView>()
+            .codes(&[Code::NotFound, Code::OutcomeUnknown]),
+    ]
+}
+
+async fn succeed(state: Data<State>, intent: Name) -> Response {
+    tell(&state, intent, "payment_intent.succeeded", |due| {
+        Told::Paid(due)
+    })
+    .await
+}
+
+async fn fail(state: Data<State>, intent: Name) -> Response {
+    let declined = |_due| Told::Failed("declined".to_owned());
+    tell(&state, intent, "payment_intent.payment_failed", declined).await
+}
+
+/// Tells the domain what the provider would tell, if it were one that can.
+async fn tell(
+    state: &State,
+    Name(intent): Name,
+    kind: &str,
+    told: impl FnOnce(domain::provider::Received) -> Told,
+) -> Response {
+    let unknown = || {
+        Problem::new(Code::NotFound, "There is no such payment.").with("intent", intent.as_str())
+    };
+    let problem = |error| match error {
+        Error::OrderNotFound(_) => unknown(),
+        // No amount of these errors is the client's to read, so no currency matters.
+        other => Problem::of(other, Currency::USD),
+    };
+    let (business_id, order_id) = Offline::order_of(&intent).ok_or_else(unknown)?;
+    let (amount, currency) = checkout::due(&state.database, business_id, order_id)
+        .await
+        .map_err(problem)?;
+    let event = Event {
+        provider: Offline::NAME,
+        id: format!("evt_offline_{}", Uuid::now_v7().simple()),
+        kind: kind.to_owned(),
+        business_id,
+        order_id,
+        intent: intent.clone(),
+        told: told(Offline::received(amount, currency)),
+    };
+    let taken = checkout::receive(&state.database, &event)
+        .await
+        .map_err(problem)?;
+    if taken == Taken::NotOurs {
+        return Err(unknown());
+    }
+    state.sealer.note(business_id);
+    state.cashier.watch(business_id);
+    Ok(received())
+}

@@ -1,0 +1,95 @@
+//! `POST /api/webhooks/stripe`: what Stripe tells. Its signature is the credential.
+
+use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use domain::checkout::{self, Taken};
+use entity::Currency;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Response;
+use crate::body::Raw;
+use crate::endpoint::Endpoint;
+use crate::problem::{Code, Problem};
+use crate::service::State;
+use crate::stripe::BadWebhook;
+
+/// The header that carries the signature.
+const SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/api/webhooks/stripe", receive)
+            .summary("Take what Stripe tells, each event once; what is of no use here is taken too")
+            .public()
+            .signed()
+            .ok::<ReceivedView>()
+            .codes(&[Code::PaymentProviderError, Code::OutcomeUnknown]),
+    ]
+}
+
+/// What was told is taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReceivedView {
+    received: bool,
+}
+
+/// The answer to whoever has told something.
+pub(super) fn received() -> HttpResponse {
+    HttpResponse::Ok().json(ReceivedView { received: true })
+}
+
+async fn receive(state: Data<State>, request: HttpRequest, body: Raw) -> Response {
+    let webhooks = state.webhooks.as_ref().ok_or_else(invalid)?;
+    let signature = signature(request.headers()).ok_or_else(invalid)?;
+    let event = webhooks.read(signature, &body.0).await;
+    let Some(event) = event.map_err(|bad| problem(&bad))? else {
+        return Ok(received());
+    };
+    // No amount of the domain's errors here is the client's to read, so no currency matters.
+    let taken = checkout::receive(&state.database, &event)
+        .await
+        .map_err(|error| Problem::of(error, Currency::USD))?;
+    tracing::info!(event = event.id, kind = event.kind, ?taken, business_id = %event.business_id, "Stripe has told");
+    if taken == Taken::Now {
+        state.sealer.note(event.business_id);
+        // What came too late is to be given back.
+        state.cashier.watch(event.business_id);
+    }
+    Ok(received())
+}
+
+/// The one signature header.
+fn signature(headers: &HeaderMap) -> Option<&str> {
+    let mut lines = headers.get_all(SIGNATURE);
+    let line = lines.next()?.to_str().ok()?;
+    lines.next().is_none().then_some(line)
+}
+
+fn invalid() -> Problem {
+    Problem::new(
+        Code::InvalidSignature,
+        "The Stripe-Signature header is no good signature of this body, or too old.",
+    )
+}
+
+fn problem(bad: &BadWebhook) -> Problem {
+    match bad {
+        BadWebhook::Signature(_) => invalid(),
+        BadWebhook::NoEvent(error) => {
+            tracing::error!(%error, "a webhook of Stripe's cannot be read");
+            Problem::new(
+                Code::MalformedJson,
+                format!("The body is no event: {error}."),
+            )
+        }
+        BadWebhook::Asking(failure) => {
+            tracing::warn!(%failure, "whose a webhook is cannot be asked; it is told again");
+            Problem::new(
+                Code::PaymentProviderError,
+                "The payment provider does not say whose the payment is.",
+            )
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What a webhook says, as far as it is of use here.
+
+use domain::checkout::{Event, Told};
+use entity::{BusinessId, OrderId};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Stripe, order_in, received, words};
+
+/// Something that has happened to an intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Notice {
+    id: String,
+    kind: String,
+    /// The intent.
+    pub(super) intent: String,
+    /// Whose it is, if the notice says so itself.
+    pub(super) order: Option<(BusinessId, OrderId)>,
+    told: Told,
+}
+
+/// An event as it is written.
+#[derive(Deserialize)]
+struct Written {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    object: Value,
+}
+
+/// An intent in an event.
+#[derive(Deserialize)]
+struct Intent {
+    id: String,
+    amount: i64,
+    amount_received: Option<i64>,
+    currency: String,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+    last_payment_error: Option<PaymentError>,
+}
+
+#[derive(Deserialize)]
+struct PaymentError {
+    message: Option<String>,
+    code: Option<String>,
+}
+
+/// A charge in an event. It has the metadata that its intent had when it was made, as a rule.
+#[derive(Deserialize)]
+struct Charge {
+    payment_intent: Option<String>,
+    amount_refunded: i64,
+    currency: String,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+}
+
+/// Reads an event. `None` for one of a kind that is of no use here, and for one of a payment that is not ours: one account
+/// may serve other shops too.
+pub(super) fn read(body: &[u8]) -> Result<Option<Notice>, serde_json::Error> {
+    let Written { id, kind, data } = serde_json::from_slice(body)?;
+    let notice = match kind.as_str() {
+        "payment_intent.succeeded" => {
+            let intent: Intent = serde_json::from_value(data.object)?;
+            let minor = intent.amount_received.unwrap_or(intent.amount);
+            let told = Told::Paid(received(minor, &intent.currency));
+            of_intent(id, kind, intent, told)
+        }
+        "payment_intent.payment_failed" => {
+            let mut intent: Intent = serde_json::from_value(data.object)?;
+            let why = intent.last_payment_error.take();
+            let why = why.and_then(|error| error.message.or(error.code));
+            let told = Told::Failed(words(why.as_deref().unwrap_or("declined")));
+            of_intent(id, kind, intent, told)
+        }
+        "payment_intent.canceled" => {
+            let intent = serde_json::from_value(data.object)?;
+            of_intent(id, kind, intent, Told::Cancelled)
+        }
+        "charge.refunded" => {
+            let charge: Charge = serde_json::from_value(data.object)?;
+            of_charge(id, kind, charge)
+        }
+        _ => None,
+    };
+    Ok(notice)
+}
+
+fn of_intent(id: String, kind: String, intent: Intent, told: Told) -> Option<Notice> {
+    let order = order_in(&intent.metadata)?;
+    Some(Notice {
+        id,
+        kind,
+        intent: intent.id,
+        order: Some(order),
+        told,
+    })
+}
+
+fn of_charge(id: String, kind: String, charge: Charge) -> Option<Notice> {
+    Some(Notice {
+        id,
+        kind,
+        // A charge without an intent was made by other means than ours.
+        intent: charge.payment_intent?,
+        order: order_in(&charge.metadata),
+        told: Told::Refunded(received(charge.amount_refunded, &charge.currency)),
+    })
+}
+
+impl Notice {
+    /// The notice for the domain.
+    pub(super) fn event(self, (business_id, order_id): (BusinessId, OrderId)) -> Event {
+        Event {
+            provider: Stripe::NAME,
+            id: self.id,
+            kind: self.kind,
+            business_id,
+            order_id,
+            intent: self.intent,
+            told: self.told,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::provider::Received;
+    use entity::{Currency, Money};
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(kind: &str, object: Value) -> Value {
+        json!({"id": "evt_1", "object": "event", "type": kind, "data": {"object": object}})
+    }
+
+    fn told(kind: &str, object: Value) -> Option<Notice> {
+        read(event(kind, object).to_string().as_bytes()).unwrap()
+    }
+
+    fn ours() -> (BusinessId, OrderId) {
+        (BusinessId::new(), OrderId::new())
+    }
+
+    fn intent((business, order): (BusinessId, OrderId)) -> Value {
+        json!({"id": "pi_1", "object": "payment_intent", "amount": 1099, "currency": "usd",
+               "metadata": {"business_id": business, "order_id": order}})
+    }
+
+    fn dollars(minor: i64, text: &str) -> Received {
+        Received {
+            minor,
+            currency: "USD".to_owned(),
+            amount: Some(Money::parse(text, Currency::USD).unwrap()),
+        }
+    }
+
+    #[test]
+    fn what_happened_to_an_intent_is_told_of_its_order() {
+        let ours = ours();
+        let mut object = intent(ours);
+        object["amount_received"] = json!(1000);
+        object["last_payment_error"] = json!({"code": "card_declined", "message": "No\u{0} luck."});
+        for (kind, expected) in [
+            ("payment_intent.succeeded", Told::Paid(dollars(1000, "10"))),
+            (
+                "payment_intent.payment_failed",
+                Told::Failed("No luck.".to_owned()),
+            ),
+            ("payment_intent.canceled", Told::Cancelled),
+        ] {
+            let notice = told(kind, object.clone()).unwrap();
+            assert_eq!(notice.order, Some(ours));
+            let event = notice.event(ours);
+            assert_eq!((event.id.as_str(), event.kind.as_str()), ("evt_1", kind));
+            assert_eq!((event.intent.as_str(), event.told), ("pi_1", expected));
+            assert_eq!((event.business_id, event.order_id), ours);
+        }
+        // Servers like Stripe leave out what is the same.
+        let notice = told("payment_intent.succeeded", intent(ours)).unwrap();
+        assert_eq!(notice.told, Told::Paid(dollars(1099, "10.99")));
+        let notice = told("payment_intent.payment_failed", intent(ours)).unwrap();
+        assert_eq!(notice.told, Told::Failed("declined".to_owned()));
+    }
+
+    #[test]
+    fn a_refund_is_told_altogether_and_names_its_order_or_its_intent() {
+        let (business, order) = ours();
+        let mut charge = json!({"id": "ch_1", "object": "charge", "payment_intent": "pi_1",
+                                "amount": 1099, "amount_refunded": 250, "currency": "usd"});
+        let notice = told("charge.refunded", charge.clone()).unwrap();
+        assert_eq!((notice.intent.as_str(), notice.order), ("pi_1", None));
+        assert_eq!(notice.told, Told::Refunded(dollars(250, "2.50")));
+        charge["metadata"] = json!({"business_id": business, "order_id": order});
+        let notice = told("charge.refunded", charge.clone()).unwrap();
+        assert_eq!(notice.order, Some((business, order)));
+        charge["payment_intent"] = Value::Null;
+        assert_eq!(told("charge.refunded", charge), None);
+    }
+
+    #[test]
+    fn what_is_of_another_kind_or_of_another_shop_is_nothing() {
+        assert_eq!(told("customer.created", json!({"id": "cus_1"})), None);
+        assert_eq!(told("payment_intent.created", intent(ours())), None);
+        let (business, order) = ours();
+        for metadata in [
+            json!({}),
+            json!({"order_id": order}),
+            json!({"business_id": business, "order_id": "6735"}),
+            json!({"business_id": business, "order_id": 6735}),
+        ] {
+            let mut object = intent(ours());
+            object["metadata"] = metadata.clone();
+            assert_eq!(told("payment_intent.succeeded", object), None, "{metadata}");
+        }
+    }
+
+    #[test]
+    fn a_currency_that_nobody_knows_has_no_amount_and_is_told_all_the_same() {
+        let mut object = intent(ours());
+        object["currency"] = json!("usdc");
+        let notice = told("payment_intent.succeeded", object).unwrap();
+        let expected = Received {
+            minor: 1099,
+            currency: "USDC".to_owned(),
+            amount: None,
+        };
+        assert_eq!(notice.told, Told::Paid(expected));
+    }
+
+    #[test]
+    fn what_is_no_event_is_an_error() {
+        for body in [
+            "".to_owned(),
+            "[]".to_owned(),
+            "{}".to_owned(),
+            json!({"id": "evt_1", "type": "payment_intent.succeeded"}).to_string(),
+            event("payment_intent.succeeded", json!({"id": "pi_1"})).to_string(),
+        ] {
+            assert!(read(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+}

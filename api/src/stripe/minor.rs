@@ -1,0 +1,176 @@
+//! Amounts as Stripe has them: integers, in a unit that is the currency's smallest but for some.
+//!
+//! Which unit that is, is Stripe's to say and not ISO 4217's (docs.stripe.com/currencies): the two differ where a currency
+//! has changed. Nothing is ever rounded. An amount that has no such integer cannot be charged.
+
+use entity::{Currency, Money};
+use rust_decimal::Decimal;
+
+/// Charged in whole units.
+const ZERO_DECIMAL: [&str; 15] = [
+    "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF",
+    "XOF", "XPF",
+];
+/// Charged in whole units, which are written as hundredths all the same: what was so once stays so.
+const WHOLE_AS_HUNDREDTHS: [&str; 2] = ["ISK", "UGX"];
+/// Written as thousandths, of which the last digit must be 0.
+const THREE_DECIMAL: [&str; 5] = ["BHD", "JOD", "KWD", "OMR", "TND"];
+
+/// How a currency's amounts are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unit {
+    /// Digits after the decimal point that the integer includes.
+    digits: u32,
+    /// What the integer must be a multiple of.
+    step: i64,
+}
+
+/// Why an amount cannot be charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Inexpressible {
+    /// How its amounts are written is not known.
+    #[error("it takes no payments in {0}")]
+    Currency(Currency),
+    /// It has smaller parts than are charged, or more digits than there is room for.
+    #[error("it cannot charge {} {} exactly", .0.to_text(*.1), .1)]
+    Amount(Money, Currency),
+}
+
+/// The unit of a currency, if Stripe takes payments in it. One that it does not know is refused here: whether its
+/// thousandths would be taken for hundredths is not to be found out with someone's money.
+fn unit(currency: Currency) -> Option<Unit> {
+    let code = currency.to_string();
+    let is_in = |codes: &[&str]| codes.contains(&code.as_str());
+    let (digits, step) = if is_in(&ZERO_DECIMAL) {
+        (0, 1)
+    } else if is_in(&WHOLE_AS_HUNDREDTHS) {
+        (2, 100)
+    } else if is_in(&THREE_DECIMAL) {
+        (3, 10)
+    } else if currency.minor_digits() == 2 {
+        (2, 1)
+    } else {
+        return None;
+    };
+    Some(Unit { digits, step })
+}
+
+/// The integer that says this amount.
+///
+/// # Errors
+/// See [`Inexpressible`].
+pub(super) fn of(amount: Money, currency: Currency) -> Result<i64, Inexpressible> {
+    let unit = unit(currency).ok_or(Inexpressible::Currency(currency))?;
+    exactly(amount, unit).ok_or(Inexpressible::Amount(amount, currency))
+}
+
+fn exactly(amount: Money, unit: Unit) -> Option<i64> {
+    let scaled = amount
+        .decimal()
+        .checked_mul(Decimal::from(10_i64.pow(unit.digits)))?;
+    let minor = scaled
+        .is_integer()
+        .then(|| i64::try_from(scaled).ok())
+        .flatten()?;
+    (minor % unit.step == 0).then_some(minor)
+}
+
+/// The amount that this integer says, if it is one of this currency.
+pub(super) fn amount(minor: i64, currency: Currency) -> Option<Money> {
+    let amount = Decimal::new(minor, unit(currency)?.digits);
+    Money::new(amount, currency).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn currency(code: &str) -> Currency {
+        code.parse().unwrap()
+    }
+
+    fn money(text: &str, code: &str) -> Money {
+        Money::parse(text, currency(code)).unwrap()
+    }
+
+    #[test]
+    fn an_amount_is_written_in_its_currencys_unit_and_read_back_the_same() {
+        for (text, code, minor) in [
+            ("10.99", "USD", 1099),
+            ("0.01", "EUR", 1),
+            ("0.1", "GBP", 10),
+            ("999999999999999.99", "USD", 99_999_999_999_999_999),
+            // Charged in hundredths, whatever they are paid out in.
+            ("5.50", "HUF", 550),
+            ("5.50", "TWD", 550),
+            ("500", "JPY", 500),
+            ("999999999999999", "KRW", 999_999_999_999_999),
+            // Whole units, written as hundredths.
+            ("5", "ISK", 500),
+            ("1200", "UGX", 120_000),
+            ("5.12", "KWD", 5120),
+            ("0.010", "TND", 10),
+            // ISO gives it hundredths; Stripe does not.
+            ("5.00", "MGA", 5),
+        ] {
+            let amount = money(text, code);
+            assert_eq!(of(amount, currency(code)), Ok(minor), "{text} {code}");
+            assert_eq!(
+                super::amount(minor, currency(code)),
+                Some(amount),
+                "{text} {code}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_has_no_integer_is_refused_and_never_rounded() {
+        for (text, code) in [("5.124", "KWD"), ("0.001", "BHD"), ("5.50", "MGA")] {
+            let (amount, currency) = (money(text, code), currency(code));
+            assert_eq!(
+                of(amount, currency),
+                Err(Inexpressible::Amount(amount, currency))
+            );
+        }
+        let usd = Currency::USD;
+        let sum = money("999999999999999.99", "USD").times(1000);
+        assert_eq!(of(sum, usd), Err(Inexpressible::Amount(sum, usd)));
+        assert_eq!(
+            Inexpressible::Amount(money("5.124", "KWD"), currency("KWD")).to_string(),
+            "it cannot charge 5.124 KWD exactly"
+        );
+    }
+
+    #[test]
+    fn a_currency_of_an_unknown_unit_is_refused() {
+        // Thousandths, ten-thousandths and none by ISO, and on none of Stripe's lists.
+        for code in ["IQD", "LYD", "CLF", "UYI"] {
+            let currency = currency(code);
+            assert_eq!(
+                of(money("1", code), currency),
+                Err(Inexpressible::Currency(currency)),
+                "{code}"
+            );
+            assert_eq!(amount(1, currency), None);
+        }
+    }
+
+    #[test]
+    fn an_integer_that_is_no_amount_of_the_currency_has_none() {
+        assert_eq!(amount(-1, Currency::USD), None);
+        // The króna has no parts.
+        assert_eq!(amount(550, currency("ISK")), None);
+        assert_eq!(amount(i64::MAX, currency("JPY")), None);
+    }
+
+    #[test]
+    fn every_listed_currency_is_one_that_there_is() {
+        for code in ZERO_DECIMAL
+            .iter()
+            .chain(&WHOLE_AS_HUNDREDTHS)
+            .chain(&THREE_DECIMAL)
+        {
+            assert!(code.parse::<Currency>().is_ok(), "{code}");
+        }
+    }
+}
