@@ -4,14 +4,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::DateTime;
+use chrono::{DateTime, Duration};
 use domain::Error;
-use domain::desk::decision::{Account, Article, Books, Bought, Sale, Selling};
+use domain::desk::decision::{Account, Article, Books, Bought, Ordered, Sale, Selling};
 use domain::ledger::{self, Credit};
 use domain::purchase::{Line, Purchase};
+use domain::reservations::Wish;
 use domain::shelf::{Counts, Shelf};
 use entity::ledger_entries::Kind;
-use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity, UserId};
+use entity::reservations::Status;
+use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity, ReservationId, UserId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -367,6 +369,268 @@ fn an_order_beyond_every_column_is_refused_and_does_not_overflow() {
     ));
 }
 
+/// For how long orders by card hold stock here, in seconds.
+const SECONDS: i32 = 1800;
+
+fn reservation(number: u128) -> ReservationId {
+    ReservationId(Uuid::from_u128(number))
+}
+
+fn order_by_card(books: &mut Books, purchase: &Purchase, hold: u128) -> Result<Ordered, Error> {
+    books.checkout(purchase, SECONDS, (order(), reservation(hold)), actor())
+}
+
+/// As [`refusal`], of an order by card.
+fn refusal_by_card(books: &mut Books, purchase: &Purchase) -> Error {
+    let before = books.clone();
+    let refusal = order_by_card(books, purchase, 99).unwrap_err();
+    assert_eq!(*books, before, "a refused order changes nothing");
+    refusal
+}
+
+/// As [`refusal`], of a reservation that is to be confirmed by card.
+fn refusal_to_confirm(books: &mut Books, hold: u128) -> Error {
+    let before = books.clone();
+    let refusal = books
+        .confirm_by_card(reservation(hold), SECONDS, order())
+        .unwrap_err();
+    assert_eq!(*books, before, "a refused confirmation changes nothing");
+    refusal
+}
+
+fn reserve(books: &mut Books, buyer: u128, lines: &[Line], hold: u128) -> Status {
+    let wish = Wish {
+        customer_id: customer(buyer),
+        lines: lines.to_vec(),
+        ttl_seconds: 600,
+        wait: true,
+    };
+    let made = books.reserve(&wish, reservation(hold), actor()).unwrap();
+    made.status
+}
+
+fn standing(books: &Books, hold: u128) -> (Status, Option<OrderId>) {
+    let reservation = &books.shelf.reservations[&reservation(hold)];
+    (reservation.status, reservation.order_id)
+}
+
+fn counts(books: &Books, number: u128) -> (i64, i64) {
+    let counts = &books.shelf.counts[&product(number)];
+    (counts.on_hand, counts.reserved)
+}
+
+#[test]
+fn an_order_by_card_holds_stock_and_owes_nothing() {
+    let mut books = small_shop();
+    let account = books.accounts[&customer(1)].clone();
+    let ordered = order_by_card(&mut books, &purchase(1, &[line(2, 3), line(1, 2)]), 1).unwrap();
+    assert_eq!(ordered.total, cents(500));
+    let lines = ordered.lines.iter();
+    let lines: Vec<_> = lines
+        .map(|line| (line.product_id, line.quantity, line.on_hand_after))
+        .collect();
+    assert_eq!(lines, [(product(2), 3, None), (product(1), 2, None)]);
+    assert_eq!((counts(&books, 1), counts(&books, 2)), ((5, 2), (3, 3)));
+    assert_eq!(books.accounts[&customer(1)], account);
+    assert_eq!(standing(&books, 1), (Status::Confirmed, Some(order())));
+    let hold = &books.shelf.reservations[&ordered.reservation_id];
+    assert!(hold.items.iter().all(|item| item.held));
+    assert_eq!(hold.expires_at, ordered.expires_at);
+    let life = ordered.expires_at - ordered.created_at;
+    assert_eq!(life, Duration::seconds(SECONDS.into()));
+    assert!(matches!(
+        refusal(&mut books, &purchase(1, &[line(2, 1)])),
+        Error::InsufficientStock(short) if short[0].available == 0
+    ));
+}
+
+#[test]
+fn neither_credit_nor_what_is_overdue_matters_to_an_order_by_card() {
+    let mut books = small_shop();
+    books.accounts.insert(customer(1), account(0, 5_000));
+    let due = DateTime::UNIX_EPOCH;
+    books.accounts.get_mut(&customer(1)).unwrap().overdue_since = Some(due);
+    assert_eq!(reserve(&mut books, 1, &[line(2, 1)], 2), Status::Active);
+    order_by_card(&mut books, &purchase(1, &[line(1, 5)]), 1).unwrap();
+    books
+        .confirm_by_card(reservation(2), SECONDS, order())
+        .unwrap();
+}
+
+#[test]
+fn a_customer_on_hold_orders_nothing_by_card() {
+    let mut books = small_shop();
+    assert_eq!(reserve(&mut books, 1, &[line(1, 1)], 2), Status::Active);
+    books.accounts.get_mut(&customer(1)).unwrap().on_hold = true;
+    assert!(matches!(
+        refusal_by_card(&mut books, &purchase(1, &[line(1, 1)])),
+        Error::CustomerOnHold(_)
+    ));
+    assert!(matches!(
+        refusal_to_confirm(&mut books, 2),
+        Error::CustomerOnHold(_)
+    ));
+    assert!(matches!(
+        refusal_by_card(&mut books, &purchase(9, &[line(1, 1)])),
+        Error::CustomerNotFound(_)
+    ));
+}
+
+#[test]
+fn a_card_is_charged_neither_with_nothing_nor_with_more_than_an_order_can_be() {
+    let mut books = small_shop();
+    put(&mut books, 3, stock(0, 10));
+    assert!(matches!(
+        refusal_by_card(&mut books, &purchase(1, &[line(3, 1)])),
+        Error::Conflict(_)
+    ));
+    assert_eq!(reserve(&mut books, 1, &[line(3, 1)], 2), Status::Active);
+    assert!(matches!(
+        refusal_to_confirm(&mut books, 2),
+        Error::Conflict(_)
+    ));
+    let mut dear = stock(0, i64::MAX);
+    dear.0.price = Money::parse("999999999999999.99", Currency::USD).unwrap();
+    put(&mut books, 4, dear);
+    assert!(matches!(
+        refusal_by_card(&mut books, &purchase(1, &vec![line(4, 1_000_000); 500])),
+        Error::Conflict(_)
+    ));
+    order_by_card(&mut books, &purchase(1, &[line(3, 1), line(1, 1)]), 3).unwrap();
+}
+
+#[test]
+fn an_order_by_card_uses_up_own_reservations_of_its_products_and_no_others() {
+    let mut books = small_shop();
+    assert_eq!(reserve(&mut books, 1, &[line(1, 4)], 1), Status::Active);
+    let both = [line(1, 1), line(2, 1)];
+    assert_eq!(reserve(&mut books, 1, &both, 2), Status::Active);
+    // All of the first product is held, but four of it for this very customer.
+    order_by_card(&mut books, &purchase(1, &[line(1, 3)]), 3).unwrap();
+    assert_eq!(standing(&books, 1), (Status::Confirmed, Some(order())));
+    assert_eq!(standing(&books, 2), (Status::Active, None));
+    assert_eq!(counts(&books, 1), (5, 4));
+    // What an order by card holds is nobody's to use up, its own customer's neither.
+    assert!(matches!(
+        refusal(&mut books, &purchase(1, &[line(1, 3)])),
+        Error::InsufficientStock(short) if short[0].available == 1
+    ));
+}
+
+#[test]
+fn what_an_order_by_card_leaves_of_an_own_reservation_goes_to_those_who_wait() {
+    let mut books = small_shop();
+    for buyer in [2, 3] {
+        books.accounts.insert(customer(buyer), account(1000, 0));
+    }
+    assert_eq!(reserve(&mut books, 1, &[line(2, 3)], 1), Status::Active);
+    assert_eq!(reserve(&mut books, 2, &[line(2, 1)], 2), Status::Waiting);
+    // Newcomers come after those who wait, whatever they pay with.
+    assert!(matches!(
+        refusal_by_card(&mut books, &purchase(3, &[line(2, 1)])),
+        Error::InsufficientStock(short) if short[0].available == 0
+    ));
+    order_by_card(&mut books, &purchase(1, &[line(2, 2)]), 4).unwrap();
+    assert_eq!(standing(&books, 2), (Status::Active, None));
+    assert_eq!(counts(&books, 2), (3, 3));
+}
+
+#[test]
+fn every_product_that_is_short_is_named_to_who_orders_by_card() {
+    let mut books = small_shop();
+    let Error::InsufficientStock(short) =
+        refusal_by_card(&mut books, &purchase(1, &[line(1, 6), line(2, 4)]))
+    else {
+        panic!("six of five were held")
+    };
+    assert_eq!((short[0].requested, short[0].available), (6, 5));
+    assert_eq!((short[1].requested, short[1].available), (4, 3));
+}
+
+#[test]
+fn what_was_ordered_by_card_counts_as_bought() {
+    let mut books = small_shop();
+    let article = books.catalogue.get_mut(&product(1)).unwrap();
+    article.limit_per_customer = Some(4);
+    assert_eq!(reserve(&mut books, 1, &[line(1, 1)], 1), Status::Active);
+    order_by_card(&mut books, &purchase(1, &[line(1, 1), line(2, 1)]), 2).unwrap();
+    let reached = |refusal: Error| match refusal {
+        Error::PurchaseLimitReached { bought, limit, .. } => (bought, limit),
+        other => panic!("{other:?}"),
+    };
+    // The one that it used up counts as bought and not as held.
+    let four = purchase(1, &[line(1, 4)]);
+    assert_eq!(reached(refusal_by_card(&mut books, &four)), (1, 4));
+    assert_eq!(reserve(&mut books, 1, &[line(1, 1)], 3), Status::Active);
+    books
+        .confirm_by_card(reservation(3), SECONDS, order())
+        .unwrap();
+    assert_eq!(reached(refusal_by_card(&mut books, &four)), (2, 4));
+    assert_eq!(reached(refusal(&mut books, &four)), (2, 4));
+    order_by_card(&mut books, &purchase(1, &[line(1, 2)]), 5).unwrap();
+}
+
+#[test]
+fn a_reservation_confirmed_by_card_keeps_what_it_holds_at_its_prices_and_is_confirmed_once() {
+    let mut books = small_shop();
+    let both = [line(2, 1), line(1, 2)];
+    assert_eq!(reserve(&mut books, 1, &both, 1), Status::Active);
+    books.catalogue.get_mut(&product(1)).unwrap().price = cents(700);
+    books.shelf.now += Duration::seconds(500);
+    let ordered = books
+        .confirm_by_card(reservation(1), SECONDS, order())
+        .unwrap();
+    assert_eq!(ordered.reservation_id, reservation(1));
+    assert_eq!(ordered.total, cents(300));
+    assert_eq!(ordered.lines[1].unit_price, cents(100));
+    assert_eq!((counts(&books, 1), counts(&books, 2)), ((5, 2), (3, 1)));
+    assert_eq!(standing(&books, 1), (Status::Confirmed, Some(order())));
+    let hold = &books.shelf.reservations[&reservation(1)];
+    assert_eq!(
+        hold.expires_at,
+        books.shelf.now + Duration::seconds(SECONDS.into())
+    );
+    assert!(hold.items.iter().all(|item| item.held));
+    let resolved = |error: Error| {
+        matches!(
+            error,
+            Error::ReservationResolved {
+                from: Status::Confirmed,
+                ..
+            }
+        )
+    };
+    assert!(resolved(refusal_to_confirm(&mut books, 1)));
+    assert!(resolved(
+        books.confirm(reservation(1), order(), actor()).unwrap_err()
+    ));
+    assert!(resolved(books.cancel(reservation(1), actor()).unwrap_err()));
+}
+
+#[test]
+fn only_an_active_reservation_is_confirmed_by_card() {
+    let mut books = small_shop();
+    books.accounts.insert(customer(2), account(1000, 0));
+    assert_eq!(reserve(&mut books, 1, &[line(2, 3)], 1), Status::Active);
+    assert_eq!(reserve(&mut books, 2, &[line(2, 3)], 2), Status::Waiting);
+    assert!(matches!(
+        refusal_to_confirm(&mut books, 2),
+        Error::ReservationResolved {
+            from: Status::Waiting,
+            ..
+        }
+    ));
+    assert!(matches!(
+        refusal_to_confirm(&mut books, 9),
+        Error::ReservationNotFound(_)
+    ));
+    books.shelf.now += Duration::seconds(600);
+    assert!(matches!(
+        refusal_to_confirm(&mut books, 1),
+        Error::ReservationExpired { .. }
+    ));
+}
+
 prop_compose! {
     fn arbitrary_account()(
         limit in 0..100_000_i64,
@@ -456,6 +720,43 @@ proptest! {
             if books.purchase(purchase, order(), actor()).is_err() {
                 prop_assert_eq!(&books, &before);
             }
+        }
+    }
+
+    #[test]
+    fn orders_by_card_hold_what_they_come_to_and_never_more_than_there_is(
+        mut books in arbitrary_books(),
+        purchases in prop::collection::vec((prop::bool::ANY, arbitrary_purchase()), 1..40),
+    ) {
+        let start = books.clone();
+        let mut held: HashMap<ProductId, i64> = HashMap::new();
+        let mut gone: HashMap<ProductId, i64> = HashMap::new();
+        for (number, (by_card, purchase)) in (1..).zip(&purchases) {
+            let before = books.clone();
+            let (lines, change) = if *by_card {
+                match order_by_card(&mut books, purchase, number) {
+                    Ok(ordered) => (ordered.lines, &mut held),
+                    Err(_) => {
+                        prop_assert_eq!(&books, &before);
+                        continue;
+                    }
+                }
+            } else {
+                match books.purchase(purchase, order(), actor()) {
+                    Ok(sale) => (sale.lines, &mut gone),
+                    Err(_) => continue,
+                }
+            };
+            for line in lines {
+                prop_assert_eq!(line.on_hand_after.is_none(), *by_card);
+                *change.entry(line.product_id).or_default() += line.quantity;
+            }
+        }
+        for (id, stock) in &books.shelf.counts {
+            let (held, gone) = (held.get(id).unwrap_or(&0), gone.get(id).unwrap_or(&0));
+            prop_assert_eq!(stock.on_hand, start.shelf.counts[id].on_hand - gone);
+            prop_assert_eq!(stock.reserved, start.shelf.counts[id].reserved + held);
+            prop_assert!(stock.on_hand >= stock.reserved);
         }
     }
 

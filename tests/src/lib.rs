@@ -15,6 +15,7 @@
 mod account;
 pub mod binary;
 mod books;
+mod card;
 mod client;
 mod events;
 mod holds;
@@ -32,6 +33,7 @@ mod wait;
 
 pub use account::{Account, Credit};
 pub use books::{books_balance, differences, verified};
+pub use card::id_of;
 pub use client::{Client, Reply, purchase};
 pub use events::{Event, Events};
 pub use holds::{hold, wait_in_line};
