@@ -27,6 +27,7 @@ mod proxy;
 mod routes;
 mod server;
 mod service;
+pub mod stripe;
 mod untouched;
 mod wait;
 

@@ -63,7 +63,10 @@ impl Drop for Folder {
 pub fn command(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(&*TRADELINE);
     for (name, _) in std::env::vars_os() {
-        let ours = name.to_string_lossy().starts_with("TRADELINE_");
+        let ours = ["TRADELINE_", "STRIPE_"];
+        let ours = ours
+            .iter()
+            .any(|prefix| name.to_string_lossy().starts_with(prefix));
         if ours || name == OsStr::new("DATABASE_URL") || name == OsStr::new("RUST_LOG") {
             command.env_remove(name);
         }

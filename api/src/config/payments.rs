@@ -210,3 +210,133 @@ fn offline() -> Tills {
         webhooks: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::config::Cli;
+
+    fn payments(flags: &[&str]) -> Result<Payments, String> {
+        let arguments = [&["tradeline"], flags].concat();
+        let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
+        Ok(cli.settings.payments)
+    }
+
+    /// The provider's name, or what is wrong with these flags.
+    fn provider(flags: &[&str], embedded: bool) -> Result<Option<&'static str>, String> {
+        let tills = payments(flags)?.tills(embedded);
+        let tills = tills.map_err(|error| error.to_string())?;
+        let name = tills.provider.map(|provider| provider.name());
+        assert_eq!(tills.webhooks.is_some(), name == Some(Stripe::NAME));
+        Ok(name)
+    }
+
+    const KEY_FLAG: &str = "--stripe-secret-key=sk_test_x";
+    const SECRET_FLAG: &str = "--stripe-webhook-secret=whsec_x, whsec_y";
+
+    #[test]
+    fn the_provider_follows_from_what_is_set() {
+        assert_eq!(provider(&[], true), Ok(Some("offline")));
+        assert_eq!(provider(&[], false), Ok(None));
+        for embedded in [true, false] {
+            let with = |flags: &[&str]| provider(flags, embedded);
+            assert_eq!(with(&[KEY_FLAG, SECRET_FLAG]), Ok(Some("stripe")));
+            assert_eq!(
+                with(&[KEY_FLAG, SECRET_FLAG, "--payment-provider=stripe"]),
+                Ok(Some("stripe"))
+            );
+            assert_eq!(with(&["--payment-provider=offline"]), Ok(Some("offline")));
+            assert_eq!(with(&["--payment-provider=none"]), Ok(None));
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused_by_name_and_no_secret_is_shown() {
+        for (flags, words) in [
+            (
+                &[KEY_FLAG][..],
+                "STRIPE_WEBHOOK_SECRET must be set with STRIPE_SECRET_KEY",
+            ),
+            (
+                &[SECRET_FLAG],
+                "STRIPE_SECRET_KEY must be set with STRIPE_WEBHOOK_SECRET",
+            ),
+            (
+                &["--payment-provider=stripe"],
+                "STRIPE_SECRET_KEY must be set with TRADELINE_PAYMENT_PROVIDER=stripe",
+            ),
+            (
+                &["--payment-provider=offline", KEY_FLAG, SECRET_FLAG],
+                "TRADELINE_PAYMENT_PROVIDER is offline, and STRIPE_SECRET_KEY is set",
+            ),
+            (
+                &["--payment-provider=none", SECRET_FLAG],
+                "TRADELINE_PAYMENT_PROVIDER is none, and STRIPE_WEBHOOK_SECRET is set",
+            ),
+            (
+                &["--stripe-secret-key=", SECRET_FLAG],
+                "STRIPE_SECRET_KEY is empty",
+            ),
+            (
+                &["--stripe-secret-key=sk\n", SECRET_FLAG],
+                "STRIPE_SECRET_KEY is empty",
+            ),
+            (
+                &[KEY_FLAG, "--stripe-webhook-secret=whsec_x,,whsec_y"],
+                "STRIPE_WEBHOOK_SECRET is empty",
+            ),
+        ] {
+            let said = provider(flags, true).unwrap_err();
+            assert!(said.contains(words), "{flags:?}: {said}");
+            assert!(
+                !said.contains("whsec_x") && !said.contains("sk_test"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_goes_nowhere_where_others_could_read_it() {
+        let with = |base: &str| payments(&[&format!("--stripe-api-base={base}")]);
+        for good in [
+            "https://api.stripe.com",
+            "https://stripe.example/through/here/",
+            "http://127.0.0.1:8420",
+            "http://[::1]:8420",
+            "http://localhost",
+        ] {
+            assert!(with(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://api.stripe.com",
+            "http://localhost.example",
+            "ftp://127.0.0.1",
+            "api.stripe.com",
+            "",
+            "https://user:password@stripe.example",
+            "https://stripe.example?x=1",
+            "https://stripe.example#x",
+        ] {
+            assert!(with(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_order_may_be_paid_for_a_minute_to_a_day() {
+        let with = |seconds: &str| payments(&["--payment-seconds", seconds]);
+        assert_eq!(
+            payments(&[]).map(|payments| payments.payment_seconds),
+            Ok(1800)
+        );
+        for (seconds, good) in [
+            ("59", false),
+            ("60", true),
+            ("86400", true),
+            ("86401", false),
+        ] {
+            assert_eq!(with(seconds).is_ok(), good, "{seconds}");
+        }
+    }
+}

@@ -38,6 +38,7 @@ mod orders;
 mod outages;
 mod overdue;
 mod payments;
+mod payments_stripe;
 mod products;
 mod program;
 mod purchase;

@@ -1,0 +1,23 @@
+"""Runs localstripe until its standard input ends, which is when its test has ended, however that was."""
+
+import os
+import socket
+import sys
+import threading
+
+from aiohttp import web
+from localstripe import resources, server
+
+# One file on the disk for all that run at once: nobody reads it.
+resources.Store.dump_to_disk = lambda store: None
+
+
+def end_with_the_test():
+    sys.stdin.read()
+    os._exit(0)
+
+
+threading.Thread(target=end_with_the_test, daemon=True).start()
+listening = socket.create_server(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+web.run_app(server.app, sock=listening, print=None)

@@ -1,0 +1,273 @@
+//! Stripe as the payment provider: what is asked of it, what its answers mean, and that nothing is made twice.
+
+use std::time::Duration;
+
+use domain::provider::{
+    Failure, Intent, Provider, Received, RefundState, State, WantedIntent, WantedRefund,
+};
+use entity::{BusinessId, Currency, Money, OrderId, RefundId};
+use tests::stripe::{Fault, SECRET_KEY, Stripe};
+
+/// Longer than anything takes that is not to be late.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn wanted(amount: &str, currency: &str) -> WantedIntent {
+    let currency: Currency = currency.parse().unwrap();
+    WantedIntent {
+        business_id: BusinessId::new(),
+        order_id: OrderId::new(),
+        amount: Money::parse(amount, currency).unwrap(),
+        currency,
+    }
+}
+
+fn refund(intent: &Intent, amount: &str) -> WantedRefund {
+    WantedRefund {
+        refund_id: RefundId::new(),
+        intent: intent.id.clone(),
+        amount: Money::parse(amount, Currency::USD).unwrap(),
+        currency: Currency::USD,
+    }
+}
+
+fn paid(minor: i64, wanted: &WantedIntent) -> State {
+    State::Paid(Received {
+        minor,
+        currency: wanted.currency.to_string(),
+        amount: Some(wanted.amount),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intent_is_asked_for_with_all_that_it_must_say_under_the_orders_key() {
+    let stripe = Stripe::start().await;
+    let wanted = wanted("10.99", "USD");
+    let made = stripe.adapter(PATIENCE).create(&wanted).await.unwrap();
+    assert!(made.id.starts_with("pi_"), "{made:?}");
+    assert!(made.client_secret.starts_with(&made.id), "{made:?}");
+    assert_eq!(made.state, State::Open);
+
+    let asked = stripe.asked().remove(0);
+    assert_eq!(asked.what, "POST /v1/payment_intents");
+    let header = |name: &str| asked.headers[name].clone();
+    assert_eq!(header("authorization"), format!("Bearer {SECRET_KEY}"));
+    assert_eq!(
+        header("idempotency-key"),
+        format!("order-{}", wanted.order_id)
+    );
+    assert_eq!(header("stripe-version"), "2024-06-20");
+    let expected = [
+        ("amount", "1099"),
+        ("currency", "usd"),
+        ("payment_method_types[]", "card"),
+        ("metadata[business_id]", &wanted.business_id.to_string()),
+        ("metadata[order_id]", &wanted.order_id.to_string()),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(asked.form, expected);
+    let there = stripe.get(&format!("payment_intents/{}", made.id)).await;
+    assert_eq!(there["amount"], 1099);
+    assert_eq!(
+        there["metadata"]["order_id"],
+        wanted.order_id.to_string().as_str()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_again_with_the_same_stripe_makes_nothing_twice() {
+    let stripe = Stripe::start().await;
+    let adapter = stripe.adapter(PATIENCE);
+    let wanted = wanted("10.99", "USD");
+    let made = adapter.create(&wanted).await.unwrap();
+    assert_eq!(adapter.create(&wanted).await.unwrap(), made);
+    let another = WantedIntent {
+        order_id: OrderId::new(),
+        ..wanted
+    };
+    assert_ne!(adapter.create(&another).await.unwrap().id, made.id);
+    assert_eq!(stripe.count("payment_intents").await, 2);
+
+    stripe.pay(&made.id).await;
+    let part = refund(&made, "4.00");
+    let given = adapter.refund(&part).await.unwrap();
+    assert_eq!(given.state, RefundState::Succeeded);
+    assert_eq!(adapter.refund(&part).await.unwrap(), given);
+    assert_eq!(adapter.refund_status(&given.id).await.unwrap(), given);
+    assert_eq!(stripe.count("refunds").await, 1);
+    let there = stripe.get(&format!("refunds/{}", given.id)).await;
+    assert_eq!(there["amount"], 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_answers_with_what_the_intent_is_then() {
+    let stripe = Stripe::start().await;
+    let adapter = stripe.adapter(PATIENCE);
+    let open = wanted("10.99", "USD");
+    let made = adapter.create(&open).await.unwrap();
+    let cancelled = Intent {
+        state: State::Cancelled,
+        ..made.clone()
+    };
+    assert_eq!(adapter.cancel(&made.id).await.unwrap(), cancelled);
+    // It is cancelled already, which Stripe refuses to do again.
+    assert_eq!(adapter.cancel(&made.id).await.unwrap(), cancelled);
+
+    for (amount, currency, minor) in [("10.99", "USD", 1099), ("500", "JPY", 500)] {
+        let wanted = wanted(amount, currency);
+        let made = adapter.create(&wanted).await.unwrap();
+        stripe.pay(&made.id).await;
+        let found = adapter.cancel(&made.id).await.unwrap();
+        assert_eq!(found.state, paid(minor, &wanted));
+        let there = stripe.get(&format!("payment_intents/{}", made.id)).await;
+        assert_eq!(there["amount"], minor);
+    }
+
+    // One that was declined is open still.
+    let declined = adapter.create(&wanted("3.00", "USD")).await.unwrap();
+    stripe.decline(&declined.id).await;
+    let there = stripe
+        .get(&format!("payment_intents/{}", declined.id))
+        .await;
+    assert_eq!(there["status"], "requires_payment_method");
+    let found = adapter.cancel(&declined.id).await.unwrap();
+    assert_eq!(found.state, State::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stripe_refuses_is_refused_for_good_in_its_words() {
+    let stripe = Stripe::start().await;
+    let adapter = stripe.adapter(PATIENCE);
+    let refused = |words: &str| Failure::Refused(words.to_owned());
+    for no_ones in ["pi_no_ones", "../refunds", "..", "pi_a/b?c#d", "é"] {
+        let cancelled = adapter.cancel(no_ones).await;
+        assert!(
+            matches!(cancelled, Err(Failure::Refused(_))),
+            "{no_ones}: {cancelled:?}"
+        );
+    }
+    assert_eq!(
+        adapter.refund_status("re_no_ones").await,
+        Err(refused("Not Found"))
+    );
+    let made = adapter.create(&wanted("10.99", "USD")).await.unwrap();
+    assert_eq!(
+        adapter.refund(&refund(&made, "1.00")).await,
+        Err(refused("Cannot refund a failed payment."))
+    );
+    // The key belongs to another amount.
+    let order = wanted("5.00", "USD");
+    adapter.create(&order).await.unwrap();
+    let more = WantedIntent {
+        amount: Money::parse("6.00", Currency::USD).unwrap(),
+        ..order
+    };
+    assert_eq!(
+        adapter.create(&more).await,
+        Err(refused("told to: idempotency_error"))
+    );
+    // What cannot be charged exactly is not even asked for.
+    let asked = stripe.asked().len();
+    assert_eq!(
+        adapter.create(&wanted("5.124", "KWD")).await,
+        Err(refused("it cannot charge 5.124 KWD exactly"))
+    );
+    assert_eq!(
+        adapter.create(&wanted("1", "IQD")).await,
+        Err(refused("it takes no payments in IQD"))
+    );
+    assert_eq!(stripe.asked().len(), asked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_leaves_it_open_is_no_answer_and_asking_again_finds_what_was_made() {
+    let stripe = Stripe::start().await;
+    let adapter = stripe.adapter(PATIENCE);
+    for (intents, fault) in [
+        Fault::LoseAnswer,
+        Fault::LoseRequest,
+        Fault::Garble,
+        Fault::Status(500),
+        Fault::Status(503),
+        Fault::Status(429),
+        Fault::Status(409),
+        Fault::Status(408),
+        Fault::Status(302),
+        // A wrong key is no fault of the order's.
+        Fault::Status(401),
+        Fault::Status(403),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let wanted = wanted("10.99", "USD");
+        stripe.fault(&[fault]);
+        let failed = adapter.create(&wanted).await;
+        let Err(Failure::NoAnswer(why)) = failed else {
+            panic!("{fault:?}: {failed:?}");
+        };
+        assert!(
+            !why.contains(SECRET_KEY) && !why.contains("127.0.0.1"),
+            "{why}"
+        );
+        let made = adapter.create(&wanted).await.unwrap();
+        assert_eq!(made.state, State::Open, "{fault:?}");
+        assert_eq!(
+            stripe.count("payment_intents").await,
+            intents + 1,
+            "{fault:?}"
+        );
+    }
+    for fault in [400, 402, 404, 422] {
+        stripe.fault(&[Fault::Status(fault)]);
+        let failed = adapter.create(&wanted("10.99", "USD")).await;
+        assert_eq!(
+            failed,
+            Err(Failure::Refused("told to: api_error".to_owned())),
+            "{fault}"
+        );
+    }
+    assert!(!format!("{adapter:?}").contains(SECRET_KEY));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_too_late_is_none_and_its_intent_is_found_again() {
+    let stripe = Stripe::start().await;
+    let hasty = stripe.adapter(Duration::from_millis(300));
+    let patient = stripe.adapter(PATIENCE);
+    let wanted = wanted("10.99", "USD");
+    stripe.fault(&[Fault::Delay(Duration::from_secs(2))]);
+    let late = hasty.create(&wanted).await;
+    assert!(matches!(late, Err(Failure::NoAnswer(_))), "{late:?}");
+    let made = patient.create(&wanted).await.unwrap();
+    assert_eq!(stripe.count("payment_intents").await, 1);
+
+    stripe.pay(&made.id).await;
+    let back = refund(&made, "10.99");
+    stripe.fault(&[Fault::Delay(Duration::from_secs(2))]);
+    let late = hasty.refund(&back).await;
+    assert!(matches!(late, Err(Failure::NoAnswer(_))), "{late:?}");
+    let given = patient.refund(&back).await.unwrap();
+    assert_eq!(given.state, RefundState::Succeeded);
+    assert_eq!(stripe.count("refunds").await, 1);
+
+    // Nobody is there.
+    drop(stripe);
+    let gone = patient.cancel(&made.id).await;
+    assert!(matches!(gone, Err(Failure::NoAnswer(_))), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_an_intent_is_can_be_asked() {
+    let stripe = Stripe::start().await;
+    let adapter = stripe.adapter(PATIENCE);
+    let wanted = wanted("10.99", "USD");
+    let made = adapter.create(&wanted).await.unwrap();
+    assert_eq!(
+        adapter.order_of(&made.id).await,
+        Ok(Some((wanted.business_id, wanted.order_id)))
+    );
+    assert_eq!(adapter.order_of("pi_no_ones").await, Ok(None));
+    stripe.fault(&[Fault::LoseAnswer]);
+    let lost = adapter.order_of(&made.id).await;
+    assert!(matches!(lost, Err(Failure::NoAnswer(_))), "{lost:?}");
+}
