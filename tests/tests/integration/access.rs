@@ -130,7 +130,7 @@ async fn the_document_and_the_table_name_the_same_routes_with_the_same_roles() {
     let table = tradeline::app::table().unwrap();
     let served = table.endpoints().iter().map(|endpoint| {
         let roles = match endpoint.who {
-            Who::Public | Who::PublicOf => json!(["public"]),
+            Who::Public | Who::PublicOf | Who::Local => json!(["public"]),
             Who::Any => json!(["admin", "staff", "customer"]),
             Who::Roles(roles) => json!(roles),
             Who::Platform => json!(["platform"]),

@@ -11,7 +11,10 @@ use tradeline::config::ProviderName;
 
 /// On hand and reserved.
 async fn stock(service: &Service, product: ProductId) -> (i64, i64) {
-    let stock = service.staff().get(&format!("/api/inventory/{product}")).await;
+    let stock = service
+        .staff()
+        .get(&format!("/api/inventory/{product}"))
+        .await;
     let stock = stock.ok(200);
     let figure = |name: &str| stock[name].as_i64().unwrap();
     (figure("on_hand"), figure("reserved"))
@@ -26,20 +29,30 @@ async fn shop() -> (Service, ProductId) {
 
 async fn comes_to_be(service: &Service, order: &str, status: &str) -> Value {
     let admin = service.admin();
-    until(status, async || admin.order(order).await["status"] == status).await;
+    until(status, async || {
+        admin.order(order).await["status"] == status
+    })
+    .await;
     admin.order(order).await
 }
 
 fn statuses(order: &Value) -> Vec<&str> {
     let history = order["history"].as_array().unwrap();
-    history.iter().map(|step| step["to"].as_str().unwrap()).collect()
+    history
+        .iter()
+        .map(|step| step["to"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_paid_by_card_is_held_then_sold_then_fulfilled() {
     let (service, product) = shop().await;
     let customer = service.customer();
-    let before = service.admin().get(&format!("/api/customers/{ACME_CUSTOMER}")).await.ok(200);
+    let before = service
+        .admin()
+        .get(&format!("/api/customers/{ACME_CUSTOMER}"))
+        .await
+        .ok(200);
     let placed = customer.checkout(&[(product, 3)]).await;
     let checkout = placed.ok(201);
     let order = id_of(&checkout);
@@ -60,28 +73,70 @@ async fn what_is_paid_by_card_is_held_then_sold_then_fulfilled() {
     service.pay(&order).await.ok(200);
     assert_eq!(stock(&service, product).await, (7, 0));
     let paid = customer.order(&order).await;
-    let figures = ["status", "amount_paid", "amount_due", "amount_refunded"].map(|name| paid[name].clone());
+    let figures =
+        ["status", "amount_paid", "amount_due", "amount_refunded"].map(|name| paid[name].clone());
     assert_eq!(figures, ["paid", "60.00", "0.00", "0.00"]);
     books_balance(&service).await;
 
     let tracking = json!({"tracking_reference": "1Z999"});
-    let fulfilled = service.staff().do_to(&order, "fulfill", &tracking).await.ok(200);
+    let fulfilled = service
+        .staff()
+        .do_to(&order, "fulfill", &tracking)
+        .await
+        .ok(200);
     assert_eq!(fulfilled["status"], "fulfilled");
     assert_eq!(fulfilled["tracking_reference"], "1Z999");
-    assert_eq!(statuses(&fulfilled), ["created", "payment_pending", "paid", "fulfilled"]);
-    let roles: Vec<_> = fulfilled["history"].as_array().unwrap().iter().map(|step| step["actor_role"].clone()).collect();
-    assert_eq!(roles, [Value::Null, json!("system"), json!("system"), json!("staff")]);
+    assert_eq!(
+        statuses(&fulfilled),
+        ["created", "payment_pending", "paid", "fulfilled"]
+    );
+    let roles: Vec<_> = fulfilled["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["actor_role"].clone())
+        .collect();
+    assert_eq!(
+        roles,
+        [
+            Value::Null,
+            json!("system"),
+            json!("system"),
+            json!("staff")
+        ]
+    );
 
     // Credit has no part in it.
-    let after = service.admin().get(&format!("/api/customers/{ACME_CUSTOMER}")).await.ok(200);
+    let after = service
+        .admin()
+        .get(&format!("/api/customers/{ACME_CUSTOMER}"))
+        .await
+        .ok(200);
     assert_eq!(before, after);
     let trail = format!("/api/audit?entity_id={order}");
     let mut actions: Vec<_> = service.admin().pages(&trail, 200).await;
     actions.reverse();
-    let actions: Vec<_> = actions.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
-    assert_eq!(actions, ["order.created", "order.payment_pending", "order.paid", "order.fulfilled"]);
-    let moved = service.staff().pages(&format!("/api/inventory/{product}/movements"), 200).await;
-    let reasons: Vec<_> = moved.iter().map(|one| one["reason"].as_str().unwrap()).collect();
+    let actions: Vec<_> = actions
+        .iter()
+        .map(|entry| entry["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        actions,
+        [
+            "order.created",
+            "order.payment_pending",
+            "order.paid",
+            "order.fulfilled"
+        ]
+    );
+    let moved = service
+        .staff()
+        .pages(&format!("/api/inventory/{product}/movements"), 200)
+        .await;
+    let reasons: Vec<_> = moved
+        .iter()
+        .map(|one| one["reason"].as_str().unwrap())
+        .collect();
     assert_eq!(reasons, ["sold", "released", "reserved", "received"]);
     books_balance(&service).await;
 }
@@ -101,7 +156,10 @@ async fn a_declined_card_can_be_tried_again_and_the_stock_stays_held() {
     service.pay(&order).await.ok(200);
     service.decline(&order).await.ok(200);
     assert_eq!(stock(&service, product).await, (8, 0));
-    assert_eq!(service.customer().order(&order).await["payments"][0]["failure"], Value::Null);
+    assert_eq!(
+        service.customer().order(&order).await["payments"][0]["failure"],
+        Value::Null
+    );
     books_balance(&service).await;
 }
 
@@ -114,7 +172,10 @@ async fn an_order_that_is_not_paid_in_time_is_cancelled_by_itself_and_its_stock_
     service.let_time_pass(&order).await;
     let over = comes_to_be(&service, &order, "cancelled").await;
     assert_eq!(over["cancel_reason"], "payment_expired");
-    assert_eq!((&over["amount_paid"], &over["amount_due"]), (&json!("0.00"), &json!("0.00")));
+    assert_eq!(
+        (&over["amount_paid"], &over["amount_due"]),
+        (&json!("0.00"), &json!("0.00"))
+    );
     assert_eq!(over["payments"][0]["status"], "cancelled");
     assert_eq!(stock(&service, product).await, (10, 0));
     books_balance(&service).await;
@@ -125,10 +186,17 @@ async fn who_waits_in_line_gets_what_an_unpaid_order_held() {
     let (service, product) = shop().await;
     let order = service.customer().order_by_card(&[(product, 10)]).await;
     let wish = json!({"customer_id": ACME_CUSTOMER, "wait": true, "items": [{"product_id": product, "quantity": 4}]});
-    let waiting = service.staff().post("/api/reservations", &wish).await.ok(202);
+    let waiting = service
+        .staff()
+        .post("/api/reservations", &wish)
+        .await
+        .ok(202);
     service.let_time_pass(&order).await;
     comes_to_be(&service, &order, "cancelled").await;
-    let path = format!("/api/reservations/{}", waiting["reservation_id"].as_str().unwrap());
+    let path = format!(
+        "/api/reservations/{}",
+        waiting["reservation_id"].as_str().unwrap()
+    );
     assert_eq!(service.staff().get(&path).await.ok(200)["status"], "active");
     assert_eq!(stock(&service, product).await, (10, 4));
     books_balance(&service).await;
@@ -171,10 +239,12 @@ async fn receive(service: &Service, event: &Event) -> Taken {
 /// An order whose time is over, with nobody having seen to it: its next look is far away.
 async fn overdue_order(service: &Service, items: &[(ProductId, i64)]) -> String {
     let order = service.customer().order_by_card(items).await;
-    let sql = format!("UPDATE payment_intents SET next_try_at = '2999-01-01' WHERE order_id = '{order}'");
+    let sql =
+        format!("UPDATE payment_intents SET next_try_at = '2999-01-01' WHERE order_id = '{order}'");
     service.database.execute(&sql).await;
     service.let_time_pass(&order).await;
-    let sql = format!("UPDATE payment_intents SET next_try_at = '2999-01-01' WHERE order_id = '{order}'");
+    let sql =
+        format!("UPDATE payment_intents SET next_try_at = '2999-01-01' WHERE order_id = '{order}'");
     service.database.execute(&sql).await;
     order
 }
@@ -183,7 +253,10 @@ async fn overdue_order(service: &Service, items: &[(ProductId, i64)]) -> String 
 async fn paid_after_its_time_an_order_has_its_stock_if_that_is_there() {
     let (service, product) = shop().await;
     let order = overdue_order(&service, &[(product, 10)]).await;
-    assert_eq!(receive(&service, &told(&order, "e1", paid(200_00))).await, Taken::Now);
+    assert_eq!(
+        receive(&service, &told(&order, "e1", paid(200_00))).await,
+        Taken::Now
+    );
     assert_eq!(service.customer().order(&order).await["status"], "paid");
     assert_eq!(stock(&service, product).await, (0, 0));
     books_balance(&service).await;
@@ -194,10 +267,19 @@ async fn paid_when_its_stock_is_gone_an_order_is_cancelled_and_refunded_and_says
     let (service, product) = shop().await;
     let order = overdue_order(&service, &[(product, 10)]).await;
     service.staff().buy(&[(product, 1)]).await.ok(201);
-    assert_eq!(receive(&service, &told(&order, "e1", paid(200_00))).await, Taken::Now);
+    assert_eq!(
+        receive(&service, &told(&order, "e1", paid(200_00))).await,
+        Taken::Now
+    );
     let gone = service.customer().order(&order).await;
-    assert_eq!((&gone["status"], &gone["cancel_reason"]), (&json!("cancelled"), &json!("stock_gone")));
-    assert_eq!((&gone["amount_paid"], &gone["amount_refunded"]), (&json!("200.00"), &json!("200.00")));
+    assert_eq!(
+        (&gone["status"], &gone["cancel_reason"]),
+        (&json!("cancelled"), &json!("stock_gone"))
+    );
+    assert_eq!(
+        (&gone["amount_paid"], &gone["amount_refunded"]),
+        (&json!("200.00"), &json!("200.00"))
+    );
     let admin = service.admin();
     until("the refund is made", async || {
         admin.order(&order).await["refunds"][0]["status"] == "succeeded"
@@ -211,12 +293,25 @@ async fn paid_when_its_stock_is_gone_an_order_is_cancelled_and_refunded_and_says
 async fn paid_after_it_was_cancelled_an_order_stays_cancelled_and_the_money_goes_back() {
     let (service, product) = shop().await;
     let order = service.customer().order_by_card(&[(product, 1)]).await;
-    let cancelled = service.customer().do_to(&order, "cancel", &json!({})).await.ok(200);
-    assert_eq!((&cancelled["status"], &cancelled["cancel_reason"]), (&json!("cancelled"), &json!("requested")));
+    let cancelled = service
+        .customer()
+        .do_to(&order, "cancel", &json!({}))
+        .await
+        .ok(200);
+    assert_eq!(
+        (&cancelled["status"], &cancelled["cancel_reason"]),
+        (&json!("cancelled"), &json!("requested"))
+    );
     assert_eq!(stock(&service, product).await, (10, 0));
-    assert_eq!(receive(&service, &told(&order, "e1", paid(20_00))).await, Taken::Now);
+    assert_eq!(
+        receive(&service, &told(&order, "e1", paid(20_00))).await,
+        Taken::Now
+    );
     let late = service.customer().order(&order).await;
-    assert_eq!((&late["status"], &late["cancel_reason"]), (&json!("cancelled"), &json!("paid_too_late")));
+    assert_eq!(
+        (&late["status"], &late["cancel_reason"]),
+        (&json!("cancelled"), &json!("paid_too_late"))
+    );
     assert_eq!(late["refunds"][0]["amount"], "20.00");
     assert_eq!(stock(&service, product).await, (10, 0));
     books_balance(&service).await;
@@ -225,18 +320,28 @@ async fn paid_after_it_was_cancelled_an_order_stays_cancelled_and_the_money_goes
 #[tokio::test(flavor = "multi_thread")]
 async fn other_money_than_was_asked_for_makes_no_order_paid() {
     let (service, product) = shop().await;
-    for (number, other) in [(1, received(19_99, "USD")), (2, received(20_01, "USD")), (3, received(20_00, "EUR"))] {
+    for (number, other) in [
+        (1, received(19_99, "USD")),
+        (2, received(20_01, "USD")),
+        (3, received(20_00, "EUR")),
+    ] {
         let order = service.customer().order_by_card(&[(product, 1)]).await;
         let event = told(&order, &format!("e{number}"), Told::Paid(other));
         assert_eq!(receive(&service, &event).await, Taken::Now);
         let flagged = service.customer().order(&order).await;
-        assert_eq!((&flagged["status"], &flagged["amount_paid"]), (&json!("payment_pending"), &json!("0.00")));
+        assert_eq!(
+            (&flagged["status"], &flagged["amount_paid"]),
+            (&json!("payment_pending"), &json!("0.00"))
+        );
         assert_eq!(flagged["payments"][0]["status"], "mismatched");
         assert!(flagged["payments"][0]["failure"].is_string());
         // What comes later does not make it right.
         let event = told(&order, &format!("late{number}"), paid(20_00));
         assert_eq!(receive(&service, &event).await, Taken::Now);
-        assert_eq!(service.customer().order(&order).await["status"], "payment_pending");
+        assert_eq!(
+            service.customer().order(&order).await["status"],
+            "payment_pending"
+        );
         // Its stock waits for nobody.
         service.let_time_pass(&order).await;
         let held = async || stock(&service, product).await.1;
@@ -251,15 +356,34 @@ async fn an_event_is_taken_once_and_only_if_it_is_about_an_intent_of_ours() {
     let order = service.customer().order_by_card(&[(product, 1)]).await;
     let event = told(&order, "e1", paid(20_00));
     let foreign = [
-        Event { business_id: domain::demo::GLOBEX, ..event.clone() },
-        Event { order_id: OrderId::new(), ..event.clone() },
-        Event { intent: "pi_another".to_owned(), ..event.clone() },
-        Event { provider: "stripe", ..event.clone() },
+        Event {
+            business_id: domain::demo::GLOBEX,
+            ..event.clone()
+        },
+        Event {
+            order_id: OrderId::new(),
+            ..event.clone()
+        },
+        Event {
+            intent: "pi_another".to_owned(),
+            ..event.clone()
+        },
+        Event {
+            provider: "stripe",
+            ..event.clone()
+        },
     ];
     for foreign in foreign {
-        assert_eq!(receive(&service, &foreign).await, Taken::NotOurs, "{foreign:?}");
+        assert_eq!(
+            receive(&service, &foreign).await,
+            Taken::NotOurs,
+            "{foreign:?}"
+        );
     }
-    assert_eq!(service.customer().order(&order).await["status"], "payment_pending");
+    assert_eq!(
+        service.customer().order(&order).await["status"],
+        "payment_pending"
+    );
     let service = std::sync::Arc::new(service);
     let told_at_once = (0..8).map(|_| {
         let (service, event) = (std::sync::Arc::clone(&service), event.clone());
@@ -268,7 +392,10 @@ async fn an_event_is_taken_once_and_only_if_it_is_about_an_intent_of_ours() {
     let mut taken = all(told_at_once).await;
     taken.sort_by_key(|one| *one != Taken::Now);
     assert_eq!(taken[0], Taken::Now);
-    assert!(taken[1..].iter().all(|one| *one == Taken::Before), "{taken:?}");
+    assert!(
+        taken[1..].iter().all(|one| *one == Taken::Before),
+        "{taken:?}"
+    );
     assert_eq!(stock(&service, product).await, (9, 0));
     books_balance(&service).await;
 }
@@ -278,15 +405,21 @@ async fn a_repeated_checkout_is_one_order_and_one_answer() {
     let (service, product) = shop().await;
     let customer = service.customer();
     let body = tests::purchase(ACME_CUSTOMER, &[(product, 2)]);
-    let first = customer.post_once("one", "/api/orders/checkout", &body).await;
+    let first = customer
+        .post_once("one", "/api/orders/checkout", &body)
+        .await;
     let order = id_of(&first.ok(201));
     service.pay(&order).await.ok(200);
-    let again = customer.post_once("one", "/api/orders/checkout", &body).await;
+    let again = customer
+        .post_once("one", "/api/orders/checkout", &body)
+        .await;
     assert_eq!((again.status, &again.text), (201, &first.text));
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.header("location"), first.header("location"));
     let other = tests::purchase(ACME_CUSTOMER, &[(product, 1)]);
-    let other = customer.post_once("one", "/api/orders/checkout", &other).await;
+    let other = customer
+        .post_once("one", "/api/orders/checkout", &other)
+        .await;
     other.refused(422, "idempotency_key_reused");
     assert_eq!(stock(&service, product).await, (8, 0));
 }
@@ -298,15 +431,31 @@ async fn a_reservation_is_confirmed_by_card_at_its_price_and_keeps_its_hold() {
     let wish = json!({"items": [{"product_id": product, "quantity": 10}]});
     let held = customer.post("/api/reservations", &wish).await.ok(201);
     let dearer = json!({"price": "99.00"});
-    service.admin().patch(&format!("/api/products/{product}"), &dearer).await.ok(200);
-    let path = format!("/api/reservations/{}", held["reservation_id"].as_str().unwrap());
+    service
+        .admin()
+        .patch(&format!("/api/products/{product}"), &dearer)
+        .await
+        .ok(200);
+    let path = format!(
+        "/api/reservations/{}",
+        held["reservation_id"].as_str().unwrap()
+    );
     let by_card = json!({"payment_method": "card"});
-    let placed = customer.post(&format!("{path}/confirm"), &by_card).await.ok(201);
-    assert_eq!((&placed["status"], &placed["total_amount"]), (&json!("payment_pending"), &json!("200.00")));
+    let placed = customer
+        .post(&format!("{path}/confirm"), &by_card)
+        .await
+        .ok(201);
+    assert_eq!(
+        (&placed["status"], &placed["total_amount"]),
+        (&json!("payment_pending"), &json!("200.00"))
+    );
     assert_eq!(stock(&service, product).await, (10, 10));
     let order = id_of(&placed);
     let confirmed = customer.get(&path).await.ok(200);
-    assert_eq!((&confirmed["status"], &confirmed["order_id"]), (&json!("confirmed"), &json!(order)));
+    assert_eq!(
+        (&confirmed["status"], &confirmed["order_id"]),
+        (&json!("confirmed"), &json!(order))
+    );
     let twice = customer.post(&format!("{path}/confirm"), &by_card).await;
     twice.refused(409, "invalid_transition");
     books_balance(&service).await;
@@ -325,6 +474,9 @@ async fn nothing_is_ordered_by_card_where_no_provider_is_set_up() {
     let refused = service.customer().checkout(&[(ACME_KEYBOARD, 1)]).await;
     refused.refused(409, "conflict");
     assert_eq!(service.orders().await, 0);
-    let nothing = service.nobody().post("/api/dev/payments/pi_offline/succeed", &json!({})).await;
+    let nothing = service
+        .nobody()
+        .post("/api/dev/payments/pi_offline/succeed", &json!({}))
+        .await;
     nothing.refused(404, "not_found");
 }

@@ -15,7 +15,10 @@ async fn paid() -> (Service, ProductId, String) {
 }
 
 async fn on_hand(service: &Service, product: ProductId) -> Value {
-    let stock = service.staff().get(&format!("/api/inventory/{product}")).await;
+    let stock = service
+        .staff()
+        .get(&format!("/api/inventory/{product}"))
+        .await;
     stock.ok(200)["on_hand"].clone()
 }
 
@@ -25,8 +28,12 @@ async fn an_order_is_refunded_by_amount_by_items_and_to_the_end() {
     let admin = service.admin();
     let body = json!({"amount": "10.00", "reason": "a scratch"});
     let refunded = admin.do_to(&order, "refund", &body).await.ok(200);
-    assert_eq!((&refunded["amount_refunded"], &refunded["amount_paid"]), (&json!("10.00"), &json!("100.00")));
-    let items = json!([{"product_id": product, "quantity": 1}, {"product_id": product, "quantity": 1}]);
+    assert_eq!(
+        (&refunded["amount_refunded"], &refunded["amount_paid"]),
+        (&json!("10.00"), &json!("100.00"))
+    );
+    let items =
+        json!([{"product_id": product, "quantity": 1}, {"product_id": product, "quantity": 1}]);
     let body = json!({"items": items, "reason": "came back", "restock": true});
     let refunded = admin.do_to(&order, "refund", &body).await.ok(200);
     assert_eq!(refunded["amount_refunded"], "50.00");
@@ -34,14 +41,32 @@ async fn an_order_is_refunded_by_amount_by_items_and_to_the_end() {
     books_balance(&service).await;
     // Three were not refunded by items; of the money 50.00 are left.
     let four = json!({"items": [{"product_id": product, "quantity": 4}], "reason": "all"});
-    let refused = admin.do_to(&order, "refund", &four).await.refused(409, "conflict");
+    let refused = admin
+        .do_to(&order, "refund", &four)
+        .await
+        .refused(409, "conflict");
     assert_eq!(refused["creditable"], 3);
     let three = json!({"items": [{"product_id": product, "quantity": 3}], "reason": "all"});
-    let refused = admin.do_to(&order, "refund", &three).await.refused(409, "conflict");
+    let refused = admin
+        .do_to(&order, "refund", &three)
+        .await
+        .refused(409, "conflict");
     assert_eq!(refused["refundable"], "50.00");
-    let rest = admin.do_to(&order, "refund", &json!({"reason": "the rest"})).await.ok(200);
-    assert_eq!((&rest["amount_refunded"], &rest["status"]), (&json!("100.00"), &json!("paid")));
-    let over = admin.do_to(&order, "refund", &json!({"amount": "0.01", "reason": "more"})).await;
+    let rest = admin
+        .do_to(&order, "refund", &json!({"reason": "the rest"}))
+        .await
+        .ok(200);
+    assert_eq!(
+        (&rest["amount_refunded"], &rest["status"]),
+        (&json!("100.00"), &json!("paid"))
+    );
+    let over = admin
+        .do_to(
+            &order,
+            "refund",
+            &json!({"amount": "0.01", "reason": "more"}),
+        )
+        .await;
     assert_eq!(over.refused(409, "conflict")["refundable"], "0.00");
     // Goods whose money is back are not sent.
     let sent = service.staff().do_to(&order, "fulfill", &json!({})).await;
@@ -66,7 +91,10 @@ async fn two_refunds_at_once_give_back_no_more_than_was_paid() {
     let mut statuses = all(refunds).await;
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409, 409, 409, 409, 409, 409, 409]);
-    assert_eq!(service.admin().order(&order).await["amount_refunded"], "60.00");
+    assert_eq!(
+        service.admin().order(&order).await["amount_refunded"],
+        "60.00"
+    );
     books_balance(&service).await;
 }
 
@@ -91,10 +119,20 @@ async fn a_paid_order_is_cancelled_by_an_admin_alone_and_what_is_left_goes_back(
     let body = json!({"items": items, "reason": "broken"});
     service.admin().do_to(&order, "refund", &body).await.ok(200);
     for other in [service.staff(), service.customer()] {
-        other.do_to(&order, "cancel", &json!({})).await.refused(403, "forbidden");
+        other
+            .do_to(&order, "cancel", &json!({}))
+            .await
+            .refused(403, "forbidden");
     }
-    let cancelled = service.admin().do_to(&order, "cancel", &json!({})).await.ok(200);
-    assert_eq!((&cancelled["status"], &cancelled["amount_refunded"]), (&json!("cancelled"), &json!("100.00")));
+    let cancelled = service
+        .admin()
+        .do_to(&order, "cancel", &json!({}))
+        .await
+        .ok(200);
+    assert_eq!(
+        (&cancelled["status"], &cancelled["amount_refunded"]),
+        (&json!("cancelled"), &json!("100.00"))
+    );
     // The two that were broken did not come back.
     assert_eq!(on_hand(&service, product).await, 8);
     books_balance(&service).await;
@@ -107,11 +145,20 @@ async fn only_what_was_paid_by_card_is_refunded() {
     let body = json!({"reason": "why not"});
     let on_credit = admin.buy(&[(ACME_HEADPHONES, 1)]).await.ok(201);
     let on_credit = tests::id_of(&on_credit);
-    admin.do_to(&on_credit, "refund", &body).await.refused(409, "conflict");
+    admin
+        .do_to(&on_credit, "refund", &body)
+        .await
+        .refused(409, "conflict");
     let unpaid = service.customer().order_by_card(&[(product, 1)]).await;
-    admin.do_to(&unpaid, "refund", &body).await.refused(409, "conflict");
+    admin
+        .do_to(&unpaid, "refund", &body)
+        .await
+        .refused(409, "conflict");
     let unknown = entity::OrderId::new().to_string();
-    admin.do_to(&unknown, "refund", &body).await.refused(404, "order_not_found");
+    admin
+        .do_to(&unknown, "refund", &body)
+        .await
+        .refused(404, "order_not_found");
     for bad in [
         json!({}),
         json!({"reason": ""}),
@@ -120,6 +167,9 @@ async fn only_what_was_paid_by_card_is_refunded() {
         json!({"reason": "x", "amount": "1.00", "restock": true}),
         json!({"reason": "x", "restock": true}),
     ] {
-        admin.do_to(&unpaid, "refund", &bad).await.refused(422, "validation_failed");
+        admin
+            .do_to(&unpaid, "refund", &bad)
+            .await
+            .refused(422, "validation_failed");
     }
 }

@@ -1,8 +1,8 @@
 //! What can become of an order, over HTTP: every status with everything that can be asked for, against the one table.
 
+use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD};
 use domain::orders::transitions::TABLE;
-use domain::Authority;
 use entity::orders::{PaymentMethod, Status};
 use entity::users::Role;
 use sea_orm::Iterable;
@@ -18,7 +18,8 @@ async fn order(service: &Service, of: PaymentMethod, status: Status) -> Option<S
     };
     let empty = json!({});
     match (of, status) {
-        (PaymentMethod::Credit, Status::Approved) | (PaymentMethod::Card, Status::PaymentPending) => {}
+        (PaymentMethod::Credit, Status::Approved)
+        | (PaymentMethod::Card, Status::PaymentPending) => {}
         (PaymentMethod::Card, Status::Created) => {
             // As the desk leaves it, before the provider has answered.
             let sql = format!(
@@ -62,7 +63,10 @@ async fn an_order_goes_where_the_table_says_for_whom_it_says_and_nowhere_else() 
     let mut tried = 0;
     for of in PaymentMethod::iter() {
         for from in Status::iter() {
-            for (to, what) in [(Status::Fulfilled, "fulfill"), (Status::Cancelled, "cancel")] {
+            for (to, what) in [
+                (Status::Fulfilled, "fulfill"),
+                (Status::Cancelled, "cancel"),
+            ] {
                 for role in [Role::Admin, Role::Staff, Role::Customer] {
                     let Some(order) = order(&service, of, from).await else {
                         continue;
@@ -74,7 +78,9 @@ async fn an_order_goes_where_the_table_says_for_whom_it_says_and_nowhere_else() 
                     };
                     let caller = service.caller(ACME, authority);
                     let reply = caller.do_to(&order, what, &json!({})).await;
-                    let way = TABLE.iter().find(|one| (one.of, one.from, one.to) == (of, from, to));
+                    let way = TABLE
+                        .iter()
+                        .find(|one| (one.of, one.from, one.to) == (of, from, to));
                     let case = format!("{of:?} {from:?} {what} by {role:?}");
                     match way {
                         // Customers have no such endpoint.
@@ -83,7 +89,11 @@ async fn an_order_goes_where_the_table_says_for_whom_it_says_and_nowhere_else() 
                         }
                         None => {
                             let refused = reply.refused(409, "invalid_transition");
-                            assert_eq!((&refused["from"], &refused["to"]), (&name(from), &name(to)), "{case}");
+                            assert_eq!(
+                                (&refused["from"], &refused["to"]),
+                                (&name(from), &name(to)),
+                                "{case}"
+                            );
                         }
                         Some(way) if way.who.includes(role) => {
                             assert_eq!(reply.ok(200)["status"], name(to), "{case}");
@@ -108,7 +118,10 @@ async fn an_order_goes_where_the_table_says_for_whom_it_says_and_nowhere_else() 
 async fn two_who_want_different_things_of_an_order_get_one_of_them() {
     let service = Service::start().await;
     for _ in 0..10 {
-        let order = service.customer().order_by_card(&[(ACME_KEYBOARD, 1)]).await;
+        let order = service
+            .customer()
+            .order_by_card(&[(ACME_KEYBOARD, 1)])
+            .await;
         let (customer, empty) = (service.customer(), json!({}));
         let cancelled = customer.do_to(&order, "cancel", &empty);
         let (cancelled, paid) = tokio::join!(cancelled, service.pay(&order));
@@ -117,7 +130,11 @@ async fn two_who_want_different_things_of_an_order_get_one_of_them() {
         match cancelled.status {
             // Paid after it, or not any more.
             200 => assert_eq!(now["status"], "cancelled", "{now}"),
-            403 => assert_eq!((&now["status"], &now["amount_refunded"]), (&json!("paid"), &json!("0.00")), "{now}"),
+            403 => assert_eq!(
+                (&now["status"], &now["amount_refunded"]),
+                (&json!("paid"), &json!("0.00")),
+                "{now}"
+            ),
             other => panic!("{other}: {}", cancelled.text),
         }
     }
