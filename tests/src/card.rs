@@ -1,26 +1,12 @@
-//! Orders by card, paid with the provider that stays on the machine.
+//! Orders by card, paid with the provider that stays on the machine, which tests have as a user of the embedded start has.
 
 use domain::demo;
 use entity::ProductId;
 use serde_json::{Value, json};
-use tradeline::config::ProviderName;
 
-use crate::{Client, Database, Reply, SERVICE, Service, purchase, settings};
+use crate::{Client, Reply, Service, purchase};
 
 impl Service {
-    /// On a database of its own with the demo data, with the provider that stays on the machine.
-    pub async fn with_cards() -> Self {
-        Self::with_cards_on(Database::with_demo().await).await
-    }
-
-    /// As [`Service::with_cards`], on this database.
-    pub async fn with_cards_on(database: Database) -> Self {
-        let mut settings = settings();
-        settings.payments.payment_provider = Some(ProviderName::Offline);
-        let url = database.url(SERVICE);
-        Self::with(database, &url, &settings).await
-    }
-
     /// Has an order paid, as the buyer's page would.
     pub async fn pay(&self, order: &str) -> Reply {
         self.tell(order, "succeed").await

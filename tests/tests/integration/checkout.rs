@@ -6,7 +6,8 @@ use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD};
 use domain::provider::{Offline, Received};
 use entity::{Money, OrderId, ProductId};
 use serde_json::{Value, json};
-use tests::{SERVICE, Service, all, books_balance, id_of, until};
+use tests::{Database, SERVICE, Service, all, books_balance, id_of, settings, until};
+use tradeline::config::ProviderName;
 
 /// On hand and reserved.
 async fn stock(service: &Service, product: ProductId) -> (i64, i64) {
@@ -21,7 +22,7 @@ async fn stock(service: &Service, product: ProductId) -> (i64, i64) {
 
 /// A service, and a product of which there are ten at 20.00.
 async fn shop() -> (Service, ProductId) {
-    let service = Service::with_cards().await;
+    let service = Service::start().await;
     let product = service.admin().add_product("CARD-1", "20.00", 10).await;
     (service, product)
 }
@@ -239,11 +240,11 @@ async fn receive(service: &Service, event: &Event) -> Taken {
 async fn overdue_order(service: &Service, items: &[(ProductId, i64)]) -> String {
     let order = service.customer().order_by_card(items).await;
     let sql =
-        format!("UPDATE payment_intents SET next_try_at = 'infinity' WHERE order_id = '{order}'");
+        format!("UPDATE payment_intents SET next_try_at = '2999-01-01' WHERE order_id = '{order}'");
     service.database.execute(&sql).await;
     service.let_time_pass(&order).await;
     let sql =
-        format!("UPDATE payment_intents SET next_try_at = 'infinity' WHERE order_id = '{order}'");
+        format!("UPDATE payment_intents SET next_try_at = '2999-01-01' WHERE order_id = '{order}'");
     service.database.execute(&sql).await;
     order
 }
@@ -465,7 +466,11 @@ async fn a_reservation_is_confirmed_by_card_at_its_price_and_keeps_its_hold() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_ordered_by_card_where_no_provider_is_set_up() {
-    let service = Service::start().await;
+    let database = Database::with_demo().await;
+    let mut settings = settings();
+    settings.payments.payment_provider = Some(ProviderName::None);
+    let url = database.url(SERVICE);
+    let service = Service::with(database, &url, &settings).await;
     let refused = service.customer().checkout(&[(ACME_KEYBOARD, 1)]).await;
     refused.refused(409, "conflict");
     assert_eq!(service.orders().await, 0);

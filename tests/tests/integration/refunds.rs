@@ -7,7 +7,7 @@ use tests::{Service, all, books_balance, until};
 
 /// A paid order of five at 20.00 each, of ten.
 async fn paid() -> (Service, ProductId, String) {
-    let service = Service::with_cards().await;
+    let service = Service::start().await;
     let product = service.admin().add_product("CARD-1", "20.00", 10).await;
     let order = service.customer().order_by_card(&[(product, 5)]).await;
     service.pay(&order).await.ok(200);
