@@ -62,7 +62,7 @@ def before_call(context, case, kwargs):
     case.body = fit(case.body)
     case.body.pop("business_id", None)
     where = f"{case.operation.method.upper()} {case.operation.path}"
-    if where == "POST /api/purchase":
+    if where in ("POST /api/purchase", "POST /api/orders/checkout"):
         # Left out, it is the caller's own customer; staff have none, and a customer no other.
         case.body["customer_id"] = CUSTOMER
         case.body["items"][0]["product_id"] = PRODUCT
@@ -107,6 +107,9 @@ def before_call(context, case, kwargs):
         if case.body.get("allocations"):
             case.body.pop("order_id", None)
             case.body["amount"] = str(sum(Decimal(share["amount"]) for share in case.body["allocations"]))
+    # An amount or items, and only items can go back to the shelf.
+    if where == "POST /api/orders/{id}/refund":
+        case.body.pop("amount" if case.body.get("items") else "restock", None)
     # Only items can go back to the shelf, and they say the amount.
     if where == "POST /api/orders/{id}/credit-notes":
         if case.body.get("items"):

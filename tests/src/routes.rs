@@ -60,13 +60,7 @@ impl Traded {
                 .await;
             made.ok(201)
         };
-        let mut held = Vec::new();
-        for _ in 0..3 {
-            let items = json!([{"product_id": demo::ACME_KEYBOARD, "quantity": 1}]);
-            let body = json!({"customer_id": demo::ACME_CUSTOMER, "items": items});
-            let made = admin.post("/api/reservations", &body).await.ok(201);
-            held.push(id(&made, "reservation_id"));
-        }
+        // Before anything is held: what one orders uses up what one holds.
         let refundable = admin.order_by_card(&[(demo::ACME_KEYBOARD, 1)]).await;
         service.pay(&refundable).await.ok(200);
         let mut intents = Vec::new();
@@ -74,6 +68,13 @@ impl Traded {
             let made = admin.checkout(&[(demo::ACME_KEYBOARD, 1)]).await.ok(201);
             let secret = id(&made, "client_secret");
             intents.push(secret.strip_suffix("_secret").unwrap().to_owned());
+        }
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            let items = json!([{"product_id": demo::ACME_KEYBOARD, "quantity": 1}]);
+            let body = json!({"customer_id": demo::ACME_CUSTOMER, "items": items});
+            let made = admin.post("/api/reservations", &body).await.ok(201);
+            held.push(id(&made, "reservation_id"));
         }
         Self {
             refundable,

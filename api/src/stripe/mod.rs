@@ -136,6 +136,17 @@ impl Stripe {
         key: Option<String>,
         form: &[(&str, String)],
     ) -> Result<T, Unanswered> {
+        // An id may be what an event has said; none has a character that means something in a path.
+        let plain = |part: &&str| {
+            part.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        if !path.iter().all(plain) {
+            return Err(Unanswered::Refusal {
+                status: StatusCode::NOT_FOUND,
+                message: "there is no such id".to_owned(),
+            });
+        }
         let mut url = self.base.clone();
         // An address of this scheme always has a path.
         if let Ok(mut segments) = url.path_segments_mut() {

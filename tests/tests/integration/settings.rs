@@ -44,6 +44,9 @@ async fn wrong_settings_are_named() {
         ("TRADELINE_IDLE_SECONDS", "0"),
         ("TRADELINE_CLIENTS", "0"),
         ("TRADELINE_LOG", "xml"),
+        ("TRADELINE_PAYMENT_PROVIDER", "cash"),
+        ("TRADELINE_PAYMENT_SECONDS", "59"),
+        ("STRIPE_API_BASE", "http://api.stripe.com"),
     ] {
         let output = ended(command(&folder.data, &[]).env(name, value).spawn().unwrap());
         assert_eq!(output.status.code(), Some(2), "{name}={value}: {output:?}");
@@ -96,6 +99,43 @@ async fn a_missing_or_short_secret_is_refused_and_no_secret_is_shown() {
         !folder.data.exists(),
         "with DATABASE_URL no folder is needed"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_payments_that_contradict_each_other_are_refused_and_no_secret_is_shown() {
+    let folder = Folder::open();
+    let database = Database::with_demo().await;
+    let (key, secret) = (
+        ("STRIPE_SECRET_KEY", "sk_hunter2"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_hunter2"),
+    );
+    for (settings, words) in [
+        (
+            &[key][..],
+            "STRIPE_WEBHOOK_SECRET must be set with STRIPE_SECRET_KEY",
+        ),
+        (
+            &[secret],
+            "STRIPE_SECRET_KEY must be set with STRIPE_WEBHOOK_SECRET",
+        ),
+        (
+            &[key, secret, ("TRADELINE_PAYMENT_PROVIDER", "offline")],
+            "STRIPE_SECRET_KEY is set",
+        ),
+        (
+            &[("TRADELINE_PAYMENT_PROVIDER", "stripe")],
+            "STRIPE_SECRET_KEY must be set",
+        ),
+    ] {
+        let mut program = command(&folder.data, &[]);
+        program
+            .env("DATABASE_URL", database.url(SERVICE))
+            .env("TRADELINE_JWT_SECRET", tests::SECRET)
+            .envs(settings.iter().copied());
+        let said = refusal(&mut program);
+        assert!(said.contains(words), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,6 +213,8 @@ async fn help_names_the_commands_and_shows_no_secret() {
     let output = command(&folder.data, &["--help"])
         .env("DATABASE_URL", "postgres://role:hunter2@host/name")
         .env("TRADELINE_JWT_SECRET", "hunter3")
+        .env("STRIPE_SECRET_KEY", "hunter4")
+        .env("STRIPE_WEBHOOK_SECRET", "hunter5")
         .output()
         .unwrap();
     let help = printed(output);

@@ -269,14 +269,16 @@ async fn an_event_that_is_nothing_to_us_is_taken_and_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_paid_at_stripe_is_paid_here_by_its_own_webhook() {
-    let (stripe, service, order, intent) = ordered().await;
-    stripe.decline(&intent).await;
+    let (stripe, service, declined, intent) = ordered().await;
     let admin = service.admin();
+    let (order, to_pay) = self::order(&service).await;
+    stripe.decline(&intent).await;
     until("the decline is told", async || {
-        admin.order(&order).await["payments"][0]["failure"].is_string()
+        admin.order(&declined).await["payments"][0]["failure"] == "Your card was declined."
     })
     .await;
-    assert_eq!(admin.order(&order).await["status"], "payment_pending");
+    assert_eq!(admin.order(&declined).await["status"], "payment_pending");
+    let intent = to_pay;
     stripe.pay(&intent).await;
     let paid = comes_to_be(&service, &order, "paid").await;
     assert_eq!(paid["amount_paid"], paid["total_amount"]);
