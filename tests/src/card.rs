@@ -4,7 +4,7 @@ use domain::demo;
 use entity::ProductId;
 use serde_json::{Value, json};
 
-use crate::{Client, Reply, Service, purchase};
+use crate::{Client, Database, Reply, Service, purchase};
 
 impl Service {
     /// Has an order paid, as the buyer's page would.
@@ -27,7 +27,9 @@ impl Service {
         let path = format!("/api/dev/payments/{intent}/{what}");
         self.nobody().post(&path, &json!({})).await
     }
+}
 
+impl Database {
     /// The time of an order to be paid is over; nobody has seen to it yet.
     pub async fn let_time_pass(&self, order: &str) {
         let sql = format!(
@@ -40,7 +42,7 @@ impl Service {
                                 FROM over WHERE order_id = '{order}')
              UPDATE orders SET due_at = at FROM over WHERE id = '{order}'"
         );
-        self.database.execute(&sql).await;
+        self.execute(&sql).await;
     }
 }
 
