@@ -15,6 +15,8 @@
 mod account;
 pub mod binary;
 mod books;
+mod cards;
+pub mod clerk;
 mod client;
 mod events;
 mod holds;
@@ -31,6 +33,8 @@ mod wait;
 
 pub use account::{Account, Credit};
 pub use books::{books_balance, differences, verified};
+pub use cards::pay;
+pub use clerk::{Clerk, Ordered};
 pub use client::{Client, Reply, purchase};
 pub use events::{Event, Events};
 pub use holds::{hold, wait_in_line};

@@ -13,6 +13,7 @@ mod bodies;
 mod bounds;
 mod browsers;
 mod businesses;
+mod checkout_desk;
 mod connections;
 mod credits;
 mod customers;
