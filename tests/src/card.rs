@@ -1,10 +1,12 @@
 //! Orders by card, paid with the provider that stays on the machine, which tests have as a user of the embedded start has.
 
+use domain::checkout::{self, Event, Taken, Told};
 use domain::demo;
-use entity::ProductId;
+use domain::provider::Offline;
+use entity::{OrderId, ProductId};
 use serde_json::{Value, json};
 
-use crate::{Client, Database, Reply, Service, purchase};
+use crate::{Client, Database, Reply, SERVICE, Service, purchase};
 
 impl Service {
     /// Has an order paid, as the buyer's page would.
@@ -68,6 +70,23 @@ impl Client {
         let path = format!("/api/orders/{order}/{what}");
         self.post(&path, body).await
     }
+}
+
+/// Has the provider tell that an order of Acme's is paid.
+pub async fn pay(database: &Database, order: OrderId) {
+    let service = domain::Database::new(&database.url(SERVICE), 1).unwrap();
+    let (total, currency) = checkout::due(&service, demo::ACME, order).await.unwrap();
+    let event = Event {
+        provider: Offline::NAME,
+        id: format!("paid-{order}"),
+        kind: "payment_intent.succeeded".to_owned(),
+        business_id: demo::ACME,
+        order_id: order,
+        intent: Offline::intent_of(demo::ACME, order),
+        told: Told::Paid(Offline::received(total, currency)),
+    };
+    assert_eq!(checkout::receive(&service, &event).await.unwrap(), Taken::Now);
+    service.close().await;
 }
 
 /// The order's id in an answer.

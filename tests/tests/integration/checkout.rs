@@ -211,7 +211,7 @@ fn told(order: &str, id: &str, told: Told) -> Event {
         kind: "test".to_owned(),
         business_id: ACME,
         order_id,
-        intent: format!("pi_offline_{}_{}", ACME.0.simple(), order_id.0.simple()),
+        intent: Offline::intent_of(ACME, order_id),
         told,
     }
 }
