@@ -85,7 +85,10 @@ pub async fn pay(database: &Database, order: OrderId) {
         intent: Offline::intent_of(demo::ACME, order),
         told: Told::Paid(Offline::received(total, currency)),
     };
-    assert_eq!(checkout::receive(&service, &event).await.unwrap(), Taken::Now);
+    assert_eq!(
+        checkout::receive(&service, &event).await.unwrap(),
+        Taken::Now
+    );
     service.close().await;
 }
 

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
 use domain::verify;
+use serde_json::json;
 use tests::binary::TRADELINE;
 use tests::{
     Account, Clerk, Credit, Database, OWNER, SERVICE, Service, books_balance, hold, pay, settings,
@@ -53,7 +54,10 @@ async fn traded() -> (Service, Account) {
             let order = order.to_string();
             let _ = service.admin().do_to(&order, "refund", &body).await.ok(200);
             let refunded = "SELECT status = 'succeeded' FROM refunds";
-            until("it is refunded", async || service.database.value(refunded).await == "t").await;
+            until("it is refunded", async || {
+                service.database.value(refunded).await == "t"
+            })
+            .await;
         }
     }
     hold(&service, ACME_KEYBOARD, 2, 600).await;
