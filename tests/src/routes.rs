@@ -29,6 +29,12 @@ pub struct Traded {
     payment: String,
     credit_note: String,
     write_off: String,
+    /// An order of its customer that can be fulfilled.
+    fulfillable: String,
+    /// One that was paid by card.
+    refundable: String,
+    /// Intents of orders by card that are not paid: one is to be, one is to be declined.
+    intents: [String; 2],
     /// Reservations: each is resolved by one test at most.
     held: [String; 3],
     sale: String,
@@ -40,7 +46,7 @@ impl Traded {
         let admin = service.admin();
         let id = |made: &Value, member: &str| made[member].as_str().unwrap().to_owned();
         let mut orders = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..4 {
             let made = admin.buy(&[(demo::ACME_HEADPHONES, 1)]).await.ok(201);
             orders.push(id(&made, "order_id"));
         }
@@ -61,13 +67,24 @@ impl Traded {
             let made = admin.post("/api/reservations", &body).await.ok(201);
             held.push(id(&made, "reservation_id"));
         }
+        let refundable = admin.order_by_card(&[(demo::ACME_KEYBOARD, 1)]).await;
+        service.pay(&refundable).await.ok(200);
+        let mut intents = Vec::new();
+        for _ in 0..2 {
+            let made = admin.checkout(&[(demo::ACME_KEYBOARD, 1)]).await.ok(201);
+            let secret = id(&made, "client_secret");
+            intents.push(secret.strip_suffix("_secret").unwrap().to_owned());
+        }
         Self {
+            refundable,
+            intents: intents.try_into().unwrap(),
             held: held.try_into().unwrap(),
             payment: id(&payment, "payment_id"),
             credit_note: id(&make("credit-notes").await, "credit_note_id"),
             write_off: id(&make("write-offs").await, "write_off_id"),
             sale: admin.add_sale("OFFER").await.to_string(),
             cancellable: orders.pop().unwrap(),
+            fulfillable: orders.pop().unwrap(),
             order: orders.pop().unwrap(),
         }
     }
@@ -112,6 +129,14 @@ impl Route {
         self.path.contains('{')
     }
 
+    /// Whether its credential is a signature of the body.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        let parameters = self.operation["parameters"].as_array().unwrap();
+        let mut names = parameters.iter().map(|parameter| &parameter["name"]);
+        names.any(|name| name == "Stripe-Signature")
+    }
+
     /// Whether it is the platform's, and of no business.
     #[must_use]
     pub fn is_platforms(&self) -> bool {
@@ -130,10 +155,10 @@ impl Route {
         }
     }
 
-    /// Whether it takes a body.
+    /// Whether it takes a body of ours. One that is signed is its sender's, down to the last byte.
     #[must_use]
     pub fn has_body(&self) -> bool {
-        self.operation.get("requestBody").is_some()
+        self.operation.get("requestBody").is_some() && !self.is_signed()
     }
 
     /// Its path with this id.
@@ -152,6 +177,13 @@ impl Route {
     pub fn id_at_acme(&self, traded: &Traded) -> String {
         match self.path.split('/').nth(2) {
             Some("orders") if self.path.ends_with("/cancel") => traded.cancellable.clone(),
+            Some("orders") if self.path.ends_with("/fulfill") => traded.fulfillable.clone(),
+            Some("orders") if self.path.ends_with("/refund") => traded.refundable.clone(),
+            Some("dev") => {
+                let [to_pay, to_decline] = &traded.intents;
+                let is_paid = self.path.ends_with("/succeed");
+                if is_paid { to_pay } else { to_decline }.clone()
+            }
             Some("customers") => demo::ACME_CUSTOMER.to_string(),
             Some("products" | "inventory") => demo::ACME_HEADPHONES.to_string(),
             Some("orders") => traded.order.clone(),
@@ -214,6 +246,11 @@ impl Route {
                 "customer_id": demo::ACME_CUSTOMER,
                 "items": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1}],
             }),
+            "POST /api/orders/checkout" => json!({
+                "customer_id": demo::ACME_CUSTOMER,
+                "items": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1}],
+            }),
+            "POST /api/orders/{id}/fulfill" => json!({"tracking_reference": "1Z999"}),
             "POST /api/reservations" => json!({
                 "customer_id": demo::ACME_CUSTOMER,
                 "items": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1}],
@@ -223,7 +260,9 @@ impl Route {
                 "customer_id": demo::ACME_CUSTOMER, "amount": "1.00", "method": "cash", "on_account": true,
             }),
             "POST /api/customers/{id}/allocations" => json!({}),
-            "POST /api/orders/{id}/credit-notes" | "POST /api/orders/{id}/write-offs" => {
+            "POST /api/orders/{id}/credit-notes"
+            | "POST /api/orders/{id}/refund"
+            | "POST /api/orders/{id}/write-offs" => {
                 json!({"amount": "1.00", "reason": "a scratch"})
             }
             "POST /api/payments/{id}/reverse"

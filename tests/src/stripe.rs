@@ -12,8 +12,10 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use domain::Secret;
+use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Method, Url};
 use serde_json::Value;
+use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -411,4 +413,12 @@ async fn read(client: &mut TcpStream) -> std::io::Result<Asked> {
         form,
         body,
     })
+}
+
+/// An HMAC-SHA256 in hexadecimal digits.
+#[must_use]
+pub fn hmac(secret: &str, message: &str) -> String {
+    let hmac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    let bytes = hmac.chain_update(message).finalize().into_bytes();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

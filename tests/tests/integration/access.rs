@@ -13,10 +13,18 @@ use tests::{Client, Reply, Route, SECRET, Service, Traded, claims, signed};
 use tradeline::endpoint::Who;
 
 /// What everyone may call. This list may only shrink.
-pub(crate) const PUBLIC: [&str; 3] = [
+pub(crate) const PUBLIC: [&str; 4] = [
     "POST /api/auth/register",
     "POST /api/auth/login",
     "POST /api/auth/refresh",
+    // With a signature of Stripe's.
+    "POST /api/webhooks/stripe",
+];
+
+/// What everyone on the machine itself may call, with the offline provider. This list may only shrink.
+pub(crate) const LOCAL: [&str; 2] = [
+    "POST /api/dev/payments/{intent}/succeed",
+    "POST /api/dev/payments/{intent}/fail",
 ];
 
 /// What everyone may call who names a business. This list may only shrink.
@@ -29,7 +37,7 @@ const PUBLIC_OF_BUSINESS: [&str; 5] = [
 ];
 
 /// What only an admin may call, by the contract. The code's word is not enough here: a slip in it would be believed.
-const FOR_ADMINS: [&str; 18] = [
+const FOR_ADMINS: [&str; 19] = [
     "DELETE /api/api-keys/{id}",
     "GET /api/api-keys",
     "GET /api/audit",
@@ -41,6 +49,7 @@ const FOR_ADMINS: [&str; 18] = [
     "POST /api/api-keys",
     "POST /api/credit-notes/{id}/reverse",
     "POST /api/orders/{id}/credit-notes",
+    "POST /api/orders/{id}/refund",
     "POST /api/orders/{id}/write-offs",
     "POST /api/payments/{id}/reverse",
     "POST /api/products",
@@ -51,7 +60,7 @@ const FOR_ADMINS: [&str; 18] = [
 ];
 
 /// What a customer may call, by the contract. The rest is for staff.
-const FOR_CUSTOMERS: [&str; 15] = [
+const FOR_CUSTOMERS: [&str; 16] = [
     "GET /api/auth/me",
     "GET /api/business",
     "GET /api/customers/{id}",
@@ -62,6 +71,7 @@ const FOR_CUSTOMERS: [&str; 15] = [
     "GET /api/orders/{id}",
     "GET /api/reservations/{id}",
     "POST /api/auth/logout",
+    "POST /api/orders/checkout",
     "POST /api/orders/{id}/cancel",
     "POST /api/purchase",
     "POST /api/reservations",
@@ -101,7 +111,8 @@ pub(crate) fn may(route: &Route, authority: Authority) -> bool {
 }
 
 pub(crate) fn is_public(route: &Route) -> bool {
-    PUBLIC.contains(&route.name().as_str())
+    let name = route.name();
+    PUBLIC.contains(&name.as_str()) || LOCAL.contains(&name.as_str())
 }
 
 /// All that a client sees of an answer, less what differs between any two: the id of the request, and the id that was
@@ -152,6 +163,7 @@ async fn exactly_the_listed_routes_are_public() {
     };
     assert_eq!(of(Who::Public), PUBLIC);
     assert_eq!(of(Who::PublicOf), PUBLIC_OF_BUSINESS);
+    assert_eq!(of(Who::Local), LOCAL);
     assert_eq!(of(Who::Platform), FOR_PLATFORM);
     // Who could say "nobody" by mistake would have a route that no one can test.
     assert!(of(Who::Roles(&[])).is_empty());
@@ -194,7 +206,7 @@ async fn without_a_credential_every_route_that_is_not_public_answers_401_and_doe
         assert_eq!(reply.header("www-authenticate"), "Bearer");
         refused += 1;
     }
-    assert_eq!(refused, routes.len() - PUBLIC.len());
+    assert_eq!(refused, routes.len() - PUBLIC.len() - LOCAL.len());
     assert_eq!(service.database.digest().await, before);
 }
 
@@ -333,7 +345,8 @@ async fn the_platform_gets_403_from_every_route_of_a_business_and_nothing_from_i
         let _ = platform.send(request).await.refused(403, "forbidden");
         forbidden += 1;
     }
-    assert_eq!(forbidden, routes.len() - PUBLIC.len() - FOR_PLATFORM.len());
+    let let_in = PUBLIC.len() + LOCAL.len() + FOR_PLATFORM.len();
+    assert_eq!(forbidden, routes.len() - let_in);
     assert_eq!(service.database.digest().await, before);
 }
 

@@ -94,10 +94,11 @@ async fn a_body_may_repeat_the_callers_business_and_name_no_other() {
         assert_eq!(service.database.digest().await, before, "{}", route.name());
         tried += 1;
     }
-    assert_eq!(
-        tried,
-        routes.iter().filter(|route| route.has_body()).count() - PUBLIC.len() - FOR_PLATFORM.len()
-    );
+    let of_nobody = routes
+        .iter()
+        .filter(|route| PUBLIC.contains(&route.name().as_str()) && route.has_body());
+    let with_body = routes.iter().filter(|route| route.has_body()).count();
+    assert_eq!(tried, with_body - of_nobody.count() - FOR_PLATFORM.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

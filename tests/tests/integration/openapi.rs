@@ -223,7 +223,7 @@ async fn every_operation_has_a_name_of_its_own_a_success_and_problems_for_errors
         let parameters = route.operation["parameters"].as_array().unwrap();
         // What is sent with a key is read, even where nothing needs to be.
         let named = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
-        let reads = route.has_body() || named("Idempotency-Key");
+        let reads = route.has_body() || route.is_signed() || named("Idempotency-Key");
         assert_eq!(responses.contains_key("413"), reads, "{what}");
         let in_path = parameters
             .iter()
@@ -326,8 +326,9 @@ async fn what_is_answered_is_what_the_document_says() {
             route.send(&client, &bad).await,
             route.send(&service.nobody(), &good).await,
         ];
+        // What has no signature of Stripe's is refused, and told in `webhook_signatures.rs` when it has one.
         assert!(
-            replies[0].status < 300,
+            replies[0].status < 300 || route.is_signed(),
             "{}: {}",
             route.name(),
             replies[0].text

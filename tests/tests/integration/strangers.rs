@@ -6,7 +6,7 @@ use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER
 use entity::{CustomerId, ProductId};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::Service;
+use tests::{Route, Service};
 use uuid::Uuid;
 
 use crate::access::{id_at_acme, is_public, may, seen, trading};
@@ -16,7 +16,8 @@ async fn for_a_stranger_another_business_ids_are_ids_that_nobody_has() {
     let (service, traded, routes) = trading().await;
     let before = service.database.digest().await;
     let mut tried = 0;
-    for route in routes.iter().filter(|route| route.has_id()) {
+    let with_id = |route: &&Route| route.has_id() && !is_public(route);
+    for route in routes.iter().filter(with_id) {
         for authority in [
             Authority::Admin,
             Authority::Staff,
