@@ -17,6 +17,8 @@ type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Only in the tests' build is there anything to set up: places at which it stops, named in FAILPOINTS.
+    let _failpoints = fail::FailScenario::setup();
     let cli = Cli::parse();
     let outcome = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(&cli.settings).await,

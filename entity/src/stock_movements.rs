@@ -76,7 +76,7 @@ pub struct Model {
     pub note: Option<String>,
     /// What was added to what is reserved.
     pub reserved: i64,
-    /// Where goods came back from, or what a reservation became.
+    /// Where goods went or came back from, or what a reservation became.
     pub order_id: Option<OrderId>,
     /// Whose stock was held or released.
     pub reservation_id: Option<ReservationId>,

@@ -1,10 +1,12 @@
 //! Orders by card, paid with the provider that stays on the machine, which tests have as a user of the embedded start has.
 
+use domain::checkout::{self, Event, Taken, Told};
 use domain::demo;
-use entity::ProductId;
+use domain::provider::Offline;
+use entity::{OrderId, ProductId};
 use serde_json::{Value, json};
 
-use crate::{Client, Reply, Service, purchase};
+use crate::{Client, Database, Reply, SERVICE, Service, purchase};
 
 impl Service {
     /// Has an order paid, as the buyer's page would.
@@ -27,7 +29,9 @@ impl Service {
         let path = format!("/api/dev/payments/{intent}/{what}");
         self.nobody().post(&path, &json!({})).await
     }
+}
 
+impl Database {
     /// The time of an order to be paid is over; nobody has seen to it yet.
     pub async fn let_time_pass(&self, order: &str) {
         let sql = format!(
@@ -40,7 +44,7 @@ impl Service {
                                 FROM over WHERE order_id = '{order}')
              UPDATE orders SET due_at = at FROM over WHERE id = '{order}'"
         );
-        self.database.execute(&sql).await;
+        self.execute(&sql).await;
     }
 }
 
@@ -66,6 +70,26 @@ impl Client {
         let path = format!("/api/orders/{order}/{what}");
         self.post(&path, body).await
     }
+}
+
+/// Has the provider tell that an order of Acme's is paid.
+pub async fn pay(database: &Database, order: OrderId) {
+    let service = domain::Database::new(&database.url(SERVICE), 1).unwrap();
+    let (total, currency) = checkout::due(&service, demo::ACME, order).await.unwrap();
+    let event = Event {
+        provider: Offline::NAME,
+        id: format!("paid-{order}"),
+        kind: "payment_intent.succeeded".to_owned(),
+        business_id: demo::ACME,
+        order_id: order,
+        intent: Offline::intent_of(demo::ACME, order),
+        told: Told::Paid(Offline::received(total, currency)),
+    };
+    assert_eq!(
+        checkout::receive(&service, &event).await.unwrap(),
+        Taken::Now
+    );
+    service.close().await;
 }
 
 /// The order's id in an answer.

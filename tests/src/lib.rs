@@ -16,6 +16,7 @@ mod account;
 pub mod binary;
 mod books;
 mod card;
+pub mod clerk;
 mod client;
 mod events;
 mod holds;
@@ -33,7 +34,8 @@ mod wait;
 
 pub use account::{Account, Credit};
 pub use books::{books_balance, differences, verified};
-pub use card::id_of;
+pub use card::{id_of, pay};
+pub use clerk::{Clerk, Ordered};
 pub use client::{Client, Reply, purchase};
 pub use events::{Event, Events};
 pub use holds::{hold, wait_in_line};

@@ -6,6 +6,7 @@
 use entity::orders::{CancelReason, Status};
 use entity::payment_intents::Status as IntentStatus;
 use entity::{Money, refunds};
+use fail::fail_point;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
 use super::locked::{Locked, Stock};
@@ -42,7 +43,9 @@ pub async fn receive(database: &Database, event: &Event) -> Result<Taken, Error>
             return Ok(Taken::Before);
         }
         apply(&transaction, &mut locked, event).await?;
+        fail_point!("event-to-commit");
         transaction.commit().await?;
+        fail_point!("event-taken");
         Ok(Taken::Now)
     })
     .await

@@ -23,6 +23,12 @@ impl Offline {
     /// The name of the provider.
     pub const NAME: &'static str = "offline";
 
+    /// The id of an order's intent.
+    #[must_use]
+    pub fn intent_of(business: BusinessId, order: OrderId) -> String {
+        format!("{PREFIX}_{}_{}", business.0.simple(), order.0.simple())
+    }
+
     /// Whose intent it is: its id says so. `None` for what is no id of an intent.
     #[must_use]
     pub fn order_of(intent: &str) -> Option<(BusinessId, OrderId)> {
@@ -53,9 +59,7 @@ impl Provider for Offline {
     }
 
     async fn create(&self, wanted: &WantedIntent) -> Result<Intent, Failure> {
-        let business = wanted.business_id.0.simple();
-        let order = wanted.order_id.0.simple();
-        let id = format!("{PREFIX}_{business}_{order}");
+        let id = Self::intent_of(wanted.business_id, wanted.order_id);
         Ok(Intent {
             client_secret: format!("{id}_secret"),
             id,

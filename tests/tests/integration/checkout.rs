@@ -169,7 +169,7 @@ async fn an_order_that_is_not_paid_in_time_is_cancelled_by_itself_and_its_stock_
     let order = service.customer().order_by_card(&[(product, 10)]).await;
     let short = service.staff().buy(&[(product, 1)]).await;
     short.refused(409, "insufficient_stock");
-    service.let_time_pass(&order).await;
+    service.database.let_time_pass(&order).await;
     let over = comes_to_be(&service, &order, "cancelled").await;
     assert_eq!(over["cancel_reason"], "payment_expired");
     assert_eq!(
@@ -191,7 +191,7 @@ async fn who_waits_in_line_gets_what_an_unpaid_order_held() {
         .post("/api/reservations", &wish)
         .await
         .ok(202);
-    service.let_time_pass(&order).await;
+    service.database.let_time_pass(&order).await;
     comes_to_be(&service, &order, "cancelled").await;
     let path = format!(
         "/api/reservations/{}",
@@ -211,7 +211,7 @@ fn told(order: &str, id: &str, told: Told) -> Event {
         kind: "test".to_owned(),
         business_id: ACME,
         order_id,
-        intent: format!("pi_offline_{}_{}", ACME.0.simple(), order_id.0.simple()),
+        intent: Offline::intent_of(ACME, order_id),
         told,
     }
 }
@@ -242,7 +242,7 @@ async fn overdue_order(service: &Service, items: &[(ProductId, i64)]) -> String 
     let sql =
         format!("UPDATE payment_intents SET next_try_at = '2999-01-01' WHERE order_id = '{order}'");
     service.database.execute(&sql).await;
-    service.let_time_pass(&order).await;
+    service.database.let_time_pass(&order).await;
     let sql =
         format!("UPDATE payment_intents SET next_try_at = '2999-01-01' WHERE order_id = '{order}'");
     service.database.execute(&sql).await;
@@ -343,7 +343,7 @@ async fn other_money_than_was_asked_for_makes_no_order_paid() {
             "payment_pending"
         );
         // Its stock waits for nobody.
-        service.let_time_pass(&order).await;
+        service.database.let_time_pass(&order).await;
         let held = async || stock(&service, product).await.1;
         until("nothing is held", async || held().await == 0).await;
     }

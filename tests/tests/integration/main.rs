@@ -14,6 +14,8 @@ mod bounds;
 mod browsers;
 mod businesses;
 mod checkout;
+mod checkout_desk;
+mod checkout_faults;
 mod connections;
 mod credits;
 mod customers;

@@ -1,4 +1,4 @@
-//! Random histories of reservations, lines, sales and corrections against a model of plain lists, with a clock that the
+//! Random histories of reservations, lines, sales, orders by card and corrections against a model of plain lists, with a clock that the
 //! test moves and without a sweeper in the background: what happens on the way, the desk does itself.
 
 mod lists;
@@ -189,7 +189,7 @@ async fn agree(seed: u64, sweeps: Sweeps, most: usize, steps: usize) {
         shop.check(&line, seed).await;
     }
     shop.sweep().await;
-    shop.lists.touch_all();
+    shop.lists.sweep();
     shop.check("the last sweep", seed).await;
     let open = "SELECT count(*) FROM reservations WHERE status IN ('waiting', 'active') AND expires_at <= now()";
     assert_eq!(shop.database.value(open).await, "0");

@@ -6,19 +6,19 @@
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
-use entity::{BusinessId, CustomerId, ProductId, ReservationId};
+use entity::{BusinessId, CustomerId, ProductId, RefundId, ReservationId};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement, TransactionTrait,
 };
 use serde_json::json;
-use tests::{Client, Database, SERVICE, Service};
+use tests::{Clerk, Client, Database, SERVICE, Service};
 
 /// The one table that is not of businesses.
 pub(crate) const NOT_OF_TENANTS: &str = "seaql_migrations";
 
 /// What the service's role may do in each table beside reading: nothing more is granted, and nothing less. A table is
 /// append-only when it may only insert.
-pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 26] = [
+pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 31] = [
     // table, may insert, may delete, columns that it may update
     ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
@@ -60,11 +60,34 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 26] = [
     ),
     ("ledger_entries", true, false, &[]),
     ("order_items", true, false, &[]),
+    ("order_transitions", true, false, &[]),
     (
         "orders",
         true,
         false,
-        &["status", "amount_settled", "amount_credited", "updated_at"],
+        &[
+            "status",
+            "amount_settled",
+            "amount_credited",
+            "amount_refunded",
+            "cancel_reason",
+            "tracking_reference",
+            "updated_at",
+        ],
+    ),
+    (
+        "payment_intents",
+        true,
+        false,
+        &[
+            "provider_id",
+            "client_secret",
+            "status",
+            "failure",
+            "next_try_at",
+            "tries",
+            "updated_at",
+        ],
     ),
     ("payments", true, false, &[]),
     (
@@ -82,7 +105,22 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 26] = [
             "updated_at",
         ],
     ),
+    ("provider_events", true, false, &[]),
     ("refresh_tokens", true, true, &["used_at", "revoked_at"]),
+    ("refund_items", true, false, &[]),
+    (
+        "refunds",
+        true,
+        false,
+        &[
+            "status",
+            "provider_id",
+            "failure",
+            "next_try_at",
+            "tries",
+            "updated_at",
+        ],
+    ),
     (
         "reservation_items",
         true,
@@ -152,6 +190,7 @@ pub(crate) async fn both_trading() -> Service {
              VALUES ('{business}', '{reservation}', '{product}', 0, 1, 1, false, now())"
         );
         service.database.execute(&rows).await;
+        order_by_card(&service.database, business, customer, product).await;
         let database = domain::Database::new(&service.database.url(SERVICE), 1).unwrap();
         assert!(domain::seals::seal(&database, business).await.unwrap() > 0);
     }
@@ -165,6 +204,30 @@ pub(crate) async fn both_trading() -> Service {
         );
     }
     service
+}
+
+/// Leaves what belongs to an order by card: all of it, though the provider knows of nothing.
+async fn order_by_card(
+    database: &Database,
+    business: BusinessId,
+    customer: CustomerId,
+    product: ProductId,
+) {
+    let clerk = Clerk::at(&database.url(SERVICE), business);
+    let placed = clerk.checkout(customer, &[(product, 1)]).await.unwrap();
+    let (order, refund) = (placed.order, RefundId::new());
+    let rows = format!(
+        "UPDATE payment_intents SET next_try_at = NULL WHERE order_id = '{order}';
+         INSERT INTO order_transitions (business_id, order_id, number, from_status, to_status, actor_id, actor_role)
+         VALUES ('{business}', '{order}', 1, 'created', 'payment_pending', gen_random_uuid(), 'system');
+         INSERT INTO provider_events (business_id, provider, event_id, kind, order_id)
+         VALUES ('{business}', 'offline', 'one-event-for-both', 'told', '{order}');
+         INSERT INTO refunds (business_id, id, order_id, amount, status, reason, restock, created_by)
+         VALUES ('{business}', '{refund}', '{order}', 1, 'failed', 'a trial', false, gen_random_uuid());
+         INSERT INTO refund_items (business_id, refund_id, product_id, quantity)
+         VALUES ('{business}', '{refund}', '{product}', 1)"
+    );
+    database.execute(&rows).await;
 }
 
 /// Leaves rows of a business in every table.

@@ -5,13 +5,14 @@ use std::process::{Command, Output};
 
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
 use domain::verify;
+use serde_json::json;
 use tests::binary::TRADELINE;
 use tests::{
-    Account, Credit, Database, OWNER, SERVICE, Service, books_balance, hold, settings, until,
-    verified, wait_in_line,
+    Account, Clerk, Credit, Database, OWNER, SERVICE, Service, books_balance, hold, pay, settings,
+    until, verified, wait_in_line,
 };
 
-/// A business with one of everything: orders, a sale, payments, credit on account, notes, write-offs, reversals.
+/// A business with one of everything: orders on credit and by card, a sale, payments, credit on account, notes, write-offs, reversals.
 async fn traded() -> (Service, Account) {
     let service = Service::start().await;
     let account = Account::open(&service, "Checked").await;
@@ -41,6 +42,24 @@ async fn traded() -> (Service, Account) {
         .buy(&[(ACME_HEADPHONES, 2), (ACME_KEYBOARD, 1)])
         .await
         .ok(201);
+    // One that is paid, and one that is not.
+    let clerk = Clerk::of_acme(&service.database);
+    for product in [ACME_HEADPHONES, ACME_KEYBOARD] {
+        let placed = clerk.checkout(ACME_CUSTOMER, &[(product, 1)]).await;
+        let order = placed.unwrap().order;
+        if product == ACME_HEADPHONES {
+            pay(&service.database, order).await;
+            let items = json!([{"product_id": product, "quantity": 1}]);
+            let body = json!({"items": items, "reason": "broken"});
+            let order = order.to_string();
+            let _ = service.admin().do_to(&order, "refund", &body).await.ok(200);
+            let refunded = "SELECT status = 'succeeded' FROM refunds";
+            until("it is refunded", async || {
+                service.database.value(refunded).await == "t"
+            })
+            .await;
+        }
+    }
     hold(&service, ACME_KEYBOARD, 2, 600).await;
     wait_in_line(&service, ACME_KEYBOARD, 600).await;
     (service, account)
@@ -116,6 +135,33 @@ const SABOTAGE: &[(&str, &[&str])] = &[
     ("DELETE FROM stock_movements WHERE reserved > 0", &["reserved_is_what_was_held_less_what_was_released"]),
     ("UPDATE inventory SET waiting = waiting - 1 WHERE product_id = '{k}'", &["waiting_is_the_length_of_the_line"]),
     ("UPDATE reservation_items SET place = NULL", &["waiting_is_the_length_of_the_line"]),
+    ("DELETE FROM stock_movements WHERE reason = 'sold'",
+     &["card_order_has_sold_what_was_paid_for", "stock_is_what_moved_less_what_was_sold"]),
+    ("UPDATE stock_movements SET order_id = NULL WHERE reason = 'sold'", &["card_order_has_sold_what_was_paid_for"]),
+    ("UPDATE orders SET status = 'payment_pending' WHERE status = 'paid'", &["card_order_has_sold_what_was_paid_for"]),
+    // It was paid, and nothing has come back.
+    ("UPDATE orders SET status = 'cancelled' WHERE status = 'paid'", &["card_order_has_sold_what_was_paid_for"]),
+    ("UPDATE orders SET status = 'paid' WHERE status = 'created'",
+     &["card_order_has_sold_what_was_paid_for", "held_is_for_an_active_reservation_or_an_unpaid_card_order"]),
+    ("UPDATE reservations SET status = 'cancelled', order_id = NULL WHERE status = 'confirmed'",
+     &["held_is_for_an_active_reservation_or_an_unpaid_card_order"]),
+    ("DELETE FROM payment_intents", &["held_is_for_an_active_reservation_or_an_unpaid_card_order"]),
+    ("DELETE FROM payment_intents WHERE status = 'succeeded'", &["card_order_has_one_intent"]),
+    ("UPDATE payment_intents SET amount = amount + 1", &["card_order_has_one_intent"]),
+    ("UPDATE payment_intents SET status = 'pending' WHERE status = 'succeeded'",
+     &["card_order_is_paid_what_its_intent_received"]),
+    ("UPDATE payment_intents SET status = 'succeeded' WHERE status = 'requested'",
+     &["card_order_is_paid_what_its_intent_received"]),
+    ("UPDATE orders SET amount_settled = amount_settled - 1 WHERE status = 'paid'",
+     &["card_order_is_paid_what_its_intent_received"]),
+    ("UPDATE orders SET amount_refunded = amount_refunded + 1 WHERE status = 'paid'",
+     &["refunded_is_what_the_refunds_come_to"]),
+    ("UPDATE refunds SET status = 'failed'", &["refunded_is_what_the_refunds_come_to"]),
+    ("UPDATE refund_items SET quantity = 2", &["no_more_is_refunded_by_items_than_was_sold"]),
+    ("UPDATE order_transitions SET number = number + 1 WHERE number = 2", &["order_is_what_its_transitions_led_to"]),
+    ("UPDATE order_transitions SET to_status = 'fulfilled' WHERE to_status = 'paid'",
+     &["order_is_what_its_transitions_led_to"]),
+    ("DELETE FROM order_transitions", &["order_is_what_its_transitions_led_to"]),
     ("UPDATE products SET in_sale = true WHERE id = '{k}'", &["product_is_marked_when_a_sale_has_it"]),
     ("DELETE FROM sale_products", &["product_is_marked_when_a_sale_has_it"]),
     ("INSERT INTO sale_products (business_id, sale_id, product_id) SELECT business_id, sale_id, '{k}' FROM sale_products",
@@ -147,7 +193,12 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
             "reversals",
             "inventory",
             "stock_movements",
+            "reservations",
             "reservation_items",
+            "payment_intents",
+            "refunds",
+            "refund_items",
+            "order_transitions",
             "products",
             "sale_products",
         ];
@@ -159,7 +210,7 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
             let generated = table == "orders";
             if generated {
                 "business_id, id, customer_id, status, payment_method, total_amount, amount_settled, amount_credited, due_at, \
-                 created_by, created_at, updated_at"
+                 amount_refunded, cancel_reason, tracking_reference, created_by, created_at, updated_at"
             } else {
                 "*"
             }

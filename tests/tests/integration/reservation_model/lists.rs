@@ -39,6 +39,8 @@ pub(super) struct Hold {
     pub(super) expires: i64,
     /// Without regard to the time.
     written: Status,
+    /// It holds for an order by card that is not paid.
+    for_order: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -55,6 +57,8 @@ pub(super) struct Order {
     pub(super) customer: usize,
     pub(super) items: Vec<(usize, i64)>,
     pub(super) cancelled: bool,
+    /// Nothing is owed for it, and its goods are on the shelf.
+    pub(super) by_card: bool,
 }
 
 /// What is asked for; each costs one.
@@ -62,7 +66,11 @@ pub(super) struct Order {
 pub(super) enum Ask {
     Buy(usize, Vec<(usize, i64)>),
     Reserve(usize, Vec<(usize, i64)>, i64, bool),
+    /// By card, to be paid within so many seconds.
+    Checkout(usize, Vec<(usize, i64)>, i64),
     Confirm(usize),
+    /// By card, to be paid within so many seconds.
+    ConfirmByCard(usize, i64),
     Cancel(usize),
 }
 
@@ -86,6 +94,7 @@ impl Hold {
 
     fn resolve(&mut self, status: Status) {
         self.written = status;
+        self.for_order = false;
         for item in &mut self.items {
             item.counted = false;
         }
@@ -96,7 +105,7 @@ impl Lists {
     /// What the product's row says is reserved.
     pub(super) fn reserved(&self, product: usize) -> i64 {
         let counted = self.holds.iter().filter(|hold| hold.is_counted(product));
-        let held = counted.filter(|hold| hold.written == Status::Active);
+        let held = counted.filter(|hold| hold.written == Status::Active || hold.for_order);
         held.map(|hold| hold.of(product)).sum()
     }
 
@@ -146,9 +155,17 @@ impl Lists {
         self.serve(product);
     }
 
-    pub(super) fn touch_all(&mut self) {
+    /// A sweep comes by: what unpaid orders held is looked for only where someone waits.
+    pub(super) fn sweep(&mut self) {
         for product in 0..self.products.len() {
-            self.touch(product);
+            let open = |hold: &Hold| matches!(hold.written, Status::Active | Status::Waiting);
+            let mut over = self
+                .holds
+                .iter()
+                .filter(|hold| open(hold) && hold.expires <= self.now && hold.is_counted(product));
+            if over.next().is_some() || self.waiting(product) > 0 {
+                self.touch(product);
+            }
         }
     }
 
@@ -181,7 +198,9 @@ impl Lists {
     fn owed(&self, who: usize) -> i64 {
         let orders = self.orders.iter();
         let own = orders.filter(|order| order.customer == who && !order.cancelled);
-        let items = own.flat_map(|order| &order.items);
+        let items = own
+            .filter(|order| !order.by_card)
+            .flat_map(|order| &order.items);
         items.map(|(_, quantity)| quantity).sum()
     }
 
@@ -235,12 +254,7 @@ impl Lists {
         for (product, quantity) in &items {
             self.products[*product].on_hand -= quantity;
         }
-        self.orders.push(Order {
-            id: OrderId::new(),
-            customer: who,
-            items,
-            cancelled: false,
-        });
+        self.order(who, items, false);
         for product in products {
             self.serve(product);
         }
@@ -250,10 +264,10 @@ impl Lists {
     /// The products that it is about.
     pub(super) fn products_of(&self, ask: &Ask) -> Vec<usize> {
         match ask {
-            Ask::Buy(_, items) | Ask::Reserve(_, items, ..) => {
+            Ask::Buy(_, items) | Ask::Reserve(_, items, ..) | Ask::Checkout(_, items, _) => {
                 items.iter().map(|(product, _)| *product).collect()
             }
-            Ask::Confirm(at) | Ask::Cancel(at) => {
+            Ask::Confirm(at) | Ask::ConfirmByCard(at, _) | Ask::Cancel(at) => {
                 let items = self.holds[*at].items.iter();
                 items.map(|item| item.product).collect()
             }
@@ -281,6 +295,22 @@ impl Lists {
                 self.sell(hold.customer, items, &[*at])?;
                 Ok("sold".to_owned())
             }
+            Ask::Checkout(who, lines, seconds) => self.checkout(*who, added_up(lines), *seconds),
+            Ask::ConfirmByCard(at, seconds) => {
+                match self.holds[*at].status(self.now) {
+                    Status::Active => {}
+                    other => return Err(resolved(other)),
+                }
+                let hold = &mut self.holds[*at];
+                hold.written = Status::Confirmed;
+                hold.for_order = true;
+                hold.expires = self.now + seconds;
+                let items = hold.items.iter();
+                let items = items.map(|item| (item.product, item.quantity)).collect();
+                let customer = hold.customer;
+                self.order(customer, items, true);
+                Ok("placed".to_owned())
+            }
             Ask::Cancel(at) => {
                 match self.holds[*at].status(self.now) {
                     Status::Active | Status::Waiting => {}
@@ -296,6 +326,54 @@ impl Lists {
     }
 
     fn buy(&mut self, who: usize, wanted: &[(usize, i64)]) -> Result<String, String> {
+        let used = self.there_is(who, wanted)?;
+        self.sell(who, wanted.to_vec(), &used)?;
+        Ok("sold".to_owned())
+    }
+
+    fn checkout(
+        &mut self,
+        who: usize,
+        wanted: Vec<(usize, i64)>,
+        seconds: i64,
+    ) -> Result<String, String> {
+        let used = self.there_is(who, &wanted)?;
+        for at in used {
+            self.holds[at].resolve(Status::Confirmed);
+        }
+        let items = wanted.iter().map(|(product, quantity)| Item {
+            product: *product,
+            quantity: *quantity,
+            counted: true,
+        });
+        self.holds.push(Hold {
+            id: ReservationId::new(),
+            customer: who,
+            items: items.collect(),
+            ttl: seconds,
+            expires: self.now + seconds,
+            written: Status::Confirmed,
+            for_order: true,
+        });
+        for (product, _) in &wanted {
+            self.serve(*product);
+        }
+        self.order(who, wanted, true);
+        Ok("placed".to_owned())
+    }
+
+    fn order(&mut self, customer: usize, items: Vec<(usize, i64)>, by_card: bool) {
+        self.orders.push(Order {
+            id: OrderId::new(),
+            customer,
+            items,
+            cancelled: false,
+            by_card,
+        });
+    }
+
+    /// Whether it can have so much, and the own holds that it uses up then.
+    fn there_is(&self, who: usize, wanted: &[(usize, i64)]) -> Result<Vec<usize>, String> {
         let is_used = |hold: &Hold| {
             let mut items = hold.items.iter();
             hold.customer == who
@@ -309,8 +387,7 @@ impl Lists {
             let own: i64 = used.iter().map(|at| self.holds[*at].of(product)).sum();
             self.for_newcomers(product) + own
         })?;
-        self.sell(who, wanted.to_vec(), &used)?;
-        Ok("sold".to_owned())
+        Ok(used)
     }
 
     fn reserve(
@@ -348,6 +425,7 @@ impl Lists {
             ttl,
             expires: self.now + ttl,
             written,
+            for_order: false,
         });
         let place = self.place(self.holds.len() - 1);
         Ok(place.map_or("Active".to_owned(), |place| format!("Waiting {place}")))

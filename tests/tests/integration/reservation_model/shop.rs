@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use domain::checkout::{Placed, Terms};
 use domain::desk::{Command, Desk, Work};
 use domain::idempotency::Answer;
 use domain::inventory::{self, Correction};
+use domain::provider::Offline;
 use domain::purchase::{Line, Purchase, Receipt};
 use domain::reservations::{self, Found, Target, Wish};
 use domain::{Authority, Caller, Error, demo, orders};
@@ -72,6 +74,21 @@ fn found(found: &Found, _: Currency) -> Answer {
 
 fn sold(receipt: &Receipt) -> Answer {
     answer(format!("{} sold", receipt.order_id))
+}
+
+/// Two ids: of the order, and of what holds its stock.
+fn placed(placed: &Placed) -> Answer {
+    answer(format!(
+        "{},{} placed",
+        placed.order_id, placed.reservation_id
+    ))
+}
+
+fn terms(seconds: i64) -> Terms {
+    Terms {
+        provider: Offline::NAME,
+        seconds: i32::try_from(seconds).unwrap(),
+    }
 }
 
 pub(super) fn answer(body: String) -> Answer {
@@ -144,8 +161,14 @@ impl Shop {
         match dice.random_range(0..100) {
             0..6 => Step::Adjust(product, [-3, -1, 1, 2, 4][dice.random_range(0..5)]),
             6..9 => Step::Count(product, dice.random_range(0..9)),
-            9..15 if !self.lists.orders.is_empty() => {
-                Step::CancelOrder(dice.random_range(0..self.lists.orders.len()))
+            9..15 => {
+                let orders = self.lists.orders.iter().enumerate();
+                let on_credit = orders.filter(|(_, order)| !order.by_card);
+                let on_credit: Vec<usize> = on_credit.map(|(at, _)| at).collect();
+                match on_credit.choose(dice) {
+                    Some(at) => Step::CancelOrder(*at),
+                    None => Step::Pass(TICK),
+                }
             }
             15..21 => Step::Pass(TICK * dice.random_range(1..3)),
             21..28 if sweeps == Sweeps::Sometimes => Step::Sweep,
@@ -167,13 +190,16 @@ impl Shop {
             // Mostly one of the last.
             let all = self.lists.holds.len();
             let known = all.checked_sub(1 + dice.random_range(0..all.clamp(1, 25)));
-            match (dice.random_range(0..10), known) {
+            let seconds = *TTL.choose(dice).unwrap();
+            match (dice.random_range(0..12), known) {
                 (0..2, _) => Ask::Buy(who, lines),
-                (2..4, Some(known)) => Ask::Confirm(known),
-                (4..6, Some(known)) => Ask::Cancel(known),
+                (2, _) => Ask::Checkout(who, lines, seconds),
+                (3..5, Some(known)) => Ask::Confirm(known),
+                (5, Some(known)) => Ask::ConfirmByCard(known, seconds),
+                (6..8, Some(known)) => Ask::Cancel(known),
                 _ => {
                     let wait = dice.random_range(0..4) > 0;
-                    Ask::Reserve(who, lines, *TTL.choose(dice).unwrap(), wait)
+                    Ask::Reserve(who, lines, seconds, wait)
                 }
             }
         };
@@ -199,13 +225,14 @@ impl Shop {
                 items: items.collect(),
             }
         };
+        let purchase = |who: usize, items: &[(usize, i64)]| Purchase {
+            customer_id: self.lists.customers[who].id,
+            lines: lines(items),
+        };
         let work = |ask: &Ask| match ask {
-            Ask::Buy(who, items) => {
-                let purchase = Purchase {
-                    customer_id: self.lists.customers[*who].id,
-                    lines: lines(items),
-                };
-                Work::Purchase(purchase, sold)
+            Ask::Buy(who, items) => Work::Purchase(purchase(*who, items), sold),
+            Ask::Checkout(who, items, seconds) => {
+                Work::Checkout(purchase(*who, items), terms(*seconds), placed)
             }
             Ask::Reserve(who, items, ttl, wait) => {
                 let wish = Wish {
@@ -217,6 +244,9 @@ impl Shop {
                 Work::Reserve(wish, found)
             }
             Ask::Confirm(at) => Work::Confirm(target(*at), sold),
+            Ask::ConfirmByCard(at, seconds) => {
+                Work::ConfirmByCard(target(*at), terms(*seconds), placed)
+            }
             Ask::Cancel(at) => Work::Cancel(target(*at), found),
         };
         let commands = asks.iter().map(|ask| Command {
@@ -288,7 +318,7 @@ impl Shop {
             Step::Pass(seconds) => self.pass(*seconds).await,
             Step::Sweep => {
                 self.sweep().await;
-                self.lists.touch_all();
+                self.lists.sweep();
             }
         }
         let all = self.lists.holds.len();
@@ -306,7 +336,7 @@ impl Shop {
                 .map(|command| self.desk.carry_out(command)),
         );
         let answers = if sweeps == Sweeps::Always {
-            self.lists.touch_all();
+            self.lists.sweep();
             tokio::join!(answers, self.sweep(), self.sweep()).0
         } else {
             answers.await
@@ -319,12 +349,20 @@ impl Shop {
             let told = answer.as_ref().map(|body| body.split_once(' ').unwrap());
             let told = told.map(|(_, told)| told.to_owned()).map_err(Clone::clone);
             assert_eq!(told, expected, "{ask:?} {}", self.at(seed));
-            let id = || answer.as_ref().unwrap().split(' ').next().unwrap();
+            let Some(mut ids) = answer.as_deref().ok().and_then(|body| {
+                let (ids, _) = body.split_once(' ')?;
+                Some(ids.split(','))
+            }) else {
+                continue;
+            };
+            // An order's first, and that of what was made to hold last.
             if self.lists.orders.len() > orders {
-                self.lists.orders[orders].id = id().parse().unwrap();
+                let id = ids.clone().next().unwrap();
+                self.lists.orders[orders].id = id.parse().unwrap();
             }
             if self.lists.holds.len() > holds {
-                self.lists.holds[holds].id = id().parse().unwrap();
+                let id = ids.next_back().unwrap();
+                self.lists.holds[holds].id = id.parse().unwrap();
             }
         }
     }

@@ -1,0 +1,210 @@
+//! Someone who stands at a desk of their own, without the service around it: what is asked of the desk goes to the desk and
+//! nowhere else, and no provider hears of an order by card.
+
+use std::sync::Arc;
+
+use domain::checkout::{Placed, Terms};
+use domain::desk::{Command, Desk, Work};
+use domain::idempotency::{Answer, Answered, Claim};
+use domain::provider::Offline;
+use domain::purchase::{Line, Purchase, Receipt};
+use domain::reservations::{self, Found, Target, Wish};
+use domain::{Authority, Caller, Error, demo};
+use entity::{
+    BusinessId, Currency, CustomerId, OrderId, ProductId, Quantity, ReservationId, UserId,
+};
+use serde_json::{Value, json};
+
+use crate::{Database, SERVICE};
+
+/// How orders by card are placed here.
+pub const TERMS: Terms = Terms {
+    provider: Offline::NAME,
+    seconds: 1800,
+};
+
+/// A member of a business's staff.
+#[derive(Clone)]
+pub struct Clerk {
+    /// What the desk stands on.
+    pub pool: domain::Database,
+    desk: Arc<Desk>,
+    caller: Caller,
+}
+
+impl Clerk {
+    /// Of Acme.
+    #[must_use]
+    pub fn of_acme(database: &Database) -> Self {
+        Self::at(&database.url(SERVICE), demo::ACME)
+    }
+
+    /// Of this business, with the database at this address: a proxy's, say.
+    #[must_use]
+    pub fn at(url: &str, business_id: BusinessId) -> Self {
+        let pool = domain::Database::new(url, 4).unwrap();
+        let desk = Desk::open(&pool, 2);
+        let caller = Caller {
+            business_id,
+            currency: Currency::USD,
+            user_id: UserId::new(),
+            authority: Authority::Staff,
+            request_id: "clerk".to_owned(),
+        };
+        Self { pool, desk, caller }
+    }
+
+    /// In whose name it asks.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Asks for something; with a key, for the same as whoever has used it before.
+    ///
+    /// # Errors
+    /// The desk's refusals.
+    pub async fn ask(&self, work: Work, key: Option<&str>) -> Result<Answered, Error> {
+        let claim = key.map(|key| Claim {
+            key: key.to_owned(),
+            request_hash: [7; 32],
+        });
+        let command = Command {
+            caller: self.caller.clone(),
+            work,
+            claim,
+        };
+        self.desk.carry_out(command).await
+    }
+
+    /// Orders by card.
+    ///
+    /// # Errors
+    /// The desk's refusals.
+    pub async fn checkout(
+        &self,
+        customer: CustomerId,
+        items: &[(ProductId, i64)],
+    ) -> Result<Ordered, Error> {
+        let answered = self.ask(checkout(customer, items), None).await?;
+        Ok(Ordered::of(&answered))
+    }
+
+    /// Has stock held for ten minutes, and waits for it where there is none.
+    ///
+    /// # Errors
+    /// The desk's refusals.
+    pub async fn reserve(
+        &self,
+        customer: CustomerId,
+        items: &[(ProductId, i64)],
+    ) -> Result<ReservationId, Error> {
+        let answered = self.ask(reserve(customer, items), None).await?;
+        Ok(read(&answered, "reservation_id").parse().unwrap())
+    }
+
+    /// Orders by card what is held.
+    ///
+    /// # Errors
+    /// The desk's refusals.
+    pub async fn confirm_by_card(&self, id: ReservationId) -> Result<Ordered, Error> {
+        let target = self.target(id).await;
+        let work = Work::ConfirmByCard(target, TERMS, placed);
+        Ok(Ordered::of(&self.ask(work, None).await?))
+    }
+
+    /// What of a reservation never changes.
+    pub async fn target(&self, id: ReservationId) -> Target {
+        reservations::target(&self.pool, &self.caller, id)
+            .await
+            .unwrap()
+    }
+}
+
+/// An order by card that was placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ordered {
+    /// The order.
+    pub order: OrderId,
+    /// What holds its stock.
+    pub reservation: ReservationId,
+}
+
+impl Ordered {
+    /// What the desk has answered.
+    #[must_use]
+    pub fn of(answered: &Answered) -> Self {
+        Self {
+            order: read(answered, "order_id").parse().unwrap(),
+            reservation: read(answered, "reservation_id").parse().unwrap(),
+        }
+    }
+}
+
+fn read(answered: &Answered, member: &str) -> String {
+    let body: Value = serde_json::from_str(&answered.answer.body).unwrap();
+    body[member].as_str().unwrap().to_owned()
+}
+
+/// An order by card.
+#[must_use]
+pub fn checkout(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
+    let purchase = Purchase {
+        customer_id: customer,
+        lines: lines(items),
+    };
+    Work::Checkout(purchase, TERMS, placed)
+}
+
+/// A purchase on credit.
+#[must_use]
+pub fn buy(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
+    let purchase = Purchase {
+        customer_id: customer,
+        lines: lines(items),
+    };
+    Work::Purchase(purchase, sold)
+}
+
+/// A reservation for ten minutes, or a place in line.
+#[must_use]
+pub fn reserve(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
+    let wish = Wish {
+        customer_id: customer,
+        lines: lines(items),
+        ttl_seconds: 600,
+        wait: true,
+    };
+    Work::Reserve(wish, held)
+}
+
+fn lines(items: &[(ProductId, i64)]) -> Vec<Line> {
+    let lines = items.iter().map(|(product, quantity)| Line {
+        product_id: *product,
+        quantity: Quantity::new(*quantity).unwrap(),
+        quoted: None,
+    });
+    lines.collect()
+}
+
+/// What the desk answers here to an order by card.
+#[must_use]
+pub fn placed(placed: &Placed) -> Answer {
+    answer(&json!({"order_id": placed.order_id, "reservation_id": placed.reservation_id}))
+}
+
+fn sold(receipt: &Receipt) -> Answer {
+    answer(&json!({"order_id": receipt.order_id}))
+}
+
+fn held(found: &Found, _: Currency) -> Answer {
+    answer(&json!({"reservation_id": found.reservation.id, "status": found.status}))
+}
+
+fn answer(body: &Value) -> Answer {
+    Answer {
+        status: 201,
+        location: None,
+        body: body.to_string(),
+    }
+}
