@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use migration::{Migrator, MigratorTrait};
 use serde_json::Value;
 use tests::binary::MIGRATION;
-use tests::{Database, OWNER, Service};
+use tests::{Database, OWNER, Service, books_balance, verified};
 
 /// All that the catalogue says of the schema `public`, in names: nothing in it depends on when it was made.
 async fn catalogue(database: &Database) -> Vec<Value> {
@@ -157,6 +157,47 @@ async fn the_data_of_one_database_survives_the_steps_of_another() {
     // The role stays too: it is every database's.
     let service = Service::on(kept).await;
     assert_eq!(service.nobody().get("/readyz").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_by_card_go_down_whole_and_what_was_cancelled_before_comes_up_with_its_history() {
+    let service = Service::start().await;
+    let (admin, database) = (service.admin(), service.database.clone());
+    let product = admin.add_product("CARD-1", "20.00", 10).await;
+    let on_credit = tests::id_of(&admin.buy(&[(product, 1)]).await.ok(201));
+    let empty = serde_json::json!({});
+    let _ = admin.do_to(&on_credit, "cancel", &empty).await.ok(200);
+    let paid = admin.order_by_card(&[(product, 3)]).await;
+    let _ = service.pay(&paid).await.ok(200);
+    let _ = admin.order_by_card(&[(product, 2)]).await;
+    books_balance(&service).await;
+    service.stop().await;
+
+    let owner = database.connect(OWNER).await;
+    Migrator::down(&owner, Some(1)).await.unwrap();
+    let by_card = "SELECT count(*) FROM orders WHERE payment_method = 'card'";
+    assert_eq!(database.value(by_card).await, "0");
+    Migrator::up(&owner, None).await.unwrap();
+    // The trail goes on telling of what is not there any more.
+    assert_eq!(verified(&database).await, []);
+    let service = Service::on(database).await;
+    let stock = service
+        .staff()
+        .get(&format!("/api/inventory/{product}"))
+        .await;
+    let stock = stock.ok(200);
+    assert_eq!(
+        (&stock["on_hand"], &stock["reserved"]),
+        (&7.into(), &2.into())
+    );
+    let cancelled = service.admin().order(&on_credit).await;
+    assert_eq!(cancelled["cancel_reason"], "requested");
+    let history = cancelled["history"].as_array().unwrap();
+    let last = history.last().unwrap();
+    assert_eq!(
+        (history.len(), &last["to"], &last["actor_role"]),
+        (2, &"cancelled".into(), &"admin".into())
+    );
 }
 
 fn program(url: &str, arguments: &[&str]) -> Output {
