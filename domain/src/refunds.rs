@@ -72,7 +72,7 @@ pub async fn request(
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
-        let items = items(&transaction, &locked.order, &wish.what).await?;
+        let items = items(&transaction, &locked.order, wish).await?;
         let new = decide(&locked.order, wish, items)?;
         let before = locked.trail();
         if wish.restock {
@@ -114,16 +114,21 @@ async fn not_by_card(
 async fn items(
     transaction: &Transaction,
     order: &orders::Model,
-    what: &What,
+    wish: &Wish,
 ) -> Result<Vec<(ProductId, i64, Money)>, Error> {
-    let What::Items(wanted) = what else {
+    let What::Items(wanted) = &wish.what else {
         return Ok(Vec::new());
     };
     let mut asked: BTreeMap<ProductId, i64> = BTreeMap::new();
     for (product, quantity) in wanted {
         *asked.entry(*product).or_default() += quantity;
     }
-    let left = left(transaction, order, Left::Refundable).await?;
+    // What went back with a refund that has failed may be refunded again, and does not go back again.
+    let which = match wish.restock {
+        true => Left::Outside,
+        false => Left::Refundable,
+    };
+    let left = left(transaction, order, which).await?;
     let items = asked.into_iter().map(|(product, requested)| {
         let (creditable, unit_price) = left
             .get(&product)
@@ -146,7 +151,7 @@ async fn items(
 pub(crate) enum Left {
     /// What was not refunded by items.
     Refundable,
-    /// What may be put back on the shelf: neither refunded by items nor put back before.
+    /// What may be put back on the shelf too: neither refunded by items nor put back before.
     Outside,
 }
 
@@ -197,6 +202,11 @@ fn decide(
     if wish.restock && items.is_empty() {
         return Err(Error::Conflict(
             "only a refund by items can put something back on the shelf",
+        ));
+    }
+    if wish.restock && order.status == OrderStatus::Cancelled {
+        return Err(Error::Conflict(
+            "the goods of a cancelled order are on the shelf already",
         ));
     }
     let refundable = order.amount_paid() - order.amount_refunded;

@@ -139,8 +139,9 @@ const SABOTAGE: &[(&str, &[&str])] = &[
      &["card_order_has_sold_what_was_paid_for", "stock_is_what_moved_less_what_was_sold"]),
     ("UPDATE stock_movements SET order_id = NULL WHERE reason = 'sold'", &["card_order_has_sold_what_was_paid_for"]),
     ("UPDATE orders SET status = 'payment_pending' WHERE status = 'paid'", &["card_order_has_sold_what_was_paid_for"]),
-    // It was paid, and nothing has come back.
-    ("UPDATE orders SET status = 'cancelled' WHERE status = 'paid'", &["card_order_has_sold_what_was_paid_for"]),
+    // It was paid, and nothing has come back, nor was it refunded by items.
+    ("WITH gone AS (DELETE FROM refund_items) UPDATE orders SET status = 'cancelled' WHERE status = 'paid'",
+     &["card_order_has_sold_what_was_paid_for"]),
     ("UPDATE orders SET status = 'paid' WHERE status = 'created'",
      &["card_order_has_sold_what_was_paid_for", "held_is_for_an_active_reservation_or_an_unpaid_card_order"]),
     ("UPDATE reservations SET status = 'cancelled', order_id = NULL WHERE status = 'confirmed'",
@@ -152,9 +153,9 @@ const SABOTAGE: &[(&str, &[&str])] = &[
      &["card_order_is_paid_what_its_intent_received"]),
     ("UPDATE payment_intents SET status = 'succeeded' WHERE status = 'requested'",
      &["card_order_is_paid_what_its_intent_received"]),
-    ("UPDATE orders SET amount_settled = amount_settled - 1 WHERE status = 'paid'",
+    ("UPDATE orders SET amount_settled = amount_settled - 1, amount_refunded = 0 WHERE status = 'paid'",
      &["card_order_is_paid_what_its_intent_received"]),
-    ("UPDATE orders SET amount_refunded = amount_refunded + 1 WHERE status = 'paid'",
+    ("UPDATE orders SET amount_refunded = amount_refunded - 1 WHERE status = 'paid'",
      &["refunded_is_what_the_refunds_come_to"]),
     ("UPDATE refunds SET status = 'failed'", &["refunded_is_what_the_refunds_come_to"]),
     ("UPDATE refund_items SET quantity = 2", &["no_more_is_refunded_by_items_than_was_sold"]),
