@@ -106,6 +106,9 @@ def before_call(context, case, kwargs):
             case.body["received_at"] = f"{PAST}T12:00:00Z"
         if case.body.get("allocations"):
             case.body.pop("order_id", None)
+            # Each fits an amount; so must all of them together.
+            while sum(Decimal(share["amount"]) for share in case.body["allocations"]) >= Decimal(10) ** 15:
+                case.body["allocations"].pop()
             case.body["amount"] = str(sum(Decimal(share["amount"]) for share in case.body["allocations"]))
     # An amount or items, and only items can go back to the shelf.
     if where == "POST /api/orders/{id}/refund":

@@ -254,7 +254,7 @@ async fn paid_after_its_time_an_order_has_its_stock_if_that_is_there() {
     let (service, product) = shop().await;
     let order = overdue_order(&service, &[(product, 10)]).await;
     assert_eq!(
-        receive(&service, &told(&order, "e1", paid(200_00))).await,
+        receive(&service, &told(&order, "e1", paid(20_000))).await,
         Taken::Now
     );
     assert_eq!(service.customer().order(&order).await["status"], "paid");
@@ -268,7 +268,7 @@ async fn paid_when_its_stock_is_gone_an_order_is_cancelled_and_refunded_and_says
     let order = overdue_order(&service, &[(product, 10)]).await;
     service.staff().buy(&[(product, 1)]).await.ok(201);
     assert_eq!(
-        receive(&service, &told(&order, "e1", paid(200_00))).await,
+        receive(&service, &told(&order, "e1", paid(20_000))).await,
         Taken::Now
     );
     let gone = service.customer().order(&order).await;
