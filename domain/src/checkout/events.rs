@@ -86,7 +86,13 @@ async fn apply(transaction: &Transaction, locked: &mut Locked, event: &Event) ->
         Told::Paid(received) => paid(transaction, actor, locked, received).await,
         Told::Failed(reason) => failed(transaction, actor, locked, reason).await,
         Told::Cancelled => {
-            cancelled(transaction, actor, locked, CancelReason::PaymentCancelled).await
+            // It may be our own doing, told before its answer was written.
+            let reason = if locked.now() < locked.intent.expires_at {
+                CancelReason::PaymentCancelled
+            } else {
+                CancelReason::PaymentExpired
+            };
+            cancelled(transaction, actor, locked, reason).await
         }
         Told::Refunded(total) => refunded(transaction, actor, locked, total).await,
     }
