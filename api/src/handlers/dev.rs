@@ -76,6 +76,6 @@ async fn tell(
         return Err(unknown());
     }
     state.sealer.note(business_id);
-    state.cashier.watch(business_id);
+    state.cashier.wake(business_id);
     Ok(received())
 }

@@ -351,7 +351,7 @@ async fn cancel(state: Data<State>, caller: Signed, id: Id<OrderId>, request: Ba
     .await
     .map_err(|error| caller.problem(error))?;
     // By card there is something to ask the provider for.
-    state.cashier.watch(caller.business_id);
+    state.cashier.wake(caller.business_id);
     Ok(idempotency::response(answered))
 }
 
@@ -396,7 +396,7 @@ async fn refund(
     )
     .await
     .map_err(|error| caller.problem(error))?;
-    state.cashier.watch(caller.business_id);
+    state.cashier.wake(caller.business_id);
     Ok(idempotency::response(answered))
 }
 

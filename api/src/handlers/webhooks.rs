@@ -55,7 +55,7 @@ async fn receive(state: Data<State>, request: HttpRequest, body: Raw) -> Respons
     if taken == Taken::Now {
         state.sealer.note(event.business_id);
         // What came too late is to be given back.
-        state.cashier.watch(event.business_id);
+        state.cashier.wake(event.business_id);
     }
     Ok(received())
 }

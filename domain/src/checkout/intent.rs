@@ -36,12 +36,7 @@ pub async fn finish(
     if let Some(checkout) = placed.checkout() {
         return Ok(checkout);
     }
-    if placed.order.status == Status::Cancelled {
-        return Err(Error::InvalidTransition {
-            from: Status::Cancelled,
-            to: Status::PaymentPending,
-        });
-    }
+    still_payable(placed.order.status)?;
     fail_point!("intent-to-make");
     let failed = |failure: &Failure| Error::PaymentProvider {
         order_id: id,
@@ -51,13 +46,28 @@ pub async fn finish(
         Ok(made) => {
             fail_point!("intent-made");
             let made = record_made(database, business, id, &made).await?;
-            made.ok_or(Error::OrderNotFound(id))
+            let (checkout, status) = made.ok_or(Error::OrderNotFound(id))?;
+            // Somebody was quicker.
+            still_payable(status)?;
+            Ok(checkout)
         }
         Err(failure @ Failure::NoAnswer(_)) => Err(failed(&failure)),
         Err(failure @ Failure::Refused(_)) => {
             record_refused(database, business, id, &failure).await?;
             Err(failed(&failure))
         }
+    }
+}
+
+fn still_payable(status: Status) -> Result<(), Error> {
+    let (from, to) = (status, Status::PaymentPending);
+    match status {
+        Status::Cancelled => Err(Error::InvalidTransition { from, to }),
+        Status::Created
+        | Status::PaymentPending
+        | Status::Approved
+        | Status::Paid
+        | Status::Fulfilled => Ok(()),
     }
 }
 
@@ -125,7 +135,7 @@ pub(super) async fn record_made(
     business: BusinessId,
     id: OrderId,
     made: &Intent,
-) -> Result<Option<Checkout>, Error> {
+) -> Result<Option<(Checkout, Status)>, Error> {
     let recorded = retry(|| async {
         let transaction = database.begin(business).await?;
         // Asked again after a lost answer it may have been paid by now, which sells its stock.
@@ -143,7 +153,7 @@ pub(super) async fn record_made(
         }
         let checkout = checkout(&locked.order, &locked.intent, locked.currency);
         transaction.commit().await?;
-        Ok(checkout)
+        Ok(checkout.map(|checkout| (checkout, locked.order.status)))
     });
     let recorded = recorded.await?;
     fail_point!("intent-recorded");
