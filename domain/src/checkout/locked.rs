@@ -1,4 +1,4 @@
-//! An order by card under its locks: its stock by product, then its own row, then its intent's.
+//! An order by card under its locks: its customer's row, its stock by product, then its own row, then its intent's.
 
 use chrono::{DateTime, Utc};
 use entity::orders::{CancelReason, Status};
@@ -8,7 +8,9 @@ use entity::{
     payment_intents, reservations,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+};
 use serde_json::json;
 
 use crate::audit::{self, Actor, Change};
@@ -44,11 +46,12 @@ impl Locked {
         id: OrderId,
         stock: Stock,
     ) -> Result<Option<Self>, Error> {
-        // Neither changes once it is there, so both can be read before anything is locked.
+        // Neither changes once it is there, so both can be read before anything is locked. Nor does whose it is.
         let Some(intent) = intent(transaction, business, id).await? else {
             return Ok(None);
         };
         let lines = lines(transaction, business, id).await?;
+        lock_customer(transaction, business, id).await?;
         let shelf = match stock {
             Stock::Left => Shelf::new(DateTime::UNIX_EPOCH, [].into()),
             Stock::Locked => {
@@ -278,6 +281,24 @@ pub(crate) async fn currency(
     let row = businesses::Entity::of(business).one(transaction).await?;
     let row = row.ok_or_else(|| Error::Bug(format!("business {business} is not there")))?;
     Ok(row.currency)
+}
+
+/// The database looks after what a row refers to when it is written more than once in a transaction, and locks it for that.
+/// So an order's customer is locked to stay before its stock is, as customers are on every path.
+const CUSTOMER: &str = "
+SELECT FROM customers
+ WHERE business_id = $1 AND id = (SELECT customer_id FROM orders WHERE business_id = $1 AND id = $2)
+   FOR KEY SHARE";
+
+async fn lock_customer(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<(), Error> {
+    let values: [Value; 2] = [business.0.into(), id.0.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, CUSTOMER, values);
+    transaction.execute_raw(statement).await?;
+    Ok(())
 }
 
 async fn lines(
