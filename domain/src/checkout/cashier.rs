@@ -47,13 +47,8 @@ impl Cashier {
         self.provider.as_deref()
     }
 
-    /// There will be something to ask in this business.
+    /// There is something to ask in this business, or soon will be.
     pub fn watch(&self, business: BusinessId) {
-        self.watch.add(business);
-    }
-
-    /// There may be something to ask in this business now.
-    pub fn wake(&self, business: BusinessId) {
         self.watch.wake(business);
     }
 
@@ -169,8 +164,8 @@ async fn see_to_intent(
         return Ok(true);
     };
     match (intent.status, intent.provider_id) {
-        // Whether it was made is not known, so it is made first: the key is the same.
-        (Status::Requested | Status::Cancelling, None) => match provider.create(&wanted).await {
+        // Whether it was made is not known, or what it is paid with, so it is made first: the key is the same.
+        (Status::Requested, _) | (Status::Cancelling, None) => match provider.create(&wanted).await {
             Ok(made) => {
                 fail_point!("intent-found");
                 record_made(database, business, id, &made).await?;
@@ -210,9 +205,7 @@ async fn see_to_intent(
             settled(database, business, id).await?;
             Ok(true)
         }
-        (Status::Pending, None)
-        | (Status::Requested, Some(_))
-        | (Status::Succeeded | Status::Cancelled | Status::Refused, _) => {
+        (Status::Pending, None) | (Status::Succeeded | Status::Cancelled | Status::Refused, _) => {
             settled(database, business, id).await?;
             Ok(true)
         }
