@@ -165,7 +165,8 @@ async fn see_to_intent(
     };
     match (intent.status, intent.provider_id) {
         // Whether it was made is not known, or what it is paid with, so it is made first: the key is the same.
-        (Status::Requested, _) | (Status::Cancelling, None) => match provider.create(&wanted).await {
+        (Status::Requested, _) | (Status::Cancelling, None) => match provider.create(&wanted).await
+        {
             Ok(made) => {
                 fail_point!("intent-found");
                 record_made(database, business, id, &made).await?;
