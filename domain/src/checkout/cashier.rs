@@ -47,8 +47,13 @@ impl Cashier {
         self.provider.as_deref()
     }
 
-    /// There is something to ask in this business, or soon will be.
+    /// There will be something to ask in this business.
     pub fn watch(&self, business: BusinessId) {
+        self.watch.add(business);
+    }
+
+    /// There may be something to ask in this business now.
+    pub fn wake(&self, business: BusinessId) {
         self.watch.wake(business);
     }
 
@@ -165,7 +170,8 @@ async fn see_to_intent(
     };
     match (intent.status, intent.provider_id) {
         // Whether it was made is not known, or what it is paid with, so it is made first: the key is the same.
-        (Status::Requested, _) | (Status::Cancelling, None) => match provider.create(&wanted).await {
+        (Status::Requested, _) | (Status::Cancelling, None) => match provider.create(&wanted).await
+        {
             Ok(made) => {
                 fail_point!("intent-found");
                 record_made(database, business, id, &made).await?;
