@@ -47,8 +47,13 @@ impl Cashier {
         self.provider.as_deref()
     }
 
-    /// There is something to ask in this business, or soon will be.
+    /// There will be something to ask in this business.
     pub fn watch(&self, business: BusinessId) {
+        self.watch.add(business);
+    }
+
+    /// There may be something to ask in this business now.
+    pub fn wake(&self, business: BusinessId) {
         self.watch.wake(business);
     }
 
