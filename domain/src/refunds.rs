@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use entity::orders::{PaymentMethod, Status as OrderStatus};
 use entity::refunds::Status;
 use entity::{
-    BusinessId, Money, OrderId, ProductId, RefundId, Tenant, order_items, orders, refund_items,
-    refunds,
+    BusinessId, Currency, Money, OrderId, ProductId, RefundId, Tenant, order_items, orders,
+    refund_items, refunds,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
 use crate::checkout::locked::{Locked, Stock};
@@ -79,10 +79,11 @@ pub async fn request(
             let goods = new.items.clone();
             locked.put_back(&transaction, caller.into(), goods).await?;
         }
-        new.add(&transaction, caller.into(), &mut locked.order)
-            .await?;
+        let mut after = new.trail(locked.currency);
+        let refund = new.add(&transaction, caller.into(), &mut locked.order);
+        after["refund_id"] = json!(refund.await?);
         locked
-            .record(&transaction, caller.into(), "order.refunded", before)
+            .record_with(&transaction, caller.into(), "order.refunded", before, after)
             .await?;
         let order = domain_orders::whole(&transaction, locked.order.clone()).await?;
         let answered = idempotency::keep(&transaction, caller, claim, render(&order)).await?;
@@ -241,6 +242,18 @@ pub(crate) struct New {
 }
 
 impl New {
+    /// What the audit trail says of it.
+    fn trail(&self, currency: Currency) -> Value {
+        let items = self.items.iter();
+        let items = items.map(|(id, quantity)| json!({"product_id": id, "quantity": quantity}));
+        json!({
+            "amount": self.amount.to_text(currency),
+            "reason": self.reason,
+            "restock": self.restock,
+            "items": items.collect::<Vec<_>>(),
+        })
+    }
+
     /// Writes it and what it takes of the order, which is locked and bears so much.
     pub(crate) async fn add(
         self,

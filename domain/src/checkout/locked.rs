@@ -9,9 +9,9 @@ use entity::{
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect, Statement,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
 use crate::inventory::{self, Movement};
@@ -207,7 +207,7 @@ impl Locked {
     }
 
     /// What the audit trail says of it.
-    pub(crate) fn trail(&self) -> serde_json::Value {
+    pub(crate) fn trail(&self) -> Value {
         let text = |amount: Money| amount.to_text(self.currency);
         json!({
             "status": self.order.status,
@@ -225,14 +225,31 @@ impl Locked {
         transaction: &Transaction,
         actor: Actor<'_>,
         action: &'static str,
-        before: serde_json::Value,
+        before: Value,
     ) -> Result<(), Error> {
+        self.record_with(transaction, actor, action, before, json!({}))
+            .await
+    }
+
+    /// As [`Locked::record`], with what else is to be said of what happened.
+    pub(crate) async fn record_with(
+        &self,
+        transaction: &Transaction,
+        actor: Actor<'_>,
+        action: &'static str,
+        before: Value,
+        more: Value,
+    ) -> Result<(), Error> {
+        let mut after = self.trail();
+        if let (Some(after), Value::Object(more)) = (after.as_object_mut(), more) {
+            after.extend(more);
+        }
         let change = Change {
             action,
             entity_type: "order",
             entity_id: self.order.id.0,
             before: Some(before),
-            after: self.trail(),
+            after,
         };
         audit::record_as(transaction, actor, change).await
     }
@@ -295,7 +312,7 @@ async fn lock_customer(
     business: BusinessId,
     id: OrderId,
 ) -> Result<(), Error> {
-    let values: [Value; 2] = [business.0.into(), id.0.into()];
+    let values: [sea_orm::Value; 2] = [business.0.into(), id.0.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, CUSTOMER, values);
     transaction.execute_raw(statement).await?;
     Ok(())

@@ -39,6 +39,14 @@ async fn an_order_is_refunded_by_amount_by_items_and_to_the_end() {
     assert_eq!(refunded["amount_refunded"], "50.00");
     assert_eq!(on_hand(&service, product).await, 7);
     books_balance(&service).await;
+    let trail = format!("/api/audit?entity_id={order}&action=order.refunded");
+    let entry = admin.get(&trail).await.ok(200)["data"][0]["after"].clone();
+    let said = ["amount", "reason", "amount_refunded"].map(|member| entry[member].clone());
+    assert_eq!(said, ["40.00", "came back", "50.00"], "{entry}");
+    assert_eq!(
+        entry["items"],
+        json!([{"product_id": product, "quantity": 2}])
+    );
     // Three were not refunded by items; of the money 50.00 are left.
     let four = json!({"items": [{"product_id": product, "quantity": 4}], "reason": "all"});
     let refused = admin
