@@ -16,6 +16,7 @@ mod businesses;
 mod checkout;
 mod checkout_desk;
 mod checkout_faults;
+mod checkout_model;
 mod connections;
 mod credits;
 mod customers;

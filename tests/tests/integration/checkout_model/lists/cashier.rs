@@ -1,0 +1,161 @@
+//! What the cashier asks the provider, and what comes of it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use domain::provider::{Failure, RefundState, State};
+use entity::orders::CancelReason;
+use entity::payment_intents::Status as Intent;
+use entity::refunds::Status as RefundStatus;
+use entity::{OrderId, RefundId};
+
+use super::super::till::{Call, Mood};
+use super::Lists;
+use super::orders::minor;
+
+/// What the provider was asked for, in its order.
+pub(in super::super) type Asked = VecDeque<(Call, Mood)>;
+
+/// What the rows say is to be asked for.
+#[derive(Debug, Default)]
+pub(in super::super) struct Rows {
+    pub(in super::super) orders: BTreeSet<OrderId>,
+    pub(in super::super) refunds: BTreeSet<RefundId>,
+}
+
+/// What was due when a round began, and what may have become due while it went on.
+#[derive(Debug, Default)]
+pub(in super::super) struct Due {
+    pub(in super::super) must: Rows,
+    pub(in super::super) may: Rows,
+}
+
+impl Lists {
+    /// A round of the cashier's that has asked for this. Says whether it got to its end.
+    pub(in super::super) fn work(&mut self, due: &Due, asked: &mut Asked) -> bool {
+        let mut seen_to = BTreeSet::new();
+        while let Some((Call::Create(id) | Call::Cancel(id), _)) = asked.front() {
+            let at = self.find(*id).unwrap();
+            assert!(due.may.orders.contains(id), "{at} was not due");
+            seen_to.insert(*id);
+            if !self.see_to(at, asked) {
+                return false;
+            }
+        }
+        for id in due.must.orders.difference(&seen_to) {
+            let at = self.find(*id).unwrap();
+            match self.orders[at].card().intent {
+                Intent::Mismatched => self.touch_order(at),
+                Intent::Succeeded | Intent::Cancelled | Intent::Refused => {}
+                open => panic!("{at} is {open:?} and due, and was not asked for"),
+            }
+        }
+        let mut seen_to = BTreeSet::new();
+        while let Some((call, mood)) = asked.pop_front() {
+            let (Call::Refund(id) | Call::Status(id)) = call else {
+                panic!("{call:?} after refunds");
+            };
+            let (at, nth) = self.find_refund(id);
+            let is_new = self.orders[at].card().refunds[nth].id.is_none();
+            assert!(is_new || due.may.refunds.contains(&id), "{id} was not due");
+            self.orders[at].card_mut().refunds[nth].id = Some(id);
+            seen_to.insert(id);
+            if !self.see_to_refund(id, call, mood) {
+                return false;
+            }
+        }
+        for id in due.must.refunds.difference(&seen_to) {
+            let (at, nth) = self.find_refund(*id);
+            let status = self.orders[at].card().refunds[nth].status;
+            let is_over = matches!(status, RefundStatus::Succeeded | RefundStatus::Failed);
+            assert!(is_over, "{id} is {status:?} and due, and was not asked for");
+        }
+        true
+    }
+
+    pub(in super::super) fn is_any_mismatched(&self, due: &Due) -> bool {
+        let mut orders = self.orders.iter();
+        orders.any(|order| {
+            let card = order.card.as_ref().map(|card| card.intent);
+            card == Some(Intent::Mismatched) && due.may.orders.contains(&order.id)
+        })
+    }
+
+    fn see_to(&mut self, at: usize, asked: &mut Asked) -> bool {
+        let card = self.orders[at].card();
+        if card.intent == Intent::Requested || !card.known {
+            match self.create(at, asked) {
+                None => return false,
+                Some(false) => return true,
+                Some(true) if self.orders[at].card().intent != Intent::Cancelling => return true,
+                Some(true) => {}
+            }
+        }
+        let (intent, expires) = (
+            self.orders[at].card().intent,
+            self.orders[at].card().expires,
+        );
+        match intent {
+            Intent::Cancelling => {}
+            Intent::Pending if expires <= self.now => {}
+            other => panic!("{at} is {other:?} until {expires}, and was cancelled"),
+        }
+        self.touch_order(at);
+        let id = self.orders[at].id;
+        let (call, mood) = asked.pop_front().unwrap();
+        assert_eq!(call, Call::Cancel(id));
+        match self.till.cancel(id, mood).map(|intent| intent.state) {
+            Err(Failure::NoAnswer(_)) => return false,
+            Ok(State::Open) => {}
+            Ok(State::Paid(received)) => self.paid(at, received.minor, &received.currency),
+            Ok(State::Cancelled) | Err(Failure::Refused(_)) => {
+                self.cancelled(at, CancelReason::PaymentExpired);
+            }
+        }
+        true
+    }
+
+    /// The database tells which refunds an order has, the oldest first.
+    pub(in super::super) fn name_refunds(&mut self, at: usize, ids: &[RefundId]) {
+        if let Some(card) = &mut self.orders[at].card {
+            for (refund, id) in card.refunds.iter_mut().zip(ids) {
+                refund.id = Some(*id);
+            }
+        }
+    }
+
+    /// Of which order it is, and its place there.
+    fn find_refund(&self, id: RefundId) -> (usize, usize) {
+        let at = self.find(self.refunds[&id]).unwrap();
+        let refunds = &self.orders[at].card().refunds;
+        let known = refunds.iter().position(|refund| refund.id == Some(id));
+        // One that was made in this very step is the first without a name.
+        let nth = known.or_else(|| refunds.iter().position(|refund| refund.id.is_none()));
+        (at, nth.unwrap())
+    }
+
+    fn see_to_refund(&mut self, id: RefundId, call: Call, mood: Mood) -> bool {
+        let (at, nth) = self.find_refund(id);
+        let order = self.orders[at].id;
+        let refund = &mut self.orders[at].card_mut().refunds[nth];
+        let expected = match (refund.status, refund.known) {
+            (RefundStatus::Pending, true) => Call::Status(id),
+            (RefundStatus::Requested, _) => Call::Refund(id),
+            other => panic!("{id} is {other:?} and was asked for"),
+        };
+        assert_eq!(call, expected);
+        let answer = match call {
+            Call::Status(_) => self.till.status(id, mood),
+            _ => self.till.refund(id, order, minor(refund.amount), mood),
+        };
+        (refund.status, refund.known) = match answer {
+            Err(Failure::NoAnswer(_)) => return false,
+            Err(Failure::Refused(_)) => (RefundStatus::Failed, refund.known),
+            Ok(given) => match given.state {
+                RefundState::Pending => (RefundStatus::Pending, true),
+                RefundState::Succeeded => (RefundStatus::Succeeded, true),
+                RefundState::Failed(_) => (RefundStatus::Failed, true),
+            },
+        };
+        true
+    }
+}

@@ -1,0 +1,383 @@
+//! Orders by card: what becomes of them, of their money and of their goods.
+
+use std::collections::BTreeSet;
+
+use domain::checkout::{Taken, Told};
+use domain::provider::{Failure, State};
+use entity::OrderId;
+use entity::orders::{CancelReason, Status};
+use entity::payment_intents::Status as Intent;
+use entity::refunds::Status as RefundStatus;
+use entity::reservations::Status as HoldStatus;
+
+use super::super::till::{Call, Mood};
+use super::{Asked, Lists, Refund};
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) enum By {
+    Customer(usize),
+    Staff,
+    Admin,
+}
+
+/// What is to be refunded.
+#[derive(Debug, Clone)]
+pub(in super::super) enum What {
+    Rest,
+    Amount(i64),
+    Items(Vec<(usize, i64)>),
+}
+
+/// Whole units in minor ones.
+pub(in super::super) fn minor(amount: i64) -> i64 {
+    100 * amount
+}
+
+impl Lists {
+    pub(in super::super) fn find(&self, id: OrderId) -> Option<usize> {
+        self.orders.iter().position(|order| order.id == id)
+    }
+
+    /// What the provider was asked for, with places for ids.
+    pub(in super::super) fn in_short(&self, asked: &[(Call, Mood)]) -> String {
+        let said = asked.iter().map(|(call, mood)| {
+            let (what, order) = match call {
+                Call::Create(id) => ("create", Some(id)),
+                Call::Cancel(id) => ("cancel", Some(id)),
+                Call::Refund(id) => ("refund", self.refunds.get(id)),
+                Call::Status(id) => ("ask after", self.refunds.get(id)),
+            };
+            let at = order.and_then(|id| self.find(*id));
+            format!("{what} {at:?}: {mood:?}")
+        });
+        said.collect::<Vec<_>>().join(", ")
+    }
+
+    pub(super) fn touch_order(&mut self, at: usize) {
+        for (product, _) in self.orders[at].items.clone() {
+            self.touch(product);
+        }
+    }
+
+    /// The provider is asked for the intent, if it is not known what the buyer pays with.
+    pub(in super::super) fn finish(
+        &mut self,
+        at: usize,
+        asked: &mut Asked,
+    ) -> Result<&'static str, String> {
+        let order = &self.orders[at];
+        if order.card().secret {
+            return Ok("can be paid");
+        }
+        if order.status == Status::Cancelled {
+            return Err("invalid".to_owned());
+        }
+        match self.create(at, asked) {
+            Some(true) if self.orders[at].status == Status::Cancelled => Err("invalid".to_owned()),
+            Some(true) => Ok("can be paid"),
+            Some(false) | None => Err("provider".to_owned()),
+        }
+    }
+
+    /// `None` when there was no answer, and whether it was made.
+    pub(super) fn create(&mut self, at: usize, asked: &mut Asked) -> Option<bool> {
+        let id = self.orders[at].id;
+        let (call, mood) = asked.pop_front().unwrap();
+        assert_eq!(call, Call::Create(id));
+        match self.till.create(id, minor(self.orders[at].total), mood) {
+            Ok(made) => {
+                self.made(at, &made.state);
+                Some(true)
+            }
+            Err(Failure::NoAnswer(_)) => None,
+            Err(Failure::Refused(_)) => {
+                self.refused(at);
+                Some(false)
+            }
+        }
+    }
+
+    fn made(&mut self, at: usize, state: &State) {
+        let order = &mut self.orders[at];
+        let card = order.card_mut();
+        (card.known, card.secret) = (true, true);
+        if card.intent == Intent::Requested {
+            card.intent = Intent::Pending;
+        }
+        if order.status == Status::Created {
+            order.step(Status::PaymentPending);
+        }
+        if let State::Paid(received) = state {
+            self.paid(at, received.minor, &received.currency);
+        }
+    }
+
+    fn refused(&mut self, at: usize) {
+        let order = &mut self.orders[at];
+        if order.card().known {
+            return;
+        }
+        order.card_mut().intent = Intent::Refused;
+        order.card_mut().has_failed = true;
+        if order.status == Status::Created {
+            self.cancel_unpaid(at, CancelReason::PaymentRefused);
+        }
+    }
+
+    fn cancel_unpaid(&mut self, at: usize, reason: CancelReason) {
+        self.touch_order(at);
+        self.release(at);
+        self.orders[at].reason = Some(reason);
+        self.orders[at].step(Status::Cancelled);
+    }
+
+    fn release(&mut self, at: usize) {
+        let hold = self.orders[at].card().hold;
+        self.holds[hold].resolve(HoldStatus::Confirmed);
+        for (product, _) in self.orders[at].items.clone() {
+            self.serve(product);
+        }
+    }
+
+    /// Something that the provider tells.
+    pub(in super::super) fn receive(&mut self, at: usize, event: &str, told: &Told) -> Taken {
+        let is_new = self.orders[at].card_mut().taken.insert(event.to_owned());
+        if !is_new {
+            return Taken::Before;
+        }
+        match told {
+            Told::Paid(received) => self.paid(at, received.minor, &received.currency),
+            Told::Failed(_) => {
+                let card = self.orders[at].card_mut();
+                if matches!(card.intent, Intent::Requested | Intent::Pending) {
+                    (card.known, card.has_failed) = (true, true);
+                }
+            }
+            Told::Cancelled if self.orders[at].card().expires <= self.now => {
+                self.cancelled(at, CancelReason::PaymentExpired);
+            }
+            Told::Cancelled => self.cancelled(at, CancelReason::PaymentCancelled),
+            Told::Refunded(total) => self.given_back(at, total.minor / 100),
+        }
+        Taken::Now
+    }
+
+    pub(super) fn paid(&mut self, at: usize, received: i64, currency: &str) {
+        let order = &mut self.orders[at];
+        if matches!(order.card().intent, Intent::Succeeded | Intent::Mismatched) {
+            return;
+        }
+        let total = order.total;
+        let card = order.card_mut();
+        card.known = true;
+        if received != minor(total) || currency != "USD" {
+            (card.intent, card.has_failed) = (Intent::Mismatched, true);
+            self.touch_order(at);
+            return;
+        }
+        (card.intent, card.has_failed, card.paid) = (Intent::Succeeded, false, total);
+        self.touch_order(at);
+        match self.orders[at].status {
+            Status::Created | Status::PaymentPending if self.has_stock(at) => {
+                if self.orders[at].status == Status::Created {
+                    self.orders[at].step(Status::PaymentPending);
+                }
+                let hold = self.orders[at].card().hold;
+                self.holds[hold].resolve(HoldStatus::Confirmed);
+                for (product, quantity) in self.orders[at].items.clone() {
+                    self.shelve(product, -quantity);
+                }
+                self.orders[at].step(Status::Paid);
+            }
+            Status::Created | Status::PaymentPending => {
+                self.release(at);
+                self.orders[at].reason = Some(CancelReason::StockGone);
+                self.orders[at].step(Status::Cancelled);
+                self.refund(at, total, Vec::new(), false);
+            }
+            Status::Cancelled => {
+                self.orders[at].reason = Some(CancelReason::PaidTooLate);
+                self.refund(at, total, Vec::new(), false);
+            }
+            other => panic!("{other:?} and was not paid"),
+        }
+    }
+
+    fn refund(&mut self, at: usize, amount: i64, items: Vec<(usize, i64)>, restock: bool) {
+        self.orders[at].card_mut().refunds.push(Refund {
+            id: None,
+            amount,
+            status: RefundStatus::Requested,
+            restock,
+            items,
+            known: false,
+        });
+    }
+
+    pub(super) fn cancelled(&mut self, at: usize, reason: CancelReason) {
+        self.touch_order(at);
+        let card = self.orders[at].card_mut();
+        if !matches!(
+            card.intent,
+            Intent::Requested | Intent::Pending | Intent::Cancelling
+        ) {
+            return;
+        }
+        (card.intent, card.known) = (Intent::Cancelled, true);
+        if self.orders[at].status != Status::Cancelled {
+            self.cancel_unpaid(at, reason);
+        }
+    }
+
+    /// Of what was given back altogether, what we know nothing of.
+    fn given_back(&mut self, at: usize, total: i64) {
+        let card = self.orders[at].card_mut();
+        let unknown = total.min(card.paid) - card.refunded();
+        if unknown > 0 {
+            self.refund(at, unknown, Vec::new(), false);
+            let refunds = &mut self.orders[at].card_mut().refunds;
+            refunds.last_mut().unwrap().status = RefundStatus::Succeeded;
+        }
+    }
+
+    pub(in super::super) fn cancel(&mut self, at: usize, by: By) -> Result<(), String> {
+        let order = &self.orders[at];
+        if matches!(by, By::Customer(who) if who != order.customer) {
+            return Err("no order".to_owned());
+        }
+        match (order.status, by) {
+            (Status::Fulfilled | Status::Cancelled, _) => return Err("invalid".to_owned()),
+            (Status::Paid, By::Customer(_) | By::Staff) => return Err("forbidden".to_owned()),
+            _ => {}
+        }
+        let status = order.status;
+        if let Some(card) = &mut self.orders[at].card
+            && status != Status::Paid
+        {
+            if matches!(card.intent, Intent::Requested | Intent::Pending) {
+                card.intent = Intent::Cancelling;
+            }
+            self.cancel_unpaid(at, CancelReason::Requested);
+            return Ok(());
+        }
+        let goods = self.outside(at);
+        if !goods.is_empty() {
+            self.touch_order(at);
+        }
+        for (product, quantity) in goods {
+            self.shelve(product, quantity);
+        }
+        self.orders[at].reason = Some(CancelReason::Requested);
+        self.orders[at].step(Status::Cancelled);
+        if let Some(card) = &self.orders[at].card {
+            let rest = card.paid - card.refunded();
+            if rest > 0 {
+                self.refund(at, rest, Vec::new(), false);
+            }
+        }
+        Ok(())
+    }
+
+    /// What of a sold order's goods is with the customer, as far as anybody said.
+    fn outside(&self, at: usize) -> Vec<(usize, i64)> {
+        let refunds = self.orders[at].card.iter().flat_map(|card| &card.refunds);
+        let back: Vec<_> = refunds
+            .filter(|refund| refund.restock || refund.status != RefundStatus::Failed)
+            .flat_map(|refund| &refund.items)
+            .collect();
+        let items = self.orders[at].items.iter().map(|(product, quantity)| {
+            let back = back.iter().filter(|(other, _)| other == product);
+            let back: i64 = back.map(|(_, quantity)| quantity).sum();
+            (*product, quantity - back)
+        });
+        items.filter(|(_, quantity)| *quantity > 0).collect()
+    }
+
+    /// How many of a product may still be refunded by items.
+    fn refundable(&self, at: usize, product: usize, restock: bool) -> Option<i64> {
+        let items = &self.orders[at].items;
+        let (_, sold) = items.iter().find(|(other, _)| *other == product)?;
+        let refunds = self.orders[at].card().refunds.iter();
+        let back = refunds
+            .filter(|refund| refund.status != RefundStatus::Failed || (restock && refund.restock))
+            .flat_map(|refund| &refund.items)
+            .filter(|(other, _)| *other == product);
+        Some(sold - back.map(|(_, quantity)| quantity).sum::<i64>())
+    }
+
+    pub(in super::super) fn ask_refund(
+        &mut self,
+        at: usize,
+        what: &What,
+        restock: bool,
+    ) -> Result<(), String> {
+        let conflict = || Err("conflict".to_owned());
+        if self.orders[at].card.is_none() {
+            return conflict();
+        }
+        let mut items: Vec<(usize, i64)> = Vec::new();
+        if let What::Items(wanted) = what {
+            for (product, quantity) in wanted {
+                match items.iter_mut().find(|(other, _)| other == product) {
+                    Some((_, sum)) => *sum += quantity,
+                    None => items.push((*product, *quantity)),
+                }
+            }
+        }
+        let products: BTreeSet<_> = items.iter().map(|(product, _)| *product).collect();
+        // The first that will not do, by the products' ids.
+        let mut products: Vec<usize> = products.into_iter().collect();
+        products.sort_by_key(|product| self.products[*product].id);
+        for product in products {
+            let (_, wanted) = items.iter().find(|(other, _)| *other == product).unwrap();
+            match self.refundable(at, product, restock) {
+                None => return Err("no product".to_owned()),
+                Some(left) if *wanted > left => {
+                    return Err(format!("more than sold of {product}: {left}"));
+                }
+                Some(_) => {}
+            }
+        }
+        let order = &self.orders[at];
+        match order.status {
+            Status::Paid | Status::Fulfilled => {}
+            Status::Cancelled if !restock => {}
+            _ => return conflict(),
+        }
+        if restock && items.is_empty() {
+            return conflict();
+        }
+        let left = order.card().paid - order.card().refunded();
+        let amount = match what {
+            What::Rest => left,
+            What::Amount(amount) => *amount,
+            What::Items(_) => self.worth(&items),
+        };
+        if amount > left || amount <= 0 {
+            return Err(format!("more than paid: {left}"));
+        }
+        if restock {
+            self.touch_order(at);
+            for (product, quantity) in items.clone() {
+                self.shelve(product, quantity);
+            }
+        }
+        self.refund(at, amount, items, restock);
+        Ok(())
+    }
+
+    pub(in super::super) fn fulfil(&mut self, at: usize) -> Result<(), String> {
+        let order = &mut self.orders[at];
+        match (order.status, &order.card) {
+            (Status::Paid, Some(card)) if card.refunded() == card.paid => {
+                Err("conflict".to_owned())
+            }
+            (Status::Paid, Some(_)) | (Status::Approved, None) => {
+                order.step(Status::Fulfilled);
+                Ok(())
+            }
+            _ => Err("invalid".to_owned()),
+        }
+    }
+}

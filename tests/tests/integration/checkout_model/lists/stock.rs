@@ -1,0 +1,430 @@
+//! The shelf, the lines before it, and what the desk does with them.
+
+use std::collections::BTreeSet;
+
+use entity::orders::Status;
+use entity::payment_intents::Status as Intent;
+use entity::reservations::Status as HoldStatus;
+use entity::{OrderId, ReservationId};
+
+use super::{Ask, Card, Hold, Item, Lists, Order};
+
+/// The most that a customer may have at once.
+const OPEN: usize = domain::reservations::OPEN;
+
+impl Hold {
+    pub(in super::super) fn status(&self, now: i64) -> HoldStatus {
+        match self.written {
+            HoldStatus::Active | HoldStatus::Waiting if self.expires <= now => HoldStatus::Expired,
+            other => other,
+        }
+    }
+
+    fn of(&self, product: usize) -> i64 {
+        let items = self.items.iter().filter(|item| item.product == product);
+        items.map(|item| item.quantity).sum()
+    }
+
+    fn is_counted(&self, product: usize) -> bool {
+        let mut items = self.items.iter();
+        items.any(|item| item.product == product && item.counted)
+    }
+
+    pub(super) fn resolve(&mut self, status: HoldStatus) {
+        self.written = status;
+        for item in &mut self.items {
+            item.counted = false;
+        }
+    }
+}
+
+impl Lists {
+    /// What the product's row says is reserved.
+    pub(in super::super) fn reserved(&self, product: usize) -> i64 {
+        let counted = self.holds.iter().filter(|hold| hold.is_counted(product));
+        let held = counted.filter(|hold| hold.written != HoldStatus::Waiting);
+        held.map(|hold| hold.of(product)).sum()
+    }
+
+    /// How many the product's row says stand in line.
+    pub(in super::super) fn waiting(&self, product: usize) -> usize {
+        let counted = self.holds.iter().filter(|hold| hold.is_counted(product));
+        counted
+            .filter(|hold| hold.written == HoldStatus::Waiting)
+            .count()
+    }
+
+    fn line(&self, product: usize) -> Vec<usize> {
+        let waits =
+            |hold: &Hold| hold.status(self.now) == HoldStatus::Waiting && hold.of(product) > 0;
+        let all = 0..self.holds.len();
+        all.filter(|at| waits(&self.holds[*at])).collect()
+    }
+
+    fn free(&self, product: usize) -> i64 {
+        self.products[product].on_hand - self.reserved(product)
+    }
+
+    fn for_newcomers(&self, product: usize) -> i64 {
+        if self.line(product).is_empty() {
+            self.free(product)
+        } else {
+            0
+        }
+    }
+
+    /// Whether what the order is about is held for it, or can be had.
+    pub(super) fn has_stock(&self, order: usize) -> bool {
+        let hold = &self.holds[self.orders[order].card().hold];
+        let mut items = self.orders[order].items.iter();
+        items.all(|(product, quantity)| {
+            hold.is_counted(*product) || self.for_newcomers(*product) >= *quantity
+        })
+    }
+
+    /// Someone comes by: what has expired is free again, and the line is served.
+    pub(super) fn touch(&mut self, product: usize) {
+        for hold in &mut self.holds {
+            if hold.expires <= self.now {
+                let items = hold.items.iter_mut();
+                for item in items.filter(|item| item.product == product) {
+                    item.counted = false;
+                }
+            }
+        }
+        self.serve(product);
+    }
+
+    /// Someone comes by wherever a reservation has expired, or someone waits for what is free or has expired. What was
+    /// held for an order by card alone stays.
+    pub(in super::super) fn sweep(&mut self) {
+        let is_over = |hold: &Hold| hold.expires <= self.now;
+        let is_due = |product: &usize| {
+            let mut counted = self.holds.iter().filter(|hold| hold.is_counted(*product));
+            let has_expired = counted.clone().any(is_over);
+            counted.any(|hold| is_over(hold) && hold.written != HoldStatus::Confirmed)
+                || self.waiting(*product) > 0 && (self.free(*product) > 0 || has_expired)
+        };
+        let due: Vec<usize> = (0..self.products.len()).filter(is_due).collect();
+        for product in due {
+            self.touch(product);
+        }
+    }
+
+    pub(super) fn serve(&mut self, product: usize) {
+        for at in self.line(product) {
+            if self.holds[at].of(product) > self.products[product].on_hand {
+                self.holds[at].resolve(HoldStatus::SoldOut);
+            }
+        }
+        for at in self.line(product) {
+            if self.holds[at].of(product) > self.free(product) {
+                break;
+            }
+            let hold = &mut self.holds[at];
+            hold.written = HoldStatus::Active;
+            hold.expires = self.now + hold.ttl;
+        }
+    }
+
+    /// Puts so many on the shelf, or takes them from it.
+    pub(in super::super) fn shelve(&mut self, product: usize, quantity: i64) {
+        self.products[product].on_hand += quantity;
+        self.serve(product);
+    }
+
+    /// So many come from a supplier.
+    pub(in super::super) fn receive_goods(&mut self, product: usize, quantity: i64) {
+        self.touch(product);
+        self.shelve(product, quantity);
+    }
+
+    fn bought(&self, who: usize, product: usize) -> i64 {
+        let orders = self.orders.iter();
+        let own = orders.filter(|order| order.customer == who && order.status != Status::Cancelled);
+        let items = own.flat_map(|order| &order.items);
+        items
+            .filter(|(id, _)| *id == product)
+            .map(|(_, quantity)| quantity)
+            .sum()
+    }
+
+    fn owed(&self, who: usize) -> i64 {
+        let own = self.orders.iter().filter(|order| {
+            order.card.is_none() && order.customer == who && order.status != Status::Cancelled
+        });
+        own.map(|order| order.total).sum()
+    }
+
+    fn is_open(&self, hold: &Hold) -> bool {
+        matches!(
+            hold.status(self.now),
+            HoldStatus::Active | HoldStatus::Waiting
+        )
+    }
+
+    fn check_limit(
+        &self,
+        who: usize,
+        wanted: &[(usize, i64)],
+        but: &[usize],
+    ) -> Result<(), String> {
+        for (product, quantity) in wanted {
+            let all = self.holds.iter().enumerate();
+            let open = all.filter(|(at, hold)| {
+                hold.customer == who && self.is_open(hold) && !but.contains(at)
+            });
+            let open: i64 = open.map(|(_, hold)| hold.of(*product)).sum();
+            let has = self.bought(who, *product) + open;
+            let limit = self.products[*product].limit;
+            if limit.is_some_and(|limit| has + quantity > limit) {
+                return Err(format!("limit of {product}: {has}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_stock(wanted: &[(usize, i64)], there: impl Fn(usize) -> i64) -> Result<(), String> {
+        let short: Vec<_> = wanted
+            .iter()
+            .map(|(product, quantity)| (*product, *quantity, there(*product)))
+            .filter(|(_, quantity, there)| quantity > there)
+            .collect();
+        if short.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("short {short:?}"))
+        }
+    }
+
+    pub(super) fn worth(&self, items: &[(usize, i64)]) -> i64 {
+        let worth = items
+            .iter()
+            .map(|(product, quantity)| self.products[*product].price * quantity);
+        worth.sum()
+    }
+
+    fn order(&mut self, customer: usize, items: Vec<(usize, i64)>, card: Option<Card>) {
+        let status = match card {
+            Some(_) => Status::Created,
+            None => Status::Approved,
+        };
+        self.orders.push(Order {
+            id: OrderId::new(),
+            customer,
+            total: self.worth(&items),
+            items,
+            status,
+            reason: None,
+            steps: Vec::new(),
+            card,
+        });
+    }
+
+    fn sell(&mut self, who: usize, items: Vec<(usize, i64)>, used: &[usize]) -> Result<(), String> {
+        if self.owed(who) + self.worth(&items) > self.customers[who].credit {
+            return Err("credit".to_owned());
+        }
+        for at in used {
+            self.holds[*at].resolve(HoldStatus::Confirmed);
+        }
+        for (product, quantity) in items.clone() {
+            self.products[product].on_hand -= quantity;
+        }
+        for (product, _) in items.clone() {
+            self.serve(product);
+        }
+        self.order(who, items, None);
+        Ok(())
+    }
+
+    /// The products that it is about.
+    fn products_of(&self, ask: &Ask) -> Vec<usize> {
+        match ask {
+            Ask::Buy(_, items) | Ask::Checkout(_, items, _) | Ask::Reserve(_, items, ..) => {
+                items.iter().map(|(product, _)| *product).collect()
+            }
+            Ask::Confirm(at) | Ask::ConfirmByCard(at, _) | Ask::GiveUp(at) => {
+                let items = self.holds[*at].items.iter();
+                items.map(|item| item.product).collect()
+            }
+        }
+    }
+
+    /// Does it, or says why not.
+    pub(in super::super) fn ask(&mut self, ask: &Ask) -> Result<&'static str, String> {
+        for product in self.products_of(ask) {
+            self.touch(product);
+        }
+        match ask {
+            Ask::Buy(who, lines) => self.buy(*who, &added_up(lines)),
+            Ask::Checkout(who, lines, seconds) => self.checkout(*who, &added_up(lines), *seconds),
+            Ask::Reserve(who, lines, ttl, wait) => {
+                self.reserve(*who, &added_up(lines), *ttl, *wait)
+            }
+            Ask::Confirm(at) => {
+                let (customer, items) = self.held(*at)?;
+                self.sell(customer, items, &[*at])?;
+                Ok("sold")
+            }
+            Ask::ConfirmByCard(at, seconds) => {
+                let (customer, items) = self.held(*at)?;
+                self.holds[*at].written = HoldStatus::Confirmed;
+                self.holds[*at].expires = self.now + seconds;
+                let card = self.card(*at, *seconds);
+                self.order(customer, items, Some(card));
+                Ok("placed")
+            }
+            Ask::GiveUp(at) => {
+                match self.holds[*at].status(self.now) {
+                    HoldStatus::Active | HoldStatus::Waiting => {}
+                    other => return Err(resolved(other)),
+                }
+                self.holds[*at].resolve(HoldStatus::Cancelled);
+                for item in self.holds[*at].items.clone() {
+                    self.serve(item.product);
+                }
+                Ok("Cancelled")
+            }
+        }
+    }
+
+    /// Whose it is and what, if it is active.
+    fn held(&self, at: usize) -> Result<(usize, Vec<(usize, i64)>), String> {
+        let hold = &self.holds[at];
+        match hold.status(self.now) {
+            HoldStatus::Active => {}
+            other => return Err(resolved(other)),
+        }
+        let items = hold.items.iter().map(|item| (item.product, item.quantity));
+        Ok((hold.customer, items.collect()))
+    }
+
+    fn card(&self, hold: usize, seconds: i64) -> Card {
+        Card {
+            hold,
+            intent: Intent::Requested,
+            known: false,
+            secret: false,
+            has_failed: false,
+            expires: self.now + seconds,
+            paid: 0,
+            refunds: Vec::new(),
+            taken: BTreeSet::new(),
+        }
+    }
+
+    /// What of the customer's own such an order uses up, when there is enough with it.
+    fn enough(&self, who: usize, wanted: &[(usize, i64)]) -> Result<Vec<usize>, String> {
+        let is_used = |hold: &Hold| {
+            let mut items = hold.items.iter();
+            hold.customer == who
+                && hold.status(self.now) == HoldStatus::Active
+                && items.all(|item| wanted.iter().any(|(other, _)| item.product == *other))
+        };
+        let all = 0..self.holds.len();
+        let used: Vec<usize> = all.filter(|at| is_used(&self.holds[*at])).collect();
+        self.check_limit(who, wanted, &used)?;
+        Self::check_stock(wanted, |product| {
+            let own: i64 = used.iter().map(|at| self.holds[*at].of(product)).sum();
+            self.for_newcomers(product) + own
+        })?;
+        Ok(used)
+    }
+
+    fn buy(&mut self, who: usize, wanted: &[(usize, i64)]) -> Result<&'static str, String> {
+        let used = self.enough(who, wanted)?;
+        self.sell(who, wanted.to_vec(), &used)?;
+        Ok("sold")
+    }
+
+    fn checkout(
+        &mut self,
+        who: usize,
+        wanted: &[(usize, i64)],
+        seconds: i64,
+    ) -> Result<&'static str, String> {
+        let used = self.enough(who, wanted)?;
+        for at in used {
+            self.holds[at].resolve(HoldStatus::Confirmed);
+        }
+        self.hold(who, wanted, seconds, HoldStatus::Confirmed);
+        for (product, _) in wanted {
+            self.serve(*product);
+        }
+        let card = self.card(self.holds.len() - 1, seconds);
+        self.order(who, wanted.to_vec(), Some(card));
+        Ok("placed")
+    }
+
+    fn hold(&mut self, who: usize, wanted: &[(usize, i64)], ttl: i64, written: HoldStatus) {
+        let items = wanted.iter().map(|(product, quantity)| Item {
+            product: *product,
+            quantity: *quantity,
+            counted: true,
+        });
+        self.holds.push(Hold {
+            id: ReservationId::new(),
+            customer: who,
+            items: items.collect(),
+            ttl,
+            expires: self.now + ttl,
+            written,
+        });
+    }
+
+    /// One that was made while others did something too: what has become of it, the lists do not know.
+    pub(in super::super) fn note(&mut self, ask: &Ask, id: ReservationId) {
+        if let Ask::Reserve(who, lines, ttl, _) = ask {
+            self.hold(*who, &added_up(lines), *ttl, HoldStatus::Active);
+            self.holds.last_mut().unwrap().id = id;
+        }
+    }
+
+    fn reserve(
+        &mut self,
+        who: usize,
+        wanted: &[(usize, i64)],
+        ttl: i64,
+        wait: bool,
+    ) -> Result<&'static str, String> {
+        let own = self.holds.iter().filter(|hold| hold.customer == who);
+        if own.filter(|hold| self.is_open(hold)).count() >= OPEN {
+            return Err("too many".to_owned());
+        }
+        self.check_limit(who, wanted, &[])?;
+        let (written, told) = match Self::check_stock(wanted, |id| self.for_newcomers(id)) {
+            Ok(()) => (HoldStatus::Active, "Active"),
+            Err(_) if wait && wanted.len() == 1 => {
+                let (product, quantity) = wanted[0];
+                if quantity > self.products[product].on_hand {
+                    return Err("sold out".to_owned());
+                }
+                (HoldStatus::Waiting, "Waiting")
+            }
+            Err(no) => return Err(no),
+        };
+        self.hold(who, wanted, ttl, written);
+        Ok(told)
+    }
+}
+
+fn resolved(status: HoldStatus) -> String {
+    match status {
+        HoldStatus::Expired => "expired".to_owned(),
+        HoldStatus::SoldOut => "sold out".to_owned(),
+        other => format!("resolved: {other:?}"),
+    }
+}
+
+/// Two lines of one product are one demand.
+fn added_up(lines: &[(usize, i64)]) -> Vec<(usize, i64)> {
+    let mut sums: Vec<(usize, i64)> = Vec::new();
+    for (product, quantity) in lines {
+        match sums.iter_mut().find(|(id, _)| id == product) {
+            Some((_, sum)) => *sum += quantity,
+            None => sums.push((*product, *quantity)),
+        }
+    }
+    sums
+}

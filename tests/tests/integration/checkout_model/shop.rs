@@ -1,0 +1,289 @@
+//! A shop that is played with, and how it is asked.
+
+use std::sync::Arc;
+
+use domain::checkout::{Event, Placed, Terms, Told};
+use domain::desk::{Command, Desk, Work};
+use domain::idempotency::Answer;
+use domain::inventory::{self, Correction};
+use domain::purchase::{Line, Purchase, Receipt};
+use domain::reservations::{self, Found, Target};
+use domain::{Authority, Caller, Error, demo, orders, refunds};
+use entity::stock_movements::Reason;
+use entity::{Currency, Money, OrderId, ProductId, Quantity, UserId};
+use rust_decimal::Decimal;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use serde_json::Value;
+use tests::{Database, SERVICE, Service};
+
+use super::lists::{Ask, Customer, Lists, Product};
+use super::till::{self, Counter, NAME};
+
+/// A shop, and what it should come to.
+pub(super) struct Shop {
+    pub(super) database: Database,
+    /// A connection that stays: much is looked at.
+    eyes: DatabaseConnection,
+    pub(super) pool: domain::Database,
+    pub(super) desk: Arc<Desk>,
+    pub(super) counter: Counter,
+    pub(super) lists: Lists,
+    pub(super) history: String,
+    /// Which news were told.
+    pub(super) told: Vec<bool>,
+    pub(super) seed: u64,
+    pub(super) events: usize,
+}
+
+fn found(found: &Found, _: Currency) -> Answer {
+    answer(format!("{} {:?}", found.reservation.id, found.status))
+}
+
+fn sold(receipt: &Receipt) -> Answer {
+    answer(format!("{} sold", receipt.order_id))
+}
+
+fn placed(placed: &Placed) -> Answer {
+    answer(format!(
+        "{} placed {}",
+        placed.order_id, placed.reservation_id
+    ))
+}
+
+pub(super) fn answer(body: String) -> Answer {
+    Answer {
+        status: 200,
+        location: None,
+        body,
+    }
+}
+
+pub(super) fn nothing(_: &orders::Order) -> Answer {
+    answer(String::new())
+}
+
+pub(super) fn caller(authority: Authority) -> Caller {
+    Caller {
+        business_id: demo::ACME,
+        currency: Currency::USD,
+        user_id: UserId::new(),
+        authority,
+        request_id: "model".to_owned(),
+    }
+}
+
+pub(super) fn money(units: i64) -> Money {
+    Money::new(Decimal::from(units), Currency::USD).unwrap()
+}
+
+pub(super) fn wish(what: refunds::What, restock: bool) -> refunds::Wish {
+    refunds::Wish {
+        what,
+        reason: "scratched".to_owned(),
+        restock,
+    }
+}
+
+impl Shop {
+    /// Four customers, one of them poor, and four products, one of them limited. The service that made them is gone, and
+    /// whatever works in its background with it.
+    pub(super) async fn open(seed: u64, trouble: u32) -> Self {
+        let service = Service::start().await;
+        let admin = service.admin();
+        let mut lists = Lists::default();
+        for (number, credit) in [100_000, 100_000, 100_000, 20].into_iter().enumerate() {
+            let name = format!("Model {number}");
+            let id = admin.add_customer(&name, &credit.to_string()).await;
+            lists.customers.push(Customer { id, credit });
+        }
+        for (number, on_hand) in [3, 5, 8, 6].into_iter().enumerate() {
+            let price = 1 + i64::try_from(number).unwrap();
+            let id = admin
+                .add_product(&format!("M{number}"), &format!("{price}.00"), on_hand)
+                .await;
+            let limit = (number == 3).then_some(4);
+            if let Some(limit) = limit {
+                let body = serde_json::json!({"limit_per_customer": limit});
+                admin
+                    .patch(&format!("/api/products/{id}"), &body)
+                    .await
+                    .ok(200);
+            }
+            lists.products.push(Product {
+                id,
+                price,
+                on_hand,
+                limit,
+            });
+        }
+        let database = service.database.clone();
+        service.stop().await;
+        let (pool, desk) = Self::another(&database);
+        let counter = Counter::new(seed, trouble);
+        lists.till = counter.look().till.clone();
+        Self {
+            eyes: database.connect("postgres").await,
+            database,
+            pool,
+            desk,
+            counter,
+            lists,
+            history: String::new(),
+            told: Vec::new(),
+            seed,
+            events: 0,
+        }
+    }
+
+    pub(super) fn another(database: &Database) -> (domain::Database, Arc<Desk>) {
+        let pool = domain::Database::new(&database.url(SERVICE), 6).unwrap();
+        let desk = Desk::open(&pool, 2);
+        (pool, desk)
+    }
+
+    pub(super) fn commands(&self, asks: &[Ask]) -> Vec<Command> {
+        let lines = |items: &[(usize, i64)]| -> Vec<Line> {
+            let lines = items.iter().map(|(product, quantity)| Line {
+                product_id: self.lists.products[*product].id,
+                quantity: Quantity::new(*quantity).unwrap(),
+                quoted: None,
+            });
+            lines.collect()
+        };
+        let purchase = |who: usize, items: &[(usize, i64)]| Purchase {
+            customer_id: self.lists.customers[who].id,
+            lines: lines(items),
+        };
+        let target = |at: usize| {
+            let hold = &self.lists.holds[at];
+            let items = hold.items.iter();
+            let items = items.map(|item| (self.lists.products[item.product].id, item.quantity));
+            Target {
+                id: hold.id,
+                customer_id: self.lists.customers[hold.customer].id,
+                items: items.collect(),
+            }
+        };
+        let terms = |seconds: i64| Terms {
+            provider: NAME,
+            seconds: i32::try_from(seconds).unwrap(),
+        };
+        let work = |ask: &Ask| match ask {
+            Ask::Buy(who, items) => Work::Purchase(purchase(*who, items), sold),
+            Ask::Checkout(who, items, seconds) => {
+                Work::Checkout(purchase(*who, items), terms(*seconds), placed)
+            }
+            Ask::Reserve(who, items, ttl, wait) => {
+                let wish = reservations::Wish {
+                    customer_id: self.lists.customers[*who].id,
+                    lines: lines(items),
+                    ttl_seconds: i32::try_from(*ttl).unwrap(),
+                    wait: *wait,
+                };
+                Work::Reserve(wish, found)
+            }
+            Ask::Confirm(at) => Work::Confirm(target(*at), sold),
+            Ask::ConfirmByCard(at, seconds) => {
+                Work::ConfirmByCard(target(*at), terms(*seconds), placed)
+            }
+            Ask::GiveUp(at) => Work::Cancel(target(*at), found),
+        };
+        let commands = asks.iter().map(|ask| Command {
+            caller: caller(Authority::Staff),
+            work: work(ask),
+            claim: None,
+        });
+        commands.collect()
+    }
+
+    /// A refusal in the model's words.
+    pub(super) fn refusal(&self, error: &Error) -> String {
+        let number = |id: &ProductId| {
+            let mut all = self.lists.products.iter();
+            all.position(|product| product.id == *id).unwrap()
+        };
+        match error {
+            Error::PurchaseLimitReached {
+                product_id, bought, ..
+            } => format!("limit of {}: {bought}", number(product_id)),
+            Error::InsufficientStock(short) => {
+                let short = short.iter();
+                let short =
+                    short.map(|one| (number(&one.product_id), one.requested, one.available));
+                format!("short {:?}", short.collect::<Vec<_>>())
+            }
+            Error::CreditLimitExceeded { .. } => "credit".to_owned(),
+            Error::ReservationLimitReached { .. } => "too many".to_owned(),
+            Error::SoldOut(_) => "sold out".to_owned(),
+            Error::ReservationExpired { .. } => "expired".to_owned(),
+            Error::ReservationResolved { from, .. } => format!("resolved: {from:?}"),
+            Error::InvalidTransition { .. } => "invalid".to_owned(),
+            Error::Forbidden => "forbidden".to_owned(),
+            Error::OrderNotFound(_) => "no order".to_owned(),
+            Error::ProductNotFound(_) => "no product".to_owned(),
+            Error::Conflict(_) => "conflict".to_owned(),
+            Error::PaymentProvider { .. } => "provider".to_owned(),
+            Error::MoreThanPaid { refundable } => {
+                format!("more than paid: {}", till::minor(*refundable) / 100)
+            }
+            Error::MoreThanSold {
+                product_id,
+                creditable,
+                ..
+            } => format!("more than sold of {}: {creditable}", number(product_id)),
+            other => panic!("{other:?} {}", self.at()),
+        }
+    }
+
+    pub(super) async fn rows(&self, sql: &str) -> Vec<Value> {
+        let sql = format!("SELECT to_jsonb(r)::text FROM ({sql}) AS r");
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let rows = self.eyes.query_all_raw(statement).await.unwrap();
+        let texts = rows.iter().map(|row| row.try_get_by_index(0).unwrap());
+        texts
+            .map(|text: String| serde_json::from_str(&text).unwrap())
+            .collect()
+    }
+
+    pub(super) async fn execute(&self, sql: &str) {
+        self.eyes.execute_unprepared(sql).await.unwrap();
+    }
+
+    pub(super) async fn goods(&self, product: ProductId, quantity: i64) {
+        let by = Correction::Adjust(quantity);
+        let staff = caller(Authority::Staff);
+        inventory::correct(&self.pool, &staff, product, by, Reason::Correction, None)
+            .await
+            .unwrap();
+    }
+
+    /// Moves the clock: to the database everything is older by so much.
+    pub(super) async fn pass(&self, seconds: i64) {
+        let older = format!("- interval '{seconds} seconds'");
+        let all = format!(
+            "UPDATE reservations SET expires_at = expires_at {older}, created_at = created_at {older};
+             UPDATE reservation_items SET expires_at = expires_at {older};
+             UPDATE payment_intents SET expires_at = expires_at {older}, next_try_at = next_try_at {older};
+             UPDATE refunds SET next_try_at = next_try_at {older};
+             UPDATE orders SET due_at = due_at {older} WHERE payment_method = 'card'"
+        );
+        self.execute(&all).await;
+    }
+
+    pub(super) fn at(&self) -> String {
+        format!("TRADELINE_TEST_SEED={}\n{}", self.seed, self.history)
+    }
+}
+
+/// News, as they are told under this id.
+pub(super) fn event(order: OrderId, told: Told, id: String) -> Event {
+    Event {
+        provider: NAME,
+        id,
+        kind: "told".to_owned(),
+        business_id: demo::ACME,
+        order_id: order,
+        intent: till::intent_id(order),
+        told,
+    }
+}
