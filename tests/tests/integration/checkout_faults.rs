@@ -185,6 +185,41 @@ async fn killed_between_order_and_intent_or_between_intent_and_answer_the_order_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_is_told_before_its_intent_is_recorded_makes_the_order_paid() {
+    let deployment = Deployment::new().await;
+    let program = deployment.start(Some("intent-made")).await;
+    deployment.order(&program);
+    until("the intent is made", async || {
+        deployment.stripe.count("payment_intents").await == 1
+    })
+    .await;
+    deployment.stripe.pay(&deployment.intent().await).await;
+    let paid = "SELECT EXISTS (SELECT FROM orders WHERE status = 'paid')";
+    deployment.comes("the order is paid", paid).await;
+    let steps = "SELECT to_status FROM order_transitions ORDER BY number";
+    assert_eq!(
+        deployment.database.column(steps).await,
+        ["payment_pending", "paid"]
+    );
+    kill(program).await;
+
+    // Whoever has had no answer to the order gets it, and the order stays what it is.
+    let program = deployment.start(None).await;
+    let answer = deployment.order_again(&program).await;
+    assert!(answer["client_secret"].is_string(), "{answer}");
+    let found = deployment
+        .admin(&program)
+        .order(&tests::id_of(&answer))
+        .await;
+    assert_eq!(
+        (&found["status"], &found["amount_paid"]),
+        (&json!("paid"), &json!("60.00"))
+    );
+    assert_eq!(deployment.stripe.count("payment_intents").await, 1);
+    deployment.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_while_it_takes_a_webhook_the_order_is_paid_once() {
     for place in ["event-to-commit", "event-taken"] {
         let deployment = Deployment::new().await;
