@@ -27,13 +27,13 @@ impl Shop {
             (26..34, Some(at), _) if lists.orders[at].card.is_some() => Step::Finish(at),
             (34..46, Some(at), _) => lists.pay(at, dice),
             (46..48, Some(at), _) => Step::Process(lists.payable(at, dice)),
-            (48..50, Some(at), _) => Step::Decline(lists.payable(at, dice)),
-            (50..52, Some(at), _) => Step::Withdraw(lists.payable(at, dice)),
-            (52..54, ..) => Step::Settle(dice.random_range(0..3) > 0),
-            (54..68, _, Some(news)) => self.tell_some(news, dice),
-            (68..73, Some(at), _) => Step::Cancel(at, lists.someone(at, dice)),
-            (73..82, Some(at), _) => lists.some_refund(at, dice),
-            (82..85, Some(at), _) => Step::Fulfil(at),
+            (48..52, Some(at), _) => Step::Decline(lists.payable(at, dice)),
+            (52..54, Some(at), _) => Step::Withdraw(lists.payable(at, dice)),
+            (54..56, ..) => Step::Settle(dice.random_range(0..3) > 0),
+            (56..70, _, Some(news)) => self.tell_some(news, dice),
+            (70..74, Some(at), _) => Step::Cancel(at, lists.someone(at, dice)),
+            (74..84, Some(at), _) => lists.some_refund(at, dice),
+            (84..86, Some(at), _) => Step::Fulfil(at),
             _ => {
                 let count = [1, 1, 1, 2, 4][dice.random_range(0..5)];
                 Step::Ask((0..count).map(|_| lists.some_ask(dice)).collect())
@@ -89,18 +89,35 @@ impl Lists {
         }
     }
 
-    /// Mostly one that can be paid.
+    /// Mostly one that can be paid, and often one of which that is not known here.
     fn payable(&self, otherwise: usize, dice: &mut StdRng) -> usize {
         let is_open = |at: &usize| {
             let stands = self.till.payments.get(&self.orders[*at].id);
             matches!(stands, Some(Stands::Open | Stands::Processing))
         };
         let open: Vec<usize> = (0..self.orders.len()).filter(is_open).collect();
-        open.choose(dice).copied().unwrap_or(otherwise)
+        let unknown = open.iter().filter(|at| !self.orders[**at].card().known);
+        let unknown: Vec<usize> = unknown.copied().collect();
+        let some = match unknown.choose(dice) {
+            Some(unknown) if dice.random_range(0..3) > 0 => Some(unknown),
+            _ => open.choose(dice),
+        };
+        some.copied().unwrap_or(otherwise)
     }
 
     fn pay(&self, at: usize, dice: &mut StdRng) -> Step {
-        let at = self.payable(at, dice);
+        // Now and then when its time is over, and others have what was held for it.
+        let is_late = |at: &usize| {
+            let order = &self.orders[*at];
+            let stands = self.till.payments.get(&order.id);
+            let has_time = order.card.as_ref().is_none_or(|card| card.expires > self.now);
+            !has_time && matches!(stands, Some(Stands::Open))
+        };
+        let late: Vec<usize> = (0..self.orders.len()).filter(is_late).collect();
+        let at = match late.choose(dice) {
+            Some(late) if dice.random_range(0..2) == 0 => *late,
+            _ => self.payable(at, dice),
+        };
         let total = minor(self.orders[at].total);
         match dice.random_range(0..16) {
             0 => Step::Pay(at, total + 100, "USD"),
@@ -136,6 +153,11 @@ impl Lists {
         {
             return Step::GiveByHand(at, units);
         }
+        if dice.random_range(0..2) == 0
+            && let Some(again) = self.again(dice)
+        {
+            return again;
+        }
         let what = match dice.random_range(0..8) {
             0 => What::Rest,
             1..3 => What::Amount(dice.random_range(0..=order.total)),
@@ -150,6 +172,24 @@ impl Lists {
             }
         };
         Step::Refund(at, what, dice.random_range(0..2) == 0)
+    }
+
+    /// What has failed once, with its goods back on the shelf or not.
+    fn again(&self, dice: &mut StdRng) -> Option<Step> {
+        let orders = self.orders.iter().enumerate();
+        let failed = orders.flat_map(|(at, order)| {
+            let refunds = order.card.iter().flat_map(|card| &card.refunds);
+            let failed = refunds.filter(|refund| refund.status == RefundStatus::Failed);
+            failed.map(move |refund| (at, refund))
+        });
+        let failed: Vec<_> = failed.collect();
+        let (at, refund) = failed.choose(dice)?;
+        let what = match refund.items.as_slice() {
+            [] => What::Amount(refund.amount),
+            items => What::Items(items.to_vec()),
+        };
+        let restock = refund.restock || dice.random_range(0..2) == 0;
+        Some(Step::Refund(*at, what, restock))
     }
 
     /// How much somebody may give back at the provider, while none of our refunds is open: of what one that fails

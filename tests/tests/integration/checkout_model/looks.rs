@@ -142,12 +142,18 @@ impl Shop {
             let is_mismatched = text("intent") == "mismatched";
             let is_open = ["created", "payment_pending"].contains(&text("status"));
             assert!(!is_open || is_mismatched, "{row} {}", self.at());
+            let is_settled = !["requested", "pending", "cancelling"].contains(&text("intent"));
+            assert!(is_settled, "{row} {}", self.at());
             assert_eq!(row["held"], 0, "{row} {}", self.at());
             assert_eq!(row["is_due"], false, "{row} {}", self.at());
             let minor = |name: &str| row[name].as_i64().unwrap();
             let ours = minor("paid") - minor("refunded");
             let theirs = if is_mismatched { 0 } else { till.left(id) };
             assert_eq!(ours, theirs, "{row} {}", self.at());
+            let mut refunds = row["refunds"].as_array().unwrap().iter();
+            let has_failed = refunds.any(|refund| refund["status"] == "failed");
+            let is_kept = text("status") == "cancelled" && ours != 0;
+            assert!(!is_kept || has_failed, "{row} {}", self.at());
             for refund in row["refunds"].as_array().unwrap() {
                 let id: RefundId = refund["id"].as_str().unwrap().parse().unwrap();
                 let state = till.refunds.get(&id).map(|given| &given.state);

@@ -379,9 +379,9 @@ impl Inner {
         }
         match self.dice.random_range(0..10) {
             0..3 => Mood::Lost,
-            3..5 => Mood::Down,
-            5 => Mood::Refuses,
-            6..8 => Mood::Slow,
+            3 => Mood::Down,
+            4 => Mood::Refuses,
+            5..7 => Mood::Slow,
             _ => Mood::Fails,
         }
     }
