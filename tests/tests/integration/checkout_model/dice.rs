@@ -110,7 +110,10 @@ impl Lists {
         let is_late = |at: &usize| {
             let order = &self.orders[*at];
             let stands = self.till.payments.get(&order.id);
-            let has_time = order.card.as_ref().is_none_or(|card| card.expires > self.now);
+            let has_time = order
+                .card
+                .as_ref()
+                .is_none_or(|card| card.expires > self.now);
             !has_time && matches!(stands, Some(Stands::Open))
         };
         let late: Vec<usize> = (0..self.orders.len()).filter(is_late).collect();
