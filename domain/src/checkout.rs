@@ -101,8 +101,8 @@ pub enum Told {
     Failed(String),
     /// It cannot be paid any more.
     Cancelled,
-    /// So much of it was given back, altogether.
-    Refunded(Received),
+    /// So much of it was given back at the provider by hand, altogether. What we have asked for is not in it.
+    RefundedByHand(Received),
 }
 
 /// What came of an event.

@@ -226,6 +226,7 @@ fn decide(
         amount,
         reason: wish.reason.clone(),
         restock: wish.restock,
+        by_hand: false,
         items: items
             .into_iter()
             .map(|(product, quantity, _)| (product, quantity))
@@ -238,6 +239,7 @@ pub(crate) struct New {
     pub(crate) amount: Money,
     pub(crate) reason: String,
     pub(crate) restock: bool,
+    pub(crate) by_hand: bool,
     pub(crate) items: Vec<(ProductId, i64)>,
 }
 
@@ -272,6 +274,7 @@ impl New {
             status: Set(Status::Requested),
             reason: Set(self.reason),
             restock: Set(self.restock),
+            by_hand: Set(self.by_hand),
             created_by: Set(actor.user_id),
             ..Default::default()
         };
@@ -307,14 +310,14 @@ pub(crate) async fn of(
     Ok(all)
 }
 
-/// What the refunds of an order that have not failed come to.
-pub(crate) async fn given_back(
+/// What was given back of an order at the provider by hand, as far as we were told.
+pub(crate) async fn by_hand(
     transaction: &Transaction,
     order: &orders::Model,
 ) -> Result<Money, Error> {
     let all = of(transaction, order.business_id, order.id).await?;
-    let counts = all.iter().filter(|refund| refund.status != Status::Failed);
-    Ok(counts.map(|refund| refund.amount).sum())
+    let by_hand = all.iter().filter(|refund| refund.by_hand);
+    Ok(by_hand.map(|refund| refund.amount).sum())
 }
 
 /// Writes what has become of a refund whose order is locked.

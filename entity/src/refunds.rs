@@ -39,6 +39,8 @@ pub struct Model {
     pub reason: String,
     /// Whether its items went back to the shelf.
     pub restock: bool,
+    /// Made at the provider, and told by it.
+    pub by_hand: bool,
     /// The provider's id of it.
     pub provider_id: Option<String>,
     /// What the provider said when it did not go well.

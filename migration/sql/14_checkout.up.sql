@@ -73,6 +73,8 @@ CREATE TABLE refunds (
     status      text          NOT NULL,
     reason      text          NOT NULL,
     restock     boolean       NOT NULL,
+    -- Made at the provider, and told by it.
+    by_hand     boolean       NOT NULL DEFAULT false,
     provider_id text,
     failure     text,
     next_try_at timestamptz            DEFAULT now(),

@@ -243,6 +243,15 @@ impl Stripe {
         assert_eq!(status, 200, "{intent} is not paid");
     }
 
+    /// Somebody gives so much of a payment back by hand.
+    pub async fn refund_by_hand(&self, intent: &str, minor: i64) {
+        let refund = self.request(Method::POST, "/v1/refunds");
+        let amount = minor.to_string();
+        let form = [("payment_intent", intent), ("amount", &amount)];
+        let reply = refund.form(&form).send().await.unwrap();
+        assert_eq!(reply.status(), 200);
+    }
+
     /// What it does with one that is declined.
     pub async fn decline(&self, intent: &str) {
         let status = self.confirm(intent, "pm_card_chargeCustomerFail").await;

@@ -1,6 +1,7 @@
 //! What a webhook says, as far as it is of use here.
 
 use domain::checkout::{Event, Told};
+use domain::provider::Failure;
 use entity::{BusinessId, OrderId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -16,7 +17,19 @@ pub(super) struct Notice {
     pub(super) intent: String,
     /// Whose it is, if the notice says so itself.
     pub(super) order: Option<(BusinessId, OrderId)>,
-    told: Told,
+    told: What,
+}
+
+/// What a notice says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum What {
+    /// All that there is to know.
+    Told(Told),
+    /// That something was given back, in this currency. By whom, the refunds themselves say.
+    Refunded {
+        /// Its currency, in small letters.
+        currency: String,
+    },
 }
 
 /// An event as it is written.
@@ -55,7 +68,6 @@ struct PaymentError {
 #[derive(Deserialize)]
 struct Charge {
     payment_intent: Option<String>,
-    amount_refunded: i64,
     currency: String,
     #[serde(default)]
     metadata: Map<String, Value>,
@@ -99,7 +111,7 @@ fn of_intent(id: String, kind: String, intent: Intent, told: Told) -> Option<Not
         kind,
         intent: intent.id,
         order: Some(order),
-        told,
+        told: What::Told(told),
     })
 }
 
@@ -110,22 +122,38 @@ fn of_charge(id: String, kind: String, charge: Charge) -> Option<Notice> {
         // A charge without an intent was made by other means than ours.
         intent: charge.payment_intent?,
         order: order_in(&charge.metadata),
-        told: Told::Refunded(received(charge.amount_refunded, &charge.currency)),
+        told: What::Refunded {
+            currency: charge.currency,
+        },
     })
 }
 
 impl Notice {
     /// The notice for the domain.
-    pub(super) fn event(self, (business_id, order_id): (BusinessId, OrderId)) -> Event {
-        Event {
+    ///
+    /// # Errors
+    /// [`Failure`] when the refunds cannot be asked for.
+    pub(super) async fn event(
+        self,
+        stripe: &Stripe,
+        (business_id, order_id): (BusinessId, OrderId),
+    ) -> Result<Event, Failure> {
+        let told = match self.told {
+            What::Told(told) => told,
+            What::Refunded { currency } => {
+                let minor = stripe.given_by_hand(&self.intent).await?;
+                Told::RefundedByHand(received(minor, &currency))
+            }
+        };
+        Ok(Event {
             provider: Stripe::NAME,
             id: self.id,
             kind: self.kind,
             business_id,
             order_id,
             intent: self.intent,
-            told: self.told,
-        }
+            told,
+        })
     }
 }
 
@@ -178,26 +206,26 @@ mod tests {
         ] {
             let notice = told(kind, object.clone()).unwrap();
             assert_eq!(notice.order, Some(ours));
-            let event = notice.event(ours);
-            assert_eq!((event.id.as_str(), event.kind.as_str()), ("evt_1", kind));
-            assert_eq!((event.intent.as_str(), event.told), ("pi_1", expected));
-            assert_eq!((event.business_id, event.order_id), ours);
+            assert_eq!((notice.id.as_str(), notice.kind.as_str()), ("evt_1", kind));
+            assert_eq!(notice.intent, "pi_1");
+            assert_eq!(notice.told, What::Told(expected));
         }
         // Servers like Stripe leave out what is the same.
         let notice = told("payment_intent.succeeded", intent(ours)).unwrap();
-        assert_eq!(notice.told, Told::Paid(dollars(1099, "10.99")));
+        assert_eq!(notice.told, What::Told(Told::Paid(dollars(1099, "10.99"))));
         let notice = told("payment_intent.payment_failed", intent(ours)).unwrap();
-        assert_eq!(notice.told, Told::Failed("declined".to_owned()));
+        assert_eq!(notice.told, What::Told(Told::Failed("declined".to_owned())));
     }
 
     #[test]
-    fn a_refund_is_told_altogether_and_names_its_order_or_its_intent() {
+    fn a_refund_names_its_order_or_its_intent() {
         let (business, order) = ours();
         let mut charge = json!({"id": "ch_1", "object": "charge", "payment_intent": "pi_1",
                                 "amount": 1099, "amount_refunded": 250, "currency": "usd"});
         let notice = told("charge.refunded", charge.clone()).unwrap();
         assert_eq!((notice.intent.as_str(), notice.order), ("pi_1", None));
-        assert_eq!(notice.told, Told::Refunded(dollars(250, "2.50")));
+        let currency = "usd".to_owned();
+        assert_eq!(notice.told, What::Refunded { currency });
         charge["metadata"] = json!({"business_id": business, "order_id": order});
         let notice = told("charge.refunded", charge.clone()).unwrap();
         assert_eq!(notice.order, Some((business, order)));
@@ -232,7 +260,7 @@ mod tests {
             currency: "USDC".to_owned(),
             amount: None,
         };
-        assert_eq!(notice.told, Told::Paid(expected));
+        assert_eq!(notice.told, What::Told(Told::Paid(expected)));
     }
 
     #[test]

@@ -40,6 +40,10 @@ const WORDS: usize = 300;
 /// The names under which an intent carries whose it is.
 const BUSINESS_ID: &str = "business_id";
 const ORDER_ID: &str = "order_id";
+/// The name under which a refund that we have asked for carries which one it is.
+const REFUND_ID: &str = "refund_id";
+/// How many refunds are listed at once.
+const PAGE: &str = "100";
 
 /// See [the module](self).
 #[derive(Debug)]
@@ -87,6 +91,24 @@ struct RefundAnswer {
     failure_reason: Option<String>,
 }
 
+/// The refunds of a payment, the newest first.
+#[derive(Debug, Deserialize)]
+struct RefundsAnswer {
+    data: Vec<ListedRefund>,
+    #[serde(default)]
+    has_more: bool,
+}
+
+/// A refund among others.
+#[derive(Debug, Deserialize)]
+struct ListedRefund {
+    id: String,
+    amount: i64,
+    status: String,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+}
+
 #[derive(Debug, Deserialize)]
 struct ErrorAnswer {
     error: ErrorDetail,
@@ -123,6 +145,29 @@ impl Stripe {
         }
     }
 
+    /// What of a payment was given back by hand, in minor units: by refunds that we have not asked for.
+    async fn given_by_hand(&self, intent: &str) -> Result<i64, Failure> {
+        let mut form = vec![
+            ("payment_intent", intent.to_owned()),
+            ("limit", PAGE.to_owned()),
+        ];
+        let mut by_hand = 0;
+        loop {
+            let page: RefundsAnswer = self.ask(Method::GET, &["refunds"], None, &form).await?;
+            by_hand += page
+                .data
+                .iter()
+                .filter(|refund| !refund.metadata.contains_key(REFUND_ID))
+                .filter(|refund| !matches!(refund.status.as_str(), "failed" | "canceled"))
+                .map(|refund| refund.amount)
+                .sum::<i64>();
+            let last = page.data.last().filter(|_| page.has_more);
+            let Some(last) = last else { return Ok(by_hand) };
+            form.truncate(2);
+            form.push(("starting_after", last.id.clone()));
+        }
+    }
+
     async fn intent(&self, id: &str) -> Result<IntentAnswer, Unanswered> {
         self.ask(Method::GET, &["payment_intents", id], None, &[])
             .await
@@ -151,6 +196,9 @@ impl Stripe {
         // An address of this scheme always has a path.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("v1").extend(path);
+        }
+        if method == Method::GET && !form.is_empty() {
+            url.query_pairs_mut().extend_pairs(form);
         }
         let mut request = self
             .http
@@ -323,6 +371,7 @@ impl Provider for Stripe {
         let form = [
             ("payment_intent", wanted.intent.clone()),
             ("amount", minor.to_string()),
+            ("metadata[refund_id]", wanted.refund_id.to_string()),
         ];
         let key = Some(format!("refund-{}", wanted.refund_id));
         let made: RefundAnswer = self.ask(Method::POST, &["refunds"], key, &form).await?;

@@ -50,6 +50,9 @@ impl Webhooks {
             Some(order) => Some(order),
             None => self.stripe.order_of(&notice.intent).await?,
         };
-        Ok(order.map(|order| notice.event(order)))
+        match order {
+            Some(order) => Ok(Some(notice.event(&self.stripe, order).await?)),
+            None => Ok(None),
+        }
     }
 }

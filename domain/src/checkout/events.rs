@@ -14,7 +14,7 @@ use super::{Event, Taken, Told};
 use crate::audit::Actor;
 use crate::orders::step;
 use crate::provider::Received;
-use crate::refunds::{New, given_back};
+use crate::refunds::{New, by_hand};
 use crate::retry::retry;
 use crate::{Database, Error, Transaction};
 
@@ -28,7 +28,7 @@ pub async fn receive(database: &Database, event: &Event) -> Result<Taken, Error>
         let transaction = database.begin(business).await?;
         let stock = match event.told {
             Told::Paid(_) | Told::Cancelled => Stock::Locked,
-            Told::Failed(_) | Told::Refunded(_) => Stock::Left,
+            Told::Failed(_) | Told::RefundedByHand(_) => Stock::Left,
         };
         let locked = Locked::of(&transaction, business, event.order_id, stock).await?;
         let Some(mut locked) = locked.filter(|locked| is_about(event, locked)) else {
@@ -94,7 +94,7 @@ async fn apply(transaction: &Transaction, locked: &mut Locked, event: &Event) ->
             };
             cancelled(transaction, actor, locked, reason).await
         }
-        Told::Refunded(total) => refunded(transaction, actor, locked, total).await,
+        Told::RefundedByHand(total) => refunded(transaction, actor, locked, total).await,
     }
 }
 
@@ -179,6 +179,7 @@ async fn give_back(
         amount: locked.order.total_amount,
         reason: reason.to_owned(),
         restock: false,
+        by_hand: false,
         items: Vec::new(),
     };
     // The order's new figures are written by whoever called, after this: its row must bear the payment first.
@@ -256,14 +257,14 @@ pub(super) async fn cancelled(
     locked.write_expired(transaction).await
 }
 
-/// So much was given back altogether. What we know nothing of was given back at the provider by hand.
+/// So much was given back at the provider by hand, altogether, some of which we may have been told before.
 async fn refunded(
     transaction: &Transaction,
     actor: Actor<'_>,
     locked: &mut Locked,
     total: &Received,
 ) -> Result<(), Error> {
-    let known = given_back(transaction, &locked.order).await?;
+    let known = by_hand(transaction, &locked.order).await?;
     let Some(total) = total
         .amount
         .filter(|_| total.currency == locked.currency.to_string())
@@ -271,7 +272,8 @@ async fn refunded(
         tracing::error!(order = %locked.order.id, ?total, "a refund in another currency than the order's");
         return Ok(());
     };
-    let unknown = total.min(locked.order.amount_paid()) - known;
+    let left = locked.order.amount_paid() - locked.order.amount_refunded;
+    let unknown = (total - known).min(left);
     if unknown <= Money::ZERO {
         return Ok(());
     }
@@ -280,6 +282,7 @@ async fn refunded(
         amount: unknown,
         reason: "refunded at the payment provider".to_owned(),
         restock: false,
+        by_hand: true,
         items: Vec::new(),
     };
     let id = refund.add(transaction, actor, &mut locked.order).await?;

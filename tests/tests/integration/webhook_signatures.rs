@@ -1,6 +1,8 @@
 //! Stripe's webhooks: which are believed, and what those that are do to an order. Signatures are made by hand, by Stripe's own
 //! library and by localstripe.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use domain::Secret;
 use domain::demo::{ACME, ACME_KEYBOARD};
@@ -372,18 +374,32 @@ async fn a_cancellation_and_a_refund_by_hand_at_stripe_are_told_to_the_order() {
     let (order, intent) = self::order(&service).await;
     stripe.pay(&intent).await;
     comes_to_be(&service, &order, "paid").await;
-    // A charge that names no order: its intent is asked for it.
-    let charge = json!({"id": "ch_1", "payment_intent": intent, "amount_refunded": 250, "currency": "usd",
+    // Ours, and one by hand.
+    let body = json!({"amount": "1.00", "reason": "a scratch"});
+    let _ = service.admin().do_to(&order, "refund", &body).await.ok(200);
+    until("ours is made", async || stripe.count("refunds").await == 1).await;
+    stripe.refund_by_hand(&intent, 250).await;
+    // A charge that names no order: its intent is asked for it, and what was refunded for what of it is ours.
+    let charge = json!({"id": "ch_1", "payment_intent": intent, "amount_refunded": 350, "currency": "usd",
                         "metadata": {}});
     let refunded = event("evt_2", "charge.refunded", charge);
     stripe.fault(&[Fault::LoseAnswer]);
     let _ = tell(&service, &refunded)
         .await
         .refused(502, "payment_provider_error");
+    stripe.fault(&[Fault::Delay(Duration::ZERO), Fault::LoseAnswer]);
+    let _ = tell(&service, &refunded)
+        .await
+        .refused(502, "payment_provider_error");
     let _ = tell(&service, &refunded).await.ok(200);
+    // Told once more, as another event: it is the same money.
+    let charge = refunded["data"]["object"].clone();
+    let _ = tell(&service, &event("evt_3", "charge.refunded", charge))
+        .await
+        .ok(200);
     let found = service.admin().order(&order).await;
-    assert_eq!(found["amount_refunded"], "2.50", "{found}");
-    assert_eq!(stripe.count("refunds").await, 0);
+    assert_eq!(found["amount_refunded"], "3.50", "{found}");
+    assert_eq!(stripe.count("refunds").await, 2);
     books_balance(&service).await;
 }
 

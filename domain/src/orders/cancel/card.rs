@@ -77,6 +77,7 @@ async fn undo(
             amount: rest,
             reason: REASON.to_owned(),
             restock: false,
+            by_hand: false,
             items: Vec::new(),
         };
         refund

@@ -195,8 +195,8 @@ impl Lists {
         Some(Step::Refund(*at, what, restock))
     }
 
-    /// How much somebody may give back at the provider, while none of our refunds is open: of what one that fails
-    /// afterwards has hidden, nothing would be told again.
+    /// How much somebody may give back at the provider, while none of our refunds is open: one that is open has not reached
+    /// the provider, perhaps, which would let more be given back by hand than there is.
     fn by_hand(&self, at: usize, dice: &mut StdRng) -> Option<i64> {
         let order = &self.orders[at];
         let card = order.card.as_ref()?;

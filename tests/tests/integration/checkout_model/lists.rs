@@ -104,6 +104,7 @@ pub(super) struct Refund {
     pub(super) amount: i64,
     pub(super) status: RefundStatus,
     pub(super) restock: bool,
+    pub(super) by_hand: bool,
     pub(super) items: Vec<(usize, i64)>,
     pub(super) known: bool,
 }

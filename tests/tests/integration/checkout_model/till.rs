@@ -214,7 +214,8 @@ impl Till {
     }
 
     fn tell_refunded(&mut self, order: OrderId) {
-        let total = Told::Refunded(received(self.given_back(order), "USD"));
+        let by_hand = self.by_hand.get(&order).copied().unwrap_or_default();
+        let total = Told::RefundedByHand(received(by_hand, "USD"));
         self.news.push((order, total));
     }
 
@@ -237,12 +238,6 @@ impl Till {
         let all = all.filter(|given| given.state.as_ref().is_some_and(counts));
         let by_hand = self.by_hand.get(&order).copied().unwrap_or_default();
         all.map(|given| given.minor).sum::<i64>() + by_hand
-    }
-
-    /// A refund that was counted in it has failed since. Nobody could tell it from one that was made by hand, so it is not
-    /// told.
-    pub(super) fn is_taken_back(&self, told: &Told, order: OrderId) -> bool {
-        matches!(told, Told::Refunded(total) if total.minor > self.given_back(order))
     }
 
     pub(super) fn left(&self, order: OrderId) -> i64 {

@@ -151,9 +151,6 @@ fn tell<'a>(shop: &'a Shop, other: &'a domain::Database, dice: &mut StdRng) -> V
         return Vec::new();
     };
     let (order, told) = inner.till.news[news].clone();
-    if inner.till.is_taken_back(&told, order) {
-        return Vec::new();
-    }
     let number: u64 = dice.random();
     let ids = [
         (&shop.pool, format!("evt_{news}")),
@@ -214,9 +211,6 @@ async fn become_quiet(shop: &Shop) {
         settle(&mut shop.counter.look().till, true);
         let news = shop.counter.look().till.news.clone();
         for (number, (order, told)) in news.into_iter().enumerate() {
-            if shop.counter.look().till.is_taken_back(&told, order) {
-                continue;
-            }
             let event = event(order, told, format!("evt_{number}"));
             checkout::receive(&shop.pool, &event).await.unwrap();
         }

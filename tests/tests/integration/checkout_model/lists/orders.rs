@@ -158,7 +158,7 @@ impl Lists {
                 self.cancelled(at, CancelReason::PaymentExpired);
             }
             Told::Cancelled => self.cancelled(at, CancelReason::PaymentCancelled),
-            Told::Refunded(total) => self.given_back(at, total.minor / 100),
+            Told::RefundedByHand(total) => self.given_by_hand(at, total.minor / 100),
         }
         Taken::Now
     }
@@ -210,6 +210,7 @@ impl Lists {
             amount,
             status: RefundStatus::Requested,
             restock,
+            by_hand: false,
             items,
             known: false,
         });
@@ -230,14 +231,17 @@ impl Lists {
         }
     }
 
-    /// Of what was given back altogether, what we know nothing of.
-    fn given_back(&mut self, at: usize, total: i64) {
+    /// Of what was given back by hand, what we know nothing of.
+    fn given_by_hand(&mut self, at: usize, total: i64) {
         let card = self.orders[at].card_mut();
-        let unknown = total.min(card.paid) - card.refunded();
+        let by_hand = card.refunds.iter().filter(|refund| refund.by_hand);
+        let known: i64 = by_hand.map(|refund| refund.amount).sum();
+        let unknown = (total - known).min(card.paid - card.refunded());
         if unknown > 0 {
             self.refund(at, unknown, Vec::new(), false);
             let refunds = &mut self.orders[at].card_mut().refunds;
-            refunds.last_mut().unwrap().status = RefundStatus::Succeeded;
+            let refund = refunds.last_mut().unwrap();
+            (refund.status, refund.by_hand) = (RefundStatus::Succeeded, true);
         }
     }
 
