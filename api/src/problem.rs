@@ -482,6 +482,10 @@ mod tests {
     #[test]
     fn nothing_of_the_inside_goes_out() {
         for error in [
+            Error::PaymentProvider {
+                order_id: entity::OrderId::new(),
+                failure: domain::provider::Failure::NoAnswer("secret_x".into()),
+            },
             Error::Bug("column secret_x".into()),
             Error::DatabaseUnavailable(sea_orm::DbErr::Custom("secret_x".into())),
         ] {

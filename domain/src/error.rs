@@ -4,6 +4,7 @@
 //! The database has the last word on both. What it says (an SQLSTATE, a constraint's name) becomes a domain error in
 //! this file and nowhere else.
 
+use crate::provider::Failure;
 use chrono::{DateTime, Utc};
 use entity::orders::Status;
 use entity::{
@@ -191,12 +192,15 @@ pub enum Error {
     },
     /// The order is placed and its stock held, but the payment provider has not made its intent: it does not answer, and is
     /// asked again, or it refuses, and the order is cancelled.
-    #[error("{detail}")]
+    #[error("{}", match .failure {
+        Failure::NoAnswer(_) => "the payment provider does not answer: the order stands, and it is asked again",
+        Failure::Refused(_) => "the payment provider refuses the payment: the order is cancelled",
+    })]
     PaymentProvider {
         /// The order.
         order_id: OrderId,
-        /// What the provider did.
-        detail: String,
+        /// What the provider did, in words that are the operator's: no message has them.
+        failure: Failure,
     },
     /// Something unique is taken.
     #[error("another one has the same {0}")]

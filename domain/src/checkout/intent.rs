@@ -38,9 +38,12 @@ pub async fn finish(
     }
     still_payable(placed.order.status)?;
     fail_point!("intent-to-make");
-    let failed = |failure: &Failure| Error::PaymentProvider {
-        order_id: id,
-        detail: failure.to_string(),
+    let failed = |failure: Failure| {
+        tracing::warn!(order = %id, %failure, "an order's intent was not made");
+        Error::PaymentProvider {
+            order_id: id,
+            failure,
+        }
     };
     match provider.create(&placed.wanted()).await {
         Ok(made) => {
@@ -51,10 +54,10 @@ pub async fn finish(
             still_payable(status)?;
             Ok(checkout)
         }
-        Err(failure @ Failure::NoAnswer(_)) => Err(failed(&failure)),
+        Err(failure @ Failure::NoAnswer(_)) => Err(failed(failure)),
         Err(failure @ Failure::Refused(_)) => {
             record_refused(database, business, id, &failure).await?;
-            Err(failed(&failure))
+            Err(failed(failure))
         }
     }
 }
