@@ -155,7 +155,6 @@ pub(super) async fn paid(
         Status::Cancelled => {
             locked.order.cancel_reason = Some(CancelReason::PaidTooLate);
             give_back(transaction, actor, locked, "paid after it was cancelled").await?;
-            crate::orders::write(transaction, &locked.order).await?;
             locked.write_expired(transaction).await?;
             locked
                 .record(transaction, actor, "order.paid_too_late", before)
@@ -182,8 +181,6 @@ async fn give_back(
         by_hand: false,
         items: Vec::new(),
     };
-    // The order's new figures are written by whoever called, after this: its row must bear the payment first.
-    crate::orders::write(transaction, &locked.order).await?;
     refund.add(transaction, actor, &mut locked.order).await?;
     Ok(())
 }

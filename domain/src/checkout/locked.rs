@@ -167,9 +167,7 @@ impl Locked {
         for (product, _) in &self.lines {
             self.shelf.serve(*product);
         }
-        let business = self.order.business_id;
-        shelf::write(transaction, business, &self.shelf, Vec::new(), Vec::new()).await?;
-        Ok(())
+        self.write_expired(transaction).await
     }
 
     fn let_go(&mut self, actor: Actor<'_>) {
@@ -182,7 +180,7 @@ impl Locked {
         );
     }
 
-    /// Writes down what has expired of the stock, and who was served with it.
+    /// Writes down what is held no more of the stock, and who was served with it.
     pub(crate) async fn write_expired(&self, transaction: &Transaction) -> Result<(), Error> {
         let business = self.order.business_id;
         shelf::write(transaction, business, &self.shelf, Vec::new(), Vec::new()).await?;

@@ -3,7 +3,7 @@
 use entity::orders::{CancelReason, Status};
 use entity::{Money, OrderId, payment_intents};
 
-use super::super::{step, transitions, write};
+use super::super::{step, transitions};
 use crate::checkout::locked::{Locked, Stock};
 use crate::idempotency::{self, Answered, Claim};
 use crate::refunds::{self, Left, New};
@@ -84,7 +84,6 @@ async fn undo(
             .add(transaction, caller.into(), &mut locked.order)
             .await?;
     }
-    write(transaction, &locked.order).await?;
     step(
         transaction,
         caller.into(),
