@@ -170,19 +170,18 @@ pub(crate) async fn left(
         .into_iter()
         .map(|line| (line.product_id, (line.quantity, line.unit_price)))
         .collect();
-    for refund in of(transaction, order.business_id, order.id).await? {
-        let counts = refund.status != Status::Failed || (which == Left::Outside && refund.restock);
-        if !counts {
-            continue;
-        }
-        let items = refund_items::Entity::of(order.business_id)
-            .filter(refund_items::Column::RefundId.eq(refund.id))
-            .all(transaction)
-            .await?;
-        for item in items {
-            if let Some((quantity, _)) = left.get_mut(&item.product_id) {
-                *quantity -= item.quantity;
-            }
+    let refunds = of(transaction, order.business_id, order.id).await?;
+    let counts = |refund: &&refunds::Model| {
+        refund.status != Status::Failed || (which == Left::Outside && refund.restock)
+    };
+    let counting = refunds.iter().filter(counts).map(|refund| refund.id);
+    let items = refund_items::Entity::of(order.business_id)
+        .filter(refund_items::Column::RefundId.is_in(counting))
+        .all(transaction)
+        .await?;
+    for item in items {
+        if let Some((quantity, _)) = left.get_mut(&item.product_id) {
+            *quantity -= item.quantity;
         }
     }
     Ok(left)
@@ -281,17 +280,19 @@ impl New {
         refunds::Entity::insert(row)
             .exec_without_returning(transaction)
             .await?;
-        for (product_id, quantity) in self.items {
-            let item = refund_items::ActiveModel {
-                business_id: Set(order.business_id),
-                refund_id: Set(id),
-                product_id: Set(product_id),
-                quantity: Set(quantity),
-            };
-            refund_items::Entity::insert(item)
-                .exec_without_returning(transaction)
-                .await?;
+        if self.items.is_empty() {
+            return Ok(id);
         }
+        let items = self.items.into_iter();
+        let items = items.map(|(product_id, quantity)| refund_items::ActiveModel {
+            business_id: Set(order.business_id),
+            refund_id: Set(id),
+            product_id: Set(product_id),
+            quantity: Set(quantity),
+        });
+        refund_items::Entity::insert_many(items)
+            .exec_without_returning(transaction)
+            .await?;
         Ok(id)
     }
 }
