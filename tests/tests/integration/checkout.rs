@@ -480,3 +480,18 @@ async fn nothing_is_ordered_by_card_where_no_provider_is_set_up() {
         .await;
     nothing.refused(404, "not_found");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_can_be_paid_for_as_long_as_is_set() {
+    let database = Database::with_demo().await;
+    let mut settings = settings();
+    settings.payments.payment_seconds = 90;
+    let url = database.url(SERVICE);
+    let service = Service::with(database, &url, &settings).await;
+    let placed = service.customer().checkout(&[(ACME_KEYBOARD, 1)]).await;
+    let placed = placed.ok(201);
+    let order = service.customer().order(&id_of(&placed)).await;
+    assert_eq!(order["due_at"], placed["expires_at"]);
+    let time = |member: &str| -> DateTime<Utc> { order[member].as_str().unwrap().parse().unwrap() };
+    assert_eq!((time("due_at") - time("created_at")).num_seconds(), 90);
+}
