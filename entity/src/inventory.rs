@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 
 use crate::{BusinessId, ProductId};
 
-/// The stock of one product. Locked (`FOR UPDATE`) by whatever changes it; second in the lock order.
+/// The stock of one product. Locked (`FOR NO KEY UPDATE`) by whatever changes it; second in the lock order.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "inventory")]

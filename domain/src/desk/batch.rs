@@ -1,17 +1,18 @@
 //! One batch of commands: one transaction, or several when something outside it gets in the way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, Utc};
 use entity::reservations::Status;
-use entity::{BusinessId, OrderId, ReservationId, UserId};
+use entity::{BusinessId, OrderId, ProductId, ReservationId, UserId};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::decision::{Books, Ordered, Sale};
 use super::lanes::InFlight;
 use super::lock::{Locked, begin, lock};
-use super::write::{self, Done, Outcome};
+use super::promise::{self, Promised};
+use super::write::{self, Done, Outcome, Stock};
 use super::{Command, Work};
 use crate::checkout::Placed;
 use crate::database::Session;
@@ -19,6 +20,7 @@ use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::purchase::Receipt;
 use crate::reservations::{Found, Reservation};
 use crate::retry::{ATTEMPTS, is_worth_another_try, pause};
+use crate::shelf::Shelf;
 use crate::{Error, Transaction};
 
 type Answers = Vec<Result<Answered, Error>>;
@@ -31,10 +33,9 @@ pub(super) async fn sell(
     session: &mut Session,
     business: BusinessId,
     jobs: Vec<Command>,
-    in_flight: InFlight,
+    mut in_flight: InFlight,
 ) -> Answers {
-    let mut in_flight = Some(in_flight);
-    let error = match sell_together(session, business, &jobs, &mut in_flight).await {
+    let error = match sell_together(session, business, &jobs, Some(&mut in_flight)).await {
         Ok(answers) => return answers,
         Err(error) => error,
     };
@@ -49,31 +50,54 @@ pub(super) async fn sell(
     let mut answers = Vec::with_capacity(jobs.len());
     for (at, job) in jobs.iter().enumerate() {
         // The rows are given back with the last one: nobody who came later is to go between them.
-        let mut kept = None;
-        let in_flight = if at + 1 == jobs.len() {
-            &mut in_flight
-        } else {
-            &mut kept
-        };
+        let in_flight = (at + 1 == jobs.len()).then_some(&mut in_flight);
         let alone = sell_together(session, business, std::slice::from_ref(job), in_flight).await;
         answers.extend(alone.unwrap_or_else(|error| vec![Err(error)]));
     }
     answers
 }
 
+/// Follows those before it, if they have promised anything and it can; otherwise, and from its second try on, it goes by its
+/// locks alone.
 async fn sell_together(
     session: &mut Session,
     business: BusinessId,
     jobs: &[Command],
-    in_flight: &mut Option<InFlight>,
+    mut in_flight: Option<&mut InFlight>,
 ) -> Result<Answers, Error> {
     let mut tried = 1;
     let mut unheard: Option<Unheard> = None;
+    let mut promised = match &mut in_flight {
+        Some(in_flight) => in_flight.follow(),
+        None => Promised::new(),
+    };
+    if !promised.is_empty() && !only_buys(jobs) {
+        promise::ended(&promised).await;
+        promised.clear();
+    }
     loop {
-        let error = match attempt(session, business, jobs, in_flight, &mut unheard).await {
-            Ok(answers) => return Ok(answers),
+        let flight = in_flight.as_deref_mut();
+        let error = match attempt(session, business, jobs, flight, &mut unheard, &promised).await {
+            Ok(answers) => {
+                if !promised.is_empty() {
+                    metrics::counter!("tradeline_desk_promises_kept_total").increment(1);
+                }
+                return Ok(answers);
+            }
             Err(error) => error,
         };
+        if let Some(in_flight) = &mut in_flight {
+            in_flight.withdraw();
+        }
+        if !promised.is_empty() {
+            metrics::counter!("tradeline_desk_promises_broken_total").increment(1);
+            // Of a commit whose answer was lost it is known that those before it had ended.
+            if unheard.is_none() {
+                promise::ended(&promised).await;
+            }
+            promised.clear();
+            continue;
+        }
         match &unheard {
             // Until an attempt can ask what became of the commit, no other answer would be true, whatever the failure.
             Some(commit) if commit.at.elapsed() > PATIENCE => return Err(Error::OutcomeUnknown),
@@ -103,16 +127,18 @@ struct Unheard {
     answers: Answers,
 }
 
-/// One transaction: lock, decide, write, commit.
+/// One transaction: lock, decide, write, commit. One that follows locks its customers, decides, writes, locks its stock,
+/// commits; [`Error::Contention`] when the stock is not as it was promised.
 async fn attempt(
     session: &mut Session,
     business: BusinessId,
     jobs: &[Command],
-    in_flight: &mut Option<InFlight>,
+    mut in_flight: Option<&mut InFlight>,
     unheard: &mut Option<Unheard>,
+    promised: &Promised,
 ) -> Result<Answers, Error> {
     let transaction = begin(session, business).await?;
-    let locked = lock(&transaction, business, jobs).await?;
+    let locked = lock(&transaction, business, jobs, promised).await?;
     if let Some(earlier) = unheard.take() {
         // The rows that the earlier attempt had locked are ours now, so it is over, one way or the other.
         match was_committed(&transaction, &earlier.number).await {
@@ -124,16 +150,57 @@ async fn attempt(
             }
         }
     }
+    let assumed = (!promised.is_empty()).then(|| on_hand(&locked.books.shelf));
+    let is_plain = only_buys(jobs) && locked.is_quiet;
+    if assumed.is_some() && !is_plain {
+        transaction.rollback().await;
+        return Err(Error::Contention);
+    }
     let known = known_answers(&transaction, business, jobs).await?;
     let decided = decide(locked, known, jobs);
     // Those who wait are served even when whoever comes by gets nothing: in a rush nobody else comes.
-    if decided.done.is_empty() && !decided.books.shelf.is_changed() {
+    let is_idle = decided.done.is_empty() && !decided.books.shelf.is_changed();
+    if is_plain
+        && !is_idle
+        && let Some(in_flight) = &mut in_flight
+    {
+        in_flight.promise(on_hand(&decided.books.shelf), assumed.is_none());
+    }
+    let number = if is_idle {
+        None
+    } else {
+        let stock = if assumed.is_some() {
+            Stock::Later
+        } else {
+            Stock::Now
+        };
+        write::write(&transaction, business, &decided.done, &decided.books, stock).await?
+    };
+    // Refusals too rest on what was promised.
+    if let Some(assumed) = assumed
+        && !promise::take(
+            &transaction,
+            business,
+            promised,
+            &assumed,
+            &decided.books.shelf,
+        )
+        .await?
+    {
+        transaction.rollback().await;
+        if let Some(in_flight) = in_flight {
+            in_flight.distrust();
+        }
+        return Err(Error::Contention);
+    }
+    if is_idle {
         transaction.rollback().await;
         return Ok(decided.answers);
     }
-    let number = write::write(&transaction, business, &decided.done, &decided.books).await?;
     // The next that want these rows may set out: until the commit is made they wait for the locks, behind nobody else.
-    drop(in_flight.take());
+    if let Some(in_flight) = in_flight {
+        in_flight.release();
+    }
     let committed = transaction.commit().await;
     // What nobody asked for is done again by whoever comes next.
     let (Err(error), false) = (committed, decided.done.is_empty()) else {
@@ -147,6 +214,17 @@ async fn attempt(
         });
     }
     Err(error)
+}
+
+/// What else a batch may do depends on reservations, which are read under the locks of the stock.
+fn only_buys(jobs: &[Command]) -> bool {
+    let buys = |job: &Command| matches!(job.work, Work::Purchase(..));
+    jobs.iter().all(buys)
+}
+
+fn on_hand(shelf: &Shelf) -> BTreeMap<ProductId, i64> {
+    let counts = shelf.counts.iter();
+    counts.map(|(id, counts)| (*id, counts.on_hand)).collect()
 }
 
 /// The answers that callers of this batch have had before under the keys that they use now.
@@ -190,6 +268,7 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
         mut books,
         terms,
         now,
+        ..
     } = locked;
     let mut done = Vec::with_capacity(jobs.len());
     let mut answers = Vec::with_capacity(jobs.len());

@@ -2,24 +2,25 @@
 //!
 //! Purchases of a business wait in its [`Queue`]. A few lanes, each with a connection of its own, take turns at the
 //! businesses where some may go; a lane takes all that may, up to [`BATCH`]. Alone, a purchase is a batch of one and
-//! waits for nobody. No two batches in flight share a row, so lanes wait for the rows of other processes alone.
+//! waits for nobody. Two batches in flight share a row only where the first has said what it leaves of it (`promise.rs`).
 //!
 //! A lane lives on the runtime that opened it. One that is idle on the thread where a purchase arrives is woken before
 //! others: a purchase that comes alone never changes threads.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use entity::BusinessId;
-use tokio::sync::{Notify, oneshot};
+use entity::{BusinessId, ProductId};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Command;
 use super::batch;
+use super::promise::{Promise, Promised, Stage, Trust};
 use super::queue::{Queue, Row, Taken};
 use crate::database::Session;
 use crate::idempotency::Answered;
@@ -51,6 +52,8 @@ struct State {
     /// The businesses that a lane may take from now, each once, in turn.
     ready: VecDeque<BusinessId>,
     waiting: usize,
+    /// How many batches there have been.
+    batches: u64,
     /// The lanes that have nothing to do, the last to have become so last.
     idle: Vec<Idle>,
     /// Lanes that were opened under an earlier number end after their batch.
@@ -66,7 +69,8 @@ struct Idle {
 
 #[derive(Debug, Default)]
 struct Line {
-    queue: Queue<Waiting>,
+    queue: Queue<Waiting, Promise>,
+    trust: Trust,
     /// Some may go, and the business is in [`State::ready`].
     ready: bool,
 }
@@ -206,14 +210,20 @@ impl Desk {
                     return None;
                 }
                 if let Some((business, taken)) = state.take() {
-                    let desk = Arc::clone(self);
-                    let rows = taken.rows;
+                    state.batches += 1;
+                    let number = state.batches;
+                    let waiting = taken.batch;
                     let in_flight = InFlight {
-                        desk,
+                        desk: Arc::clone(self),
                         business,
-                        rows,
+                        number,
+                        rows: taken.rows,
+                        promised: Vec::new(),
+                        may_promise: true,
+                        follows: product_promises(taken.promised),
+                        stage: watch::Sender::new(Stage::Open),
                     };
-                    return Some((in_flight, taken.batch));
+                    return Some((in_flight, waiting));
                 }
                 let wake = Arc::new(Notify::new());
                 state.idle.push(Idle {
@@ -258,7 +268,7 @@ impl State {
     fn change(
         &mut self,
         business: BusinessId,
-        change: impl FnOnce(&mut Queue<Waiting>) -> bool,
+        change: impl FnOnce(&mut Queue<Waiting, Promise>) -> bool,
     ) -> bool {
         let Some(line) = self.lines.get_mut(&business) else {
             return false;
@@ -275,7 +285,7 @@ impl State {
     }
 
     /// Takes the batch of the business whose turn it is.
-    fn take(&mut self) -> Option<(BusinessId, Taken<Waiting>)> {
+    fn take(&mut self) -> Option<(BusinessId, Taken<Waiting, Promise>)> {
         while let Some(business) = self.ready.pop_front() {
             let Some(line) = self.lines.get_mut(&business) else {
                 continue;
@@ -302,19 +312,97 @@ impl State {
     }
 }
 
-/// The rows of a batch from its taking until it is dropped: when its commit is on the way, or when it ends otherwise.
+fn product_promises(promised: Vec<(Row, Promise)>) -> Promised {
+    let products = promised.into_iter().filter_map(|(row, promise)| match row {
+        Row::Product(product) => Some((product, promise)),
+        Row::Customer(_) | Row::Key(_) => None,
+    });
+    products.collect()
+}
+
+/// What a batch has of the queue, from its taking until it is dropped, when it has ended.
 #[derive(Debug)]
 pub(super) struct InFlight {
     desk: Arc<Desk>,
     business: BusinessId,
+    number: u64,
+    /// The rows that nobody else may have.
     rows: Vec<Row>,
+    /// Those that others may have who follow.
+    promised: Vec<Row>,
+    /// It has begun again: who followed it has to come after it now, and nobody else before them.
+    may_promise: bool,
+    follows: Promised,
+    /// For those who follow. Closed when the batch has ended.
+    stage: watch::Sender<Stage>,
+}
+
+impl InFlight {
+    /// What it follows. The first to ask has it: a batch follows once, and then goes by its locks.
+    pub(super) fn follow(&mut self) -> Promised {
+        std::mem::take(&mut self.follows)
+    }
+
+    /// Says what the batch leaves of its products, whether or not they are locked yet: who waits for them may follow.
+    pub(super) fn promise(&mut self, on_hand: BTreeMap<ProductId, i64>, is_locked: bool) {
+        let mut state = self.desk.state();
+        let trusted = |line: &Line| self.may_promise && line.trust.is_given();
+        if !state.lines.get(&self.business).is_some_and(trusted) {
+            return;
+        }
+        if is_locked {
+            self.stage.send_replace(Stage::Locked);
+        }
+        self.promised = on_hand.keys().copied().map(Row::Product).collect();
+        self.rows
+            .retain(|row| !matches!(row, Row::Product(product) if on_hand.contains_key(product)));
+        let promises = on_hand.into_iter().map(|(product, on_hand)| {
+            let batch = self.stage.subscribe();
+            (Row::Product(product), Promise { on_hand, batch })
+        });
+        state.change(self.business, |queue| queue.promise(self.number, promises));
+        state.wake_if_ready();
+    }
+
+    /// Takes the promise back: the batch has to begin again, and makes no other.
+    pub(super) fn withdraw(&mut self) {
+        self.may_promise = false;
+        self.stage.send_replace(Stage::Withdrawn);
+        let mut state = self.desk.state();
+        state.change(self.business, |queue| {
+            queue.forget(self.number, &self.promised, true)
+        });
+        self.rows.append(&mut self.promised);
+    }
+
+    /// What this batch followed was not as it had been promised.
+    pub(super) fn distrust(&mut self) {
+        let mut state = self.desk.state();
+        if let Some(line) = state.lines.get_mut(&self.business) {
+            line.trust.lose();
+        }
+    }
+
+    /// Gives the rows back: all are locked, and with the commit on its way, who waits for them may set out.
+    pub(super) fn release(&mut self) {
+        if self.may_promise {
+            self.stage.send_replace(Stage::Locked);
+        }
+        let mut state = self.desk.state();
+        state.change(self.business, |queue| queue.release(&self.rows));
+        self.rows.clear();
+        state.wake_if_ready();
+    }
 }
 
 impl Drop for InFlight {
-    /// Whoever waited for these rows may go.
+    /// Whoever waited for these rows may go, and whoever would not follow.
     fn drop(&mut self) {
         let mut state = self.desk.state();
-        state.change(self.business, |queue| queue.release(&self.rows));
+        state.change(self.business, |queue| {
+            let forgotten = queue.forget(self.number, &self.promised, false);
+            queue.release(&self.rows) || forgotten
+        });
         state.wake_if_ready();
     }
 }

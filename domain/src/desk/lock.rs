@@ -13,6 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::decision::{Account, Article, Books, Selling};
+use super::promise::Promised;
 use super::{Command, Work, bought};
 use crate::allocations::on_account;
 use crate::database::Session;
@@ -43,12 +44,17 @@ pub(super) struct Locked {
     pub(super) books: Books,
     pub(super) terms: HashMap<CustomerId, i32>,
     pub(super) now: DateTime<Utc>,
+    /// The rows say that nothing of this stock is held or waited for, not even by reservations that have expired.
+    pub(super) is_quiet: bool,
 }
 
 /// Locks and reads, in one round trip: customers by id, then inventory rows by product id, the one order of every path.
 /// The count of the customers makes the stock wait for them. The catalogue is only read: its editors do not wait for
 /// sales. The clock is read as each row of stock is had: the latest is the time after all locks.
-const LOCK: &str = "
+macro_rules! read {
+    ($stock:literal) => {
+        concat!(
+            "
 WITH account AS MATERIALIZED (
     SELECT id, credit_limit, balance, on_hold, payment_terms_days, entry_count, on_account
       FROM customers
@@ -60,7 +66,9 @@ WITH account AS MATERIALIZED (
       FROM inventory
      WHERE business_id = $1 AND product_id = ANY ($3) AND (SELECT count(*) FROM account) >= 0
      ORDER BY product_id
-       FOR UPDATE
+       ",
+            $stock,
+            "
 )
 SELECT true AS is_account, id, credit_limit, balance, on_hold, payment_terms_days, now(),
        entry_count, on_account, (SELECT block_after_days FROM businesses WHERE id = $1),
@@ -71,13 +79,24 @@ SELECT true AS is_account, id, credit_limit, balance, on_hold, payment_terms_day
 SELECT false, product_id, NULL, NULL, NULL, NULL, clock_timestamp(),
        NULL, NULL, NULL,
        on_hand, reserved, sku, name, price, active, limit_per_customer, waiting, places_given, in_sale
-  FROM stock JOIN products ON products.business_id = $1 AND products.id = stock.product_id";
+  FROM stock JOIN products ON products.business_id = $1 AND products.id = stock.product_id"
+        )
+    };
+}
 
-/// Locks what a batch needs. See [`LOCK`].
+/// As most batches begin.
+const LOCK: &str = read!("FOR NO KEY UPDATE");
+
+/// As those begin that follow others: their stock is locked at their end.
+const FOLLOW: &str = read!("");
+
+/// Locks what a batch needs. Of a batch that follows others the customers alone: what was promised of its stock counts as if
+/// it were there, and the rest is as it is at this moment. Of reservations it knows nothing.
 pub(super) async fn lock(
     transaction: &Transaction,
     business: BusinessId,
     jobs: &[Command],
+    promised: &Promised,
 ) -> Result<Locked, Error> {
     let customers = distinct(jobs.iter().map(|job| job.customer().0));
     let products = distinct(
@@ -85,7 +104,8 @@ pub(super) async fn lock(
             .flat_map(|job| job.products().map(|(id, _)| id.0)),
     );
     let values = [business.0.into(), customers.into(), products.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOCK, values);
+    let sql = if promised.is_empty() { LOCK } else { FOLLOW };
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
 
     let mut books = Books {
         accounts: HashMap::new(),
@@ -111,7 +131,11 @@ pub(super) async fn lock(
         } else {
             let id: ProductId = row.try_get_by_index(1)?;
             books.catalogue.insert(id, article(&row)?);
-            books.shelf.counts.insert(id, counts(&row)?);
+            let mut counts = counts(&row)?;
+            if let Some(promise) = promised.get(&id) {
+                counts.on_hand = promise.on_hand;
+            }
+            books.shelf.counts.insert(id, counts);
             if row.try_get_by_index(19)? {
                 in_sale.push(id);
             }
@@ -129,20 +153,28 @@ pub(super) async fn lock(
     if let Some(days) = block_after_days {
         read_overdue(transaction, business, &mut books, days).await?;
     }
-    if let Some(wanted) = wanted(&books, jobs) {
+    let is_quiet = books.shelf.counts.values().all(Counts::is_quiet);
+    // What has expired is freed by the reader, who must have the stock locked.
+    if promised.is_empty()
+        && let Some(wanted) = wanted(&books, jobs)
+    {
         shelf::read(transaction, business, &mut books.shelf, &wanted).await?;
     }
-    Ok(Locked { books, terms, now })
+    Ok(Locked {
+        books,
+        terms,
+        now,
+        is_quiet,
+    })
 }
 
 /// What is to be known of reservations, if anything.
 fn wanted(books: &Books, jobs: &[Command]) -> Option<Wanted> {
-    let is_quiet = |counts: &Counts| counts.reserved == 0 && counts.waiting == 0;
     // Whoever buys, on credit or by card, has to know of its own reservations of the same products alone.
     let only_purchases = jobs
         .iter()
         .all(|job| matches!(job.work, Work::Purchase(..) | Work::Checkout(..)));
-    if only_purchases && books.shelf.counts.values().all(is_quiet) {
+    if only_purchases && books.shelf.counts.values().all(Counts::is_quiet) {
         return None;
     }
     let mut wanted = Wanted {

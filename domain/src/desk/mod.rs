@@ -20,6 +20,7 @@ mod cards;
 pub mod decision;
 mod lanes;
 mod lock;
+mod promise;
 mod queue;
 mod trail;
 mod write;

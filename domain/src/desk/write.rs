@@ -108,6 +108,15 @@ WITH new_orders AS (
 SELECT (SELECT count(*) FROM charged) AS charged, (SELECT count(*) FROM taken) AS taken,
        pg_current_xact_id()::text AS number";
 
+/// When stock is counted down that was sold on credit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stock {
+    /// With the orders: its rows are locked.
+    Now,
+    /// When its rows are locked, by [`super::promise::take`].
+    Later,
+}
+
 /// Writes what was done and the rows of the books that it changed. Returns the transaction's number, by which the
 /// database can be asked what became of it.
 pub(super) async fn write(
@@ -115,11 +124,12 @@ pub(super) async fn write(
     business: BusinessId,
     done: &[Done<'_>],
     books: &Books,
+    stock: Stock,
 ) -> Result<Option<String>, Error> {
     let sold: Vec<Sold<'_>> = done.iter().filter_map(Sold::of).collect();
     let number = match sold.as_slice() {
         [] => None,
-        sold => Some(write_orders(transaction, business, sold, books).await?),
+        sold => Some(write_orders(transaction, business, sold, books, stock).await?),
     };
     let kept = done.iter().filter(|one| one.receipt().is_none());
     let keys = kept.filter_map(|one| {
@@ -142,8 +152,12 @@ async fn write_orders(
     business: BusinessId,
     sold: &[Sold<'_>],
     books: &Books,
+    stock: Stock,
 ) -> Result<String, Error> {
-    let (customers, products) = touched(sold);
+    let (customers, mut products) = touched(sold);
+    if stock == Stock::Later {
+        products.clear();
+    }
     let (charged, taken) = (customers.len(), products.len());
     let values = values(business, sold, books, customers, products);
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, WRITE, values);

@@ -110,7 +110,7 @@ SELECT product_id, on_hand, reserved, waiting, places_given, clock_timestamp()
   FROM inventory
  WHERE business_id = $1 AND product_id IN (SELECT product_id FROM due)
  ORDER BY product_id
-   FOR UPDATE SKIP LOCKED";
+   FOR NO KEY UPDATE SKIP LOCKED";
 
 async fn give_back(transaction: &Transaction, business: BusinessId) -> Result<u64, Error> {
     let values: [Value; 2] = [business.0.into(), ROWS.into()];

@@ -147,6 +147,12 @@ impl Counts {
         self.on_hand - self.reserved
     }
 
+    /// Whether nobody holds any, nor waits for any.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.reserved == 0 && self.waiting == 0
+    }
+
     /// What someone who comes now may have: nothing that others wait for.
     #[must_use]
     pub fn open(&self) -> i64 {

@@ -28,7 +28,7 @@ SELECT product_id, on_hand, reserved, waiting, places_given, clock_timestamp()
   FROM inventory
  WHERE business_id = $1 AND product_id = ANY ($2)
  ORDER BY product_id
-   FOR UPDATE";
+   FOR NO KEY UPDATE";
 
 /// Locks stock by product id, and opens a shelf on it. Customers are locked before it and orders after it. Unknown
 /// products are not on it.

@@ -48,6 +48,7 @@ mod program;
 mod purchase;
 mod purchase_concurrency;
 mod purchase_model;
+mod purchase_promises;
 mod readme;
 mod receivables;
 mod refresh_tokens;

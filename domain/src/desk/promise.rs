@@ -1,0 +1,154 @@
+//! Promises: what a batch that is still being written will leave of its stock.
+//!
+//! All sales of one product wait for its row, and whoever has the row keeps it until its commit is on the disk. If each
+//! batch first had the row and then wrote its orders, a product that everyone wants would be sold by one database
+//! process at a time. So a batch of plain purchases says what it leaves on hand as soon as it is decided, and the next
+//! one *follows* (`batch.rs`): it locks its customers, is decided by what was promised, writes its orders beside the batch
+//! before it, and only then locks its stock, finds there what was promised, counts it down and commits.
+//!
+//! A promise is a guess about the database like any other. What is found under the locks decides: where it is anything
+//! else, the follower undoes everything, waits until those that it followed have ended, and is sold like everyone, locks
+//! first. So nothing is sold that is not there, nobody is refused for stock that is there, and who came first goes first,
+//! whatever others do to the same rows, from this process or another.
+//!
+//! The lock order stands: customers by id, then stock by product id. What the orders' foreign keys lock of the stock before
+//! that (`FOR KEY SHARE`) waits for nobody, as long as everyone who locks stock does it `FOR NO KEY UPDATE`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use entity::{BusinessId, ProductId};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::shelf::Shelf;
+use crate::{Error, Transaction};
+
+/// How long a business makes no promises after one that was not kept: somebody else sells the same goods.
+const WARY: Duration = Duration::from_secs(1);
+
+/// What a batch leaves of a product of which nothing is held or waited for.
+#[derive(Debug, Clone)]
+pub(super) struct Promise {
+    /// This many on hand.
+    pub(super) on_hand: i64,
+    /// How far who promises it is. Closed when it has ended.
+    pub(super) batch: watch::Receiver<Stage>,
+}
+
+/// How far a batch is that has promised something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A follower could still be at its stock before it.
+    Open,
+    /// It has its stock locked.
+    Locked,
+    /// It has begun anew. Even if it comes to the same: what is sold after it is to be decided after it.
+    Withdrawn,
+}
+
+/// What the batches before this one have promised of its products. Empty when there is nothing to follow.
+pub(super) type Promised = HashMap<ProductId, Promise>;
+
+/// Waits until none who promised something is [`Stage::Open`].
+async fn locked(promised: &Promised) {
+    for promise in promised.values() {
+        let mut batch = promise.batch.clone();
+        // Who has ended without a lock has sold nothing.
+        let _ = batch.wait_for(|stage| *stage != Stage::Open).await;
+    }
+}
+
+fn is_withdrawn(promised: &Promised) -> bool {
+    let mut promises = promised.values();
+    promises.any(|promise| *promise.batch.borrow() == Stage::Withdrawn)
+}
+
+/// Waits until all have ended who promised something.
+pub(super) async fn ended(promised: &Promised) {
+    for promise in promised.values() {
+        let mut batch = promise.batch.clone();
+        while batch.changed().await.is_ok() {}
+    }
+}
+
+/// The stock of a batch that follows, locked in the one order and counted down where it is all as it was assumed to be.
+/// Both lists of products are in that order.
+const TAKE: &str = "
+WITH stock AS MATERIALIZED (
+    SELECT product_id, on_hand, reserved, waiting
+      FROM inventory
+     WHERE business_id = $1 AND product_id = ANY ($2)
+     ORDER BY product_id
+       FOR NO KEY UPDATE
+), kept AS MATERIALIZED (
+    SELECT array_agg(on_hand ORDER BY product_id) = $3 AND bool_and(reserved = 0 AND waiting = 0) AS is_kept FROM stock
+), taken AS (
+    UPDATE inventory SET on_hand = remaining.on_hand, updated_at = now()
+      FROM unnest($4::uuid[], $5::bigint[]) AS remaining (product_id, on_hand)
+     WHERE inventory.business_id = $1 AND inventory.product_id = remaining.product_id
+       AND (SELECT is_kept FROM kept)
+ RETURNING 1
+)
+SELECT coalesce((SELECT is_kept FROM kept), false) AS is_kept, (SELECT count(*) FROM taken) AS taken";
+
+/// Locks the stock of a batch that follows, and takes what it has sold. False when the stock is not what it was assumed to
+/// be: then nothing of the batch may stand.
+pub(super) async fn take(
+    transaction: &Transaction,
+    business: BusinessId,
+    promised: &Promised,
+    assumed: &BTreeMap<ProductId, i64>,
+    shelf: &Shelf,
+) -> Result<bool, Error> {
+    locked(promised).await;
+    if is_withdrawn(promised) {
+        return Ok(false);
+    }
+    let (products, on_hand): (Vec<Uuid>, Vec<i64>) =
+        assumed.iter().map(|(id, on_hand)| (id.0, *on_hand)).unzip();
+    let remaining = assumed.iter().filter_map(|(id, before)| {
+        let counts = shelf.counts.get(id)?;
+        (counts.on_hand != *before).then_some((id.0, counts.on_hand))
+    });
+    let (sold, remaining): (Vec<Uuid>, Vec<i64>) = remaining.unzip();
+    let due = i64::try_from(sold.len()).unwrap_or(i64::MAX);
+    let values: [Value; 5] = [
+        business.0.into(),
+        products.into(),
+        on_hand.into(),
+        sold.into(),
+        remaining.into(),
+    ];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, TAKE, values);
+    let row = transaction
+        .query_one_raw(statement)
+        .await?
+        .ok_or_else(|| Error::Bug("the stock's statement answered nothing".into()))?;
+    let (is_kept, taken): (bool, i64) = (row.try_get("", "is_kept")?, row.try_get("", "taken")?);
+    // The rows are locked: one that is not counted down would be sold again.
+    if is_kept && taken != due {
+        return Err(Error::Bug(format!(
+            "{due} products sold, {taken} rows updated"
+        )));
+    }
+    Ok(is_kept && !is_withdrawn(promised))
+}
+
+/// Whether a business makes promises.
+#[derive(Debug, Default)]
+pub(super) struct Trust {
+    wary_until: Option<Instant>,
+}
+
+impl Trust {
+    pub(super) fn is_given(&self) -> bool {
+        self.wary_until.is_none_or(|until| until <= Instant::now())
+    }
+
+    /// A promise was not kept.
+    pub(super) fn lose(&mut self) {
+        self.wary_until = Some(Instant::now() + WARY);
+    }
+}

@@ -1,0 +1,229 @@
+//! A batch that follows another writes its orders beside it, on the word of what will be left. What it finds under the locks
+//! decides: whoever breaks that word, nothing is sold twice, nobody is refused wrongly, and nobody is passed.
+//!
+//! Whoever holds the audit trail here stops each batch when it has been decided, in the middle of its writing.
+
+use domain::Error;
+use domain::idempotency::Answered;
+use entity::{CustomerId, ProductId};
+use serde_json::json;
+use tests::clerk::{Clerk, buy};
+use tests::{Client, Service, books_balance, hold, until};
+use tokio::task::JoinHandle;
+
+const WRITING: &str = "LOCK TABLE audit_events IN EXCLUSIVE MODE";
+
+struct Shop {
+    service: Service,
+    admin: Client,
+    clerk: Clerk,
+    wanted: ProductId,
+    buyers: [CustomerId; 3],
+}
+
+impl Shop {
+    /// With so many of what everyone wants.
+    async fn with(stock: i64) -> Self {
+        let service = Service::start().await;
+        let admin = service.admin();
+        let clerk = Clerk::of_acme(&service.database);
+        let wanted = admin.add_product("WANTED", "5.00", stock).await;
+        let buyers = [
+            admin.add_customer("First", "100.00").await,
+            admin.add_customer("Second", "100.00").await,
+            admin.add_customer("Third", "100.00").await,
+        ];
+        Self {
+            service,
+            admin,
+            clerk,
+            wanted,
+            buyers,
+        }
+    }
+
+    fn buy(&self, buyer: usize) -> JoinHandle<Result<Answered, Error>> {
+        let (clerk, work) = (
+            self.clerk.clone(),
+            buy(self.buyers[buyer], &[(self.wanted, 1)]),
+        );
+        tokio::spawn(async move { clerk.ask(work, None).await })
+    }
+
+    async fn blocked(&self, sessions: u64) {
+        until("they wait", async || {
+            self.service.database.blocked().await == sessions
+        })
+        .await;
+    }
+
+    async fn on_hand(&self) -> i64 {
+        let path = format!("/api/inventory/{}", self.wanted);
+        self.admin.get(&path).await.ok(200)["on_hand"]
+            .as_i64()
+            .unwrap()
+    }
+
+    /// Who has bought it, in the order of the orders' ids, with what each left.
+    async fn sold(&self) -> Vec<String> {
+        let sql = format!(
+            "SELECT c.name || ' ' || i.on_hand_after FROM orders o JOIN order_items i ON i.order_id = o.id
+               JOIN customers c ON c.id = o.customer_id WHERE i.product_id = '{}' ORDER BY o.id",
+            self.wanted
+        );
+        let rows = self.service.database.column(&sql).await;
+        rows.iter()
+            .map(|row| row.trim_matches('"').to_owned())
+            .collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_the_same_is_written_before_the_one_before_it_has_committed() {
+    let shop = Shop::with(10).await;
+    let held = shop.service.database.hold(WRITING).await;
+    let first = shop.buy(0);
+    shop.blocked(1).await;
+    let second = shop.buy(1);
+    // Both in the middle of their writing; with its stock locked first, the second would not have begun.
+    shop.blocked(2).await;
+    held.release().await;
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    assert_eq!(shop.sold().await, ["First 9", "Second 8"]);
+    assert_eq!(shop.on_hand().await, 8);
+    books_balance(&shop.service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_refused_for_a_sale_that_does_not_come_to_pass() {
+    let shop = Shop::with(1).await;
+    let fails = format!(
+        "CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'on purpose'; END $$;
+         CREATE TRIGGER fails BEFORE INSERT ON orders FOR EACH ROW WHEN (NEW.customer_id = '{}') EXECUTE FUNCTION fails()",
+        shop.buyers[0]
+    );
+    shop.service.database.execute(&fails).await;
+    // Its stock is locked and the last one promised away when it waits for this.
+    let held = shop
+        .service
+        .database
+        .hold("LOCK TABLE orders IN EXCLUSIVE MODE")
+        .await;
+    let first = shop.buy(0);
+    shop.blocked(1).await;
+    let second = shop.buy(1);
+    shop.blocked(2).await;
+    held.release().await;
+    assert!(first.await.unwrap().is_err(), "the first was sold");
+    second.await.unwrap().unwrap();
+    assert_eq!(shop.sold().await, ["Second 0"]);
+    books_balance(&shop.service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_by_what_was_promised_hears_so_when_it_has_come_to_pass() {
+    let shop = Shop::with(1).await;
+    let held = shop.service.database.hold(WRITING).await;
+    let first = shop.buy(0);
+    shop.blocked(1).await;
+    let second = shop.buy(1);
+    shop.blocked(2).await;
+    assert!(!second.is_finished());
+    held.release().await;
+    first.await.unwrap().unwrap();
+    let refused = second.await.unwrap();
+    assert!(
+        matches!(&refused, Err(Error::InsufficientStock(shortages)) if shortages[0].available == 0),
+        "{refused:?}"
+    );
+    assert_eq!(shop.sold().await, ["First 0"]);
+    books_balance(&shop.service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_that_comes_between_is_counted_and_the_follower_decided_after_it() {
+    let shop = Shop::with(10).await;
+    let held = shop.service.database.hold(WRITING).await;
+    let first = shop.buy(0);
+    shop.blocked(1).await;
+    let (admin, path) = (
+        shop.admin.clone(),
+        format!("/api/inventory/{}", shop.wanted),
+    );
+    let found = json!({"adjust": 5, "reason": "found"});
+    let correction = tokio::spawn(async move { admin.patch(&path, &found).await });
+    shop.blocked(2).await;
+    let second = shop.buy(1);
+    shop.blocked(3).await;
+    held.release().await;
+    first.await.unwrap().unwrap();
+    correction.await.unwrap().ok(200);
+    second.await.unwrap().unwrap();
+    assert_eq!(shop.sold().await, ["First 9", "Second 13"]);
+    let later = "SELECT (SELECT max(id::text) FROM orders) > (SELECT id::text FROM stock_movements WHERE reason = 'found')";
+    assert_eq!(shop.service.database.value(later).await, "t");
+    books_balance(&shop.service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_first_has_to_begin_again_those_who_followed_come_after_it() {
+    let shop = Shop::with(10).await;
+    let held = shop.service.database.hold(WRITING).await;
+    let first = shop.buy(0);
+    shop.blocked(1).await;
+    let second = shop.buy(1);
+    shop.blocked(2).await;
+    let third = shop.buy(2);
+    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock' ORDER BY xact_start LIMIT 1";
+    assert_eq!(shop.service.database.value(kill).await, "t");
+    held.release().await;
+    for purchase in [first, second, third] {
+        purchase.await.unwrap().unwrap();
+    }
+    assert_eq!(shop.sold().await, ["First 9", "Second 8", "Third 7"]);
+    books_balance(&shop.service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_hold_is_not_promised() {
+    let shop = Shop::with(10).await;
+    let held = json!({"customer_id": shop.buyers[2], "items": [{"product_id": shop.wanted, "quantity": 4}]});
+    let path = "/api/reservations";
+    shop.admin.post(path, &held).await.ok(201);
+    let held = shop.service.database.hold(WRITING).await;
+    let first = shop.buy(0);
+    shop.blocked(1).await;
+    let second = shop.buy(1);
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(shop.service.database.blocked().await, 1);
+    held.release().await;
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    assert_eq!(shop.sold().await, ["First 9", "Second 8"]);
+    books_balance(&shop.service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_expired_is_freed_under_its_lock_alone() {
+    let shop = Shop::with(10).await;
+    let other = shop.admin.add_product("OTHER", "5.00", 1).await;
+    hold(&shop.service, other, 1, -1).await;
+    let held = shop.service.database.hold(WRITING).await;
+    let first = shop.buy(0);
+    shop.blocked(1).await;
+    let (clerk, cart) = (shop.clerk.clone(), [(shop.wanted, 1), (other, 1)]);
+    let work = buy(shop.buyers[1], &cart);
+    let second = tokio::spawn(async move { clerk.ask(work, None).await });
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    // It has looked, and waits for the first to end.
+    assert_eq!(shop.service.database.blocked().await, 1);
+    held.release().await;
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    assert_eq!(shop.sold().await, ["First 9", "Second 8"]);
+    let stock = format!("SELECT on_hand, reserved FROM inventory WHERE product_id = '{other}'");
+    assert_eq!(shop.service.database.value(&stock).await, "0,0");
+    books_balance(&shop.service).await;
+}
