@@ -139,16 +139,8 @@ async fn attempt(
 ) -> Result<Answers, Error> {
     let transaction = begin(session, business).await?;
     let locked = lock(&transaction, business, jobs, promised).await?;
-    if let Some(earlier) = unheard.take() {
-        // The rows that the earlier attempt had locked are ours now, so it is over, one way or the other.
-        match was_committed(&transaction, &earlier.number).await {
-            Ok(true) => return Ok(earlier.answers),
-            Ok(false) => {}
-            Err(error) => {
-                *unheard = Some(earlier);
-                return Err(error);
-            }
-        }
+    if let Some(answers) = answers_of_earlier(&transaction, unheard).await? {
+        return Ok(answers);
     }
     let assumed = (!promised.is_empty()).then(|| on_hand(&locked.books.shelf));
     let is_plain = only_buys(jobs) && locked.is_quiet;
@@ -166,15 +158,10 @@ async fn attempt(
     {
         in_flight.promise(on_hand(&decided.books.shelf), assumed.is_none());
     }
-    let number = if is_idle {
-        None
-    } else {
-        let stock = if assumed.is_some() {
-            Stock::Later
-        } else {
-            Stock::Now
-        };
-        write::write(&transaction, business, &decided.done, &decided.books, stock).await?
+    let number = match (is_idle, &assumed) {
+        (true, _) => None,
+        (false, None) => write(&transaction, business, &decided, Stock::Now).await?,
+        (false, Some(_)) => write(&transaction, business, &decided, Stock::Later).await?,
     };
     // Refusals too rest on what was promised.
     if let Some(assumed) = assumed
@@ -214,6 +201,33 @@ async fn attempt(
         });
     }
     Err(error)
+}
+
+async fn write(
+    transaction: &Transaction,
+    business: BusinessId,
+    decided: &Decided<'_>,
+    stock: Stock,
+) -> Result<Option<String>, Error> {
+    write::write(transaction, business, &decided.done, &decided.books, stock).await
+}
+
+/// The answers of the earlier attempt, if it turns out to have been committed. The rows that it had locked are this one's
+/// now, so it is over, one way or the other.
+async fn answers_of_earlier(
+    transaction: &Transaction,
+    unheard: &mut Option<Unheard>,
+) -> Result<Option<Answers>, Error> {
+    let Some(earlier) = unheard.take() else {
+        return Ok(None);
+    };
+    match was_committed(transaction, &earlier.number).await {
+        Ok(committed) => Ok(committed.then_some(earlier.answers)),
+        Err(error) => {
+            *unheard = Some(earlier);
+            Err(error)
+        }
+    }
 }
 
 /// What else a batch may do depends on reservations, which are read under the locks of the stock.

@@ -3,7 +3,8 @@
 //! [`Desk`] takes commands in the order of their arrival (`queue.rs`) and serves them in batches: one transaction each, a
 //! handful of round trips however many it holds. A batch (`batch.rs`)
 //!
-//! 1. begins, and locks its customers by id, then its inventory rows by product id (`lock.rs`);
+//! 1. begins, and locks its customers by id, then its inventory rows by product id (`lock.rs`), or, where it follows a batch
+//!    that is still being written, the customers alone and the inventory rows at its end (`promise.rs`);
 //! 2. reads what it needs to know beside those rows: keys that were answered before, what a customer has bought of
 //!    a limited product, and, where stock is held or waited for, the reservations that matter ([`crate::shelf`]);
 //! 3. decides each command in turn in memory ([`decision`], pure functions);

@@ -214,10 +214,11 @@ fn sabotage() -> Vec<(String, &'static str)> {
         format!("{FORGED} transaction_id FROM audit_events WHERE {MIDDLE}"),
         format!("{FORGED} 1"),
         format!("{FORGED} max(last_transaction_id) - 1 FROM audit_seals WHERE business_id = '{{b}}'"),
-        // Two that change places.
+        // Two that change places. The last seals are of a transaction each; of the ones before, two may be of one.
         "UPDATE audit_events e SET transaction_id = o.last_transaction_id
            FROM audit_seals s, audit_seals o WHERE s.business_id = '{b}' AND o.business_id = '{b}'
-            AND e.business_id = '{b}' AND e.id = s.last_event_id AND o.number = s.number - 1 AND s.number = 3".into(),
+            AND e.business_id = '{b}' AND e.id = s.last_event_id AND o.number = s.number - 1
+            AND s.number = (SELECT max(number) - 1 FROM audit_seals WHERE business_id = '{b}')".into(),
         // The seals themselves.
         "UPDATE audit_seals SET hash = sha256('x') WHERE business_id = '{b}' AND number = 2".into(),
         "UPDATE audit_seals SET events = events + 1 WHERE business_id = '{b}' AND number = 1".into(),
