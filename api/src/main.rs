@@ -13,10 +13,6 @@ use tradeline::service::Service;
 use tradeline::token::Keys;
 use tradeline::{app, log, openapi};
 
-/// A request costs some hundred allocations, many of which another thread frees.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]
