@@ -330,7 +330,7 @@ pub(super) struct InFlight {
     rows: Vec<Row>,
     /// Those that others may have who follow.
     promised: Vec<Row>,
-    /// It has begun again: who followed it has to come after it now, and nobody else before them.
+    /// Until it begins again: then who has followed it has to come after it, and nobody else before them.
     may_promise: bool,
     follows: Promised,
     /// For those who follow. Closed when the batch has ended.
