@@ -158,10 +158,11 @@ async fn attempt(
     {
         in_flight.promise(on_hand(&decided.books.shelf), assumed.is_none());
     }
-    let number = match (is_idle, &assumed) {
-        (true, _) => None,
-        (false, None) => write(&transaction, business, &decided, Stock::Now).await?,
-        (false, Some(_)) => write(&transaction, business, &decided, Stock::Later).await?,
+    let stock = assumed.as_ref().map_or(Stock::Now, |_| Stock::Later);
+    let number = if is_idle {
+        None
+    } else {
+        write::write(&transaction, business, &decided.done, &decided.books, stock).await?
     };
     // Refusals too rest on what was promised.
     if let Some(assumed) = assumed
@@ -201,15 +202,6 @@ async fn attempt(
         });
     }
     Err(error)
-}
-
-async fn write(
-    transaction: &Transaction,
-    business: BusinessId,
-    decided: &Decided<'_>,
-    stock: Stock,
-) -> Result<Option<String>, Error> {
-    write::write(transaction, business, &decided.done, &decided.books, stock).await
 }
 
 /// The answers of the earlier attempt, if it turns out to have been committed. The rows that it had locked are this one's

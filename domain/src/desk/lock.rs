@@ -156,7 +156,7 @@ pub(super) async fn lock(
     let is_quiet = books.shelf.counts.values().all(Counts::is_quiet);
     // What has expired is freed by the reader, who must have the stock locked.
     if promised.is_empty()
-        && let Some(wanted) = wanted(&books, jobs)
+        && let Some(wanted) = wanted(&books, jobs, is_quiet)
     {
         shelf::read(transaction, business, &mut books.shelf, &wanted).await?;
     }
@@ -169,12 +169,12 @@ pub(super) async fn lock(
 }
 
 /// What is to be known of reservations, if anything.
-fn wanted(books: &Books, jobs: &[Command]) -> Option<Wanted> {
+fn wanted(books: &Books, jobs: &[Command], is_quiet: bool) -> Option<Wanted> {
     // Whoever buys, on credit or by card, has to know of its own reservations of the same products alone.
     let only_purchases = jobs
         .iter()
         .all(|job| matches!(job.work, Work::Purchase(..) | Work::Checkout(..)));
-    if only_purchases && books.shelf.counts.values().all(Counts::is_quiet) {
+    if only_purchases && is_quiet {
         return None;
     }
     let mut wanted = Wanted {
