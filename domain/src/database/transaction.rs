@@ -37,17 +37,26 @@ impl Inner {
 
     async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
-            Self::Pooled(transaction) => transaction.commit().await,
+            Self::Pooled(transaction) => to_its_end(transaction.commit()).await,
             Self::OfSession { connection, home } => end(connection, home, "COMMIT").await,
         }
     }
 
     async fn rollback(self) -> Result<(), sqlx::Error> {
         match self {
-            Self::Pooled(transaction) => transaction.rollback().await,
+            Self::Pooled(transaction) => to_its_end(transaction.rollback()).await,
             Self::OfSession { connection, home } => end(connection, home, "ROLLBACK").await,
         }
     }
+}
+
+/// Ends a transaction in a task of its own, which a caller that goes away does not end: a connection that is given back
+/// between `COMMIT` and its answer would be told to roll back too, and the server would warn that there is nothing to.
+async fn to_its_end(
+    ending: impl Future<Output = Result<(), sqlx::Error>> + Send + 'static,
+) -> Result<(), sqlx::Error> {
+    let ended = tokio::spawn(ending).await;
+    ended.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 async fn end(

@@ -346,7 +346,7 @@ impl InFlight {
     /// Says what the batch leaves of its products, whether or not they are locked yet: who waits for them may follow.
     pub(super) fn promise(&mut self, on_hand: BTreeMap<ProductId, i64>, is_locked: bool) {
         let mut state = self.desk.state();
-        let trusted = |line: &Line| self.may_promise && line.trust.is_given();
+        let trusted = |line: &Line| self.may_promise && line.trust.is_given(Instant::now());
         if !state.lines.get(&self.business).is_some_and(trusted) {
             return;
         }
@@ -370,7 +370,8 @@ impl InFlight {
         self.stage.send_replace(Stage::Withdrawn);
         let mut state = self.desk.state();
         state.change(self.business, |queue| {
-            queue.forget(self.number, &self.promised, true)
+            queue.withdraw(self.number, &self.promised);
+            false
         });
         self.rows.append(&mut self.promised);
     }
@@ -379,7 +380,7 @@ impl InFlight {
     pub(super) fn distrust(&mut self) {
         let mut state = self.desk.state();
         if let Some(line) = state.lines.get_mut(&self.business) {
-            line.trust.lose();
+            line.trust.lose(Instant::now());
         }
     }
 
@@ -400,7 +401,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let mut state = self.desk.state();
         state.change(self.business, |queue| {
-            let forgotten = queue.forget(self.number, &self.promised, false);
+            let forgotten = queue.forget(self.number, &self.promised);
             queue.release(&self.rows) || forgotten
         });
         state.wake_if_ready();

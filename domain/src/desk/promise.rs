@@ -143,12 +143,26 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    pub(super) fn is_given(&self) -> bool {
-        self.wary_until.is_none_or(|until| until <= Instant::now())
+    pub(super) fn is_given(&self, now: Instant) -> bool {
+        self.wary_until.is_none_or(|until| until <= now)
     }
 
     /// A promise was not kept.
-    pub(super) fn lose(&mut self) {
-        self.wary_until = Some(Instant::now() + WARY);
+    pub(super) fn lose(&mut self, now: Instant) {
+        self.wary_until = Some(now + WARY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_promise_is_followed_by_a_second_without_any() {
+        let (mut trust, now) = (Trust::default(), Instant::now());
+        assert!(trust.is_given(now));
+        trust.lose(now);
+        assert!(!trust.is_given(now + Duration::from_millis(999)));
+        assert!(trust.is_given(now + Duration::from_secs(1)));
     }
 }

@@ -224,18 +224,27 @@ impl<T, P: Clone> Queue<T, P> {
         self.gathered > 0 && self.is_time()
     }
 
-    /// The batch has ended, one way or the other, or takes its promise back and has the rows in flight again. Of a row that
-    /// a later batch has promised too, nothing more is to be said.
-    pub(super) fn forget(&mut self, batch: u64, rows: &[Row], in_flight_again: bool) -> bool {
+    /// The batch has ended, one way or the other. True when some may wait who would not follow.
+    pub(super) fn forget(&mut self, batch: u64, rows: &[Row]) -> bool {
+        self.take_back(batch, rows);
+        !self.waiting.is_empty()
+    }
+
+    /// The batch begins anew: what it had promised is in flight again.
+    pub(super) fn withdraw(&mut self, batch: u64, rows: &[Row]) {
+        self.take_back(batch, rows);
+        for row in rows {
+            *self.in_flight.entry(*row).or_default() += 1;
+        }
+    }
+
+    /// What the batch has promised counts no more. Of a row that a later batch has promised too, that one's word stays.
+    fn take_back(&mut self, batch: u64, rows: &[Row]) {
         for row in rows {
             if self.promised.get(row).is_some_and(|(by, _)| *by == batch) {
                 self.promised.remove(row);
             }
-            if in_flight_again {
-                *self.in_flight.entry(*row).or_default() += 1;
-            }
         }
-        !in_flight_again && !self.waiting.is_empty()
     }
 
     fn give_back(&mut self, row: Row) {
@@ -340,11 +349,11 @@ mod tests {
         queue.push(2, products(&[1]));
         take(&mut queue);
         promise(&mut queue, 2, &[1], 5);
-        queue.forget(1, &products(&[1]), false);
+        queue.forget(1, &products(&[1]));
         queue.push(3, products(&[1]));
         assert_eq!(take(&mut queue).promised, [(product(1), 5)]);
         promise(&mut queue, 3, &[1], 4);
-        queue.forget(3, &products(&[1]), false);
+        queue.forget(3, &products(&[1]));
         queue.push(4, products(&[1]));
         assert_eq!(take(&mut queue).promised, []);
     }
@@ -357,7 +366,7 @@ mod tests {
         promise(&mut queue, 1, &[1], 7);
         queue.push(2, products(&[1]));
         take(&mut queue);
-        queue.forget(1, &products(&[1]), true);
+        queue.withdraw(1, &products(&[1]));
         queue.push(3, products(&[1]));
         assert!(queue.release(&products(&[1])), "the first has ended");
         assert!(take(&mut queue).batch.is_empty(), "the second has not");
@@ -436,7 +445,7 @@ mod tests {
     impl Flying {
         fn withdraw(&mut self, queue: &mut Products) {
             if std::mem::take(&mut self.promised) {
-                queue.forget(self.number, &self.rows, true);
+                queue.withdraw(self.number, &self.rows);
             }
         }
     }
@@ -516,7 +525,7 @@ mod tests {
                     Step::Release(which) if which < flying.len() && !follows(&flying, which) => {
                         let done = flying.remove(which);
                         is_time |= if done.promised {
-                            queue.forget(done.number, &done.rows, false)
+                            queue.forget(done.number, &done.rows)
                         } else {
                             queue.release(&done.rows)
                         };

@@ -10,9 +10,10 @@ use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX_CUSTOME
 use domain::desk::WAITING;
 use entity::{CustomerId, ProductId};
 use serde_json::json;
+use tests::program::{Folder, Program, command};
 use tests::{
-    Client, Database, Held, Proxy, Reply, SERVICE, Sabotage, Service, all, books_balance, purchase,
-    until,
+    Client, Database, Held, Proxy, Reply, SECRET, SERVICE, Sabotage, Service, all, books_balance,
+    purchase, until,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -549,4 +550,39 @@ async fn callers_that_leave_in_the_middle_leave_no_transaction_open() {
     })
     .await;
     staff.get("/api/orders").await.ok(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_whose_caller_leaves_while_it_is_committed_is_ended_once() {
+    let service = Service::start().await;
+    let database = &service.database;
+    let slow = "CREATE FUNCTION takes_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
+                CREATE CONSTRAINT TRIGGER takes_long AFTER INSERT ON customers DEFERRABLE INITIALLY DEFERRED
+                    FOR EACH ROW EXECUTE FUNCTION takes_long()";
+    database.execute(slow).await;
+    let folder = Folder::open();
+    let mut command = command(&folder.data, &[]);
+    command
+        .env("DATABASE_URL", database.url(SERVICE))
+        .env("TRADELINE_JWT_SECRET", SECRET)
+        .env("RUST_LOG", "warn");
+    let program = Program::spawn(&mut command).await;
+    let admin = service.admin().at_base(&program.base);
+    let leaving = tokio::spawn(async move {
+        let customer = json!({"name": "Impatient"});
+        admin.post("/api/customers", &customer).await
+    });
+    let committing = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND state = 'active' AND query = 'COMMIT'";
+    until("it is being committed", async || {
+        database.value(committing).await == "1"
+    })
+    .await;
+    leaving.abort();
+    let made = "SELECT count(*) FROM customers WHERE name = 'Impatient'";
+    until("it is committed", async || {
+        database.value(made).await == "1"
+    })
+    .await;
+    assert_eq!(program.stop(), "");
 }

@@ -1,27 +1,31 @@
 //! A batch that follows another writes its orders beside it, on the word of what will be left. What it finds under the locks
 //! decides: whoever breaks that word, nothing is sold twice, nobody is refused wrongly, and nobody is passed.
 //!
-//! A gate at the audit trail stops each batch when it has been decided, in the middle of its writing. It is no lock: those
-//! give up after two seconds, which is little on a busy machine.
+//! A gate at the audit trail stops each batch when it has been decided, in the middle of its writing, and nobody else. It is
+//! no lock: those give up after two seconds, which is little on a busy machine.
 
 use domain::Error;
 use domain::idempotency::Answered;
 use entity::{CustomerId, ProductId};
 use serde_json::json;
 use tests::clerk::{Clerk, buy};
-use tests::{Client, Service, books_balance, hold, until};
+use tests::program::{Folder, Program, command};
+use tests::{Client, Reply, SECRET, SERVICE, Service, books_balance, hold, purchase, until};
 use tokio::task::JoinHandle;
 
 const GATE: &str = "
-CREATE TABLE gate AS SELECT 'closed';
-CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+CREATE TABLE IF NOT EXISTS gate (state text);
+CREATE TABLE IF NOT EXISTS let_through (pid int);
+INSERT INTO gate VALUES ('closed');
+CREATE OR REPLACE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    WHILE EXISTS (SELECT FROM gate) LOOP
+    WHILE current_query() LIKE '%new_orders%' AND EXISTS (SELECT FROM gate)
+          AND NOT EXISTS (SELECT FROM let_through WHERE pid = pg_backend_pid()) LOOP
         PERFORM pg_sleep(0.005);
     END LOOP;
     RETURN NULL;
 END $$;
-CREATE TRIGGER wait_at_gate BEFORE INSERT ON audit_events FOR EACH STATEMENT EXECUTE FUNCTION wait_at_gate()";
+CREATE OR REPLACE TRIGGER wait_at_gate BEFORE INSERT ON audit_events FOR EACH STATEMENT EXECUTE FUNCTION wait_at_gate()";
 
 /// The sessions in the middle of writing orders.
 const WRITING: &str =
@@ -65,12 +69,32 @@ impl Shop {
         tokio::spawn(async move { clerk.ask(work, None).await })
     }
 
+    /// Corrects what is on hand, as soon as nobody has it locked.
+    fn find_five(&self) -> JoinHandle<Reply> {
+        let (admin, path) = (
+            self.admin.clone(),
+            format!("/api/inventory/{}", self.wanted),
+        );
+        let found = json!({"adjust": 5, "reason": "found"});
+        tokio::spawn(async move { admin.patch(&path, &found).await })
+    }
+
     async fn close_gate(&self) {
         self.service.database.execute(GATE).await;
     }
 
     async fn open_gate(&self) {
-        self.service.database.execute("DELETE FROM gate").await;
+        self.service
+            .database
+            .execute("DELETE FROM gate; DELETE FROM let_through")
+            .await;
+    }
+
+    /// The batch that began first may go on, the others stay.
+    async fn let_first_through(&self) {
+        let sql =
+            format!("INSERT INTO let_through SELECT pid {WRITING} ORDER BY xact_start LIMIT 1");
+        self.service.database.execute(&sql).await;
     }
 
     async fn writing(&self) -> String {
@@ -178,16 +202,12 @@ async fn a_correction_that_comes_between_is_counted_and_the_follower_decided_aft
     shop.until_writing("1").await;
     let second = shop.buy(1);
     shop.until_writing("2").await;
-    let (admin, path) = (
-        shop.admin.clone(),
-        format!("/api/inventory/{}", shop.wanted),
-    );
-    let found = json!({"adjust": 5, "reason": "found"});
-    let correction = tokio::spawn(async move { admin.patch(&path, &found).await });
+    let correction = shop.find_five();
     shop.until_locked_out().await;
-    shop.open_gate().await;
+    shop.let_first_through().await;
     first.await.unwrap().unwrap();
     correction.await.unwrap().ok(200);
+    shop.open_gate().await;
     second.await.unwrap().unwrap();
     assert_eq!(shop.sold().await, ["First 9", "Second 13"]);
     let later = "SELECT (SELECT max(id::text) FROM orders) > (SELECT id::text FROM stock_movements WHERE reason = 'found')";
@@ -254,4 +274,59 @@ async fn what_has_expired_is_freed_under_its_lock_alone() {
     let stock = format!("SELECT on_hand, reserved FROM inventory WHERE product_id = '{other}'");
     assert_eq!(shop.service.database.value(&stock).await, "0,0");
     books_balance(&shop.service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_kept_and_what_was_broken_is_counted() {
+    let shop = Shop::with(10).await;
+    let folder = Folder::open();
+    let mut command = command(&folder.data, &[]);
+    command
+        .env("DATABASE_URL", shop.service.database.url(SERVICE))
+        .env("TRADELINE_JWT_SECRET", SECRET);
+    let program = Program::spawn(&mut command).await;
+    let counted = async || {
+        let (_, page) = program.get("/metrics", None).await;
+        ["kept", "broken"].map(|how| {
+            let name = format!("tradeline_desk_promises_{how}_total ");
+            let count = page.lines().find_map(|line| line.strip_prefix(&name));
+            count.unwrap_or("0").to_owned()
+        })
+    };
+    let admin = shop.admin.at_base(&program.base);
+    // Two who want the same, the second beside the first.
+    let buy = async || {
+        let both = [0, 1].map(|buyer| {
+            let cart = purchase(shop.buyers[buyer], &[(shop.wanted, 1)]);
+            (admin.clone(), cart)
+        });
+        let mut sales = Vec::new();
+        for (writing, (admin, cart)) in ["1", "2"].into_iter().zip(both) {
+            sales.push(tokio::spawn(async move {
+                admin.post("/api/purchase", &cart).await
+            }));
+            shop.until_writing(writing).await;
+        }
+        sales
+    };
+    let sold = async |sales: Vec<JoinHandle<Reply>>| {
+        for sale in sales {
+            sale.await.unwrap().ok(201);
+        }
+    };
+    shop.close_gate().await;
+    let kept = buy().await;
+    shop.open_gate().await;
+    sold(kept).await;
+    assert_eq!(counted().await, ["1", "0"]);
+
+    shop.close_gate().await;
+    let broken = buy().await;
+    let correction = shop.find_five();
+    shop.until_locked_out().await;
+    shop.let_first_through().await;
+    correction.await.unwrap().ok(200);
+    shop.open_gate().await;
+    sold(broken).await;
+    assert_eq!(counted().await, ["1", "1"]);
 }
