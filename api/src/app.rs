@@ -50,8 +50,8 @@ pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
         .app_data(Data::from(state.cashier.clone()))
         .app_data(Data::new(state.database.clone()))
         .app_data(Data::new(state))
+        .configure(|config| endpoint::configure(&parts.table, config))
         .configure(handlers::configure_health)
         .configure(metrics::configure)
         .configure(|config| openapi::configure(parts.document.clone(), config));
-    endpoint::configure(&parts.table, config);
 }

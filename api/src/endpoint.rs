@@ -396,14 +396,19 @@ impl Endpoint {
 
 /// Serves the table's endpoints, each behind its own [`access::check`]. `access` says what the app's data must have.
 pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
-    // A literal segment sorts before a parameter, so that `/orders/my-orders` is not taken for an order's id.
-    let mut paths: BTreeMap<Vec<(bool, &str)>, Vec<&Endpoint>> = BTreeMap::new();
+    // The router tries one after another, each with a parameter by a regular expression: those without any come first. A
+    // literal segment sorts before a parameter, so that `/orders/my-orders` is not taken for an order's id.
+    type Place<'a> = (bool, Vec<(bool, &'a str)>);
+    let mut paths: BTreeMap<Place<'_>, Vec<&Endpoint>> = BTreeMap::new();
     for endpoint in &table.endpoints {
         let segments = endpoint
             .path
             .split('/')
             .map(|segment| (segment.starts_with('{'), segment));
-        paths.entry(segments.collect()).or_default().push(endpoint);
+        let segments: Vec<_> = segments.collect();
+        let has_parameter = segments.iter().any(|(is_parameter, _)| *is_parameter);
+        let place = (has_parameter, segments);
+        paths.entry(place).or_default().push(endpoint);
     }
     let mut scope = web::scope(BASE);
     for endpoints in paths.values() {
