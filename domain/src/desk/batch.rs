@@ -1,6 +1,6 @@
 //! One batch of commands: one transaction, or several when something outside it gets in the way.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, Utc};
@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use super::decision::{Books, Ordered, Sale};
 use super::lanes::InFlight;
 use super::lock::{Locked, begin, lock};
-use super::promise::{self, Promised};
+use super::promise::{self, Assumed, Promised};
 use super::write::{self, Done, Outcome, Stock};
 use super::{Command, Work};
 use crate::checkout::Placed;
@@ -20,7 +20,6 @@ use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::purchase::Receipt;
 use crate::reservations::{Found, Reservation};
 use crate::retry::{ATTEMPTS, is_worth_another_try, pause};
-use crate::shelf::Shelf;
 use crate::{Error, Transaction};
 
 type Answers = Vec<Result<Answered, Error>>;
@@ -142,9 +141,10 @@ async fn attempt(
     if let Some(answers) = answers_of_earlier(&transaction, unheard).await? {
         return Ok(answers);
     }
-    let assumed = (!promised.is_empty()).then(|| on_hand(&locked.books.shelf));
+    let follows = !promised.is_empty();
+    let assumed = assumed(&locked);
     let is_plain = only_buys(jobs) && locked.is_quiet;
-    if assumed.is_some() && !is_plain {
+    if follows && !is_plain {
         transaction.rollback().await;
         return Err(Error::Contention);
     }
@@ -156,16 +156,20 @@ async fn attempt(
         && !is_idle
         && let Some(in_flight) = &mut in_flight
     {
-        in_flight.promise(on_hand(&decided.books.shelf), assumed.is_none());
+        let left = promise::left(&assumed, &decided.books.shelf);
+        in_flight.promise(left, !follows);
     }
-    let stock = assumed.as_ref().map_or(Stock::Now, |_| Stock::Later);
+    let stock = if follows { Stock::Later } else { Stock::Now };
     let number = if is_idle {
         None
     } else {
         write::write(&transaction, business, &decided.done, &decided.books, stock).await?
     };
+    if let (Some(in_flight), Some(number)) = (&in_flight, &number) {
+        in_flight.wrote(number);
+    }
     // Refusals too rest on what was promised.
-    if let Some(assumed) = assumed
+    if follows
         && !promise::take(
             &transaction,
             business,
@@ -228,9 +232,12 @@ fn only_buys(jobs: &[Command]) -> bool {
     jobs.iter().all(buys)
 }
 
-fn on_hand(shelf: &Shelf) -> BTreeMap<ProductId, i64> {
-    let counts = shelf.counts.iter();
-    counts.map(|(id, counts)| (*id, counts.on_hand)).collect()
+fn assumed(locked: &Locked) -> Assumed {
+    let counts = locked.books.shelf.counts.iter();
+    let version = |id: &ProductId| locked.versions.get(id).copied();
+    counts
+        .map(|(id, counts)| (*id, (counts.on_hand, version(id))))
+        .collect()
 }
 
 /// The answers that callers of this batch have had before under the keys that they use now.

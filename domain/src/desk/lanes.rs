@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::Command;
 use super::batch;
-use super::promise::{Promise, Promised, Stage, Trust};
+use super::promise::{Progress, Promise, Promised, Stage, Trust};
 use super::queue::{Queue, Row, Taken};
 use crate::database::Session;
 use crate::idempotency::Answered;
@@ -221,7 +221,7 @@ impl Desk {
                         promised: Vec::new(),
                         may_promise: true,
                         follows: product_promises(taken.promised),
-                        stage: watch::Sender::new(Stage::Open),
+                        progress: watch::Sender::new(Progress::BEGUN),
                     };
                     return Some((in_flight, waiting));
                 }
@@ -334,7 +334,7 @@ pub(super) struct InFlight {
     may_promise: bool,
     follows: Promised,
     /// For those who follow. Closed when the batch has ended.
-    stage: watch::Sender<Stage>,
+    progress: watch::Sender<Progress>,
 }
 
 impl InFlight {
@@ -343,7 +343,8 @@ impl InFlight {
         std::mem::take(&mut self.follows)
     }
 
-    /// Says what the batch leaves of its products, whether or not they are locked yet: who waits for them may follow.
+    /// Says what the batch leaves of the products that it has sold of, whether or not they are locked yet: who waits for them
+    /// may follow.
     pub(super) fn promise(&mut self, on_hand: BTreeMap<ProductId, i64>, is_locked: bool) {
         let mut state = self.desk.state();
         let trusted = |line: &Line| self.may_promise && line.trust.is_given(Instant::now());
@@ -351,13 +352,13 @@ impl InFlight {
             return;
         }
         if is_locked {
-            self.stage.send_replace(Stage::Locked);
+            self.reach(Stage::Locked);
         }
         self.promised = on_hand.keys().copied().map(Row::Product).collect();
         self.rows
             .retain(|row| !matches!(row, Row::Product(product) if on_hand.contains_key(product)));
         let promises = on_hand.into_iter().map(|(product, on_hand)| {
-            let batch = self.stage.subscribe();
+            let batch = self.progress.subscribe();
             (Row::Product(product), Promise { on_hand, batch })
         });
         state.change(self.business, |queue| queue.promise(self.number, promises));
@@ -367,13 +368,22 @@ impl InFlight {
     /// Takes the promise back: the batch has to begin again, and makes no other.
     pub(super) fn withdraw(&mut self) {
         self.may_promise = false;
-        self.stage.send_replace(Stage::Withdrawn);
+        self.reach(Stage::Withdrawn);
         let mut state = self.desk.state();
         state.change(self.business, |queue| {
             queue.withdraw(self.number, &self.promised);
             false
         });
         self.rows.append(&mut self.promised);
+    }
+
+    /// The batch's orders are written, by the transaction with this number.
+    pub(super) fn wrote(&self, number: &str) {
+        self.progress.send_modify(|progress| progress.wrote(number));
+    }
+
+    fn reach(&self, stage: Stage) {
+        self.progress.send_modify(|progress| progress.stage = stage);
     }
 
     /// What this batch followed was not as it had been promised.
@@ -387,7 +397,7 @@ impl InFlight {
     /// Gives the rows back: all are locked, and with the commit on its way, who waits for them may set out.
     pub(super) fn release(&mut self) {
         if self.may_promise {
-            self.stage.send_replace(Stage::Locked);
+            self.reach(Stage::Locked);
         }
         let mut state = self.desk.state();
         state.change(self.business, |queue| queue.release(&self.rows));

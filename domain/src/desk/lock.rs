@@ -13,7 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::decision::{Account, Article, Books, Selling};
-use super::promise::Promised;
+use super::promise::{Promised, Version};
 use super::{Command, Work, bought};
 use crate::allocations::on_account;
 use crate::database::Session;
@@ -44,6 +44,8 @@ pub(super) struct Locked {
     pub(super) books: Books,
     pub(super) terms: HashMap<CustomerId, i32>,
     pub(super) now: DateTime<Utc>,
+    /// Who wrote each row of stock last, when it was read.
+    pub(super) versions: HashMap<ProductId, Version>,
     /// The rows say that nothing of this stock is held or waited for, not even by reservations that have expired.
     pub(super) is_quiet: bool,
 }
@@ -62,7 +64,7 @@ WITH account AS MATERIALIZED (
      ORDER BY id
        FOR UPDATE
 ), stock AS MATERIALIZED (
-    SELECT product_id, on_hand, reserved, waiting, places_given
+    SELECT product_id, on_hand, reserved, waiting, places_given, xmin::text::bigint AS version
       FROM inventory
      WHERE business_id = $1 AND product_id = ANY ($3) AND (SELECT count(*) FROM account) >= 0
      ORDER BY product_id
@@ -73,12 +75,12 @@ WITH account AS MATERIALIZED (
 SELECT true AS is_account, id, credit_limit, balance, on_hold, payment_terms_days, now(),
        entry_count, on_account, (SELECT block_after_days FROM businesses WHERE id = $1),
        NULL AS on_hand, NULL AS reserved, NULL AS sku, NULL AS name, NULL AS price, NULL AS active, NULL AS most,
-       NULL AS waiting, NULL AS places_given, NULL AS in_sale
+       NULL AS waiting, NULL AS places_given, NULL AS in_sale, NULL AS version
   FROM account
  UNION ALL
 SELECT false, product_id, NULL, NULL, NULL, NULL, clock_timestamp(),
        NULL, NULL, NULL,
-       on_hand, reserved, sku, name, price, active, limit_per_customer, waiting, places_given, in_sale
+       on_hand, reserved, sku, name, price, active, limit_per_customer, waiting, places_given, in_sale, version
   FROM stock JOIN products ON products.business_id = $1 AND products.id = stock.product_id"
         )
     };
@@ -116,6 +118,7 @@ pub(super) async fn lock(
     let mut with_credit = Vec::new();
     let mut block_after_days: Option<i32> = None;
     let mut in_sale = Vec::new();
+    let mut versions = HashMap::new();
     for row in transaction.query_all_raw(statement).await? {
         let at: DateTime<Utc> = row.try_get_by_index(6)?;
         books.shelf.now = Ord::max(books.shelf.now, at);
@@ -136,6 +139,7 @@ pub(super) async fn lock(
                 counts.on_hand = promise.on_hand;
             }
             books.shelf.counts.insert(id, counts);
+            versions.insert(id, Version::of_row(row.try_get_by_index(20)?));
             if row.try_get_by_index(19)? {
                 in_sale.push(id);
             }
@@ -164,6 +168,7 @@ pub(super) async fn lock(
         books,
         terms,
         now,
+        versions,
         is_quiet,
     })
 }

@@ -6,8 +6,8 @@
 //! one *follows* (`batch.rs`): it locks its customers, is decided by what was promised, writes its orders beside the batch
 //! before it, and only then locks its stock, finds there what was promised, counts it down and commits.
 //!
-//! A promise is a guess about the database like any other. What is found under the locks decides: where it is anything
-//! else, the follower undoes everything, waits until those that it followed have ended, and is sold like everyone, locks
+//! A promise is a guess about the database like any other. What is found under the locks decides: where the rows are not as
+//! they were promised, or were last written by anybody but those who promised them, the follower undoes everything, waits until those that it followed have ended, and is sold like everyone, locks
 //! first. So nothing is sold that is not there, nobody is refused for stock that is there, and who came first goes first,
 //! whatever others do to the same rows, from this process or another.
 //!
@@ -28,16 +28,52 @@ use crate::{Error, Transaction};
 /// How long a business makes no promises after one that was not kept: somebody else sells the same goods.
 const WARY: Duration = Duration::from_secs(1);
 
-/// What a batch leaves of a product of which nothing is held or waited for.
+/// What a batch that has sold of a product leaves of it, of which nothing is held or waited for.
 #[derive(Debug, Clone)]
 pub(super) struct Promise {
     /// This many on hand.
     pub(super) on_hand: i64,
     /// How far who promises it is. Closed when it has ended.
-    pub(super) batch: watch::Receiver<Stage>,
+    pub(super) batch: watch::Receiver<Progress>,
 }
 
-/// How far a batch is that has promised something.
+/// Which transaction wrote a row last, as the row's `xmin` tells. Counts alone would not tell that others have changed
+/// them and changed them back: what they did then would stand before what was sold earlier, by the order of ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Version(i64);
+
+impl Version {
+    pub(super) fn of_row(xmin: i64) -> Self {
+        Self(xmin)
+    }
+
+    /// Of the rows that this transaction writes: a row has the lower half of the number.
+    fn by(number: &str) -> Option<Self> {
+        let number: u64 = number.parse().ok()?;
+        i64::try_from(number & u64::from(u32::MAX)).ok().map(Self)
+    }
+}
+
+/// How far a batch is that has promised something, and what the rows are to show that it has written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    pub(super) stage: Stage,
+    version: Option<Version>,
+}
+
+impl Progress {
+    pub(super) const BEGUN: Self = Self {
+        stage: Stage::Open,
+        version: None,
+    };
+
+    /// Its orders are written, by the transaction with this number.
+    pub(super) fn wrote(&mut self, number: &str) {
+        self.version = Version::by(number);
+    }
+}
+
+/// The stage of a batch that has promised something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// A follower could still be at its stock before it.
@@ -56,13 +92,15 @@ async fn locked(promised: &Promised) {
     for promise in promised.values() {
         let mut batch = promise.batch.clone();
         // Who has ended without a lock has sold nothing.
-        let _ = batch.wait_for(|stage| *stage != Stage::Open).await;
+        let _ = batch
+            .wait_for(|progress| progress.stage != Stage::Open)
+            .await;
     }
 }
 
 fn is_withdrawn(promised: &Promised) -> bool {
     let mut promises = promised.values();
-    promises.any(|promise| *promise.batch.borrow() == Stage::Withdrawn)
+    promises.any(|promise| promise.batch.borrow().stage == Stage::Withdrawn)
 }
 
 /// Waits until all have ended who promised something.
@@ -77,13 +115,15 @@ pub(super) async fn ended(promised: &Promised) {
 /// Both lists of products are in that order.
 const TAKE: &str = "
 WITH stock AS MATERIALIZED (
-    SELECT product_id, on_hand, reserved, waiting
+    SELECT product_id, on_hand, reserved, waiting, xmin::text::bigint AS version
       FROM inventory
      WHERE business_id = $1 AND product_id = ANY ($2)
      ORDER BY product_id
        FOR NO KEY UPDATE
 ), kept AS MATERIALIZED (
-    SELECT array_agg(on_hand ORDER BY product_id) = $3 AND bool_and(reserved = 0 AND waiting = 0) AS is_kept FROM stock
+    SELECT array_agg(on_hand ORDER BY product_id) = $3 AND bool_and(reserved = 0 AND waiting = 0) AS is_kept,
+           array_agg(version ORDER BY product_id) AS versions
+      FROM stock
 ), taken AS (
     UPDATE inventory SET on_hand = remaining.on_hand, updated_at = now()
       FROM unnest($4::uuid[], $5::bigint[]) AS remaining (product_id, on_hand)
@@ -91,7 +131,8 @@ WITH stock AS MATERIALIZED (
        AND (SELECT is_kept FROM kept)
  RETURNING 1
 )
-SELECT coalesce((SELECT is_kept FROM kept), false) AS is_kept, (SELECT count(*) FROM taken) AS taken";
+SELECT coalesce(is_kept, false) AS is_kept, coalesce(versions, '{}') AS versions, (SELECT count(*) FROM taken) AS taken
+  FROM kept";
 
 /// Locks the stock of a batch that follows, and takes what it has sold. False when the stock is not what it was assumed to
 /// be: then nothing of the batch may stand.
@@ -99,20 +140,22 @@ pub(super) async fn take(
     transaction: &Transaction,
     business: BusinessId,
     promised: &Promised,
-    assumed: &BTreeMap<ProductId, i64>,
+    assumed: &Assumed,
     shelf: &Shelf,
 ) -> Result<bool, Error> {
     locked(promised).await;
     if is_withdrawn(promised) {
         return Ok(false);
     }
-    let (products, on_hand): (Vec<Uuid>, Vec<i64>) =
-        assumed.iter().map(|(id, on_hand)| (id.0, *on_hand)).unzip();
-    let remaining = assumed.iter().filter_map(|(id, before)| {
-        let counts = shelf.counts.get(id)?;
-        (counts.on_hand != *before).then_some((id.0, counts.on_hand))
-    });
-    let (sold, remaining): (Vec<Uuid>, Vec<i64>) = remaining.unzip();
+    let (products, on_hand): (Vec<Uuid>, Vec<i64>) = assumed
+        .iter()
+        .map(|(id, (on_hand, _))| (id.0, *on_hand))
+        .unzip();
+    let remaining = left(assumed, shelf);
+    let (sold, remaining): (Vec<Uuid>, Vec<i64>) = remaining
+        .into_iter()
+        .map(|(id, on_hand)| (id.0, on_hand))
+        .unzip();
     let due = i64::try_from(sold.len()).unwrap_or(i64::MAX);
     let values: [Value; 5] = [
         business.0.into(),
@@ -133,7 +176,29 @@ pub(super) async fn take(
             "{due} products sold, {taken} rows updated"
         )));
     }
-    Ok(is_kept && !is_withdrawn(promised))
+    // Who has written a row has said so before it committed, and has committed, now that the row is locked.
+    let versions: Vec<i64> = row.try_get("", "versions")?;
+    let expected = assumed
+        .iter()
+        .map(|(id, (_, version))| match promised.get(id) {
+            Some(promise) => promise.batch.borrow().version,
+            None => *version,
+        });
+    let found = versions.into_iter().map(|xmin| Some(Version::of_row(xmin)));
+    Ok(is_kept && expected.eq(found) && !is_withdrawn(promised))
+}
+
+/// The stock that a batch is decided by: how many are on hand, and who wrote the row last where it was read and not
+/// promised.
+pub(super) type Assumed = BTreeMap<ProductId, (i64, Option<Version>)>;
+
+/// What is left of the products that a batch has sold of.
+pub(super) fn left(assumed: &Assumed, shelf: &Shelf) -> BTreeMap<ProductId, i64> {
+    let left = assumed.iter().filter_map(|(id, (before, _))| {
+        let on_hand = shelf.counts.get(id)?.on_hand;
+        (on_hand != *before).then_some((*id, on_hand))
+    });
+    left.collect()
 }
 
 /// Whether a business makes promises.

@@ -70,13 +70,13 @@ impl Shop {
     }
 
     /// Corrects what is on hand, as soon as nobody has it locked.
-    fn find_five(&self) -> JoinHandle<Reply> {
+    fn correct(&self, by: i64) -> JoinHandle<Reply> {
         let (admin, path) = (
             self.admin.clone(),
             format!("/api/inventory/{}", self.wanted),
         );
-        let found = json!({"adjust": 5, "reason": "found"});
-        tokio::spawn(async move { admin.patch(&path, &found).await })
+        let correction = json!({"adjust": by, "reason": "correction"});
+        tokio::spawn(async move { admin.patch(&path, &correction).await })
     }
 
     async fn close_gate(&self) {
@@ -202,7 +202,7 @@ async fn a_correction_that_comes_between_is_counted_and_the_follower_decided_aft
     shop.until_writing("1").await;
     let second = shop.buy(1);
     shop.until_writing("2").await;
-    let correction = shop.find_five();
+    let correction = shop.correct(5);
     shop.until_locked_out().await;
     shop.let_first_through().await;
     first.await.unwrap().unwrap();
@@ -210,8 +210,31 @@ async fn a_correction_that_comes_between_is_counted_and_the_follower_decided_aft
     shop.open_gate().await;
     second.await.unwrap().unwrap();
     assert_eq!(shop.sold().await, ["First 9", "Second 13"]);
-    let later = "SELECT (SELECT max(id::text) FROM orders) > (SELECT id::text FROM stock_movements WHERE reason = 'found')";
+    let later = "SELECT (SELECT max(id::text) FROM orders) > (SELECT id::text FROM stock_movements WHERE reason = 'correction')";
     assert_eq!(shop.service.database.value(later).await, "t");
+    books_balance(&shop.service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn corrections_between_that_cancel_each_other_out_are_seen_and_stand_where_they_were_made() {
+    let shop = Shop::with(10).await;
+    shop.close_gate().await;
+    let first = shop.buy(0);
+    shop.until_writing("1").await;
+    let second = shop.buy(1);
+    shop.until_writing("2").await;
+    shop.let_first_through().await;
+    first.await.unwrap().unwrap();
+    for by in [5, -5] {
+        shop.correct(by).await.unwrap().ok(200);
+    }
+    shop.open_gate().await;
+    second.await.unwrap().unwrap();
+    let path = format!("/api/inventory/{}/movements", shop.wanted);
+    let movements = shop.admin.pages(&path, 10).await;
+    let after = movements.iter().map(|row| row["on_hand_after"].as_i64());
+    let after: Vec<_> = after.flatten().collect();
+    assert_eq!(after, [8, 9, 14, 9, 10]);
     books_balance(&shop.service).await;
 }
 
@@ -322,7 +345,7 @@ async fn what_was_kept_and_what_was_broken_is_counted() {
 
     shop.close_gate().await;
     let broken = buy().await;
-    let correction = shop.find_five();
+    let correction = shop.correct(5);
     shop.until_locked_out().await;
     shop.let_first_through().await;
     correction.await.unwrap().ok(200);

@@ -198,6 +198,7 @@ impl Shop {
     pub(super) async fn work(&mut self) -> u64 {
         let before = self.rows(TRIES).await;
         let done = checkout::work(&self.pool, &self.counter, demo::ACME).await;
+        let done = done.unwrap_or_else(|error| panic!("{error} {}", self.at()));
         let after = self.rows(TRIES).await;
         let last: HashMap<&str, &Value> = after
             .iter()
@@ -238,7 +239,7 @@ impl Shop {
             }
         }
         assert!(asked.is_empty(), "{asked:?} {}", self.at());
-        done.unwrap()
+        done
     }
 
     fn event(&self, news: usize, anew: Option<usize>) -> Event {
