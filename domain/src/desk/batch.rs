@@ -150,14 +150,14 @@ async fn attempt(
     }
     let known = known_answers(&transaction, business, jobs).await?;
     let decided = decide(locked, known, jobs);
+    let shelf = &decided.books.shelf;
     // Those who wait are served even when whoever comes by gets nothing: in a rush nobody else comes.
-    let is_idle = decided.done.is_empty() && !decided.books.shelf.is_changed();
+    let is_idle = decided.done.is_empty() && !shelf.is_changed();
     if is_plain
         && !is_idle
         && let Some(in_flight) = &mut in_flight
     {
-        let left = promise::left(&assumed, &decided.books.shelf);
-        in_flight.promise(left, !follows);
+        in_flight.promise(promise::left(&assumed, shelf), !follows);
     }
     let stock = if follows { Stock::Later } else { Stock::Now };
     let number = if is_idle {
@@ -169,16 +169,7 @@ async fn attempt(
         in_flight.wrote(number);
     }
     // Refusals too rest on what was promised.
-    if follows
-        && !promise::take(
-            &transaction,
-            business,
-            promised,
-            &assumed,
-            &decided.books.shelf,
-        )
-        .await?
-    {
+    if follows && !promise::take(&transaction, business, promised, &assumed, shelf).await? {
         transaction.rollback().await;
         if let Some(in_flight) = in_flight {
             in_flight.distrust();
@@ -193,19 +184,20 @@ async fn attempt(
     if let Some(in_flight) = in_flight {
         in_flight.release();
     }
-    let committed = transaction.commit().await;
-    // What nobody asked for is done again by whoever comes next.
-    let (Err(error), false) = (committed, decided.done.is_empty()) else {
-        return Ok(decided.answers);
-    };
-    if let (Error::OutcomeUnknown, Some(number)) = (&error, number) {
-        *unheard = Some(Unheard {
-            at: Instant::now(),
-            number,
-            answers: decided.answers,
-        });
+    match transaction.commit().await {
+        // What nobody asked for is done again by whoever comes next.
+        Err(error) if !decided.done.is_empty() => {
+            if let (Error::OutcomeUnknown, Some(number)) = (&error, number) {
+                *unheard = Some(Unheard {
+                    at: Instant::now(),
+                    number,
+                    answers: decided.answers,
+                });
+            }
+            Err(error)
+        }
+        _ => Ok(decided.answers),
     }
-    Err(error)
 }
 
 /// The answers of the earlier attempt, if it turns out to have been committed. The rows that it had locked are this one's

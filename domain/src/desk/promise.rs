@@ -6,10 +6,11 @@
 //! one *follows* (`batch.rs`): it locks its customers, is decided by what was promised, writes its orders beside the batch
 //! before it, and only then locks its stock, finds there what was promised, counts it down and commits.
 //!
-//! A promise is a guess about the database like any other. What is found under the locks decides: where the rows are not as
-//! they were promised, or were last written by anybody but those who promised them, the follower undoes everything, waits until those that it followed have ended, and is sold like everyone, locks
-//! first. So nothing is sold that is not there, nobody is refused for stock that is there, and who came first goes first,
-//! whatever others do to the same rows, from this process or another.
+//! A promise is a guess about the database like any other. What is found under the locks decides: where rows are not as they
+//! were promised, or were last written by anybody but who promised them, the follower undoes everything, waits until those
+//! that it followed have ended, and is sold like everyone, locks first. So nothing is sold that is not there, nobody is
+//! refused for stock that is there, and who came first goes first, whatever others do to the same rows, from this process
+//! or another.
 //!
 //! The lock order stands: customers by id, then stock by product id. What the orders' foreign keys lock of the stock before
 //! that (`FOR KEY SHARE`) waits for nobody, as long as everyone who locks stock does it `FOR NO KEY UPDATE`.
@@ -221,6 +222,16 @@ impl Trust {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_has_the_lower_half_of_its_transactions_number() {
+        assert_eq!(Version::by("731"), Some(Version::of_row(731)));
+        assert_eq!(Version::by("4294967299"), Some(Version::of_row(3)));
+        assert_eq!(
+            Version::by("12884901887"),
+            Some(Version::of_row(4_294_967_295))
+        );
+    }
 
     #[test]
     fn a_broken_promise_is_followed_by_a_second_without_any() {
