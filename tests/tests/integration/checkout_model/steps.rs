@@ -9,6 +9,7 @@ use domain::{Authority, demo, orders, refunds, reservations};
 use entity::OrderId;
 use futures_util::future::join_all;
 use serde_json::Value;
+use tests::until;
 
 use super::lists::{Ask, Asked, By, Due, Order, Rows, What, minor};
 use super::shop::{Shop, caller, event, money, nothing, wish};
@@ -194,8 +195,20 @@ impl Shop {
         asked.into()
     }
 
+    /// Waits until nobody has a row locked. Who was refused gives up its transaction, which ends a little later; the cashier
+    /// would pass over what it has locked, and look again.
+    async fn be_at_rest(&self) {
+        let busy = "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND usename = 'tradeline_service' AND state <> 'idle'";
+        until("all transactions end", async || {
+            self.database.value(busy).await == "0"
+        })
+        .await;
+    }
+
     /// A round of the cashier's. Says how much was due.
     pub(super) async fn work(&mut self) -> u64 {
+        self.be_at_rest().await;
         let before = self.rows(TRIES).await;
         let done = checkout::work(&self.pool, &self.counter, demo::ACME).await;
         let done = done.unwrap_or_else(|error| panic!("{error} {}", self.at()));
