@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, Utc};
 use entity::reservations::Status;
-use entity::{BusinessId, OrderId, ProductId, ReservationId, UserId};
+use entity::{BusinessId, OrderId, ReservationId, UserId};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::decision::{Books, Ordered, Sale};
 use super::lanes::InFlight;
 use super::lock::{Locked, begin, lock};
-use super::promise::{self, Assumed, Promised};
+use super::promise::{self, Promised};
 use super::write::{self, Done, Outcome, Stock};
 use super::{Command, Work};
 use crate::checkout::Placed;
@@ -137,12 +137,12 @@ async fn attempt(
     promised: &Promised,
 ) -> Result<Answers, Error> {
     let transaction = begin(session, business).await?;
-    let locked = lock(&transaction, business, jobs, promised).await?;
+    let mut locked = lock(&transaction, business, jobs, promised).await?;
     if let Some(answers) = answers_of_earlier(&transaction, unheard).await? {
         return Ok(answers);
     }
     let follows = !promised.is_empty();
-    let assumed = assumed(&locked);
+    let assumed = std::mem::take(&mut locked.assumed);
     let is_plain = only_buys(jobs) && locked.is_quiet;
     if follows && !is_plain {
         transaction.rollback().await;
@@ -222,14 +222,6 @@ async fn answers_of_earlier(
 fn only_buys(jobs: &[Command]) -> bool {
     let buys = |job: &Command| matches!(job.work, Work::Purchase(..));
     jobs.iter().all(buys)
-}
-
-fn assumed(locked: &Locked) -> Assumed {
-    let counts = locked.books.shelf.counts.iter();
-    let version = |id: &ProductId| locked.versions.get(id).copied();
-    counts
-        .map(|(id, counts)| (*id, (counts.on_hand, version(id))))
-        .collect()
 }
 
 /// The answers that callers of this batch have had before under the keys that they use now.

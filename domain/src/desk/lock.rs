@@ -13,7 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::decision::{Account, Article, Books, Selling};
-use super::promise::{Promised, Version};
+use super::promise::{Assumed, Promised, Version};
 use super::{Command, Work, bought};
 use crate::allocations::on_account;
 use crate::database::Session;
@@ -44,8 +44,8 @@ pub(super) struct Locked {
     pub(super) books: Books,
     pub(super) terms: HashMap<CustomerId, i32>,
     pub(super) now: DateTime<Utc>,
-    /// Who wrote each row of stock last, when it was read.
-    pub(super) versions: HashMap<ProductId, Version>,
+    /// The stock as it was read or promised.
+    pub(super) assumed: Assumed,
     /// The rows say that nothing of this stock is held or waited for, not even by reservations that have expired.
     pub(super) is_quiet: bool,
 }
@@ -118,7 +118,7 @@ pub(super) async fn lock(
     let mut with_credit = Vec::new();
     let mut block_after_days: Option<i32> = None;
     let mut in_sale = Vec::new();
-    let mut versions = HashMap::new();
+    let mut assumed = Assumed::new();
     for row in transaction.query_all_raw(statement).await? {
         let at: DateTime<Utc> = row.try_get_by_index(6)?;
         books.shelf.now = Ord::max(books.shelf.now, at);
@@ -138,8 +138,9 @@ pub(super) async fn lock(
             if let Some(promise) = promised.get(&id) {
                 counts.on_hand = promise.on_hand;
             }
+            let version = Version::of_row(row.try_get_by_index(20)?);
+            assumed.insert(id, (counts.on_hand, version));
             books.shelf.counts.insert(id, counts);
-            versions.insert(id, Version::of_row(row.try_get_by_index(20)?));
             if row.try_get_by_index(19)? {
                 in_sale.push(id);
             }
@@ -168,7 +169,7 @@ pub(super) async fn lock(
         books,
         terms,
         now,
-        versions,
+        assumed,
         is_quiet,
     })
 }

@@ -183,15 +183,15 @@ pub(super) async fn take(
         .iter()
         .map(|(id, (_, version))| match promised.get(id) {
             Some(promise) => promise.batch.borrow().version,
-            None => *version,
+            None => Some(*version),
         });
     let found = versions.into_iter().map(|xmin| Some(Version::of_row(xmin)));
     Ok(is_kept && expected.eq(found) && !is_withdrawn(promised))
 }
 
-/// The stock that a batch is decided by: how many are on hand, and who wrote the row last where it was read and not
-/// promised.
-pub(super) type Assumed = BTreeMap<ProductId, (i64, Option<Version>)>;
+/// The stock that a batch is decided by: how many are on hand, as was promised if it was, and who had written the row last
+/// when it was read.
+pub(super) type Assumed = BTreeMap<ProductId, (i64, Version)>;
 
 /// What is left of the products that a batch has sold of.
 pub(super) fn left(assumed: &Assumed, shelf: &Shelf) -> BTreeMap<ProductId, i64> {
