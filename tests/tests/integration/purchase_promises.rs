@@ -32,6 +32,8 @@ const WRITING: &str =
     "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
                         AND state = 'active' AND query LIKE '%new_orders%'";
 
+type Bought = JoinHandle<Result<Answered, Error>>;
+
 struct Shop {
     service: Service,
     admin: Client,
@@ -61,7 +63,7 @@ impl Shop {
         }
     }
 
-    fn buy(&self, buyer: usize) -> JoinHandle<Result<Answered, Error>> {
+    fn buy(&self, buyer: usize) -> Bought {
         let (clerk, work) = (
             self.clerk.clone(),
             buy(self.buyers[buyer], &[(self.wanted, 1)]),
@@ -77,6 +79,17 @@ impl Shop {
         );
         let correction = json!({"adjust": by, "reason": "correction"});
         tokio::spawn(async move { admin.patch(&path, &correction).await })
+    }
+
+    /// The first in the middle of its writing, and the second, who wants the same, beside it: with its stock locked first it
+    /// would not have begun.
+    async fn two_at_the_gate(&self) -> (Bought, Bought) {
+        self.close_gate().await;
+        let first = self.buy(0);
+        self.until_writing("1").await;
+        let second = self.buy(1);
+        self.until_writing("2").await;
+        (first, second)
     }
 
     async fn close_gate(&self) {
@@ -197,11 +210,7 @@ async fn who_is_refused_by_what_was_promised_hears_so_when_it_has_come_to_pass()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_correction_that_comes_between_is_counted_and_the_follower_decided_after_it() {
     let shop = Shop::with(10).await;
-    shop.close_gate().await;
-    let first = shop.buy(0);
-    shop.until_writing("1").await;
-    let second = shop.buy(1);
-    shop.until_writing("2").await;
+    let (first, second) = shop.two_at_the_gate().await;
     let correction = shop.correct(5);
     shop.until_locked_out().await;
     shop.let_first_through().await;
@@ -218,11 +227,7 @@ async fn a_correction_that_comes_between_is_counted_and_the_follower_decided_aft
 #[tokio::test(flavor = "multi_thread")]
 async fn corrections_between_that_cancel_each_other_out_are_seen_and_stand_where_they_were_made() {
     let shop = Shop::with(10).await;
-    shop.close_gate().await;
-    let first = shop.buy(0);
-    shop.until_writing("1").await;
-    let second = shop.buy(1);
-    shop.until_writing("2").await;
+    let (first, second) = shop.two_at_the_gate().await;
     shop.let_first_through().await;
     first.await.unwrap().unwrap();
     for by in [5, -5] {
@@ -241,11 +246,7 @@ async fn corrections_between_that_cancel_each_other_out_are_seen_and_stand_where
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_first_has_to_begin_again_those_who_followed_come_after_it() {
     let shop = Shop::with(10).await;
-    shop.close_gate().await;
-    let first = shop.buy(0);
-    shop.until_writing("1").await;
-    let second = shop.buy(1);
-    shop.until_writing("2").await;
+    let (first, second) = shop.two_at_the_gate().await;
     let third = shop.buy(2);
     let kill = format!("SELECT pg_terminate_backend(pid) {WRITING} ORDER BY xact_start LIMIT 1");
     assert_eq!(shop.service.database.value(&kill).await, "t");
