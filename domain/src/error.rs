@@ -261,10 +261,12 @@ impl From<DbErr> for Error {
                 Some("40001" | "40P01" | "55P03") => Self::Contention,
                 // Statement timeout: another try would take as long.
                 Some("57014") => Self::Overloaded,
-                // Shutdown, crash of a neighbour, start-up, too many connections, a standby.
-                Some("57P01" | "57P02" | "57P03" | "53300" | "25006") => {
+                // Shutdown, crash of a neighbour, start-up, a standby, a transaction that did nothing for too long.
+                Some("57P01" | "57P02" | "57P03" | "25006" | "25P03") => {
                     Self::DatabaseUnavailable(error)
                 }
+                // Too many connections, a full disk, no memory.
+                Some(code) if code.starts_with("53") => Self::DatabaseUnavailable(error),
                 Some("23505" | "23514") => answer
                     .constraint()
                     .and_then(refusal_of_constraint)

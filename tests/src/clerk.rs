@@ -39,11 +39,21 @@ impl Clerk {
         Self::at(&database.url(SERVICE), demo::ACME)
     }
 
+    /// Of Acme, at a desk with so many lanes.
+    #[must_use]
+    pub fn with_lanes(database: &Database, lanes: usize) -> Self {
+        Self::standing(&database.url(SERVICE), demo::ACME, lanes)
+    }
+
     /// Of this business, with the database at this address: a proxy's, say.
     #[must_use]
     pub fn at(url: &str, business_id: BusinessId) -> Self {
+        Self::standing(url, business_id, 2)
+    }
+
+    fn standing(url: &str, business_id: BusinessId, lanes: usize) -> Self {
         let pool = domain::Database::new(url, 4).unwrap();
-        let desk = Desk::open(&pool, 2);
+        let desk = Desk::open(&pool, lanes);
         let caller = Caller {
             business_id,
             currency: Currency::USD,

@@ -10,6 +10,7 @@ mod session;
 mod transaction;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use entity::BusinessId;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, PgPool};
 use sea_orm::{DbErr, RuntimeErr};
+use tokio::time::timeout;
 
 pub(crate) use session::Session;
 pub use transaction::Transaction;
@@ -51,8 +53,31 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that has rested longer is tried before it is used: a restarted server leaves dead ones.
 const PING_AFTER: Duration = Duration::from_secs(5);
 
-/// What no transaction may exceed: it would hold its locks, and everyone behind them, as long.
-const LIMITS: [&str; 2] = ["lock_timeout = '2s'", "statement_timeout = '30s'"];
+/// What no transaction may exceed: it would hold its locks, and everyone behind them, as long. The last is for a service
+/// whose machine is gone without a word, of which the server would otherwise hear after hours.
+const LIMITS: [&str; 3] = [
+    "lock_timeout = '2s'",
+    "statement_timeout = '30s'",
+    "idle_in_transaction_session_timeout = '60s'",
+];
+
+/// A server that has not answered for so long is gone without a word: it would have ended the statement by itself.
+const SILENCE: Duration = Duration::from_secs(40);
+
+/// The answer of the server, or that there is none.
+async fn in_time<T>(
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    within(SILENCE, answer).await
+}
+
+async fn within<T>(
+    time: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let silent = |_elapsed| Err(sqlx::Error::Io(ErrorKind::TimedOut.into()));
+    timeout(time, answer).await.unwrap_or_else(silent)
+}
 
 /// Predefined roles that row security binds and that get around it, by the server's files and programs, or around the
 /// grants that make tables append-only.
@@ -165,7 +190,8 @@ impl Database {
         // and its answer would carry the open transaction, and its `now()`, to the next user.
         let begin = || {
             let (pool, message) = (self.pool.clone(), message.clone());
-            let begun = tokio::spawn(async move { pool.begin_with(AssertSqlSafe(message)).await });
+            let begin = async move { pool.begin_with(AssertSqlSafe(message)).await };
+            let begun = tokio::spawn(in_time(begin));
             async { begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }
         };
         // Whatever stands in the way (a password that has changed, a right that was taken), it is nothing that the
@@ -295,6 +321,14 @@ fn db_error(error: sqlx::Error) -> DbErr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_falls_silent_is_gone() {
+        let never = std::future::pending::<Result<(), _>>();
+        let answer = within(Duration::from_millis(1), never).await;
+        let error = Error::from(db_error(answer.unwrap_err()));
+        assert!(matches!(error, Error::DatabaseUnavailable(_)), "{error:?}");
+    }
 
     #[tokio::test]
     async fn no_password_is_shown() {

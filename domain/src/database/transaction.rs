@@ -6,8 +6,8 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statem
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::Mutex;
 
-use super::db_error;
 use super::session::Home;
+use super::{db_error, in_time};
 use crate::Error;
 
 /// A transaction of one business. Rolls back when dropped.
@@ -55,7 +55,7 @@ impl Inner {
 async fn to_its_end(
     ending: impl Future<Output = Result<(), sqlx::Error>> + Send + 'static,
 ) -> Result<(), sqlx::Error> {
-    let ended = tokio::spawn(ending).await;
+    let ended = tokio::spawn(in_time(ending)).await;
     ended.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
@@ -64,7 +64,7 @@ async fn end(
     home: Home,
     how: &'static str,
 ) -> Result<(), sqlx::Error> {
-    connection.execute(how).await?;
+    in_time(connection.execute(how)).await?;
     home.keep(connection);
     Ok(())
 }
@@ -130,8 +130,7 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut inner = self.inner.lock().await;
-        query(statement)
-            .execute(inner.connection())
+        in_time(query(statement).execute(inner.connection()))
             .await
             .map(Into::into)
             .map_err(db_error)
@@ -139,9 +138,7 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let mut inner = self.inner.lock().await;
-        inner
-            .connection()
-            .execute(AssertSqlSafe(sql.to_owned()))
+        in_time(inner.connection().execute(AssertSqlSafe(sql.to_owned())))
             .await
             .map(Into::into)
             .map_err(db_error)
@@ -149,8 +146,7 @@ impl ConnectionTrait for Transaction {
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let mut inner = self.inner.lock().await;
-        query(statement)
-            .fetch_optional(inner.connection())
+        in_time(query(statement).fetch_optional(inner.connection()))
             .await
             .map(|row| row.map(Into::into))
             .map_err(db_error)
@@ -158,8 +154,7 @@ impl ConnectionTrait for Transaction {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut inner = self.inner.lock().await;
-        query(statement)
-            .fetch_all(inner.connection())
+        in_time(query(statement).fetch_all(inner.connection()))
             .await
             .map(|rows| rows.into_iter().map(Into::into).collect())
             .map_err(db_error)

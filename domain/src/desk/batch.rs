@@ -1,9 +1,9 @@
 //! One batch of commands: one transaction, or several when something outside it gets in the way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Days, Utc};
+use chrono::Days;
 use entity::reservations::Status;
 use entity::{BusinessId, OrderId, ReservationId, UserId};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
@@ -12,6 +12,7 @@ use super::decision::{Books, Ordered, Sale};
 use super::lanes::InFlight;
 use super::lock::{Locked, begin, lock};
 use super::promise::{self, Promised};
+use super::queue::Row;
 use super::write::{self, Done, Outcome, Stock};
 use super::{Command, Work};
 use crate::checkout::Placed;
@@ -26,43 +27,89 @@ type Answers = Vec<Result<Answered, Error>>;
 
 /// Serves a batch; one answer a job, in the same order.
 ///
-/// A failure that is nobody's fault is retried. When it persists, everyone hears of it; when it is of another kind, the
-/// jobs are taken one by one, so that one that the database will not have harms no other.
+/// A failure that is nobody's fault is retried. When the database cannot be had, everyone hears of it; otherwise the jobs are
+/// taken one by one, so that one that the database will not have, or that wants a row which somebody keeps locked, harms no
+/// other.
 pub(super) async fn sell(
     session: &mut Session,
     business: BusinessId,
     jobs: Vec<Command>,
     mut in_flight: InFlight,
 ) -> Answers {
-    let error = match sell_together(session, business, &jobs, Some(&mut in_flight)).await {
-        Ok(answers) => return answers,
-        Err(error) => error,
-    };
-    let shared = matches!(
+    let flight = Some(&mut in_flight);
+    match sell_together(session, business, &jobs, flight, ATTEMPTS).await {
+        Ok(answers) => answers,
+        Err(error) if is_everyones(&error) || jobs.len() == 1 => {
+            jobs.iter().map(|_| Err(heard(error.clone()))).collect()
+        }
+        Err(error) => {
+            tracing::warn!(%error, purchases = jobs.len(), "a batch failed and is sold one by one");
+            sell_one_by_one(session, business, &jobs, &mut in_flight, &error).await
+        }
+    }
+}
+
+/// Jobs alone would meet the same.
+fn is_everyones(error: &Error) -> bool {
+    matches!(
         error,
         Error::Overloaded | Error::DatabaseUnavailable(_) | Error::OutcomeUnknown
-    );
-    if shared || jobs.len() == 1 {
-        return jobs.iter().map(|_| Err(error.clone())).collect();
+    )
+}
+
+/// What a caller is told of a failure.
+fn heard(error: Error) -> Error {
+    match error {
+        Error::Contention => Error::Overloaded,
+        other => other,
     }
-    tracing::warn!(%error, purchases = jobs.len(), "a batch failed and is sold one by one");
+}
+
+/// After a row that was not had in so many attempts, each job has one. Who shares a row with one that did not get its rows
+/// has none: a row that somebody keeps locked costs its wait once and not once a job.
+async fn sell_one_by_one(
+    session: &mut Session,
+    business: BusinessId,
+    jobs: &[Command],
+    in_flight: &mut InFlight,
+    why: &Error,
+) -> Answers {
+    let attempts = match why {
+        Error::Contention => 1,
+        _ => ATTEMPTS,
+    };
+    let mut kept_locked: HashSet<Row> = HashSet::new();
     let mut answers = Vec::with_capacity(jobs.len());
     for (at, job) in jobs.iter().enumerate() {
+        let rows = job.rows();
+        if rows.iter().any(|row| kept_locked.contains(row)) {
+            answers.push(Err(Error::Overloaded));
+            continue;
+        }
         // The rows are given back with the last one: nobody who came later is to go between them.
-        let in_flight = (at + 1 == jobs.len()).then_some(&mut in_flight);
-        let alone = sell_together(session, business, std::slice::from_ref(job), in_flight).await;
-        answers.extend(alone.unwrap_or_else(|error| vec![Err(error)]));
+        let flight = (at + 1 == jobs.len()).then_some(&mut *in_flight);
+        let alone = std::slice::from_ref(job);
+        match sell_together(session, business, alone, flight, attempts).await {
+            Ok(sold) => answers.extend(sold),
+            Err(error) => {
+                if matches!(error, Error::Contention) {
+                    kept_locked.extend(rows);
+                }
+                answers.push(Err(heard(error)));
+            }
+        }
     }
     answers
 }
 
 /// Follows those before it, if they have promised anything and it can; otherwise, and from its second try on, it goes by its
-/// locks alone.
+/// locks alone. [`Error::Contention`] when it did not get its rows in so many attempts.
 async fn sell_together(
     session: &mut Session,
     business: BusinessId,
     jobs: &[Command],
     mut in_flight: Option<&mut InFlight>,
+    attempts: u32,
 ) -> Result<Answers, Error> {
     let mut tried = 1;
     let mut unheard: Option<Unheard> = None;
@@ -89,7 +136,6 @@ async fn sell_together(
             in_flight.withdraw();
         }
         if !promised.is_empty() {
-            metrics::counter!("tradeline_desk_promises_broken_total").increment(1);
             // Of a commit whose answer was lost it is known that those before it had ended.
             if unheard.is_none() {
                 promise::ended(&promised).await;
@@ -102,12 +148,7 @@ async fn sell_together(
             Some(commit) if commit.at.elapsed() > PATIENCE => return Err(Error::OutcomeUnknown),
             Some(_) => {}
             None if !is_worth_another_try(&error) => return Err(error),
-            None if tried >= ATTEMPTS => {
-                return Err(match error {
-                    Error::Contention => Error::Overloaded,
-                    other => other,
-                });
-            }
+            None if tried >= attempts => return Err(error),
             None => {}
         }
         metrics::counter!("tradeline_transaction_retries_total").increment(1);
@@ -262,10 +303,7 @@ struct Decided<'a> {
 
 fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
     let Locked {
-        mut books,
-        terms,
-        now,
-        ..
+        mut books, terms, ..
     } = locked;
     let mut done = Vec::with_capacity(jobs.len());
     let mut answers = Vec::with_capacity(jobs.len());
@@ -278,7 +316,7 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
             continue;
         }
         let days = terms.get(&command.customer()).copied().unwrap_or(0);
-        let (outcome, answer) = match carry_out(&mut books, command, now, days) {
+        let (outcome, answer) = match carry_out(&mut books, command, days) {
             Ok(carried_out) => carried_out,
             Err(refusal) => {
                 answers.push(Err(refusal));
@@ -312,9 +350,10 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
 fn carry_out(
     books: &mut Books,
     command: &Command,
-    now: DateTime<Utc>,
     terms_days: i32,
 ) -> Result<(Outcome, Answer), Error> {
+    // An order is of the moment by which it was decided: a sale that opened while it waited for its rows counts it.
+    let now = books.shelf.now;
     let actor = command.caller.user_id;
     let currency = command.caller.currency;
     let order_id = OrderId::new();

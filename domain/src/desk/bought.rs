@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::decision::{Books, Bought, Selling};
 use crate::{Error, Transaction};
 
-/// What each customer has bought of each limited product and not given back: ever, and since its sale opened.
+/// What each customer has bought of each limited product: ever, and since its sale opened. Only a cancelled order counts no
+/// more: who has brought goods back has had their share.
 const BOUGHT: &str = "
 SELECT o.customer_id, i.product_id, sum(i.quantity)::bigint,
        coalesce(sum(i.quantity) FILTER (WHERE o.created_at >= limited.since), 0)::bigint

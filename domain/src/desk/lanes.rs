@@ -75,6 +75,13 @@ struct Line {
     ready: bool,
 }
 
+impl Line {
+    /// There is nothing of this business to be known: not even that it makes no promises for now.
+    fn is_forgotten(&self) -> bool {
+        self.queue.is_idle() && self.trust.is_given(Instant::now())
+    }
+}
+
 #[derive(Debug)]
 struct Waiting {
     command: Command,
@@ -278,7 +285,7 @@ impl State {
             line.ready = true;
             self.ready.push_back(business);
         }
-        if line.queue.is_idle() {
+        if line.is_forgotten() {
             self.lines.remove(&business);
         }
         became_ready
@@ -295,12 +302,12 @@ impl State {
             let taken = line.queue.take(BATCH, |waiting| waiting.reply.is_closed());
             self.waiting -= before - line.queue.len();
             metrics::gauge!("tradeline_desk_waiting").set(self.waiting as f64);
-            line.ready = !taken.looked_at_all;
+            line.ready = taken.is_worth_another_look;
             if line.ready {
                 self.ready.push_back(business);
             }
             if taken.batch.is_empty() {
-                if line.queue.is_idle() {
+                if line.is_forgotten() {
                     self.lines.remove(&business);
                 }
                 continue;
@@ -388,6 +395,7 @@ impl InFlight {
 
     /// What this batch followed was not as it had been promised.
     pub(super) fn distrust(&mut self) {
+        metrics::counter!("tradeline_desk_promises_broken_total").increment(1);
         let mut state = self.desk.state();
         if let Some(line) = state.lines.get_mut(&self.business) {
             line.trust.lose(Instant::now());

@@ -39,11 +39,10 @@ pub(super) async fn begin(
     session.begin_with(&whose, &PLANNING).await
 }
 
-/// The rows of a batch, locked, and the database's time.
+/// The rows of a batch, locked, with the database's time after the locks.
 pub(super) struct Locked {
     pub(super) books: Books,
     pub(super) terms: HashMap<CustomerId, i32>,
-    pub(super) now: DateTime<Utc>,
     /// The stock as it was read or promised.
     pub(super) assumed: Assumed,
     /// The rows say that nothing of this stock is held or waited for, not even by reservations that have expired.
@@ -114,7 +113,7 @@ pub(super) async fn lock(
         catalogue: HashMap::new(),
         shelf: Shelf::new(DateTime::UNIX_EPOCH, HashMap::new()),
     };
-    let (mut terms, mut now) = (HashMap::new(), DateTime::UNIX_EPOCH);
+    let mut terms = HashMap::new();
     let mut with_credit = Vec::new();
     let mut block_after_days: Option<i32> = None;
     let mut in_sale = Vec::new();
@@ -126,7 +125,6 @@ pub(super) async fn lock(
             let id: CustomerId = row.try_get_by_index(1)?;
             books.accounts.insert(id, account(&row)?);
             terms.insert(id, row.try_get_by_index(5)?);
-            now = at;
             if row.try_get_by_index::<Money>(8)? > Money::ZERO {
                 with_credit.push(id.0);
             }
@@ -168,7 +166,6 @@ pub(super) async fn lock(
     Ok(Locked {
         books,
         terms,
-        now,
         assumed,
         is_quiet,
     })

@@ -77,8 +77,9 @@ pub(super) struct Taken<T, P> {
     pub(super) rows: Vec<Row>,
     /// What others have promised of those rows.
     pub(super) promised: Vec<(Row, P)>,
-    /// Nothing that is left can be taken before something changes.
-    pub(super) looked_at_all: bool,
+    /// Another look may take more before anything changes: not all were looked at. Never after a look that took nobody: it
+    /// would be the same look again, and who is in the way says so when it gives its rows back.
+    pub(super) is_worth_another_look: bool,
 }
 
 /// Whom a look would take, by place in the queue.
@@ -129,7 +130,8 @@ impl<T, P: Clone> Queue<T, P> {
         }
         self.gathered = 0;
         self.being_sold += choice.places.len();
-        let looked_at_all = choice.looked_until == self.waiting.len();
+        let is_worth_another_look =
+            !choice.places.is_empty() && choice.looked_until < self.waiting.len();
         let (batch, rows) = self.remove(&choice);
         let promised = rows
             .iter()
@@ -143,7 +145,7 @@ impl<T, P: Clone> Queue<T, P> {
             batch,
             rows,
             promised,
-            looked_at_all,
+            is_worth_another_look,
         }
     }
 
@@ -420,7 +422,11 @@ mod tests {
         }
         let taken = take(&mut queue);
         assert_eq!(taken.batch.len(), ROWS / large.len());
-        assert!(!taken.looked_at_all);
+        assert!(taken.is_worth_another_look);
+        let blocked = take(&mut queue);
+        assert!(blocked.batch.is_empty());
+        assert!(!blocked.is_worth_another_look, "it would be the same look");
+        assert!(queue.release(&taken.rows));
     }
 
     #[derive(Debug, Clone)]
@@ -488,7 +494,7 @@ mod tests {
                     }
                     Step::Take(most) if is_time => {
                         let taken = queue.take(most, |_| false);
-                        is_time = !taken.looked_at_all;
+                        is_time = taken.is_worth_another_look;
                         prop_assert!(taken.batch.len() <= most);
                         let shares = |other: &&Flying| taken.rows.iter().any(|row| other.rows.contains(row));
                         for other in flying.iter().filter(shares) {

@@ -68,8 +68,9 @@ impl<'a> Sold<'a> {
 
 const WRITE: &str = "
 WITH new_orders AS (
-    INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, due_at, created_by)
-    SELECT $1, id, customer_id, 'approved', 'credit', total_amount, due_at, created_by
+    INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, due_at, created_by, created_at,
+                        updated_at)
+    SELECT $1, id, customer_id, 'approved', 'credit', total_amount, due_at, created_by, $35, $35
       FROM unnest($2::uuid[], $3::uuid[], $4::numeric[], $5::timestamptz[], $6::uuid[])
         AS sold (id, customer_id, total_amount, due_at, created_by)
 ), new_items AS (
@@ -80,8 +81,9 @@ WITH new_orders AS (
                   $14::numeric[], $15::bigint[])
         AS item (order_id, product_id, line, sku, name, quantity, unit_price, line_total, on_hand_after)
 ), new_entries AS (
-    INSERT INTO ledger_entries (business_id, customer_id, number, id, kind, amount, balance_after, order_id)
-    SELECT $1, customer_id, number, id, 'charge', amount, balance_after, order_id
+    INSERT INTO ledger_entries (business_id, customer_id, number, id, kind, amount, balance_after, order_id, effective_at,
+                                created_at)
+    SELECT $1, customer_id, number, id, 'charge', amount, balance_after, order_id, $35, $35
       FROM unnest($3::uuid[], $32::bigint[], $16::uuid[], $4::numeric[], $17::numeric[], $2::uuid[])
         AS entry (customer_id, number, id, amount, balance_after, order_id)
 ), new_events AS (
@@ -273,6 +275,7 @@ fn values(
         each(sold, |sale| sale.receipt.charge.number),
         entry_counts.into(),
         reserved.into(),
+        books.shelf.now.into(),
     ]);
     values
 }

@@ -9,6 +9,7 @@ mod audit;
 mod audit_seals;
 mod auth;
 mod availability;
+mod batches;
 mod bodies;
 mod bounds;
 mod browsers;

@@ -4,7 +4,7 @@
 use domain::demo::ACME_CUSTOMER;
 use entity::ProductId;
 use serde_json::{Value, json};
-use tests::{Client, Reply, Service, books_balance};
+use tests::{Client, Reply, Service, books_balance, until};
 
 /// A sale of this product from and until so many minutes from now.
 async fn sale(service: &Service, product: ProductId, minutes: (i64, i64), terms: Value) -> Value {
@@ -113,5 +113,41 @@ async fn the_limit_of_a_sale_counts_what_was_bought_and_held_in_it_and_not_befor
         .buy(&[(product, 1)])
         .await
         .refused(409, "purchase_limit_reached");
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_stock_while_its_sale_opens_has_bought_in_the_sale() {
+    let service = Service::start().await;
+    let (admin, staff) = (service.admin(), service.staff());
+    let product = admin.add_product("DROP", "1.00", 10).await;
+    let terms = json!({"price": null, "limit": 1});
+    sale(&service, product, (10, 20), terms).await;
+    let row = format!("SELECT FROM inventory WHERE product_id = '{product}' FOR UPDATE");
+    let held = service.database.hold(&row).await;
+    let early = tokio::spawn({
+        let staff = staff.clone();
+        async move { staff.buy(&[(product, 1)]).await }
+    });
+    until("the early one waits for its stock", async || {
+        service.database.blocked().await == 1
+    })
+    .await;
+    // Later than the early one's transaction began.
+    let opens = "UPDATE sales SET opens_at = clock_timestamp()";
+    service.database.execute(opens).await;
+    held.release().await;
+    early.await.unwrap().ok(201);
+    let again = staff.buy(&[(product, 1)]).await;
+    again.refused(409, "purchase_limit_reached");
+    let order =
+        "SELECT bool_and(o.created_at >= s.opens_at AND e.effective_at = o.created_at)::text
+                   FROM orders o JOIN ledger_entries e ON e.order_id = o.id, sales s
+                  WHERE o.id = (SELECT order_id FROM order_items WHERE product_id = ";
+    let in_sale = service
+        .database
+        .value(&format!("{order}'{product}')"))
+        .await;
+    assert_eq!(in_sale, "true");
     books_balance(&service).await;
 }

@@ -1,0 +1,73 @@
+//! Purchases that come to share a batch, or cannot: each is served by what it wants itself.
+
+use std::time::Duration;
+
+use domain::Error;
+use domain::demo::{ACME_HEADPHONES, ACME_KEYBOARD};
+use entity::ProductId;
+use futures_util::future::join_all;
+use tests::clerk::{Clerk, buy};
+use tests::{Service, all, books_balance, until};
+use tokio::time::timeout;
+
+/// One look at the queue goes through no more than eight of these, and all want the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_large_carts_that_want_the_same_are_all_served() {
+    const CARTS: i64 = 30;
+    let service = Service::start().await;
+    let admin = service.admin();
+    let buyer = admin.add_customer("Buyer", "1000000.00").await;
+    let pin = admin.add_product("PIN", "0.10", 500 * CARTS).await;
+    let lines: Vec<(ProductId, i64)> = vec![(pin, 1); 500];
+    let replies = all((0..CARTS).map(|_| {
+        let (admin, lines) = (admin.clone(), lines.clone());
+        async move { admin.buy_for(buyer, &lines).await }
+    }));
+    let replies = timeout(Duration::from_secs(60), replies).await;
+    for reply in replies.expect("the desk stands still") {
+        reply.ok(201);
+    }
+    let left = admin.add_customer("Late", "100.00").await;
+    let late = admin.buy_for(left, &[(pin, 1)]).await;
+    late.refused(409, "insufficient_stock");
+    books_balance(&service).await;
+}
+
+/// One lane, which stands at the keyboards: who comes meanwhile shares the batch after that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_somebody_keeps_locked_harms_nobody_in_the_batch_who_does_not_want_it() {
+    let service = Service::start().await;
+    let clerk = Clerk::with_lanes(&service.database, 1);
+    let admin = service.admin();
+    let mut buyers = Vec::new();
+    for name in ["First", "Second", "Third", "Fourth"] {
+        buyers.push(admin.add_customer(name, "1000.00").await);
+    }
+    let pin = admin.add_product("PIN", "1.00", 10).await;
+    let lock = |product: ProductId| {
+        format!("SELECT FROM inventory WHERE product_id = '{product}' FOR UPDATE")
+    };
+    let keyboards = service.database.hold(&lock(ACME_KEYBOARD)).await;
+    let headphones = service.database.hold(&lock(ACME_HEADPHONES)).await;
+    let first = {
+        let (clerk, keyboard) = (clerk.clone(), buy(buyers[0], &[(ACME_KEYBOARD, 1)]));
+        tokio::spawn(async move { clerk.ask(keyboard, None).await })
+    };
+    until("the lane stands at the keyboards", async || {
+        service.database.blocked().await == 1
+    })
+    .await;
+    let wants = [ACME_HEADPHONES, ACME_HEADPHONES, pin];
+    let others = buyers[1..].iter().zip(wants);
+    let others = others.map(|(buyer, product)| clerk.ask(buy(*buyer, &[(product, 1)]), None));
+    // They are queued when this is polled.
+    let (answers, ()) = tokio::join!(join_all(others), keyboards.release());
+    first.await.unwrap().unwrap();
+    assert!(matches!(
+        answers[..],
+        [Err(Error::Overloaded), Err(Error::Overloaded), Ok(_)]
+    ));
+    headphones.release().await;
+    assert_eq!(service.orders().await, 2);
+    books_balance(&service).await;
+}
