@@ -172,6 +172,7 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
                 )
             })?;
             let business = business_named(req, &name).await?;
+            check_header(req, business.id)?;
             log::name_business(req, business.id);
             req.extensions_mut().insert(Visitor {
                 business_id: business.id,
@@ -387,7 +388,7 @@ fn bearer(req: &ServiceRequest) -> Option<&str> {
     (only_one && scheme.eq_ignore_ascii_case("bearer")).then_some(token.trim())
 }
 
-/// `X-Business-Id` may repeat the caller's business and names no other.
+/// `X-Business-Id` may repeat the caller's business, or that of the query, and names no other.
 fn check_header(req: &ServiceRequest, own: BusinessId) -> Result<(), Problem> {
     let repeats = |value: &actix_web::http::header::HeaderValue| {
         value.to_str().ok().and_then(text::id::<BusinessId>) == Some(own)

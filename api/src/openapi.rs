@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use entity::users::Role;
 use utoipa::openapi::extensions::Extensions;
@@ -461,11 +462,10 @@ fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
         codes.push(Code::ValidationFailed);
     }
     if endpoint.idempotent {
-        codes.extend([
-            Code::ValidationFailed,
-            Code::IdempotencyKeyReused,
-            Code::OutcomeUnknown,
-        ]);
+        codes.extend([Code::ValidationFailed, Code::IdempotencyKeyReused]);
+    }
+    if endpoint.method != Method::GET {
+        codes.push(Code::OutcomeUnknown);
     }
     let mut by_status: BTreeMap<u16, BTreeSet<Code>> = BTreeMap::new();
     for code in codes {

@@ -6,6 +6,8 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use domain::Error;
+use domain::provider::Failure;
+use entity::orders::Status;
 use entity::{Currency, Money};
 use serde_json::{Map, Value, json};
 
@@ -316,11 +318,17 @@ impl Problem {
             Error::MoreThanCharged { creditable } => Self::new(Code::Conflict, detail)
                 .with("creditable", money(creditable))
                 .with("currency", currency.to_string()),
-            Error::MoreThanPaid { refundable } => {
-                Self::new(Code::Conflict, detail).with("refundable", money(refundable))
-            }
-            Error::PaymentProvider { order_id, .. } => {
-                Self::new(Code::PaymentProviderError, detail).with("order_id", order_id.to_string())
+            Error::MoreThanPaid { refundable } => Self::new(Code::Conflict, detail)
+                .with("refundable", money(refundable))
+                .with("currency", currency.to_string()),
+            Error::PaymentProvider { order_id, failure } => {
+                let order_status = match failure {
+                    Failure::NoAnswer(_) => Status::Created,
+                    Failure::Refused(_) => Status::Cancelled,
+                };
+                Self::new(Code::PaymentProviderError, detail)
+                    .with("order_id", order_id.to_string())
+                    .with("order_status", json!(order_status))
             }
             Error::InvalidTransition { from, to } => Self::new(Code::InvalidTransition, detail)
                 .with("from", json!(from))

@@ -1,7 +1,8 @@
 //! The outermost layer of every request: its id, the final form of every error, and its metrics.
 //!
 //! Whatever fails further in (a handler's refusal, a path without a handler, the framework's own errors, a panic)
-//! leaves as a problem with the same members, because it leaves through here.
+//! leaves as a problem with the same members, because it leaves through here. A head that cannot be read never gets here:
+//! actix answers it with a bare 400, 408 or 431 and closes the connection.
 
 use std::convert::Infallible;
 use std::future::{Ready, poll_fn, ready};

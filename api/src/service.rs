@@ -18,6 +18,7 @@ use domain::reservations::Sweeper;
 use domain::seals::Sealer;
 use domain::{Database, Directory, Journal, Secret, Standing, idempotency, refresh_tokens};
 use hmac::digest::InvalidLength;
+use tokio::time::timeout;
 
 use crate::body::BodyTimeout;
 use crate::config::{BadOutside, BadPayments, LimitSettings, Settings};
@@ -33,6 +34,8 @@ use crate::{app, headers, idle, limit, log, request, verify};
 
 /// How long a client that is refused in the middle of a large body may take to read why.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the desk's batches may take to finish when the service stops, before it is time for the requests in flight.
+const BATCHES_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in flight may take to finish when the service stops.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 /// How long the start waits for a database that is starting too.
@@ -238,7 +241,12 @@ impl Service {
         self.availability.stop();
         // A worker ends as soon as it has no connections, and its lanes with it: what other workers still wait for is
         // sold by lanes on this runtime, which outlives them.
-        self.desk.hand_over(&self.database, self.lanes).await;
+        let handed_over = self.desk.hand_over(&self.database, self.lanes);
+        if timeout(BATCHES_TIMEOUT, handed_over).await.is_err() {
+            tracing::warn!(
+                "a batch of the desk takes long; the service stops without waiting for it"
+            );
+        }
         self.handle.stop(true).await;
         if let Err(error) = self.server.await {
             tracing::error!(%error, "the HTTP server ended badly");

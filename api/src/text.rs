@@ -2,7 +2,7 @@
 //!
 //! Each type is a rule: what has the type has passed it.
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
 use domain::dates::When;
 use domain::passwords::NewPassword;
 use entity::{Currency, Quantity};
@@ -287,11 +287,14 @@ impl FromText for Currency {
 
 impl FromText for DateTime<Utc> {
     fn from_text(text: &str) -> Result<Self, String> {
-        DateTime::parse_from_rfc3339(text)
-            .map(|time| time.to_utc())
-            .map_err(|_not_time| {
-                "must be an RFC 3339 time such as \"2026-01-31T12:00:00Z\"".to_owned()
-            })
+        let time = DateTime::parse_from_rfc3339(text).map_err(|_not_time| {
+            "must be an RFC 3339 time such as \"2026-01-31T12:00:00Z\"".to_owned()
+        })?;
+        // As the database keeps it: to the microsecond, and of a leap second the second after it. It is told again in UTC,
+        // where RFC 3339 has no other years.
+        DateTime::from_timestamp_micros(time.timestamp_micros())
+            .filter(|time| (0..=9999).contains(&time.year()))
+            .ok_or_else(|| "must be in a year from 0 to 9999 in UTC".to_owned())
     }
 
     fn schema() -> RefOr<Schema> {
@@ -301,10 +304,10 @@ impl FromText for DateTime<Utc> {
 
 impl FromText for NaiveDate {
     fn from_text(text: &str) -> Result<Self, String> {
-        // The parser would take "2026-1-1" too.
-        Some(text)
-            .filter(|text| text.len() == "2026-01-31".len())
-            .and_then(|text| text.parse().ok())
+        // The parser would take "2026-1-1" too, and years with a sign.
+        text.parse()
+            .ok()
+            .filter(|date: &Self| date.to_string() == text)
             .ok_or_else(|| "must be a date such as \"2026-01-31\"".to_owned())
     }
 

@@ -6,9 +6,6 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Under this name `serde_json` hands over a number that fits no integer type, as text.
-const NUMBER: &str = "$serde_json::private::Number";
-
 /// Reads a whole text. Nesting deeper than 128 is refused.
 pub(crate) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Unambiguous>(text).map(|value| value.0)
@@ -65,14 +62,14 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            if name == NUMBER {
+        while let Some(name) = members.next_key::<Name>()? {
+            let Name::OfMember(name) = name else {
                 let text: String = members.next_value()?;
                 return text
                     .parse::<Number>()
                     .map(Into::into)
                     .map_err(A::Error::custom);
-            }
+            };
             if object.contains_key(&name) {
                 return Err(A::Error::custom(format_args!(
                     "the name {name:?} appears twice"
@@ -82,5 +79,37 @@ impl<'de> Visitor<'de> for AnyValue {
             object.insert(name, value);
         }
         Ok(object.into())
+    }
+}
+
+/// `serde_json` hands over a number that fits no integer type as an object with one member of a name of its own. A text
+/// may have an object with such a name too, which is none.
+enum Name {
+    OfMember(String),
+    OfNumber,
+}
+
+impl<'de> Deserialize<'de> for Name {
+    /// Asked whether there is one, the name of a member says yes, and that of a number says itself.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_option(AnyName)
+    }
+}
+
+struct AnyName;
+
+impl<'de> Visitor<'de> for AnyName {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, name: D) -> Result<Name, D::Error> {
+        String::deserialize(name).map(Name::OfMember)
+    }
+
+    fn visit_str<E: Error>(self, _name: &str) -> Result<Name, E> {
+        Ok(Name::OfNumber)
     }
 }

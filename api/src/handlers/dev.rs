@@ -20,12 +20,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("Say that a payment was made, in full")
             .for_this_machine()
             .ok::<ReceivedView>()
-            .codes(&[Code::NotFound, Code::OutcomeUnknown]),
+            .codes(&[Code::NotFound]),
         Endpoint::post("/api/dev/payments/{intent}/fail", fail)
             .summary("Say that a payment was declined; it can be tried again")
             .for_this_machine()
             .ok::<ReceivedView>()
-            .codes(&[Code::NotFound, Code::OutcomeUnknown]),
+            .codes(&[Code::NotFound]),
     ]
 }
 

@@ -12,7 +12,9 @@ use crate::service::State;
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
         .route("/healthz", web::get().to(alive))
-        .route("/readyz", web::get().to(ready));
+        .route("/healthz", web::head().to(alive))
+        .route("/readyz", web::get().to(ready))
+        .route("/readyz", web::head().to(ready));
 }
 
 async fn alive() -> HttpResponse {

@@ -44,6 +44,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/api/orders/my-orders", my_orders)
             .summary("List the customer's own orders, the newest first")
             .for_roles(&[Role::Customer])
+            .query::<Status>("status", "With this status.")
+            .query::<PaymentMethod>("payment_method", "Paid for like this.")
+            .query::<DateTime<Utc>>("created_from", "Made then or later.")
+            .query::<DateTime<Utc>>("created_to", "Made before then.")
             .paged()
             .ok::<Page<OrderView>>(),
         Endpoint::get("/api/orders/{id}", read)
@@ -307,25 +311,31 @@ impl StepView {
 }
 
 async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+    let customer_id = query.take("customer_id");
+    page(&state, &caller, customer_id, query).await
+}
+
+async fn my_orders(state: Data<State>, caller: Signed, query: Query) -> Response {
+    page(&state, &caller, None, query).await
+}
+
+/// A page of the orders that the caller may see, of this customer if one is named.
+async fn page(
+    state: &State,
+    caller: &Signed,
+    customer_id: Option<CustomerId>,
+    mut query: Query,
+) -> Response {
     let filter = Filter {
         status: query.take("status"),
-        customer_id: query.take("customer_id"),
+        customer_id,
         payment_method: query.take("payment_method"),
         created_from: query.take("created_from"),
         created_to: query.take("created_to"),
     };
-    page(&state, &caller, &filter, query).await
-}
-
-async fn my_orders(state: Data<State>, caller: Signed, query: Query) -> Response {
-    page(&state, &caller, &Filter::default(), query).await
-}
-
-/// A page of the orders that the caller may see.
-async fn page(state: &State, caller: &Signed, filter: &Filter, mut query: Query) -> Response {
     let paging = query.paging();
     query.finish()?;
-    let page = orders::list(&state.database, caller, filter, &paging)
+    let page = orders::list(&state.database, caller, &filter, &paging)
         .await
         .map_err(|error| caller.problem(error))?;
     Ok(HttpResponse::Ok().json(Page::of(page, |order| {

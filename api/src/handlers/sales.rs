@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use domain::sales::{self, NewSale, Sale, SaleChange, SaleProduct};
 use entity::sales::State as SaleState;
 use entity::users::Role;
@@ -168,21 +168,9 @@ fn products<const MIN: usize>(
     products.collect()
 }
 
-/// A time of a sale is told again, in UTC: what has a year that RFC 3339 cannot write there is none.
-fn check_time(name: &str, time: Option<DateTime<Utc>>, at: &mut At) {
-    if time.is_some_and(|time| !(0..=9999).contains(&time.year())) {
-        at.fault_at(
-            format!("/{name}"),
-            "must be in a year from 0 to 9999 in UTC",
-        );
-    }
-}
-
 fn new(body: SaleRequest) -> Result<NewSale, Problem> {
     let mut at = At::new(None);
     let products = products(body.products, &mut at);
-    check_time("opens_at", Some(body.opens_at), &mut at);
-    check_time("closes_at", Some(body.closes_at), &mut at);
     if body.opens_at >= body.closes_at {
         at.fault_at("/closes_at", "must be later than opens_at");
     }
@@ -224,8 +212,6 @@ async fn change(
     let body = request.body;
     let mut at = At::new(None);
     let products = body.products.map(|list| products(list, &mut at));
-    check_time("opens_at", body.opens_at, &mut at);
-    check_time("closes_at", body.closes_at, &mut at);
     let change = at.finish(Some(SaleChange {
         name: body.name.map(|name| name.0),
         products,

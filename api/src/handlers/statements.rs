@@ -59,6 +59,7 @@ pub(super) struct EntryView {
     kind: Kind,
     /// What it adds to the balance: negative for what lowers it.
     amount: Amount,
+    currency: Currency,
     /// The balance when it was entered; in a statement, the balance in order of what counts when.
     balance_after: Amount,
     /// The order that it charges, credits or gives up.
@@ -116,6 +117,7 @@ impl EntryView {
             id: entry.id,
             kind: entry.kind,
             amount: Amount::of(entry.amount, currency),
+            currency,
             balance_after: Amount::of(entry.balance_after, currency),
             order_id: entry.order_id,
             payment_id: entry.payment_id,

@@ -25,7 +25,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .public()
             .signed()
             .ok::<ReceivedView>()
-            .codes(&[Code::PaymentProviderError, Code::OutcomeUnknown]),
+            .codes(&[Code::PaymentProviderError]),
     ]
 }
 

@@ -19,8 +19,26 @@ use crate::{Database, Error, Transaction};
 ///
 /// # Errors
 /// [`Error::PaymentProvider`] when the provider does not answer, and is asked again later, or refuses, and the order is
-/// cancelled; [`Error::OrderNotFound`]; [`Error::InvalidTransition`] when the order is cancelled already.
+/// cancelled; [`Error::OrderNotFound`]; [`Error::InvalidTransition`] when the order is cancelled already;
+/// [`Error::OutcomeUnknown`] when the database cannot be had: the order stands, and the provider is asked later.
 pub async fn finish(
+    database: &Database,
+    provider: &dyn Provider,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Checkout, Error> {
+    let made = make(database, provider, business, id).await;
+    made.map_err(|error| match error {
+        // Each of these would say that nothing was changed.
+        Error::DatabaseUnavailable(_) | Error::Overloaded | Error::Contention => {
+            tracing::warn!(order = %id, %error, "an order was placed, and not whether it can be paid is known");
+            Error::OutcomeUnknown
+        }
+        other => other,
+    })
+}
+
+async fn make(
     database: &Database,
     provider: &dyn Provider,
     business: BusinessId,

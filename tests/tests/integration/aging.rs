@@ -319,6 +319,10 @@ async fn a_date_is_a_day_or_a_time_and_not_in_the_future() {
         tomorrow.to_string(),
         "2100-01-01T00:00:00Z".into(),
         "2023-02-29".into(),
+        "-9999-1-01".into(),
+        "%2B2023-1-01".into(),
+        "%202023-1-01".into(),
+        "2023-01-1".into(),
         "x".into(),
         String::new(),
     ] {

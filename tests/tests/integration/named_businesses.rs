@@ -161,6 +161,17 @@ async fn a_visitor_who_names_no_business_or_an_unknown_one_reads_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_business_header_of_a_visitor_may_repeat_the_business_of_the_query() {
+    let service = Service::start().await;
+    let nobody = service.nobody();
+    for (business, status) in [(ACME, 200), (GLOBEX, 403)] {
+        let request = nobody.request(reqwest::Method::GET, "/api/products?business=acme");
+        let request = request.header("x-business-id", business.to_string());
+        assert_eq!(nobody.send(request).await.status, status, "{business}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_caller_who_names_a_business_in_the_query_names_its_own() {
     let service = Service::start().await;
     let one = format!("/api/products/{ACME_HEADPHONES}");
