@@ -1,0 +1,187 @@
+"""What both benches stand on: the programs, a PostgreSQL server of their own, and processes of the service."""
+
+import glob
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+BUSINESS = "00000000-0000-7000-8000-000000000000"
+SECRET = "the secret of a benchmark is known to everyone"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def need(program, package):
+    if shutil.which(program):
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        sys.exit(f"{program} is missing: install {package}")
+    subprocess.run(["apt-get", "update"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", package], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def server_programs():
+    folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: -int(path.split("/")[4]))
+    folders += glob.glob("/usr/pgsql-*/bin") + os.environ["PATH"].split(":")
+    for folder in folders:
+        if all(Path(folder, name).exists() for name in ("postgres", "initdb", "pgbench", "psql")):
+            return Path(folder)
+    need("pgbench", "postgresql")
+    return server_programs()
+
+
+class Postgres:
+    """A server of our own, in a temporary folder, reachable through a socket in it."""
+
+    def __init__(self):
+        self.bin = server_programs()
+        self.folder = Path(tempfile.mkdtemp(prefix="tradeline-bench-"))
+        # PostgreSQL refuses to run as root.
+        self.user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        shutil.chown(self.folder, self.user)
+        self.folder.chmod(0o755)
+        self.data = self.folder / "data"
+        self.log = self.folder / "log"
+        self.as_server("initdb", "-D", self.data, "--auth=trust", "--username=postgres", "--encoding=UTF8",
+                       "--locale=C.UTF-8")
+        self.start()
+
+    def as_server(self, program, *arguments):
+        subprocess.run([self.bin / program, *arguments], check=True, user=self.user if os.geteuid() == 0 else None,
+                       cwd="/", stdout=subprocess.DEVNULL)
+
+    def start(self):
+        # Memory for the five million orders, and checkpoints far apart, the same for both sides. Durability as it is.
+        settings = ("-c listen_addresses= -c max_connections=200 -c shared_buffers=2GB -c max_wal_size=8GB "
+                    f"-c log_lock_waits=on -k {self.folder}")
+        self.as_server("pg_ctl", "-D", self.data, "-l", self.log, "-w", "-o", settings, "start")
+
+    def stop(self):
+        self.as_server("pg_ctl", "-D", self.data, "-m", "fast", "stop")
+        shutil.rmtree(self.folder)
+
+    def url(self, role, database):
+        return f"postgres://{role}@localhost/{database}?host={str(self.folder).replace('/', '%2F')}"
+
+    def psql(self, database, sql=None, file=None, role="postgres", **variables):
+        command = [self.bin / "psql", self.url(role, database), "-qXAt", "-v", "ON_ERROR_STOP=1"]
+        for name, value in variables.items():
+            command += ["-v", f"{name}={value}"]
+        command += ["-f", str(file)] if file else ["-c", sql]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            sys.exit(f"psql failed: {sql or file}")
+        return done.stdout.strip()
+
+    def cpu_seconds(self):
+        """Of all server processes that live, and of those that the postmaster has seen end."""
+        postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
+        total = sum(cpu_seconds(postmaster, with_children=True))
+        for path in glob.glob("/proc/[0-9]*/stat"):
+            try:
+                fields = Path(path).read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(fields[1]) == postmaster:
+                total += (int(fields[11]) + int(fields[12])) / TICKS
+        return total
+
+    def warm(self):
+        """A server that has run for a while reuses its files of log; a new one makes each, which stops everyone for some
+        50 ms. Both sides are measured on the former."""
+        for _ in range(2):
+            self.psql("postgres", "SELECT count(pg_logical_emit_message(false, 'warm', repeat('x', 1048576)))"
+                                  " FROM generate_series(1, 3000)")
+            self.psql("postgres", "CHECKPOINT")
+
+    def deadlocks(self):
+        return self.log.read_text(errors="replace").count("deadlock detected")
+
+
+def cpu_seconds(pid, with_children=False):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    own = (int(fields[11]) + int(fields[12])) / TICKS
+    return (own, (int(fields[13]) + int(fields[14])) / TICKS) if with_children else own
+
+
+def free_address():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return "127.0.0.1:%d" % listener.getsockname()[1]
+
+
+class Service:
+    """One process of the service."""
+
+    running = []
+
+    def __init__(self, program, url, listen="127.0.0.1:0"):
+        self.listen = listen
+        environment = {**os.environ, "DATABASE_URL": url, "TRADELINE_JWT_SECRET": SECRET,
+                       "TRADELINE_LISTEN": listen, "TRADELINE_LOG": "json", "RUST_LOG": "warn",
+                       "TRADELINE_RATE_LIMIT": "off"}
+        self.process = subprocess.Popen([program], env=environment, stdout=subprocess.PIPE, text=True)
+        Service.running.append(self)
+        line = self.process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        if not found:
+            sys.exit(f"the service did not start: {line}")
+        self.base = found.group()
+
+    def memory_mb(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1024
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        if self.process.wait(60) != 0:
+            sys.exit("the service did not stop well")
+
+
+class Stand:
+    """The programs, built; a server; a token of the bench business, and databases with it."""
+
+    server = Postgres
+
+    def __init__(self, smoke, *more):
+        """Builds the service, the migration program, and what `more` says; in a debug build for a smoke test."""
+        profile = "dev" if smoke else "release"
+        say(f"building ({profile})")
+        build = ["cargo", "build", "-q", "--locked", "--profile", profile]
+        for what in (["-p", "tradeline", "-p", "migration"], *more):
+            subprocess.run([*build, *what], cwd=ROOT, check=True)
+        target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+        self.programs = target / ("debug" if smoke else "release")
+        self.token = subprocess.run(
+            [self.programs / "tradeline", "token", "--business", BUSINESS, "--role", "staff", "--seconds", "86400"],
+            env={**os.environ, "TRADELINE_JWT_SECRET": SECRET}, check=True, capture_output=True, text=True,
+        ).stdout.strip()
+        # Last: what fails before leaves no server behind.
+        self.postgres = self.server()
+
+    def make(self, database, customers, products):
+        """A migrated database with the bench business."""
+        postgres = self.postgres
+        if not postgres.psql("postgres", "SELECT 1 FROM pg_roles WHERE rolname = 'tradeline_owner'"):
+            postgres.psql("postgres", "CREATE ROLE tradeline_owner LOGIN")
+            postgres.psql("postgres", "CREATE ROLE tradeline_service LOGIN")
+        postgres.psql("postgres", f"CREATE DATABASE {database} OWNER tradeline_owner")
+        subprocess.run([self.programs / "migration", "up"], check=True, stdout=subprocess.DEVNULL,
+                       env={**os.environ, "DATABASE_URL": postgres.url("tradeline_owner", database)})
+        postgres.psql(database, file=HERE / "data.sql", role="tradeline_owner", customers=customers, products=products)
