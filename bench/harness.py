@@ -24,23 +24,33 @@ def say(text):
 
 
 def need(program, package):
-    if shutil.which(program):
-        return
+    if not shutil.which(program):
+        install(program, package)
+
+
+def install(what, package):
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        sys.exit(f"{program} is missing: install {package}")
+        sys.exit(f"{what} is missing: install {package}")
     subprocess.run(["apt-get", "update"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", package], check=True,
-                   stdout=subprocess.DEVNULL)
+                   stdout=subprocess.DEVNULL, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
 
 
 def server_programs():
+    """The folder of PostgreSQL's programs. The client's package alone has some of them, so all are looked for."""
+    if not (folder := server_folder()):
+        install("PostgreSQL's server", "postgresql")
+        folder = server_folder()
+    return folder or sys.exit("no folder has postgres, initdb, pg_ctl, pgbench and psql, though postgresql is installed")
+
+
+def server_folder():
     folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: -int(path.split("/")[4]))
     folders += glob.glob("/usr/pgsql-*/bin") + os.environ["PATH"].split(":")
     for folder in folders:
-        if all(Path(folder, name).exists() for name in ("postgres", "initdb", "pgbench", "psql")):
+        if all(Path(folder, name).exists() for name in ("postgres", "initdb", "pg_ctl", "pgbench", "psql")):
             return Path(folder)
-    need("pgbench", "postgresql")
-    return server_programs()
+    return None
 
 
 class Postgres:
