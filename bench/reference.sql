@@ -3,6 +3,8 @@
 -- Tradeline adds: no tenants, no row security, no audit trail, no idempotency, no HTTP.
 CREATE SCHEMA reference;
 SET search_path = reference;
+-- For every session to come. A setting of the function itself would be pushed and popped in each call.
+ALTER DATABASE :"DBNAME" SET search_path = reference;
 
 CREATE TABLE customers (
     id           bigint PRIMARY KEY,
@@ -43,7 +45,7 @@ CREATE TABLE ledger_entries (
 CREATE INDEX ON ledger_entries (customer_id);
 
 CREATE FUNCTION purchase(buyer bigint, product_ids bigint[], quantities bigint[]) RETURNS bigint
-LANGUAGE plpgsql SET search_path = reference AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     account  customers;
     found_   products;
