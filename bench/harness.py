@@ -137,11 +137,11 @@ class Service:
 
     running = []
 
-    def __init__(self, program, url, listen="127.0.0.1:0"):
+    def __init__(self, program, url, listen="127.0.0.1:0", **settings):
         self.listen = listen
         environment = {**os.environ, "DATABASE_URL": url, "TRADELINE_JWT_SECRET": SECRET,
                        "TRADELINE_LISTEN": listen, "TRADELINE_LOG": "json", "RUST_LOG": "warn",
-                       "TRADELINE_RATE_LIMIT": "off"}
+                       "TRADELINE_RATE_LIMIT": "off", **settings}
         self.process = subprocess.Popen([program], env=environment, stdout=subprocess.PIPE, text=True)
         Service.running.append(self)
         line = self.process.stdout.readline()

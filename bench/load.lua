@@ -2,6 +2,7 @@
 --   BENCH_WORKLOAD   spread | hot | overlap | hot_customer | product | list | balance
 --   BENCH_TOKEN      a token of the bench business
 --   BENCH_CUSTOMERS, BENCH_PRODUCTS   how many there are
+--   BENCH_SEED       a number that no other wrk has, lest two ask for the same at the same time
 -- Prints one line of JSON at the end.
 
 local workload = os.getenv("BENCH_WORKLOAD")
@@ -16,7 +17,7 @@ function setup(thread)
 end
 
 function init()
-   math.randomseed(os.time() * 1000 + number)
+   math.randomseed(tonumber(os.getenv("BENCH_SEED")) + number)
    statuses = {}
    wrk.headers["Authorization"] = "Bearer " .. os.getenv("BENCH_TOKEN")
    wrk.headers["Content-Type"] = "application/json"
