@@ -23,6 +23,8 @@ use tradeline::config::Settings;
 
 /// What is installed: localstripe, and Stripe's own library, which makes and checks signatures.
 const PACKAGES: [&str; 2] = ["localstripe==1.15.10", "stripe==16.1.0"];
+/// The versions of what these need in turn.
+const CONSTRAINTS: &str = include_str!("../constraints.txt");
 
 /// The account's secret key.
 pub const SECRET_KEY: &str = "sk_test_that_only_the_tests_know";
@@ -42,7 +44,7 @@ fn installed(target: &Path, folder: &Path) -> PathBuf {
     let lock = File::create(target.join("stripe-tests.lock")).unwrap();
     lock.lock().unwrap();
     let (python, done) = (folder.join("bin/python"), folder.join("installed"));
-    let packages = PACKAGES.join("\n");
+    let packages = format!("{}\n{CONSTRAINTS}", PACKAGES.join("\n"));
     if fs::read_to_string(&done).is_ok_and(|there| there == packages) {
         return python;
     }
@@ -53,6 +55,8 @@ fn installed(target: &Path, folder: &Path) -> PathBuf {
     run(Command::new("python3")
         .args(["-m", "venv", "--clear"])
         .arg(folder));
+    let constraints = folder.join("constraints.txt");
+    fs::write(&constraints, CONSTRAINTS).unwrap();
     run(Command::new(&python)
         .args([
             "-m",
@@ -60,7 +64,9 @@ fn installed(target: &Path, folder: &Path) -> PathBuf {
             "install",
             "--quiet",
             "--disable-pip-version-check",
+            "--constraint",
         ])
+        .arg(&constraints)
         .args(PACKAGES));
     fs::write(&done, packages).unwrap();
     python
