@@ -1,5 +1,6 @@
 # One small image with the service and the migration program. It needs DATABASE_URL and TRADELINE_JWT_SECRET:
 #
+#   docker build -t tradeline .
 #   docker run --rm -e DATABASE_URL=postgres://owner:…@db/tradeline tradeline migration up
 #   docker run -p 8080:8080 -e DATABASE_URL=postgres://tradeline_service:…@db/tradeline -e TRADELINE_JWT_SECRET=… tradeline
 
@@ -9,7 +10,8 @@ COPY . .
 RUN cargo build --release --locked -p tradeline -p migration
 
 FROM debian:bookworm-slim
-# For databases behind TLS.
+# For Stripe and the keys of issuers, whose certificates the system's authorities vouch for. A database does not go by
+# these: one behind TLS with an authority of its own needs that one's file, as sslrootcert in its URL.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/*
