@@ -76,7 +76,7 @@ class Postgres:
     def start(self):
         # Memory for the five million orders, and checkpoints far apart, the same for both sides. Durability as it is.
         settings = ("-c listen_addresses= -c max_connections=200 -c shared_buffers=2GB -c max_wal_size=8GB "
-                    f"-c log_lock_waits=on -k {self.folder}")
+                    f"-c log_lock_waits=on -c log_line_prefix='%m %d ' -k {self.folder}")
         self.as_server("pg_ctl", "-D", self.data, "-l", self.log, "-w", "-o", settings, "start")
 
     def stop(self):
@@ -117,8 +117,8 @@ class Postgres:
                                   " FROM generate_series(1, 3000)")
             self.psql("postgres", "CHECKPOINT")
 
-    def deadlocks(self):
-        return self.log.read_text(errors="replace").count("deadlock detected")
+    def deadlocks(self, database):
+        return self.log.read_text(errors="replace").count(f" {database} ERROR:  deadlock detected")
 
 
 def cpu_seconds(pid, with_children=False):
