@@ -50,6 +50,7 @@ mod purchase;
 mod purchase_concurrency;
 mod purchase_model;
 mod purchase_promises;
+mod quoted_prices;
 mod readme;
 mod receivables;
 mod refresh_tokens;
