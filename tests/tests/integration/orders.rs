@@ -1,11 +1,12 @@
 //! Orders are there for whom they concern, are due when they should be, and are listed page by page.
 
 use chrono::{DateTime, Duration, Utc};
-use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD, GLOBEX, GLOBEX_CUSTOMER};
+use domain::provider::Offline;
+use domain::{Authority, checkout, reservations};
 use entity::CustomerId;
 use serde_json::{Value, json};
-use tests::Service;
+use tests::{SERVICE, Service, books_balance, id_of, until};
 
 use crate::purchase::{of_customer, of_order, orders};
 
@@ -68,6 +69,77 @@ async fn an_order_is_due_when_its_customers_terms_say() {
             );
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unpaid_order_on_credit_never_expires() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let product = admin.add_product("KEPT", "10.00", 10).await;
+    let bought = id_of(&admin.buy(&[(product, 2)]).await.ok(201));
+    // This one was held before it was bought, and its hold had a time.
+    let wish =
+        json!({"customer_id": ACME_CUSTOMER, "items": [{"product_id": product, "quantity": 3}]});
+    let held = admin.post("/api/reservations", &wish).await.ok(201);
+    let held = format!(
+        "/api/reservations/{}",
+        held["reservation_id"].as_str().unwrap()
+    );
+    let on_credit = json!({"payment_method": "credit"});
+    let confirmed = admin.post(&format!("{held}/confirm"), &on_credit).await;
+    let confirmed = id_of(&confirmed.ok(201));
+    // By this one it is seen that the time has passed and that who looks has looked.
+    let by_card = admin.order_by_card(&[(product, 4)]).await;
+
+    let figures = async || {
+        let mut all = vec![admin.get(&held).await.ok(200)["status"].clone()];
+        for order in [&bought, &confirmed] {
+            let order = admin.order(order).await;
+            let kept = [
+                "status",
+                "total_amount",
+                "amount_paid",
+                "amount_due",
+                "cancel_reason",
+                "items",
+            ];
+            all.extend(kept.map(|member| order[member].clone()));
+        }
+        let customer = admin.get(&of_customer(ACME_CUSTOMER)).await.ok(200);
+        all.extend(["balance", "available_credit"].map(|member| customer[member].clone()));
+        all
+    };
+    let before = figures().await;
+    assert_eq!(before[0], "confirmed");
+    assert_eq!(before[1], "approved");
+    // Years, where an order by card has minutes.
+    let sql = "UPDATE reservation_items SET expires_at = expires_at - interval '3 years';
+               UPDATE reservations SET expires_at = expires_at - interval '3 years';
+               UPDATE payment_intents SET expires_at = expires_at - interval '3 years',
+                                          next_try_at = next_try_at - interval '3 years';
+               UPDATE orders SET created_at = created_at - interval '3 years', due_at = due_at - interval '3 years'
+                WHERE created_at > now() - interval '1 hour';
+               UPDATE ledger_entries SET effective_at = effective_at - interval '3 years'
+                WHERE effective_at > now() - interval '1 hour'";
+    service.database.execute(sql).await;
+    let pool = domain::Database::new(&service.database.url(SERVICE), 1).unwrap();
+    for _ in 0..2 {
+        checkout::work(&pool, &Offline, ACME).await.unwrap();
+        reservations::sweep(&pool, ACME).await.unwrap();
+    }
+    pool.close().await;
+    until("the order by card is cancelled", async || {
+        admin.order(&by_card).await["status"] == "cancelled"
+    })
+    .await;
+    assert_eq!(figures().await, before);
+    let stock = admin.get(&format!("/api/inventory/{product}")).await;
+    let stock = stock.ok(200);
+    assert_eq!(
+        (&stock["on_hand"], &stock["reserved"]),
+        (&json!(5), &json!(0))
+    );
+    books_balance(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
