@@ -57,6 +57,7 @@ mod refresh_tokens;
 mod refunds;
 mod reservation_model;
 mod reservations;
+mod retries;
 mod row_security;
 mod sale_times;
 mod sales;
