@@ -90,6 +90,9 @@ pub async fn sweep(database: &Database, business: BusinessId) -> Result<Swept, E
 
 /// The stock of which something has expired or can be given to someone who waits, locked. What was held for an order by
 /// card is looked for where someone waits: elsewhere whoever comes by frees it, or the order's end.
+///
+/// Whatever is taken here is changed, and then is not taken again. A line whose head wants more than is free, and may get
+/// it later, is none of it: a hundred of them would be taken each time, and those behind them would wait for ever.
 const STOCK: &str = "
 WITH due AS (
     (SELECT i.product_id
@@ -100,7 +103,9 @@ WITH due AS (
      UNION
     (SELECT product_id FROM inventory
       WHERE business_id = $1 AND waiting > 0
-        AND (on_hand > reserved
+        AND ((SELECT i.quantity FROM reservation_items i
+               WHERE i.business_id = $1 AND i.product_id = inventory.product_id AND i.place IS NOT NULL
+               ORDER BY i.place LIMIT 1) NOT BETWEEN on_hand - reserved + 1 AND on_hand
              OR EXISTS (SELECT FROM reservation_items i
                          WHERE i.business_id = $1 AND i.product_id = inventory.product_id
                            AND (i.held OR i.place IS NOT NULL) AND i.expires_at <= now()))

@@ -66,6 +66,7 @@ mod settings;
 mod statements;
 mod stock_receipts;
 mod strangers;
+mod sweep;
 mod tenancy;
 mod tokens;
 mod tokens_rotation;
