@@ -32,7 +32,8 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// [`Failure`].
     async fn cancel(&self, intent: &str) -> Result<Intent, Failure>;
 
-    /// Gives money back. Asked again with the same, it answers with the refund that it has made before.
+    /// Gives money back. Asked again with the same, it answers with the refund that it has made before, however long ago:
+    /// where a key is forgotten after some time, by looking for it when it was [asked before](WantedRefund::asked_before).
     ///
     /// # Errors
     /// [`Failure`].
@@ -113,6 +114,8 @@ pub struct WantedRefund {
     pub amount: Money,
     /// In which currency.
     pub currency: Currency,
+    /// Whether it was asked for before, with no answer that was heard: it may have been made.
+    pub asked_before: bool,
 }
 
 /// A refund as the provider has it.

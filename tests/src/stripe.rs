@@ -210,6 +210,11 @@ impl Stripe {
         self.shared.state.lock().unwrap().faults.extend(faults);
     }
 
+    /// Forgets under which keys it was asked, as Stripe does after a day.
+    pub fn forget_keys(&self) {
+        self.shared.state.lock().unwrap().answers.clear();
+    }
+
     /// What it was asked so far.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {

@@ -1,7 +1,8 @@
 //! Stripe: the domain's payment provider over HTTPS, and the webhooks by which it tells what has happened.
 //!
 //! One intent an order and one refund a refund: each is asked for under a key that is the same each time, which Stripe
-//! keeps for a day. What it is asked carries the business and the order, so that its webhooks name them.
+//! keeps for a day. A refund may be asked for again later than that, so it is looked for first, by our id, which it carries.
+//! What Stripe is asked carries the business and the order, so that its webhooks name them.
 
 mod event;
 mod minor;
@@ -19,7 +20,7 @@ use entity::{BusinessId, Currency, OrderId};
 use reqwest::{Client, Method, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::outgoing;
 
@@ -87,26 +88,19 @@ struct IntentAnswer {
 #[derive(Debug, Deserialize)]
 struct RefundAnswer {
     id: String,
+    amount: i64,
     status: String,
     failure_reason: Option<String>,
+    #[serde(default)]
+    metadata: Map<String, Value>,
 }
 
 /// The refunds of a payment, the newest first.
 #[derive(Debug, Deserialize)]
 struct RefundsAnswer {
-    data: Vec<ListedRefund>,
+    data: Vec<RefundAnswer>,
     #[serde(default)]
     has_more: bool,
-}
-
-/// A refund among others.
-#[derive(Debug, Deserialize)]
-struct ListedRefund {
-    id: String,
-    amount: i64,
-    status: String,
-    #[serde(default)]
-    metadata: Map<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -147,24 +141,43 @@ impl Stripe {
 
     /// What of a payment was given back by hand, in minor units: by refunds that we have not asked for.
     async fn given_by_hand(&self, intent: &str) -> Result<i64, Failure> {
+        let refunds = self.refunds(intent).await?;
+        let by_hand = refunds
+            .iter()
+            .filter(|refund| !refund.metadata.contains_key(REFUND_ID))
+            .filter(|refund| !matches!(refund.status.as_str(), "failed" | "canceled"));
+        Ok(by_hand.map(|refund| refund.amount).sum())
+    }
+
+    /// The refund that was made of this one before, if it was.
+    async fn made_before(&self, wanted: &WantedRefund) -> Result<Option<Refund>, Failure> {
+        let refunds = self.refunds(&wanted.intent).await;
+        // A look that is refused says nothing about the refund.
+        let refunds = refunds.map_err(|unanswered| match unanswered {
+            Unanswered::No(why) | Unanswered::Refusal { message: why, .. } => {
+                Failure::NoAnswer(why)
+            }
+        })?;
+        let id = json!(wanted.refund_id);
+        let is_it = |refund: &RefundAnswer| refund.metadata.get(REFUND_ID) == Some(&id);
+        Ok(refunds.into_iter().find(is_it).map(Refund::from))
+    }
+
+    /// All refunds of a payment.
+    async fn refunds(&self, intent: &str) -> Result<Vec<RefundAnswer>, Unanswered> {
         let mut form = vec![
             ("payment_intent", intent.to_owned()),
             ("limit", PAGE.to_owned()),
         ];
-        let mut by_hand = 0;
+        let mut all = Vec::new();
         loop {
             let page: RefundsAnswer = self.ask(Method::GET, &["refunds"], None, &form).await?;
-            by_hand += page
-                .data
-                .iter()
-                .filter(|refund| !refund.metadata.contains_key(REFUND_ID))
-                .filter(|refund| !matches!(refund.status.as_str(), "failed" | "canceled"))
-                .map(|refund| refund.amount)
-                .sum::<i64>();
             let last = page.data.last().filter(|_| page.has_more);
-            let Some(last) = last else { return Ok(by_hand) };
+            let last = last.map(|refund| refund.id.clone());
+            all.extend(page.data);
+            let Some(last) = last else { return Ok(all) };
             form.truncate(2);
-            form.push(("starting_after", last.id.clone()));
+            form.push(("starting_after", last));
         }
     }
 
@@ -366,6 +379,11 @@ impl Provider for Stripe {
     }
 
     async fn refund(&self, wanted: &WantedRefund) -> Result<Refund, Failure> {
+        if wanted.asked_before
+            && let Some(made) = self.made_before(wanted).await?
+        {
+            return Ok(made);
+        }
         let minor = minor::of(wanted.amount, wanted.currency)
             .map_err(|inexpressible| Failure::Refused(inexpressible.to_string()))?;
         let form = [

@@ -2,8 +2,9 @@
 //! to be cancelled, and refunds.
 //!
 //! What is due stands in the rows (`next_try_at`). It is leased before the provider is asked, for longer each time that
-//! the provider does not answer, so that several processes do not ask for the same; if they did, the key is the same. What
-//! the provider says is written under the order's lock, whoever has asked.
+//! the provider does not answer, so that several processes do not ask for the same; if they did, the key is the same. A
+//! provider may forget a key before it is asked again: of a refund it is told that it may have been made. What the provider
+//! says is written under the order's lock, whoever has asked.
 
 use chrono::{DateTime, Utc};
 use entity::orders::CancelReason;
@@ -397,6 +398,8 @@ async fn read_refund(
             intent: at_provider,
             amount: refund.amount,
             currency,
+            // This time is counted already.
+            asked_before: refund.tries > 1,
         };
         Ok(Some((refund, wanted)))
     })

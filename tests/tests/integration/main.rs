@@ -55,6 +55,7 @@ mod readme;
 mod receivables;
 mod refresh_tokens;
 mod refunds;
+mod refunds_stripe;
 mod reservation_model;
 mod reservations;
 mod retries;

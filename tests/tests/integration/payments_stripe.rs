@@ -27,6 +27,7 @@ fn refund(intent: &Intent, amount: &str) -> WantedRefund {
         intent: intent.id.clone(),
         amount: Money::parse(amount, Currency::USD).unwrap(),
         currency: Currency::USD,
+        asked_before: false,
     }
 }
 
