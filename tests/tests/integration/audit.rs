@@ -3,6 +3,7 @@
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX, GLOBEX_DESK};
 use entity::UserId;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Client, Service, pointers, sorted};
 use uuid::Uuid;
@@ -29,7 +30,7 @@ async fn an_admin_reads_who_changed_what_when_and_in_which_request_the_newest_fi
     let user = UserId::new();
     let admin = service.caller_as(user, ACME, Authority::Admin);
     let path = format!("/api/products/{ACME_HEADPHONES}");
-    let request = admin.request(reqwest::Method::PATCH, &path);
+    let request = admin.request(Method::PATCH, &path);
     let request = request
         .header("x-request-id", "the-request")
         .body(json!({"price": "99.00"}).to_string());
@@ -219,4 +220,77 @@ async fn only_admins_read_it_and_faulty_filters_are_named() {
             "?typo"
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_told_in_the_trail_does_not_happen() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let _ = admin.buy(&[(ACME_KEYBOARD, 4)]).await.ok(201);
+    let pay =
+        |amount: &str| json!({"customer_id": ACME_CUSTOMER, "amount": amount, "method": "cash"});
+    let paid = admin.post("/api/payments", &pay("10.00")).await;
+    let reverse = format!("{}/reverse", paid.header("location"));
+    let silence = "CREATE FUNCTION silence() RETURNS trigger LANGUAGE plpgsql AS
+                   $$ BEGIN RAISE EXCEPTION 'nothing is to be told'; END $$;
+                   CREATE TRIGGER silence BEFORE INSERT ON audit_events FOR EACH STATEMENT EXECUTE FUNCTION silence()";
+    service.database.execute(silence).await;
+
+    let customer = format!("/api/customers/{ACME_CUSTOMER}");
+    let product = format!("/api/products/{ACME_HEADPHONES}");
+    let details = json!({"sku": "OTHER", "name": "Other", "price": "7.00"});
+    let changes = [
+        (
+            Method::POST,
+            "/api/customers",
+            json!({"name": "New", "credit_limit": "5.00"}),
+        ),
+        (Method::PATCH, customer.as_str(), json!({"name": "Renamed"})),
+        (
+            Method::PATCH,
+            customer.as_str(),
+            json!({"credit_limit": "5000.00", "on_hold": true}),
+        ),
+        (
+            Method::POST,
+            "/api/products",
+            json!({"sku": "NEW", "name": "New", "price": "1.00", "stock": 3}),
+        ),
+        (Method::PUT, product.as_str(), details),
+        (Method::PATCH, product.as_str(), json!({"price": "99.00"})),
+        (Method::POST, "/api/payments", pay("20.00")),
+        (Method::POST, reverse.as_str(), json!({"reason": "bounced"})),
+        (
+            Method::PATCH,
+            "/api/business",
+            json!({"name": "Renamed", "block_after_days": 30}),
+        ),
+    ];
+    let send = async |number: usize| {
+        let (method, path, body) = &changes[number];
+        let mut request = admin.request(method.clone(), path).body(body.to_string());
+        if method == Method::POST {
+            // Nor is the key used up.
+            request = request.header("Idempotency-Key", format!("change-{number}"));
+        }
+        admin.send(request).await
+    };
+    let before = service.database.digest().await;
+    for (number, change) in changes.iter().enumerate() {
+        let failed = send(number).await.refused(500, "internal_error");
+        assert!(!failed["request_id"].as_str().unwrap().is_empty());
+        assert_eq!(service.database.digest().await, before, "{change:?}");
+    }
+    // It was the trail and nothing else.
+    let speech = "DROP TRIGGER silence ON audit_events";
+    service.database.execute(speech).await;
+    for (number, change) in changes.iter().enumerate() {
+        let done = send(number).await;
+        assert!(
+            (200..300).contains(&done.status),
+            "{change:?}: {}",
+            done.text
+        );
+        assert_ne!(done.header("idempotency-replayed"), "true", "{change:?}");
+    }
 }
