@@ -27,6 +27,7 @@ mod faults;
 mod flash_sale;
 mod gateways;
 mod grants;
+mod guards;
 mod held_stock;
 mod idempotency;
 mod inventory;

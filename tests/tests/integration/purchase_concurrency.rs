@@ -63,6 +63,53 @@ async fn parallel_purchases_of_one_customer_never_pass_its_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn purchases_and_confirmed_reservations_at_one_moment_fit_into_one_limit() {
+    let (one, two) = Service::two().await;
+    let admin = one.admin();
+    // Who buys what it holds buys that, so it is another product that comes meanwhile.
+    let kept = admin.add_product("KEPT", "70.00", 1000).await;
+    let new = admin.add_product("NEW", "70.00", 1000).await;
+    let mut refused = 0;
+    for round in 1..=4 {
+        // 14 fit and leave 20.00; 20 are held, which is the most, and 20 come to buy.
+        let customer = format!("Eager {round}");
+        let customer = admin.add_customer(&customer, "1000.00").await;
+        let wish = tests::purchase(customer, &[(kept, 1)]);
+        let held = all((0..20).map(|_| {
+            let (staff, wish) = (one.staff(), wish.clone());
+            async move { staff.post("/api/reservations", &wish).await.ok(201) }
+        }))
+        .await;
+        let calls = held.into_iter().flat_map(|held| {
+            let id = held["reservation_id"].as_str().unwrap();
+            let confirm = format!("/api/reservations/{id}/confirm");
+            let buy = tests::purchase(customer, &[(new, 1)]);
+            [
+                (confirm, json!({"payment_method": "credit"})),
+                ("/api/purchase".to_owned(), buy),
+            ]
+        });
+        let replies = all(calls.enumerate().map(|(number, (path, body))| {
+            // Either kind by way of either instance.
+            let staff = one.staff().at(if number % 4 < 2 { &one } else { &two });
+            async move { staff.post(&path, &body).await }
+        }))
+        .await;
+        assert_eq!(count(&replies, "credit_limit_exceeded"), (14, 26));
+        assert_eq!(balance(&admin, customer).await, Decimal::new(98_000, 2));
+        let confirms = replies.iter().step_by(2);
+        refused += confirms.filter(|reply| reply.status != 201).count();
+        books_balance(&one).await;
+    }
+    let left = on_hand(&admin, kept).await + on_hand(&admin, new).await;
+    assert_eq!(left, 2000 - 4 * 14);
+    // Who was refused to confirm holds what it held.
+    let held = format!("SELECT reserved FROM inventory WHERE product_id = '{kept}'");
+    assert_eq!(one.database.value(&held).await, refused.to_string());
+    assert_eq!(one.database.deadlocks().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn carts_in_any_order_over_two_instances_never_deadlock() {
     const TASKS: usize = 24;
     const CARTS: usize = 30;

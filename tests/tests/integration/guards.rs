@@ -1,0 +1,106 @@
+//! The database has the last word on stock and money: a figure that cannot be is refused whoever writes it, by hand too.
+
+use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
+use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, sqlx};
+use serde_json::json;
+use tests::{Service, hold, id_of};
+
+/// A CHECK is violated.
+const CHECK: &str = "23514";
+
+/// The SQLSTATE and the constraint of a statement that was refused.
+fn refusal(error: &DbErr) -> (String, String) {
+    let DbErr::Exec(RuntimeErr::SqlxError(cause)) = error else {
+        panic!("{error}");
+    };
+    let sqlx::Error::Database(answer) = cause.as_ref() else {
+        panic!("{error}");
+    };
+    let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
+    (text(answer.code().as_deref()), text(answer.constraint()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_and_amounts_that_cannot_be_are_refused_to_a_hand_that_sees_everything() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    hold(&service, ACME_HEADPHONES, 3, 600).await;
+    let sold = id_of(&admin.buy(&[(ACME_KEYBOARD, 4)]).await.ok(201));
+    let paid = json!({"customer_id": ACME_CUSTOMER, "amount": "20.00", "method": "cash"});
+    let _ = admin.post("/api/payments", &paid).await.ok(201);
+    let before = service.database.digest().await;
+
+    let stock = format!("inventory WHERE product_id = '{ACME_HEADPHONES}'");
+    let customer = format!("customers WHERE id = '{ACME_CUSTOMER}'");
+    let order = format!("orders WHERE id = '{sold}'");
+    let postgres = service.database.connect("postgres").await;
+    for (row, change, constraint) in [
+        (&stock, "on_hand = -1", "inventory_on_hand_not_negative"),
+        (&stock, "reserved = -1", "inventory_reserved_not_negative"),
+        (
+            &stock,
+            "reserved = on_hand + 1",
+            "inventory_reserved_within_on_hand",
+        ),
+        // From the other side: what is held is sold to somebody else.
+        (
+            &stock,
+            "on_hand = reserved - 1",
+            "inventory_reserved_within_on_hand",
+        ),
+        (&stock, "waiting = -1", "inventory_waiting_not_negative"),
+        (
+            &customer,
+            "credit_limit = -0.01",
+            "customers_credit_limit_not_negative",
+        ),
+        (
+            &customer,
+            "on_account = -0.01",
+            "customers_on_account_not_negative",
+        ),
+        (
+            &order,
+            "amount_settled = total_amount + 0.01",
+            "orders_settled_within_total",
+        ),
+        (
+            &order,
+            "total_amount = amount_settled - 0.01",
+            "orders_settled_within_total",
+        ),
+        (
+            &order,
+            "amount_credited = -0.01",
+            "orders_credited_within_settled",
+        ),
+        (
+            &order,
+            "amount_credited = amount_settled + 0.01",
+            "orders_credited_within_settled",
+        ),
+        (
+            &order,
+            "amount_refunded = -0.01",
+            "orders_refunded_within_paid",
+        ),
+        (
+            &order,
+            "amount_refunded = amount_settled + 0.01",
+            "orders_refunded_within_paid",
+        ),
+    ] {
+        let (table, which) = row.split_once(' ').unwrap();
+        let sql = format!("UPDATE {table} SET {change} {which}");
+        let error = postgres.execute_unprepared(&sql).await.unwrap_err();
+        let expected = (CHECK.to_owned(), constraint.to_owned());
+        assert_eq!(refusal(&error), expected, "{sql}: {error}");
+        // It is that figure and no other that is refused.
+        let same = change.split_once(" = ").unwrap().0;
+        let sql = format!("UPDATE {table} SET {same} = {same} {which}");
+        let done = postgres.execute_unprepared(&sql).await.unwrap();
+        assert_eq!(done.rows_affected(), 1, "{sql}");
+    }
+    postgres.close().await.unwrap();
+    assert_eq!(service.database.digest().await, before);
+}
