@@ -61,22 +61,17 @@ const LIMITS: [&str; 3] = [
     "idle_in_transaction_session_timeout = '60s'",
 ];
 
-/// A server that has not answered for so long is gone without a word: it would have ended the statement by itself.
-const SILENCE: Duration = Duration::from_secs(40);
+/// How long the server is waited for: longer than a statement may take. It would have ended that by itself, so one that is
+/// silent for so long is gone without a word.
+const PATIENCE: Duration = Duration::from_secs(40);
 
-/// The answer of the server, or that there is none.
+/// The server's answer, or that there is none.
 async fn in_time<T>(
-    answer: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
-    within(SILENCE, answer).await
-}
-
-async fn within<T>(
-    time: Duration,
+    patience: Duration,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
     let silent = |_elapsed| Err(sqlx::Error::Io(ErrorKind::TimedOut.into()));
-    timeout(time, answer).await.unwrap_or_else(silent)
+    timeout(patience, answer).await.unwrap_or_else(silent)
 }
 
 /// Predefined roles that row security binds and that get around it, by the server's files and programs, or around the
@@ -191,7 +186,7 @@ impl Database {
         let begin = || {
             let (pool, message) = (self.pool.clone(), message.clone());
             let begin = async move { pool.begin_with(AssertSqlSafe(message)).await };
-            let begun = tokio::spawn(in_time(begin));
+            let begun = tokio::spawn(in_time(PATIENCE, begin));
             async { begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }
         };
         // Whatever stands in the way (a password that has changed, a right that was taken), it is nothing that the
@@ -325,7 +320,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_falls_silent_is_gone() {
         let never = std::future::pending::<Result<(), _>>();
-        let answer = within(Duration::from_millis(1), never).await;
+        let answer = in_time(Duration::from_millis(1), never).await;
         let error = Error::from(db_error(answer.unwrap_err()));
         assert!(matches!(error, Error::DatabaseUnavailable(_)), "{error:?}");
     }

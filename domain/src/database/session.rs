@@ -11,7 +11,9 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tokio::time::timeout;
 
-use super::{ACQUIRE_TIMEOUT, Transaction, beginning, db_error, in_time, is_death, shown};
+use super::{
+    ACQUIRE_TIMEOUT, PATIENCE, Transaction, beginning, db_error, in_time, is_death, shown,
+};
 use crate::Error;
 
 pub(crate) struct Session {
@@ -72,7 +74,7 @@ impl Session {
 
     async fn begin(&mut self, message: &str) -> Result<PgConnection, sqlx::Error> {
         if let Some(mut rested) = self.home.take() {
-            match in_time(rested.execute(AssertSqlSafe(message.to_owned()))).await {
+            match in_time(PATIENCE, rested.execute(AssertSqlSafe(message.to_owned()))).await {
                 Ok(_) => return Ok(rested),
                 Err(error) if is_death(&error) => {}
                 Err(error) => return Err(error),
@@ -81,7 +83,11 @@ impl Session {
         let mut connection = timeout(ACQUIRE_TIMEOUT, self.options.connect())
             .await
             .unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
-        in_time(connection.execute(AssertSqlSafe(message.to_owned()))).await?;
+        in_time(
+            PATIENCE,
+            connection.execute(AssertSqlSafe(message.to_owned())),
+        )
+        .await?;
         Ok(connection)
     }
 }

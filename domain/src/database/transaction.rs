@@ -1,5 +1,7 @@
 //! A transaction, which is a connection to SeaORM.
 
+use std::time::Duration;
+
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, AssertSqlSafe, Executor, Postgres};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
@@ -7,7 +9,7 @@ use sea_query_sqlx::SqlxValues;
 use tokio::sync::Mutex;
 
 use super::session::Home;
-use super::{db_error, in_time};
+use super::{PATIENCE, db_error, in_time};
 use crate::Error;
 
 /// A transaction of one business. Rolls back when dropped.
@@ -15,6 +17,7 @@ use crate::Error;
 pub struct Transaction {
     inner: Mutex<Inner>,
     reads_only: bool,
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -55,7 +58,7 @@ impl Inner {
 async fn to_its_end(
     ending: impl Future<Output = Result<(), sqlx::Error>> + Send + 'static,
 ) -> Result<(), sqlx::Error> {
-    let ended = tokio::spawn(in_time(ending)).await;
+    let ended = tokio::spawn(in_time(PATIENCE, ending)).await;
     ended.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
@@ -64,7 +67,7 @@ async fn end(
     home: Home,
     how: &'static str,
 ) -> Result<(), sqlx::Error> {
-    in_time(connection.execute(how)).await?;
+    in_time(PATIENCE, connection.execute(how)).await?;
     home.keep(connection);
     Ok(())
 }
@@ -82,6 +85,7 @@ impl Transaction {
         Self {
             inner: Mutex::new(inner),
             reads_only: false,
+            patience: PATIENCE,
         }
     }
 
@@ -90,6 +94,11 @@ impl Transaction {
             reads_only: true,
             ..self
         }
+    }
+
+    /// Waits for the server so long: for a transaction that began with another `statement_timeout`.
+    pub(crate) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Makes everything durable. Where nothing was to be changed there is nothing to lose: what was read was read, even
@@ -130,7 +139,8 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut inner = self.inner.lock().await;
-        in_time(query(statement).execute(inner.connection()))
+        let executed = query(statement).execute(inner.connection());
+        in_time(self.patience, executed)
             .await
             .map(Into::into)
             .map_err(db_error)
@@ -138,7 +148,8 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let mut inner = self.inner.lock().await;
-        in_time(inner.connection().execute(AssertSqlSafe(sql.to_owned())))
+        let executed = inner.connection().execute(AssertSqlSafe(sql.to_owned()));
+        in_time(self.patience, executed)
             .await
             .map(Into::into)
             .map_err(db_error)
@@ -146,7 +157,8 @@ impl ConnectionTrait for Transaction {
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let mut inner = self.inner.lock().await;
-        in_time(query(statement).fetch_optional(inner.connection()))
+        let fetched = query(statement).fetch_optional(inner.connection());
+        in_time(self.patience, fetched)
             .await
             .map(|row| row.map(Into::into))
             .map_err(db_error)
@@ -154,7 +166,8 @@ impl ConnectionTrait for Transaction {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut inner = self.inner.lock().await;
-        in_time(query(statement).fetch_all(inner.connection()))
+        let fetched = query(statement).fetch_all(inner.connection());
+        in_time(self.patience, fetched)
             .await
             .map(|rows| rows.into_iter().map(Into::into).collect())
             .map_err(db_error)

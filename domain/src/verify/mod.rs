@@ -15,6 +15,8 @@ mod sales;
 mod seals;
 mod stock;
 
+use std::time::Duration;
+
 use entity::{BusinessId, businesses};
 use sea_orm::{
     ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryOrder, QuerySelect, Statement,
@@ -113,6 +115,9 @@ const SETTINGS: [&str; 4] = [
     "max_parallel_workers_per_gather = 0",
 ];
 
+/// How long the server is waited for: longer than its `statement_timeout`.
+const PATIENCE: Duration = Duration::from_secs(3660);
+
 /// Differences that come over the wire at once.
 const FETCH: &str = "FETCH 500 FROM differences";
 
@@ -166,6 +171,7 @@ pub async fn business(
     mut tell: impl FnMut(Difference),
 ) -> Result<Counts, Error> {
     let transaction = database.begin_snapshot(id, &SETTINGS).await?;
+    let transaction = transaction.with_patience(PATIENCE);
     for check in checks() {
         differences(&transaction, id, check, &mut tell).await?;
     }
