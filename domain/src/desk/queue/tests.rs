@@ -1,0 +1,279 @@
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+fn product(number: u8) -> Row {
+    Row::Product(ProductId(Uuid::from_u128(number.into())))
+}
+
+fn products(numbers: &[u8]) -> Box<[Row]> {
+    numbers.iter().copied().map(product).collect()
+}
+
+/// Of a product it is promised how many are left.
+type Products = Queue<usize, i64>;
+
+fn take(queue: &mut Products) -> Taken<usize, i64> {
+    queue.take(64, |_| false)
+}
+
+fn promise(queue: &mut Products, batch: u64, products: &[u8], left: i64) -> bool {
+    let promises = products.iter().map(|number| (product(*number), left));
+    queue.promise(batch, promises)
+}
+
+#[test]
+fn who_shares_no_row_with_anyone_passes_those_that_wait() {
+    let mut queue = Products::default();
+    assert!(queue.push(1, products(&[1, 2])));
+    let first = take(&mut queue);
+    assert!(!queue.push(2, products(&[2, 3])), "2 is being sold");
+    assert!(
+        !queue.push(3, products(&[3])),
+        "3 is wanted by an earlier one"
+    );
+    assert!(queue.push(4, products(&[4])));
+    assert_eq!(take(&mut queue).batch, [4]);
+    assert!(queue.release(&first.rows));
+    assert_eq!(take(&mut queue).batch, [2, 3]);
+}
+
+#[test]
+fn who_waits_for_what_is_promised_follows_and_knows_by_what() {
+    let mut queue = Products::default();
+    queue.push(1, products(&[1, 2]));
+    let first = take(&mut queue);
+    assert!(!queue.push(2, products(&[2, 3])), "2 is being sold");
+    assert!(promise(&mut queue, 1, &[1, 2], 7));
+    let second = take(&mut queue);
+    assert_eq!(second.batch, [2]);
+    assert_eq!(second.promised, [(product(2), 7)]);
+    assert!(!queue.push(3, products(&[3])), "nobody has promised 3");
+    queue.push(4, products(&[1]));
+    assert_eq!(take(&mut queue).promised, [(product(1), 7)]);
+    assert_eq!(first.promised, []);
+}
+
+#[test]
+fn few_do_not_make_many_follow() {
+    let mut queue = Products::default();
+    queue.push(1, products(&[1]));
+    take(&mut queue);
+    promise(&mut queue, 1, &[1], 7);
+    for (number, item) in [(2, 2), (1, 3), (3, 4), (4, 5)] {
+        queue.push(item, products(&[number]));
+    }
+    let others = take(&mut queue);
+    assert_eq!((others.batch, others.promised), (vec![2, 4, 5], vec![]));
+    assert_eq!(take(&mut queue).batch, [3], "alone it follows");
+}
+
+#[test]
+fn the_newest_promise_counts_until_its_own_batch_has_ended() {
+    let mut queue = Products::default();
+    queue.push(1, products(&[1]));
+    take(&mut queue);
+    promise(&mut queue, 1, &[1], 7);
+    queue.push(2, products(&[1]));
+    take(&mut queue);
+    promise(&mut queue, 2, &[1], 5);
+    queue.forget(1, &products(&[1]));
+    queue.push(3, products(&[1]));
+    assert_eq!(take(&mut queue).promised, [(product(1), 5)]);
+    promise(&mut queue, 3, &[1], 4);
+    queue.forget(3, &products(&[1]));
+    queue.push(4, products(&[1]));
+    assert_eq!(take(&mut queue).promised, []);
+}
+
+#[test]
+fn what_is_taken_back_is_in_flight_again_until_each_that_has_it_gives_it_back() {
+    let mut queue = Products::default();
+    queue.push(1, products(&[1]));
+    take(&mut queue);
+    promise(&mut queue, 1, &[1], 7);
+    queue.push(2, products(&[1]));
+    take(&mut queue);
+    queue.withdraw(1, &products(&[1]));
+    queue.push(3, products(&[1]));
+    assert!(queue.release(&products(&[1])), "the first has ended");
+    assert!(take(&mut queue).batch.is_empty(), "the second has not");
+    assert!(queue.release(&products(&[1])));
+    assert_eq!(take(&mut queue).batch, [3]);
+}
+
+#[test]
+fn twins_of_one_key_wait_for_each_other_and_others_do_not() {
+    let (caller, other) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+    let mut queue = Products::default();
+    queue.push(1, Box::new([Row::key(caller, "k")]));
+    take(&mut queue);
+    queue.push(2, Box::new([Row::key(caller, "k")]));
+    queue.push(3, Box::new([Row::key(other, "k")]));
+    queue.push(4, Box::new([Row::key(caller, "another")]));
+    assert_eq!(take(&mut queue).batch, [3, 4]);
+}
+
+#[test]
+fn purchases_gather_behind_a_batch_until_they_are_half_as_many_and_never_when_none_is_sold() {
+    let mut queue = Products::default();
+    for number in 0..6 {
+        assert!(queue.push(usize::from(number), products(&[number])));
+    }
+    assert_eq!(take(&mut queue).batch.len(), 6);
+    assert!(!queue.push(6, products(&[6])));
+    assert!(!queue.push(7, products(&[7])));
+    assert!(queue.push(8, products(&[8])), "three are half of six");
+    assert!(queue.sold(6), "three wait to be looked at");
+    assert_eq!(take(&mut queue).batch, [6, 7, 8]);
+    assert!(!queue.sold(3));
+    assert!(queue.push(9, products(&[9])));
+}
+
+#[test]
+fn who_is_gone_is_dropped_and_holds_nobody_up() {
+    let mut queue = Products::default();
+    queue.push(1, products(&[1]));
+    queue.push(2, products(&[1]));
+    let taken = queue.take(64, |item| *item == 1);
+    assert_eq!((taken.batch, taken.rows.len()), (vec![2], 1));
+}
+
+#[test]
+fn one_look_goes_through_a_bounded_number_of_rows() {
+    let large: Vec<u8> = (0..=255).collect();
+    let mut queue = Products::default();
+    for number in 0..40 {
+        queue.push(number, products(&large));
+    }
+    let taken = take(&mut queue);
+    assert_eq!(taken.batch.len(), ROWS / large.len());
+    assert!(taken.is_worth_another_look);
+    let blocked = take(&mut queue);
+    assert!(blocked.batch.is_empty());
+    assert!(!blocked.is_worth_another_look, "it would be the same look");
+    assert!(queue.release(&taken.rows));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Push(Vec<u8>),
+    Take(usize),
+    /// What it has been decided to leave, or to begin anew.
+    Promise(usize),
+    Withdraw(usize),
+    Release(usize),
+}
+
+/// A batch in flight.
+struct Flying {
+    number: u64,
+    batch: Vec<usize>,
+    rows: Vec<Row>,
+    promised: bool,
+    may_promise: bool,
+}
+
+impl Flying {
+    fn withdraw(&mut self, queue: &mut Products) {
+        if std::mem::take(&mut self.promised) {
+            queue.withdraw(self.number, &self.rows);
+        }
+    }
+}
+
+fn follows(flying: &[Flying], which: usize) -> bool {
+    let rows = &flying[which].rows;
+    let before = flying[..which].iter();
+    before
+        .flat_map(|one| &one.rows)
+        .any(|row| rows.contains(row))
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => prop::collection::vec(0_u8..12, 1..4).prop_map(Step::Push),
+        1 => (1_usize..5).prop_map(Step::Take),
+        1 => (0_usize..4).prop_map(Step::Promise),
+        1 => (0_usize..4).prop_map(Step::Withdraw),
+        1 => (0_usize..4).prop_map(Step::Release),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn those_that_share_a_row_are_served_in_order_of_arrival_one_batch_at_a_time_or_after_a_promise_and_none_is_lost(
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let mut queue = Products::default();
+        let mut carts: Vec<Vec<u8>> = Vec::new();
+        let mut flying: Vec<Flying> = Vec::new();
+        let mut served: Vec<usize> = Vec::new();
+        // The desk looks only when it was told that it is time to.
+        let mut is_time = false;
+        let drain = std::iter::repeat_n([Step::Take(4), Step::Release(0)], 200).flatten();
+        for step in steps.into_iter().chain(drain) {
+            match step {
+                Step::Push(cart) => {
+                    is_time |= queue.push(carts.len(), products(&cart));
+                    carts.push(cart);
+                }
+                Step::Take(most) if is_time => {
+                    let taken = queue.take(most, |_| false);
+                    is_time = taken.is_worth_another_look;
+                    prop_assert!(taken.batch.len() <= most);
+                    let shares = |other: &&Flying| taken.rows.iter().any(|row| other.rows.contains(row));
+                    for other in flying.iter().filter(shares) {
+                        prop_assert!(other.promised);
+                    }
+                    // What is followed is what the newest has promised of it.
+                    for row in &taken.rows {
+                        let newest = flying.iter().rev().find(|other| other.rows.contains(row));
+                        let promised = taken.promised.iter().find(|(promised, _)| promised == row);
+                        prop_assert_eq!(promised.map(|(_, by)| *by), newest.map(|one| one.number as i64));
+                    }
+                    served.extend(&taken.batch);
+                    if !taken.batch.is_empty() {
+                        let number = served.len() as u64;
+                        let Taken { batch, rows, .. } = taken;
+                        flying.push(Flying { number, batch, rows, promised: false, may_promise: true });
+                    }
+                }
+                Step::Promise(which) if which < flying.len() && flying[which].may_promise => {
+                    let one = &mut flying[which];
+                    (one.promised, one.may_promise) = (true, false);
+                    let promises = one.rows.iter().map(|row| (*row, one.number as i64));
+                    is_time |= queue.promise(one.number, promises);
+                }
+                // A batch that takes back what it has promised ends after those that it follows, and before those
+                // that follow it: they have to begin anew as well.
+                Step::Withdraw(which) if which < flying.len() => {
+                    for one in &mut flying[which..] {
+                        one.withdraw(&mut queue);
+                        one.may_promise = false;
+                    }
+                }
+                // In the database nobody commits before those that it follows.
+                Step::Release(which) if which < flying.len() && !follows(&flying, which) => {
+                    let done = flying.remove(which);
+                    is_time |= if done.promised {
+                        queue.forget(done.number, &done.rows)
+                    } else {
+                        queue.release(&done.rows)
+                    };
+                    is_time |= queue.sold(done.batch.len());
+                }
+                _ => {}
+            }
+        }
+        prop_assert_eq!(served.len(), carts.len());
+        for (later_at, later) in served.iter().enumerate() {
+            for earlier in &served[later_at + 1..] {
+                let share = carts[*later].iter().any(|row| carts[*earlier].contains(row));
+                prop_assert!(later < earlier || !share, "{later} was served before {earlier}");
+            }
+        }
+        prop_assert!(queue.is_idle());
+    }
+}
