@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -125,6 +126,14 @@ def cpu_seconds(pid, with_children=False):
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     own = (int(fields[11]) + int(fields[12])) / TICKS
     return (own, (int(fields[13]) + int(fields[14])) / TICKS) if with_children else own
+
+
+def pace():
+    """Seconds of five million additions: how fast the machine is just now, by which milliseconds are to be read."""
+    started, total = time.perf_counter(), 0
+    for number in range(5_000_000):
+        total += number
+    return time.perf_counter() - started
 
 
 def free_address():
