@@ -12,6 +12,11 @@ async fn every_answer_has_the_headers_that_keep_browsers_safe() {
     let (nobody, admin) = (service.nobody(), service.admin());
     let answers = [
         ("/healthz", nobody.get("/healthz").await, 200),
+        (
+            "/healthz",
+            nobody.send(nobody.request(Method::HEAD, "/healthz")).await,
+            200,
+        ),
         ("/openapi.json", nobody.get("/openapi.json").await, 200),
         ("/docs/", nobody.get("/docs/").await, 200),
         ("/nothing", nobody.get("/nothing").await, 404),

@@ -364,6 +364,7 @@ async fn without_an_answer_from_the_provider_the_order_waits_and_is_finished_lat
         let admin = deployment.admin(&program);
         let failed = admin.post("/api/orders/checkout", &body).await;
         let failed = failed.refused(502, "payment_provider_error");
+        assert_eq!(failed["order_status"], "created");
         let order = failed["order_id"].as_str().unwrap();
         deployment.make_due().await;
         until("the order can be paid", async || {
@@ -378,6 +379,27 @@ async fn without_an_answer_from_the_provider_the_order_waits_and_is_finished_lat
         deployment.product
     );
     assert_eq!(deployment.value(&reserved).await, "4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_by_the_provider_an_order_is_over_and_its_stock_free_and_the_answer_says_so() {
+    let deployment = Deployment::new().await;
+    let program = deployment.start(None).await;
+    deployment.stripe.fault(&[Fault::Status(400)]);
+    let body = purchase(ACME_CUSTOMER, &[(deployment.product, 1)]);
+    let admin = deployment.admin(&program);
+    let refused = admin.post("/api/orders/checkout", &body).await;
+    let refused = refused.refused(502, "payment_provider_error");
+    assert_eq!(refused["order_status"], "cancelled");
+    let order = admin.order(refused["order_id"].as_str().unwrap()).await;
+    assert_eq!(order["status"], "cancelled");
+    assert_eq!(order["cancel_reason"], "payment_refused");
+    let reserved = format!(
+        "SELECT reserved FROM inventory WHERE product_id = '{}'",
+        deployment.product
+    );
+    assert_eq!(deployment.value(&reserved).await, "0");
+    deployment.books_balance().await;
 }
 
 impl Deployment {

@@ -209,6 +209,13 @@ async fn my_orders_are_the_callers_own() {
         orders(&customer, "").await,
         [mine["order_id"].as_str().unwrap()]
     );
+    let with = async |query: &str| {
+        let path = format!("/api/orders/my-orders?{query}");
+        let page = customer.get(&path).await.ok(200);
+        page["data"].as_array().unwrap().len()
+    };
+    assert_eq!(with("status=approved&payment_method=credit").await, 1);
+    assert_eq!(with("status=fulfilled").await, 0);
     let refused = service.staff().get("/api/orders/my-orders").await;
     refused.refused(403, "forbidden");
 }

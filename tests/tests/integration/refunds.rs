@@ -60,6 +60,7 @@ async fn an_order_is_refunded_by_amount_by_items_and_to_the_end() {
         .await
         .refused(409, "conflict");
     assert_eq!(refused["refundable"], "50.00");
+    assert_eq!(refused["currency"], "USD");
     let rest = admin
         .do_to(&order, "refund", &json!({"reason": "the rest"}))
         .await

@@ -98,6 +98,7 @@ async fn a_sale_three_payments_and_a_bounced_cheque_read_as_an_accountant_expect
         member(&ledger, "balance_after"),
         ["45.00", "20.00", "25.00", "45.00", "70.00", "100.00"]
     );
+    assert!(ledger.iter().all(|entry| entry["currency"] == "USD"));
     for limit in [1, 2, 5, 6] {
         assert_eq!(
             service.staff().pages(&path, limit).await,
