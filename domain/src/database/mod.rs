@@ -10,7 +10,6 @@ mod session;
 mod transaction;
 
 use std::fmt;
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +69,8 @@ async fn in_time<T>(
     patience: Duration,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    let silent = |_elapsed| Err(sqlx::Error::Io(ErrorKind::TimedOut.into()));
+    // Like one who has waited in vain for a connection, this one hears so now: another try would wait as long again.
+    let silent = |_elapsed| Err(sqlx::Error::PoolTimedOut);
     timeout(patience, answer).await.unwrap_or_else(silent)
 }
 
@@ -316,6 +316,7 @@ fn db_error(error: sqlx::Error) -> DbErr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::retry::is_worth_another_try;
 
     #[tokio::test]
     async fn a_server_that_falls_silent_is_gone() {
@@ -323,6 +324,8 @@ mod tests {
         let answer = in_time(Duration::from_millis(1), never).await;
         let error = Error::from(db_error(answer.unwrap_err()));
         assert!(matches!(error, Error::DatabaseUnavailable(_)), "{error:?}");
+        // Five times forty seconds would be longer than any client waits.
+        assert!(!is_worth_another_try(&error));
     }
 
     #[tokio::test]
