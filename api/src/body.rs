@@ -36,8 +36,12 @@ pub trait FromJson: Sized {
         None
     }
 
-    /// How OpenAPI describes it. Inline: bounds belong to the field that has them.
+    /// How OpenAPI describes it: an object by reference, anything else inline, since bounds belong to the field that has
+    /// them.
     fn schema() -> RefOr<Schema>;
+
+    /// The components that its schema refers to.
+    fn components(_: &mut Vec<(String, RefOr<Schema>)>) {}
 }
 
 #[cfg(test)]

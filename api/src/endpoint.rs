@@ -6,7 +6,7 @@
 //! ```ignore
 //! pub fn endpoints() -> Vec<Endpoint> {
 //!     vec![
-//!         Endpoint::post("/api/customers", create)
+//!         Endpoint::post("createCustomer", "/api/customers", create)
 //!             .summary("Take on a customer")
 //!             .for_roles(&[Role::Admin, Role::Staff])
 //!             .body::<NewCustomer>()
@@ -17,8 +17,10 @@
 //! }
 //! ```
 
+mod tag;
+
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -28,11 +30,14 @@ use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{FromRequest, Handler, Responder, Route, web};
 use entity::users::Role;
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
+pub use tag::Tag;
+
 use crate::access;
-use crate::body::FromJson;
+use crate::body::{At, FromJson};
 use crate::problem::Code;
 use crate::query::{Cursor, Limit};
 use crate::text::FromText;
@@ -89,6 +94,15 @@ impl Shape {
     }
 }
 
+/// A request's body.
+#[derive(Debug, Clone, Copy)]
+pub struct Body {
+    /// How it is described.
+    pub shape: Shape,
+    /// Reads one as the handler does, and says whether it could be read. What is wrong with it is reported to `At`.
+    pub reads: fn(Value, &mut At) -> bool,
+}
+
 /// What a success looks like.
 #[derive(Debug, Clone, Copy)]
 pub enum Content {
@@ -103,9 +117,12 @@ pub enum Content {
 /// One method of one path.
 #[derive(Clone)]
 pub struct Endpoint {
+    /// Its name, after which generated clients name their functions: `createPurchase`.
+    pub operation_id: &'static str,
     /// The method.
     pub method: Method,
-    /// The path, in OpenAPI's form, which is actix's too.
+    /// The path, in OpenAPI's form, which is actix's too. A parameter has the name that bodies give to it, such as
+    /// `customer_id`.
     pub path: &'static str,
     /// Who may call it.
     pub who: Who,
@@ -114,7 +131,7 @@ pub struct Endpoint {
     /// The parameters of its query.
     pub query: Vec<Parameter>,
     /// Its request's body.
-    pub body: Option<Shape>,
+    pub body: Option<Body>,
     /// Its successes: status and content. One status may have several, from which `Accept` chooses.
     pub answers: Vec<(u16, Content)>,
     /// The errors that are its own, beyond those that every such endpoint has.
@@ -129,7 +146,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    fn new<H, Args>(method: Method, path: &'static str, handler: H) -> Self
+    fn new<H, Args>(
+        operation_id: &'static str,
+        method: Method,
+        path: &'static str,
+        handler: H,
+    ) -> Self
     where
         H: Handler<Args> + Send + Sync,
         Args: FromRequest + 'static,
@@ -137,6 +159,7 @@ impl Endpoint {
     {
         let route_method = method.clone();
         Self {
+            operation_id,
             method,
             path,
             who: Who::Roles(&[]),
@@ -226,7 +249,10 @@ impl Endpoint {
     /// It takes a body, which the handler reads with [`crate::body::Json`].
     #[must_use]
     pub fn body<T: FromJson + ToSchema>(mut self) -> Self {
-        self.body = Some(Shape::of::<T>());
+        self.body = Some(Body {
+            shape: Shape::of::<T>(),
+            reads: |value, at| T::from_json(value, at).is_some(),
+        });
         self
     }
 
@@ -304,14 +330,14 @@ impl Endpoint {
 macro_rules! methods {
     ($($name:ident $method:ident;)*) => {
         impl Endpoint {$(
-            #[doc = concat!("A ", stringify!($method), " of this path, served by this handler.")]
-            pub fn $name<H, Args>(path: &'static str, handler: H) -> Self
+            #[doc = concat!("A ", stringify!($method), " of this path, with this operation id, served by this handler.")]
+            pub fn $name<H, Args>(operation_id: &'static str, path: &'static str, handler: H) -> Self
             where
                 H: Handler<Args> + Send + Sync,
                 Args: FromRequest + 'static,
                 H::Output: Responder + 'static,
             {
-                Self::new(Method::$method, path, handler)
+                Self::new(operation_id, Method::$method, path, handler)
             }
         )*}
     };
@@ -334,52 +360,101 @@ impl std::fmt::Debug for Endpoint {
 /// All endpoints. One for the process; every worker shares it.
 #[derive(Debug)]
 pub struct Table {
-    endpoints: Vec<Endpoint>,
-    places: HashMap<&'static str, Vec<usize>>,
+    groups: Vec<(Tag, Vec<Endpoint>)>,
 }
 
-/// Two endpoints with one method and path, or one outside of [`BASE`].
+/// A bug in the table of endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is declared twice or is not below {BASE}")]
-pub struct BadTable(String);
+pub enum BadTable {
+    /// Another endpoint has its method and path.
+    #[error("{0} is declared twice")]
+    Twice(String),
+    /// Its path is outside of [`BASE`].
+    #[error("{0} is not below {BASE}")]
+    Elsewhere(String),
+    /// Another endpoint has its operation id.
+    #[error("the operation id {id} of {endpoint} is taken")]
+    TakenId {
+        /// The endpoint.
+        endpoint: String,
+        /// The operation id.
+        id: &'static str,
+    },
+    /// Its operation id is not in camel case.
+    #[error(
+        "the operation id {id} of {endpoint} must be a verb and a noun in camel case, such as createPurchase"
+    )]
+    BadId {
+        /// The endpoint.
+        endpoint: String,
+        /// The operation id.
+        id: &'static str,
+    },
+    /// A parameter of its path is called `id`.
+    #[error("the parameter of {0} must be called what bodies call it, such as customer_id")]
+    NamelessId(String),
+}
 
 impl Table {
-    /// Checks the endpoints.
+    /// Checks the endpoints of each tag.
     ///
     /// # Errors
     /// See [`BadTable`].
-    pub fn new(endpoints: impl IntoIterator<Item = Endpoint>) -> Result<Self, BadTable> {
-        let mut table = Self {
-            endpoints: Vec::new(),
-            places: HashMap::new(),
+    pub fn new(groups: impl IntoIterator<Item = (Tag, Vec<Endpoint>)>) -> Result<Self, BadTable> {
+        let table = Self {
+            groups: groups.into_iter().collect(),
         };
-        for endpoint in endpoints {
-            let below_base = endpoint
-                .path
-                .strip_prefix(BASE)
-                .is_some_and(|rest| rest.starts_with('/'));
-            if !below_base || table.find(&endpoint.method, endpoint.path).is_some() {
-                return Err(BadTable(format!("{} {}", endpoint.method, endpoint.path)));
+        let (mut routes, mut ids) = (HashSet::new(), HashSet::new());
+        for endpoint in table.endpoints() {
+            endpoint.check()?;
+            let (method, path, id) = (&endpoint.method, endpoint.path, endpoint.operation_id);
+            if !routes.insert((method, path)) {
+                return Err(BadTable::Twice(endpoint.name()));
             }
-            let place = table.endpoints.len();
-            table.places.entry(endpoint.path).or_default().push(place);
-            table.endpoints.push(endpoint);
+            if !ids.insert(id) {
+                let endpoint = endpoint.name();
+                return Err(BadTable::TakenId { endpoint, id });
+            }
         }
         Ok(table)
     }
 
     /// All of them, in the order of their declaration.
-    #[must_use]
-    pub fn endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.tagged().map(|(_, endpoint)| endpoint)
     }
 
-    /// The endpoint with this method and this path, a pattern.
+    /// All of them with their tags, in the order of their declaration.
+    pub fn tagged(&self) -> impl Iterator<Item = (Tag, &Endpoint)> {
+        self.groups
+            .iter()
+            .flat_map(|(tag, endpoints)| endpoints.iter().map(|endpoint| (*tag, endpoint)))
+    }
+}
+
+impl Endpoint {
+    /// Its method and path.
     #[must_use]
-    pub fn find(&self, method: &Method, path: &str) -> Option<&Endpoint> {
-        let places = self.places.get(path)?;
-        let mut candidates = places.iter().filter_map(|place| self.endpoints.get(*place));
-        candidates.find(|endpoint| endpoint.method == *method)
+    pub fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// What can be told of one endpoint alone.
+    fn check(&self) -> Result<(), BadTable> {
+        let below_base = self.path.strip_prefix(BASE);
+        if !below_base.is_some_and(|rest| rest.starts_with('/')) {
+            return Err(BadTable::Elsewhere(self.name()));
+        }
+        let id = self.operation_id;
+        let starts_small = id.starts_with(|letter: char| letter.is_ascii_lowercase());
+        if !starts_small || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            let endpoint = self.name();
+            return Err(BadTable::BadId { endpoint, id });
+        }
+        if self.path.contains("{id}") {
+            return Err(BadTable::NamelessId(self.name()));
+        }
+        Ok(())
     }
 }
 
@@ -400,7 +475,7 @@ pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
     // literal segment sorts before a parameter, so that `/orders/my-orders` is not taken for an order's id.
     type Place<'a> = (bool, Vec<(bool, &'a str)>);
     let mut paths: BTreeMap<Place<'_>, Vec<&Endpoint>> = BTreeMap::new();
-    for endpoint in &table.endpoints {
+    for endpoint in table.endpoints() {
         let segments = endpoint
             .path
             .split('/')

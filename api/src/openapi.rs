@@ -1,102 +1,82 @@
 //! The OpenAPI document, made from the table of endpoints, and the page to read it.
 
+mod example;
+mod problems;
+mod schemas;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use entity::users::Role;
+use serde_json::json;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{
-    AdditionalProperties, ComponentsBuilder, KnownFormat, SchemaFormat, SchemaType, Type,
-};
+use utoipa::openapi::schema::{ComponentsBuilder, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::server::ServerBuilder;
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    Content as MediaType, HeaderBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder,
-    PathItem, PathsBuilder, Ref, RefOr, Required, Schema,
+    Content as MediaType, ContentBuilder, HeaderBuilder, InfoBuilder, ObjectBuilder, OpenApi,
+    OpenApiBuilder, PathItem, PathsBuilder, Ref, RefOr, Required, Schema,
 };
-use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::body::Fault;
-use crate::endpoint::{Content, Endpoint, Shape, Table, Who};
-use crate::problem::{Code, MEDIA_TYPE};
+use self::example::{Examples, Way};
+use self::schemas::{Schemas, string, uuid};
+use crate::endpoint::{Content, Endpoint, Shape, Table, Tag, Who};
+use crate::problem::Code;
 
 const BEARER: &str = "bearer";
 
-/// Two different types with one name. Give one of them another with `#[schema(as = …)]`.
+/// The document of a table cannot be made. Each is a bug, which every start of the service shows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("two different schemas are called {0}")]
-pub struct Clash(String);
-
-/// The schemas that the document's parts refer to.
-#[derive(Default)]
-struct Schemas(BTreeMap<String, RefOr<Schema>>);
-
-impl Schemas {
-    fn add(&mut self, name: String, schema: RefOr<Schema>) -> Result<(), Clash> {
-        match self.0.get(&name) {
-            Some(known) if *known != schema => Err(Clash(name)),
-            _ => {
-                self.0.insert(name, schema);
-                Ok(())
-            }
-        }
-    }
-
-    /// Those of an endpoint's body and answers.
-    fn add_all(&mut self, endpoint: &Endpoint) -> Result<(), Clash> {
-        if let Some(shape) = &endpoint.body {
-            let schema = (shape.schema)();
-            let schema = match endpoint.who {
-                Who::Public | Who::Platform | Who::Local => schema,
-                Who::PublicOf | Who::Any | Who::Roles(_) => with_business_id(schema),
-            };
-            self.add((shape.name)().into_owned(), schema)?;
-        }
-        for (_, content) in &endpoint.answers {
-            if let Content::Json(shape) = content {
-                let mut others = Vec::new();
-                (shape.others)(&mut others);
-                self.add((shape.name)().into_owned(), (shape.schema)())?;
-                for (name, schema) in others {
-                    self.add(name, schema)?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The schema of a body, with the member that every body of a caller may have and no type declares.
-fn with_business_id(mut schema: RefOr<Schema>) -> RefOr<Schema> {
-    if let RefOr::T(Schema::Object(object)) = &mut schema {
-        let business_id = uuid().description(Some(
-            "May repeat the caller's business, and must then match.",
-        ));
-        object
-            .properties
-            .insert("business_id".to_owned(), business_id.into());
-    }
-    schema
+pub enum BadDocument {
+    /// Two different types have one name. Give one of them another with `#[schema(as = …)]`.
+    #[error("two different schemas are called {0}")]
+    Clash(String),
+    /// Members have no example.
+    #[error(
+        "{0}: no example; say one in #[schema(example = json!({{…}}))] of the view or #[example({{…}})] of the body!"
+    )]
+    NoExample(String),
+    /// An endpoint has no summary.
+    #[error("{0} has no summary")]
+    NoSummary(String),
 }
 
 /// The document of this table.
 ///
 /// # Errors
-/// See [`Clash`].
-pub fn document(table: &Table) -> Result<OpenApi, Clash> {
+/// See [`BadDocument`].
+pub fn document(table: &Table) -> Result<OpenApi, BadDocument> {
     let mut schemas = Schemas::default();
-    schemas.add("Problem".to_owned(), problem_schema())?;
-    schemas.add(Fault::name().into_owned(), Fault::schema())?;
-    let mut items: BTreeMap<&str, PathItem> = BTreeMap::new();
+    let mut codes = BTreeSet::new();
     for endpoint in table.endpoints() {
         schemas.add_all(endpoint)?;
-        let item = PathItem::new(method(endpoint), operation(endpoint));
+        codes.extend(errors(endpoint).into_values().flatten());
+    }
+    schemas.extend(problems::components(&codes))?;
+    let mut examples = Examples {
+        schemas: json!(schemas.components),
+        hints: &schemas.hints,
+        missing: BTreeSet::new(),
+    };
+    let mut items: BTreeMap<&str, PathItem> = BTreeMap::new();
+    let mut tags = Vec::new();
+    for (tag, endpoint) in table.tagged() {
+        if endpoint.summary.is_empty() {
+            return Err(BadDocument::NoSummary(endpoint.name()));
+        }
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+        let operation = operation(tag, endpoint, &mut examples);
+        let item = PathItem::new(method(endpoint), operation);
         match items.get_mut(endpoint.path) {
             Some(known) => known.merge_operations(item),
             None => {
@@ -104,20 +84,20 @@ pub fn document(table: &Table) -> Result<OpenApi, Clash> {
             }
         }
     }
-    let bearer = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .bearer_format("JWT")
-        .description(Some(
-            "An access token of /api/auth/login or of the issuer that the service is told to trust, or an API key.",
-        ))
-        .build();
-    let components = schemas
-        .0
+    let components = codes
         .into_iter()
-        .fold(ComponentsBuilder::new(), |all, (name, schema)| {
-            all.schema(name, schema)
-        })
-        .security_scheme(BEARER, SecurityScheme::Http(bearer));
+        .fold(ComponentsBuilder::new(), |all, code| {
+            all.example(code.text(), problems::example(code, &mut examples))
+        });
+    if !examples.missing.is_empty() {
+        let missing: Vec<String> = examples.missing.into_iter().collect();
+        return Err(BadDocument::NoExample(missing.join(", ")));
+    }
+    let components = schemas
+        .components
+        .into_iter()
+        .fold(components, |all, (name, schema)| all.schema(name, schema))
+        .security_scheme(BEARER, security_scheme());
     let paths = items
         .into_iter()
         .fold(PathsBuilder::new(), |paths, (path, item)| {
@@ -127,22 +107,39 @@ pub fn document(table: &Table) -> Result<OpenApi, Clash> {
         .title("Tradeline")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("Orders, stock and trade credit for many businesses."));
+    let tags = tags.into_iter().map(|tag| {
+        let described = TagBuilder::new().name(tag.name());
+        described.description(Some(tag.about())).build()
+    });
+    let server = ServerBuilder::new()
+        .url("/")
+        .description(Some("The address that this document is from."));
     Ok(OpenApiBuilder::new()
         .info(info)
+        .servers(Some([server.build()]))
+        .tags(Some(tags))
         .paths(paths)
         .components(Some(components.build()))
         .build())
 }
 
+fn security_scheme() -> SecurityScheme {
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some(
+            "An access token of /api/auth/login or of the issuer that the service is told to trust, or an API key.",
+        ));
+    SecurityScheme::Http(bearer.build())
+}
+
 /// The document, ready to be served.
 ///
 /// # Errors
-/// See [`Clash`].
-pub fn json(table: &Table) -> Result<web::Data<Document>, Clash> {
+/// See [`BadDocument`].
+pub fn json(table: &Table) -> Result<web::Data<Document>, BadDocument> {
     let document = document(table)?;
-    Ok(web::Data::new(Document(
-        serde_json::json!(document).to_string(),
-    )))
+    Ok(web::Data::new(Document(json!(document).to_string())))
 }
 
 /// The document as it is served, written once.
@@ -183,23 +180,23 @@ pub fn described(mut schema: RefOr<Schema>, text: &str) -> RefOr<Schema> {
     schema
 }
 
-fn operation(endpoint: &Endpoint) -> Operation {
+fn operation(tag: Tag, endpoint: &Endpoint, examples: &mut Examples<'_>) -> Operation {
     let segments: Vec<&str> = endpoint
         .path
         .split('/')
         .filter(|part| !part.is_empty())
         .collect();
     let mut operation = OperationBuilder::new()
-        .operation_id(Some(operation_id(endpoint)))
+        .operation_id(Some(endpoint.operation_id))
         .summary(Some(endpoint.summary))
         .description(Some(who_may(endpoint.who)))
-        .tag(segments.get(1).copied().unwrap_or("api"))
+        .tag(tag.name())
         .extensions(Some(Extensions::from_iter([(
             "x-roles",
             roles(endpoint.who),
         )])));
     match endpoint.who {
-        Who::Public | Who::Local => {}
+        Who::Public | Who::Local => operation = operation.securities(Some([])),
         Who::PublicOf => {
             operation = operation
                 .security(SecurityRequirement::default())
@@ -212,17 +209,23 @@ fn operation(endpoint: &Endpoint) -> Operation {
     }
     if let Some(body) = &endpoint.body {
         let body = RequestBodyBuilder::new()
-            .content("application/json", MediaType::new(Some(reference(body))))
+            .content(
+                "application/json",
+                json_content(&body.shape, Way::In, examples),
+            )
             .required(Some(Required::True));
         operation = operation.request_body(Some(body.build()));
     }
     if endpoint.signed {
         let anything = ObjectBuilder::new().schema_type(SchemaType::new(Type::Object));
+        let anything = ContentBuilder::new().schema(Some(anything)).example(Some(
+            json!({"id": "evt_1", "type": "payment_intent.succeeded"}),
+        ));
         let body = RequestBodyBuilder::new()
             .description(Some(
                 "As its sender writes it: the signature is of every byte.",
             ))
-            .content("application/json", MediaType::new(Some(anything)))
+            .content("application/json", anything.build())
             .required(Some(Required::True));
         operation = operation.request_body(Some(body.build()));
     }
@@ -231,10 +234,12 @@ fn operation(endpoint: &Endpoint) -> Operation {
         answers.entry(*status).or_default().push(content);
     }
     for (status, contents) in answers {
-        operation = operation.response(status.to_string(), success(status, &contents, endpoint));
+        let success = success(status, &contents, endpoint, examples);
+        operation = operation.response(status.to_string(), success);
     }
     for (status, codes) in errors(endpoint) {
-        operation = operation.response(status.to_string(), error(status, &codes));
+        let problem = problems::response(status, &codes);
+        operation = operation.response(status.to_string(), problem);
     }
     operation.build()
 }
@@ -247,17 +252,6 @@ fn method(endpoint: &Endpoint) -> HttpMethod {
         "DELETE" => HttpMethod::Delete,
         _ => HttpMethod::Get,
     }
-}
-
-/// The method and the path, which no two endpoints share: `post_orders_id_cancel`.
-fn operation_id(endpoint: &Endpoint) -> String {
-    let words = endpoint
-        .path
-        .split(|letter: char| !letter.is_ascii_alphanumeric());
-    let words = words.filter(|word| !word.is_empty()).skip(1);
-    words.fold(endpoint.method.as_str().to_lowercase(), |id, word| {
-        format!("{id}_{word}")
-    })
 }
 
 fn bearer() -> SecurityRequirement {
@@ -298,16 +292,13 @@ fn who_may(who: Who) -> String {
     }
 }
 
-fn reference(shape: &Shape) -> Ref {
-    Ref::from_schema_name((shape.name)())
-}
-
-fn string() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(SchemaType::new(Type::String))
-}
-
-fn uuid() -> ObjectBuilder {
-    string().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+/// A body of this shape, with an example.
+fn json_content(shape: &Shape, way: Way, examples: &mut Examples<'_>) -> MediaType {
+    let name = (shape.name)();
+    ContentBuilder::new()
+        .example(Some(examples.of(&name, way, None)))
+        .schema(Some(Ref::from_schema_name(name)))
+        .build()
 }
 
 fn visible_ascii(max: usize) -> ObjectBuilder {
@@ -380,7 +371,12 @@ fn header(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
         .build()
 }
 
-fn success(status: u16, contents: &[&Content], endpoint: &Endpoint) -> Response {
+fn success(
+    status: u16,
+    contents: &[&Content],
+    endpoint: &Endpoint,
+    examples: &mut Examples<'_>,
+) -> Response {
     let mut response = ResponseBuilder::new().description(match status {
         201 => "Created.",
         202 => "Accepted.",
@@ -391,7 +387,7 @@ fn success(status: u16, contents: &[&Content], endpoint: &Endpoint) -> Response 
         response = match content {
             Content::Empty => response,
             Content::Json(shape) => {
-                response.content("application/json", MediaType::new(Some(reference(shape))))
+                response.content("application/json", json_content(shape, Way::Out, examples))
             }
             Content::Text(media_type) => {
                 response.content(*media_type, MediaType::new(Some(string())))
@@ -475,62 +471,4 @@ fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
             .insert(code);
     }
     by_status
-}
-
-fn error(status: u16, codes: &BTreeSet<Code>) -> Response {
-    let lines = codes
-        .iter()
-        .map(|code| format!("`{}`: {}.", code.text(), code.title()));
-    let response = ResponseBuilder::new()
-        .description(lines.collect::<Vec<_>>().join(" "))
-        .content(
-            MEDIA_TYPE,
-            MediaType::new(Some(Ref::from_schema_name("Problem"))),
-        )
-        .extensions(Some(Extensions::from_iter([(
-            "x-codes",
-            codes.iter().map(|code| code.text()).collect::<Vec<_>>(),
-        )])));
-    if status != 503 && status != 429 {
-        return response.build();
-    }
-    let seconds = ObjectBuilder::new()
-        .schema_type(SchemaType::new(Type::Integer))
-        .minimum(Some(1));
-    let retry_after = HeaderBuilder::new()
-        .schema(Some(seconds))
-        .description(Some("Seconds after which to try again."));
-    response.header("Retry-After", retry_after.build()).build()
-}
-
-/// A problem of any code. The fields beyond these depend on the code.
-fn problem_schema() -> RefOr<Schema> {
-    let codes = Code::ALL.iter().map(|code| code.text());
-    ObjectBuilder::new()
-        .description(Some(
-            "An error (RFC 9457). `code` is for programs; some codes have further fields that a program needs.",
-        ))
-        .property("type", string())
-        .property("title", string())
-        .property(
-            "status",
-            ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer)),
-        )
-        .property("detail", string())
-        .property("instance", string())
-        .property("code", string().enum_values(Some(codes)))
-        .property("request_id", string())
-        .property(
-            "errors",
-            utoipa::openapi::ArrayBuilder::new().items(RefOr::Ref(Ref::from_schema_name(Fault::name()))),
-        )
-        .required("type")
-        .required("title")
-        .required("status")
-        .required("detail")
-        .required("instance")
-        .required("code")
-        .required("request_id")
-        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
-        .into()
 }

@@ -14,17 +14,17 @@ use crate::text;
 
 /// An id type that paths have.
 pub trait Noun: std::str::FromStr {
-    /// The name of its field.
+    /// The name of its field in bodies, and of its parameter in paths.
     const FIELD: &'static str;
     /// What an id is answered with that nobody has.
     const UNKNOWN: Code;
 }
 
-/// The first id of the path. A segment that is no UUID is an id that nobody has: the same 404.
+/// The id in the path, by its parameter's name. A segment that is no UUID is an id that nobody has: the same 404.
 #[derive(Debug, Clone, Copy)]
 pub struct Id<T>(pub T);
 
-/// The first part of the path that is nobody's UUID but a name that others have made.
+/// The first parameter of the path, which is not a UUID of ours but a name that others have made.
 #[derive(Debug, Clone)]
 pub struct Name(pub String);
 
@@ -33,14 +33,10 @@ impl FromRequest for Name {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self(segment(req).to_owned())))
+        let mut segments = req.match_info().iter();
+        let name = segments.next().map_or("", |(_, segment)| segment);
+        ready(Ok(Self(name.to_owned())))
     }
-}
-
-/// What stands in the path where its pattern has a name first.
-fn segment(req: &HttpRequest) -> &str {
-    let mut segments = req.match_info().iter();
-    segments.next().map_or("", |(_, segment)| segment)
 }
 
 impl<T: Noun> FromRequest for Id<T> {
@@ -48,7 +44,7 @@ impl<T: Noun> FromRequest for Id<T> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let segment = segment(req);
+        let segment = req.match_info().query(T::FIELD);
         ready(
             text::id(segment)
                 .map(Self)

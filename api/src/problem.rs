@@ -3,23 +3,35 @@
 //! A problem says what the client can use. Causes that are the operator's (the database's words, a bug's) go to the log
 //! and nowhere else. The path and the request's id are not known here: [`crate::request`] adds them.
 
+mod member;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use chrono::{DateTime, Utc};
 use domain::Error;
 use domain::provider::Failure;
 use entity::orders::Status;
-use entity::{Currency, Money};
+use entity::{Currency, CustomerId, Money, OrderId, ProductId, ReservationId};
 use serde_json::{Map, Value, json};
 
-use crate::body::At;
-use crate::text;
+pub use member::Member;
+
+use self::member::{CountOrAmount, Shortage};
+use crate::body::{At, Fault};
+use crate::text::{self, Amount};
 
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Makes the enum, its list and the table in one go, so that no code can lack its row.
+///
+/// The members of a code are those that its problems have beyond the ones of all problems. The OpenAPI document has them
+/// from here. A member that some problems of the code lack is an `Option`; `= "…"` is an example of a text.
 macro_rules! codes {
-    ($($name:ident $code:literal $status:ident $title:literal;)*) => {
+    ($(
+        $name:ident $code:literal $status:ident $title:literal
+        $({ $($member:ident: $type:ty $(= $example:literal)?),* $(,)? })?;
+    )*) => {
         /// Every code that an error can have.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
@@ -36,7 +48,26 @@ macro_rules! codes {
                     $(Self::$name => ($code, StatusCode::$status, $title),)*
                 }
             }
+
+            /// What its problems have beyond the members of all problems.
+            #[must_use]
+            pub fn members(self) -> Vec<Member> {
+                match self {
+                    $(Self::$name => vec![
+                        $($(Member::of::<$type>(stringify!($member), example!($($example)?))),*)?
+                    ],)*
+                }
+            }
         }
+    };
+}
+
+macro_rules! example {
+    () => {
+        None
+    };
+    ($example:literal) => {
+        Some($example)
     };
 }
 
@@ -48,33 +79,67 @@ codes! {
     InvalidCredentials "invalid_credentials" UNAUTHORIZED "The credentials are not valid";
     Forbidden "forbidden" FORBIDDEN "The caller may not do this";
     TenantMismatch "tenant_mismatch" FORBIDDEN "The business is not the caller's";
-    NotFound "not_found" NOT_FOUND "There is nothing here";
-    CustomerNotFound "customer_not_found" NOT_FOUND "The customer does not exist";
-    ProductNotFound "product_not_found" NOT_FOUND "The product does not exist";
-    OrderNotFound "order_not_found" NOT_FOUND "The order does not exist";
-    ReservationNotFound "reservation_not_found" NOT_FOUND "The reservation does not exist";
+    NotFound "not_found" NOT_FOUND "There is nothing here" {
+        user_id: Option<String>, api_key_id: Option<String>, payment_id: Option<String>, credit_note_id: Option<String>,
+        write_off_id: Option<String>, sale_id: Option<String>, intent: Option<String>,
+    };
+    CustomerNotFound "customer_not_found" NOT_FOUND "The customer does not exist" {
+        customer_id: String = "550e8400-e29b-41d4-a716-446655440000",
+    };
+    ProductNotFound "product_not_found" NOT_FOUND "The product does not exist" {
+        product_id: String = "650e8400-e29b-41d4-a716-446655440001",
+    };
+    OrderNotFound "order_not_found" NOT_FOUND "The order does not exist" {
+        order_id: String = "0190a5d4-7b1c-7000-8000-000000000001",
+    };
+    ReservationNotFound "reservation_not_found" NOT_FOUND "The reservation does not exist" {
+        reservation_id: String = "0190a5d4-7b1c-7000-8000-000000000001",
+    };
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The path has no such method";
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "The request took too long to arrive";
-    InsufficientStock "insufficient_stock" CONFLICT "There is not enough stock";
-    CreditLimitExceeded "credit_limit_exceeded" CONFLICT "The purchase passes the credit limit";
-    CustomerOnHold "customer_on_hold" CONFLICT "Sales to the customer are stopped";
-    PriceChanged "price_changed" CONFLICT "The price has changed";
-    PurchaseLimitReached "purchase_limit_reached" CONFLICT "One customer may not buy more of this product";
-    ReservationLimitReached "reservation_limit_reached" CONFLICT "The customer has as many reservations as one may";
-    SaleNotOpen "sale_not_open" CONFLICT "The sale is not open";
-    SoldOut "sold_out" CONFLICT "The product is sold out";
-    Overpayment "overpayment" CONFLICT "The payment is more than what is due";
-    InvalidTransition "invalid_transition" CONFLICT "The state does not allow this";
-    AlreadyExists "already_exists" CONFLICT "There is one like it already";
-    Conflict "conflict" CONFLICT "The change contradicts what is there";
-    ReservationExpired "reservation_expired" GONE "The reservation has expired";
-    PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE "The body is too large";
-    ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY "The request is not valid";
+    InsufficientStock "insufficient_stock" CONFLICT "There is not enough stock" { shortages: Vec<Shortage> };
+    CreditLimitExceeded "credit_limit_exceeded" CONFLICT "The purchase passes the credit limit" {
+        credit_limit: Amount, balance: Amount, amount: Amount, available_credit: Amount, currency: Currency,
+    };
+    CustomerOnHold "customer_on_hold" CONFLICT "Sales to the customer are stopped" {
+        customer_id: CustomerId, overdue_since: Option<DateTime<Utc>>,
+    };
+    PriceChanged "price_changed" CONFLICT "The price has changed" {
+        product_id: ProductId, quoted: Amount, current: Amount, currency: Currency,
+    };
+    PurchaseLimitReached "purchase_limit_reached" CONFLICT "One customer may not buy more of this product" {
+        product_id: ProductId, limit: i64, bought: i64, requested: i64,
+    };
+    ReservationLimitReached "reservation_limit_reached" CONFLICT "The customer has as many reservations as one may" {
+        limit: i64,
+    };
+    SaleNotOpen "sale_not_open" CONFLICT "The sale is not open" {
+        product_id: ProductId, opens_at: DateTime<Utc>, closes_at: DateTime<Utc>,
+    };
+    SoldOut "sold_out" CONFLICT "The product is sold out" { product_id: ProductId };
+    Overpayment "overpayment" CONFLICT "The payment is more than what is due" {
+        amount_due: Amount, currency: Currency, order_id: Option<OrderId>,
+    };
+    InvalidTransition "invalid_transition" CONFLICT "The state does not allow this" {
+        from: String = "fulfilled", to: String = "cancelled",
+    };
+    AlreadyExists "already_exists" CONFLICT "There is one like it already" { field: String = "email" };
+    Conflict "conflict" CONFLICT "The change contradicts what is there" {
+        product_id: Option<ProductId>, on_hand: Option<i64>, reserved: Option<i64>, counted: Option<i64>,
+        requested: Option<i64>, creditable: Option<CountOrAmount>, refundable: Option<Amount>, currency: Option<Currency>,
+    };
+    ReservationExpired "reservation_expired" GONE "The reservation has expired" {
+        reservation_id: ReservationId, expires_at: DateTime<Utc>,
+    };
+    PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE "The body is too large" { max_bytes: Option<i64> };
+    ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY "The request is not valid" { errors: Vec<Fault> };
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The idempotency key belongs to another request";
     RateLimited "rate_limited" TOO_MANY_REQUESTS "Too many requests";
     InternalError "internal_error" INTERNAL_SERVER_ERROR "The service has failed";
     OutcomeUnknown "outcome_unknown" INTERNAL_SERVER_ERROR "It is not known whether the change was made";
-    PaymentProviderError "payment_provider_error" BAD_GATEWAY "The payment provider has failed";
+    PaymentProviderError "payment_provider_error" BAD_GATEWAY "The payment provider has failed" {
+        order_id: Option<OrderId>, order_status: Option<Status>,
+    };
     Overloaded "overloaded" SERVICE_UNAVAILABLE "Too much is waiting already";
     DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE "The database cannot be reached";
 }
@@ -90,6 +155,12 @@ impl Code {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         self.row().1
+    }
+
+    /// The `type` of every answer with this code.
+    #[must_use]
+    pub fn type_uri(self) -> String {
+        format!("urn:tradeline:error:{}", self.text())
     }
 
     /// What it means, the same in every answer.
@@ -209,17 +280,8 @@ impl Problem {
                 Self::new(Code::NotFound, detail).with("sale_id", id.to_string())
             }
             Error::InsufficientStock(shortages) => {
-                let shortages: Vec<Value> = shortages
-                    .iter()
-                    .map(|shortage| {
-                        json!({
-                            "product_id": shortage.product_id,
-                            "requested": shortage.requested,
-                            "available": shortage.available,
-                        })
-                    })
-                    .collect();
-                Self::new(Code::InsufficientStock, detail).with("shortages", shortages)
+                let shortages: Vec<Shortage> = shortages.iter().map(Shortage::from).collect();
+                Self::new(Code::InsufficientStock, detail).with("shortages", json!(shortages))
             }
             Error::CountedBelowReserved {
                 product_id,
@@ -382,10 +444,7 @@ impl Problem {
     #[must_use]
     pub fn body(&self, instance: &str, request_id: &str) -> String {
         let mut body = self.fields.clone();
-        body.insert(
-            "type".into(),
-            format!("urn:tradeline:error:{}", self.code.text()).into(),
-        );
+        body.insert("type".into(), self.code.type_uri().into());
         body.insert("title".into(), self.code.title().into());
         body.insert("status".into(), self.code.status().as_u16().into());
         body.insert("detail".into(), self.detail.as_str().into());

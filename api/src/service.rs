@@ -26,7 +26,7 @@ use crate::endpoint::BadTable;
 use crate::gateway::Gateways;
 use crate::idempotency::Hasher;
 use crate::limit::Limits;
-use crate::openapi::Clash;
+use crate::openapi::BadDocument;
 use crate::readiness::Readiness;
 use crate::stripe::Webhooks;
 use crate::token::{Keys, Verifier, WeakSecret};
@@ -141,7 +141,7 @@ pub enum Error {
     Table(#[from] BadTable),
     /// The API's document cannot be made: a bug.
     #[error("the API's document cannot be made: {0}")]
-    Document(#[from] Clash),
+    Document(#[from] BadDocument),
     /// The address to listen on is taken, or not ours.
     #[error("cannot listen: {0}")]
     Listen(#[from] io::Error),

@@ -25,7 +25,7 @@ use utoipa::ToSchema;
 use crate::access::{Signed, Visitor};
 use crate::body::{Bare, Json};
 use crate::config::Cli;
-use crate::endpoint::{self, Endpoint, Table};
+use crate::endpoint::{self, Endpoint, Table, Tag};
 use crate::gateway::Gateways;
 use crate::idempotency::Hasher;
 use crate::limit::Limits;
@@ -38,6 +38,7 @@ use crate::{idempotency, log, metrics, openapi, request};
 
 crate::body! {
     /// A thing to be made.
+    #[example({"name": "Lamp", "price": "12.50"})]
     struct NewThing {
         /// Its name.
         name: Text<1, 20>,
@@ -50,6 +51,7 @@ crate::body! {
 
 crate::body! {
     /// What everyone may send.
+    #[example({"name": "Ada"})]
     struct Greeting {
         /// Of whom.
         name: Text<1, 20>,
@@ -134,43 +136,50 @@ async fn broken() -> HttpResponse {
     panic!("secret_x")
 }
 
-fn endpoints() -> Vec<Endpoint> {
+fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
     const SELLERS: &[Role] = &[Role::Admin, Role::Staff];
-    vec![
-        Endpoint::get("/api/things", list)
+    let endpoints = vec![
+        Endpoint::get("listThings", "/api/things", list)
             .summary("List things")
             .for_any_role()
             .query::<CustomerId>("customer_id", "Only this customer's.")
             .paged()
             .ok::<Page<ThingView>>(),
-        Endpoint::post("/api/things", create)
+        Endpoint::post("createThing", "/api/things", create)
             .summary("Make a thing")
             .for_roles(SELLERS)
             .body::<NewThing>()
             .created::<ThingView>()
             .codes(&[Code::AlreadyExists])
             .idempotent(),
-        Endpoint::get("/api/things/{id}", show)
+        Endpoint::get("getThing", "/api/things/{customer_id}", show)
+            .summary("Read a thing")
             .for_any_role()
             .ok::<ThingView>()
             .codes(&[Code::CustomerNotFound]),
-        Endpoint::post("/api/things/{id}/cancel", cancel)
+        Endpoint::post("cancelThing", "/api/things/{customer_id}/cancel", cancel)
+            .summary("Cancel a thing")
             .for_roles(&[Role::Admin])
             .no_content(),
-        Endpoint::get("/api/things/special", special)
+        Endpoint::get("getSpecialThing", "/api/things/special", special)
+            .summary("Read the special thing")
             .for_any_role()
             .ok::<ThingView>(),
-        Endpoint::get("/api/open", open)
+        Endpoint::get("open", "/api/open", open)
+            .summary("Say which business it is")
             .public_of_business()
             .ok::<ThingView>(),
-        Endpoint::post("/api/greetings", greet)
+        Endpoint::post("greet", "/api/greetings", greet)
+            .summary("Greet")
             .public()
             .body::<Greeting>()
             .ok::<ThingView>(),
-        Endpoint::get("/api/broken", broken)
+        Endpoint::get("fail", "/api/broken", broken)
+            .summary("Fail")
             .public()
             .ok::<ThingView>(),
-    ]
+    ];
+    vec![(Tag::Products, endpoints)]
 }
 
 const BUSINESS: &str = "0190a5d4-7b1c-7000-8000-000000000001";

@@ -9,7 +9,7 @@ use entity::{Currency, Quantity};
 use sea_orm::ActiveEnum;
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, SchemaType, Type};
-use utoipa::openapi::{ObjectBuilder, OneOfBuilder, RefOr, Schema};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 /// A type that a query parameter, or a string in a body, can have.
 pub trait FromText: Sized {
@@ -200,6 +200,7 @@ impl FromText for Slug {
         string()
             .max_length(Some(63))
             .pattern(Some("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"))
+            .examples(["acme"])
             .into()
     }
 }
@@ -316,6 +317,13 @@ impl FromText for NaiveDate {
     }
 }
 
+/// A date, or a time of RFC 3339. One type, since generated clients cannot choose between two that are both text.
+const DATE_OR_TIME: &str = concat!(
+    "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])",
+    r"([Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?",
+    "([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?$"
+);
+
 impl FromText for When {
     fn from_text(text: &str) -> Result<Self, String> {
         NaiveDate::from_text(text)
@@ -329,10 +337,11 @@ impl FromText for When {
     }
 
     fn schema() -> RefOr<Schema> {
-        let either = OneOfBuilder::new()
-            .item(NaiveDate::schema())
-            .item(<DateTime<Utc>>::schema());
-        Schema::OneOf(either.build()).into()
+        string()
+            .description(Some("A date, which is the whole day, or an RFC 3339 time."))
+            .pattern(Some(DATE_OR_TIME))
+            .examples(["2026-01-31"])
+            .into()
     }
 }
 

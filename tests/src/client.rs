@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use domain::demo;
 use entity::{CustomerId, ProductId, SaleId};
 
-use crate::{Service, events};
+use crate::{Service, document, events};
 
 /// Calls the API with one credential.
 #[derive(Clone)]
@@ -206,6 +206,7 @@ impl Reply {
         for member in ["type", "title", "detail", "instance"] {
             assert!(body[member].is_string(), "{member} in {body}");
         }
+        document::check_problem(&body);
         body
     }
 }

@@ -118,7 +118,7 @@ impl Route {
         routes
     }
 
-    /// `GET /api/products/{id}`.
+    /// `GET /api/products/{product_id}`.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
@@ -226,19 +226,21 @@ impl Route {
             "POST /api/users" => json!({
                 "email": new_address(), "name": "Colleague", "password": "correct horse", "role": "staff",
             }),
-            "PATCH /api/users/{id}" => json!({"name": "Renamed"}),
+            "PATCH /api/users/{user_id}" => json!({"name": "Renamed"}),
             "POST /api/api-keys" => json!({"name": "Script", "role": "staff"}),
             "POST /api/customers" => json!({"name": "Newcomer"}),
-            "PATCH /api/customers/{id}" => json!({"name": "Renamed"}),
+            "PATCH /api/customers/{customer_id}" => json!({"name": "Renamed"}),
             "POST /api/products" => json!({"sku": "NEW-1", "name": "Novelty", "price": "1.00"}),
-            "PUT /api/products/{id}" => json!({"sku": "NEW-2", "name": "Other", "price": "2.00"}),
-            "PATCH /api/products/{id}" => json!({"price": "3.00"}),
+            "PUT /api/products/{product_id}" => {
+                json!({"sku": "NEW-2", "name": "Other", "price": "2.00"})
+            }
+            "PATCH /api/products/{product_id}" => json!({"price": "3.00"}),
             // Open, so that its product goes on being sold.
             "POST /api/sales" => json!({
                 "name": "For ages", "products": [{"product_id": demo::ACME_KEYBOARD}],
                 "opens_at": "2020-01-01T00:00:00Z", "closes_at": "2999-01-01T00:00:00Z",
             }),
-            "PATCH /api/sales/{id}" => json!({"name": "Renamed"}),
+            "PATCH /api/sales/{sale_id}" => json!({"name": "Renamed"}),
             "PATCH /api/inventory/{product_id}" => json!({"set": 7, "reason": "stocktake"}),
             "POST /api/inventory/movements" => json!({
                 "lines": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1, "reason": "received"}],
@@ -251,24 +253,26 @@ impl Route {
                 "customer_id": demo::ACME_CUSTOMER,
                 "items": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1}],
             }),
-            "POST /api/orders/{id}/fulfill" => json!({"tracking_reference": "1Z999"}),
+            "POST /api/orders/{order_id}/fulfill" => json!({"tracking_reference": "1Z999"}),
             "POST /api/reservations" => json!({
                 "customer_id": demo::ACME_CUSTOMER,
                 "items": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1}],
             }),
-            "POST /api/reservations/{id}/confirm" => json!({"payment_method": "credit"}),
+            "POST /api/reservations/{reservation_id}/confirm" => {
+                json!({"payment_method": "credit"})
+            }
             "POST /api/payments" => json!({
                 "customer_id": demo::ACME_CUSTOMER, "amount": "1.00", "method": "cash", "on_account": true,
             }),
-            "POST /api/customers/{id}/allocations" => json!({}),
-            "POST /api/orders/{id}/credit-notes"
-            | "POST /api/orders/{id}/refund"
-            | "POST /api/orders/{id}/write-offs" => {
+            "POST /api/customers/{customer_id}/allocations" => json!({}),
+            "POST /api/orders/{order_id}/credit-notes"
+            | "POST /api/orders/{order_id}/refund"
+            | "POST /api/orders/{order_id}/write-offs" => {
                 json!({"amount": "1.00", "reason": "a scratch"})
             }
-            "POST /api/payments/{id}/reverse"
-            | "POST /api/credit-notes/{id}/reverse"
-            | "POST /api/write-offs/{id}/reverse" => json!({"reason": "a mistake"}),
+            "POST /api/payments/{payment_id}/reverse"
+            | "POST /api/credit-notes/{credit_note_id}/reverse"
+            | "POST /api/write-offs/{write_off_id}/reverse" => json!({"reason": "a mistake"}),
             other => panic!("say here what a good body of {other} is"),
         }
     }

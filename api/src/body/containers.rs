@@ -23,6 +23,10 @@ impl<T: FromJson> FromJson for Option<T> {
     fn schema() -> RefOr<Schema> {
         nullable(T::schema())
     }
+
+    fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
+        T::components(components);
+    }
 }
 
 /// What a PATCH does to a field that may be empty.
@@ -64,6 +68,10 @@ impl<T: FromJson> FromJson for Change<T> {
 
     fn schema() -> RefOr<Schema> {
         nullable(T::schema())
+    }
+
+    fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
+        T::components(components);
     }
 }
 
@@ -110,5 +118,9 @@ impl<T: FromJson, const MIN: usize, const MAX: usize> FromJson for List<T, MIN, 
             .min_items(Some(MIN))
             .max_items(Some(MAX))
             .into()
+    }
+
+    fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
+        T::components(components);
     }
 }

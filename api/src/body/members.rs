@@ -45,6 +45,9 @@ pub fn member_name(field: &'static str) -> &'static str {
 
 /// Declares a request's body: the struct, how it is read from JSON, and its OpenAPI schema.
 ///
+/// `#[example({…})]` gives the document's example its values. It may leave out what the document can make up by itself:
+/// required members whose type tells an example, such as ids and amounts, and members that may be left out.
+///
 /// ```
 /// use entity::{Money, ProductId, Quantity};
 /// use tradeline::body::List;
@@ -64,6 +67,7 @@ pub fn member_name(field: &'static str) -> &'static str {
 ///
 /// tradeline::body! {
 ///     /// A purchase.
+///     #[example({"note": "Leave it at the gate."})]
 ///     pub struct Purchase {
 ///         /// What is bought.
 ///         pub items: List<Line, 1, 500>,
@@ -76,6 +80,7 @@ pub fn member_name(field: &'static str) -> &'static str {
 macro_rules! body {
     (
         $(#[doc = $about:literal])*
+        $(#[example($($example:tt)+)])?
         $vis:vis struct $name:ident {
             $($(#[doc = $doc:literal])* $field_vis:vis $field:ident: $type:ty),* $(,)?
         }
@@ -95,11 +100,26 @@ macro_rules! body {
             }
 
             fn schema() -> ::utoipa::openapi::RefOr<::utoipa::openapi::Schema> {
+                ::utoipa::openapi::Ref::from_schema_name(stringify!($name)).into()
+            }
+
+            fn components(
+                components: &mut Vec<(String, ::utoipa::openapi::RefOr<::utoipa::openapi::Schema>)>,
+            ) {
+                let schema = <Self as ::utoipa::PartialSchema>::schema();
+                components.push((stringify!($name).to_owned(), schema));
+                $(<$type as $crate::body::FromJson>::components(components);)*
+            }
+        }
+
+        impl ::utoipa::PartialSchema for $name {
+            fn schema() -> ::utoipa::openapi::RefOr<::utoipa::openapi::Schema> {
                 let object = ::utoipa::openapi::ObjectBuilder::new()
                     .description(Some(concat!($($about),*).trim()))
                     .additional_properties(Some(
                         ::utoipa::openapi::schema::AdditionalProperties::FreeForm(false),
                     ));
+                $(let object = object.examples([::serde_json::json!($($example)+)]);)?
                 $(
                     let name = $crate::body::member_name(stringify!($field));
                     let schema = <$type as $crate::body::FromJson>::schema();
@@ -117,15 +137,16 @@ macro_rules! body {
             }
         }
 
-        impl ::utoipa::PartialSchema for $name {
-            fn schema() -> ::utoipa::openapi::RefOr<::utoipa::openapi::Schema> {
-                <Self as $crate::body::FromJson>::schema()
-            }
-        }
-
         impl ::utoipa::ToSchema for $name {
             fn name() -> ::std::borrow::Cow<'static, str> {
                 ::std::borrow::Cow::Borrowed(stringify!($name))
+            }
+
+            fn schemas(
+                schemas: &mut Vec<(String, ::utoipa::openapi::RefOr<::utoipa::openapi::Schema>)>,
+            ) {
+                let members: &[fn(&mut _)] = &[$(<$type as $crate::body::FromJson>::components),*];
+                members.iter().for_each(|add| add(schemas));
             }
         }
     };

@@ -26,7 +26,7 @@ use crate::text::{self, Amount};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/reports/aging", report)
+        Endpoint::get("getAgingReport", "/api/reports/aging", report)
             .summary("What each customer owes by how long it is past due, at a date; all of them together on page one")
             .for_roles(&[Role::Admin, Role::Staff])
             .query::<When>(
@@ -56,6 +56,7 @@ pub(super) struct AgingView {
 
 /// What one customer owed.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"customer_name": "Ada Lovelace"}))]
 pub(super) struct AgedView {
     customer_id: CustomerId,
     customer_name: String,
@@ -65,6 +66,10 @@ pub(super) struct AgedView {
 
 /// What was owed, by how long it was past due on the day. The buckets less the credit on account are the balance.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "current": "400.00", "days_1_30": "200.00", "days_31_60": "0.00", "days_61_90": "0.00",
+    "days_over_90": "0.00", "credit_on_account": "0.00", "balance": "600.00",
+}))]
 pub(super) struct BucketsView {
     /// Due on the day or later.
     current: Amount,

@@ -1,4 +1,4 @@
-//! `/api/customers/{id}/allocations`: settling orders with credit on account.
+//! `/api/customers/{customer_id}/allocations`: settling orders with credit on account.
 
 use actix_web::web::Data;
 use domain::allocations;
@@ -20,23 +20,28 @@ use crate::service::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::post("/api/customers/{id}/allocations", allocate)
-            .summary("Settle orders with the customer's credit on account")
-            .for_roles(&[Role::Admin, Role::Staff])
-            .body::<AllocationsRequest>()
-            .ok::<AllocationsView>()
-            .codes(&[
-                Code::CustomerNotFound,
-                Code::OrderNotFound,
-                Code::Overpayment,
-                Code::Conflict,
-            ])
-            .idempotent(),
+        Endpoint::post(
+            "allocateCredit",
+            "/api/customers/{customer_id}/allocations",
+            allocate,
+        )
+        .summary("Settle orders with the customer's credit on account")
+        .for_roles(&[Role::Admin, Role::Staff])
+        .body::<AllocationsRequest>()
+        .ok::<AllocationsView>()
+        .codes(&[
+            Code::CustomerNotFound,
+            Code::OrderNotFound,
+            Code::Overpayment,
+            Code::Conflict,
+        ])
+        .idempotent(),
     ]
 }
 
 crate::body! {
     /// What credit on account is used for. It is used oldest credit first.
+    #[example({"allocations": [{"order_id": "0190a5d4-7b1c-7000-8000-000000000002", "amount": "25.00"}]})]
     pub(super) struct AllocationsRequest {
         /// The orders, with how much for each. If left out, what is due for longest, as far as the credit goes.
         allocations: Option<List<AllocationRequest, 1, MAX_ORDERS>>,

@@ -26,12 +26,12 @@ const ADMIN: &[Role] = &[Role::Admin];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/api-keys", list)
+        Endpoint::get("listApiKeys", "/api/api-keys", list)
             .summary("List API keys in the order in which they were made, the revoked ones too")
             .for_roles(ADMIN)
             .paged()
             .ok::<Page<ApiKeyView>>(),
-        Endpoint::post("/api/api-keys", create)
+        Endpoint::post("createApiKey", "/api/api-keys", create)
             .summary(
                 "Make an API key. This answer alone has it: an answer replayed for an Idempotency-Key has null instead",
             )
@@ -40,7 +40,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .created::<NewApiKeyView>()
             .codes(&[Code::Conflict])
             .idempotent(),
-        Endpoint::delete("/api/api-keys/{id}", revoke)
+        Endpoint::delete("revokeApiKey", "/api/api-keys/{api_key_id}", revoke)
             .summary(
                 "Revoke an API key: at once in the process that answers, within a second in others",
             )
@@ -52,6 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 crate::body! {
     /// A key to be.
+    #[example({"name": "Warehouse scanner", "role": "staff"})]
     pub(super) struct ApiKeyRequest {
         /// What people call it.
         name: Text<1, 100>,
@@ -62,6 +63,7 @@ crate::body! {
 
 /// An API key, without the key itself.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"name": "Warehouse scanner", "role": "staff", "prefix": "tl_live_3q2"}))]
 pub(super) struct ApiKeyView {
     id: ApiKeyId,
     name: String,
@@ -82,6 +84,9 @@ pub(super) struct ApiKeyView {
 
 /// A new API key.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "name": "Warehouse scanner", "role": "staff", "prefix": "tl_live_3q2", "key": "tl_live_3q2-shown-once",
+}))]
 pub(super) struct NewApiKeyView {
     id: ApiKeyId,
     name: String,

@@ -23,7 +23,7 @@ type Word = Text<1, 100>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/audit", list)
+        Endpoint::get("listAuditEntries", "/api/audit", list)
             .summary("List what changed, the newest first")
             .for_roles(&[Role::Admin])
             .query::<Word>("entity_type", "About this kind of thing, such as order.")
@@ -39,6 +39,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 /// An entry of the audit trail.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "action": "order.approved", "entity_type": "order", "actor_role": "staff",
+    "request_id": "0190a5d4-7b1c-7000-8000-00000000000f", "before": null, "after": {"status": "approved"},
+}))]
 pub(super) struct AuditEntryView {
     id: EventId,
     /// What happened.

@@ -31,7 +31,7 @@ use crate::token::Claims;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::post("/api/auth/register", register)
+        Endpoint::post("register", "/api/auth/register", register)
             .summary(
                 "Become a customer of a business, without credit; a repetition is answered 409 already_exists",
             )
@@ -40,14 +40,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body::<RegisterRequest>()
             .created::<UserView>()
             .codes(&[Code::NotFound, Code::AlreadyExists]),
-        Endpoint::post("/api/auth/login", login)
+        Endpoint::post("login", "/api/auth/login", login)
             .summary("Exchange a password for tokens")
             .public()
             .guarded()
             .body::<LoginRequest>()
             .ok::<TokenView>()
             .codes(&[Code::InvalidCredentials]),
-        Endpoint::post("/api/auth/refresh", refresh)
+        Endpoint::post("refreshTokens", "/api/auth/refresh", refresh)
             .summary(
                 "Exchange a refresh token for new tokens; one that is used twice ends its login and all that came of it",
             )
@@ -56,14 +56,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body::<RefreshRequest>()
             .ok::<TokenView>()
             .codes(&[Code::InvalidCredentials]),
-        Endpoint::post("/api/auth/logout", logout)
+        Endpoint::post("logout", "/api/auth/logout", logout)
             .summary(
                 "End the login that a refresh token belongs to; access tokens live on to their end",
             )
             .for_any_role()
             .body::<LogoutRequest>()
             .no_content(),
-        Endpoint::get("/api/auth/me", me)
+        Endpoint::get("getCaller", "/api/auth/me", me)
             .summary("Say who the caller is")
             .for_any_role()
             .ok::<CallerView>(),
@@ -72,6 +72,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 crate::body! {
     /// A registration.
+    #[example({"business": "acme", "name": "Ada Lovelace"})]
     pub(super) struct RegisterRequest {
         /// The business's slug or id.
         business: Text<1, 64>,
@@ -86,6 +87,7 @@ crate::body! {
 
 crate::body! {
     /// A login.
+    #[example({"business": "acme", "email": "admin@example.com", "password": "admin123"})]
     pub(super) struct LoginRequest {
         /// The business's slug or id.
         business: Text<1, 64>,
@@ -98,6 +100,7 @@ crate::body! {
 
 crate::body! {
     /// A prolongation of a login.
+    #[example({"refresh_token": "tl_refresh_3q2-7w"})]
     pub(super) struct RefreshRequest {
         /// The refresh token of a login or of the last prolongation.
         refresh_token: Secret<1, 256>,
@@ -106,6 +109,7 @@ crate::body! {
 
 crate::body! {
     /// The end of a login.
+    #[example({"refresh_token": "tl_refresh_3q2-7w"})]
     pub(super) struct LogoutRequest {
         /// A refresh token of the login.
         refresh_token: Secret<1, 256>,
@@ -114,6 +118,10 @@ crate::body! {
 
 /// Tokens.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "access_token": "eyJhbGciOiJIUzI1NiJ9.e30.c2ln", "token_type": "Bearer", "expires_in": 900,
+    "refresh_token": "tl_refresh_3q2-7w",
+}))]
 pub(super) struct TokenView {
     /// Goes into the header `Authorization: Bearer …`.
     access_token: String,
@@ -127,6 +135,7 @@ pub(super) struct TokenView {
 
 /// The caller.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"email": "grace@example.com", "name": "Grace Hopper", "role": "staff"}))]
 pub(super) struct CallerView {
     user_id: UserId,
     role: Role,

@@ -1,4 +1,4 @@
-//! `/api/products/{id}/availability/stream`: what is free of a product, live.
+//! `/api/products/{product_id}/availability/stream`: what is free of a product, live.
 //!
 //! Server-sent events. Browsers' `EventSource` reads them without a library, and calls again by itself when one has ended:
 //! as streams do after a while, so that nobody watches for ever who might not begin any more.
@@ -38,7 +38,7 @@ const COME_AGAIN: std::ops::Range<u32> = 1_000..5_000;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/products/{id}/availability/stream", watch)
+        Endpoint::get("streamAvailability", "/api/products/{product_id}/availability/stream", watch)
             .summary(
                 "Watch how many of a product can be sold: an event {available, on_hand, waiting} now and at each change, \
                  at most two a second, for 15 minutes at most",

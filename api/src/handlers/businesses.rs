@@ -23,18 +23,18 @@ const OWN: &str = "/api/business";
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::post("/api/businesses", create)
+        Endpoint::post("createBusiness", "/api/businesses", create)
             .summary("Make a business with its first admin")
             .for_platform()
             .body::<BusinessRequest>()
             .created::<FoundedView>()
             .codes(&[Code::AlreadyExists, Code::Conflict])
             .idempotent(),
-        Endpoint::get(OWN, read)
+        Endpoint::get("getBusiness", OWN, read)
             .summary("Read the caller's business")
             .for_any_role()
             .ok::<BusinessView>(),
-        Endpoint::patch(OWN, change)
+        Endpoint::patch("updateBusiness", OWN, change)
             .summary("Change the caller's business; its slug and its currency never change")
             .for_roles(&[Role::Admin])
             .body::<BusinessPatch>()
@@ -44,6 +44,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 crate::body! {
     /// A business to be.
+    #[example({"name": "Acme Inc."})]
     pub(super) struct BusinessRequest {
         /// The name on documents.
         name: Text<1, 200>,
@@ -68,6 +69,7 @@ crate::body! {
 
 crate::body! {
     /// What of a business changes. What is left out stays.
+    #[example({"block_after_days": 60})]
     pub(super) struct BusinessPatch {
         /// The name on documents.
         name: Option<Text<1, 200>>,
@@ -78,6 +80,7 @@ crate::body! {
 
 /// A business.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"slug": "acme", "name": "Acme Inc.", "block_after_days": 60}))]
 pub(super) struct BusinessView {
     id: BusinessId,
     slug: String,
@@ -89,6 +92,7 @@ pub(super) struct BusinessView {
 
 /// A business that has just been made.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"slug": "acme", "name": "Acme Inc."}))]
 struct FoundedView {
     id: BusinessId,
     slug: String,
@@ -99,6 +103,7 @@ struct FoundedView {
 
 /// The first user of a business.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"email": "admin@example.com"}))]
 struct AdminView {
     user_id: UserId,
     email: String,

@@ -26,7 +26,7 @@ use crate::text::{self, Amount};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::post("/api/orders/checkout", order)
+        Endpoint::post("createCheckout", "/api/orders/checkout", order)
             .summary("Order by card: the stock is held until it is paid, or its time is over")
             .for_roles(&[Role::Admin, Role::Staff, Role::Customer])
             .body::<CheckoutRequest>()
@@ -59,6 +59,7 @@ crate::body! {
 
 /// An order that can be paid by card.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"status": "payment_pending", "client_secret": "pi_3q27w_secret_5x"}))]
 pub(super) struct CheckoutView {
     order_id: OrderId,
     status: Status,

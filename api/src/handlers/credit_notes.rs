@@ -1,4 +1,4 @@
-//! `/api/orders/{id}/credit-notes` and `/api/credit-notes`: what need not be paid of an order.
+//! `/api/orders/{order_id}/credit-notes` and `/api/credit-notes`: what need not be paid of an order.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -27,30 +27,39 @@ const ADMIN: &[Role] = &[Role::Admin];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::post("/api/orders/{id}/credit-notes", create)
-            .summary("Credit a part of an order, by amount or by items that come back")
-            .for_roles(ADMIN)
-            .body::<CreditNoteRequest>()
-            .created::<CreditNoteWithBalance>()
-            .codes(&[Code::OrderNotFound, Code::Conflict])
-            .idempotent(),
-        Endpoint::get("/api/credit-notes/{id}", read)
+        Endpoint::post(
+            "createCreditNote",
+            "/api/orders/{order_id}/credit-notes",
+            create,
+        )
+        .summary("Credit a part of an order, by amount or by items that come back")
+        .for_roles(ADMIN)
+        .body::<CreditNoteRequest>()
+        .created::<CreditNoteWithBalance>()
+        .codes(&[Code::OrderNotFound, Code::Conflict])
+        .idempotent(),
+        Endpoint::get("getCreditNote", "/api/credit-notes/{credit_note_id}", read)
             .summary("Read a credit note")
             .for_roles(&[Role::Admin, Role::Staff])
             .ok::<CreditNoteView>()
             .codes(&[Code::NotFound]),
-        Endpoint::post("/api/credit-notes/{id}/reverse", reverse)
-            .summary("Undo a credit note: what it settled is due again")
-            .for_roles(ADMIN)
-            .body::<ReversalRequest>()
-            .created::<CreditNoteWithBalance>()
-            .codes(&[Code::NotFound, Code::Conflict, Code::InsufficientStock])
-            .idempotent(),
+        Endpoint::post(
+            "reverseCreditNote",
+            "/api/credit-notes/{credit_note_id}/reverse",
+            reverse,
+        )
+        .summary("Undo a credit note: what it settled is due again")
+        .for_roles(ADMIN)
+        .body::<ReversalRequest>()
+        .created::<CreditNoteWithBalance>()
+        .codes(&[Code::NotFound, Code::Conflict, Code::InsufficientStock])
+        .idempotent(),
     ]
 }
 
 crate::body! {
     /// A credit note to be: either `amount` or `items`.
+    #[example({"amount": "25.00", "reason": "scratched"})]
     pub(super) struct CreditNoteRequest {
         /// How much need not be paid.
         amount: Option<Positive>,
@@ -75,6 +84,9 @@ crate::body! {
 
 /// A credit note.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "amount": "25.00", "items": [], "reason": "scratched", "allocated": "25.00", "unallocated": "0.00",
+}))]
 pub(super) struct CreditNoteView {
     credit_note_id: CreditNoteId,
     order_id: OrderId,

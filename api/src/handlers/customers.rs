@@ -25,23 +25,23 @@ const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/customers", list)
+        Endpoint::get("listCustomers", "/api/customers", list)
             .summary("List customers in the order in which they were added")
             .for_roles(STAFF)
             .paged()
             .ok::<Page<CustomerView>>(),
-        Endpoint::post("/api/customers", create)
+        Endpoint::post("createCustomer", "/api/customers", create)
             .summary("Add a customer; only an admin may set a credit limit or a hold")
             .for_roles(STAFF)
             .body::<CustomerRequest>()
             .created::<CustomerView>()
             .idempotent(),
-        Endpoint::get("/api/customers/{id}", read)
+        Endpoint::get("getCustomer", "/api/customers/{customer_id}", read)
             .summary("Read a customer with its balance; a customer may read itself")
             .for_roles(&[Role::Admin, Role::Staff, Role::Customer])
             .ok::<CustomerView>()
             .codes(&[Code::CustomerNotFound]),
-        Endpoint::patch("/api/customers/{id}", change)
+        Endpoint::patch("updateCustomer", "/api/customers/{customer_id}", change)
             .summary("Change a customer; only an admin may set a credit limit or a hold")
             .for_roles(STAFF)
             .body::<CustomerPatch>()
@@ -52,6 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 crate::body! {
     /// A customer to be.
+    #[example({"name": "Ada Lovelace", "credit_limit": "1000.00"})]
     pub(super) struct CustomerRequest {
         /// The name on documents.
         name: Text<1, 200>,
@@ -68,6 +69,7 @@ crate::body! {
 
 crate::body! {
     /// What of a customer changes. What is left out stays.
+    #[example({"credit_limit": "1500.00", "reason": "pays on time"})]
     pub(super) struct CustomerPatch {
         /// The name on documents.
         name: Option<Text<1, 200>>,
@@ -86,6 +88,10 @@ crate::body! {
 
 /// A customer.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "name": "Ada Lovelace", "email": "ada@example.com", "credit_limit": "1000.00", "balance": "600.00",
+    "available_credit": "400.00", "credit_on_account": "0.00", "payment_terms_days": 30,
+}))]
 pub(super) struct CustomerView {
     id: CustomerId,
     name: String,

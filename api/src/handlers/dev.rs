@@ -16,12 +16,16 @@ use crate::service::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::post("/api/dev/payments/{intent}/succeed", succeed)
-            .summary("Say that a payment was made, in full")
-            .for_this_machine()
-            .ok::<ReceivedView>()
-            .codes(&[Code::NotFound]),
-        Endpoint::post("/api/dev/payments/{intent}/fail", fail)
+        Endpoint::post(
+            "succeedPayment",
+            "/api/dev/payments/{intent}/succeed",
+            succeed,
+        )
+        .summary("Say that a payment was made, in full")
+        .for_this_machine()
+        .ok::<ReceivedView>()
+        .codes(&[Code::NotFound]),
+        Endpoint::post("failPayment", "/api/dev/payments/{intent}/fail", fail)
             .summary("Say that a payment was declined; it can be tried again")
             .for_this_machine()
             .ok::<ReceivedView>()

@@ -33,7 +33,7 @@ type Below = Whole<1, 1_000_000>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/inventory", list)
+        Endpoint::get("listStock", "/api/inventory", list)
             .summary("List the stock of every product, or of those that run out")
             .for_roles(STAFF)
             .query::<Below>(
@@ -42,12 +42,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .paged()
             .ok::<Page<StockView>>(),
-        Endpoint::get("/api/inventory/{product_id}", read)
+        Endpoint::get("getStock", "/api/inventory/{product_id}", read)
             .summary("Read the stock of a product")
             .for_roles(STAFF)
             .ok::<StockView>()
             .codes(&[Code::ProductNotFound]),
-        Endpoint::patch("/api/inventory/{product_id}", correct)
+        Endpoint::patch("adjustStock", "/api/inventory/{product_id}", correct)
             .summary("Correct a count by a difference or to what was counted")
             .for_roles(STAFF)
             .body::<StockPatch>()
@@ -57,7 +57,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::InsufficientStock,
                 Code::Conflict,
             ]),
-        Endpoint::post("/api/inventory/movements", receive)
+        Endpoint::post("createStockMovements", "/api/inventory/movements", receive)
             .summary("Move stock of many products, all of it or none: a delivery, say")
             .for_roles(STAFF)
             .body::<MovementsRequest>()
@@ -68,17 +68,22 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::Conflict,
             ])
             .idempotent(),
-        Endpoint::get("/api/inventory/{product_id}/movements", movements)
-            .summary("List every change of a product's count, the newest first")
-            .for_roles(STAFF)
-            .paged()
-            .ok::<Page<MovementView>>()
-            .codes(&[Code::ProductNotFound]),
+        Endpoint::get(
+            "listStockMovements",
+            "/api/inventory/{product_id}/movements",
+            movements,
+        )
+        .summary("List every change of a product's count, the newest first")
+        .for_roles(STAFF)
+        .paged()
+        .ok::<Page<MovementView>>()
+        .codes(&[Code::ProductNotFound]),
     ]
 }
 
 crate::body! {
     /// A correction of a count: either `adjust` or `set`.
+    #[example({"set": 40, "reason": "stocktake"})]
     pub(super) struct StockPatch {
         /// So many came, or left when negative. Not 0.
         adjust: Option<Whole<-1_000_000, 1_000_000>>,
@@ -101,6 +106,7 @@ crate::body! {
 
 crate::body! {
     /// A movement of stock.
+    #[example({"quantity": 12, "reason": "received"})]
     pub(super) struct MovementRequest {
         /// The product.
         product_id: ProductId,
@@ -130,6 +136,7 @@ struct ProductMovementView {
 
 /// The stock of a product.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"on_hand": 40, "reserved": 3, "available": 37, "waiting": 0}))]
 pub(super) struct StockView {
     product_id: ProductId,
     on_hand: i64,
@@ -145,6 +152,7 @@ pub(super) struct StockView {
 
 /// A change of a product's count.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"quantity": 12, "on_hand_after": 52, "reason": "received", "reserved": 0}))]
 pub(super) struct MovementView {
     /// Of the movement; of the order, for a sale on credit.
     id: Uuid,

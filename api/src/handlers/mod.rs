@@ -28,40 +28,39 @@ mod write_offs;
 use domain::idempotency::Answer;
 use serde::Serialize;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Tag};
 use crate::problem::Problem;
 
 pub(crate) use health::configure as configure_health;
 
-/// Everything below `/api`.
+/// Everything below `/api`, with the tag of each file's endpoints.
 #[must_use]
-pub(crate) fn endpoints() -> Vec<Endpoint> {
-    [
-        auth::endpoints(),
-        businesses::endpoints(),
-        users::endpoints(),
-        api_keys::endpoints(),
-        customers::endpoints(),
-        overdue::endpoints(),
-        statements::endpoints(),
-        aging::endpoints(),
-        products::endpoints(),
-        availability::endpoints(),
-        inventory::endpoints(),
-        sales::endpoints(),
-        purchase::endpoints(),
-        reservations::endpoints(),
-        checkout::endpoints(),
-        orders::endpoints(),
-        payments::endpoints(),
-        credit_notes::endpoints(),
-        write_offs::endpoints(),
-        allocations::endpoints(),
-        audit::endpoints(),
-        webhooks::endpoints(),
-        dev::endpoints(),
+pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
+    vec![
+        (Tag::Authentication, auth::endpoints()),
+        (Tag::Businesses, businesses::endpoints()),
+        (Tag::Users, users::endpoints()),
+        (Tag::ApiKeys, api_keys::endpoints()),
+        (Tag::Customers, customers::endpoints()),
+        (Tag::Receivables, overdue::endpoints()),
+        (Tag::Receivables, statements::endpoints()),
+        (Tag::Receivables, aging::endpoints()),
+        (Tag::Products, products::endpoints()),
+        (Tag::Products, availability::endpoints()),
+        (Tag::Inventory, inventory::endpoints()),
+        (Tag::Sales, sales::endpoints()),
+        (Tag::Orders, purchase::endpoints()),
+        (Tag::Reservations, reservations::endpoints()),
+        (Tag::Orders, checkout::endpoints()),
+        (Tag::Orders, orders::endpoints()),
+        (Tag::Receivables, payments::endpoints()),
+        (Tag::Receivables, credit_notes::endpoints()),
+        (Tag::Receivables, write_offs::endpoints()),
+        (Tag::Receivables, allocations::endpoints()),
+        (Tag::Audit, audit::endpoints()),
+        (Tag::Webhooks, webhooks::endpoints()),
+        (Tag::Simulation, dev::endpoints()),
     ]
-    .concat()
 }
 
 /// The answer to a request that created something.

@@ -31,7 +31,7 @@ const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/orders", list)
+        Endpoint::get("listOrders", "/api/orders", list)
             .summary("List orders, the newest first; a customer sees its own")
             .for_roles(EVERYONE)
             .query::<Status>("status", "With this status.")
@@ -41,7 +41,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<DateTime<Utc>>("created_to", "Made before then.")
             .paged()
             .ok::<Page<OrderView>>(),
-        Endpoint::get("/api/orders/my-orders", my_orders)
+        Endpoint::get("listMyOrders", "/api/orders/my-orders", my_orders)
             .summary("List the customer's own orders, the newest first")
             .for_roles(&[Role::Customer])
             .query::<Status>("status", "With this status.")
@@ -50,12 +50,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<DateTime<Utc>>("created_to", "Made before then.")
             .paged()
             .ok::<Page<OrderView>>(),
-        Endpoint::get("/api/orders/{id}", read)
+        Endpoint::get("getOrder", "/api/orders/{order_id}", read)
             .summary("Read an order with its lines; a customer may read its own")
             .for_roles(EVERYONE)
             .ok::<OrderWithItems>()
             .codes(&[Code::OrderNotFound]),
-        Endpoint::post("/api/orders/{id}/cancel", cancel)
+        Endpoint::post("cancelOrder", "/api/orders/{order_id}/cancel", cancel)
             .summary(
                 "Cancel an order; a customer may cancel its own of which nothing is paid, an admin one that is paid by \
                  card, which is refunded",
@@ -64,14 +64,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .ok::<OrderWithItems>()
             .codes(&[Code::OrderNotFound, Code::InvalidTransition, Code::Conflict])
             .idempotent(),
-        Endpoint::post("/api/orders/{id}/fulfill", fulfil)
+        Endpoint::post("fulfillOrder", "/api/orders/{order_id}/fulfill", fulfil)
             .summary("Say that an order's goods are with the customer, or on their way")
             .for_roles(&[Role::Admin, Role::Staff])
             .body::<FulfilmentRequest>()
             .ok::<OrderWithItems>()
             .codes(&[Code::OrderNotFound, Code::InvalidTransition, Code::Conflict])
             .idempotent(),
-        Endpoint::post("/api/orders/{id}/refund", refund)
+        Endpoint::post("refundOrder", "/api/orders/{order_id}/refund", refund)
             .summary(
                 "Give back what was paid by card: all of it, an amount, or what some items cost",
             )
@@ -85,6 +85,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 crate::body! {
     /// Where an order's goods are.
+    #[example({"tracking_reference": "1Z999"})]
     pub(super) struct FulfilmentRequest {
         /// A carrier's number, say.
         tracking_reference: Option<Text<1, 200>>,
@@ -93,6 +94,7 @@ crate::body! {
 
 crate::body! {
     /// What is given back: `amount`, `items`, or all that can be when both are left out.
+    #[example({"amount": "25.00", "reason": "scratched"})]
     pub(super) struct RefundRequest {
         /// How much.
         amount: Option<Positive>,
@@ -117,6 +119,10 @@ crate::body! {
 
 /// An order.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "status": "approved", "payment_method": "credit", "total_amount": "600.00", "amount_paid": "0.00",
+    "amount_credited": "0.00", "amount_due": "600.00", "amount_refunded": "0.00",
+}))]
 pub(super) struct OrderView {
     order_id: OrderId,
     status: Status,
@@ -154,6 +160,9 @@ pub(super) struct OrderWithItems {
 /// Something that was paid for an order, or is to be. On credit `payment_id`, `method` and `received_at` say what; by card
 /// `provider`, `intent`, `status` and `failure`.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "amount": "600.00", "method": "card", "provider": "stripe", "intent": "pi_3q27w", "status": "succeeded",
+}))]
 struct OrderPayment {
     amount: Amount,
     method: String,
@@ -170,6 +179,7 @@ struct OrderPayment {
 
 /// Money that is given back.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"amount": "25.00", "status": "succeeded", "reason": "scratched"}))]
 struct RefundView {
     refund_id: RefundId,
     amount: Amount,
@@ -185,6 +195,7 @@ struct RefundView {
 
 /// A status that an order came to have.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"from": "created", "to": "approved", "actor_role": "staff"}))]
 struct StepView {
     /// What it was before; null for its first.
     from: Option<Status>,

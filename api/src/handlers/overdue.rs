@@ -25,7 +25,7 @@ const DEFAULT_DAYS: i32 = 30;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/customers/overdue", list)
+        Endpoint::get("listOverdueCustomers", "/api/customers/overdue", list)
             .summary(
                 "List customers with an unpaid remainder on old orders, the longest overdue first",
             )
@@ -42,6 +42,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 /// A customer that has owed for too long.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "customer_name": "Ada Lovelace", "balance": "600.00", "overdue_amount": "200.00", "days_since_order": 45,
+}))]
 pub(super) struct OverdueView {
     customer_id: CustomerId,
     customer_name: String,

@@ -30,13 +30,13 @@ pub(super) const MAX_ORDERS: usize = 500;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/payments", list)
+        Endpoint::get("listPayments", "/api/payments", list)
             .summary("List payments, the newest first")
             .for_roles(STAFF)
             .query::<CustomerId>("customer_id", "Of this customer.")
             .paged()
             .ok::<Page<PaymentView>>(),
-        Endpoint::post("/api/payments", receive)
+        Endpoint::post("createPayment", "/api/payments", receive)
             .summary("Take a payment; without a target it settles what is due for longest first")
             .for_roles(STAFF)
             .body::<PaymentRequest>()
@@ -48,23 +48,31 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::Conflict,
             ])
             .idempotent(),
-        Endpoint::get("/api/payments/{id}", read)
+        Endpoint::get("getPayment", "/api/payments/{payment_id}", read)
             .summary("Read a payment with the orders that it settles now")
             .for_roles(STAFF)
             .ok::<PaymentView>()
             .codes(&[Code::NotFound]),
-        Endpoint::post("/api/payments/{id}/reverse", reverse)
-            .summary("Undo a payment that bounced: what it settled is due again")
-            .for_roles(&[Role::Admin])
-            .body::<ReversalRequest>()
-            .created::<PaymentWithBalance>()
-            .codes(&[Code::NotFound, Code::Conflict])
-            .idempotent(),
+        Endpoint::post(
+            "reversePayment",
+            "/api/payments/{payment_id}/reverse",
+            reverse,
+        )
+        .summary("Undo a payment that bounced: what it settled is due again")
+        .for_roles(&[Role::Admin])
+        .body::<ReversalRequest>()
+        .created::<PaymentWithBalance>()
+        .codes(&[Code::NotFound, Code::Conflict])
+        .idempotent(),
     ]
 }
 
 crate::body! {
     /// Money received.
+    #[example({
+        "amount": "25.00", "method": "cheque", "reference": "000123",
+        "order_id": "0190a5d4-7b1c-7000-8000-000000000002",
+    })]
     pub(super) struct PaymentRequest {
         /// Who paid.
         customer_id: CustomerId,
@@ -87,6 +95,7 @@ crate::body! {
 
 crate::body! {
     /// So much for one order.
+    #[example({"amount": "25.00"})]
     pub(super) struct AllocationRequest {
         /// The order.
         order_id: OrderId,
@@ -97,6 +106,7 @@ crate::body! {
 
 crate::body! {
     /// Why something is undone.
+    #[example({"reason": "entered twice"})]
     pub(super) struct ReversalRequest {
         /// Why.
         pub(super) reason: Text<1, 500>,
@@ -105,6 +115,7 @@ crate::body! {
 
 /// How much of a credit settles one order.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"amount": "25.00"}))]
 pub(super) struct AllocationView {
     order_id: OrderId,
     amount: Amount,
@@ -112,6 +123,9 @@ pub(super) struct AllocationView {
 
 /// A payment.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "amount": "25.00", "method": "cheque", "reference": "000123", "unallocated": "0.00",
+}))]
 pub(super) struct PaymentView {
     payment_id: PaymentId,
     customer_id: CustomerId,
@@ -146,6 +160,9 @@ struct PaymentWithBalance {
 
 /// What a customer owes and may still buy.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "customer_balance": "600.00", "available_credit": "400.00", "credit_on_account": "0.00",
+}))]
 pub(super) struct FiguresView {
     /// What the customer owes now.
     customer_balance: Amount,

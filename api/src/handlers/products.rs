@@ -30,32 +30,32 @@ pub(super) type PurchaseLimit = Whole<1, 1_000_000>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/products", list)
+        Endpoint::get("listProducts", "/api/products", list)
             .summary("List products in the order in which they were added; staff see those not on sale too")
             .public_of_business()
             .query::<Text<1, 200>>("q", "Text that the name or the number contains, in any case.")
             .query::<Text<1, 100>>("sku", "The number.")
             .paged()
             .ok::<Page<ProductView>>(),
-        Endpoint::post("/api/products", create)
+        Endpoint::post("createProduct", "/api/products", create)
             .summary("Add a product with its first stock")
             .for_roles(ADMIN)
             .body::<ProductRequest>()
             .created::<ProductView>()
             .codes(&[Code::AlreadyExists])
             .idempotent(),
-        Endpoint::get("/api/products/{id}", read)
+        Endpoint::get("getProduct", "/api/products/{product_id}", read)
             .summary("Read a product")
             .public_of_business()
             .ok::<ProductView>()
             .codes(&[Code::ProductNotFound]),
-        Endpoint::put("/api/products/{id}", replace)
+        Endpoint::put("replaceProduct", "/api/products/{product_id}", replace)
             .summary("Replace what the catalogue says of a product; stock changes in the inventory")
             .for_roles(ADMIN)
             .body::<ProductDetails>()
             .ok::<ProductView>()
             .codes(&[Code::ProductNotFound, Code::AlreadyExists]),
-        Endpoint::patch("/api/products/{id}", change)
+        Endpoint::patch("updateProduct", "/api/products/{product_id}", change)
             .summary("Change what the catalogue says of a product; stock changes in the inventory")
             .for_roles(ADMIN)
             .body::<ProductPatch>()
@@ -66,6 +66,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 crate::body! {
     /// A product to be.
+    #[example({"sku": "HP-200", "name": "Headphones", "price": "200.00", "stock": 40})]
     pub(super) struct ProductRequest {
         /// Its number, unique in the business.
         sku: Text<1, 100>,
@@ -86,6 +87,7 @@ crate::body! {
 
 crate::body! {
     /// All that the catalogue says of a product.
+    #[example({"sku": "HP-200", "name": "Headphones", "price": "200.00"})]
     pub(super) struct ProductDetails {
         /// Its number, unique in the business.
         sku: Text<1, 100>,
@@ -104,6 +106,7 @@ crate::body! {
 
 crate::body! {
     /// What of a product changes. What is left out stays.
+    #[example({"price": "180.00"})]
     pub(super) struct ProductPatch {
         /// Its number, unique in the business.
         sku: Option<Text<1, 100>>,
@@ -122,6 +125,9 @@ crate::body! {
 
 /// A product.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "sku": "HP-200", "name": "Headphones", "price": "200.00", "available": 40, "active": true,
+}))]
 pub(super) struct ProductView {
     id: ProductId,
     sku: String,

@@ -23,7 +23,7 @@ use crate::text::{self, Amount};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::post("/api/purchase", purchase)
+        Endpoint::post("createPurchase", "/api/purchase", purchase)
             .summary("Buy on credit: all of it, or nothing")
             .for_roles(&[Role::Admin, Role::Staff, Role::Customer])
             .body::<PurchaseRequest>()
@@ -54,6 +54,7 @@ crate::body! {
 
 crate::body! {
     /// One product of a purchase.
+    #[example({"quantity": 3})]
     pub(super) struct LineRequest {
         /// What.
         product_id: ProductId,
@@ -76,6 +77,11 @@ impl From<LineRequest> for Line {
 
 /// A purchase that was made.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "status": "approved", "payment_method": "credit", "total_amount": "600.00", "amount_paid": "0.00",
+    "amount_credited": "0.00", "amount_due": "600.00", "customer_balance": "600.00",
+    "available_credit": "400.00",
+}))]
 pub(super) struct ReceiptView {
     order_id: OrderId,
     status: Status,
@@ -99,6 +105,9 @@ pub(super) struct ReceiptView {
 
 /// One product of an order, as it was when it was sold.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "sku": "HP-200", "name": "Headphones", "quantity": 3, "unit_price": "200.00", "line_total": "600.00",
+}))]
 pub(super) struct SoldView {
     pub(super) product_id: ProductId,
     pub(super) sku: String,

@@ -33,7 +33,7 @@ const TTL_SECONDS: i64 = 300;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::post("/api/reservations", reserve)
+        Endpoint::post("createReservation", "/api/reservations", reserve)
             .summary("Hold stock for a while: all of it, or nothing, or a place in line")
             .for_roles(EVERYONE)
             .body::<ReservationRequest>()
@@ -52,43 +52,52 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::Conflict,
             ])
             .idempotent(),
-        Endpoint::get("/api/reservations/{id}", read)
+        Endpoint::get("getReservation", "/api/reservations/{reservation_id}", read)
             .summary("Read a reservation, with its place in line; a customer may read its own")
             .for_roles(EVERYONE)
             .ok::<ReservationView>()
             .codes(&[Code::ReservationNotFound]),
-        Endpoint::post("/api/reservations/{id}/confirm", confirm)
-            .summary("Buy what is held, at the prices that were reserved")
-            .for_roles(EVERYONE)
-            .body::<Confirmation>()
-            .created::<ConfirmedView>()
-            .codes(&[
-                Code::ReservationNotFound,
-                Code::ReservationExpired,
-                Code::SoldOut,
-                Code::InvalidTransition,
-                Code::CustomerOnHold,
-                Code::CreditLimitExceeded,
-                Code::Conflict,
-                Code::PaymentProviderError,
-            ])
-            .idempotent(),
-        Endpoint::post("/api/reservations/{id}/cancel", cancel)
-            .summary("Give up what is held, or a place in line")
-            .for_roles(EVERYONE)
-            .ok::<ReservationView>()
-            .codes(&[
-                Code::ReservationNotFound,
-                Code::ReservationExpired,
-                Code::SoldOut,
-                Code::InvalidTransition,
-            ])
-            .idempotent(),
+        Endpoint::post(
+            "confirmReservation",
+            "/api/reservations/{reservation_id}/confirm",
+            confirm,
+        )
+        .summary("Buy what is held, at the prices that were reserved")
+        .for_roles(EVERYONE)
+        .body::<Confirmation>()
+        .created::<ConfirmedView>()
+        .codes(&[
+            Code::ReservationNotFound,
+            Code::ReservationExpired,
+            Code::SoldOut,
+            Code::InvalidTransition,
+            Code::CustomerOnHold,
+            Code::CreditLimitExceeded,
+            Code::Conflict,
+            Code::PaymentProviderError,
+        ])
+        .idempotent(),
+        Endpoint::post(
+            "cancelReservation",
+            "/api/reservations/{reservation_id}/cancel",
+            cancel,
+        )
+        .summary("Give up what is held, or a place in line")
+        .for_roles(EVERYONE)
+        .ok::<ReservationView>()
+        .codes(&[
+            Code::ReservationNotFound,
+            Code::ReservationExpired,
+            Code::SoldOut,
+            Code::InvalidTransition,
+        ])
+        .idempotent(),
     ]
 }
 
 crate::body! {
     /// What is to be held.
+    #[example({"ttl_seconds": 300})]
     pub(super) struct ReservationRequest {
         /// For whom. A customer reserves for itself and may leave it out.
         customer_id: Option<CustomerId>,
@@ -124,6 +133,7 @@ enum ConfirmedView {
 
 /// A reservation.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"status": "active"}))]
 pub(super) struct ReservationView {
     reservation_id: ReservationId,
     status: Status,
@@ -145,6 +155,7 @@ pub(super) struct ReservationView {
 
 /// One product of a reservation.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"quantity": 3, "unit_price": "200.00", "line_total": "600.00"}))]
 struct ReservedView {
     product_id: ProductId,
     quantity: i64,

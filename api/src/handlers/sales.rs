@@ -31,24 +31,24 @@ const MAX_PRODUCTS: usize = 500;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/sales", list)
+        Endpoint::get("listSales", "/api/sales", list)
             .summary("List sales, the newest first")
             .public_of_business()
             .paged()
             .ok::<Page<SaleView>>(),
-        Endpoint::post("/api/sales", create)
+        Endpoint::post("createSale", "/api/sales", create)
             .summary("Make a sale: its products are sold while one of their sales is open, and not otherwise")
             .for_roles(ADMIN)
             .body::<SaleRequest>()
             .created::<SaleView>()
             .codes(&[Code::ProductNotFound])
             .idempotent(),
-        Endpoint::get("/api/sales/{id}", read)
+        Endpoint::get("getSale", "/api/sales/{sale_id}", read)
             .summary("Read a sale")
             .public_of_business()
             .ok::<SaleView>()
             .codes(&[Code::NotFound]),
-        Endpoint::patch("/api/sales/{id}", change)
+        Endpoint::patch("updateSale", "/api/sales/{sale_id}", change)
             .summary("Change a sale, and what is in it")
             .for_roles(ADMIN)
             .body::<SalePatch>()
@@ -59,6 +59,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 crate::body! {
     /// A sale to be.
+    #[example({"name": "Winter sale", "opens_at": "2026-01-31T12:00:00Z", "closes_at": "2026-02-07T12:00:00Z"})]
     pub(super) struct SaleRequest {
         /// What it is called.
         name: Text<1, 200>,
@@ -75,6 +76,7 @@ crate::body! {
 
 crate::body! {
     /// A product of a sale.
+    #[example({"price": "150.00"})]
     pub(super) struct SaleProductRequest {
         /// The product.
         product_id: ProductId,
@@ -85,6 +87,7 @@ crate::body! {
 
 crate::body! {
     /// What of a sale changes. What is left out stays.
+    #[example({"closes_at": "2026-02-08T12:00:00Z"})]
     pub(super) struct SalePatch {
         /// What it is called.
         name: Option<Text<1, 200>>,
@@ -101,6 +104,10 @@ crate::body! {
 
 /// A sale.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "name": "Winter sale", "state": "upcoming", "opens_at": "2026-01-31T12:00:00Z",
+    "closes_at": "2026-02-07T12:00:00Z",
+}))]
 struct SaleView {
     sale_id: SaleId,
     name: String,
@@ -121,6 +128,7 @@ struct SaleView {
 
 /// A product of a sale.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"price": "150.00"}))]
 struct SaleProductView {
     product_id: ProductId,
     /// What it costs in the sale, when that is not the catalogue's price.

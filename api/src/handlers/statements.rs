@@ -1,4 +1,4 @@
-//! `GET /api/customers/{id}/ledger` and `/statement`: a customer's account, to read.
+//! `GET /api/customers/{customer_id}/ledger` and `/statement`: a customer's account, to read.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -29,13 +29,13 @@ const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/customers/{id}/ledger", ledger)
+        Endpoint::get("listLedgerEntries", "/api/customers/{customer_id}/ledger", ledger)
             .summary("List every entry of a customer's account, the newest first; a customer may read its own")
             .for_roles(EVERYONE)
             .paged()
             .ok::<Page<EntryView>>()
             .codes(&[Code::CustomerNotFound]),
-        Endpoint::get("/api/customers/{id}/statement", statement)
+        Endpoint::get("getStatement", "/api/customers/{customer_id}/statement", statement)
             .summary("What happened on a customer's account in a time; a customer may read its own")
             .for_roles(EVERYONE)
             .query::<When>(
@@ -54,6 +54,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 /// An entry of an account.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"kind": "charge", "order_id": "0190a5d4-7b1c-7000-8000-000000000002"}))]
 pub(super) struct EntryView {
     id: LedgerEntryId,
     kind: Kind,
@@ -84,6 +85,10 @@ pub(super) struct EntryView {
 
 /// What happened on an account in a time.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "customer_name": "Ada Lovelace", "from": "2026-01-01", "to": "2026-01-31", "opening_balance": "0.00",
+    "closing_balance": "600.00",
+}))]
 pub(super) struct StatementView {
     customer_id: CustomerId,
     customer_name: String,
@@ -103,6 +108,9 @@ pub(super) struct StatementView {
 
 /// What each kind of entry adds up to. All of them and the opening balance are the closing balance.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "charges": "600.00", "payments": "0.00", "credit_notes": "0.00", "write_offs": "0.00", "reversals": "0.00",
+}))]
 pub(super) struct TotalsView {
     charges: Amount,
     payments: Amount,

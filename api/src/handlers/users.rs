@@ -26,19 +26,19 @@ const ADMIN: &[Role] = &[Role::Admin];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/users", list)
+        Endpoint::get("listUsers", "/api/users", list)
             .summary("List users in the order in which they were added")
             .for_roles(ADMIN)
             .paged()
             .ok::<Page<UserView>>(),
-        Endpoint::post("/api/users", create)
+        Endpoint::post("createUser", "/api/users", create)
             .summary("Add a user")
             .for_roles(ADMIN)
             .body::<UserRequest>()
             .created::<UserView>()
             .codes(&[Code::AlreadyExists, Code::CustomerNotFound])
             .idempotent(),
-        Endpoint::patch("/api/users/{id}", change)
+        Endpoint::patch("updateUser", "/api/users/{user_id}", change)
             .summary(
                 "Change a user's name or role, or disable it; with another role, or disabled, its tokens stop at once \
                  in the process that answers and within a second in others",
@@ -52,6 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 crate::body! {
     /// A user to be.
+    #[example({"name": "Grace Hopper", "role": "staff"})]
     pub(super) struct UserRequest {
         /// The address to log in with, in any case.
         email: Email,
@@ -68,6 +69,7 @@ crate::body! {
 
 crate::body! {
     /// What of a user changes. What is left out stays.
+    #[example({"role": "staff"})]
     pub(super) struct UserPatch {
         /// The name that others see.
         name: Option<Text<1, 200>>,
@@ -82,6 +84,7 @@ crate::body! {
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"email": "grace@example.com", "name": "Grace Hopper", "role": "staff"}))]
 pub(super) struct UserView {
     id: UserId,
     email: String,

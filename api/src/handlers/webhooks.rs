@@ -20,7 +20,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::post("/api/webhooks/stripe", receive)
+        Endpoint::post("receiveStripeEvent", "/api/webhooks/stripe", receive)
             .summary("Take what Stripe tells, each event once; what is of no use here is taken too")
             .public()
             .signed()
@@ -31,6 +31,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 /// What was told is taken.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"received": true}))]
 pub(super) struct ReceivedView {
     received: bool,
 }

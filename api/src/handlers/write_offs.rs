@@ -1,4 +1,4 @@
-//! `/api/orders/{id}/write-offs` and `/api/write-offs`: what a business gives up of an order.
+//! `/api/orders/{order_id}/write-offs` and `/api/write-offs`: what a business gives up of an order.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -26,30 +26,39 @@ const ADMIN: &[Role] = &[Role::Admin];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::post("/api/orders/{id}/write-offs", create)
-            .summary("Give up what is due on an order, or a part of it")
-            .for_roles(ADMIN)
-            .body::<WriteOffRequest>()
-            .created::<WriteOffWithBalance>()
-            .codes(&[Code::OrderNotFound, Code::Overpayment, Code::Conflict])
-            .idempotent(),
-        Endpoint::get("/api/write-offs/{id}", read)
+        Endpoint::post(
+            "createWriteOff",
+            "/api/orders/{order_id}/write-offs",
+            create,
+        )
+        .summary("Give up what is due on an order, or a part of it")
+        .for_roles(ADMIN)
+        .body::<WriteOffRequest>()
+        .created::<WriteOffWithBalance>()
+        .codes(&[Code::OrderNotFound, Code::Overpayment, Code::Conflict])
+        .idempotent(),
+        Endpoint::get("getWriteOff", "/api/write-offs/{write_off_id}", read)
             .summary("Read a write-off")
             .for_roles(&[Role::Admin, Role::Staff])
             .ok::<WriteOffView>()
             .codes(&[Code::NotFound]),
-        Endpoint::post("/api/write-offs/{id}/reverse", reverse)
-            .summary("Undo a write-off: its order is due again")
-            .for_roles(ADMIN)
-            .body::<ReversalRequest>()
-            .created::<WriteOffWithBalance>()
-            .codes(&[Code::NotFound, Code::Conflict])
-            .idempotent(),
+        Endpoint::post(
+            "reverseWriteOff",
+            "/api/write-offs/{write_off_id}/reverse",
+            reverse,
+        )
+        .summary("Undo a write-off: its order is due again")
+        .for_roles(ADMIN)
+        .body::<ReversalRequest>()
+        .created::<WriteOffWithBalance>()
+        .codes(&[Code::NotFound, Code::Conflict])
+        .idempotent(),
     ]
 }
 
 crate::body! {
     /// What is given up.
+    #[example({"reason": "the customer is insolvent"})]
     pub(super) struct WriteOffRequest {
         /// How much; all that is due if left out.
         amount: Option<Positive>,
@@ -60,6 +69,7 @@ crate::body! {
 
 /// A write-off.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"amount": "25.00", "reason": "the customer is insolvent"}))]
 pub(super) struct WriteOffView {
     write_off_id: WriteOffId,
     order_id: OrderId,

@@ -1,12 +1,15 @@
 //! What is told of the endpoints: the table, the document, the page of it, the metrics.
 
 use actix_web::test::TestRequest;
+use entity::Currency;
 use serde_json::{Value, json};
 
 use super::{BUSINESS, ThingView, endpoints, send, special, staff};
-use crate::endpoint::{Endpoint, Table};
-use crate::openapi;
+use crate::body::At;
+use crate::endpoint::{BadTable, Endpoint, Table, Tag};
+use crate::openapi::{self, BadDocument};
 use crate::query::Page;
+use crate::{app, body};
 
 #[actix_web::test]
 async fn metrics_count_by_route() {
@@ -18,12 +21,12 @@ async fn metrics_count_by_route() {
     let text = page.body.as_str().unwrap();
     assert!(
         text.contains(
-            r#"tradeline_http_requests_total{method="GET",route="/api/things/{id}",status="404"}"#
+            r#"tradeline_http_requests_total{method="GET",route="/api/things/{customer_id}",status="404"}"#
         ),
         "{text}"
     );
     assert!(text.contains(
-        r#"tradeline_http_request_seconds_bucket{method="GET",route="/api/things/{id}",le="0.001"}"#
+        r#"tradeline_http_request_seconds_bucket{method="GET",route="/api/things/{customer_id}",le="0.001"}"#
     ));
     assert!(!text.contains(BUSINESS));
 }
@@ -34,8 +37,8 @@ async fn the_document_lists_what_is_served() {
     let document = &reply.body;
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
     let create = &document["paths"]["/api/things"]["post"];
-    assert_eq!(create["operationId"], "post_things");
-    assert_eq!(create["tags"], json!(["things"]));
+    assert_eq!(create["operationId"], "createThing");
+    assert_eq!(create["tags"], json!(["Products"]));
     assert_eq!(create["x-roles"], json!(["admin", "staff"]));
     assert_eq!(create["security"], json!([{"bearer": []}]));
     let reference = "/requestBody/content/application~1json/schema/$ref";
@@ -57,7 +60,16 @@ async fn the_document_lists_what_is_served() {
         .flat_map(|item| item.as_object().unwrap().values())
         .filter_map(|operation| operation["operationId"].as_str())
         .collect();
-    assert_eq!(ids.len(), endpoints().len());
+    assert_eq!(ids.len(), endpoints()[0].1.len());
+    let public = &document["paths"]["/api/greetings"]["post"];
+    assert_eq!(public["security"], json!([]));
+    let example = "/requestBody/content/application~1json/example";
+    assert_eq!(
+        create.pointer(example).unwrap(),
+        &json!({"name": "Lamp", "quantity": 1, "price": "12.50"})
+    );
+    assert_eq!(document["servers"][0]["url"], "/");
+    assert_eq!(document["tags"][0]["name"], "Products");
     let schemas = &document["components"]["schemas"];
     assert!(schemas["PageOfThingView"]["properties"]["data"].is_object());
     assert!(schemas["NewThing"]["properties"]["business_id"].is_object());
@@ -90,14 +102,105 @@ fn every_reference_resolves(document: &Value, part: &Value) {
     }
 }
 
+/// A table with these endpoints.
+fn table(endpoints: impl Into<Vec<Endpoint>>) -> Result<Table, BadTable> {
+    Table::new([(Tag::Products, endpoints.into())])
+}
+
+/// Why the document of these endpoints cannot be made.
+fn refusal(endpoints: impl Into<Vec<Endpoint>>) -> BadDocument {
+    let document = openapi::document(&table(endpoints).unwrap());
+    document.map(|_| ()).unwrap_err()
+}
+
+fn get(operation_id: &'static str, path: &'static str) -> Endpoint {
+    Endpoint::get(operation_id, path, special).summary("Read something")
+}
+
 #[test]
 fn an_endpoint_is_declared_once_and_below_api() {
-    let twice = [
-        Endpoint::get("/api/x", special),
-        Endpoint::get("/api/x", special),
-    ];
-    assert!(Table::new(twice).is_err());
-    assert!(Table::new([Endpoint::get("/x", special)]).is_err());
+    let twice = table([get("getX", "/api/x"), get("readX", "/api/x")]);
+    assert_eq!(twice.unwrap_err(), BadTable::Twice("GET /api/x".to_owned()));
+    let elsewhere = table([get("getX", "/x")]);
+    assert_eq!(
+        elsewhere.unwrap_err(),
+        BadTable::Elsewhere("GET /x".to_owned())
+    );
+}
+
+#[test]
+fn an_operation_id_is_one_endpoints_and_in_camel_case() {
+    let taken = table([get("getX", "/api/x"), get("getX", "/api/y")]);
+    assert_eq!(
+        taken.unwrap_err().to_string(),
+        "the operation id getX of GET /api/y is taken"
+    );
+    for bad in ["", "get_x", "GetX", "get x"] {
+        let refused = table([get(bad, "/api/x")]).unwrap_err();
+        assert!(matches!(refused, BadTable::BadId { .. }), "{bad}");
+    }
+}
+
+#[test]
+fn a_parameter_of_a_path_is_not_just_called_id() {
+    let refused = table([get("getX", "/api/x/{id}")]).unwrap_err();
+    assert_eq!(refused, BadTable::NamelessId("GET /api/x/{id}".to_owned()));
+}
+
+#[test]
+fn an_endpoint_without_a_summary_is_named() {
+    let endpoints = [Endpoint::get("getX", "/api/x", special)];
+    let refused = refusal(endpoints);
+    assert_eq!(refused, BadDocument::NoSummary("GET /api/x".to_owned()));
+}
+
+#[test]
+#[expect(dead_code, reason = "only the schemas matter")]
+fn members_without_an_example_are_named() {
+    #[derive(utoipa::ToSchema)]
+    struct NamelessView {
+        name: String,
+        colour: Option<String>,
+    }
+    body! {
+        /// Something without a name.
+        struct NamelessRequest {
+            /// Its name.
+            name: crate::text::Text<1, 20>,
+        }
+    }
+    let endpoint = get("getX", "/api/x").body::<NamelessRequest>();
+    let endpoints = [endpoint.ok::<Page<NamelessView>>()];
+    let refused = refusal(endpoints);
+    let missing = "NamelessRequest.name, NamelessView.name";
+    assert_eq!(refused, BadDocument::NoExample(missing.to_owned()));
+}
+
+/// What the document shows of a body can be sent.
+#[test]
+fn every_example_of_a_request_is_read_by_its_own_type() {
+    let table = app::table().unwrap();
+    let document = json!(openapi::document(&table).unwrap());
+    let mut read = 0;
+    for endpoint in table.endpoints() {
+        let Some(body) = &endpoint.body else {
+            continue;
+        };
+        let name = endpoint.name();
+        let method = endpoint.method.as_str().to_lowercase();
+        let content = &document["paths"][endpoint.path][method]["requestBody"]["content"];
+        let example = content["application/json"]["example"].clone();
+        assert!(example.is_object(), "{name}: {content}");
+        // As a client sends it.
+        let example = body::parse(example.to_string().as_bytes()).unwrap();
+        let mut at = At::new(Some(Currency::USD));
+        let is_read = (body.reads)(example, &mut at);
+        if let Err(problem) = at.finish(is_read.then_some(())) {
+            panic!("{name}: {}", problem.body("", ""));
+        }
+        read += 1;
+    }
+    assert!(read > 20, "{read}");
 }
 
 #[test]
@@ -110,8 +213,9 @@ fn two_schemas_with_one_name_are_refused() {
         }
     }
     let clash = [
-        Endpoint::get("/api/x", special).ok::<Page<ThingView>>(),
-        Endpoint::get("/api/y", special).ok::<other::ThingView>(),
+        get("getX", "/api/x").ok::<Page<ThingView>>(),
+        get("getY", "/api/y").ok::<other::ThingView>(),
     ];
-    assert!(openapi::document(&Table::new(clash).unwrap()).is_err());
+    let refused = refusal(clash);
+    assert_eq!(refused, BadDocument::Clash("ThingView".to_owned()));
 }

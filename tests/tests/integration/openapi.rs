@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES};
 use serde_json::{Value, json};
-use tests::{Route, Service, Traded};
+use tests::{Route, Service, Traded, contradictions, resolved};
 
 async fn document(service: &Service) -> Value {
     service.nobody().get("/openapi.json").await.ok(200)
@@ -22,101 +22,6 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
         Value::Array(values) => values.iter().for_each(|value| references(value, found)),
         _ => {}
     }
-}
-
-/// The schema itself where this is a reference to one.
-fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
-    match schema["$ref"].as_str() {
-        Some(reference) => document
-            .pointer(reference.strip_prefix('#').unwrap())
-            .unwrap(),
-        None => schema,
-    }
-}
-
-/// What this value has that its schema does not allow. Knows as much of JSON Schema as the document uses.
-fn contradictions(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
-    let schema = resolved(document, schema);
-    if let Some(parts) = schema["allOf"].as_array() {
-        let mut together = json!({"type": "object", "properties": {}, "required": []});
-        for part in parts {
-            let part = resolved(document, part);
-            for (name, property) in part["properties"].as_object().unwrap() {
-                together["properties"][name] = property.clone();
-            }
-            let required = part["required"].as_array().cloned().unwrap_or_default();
-            together["required"]
-                .as_array_mut()
-                .unwrap()
-                .extend(required);
-        }
-        return contradictions(document, &together, value, at);
-    }
-    if let Some(choices) = schema["oneOf"].as_array() {
-        let fits = |choice: &&Value| contradictions(document, choice, value, at).is_empty();
-        return match choices.iter().filter(fits).count() {
-            0 => vec![format!("{at}: {value} is none of {choices:?}")],
-            _ => Vec::new(),
-        };
-    }
-    let mut wrong = Vec::new();
-    if let Some(words) = schema["enum"].as_array()
-        && !words.contains(value)
-    {
-        wrong.push(format!("{at}: {value} is none of {words:?}"));
-    }
-    let types = match &schema["type"] {
-        Value::Array(types) => types.clone(),
-        Value::Null => return wrong,
-        one => vec![one.clone()],
-    };
-    let actual = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_i64() => "integer",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    if !types
-        .iter()
-        .any(|one| one == actual || (one == "number" && actual == "integer"))
-    {
-        wrong.push(format!("{at}: {value} is {actual}, not {types:?}"));
-    }
-    if let Some(values) = value.as_array() {
-        for (index, value) in values.iter().enumerate() {
-            wrong.extend(contradictions(
-                document,
-                &schema["items"],
-                value,
-                &format!("{at}/{index}"),
-            ));
-        }
-    }
-    if let Some(members) = value.as_object() {
-        for name in schema["required"].as_array().into_iter().flatten() {
-            if !members.contains_key(name.as_str().unwrap()) {
-                wrong.push(format!("{at}: {name} is missing"));
-            }
-        }
-        for (name, value) in members {
-            match &schema["properties"][name] {
-                Value::Null if schema["additionalProperties"].is_null() => {
-                    wrong.push(format!("{at}/{name} is not in the document"));
-                }
-                Value::Null => {}
-                property => wrong.extend(contradictions(
-                    document,
-                    property,
-                    value,
-                    &format!("{at}/{name}"),
-                )),
-            }
-        }
-    }
-    wrong
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,24 +102,27 @@ async fn every_operation_has_a_name_of_its_own_a_success_and_problems_for_errors
                 );
                 continue;
             }
-            assert_eq!(
-                content["application/problem+json"]["schema"]["$ref"],
-                "#/components/schemas/Problem",
-                "{what} {status}"
-            );
+            let schema = &content["application/problem+json"]["schema"];
+            let mut components = BTreeSet::new();
+            references(schema, &mut components);
+            let mut expected = BTreeSet::new();
             for code in response["x-codes"].as_array().unwrap() {
                 let code = tradeline::problem::Code::ALL
                     .iter()
-                    .find(|known| known.text() == code);
-                assert_eq!(code.unwrap().status().as_str(), status, "{what}");
+                    .find(|known| known.text() == code)
+                    .unwrap();
+                assert_eq!(code.status().as_str(), status, "{what}");
+                expected.insert(format!("#/components/schemas/{code:?}Problem"));
             }
+            assert_eq!(components, expected, "{what} {status}");
         }
         // What its kind can always end in.
         assert!(
             responses.contains_key("500") && responses.contains_key("503"),
             "{what}"
         );
-        let secured = route.operation["security"].is_array();
+        let security = route.operation["security"].as_array();
+        let secured = !security.unwrap_or_else(|| panic!("{what}")).is_empty();
         assert_eq!(
             responses.contains_key("401"),
             secured || what.contains("login") || what.contains("refresh"),
@@ -231,6 +139,67 @@ async fn every_operation_has_a_name_of_its_own_a_success_and_problems_for_errors
             .count();
         assert_eq!(in_path, usize::from(route.has_id()), "{what}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_has_a_tag_that_is_described_and_ids_are_called_what_bodies_call_them() {
+    let service = Service::start().await;
+    let document = document(&service).await;
+    let tags = document["tags"].as_array().unwrap();
+    for tag in tags {
+        assert!(!tag["description"].as_str().unwrap().is_empty(), "{tag}");
+    }
+    for route in Route::all(&service).await {
+        let [tag] = &route.operation["tags"].as_array().unwrap()[..] else {
+            panic!("{}", route.name());
+        };
+        assert!(tags.iter().any(|known| known["name"] == *tag), "{tag}");
+        for parameter in route.operation["parameters"].as_array().unwrap() {
+            if parameter["in"] == "path" && parameter["name"] != "intent" {
+                let name = parameter["name"].as_str().unwrap();
+                assert!(name.ends_with("_id"), "{}: {name}", route.name());
+                assert_eq!(parameter["schema"]["format"], "uuid", "{}", route.name());
+            }
+        }
+    }
+}
+
+/// An example that is not what its schema says misleads whoever copies it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_body_has_an_example_that_is_what_its_schema_says() {
+    let service = Service::start().await;
+    let document = document(&service).await;
+    let check = |what: &str, schema: &Value, example: &Value| {
+        assert!(!example.is_null(), "{what} has no example");
+        let wrong = contradictions(&document, schema, example, "");
+        assert!(wrong.is_empty(), "{what}: {wrong:#?}");
+    };
+    let mut checked = 0;
+    for route in Route::all(&service).await {
+        let what = route.name();
+        if route.has_body() {
+            let content = &route.operation["requestBody"]["content"]["application/json"];
+            check(&what, &content["schema"], &content["example"]);
+            checked += 1;
+        }
+        for (status, response) in route.operation["responses"].as_object().unwrap() {
+            let what = format!("{what} {status}");
+            let content = &response["content"]["application/json"];
+            if content.is_object() {
+                check(&what, &content["schema"], &content["example"]);
+                checked += 1;
+            }
+            let content = &response["content"]["application/problem+json"];
+            for code in response["x-codes"].as_array().into_iter().flatten() {
+                let example = &content["examples"][code.as_str().unwrap()];
+                let example = &resolved(&document, example)["value"];
+                assert_eq!(example["code"], *code, "{what}");
+                check(&what, &content["schema"], example);
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 500, "{checked}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

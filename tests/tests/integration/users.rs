@@ -520,7 +520,7 @@ async fn what_a_caller_was_refused_is_in_the_trail() {
     assert_eq!(
         told,
         [
-            entry("PATCH", "/api/users/{id}", "forbidden"),
+            entry("PATCH", "/api/users/{user_id}", "forbidden"),
             entry("POST", "/api/customers", "tenant_mismatch"),
             entry("POST", "/api/customers", "forbidden"),
             entry("POST", "/api/businesses", "forbidden"),

@@ -1,0 +1,47 @@
+//! The tags of the OpenAPI document: the chapters into which it sorts the endpoints.
+
+/// Makes the enum and its table in one go, so that no tag can lack its name or its description.
+macro_rules! tags {
+    ($($tag:ident $name:literal $about:literal;)*) => {
+        /// A chapter of the document. Each group of endpoints in the table has one.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Tag {
+            $(#[doc = $about] $tag,)*
+        }
+
+        impl Tag {
+            /// Its name. Generated clients name modules and classes after it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$tag => $name,)*
+                }
+            }
+
+            /// What its endpoints are for.
+            #[must_use]
+            pub const fn about(self) -> &'static str {
+                match self {
+                    $(Self::$tag => $about,)*
+                }
+            }
+        }
+    };
+}
+
+tags! {
+    Authentication "Authentication" "Registration, logins and tokens.";
+    Businesses "Businesses" "The businesses that use the service, and their settings.";
+    Users "Users" "People who log in to a business.";
+    ApiKeys "API keys" "Credentials of programs.";
+    Customers "Customers" "Who buys, up to which credit limit.";
+    Receivables "Receivables" "What customers owe: ledger, statements, aging, payments, credit notes and write-offs.";
+    Products "Products" "The catalogue, and what of it is available.";
+    Inventory "Inventory" "Stock on hand and its movements.";
+    Sales "Sales" "Prices and limits that apply for a time.";
+    Reservations "Reservations" "Stock that is held for a customer for a while, and the waitlist.";
+    Orders "Orders" "Purchases on credit and by card, and what becomes of them.";
+    Audit "Audit" "Who changed what, and when.";
+    Webhooks "Webhooks" "Events that the payment provider sends.";
+    Simulation "Payment simulation" "Outcomes of payments at the offline payment provider, from the service's own machine only.";
+}
