@@ -1,7 +1,7 @@
 # One small image with the service and the migration program. It needs DATABASE_URL and TRADELINE_JWT_SECRET:
 #
 #   docker build -t tradeline .
-#   docker run --rm -e DATABASE_URL=postgres://owner:…@db/tradeline tradeline migration up
+#   docker run --rm -e DATABASE_URL=postgres://owner:…@db/tradeline tradeline tradeline migrate
 #   docker run -p 8080:8080 -e DATABASE_URL=postgres://tradeline_service:…@db/tradeline -e TRADELINE_JWT_SECRET=… tradeline
 
 FROM rust:1.95-slim-bookworm AS build

@@ -154,7 +154,7 @@ class Service:
         self.process = subprocess.Popen([program], env=environment, stdout=subprocess.PIPE, text=True)
         Service.running.append(self)
         line = self.process.stdout.readline()
-        found = re.search(r"http://\S+", line)
+        found = re.search(r"http://[\w.:\[\]]+", line)
         if not found:
             sys.exit(f"the service did not start: {line}")
         self.base = found.group()

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::{Database, Secret, demo};
+use domain::{CannotConnect, Database, Secret, demo, verify};
 use embedded::Server;
-use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr};
 
 use crate::config::Settings;
+use crate::migrate;
 
 /// The role that the service works as: it owns nothing. The migrations grant it what it may.
 const SERVICE: &str = "tradeline_service";
@@ -30,6 +30,27 @@ pub struct Backend {
     pub jwt_secret: Secret,
     /// The private server, when there is one. The database lives as long as this does.
     pub server: Option<Server>,
+    /// Whether it has demo businesses, with logins that everyone knows.
+    pub has_demo: bool,
+}
+
+/// As whom a command connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The service, which owns nothing.
+    Service,
+    /// The owner of the tables, which migrates them.
+    Owner,
+}
+
+impl Role {
+    /// Its name in the embedded database.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Service => SERVICE,
+            Self::Owner => OWNER,
+        }
+    }
 }
 
 /// Why there is no database.
@@ -47,9 +68,24 @@ pub enum Error {
     /// The private server does not do what it must.
     #[error("the embedded database could not be prepared: {0}")]
     Prepare(#[from] DbErr),
+    /// The migrations are not applied, or could not be.
+    #[error(transparent)]
+    Migrate(#[from] migrate::Error),
     /// The demo data could not be loaded.
     #[error("the demo data could not be loaded: {0}")]
     Demo(domain::Error),
+    /// The address of the database is not one.
+    #[error("DATABASE_URL is not usable: {0}")]
+    Url(DbErr),
+    /// The database lets nobody in.
+    #[error(transparent)]
+    Connect(#[from] CannotConnect),
+    /// The role sees through row security.
+    #[error("{0}. Let this command connect as the service does")]
+    Role(String),
+    /// The database did not answer.
+    #[error("the database cannot be used: {0}")]
+    Database(#[from] domain::Error),
     /// The secret cannot be read or written.
     #[error("{}: {source}", path.display())]
     SecretFile {
@@ -61,7 +97,8 @@ pub enum Error {
 }
 
 impl Backend {
-    /// Takes the database that is configured as it is, or starts the private one, migrates it and loads the demo data.
+    /// Takes the database that is configured as it is, or starts the private one, migrates it and, unless that is not
+    /// wanted, loads the demo data.
     ///
     /// # Errors
     /// See [`Error`].
@@ -71,6 +108,7 @@ impl Backend {
                 url: url.clone(),
                 jwt_secret: settings.jwt_secret.clone().ok_or(Error::NoSecret)?,
                 server: None,
+                has_demo: false,
             }),
             None => Self::embedded(settings).await,
         }
@@ -78,32 +116,53 @@ impl Backend {
 
     async fn embedded(settings: &Settings) -> Result<Self, Error> {
         let server = start(settings).await?;
-        prepare(&server).await?;
+        make_database(&server).await?;
+        let owner = server.url(OWNER, DATABASE);
+        migrate::up(&owner).await?;
         Ok(Self {
             url: Secret::from(server.url(SERVICE, DATABASE)),
             jwt_secret: jwt_secret(settings)?,
+            has_demo: demo_data(&owner, settings.wants_demo()).await?,
             server: Some(server),
         })
     }
 }
 
-/// The database alone, to look at: the one that is configured, or the private one, with its server if none runs on it.
-/// Nothing is made that is not there.
+/// The address of the database for a command: that which is configured, or the private one, with its server if none runs
+/// on it. No database is made in a folder without one.
 ///
 /// # Errors
 /// See [`Error`].
-pub async fn database(settings: &Settings) -> Result<(Secret, Option<Server>), Error> {
+pub async fn database(settings: &Settings, role: Role) -> Result<(Secret, Option<Server>), Error> {
     if let Some(url) = &settings.database_url {
         return Ok((url.clone(), None));
     }
-    if let Ok(url) = url_of_running(settings) {
+    if let Ok(url) = embedded::url_of(&settings.data_dir, role.name(), DATABASE) {
         return Ok((Secret::from(url), None));
     }
     if !settings.data_dir.join("postgres").exists() {
         return Err(Error::NoDatabase(settings.data_dir.clone()));
     }
     let server = start(settings).await?;
-    Ok((Secret::from(server.url(SERVICE, DATABASE)), Some(server)))
+    make_database(&server).await?;
+    let url = server.url(role.name(), DATABASE);
+    Ok((Secret::from(url), Some(server)))
+}
+
+/// The database for a command that works as the service does: one connection, as a role that row security binds, on a
+/// schema that this version works with.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn open_as_service(settings: &Settings) -> Result<(Database, Option<Server>), Error> {
+    let (url, server) = database(settings, Role::Service).await?;
+    let database = Database::new(url.reveal(), 1).map_err(Error::Url)?;
+    database.try_to_connect().await?;
+    if let Some(objection) = database.role_objection().await? {
+        return Err(Error::Role(objection));
+    }
+    migrate::check(&database).await?;
+    Ok((database, server))
 }
 
 async fn start(settings: &Settings) -> Result<Server, embedded::Error> {
@@ -128,22 +187,38 @@ pub fn url_of_running(settings: &Settings) -> Result<String, Error> {
 /// # Errors
 /// [`Error::NoSecret`], [`Error::SecretFile`].
 pub fn jwt_secret(settings: &Settings) -> Result<Secret, Error> {
+    if let Some(secret) = known_secret(settings)? {
+        return Ok(secret);
+    }
+    let path = secret_file(settings);
+    make_secret(&settings.data_dir, &path).map_err(|source| Error::SecretFile { path, source })
+}
+
+/// The secret that is set, or the one in the data folder if there is one.
+///
+/// # Errors
+/// [`Error::NoSecret`], [`Error::SecretFile`].
+pub fn known_secret(settings: &Settings) -> Result<Option<Secret>, Error> {
     if let Some(secret) = &settings.jwt_secret {
-        return Ok(secret.clone());
+        return Ok(Some(secret.clone()));
     }
     if settings.database_url.is_some() {
         return Err(Error::NoSecret);
     }
-    let path = settings.data_dir.join("jwt-secret");
-    kept_secret(&settings.data_dir, &path).map_err(|source| Error::SecretFile { path, source })
+    let path = secret_file(settings);
+    match fs::read_to_string(&path) {
+        Ok(secret) => Ok(Some(Secret::from(secret))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::SecretFile { path, source }),
+    }
 }
 
-fn kept_secret(folder: &Path, path: &Path) -> io::Result<Secret> {
-    match fs::read_to_string(path) {
-        Ok(secret) => return Ok(Secret::from(secret)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
+/// The file in the data folder that keeps the secret which was made for it.
+pub(crate) fn secret_file(settings: &Settings) -> PathBuf {
+    settings.data_dir.join("jwt-secret")
+}
+
+fn make_secret(folder: &Path, path: &Path) -> io::Result<Secret> {
     fs::create_dir_all(folder)?;
     let secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
     // Written whole under another name first: a process that is killed here leaves no half of a secret.
@@ -160,9 +235,9 @@ fn kept_secret(folder: &Path, path: &Path) -> io::Result<Secret> {
     Ok(Secret::from(secret))
 }
 
-/// Makes the roles and the database if they are not there, migrates, and loads the demo data once. Each step is done or
-/// not done, so a start that was interrupted is taken up where it was.
-async fn prepare(server: &Server) -> Result<(), Error> {
+/// Makes the roles and the database if they are not there. Each step is done or not done, so a start that was interrupted
+/// is taken up where it was.
+async fn make_database(server: &Server) -> Result<(), Error> {
     let superuser = connect(server.url("postgres", "postgres")).await?;
     for role in [OWNER, SERVICE] {
         if !exists(&superuser, "SELECT 1 FROM pg_roles WHERE rolname", role).await? {
@@ -183,20 +258,39 @@ async fn prepare(server: &Server) -> Result<(), Error> {
             .await?;
     }
     superuser.close().await?;
-
-    let url = server.url(OWNER, DATABASE);
-    let owner = connect(url.clone()).await?;
-    Migrator::up(&owner, None).await?;
-    owner.close().await?;
-    let owner = Database::new(&url, 1)?;
-    if demo::load(&owner).await.map_err(Error::Demo)? {
-        tracing::info!("the demo data is loaded");
-    }
-    owner.close().await;
     Ok(())
 }
 
-async fn connect(url: String) -> Result<DatabaseConnection, DbErr> {
+/// Loads the demo data if it is wanted and there is no business yet. Says whether the database has it.
+async fn demo_data(owner: &str, wanted: bool) -> Result<bool, Error> {
+    let owner = Database::new(owner, 1)?;
+    let businesses = verify::businesses(&owner).await.map_err(Error::Demo)?;
+    let has_demo = businesses.contains(&demo::ACME);
+    let is_loaded = match (wanted, has_demo) {
+        (true, false) if businesses.is_empty() => {
+            demo::load(&owner).await.map_err(Error::Demo)?;
+            tracing::info!("the demo data is loaded");
+            true
+        }
+        (true, false) => {
+            tracing::info!("no demo data is loaded: the database has businesses of its own");
+            false
+        }
+        (false, true) => {
+            tracing::warn!(
+                "the data folder has the demo businesses of an earlier start, with logins that everyone knows. \
+                 TRADELINE_NO_DEMO does not remove them: choose another data folder for real use"
+            );
+            true
+        }
+        (_, has_demo) => has_demo,
+    };
+    owner.close().await;
+    Ok(is_loaded)
+}
+
+/// One connection that may do what the service's role may not.
+pub(crate) async fn connect(url: String) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
     sea_orm::Database::connect(options).await

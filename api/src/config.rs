@@ -1,5 +1,7 @@
 //! What can be set, from flags and the environment: one documented struct, checked at start.
 
+mod checked;
+mod environment;
 mod outside;
 mod payments;
 
@@ -7,24 +9,28 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand};
 use domain::{Authority, Secret};
 use entity::{BusinessId, CustomerId, UserId};
 use uuid::Uuid;
 
+use crate::create_business::BusinessRequest;
 use crate::gateway::Peers;
 use crate::headers::WebOrigin;
 use crate::limit::RateLimit;
 use crate::log::Format;
 use crate::token::{Claims, Keys, PlatformClaims, RoleName};
 
+pub use checked::{BadSettings, Checked};
+pub use environment::{UnknownVariable, unknown_variables};
 pub use outside::{BadOutside, GatewayRole, Outside};
 pub use payments::{ApiBase, BadApiBase, BadPayments, Payments, ProviderName, Tills};
 
 /// Orders, stock and trade credit for many businesses, on PostgreSQL.
 ///
 /// Without DATABASE_URL the service runs a private PostgreSQL of its own, applies the migrations and loads demo data
-/// once. With it, the service uses that database as it is: migrate it first, with the program `migration`.
+/// once. With it, the service uses that database as it is: migrate it first, with `tradeline migrate`.
 #[derive(Debug, Parser)]
 #[command(
     name = "tradeline",
@@ -50,6 +56,12 @@ pub enum Command {
     /// Check that the books of every business add up: balances, ledgers, allocations, orders, stock. Changes nothing.
     /// Ends with 0 when they do, with 1 when there are differences, each on a line, and with 2 when it could not look.
     Verify,
+    /// Apply the migrations, as the role that DATABASE_URL names, which owns the tables; without DATABASE_URL, those of the
+    /// embedded database. Several may run at once: one applies, the others wait.
+    Migrate(MigrateRequest),
+    /// Make a business and its first admin, as the service's role. The admin's password is read from standard input, or
+    /// asked for on a terminal.
+    CreateBusiness(BusinessRequest),
     /// Print the OpenAPI document.
     Openapi,
     /// Print the address of the embedded database, for psql. The service must be running.
@@ -87,6 +99,16 @@ pub struct Settings {
         value_name = "FOLDER"
     )]
     pub data_dir: PathBuf,
+    /// Leaves the demo data and its logins out of a new embedded database: for real use. No orders are then paid offline by
+    /// default.
+    #[arg(
+        long,
+        env = "TRADELINE_NO_DEMO",
+        global = true,
+        action = ArgAction::SetTrue,
+        value_parser = BoolishValueParser::new()
+    )]
+    pub no_demo: bool,
     /// What tokens are signed with, 32 bytes or more. Required with DATABASE_URL; otherwise made once and kept in the
     /// data folder.
     #[arg(
@@ -212,6 +234,29 @@ pub struct LimitSettings {
     #[arg(long, env = "TRADELINE_CLIENTS", default_value_t = 4096, global = true, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..))]
     pub clients: u16,
+}
+
+/// Migrations to apply or to take back.
+#[derive(Debug, Args)]
+pub struct MigrateRequest {
+    /// What to do; `up` if left out.
+    #[command(subcommand)]
+    pub action: Option<MigrateAction>,
+}
+
+/// What can be done with migrations.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum MigrateAction {
+    /// Apply all that are pending.
+    Up,
+    /// Take back the last ones, with the data that only they have room for.
+    Down {
+        /// How many.
+        #[arg(default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        steps: u32,
+    },
+    /// List them, and say which are applied.
+    Status,
 }
 
 /// A token to print.

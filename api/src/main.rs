@@ -8,7 +8,10 @@ use clap::Parser;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tradeline::backend::{self, Backend};
-use tradeline::config::{Cli, Command, Settings, TokenRequest};
+use tradeline::config::{
+    Cli, Command, MigrateAction, MigrateRequest, Settings, TokenRequest, unknown_variables,
+};
+use tradeline::create_business::{self, BusinessRequest};
 use tradeline::service::Service;
 use tradeline::token::Keys;
 use tradeline::{app, log, openapi};
@@ -19,32 +22,56 @@ type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 async fn main() -> ExitCode {
     // Only in the tests' build is there anything to set up: places at which it stops, named in FAILPOINTS.
     let _failpoints = fail::FailScenario::setup();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misuse(&error),
+    };
+    let settings = &cli.settings;
     let outcome = match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(&cli.settings).await,
-        Command::Token(request) => token(&cli.settings, &request),
-        Command::Verify => return verify(&cli.settings).await,
+        Command::Serve => serve(settings).await,
+        Command::Token(request) => token(settings, &request),
+        Command::Verify => return verify(settings).await,
+        Command::Migrate(request) => migrate(settings, &request).await,
+        Command::CreateBusiness(request) => create_business(settings, request).await,
         Command::Openapi => print_openapi(),
-        Command::DatabaseUrl => database_url(&cli.settings),
+        Command::DatabaseUrl => database_url(settings),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(error.as_ref());
+            complain(settings.log, error.as_ref());
             ExitCode::FAILURE
         }
     }
 }
 
-/// Says what went wrong, and why.
-fn complain(error: &dyn std::error::Error) {
-    eprint!("tradeline: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprint!(": {error}");
-        cause = error.source();
+/// Says what is wrong with the command line, or gives the help that it asks for.
+fn misuse(error: &clap::Error) -> ExitCode {
+    let asked_for = error.exit_code() == 0;
+    if log::Format::before_the_settings() == log::Format::Json && !asked_for {
+        eprintln!("{}", log::json_line("ERROR", error.to_string().trim_end()));
+    } else if let Err(error) = error.print() {
+        eprintln!("tradeline: {error}");
     }
-    eprintln!();
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Says what went wrong, and why.
+fn complain(format: log::Format, error: &dyn std::error::Error) {
+    let said = log::with_causes(error);
+    match format {
+        log::Format::Json => eprintln!("{}", log::json_line("ERROR", &said)),
+        log::Format::Pretty => eprintln!("tradeline: {said}"),
+    }
+}
+
+/// Starts the log, with what is odd about the environment.
+fn start_log(settings: &Settings) -> Result<(), log::LogError> {
+    log::start(settings.log)?;
+    for unknown in unknown_variables(std::env::vars_os()) {
+        tracing::warn!("{unknown}");
+    }
+    Ok(())
 }
 
 /// Unlike other commands it has three ends: that the books do not add up is no failure to look.
@@ -53,7 +80,7 @@ async fn verify(settings: &Settings) -> ExitCode {
         Ok(outcome) if outcome.found() == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(error) => {
-            complain(&error);
+            complain(settings.log, &error);
             ExitCode::from(2)
         }
     }
@@ -61,9 +88,10 @@ async fn verify(settings: &Settings) -> ExitCode {
 
 /// Runs until it is told to stop, or until its own database server is gone.
 async fn serve(settings: &Settings) -> Outcome {
-    log::start(settings.log)?;
+    start_log(settings)?;
     allow_many_files();
-    // Before anything else: an address that is taken is said at once.
+    let checked = settings.check().await?;
+    // Before anything is made: an address that is taken is said at once.
     let listener = TcpListener::bind(settings.listen)
         .map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
     listener.set_nonblocking(true)?;
@@ -71,9 +99,13 @@ async fn serve(settings: &Settings) -> Outcome {
     let mut interrupt = signal(SignalKind::interrupt())?;
 
     let mut backend = Backend::open(settings).await?;
-    let service = Service::start(settings, &backend.url, &backend.jwt_secret, listener).await?;
-    println!("Tradeline listens on http://{}", service.address);
-    if backend.server.is_some() && !settings.listen.ip().is_loopback() {
+    let (url, secret) = (&backend.url, &backend.jwt_secret);
+    let service = Service::start_checked(settings, checked, url, secret, listener).await?;
+    announce(
+        settings.log,
+        &format!("Tradeline listens on http://{}", service.address),
+    );
+    if backend.has_demo && !settings.listen.ip().is_loopback() {
         tracing::warn!(
             "the embedded database has demo logins that everyone knows, and others can reach this address"
         );
@@ -100,6 +132,14 @@ async fn serve(settings: &Settings) -> Outcome {
     outcome
 }
 
+/// Says on standard output that the service is there: in JSON too, since many collect both outputs as one log.
+fn announce(format: log::Format, message: &str) {
+    match format {
+        log::Format::Json => println!("{}", log::json_line("INFO", message)),
+        log::Format::Pretty => println!("{message}"),
+    }
+}
+
 /// Every connection of a client takes two files, and the usual limit of 1,024 is soft: a program may raise its own.
 fn allow_many_files() {
     let mut limit = getrlimit(Resource::Nofile);
@@ -112,6 +152,22 @@ fn allow_many_files() {
 fn token(settings: &Settings, request: &TokenRequest) -> Outcome {
     let keys = Keys::new(backend::jwt_secret(settings)?.reveal().as_bytes())?;
     println!("{}", request.sign(&keys, Utc::now())?);
+    Ok(())
+}
+
+async fn migrate(settings: &Settings, request: &MigrateRequest) -> Outcome {
+    start_log(settings)?;
+    let action = request.action.unwrap_or(MigrateAction::Up);
+    Ok(tradeline::migrate::run(settings, action, &mut std::io::stdout()).await?)
+}
+
+async fn create_business(settings: &Settings, request: BusinessRequest) -> Outcome {
+    start_log(settings)?;
+    let password = create_business::read_password()?;
+    println!(
+        "{}",
+        create_business::create(settings, request, &password).await?
+    );
     Ok(())
 }
 

@@ -16,12 +16,14 @@ use domain::desk::Desk;
 use domain::passwords::Passwords;
 use domain::reservations::Sweeper;
 use domain::seals::Sealer;
-use domain::{Database, Directory, Journal, Secret, Standing, idempotency, refresh_tokens};
+use domain::{
+    CannotConnect, Database, Directory, Journal, Secret, Standing, idempotency, refresh_tokens,
+};
 use hmac::digest::InvalidLength;
 use tokio::time::timeout;
 
 use crate::body::BodyTimeout;
-use crate::config::{BadOutside, BadPayments, LimitSettings, Settings};
+use crate::config::{BadSettings, Checked, LimitSettings, Settings};
 use crate::endpoint::BadTable;
 use crate::gateway::Gateways;
 use crate::idempotency::Hasher;
@@ -88,7 +90,7 @@ pub struct State {
     pub refresh_token_life: Duration,
     /// Whether the database can be worked with, as it was a moment ago.
     pub readiness: Arc<Readiness>,
-    /// The migrations that the database must have.
+    /// The migrations that this version was built with.
     pub migrations: Arc<Vec<String>>,
 }
 
@@ -109,9 +111,15 @@ pub struct Service {
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address of the database is none.
+    /// The settings do not hold together.
+    #[error(transparent)]
+    Settings(#[from] BadSettings),
+    /// The address of the database is not one.
     #[error("DATABASE_URL is not usable: {0}")]
     DatabaseUrl(sea_orm::DbErr),
+    /// The database lets nobody in.
+    #[error(transparent)]
+    Connect(#[from] CannotConnect),
     /// The database does not answer.
     #[error("the database cannot be used: {0}")]
     Database(#[from] domain::Error),
@@ -127,12 +135,6 @@ pub enum Error {
     /// The secret cannot key a hash: a bug.
     #[error("requests cannot be hashed: {0}")]
     Hash(#[from] InvalidLength),
-    /// The settings about other issuers and gateways do not hold together.
-    #[error(transparent)]
-    Outside(#[from] BadOutside),
-    /// The settings about payments by card do not hold together.
-    #[error(transparent)]
-    Payments(#[from] BadPayments),
     /// Something else in the process records metrics.
     #[error("the metrics cannot be recorded: {0}")]
     Metrics(String),
@@ -158,14 +160,28 @@ impl Service {
         jwt_secret: &Secret,
         listener: TcpListener,
     ) -> Result<Self, Error> {
+        let checked = settings.parties().await?;
+        Self::start_checked(settings, checked, database_url, jwt_secret, listener).await
+    }
+
+    /// As [`Service::start`], with what was made of the settings when they were checked.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn start_checked(
+        settings: &Settings,
+        checked: Checked,
+        database_url: &Secret,
+        jwt_secret: &Secret,
+        listener: TcpListener,
+    ) -> Result<Self, Error> {
         let cores = available_parallelism().map_or(1, usize::from);
         let workers = settings.workers.map_or(cores, usize::from);
         let lanes = settings.lanes.map_or(cores, usize::from);
         let connections = u32::from(settings.connections);
         let secret = jwt_secret.reveal().as_bytes();
         let (keys, hasher) = (Arc::new(Keys::new(secret)?), Arc::new(Hasher::new(secret)?));
-        let tills = settings.payments.tills(settings.database_url.is_none())?;
-        let issuer = settings.outside.issuer().await?;
+        let Checked { tills, issuer } = checked;
         let verifier = Arc::new(Verifier::new(Arc::clone(&keys), issuer));
         let database =
             Database::new(database_url.reveal(), connections).map_err(Error::DatabaseUrl)?;
@@ -324,18 +340,22 @@ fn http(
 /// Waits for the database, and refuses a role that row security would not bind.
 async fn check(database: &Database) -> Result<(), Error> {
     let started = Instant::now();
+    let mut said = String::new();
     let objection = loop {
-        match database.role_objection().await {
+        let error = match objection(database).await {
             Ok(objection) => break objection,
-            Err(error @ domain::Error::DatabaseUnavailable(_)) => {
-                if started.elapsed() > DATABASE_PATIENCE {
-                    return Err(error.into());
-                }
-                tracing::warn!(%error, "waiting for the database");
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => error,
+        };
+        if !error.may_pass() || started.elapsed() > DATABASE_PATIENCE {
+            return Err(error);
         }
+        let cause = log::with_causes(&error);
+        if cause != said {
+            let seconds = DATABASE_PATIENCE.as_secs();
+            tracing::warn!("waiting up to {seconds} s for the database: {cause}");
+            said = cause;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
     };
     match objection {
         Some(objection) => Err(Error::Role(objection)),
@@ -343,16 +363,36 @@ async fn check(database: &Database) -> Result<(), Error> {
     }
 }
 
-async fn warn_unless_migrated(state: &State) {
-    match state.database.is_migrated(&state.migrations).await {
-        Ok(true) => {}
-        Ok(false) => {
-            tracing::warn!(
-                "the database has other migrations than this version: run `migration up`"
-            );
+/// What speaks against the role of the database's address, if it can be asked. A pooler may let a client in whose server
+/// it cannot reach.
+async fn objection(database: &Database) -> Result<Option<String>, Error> {
+    database.try_to_connect().await?;
+    Ok(database.role_objection().await?)
+}
+
+impl Error {
+    /// Whether a database that is just starting may be the cause.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect(error) => error.may_pass,
+            Self::Database(error) => matches!(error, domain::Error::DatabaseUnavailable(_)),
+            _ => false,
         }
+    }
+}
+
+async fn warn_unless_migrated(state: &State) {
+    match state.database.schema_state(&state.migrations).await {
+        Ok(schema) => match schema.objection() {
+            Some(objection) => tracing::warn!("not ready: {objection}"),
+            None if schema.ahead.is_empty() => {}
+            None => tracing::info!(
+                ahead = schema.ahead.join(", "),
+                "the database has migrations of a later version that are compatible with this one"
+            ),
+        },
         Err(error) => {
-            tracing::warn!(%error, "the database's migrations cannot be read: run `migration up`")
+            tracing::warn!(%error, "not ready: the database's migrations cannot be read");
         }
     }
 }

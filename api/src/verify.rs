@@ -16,20 +16,9 @@ const LOGGED: u64 = 20;
 /// Why the books could not be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no database, or it does not start.
+    /// There is no database, or it cannot be used.
     #[error(transparent)]
     Backend(#[from] backend::Error),
-    /// The address of the database is none.
-    #[error("DATABASE_URL is not usable: {0}")]
-    Url(sea_orm::DbErr),
-    /// The role sees through row security.
-    #[error("{0}. Let it connect as the service does")]
-    Role(String),
-    /// The tables are those of another version.
-    #[error(
-        "the database has other migrations than this version: run `migration up`, or start the service once"
-    )]
-    OtherVersion,
     /// The database did not answer, or not to the end.
     #[error("the database cannot be used: {0}")]
     Database(#[from] domain::Error),
@@ -87,14 +76,7 @@ impl std::fmt::Display for Outcome {
 /// # Errors
 /// See [`Error`].
 pub async fn once(settings: &Settings, out: &mut impl Write) -> Result<Outcome, Error> {
-    let (url, server) = backend::database(settings).await?;
-    let database = Database::new(url.reveal(), 1).map_err(Error::Url)?;
-    if let Some(objection) = database.role_objection().await? {
-        return Err(Error::Role(objection));
-    }
-    if !database.is_migrated(&migration::names()).await? {
-        return Err(Error::OtherVersion);
-    }
+    let (database, server) = backend::open_as_service(settings).await?;
     let mut written = Ok(());
     let outcome = every_business(&database, |difference| {
         if written.is_ok() {

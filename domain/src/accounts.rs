@@ -5,6 +5,7 @@
 //! the entries, the balance, the allocations, and the figures that follow from them.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -14,7 +15,7 @@ use entity::{
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult,
-    QueryFilter, Statement, Value,
+    IdenStatic, Iterable, QueryFilter, Statement, Value,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -46,24 +47,41 @@ pub struct Figures {
 
 /// The clock is read after the lock was had: the time at which the transaction began may be before that of one which
 /// had the row first.
-const LOCK: &str = "
+static LOCK: LazyLock<String> = LazyLock::new(|| {
+    let columns = columns::<customers::Entity>();
+    format!(
+        "
 WITH account AS MATERIALIZED (
-    SELECT * FROM customers WHERE business_id = $1 AND id = $2 FOR UPDATE
+    SELECT {columns} FROM customers WHERE business_id = $1 AND id = $2 FOR UPDATE
 )
-SELECT account.*, clock_timestamp() AS now FROM account";
+SELECT {columns}, clock_timestamp() AS now FROM account"
+    )
+});
 
 /// Locks orders on credit by id. They are the customer's, or are not there.
-const LOCK_ORDERS: &str = "
+static LOCK_ORDERS: LazyLock<String> = LazyLock::new(|| {
+    let columns = columns::<orders::Entity>();
+    format!(
+        "
 WITH locked AS MATERIALIZED (
-    SELECT * FROM orders
+    SELECT {columns} FROM orders
      WHERE business_id = $1 AND customer_id = $2 AND payment_method = 'credit' AND id = ANY ($3)
      ORDER BY id
        FOR UPDATE
 )
-SELECT locked.*, (SELECT max(effective_at) FROM allocations
-                   WHERE business_id = $1 AND order_id = locked.id AND amount < 0) AS undone_at
+SELECT {columns}, (SELECT max(effective_at) FROM allocations
+                    WHERE business_id = $1 AND order_id = locked.id AND amount < 0) AS undone_at
   FROM locked
- ORDER BY id";
+ ORDER BY id"
+    )
+});
+
+/// The columns of a table that this version knows. A prepared statement with `*` would fail once a migration has added
+/// another ("cached plan must not change result type").
+fn columns<E: EntityTrait>() -> String {
+    let names: Vec<&str> = E::Column::iter().map(|column| column.as_str()).collect();
+    names.join(", ")
+}
 
 /// The orders that this amount would settle, that which is due for longest first. What is due on the customer's orders
 /// changes under its own lock alone, so this can be read before they are locked.
@@ -83,7 +101,7 @@ impl Locked {
     ) -> Result<Self, Error> {
         let business = caller.business_id;
         let values: [Value; 2] = [business.0.into(), customer.0.into()];
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOCK, values);
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOCK.as_str(), values);
         let row = transaction
             .query_one_raw(statement)
             .await?
@@ -124,7 +142,8 @@ impl Locked {
             self.customer.id.0.into(),
             ids.into(),
         ];
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOCK_ORDERS, values);
+        let statement =
+            Statement::from_sql_and_values(DbBackend::Postgres, LOCK_ORDERS.as_str(), values);
         let mut locked = Vec::new();
         for row in transaction.query_all_raw(statement).await? {
             let undone_at: Option<DateTime<Utc>> = row.try_get("", "undone_at")?;

@@ -54,7 +54,7 @@ pub mod write_offs;
 pub use accounts::Figures;
 pub use businesses::Directory;
 pub use caller::{Authority, Caller, PlatformCaller};
-pub use database::{Database, Transaction};
+pub use database::{CannotConnect, Database, SchemaState, Transaction};
 pub use error::{Error, Shortage};
 pub use journal::{Journal, Refusal, Void};
 pub use page::{Page, Paging};

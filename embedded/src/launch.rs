@@ -71,7 +71,7 @@ impl Launch<'_> {
     }
 
     async fn attempt(&self) -> Result<(Child, Guard), Error> {
-        leftover::clear(&self.home.data(), self.account).await?;
+        leftover::clear(&self.home.data(), self.socket, self.account).await?;
         let log = Log::open(self.home.log())?;
         let (mut child, guard) = self.spawn(&log)?;
         match self.wait(&mut child).await? {
@@ -141,6 +141,7 @@ impl Launch<'_> {
 
     async fn wait(&self, child: &mut Child) -> Result<Outcome, Error> {
         let data = self.home.data();
+        let pid_file = pid_file::path(&data);
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -150,7 +151,7 @@ impl Launch<'_> {
             {
                 return Ok(Outcome::Died(status));
             }
-            if pid_file::read(&data).is_some_and(|file| file.ready && Some(file.pid) == pid) {
+            if pid_file::read(&pid_file).is_some_and(|file| file.ready && Some(file.pid) == pid) {
                 return Ok(Outcome::Ready);
             }
             sleep(PAUSE).await;

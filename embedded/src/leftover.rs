@@ -1,9 +1,16 @@
-//! The server of an earlier process, which may still be shutting down when we start, and the file
+//! The server of an earlier process, which may still be shutting down when we start, and the files
 //! it leaves behind.
+//!
+//! A server writes its process id into two files: `postmaster.pid` in the data folder, and the lock
+//! of its socket. PostgreSQL takes either for stale when that process is dead. After a power cut
+//! and a reboot the number often belongs to another process, or the file is empty: PostgreSQL then
+//! refuses to start. We know more than it does: we hold the lock of the folder, and we can see in
+//! which folder a process works. So we remove such a file once no server works on the data.
 
 use crate::account::Account;
 use crate::guard::Signal;
-use crate::{Error, pid_file};
+use crate::pid_file::{self, PidFile};
+use crate::{Error, socket};
 use rustix::process::{Pid, test_kill_process};
 use std::fs;
 use std::path::Path;
@@ -20,44 +27,97 @@ const STEPS: [(Option<Signal>, Duration); 3] = [
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Returns once no server runs on `data` and nothing keeps the next one from starting.
-pub(crate) async fn clear(data: &Path, account: &Account) -> Result<(), Error> {
-    let Some(found) = pid_file::read(data) else {
-        return Ok(());
-    };
+/// How long a server that is just starting may take to write its process id into its new file.
+const WRITING: Duration = Duration::from_secs(2);
+
+/// Returns once no server runs on `data` and no file of an earlier one, there or in the folder of
+/// its `socket`, keeps the next one from starting.
+pub(crate) async fn clear(data: &Path, socket: &Path, account: &Account) -> Result<(), Error> {
+    for file in [pid_file::path(data), socket::lock_file(socket)] {
+        match written(&file).await {
+            None => {}
+            Some(None) => remove_without_pid(&file, data, account)?,
+            Some(Some(found)) => {
+                wait_for_end(found.pid, data, account).await?;
+                remove_stale(&file, found.pid)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the file says: `None` without a file, `Some(None)` when it has no process id and does not
+/// get one.
+async fn written(file: &Path) -> Option<Option<PidFile>> {
+    let deadline = Instant::now() + WRITING;
+    loop {
+        if let Some(found) = pid_file::read(file) {
+            return Some(Some(found));
+        }
+        if !file.exists() {
+            return None;
+        }
+        if Instant::now() > deadline {
+            return Some(None);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Waits until the process is no server on `data`, and signals it when that takes long.
+async fn wait_for_end(pid: i32, data: &Path, account: &Account) -> Result<(), Error> {
     for (signal, patience) in STEPS {
         if let Some(signal) = signal {
             tracing::warn!(
-                pid = found.pid,
+                pid,
                 signal = signal.name(),
                 "an older database server does not stop"
             );
-            send(signal, found.pid, account);
+            send(signal, pid, account);
         }
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
-            if !serves(found.pid, data, account) {
-                return remove_stale(data, found.pid);
+            if !serves(pid, data, account) {
+                return Ok(());
             }
             sleep(PAUSE).await;
         }
     }
     Err(Error::Leftover {
         data: data.to_owned(),
-        pid: found.pid,
+        pid,
     })
 }
 
 /// PostgreSQL itself sees that a dead process's file is stale, and looks for that server's last
 /// children by it. But it refuses to start when the process id is in use by now, so we remove the
 /// file then.
-fn remove_stale(data: &Path, pid: i32) -> Result<(), Error> {
-    let path = pid_file::path(data);
-    if is_alive(pid) && path.exists() {
-        tracing::info!(pid, path = %path.display(), "removed a stale postmaster.pid");
-        fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+fn remove_stale(file: &Path, pid: i32) -> Result<(), Error> {
+    if is_alive(pid) {
+        remove(file, "its process id belongs to another process")?;
     }
     Ok(())
+}
+
+/// A file without a process id stops PostgreSQL in any case. It stays while some process works in
+/// the data folder: that is a server, or someone who looks after one.
+fn remove_without_pid(file: &Path, data: &Path, account: &Account) -> Result<(), Error> {
+    if is_worked_in(data, account) {
+        return Ok(());
+    }
+    remove(file, "it has no process id")
+}
+
+fn remove(file: &Path, reason: &str) -> Result<(), Error> {
+    match fs::remove_file(file) {
+        Ok(()) => {
+            tracing::info!(path = %file.display(), reason, "removed a stale lock file");
+            Ok(())
+        }
+        // Its server has ended in this moment.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io("remove", file)(error)),
+    }
 }
 
 fn is_alive(pid: i32) -> bool {
@@ -71,12 +131,26 @@ fn serves(pid: i32, data: &Path, account: &Account) -> bool {
     if !is_alive(pid) {
         return false;
     }
-    if Path::new("/proc/self/cwd").exists() {
+    if has_proc() {
         let folder = output(account, "readlink", &[&format!("/proc/{pid}/cwd")]);
         return Path::new(folder.trim_end_matches('\n')) == data;
     }
     output(account, "ps", &["-o", "args=", "-p", &pid.to_string()])
         .contains(&*data.to_string_lossy())
+}
+
+/// Whether any process of the server's user works in `data`.
+fn is_worked_in(data: &Path, account: &Account) -> bool {
+    if has_proc() {
+        let folders = output(account, "/bin/sh", &["-c", "readlink /proc/[0-9]*/cwd"]);
+        return folders.lines().any(|folder| Path::new(folder) == data);
+    }
+    output(account, "ps", &["-axo", "args="]).contains(&*data.to_string_lossy())
+}
+
+/// Whether the system shows its processes as files.
+fn has_proc() -> bool {
+    Path::new("/proc/self/cwd").exists()
 }
 
 /// Sends the signal as the server's user, so that a forged file cannot make root signal anyone

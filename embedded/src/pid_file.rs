@@ -1,4 +1,5 @@
-//! `postmaster.pid`, in which a server says who it is and how far it has come.
+//! `postmaster.pid`, in which a server says who it is and how far it has come, and the lock of its
+//! socket, which begins with the same lines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,9 +18,9 @@ pub(crate) fn path(data: &Path) -> PathBuf {
     data.join("postmaster.pid")
 }
 
-/// Reads the file, if it is there and says something.
-pub(crate) fn read(data: &Path) -> Option<PidFile> {
-    parse(&fs::read_to_string(path(data)).ok()?)
+/// Reads such a file, if it is there and has a process id.
+pub(crate) fn read(file: &Path) -> Option<PidFile> {
+    parse(&fs::read_to_string(file).ok()?)
 }
 
 /// The first line is the process id, negative for a server without a postmaster; the eighth is the
@@ -27,7 +28,13 @@ pub(crate) fn read(data: &Path) -> Option<PidFile> {
 fn parse(text: &str) -> Option<PidFile> {
     let mut lines = text.lines();
     Some(PidFile {
-        pid: lines.next()?.trim().parse::<i32>().ok()?.checked_abs()?,
+        pid: lines
+            .next()?
+            .trim()
+            .parse::<i32>()
+            .ok()?
+            .checked_abs()
+            .filter(|pid| *pid != 0)?,
         ready: lines.nth(6).is_some_and(|state| state.trim() == "ready"),
     })
 }
@@ -61,6 +68,9 @@ mod tests {
                 ready: false
             })
         );
-        assert_eq!(parse(""), None);
+        // What a power cut may leave.
+        for cut in ["", "\n", "0\n", "\0\0\0\0"] {
+            assert_eq!(parse(cut), None, "{cut:?}");
+        }
     }
 }

@@ -28,6 +28,11 @@ pub(crate) fn file(folder: &Path) -> PathBuf {
     folder.join(format!(".s.PGSQL.{PORT}"))
 }
 
+/// The file beside the socket that has the process id of its server.
+pub(crate) fn lock_file(folder: &Path) -> PathBuf {
+    folder.join(format!(".s.PGSQL.{PORT}.lock"))
+}
+
 /// Makes the socket's folder of `home`, or takes the one that is there.
 pub(crate) fn prepare(home: &Home, account: &Account) -> Result<PathBuf, Error> {
     let natural = home.socket();

@@ -7,6 +7,7 @@ use embedded::{Error, Server, Settings, url_of};
 use sea_orm::{ConnectionTrait, Database};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::{Owner, TestFolder, psql, server, settings, until};
@@ -236,27 +237,62 @@ async fn a_dropped_server_stops_and_can_be_started_again() {
     }
 }
 
+/// The two files in which the server on `data` writes its process id.
+fn lock_files(data: &Path) -> [PathBuf; 2] {
+    [
+        data.join("postmaster.pid"),
+        data.with_file_name("socket/.s.PGSQL.5432.lock"),
+    ]
+}
+
 #[tokio::test]
-async fn a_stale_file_with_a_strangers_process_id_is_no_obstacle() {
+async fn files_of_a_dead_server_whose_number_another_process_has_are_no_obstacle() {
     let folder = TestFolder::new();
     let first = server(&folder.path).await;
     let data = first.data_folder().to_owned();
+    let files = lock_files(&data);
+    let kept = files
+        .each_ref()
+        .map(|file| fs::read_to_string(file).unwrap());
+    let pid = support::postmaster(&data);
     first.stop().await.unwrap();
 
     // PostgreSQL refuses only for a process of its own user.
     let user = fs::metadata(&data).unwrap();
     let mut stranger = support::stranger(user.uid(), user.gid());
-    let text = format!("{}\n{}\n1700000000\n5432\n", stranger.id(), data.display());
-    fs::write(data.join("postmaster.pid"), text).unwrap();
-    let second = server(&folder.path).await;
-    assert_eq!(psql(&second.url("postgres", "postgres"), "select 1"), "1");
-    assert!(
-        stranger.try_wait().unwrap().is_none(),
-        "the stranger was ended"
-    );
-    second.stop().await.unwrap();
+    // Each alone, and both, as after a power cut and a reboot.
+    for left in [&[0][..], &[1], &[0, 1]] {
+        for &file in left {
+            let text = kept[file].replacen(&pid, &stranger.id().to_string(), 1);
+            assert_ne!(text, kept[file]);
+            fs::write(&files[file], text).unwrap();
+        }
+        let next = server(&folder.path).await;
+        assert_eq!(psql(&next.url("postgres", "postgres"), "select 1"), "1");
+        assert!(
+            stranger.try_wait().unwrap().is_none(),
+            "the stranger was ended"
+        );
+        next.stop().await.unwrap();
+    }
     stranger.kill().unwrap();
     stranger.wait().unwrap();
+}
+
+#[tokio::test]
+async fn lock_files_that_a_power_cut_has_emptied_are_no_obstacle() {
+    let folder = TestFolder::new();
+    let first = server(&folder.path).await;
+    let data = first.data_folder().to_owned();
+    first.stop().await.unwrap();
+    for cut in ["", "\0\0\0\0\0\0"] {
+        for file in lock_files(&data) {
+            fs::write(file, cut).unwrap();
+        }
+        let next = server(&folder.path).await;
+        assert_eq!(psql(&next.url("postgres", "postgres"), "select 1"), "1");
+        next.stop().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -87,6 +87,14 @@ pub fn run(data: &Path, arguments: &[&str]) -> Output {
     command(data, arguments).output().unwrap()
 }
 
+/// Runs it to its end, with this on its standard input.
+pub fn run_with_input(command: &mut Command, input: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    // One that refuses its arguments does not read it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    ended(child)
+}
+
 /// What it printed, of a run that went well.
 pub fn printed(output: Output) -> String {
     assert!(output.status.success(), "{output:?}");
@@ -164,7 +172,10 @@ impl Program {
             .await
             .unwrap();
         let line = line.unwrap_or_default();
-        let Some(base) = line.trim().strip_prefix("Tradeline listens on ") else {
+        // In plain text, or as the message of a line of JSON.
+        let base = line.split_once("Tradeline listens on ");
+        let base = base.and_then(|(_, rest)| rest.trim().split('"').next());
+        let Some(base) = base else {
             let _ = child.kill();
             let status = child.wait().unwrap();
             panic!("{line:?}, {status}: {}", log.join().unwrap());

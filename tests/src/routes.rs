@@ -83,7 +83,11 @@ impl Traded {
             payment: id(&payment, "payment_id"),
             credit_note: id(&make("credit-notes").await, "credit_note_id"),
             write_off: id(&make("write-offs").await, "write_off_id"),
-            sale: admin.add_sale("OFFER").await.to_string(),
+            // Another product each time: a test may trade twice.
+            sale: admin
+                .add_sale(&format!("OFFER-{}", Uuid::now_v7()))
+                .await
+                .to_string(),
             cancellable: orders.pop().unwrap(),
             fulfillable: orders.pop().unwrap(),
             order: orders.pop().unwrap(),

@@ -44,7 +44,7 @@ pub struct Payments {
     )]
     pub stripe_api_base: ApiBase,
     /// Who is asked for payments by card: `stripe`; `offline`, where a payment is made on this machine by saying so; or
-    /// `none`. Left out: stripe with a secret key, else offline with the embedded database, else none.
+    /// `none`. Left out: stripe with a secret key, else offline with the embedded database and its demo data, else none.
     #[arg(long, env = "TRADELINE_PAYMENT_PROVIDER", value_enum, global = true)]
     pub payment_provider: Option<ProviderName>,
     /// How long an order by card may be paid, in seconds. Its stock is held for so long.
@@ -141,11 +141,11 @@ const KEY: &str = "STRIPE_SECRET_KEY";
 const WEBHOOK_SECRET: &str = "STRIPE_WEBHOOK_SECRET";
 
 impl Payments {
-    /// What is configured. `embedded` says whether the service runs its own database.
+    /// What is configured. `demo` says whether the service runs a database of its own with demo data.
     ///
     /// # Errors
     /// See [`BadPayments`].
-    pub fn tills(&self, embedded: bool) -> Result<Tills, BadPayments> {
+    pub fn tills(&self, demo: bool) -> Result<Tills, BadPayments> {
         let (key, secret) = (&self.stripe_secret_key, &self.stripe_webhook_secret);
         let contradiction = |provider| {
             let set = match (key, secret) {
@@ -178,7 +178,7 @@ impl Payments {
                     set: WEBHOOK_SECRET,
                     missing: KEY,
                 }),
-                (None, None) if embedded => Ok(offline()),
+                (None, None) if demo => Ok(offline()),
                 (None, None) => Ok(Tills::default()),
             },
         }

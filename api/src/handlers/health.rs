@@ -21,16 +21,25 @@ async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
-/// Ready means: the database answers, and has the migrations that this version was built with.
+/// Ready means: the database answers, and has the migrations that this version was built with. Further ones are named in
+/// `ahead`: they must be compatible with this version.
 async fn ready(state: Data<State>) -> Response {
-    if state
+    let schema = state
         .readiness
         .ask(&state.database, &state.migrations)
-        .await?
-    {
-        Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
-    } else {
-        let detail = "The database has other migrations than this version of the service.";
-        Err(Problem::new(Code::DatabaseUnavailable, detail).retry_after(1))
+        .await?;
+    match schema.objection() {
+        Some(objection) => {
+            Err(Problem::new(Code::DatabaseUnavailable, sentence(&objection)).retry_after(1))
+        }
+        None if schema.ahead.is_empty() => Ok(HttpResponse::Ok().json(json!({"status": "ready"}))),
+        None => Ok(HttpResponse::Ok().json(json!({"status": "ready", "ahead": schema.ahead}))),
     }
+}
+
+/// The text with a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
 }

@@ -6,6 +6,8 @@
 //! is why this is not SeaORM's own transaction; everything else goes through SeaORM, for which [`Transaction`] is a
 //! connection.
 
+mod connect;
+mod schema;
 mod session;
 mod transaction;
 
@@ -19,6 +21,8 @@ use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, PgPool};
 use sea_orm::{DbErr, RuntimeErr};
 use tokio::time::timeout;
 
+pub use connect::CannotConnect;
+pub use schema::SchemaState;
 pub(crate) use session::Session;
 pub use transaction::Transaction;
 
@@ -210,28 +214,6 @@ impl Database {
                 Err(error) if at_rest > 0 && is_death(&error) => at_rest -= 1,
                 done => return done,
             }
-        }
-    }
-
-    /// Whether the database answers and has exactly these migrations.
-    ///
-    /// # Errors
-    /// [`Error::DatabaseUnavailable`], also when the table of migrations cannot be read.
-    pub async fn is_migrated(&self, migrations: &[String]) -> Result<bool, Error> {
-        let read = || {
-            sqlx::query_scalar("SELECT version FROM seaql_migrations ORDER BY version")
-                .fetch_all(&self.pool)
-        };
-        let applied: Result<Vec<String>, _> = self.past_the_dead(read).await;
-        match applied {
-            Ok(applied) => Ok(applied == migrations),
-            // No table of migrations, or none that this role may read: the first migration does both.
-            Err(sqlx::Error::Database(answer))
-                if matches!(answer.code().as_deref(), Some("42P01" | "42501")) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(Error::DatabaseUnavailable(db_error(error))),
         }
     }
 

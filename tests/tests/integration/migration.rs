@@ -2,10 +2,15 @@
 
 use std::process::{Command, Output};
 
+use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES};
 use migration::{Migrator, MigratorTrait};
+use sea_orm::ConnectionTrait;
 use serde_json::Value;
 use tests::binary::MIGRATION;
-use tests::{Database, OWNER, Service, books_balance, verified};
+use tests::program::{Folder, command, printed, refusal};
+use tests::{
+    Database, OWNER, Route, SERVICE, Service, Traded, books_balance, settings, until, verified,
+};
 
 /// All that the catalogue says of the schema `public`, in names: nothing in it depends on when it was made.
 async fn catalogue(database: &Database) -> Vec<Value> {
@@ -50,6 +55,17 @@ async fn up() -> Database {
     Migrator::up(&owner, None).await.unwrap();
     owner.close().await.unwrap();
     database
+}
+
+/// Where a step is in the order of steps, from 0.
+fn index_of(step: &str) -> usize {
+    let names = migration::names();
+    names.iter().position(|name| name == step).unwrap()
+}
+
+/// The steps that declare with which versions they are compatible: all after the one that makes the table for it.
+fn declared() -> Vec<String> {
+    migration::names().split_off(index_of("16_schema_compatibility") + 1)
 }
 
 async fn applied(database: &Database) -> Vec<String> {
@@ -137,10 +153,10 @@ async fn fresh_makes_the_same_schema_without_a_row() {
         let rows = database
             .value(&format!("SELECT count(*) FROM {table}"))
             .await;
-        let expected = if table == "seaql_migrations" {
-            migration::names().len()
-        } else {
-            0
+        let expected = match table.as_str() {
+            "seaql_migrations" => migration::names().len(),
+            "schema_compatibility" => declared().len(),
+            _ => 0,
         };
         assert_eq!(rows, expected.to_string(), "{table}");
     }
@@ -174,7 +190,9 @@ async fn orders_by_card_go_down_whole_and_what_was_cancelled_before_comes_up_wit
     service.stop().await;
 
     let owner = database.connect(OWNER).await;
-    Migrator::down(&owner, Some(1)).await.unwrap();
+    let down = migration::names().len() - index_of("14_checkout");
+    let down = u32::try_from(down).unwrap();
+    Migrator::down(&owner, Some(down)).await.unwrap();
     let by_card = "SELECT count(*) FROM orders WHERE payment_method = 'card'";
     assert_eq!(database.value(by_card).await, "0");
     Migrator::up(&owner, None).await.unwrap();
@@ -249,6 +267,181 @@ async fn the_program_goes_up_and_down_and_says_where_it_is() {
     );
     let _ = run(&["fresh"]);
     assert_eq!(catalogue(&database).await, whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_later_step_has_declared_with_which_versions_it_is_compatible() {
+    let database = up().await;
+    let sql = "SELECT step FROM schema_compatibility ORDER BY step";
+    assert_eq!(database.column(sql).await, declared());
+}
+
+/// Marks a step of a later version as applied.
+async fn apply(database: &Database, step: &str, compatible_from: Option<&str>) {
+    let mut sql = format!("INSERT INTO seaql_migrations VALUES ('{step}', 0)");
+    if let Some(oldest) = compatible_from {
+        sql.push_str(&format!(
+            "; INSERT INTO schema_compatibility VALUES ('{step}', '{oldest}')"
+        ));
+    }
+    database.execute(&sql).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_ahead_is_accepted_as_far_as_its_steps_are_compatible() {
+    let database = Database::with_demo().await;
+    let service = Service::on(database.clone()).await;
+    let nobody = service.nobody();
+    // An answer holds for a second.
+    let answers = async |status: u16, words: &str| {
+        until(words, async || {
+            let reply = nobody.get("/readyz").await;
+            reply.status == status && reply.text.contains(words)
+        })
+        .await;
+    };
+    answers(200, "ready").await;
+    let newest = migration::names().pop().unwrap();
+    apply(&database, "97_compatible", Some(&newest)).await;
+    apply(&database, "98_as_well", Some("16_schema_compatibility")).await;
+    answers(200, r#""ahead":["97_compatible","98_as_well"]"#).await;
+    // A process that starts now serves too.
+    let young = Service::on(database.clone()).await;
+    young.nobody().get("/readyz").await.ok(200);
+    assert_eq!(verified(&database).await, []);
+
+    apply(&database, "99_contracts", Some("99_contracts")).await;
+    let refused = "not compatible with this one: 99_contracts. ";
+    answers(503, refused).await;
+    let gone = "DELETE FROM schema_compatibility WHERE step = '99_contracts'";
+    database.execute(gone).await;
+    // One that says nothing is not compatible either.
+    answers(503, refused).await;
+    let gone = "DELETE FROM seaql_migrations WHERE version = '99_contracts'";
+    database.execute(gone).await;
+    answers(200, r#""ahead":["97_compatible","98_as_well"]"#).await;
+    let gone = format!("DELETE FROM seaql_migrations WHERE version = '{newest}'");
+    database.execute(&gone).await;
+    answers(
+        503,
+        &format!("lacks migrations of this version: {newest}. "),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_adds_columns_everywhere_disturbs_nobody() {
+    let mut settings = settings();
+    // One connection of each kind, so that every statement is prepared on the one that meets it again.
+    settings.workers = Some(1);
+    settings.lanes = Some(1);
+    settings.connections = 1;
+    let database = Database::with_demo().await;
+    let url = database.url(SERVICE);
+    let service = Service::with(database.clone(), &url, &settings).await;
+    let admin = service.admin();
+    let everything = async || {
+        let traded = Traded::at(&service).await;
+        for route in Route::all(&service).await {
+            if route.method == reqwest::Method::GET
+                && !route.has_id()
+                && route.path.starts_with("/api/")
+            {
+                let reply = admin.get(&route.path).await;
+                assert!(reply.status < 500, "{}: {}", route.path, reply.text);
+            }
+        }
+        admin
+            .get(&format!("/api/orders/{}", traded.order))
+            .await
+            .ok(200);
+        let statement = format!("/api/customers/{ACME_CUSTOMER}/statement?from=2026-01-01");
+        admin.get(&statement).await.ok(200);
+        let payment =
+            serde_json::json!({"customer_id": ACME_CUSTOMER, "amount": "1.00", "method": "cash"});
+        admin.post("/api/payments", &payment).await.ok(201);
+        books_balance(&service).await;
+    };
+    // A statement is kept prepared from its first use on.
+    everything().await;
+    let buying = tokio::spawn({
+        let admin = admin.clone();
+        async move {
+            for _ in 0..200 {
+                admin.buy(&[(ACME_HEADPHONES, 1)]).await.ok(201);
+                let refund = serde_json::json!({"customer_id": ACME_CUSTOMER, "amount": "100.00", "method": "cash"});
+                admin.post("/api/payments", &refund).await.ok(201);
+            }
+        }
+    });
+    let owner = database.connect(OWNER).await;
+    for table in database.tables().await {
+        let sql = format!("ALTER TABLE {table} ADD COLUMN added_later text DEFAULT 'x'");
+        owner.execute_unprepared(&sql).await.unwrap();
+    }
+    let newest = migration::names().pop().unwrap();
+    let step = format!(
+        "INSERT INTO seaql_migrations (version, applied_at) VALUES ('99_added_later', 0);
+         INSERT INTO schema_compatibility (step, compatible_from) VALUES ('99_added_later', '{newest}')"
+    );
+    owner.execute_unprepared(&step).await.unwrap();
+    buying.await.unwrap();
+    everything().await;
+    service.nobody().get("/readyz").await.ok(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_migrates_too_and_several_at_once_do_it_once() {
+    let folder = Folder::open();
+    let database = Database::empty().await;
+    let as_role = |role: &str, arguments: &[&str]| {
+        let mut command = command(&folder.data, arguments);
+        command.env("DATABASE_URL", database.url(role));
+        command
+    };
+    let pending = printed(as_role(OWNER, &["migrate", "status"]).output().unwrap());
+    let expected = |what: &str| -> Vec<String> {
+        let names = migration::names();
+        names.iter().map(|step| format!("{what} {step}")).collect()
+    };
+    assert_eq!(pending.lines().collect::<Vec<_>>(), expected("pending"));
+    assert!(database.tables().await.is_empty(), "a look makes nothing");
+
+    let at_once: Vec<_> = (0..3)
+        .map(|_| as_role(OWNER, &["migrate"]).spawn().unwrap())
+        .collect();
+    for child in at_once {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert_eq!(applied(&database).await, migration::names());
+    let again = printed(as_role(OWNER, &["migrate", "up"]).output().unwrap());
+    assert_eq!(again, "nothing is pending");
+    let status = printed(as_role(OWNER, &["migrate", "status"]).output().unwrap());
+    assert_eq!(status.lines().collect::<Vec<_>>(), expected("applied"));
+
+    let newest = migration::names().pop().unwrap();
+    let down = printed(as_role(OWNER, &["migrate", "down"]).output().unwrap());
+    assert_eq!(down, format!("took back {newest}"));
+    let said = refusal(&mut as_role(SERVICE, &["migrate"]));
+    assert!(said.contains("permission denied"), "{said}");
+    let up = printed(as_role(OWNER, &["migrate"]).output().unwrap());
+    assert_eq!(up, format!("applied {newest}"));
+
+    // A version that is rolled back to leaves a database that is ahead as it is, and says when it cannot work on it.
+    apply(&database, "98_compatible", Some(&newest)).await;
+    let up = printed(as_role(OWNER, &["migrate"]).output().unwrap());
+    assert_eq!(up, "nothing is pending");
+    apply(&database, "99_contracts", None).await;
+    let said = refusal(&mut as_role(OWNER, &["migrate"]));
+    assert!(
+        said.contains("not compatible with this one: 99_contracts"),
+        "{said}"
+    );
+    assert!(
+        !folder.data.exists(),
+        "with DATABASE_URL no folder is needed"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,15 +3,16 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES};
 use serde_json::{Value, json};
 use tests::program::{
-    Folder, Program, command, is_alive, printed, refusal, run, token, wait_for_the_end_of,
+    Folder, Program, command, is_alive, printed, refusal, run, run_with_input, token,
+    wait_for_the_end_of,
 };
-use tests::{Database, OWNER, SERVICE};
+use tests::{Database, OWNER, SERVICE, until};
 
 fn purchase() -> Value {
     json!({"customer_id": ACME_CUSTOMER, "items": [{"product_id": ACME_HEADPHONES, "quantity": 1}]})
@@ -263,6 +264,132 @@ async fn on_an_empty_database_the_platforms_token_makes_the_first_business() {
     // The platform itself sees nothing of it.
     let (status, text) = program.get("/api/users", Some(&platform)).await;
     assert_eq!(status, 403, "{text}");
+}
+
+const PASSWORD: &str = "correct horse battery";
+
+/// Makes a business with this slug, whose admin has this password.
+fn create_business(folder: &Folder, slug: &str, password: &str) -> Output {
+    let email = format!("admin@{slug}.example");
+    let arguments = ["create-business", "--name", slug, "--slug", slug];
+    let mut command = command(&folder.data, &arguments);
+    command.args(["--currency", "EUR", "--admin-email", &email]);
+    run_with_input(&mut command, &format!("{password}\n"))
+}
+
+async fn login(program: &Program, slug: &str, email: &str, password: &str) -> u16 {
+    let login = json!({"business": slug, "email": email, "password": password});
+    program.post("/api/auth/login", None, &login).await.0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_demo_data_nobody_can_log_in_until_a_command_has_made_a_business() {
+    let folder = Folder::open();
+    let said = String::from_utf8(create_business(&folder, "early", PASSWORD).stderr).unwrap();
+    assert!(said.contains("start the service first"), "{said}");
+    assert!(!folder.data.exists(), "the command makes no database");
+
+    let without_demo = || {
+        let mut command = command(&folder.data, &["--no-demo"]);
+        command.env_remove("TRADELINE_NO_DEMO");
+        command
+    };
+    let program = Program::spawn(&mut without_demo()).await;
+    assert_eq!(
+        login(&program, "acme", "admin@example.com", "admin123").await,
+        401
+    );
+    let made = printed(create_business(&folder, "first", PASSWORD));
+    assert!(
+        made.starts_with("made the business first with the id "),
+        "{made}"
+    );
+    let admin = "admin@first.example";
+    assert_eq!(login(&program, "first", admin, PASSWORD).await, 200);
+    for (slug, password, words) in [
+        ("first", PASSWORD, "another one has the same slug"),
+        ("second", "short", "must have from 8 to 128 characters"),
+        ("second", "", "must have from 8 to 128 characters"),
+    ] {
+        let output = create_business(&folder, slug, password);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(words), "{said}");
+    }
+    let output = run(&folder.data, &["create-business", "--slug", "Not a slug"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    program.stop();
+
+    // While it does not run, the command starts the database, and stops it again.
+    printed(create_business(&folder, "second", PASSWORD));
+    assert_eq!(folder.postgres(), None);
+
+    // Forgotten once, the flag lets no demo login into a database that is in use.
+    let program = Program::start(&folder).await;
+    assert_eq!(
+        login(&program, "second", "admin@second.example", PASSWORD).await,
+        200
+    );
+    assert_eq!(
+        login(&program, "acme", "admin@example.com", "admin123").await,
+        401
+    );
+    let log = program.stop();
+    assert!(
+        log.contains("the database has businesses of its own"),
+        "{log}"
+    );
+    assert!(printed(run(&folder.data, &["verify"])).starts_with("0 differences in 2 businesses"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn demo_data_of_an_earlier_start_stay_and_are_warned_of() {
+    let folder = Folder::open();
+    Program::start(&folder).await.stop();
+    let mut command = command(&folder.data, &[]);
+    let program = Program::spawn(command.env("TRADELINE_NO_DEMO", "yes")).await;
+    assert_eq!(
+        login(&program, "acme", "admin@example.com", "admin123").await,
+        200
+    );
+    let log = program.stop();
+    assert!(
+        log.contains("TRADELINE_NO_DEMO does not remove them"),
+        "{log}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_database_of_a_later_version_is_served_only_if_that_is_compatible() {
+    let folder = Folder::open();
+    let program = Program::start(&folder).await;
+    let url = printed(run(&folder.data, &["database-url"]));
+    let owner = url.replace(SERVICE, OWNER);
+    let newest = migration::names().pop().unwrap();
+    let apply = |step: &str, compatible_from: &str| {
+        let sql = format!(
+            "INSERT INTO seaql_migrations VALUES ('{step}', 0);
+             INSERT INTO schema_compatibility VALUES ('{step}', '{compatible_from}')"
+        );
+        let psql = Command::new("psql")
+            .args(["--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-c", &sql, &owner])
+            .output();
+        printed(psql.unwrap());
+    };
+    apply("98_compatible", &newest);
+    program.stop();
+    let program = Program::start(&folder).await;
+    apply("99_contracts", "99_contracts");
+    program.stop();
+    let said = refusal(&mut command(&folder.data, &[]));
+    assert!(
+        said.contains("not compatible with this one: 99_contracts"),
+        "{said}"
+    );
+    until("its server is stopped again", async || {
+        folder.postgres().is_none()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

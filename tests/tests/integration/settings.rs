@@ -1,10 +1,13 @@
 //! What the program says of its settings before it touches anything.
 
-use std::net::TcpListener;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
 
 use domain::demo::ACME;
+use serde_json::Value;
 use tests::program::{Folder, Program, command, ended, printed, refusal, run};
 use tests::{Database, OWNER, SERVICE};
 
@@ -173,7 +176,7 @@ async fn a_named_database_is_neither_migrated_nor_filled() {
     assert!(database.tables().await.is_empty());
     let log = program.stop();
     assert!(log.contains("WARN"), "{log}");
-    assert!(log.contains("migration up"), "{log}");
+    assert!(log.contains("tradeline migrate"), "{log}");
     assert!(database.tables().await.is_empty());
 
     // Migrated by hand while it runs, it is ready, and still empty.
@@ -207,6 +210,226 @@ async fn a_named_database_is_neither_migrated_nor_filled() {
     );
 }
 
+/// A server that answers whoever connects with this refusal of PostgreSQL's protocol.
+fn refusing_server(code: &str, message: &str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let fields = format!("SFATAL\0VFATAL\0C{code}\0M{message}\0\0");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            assert_ne!(stream.read(&mut [0; 1024]).unwrap(), 0);
+            let length = u32::try_from(fields.len() + 4).unwrap();
+            let answer = [b"E", &length.to_be_bytes()[..], fields.as_bytes()].concat();
+            stream.write_all(&answer).unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_lets_nobody_in_is_told_with_its_own_words_once() {
+    let folder = Folder::open();
+    let database = Database::with_demo().await;
+    let no_password = refusing_server("28P01", "password authentication failed for user \"role\"");
+    let no_password = format!("postgres://role:hunter2@{no_password}/shop?sslmode=disable");
+    let missing = database.url(SERVICE).replace(database.name(), "missing");
+    for (url, cause) in [
+        (database.url("stranger"), "role \"stranger\" does not exist"),
+        (missing, "database \"missing\" does not exist"),
+        (
+            no_password,
+            "password authentication failed for user \"role\"",
+        ),
+    ] {
+        for arguments in [&[][..], &["migrate", "status"]] {
+            let mut program = command(&folder.data, arguments);
+            program
+                .env("DATABASE_URL", &url)
+                .env("TRADELINE_JWT_SECRET", tests::SECRET);
+            let said = refusal(&mut program);
+            assert!(said.ends_with(cause), "{said}");
+            assert_eq!(said.matches(cause).count(), 1, "{said}");
+            assert!(
+                said.contains("cannot connect to the database at "),
+                "{said}"
+            );
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_not_there_is_told_as_such_and_the_service_waits_for_it() {
+    let folder = Folder::open();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let refused = format!("postgres://role@{address}/shop");
+    let unknown = "postgres://role@no-such-host.invalid/shop".to_owned();
+    for (url, cause) in [
+        (&refused, "Connection refused"),
+        (&unknown, "failed to lookup address"),
+    ] {
+        let said = refusal(command(&folder.data, &["migrate", "status"]).env("DATABASE_URL", url));
+        assert!(said.contains(cause), "{said}");
+        assert_eq!(said.matches(cause).count(), 1, "{said}");
+        assert!(!said.contains("timed out"), "{said}");
+    }
+    let said = refusal(command(&folder.data, &["migrate"]).env("DATABASE_URL", &refused));
+    assert!(
+        said.contains(&format!("at {address}/shop as role")),
+        "{said}"
+    );
+
+    let mut service = command(&folder.data, &[])
+        .env("DATABASE_URL", &refused)
+        .env("TRADELINE_JWT_SECRET", tests::SECRET)
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(service.stderr.take().unwrap()).lines();
+    let waiting = lines
+        .map(Result::unwrap)
+        .find(|line| line.contains("waiting up to 30 s for the database"));
+    let waiting = waiting.expect("it ends without a word");
+    assert!(waiting.contains("Connection refused"), "{waiting}");
+    service.kill().unwrap();
+    service.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_setting_is_checked_before_a_database_is_made() {
+    let folder = Folder::open();
+    for (name, value, words) in [
+        ("TRADELINE_JWT_SECRET", "short", "32 bytes"),
+        (
+            "STRIPE_SECRET_KEY",
+            "sk_x",
+            "STRIPE_WEBHOOK_SECRET must be set",
+        ),
+        (
+            "TRADELINE_ISSUER",
+            "https://issuer.example",
+            "TRADELINE_AUDIENCE must be set",
+        ),
+        (
+            "RUST_LOG",
+            "info,domain=loud",
+            "RUST_LOG: `domain=loud` is not a directive",
+        ),
+        ("RUST_LOG", "inof", "did you mean `info`?"),
+        (
+            "DATABASE_URL",
+            "postgres://",
+            "TRADELINE_JWT_SECRET must be set",
+        ),
+    ] {
+        let said = refusal(command(&folder.data, &[]).env(name, value));
+        assert!(said.contains(words), "{name}={value}: {said}");
+        assert!(
+            !folder.data.exists(),
+            "{name}: a database was made for nothing"
+        );
+    }
+    // A secret that was kept in the folder is one too.
+    fs::create_dir(&folder.data).unwrap();
+    let kept = folder.data.join("jwt-secret");
+    fs::write(&kept, "short").unwrap();
+    let said = refusal(&mut command(&folder.data, &[]));
+    assert!(said.contains(&kept.display().to_string()), "{said}");
+    assert!(said.contains("32 bytes"), "{said}");
+    assert!(!folder.data.join("postgres").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_that_is_no_setting_is_named_in_the_log() {
+    let folder = Folder::open();
+    let database = Database::with_demo().await;
+    let mut command = command(&folder.data, &[]);
+    command
+        .env("DATABASE_URL", database.url(SERVICE))
+        .env("TRADELINE_JWT_SECRET", tests::SECRET)
+        .env("TRADELINE_LISTN", "127.0.0.1:1")
+        .env("TRADELINE_PORT", "tcp://10.0.0.1:8080");
+    let log = Program::spawn(&mut command).await.stop();
+    let named: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("is not a setting"))
+        .collect();
+    assert_eq!(named.len(), 1, "{log}");
+    assert!(
+        named[0].contains(
+            "TRADELINE_LISTN is not a setting and has no effect: did you mean TRADELINE_LISTEN?"
+        ),
+        "{log}"
+    );
+}
+
+/// Each line of it as JSON.
+#[track_caller]
+fn json_lines(text: &str) -> Vec<Value> {
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_json_is_json_from_its_first_line_to_its_last() {
+    let folder = Folder::open();
+    let database = Database::with_demo().await;
+    let with = |settings: &[(&str, &str)]| {
+        let mut command = command(&folder.data, &[]);
+        command
+            .env("DATABASE_URL", database.url(SERVICE))
+            .env("TRADELINE_JWT_SECRET", tests::SECRET)
+            .env("TRADELINE_LOG", "json")
+            .envs(settings.iter().copied());
+        command
+    };
+    let mut running = with(&[("TRADELINE_LISTN", "")]).spawn().unwrap();
+    let mut stdout = BufReader::new(running.stdout.take().unwrap());
+    let mut first = String::new();
+    stdout.read_line(&mut first).unwrap();
+    let first: Value = serde_json::from_str(&first).unwrap();
+    let message = first["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("Tradeline listens on http://"),
+        "{first}"
+    );
+    running.kill().unwrap();
+    let output = running.wait_with_output().unwrap();
+    let lines = json_lines(&String::from_utf8(output.stderr).unwrap());
+    assert!(
+        lines[0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("TRADELINE_LISTN")
+    );
+
+    // What stops the start is a line of it too, whatever is selected.
+    for (settings, words) in [
+        (&[("TRADELINE_WORKERS", "many")][..], "--workers"),
+        (&[("RUST_LOG", "inof")], "did you mean `info`?"),
+        (
+            &[("RUST_LOG", "off"), ("TRADELINE_JWT_SECRET", "short")],
+            "32 bytes",
+        ),
+        (
+            &[("TRADELINE_LISTEN", "192.0.2.1:1")],
+            "cannot listen on 192.0.2.1:1",
+        ),
+    ] {
+        let output = ended(with(settings).spawn().unwrap());
+        assert!(!output.status.success(), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let lines = json_lines(&String::from_utf8(output.stderr).unwrap());
+        let last = lines.last().unwrap();
+        assert_eq!(last["level"], "ERROR", "{last}");
+        assert!(last["message"].as_str().unwrap().contains(words), "{last}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn help_names_the_commands_and_shows_no_secret() {
     let folder = Folder::open();
@@ -223,6 +446,8 @@ async fn help_names_the_commands_and_shows_no_secret() {
         "token",
         "openapi",
         "database-url",
+        "create-business",
+        "migrate",
         "127.0.0.1:8080",
     ] {
         assert!(help.contains(name), "{name} is not in\n{help}");

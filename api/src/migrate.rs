@@ -1,0 +1,161 @@
+//! `tradeline migrate`: applies the migrations, or takes them back, as the owner of the tables.
+
+use std::io::{self, Write};
+
+use domain::{CannotConnect, Database, SchemaState};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::DbErr;
+
+use crate::backend::{self, Role, connect};
+use crate::config::{MigrateAction, Settings};
+
+/// Why the schema is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address of the database is not one.
+    #[error("DATABASE_URL is not usable: {0}")]
+    Url(DbErr),
+    /// The database lets nobody in.
+    #[error(transparent)]
+    Connect(#[from] CannotConnect),
+    /// The database did not answer.
+    #[error("the database cannot be used: {0}")]
+    Database(#[from] domain::Error),
+    /// The server refused a step.
+    #[error("the migrations could not be applied: {0}")]
+    Step(#[from] DbErr),
+    /// This version does not work on the schema.
+    #[error("{0}")]
+    Schema(String),
+}
+
+/// Refuses a database whose schema this version does not work with.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn check(database: &Database) -> Result<SchemaState, Error> {
+    let state = database.schema_state(&migration::names()).await?;
+    match state.objection() {
+        Some(objection) => Err(Error::Schema(objection)),
+        None => Ok(state),
+    }
+}
+
+/// Applies what is pending, and gives the names of what was. A database that is ahead stays as it is, and is refused if
+/// this version does not work with it: a version that is rolled back to may call this too.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn up(url: &str) -> Result<Vec<String>, Error> {
+    let database = open(url).await?;
+    let pending = database.schema_state(&migration::names()).await?.missing;
+    if !pending.is_empty() {
+        let owner = connect(url.to_owned()).await?;
+        let applied = migration::up(&owner).await;
+        owner.close().await?;
+        applied?;
+    }
+    let state = check(&database).await?;
+    if !state.ahead.is_empty() {
+        tracing::info!(
+            ahead = state.ahead.join(", "),
+            "the database has migrations of a later version that are compatible with this one"
+        );
+    }
+    database.close().await;
+    Ok(pending)
+}
+
+async fn open(url: &str) -> Result<Database, Error> {
+    let database = Database::new(url, 1).map_err(Error::Url)?;
+    database.try_to_connect().await?;
+    Ok(database)
+}
+
+/// Why the command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no database, or it does not start.
+    #[error(transparent)]
+    Backend(#[from] backend::Error),
+    /// The migrations could not be applied, taken back or listed.
+    #[error(transparent)]
+    Migrate(#[from] Error),
+    /// Nobody reads what was done.
+    #[error("the outcome cannot be written: {0}")]
+    Output(#[from] io::Error),
+    /// The private server did not stop.
+    #[error(transparent)]
+    Server(#[from] embedded::Error),
+}
+
+/// Does what is asked on the configured database or on the embedded one, and writes what was done, a step a line.
+///
+/// # Errors
+/// See [`CommandError`].
+pub async fn run(
+    settings: &Settings,
+    action: MigrateAction,
+    out: &mut impl Write,
+) -> Result<(), CommandError> {
+    let (url, server) = backend::database(settings, Role::Owner).await?;
+    let lines = match action {
+        MigrateAction::Up => {
+            let applied = up(url.reveal()).await?;
+            if applied.is_empty() {
+                vec!["nothing is pending".to_owned()]
+            } else {
+                applied
+                    .iter()
+                    .map(|step| format!("applied {step}"))
+                    .collect()
+            }
+        }
+        MigrateAction::Down { steps } => down(url.reveal(), steps).await?,
+        MigrateAction::Status => status(url.reveal()).await?,
+    };
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    if let Some(server) = server {
+        server.stop().await?;
+    }
+    Ok(())
+}
+
+async fn down(url: &str, steps: u32) -> Result<Vec<String>, Error> {
+    let database = open(url).await?;
+    let before = database.schema_state(&migration::names()).await?.missing;
+    let owner = connect(url.to_owned()).await?;
+    let taken_back = Migrator::down(&owner, Some(steps)).await;
+    owner.close().await?;
+    taken_back?;
+    let after = database.schema_state(&migration::names()).await?.missing;
+    database.close().await;
+    let gone = after.iter().filter(|step| !before.contains(step));
+    Ok(gone.map(|step| format!("took back {step}")).collect())
+}
+
+async fn status(url: &str) -> Result<Vec<String>, Error> {
+    let database = open(url).await?;
+    let names = migration::names();
+    let state = database.schema_state(&names).await?;
+    database.close().await;
+    let own = names.iter().map(|step| {
+        let what = if state.missing.contains(step) {
+            "pending"
+        } else {
+            "applied"
+        };
+        format!("{what} {step}")
+    });
+    let ahead = state.ahead.iter().map(|step| {
+        let what = if state.incompatible.contains(step) {
+            "not compatible with this version"
+        } else {
+            "compatible with this version"
+        };
+        format!("applied {step}, of a later version, {what}")
+    });
+    Ok(own.chain(ahead).collect())
+}
