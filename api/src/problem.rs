@@ -7,7 +7,7 @@ mod member;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::Error;
 use domain::provider::Failure;
 use entity::orders::Status;
@@ -102,7 +102,10 @@ codes! {
         credit_limit: Amount, balance: Amount, amount: Amount, available_credit: Amount, currency: Currency,
     };
     CustomerOnHold "customer_on_hold" CONFLICT "Sales to the customer are stopped" {
-        customer_id: CustomerId, overdue_since: Option<DateTime<Utc>>,
+        customer_id: CustomerId,
+    };
+    CustomerOverdue "customer_overdue" CONFLICT "The customer has an order that is past due for too long" {
+        customer_id: CustomerId, order_id: OrderId, due_at: DateTime<Utc>,
     };
     PriceChanged "price_changed" CONFLICT "The price has changed" {
         product_id: ProductId, quoted: Amount, current: Amount, currency: Currency,
@@ -119,6 +122,12 @@ codes! {
     SoldOut "sold_out" CONFLICT "The product is sold out" { product_id: ProductId };
     Overpayment "overpayment" CONFLICT "The payment is more than what is due" {
         amount_due: Amount, currency: Currency, order_id: Option<OrderId>,
+    };
+    AllocationsDoNotAddUp "allocations_do_not_add_up" CONFLICT "A part of the payment is for no order" {
+        amount: Amount, allocated: Amount, currency: Currency,
+    };
+    PeriodClosed "period_closed" CONFLICT "The period is closed" {
+        date: NaiveDate, books_closed_until: NaiveDate,
     };
     InvalidTransition "invalid_transition" CONFLICT "The state does not allow this" {
         from: String = "fulfilled", to: String = "cancelled",
@@ -306,10 +315,14 @@ impl Problem {
             Error::CustomerOnHold(id) => {
                 Self::new(Code::CustomerOnHold, detail).with("customer_id", id.to_string())
             }
-            // The same to a program that sells; the field tells the two apart.
-            Error::CustomerOverdue { customer, due_at } => Self::new(Code::CustomerOnHold, detail)
+            Error::CustomerOverdue {
+                customer,
+                order_id,
+                due_at,
+            } => Self::new(Code::CustomerOverdue, detail)
                 .with("customer_id", customer.to_string())
-                .with("overdue_since", text::rfc3339(&due_at)),
+                .with("order_id", order_id.to_string())
+                .with("due_at", text::rfc3339(&due_at)),
             Error::PriceChanged {
                 product_id,
                 quoted,
@@ -368,6 +381,28 @@ impl Problem {
                     Some(id) => problem.with("order_id", id.to_string()),
                     None => problem,
                 }
+            }
+            Error::AllocationsDoNotAddUp { amount, allocated } => {
+                Self::new(Code::AllocationsDoNotAddUp, detail)
+                    .with("amount", money(amount))
+                    .with("allocated", money(allocated))
+                    .with("currency", currency.to_string())
+            }
+            Error::PeriodClosed { date, closed_until } => Self::new(Code::PeriodClosed, detail)
+                .with("date", date.to_string())
+                .with("books_closed_until", closed_until.to_string()),
+            Error::ImpossibleDate { field, fault } => {
+                let pointer = match field {
+                    "as_of" | "to" => format!("?{field}"),
+                    member => format!("/{member}"),
+                };
+                Self::fault(&pointer, &fault.to_string())
+            }
+            Error::BackwardSpan => {
+                Self::fault("?from", "must not be after `to`, which is now if left out")
+            }
+            Error::ForeignCursor => {
+                Self::fault("?cursor", "must be the next_cursor of an earlier page")
             }
             Error::MoreThanSold {
                 product_id,

@@ -5,7 +5,7 @@
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
 use domain::dates::When;
 use domain::passwords::NewPassword;
-use entity::{Currency, Quantity};
+use entity::{Currency, Quantity, TimeZone};
 use sea_orm::ActiveEnum;
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, SchemaType, Type};
@@ -286,6 +286,22 @@ impl FromText for Currency {
     }
 }
 
+impl FromText for TimeZone {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|unknown: entity::UnknownTimeZone| unknown.to_string())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        // Schema generators have no list of the names; the shortest is "GB", the longest has three parts.
+        string()
+            .min_length(Some(2))
+            .max_length(Some(64))
+            .examples(["Europe/Paris"])
+            .into()
+    }
+}
+
 impl FromText for DateTime<Utc> {
     fn from_text(text: &str) -> Result<Self, String> {
         let time = DateTime::parse_from_rfc3339(text).map_err(|_not_time| {
@@ -330,8 +346,8 @@ impl FromText for When {
             .map(Self::Day)
             .or_else(|_no_date| DateTime::from_text(text).map(Self::Moment))
             .map_err(|_neither| {
-                "must be a date such as \"2026-01-31\", which is the whole day in UTC, or an RFC 3339 time such as \
-                 \"2026-01-31T12:00:00Z\""
+                "must be a date such as \"2026-01-31\", which is the whole day in the time zone of the business, or an \
+                 RFC 3339 time such as \"2026-01-31T12:00:00Z\""
                     .to_owned()
             })
     }

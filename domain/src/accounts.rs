@@ -1,15 +1,16 @@
 //! A customer's account, locked: the one way in which everything but the desk changes what a customer owes.
 //!
-//! [`Locked::of`] locks the customer; whoever moves stock locks inventory next; then [`Locked::lock_orders`] and its like
+//! [`Locked::of`] shares the lock on the business, so that its books are not closed meanwhile, and locks the customer;
+//! whoever moves stock locks inventory next; then [`Locked::lock_orders`] and its like
 //! lock orders. Each brings what it locks into [`Books`] as plain values. What is decided there, [`Locked::write`] writes:
 //! the entries, the balance, the allocations, and the figures that follow from them.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
-    BusinessId, Currency, CustomerId, LedgerEntryId, Money, OrderId, Tenant, customers,
+    BusinessId, Currency, CustomerId, LedgerEntryId, Money, OrderId, Tenant, TimeZone, customers,
     ledger_entries, orders,
 };
 use sea_orm::sea_query::Expr;
@@ -21,6 +22,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::allocations::{self, Allocation, on_account};
+use crate::dates::{When, not_after};
 use crate::ledger::Account;
 use crate::settlement::{Books, Order, Target};
 use crate::{Caller, Error, Transaction};
@@ -31,6 +33,8 @@ pub(crate) struct Locked {
     business: BusinessId,
     currency: Currency,
     customer: customers::Model,
+    time_zone: TimeZone,
+    books_closed_until: Option<NaiveDate>,
     pub(crate) books: Books,
 }
 
@@ -51,10 +55,14 @@ static LOCK: LazyLock<String> = LazyLock::new(|| {
     let columns = columns::<customers::Entity>();
     format!(
         "
-WITH account AS MATERIALIZED (
-    SELECT {columns} FROM customers WHERE business_id = $1 AND id = $2 FOR UPDATE
+WITH business AS MATERIALIZED (
+    SELECT time_zone, books_closed_until FROM businesses WHERE id = $1 FOR SHARE
+), account AS MATERIALIZED (
+    SELECT {columns} FROM customers
+     WHERE business_id = $1 AND id = $2 AND (SELECT count(*) FROM business) = 1
+       FOR UPDATE
 )
-SELECT {columns}, clock_timestamp() AS now FROM account"
+SELECT {columns}, time_zone, books_closed_until, clock_timestamp() AS now FROM account, business"
     )
 });
 
@@ -106,7 +114,9 @@ impl Locked {
             .query_one_raw(statement)
             .await?
             .ok_or(Error::CustomerNotFound(customer))?;
-        let now = row.try_get("", "now")?;
+        let now: DateTime<Utc> = row.try_get("", "now")?;
+        let time_zone: TimeZone = row.try_get("", "time_zone")?;
+        let books_closed_until: Option<NaiveDate> = row.try_get("", "books_closed_until")?;
         let row = customers::Model::from_query_result(&row, "")?;
         let mut credits = BTreeMap::new();
         if row.on_account > Money::ZERO {
@@ -118,16 +128,46 @@ impl Locked {
             entry_count: row.entry_count,
             on_account: credits,
         };
+        let mut books = Books::new(account, now);
+        if let Some(date) = books_closed_until {
+            books.open_from = time_zone.start_of(date).min(now);
+        }
         Ok(Self {
             business,
             currency: caller.currency,
             customer: row,
-            books: Books::new(account, now),
+            time_zone,
+            books_closed_until,
+            books,
         })
     }
 
     pub(crate) fn id(&self) -> CustomerId {
         self.customer.id
+    }
+
+    /// When a document counts that its maker dates: now, if they do not, or if their clock is a little ahead. `field` is
+    /// where the request names the moment.
+    ///
+    /// # Errors
+    /// [`Error::ImpossibleDate`]; [`Error::PeriodClosed`].
+    pub(crate) fn dated(
+        &self,
+        field: &'static str,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<DateTime<Utc>, Error> {
+        let Some(at) = at else {
+            return Ok(self.books.now);
+        };
+        When::Moment(at).not_before_1970(field)?;
+        let at = not_after(self.books.now, field, at)?;
+        let date = self.time_zone.day_of(at);
+        match self.books_closed_until {
+            Some(closed_until) if date < closed_until => {
+                Err(Error::PeriodClosed { date, closed_until })
+            }
+            _ => Ok(at),
+        }
     }
 
     /// Locks those of these orders that are the customer's and on credit, and brings them into the books.

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
 use entity::users::Role;
 use entity::{BusinessId, EventId, Tenant, UserId, audit_events};
 use sea_orm::sea_query::Expr;
@@ -14,7 +13,8 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Caller, Database, Error, Page, Paging, PlatformCaller, Transaction, page};
+use crate::dates::When;
+use crate::{Caller, Database, Error, Page, Paging, PlatformCaller, Transaction, businesses, page};
 
 /// A change. `before` is absent for what is new.
 pub(crate) struct Change {
@@ -158,9 +158,9 @@ pub struct Filter {
     /// That this happened.
     pub action: Option<String>,
     /// Then or later.
-    pub from: Option<DateTime<Utc>>,
-    /// Before then.
-    pub to: Option<DateTime<Utc>>,
+    pub from: Option<When>,
+    /// Before then, or on that day at the latest.
+    pub to: Option<When>,
 }
 
 /// Lists entries of the caller's business, the newest first.
@@ -188,10 +188,11 @@ pub async fn list(
     if let Some(action) = &filter.action {
         select = select.filter(Column::Action.eq(action.as_str()));
     }
-    if let Some(from) = filter.from {
+    let (from, to) = businesses::span(database, caller, filter.from, filter.to).await?;
+    if let Some(from) = from {
         select = select.filter(Column::CreatedAt.gte(from));
     }
-    if let Some(to) = filter.to {
+    if let Some(to) = to {
         select = select.filter(Column::CreatedAt.lt(to));
     }
     if let Some(after) = paging.after {

@@ -1,6 +1,7 @@
 //! Tenants: looking one up by its id or by its name in an address, making one, renaming one.
 
 mod change;
+mod clock;
 mod create;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 use crate::{Database, Error, Transaction};
 
 pub use change::{BusinessChange, change, of_caller};
+pub(crate) use clock::{clock, span};
 pub use create::{Founded, NewBusiness, create};
 
 /// What never changes about a business, and so may be remembered.
@@ -210,5 +212,7 @@ fn trail(business: &businesses::Model) -> Value {
         "name": business.name,
         "currency": business.currency,
         "block_after_days": business.block_after_days,
+        "time_zone": business.time_zone,
+        "books_closed_until": business.books_closed_until,
     })
 }

@@ -1,11 +1,20 @@
-//! Days and moments of reports. Days are UTC's, and a moment is as exact as the database keeps it: to the microsecond.
+//! Days and moments, in the time zone of a business. A moment is as exact as the database keeps it: to the microsecond.
+//!
+//! All day arithmetic of due dates and reports is here and in [`TimeZone`]. SQL gets instants, so that there is one copy
+//! of the time zones' rules.
 
-use chrono::{DateTime, Days, NaiveDate, SubsecRound, TimeDelta, Utc};
+use std::fmt;
 
-/// A day, or a moment of one, as the reader of a report says it.
+use chrono::{DateTime, Datelike, Days, NaiveDate, SubsecRound, TimeDelta, Utc};
+use entity::TimeZone;
+use sea_orm::FromQueryResult;
+
+use crate::Error;
+
+/// A day, or a moment of one, as a request names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// A whole day.
+    /// A whole day of the business.
     Day(NaiveDate),
     /// A moment.
     Moment(DateTime<Utc>),
@@ -14,41 +23,155 @@ pub enum When {
 impl When {
     /// Where a time begins that begins with this.
     #[must_use]
-    pub fn start(self) -> DateTime<Utc> {
+    pub fn start(self, zone: TimeZone) -> DateTime<Utc> {
         match self {
-            Self::Day(day) => midnight(day),
+            Self::Day(day) => zone.start_of(day),
             Self::Moment(moment) => exact(moment),
         }
     }
 
-    /// The first moment that is no more of a time that ends with this: the day is in it, the moment is not. So a time
-    /// that ends here and one that begins with the next day, or at this moment, have nothing between them or in common.
+    /// Where a time ends that ends with this: the day is in it, the moment is not. So a time that ends here and one that
+    /// begins with the next day, or at this moment, have nothing between them or in common.
     #[must_use]
-    pub fn end(self) -> DateTime<Utc> {
+    pub fn end(self, zone: TimeZone) -> DateTime<Utc> {
         match self {
-            Self::Day(day) => midnight(day) + Days::new(1),
+            Self::Day(day) => zone.start_of(day + Days::new(1)),
             Self::Moment(moment) => exact(moment),
         }
     }
 
-    /// The last moment of it.
-    #[must_use]
-    pub fn last(self) -> DateTime<Utc> {
-        match self {
-            Self::Day(_) => self.end() - TimeDelta::microseconds(1),
-            Self::Moment(moment) => exact(moment),
+    /// Refuses what is before 1970, which no business means. `field` is where the request names it.
+    ///
+    /// # Errors
+    /// [`Error::ImpossibleDate`].
+    pub fn not_before_1970(self, field: &'static str) -> Result<(), Error> {
+        let is_before = match self {
+            Self::Day(day) => day.year() < 1970,
+            Self::Moment(moment) => moment < DateTime::UNIX_EPOCH,
+        };
+        let fault = DateFault::Before1970;
+        match is_before {
+            true => Err(Error::ImpossibleDate { field, fault }),
+            false => Ok(()),
         }
     }
 }
 
-/// How long orders are past due on the day of `as_of`, as the moments that part them: what was due at the first or later
-/// is current, since it is due on that day or after it; before the second it is past due for more than 30 days, before
-/// the third for more than 60, before the fourth for more than 90. Days count by their dates: due yesterday is one day,
-/// at whatever time.
+/// What the clocks of a business show in a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
+pub struct Clock {
+    /// The moment at which the transaction began, by the clock that dates everything.
+    pub now: DateTime<Utc>,
+    /// The time zone of the business.
+    pub time_zone: TimeZone,
+}
+
+impl Clock {
+    /// The day that it is now.
+    #[must_use]
+    pub fn today(&self) -> NaiveDate {
+        self.time_zone.day_of(self.now)
+    }
+
+    /// Where a report ends that ends with this, which is now if it is left out or still to come. All reports end by this
+    /// rule: what counts from this moment on is not in them.
+    #[must_use]
+    pub fn until(&self, end: Option<When>) -> DateTime<Utc> {
+        let end = end.map_or(self.now, |end| end.end(self.time_zone));
+        end.min(self.now)
+    }
+
+    /// The last day of a report that ends at this moment.
+    #[must_use]
+    pub fn last_day(&self, until: DateTime<Utc>) -> NaiveDate {
+        self.time_zone.day_of(until - TimeDelta::microseconds(1))
+    }
+}
+
+/// How far the clock of a client may be ahead of the database's. What it calls now is then taken as now.
+pub const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(2);
+
+/// Why a moment or a day cannot be meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DateFault {
+    /// It is ahead of now by more than clocks are.
+    Future {
+        /// What the clock shows that dates everything.
+        now: DateTime<Utc>,
+    },
+    /// It is after today.
+    AfterToday {
+        /// The day that it is.
+        today: NaiveDate,
+        /// The time zone in which it is.
+        zone: TimeZone,
+    },
+    /// It is before 1970.
+    Before1970,
+}
+
+impl fmt::Display for DateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Future { now } => {
+                let minutes = CLOCK_TOLERANCE.num_minutes();
+                let now = now.format("%FT%TZ");
+                write!(
+                    f,
+                    "must not be in the future; it is {now}, and clocks may be {minutes} minutes ahead"
+                )
+            }
+            Self::AfterToday { today, zone } => {
+                write!(f, "must not be after today, which is {today} in {zone}")
+            }
+            Self::Before1970 => f.write_str("must not be before 1970"),
+        }
+    }
+}
+
+/// The moment as it counts: now, if it is ahead by as much as clocks may be. `field` is where the request names it.
+///
+/// # Errors
+/// [`Error::ImpossibleDate`].
+pub fn not_after(
+    now: DateTime<Utc>,
+    field: &'static str,
+    moment: DateTime<Utc>,
+) -> Result<DateTime<Utc>, Error> {
+    if moment > now + CLOCK_TOLERANCE {
+        let fault = DateFault::Future { now };
+        return Err(Error::ImpossibleDate { field, fault });
+    }
+    Ok(exact(moment).min(now))
+}
+
+/// When an order is due: so many days after the day on which it was made, at the same time of day. It is past due from
+/// the start of the next day on ([`past_due_bound`]).
 #[must_use]
-pub fn past_due_bounds(as_of: DateTime<Utc>) -> [DateTime<Utc>; 4] {
-    let today = midnight(as_of.date_naive());
-    [0, 30, 60, 90].map(|days| today - Days::new(days))
+pub fn due_at(zone: TimeZone, made_at: DateTime<Utc>, terms_days: i32) -> DateTime<Utc> {
+    zone.days_after(made_at, u64::try_from(terms_days).unwrap_or(0))
+}
+
+/// By how many days an order is past due on this day. Days count by their dates: due yesterday is one day, at whatever
+/// time; due today or later is none.
+#[must_use]
+pub fn days_past_due(zone: TimeZone, due_at: DateTime<Utc>, today: NaiveDate) -> i32 {
+    let days = (today - zone.day_of(due_at)).num_days().max(0);
+    i32::try_from(days).unwrap_or(i32::MAX)
+}
+
+/// What is due before this moment is past due by more than so many days on this day: aging, lists of who is overdue and
+/// the blocking of purchases all ask for it.
+#[must_use]
+pub fn past_due_bound(zone: TimeZone, today: NaiveDate, days: u32) -> DateTime<Utc> {
+    zone.start_of(today - Days::new(days.into()))
+}
+
+/// The moments that part the buckets of aging: what is due at the first or later is current; before the second it is past
+/// due by more than 30 days, before the third by more than 60, before the fourth by more than 90.
+#[must_use]
+pub fn past_due_bounds(zone: TimeZone, today: NaiveDate) -> [DateTime<Utc>; 4] {
+    [0, 30, 60, 90].map(|days| past_due_bound(zone, today, days))
 }
 
 /// As exact as the database keeps it.
@@ -57,85 +180,216 @@ pub fn exact(moment: DateTime<Utc>) -> DateTime<Utc> {
     moment.trunc_subsecs(6)
 }
 
-fn midnight(day: NaiveDate) -> DateTime<Utc> {
-    day.and_time(chrono::NaiveTime::MIN).and_utc()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
     }
 
-    /// The number of the bucket by the bounds, from 0.
-    fn bucket(due_at: &str, as_of: &str) -> usize {
-        let bounds = past_due_bounds(at(as_of));
-        bounds.iter().filter(|bound| at(due_at) < **bound).count()
+    fn zone(name: &str) -> TimeZone {
+        name.parse().unwrap()
     }
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    /// The number of the bucket by the bounds, from 0.
+    fn bucket(zone: TimeZone, due_at: DateTime<Utc>, today: NaiveDate) -> usize {
+        let bounds = past_due_bounds(zone, today);
+        bounds.iter().filter(|bound| due_at < **bound).count()
+    }
+
+    /// Zones on both sides of the date line, with and without daylight saving, by whole hours and by others.
+    const ZONES: [&str; 9] = [
+        "UTC",
+        "Pacific/Kiritimati",
+        "Pacific/Pago_Pago",
+        "Europe/Paris",
+        "America/New_York",
+        "Asia/Tokyo",
+        "Asia/Kathmandu",
+        "Australia/Lord_Howe",
+        "Africa/Cairo",
+    ];
 
     #[test]
     fn due_today_is_current_whatever_the_time_and_due_yesterday_is_one_day() {
-        for as_of in ["2026-03-10T00:00:00Z", "2026-03-10T23:59:59.999999Z"] {
-            assert_eq!(bucket("2027-01-01T00:00:00Z", as_of), 0);
-            assert_eq!(bucket("2026-03-10T23:59:59.999999Z", as_of), 0);
-            assert_eq!(bucket("2026-03-10T00:00:00Z", as_of), 0);
-            assert_eq!(bucket("2026-03-09T23:59:59.999999Z", as_of), 1);
-        }
-    }
-
-    #[test]
-    fn buckets_change_between_the_30th_and_31st_60th_and_61st_90th_and_91st_day() {
-        let as_of = "2026-06-30T12:00:00Z";
-        for (days, expected) in [
-            (0, 0),
-            (1, 1),
-            (30, 1),
-            (31, 2),
-            (60, 2),
-            (61, 3),
-            (90, 3),
-            (91, 4),
-            (3_000, 4),
+        let today = day("2026-03-10");
+        for (name, yesterday_ends) in [
+            ("UTC", "2026-03-10T00:00:00Z"),
+            ("Pacific/Kiritimati", "2026-03-09T10:00:00Z"),
+            ("Pacific/Pago_Pago", "2026-03-10T11:00:00Z"),
+            ("America/New_York", "2026-03-10T04:00:00Z"),
         ] {
-            let day = at(as_of).date_naive() - Days::new(days);
-            for time in ["00:00:00", "23:59:59.999999"] {
-                let due_at = format!("{day}T{time}Z");
-                assert_eq!(bucket(&due_at, as_of), expected, "{due_at}");
+            let (zone, midnight) = (zone(name), at(yesterday_ends));
+            let moment = TimeDelta::microseconds(1);
+            for (due_at, days) in [
+                (at("2027-01-01T00:00:00Z"), 0),
+                (midnight + TimeDelta::days(1) - moment, 0),
+                (midnight, 0),
+                (midnight - moment, 1),
+                (midnight - TimeDelta::days(1), 1),
+            ] {
+                assert_eq!(days_past_due(zone, due_at, today), days, "{name} {due_at}");
+                let expected = usize::from(days > 0);
+                assert_eq!(bucket(zone, due_at, today), expected, "{name} {due_at}");
             }
         }
     }
 
     #[test]
-    fn days_are_those_of_utc_over_leap_days_and_clock_changes() {
-        assert_eq!(bucket("2024-01-31T12:00:00Z", "2024-03-01T00:00:00Z"), 1);
-        assert_eq!(bucket("2024-01-30T12:00:00Z", "2024-03-01T00:00:00Z"), 2);
-        assert_eq!(bucket("2026-02-28T22:59:59Z", "2026-03-30T00:30:00Z"), 1);
-        // The evening of the 9th in New York is the 10th.
-        let evening = "2026-03-09T20:30:00-04:00";
-        let evening = DateTime::parse_from_rfc3339(evening).unwrap().to_utc();
-        assert_eq!(
-            past_due_bounds(evening)[0],
-            at("2026-03-10T00:00:00Z"),
-            "{evening}"
-        );
+    fn buckets_change_between_the_30th_and_31st_60th_and_61st_90th_and_91st_day() {
+        let today = day("2026-06-30");
+        for name in ZONES {
+            let zone = zone(name);
+            for (days, expected) in [
+                (0, 0),
+                (1, 1),
+                (30, 1),
+                (31, 2),
+                (60, 2),
+                (61, 3),
+                (90, 3),
+                (91, 4),
+                (3_000, 4),
+            ] {
+                let of = today - Days::new(days);
+                let end = zone.start_of(of + Days::new(1)) - TimeDelta::microseconds(1);
+                for due_at in [zone.start_of(of), end] {
+                    assert_eq!(bucket(zone, due_at, today), expected, "{name} {due_at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn due_dates_are_calendar_days_over_month_ends_leap_days_and_clock_changes() {
+        for (name, made_at, terms, due) in [
+            ("UTC", "2026-01-31T12:00:00Z", 30, "2026-03-02"),
+            ("UTC", "2024-02-28T23:59:59Z", 1, "2024-02-29"),
+            ("America/New_York", "2026-02-01T03:30:00Z", 28, "2026-02-28"),
+            (
+                "Pacific/Kiritimati",
+                "2026-12-31T10:30:00Z",
+                30,
+                "2027-01-31",
+            ),
+            (
+                "Pacific/Pago_Pago",
+                "2027-01-01T10:30:00Z",
+                30,
+                "2027-01-30",
+            ),
+            ("Europe/Paris", "2026-03-27T23:30:00Z", 1, "2026-03-29"),
+            ("Africa/Cairo", "2024-04-24T22:30:00Z", 1, "2024-04-26"),
+        ] {
+            let zone = zone(name);
+            let due_at = due_at(zone, at(made_at), terms);
+            assert_eq!(zone.day_of(due_at), day(due), "{name} {made_at} {terms}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_order_is_due_on_its_day_and_past_due_by_bound_and_by_count_alike(
+            name in proptest::sample::select(&ZONES[..]),
+            made in 1_600_000_000_000_000_i64..1_900_000_000_000_000,
+            terms in 0..365_i32,
+            late in -40..200_i64,
+            days in 0..120_u32,
+        ) {
+            let (zone, made_at) = (zone(name), DateTime::from_timestamp_micros(made).unwrap());
+            let due_at = due_at(zone, made_at, terms);
+            prop_assert!(due_at >= made_at);
+            let due = zone.day_of(made_at) + Days::new(u64::try_from(terms).unwrap());
+            prop_assert_eq!(zone.day_of(due_at), due);
+            let today = due + TimeDelta::days(late);
+            let past_due = days_past_due(zone, due_at, today);
+            prop_assert_eq!(i64::from(past_due), late.max(0));
+            let is_beyond = due_at < past_due_bound(zone, today, days);
+            prop_assert_eq!(is_beyond, i64::from(past_due) > i64::from(days));
+        }
     }
 
     #[test]
     fn a_day_is_whole_and_what_ends_with_it_touches_what_begins_with_the_next() {
-        let day = When::Day("2026-12-31".parse().unwrap());
-        assert_eq!(day.start(), at("2026-12-31T00:00:00Z"));
-        assert_eq!(day.end(), at("2027-01-01T00:00:00Z"));
-        assert_eq!(day.last(), at("2026-12-31T23:59:59.999999Z"));
-        assert_eq!(day.end(), When::Day("2027-01-01".parse().unwrap()).start());
+        let last = When::Day(day("2026-12-31"));
+        for (name, start, end) in [
+            ("UTC", "2026-12-31T00:00:00Z", "2027-01-01T00:00:00Z"),
+            (
+                "Pacific/Kiritimati",
+                "2026-12-30T10:00:00Z",
+                "2026-12-31T10:00:00Z",
+            ),
+            (
+                "Pacific/Pago_Pago",
+                "2026-12-31T11:00:00Z",
+                "2027-01-01T11:00:00Z",
+            ),
+        ] {
+            let zone = zone(name);
+            assert_eq!((last.start(zone), last.end(zone)), (at(start), at(end)));
+            let next = When::Day(day("2027-01-01"));
+            assert_eq!(last.end(zone), next.start(zone), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_before_1970_is_refused_in_any_zone() {
+        for (when, is_good) in [
+            (When::Day(day("1970-01-01")), true),
+            (When::Day(day("1969-12-31")), false),
+            (When::Moment(at("1970-01-01T00:00:00Z")), true),
+            (When::Moment(at("1969-12-31T23:59:59.999999Z")), false),
+        ] {
+            assert_eq!(when.not_before_1970("to").is_ok(), is_good, "{when:?}");
+        }
     }
 
     #[test]
     fn a_moment_is_kept_to_the_microsecond() {
         let moment = When::Moment(at("2026-01-01T00:00:00.123456789Z"));
-        for exact in [moment.start(), moment.end(), moment.last()] {
+        for exact in [moment.start(TimeZone::UTC), moment.end(TimeZone::UTC)] {
             assert_eq!(exact, at("2026-01-01T00:00:00.123456Z"));
         }
+    }
+
+    #[test]
+    fn a_report_ends_now_when_its_end_is_still_to_come() {
+        let clock = Clock {
+            now: at("2026-03-10T09:00:00Z"),
+            time_zone: zone("Pacific/Pago_Pago"),
+        };
+        assert_eq!(clock.today(), day("2026-03-09"));
+        let until = |when: Option<When>| clock.until(when);
+        assert_eq!(until(None), clock.now);
+        assert_eq!(until(Some(When::Day(day("2026-03-09")))), clock.now);
+        assert_eq!(
+            until(Some(When::Day(day("2026-03-08")))),
+            at("2026-03-09T11:00:00Z")
+        );
+        let moment = When::Moment(at("2026-03-10T08:59:59Z"));
+        assert_eq!(until(Some(moment)), at("2026-03-10T08:59:59Z"));
+        let midnight = at("2026-03-09T11:00:00Z");
+        assert_eq!(clock.last_day(midnight), day("2026-03-08"));
+        let next = midnight + TimeDelta::microseconds(1);
+        assert_eq!(clock.last_day(next), day("2026-03-09"));
+    }
+
+    #[test]
+    fn what_a_clock_says_that_is_two_minutes_ahead_is_now_and_more_is_the_future() {
+        let now = at("2026-03-10T09:00:00Z");
+        let counts = |text: &str| not_after(now, "received_at", at(text)).ok();
+        assert_eq!(
+            counts("2026-03-10T08:59:59.9999999Z"),
+            Some(at("2026-03-10T08:59:59.999999Z"))
+        );
+        assert_eq!(counts("2026-03-10T09:00:00.000001Z"), Some(now));
+        assert_eq!(counts("2026-03-10T09:02:00Z"), Some(now));
+        assert_eq!(counts("2026-03-10T09:02:00.000001Z"), None);
     }
 }

@@ -4,8 +4,9 @@
 //! The database has the last word on both. What it says (an SQLSTATE, a constraint's name) becomes a domain error in
 //! this file and nowhere else.
 
+use crate::dates::DateFault;
 use crate::provider::Failure;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entity::orders::Status;
 use entity::{
     ApiKeyId, CreditNoteId, CustomerId, Money, OrderId, PaymentId, ProductId, ReservationId,
@@ -79,11 +80,13 @@ pub enum Error {
     #[error("customer {0} is on hold")]
     CustomerOnHold(CustomerId),
     /// The customer owes on an order that is due for longer than its business lets it be.
-    #[error("customer {customer} has an order that was due at {due_at}")]
+    #[error("order {order_id} of customer {customer} was due at {due_at} and is not paid")]
     CustomerOverdue {
         /// The customer.
         customer: CustomerId,
-        /// When the oldest was due.
+        /// The order that is due for longest.
+        order_id: OrderId,
+        /// When it was due.
         due_at: DateTime<Utc>,
     },
     /// The buyer saw another price than the product has.
@@ -160,6 +163,41 @@ pub enum Error {
         /// The order, when it is about one.
         order_id: Option<OrderId>,
     },
+    /// A payment names amounts for orders, and nothing for the rest of it.
+    #[error(
+        "the allocations are less than the payment: allocate the rest too, or send `on_account: true` to keep it as \
+         credit of the customer"
+    )]
+    AllocationsDoNotAddUp {
+        /// What was paid.
+        amount: Money,
+        /// What of it has an order.
+        allocated: Money,
+    },
+    /// A document is dated into a time whose books are closed.
+    #[error(
+        "{date} is in a closed period: the books are closed until {closed_until}, the first day that is open"
+    )]
+    PeriodClosed {
+        /// The day of the document, in the time zone of the business.
+        date: NaiveDate,
+        /// The first day that is open.
+        closed_until: NaiveDate,
+    },
+    /// A request names a moment or a day that cannot be meant.
+    #[error("{field} {fault}")]
+    ImpossibleDate {
+        /// Where the request names it.
+        field: &'static str,
+        /// Why not.
+        fault: DateFault,
+    },
+    /// A time is to begin after its end.
+    #[error("the time begins after its end")]
+    BackwardSpan,
+    /// A cursor belongs to a report about another moment.
+    #[error("the cursor belongs to another report")]
+    ForeignCursor,
     /// More of a product is to be credited than was sold and not credited before.
     #[error("the order has not that many of product {product_id} to credit")]
     MoreThanSold {

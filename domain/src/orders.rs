@@ -7,13 +7,13 @@ mod payments;
 mod step;
 pub mod transitions;
 
-use chrono::{DateTime, Utc};
 use entity::orders::{PaymentMethod, Status};
 use entity::{BusinessId, CustomerId, OrderId, Tenant, order_items, orders, refunds};
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
 
+use crate::dates::When;
 use crate::retry::retry;
-use crate::{Caller, Database, Error, Page, Paging, Transaction, page};
+use crate::{Caller, Database, Error, Page, Paging, Transaction, businesses, page};
 
 pub use cancel::cancel;
 pub use fulfil::fulfil;
@@ -46,9 +46,9 @@ pub struct Filter {
     /// Paid for like this.
     pub payment_method: Option<PaymentMethod>,
     /// Made then or later.
-    pub created_from: Option<DateTime<Utc>>,
-    /// Made before then.
-    pub created_to: Option<DateTime<Utc>>,
+    pub created_from: Option<When>,
+    /// Made before then, or on that day at the latest.
+    pub created_to: Option<When>,
 }
 
 /// Reads an order that the caller may see.
@@ -158,10 +158,12 @@ pub async fn list(
     if let Some(method) = filter.payment_method {
         select = select.filter(orders::Column::PaymentMethod.eq(method));
     }
-    if let Some(from) = filter.created_from {
+    let (from, to) =
+        businesses::span(database, caller, filter.created_from, filter.created_to).await?;
+    if let Some(from) = from {
         select = select.filter(orders::Column::CreatedAt.gte(from));
     }
-    if let Some(to) = filter.created_to {
+    if let Some(to) = to {
         select = select.filter(orders::Column::CreatedAt.lt(to));
     }
     let select = paging.falling(select, orders::Column::Id);

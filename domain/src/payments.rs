@@ -1,6 +1,6 @@
 //! Payments: money that customers have paid, and which orders it settles.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use entity::{CustomerId, Money, OrderId, PaymentId, Tenant, payments};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::json;
@@ -25,7 +25,7 @@ pub struct NewPayment {
     pub method: String,
     /// What it can be found by: a number of a cheque, say.
     pub reference: Option<String>,
-    /// When it came, if not now.
+    /// When it came, if not now. What is up to [`crate::dates::CLOCK_TOLERANCE`] ahead is now.
     pub received_at: Option<DateTime<Utc>>,
     /// What it is for.
     pub target: Target,
@@ -68,7 +68,8 @@ impl Payment {
 ///
 /// # Errors
 /// [`Error::CustomerNotFound`]; [`Error::OrderNotFound`] for an order that is not the customer's or not on credit;
-/// [`Error::Overpayment`]; those of [`idempotency`].
+/// [`Error::Overpayment`]; [`Error::AllocationsDoNotAddUp`]; [`Error::ImpossibleDate`]; [`Error::PeriodClosed`]; those of
+/// [`idempotency`].
 pub async fn receive(
     database: &Database,
     caller: &Caller,
@@ -86,10 +87,7 @@ pub async fn receive(
             .lock_target(&transaction, &new.target, new.amount)
             .await?;
         let now = locked.books.now;
-        // The database keeps microseconds. Its clock has the last word about what is in the future.
-        let received_at = new
-            .received_at
-            .map_or(now, |at| at.trunc_subsecs(6).min(now));
+        let received_at = locked.dated("received_at", new.received_at)?;
         let entry_number =
             locked
                 .books

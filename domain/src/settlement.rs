@@ -9,7 +9,9 @@
 //! - the account: balance = what is due − what is on account.
 //!
 //! The first two hold at past dates because an allocation counts from the latest of three: the credit's date, the
-//! order's, and the last time that one of the two was taken from the other ([`Credit::since`], [`Order::since`]).
+//! order's, and the last time that one of the two was taken from the other ([`Credit::since`], [`Order::since`]). When
+//! that lies in a closed period, it counts from the first moment that is open ([`Books::open_from`]): what a report said
+//! of a closed period, it goes on saying.
 
 use std::collections::BTreeMap;
 
@@ -40,6 +42,8 @@ pub struct Books {
     pub orders: BTreeMap<OrderId, Order>,
     /// The database's time, no earlier than anything that is in the books.
     pub now: DateTime<Utc>,
+    /// Nothing counts from before this moment: the books are closed until then.
+    pub open_from: DateTime<Utc>,
     /// The entries that were decided.
     pub entries: Vec<Entry>,
     /// The allocations that were decided, in the order in which they were.
@@ -100,6 +104,7 @@ impl Books {
             account,
             orders: BTreeMap::new(),
             now,
+            open_from: DateTime::UNIX_EPOCH,
             entries: Vec::new(),
             shares: Vec::new(),
         }
@@ -115,7 +120,8 @@ impl Books {
     /// the number of its entry.
     ///
     /// # Errors
-    /// [`Error::OrderNotFound`], or [`Error::Overpayment`]. The books are then as they were.
+    /// [`Error::OrderNotFound`], [`Error::Overpayment`], or [`Error::AllocationsDoNotAddUp`]. The books are then as they
+    /// were.
     pub fn receive(
         &mut self,
         amount: Money,
@@ -128,11 +134,14 @@ impl Books {
             Target::Order(id) => Some(*id),
             Target::OldestDue | Target::Orders(_) => None,
         };
-        let planned: Money = shares.iter().map(|(_, share)| *share).sum();
-        if planned < amount && !keep_rest {
-            return Err(Error::Overpayment {
-                amount_due: due,
-                order_id: about,
+        let allocated: Money = shares.iter().map(|(_, share)| *share).sum();
+        if allocated < amount && !keep_rest {
+            return Err(match target {
+                Target::Orders(_) => Error::AllocationsDoNotAddUp { amount, allocated },
+                Target::OldestDue | Target::Order(_) => Error::Overpayment {
+                    amount_due: due,
+                    order_id: about,
+                },
             });
         }
         let number = self.grant(Kind::Payment, amount, about, received_at.min(self.now));
@@ -339,7 +348,8 @@ impl Books {
                 amount,
                 since: credit.since,
             };
-            self.shares.push(order.settled_by(order_id, used));
+            let share = order.settled_by(order_id, used, self.open_from);
+            self.shares.push(share);
         }
     }
 
@@ -349,7 +359,8 @@ impl Books {
             return;
         };
         for used in self.account.use_credit(up_to.min(order.due)) {
-            self.shares.push(order.settled_by(order_id, used));
+            let share = order.settled_by(order_id, used, self.open_from);
+            self.shares.push(share);
         }
     }
 
@@ -389,12 +400,12 @@ impl Books {
 }
 
 impl Order {
-    fn settled_by(&mut self, order_id: OrderId, used: Used) -> Share {
+    fn settled_by(&mut self, order_id: OrderId, used: Used, open_from: DateTime<Utc>) -> Share {
         self.due = self.due - used.amount;
         Share {
             order_id,
             used,
-            effective_at: used.since.max(self.since),
+            effective_at: used.since.max(self.since).max(open_from),
         }
     }
 }

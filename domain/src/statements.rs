@@ -1,7 +1,7 @@
 //! Customers' accounts, to read: the ledger, entry by entry as it was written, and the statement of a time, in which an
 //! entry stands where it counts.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entity::ledger_entries::Kind;
 use entity::{
     CreditNoteId, CustomerId, LedgerEntryId, Money, OrderId, PaymentId, Tenant, WriteOffId,
@@ -11,6 +11,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, Statement as Sql, Value,
 };
 
+use crate::businesses;
 use crate::dates::When;
 use crate::retry::retry;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
@@ -57,6 +58,8 @@ pub struct Statement {
     pub customer: customers::Model,
     /// Where the time ends: the first moment that is not in it.
     pub until: DateTime<Utc>,
+    /// The last day of the business that is in it, or that a part of is.
+    pub last_day: NaiveDate,
     /// What was owed before.
     pub opening_balance: Money,
     /// The entries that count in the time, in the order in which they count.
@@ -135,7 +138,8 @@ pub async fn ledger(
 /// Reads what happened on an account from the beginning, or from then, until then, or until now.
 ///
 /// # Errors
-/// [`Error::CustomerNotFound`], also when the caller may not see the customer; [`Error::StatementTooLong`].
+/// [`Error::CustomerNotFound`], also when the caller may not see the customer; [`Error::ImpossibleDate`];
+/// [`Error::BackwardSpan`]; [`Error::StatementTooLong`].
 pub async fn statement(
     database: &Database,
     caller: &Caller,
@@ -148,33 +152,49 @@ pub async fn statement(
             .begin_snapshot(caller.business_id, PLANNING)
             .await?;
         let customer = visible(&transaction, caller, customer).await?;
-        let bounds = [from.map(When::start).into(), to.map(When::end).into()];
-        let (until, opening_balance, count) =
+        let clock = businesses::clock(&transaction, caller.business_id).await?;
+        if let Some(to) = to {
+            to.not_before_1970("to")?;
+        }
+        let until = clock.until(to);
+        let start = from.map(|from| from.start(clock.time_zone));
+        let is_backward = match (from, to) {
+            (Some(When::Day(first)), Some(When::Day(last))) if first > last => true,
+            _ => start.is_some_and(|start| start > until),
+        };
+        if is_backward {
+            return Err(Error::BackwardSpan);
+        }
+        let bounds = [start.into(), until.into()];
+        let (opening_balance, count) =
             opening(&transaction, caller, customer.id, bounds.clone()).await?;
         if count > MOST_ENTRIES {
             return Err(Error::StatementTooLong { count });
         }
         let condition = "($3::timestamptz IS NULL OR e.effective_at >= $3) AND e.effective_at < $4
                          ORDER BY e.effective_at, e.number";
-        let [from, _] = bounds;
-        let bounds = [from, until.into()];
-        let entries = entries(&transaction, caller, customer.id, condition, bounds).await?;
+        let mut entries = entries(&transaction, caller, customer.id, condition, bounds).await?;
         transaction.commit().await?;
-        Ok(drawn_up(customer, until, opening_balance, entries))
+        let last_day = clock.last_day(until);
+        let (totals, closing_balance) = add_up(opening_balance, &mut entries);
+        Ok(Statement {
+            customer,
+            until,
+            last_day,
+            opening_balance,
+            entries,
+            totals,
+            closing_balance,
+        })
     })
     .await
 }
 
-/// The running balances and the totals of a statement.
-fn drawn_up(
-    customer: customers::Model,
-    until: DateTime<Utc>,
-    opening_balance: Money,
-    mut entries: Vec<Entry>,
-) -> Statement {
+/// Gives each entry the balance that it left, and returns the totals of each kind and the last balance.
+fn add_up(opening_balance: Money, entries: &mut [Entry]) -> (Totals, Money) {
     let mut balance = opening_balance;
     let mut totals = Totals::default();
-    for entry in &mut entries {
+    for entry in entries {
         balance = balance + entry.amount;
         entry.balance_after = balance;
         let total = match entry.kind {
@@ -186,14 +206,7 @@ fn drawn_up(
         };
         *total = *total + entry.amount;
     }
-    Statement {
-        customer,
-        until,
-        opening_balance,
-        entries,
-        totals,
-        closing_balance: balance,
-    }
+    (totals, balance)
 }
 
 /// The customer, if the caller may see it.
@@ -229,25 +242,24 @@ async fn entries(
     Ok(Entry::find_by_statement(statement).all(transaction).await?)
 }
 
-/// Where the time ends, what was owed before it, and how many entries are in it. Without an end it is now: the moment at
-/// which the transaction began, so what this caller has done before is in it.
+/// What was owed before the time, and how many entries are in it.
 async fn opening(
     transaction: &Transaction,
     caller: &Caller,
     customer: CustomerId,
-    [from, to]: [Value; 2],
-) -> Result<(DateTime<Utc>, Money, usize), Error> {
-    let sql = "SELECT coalesce($4::timestamptz, now()), coalesce(sum(amount) FILTER (WHERE effective_at < $3), 0),
-                      count(*) FILTER (WHERE ($3::timestamptz IS NULL OR effective_at >= $3)
-                                         AND effective_at < coalesce($4::timestamptz, now()))
+    [from, until]: [Value; 2],
+) -> Result<(Money, usize), Error> {
+    let sql = "SELECT coalesce(sum(amount) FILTER (WHERE effective_at < $3), 0) AS opening_balance,
+                      count(*) FILTER (WHERE ($3::timestamptz IS NULL OR effective_at >= $3) AND effective_at < $4)
+                          AS entries
                  FROM ledger_entries WHERE business_id = $1 AND customer_id = $2";
-    let values = [caller.business_id.0.into(), customer.0.into(), from, to];
+    let values = [caller.business_id.0.into(), customer.0.into(), from, until];
     let statement = Sql::from_sql_and_values(DbBackend::Postgres, sql, values);
     let row = transaction
         .query_one_raw(statement)
         .await?
         .ok_or_else(|| Error::Bug("a sum answered nothing".into()))?;
-    let count: i64 = row.try_get_by_index(2)?;
+    let count: i64 = row.try_get("", "entries")?;
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, count))
+    Ok((row.try_get("", "opening_balance")?, count))
 }

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Duration};
 use domain::Error;
-use domain::desk::decision::{Account, Article, Books, Bought, Ordered, Sale, Selling};
+use domain::desk::decision::{
+    Account, Article, Books, Bought, Ordered, OverdueOrder, Sale, Selling,
+};
 use domain::ledger::{self, Credit};
 use domain::purchase::{Line, Purchase};
 use domain::reservations::Wish;
@@ -39,7 +41,7 @@ fn account(credit_limit: i64, balance: i64) -> Account {
             on_account: BTreeMap::new(),
         },
         on_hold: false,
-        overdue_since: None,
+        overdue: None,
         bought: HashMap::new(),
     }
 }
@@ -256,11 +258,15 @@ fn credit_on_account_raises_what_can_be_bought() {
 #[test]
 fn a_customer_that_is_long_overdue_buys_nothing() {
     let mut books = small_shop();
-    let due = chrono::DateTime::UNIX_EPOCH;
-    books.accounts.get_mut(&customer(1)).unwrap().overdue_since = Some(due);
+    let overdue = OverdueOrder {
+        id: order(),
+        due_at: DateTime::UNIX_EPOCH,
+    };
+    books.accounts.get_mut(&customer(1)).unwrap().overdue = Some(overdue);
     assert!(matches!(
         refusal(&mut books, &purchase(1, &[line(1, 1)])),
-        Error::CustomerOverdue { due_at, .. } if due_at == due
+        Error::CustomerOverdue { order_id, due_at, .. }
+            if (order_id, due_at) == (overdue.id, overdue.due_at)
     ));
 }
 
@@ -448,8 +454,10 @@ fn an_order_by_card_holds_stock_and_owes_nothing() {
 fn neither_credit_nor_what_is_overdue_matters_to_an_order_by_card() {
     let mut books = small_shop();
     books.accounts.insert(customer(1), account(0, 5_000));
-    let due = DateTime::UNIX_EPOCH;
-    books.accounts.get_mut(&customer(1)).unwrap().overdue_since = Some(due);
+    books.accounts.get_mut(&customer(1)).unwrap().overdue = Some(OverdueOrder {
+        id: order(),
+        due_at: DateTime::UNIX_EPOCH,
+    });
     assert_eq!(reserve(&mut books, 1, &[line(2, 1)], 2), Status::Active);
     order_by_card(&mut books, &purchase(1, &[line(1, 5)]), 1).unwrap();
     books

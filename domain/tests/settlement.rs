@@ -147,6 +147,44 @@ fn a_refusal_leaves_the_books_as_they_were() {
     assert_eq!(books, before);
 }
 
+#[test]
+fn allocations_that_do_not_add_up_are_no_overpayment() {
+    let mut books = books(&[(100, 1, 30), (50, 2, 20)]);
+    let target = Target::Orders(vec![(order(0), cents(20)), (order(1), cents(50))]);
+    let refused = books.receive(cents(90), day(5), &target, false);
+    assert!(matches!(
+        refused,
+        Err(Error::AllocationsDoNotAddUp { amount, allocated })
+            if (amount, allocated) == (cents(90), cents(70))
+    ));
+    let too_much = Target::Orders(vec![(order(1), cents(51))]);
+    let refused = books.receive(cents(90), day(5), &too_much, false);
+    assert!(matches!(
+        refused,
+        Err(Error::Overpayment { amount_due, order_id })
+            if (amount_due, order_id) == (cents(50), Some(order(1)))
+    ));
+    books.receive(cents(90), day(5), &target, true).unwrap();
+    assert_eq!(books.account.credit(), cents(20));
+}
+
+#[test]
+fn nothing_settles_an_order_in_a_closed_period() {
+    let mut books = books(&[(100, 1, 30), (100, 990, 995)]);
+    books
+        .receive(cents(150), day(5), &Target::Order(order(0)), true)
+        .unwrap();
+    assert_eq!(books.shares[0].effective_at, day(5), "everything is open");
+    books.open_from = day(980);
+    books
+        .receive(cents(10), day(985), &Target::Order(order(1)), false)
+        .unwrap();
+    assert_eq!(books.shares[1].effective_at, day(990), "its order is later");
+    books.orders.get_mut(&order(0)).unwrap().due = cents(30);
+    books.use_on_account(&Target::Order(order(0))).unwrap();
+    assert_eq!(books.shares[2].effective_at, day(980));
+}
+
 #[derive(Debug, Clone)]
 enum Action {
     Receive {

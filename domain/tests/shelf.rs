@@ -289,7 +289,7 @@ fn books(on_hand: [i64; PRODUCTS]) -> Books {
             on_account: BTreeMap::new(),
         },
         on_hold: false,
-        overdue_since: None,
+        overdue: None,
         bought: HashMap::new(),
     };
     let article = |limit_per_customer| Article {

@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{BusinessId, Currency};
+use crate::{BusinessId, Currency, TimeZone};
 
 /// A business. Its slug and its currency never change: documents and links rest on them.
 #[sea_orm::model]
@@ -16,6 +16,10 @@ pub struct Model {
     pub currency: Currency,
     /// Stops purchases of customers with an order that is due for longer. `None` stops none.
     pub block_after_days: Option<i32>,
+    /// Whose days due dates, aging and reports by date follow.
+    pub time_zone: TimeZone,
+    /// The first day that is open: nothing is dated before it. `None` leaves everything open.
+    pub books_closed_until: Option<Date>,
     pub created_at: DateTimeUtc,
 }
 

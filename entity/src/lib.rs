@@ -40,6 +40,7 @@ pub mod sale_products;
 pub mod sales;
 pub mod stock_movements;
 mod tenant;
+mod time_zone;
 pub mod users;
 pub mod write_offs;
 
@@ -51,3 +52,4 @@ pub use ids::{
 pub use money::{Currency, InvalidMoney, Money, UnknownCurrency};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use tenant::Tenant;
+pub use time_zone::{TimeZone, UnknownTimeZone};

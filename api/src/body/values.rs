@@ -34,6 +34,7 @@ as_text! {
     [] text::Slug;
     [] text::Email;
     [] entity::Currency;
+    [] entity::TimeZone;
     [] entity::BusinessId;
     [] entity::UserId;
     [] domain::passwords::NewPassword;

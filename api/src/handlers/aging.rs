@@ -1,14 +1,11 @@
 //! `GET /api/reports/aging`: who owes what for how long past due, at any date.
 
-use std::fmt;
-use std::str::FromStr;
-
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::Caller;
 use domain::aging::{self, Aged, Buckets};
 use domain::dates::When;
-use domain::{Caller, Paging};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Money};
 use serde::Serialize;
@@ -19,7 +16,7 @@ use crate::accept::Form;
 use crate::access::Signed;
 use crate::endpoint::Endpoint;
 use crate::idle::Watched;
-use crate::query::{Cursor, Query};
+use crate::query::{Page, Query};
 use crate::service::State;
 use crate::sheet::{self, Columns};
 use crate::text::{self, Amount};
@@ -31,7 +28,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(&[Role::Admin, Role::Staff])
             .query::<When>(
                 "as_of",
-                "The end of this day in UTC, or this moment; now if left out or today. Not in the future.",
+                "What counts before this moment, or to the end of this day of the business; now if left out or today. Not \
+                 in the future, which begins in 2 minutes.",
             )
             .paged()
             .ok::<AgingView>()
@@ -42,9 +40,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 /// What customers owed at a moment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AgingView {
-    /// The moment. Further pages are about the same one.
+    /// The moment: what counts before it is in the report. Further pages are about the same one.
     #[serde(serialize_with = "text::time")]
     as_of: DateTime<Utc>,
+    /// The day of the business that the report ends with, on which days past due are counted.
+    as_of_date: NaiveDate,
     currency: Currency,
     /// The customers that owed something or had credit on account.
     data: Vec<AgedView>,
@@ -104,80 +104,47 @@ async fn report(
     watched: Watched,
     mut query: Query,
 ) -> Response {
-    let now = Utc::now();
-    let asked = query.take::<When>("as_of");
-    let mut as_of = asked.and_then(|asked| moment(asked, now));
-    if asked.is_some_and(|asked| asked.start() > now) {
-        query.fault("as_of", "must not be in the future");
-    }
+    let as_of = query.take::<When>("as_of");
     if form == Form::Csv {
         query.finish()?;
         return sheet(&state, &caller, as_of, watched).await;
     }
-    let Paging { limit, after } = query.paging::<Place>();
-    if let Some(place) = &after {
-        if asked.is_some_and(|asked| !is_in(asked, place.as_of)) {
-            query.fault("cursor", "must be the next_cursor of an earlier page");
-        }
-        as_of = Some(place.as_of);
-    }
+    let paging = query.paging();
     query.finish()?;
-    let paging = Paging {
-        limit,
-        after: after.map(|place| place.customer),
-    };
     let report = aging::report(&state.database, &caller, as_of, &paging)
         .await
         .map_err(|error| caller.problem(error))?;
     let currency = caller.currency;
-    let rows = report.page.rows.iter().map(|row| AgedView {
-        customer_id: row.customer_id,
-        customer_name: row.customer_name.clone(),
-        buckets: BucketsView::of(&row.buckets, row.balance, currency),
-    });
     let total = report.total.as_ref();
-    let next = report.page.next.map(|customer| {
-        let as_of = report.as_of;
-        Cursor(Place { as_of, customer }).encode()
+    let page = Page::of(report.page, |row| AgedView {
+        buckets: BucketsView::of(&row.buckets, row.balance, currency),
+        customer_id: row.customer_id,
+        customer_name: row.customer_name,
     });
     let view = AgingView {
         as_of: report.as_of,
+        as_of_date: report.day,
         currency,
-        data: rows.collect(),
+        data: page.data,
         total: total.map(|total| BucketsView::of(total, total.balance(), currency)),
-        next_cursor: next,
+        next_cursor: page.next_cursor,
     };
     Ok(HttpResponse::Ok().insert_header(Form::VARY).json(view))
 }
 
-/// The moment that a report is about; none for now, which is the database's to say. Today's end is still to come.
-fn moment(asked: When, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    Some(asked.last()).filter(|last| *last <= now)
-}
-
-/// Whether a page about this moment is one of the report that was asked for.
-fn is_in(asked: When, at: DateTime<Utc>) -> bool {
-    (asked.start()..=asked.last()).contains(&at)
-}
-
 /// The whole report as a table, all of it about the same moment.
-async fn sheet(
-    state: &State,
-    caller: &Signed,
-    as_of: Option<DateTime<Utc>>,
-    watched: Watched,
-) -> Response {
+async fn sheet(state: &State, caller: &Signed, as_of: Option<When>, watched: Watched) -> Response {
     let (database, own) = (state.database.clone(), Caller::clone(caller));
     let currency = own.currency;
     let first = aging::report(&database, &own, as_of, &sheet::page(None))
         .await
         .map_err(|error| caller.problem(error))?;
-    let as_of = first.as_of;
-    let next = move |customer| {
+    let (as_of, day) = (first.as_of, first.day);
+    let next = move |place| {
         let (database, own) = (database.clone(), own.clone());
         async move {
-            let paging = sheet::page(Some(customer));
-            let next = aging::report(&database, &own, Some(as_of), &paging);
+            let paging = sheet::page(Some(place));
+            let next = aging::report(&database, &own, None, &paging);
             next.await.map(|report| report.page)
         }
     };
@@ -188,6 +155,7 @@ async fn sheet(
             sheet::text(&row.customer_name),
             currency.to_string(),
             text::rfc3339(&as_of),
+            day.to_string(),
             amount(row.buckets.current),
             amount(row.buckets.days_1_30),
             amount(row.buckets.days_31_60),
@@ -203,6 +171,7 @@ async fn sheet(
             "customer_name",
             "currency",
             "as_of",
+            "as_of_date",
             "current",
             "days_1_30",
             "days_31_60",
@@ -213,32 +182,6 @@ async fn sheet(
         ],
         line,
     };
-    let name = format!("aging-{}", as_of.date_naive());
+    let name = format!("aging-{day}");
     Ok(sheet::streamed(&name, watched, columns, first.page, next))
-}
-
-/// Where a page ends, and the moment that the report is about. As text it is the two with a space between them.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    as_of: DateTime<Utc>,
-    customer: CustomerId,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", text::rfc3339(&self.as_of), self.customer)
-    }
-}
-
-impl FromStr for Place {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (as_of, customer) = text.split_once(' ').ok_or(())?;
-        let as_of = DateTime::parse_from_rfc3339(as_of).map_err(|_no_time| ())?;
-        Ok(Self {
-            as_of: as_of.to_utc(),
-            customer: customer.parse().map_err(|_no_id| ())?,
-        })
-    }
 }

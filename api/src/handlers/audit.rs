@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::audit::{self, Filter};
+use domain::dates::When;
 use entity::users::Role;
 use entity::{EventId, UserId, audit_events};
 use serde::Serialize;
@@ -30,8 +31,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<Uuid>("entity_id", "About this one.")
             .query::<UserId>("actor_id", "Done by this user or key.")
             .query::<Word>("action", "That this happened, such as order.approved.")
-            .query::<DateTime<Utc>>("from", "Then or later.")
-            .query::<DateTime<Utc>>("to", "Before then.")
+            .query::<When>("from", "Then or later.")
+            .query::<When>("to", "Before this time, or on this date at the latest.")
             .paged()
             .ok::<Page<AuditEntryView>>(),
     ]

@@ -2,10 +2,11 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
+use chrono::NaiveDate;
 use domain::businesses::{self, BusinessChange, Founded, NewBusiness};
 use domain::passwords::NewPassword;
 use entity::users::Role;
-use entity::{BusinessId, Currency, UserId};
+use entity::{BusinessId, Currency, TimeZone, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -52,6 +53,8 @@ crate::body! {
         slug: Slug,
         /// The currency of all its amounts, for ever.
         currency: Currency,
+        /// Whose days due dates and reports by date follow, a name of the IANA database; UTC if left out.
+        time_zone: Option<TimeZone>,
         /// Who makes everything else in it.
         admin: AdminRequest,
     }
@@ -73,8 +76,13 @@ crate::body! {
     pub(super) struct BusinessPatch {
         /// The name on documents.
         name: Option<Text<1, 200>>,
-        /// New purchases are stopped of customers with an order that is due for more than so many days; null stops none.
+        /// Purchases on credit are refused while the customer has an order that is past due by more than so many days; null
+        /// refuses none.
         block_after_days: Change<Whole<0, 3650>>,
+        /// Whose days due dates and reports by date follow from now on. What is due stays due at the same moment.
+        time_zone: Option<TimeZone>,
+        /// The first day that is open, today at the latest: nothing is dated before it. Null opens everything.
+        books_closed_until: Change<NaiveDate>,
     }
 }
 
@@ -86,8 +94,13 @@ pub(super) struct BusinessView {
     slug: String,
     name: String,
     currency: Currency,
-    /// New purchases are stopped of customers with an order that is due for more than so many days; null stops none.
+    /// Purchases on credit are refused while the customer has an order that is past due by more than so many days; null
+    /// refuses none.
     block_after_days: Option<i32>,
+    /// Whose days due dates and reports by date follow.
+    time_zone: TimeZone,
+    /// The first day that is open: nothing is dated before it. Null leaves everything open.
+    books_closed_until: Option<NaiveDate>,
 }
 
 /// A business that has just been made.
@@ -98,6 +111,7 @@ struct FoundedView {
     slug: String,
     name: String,
     currency: Currency,
+    time_zone: TimeZone,
     admin: AdminView,
 }
 
@@ -117,6 +131,8 @@ impl From<entity::businesses::Model> for BusinessView {
             name: business.name,
             currency: business.currency,
             block_after_days: business.block_after_days,
+            time_zone: business.time_zone,
+            books_closed_until: business.books_closed_until,
         }
     }
 }
@@ -130,12 +146,14 @@ async fn create(
         name,
         slug,
         currency,
+        time_zone,
         admin,
     } = request.body;
     let new = NewBusiness {
         slug: slug.0,
         name: name.0,
         currency,
+        time_zone: time_zone.unwrap_or(TimeZone::UTC),
         admin_email: admin.email.into_string(),
     };
     let render = |founded: &Founded| {
@@ -145,6 +163,7 @@ async fn create(
             slug: business.slug,
             name: business.name,
             currency: business.currency,
+            time_zone: business.time_zone,
             admin: AdminView {
                 user_id: admin.id,
                 email: admin.email,
@@ -180,6 +199,8 @@ async fn change(state: Data<State>, caller: Signed, request: Json<BusinessPatch>
     let change = BusinessChange {
         name: body.name.map(|name| name.0),
         block_after_days: body.block_after_days.changed(days),
+        time_zone: body.time_zone,
+        books_closed_until: body.books_closed_until.changed(|date| date),
     };
     let business = businesses::change(&state.database, &caller, &change)
         .await

@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
+use domain::dates::When;
 use domain::orders::{self, Filter, Order, Payment, Step};
 use domain::purchase::MAX_LINES;
 use domain::refunds::{self, What, Wish};
@@ -37,8 +38,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<Status>("status", "With this status.")
             .query::<CustomerId>("customer_id", "Of this customer.")
             .query::<PaymentMethod>("payment_method", "Paid for like this.")
-            .query::<DateTime<Utc>>("created_from", "Made then or later.")
-            .query::<DateTime<Utc>>("created_to", "Made before then.")
+            .query::<When>("created_from", "Made then or later.")
+            .query::<When>("created_to", "Made before this time, or on this date at the latest.")
             .paged()
             .ok::<Page<OrderView>>(),
         Endpoint::get("listMyOrders", "/api/orders/my-orders", my_orders)
@@ -46,8 +47,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(&[Role::Customer])
             .query::<Status>("status", "With this status.")
             .query::<PaymentMethod>("payment_method", "Paid for like this.")
-            .query::<DateTime<Utc>>("created_from", "Made then or later.")
-            .query::<DateTime<Utc>>("created_to", "Made before then.")
+            .query::<When>("created_from", "Made then or later.")
+            .query::<When>("created_to", "Made before this time, or on this date at the latest.")
             .paged()
             .ok::<Page<OrderView>>(),
         Endpoint::get("getOrder", "/api/orders/{order_id}", read)

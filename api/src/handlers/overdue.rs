@@ -4,11 +4,13 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
-use domain::overdue::{self, Overdue, Place};
+use domain::overdue::{self, By, Criterion, Overdue, Place};
 use entity::users::Role;
 use entity::{Currency, CustomerId};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use super::Response;
 use crate::accept::Form;
@@ -18,26 +20,51 @@ use crate::idle::Watched;
 use crate::query::{Page, Query};
 use crate::service::State;
 use crate::sheet::{self, Columns};
-use crate::text::{self, Amount, Whole};
+use crate::text::{self, Amount, FromText, Whole};
 
-/// Days that an order may be old, if the client does not say.
-const DEFAULT_DAYS: i32 = 30;
+/// Days that an order may be past due, if the client does not say.
+const DEFAULT_DAYS: u32 = 30;
+
+/// The most days, a hundred years.
+type Days = Whole<0, 36_500>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("listOverdueCustomers", "/api/customers/overdue", list)
             .summary(
-                "List customers with an unpaid remainder on old orders, the longest overdue first",
+                "List customers with an unpaid remainder on orders that are past due, the longest overdue first",
             )
             .for_roles(&[Role::Admin, Role::Staff])
-            .query::<Whole<0, 36_500>>(
+            .query::<Days>(
                 "days",
-                "Orders older than so many days count; 30 if left out.",
+                "Orders count that are past due by more than so many days of the business, as in aging; 30 if left out.",
+            )
+            .query::<By>(
+                "by",
+                "With `order_date`, orders count that were made more than so many times 24 hours ago, due or not; \
+                 `due_date` if left out.",
             )
             .paged()
             .ok::<Page<OverdueView>>()
             .or_csv(),
     ]
+}
+
+const BY_WORDS: [(&str, By); 2] = [("due_date", By::DueDate), ("order_date", By::OrderDate)];
+
+impl FromText for By {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let word = BY_WORDS.iter().find(|(word, _)| *word == text);
+        word.map(|(_, by)| *by)
+            .ok_or_else(|| "must be one of due_date, order_date".to_owned())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::String))
+            .enum_values(Some(BY_WORDS.map(|(word, _)| word)))
+            .into()
+    }
 }
 
 /// A customer that has owed for too long.
@@ -51,13 +78,18 @@ pub(super) struct OverdueView {
     currency: Currency,
     /// All that it owes.
     balance: Amount,
-    /// What it owes on the orders that are older.
+    /// What it owes on the orders that count.
     overdue_amount: Amount,
     /// When the oldest of them was made.
     #[serde(serialize_with = "text::time")]
     oldest_order_date: DateTime<Utc>,
-    /// Whole days since then.
+    /// Whole days of 24 hours since then.
     days_since_order: i32,
+    /// When the first of them was due.
+    #[serde(serialize_with = "text::time")]
+    oldest_due_at: DateTime<Utc>,
+    /// Days of the business from then to today; 0 while none of them is past due.
+    days_past_due: i32,
 }
 
 async fn list(
@@ -67,34 +99,40 @@ async fn list(
     watched: Watched,
     mut query: Query,
 ) -> Response {
-    let days = query.take::<Whole<0, 36_500>>("days");
-    let days = days.map_or(DEFAULT_DAYS, |days| {
-        days.get().try_into().unwrap_or(DEFAULT_DAYS)
-    });
+    let days = query.take::<Days>("days");
+    let criterion = Criterion {
+        by: query.take("by").unwrap_or(By::DueDate),
+        days: days.map_or(DEFAULT_DAYS, |days| {
+            days.get().try_into().unwrap_or(DEFAULT_DAYS)
+        }),
+    };
     if form == Form::Csv {
         query.finish()?;
-        return sheet(&state, &caller, days, watched).await;
+        return sheet(&state, &caller, criterion, watched).await;
     }
     let paging = query.paging();
     query.finish()?;
-    let page = overdue::list(&state.database, &caller, days, &paging)
+    let list = overdue::list(&state.database, &caller, criterion, &paging)
         .await
         .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok()
-        .insert_header(Form::VARY)
-        .json(Page::of(page, |row| view(row, caller.currency))))
+    let page = Page::of(list.page, |row| view(row, caller.currency));
+    Ok(HttpResponse::Ok().insert_header(Form::VARY).json(page))
 }
 
 /// The whole list as a table.
-async fn sheet(state: &State, caller: &Signed, days: i32, watched: Watched) -> Response {
+async fn sheet(state: &State, caller: &Signed, criterion: Criterion, watched: Watched) -> Response {
     let (database, own) = (state.database.clone(), Caller::clone(caller));
     let currency = own.currency;
-    let first = overdue::list(&database, &own, days, &sheet::page(None))
+    let first = overdue::list(&database, &own, criterion, &sheet::page(None))
         .await
         .map_err(|error| caller.problem(error))?;
     let next = move |place: Place| {
         let (database, own) = (database.clone(), own.clone());
-        async move { overdue::list(&database, &own, days, &sheet::page(Some(place))).await }
+        async move {
+            let paging = sheet::page(Some(place));
+            let next = overdue::list(&database, &own, criterion, &paging);
+            next.await.map(|list| list.page)
+        }
     };
     let line = move |row: &Overdue| {
         vec![
@@ -105,6 +143,8 @@ async fn sheet(state: &State, caller: &Signed, days: i32, watched: Watched) -> R
             row.overdue_amount.to_text(currency),
             text::rfc3339(&row.oldest_order_date),
             row.days_since_order.to_string(),
+            text::rfc3339(&row.oldest_due_at),
+            row.days_past_due.to_string(),
         ]
     };
     let columns = Columns {
@@ -116,11 +156,13 @@ async fn sheet(state: &State, caller: &Signed, days: i32, watched: Watched) -> R
             "overdue_amount",
             "oldest_order_date",
             "days_since_order",
+            "oldest_due_at",
+            "days_past_due",
         ],
         line,
     };
-    let name = format!("overdue-{}", Utc::now().date_naive());
-    Ok(sheet::streamed(&name, watched, columns, first, next))
+    let name = format!("overdue-{}", first.today);
+    Ok(sheet::streamed(&name, watched, columns, first.page, next))
 }
 
 fn view(row: Overdue, currency: Currency) -> OverdueView {
@@ -132,5 +174,7 @@ fn view(row: Overdue, currency: Currency) -> OverdueView {
         overdue_amount: Amount::of(row.overdue_amount, currency),
         oldest_order_date: row.oldest_order_date,
         days_since_order: row.days_since_order,
+        oldest_due_at: row.oldest_due_at,
+        days_past_due: row.days_past_due,
     }
 }

@@ -45,6 +45,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::CustomerNotFound,
                 Code::OrderNotFound,
                 Code::Overpayment,
+                Code::AllocationsDoNotAddUp,
+                Code::PeriodClosed,
                 Code::Conflict,
             ])
             .idempotent(),
@@ -82,11 +84,13 @@ crate::body! {
         method: Text<1, 50>,
         /// What it can be found by, such as the number of a cheque.
         reference: Option<Text<1, 200>>,
-        /// When it came, which may be before now and not after; now if left out.
+        /// When it came: from 1970, or the day until which the books are closed, to now, which it is if left out. What is
+        /// up to 2 minutes ahead is now.
         received_at: Option<DateTime<Utc>>,
         /// The one order that it is for.
         order_id: Option<OrderId>,
-        /// The orders that it is for, with how much for each. Not together with `order_id`.
+        /// The orders that it is for, with how much for each. Not together with `order_id`. Together they are the amount,
+        /// unless the rest is kept on account.
         allocations: Option<List<AllocationRequest, 1, MAX_ORDERS>>,
         /// Whether what is not due is kept as credit of the customer; false if left out. Otherwise such a payment is refused.
         on_account: Option<bool>,
@@ -225,9 +229,6 @@ pub(super) fn orders(list: List<AllocationRequest, 1, MAX_ORDERS>) -> Target {
 }
 
 fn payment(body: PaymentRequest) -> Result<NewPayment, Problem> {
-    if body.received_at.is_some_and(|at| at > Utc::now()) {
-        return Err(Problem::fault("/received_at", "must not be in the future"));
-    }
     let amount = body.amount.0;
     let target = match (body.order_id, body.allocations) {
         (None, None) => Target::OldestDue,

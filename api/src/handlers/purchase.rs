@@ -32,6 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::CustomerNotFound,
                 Code::ProductNotFound,
                 Code::CustomerOnHold,
+                Code::CustomerOverdue,
                 Code::SaleNotOpen,
                 Code::PriceChanged,
                 Code::PurchaseLimitReached,

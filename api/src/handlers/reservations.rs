@@ -72,6 +72,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::SoldOut,
             Code::InvalidTransition,
             Code::CustomerOnHold,
+            Code::CustomerOverdue,
             Code::CreditLimitExceeded,
             Code::Conflict,
             Code::PaymentProviderError,

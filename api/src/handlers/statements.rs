@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::dates::When;
+use domain::dates::{self, When};
 use domain::statements::{self, Entry, Statement, Totals};
 use entity::ledger_entries::Kind;
 use entity::users::Role;
@@ -40,11 +40,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(EVERYONE)
             .query::<When>(
                 "from",
-                "From the start of this day in UTC, or from this moment on; from the beginning if left out.",
+                "From the start of this day of the business, or from this moment on; from the beginning if left out.",
             )
             .query::<When>(
                 "to",
-                "To the end of this day in UTC, or up to this moment, which is not in it; to now if left out.",
+                "To the end of this day of the business, or up to this moment, which is not in it; to now if left out.",
             )
             .ok::<StatementView>()
             .or_csv()
@@ -179,10 +179,6 @@ async fn statement(
 ) -> Response {
     let from = query.take::<When>("from");
     let to = query.take::<When>("to");
-    let last = to.map_or_else(Utc::now, When::last);
-    if from.is_some_and(|from| from.start() > last) {
-        query.fault("from", "must not be after `to`, which is now if left out");
-    }
     query.finish()?;
     let statement = statements::statement(&state.database, &caller, id.0, from, to)
         .await
@@ -192,7 +188,7 @@ async fn statement(
         to.map_or_else(|| text::rfc3339(&statement.until), written),
     );
     if form == Form::Csv {
-        let name = format!("statement-{}", bounds.1.get(..10).unwrap_or_default());
+        let name = format!("statement-{}", statement.last_day);
         let lines = lines(statement, bounds, caller.currency).and_then(Lines::finish);
         return Ok(sheet::response(&name, lines));
     }
@@ -204,7 +200,7 @@ async fn statement(
 fn written(when: When) -> String {
     match when {
         When::Day(day) => day.to_string(),
-        When::Moment(_) => text::rfc3339(&when.start()),
+        When::Moment(moment) => text::rfc3339(&dates::exact(moment)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The members that a problem has beyond those of RFC 9457: their names and their types, code by code.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entity::{Currency, CustomerId, OrderId, ProductId, ReservationId};
 use serde::Serialize;
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder};
@@ -100,6 +100,14 @@ types! {
 }
 
 impl Type for DateTime<Utc> {
+    fn schema() -> RefOr<Schema> {
+        <Self as FromText>::schema()
+    }
+
+    fn components(_: &mut Vec<(String, RefOr<Schema>)>) {}
+}
+
+impl Type for NaiveDate {
     fn schema() -> RefOr<Schema> {
         <Self as FromText>::schema()
     }

@@ -1,13 +1,15 @@
 //! What a business's own callers see and change of it.
 
-use entity::{Tenant, businesses};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use entity::{Tenant, TimeZone, businesses};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel, QuerySelect};
 
-use super::{read, trail};
+use super::{clock, read, trail};
 use crate::audit::{self, Change};
+use crate::dates::DateFault;
 use crate::retry::retry;
-use crate::{Caller, Database, Error};
+use crate::{Caller, Database, Error, Transaction};
 
 /// The caller's business.
 ///
@@ -27,12 +29,22 @@ pub struct BusinessChange {
     pub name: Option<String>,
     /// Purchases are stopped of customers with an order that is due for longer; `Some(None)` stops none.
     pub block_after_days: Option<Option<i32>>,
+    /// The time zone of its days, for orders and reports from now on. What is due is due at the same moment as before.
+    pub time_zone: Option<TimeZone>,
+    /// The first day that is open; `Some(None)` opens everything. It may be moved back: the trail says who did.
+    pub books_closed_until: Option<Option<NaiveDate>>,
 }
+
+/// How long ago a day must have begun for the days before it to be closed. Sales are dated without a look at the books;
+/// one that read the clock before midnight is committed by then.
+const SETTLED_AFTER: TimeDelta = TimeDelta::minutes(1);
 
 /// Changes the caller's business. Slug and currency never change: links and documents rest on them.
 ///
+/// Books are closed while nobody writes a document: whoever dates one shares the lock on this row.
+///
 /// # Errors
-/// [`Error::DatabaseUnavailable`].
+/// [`Error::ImpossibleDate`] when the books would be closed until a day after today, or before 1970.
 pub async fn change(
     database: &Database,
     caller: &Caller,
@@ -54,10 +66,17 @@ pub async fn change(
         if let Some(days) = change.block_after_days {
             row.block_after_days = Set(days);
         }
+        if let Some(zone) = change.time_zone {
+            row.time_zone = Set(zone);
+        }
+        if let Some(date) = change.books_closed_until {
+            row.books_closed_until = Set(date);
+        }
         if !row.is_changed() {
             return Ok(business);
         }
         let business = row.update(&transaction).await?;
+        check_closing_date(&transaction, &business).await?;
         let event = Change {
             action: "business.changed",
             entity_type: "business",
@@ -70,4 +89,27 @@ pub async fn change(
         Ok(business)
     })
     .await
+}
+
+/// Today's entries could not be dated if the books were closed until tomorrow. A change of the time zone can make
+/// tomorrow of what was today, so it is checked after either.
+async fn check_closing_date(
+    transaction: &Transaction,
+    business: &businesses::Model,
+) -> Result<(), Error> {
+    let Some(date) = business.books_closed_until else {
+        return Ok(());
+    };
+    let zone = business.time_zone;
+    let clock = clock(transaction, business.id).await?;
+    let today = zone.day_of(clock.now - SETTLED_AFTER);
+    let fault = if date > today {
+        DateFault::AfterToday { today, zone }
+    } else if date < DateTime::<Utc>::UNIX_EPOCH.date_naive() {
+        DateFault::Before1970
+    } else {
+        return Ok(());
+    };
+    let field = "books_closed_until";
+    Err(Error::ImpossibleDate { field, fault })
 }

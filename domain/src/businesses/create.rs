@@ -1,7 +1,7 @@
 //! Making a business, with the admin who makes everything else in it.
 
 use entity::users::PasswordHash;
-use entity::{BusinessId, Currency, Tenant, UserId, businesses, users};
+use entity::{BusinessId, Currency, Tenant, TimeZone, UserId, businesses, users};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use serde_json::json;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ pub struct NewBusiness {
     pub name: String,
     /// Its currency, for ever.
     pub currency: Currency,
+    /// The time zone of its days.
+    pub time_zone: TimeZone,
     /// The address of its first admin, in lower case.
     pub admin_email: String,
 }
@@ -125,6 +127,7 @@ async fn insert(
         slug: Set(new.slug.clone()),
         name: Set(new.name.clone()),
         currency: Set(new.currency),
+        time_zone: Set(new.time_zone),
         ..Default::default()
     }
     .insert(transaction)

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use chrono::Days;
+use chrono::{DateTime, Utc};
 use entity::reservations::Status;
 use entity::{BusinessId, OrderId, ReservationId, UserId};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
@@ -17,6 +17,7 @@ use super::write::{self, Done, Outcome, Stock};
 use super::{Command, Work};
 use crate::checkout::Placed;
 use crate::database::Session;
+use crate::dates;
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::purchase::Receipt;
 use crate::reservations::{Found, Reservation};
@@ -303,7 +304,10 @@ struct Decided<'a> {
 
 fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
     let Locked {
-        mut books, terms, ..
+        mut books,
+        terms,
+        time_zone,
+        ..
     } = locked;
     let mut done = Vec::with_capacity(jobs.len());
     let mut answers = Vec::with_capacity(jobs.len());
@@ -315,8 +319,9 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
             answers.push(idempotency::replay(claim, request_hash, answer));
             continue;
         }
-        let days = terms.get(&command.customer()).copied().unwrap_or(0);
-        let (outcome, answer) = match carry_out(&mut books, command, days) {
+        let terms_days = terms.get(&command.customer()).copied().unwrap_or(0);
+        let due_at = dates::due_at(time_zone, books.shelf.now, terms_days);
+        let (outcome, answer) = match carry_out(&mut books, command, due_at) {
             Ok(carried_out) => carried_out,
             Err(refusal) => {
                 answers.push(Err(refusal));
@@ -350,7 +355,7 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
 fn carry_out(
     books: &mut Books,
     command: &Command,
-    terms_days: i32,
+    due_at: DateTime<Utc>,
 ) -> Result<(Outcome, Answer), Error> {
     // An order is of the moment by which it was decided: a sale that opened while it waited for its rows counts it.
     let now = books.shelf.now;
@@ -367,9 +372,7 @@ fn carry_out(
         credit_used: sale.credit_used,
         available_credit: sale.available_credit,
         created_at: now,
-        due_at: now
-            .checked_add_days(Days::new(u64::try_from(terms_days).unwrap_or(0)))
-            .unwrap_or(now),
+        due_at,
     };
     let placed = |ordered: Ordered| Placed {
         order_id,

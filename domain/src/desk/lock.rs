@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use entity::{BusinessId, CustomerId, Money, ProductId, Tenant, orders};
+use entity::{BusinessId, CustomerId, Money, OrderId, ProductId, Tenant, TimeZone, orders};
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, IntoSimpleExpr, QueryFilter, QueryResult,
-    QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, Statement,
 };
 use uuid::Uuid;
 
-use super::decision::{Account, Article, Books, Selling};
+use super::decision::{Account, Article, Books, OverdueOrder, Selling};
 use super::promise::{Assumed, Promised, Version};
 use super::{Command, Work, bought};
 use crate::allocations::on_account;
 use crate::database::Session;
+use crate::dates::past_due_bound;
 use crate::sales::{self, Standing};
 use crate::shelf::{self, Counts, Shelf, Wanted};
 use crate::{Error, Transaction, ledger};
@@ -43,6 +44,8 @@ pub(super) async fn begin(
 pub(super) struct Locked {
     pub(super) books: Books,
     pub(super) terms: HashMap<CustomerId, i32>,
+    /// That of the business, by which what is sold is due.
+    pub(super) time_zone: TimeZone,
     /// The stock as it was read or promised.
     pub(super) assumed: Assumed,
     /// The rows say that nothing of this stock is held or waited for, not even by reservations that have expired.
@@ -51,7 +54,8 @@ pub(super) struct Locked {
 
 /// Locks and reads, in one round trip: customers by id, then inventory rows by product id, the one order of every path.
 /// The count of the customers makes the stock wait for them. The catalogue is only read: its editors do not wait for
-/// sales. The clock is read as each row of stock is had: the latest is the time after all locks.
+/// sales. The clock is read as each row of stock is had: the latest is the time after all locks. The settings of the
+/// business come along with the customers.
 macro_rules! read {
     ($stock:literal) => {
         concat!(
@@ -72,14 +76,14 @@ WITH account AS MATERIALIZED (
             "
 )
 SELECT true AS is_account, id, credit_limit, balance, on_hold, payment_terms_days, now(),
-       entry_count, on_account, (SELECT block_after_days FROM businesses WHERE id = $1),
+       entry_count, on_account, business.block_after_days,
        NULL AS on_hand, NULL AS reserved, NULL AS sku, NULL AS name, NULL AS price, NULL AS active, NULL AS most,
-       NULL AS waiting, NULL AS places_given, NULL AS in_sale, NULL AS version
-  FROM account
+       NULL AS waiting, NULL AS places_given, NULL AS in_sale, NULL AS version, business.time_zone
+  FROM account, (SELECT block_after_days, time_zone FROM businesses WHERE id = $1) AS business
  UNION ALL
 SELECT false, product_id, NULL, NULL, NULL, NULL, clock_timestamp(),
        NULL, NULL, NULL,
-       on_hand, reserved, sku, name, price, active, limit_per_customer, waiting, places_given, in_sale, version
+       on_hand, reserved, sku, name, price, active, limit_per_customer, waiting, places_given, in_sale, version, NULL
   FROM stock JOIN products ON products.business_id = $1 AND products.id = stock.product_id"
         )
     };
@@ -116,6 +120,7 @@ pub(super) async fn lock(
     let mut terms = HashMap::new();
     let mut with_credit = Vec::new();
     let mut block_after_days: Option<i32> = None;
+    let mut time_zone = TimeZone::UTC;
     let mut in_sale = Vec::new();
     let mut assumed = Assumed::new();
     for row in transaction.query_all_raw(statement).await? {
@@ -129,6 +134,7 @@ pub(super) async fn lock(
                 with_credit.push(id.0);
             }
             block_after_days = row.try_get_by_index(9)?;
+            time_zone = row.try_get("", "time_zone")?;
         } else {
             let id: ProductId = row.try_get_by_index(1)?;
             books.catalogue.insert(id, article(&row)?);
@@ -154,7 +160,9 @@ pub(super) async fn lock(
         read_credit(transaction, business, &mut books, with_credit).await?;
     }
     if let Some(days) = block_after_days {
-        read_overdue(transaction, business, &mut books, days).await?;
+        let today = time_zone.day_of(books.shelf.now);
+        let bound = past_due_bound(time_zone, today, u32::try_from(days).unwrap_or(0));
+        read_overdue(transaction, business, &mut books, bound).await?;
     }
     let is_quiet = books.shelf.counts.values().all(Counts::is_quiet);
     // What has expired is freed by the reader, who must have the stock locked.
@@ -166,6 +174,7 @@ pub(super) async fn lock(
     Ok(Locked {
         books,
         terms,
+        time_zone,
         assumed,
         is_quiet,
     })
@@ -212,7 +221,7 @@ fn account(row: &QueryResult) -> Result<Account, DbErr> {
             on_account: BTreeMap::new(),
         },
         on_hold: row.try_get_by_index(4)?,
-        overdue_since: None,
+        overdue: None,
         bought: HashMap::new(),
     })
 }
@@ -286,31 +295,43 @@ async fn read_credit(
     Ok(())
 }
 
-/// The order that stops a customer's purchases: the one that is due for longest, if that is more than so many days.
+/// The order that stops a customer's purchases: of those that were due before this moment, the one that is due for longest.
 async fn read_overdue(
     transaction: &Transaction,
     business: BusinessId,
     books: &mut Books,
-    days: i32,
+    bound: DateTime<Utc>,
 ) -> Result<(), Error> {
+    use orders::Column;
+
+    #[derive(FromQueryResult)]
+    struct Oldest {
+        customer_id: CustomerId,
+        id: OrderId,
+        due_at: DateTime<Utc>,
+    }
+
     let buyers = books.accounts.keys().map(|id| id.0).collect();
-    let longest = || orders::Column::DueAt.into_simple_expr().min();
-    let latest = Expr::cust_with_values("now() - make_interval(days => $1)", [days]);
-    let overdue: Vec<(CustomerId, DateTime<Utc>)> = orders::Entity::of(business)
+    let overdue = orders::Entity::of(business)
         .select_only()
-        .column(orders::Column::CustomerId)
-        .expr_as(longest(), "due_at")
-        .filter(is_any(orders::Column::CustomerId, buyers))
-        .filter(orders::Column::PaymentMethod.eq(orders::PaymentMethod::Credit))
-        .filter(orders::Column::AmountDue.gt(Money::ZERO))
-        .filter(orders::Column::DueAt.into_simple_expr().lt(latest))
-        .group_by(orders::Column::CustomerId)
-        .into_tuple()
+        .columns([Column::CustomerId, Column::Id, Column::DueAt])
+        .distinct_on([Column::CustomerId])
+        .filter(is_any(Column::CustomerId, buyers))
+        .filter(Column::PaymentMethod.eq(orders::PaymentMethod::Credit))
+        .filter(Column::AmountDue.gt(Money::ZERO))
+        .filter(Column::DueAt.lt(bound))
+        .order_by_asc(Column::CustomerId)
+        .order_by_asc(Column::DueAt)
+        .order_by_asc(Column::Id)
+        .into_model::<Oldest>()
         .all(transaction)
         .await?;
-    for (customer, due_at) in overdue {
-        if let Some(account) = books.accounts.get_mut(&customer) {
-            account.overdue_since = Some(due_at);
+    for order in overdue {
+        if let Some(account) = books.accounts.get_mut(&order.customer_id) {
+            account.overdue = Some(OverdueOrder {
+                id: order.id,
+                due_at: order.due_at,
+            });
         }
     }
     Ok(())

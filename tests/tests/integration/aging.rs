@@ -98,9 +98,9 @@ async fn a_past_date_counts_nothing_that_came_later() {
                 ("balance", "150.00"),
             ],
         ),
-        // A moment before and the moment of the payment.
+        // The moment of the payment, which is not in it, and a moment later.
         (
-            "2024-03-10T09:59:59.999999Z",
+            "2024-03-10T10:00:00Z",
             &[
                 ("current", "50.00"),
                 ("days_31_60", "100.00"),
@@ -108,7 +108,7 @@ async fn a_past_date_counts_nothing_that_came_later() {
             ],
         ),
         (
-            "2024-03-10T10:00:00Z",
+            "2024-03-10T10:00:00.000001Z",
             &[
                 ("current", "30.00"),
                 ("days_31_60", "40.00"),
@@ -148,7 +148,8 @@ async fn due_today_is_current_and_due_yesterday_is_one_day_past() {
     for (as_of, bucket) in [
         ("2024-01-30", "current"),
         ("2024-01-31", "current"),
-        ("2024-02-01T00:00:00Z", "days_1_30"),
+        ("2024-02-01T00:00:00Z", "current"),
+        ("2024-02-01T00:00:00.000001Z", "days_1_30"),
         ("2024-03-01", "days_1_30"),
         ("2024-03-02", "days_31_60"),
         ("2024-03-31", "days_31_60"),
@@ -310,13 +311,18 @@ async fn a_date_is_a_day_or_a_time_and_not_in_the_future() {
         .get("/api/reports/aging?as_of=2024-02-29")
         .await
         .ok(200);
-    assert_eq!(past["as_of"], "2024-02-29T23:59:59.999999Z");
+    assert_eq!(past["as_of"], "2024-03-01T00:00:00.000000Z");
+    assert_eq!(past["as_of_date"], "2024-02-29");
     assert_eq!(
         (&past["data"], &past["total"]["balance"]),
         (&json!([]), &json!("0.00"))
     );
     for bad in [
-        tomorrow.to_string(),
+        (tomorrow + Days::new(1)).to_string(),
+        (Utc::now() + chrono::TimeDelta::minutes(10))
+            .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        "1969-12-31".into(),
+        "1969-12-31T23:59:59Z".into(),
         "2100-01-01T00:00:00Z".into(),
         "2023-02-29".into(),
         "-9999-1-01".into(),
@@ -330,6 +336,15 @@ async fn a_date_is_a_day_or_a_time_and_not_in_the_future() {
         let body = reply.refused(422, "validation_failed");
         assert_eq!(body["errors"][0]["pointer"], "?as_of", "{bad}");
     }
+    // A clock that is a little ahead is no future.
+    let ahead = Utc::now() + chrono::TimeDelta::minutes(1);
+    let ahead = ahead.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let now = staff
+        .get(&format!("/api/reports/aging?as_of={ahead}"))
+        .await
+        .ok(200);
+    let told: DateTime<Utc> = now["as_of"].as_str().unwrap().parse().unwrap();
+    assert!(told < ahead.parse::<DateTime<Utc>>().unwrap(), "{told}");
     let (_, cursor) = staff.page("/api/reports/aging", 1, None).await;
     let reply = staff
         .get(&format!(

@@ -37,7 +37,7 @@ async fn a_new_business_is_open_for_trade_and_has_only_its_admin_in_it() {
     let admin = made["admin"]["user_id"].clone();
     assert_eq!(
         made,
-        json!({"id": id, "slug": "initech", "name": "Initech", "currency": "EUR",
+        json!({"id": id, "slug": "initech", "name": "Initech", "currency": "EUR", "time_zone": "UTC",
                "admin": {"user_id": admin, "email": "admin@initech.example"}})
     );
 
@@ -50,7 +50,7 @@ async fn a_new_business_is_open_for_trade_and_has_only_its_admin_in_it() {
         assert_eq!(
             own,
             json!({"id": id, "slug": "initech", "name": "Initech", "currency": "EUR",
-                   "block_after_days": null})
+                   "block_after_days": null, "time_zone": "UTC", "books_closed_until": null})
         );
         assert_eq!(
             client.get("/api/customers").await.ok(200)["data"],

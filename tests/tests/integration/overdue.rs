@@ -1,4 +1,4 @@
-//! Who has owed for too long: only the unpaid remainder of an order ages.
+//! Who has owed for too long: only the unpaid remainder of an order ages, by default from the day on which it was due.
 
 use domain::demo::{ACME, GLOBEX, GLOBEX_CUSTOMER};
 use entity::{BusinessId, CustomerId, OrderId};
@@ -13,7 +13,10 @@ async fn nobody_owes() -> Service {
         .database
         .execute("UPDATE orders SET amount_settled = total_amount")
         .await;
-    assert_eq!(overdue(&service, "days=0").await, [] as [Value; 0]);
+    for by in ["due_date", "order_date"] {
+        let nobody = overdue(&service, &format!("days=0&by={by}")).await;
+        assert_eq!(nobody, [] as [Value; 0], "{by}");
+    }
     service
 }
 
@@ -77,7 +80,7 @@ async fn an_order_of_100_with_payments_of_30_and_30_owes_40() {
         &["30.00", "30.00"],
     )
     .await;
-    let rows = overdue(&service, "days=30").await;
+    let rows = overdue(&service, "days=30&by=order_date").await;
     assert_eq!(rows.len(), 1, "{rows:?}");
     let row = &rows[0];
     assert_eq!(row["overdue_amount"], "40.00");
@@ -96,10 +99,18 @@ async fn an_order_of_100_with_payments_of_30_and_30_owes_40() {
             .unwrap()
     };
     assert_eq!(parse(&row["oldest_order_date"]), parse(&at["created_at"]));
+    // It was due 15 days ago.
+    assert_eq!(row["days_past_due"], 15);
+    let by_due_date = overdue(&service, "days=14").await;
+    assert_eq!(by_due_date, rows);
     assert_eq!(
-        overdue(&service, "days=30").await,
-        service.admin().pages("/api/customers/overdue", 5).await
+        overdue(&service, "days=14&by=due_date").await,
+        service
+            .admin()
+            .pages("/api/customers/overdue?days=14", 5)
+            .await
     );
+    assert_eq!(overdue(&service, "days=15").await, [] as [Value; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,7 +139,7 @@ async fn only_what_is_unpaid_of_orders_that_are_older_counts() {
         (41, "40.00", 60),
         (59, "40.00", 60),
     ] {
-        let rows = overdue(&service, &format!("days={days}")).await;
+        let rows = overdue(&service, &format!("days={days}&by=order_date")).await;
         assert_eq!(rows.len(), 1, "{days}: {rows:?}");
         assert_eq!(rows[0]["overdue_amount"], amount, "{days}");
         assert_eq!(
@@ -138,8 +149,20 @@ async fn only_what_is_unpaid_of_orders_that_are_older_counts() {
         assert_eq!(rows[0]["balance"], "352.00", "{days}");
     }
     for days in [61, 99, 101, 36_500] {
-        assert!(
-            overdue(&service, &format!("days={days}")).await.is_empty(),
+        let rows = overdue(&service, &format!("days={days}&by=order_date")).await;
+        assert!(rows.is_empty(), "{days}");
+    }
+    // All were due 30 days after they were made.
+    for (days, amount) in [
+        (0, Some("45.00")),
+        (9, Some("45.00")),
+        (10, Some("40.00")),
+        (30, None),
+    ] {
+        let rows = overdue(&service, &format!("days={days}")).await;
+        assert_eq!(
+            rows.first().map(|row| &row["overdue_amount"]),
+            amount.map(|amount| json!(amount)).as_ref(),
             "{days}"
         );
     }
@@ -200,10 +223,10 @@ async fn an_order_is_older_than_its_days_and_not_a_moment_before() {
     );
     order(&service, (ACME, just), "30 days", "1.00", &[]).await;
     order(&service, (ACME, not_yet), "30 days -2 minutes", "1.00", &[]).await;
-    let rows = overdue(&service, "days=30").await;
+    let rows = overdue(&service, "days=30&by=order_date").await;
     assert_eq!(member(&rows, "customer_name"), ["Just"]);
     assert_eq!(rows[0]["days_since_order"], 30);
-    let rows = overdue(&service, "days=29").await;
+    let rows = overdue(&service, "days=29&by=order_date").await;
     assert_eq!(member(&rows, "customer_name"), ["Just", "Not yet"]);
     assert_eq!(rows[1]["days_since_order"], 29);
 }
@@ -236,13 +259,15 @@ async fn the_longest_overdue_comes_first_whatever_the_amount_and_pages_hold_all(
               WHERE total_amount = 2",
         )
         .await;
-    let whole = overdue(&service, "days=30").await;
+    let whole = overdue(&service, "days=30&by=order_date").await;
     let names = member(&whole, "customer_name");
     assert_eq!(names[..2], ["First", "Second"]);
     assert_eq!(names[7..], ["Third", "Fourth"]);
     assert_eq!(names.len(), 9);
     for limit in [1, 2, 3, 4, 8, 9, 10] {
-        let paged = admin.pages("/api/customers/overdue?days=30", limit).await;
+        let paged = admin
+            .pages("/api/customers/overdue?days=30&by=order_date", limit)
+            .await;
         assert_eq!(member(&paged, "customer_name"), names, "pages of {limit}");
     }
 }
@@ -251,7 +276,7 @@ async fn the_longest_overdue_comes_first_whatever_the_amount_and_pages_hold_all(
 async fn days_are_whole_and_bounded_and_30_when_left_out() {
     let service = nobody_owes().await;
     let customer = service.admin().add_customer("Old", "0").await;
-    order(&service, (ACME, customer), "31 days", "1.00", &[]).await;
+    order(&service, (ACME, customer), "61 days", "1.00", &[]).await;
     let staff = service.staff();
     assert_eq!(
         overdue(&service, "days=30").await,
@@ -267,6 +292,11 @@ async fn days_are_whole_and_bounded_and_30_when_left_out() {
     }
     let reply = staff.get("/api/customers/overdue?days=1&days=2").await;
     let _ = reply.refused(422, "validation_failed");
+    for by in ["", "due", "DUE_DATE"] {
+        let reply = staff.get(&format!("/api/customers/overdue?by={by}")).await;
+        let body = reply.refused(422, "validation_failed");
+        assert_eq!(body["errors"][0]["pointer"], "?by", "{by}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,6 +304,7 @@ async fn one_business_never_hears_of_anothers_debts() {
     let service = nobody_owes().await;
     order(&service, (GLOBEX, GLOBEX_CUSTOMER), "80 days", "12.00", &[]).await;
     assert!(overdue(&service, "days=0").await.is_empty());
+    assert!(overdue(&service, "days=0&by=order_date").await.is_empty());
     let rows = service.stranger().pages("/api/customers/overdue", 10).await;
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0]["overdue_amount"], "12.00");
@@ -284,7 +315,7 @@ async fn one_business_never_hears_of_anothers_debts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_data_has_some_and_their_debts_are_their_orders_remainders() {
     let service = Service::start().await;
-    let rows = overdue(&service, "days=30").await;
+    let rows = overdue(&service, "days=30&by=order_date").await;
     let told: Vec<Value> = rows
         .iter()
         .map(|row| {
@@ -315,4 +346,92 @@ async fn the_demo_data_has_some_and_their_debts_are_their_orders_remainders() {
     let mut names = member(&rows, "customer_name");
     names.sort_unstable();
     assert_eq!(member(&service.database.rows(&sql).await, "name"), names);
+}
+
+/// A customer of Acme's with an order made and due so many days ago by the calendar of UTC, at noon.
+async fn due_ago(service: &Service, name: &str, made: u32, due: u32, total: &str) {
+    let customer = service.admin().add_customer(name, "100000.00").await;
+    let made_at = format!("{made} days");
+    order(service, (ACME, customer), &made_at, total, &[]).await;
+    let sql = format!(
+        "UPDATE orders SET due_at = date_trunc('day', now(), 'UTC') - interval '{due} days' + interval '12 hours'
+          WHERE customer_id = '{customer}'"
+    );
+    service.database.execute(&sql).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_not_past_due_is_not_overdue_however_old_the_order_is() {
+    let service = nobody_owes().await;
+    due_ago(&service, "Long terms", 300, 0, "1.00").await;
+    due_ago(&service, "One day", 2, 1, "2.00").await;
+    due_ago(&service, "Thirty days", 31, 30, "4.00").await;
+    due_ago(&service, "Short terms", 31, 31, "8.00").await;
+    let told = |rows: &[Value]| -> Vec<(Value, Value)> {
+        let told = rows.iter();
+        told.map(|row| (row["customer_name"].clone(), row["days_past_due"].clone()))
+            .collect()
+    };
+    let long_first = [
+        (json!("Short terms"), json!(31)),
+        (json!("Thirty days"), json!(30)),
+        (json!("One day"), json!(1)),
+    ];
+    assert_eq!(told(&overdue(&service, "days=0").await), long_first);
+    assert_eq!(told(&overdue(&service, "days=1").await), long_first[..2]);
+    assert_eq!(told(&overdue(&service, "days=29").await), long_first[..2]);
+    assert_eq!(told(&overdue(&service, "").await), long_first[..1]);
+    assert_eq!(told(&overdue(&service, "days=31").await), []);
+    for limit in [1, 2, 3, 4] {
+        let path = "/api/customers/overdue?days=0";
+        let paged = service.staff().pages(path, limit).await;
+        assert_eq!(told(&paged), long_first, "pages of {limit}");
+    }
+    let by_order = overdue(&service, "days=200&by=order_date").await;
+    assert_eq!(told(&by_order), [(json!("Long terms"), json!(0))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_overdue_is_what_aging_has_in_its_later_buckets() {
+    let service = Service::start().await;
+    for (name, due) in [
+        ("A", 0),
+        ("B", 1),
+        ("C", 30),
+        ("D", 31),
+        ("E", 60),
+        ("F", 61),
+        ("G", 90),
+        ("H", 91),
+        ("I", 400),
+    ] {
+        due_ago(&service, name, due, due, "1.00").await;
+    }
+    let cents = |value: &Value| -> i64 {
+        let digits = value.as_str().unwrap().replace('.', "");
+        digits.parse().unwrap()
+    };
+    for zone in [
+        "UTC",
+        "Pacific/Kiritimati",
+        "Pacific/Pago_Pago",
+        "Asia/Tokyo",
+    ] {
+        let change = json!({"time_zone": zone});
+        service
+            .admin()
+            .patch("/api/business", &change)
+            .await
+            .ok(200);
+        let aging = service.staff().get("/api/reports/aging").await.ok(200);
+        let buckets = ["days_1_30", "days_31_60", "days_61_90", "days_over_90"];
+        for (place, days) in [0, 30, 60, 90].into_iter().enumerate() {
+            let rows = overdue(&service, &format!("days={days}")).await;
+            let overdue: i64 = rows.iter().map(|row| cents(&row["overdue_amount"])).sum();
+            let later = buckets[place..]
+                .iter()
+                .map(|name| cents(&aging["total"][*name]));
+            assert_eq!(overdue, later.sum::<i64>(), "{zone} {days}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Payments: what they settle, what is kept on account, and what becomes due again when one bounces.
 
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Days, TimeDelta, Utc};
 use domain::demo::{ACME, ACME_CUSTOMER, GLOBEX_CUSTOMER, GLOBEX_DESK};
 use entity::{CustomerId, ProductId};
 use serde_json::{Value, json};
@@ -173,16 +173,28 @@ async fn more_than_is_owed_is_refused_unless_it_is_kept_on_account() {
     let two = order(&admin, customer, unit, 20).await;
     let before = service.database.digest().await;
     let share = json!([{"order_id": two, "amount": "5.00"}]);
+    let too_much = json!([{"order_id": two, "amount": "20.01"}]);
     for (amount, more, amount_due) in [
         ("30.01", json!({}), "30.00"),
         ("10.01", json!({"order_id": one}), "10.00"),
-        ("6.00", json!({"allocations": share}), "20.00"),
+        ("20.01", json!({"allocations": too_much}), "20.00"),
     ] {
         let body = pay(&admin, customer, amount, more)
             .await
             .refused(409, "overpayment");
         assert_eq!(body["amount_due"], amount_due);
     }
+    // Nothing is more than what is due here: a part of the payment is for no order.
+    let body = pay(&admin, customer, "6.00", json!({"allocations": share}))
+        .await
+        .refused(409, "allocations_do_not_add_up");
+    assert_eq!(
+        (&body["amount"], &body["allocated"], &body["currency"]),
+        (&json!("6.00"), &json!("5.00"), &json!("USD"))
+    );
+    let detail = body["detail"].as_str().unwrap();
+    assert!(detail.contains("`on_account: true`"), "{detail}");
+    assert_eq!(body["amount_due"], Value::Null);
     assert_eq!(
         service.database.digest().await,
         before,
@@ -202,6 +214,9 @@ async fn more_than_is_owed_is_refused_unless_it_is_kept_on_account() {
         ["-80.00", "1080.00", "100.00"]
     );
     assert_eq!(due(&admin, &two).await, "20.00", "it named another");
+    let more = json!({"allocations": share, "on_account": true});
+    let paid = pay(&admin, customer, "6.00", more).await.ok(201);
+    assert_eq!(paid["unallocated"], "1.00");
     books_balance(&service).await;
 }
 
@@ -301,13 +316,23 @@ async fn a_payment_may_be_backdated_and_not_be_of_the_future() {
         time(&paid["received_at"]).timestamp_micros(),
         then.timestamp_micros()
     );
-    let future = (Utc::now() + Days::new(1)).to_rfc3339();
+    let ahead = |minutes| (Utc::now() + TimeDelta::minutes(minutes)).to_rfc3339();
     // The last is of the year before the first that an answer could write.
-    for at in [&future, "9999-12-31T23:59:60Z", "0000-01-01T00:00:00+01:00"] {
+    for at in [
+        &ahead(10),
+        "9999-12-31T23:59:60Z",
+        "1969-12-31T23:59:59Z",
+        "0000-01-01T00:00:00+01:00",
+    ] {
         let reply = pay(&admin, customer, "4.00", json!({"received_at": at})).await;
         let body = reply.refused(422, "validation_failed");
         assert_eq!(body["errors"][0]["pointer"], "/received_at", "{at}");
     }
+    // A clock that is a little ahead says now.
+    let soon = pay(&admin, customer, "1.00", json!({"received_at": ahead(1)}))
+        .await
+        .ok(201);
+    assert_eq!(soon["received_at"], soon["created_at"]);
     let sql = format!(
         "SELECT after FROM audit_events WHERE entity_id = '{}'",
         paid["payment_id"].as_str().unwrap()
@@ -321,7 +346,10 @@ async fn a_payment_may_be_backdated_and_not_be_of_the_future() {
     // It counts from then in the account, and on the order from when that was there.
     let entry = service
         .database
-        .row("SELECT effective_at, created_at FROM ledger_entries WHERE kind = 'payment' ORDER BY created_at DESC LIMIT 1")
+        .row(
+            "SELECT effective_at, created_at FROM ledger_entries
+              WHERE kind = 'payment' AND amount = -4 ORDER BY created_at DESC LIMIT 1",
+        )
         .await;
     assert_eq!(time(&entry["effective_at"]), time(&paid["received_at"]));
     assert_eq!(time(&entry["created_at"]), time(&paid["created_at"]));
@@ -544,8 +572,14 @@ async fn purchases_are_stopped_while_an_order_is_due_for_longer_than_the_busines
     let body = admin
         .buy_for(customer, &[(unit, 1)])
         .await
-        .refused(409, "customer_on_hold");
-    assert!(body["overdue_since"].is_string(), "{body}");
+        .refused(409, "customer_overdue");
+    assert_eq!(
+        (&body["customer_id"], &body["order_id"]),
+        (&json!(customer), &json!(one))
+    );
+    let sql = format!("SELECT due_at FROM orders WHERE id = '{one}'");
+    let due_at = &service.database.row(&sql).await["due_at"];
+    assert_eq!(time(&body["due_at"]), time(due_at));
     // Who owes nothing for so long buys.
     admin.buy_for(ACME_CUSTOMER, &[(unit, 1)]).await.ok(201);
     // Money is taken all the same, and frees the customer.
@@ -562,7 +596,7 @@ async fn purchases_are_stopped_while_an_order_is_due_for_longer_than_the_busines
     let _ = admin
         .buy_for(customer, &[(unit, 1)])
         .await
-        .refused(409, "customer_on_hold");
+        .refused(409, "customer_overdue");
     for longer in [json!(9), Value::Null] {
         admin.patch("/api/business", &days(longer)).await.ok(200);
         admin.buy_for(customer, &[(unit, 1)]).await.ok(201);

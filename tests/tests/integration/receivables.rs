@@ -235,8 +235,11 @@ impl Model {
                 let fits = shares
                     .iter()
                     .all(|(order, share)| *share <= customer.due(*order));
-                if !fits || (all < *amount && !keep) {
+                if !fits {
                     return Err((409, "overpayment"));
+                }
+                if all < *amount && !keep {
+                    return Err((409, "allocations_do_not_add_up"));
                 }
                 let credit = customer.grant(Kind::Payment, *amount, 0);
                 for (order, share) in shares {
@@ -628,17 +631,23 @@ async fn reports_agree(
     }
 
     let days = 30;
-    let before = Utc::now() - Days::new(days);
-    let old = orders.iter().enumerate();
-    let old = old.filter(|(_, order)| time(&order["created_at"]) < before);
-    let overdue: i64 = old.map(|(place, _)| customer.due(place)).sum();
-    let path = format!("/api/customers/overdue?days={days}");
-    let listed = client.pages(&path, 200).await;
-    let listed = listed
-        .iter()
-        .find(|row| row["customer_id"] == json!(customer.id));
-    let listed = listed.map_or(json!("0.00"), |row| row["overdue_amount"].clone());
-    assert_eq!(listed, cents(overdue), "{}", at());
+    let made_before = Utc::now() - Days::new(days);
+    let due_before = today - Days::new(days);
+    for by in ["due_date", "order_date"] {
+        let counts = |order: &Value| match by {
+            "due_date" => time(&order["due_at"]).date_naive() < due_before,
+            _ => time(&order["created_at"]) < made_before,
+        };
+        let old = orders.iter().enumerate().filter(|(_, order)| counts(order));
+        let overdue: i64 = old.map(|(place, _)| customer.due(place)).sum();
+        let path = format!("/api/customers/overdue?days={days}&by={by}");
+        let listed = client.pages(&path, 200).await;
+        let listed = listed
+            .iter()
+            .find(|row| row["customer_id"] == json!(customer.id));
+        let listed = listed.map_or(json!("0.00"), |row| row["overdue_amount"].clone());
+        assert_eq!(listed, cents(overdue), "{by} {}", at());
+    }
 
     let path = format!("/api/customers/{}/statement", customer.id);
     let whole = client.get(&path).await.ok(200);

@@ -24,8 +24,18 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 32] = [
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
     ("audit_events", true, false, &[]),
     ("audit_seals", true, false, &[]),
-    // By column: id, slug, name and currency.
-    ("businesses", true, false, &["name", "block_after_days"]),
+    // By column: id, slug, name, currency and time zone.
+    (
+        "businesses",
+        true,
+        false,
+        &[
+            "name",
+            "block_after_days",
+            "time_zone",
+            "books_closed_until",
+        ],
+    ),
     ("credit_note_items", true, false, &[]),
     ("credit_notes", true, false, &[]),
     ("credits_on_account", true, true, &["amount"]),

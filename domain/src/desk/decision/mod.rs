@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use entity::{CustomerId, Money, ProductId};
+use entity::{CustomerId, Money, OrderId, ProductId};
 
 use crate::ledger::{self, Posting, Used};
 use crate::purchase::{Line, SoldLine};
@@ -36,10 +36,19 @@ pub struct Account {
     pub ledger: ledger::Account,
     /// Whether sales to it are stopped.
     pub on_hold: bool,
-    /// When an order was due that stops its purchases until it is paid.
-    pub overdue_since: Option<DateTime<Utc>>,
+    /// The order that stops its purchases on credit until it is paid.
+    pub overdue: Option<OverdueOrder>,
     /// What it has bought before of products that are limited.
     pub bought: HashMap<ProductId, Bought>,
+}
+
+/// An order that is past due by more days than the business allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverdueOrder {
+    /// The order.
+    pub id: OrderId,
+    /// When it was due.
+    pub due_at: DateTime<Utc>,
 }
 
 /// What a customer has bought of a product.
@@ -136,8 +145,12 @@ impl Books {
     /// As [`Books::account`], for who buys on credit.
     fn debtor(&self, customer: CustomerId) -> Result<&Account, Error> {
         let account = self.account(customer)?;
-        match account.overdue_since {
-            Some(due_at) => Err(Error::CustomerOverdue { customer, due_at }),
+        match account.overdue {
+            Some(OverdueOrder { id, due_at }) => Err(Error::CustomerOverdue {
+                customer,
+                order_id: id,
+                due_at,
+            }),
             None => Ok(account),
         }
     }
