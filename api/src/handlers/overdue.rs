@@ -37,12 +37,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(&[Role::Admin, Role::Staff])
             .query::<Days>(
                 "days",
-                "Orders count that are past due by more than so many days of the business, as in aging; 30 if left out.",
+                "Orders that are past due by more than this many days of the business count, as in aging; 30 if left out.",
             )
             .query::<By>(
                 "by",
-                "With `order_date`, orders count that were made more than so many times 24 hours ago, due or not; \
-                 `due_date` if left out.",
+                "The date that counts; `due_date` if left out. With `order_date`, orders that were made more than `days` \
+                 times 24 hours ago count, due or not.",
             )
             .paged()
             .ok::<Page<OverdueView>>()

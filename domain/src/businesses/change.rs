@@ -92,7 +92,7 @@ pub async fn change(
 }
 
 /// Today's entries could not be dated if the books were closed until tomorrow. A change of the time zone can make
-/// tomorrow of what was today, so it is checked after either.
+/// tomorrow of what was today, so it is checked after each change.
 async fn check_closing_date(
     transaction: &Transaction,
     business: &businesses::Model,

@@ -139,9 +139,10 @@ async fn a_statement_closes_with_what_aging_says_at_the_same_parameter() {
     let service = Service::start().await;
     let account = busy(&service).await;
     let path = format!("/api/customers/{}/statement", account.customer);
-    let today = Utc::now().date_naive().to_string();
     for zone in ZONES {
         set_zone(&service.admin(), zone).await;
+        let sql = format!("SELECT (now() AT TIME ZONE '{zone}')::date::text");
+        let today = service.database.value(&sql).await;
         for parameter in [
             "2024-02-27",
             "2024-02-28",
@@ -250,7 +251,7 @@ async fn lists_by_date_are_of_the_days_of_the_business() {
                 "/api/orders?customer_id={}&created_from={from}&created_to={to}",
                 account.customer
             );
-            let mut found = member(&staff.pages(&path, 200).await, "id");
+            let mut found = member(&staff.pages(&path, 200).await, "order_id");
             let sql = format!(
                 "SELECT id FROM orders WHERE customer_id = '{}'
                     AND (created_at AT TIME ZONE '{zone}')::date BETWEEN '{from}' AND '{to}' ORDER BY id DESC",
