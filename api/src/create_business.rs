@@ -8,7 +8,7 @@ use domain::PlatformCaller;
 use domain::businesses::{self, Founded, NewBusiness};
 use domain::idempotency::Answer;
 use domain::passwords::{NewPassword, Passwords, WeakPassword};
-use entity::{Currency, UserId};
+use entity::{Currency, TimeZone, UserId};
 use uuid::Uuid;
 
 use crate::backend;
@@ -30,6 +30,9 @@ pub struct BusinessRequest {
     /// The currency of all its amounts, for ever, such as EUR.
     #[arg(long, value_parser = parsed::<Currency>)]
     pub currency: Currency,
+    /// The time zone of its days, by its name in the IANA database, such as Europe/Paris.
+    #[arg(long, value_parser = parsed::<TimeZone>, default_value = "UTC")]
+    pub time_zone: TimeZone,
     /// The address that its first admin logs in with.
     #[arg(long, value_parser = parsed::<Email>, value_name = "EMAIL")]
     pub admin_email: Email,
@@ -101,6 +104,7 @@ pub async fn create(
         slug: request.slug.0,
         name: request.name.0,
         currency: request.currency,
+        time_zone: request.time_zone,
         admin_email: request.admin_email.into_string(),
     };
     let platform = PlatformCaller {

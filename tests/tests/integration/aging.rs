@@ -438,7 +438,7 @@ async fn a_table_has_every_customer_however_many_pages_it_takes() {
          SELECT business_id, id, 1, 1 FROM customers WHERE name LIKE 'Ahead %';
          INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, due_at, created_by,
                              created_at)
-         SELECT business_id, gen_random_uuid(), id, 'approved', 'credit', 2, now(), id, now() - interval '3 days'
+         SELECT business_id, gen_random_uuid(), id, 'approved', 'credit', 2, now() - interval '2 days', id, now() - interval '3 days'
            FROM customers WHERE name LIKE 'Ahead %'"
     );
     service.database.execute(&sql).await;
