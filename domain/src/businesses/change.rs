@@ -1,7 +1,7 @@
 //! What a business's own callers see and change of it.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use entity::{Tenant, TimeZone, businesses};
+use entity::{BusinessId, Tenant, TimeZone, businesses};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel, QuerySelect};
 
@@ -75,8 +75,14 @@ pub async fn change(
         if !row.is_changed() {
             return Ok(business);
         }
+        let zone = change.time_zone.unwrap_or(business.time_zone);
+        let closing = change
+            .books_closed_until
+            .unwrap_or(business.books_closed_until);
+        if let Some(date) = closing {
+            check_closing_date(&transaction, business.id, zone, date).await?;
+        }
         let business = row.update(&transaction).await?;
-        check_closing_date(&transaction, &business).await?;
         let event = Change {
             action: "business.changed",
             entity_type: "business",
@@ -95,13 +101,11 @@ pub async fn change(
 /// tomorrow of what was today, so it is checked after each change.
 async fn check_closing_date(
     transaction: &Transaction,
-    business: &businesses::Model,
+    business: BusinessId,
+    zone: TimeZone,
+    date: NaiveDate,
 ) -> Result<(), Error> {
-    let Some(date) = business.books_closed_until else {
-        return Ok(());
-    };
-    let zone = business.time_zone;
-    let clock = clock(transaction, business.id).await?;
+    let clock = clock(transaction, business).await?;
     let today = zone.day_of(clock.now - SETTLED_AFTER);
     let fault = if date > today {
         DateFault::AfterToday { today, zone }
