@@ -50,7 +50,8 @@ pub struct Figures {
 }
 
 /// The clock is read after the lock was had: the time at which the transaction began may be before that of one which
-/// had the row first.
+/// had the row first. The count makes the customer wait for the business. It must hold whatever it is: PostgreSQL counts
+/// anew, and finds none, when it has had to wait for the customer.
 static LOCK: LazyLock<String> = LazyLock::new(|| {
     let columns = columns::<customers::Entity>();
     format!(
@@ -59,7 +60,7 @@ WITH business AS MATERIALIZED (
     SELECT time_zone, books_closed_until FROM businesses WHERE id = $1 FOR SHARE
 ), account AS MATERIALIZED (
     SELECT {columns} FROM customers
-     WHERE business_id = $1 AND id = $2 AND (SELECT count(*) FROM business) = 1
+     WHERE business_id = $1 AND id = $2 AND (SELECT count(*) FROM business) >= 0
        FOR UPDATE
 )
 SELECT {columns}, time_zone, books_closed_until, clock_timestamp() AS now FROM account, business"
