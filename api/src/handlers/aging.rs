@@ -21,7 +21,7 @@ use crate::endpoint::Endpoint;
 use crate::idle::Watched;
 use crate::query::{Cursor, Query};
 use crate::service::State;
-use crate::sheet::{self, Columns};
+use crate::sheet::{self, Columns, Dialect};
 use crate::text::{self, Amount};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -110,9 +110,10 @@ async fn report(
     if asked.is_some_and(|asked| asked.start() > now) {
         query.fault("as_of", "must not be in the future");
     }
+    let dialect = Dialect::take(&mut query);
     if form == Form::Csv {
         query.finish()?;
-        return sheet(&state, &caller, as_of, watched).await;
+        return sheet(&state, &caller, as_of, (dialect, watched)).await;
     }
     let Paging { limit, after } = query.paging::<Place>();
     if let Some(place) = &after {
@@ -165,7 +166,7 @@ async fn sheet(
     state: &State,
     caller: &Signed,
     as_of: Option<DateTime<Utc>>,
-    watched: Watched,
+    (dialect, watched): (Dialect, Watched),
 ) -> Response {
     let (database, own) = (state.database.clone(), Caller::clone(caller));
     let currency = own.currency;
@@ -198,6 +199,7 @@ async fn sheet(
         ]
     };
     let columns = Columns {
+        dialect,
         heads: &[
             "customer_id",
             "customer_name",

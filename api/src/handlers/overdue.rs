@@ -17,7 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::idle::Watched;
 use crate::query::{Page, Query};
 use crate::service::State;
-use crate::sheet::{self, Columns};
+use crate::sheet::{self, Columns, Dialect};
 use crate::text::{self, Amount, Whole};
 
 /// Days that an order may be old, if the client does not say.
@@ -71,9 +71,10 @@ async fn list(
     let days = days.map_or(DEFAULT_DAYS, |days| {
         days.get().try_into().unwrap_or(DEFAULT_DAYS)
     });
+    let dialect = Dialect::take(&mut query);
     if form == Form::Csv {
         query.finish()?;
-        return sheet(&state, &caller, days, watched).await;
+        return sheet(&state, &caller, days, (dialect, watched)).await;
     }
     let paging = query.paging();
     query.finish()?;
@@ -86,7 +87,12 @@ async fn list(
 }
 
 /// The whole list as a table.
-async fn sheet(state: &State, caller: &Signed, days: i32, watched: Watched) -> Response {
+async fn sheet(
+    state: &State,
+    caller: &Signed,
+    days: i32,
+    (dialect, watched): (Dialect, Watched),
+) -> Response {
     let (database, own) = (state.database.clone(), Caller::clone(caller));
     let currency = own.currency;
     let first = overdue::list(&database, &own, days, &sheet::page(None))
@@ -108,6 +114,7 @@ async fn sheet(state: &State, caller: &Signed, days: i32, watched: Watched) -> R
         ]
     };
     let columns = Columns {
+        dialect,
         heads: &[
             "customer_id",
             "customer_name",
