@@ -10,6 +10,7 @@ pub mod access;
 pub mod app;
 pub mod backend;
 pub mod body;
+pub mod compression;
 pub mod config;
 pub mod create_business;
 pub mod credential;

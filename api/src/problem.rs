@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 pub use member::Member;
 
-use self::member::{CountOrAmount, Shortage};
+use self::member::{ContentCoding, CountOrAmount, ReportFormat, Shortage};
 use crate::body::{At, Fault};
 use crate::text::{self, Amount};
 
