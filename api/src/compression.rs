@@ -1,8 +1,9 @@
 //! Answers in gzip for clients that ask for it.
 //!
 //! Only answers that read something: what a POST answers may hold a new token or key, and the length of a compressed
-//! answer tells something about what is in it next to text that others chose (BREACH). Nor are event streams compressed,
-//! whose events must not wait for each other, nor answers of less than [`MIN_BYTES`], which would hardly be smaller.
+//! answer tells something about what is in it next to text that others chose (BREACH). Event streams are not compressed,
+//! since their events must not wait for each other; nor are answers of less than [`MIN_BYTES`], which would hardly be
+//! smaller, or of more than [`MAX_BYTES`].
 
 use std::io::Write;
 use std::pin::Pin;
@@ -23,6 +24,8 @@ use flate2::write::GzEncoder;
 
 /// The smallest answer that is compressed.
 const MIN_BYTES: u64 = 1024;
+/// The largest one that is compressed in one go: it takes some 10 ms of the worker's thread. A stream is, part by part.
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The middleware, for [`actix_web::middleware::from_fn`].
 ///
@@ -57,12 +60,12 @@ pub async fn answers(
 /// Whether the answer would be smaller, and may be made so.
 fn is_worth_it(response: &ServiceResponse<BoxBody>) -> bool {
     let headers = response.headers();
-    let large = match response.response().body().size() {
+    let fit = match response.response().body().size() {
         BodySize::None => false,
-        BodySize::Sized(bytes) => bytes >= MIN_BYTES,
+        BodySize::Sized(bytes) => (MIN_BYTES..=MAX_BYTES).contains(&bytes),
         BodySize::Stream => true,
     };
-    large && !headers.contains_key(CONTENT_ENCODING) && is_text(headers)
+    fit && !headers.contains_key(CONTENT_ENCODING) && is_text(headers)
 }
 
 fn is_text(headers: &HeaderMap) -> bool {
