@@ -127,19 +127,18 @@ pub fn cors(origins: &[WebOrigin]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(PAGES_METHODS)
         .allowed_headers(PAGES_HEADERS)
-        .expose_headers([
-            CONTENT_DISPOSITION,
-            LOCATION,
-            RETRY_AFTER,
-            idempotency::REPLAYED,
-            REQUEST_ID,
-        ])
         .max_age(PREFLIGHT_SECONDS);
-    // Without any, no answer depends on who asks.
-    let cors = match origins {
-        [] => cors.disable_vary_header(),
-        _ => cors,
-    };
+    if origins.is_empty() {
+        // No answer depends on who asks.
+        return cors.disable_vary_header();
+    }
+    let cors = cors.expose_headers([
+        CONTENT_DISPOSITION,
+        LOCATION,
+        RETRY_AFTER,
+        idempotency::REPLAYED,
+        REQUEST_ID,
+    ]);
     origins
         .iter()
         .fold(cors, |cors, WebOrigin(origin)| cors.allowed_origin(origin))

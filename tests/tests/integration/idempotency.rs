@@ -412,17 +412,16 @@ fn former_hash(method: &str, path: &str, body: &str) -> String {
 async fn an_answer_that_an_earlier_version_kept_is_given_again() {
     let service = Service::start().await;
     let staff = service.staff();
-    for (key, path, body) in [
+    let payment =
+        |amount: &str| json!({"customer_id": ACME_CUSTOMER, "amount": amount, "method": "cash"});
+    for (key, path, body, other) in [
         (
             "sold",
             "/api/purchase",
             purchase(ACME_CUSTOMER, &[(ACME_KEYBOARD, 1)]),
+            purchase(ACME_CUSTOMER, &[(ACME_KEYBOARD, 2)]),
         ),
-        (
-            "paid",
-            "/api/payments",
-            json!({"customer_id": ACME_CUSTOMER, "amount": "1.00", "method": "cash"}),
-        ),
+        ("paid", "/api/payments", payment("1.00"), payment("2.00")),
     ] {
         let first = staff.post_once(key, path, &body).await;
         first.ok(201);
@@ -432,8 +431,6 @@ async fn an_answer_that_an_earlier_version_kept_is_given_again() {
         );
         service.database.execute(&sql).await;
         is_replay(&staff.post_once(key, path, &body).await, &first);
-        let mut other = body.clone();
-        other["customer_id"] = json!(CustomerId::new());
         let refused = staff.post_once(key, path, &other).await;
         refused.refused(422, "idempotency_key_reused");
     }

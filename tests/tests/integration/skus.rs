@@ -87,9 +87,9 @@ async fn numbers_that_clashed_before_the_rule_stay_until_they_are_changed() {
     Migrator::up(&owner, None).await.unwrap();
     let service = Service::on(database).await;
     let admin = service.admin();
-    let sql = "SELECT sku FROM products WHERE name = sku ORDER BY sku_clash, sku";
+    let sql = "SELECT sku FROM products WHERE name = sku ORDER BY clashing_sku NULLS FIRST, sku";
     let kept = service.database.column(sql).await;
-    assert_eq!(kept, [" Old-1", "alone", "OLD-1", "old-1"]);
+    assert_eq!(kept, ["\" Old-1\"", "alone", "OLD-1", "old-1"]);
     // What is not changed can be written as it is.
     let path = async |sku: &str| {
         let sql = format!("SELECT id FROM products WHERE sku = '{sku}'");
