@@ -1,3 +1,6 @@
+-- Every sale reads products: this waits for none of them for long, and is run again when it fails.
+SET LOCAL lock_timeout = '1s';
+
 -- Numbers of products are unique without regard to case, width and the spaces around them: `AB-1`, `ab-1` and `ＡＢ－１`
 -- are one number. ICU's mappings are those of Unicode wherever the database stands; a server without ICU maps as its
 -- locale does.
