@@ -8,6 +8,7 @@
 mod at;
 mod containers;
 mod json;
+mod meaning;
 mod members;
 mod reader;
 mod values;
@@ -15,8 +16,10 @@ mod values;
 pub use at::{At, Fault, MAX_FAULTS};
 pub use containers::{Change, List};
 pub(crate) use json::parse;
+pub(crate) use meaning::canonical;
 pub use members::{Members, member_name};
 pub use reader::{Bare, BodyTimeout, Json, MAX_BYTES, Raw};
+pub(crate) use reader::{announces_too_much, too_large};
 pub use values::Positive;
 
 use serde_json::Value;

@@ -40,6 +40,7 @@ use crate::access;
 use crate::body::{At, FromJson};
 use crate::problem::Code;
 use crate::query::{Cursor, Limit};
+use crate::sheet::{Dialect, Separator};
 use crate::text::FromText;
 
 /// The start of every path in the table.
@@ -286,10 +287,21 @@ impl Endpoint {
         self.answers_with(200, Content::Text(media_type))
     }
 
-    /// It answers 200 with a table as CSV too, for whoever prefers that. The handler takes a [`crate::accept::Form`].
+    /// It answers 200 with a table as CSV too, for whoever prefers that. The handler takes a [`crate::accept::Form`], and
+    /// the table's [`Dialect`] from the query.
     #[must_use]
     pub fn or_csv(self) -> Self {
-        self.answers_with(200, Content::Text(crate::accept::CSV))
+        self.query::<bool>(
+            Dialect::BOM,
+            "Whether a CSV table begins with a byte order mark, without which Excel does not read UTF-8; false if left \
+             out.",
+        )
+        .query::<Separator>(
+            Dialect::SEPARATOR,
+            "What stands between the cells of a CSV table: a comma if left out.",
+        )
+        .codes(&[Code::NotAcceptable])
+        .answers_with(200, Content::Text(crate::accept::CSV))
     }
 
     fn answers_with(mut self, status: u16, content: Content) -> Self {

@@ -5,17 +5,18 @@
 
 use std::str::FromStr;
 
-use actix_cors::Cors;
+use actix_cors::{Cors, CorsError};
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    HeaderMap, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::http::{Method, Uri};
 
 use crate::access::BUSINESS_ID;
 use crate::endpoint::BASE;
 use crate::idempotency;
+use crate::problem::{Code, Problem};
 use crate::request::REQUEST_ID;
 
 /// An answer of the API is data: nothing in it is to be run, shown in a frame or loaded from elsewhere.
@@ -76,32 +77,68 @@ impl FromStr for WebOrigin {
     }
 }
 
-/// The middleware that lets pages of these origins call the API. They bring a token of their own: cookies, which a
-/// browser sends by itself, are not allowed and mean nothing here.
+/// The methods that pages may call with.
+const PAGES_METHODS: [Method; 6] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+];
+
+/// The header with which a page takes up an event stream where it broke off.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// The headers that pages may send, beside those that every page may.
+const PAGES_HEADERS: [HeaderName; 7] = [
+    AUTHORIZATION,
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    idempotency::IDEMPOTENCY_KEY,
+    LAST_EVENT_ID,
+    REQUEST_ID,
+    BUSINESS_ID,
+];
+
+/// What a browser is told that asks for a page which may not make its request: this is for whoever writes the page.
+#[must_use]
+pub fn cors_refusal(error: &CorsError) -> Problem {
+    let detail = match error {
+        CorsError::OriginNotAllowed => {
+            "The page's origin is not among TRADELINE_CORS_ORIGINS.".to_owned()
+        }
+        CorsError::MethodNotAllowed => {
+            let methods = PAGES_METHODS.map(|method| method.to_string()).join(", ");
+            format!("Access-Control-Request-Method must be one of {methods}.")
+        }
+        CorsError::HeadersNotAllowed => {
+            let names = PAGES_HEADERS.map(|name| name.to_string()).join(", ");
+            format!("Access-Control-Request-Headers may name {names}.")
+        }
+        other => format!("The preflight request cannot be read: {other}."),
+    };
+    Problem::new(Code::CorsRefused, detail)
+}
+
+/// The middleware that lets pages of these origins call the API, and tells others that they may not. They bring a token of
+/// their own: cookies, which a browser sends by itself, are not allowed and mean nothing here.
 pub fn cors(origins: &[WebOrigin]) -> Cors {
     let cors = Cors::default()
-        .allowed_methods([
-            Method::GET,
-            Method::POST,
-            Method::PUT,
-            Method::PATCH,
-            Method::DELETE,
-        ])
-        .allowed_headers([
-            AUTHORIZATION,
-            CONTENT_TYPE,
-            idempotency::IDEMPOTENCY_KEY,
-            REQUEST_ID,
-            BUSINESS_ID,
-        ])
-        .expose_headers([
-            CONTENT_DISPOSITION,
-            LOCATION,
-            RETRY_AFTER,
-            idempotency::REPLAYED,
-            REQUEST_ID,
-        ])
+        .allowed_methods(PAGES_METHODS)
+        .allowed_headers(PAGES_HEADERS)
         .max_age(PREFLIGHT_SECONDS);
+    if origins.is_empty() {
+        // No answer depends on who asks.
+        return cors.disable_vary_header();
+    }
+    let cors = cors.expose_headers([
+        CONTENT_DISPOSITION,
+        LOCATION,
+        RETRY_AFTER,
+        idempotency::REPLAYED,
+        REQUEST_ID,
+    ]);
     origins
         .iter()
         .fold(cors, |cors, WebOrigin(origin)| cors.allowed_origin(origin))

@@ -1,4 +1,6 @@
 //! `Idempotency-Key`: from the header to the domain's claim, and from the domain's answer to the response.
+//!
+//! Requests are the same when method, path and query are, and their bodies mean the same.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, LOCATION};
@@ -6,9 +8,10 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use domain::idempotency::{Answer, Answered, Claim};
 use hmac::digest::InvalidLength;
 use hmac::{Hmac, KeyInit, Mac};
+use serde_json::Value;
 use sha2::Sha256;
 
-use crate::body::At;
+use crate::body::{At, canonical};
 use crate::problem::Problem;
 
 /// The header that carries the key.
@@ -37,17 +40,32 @@ impl Hasher {
         Hmac::new_from_slice(&key).map(Self)
     }
 
-    /// A hash of everything that was asked. Neither method nor path can hold a zero, so the parts cannot run together.
-    fn hash(&self, method: &str, path: &str, body: &[u8]) -> [u8; 32] {
-        let hmac = self.0.clone();
-        hmac.chain_update(method)
-            .chain_update([0])
-            .chain_update(path)
-            .chain_update([0])
-            .chain_update(body)
-            .finalize()
-            .into_bytes()
-            .into()
+    /// A hash of these parts. None but the last can hold a zero, so they cannot run together.
+    fn hash(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut hmac = self.0.clone();
+        for (index, part) in parts.iter().enumerate() {
+            if index > 0 {
+                hmac.update(&[0]);
+            }
+            hmac.update(part);
+        }
+        hmac.finalize().into_bytes().into()
+    }
+
+    /// The hash of a request whose body means this.
+    fn of_meaning(&self, req: &HttpRequest, meaning: &str) -> [u8; 32] {
+        let (method, path) = (req.method().as_str(), req.path());
+        let query = req.query_string();
+        self.hash(&[method, path, query, meaning].map(str::as_bytes))
+    }
+
+    /// The hash that earlier versions kept of a request with these bytes for a body.
+    fn of_bytes(&self, req: &HttpRequest, body: &[u8]) -> [u8; 32] {
+        self.hash(&[
+            req.method().as_str().as_bytes(),
+            req.path().as_bytes(),
+            body,
+        ])
     }
 }
 
@@ -57,11 +75,20 @@ impl std::fmt::Debug for Hasher {
     }
 }
 
+/// A request's JSON body, for [`claim`].
+#[derive(Debug, Clone, Copy)]
+pub struct Body<'a> {
+    /// As it came.
+    pub bytes: &'a [u8],
+    /// What was read of it.
+    pub value: &'a Value,
+}
+
 /// The claim of a request with this body, if it has a key. A bad key is a fault. The app's data must have a [`Hasher`].
 ///
 /// # Errors
 /// There is none: a bug.
-pub fn claim(req: &HttpRequest, body: &[u8], at: &mut At) -> Result<Option<Claim>, Problem> {
+pub fn claim(req: &HttpRequest, body: Body<'_>, at: &mut At) -> Result<Option<Claim>, Problem> {
     let mut keys = req.headers().get_all(IDEMPOTENCY_KEY);
     let Some(key) = keys.next() else {
         return Ok(None);
@@ -79,7 +106,8 @@ pub fn claim(req: &HttpRequest, body: &[u8], at: &mut At) -> Result<Option<Claim
     })?;
     Ok(Some(Claim {
         key: String::from_utf8_lossy(key).into_owned(),
-        request_hash: hasher.hash(req.method().as_str(), req.path(), body),
+        request_hash: hasher.of_meaning(req, &canonical(body.value)),
+        former_hash: Some(hasher.of_bytes(req, body.bytes)),
     }))
 }
 
@@ -108,22 +136,26 @@ pub fn response(answered: Answered) -> HttpResponse {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
     #[test]
     fn the_same_request_has_another_hash_under_another_secret_and_one_under_the_same() {
-        let hash = |secret: &[u8], body: &[u8]| {
-            let hasher = Hasher::new(secret).unwrap();
-            hasher.hash("POST", "/api/users", body)
+        let request = |uri: &str| TestRequest::post().uri(uri).to_http_request();
+        let hash = |secret: &[u8], uri: &str, meaning: &str| {
+            Hasher::new(secret)
+                .unwrap()
+                .of_meaning(&request(uri), meaning)
         };
-        assert_eq!(hash(b"one", b"{}"), hash(b"one", b"{}"));
-        assert_ne!(hash(b"one", b"{}"), hash(b"two", b"{}"));
-        assert_ne!(hash(b"one", b"{}"), hash(b"one", b"{ }"));
+        let one = hash(b"one", "/a", "{}");
+        assert_eq!(one, hash(b"one", "/a", "{}"));
+        assert_ne!(one, hash(b"two", "/a", "{}"));
+        assert_ne!(one, hash(b"one", "/a", "[]"));
+        assert_ne!(one, hash(b"one", "/a?dry_run=true", "{}"));
+        assert_ne!(hash(b"one", "/a", "b"), hash(b"one", "/ab", ""));
         let hasher = Hasher::new(b"one").unwrap();
-        assert_ne!(
-            hasher.hash("POST", "/a", b"b"),
-            hasher.hash("POST", "/ab", b"")
-        );
+        assert_ne!(hasher.of_bytes(&request("/a"), b"{}"), one);
         assert_eq!(format!("{hasher:?}"), "Hasher(key not shown)");
     }
 }

@@ -6,7 +6,6 @@
 //! how long a client may take to read an answer of known size. A handler whose answer is a stream must say so too, with
 //! [`Watched`], whenever it makes a part of it: then the bound is for each part.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -35,11 +34,8 @@ struct Connection {
     since: Cell<Instant>,
 }
 
-/// For [`actix_web::HttpServer::on_connect`]: has the connection watched.
-pub fn watch(stream: &dyn Any, data: &mut Extensions) {
-    let Some(stream) = stream.downcast_ref::<rt::net::TcpStream>() else {
-        return;
-    };
+/// For each new connection: has it watched.
+pub fn watch(stream: &rt::net::TcpStream, data: &mut Extensions) {
     let socket = match stream.as_fd().try_clone_to_owned() {
         Ok(socket) => TcpStream::from(socket),
         Err(error) => {

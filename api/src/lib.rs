@@ -2,14 +2,15 @@
 //! answer.
 //!
 //! A request passes, from the outside in: [`request`] (its id, the shape of every error, the metrics), [`log`] (the
-//! span and the one line), the routing that [`endpoint`]'s table makes, [`access`] (who may call), the extractors
-//! ([`body`], [`query`], [`path`]) and the handler.
+//! span and the one line), [`headers`] (which pages may call), [`compression`], the routing that [`endpoint`]'s table
+//! makes, [`access`] (who may call), the extractors ([`body`], [`query`], [`path`]) and the handler.
 
 pub mod accept;
 pub mod access;
 pub mod app;
 pub mod backend;
 pub mod body;
+pub mod compression;
 pub mod config;
 pub mod create_business;
 pub mod credential;

@@ -21,7 +21,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::problem::Problem;
-use crate::request::{Received, RequestId, Route};
+use crate::request::{Received, RequestId, Route, SentMethod};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -191,9 +191,10 @@ impl RootSpanBuilder for RequestSpan {
         let extensions = req.extensions();
         let id = extensions.get::<RequestId>().map_or("", |id| id.0.as_str());
         let route = extensions.get::<Route>();
+        let sent = extensions.get::<SentMethod>().map(|sent| &sent.0);
         tracing::info_span!(
             "request",
-            method = %req.method(),
+            method = %sent.unwrap_or(req.method()),
             route = route.map_or("unmatched", Route::label),
             request_id = id,
             business_id = Empty,

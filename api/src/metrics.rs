@@ -54,7 +54,7 @@ pub fn start() -> Result<(), BuildError> {
 
 /// Serves `/metrics`.
 pub fn configure(config: &mut web::ServiceConfig) {
-    config.route("/metrics", web::get().to(page));
+    config.service(web::resource("/metrics").get(page));
 }
 
 async fn page() -> HttpResponse {

@@ -150,7 +150,7 @@ pub struct Document(String);
 pub fn configure(document: web::Data<Document>, config: &mut web::ServiceConfig) {
     config
         .app_data(document)
-        .route("/openapi.json", web::get().to(serve))
+        .service(web::resource("/openapi.json").get(serve))
         .service(web::redirect("/docs", "/docs/"))
         .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")));
 }
@@ -443,6 +443,7 @@ fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
             Code::MalformedJson,
             Code::RequestTimeout,
             Code::PayloadTooLarge,
+            Code::UnsupportedEncoding,
             Code::ValidationFailed,
         ]);
     }
@@ -452,6 +453,7 @@ fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
             Code::MalformedJson,
             Code::RequestTimeout,
             Code::PayloadTooLarge,
+            Code::UnsupportedEncoding,
         ]);
     }
     if !endpoint.query.is_empty() {

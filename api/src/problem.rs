@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 pub use member::Member;
 
-use self::member::{CountOrAmount, Shortage};
+use self::member::{ContentCoding, CountOrAmount, ReportFormat, Shortage};
 use crate::body::{At, Fault};
 use crate::text::{self, Amount};
 
@@ -79,6 +79,7 @@ codes! {
     InvalidCredentials "invalid_credentials" UNAUTHORIZED "The credentials are not valid";
     Forbidden "forbidden" FORBIDDEN "The caller may not do this";
     TenantMismatch "tenant_mismatch" FORBIDDEN "The business is not the caller's";
+    CorsRefused "cors_refused" FORBIDDEN "Pages of this origin may not make this request";
     NotFound "not_found" NOT_FOUND "There is nothing here" {
         user_id: Option<String>, api_key_id: Option<String>, payment_id: Option<String>, credit_note_id: Option<String>,
         write_off_id: Option<String>, sale_id: Option<String>, intent: Option<String>,
@@ -96,6 +97,9 @@ codes! {
         reservation_id: String = "0190a5d4-7b1c-7000-8000-000000000001",
     };
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The path has no such method";
+    NotAcceptable "not_acceptable" NOT_ACCEPTABLE "The answer has none of the accepted formats" {
+        formats: Vec<ReportFormat>,
+    };
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "The request took too long to arrive";
     InsufficientStock "insufficient_stock" CONFLICT "There is not enough stock" { shortages: Vec<Shortage> };
     CreditLimitExceeded "credit_limit_exceeded" CONFLICT "The purchase passes the credit limit" {
@@ -141,6 +145,9 @@ codes! {
         reservation_id: ReservationId, expires_at: DateTime<Utc>,
     };
     PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE "The body is too large" { max_bytes: Option<i64> };
+    UnsupportedEncoding "unsupported_encoding" UNSUPPORTED_MEDIA_TYPE "The content encoding is not supported" {
+        encodings: Vec<ContentCoding>,
+    };
     ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY "The request is not valid" { errors: Vec<Fault> };
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The idempotency key belongs to another request";
     RateLimited "rate_limited" TOO_MANY_REQUESTS "Too many requests";
@@ -430,6 +437,7 @@ impl Problem {
             Error::InvalidTransition { from, to } => Self::new(Code::InvalidTransition, detail)
                 .with("from", json!(from))
                 .with("to", json!(to)),
+            Error::WeakPassword(weak) => Self::fault("/password", &weak.to_string()),
             Error::AlreadyExists(field) => {
                 Self::new(Code::AlreadyExists, detail).with("field", field)
             }

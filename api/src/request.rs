@@ -2,28 +2,32 @@
 //!
 //! Whatever fails further in (a handler's refusal, a path without a handler, the framework's own errors, a panic)
 //! leaves as a problem with the same members, because it leaves through here. A head that cannot be read never gets here:
-//! actix answers it with a bare 400, 408 or 431 and closes the connection.
+//! actix answers it with a bare 400, 408 or 431 and closes the connection. A HEAD is a GET without the answer's body for
+//! all that is further in.
 
 use std::convert::Infallible;
 use std::future::{Ready, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_cors::CorsError;
+use actix_http::{ConnectionType, Request};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, ResponseHead, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
+use actix_web::web::Bytes;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use uuid::Uuid;
 
-use crate::headers;
 use crate::idle::Busy;
 use crate::problem::{self, Problem};
+use crate::{body, headers};
 
 /// The header that carries the id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,6 +43,10 @@ pub struct RequestId(pub String);
 /// When the request came in. In the extensions of every request.
 #[derive(Debug, Clone, Copy)]
 pub struct Received(pub Instant);
+
+/// The method as the client sent it. In the extensions of every request.
+#[derive(Debug, Clone)]
+pub struct SentMethod(pub Method);
 
 /// The pattern of the request's path, if it has a handler. In the extensions of every request: finding it costs more
 /// than reading it again. For logs and time series; who may call is not decided by it.
@@ -85,25 +93,36 @@ impl FromRequest for RequestId {
 /// # Errors
 /// Never a bare one: an error that it returns carries its finished response.
 pub async fn outermost(
-    req: ServiceRequest,
+    mut req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let received = Instant::now();
     let _busy = Busy::with(&req);
     let id = RequestId::of(req.headers());
-    let method = method_label(req.method());
+    let sent = SentMethod(req.method().clone());
+    let (method, is_head) = (method_label(&sent.0), sent.0 == Method::HEAD);
+    if is_head {
+        req.head_mut().method = Method::GET;
+    }
+    // Nothing is upgraded here. What comes after the request on such a connection would not be understood.
+    let closes = req.headers().contains_key(UPGRADE);
     let (instance, path) = (req.path().to_owned(), req.match_info().as_str().to_owned());
     let route = Route(req.resource_map().match_pattern(&path).map(Rc::from));
     req.extensions_mut().insert(id.clone());
     req.extensions_mut().insert(route.clone());
     req.extensions_mut().insert(Received(received));
+    req.extensions_mut().insert(sent);
 
     let outcome = match caught(next.call(req), &id).await {
-        Ok(response) => Ok(finished(response.map_into_boxed_body(), &id)),
+        Ok(response) => {
+            let response = finished(response.map_into_boxed_body(), &id);
+            Ok(response.map_body(|head, body| last(head, body, is_head, closes)))
+        }
         Err(error) => {
             let problem = problem_of(error.error_response().status(), Some(&error), &id);
             let mut response = written(problem.error_response(), &problem, &instance, &id);
             headers::secure(response.headers_mut(), &path);
+            let response = response.map_body(|head, body| last(head, body, is_head, closes));
             Err(InternalError::from_response(problem, response).into())
         }
     };
@@ -114,6 +133,67 @@ pub async fn outermost(
     };
     count(method, route.label(), status, received);
     outcome
+}
+
+/// What the connection needs of an answer: the length of a body that a HEAD does not get, and whether it is the last.
+fn last(head: &mut ResponseHead, body: BoxBody, is_head: bool, closes: bool) -> BoxBody {
+    if closes {
+        head.set_connection_type(ConnectionType::Close);
+    }
+    match is_head {
+        true => BoxBody::new(Withheld(body.size())),
+        false => body,
+    }
+}
+
+/// A body that has a length and is not sent.
+struct Withheld(BodySize);
+
+impl MessageBody for Withheld {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        self.0
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+/// For [`actix_http::HttpServiceBuilder::expect`]: what a client is told that waits for leave to send its body. One that
+/// announces more than is read gets its refusal instead, and the connection ends, since the body may still come.
+///
+/// # Errors
+/// The refusal, as a finished response.
+pub async fn before_continue(req: Request) -> Result<Request, HttpResponse> {
+    if !body::announces_too_much(req.headers()) {
+        return Ok(req);
+    }
+    let id = RequestId::of(req.headers());
+    let problem = body::too_large();
+    let mut response = written(problem.error_response(), &problem, req.path(), &id);
+    headers::secure(response.headers_mut(), req.path());
+    response
+        .head_mut()
+        .set_connection_type(ConnectionType::Close);
+    let status = response.status();
+    tracing::info!(
+        request_id = id.0,
+        status = status.as_u16(),
+        outcome = problem.code().text(),
+        "request"
+    );
+    count(
+        method_label(req.method()),
+        Route::default().label(),
+        status,
+        Instant::now(),
+    );
+    Err(response)
 }
 
 /// Runs the request to its end; a panic becomes an error, so that the client gets an answer and others go on.
@@ -137,6 +217,9 @@ fn finished(response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceRespon
     let status = response.status();
     let (request, mut response) = response.into_parts();
     headers::secure(response.headers_mut(), request.match_info().as_str());
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        allow_head(response.headers_mut());
+    }
     if status.is_client_error() || status.is_server_error() {
         let problem = problem_of(status, response.error(), id);
         response = written(response, &problem, request.path(), id);
@@ -146,7 +229,20 @@ fn finished(response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceRespon
     ServiceResponse::new(request, response)
 }
 
+/// Adds HEAD to the methods of a path that has GET.
+fn allow_head(headers: &mut HeaderMap) {
+    let allowed = headers.get(ALLOW).and_then(|allowed| allowed.to_str().ok());
+    let Some(allowed) = allowed else { return };
+    let has_get = allowed.split(',').any(|method| method.trim() == "GET");
+    if has_get && let Ok(more) = HeaderValue::from_str(&format!("{allowed}, HEAD")) {
+        headers.insert(ALLOW, more);
+    }
+}
+
 fn problem_of(status: StatusCode, error: Option<&Error>, id: &RequestId) -> Problem {
+    if let Some(refused) = error.and_then(Error::as_error::<CorsError>) {
+        return headers::cors_refusal(refused);
+    }
     if let Some(problem) = error.and_then(Error::as_error::<Problem>) {
         return problem.clone();
     }

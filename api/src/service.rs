@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::{Condition, from_fn};
-use actix_web::{App, HttpServer};
+use actix_http::HttpService;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
+use actix_web::dev::{AppConfig, Server, ServerHandle, fn_service};
+use actix_web::middleware::from_fn;
+use actix_web::{App, rt};
 use domain::availability::Hub;
 use domain::checkout::Cashier;
 use domain::desk::Desk;
@@ -32,7 +34,7 @@ use crate::openapi::BadDocument;
 use crate::readiness::Readiness;
 use crate::stripe::Webhooks;
 use crate::token::{Keys, Verifier, WeakSecret};
-use crate::{app, headers, idle, limit, log, request, verify};
+use crate::{app, compression, headers, idle, limit, log, request, verify};
 
 /// How long a client that is refused in the middle of a large body may take to read why.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -304,7 +306,7 @@ fn http(
     let origins = limits.cors_origins.clone();
     let parts = app::Parts::new()?;
     let started = Arc::new(AtomicUsize::new(0));
-    let server = HttpServer::new(move || {
+    let app = move || {
         // Runs on each worker's own thread. A worker that takes a dead one's place takes its lanes too.
         let worker = started.fetch_add(1, Ordering::Relaxed) % sizes.workers;
         idle::start(idle + request_timeout);
@@ -318,22 +320,38 @@ fn http(
         App::new()
             .configure(|config| app::configure(config, &parts, state))
             .app_data(BodyTimeout(request_timeout))
+            .wrap(from_fn(compression::answers))
             .wrap(from_fn(limit::outside_the_api))
-            .wrap(Condition::new(!origins.is_empty(), headers::cors(&origins)))
+            .wrap(headers::cors(&origins))
             .wrap(log::requests())
             .wrap(from_fn(request::outermost))
-    })
-    .workers(sizes.workers)
-    .max_connections(limits.clients.into())
-    .client_request_timeout(request_timeout)
-    .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-    // A client that closes its side has given up: its request is dropped, and buys nothing if it still waits.
-    .h1_allow_half_closed(false)
-    .keep_alive(idle)
-    .on_connect(idle::watch)
-    .shutdown_timeout(STOP_TIMEOUT_SECONDS)
-    .disable_signals()
-    .listen(listener)?;
+    };
+    let server = Server::build()
+        .workers(sizes.workers)
+        .max_concurrent_connections(limits.clients.into())
+        .shutdown_timeout(STOP_TIMEOUT_SECONDS)
+        .disable_signals();
+    let stopping = server.graceful_shutdown_signal();
+    // As `actix_web::HttpServer` does it, which has no place for what is said before `100 Continue`.
+    let server = server.listen("http", listener, move || {
+        let stopping = stopping.clone();
+        let app = app().into_factory();
+        let app = app.map_err(|error: actix_web::Error| error.error_response());
+        HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(idle)
+            .client_request_timeout(request_timeout)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            // A client that closes its side has given up: its request is dropped, and buys nothing if it still waits.
+            .h1_allow_half_closed(false)
+            .expect(fn_service(request::before_continue))
+            .on_connect_ext(|stream: &rt::net::TcpStream, data| idle::watch(stream, data))
+            .finish(map_config(app, |()| AppConfig::default()))
+            .tcp()
+    })?;
     Ok(server.run())
 }
 

@@ -6,14 +6,79 @@ use actix_web::web::Bytes;
 use domain::{Page, Paging};
 use futures_util::stream;
 
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+
 use crate::accept::Form;
 use crate::idle::Watched;
 use crate::problem::Problem;
+use crate::query::Query;
+use crate::text::FromText;
 
 /// One page of a whole list.
 #[must_use]
 pub fn page<K>(after: Option<K>) -> Paging<K> {
     Paging { limit: 1000, after }
+}
+
+/// How a table is written, for the program that is to read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dialect {
+    bom: bool,
+    separator: Separator,
+}
+
+/// What stands between two cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Separator {
+    /// `,`, as RFC 4180 has it.
+    #[default]
+    Comma,
+    /// `;`, which spreadsheets expect where the comma is the decimal point.
+    Semicolon,
+}
+
+impl Separator {
+    /// All of them: the name, the character, and what they are.
+    const ALL: [(&str, &str, Self); 2] = [
+        ("comma", ",", Self::Comma),
+        ("semicolon", ";", Self::Semicolon),
+    ];
+}
+
+impl FromText for Separator {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let mut known = Self::ALL.into_iter();
+        let found = known.find(|(name, character, _)| [*name, *character].contains(&text));
+        found
+            .map(|(_, _, separator)| separator)
+            .ok_or_else(|| "must be comma or semicolon".to_owned())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        let words = Self::ALL
+            .into_iter()
+            .flat_map(|(name, character, _)| [name, character]);
+        ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::String))
+            .enum_values(Some(words))
+            .into()
+    }
+}
+
+impl Dialect {
+    /// The parameter that asks for a byte order mark.
+    pub const BOM: &str = "bom";
+    /// The parameter that chooses the separator.
+    pub const SEPARATOR: &str = "separator";
+
+    /// What the query asks for. Faults are reported by [`Query::finish`].
+    pub fn take(query: &mut Query) -> Self {
+        Self {
+            bom: query.take(Self::BOM).unwrap_or_default(),
+            separator: query.take(Self::SEPARATOR).unwrap_or_default(),
+        }
+    }
 }
 
 /// Lines of a table, in memory.
@@ -25,13 +90,28 @@ pub struct Lines(csv::Writer<Vec<u8>>);
 #[error("a table is not CSV: {0}")]
 pub struct NotCsv(String);
 
-impl Default for Lines {
-    fn default() -> Self {
-        Self(csv::Writer::from_writer(Vec::new()))
-    }
-}
-
 impl Lines {
+    /// The first lines of a table.
+    #[must_use]
+    pub fn first(dialect: Dialect) -> Self {
+        let mark = if dialect.bom { "\u{feff}" } else { "" };
+        Self::after(dialect, mark.as_bytes())
+    }
+
+    /// Further lines of a table.
+    fn further(dialect: Dialect) -> Self {
+        Self::after(dialect, b"")
+    }
+
+    fn after(dialect: Dialect, start: &[u8]) -> Self {
+        let separator = match dialect.separator {
+            Separator::Comma => b',',
+            Separator::Semicolon => b';',
+        };
+        let mut writer = csv::WriterBuilder::new();
+        Self(writer.delimiter(separator).from_writer(start.to_vec()))
+    }
+
     /// Adds a line of cells that are as they are to be read: the heads of columns, amounts, ids, times.
     ///
     /// # Errors
@@ -56,14 +136,42 @@ impl Lines {
 }
 
 /// A cell with text that someone wrote. Spreadsheets take what begins like a formula for one and run it, with whatever
-/// the writer had in mind; an apostrophe makes it text.
+/// the writer had in mind; an apostrophe makes it text. One that reads another separator than the table was written with
+/// splits cells at it, so every part that such a program could see counts as a beginning.
 #[must_use]
 pub fn text(written: &str) -> String {
-    if written.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        format!("'{written}")
-    } else {
-        written.to_owned()
+    let mut cell = String::with_capacity(written.len());
+    let mut begins = true;
+    for (index, letter) in written.char_indices() {
+        let first = index == 0 && matches!(letter, '\t' | '\r' | '\n');
+        if first || (begins && starts_formula(letter)) {
+            cell.push('\'');
+        }
+        cell.push(letter);
+        begins = is_separator(letter) || (begins && is_skipped(letter));
     }
+    cell
+}
+
+/// What spreadsheets begin formulas with, in any width.
+fn starts_formula(letter: char) -> bool {
+    matches!(letter, '=' | '+' | '-' | '@')
+        || matches!(letter, '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}')
+        || matches!(letter, '\u{fe66}' | '\u{fe62}' | '\u{fe63}' | '\u{fe6b}')
+        // The minus sign of mathematics.
+        || letter == '\u{2212}'
+}
+
+fn is_separator(letter: char) -> bool {
+    matches!(letter, ',' | ';' | '|' | '\t' | '\r' | '\n')
+}
+
+/// What a reader may drop before the beginning of a cell.
+fn is_skipped(letter: char) -> bool {
+    letter.is_whitespace()
+        || letter.is_control()
+        || letter == '"'
+        || domain::unicode::is_invisible(letter)
 }
 
 /// A whole table as an answer, to be kept under this name.
@@ -98,6 +206,8 @@ struct Broken;
 /// What a list's table has: the heads of its columns, and the line of a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Columns<L> {
+    /// How it is written.
+    pub dialect: Dialect,
     /// The first line.
     pub heads: &'static [&'static str],
     /// The cells of a row.
@@ -131,13 +241,16 @@ where
     let pages = stream::try_unfold(state, |(step, columns, next, watched)| async move {
         // While a page is read and written the connection is busy.
         let busy = watched.busy();
-        let mut lines = Lines::default();
-        let page = match step {
+        let (mut lines, page) = match step {
             Step::First(page) => {
+                let mut lines = Lines::first(columns.dialect);
                 lines.add(columns.heads).map_err(broken)?;
-                page
+                (lines, page)
             }
-            Step::After(key) => next(key).await.map_err(broken)?,
+            Step::After(key) => {
+                let page = next(key).await.map_err(broken)?;
+                (Lines::further(columns.dialect), page)
+            }
             Step::End => return Ok(None),
         };
         for row in &page.rows {
@@ -162,23 +275,53 @@ mod tests {
 
     #[test]
     fn what_begins_like_a_formula_is_text() {
-        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
-            assert_eq!(text(formula), format!("'{formula}"));
+        for formula in [
+            "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\tx", "＝1", "＋1", "－1",
+            "＠A", "−1",
+        ] {
+            assert!(text(formula).starts_with('\''), "{formula:?}");
         }
-        for plain in ["", "Acme", "1-2", "a=b", "'=1"] {
+        for (hidden, neutral) in [
+            (" =1", " '=1"),
+            ("\u{a0}=1", "\u{a0}'=1"),
+            ("\u{200b}=1", "\u{200b}'=1"),
+            ("\u{feff}＝1", "\u{feff}'＝1"),
+            ("\"=1", "\"'=1"),
+            ("a;=1", "a;'=1"),
+            ("a, +1", "a, '+1"),
+            ("a|@b", "a|'@b"),
+            ("a;\u{200b}\"-1", "a;\u{200b}\"'-1"),
+        ] {
+            assert_eq!(text(hidden), neutral);
+        }
+        for plain in ["", "Acme", "1-2", "a=b", "'=1", "a @ b", "x - y", "a, b; c"] {
             assert_eq!(text(plain), plain);
         }
     }
 
     #[test]
-    fn cells_with_commas_quotes_and_line_breaks_are_quoted() {
-        let mut lines = Lines::default();
-        lines.add(&["name", "amount"]).unwrap();
-        lines
-            .add(&["Acme, \"the\" company\nof old", "-30.00"])
-            .unwrap();
-        let bytes = lines.finish().unwrap();
-        let expected = "name,amount\n\"Acme, \"\"the\"\" company\nof old\",-30.00\n";
-        assert_eq!(bytes, expected.as_bytes());
+    fn cells_with_separators_quotes_and_line_breaks_are_quoted() {
+        let semicolon = Dialect {
+            separator: Separator::Semicolon,
+            bom: true,
+        };
+        for (dialect, expected) in [
+            (
+                Dialect::default(),
+                "name,amount\n\"Acme, \"\"the\"\" company\nof old\",-30.00\na;b,1\n",
+            ),
+            (
+                semicolon,
+                "\u{feff}name;amount\n\"Acme, \"\"the\"\" company\nof old\";-30.00\n\"a;b\";1\n",
+            ),
+        ] {
+            let mut lines = Lines::first(dialect);
+            lines.add(&["name", "amount"]).unwrap();
+            lines
+                .add(&["Acme, \"the\" company\nof old", "-30.00"])
+                .unwrap();
+            lines.add(&["a;b", "1"]).unwrap();
+            assert_eq!(lines.finish().unwrap(), expected.as_bytes());
+        }
     }
 }

@@ -5,6 +5,7 @@
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
 use domain::dates::When;
 use domain::passwords::NewPassword;
+use domain::{email, unicode};
 use entity::{Currency, Quantity, TimeZone};
 use sea_orm::ActiveEnum;
 use serde::{Serialize, Serializer};
@@ -39,33 +40,56 @@ fn check_length(text: &str, min: usize, max: usize) -> Result<(), String> {
     }
 }
 
-/// The pattern of text without these control characters, which is not blank if it must not be empty.
-fn pattern(min: usize, controls: &str) -> String {
+/// The pattern of text without these characters, which is not blank if it must not be empty.
+fn pattern(min: usize, bad: &str) -> String {
     match min {
-        0 => format!("^[^{controls}]*$"),
-        _ => format!(r"^[^{controls}]*[^\s{controls}][^{controls}]*$"),
+        0 => format!("^[^{bad}]*$"),
+        _ => format!(r"^[^{bad}]*[^\s{bad}][^{bad}]*$"),
     }
 }
 
-/// One line of text, from `MIN` to `MAX` characters. It is taken as it is, spaces too, but is not blank and has no
-/// control characters: PostgreSQL has no NUL, and a name with a line break in it forges lines of a log or a document.
+/// The invisible characters that no text may have, as far as a pattern can list them.
+const INVISIBLE: &str = r"\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\uffff";
+
+/// The text in normalization form C without the spaces around it, if it is no longer than it may be and not blank.
+fn normal(text: &str, min: usize, max: usize) -> Result<String, String> {
+    let normal = unicode::nfc(text.trim());
+    if min > 0 && normal.is_empty() && !text.is_empty() {
+        return Err("must not be blank".to_owned());
+    }
+    check_length(&normal, min, max)?;
+    Ok(normal.into_owned())
+}
+
+/// Refuses the character that was found.
+fn without(invisible: Option<char>) -> Result<(), String> {
+    match invisible {
+        None => Ok(()),
+        Some(found) => Err(format!(
+            "must not have the invisible character U+{:04X}",
+            u32::from(found)
+        )),
+    }
+}
+
+/// One line of text, from `MIN` to `MAX` characters, in Unicode's normalization form C and without the spaces around it.
+/// It has no control characters: PostgreSQL has no NUL, and a name with a line break in it forges lines of a log or a
+/// document. Nor has it characters that nobody sees, but for those that its script or its emoji is written with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text<const MIN: usize, const MAX: usize>(pub String);
 
 impl<const MIN: usize, const MAX: usize> FromText for Text<MIN, MAX> {
     fn from_text(text: &str) -> Result<Self, String> {
-        check_length(text, MIN, MAX)?;
         if text.chars().any(char::is_control) {
             return Err("must not have control characters".to_owned());
         }
-        if MIN > 0 && text.trim().is_empty() {
-            return Err("must not be blank".to_owned());
-        }
-        Ok(Self(text.to_owned()))
+        let normal = normal(text, MIN, MAX)?;
+        without(unicode::invisible_in_prose(&normal))?;
+        Ok(Self(normal))
     }
 
     fn schema() -> RefOr<Schema> {
-        let pattern = pattern(MIN, r"\u0000-\u001f\u007f-\u009f");
+        let pattern = pattern(MIN, &format!(r"\u0000-\u001f\u007f-\u009f{INVISIBLE}"));
         let text = string().min_length(Some(MIN)).max_length(Some(MAX));
         text.pattern(Some(pattern)).into()
     }
@@ -77,7 +101,6 @@ pub struct Prose<const MIN: usize, const MAX: usize>(pub String);
 
 impl<const MIN: usize, const MAX: usize> FromText for Prose<MIN, MAX> {
     fn from_text(text: &str) -> Result<Self, String> {
-        check_length(text, MIN, MAX)?;
         if text
             .chars()
             .any(|letter| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t'))
@@ -86,16 +109,36 @@ impl<const MIN: usize, const MAX: usize> FromText for Prose<MIN, MAX> {
                 "must not have control characters other than line breaks and tabs".to_owned(),
             );
         }
-        if MIN > 0 && text.trim().is_empty() {
-            return Err("must not be blank".to_owned());
-        }
-        Ok(Self(text.to_owned()))
+        let normal = normal(text, MIN, MAX)?;
+        without(unicode::invisible_in_prose(&normal))?;
+        Ok(Self(normal))
     }
 
     fn schema() -> RefOr<Schema> {
-        let pattern = pattern(MIN, r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f");
+        let controls = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f";
+        let pattern = pattern(MIN, &format!("{controls}{INVISIBLE}"));
         let text = string().min_length(Some(MIN)).max_length(Some(MAX));
         text.pattern(Some(pattern)).into()
+    }
+}
+
+/// A product's number, from 1 to 100 characters: as [`Text`], without any invisible character. Two that differ in case or
+/// width alone are one number, which the database decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sku(pub String);
+
+/// The most characters of a product's number.
+const SKU_LENGTH: usize = 100;
+
+impl FromText for Sku {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let Text(sku) = Text::<1, SKU_LENGTH>::from_text(text)?;
+        without(unicode::invisible_in_code(&sku))?;
+        Ok(Self(sku))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        Text::<1, SKU_LENGTH>::schema()
     }
 }
 
@@ -127,12 +170,9 @@ impl FromText for NewPassword {
     }
 }
 
-/// An e-mail address, in lower case. Only a message that arrives proves one, so the rule asks for little.
+/// An e-mail address in the one spelling of its mailbox: see [`email::canonical`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email(String);
-
-/// RFC 5321 leaves an address 254 characters.
-const EMAIL_BYTES: usize = 254;
 
 impl Email {
     /// The address.
@@ -150,25 +190,18 @@ impl Email {
 
 impl FromText for Email {
     fn from_text(text: &str) -> Result<Self, String> {
-        let parts: Vec<&str> = text.split('@').collect();
-        // A host name's own letters; one of another script is written in punycode, as mail sends it.
-        let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
-        let two_parts = matches!(parts[..], [name, host]
-            if !name.is_empty() && !host.is_empty() && host.bytes().all(known));
-        let strange = |letter: char| letter.is_whitespace() || letter.is_control();
-        let lower = text.to_lowercase();
-        if two_parts && lower.len() <= EMAIL_BYTES && !text.contains(strange) {
-            Ok(Self(lower))
-        } else {
-            Err("must be an e-mail address".to_owned())
-        }
+        email::canonical(text)
+            .map(Self)
+            .ok_or_else(|| "must be an e-mail address such as \"name@example.com\"".to_owned())
     }
 
     fn schema() -> RefOr<Schema> {
         string()
             .format(Some(SchemaFormat::Custom("email".to_owned())))
-            .max_length(Some(EMAIL_BYTES))
-            .pattern(Some(r"^[^@\s\u0000-\u001f\u007f-\u009f]+@[A-Za-z0-9.-]+$"))
+            .max_length(Some(email::MAX_BYTES))
+            .pattern(Some(
+                r"^[^@\s\u0000-\u001f\u007f-\u009f]+@[^@\s\u0000-\u001f\u007f-\u009f]+$",
+            ))
             .into()
     }
 }

@@ -14,7 +14,7 @@ use crate::businesses::{self, Business};
 use crate::passwords::Passwords;
 use crate::retry::retry;
 use crate::secret::Secret;
-use crate::{Authority, Caller, Database, Directory, Error, refresh_tokens};
+use crate::{Authority, Caller, Database, Directory, Error, email, refresh_tokens};
 
 /// Someone who says that it is a user.
 #[derive(Debug, Clone)]
@@ -99,7 +99,7 @@ async fn by_email(
     retry(|| async {
         let transaction = database.begin_read(business).await?;
         let user = users::Entity::of(business)
-            .filter(users::Column::Email.eq(email.to_lowercase()))
+            .filter(users::Column::Email.eq(email::lookup_form(email)))
             .one(&transaction)
             .await?;
         transaction.commit().await?;

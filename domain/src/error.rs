@@ -5,6 +5,7 @@
 //! this file and nowhere else.
 
 use crate::dates::DateFault;
+use crate::passwords::WeakPassword;
 use crate::provider::Failure;
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::orders::Status;
@@ -240,6 +241,9 @@ pub enum Error {
         /// What the provider did, in words that are the operator's: no message has them.
         failure: Failure,
     },
+    /// The password that someone chose is not good enough.
+    #[error("the password {0}")]
+    WeakPassword(WeakPassword),
     /// Something unique is taken.
     #[error("another one has the same {0}")]
     AlreadyExists(&'static str),
@@ -325,7 +329,7 @@ impl From<DbErr> for Error {
 /// What a violated constraint means. A constraint that is not here cannot be violated unless there is a bug.
 fn refusal_of_constraint(name: &str) -> Option<Error> {
     match name {
-        "products_sku_key" => Some(Error::AlreadyExists("sku")),
+        "products_sku_key" | "products_exact_sku_key" => Some(Error::AlreadyExists("sku")),
         "users_email_key" => Some(Error::AlreadyExists("email")),
         "businesses_slug_key" => Some(Error::AlreadyExists("slug")),
         // Two times within a leap second: the database keeps the second after it.

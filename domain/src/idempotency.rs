@@ -21,8 +21,11 @@ use crate::{Caller, Database, Error, Transaction, tidy};
 pub struct Claim {
     /// 1 to 255 visible ASCII characters.
     pub key: String,
-    /// A keyed hash of method, path and body: a body may hold a password.
+    /// A keyed hash of method, target and what the body means: a body may hold a password.
     pub request_hash: [u8; 32],
+    /// The hash that earlier versions kept of the same request: of its body's bytes. It finds the answers that they kept,
+    /// and can go a day after the last of them has.
+    pub former_hash: Option<[u8; 32]>,
 }
 
 /// An answer in the form that the client gets, kept and repeated byte for byte. Its debug output does not show the body:
@@ -98,7 +101,7 @@ pub(crate) fn replay(
     request_hash: &[u8; 32],
     answer: &Answer,
 ) -> Result<Answered, Error> {
-    if claim.request_hash != *request_hash {
+    if claim.request_hash != *request_hash && claim.former_hash != Some(*request_hash) {
         return Err(Error::IdempotencyKeyReused);
     }
     Ok(Answered {

@@ -1,14 +1,19 @@
 //! Passwords: which are good enough, and hashing them off the async threads, a bounded number at once.
+//!
+//! A password is hashed in Unicode's normalization form KC, so that every keyboard types the same one. How easily it is
+//! guessed is what zxcvbn estimates, off the async threads too: that takes up to some 50 ms of a core.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use entity::users::PasswordHash;
 use tokio::sync::Semaphore;
+use zxcvbn::{Score, zxcvbn};
 
-use crate::Error;
 use crate::secret::Secret;
+use crate::{Error, unicode};
 
 /// How many passwords are hashed at once. Each takes 19 MiB and some 20 ms of a core: more at once would only let a
 /// flood of logins take memory and cores from sales.
@@ -17,11 +22,14 @@ const AT_ONCE: usize = 2;
 /// How many wait for their turn, about a second. Who comes then is told to come back.
 const WAITING: usize = 128;
 
-/// The commonest 5,000 passwords of at least eight characters, in lower case and sorted. From Mark Burnett's ten
-/// million passwords, which are in the public domain, by their counts in Dropbox's zxcvbn.
-static COMMONEST: &str = include_str!("commonest_passwords.txt");
+/// How many characters of a password are judged. The estimate's time grows faster than the square of the length, and
+/// from 28 characters on its arithmetic can overflow.
+const JUDGED: usize = 24;
 
-/// A password that a user may choose. Its debug output does not show it.
+/// The fewest guesses that a password must resist, as zxcvbn's score: 10^8, which a slow hash makes expensive.
+const LEAST_SCORE: Score = Score::Three;
+
+/// A password that a user may choose, in normalization form KC. Its debug output does not show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPassword(Secret);
 
@@ -36,8 +44,10 @@ pub enum WeakPassword {
     )]
     Length,
     /// Among the first that anyone tries.
-    #[error("is one of the commonest passwords")]
-    Common,
+    #[error(
+        "is too easy to guess: use several unrelated words, and neither the e-mail address nor the business's name"
+    )]
+    Guessable,
 }
 
 impl NewPassword {
@@ -46,25 +56,33 @@ impl NewPassword {
     /// The most characters.
     pub const MAX: usize = 128;
 
-    /// Takes a password that is good enough.
+    /// Takes a password whose length is good. How easily it is guessed is judged by [`Passwords::hash`], which knows whose
+    /// it is.
     ///
     /// # Errors
-    /// See [`WeakPassword`].
+    /// [`WeakPassword::Length`].
     pub fn new(text: &str) -> Result<Self, WeakPassword> {
-        if !(Self::MIN..=Self::MAX).contains(&text.chars().count()) {
+        let normal = unicode::nfkc(text);
+        if !(Self::MIN..=Self::MAX).contains(&normal.chars().count()) {
             return Err(WeakPassword::Length);
         }
-        if is_common(&text.to_lowercase()) {
-            return Err(WeakPassword::Common);
-        }
-        Ok(Self(Secret::from(text.to_owned())))
+        Ok(Self(Secret::from(normal.into_owned())))
     }
 }
 
-fn is_common(lower: &str) -> bool {
-    static LINES: OnceLock<Vec<&str>> = OnceLock::new();
-    let lines = LINES.get_or_init(|| COMMONEST.lines().collect());
-    lines.binary_search(&lower).is_ok()
+/// Judges the beginning of a password of someone about whom this is known.
+fn judge(password: &str, known: &[String]) -> Result<(), WeakPassword> {
+    let beginning: String = password.chars().take(JUDGED).collect();
+    // People write their name in a password in parts, too.
+    let words = known.iter().flat_map(|text| {
+        text.split(|letter: char| !letter.is_alphanumeric())
+            .chain([text.as_str()])
+    });
+    let words: Vec<&str> = words.filter(|word| word.chars().count() > 2).collect();
+    if zxcvbn(&beginning, &words).score() < LEAST_SCORE {
+        return Err(WeakPassword::Guessable);
+    }
+    Ok(())
 }
 
 /// Hashes and checks passwords.
@@ -84,16 +102,25 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// The hash to keep of this password.
+    /// The hash to keep of this password of someone about whom this is `known`: address, names.
     ///
     /// # Errors
-    /// [`Error::Overloaded`].
-    pub async fn hash(&self, password: &NewPassword) -> Result<PasswordHash, Error> {
+    /// [`Error::WeakPassword`] for one that is easily guessed, by whoever knows that; [`Error::Overloaded`].
+    pub async fn hash(
+        &self,
+        password: &NewPassword,
+        known: Vec<String>,
+    ) -> Result<PasswordHash, Error> {
         let NewPassword(password) = password.clone();
-        self.run(move || hash(password.reveal())).await
+        self.run(move || {
+            judge(password.reveal(), &known).map_err(Error::WeakPassword)?;
+            hash(password.reveal())
+        })
+        .await
     }
 
-    /// Compares with the hash, or with one that nothing matches, in the same time.
+    /// Compares with the hash, or with one that nothing matches, in the same time. Passwords that were chosen before they
+    /// were normalized match as they were typed.
     pub(crate) async fn matches(
         &self,
         password: Secret,
@@ -104,8 +131,12 @@ impl Passwords {
                 Some(hash) => &hash.0,
                 None => no_ones_hash()?,
             };
-            let password = password.reveal().as_bytes();
-            Ok(argon2().verify_password(password, hash).is_ok())
+            let matches = |text: &str| argon2().verify_password(text.as_bytes(), hash).is_ok();
+            let typed = password.reveal();
+            Ok(match unicode::nfkc(typed) {
+                Cow::Borrowed(normal) => matches(normal),
+                Cow::Owned(normal) => matches(&normal) || matches(typed),
+            })
         })
         .await
     }
@@ -189,13 +220,78 @@ mod tests {
     }
 
     #[test]
-    fn the_commonest_are_refused_in_any_case_and_the_list_is_sorted() {
-        assert!(COMMONEST.lines().is_sorted());
-        assert!(COMMONEST.lines().all(|line| line == line.to_lowercase()));
-        for common in ["password", "PassWord1", "12345678", "qwertyuiop"] {
-            assert_eq!(NewPassword::new(common), Err(WeakPassword::Common));
+    fn what_is_guessed_first_is_refused() {
+        let known = [
+            "ada.lovelace@example.com",
+            "ada.lovelace",
+            "Ada Lovelace",
+            "Initech",
+        ];
+        let known = known.map(str::to_owned);
+        for weak in [
+            "password",
+            "PassWord1",
+            "12345678",
+            "qwertyuiop",
+            "aaaaaaaa",
+            "        ",
+            "abcabcabc",
+            "x7x7x7x7",
+            "P@ssw0rd",
+            "ada.lovelace@example.com",
+            "ada.lovelace",
+            "Lovelace1",
+            "initech2024",
+        ] {
+            assert_eq!(judge(weak, &known), Err(WeakPassword::Guessable), "{weak}");
         }
-        assert!(NewPassword::new("correct horse").is_ok());
+        for good in [
+            "correct horse",
+            "hunter2 hunter2",
+            "uw7Kq-rnx2Vb",
+            "パスワードを変更する",
+        ] {
+            assert_eq!(judge(good, &known), Ok(()), "{good}");
+        }
+    }
+
+    /// What makes the estimate slow or its numbers large: substitutions, keyboard walks, dates, repetitions.
+    #[test]
+    fn every_password_that_is_long_enough_can_be_judged() {
+        for part in [
+            "4@8({[<6|!1|7$5+%",
+            "12",
+            "1qaz2wsx",
+            "1/1/11",
+            "p4ssw0rd",
+            "a",
+            "é",
+            "741852963",
+            "QwErTy",
+            "\u{1f600}",
+            "\u{0}",
+        ] {
+            let _ = judge(&part.repeat(128), &[]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_however_it_is_typed_and_old_hashes_stay_good() {
+        let passwords = Passwords::default();
+        let new = NewPassword::new("caf\u{e9} \u{ff21}\u{ff22} 12 horses").unwrap();
+        let kept = passwords.hash(&new, Vec::new()).await.unwrap();
+        let old = hash("cafe\u{301} horses").unwrap();
+        for (typed, kept, matches) in [
+            ("cafe\u{301} AB 12 horses", &kept, true),
+            ("caf\u{e9} \u{ff21}\u{ff22} 12 horses", &kept, true),
+            ("cafe AB 12 horses", &kept, false),
+            ("cafe\u{301} horses", &old, true),
+            ("caf\u{e9} horses", &old, false),
+        ] {
+            let typed = Secret::from(typed.to_owned());
+            let found = passwords.matches(typed, Some(kept.clone())).await.unwrap();
+            assert_eq!(found, matches);
+        }
     }
 
     #[test]
@@ -207,6 +303,8 @@ mod tests {
             ("x7".repeat(64) + "x", false),
             ("é".repeat(128), true),
             ("é".repeat(7), false),
+            ("e\u{301}".repeat(7), false),
+            ("e\u{301}".repeat(128), true),
         ] {
             assert_eq!(NewPassword::new(&text).is_ok(), good, "{text}");
         }

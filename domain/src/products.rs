@@ -3,8 +3,8 @@
 use entity::sales::State;
 use entity::stock_movements::Reason;
 use entity::{BusinessId, Currency, Money, ProductId, Tenant, inventory, products};
-use sea_orm::sea_query::Expr;
 use sea_orm::sea_query::extension::postgres::PgExpr;
+use sea_orm::sea_query::{Expr, ExprTrait, Func, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, QueryFilter,
     QuerySelect,
@@ -29,7 +29,7 @@ pub struct NewProduct {
 /// What the catalogue says of a product.
 #[derive(Debug, Clone)]
 pub struct Details {
-    /// Its number, unique in the business.
+    /// Its number, unique in the business in any case and width.
     pub sku: String,
     /// Its name.
     pub name: String,
@@ -80,7 +80,7 @@ pub struct CurrentSale {
 pub struct Filter {
     /// Text that the name or the number contains, in any case.
     pub search: Option<String>,
-    /// This number exactly.
+    /// This number, in any case and width.
     pub sku: Option<String>,
     /// Those that are not on sale too.
     pub inactive_too: bool,
@@ -289,7 +289,7 @@ pub async fn list(
             select = select.filter(products::Column::Active.eq(true));
         }
         if let Some(sku) = &filter.sku {
-            select = select.filter(products::Column::Sku.eq(sku.as_str()));
+            select = select.filter(has_sku(sku));
         }
         if let Some(text) = &filter.search {
             select = select.filter(matches(text));
@@ -305,6 +305,12 @@ pub async fn list(
         })
     })
     .await
+}
+
+/// The number is this one, in any case and width. The function is the schema's, and so is the index on it.
+fn has_sku(sku: &str) -> SimpleExpr {
+    let key = |text: SimpleExpr| SimpleExpr::from(Func::cust("sku_key").arg(text));
+    key(Expr::col(products::Column::Sku.as_column_ref())).eq(key(Expr::val(sku)))
 }
 
 /// Name or number contains the text as it stands: `%` and `_` mean themselves.

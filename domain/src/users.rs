@@ -14,7 +14,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
-use crate::businesses::Business;
+use crate::businesses::{self, Business};
 use crate::customers::{CreditTerms, NewCustomer};
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::passwords::{NewPassword, Passwords};
@@ -65,8 +65,8 @@ pub struct Registration {
 /// Adds a user.
 ///
 /// # Errors
-/// [`Error::AlreadyExists`] for the address; [`Error::CustomerNotFound`]; [`Error::Overloaded`]; those of
-/// [`idempotency`].
+/// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the address; [`Error::CustomerNotFound`];
+/// [`Error::Overloaded`]; those of [`idempotency`].
 pub async fn create(
     database: &Database,
     passwords: &Passwords,
@@ -75,7 +75,8 @@ pub async fn create(
     new: &NewUser,
     render: impl Fn(&users::Model) -> Answer,
 ) -> Result<Answered, Error> {
-    let hash = passwords.hash(&new.password).await?;
+    let known = known_about(database, caller.business_id, new).await?;
+    let hash = passwords.hash(&new.password, known).await?;
     let made = retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
@@ -101,7 +102,7 @@ pub async fn create(
 /// Adds a user who acts for a customer of its own, which is added with it and has no credit.
 ///
 /// # Errors
-/// [`Error::AlreadyExists`] for the address; [`Error::Overloaded`].
+/// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the address; [`Error::Overloaded`].
 pub async fn register(
     database: &Database,
     passwords: &Passwords,
@@ -128,7 +129,8 @@ pub async fn register(
         password: registration.password,
         authority,
     };
-    let hash = passwords.hash(&user.password).await?;
+    let known = known_about(database, business.id, &user).await?;
+    let hash = passwords.hash(&user.password, known).await?;
     retry(|| async {
         let transaction = database.begin(business.id).await?;
         crate::customers::insert(&transaction, &caller, customer_id, &customer).await?;
@@ -138,6 +140,27 @@ pub async fn register(
         Ok(user)
     })
     .await
+}
+
+/// What anyone may know about a user, and so tries as a password.
+async fn known_about(
+    database: &Database,
+    business: BusinessId,
+    user: &NewUser,
+) -> Result<Vec<String>, Error> {
+    let business = retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let business = businesses::read(&transaction, business).await?;
+        transaction.commit().await?;
+        Ok(business)
+    })
+    .await?;
+    Ok(vec![
+        user.email.clone(),
+        user.name.clone(),
+        business.name,
+        business.slug,
+    ])
 }
 
 /// Writes a new user and its trail.

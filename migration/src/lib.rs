@@ -91,6 +91,7 @@ fn steps() -> Vec<Step> {
         step!("14_checkout"),
         step!("16_schema_compatibility"),
         step!("19_business_calendar", compatible_from: "16_schema_compatibility"),
+        step!("21_skus", compatible_from: "16_schema_compatibility"),
     ]
 }
 

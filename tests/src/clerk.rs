@@ -78,6 +78,7 @@ impl Clerk {
         let claim = key.map(|key| Claim {
             key: key.to_owned(),
             request_hash: [7; 32],
+            former_hash: None,
         });
         let command = Command {
             caller: self.caller.clone(),

@@ -32,6 +32,7 @@ as_text! {
     [const MIN: usize, const MAX: usize] text::Prose<MIN, MAX>;
     [const MIN: usize, const MAX: usize] text::Secret<MIN, MAX>;
     [] text::Slug;
+    [] text::Sku;
     [] text::Email;
     [] entity::Currency;
     [] entity::TimeZone;

@@ -18,7 +18,7 @@ use crate::endpoint::Endpoint;
 use crate::idle::Watched;
 use crate::query::{Page, Query};
 use crate::service::State;
-use crate::sheet::{self, Columns};
+use crate::sheet::{self, Columns, Dialect};
 use crate::text::{self, Amount};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -105,9 +105,10 @@ async fn report(
     mut query: Query,
 ) -> Response {
     let as_of = query.take::<When>("as_of");
+    let dialect = Dialect::take(&mut query);
     if form == Form::Csv {
         query.finish()?;
-        return sheet(&state, &caller, as_of, watched).await;
+        return sheet(&state, &caller, as_of, (dialect, watched)).await;
     }
     let paging = query.paging();
     query.finish()?;
@@ -133,7 +134,12 @@ async fn report(
 }
 
 /// The whole report as a table, all of it about the same moment.
-async fn sheet(state: &State, caller: &Signed, as_of: Option<When>, watched: Watched) -> Response {
+async fn sheet(
+    state: &State,
+    caller: &Signed,
+    as_of: Option<When>,
+    (dialect, watched): (Dialect, Watched),
+) -> Response {
     let (database, own) = (state.database.clone(), Caller::clone(caller));
     let currency = own.currency;
     let first = aging::report(&database, &own, as_of, &sheet::page(None))
@@ -166,6 +172,7 @@ async fn sheet(state: &State, caller: &Signed, as_of: Option<When>, watched: Wat
         ]
     };
     let columns = Columns {
+        dialect,
         heads: &[
             "customer_id",
             "customer_name",

@@ -78,12 +78,15 @@ crate::body! {
         business: Text<1, 64>,
         /// The address to log in with, in any case.
         email: Email,
-        /// The password to log in with, none of the commonest.
+        /// The password to log in with: 8 to 128 characters that are not easily guessed.
         password: NewPassword,
         /// The name, also on documents.
         name: Text<1, 200>,
     }
 }
+
+/// A password as it is typed: up to four characters for each of the 128 that normalization leaves.
+type TypedPassword = Secret<1, 512>;
 
 crate::body! {
     /// A login.
@@ -94,7 +97,7 @@ crate::body! {
         /// The user's address, in any case.
         email: Text<1, 254>,
         /// The user's password.
-        password: Secret<1, 128>,
+        password: TypedPassword,
     }
 }
 
@@ -205,7 +208,8 @@ async fn login(
         email,
         password,
     } = request.body;
-    count_try(&state, &req, Try::Login, &business.0, &email.0).await?;
+    let account = domain::email::lookup_form(&email.0);
+    count_try(&state, &req, Try::Login, &business.0, &account).await?;
     let attempt = Attempt {
         business: business.0,
         told: Email::from_text(&email.0).is_ok().then(|| email.0.clone()),

@@ -182,8 +182,11 @@ async fn create(
     )
     .await
     .map(idempotency::response)
-    // No amount can be in what this is refused with.
-    .map_err(|error| Problem::of(error, currency))
+    .map_err(|error| match error {
+        domain::Error::WeakPassword(weak) => Problem::fault("/admin/password", &weak.to_string()),
+        // No amount can be in what this is refused with.
+        error => Problem::of(error, currency),
+    })
 }
 
 async fn read(state: Data<State>, caller: Signed) -> Response {

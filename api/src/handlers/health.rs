@@ -11,10 +11,8 @@ use crate::service::State;
 /// Serves `/healthz` and `/readyz`.
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
-        .route("/healthz", web::get().to(alive))
-        .route("/healthz", web::head().to(alive))
-        .route("/readyz", web::get().to(ready))
-        .route("/readyz", web::head().to(ready));
+        .service(web::resource("/healthz").get(alive))
+        .service(web::resource("/readyz").get(ready));
 }
 
 async fn alive() -> HttpResponse {

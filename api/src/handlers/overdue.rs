@@ -19,7 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::idle::Watched;
 use crate::query::{Page, Query};
 use crate::service::State;
-use crate::sheet::{self, Columns};
+use crate::sheet::{self, Columns, Dialect};
 use crate::text::{self, Amount, FromText, Whole};
 
 /// Days that an order may be past due, if the client does not say.
@@ -106,9 +106,10 @@ async fn list(
             days.get().try_into().unwrap_or(DEFAULT_DAYS)
         }),
     };
+    let dialect = Dialect::take(&mut query);
     if form == Form::Csv {
         query.finish()?;
-        return sheet(&state, &caller, criterion, watched).await;
+        return sheet(&state, &caller, criterion, (dialect, watched)).await;
     }
     let paging = query.paging();
     query.finish()?;
@@ -120,7 +121,12 @@ async fn list(
 }
 
 /// The whole list as a table.
-async fn sheet(state: &State, caller: &Signed, criterion: Criterion, watched: Watched) -> Response {
+async fn sheet(
+    state: &State,
+    caller: &Signed,
+    criterion: Criterion,
+    (dialect, watched): (Dialect, Watched),
+) -> Response {
     let (database, own) = (state.database.clone(), Caller::clone(caller));
     let currency = own.currency;
     let first = overdue::list(&database, &own, criterion, &sheet::page(None))
@@ -148,6 +154,7 @@ async fn sheet(state: &State, caller: &Signed, criterion: Criterion, watched: Wa
         ]
     };
     let columns = Columns {
+        dialect,
         heads: &[
             "customer_id",
             "customer_name",

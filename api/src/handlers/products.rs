@@ -19,7 +19,7 @@ use crate::path::Id;
 use crate::problem::Code;
 use crate::query::{Page, Query};
 use crate::service::State;
-use crate::text::{self, Amount, Prose, Text, Whole};
+use crate::text::{self, Amount, Prose, Sku, Text, Whole};
 
 const ADMIN: &[Role] = &[Role::Admin];
 
@@ -34,7 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("List products in the order in which they were added; staff see those not on sale too")
             .public_of_business()
             .query::<Text<1, 200>>("q", "Text that the name or the number contains, in any case.")
-            .query::<Text<1, 100>>("sku", "The number.")
+            .query::<Sku>("sku", "The number, in any case and width.")
             .paged()
             .ok::<Page<ProductView>>(),
         Endpoint::post("createProduct", "/api/products", create)
@@ -68,8 +68,8 @@ crate::body! {
     /// A product to be.
     #[example({"sku": "HP-200", "name": "Headphones", "price": "200.00", "stock": 40})]
     pub(super) struct ProductRequest {
-        /// Its number, unique in the business.
-        sku: Text<1, 100>,
+        /// Its number, unique in the business in any case and width.
+        sku: Sku,
         /// Its name.
         name: Text<1, 200>,
         /// More about it.
@@ -89,8 +89,8 @@ crate::body! {
     /// All that the catalogue says of a product.
     #[example({"sku": "HP-200", "name": "Headphones", "price": "200.00"})]
     pub(super) struct ProductDetails {
-        /// Its number, unique in the business.
-        sku: Text<1, 100>,
+        /// Its number, unique in the business in any case and width.
+        sku: Sku,
         /// Its name.
         name: Text<1, 200>,
         /// More about it; nothing if left out.
@@ -108,8 +108,8 @@ crate::body! {
     /// What of a product changes. What is left out stays.
     #[example({"price": "180.00"})]
     pub(super) struct ProductPatch {
-        /// Its number, unique in the business.
-        sku: Option<Text<1, 100>>,
+        /// Its number, unique in the business in any case and width.
+        sku: Option<Sku>,
         /// Its name.
         name: Option<Text<1, 200>>,
         /// More about it; null takes it away.
@@ -212,7 +212,7 @@ pub(super) fn sees_inactive(visitor: &Visitor) -> bool {
 async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Response {
     let filter = Filter {
         search: query.take::<Text<1, 200>>("q").map(|text| text.0),
-        sku: query.take::<Text<1, 100>>("sku").map(|text| text.0),
+        sku: query.take::<Sku>("sku").map(|text| text.0),
         inactive_too: sees_inactive(&visitor),
     };
     let paging = query.paging();

@@ -22,7 +22,7 @@ use crate::path::Id;
 use crate::problem::Code;
 use crate::query::{Page, Query};
 use crate::service::State;
-use crate::sheet::{self, Lines, NotCsv};
+use crate::sheet::{self, Dialect, Lines, NotCsv};
 use crate::text::{self, Amount};
 
 const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
@@ -179,6 +179,7 @@ async fn statement(
 ) -> Response {
     let from = query.take::<When>("from");
     let to = query.take::<When>("to");
+    let dialect = Dialect::take(&mut query);
     query.finish()?;
     let statement = statements::statement(&state.database, &caller, id.0, from, to)
         .await
@@ -189,7 +190,8 @@ async fn statement(
     );
     if form == Form::Csv {
         let name = format!("statement-{}", statement.last_day);
-        let lines = lines(statement, bounds, caller.currency).and_then(Lines::finish);
+        let lines = lines(Lines::first(dialect), statement, bounds, caller.currency);
+        let lines = lines.and_then(Lines::finish);
         return Ok(sheet::response(&name, lines));
     }
     let view = view(statement, bounds, caller.currency);
@@ -227,11 +229,11 @@ fn view(
 
 /// A line for what was owed before, one for each entry, one for what was owed at the end.
 fn lines(
+    mut lines: Lines,
     statement: Statement,
     (from, to): (Option<String>, String),
     currency: Currency,
 ) -> Result<Lines, NotCsv> {
-    let mut lines = Lines::default();
     lines.add(&[
         "effective_at",
         "kind",

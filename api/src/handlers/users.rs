@@ -58,7 +58,7 @@ crate::body! {
         email: Email,
         /// The name that others see.
         name: Text<1, 200>,
-        /// The password to log in with, none of the commonest.
+        /// The password to log in with: 8 to 128 characters that are not easily guessed.
         password: NewPassword,
         /// What the user may do.
         role: Role,

@@ -111,7 +111,8 @@ impl Limits {
     }
 
     /// Counts a try at an account, whether or not there is one, from the request's address and from everywhere. `business`
-    /// is what its slug or id stands for, if it stands for one: in whatever way they are written, they are one account.
+    /// is what its slug or id stands for, if it stands for one, and `email` the address in its one spelling: in whatever way they
+    /// are written, they are one account.
     ///
     /// # Errors
     /// [`Code::RateLimited`].
@@ -126,7 +127,7 @@ impl Limits {
             Err(text) => text.parse().map_err(|_no_id| text),
             known => known,
         };
-        let account = (what, business, email.to_lowercase());
+        let account = (what, business, email);
         let here = (&account, self.origin(req));
         count(
             self.accounts.as_ref(),

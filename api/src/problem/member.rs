@@ -3,8 +3,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{Currency, CustomerId, OrderId, ProductId, ReservationId};
 use serde::Serialize;
-use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder};
-use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, SchemaType, Type as JsonType};
+use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::body::Fault;
@@ -129,6 +129,32 @@ impl Type for CountOrAmount {
     fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
         <Amount as Type>::components(components);
     }
+}
+
+/// Declares a text that is one of a few.
+macro_rules! words {
+    ($($(#[doc = $about:literal])* $name:ident [$($word:literal),*];)*) => {$(
+        $(#[doc = $about])*
+        pub(super) enum $name {}
+
+        impl Type for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(SchemaType::new(JsonType::String))
+                    .enum_values(Some([$($word),*]))
+                    .into()
+            }
+
+            fn components(_: &mut Vec<(String, RefOr<Schema>)>) {}
+        }
+    )*};
+}
+
+words! {
+    /// A content encoding in which a body may be sent.
+    ContentCoding ["gzip"];
+    /// The media type of a report.
+    ReportFormat ["application/json", "text/csv"];
 }
 
 /// A product of which there is not enough.

@@ -97,7 +97,7 @@ async fn unknown_paths_and_methods_are_problems() {
     assert!(reply.header("allow").contains("GET") && reply.header("allow").contains("POST"));
     let reply = send(TestRequest::post().uri("/api/open")).await;
     reply.problem(405, "method_not_allowed");
-    assert_eq!(reply.header("allow"), "GET");
+    assert_eq!(reply.header("allow"), "GET, HEAD");
 }
 
 #[actix_web::test]

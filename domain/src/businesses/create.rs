@@ -44,7 +44,7 @@ pub struct Founded {
 /// made of caller and key, since that is where the answer to it must be found again.
 ///
 /// # Errors
-/// [`Error::AlreadyExists`] for the slug; [`Error::Conflict`] for a key whose answer is kept no longer; those of
+/// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the slug; [`Error::Conflict`] for a key whose answer is kept no longer; those of
 /// [`idempotency`].
 pub async fn create(
     database: &Database,
@@ -55,7 +55,8 @@ pub async fn create(
     admin_password: &NewPassword,
     render: impl Fn(&Founded) -> Answer,
 ) -> Result<Answered, Error> {
-    let hash = passwords.hash(admin_password).await?;
+    let known = vec![new.admin_email.clone(), new.name.clone(), new.slug.clone()];
+    let hash = passwords.hash(admin_password, known).await?;
     let admin = NewUser {
         email: new.admin_email.clone(),
         name: new.admin_email.clone(),

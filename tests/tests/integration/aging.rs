@@ -457,3 +457,65 @@ async fn a_table_has_every_customer_however_many_pages_it_takes() {
         assert_eq!(heads.count(), 1, "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_written_for_the_spreadsheet_that_reads_it() {
+    let service = Service::start().await;
+    let (admin, staff) = (service.admin(), service.staff());
+    let customer = admin
+        .add_customer("\u{ff1d}1+1;=2;\u{a0}-3", "100.00")
+        .await;
+    admin.buy_for(customer, &[(ACME_KEYBOARD, 1)]).await.ok(201);
+    for path in [
+        "/api/reports/aging".to_owned(),
+        "/api/customers/overdue?days=0".to_owned(),
+        format!("/api/customers/{customer}/statement"),
+    ] {
+        let with = |parameters: &str| match path.contains('?') {
+            true => format!("{path}&{parameters}"),
+            false => format!("{path}?{parameters}"),
+        };
+        let plain = staff.csv(&path).await;
+        assert!(!plain.text.starts_with('\u{feff}'), "{}", plain.text);
+        assert!(plain.text.lines().next().unwrap().contains(','));
+        // Moments of now are in some of the lines.
+        let heads = plain.text.lines().next().unwrap();
+        let count = plain.text.lines().count();
+        let marked = staff.csv(&with("bom=true")).await;
+        let marked = marked.text.strip_prefix('\u{feff}').unwrap().to_owned();
+        let off = staff.csv(&with("bom=false&separator=comma")).await.text;
+        for table in [marked, off] {
+            assert_eq!(table.lines().next().unwrap(), heads, "{path}");
+            assert_eq!(table.lines().count(), count, "{path}");
+            assert!(!table.contains('\u{feff}'), "{path}");
+        }
+        for separator in ["semicolon", ";", "%3B"] {
+            let table = staff.csv(&with(&format!("separator={separator}"))).await;
+            let heads = heads.replace(',', ";");
+            assert_eq!(table.text.lines().next().unwrap(), heads, "{path}");
+        }
+        for bad in [
+            "separator=tab",
+            "separator=",
+            "bom=yes",
+            "bom=true&bom=true",
+        ] {
+            let refused = staff.csv(&with(bad)).await;
+            let _ = refused.refused(422, "validation_failed");
+        }
+        if !path.contains("statement") && !path.contains("overdue") {
+            let neutral = "'\u{ff1d}1+1;'=2;\u{a0}'-3";
+            assert!(plain.text.contains(neutral), "{}", plain.text);
+        }
+        // A format that there is not.
+        let request = staff.request(reqwest::Method::GET, &path);
+        let reply = staff
+            .send(request.header("accept", "application/pdf"))
+            .await;
+        let problem = reply.refused(406, "not_acceptable");
+        assert_eq!(
+            problem["formats"],
+            serde_json::json!(["application/json", "text/csv"])
+        );
+    }
+}

@@ -1,9 +1,13 @@
 //! What a body may be, as a whole. Whatever is sent, the answer says what is wrong and where, and nothing has changed.
 
-use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES};
+use std::io::Write;
+
+use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use reqwest::Method;
 use serde_json::json;
-use tests::{Route, Untouched, customer_path, pointers, sorted, stock_path};
+use tests::{Reply, Route, Untouched, customer_path, pointers, sorted, stock_path};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use uuid::Uuid;
 
@@ -355,4 +359,113 @@ async fn a_request_id_is_taken_over_where_it_is_fit_to_be_logged() {
             "{made}"
         );
     }
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A purchase whose body is sent so.
+async fn encoded(it: &Untouched, codings: &[&str], body: Vec<u8>) -> Reply {
+    let mut request = it.admin.request(Method::POST, "/api/purchase").body(body);
+    for coding in codings {
+        request = request.header("content-encoding", *coding);
+    }
+    it.admin.send(request).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gzip_body_is_read_as_what_it_holds() {
+    let it = Untouched::start().await;
+    let good = json!({"customer_id": ACME_CUSTOMER,
+                      "items": [{"product_id": ACME_KEYBOARD, "quantity": 1}]})
+    .to_string();
+    let (start, end) = good.as_bytes().split_at(10);
+    let two_members = [gzip(start), gzip(end)].concat();
+    for (codings, body) in [
+        (&["gzip"][..], gzip(good.as_bytes())),
+        (&["GZip"], gzip(good.as_bytes())),
+        (&["x-gzip"], gzip(good.as_bytes())),
+        (&["identity, gzip"], gzip(good.as_bytes())),
+        (&["identity"], good.clone().into_bytes()),
+        (&[""], good.clone().into_bytes()),
+        (&["gzip"], two_members),
+    ] {
+        encoded(&it, codings, body).await.ok(201);
+    }
+    // The same request, compressed or not.
+    let once = |request: reqwest::RequestBuilder| request.header("idempotency-key", "once");
+    let request = it.admin.request(Method::POST, "/api/purchase");
+    let first = once(request).body(good.clone());
+    let first = it.admin.send(first).await;
+    first.ok(201);
+    let request = it.admin.request(Method::POST, "/api/purchase");
+    let again = once(request).header("content-encoding", "gzip");
+    let again = it.admin.send(again.body(gzip(good.as_bytes()))).await;
+    assert_eq!(again.text, first.text);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_in_an_encoding_that_is_not_read_is_415_and_says_which_are() {
+    let it = Untouched::start().await;
+    let body = json!({"customer_id": ACME_CUSTOMER, "items": []}).to_string();
+    for codings in [
+        &["br"][..],
+        &["deflate"],
+        &["zstd"],
+        &["nonsense"],
+        &["gzip, gzip"],
+        &["gzip", "br"],
+        &["\u{e9}"],
+    ] {
+        let reply = encoded(&it, codings, gzip(body.as_bytes())).await;
+        let problem = reply.refused(415, "unsupported_encoding");
+        assert_eq!(problem["encodings"], json!(["gzip"]), "{codings:?}");
+        assert_eq!(reply.header("accept-encoding"), "gzip, identity");
+    }
+    // What is signed are the bytes as they are sent: a webhook is read as it is.
+    let request = it
+        .service
+        .nobody()
+        .request(Method::POST, "/api/webhooks/stripe")
+        .header("content-encoding", "gzip")
+        .header("stripe-signature", "t=1,v1=00");
+    let reply = it.admin.send(request.body(gzip(b"{}"))).await;
+    let problem = reply.refused(415, "unsupported_encoding");
+    assert_eq!(problem["encodings"], json!([]));
+    assert_eq!(reply.header("accept-encoding"), "identity");
+    it.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gzip_body_is_decompressed_to_256_kib_and_no_further() {
+    let it = Untouched::start().await;
+    let good = json!({"customer_id": ACME_CUSTOMER, "items": []}).to_string();
+    let padded = |length: usize| format!("{good}{}", " ".repeat(length - good.len())).into_bytes();
+    let reply = encoded(&it, &["gzip"], gzip(&padded(256 * 1024))).await;
+    assert_eq!(pointers(&reply), ["/items"]);
+    let bomb = gzip(&vec![b' '; 200 * 1024 * 1024]);
+    assert!(bomb.len() < 256 * 1024, "{} bytes", bomb.len());
+    for body in [gzip(&padded(256 * 1024 + 1)), bomb] {
+        let problem = encoded(&it, &["gzip"], body).await;
+        let problem = problem.refused(413, "payload_too_large");
+        assert_eq!(problem["max_bytes"], 256 * 1024);
+    }
+    let whole = gzip(good.as_bytes());
+    let mut spoilt = whole.clone();
+    spoilt[15] ^= 0xff;
+    for bad in [
+        b"{}".to_vec(),
+        Vec::new(),
+        whole[..whole.len() - 4].to_vec(),
+        spoilt,
+    ] {
+        let _ = encoded(&it, &["gzip"], bad)
+            .await
+            .refused(400, "malformed_json");
+    }
+    it.check().await;
 }

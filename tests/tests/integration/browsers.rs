@@ -130,7 +130,8 @@ async fn no_page_of_another_origin_may_call_unless_it_is_listed() {
     })
     .await;
     for origin in [origin, "http://localhost:5173"] {
-        let headers = "authorization,content-type,idempotency-key,x-request-id,x-business-id";
+        let headers = "authorization,content-encoding,content-type,idempotency-key,last-event-id,x-request-id,\
+                       x-business-id";
         let reply = preflight(&listed, origin, headers).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
         assert_eq!(reply.header("access-control-allow-origin"), origin);
@@ -164,5 +165,56 @@ async fn no_page_of_another_origin_may_call_unless_it_is_listed() {
     ] {
         assert_nothing_for_other_origins(&preflight(&listed, other, "authorization").await);
         assert_nothing_for_other_origins(&get(&listed, other).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preflight_that_is_refused_says_why() {
+    let origin = "https://shop.example";
+    let closed = Service::start().await;
+    let listed = limited(|limits| limits.cors_origins = vec![origin.parse().unwrap()]).await;
+    let ask = async |service: &Service, origin: &str, method: &str, header: &str| {
+        let nobody = service.nobody();
+        let request = nobody
+            .request(Method::OPTIONS, "/api/orders")
+            .header("origin", origin)
+            .header("access-control-request-method", method)
+            .header("access-control-request-headers", header);
+        nobody.send(request).await
+    };
+    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {
+        let reply = ask(&listed, origin, method, "authorization").await;
+        assert_eq!(reply.status, 200, "{method}: {}", reply.text);
+    }
+    for (service, origin, method, header, told) in [
+        (
+            &closed,
+            origin,
+            "GET",
+            "authorization",
+            "TRADELINE_CORS_ORIGINS",
+        ),
+        (
+            &listed,
+            "https://evil.example",
+            "GET",
+            "authorization",
+            "TRADELINE_CORS_ORIGINS",
+        ),
+        (
+            &listed,
+            origin,
+            "TRACE",
+            "authorization",
+            "Access-Control-Request-Method",
+        ),
+        (&listed, origin, "GET", "cookie", "authorization"),
+        (&listed, origin, "GET", "two words", "preflight"),
+    ] {
+        let reply = ask(service, origin, method, header).await;
+        let problem = reply.refused(403, "cors_refused");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(told), "{method} {header}: {detail}");
+        assert_nothing_for_other_origins(&reply);
     }
 }

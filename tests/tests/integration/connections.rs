@@ -258,3 +258,70 @@ async fn a_client_that_does_not_read_a_long_answer_is_cut_off_and_a_slow_one_get
     }
     assert!(rest.len() > 4_000_000, "{}", rest.len());
 }
+
+/// What comes of a request that is written by hand, until the other side closes.
+async fn answer_to(service: &Service, request: &str) -> String {
+    let mut stream = connect(service).await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    until_closed(&mut stream, Duration::from_secs(30)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_announces_too_much_is_refused_before_it_is_asked_for() {
+    let service = Service::start().await;
+    let token = service.admin().token().to_owned();
+    let head = format!(
+        "POST /api/purchase HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nX-Request-Id: big\r\n\
+         Expect: 100-continue\r\n"
+    );
+    let answer = answer_to(&service, &format!("{head}Content-Length: 262145\r\n\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    for told in [
+        "\"code\":\"payload_too_large\"",
+        "\"request_id\":\"big\"",
+        "x-request-id: big",
+        "application/problem+json",
+        "x-content-type-options: nosniff",
+    ] {
+        assert!(answer.contains(told), "{told} in {answer}");
+    }
+    // What may be sent is asked for, and then judged.
+    let mut stream = connect(&service).await;
+    let head = format!("{head}Connection: close\r\nContent-Length: 2\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut leave = [0; 25];
+    stream.read_exact(&mut leave).await.unwrap();
+    assert_eq!(&leave, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"{}").await.unwrap();
+    let answer = until_closed(&mut stream, Duration::from_secs(30)).await;
+    assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_would_upgrade_its_connection_is_answered_and_is_the_last_on_it() {
+    let service = Service::start().await;
+    let token = service.admin().token().to_owned();
+    let body = format!(
+        r#"{{"customer_id": "{ACME_CUSTOMER}", "items": [{{"product_id": "{ACME_HEADPHONES}", "quantity": 1}}]}}"#
+    );
+    for upgrade in [
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x",
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Upgrade: websocket",
+    ] {
+        let head = format!("Host: x\r\nAuthorization: Bearer {token}\r\n{upgrade}\r\n");
+        let get = format!("GET /api/orders HTTP/1.1\r\n{head}\r\n");
+        let answer = answer_to(&service, &get).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{upgrade}: {answer}");
+        assert!(answer.contains("connection: close"), "{upgrade}: {answer}");
+        let length = body.len();
+        let post =
+            format!("POST /api/purchase HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}");
+        let answer = answer_to(&service, &post).await;
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{upgrade}: {answer}");
+        // What is sent after it is no part of it.
+        let answer = answer_to(&service, &format!("{post}{get}")).await;
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{upgrade}: {answer}");
+    }
+    assert_eq!(service.orders().await, 6);
+}

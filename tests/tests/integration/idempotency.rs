@@ -1,12 +1,14 @@
 //! A request that is sent again under its key gets its first answer again, and does nothing.
 
-use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD, GLOBEX};
+use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX};
 use domain::{Authority, idempotency};
 use entity::{CustomerId, UserId};
+use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde_json::json;
-use tests::{Reply, SERVICE, Service, all, books_balance, purchase};
+use sha2::Sha256;
+use tests::{Client, Reply, SECRET, SERVICE, Service, all, books_balance, purchase};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_purchase_is_answered_byte_for_byte_and_sold_once() {
@@ -335,6 +337,103 @@ async fn answers_older_than_25_hours_go_and_younger_ones_stay() {
     );
     let again = staff.buy_once("old", &[(ACME_KEYBOARD, 1)]).await;
     assert_ne!(again.ok(201)["order_id"], old.ok(201)["order_id"]);
+    books_balance(&service).await;
+}
+
+/// A POST of this very text under this key.
+async fn post_text(client: &Client, key: &str, path: &str, text: &str) -> Reply {
+    let request = client
+        .request(Method::POST, path)
+        .header("Idempotency-Key", key);
+    client.send(request.body(text.to_owned())).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_the_same_when_it_means_the_same() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let path = "/api/purchase";
+    let items = format!(r#"[{{"product_id":"{ACME_KEYBOARD}","quantity":2,"unit_price":50.00}}]"#);
+    let first = format!(r#"{{"customer_id":"{ACME_CUSTOMER}","items":{items}}}"#);
+    let first = post_text(&admin, "k", path, &first).await;
+    first.ok(201);
+    for same in [
+        format!(r#"{{"items":{items},"customer_id":"{ACME_CUSTOMER}"}}"#),
+        format!("{{\n  \"customer_id\": \"{ACME_CUSTOMER}\",\n\t\"items\": {items}\r\n}} "),
+        format!(r#"{{"customer_id":"{ACME_CUSTOMER}","business_id":"{ACME}","items":{items}}}"#),
+        format!(
+            r#"{{"customer_\u0069d":"{ACME_CUSTOMER}","items":[{{"unit_price":50.0,"quantity":2,"product_id":"{ACME_KEYBOARD}"}}]}}"#
+        ),
+    ] {
+        is_replay(&post_text(&admin, "k", path, &same).await, &first);
+    }
+    for other in [
+        format!(
+            r#"{{"customer_id":"{ACME_CUSTOMER}","items":[{{"product_id":"{ACME_KEYBOARD}","quantity":2,"unit_price":"50.00"}}]}}"#
+        ),
+        format!(
+            r#"{{"customer_id":"{ACME_CUSTOMER}","items":[{{"product_id":"{ACME_KEYBOARD}","quantity":2}}]}}"#
+        ),
+        format!(
+            r#"{{"customer_id":"{ACME_CUSTOMER}","items":[{{"product_id":"{ACME_KEYBOARD}","quantity":2,"unit_price":null}}]}}"#
+        ),
+    ] {
+        let refused = post_text(&admin, "k", path, &other).await;
+        refused.refused(422, "idempotency_key_reused");
+    }
+    // The order of what is listed is part of the meaning.
+    let lines = |first, second| purchase(ACME_CUSTOMER, &[(first, 1), (second, 1)]).to_string();
+    let one = post_text(&admin, "l", path, &lines(ACME_KEYBOARD, ACME_HEADPHONES)).await;
+    one.ok(201);
+    let other = post_text(&admin, "l", path, &lines(ACME_HEADPHONES, ACME_KEYBOARD)).await;
+    other.refused(422, "idempotency_key_reused");
+    // Where no body is needed, none and an empty one are the same.
+    let order = one.ok(201)["order_id"].as_str().unwrap().to_owned();
+    let cancel = format!("/api/orders/{order}/cancel");
+    let cancelled = post_text(&admin, "c", &cancel, "").await;
+    cancelled.ok(200);
+    is_replay(&post_text(&admin, "c", &cancel, " { } ").await, &cancelled);
+    books_balance(&service).await;
+}
+
+/// The hash that earlier versions kept of a request: of its body's bytes.
+fn former_hash(method: &str, path: &str, body: &str) -> String {
+    let hmac = |key: &[u8], text: &[u8]| {
+        let mut hmac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        hmac.update(text);
+        hmac.finalize().into_bytes()
+    };
+    let key = hmac(SECRET.as_bytes(), b"tradeline: hashes of requests");
+    let hash = hmac(&key, format!("{method}\0{path}\0{body}").as_bytes());
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_an_earlier_version_kept_is_given_again() {
+    let service = Service::start().await;
+    let staff = service.staff();
+    let payment =
+        |amount: &str| json!({"customer_id": ACME_CUSTOMER, "amount": amount, "method": "cash"});
+    for (key, path, body, other) in [
+        (
+            "sold",
+            "/api/purchase",
+            purchase(ACME_CUSTOMER, &[(ACME_KEYBOARD, 1)]),
+            purchase(ACME_CUSTOMER, &[(ACME_KEYBOARD, 2)]),
+        ),
+        ("paid", "/api/payments", payment("1.00"), payment("2.00")),
+    ] {
+        let first = staff.post_once(key, path, &body).await;
+        first.ok(201);
+        let former = former_hash("POST", path, &body.to_string());
+        let sql = format!(
+            "UPDATE idempotency_keys SET request_hash = decode('{former}', 'hex') WHERE key = '{key}'"
+        );
+        service.database.execute(&sql).await;
+        is_replay(&staff.post_once(key, path, &body).await, &first);
+        let refused = staff.post_once(key, path, &other).await;
+        refused.refused(422, "idempotency_key_reused");
+    }
     books_balance(&service).await;
 }
 

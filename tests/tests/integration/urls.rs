@@ -248,6 +248,9 @@ async fn an_unknown_path_is_404_and_a_wrong_method_405_with_those_that_are_allow
             let mut named: Vec<&str> = reply.header("allow").split(',').map(str::trim).collect();
             named.sort_unstable();
             let mut expected: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
+            if expected.contains(&"GET") {
+                expected.push("HEAD");
+            }
             expected.sort_unstable();
             assert_eq!(named, expected, "{method} {path}");
             tried += 1;
@@ -255,4 +258,67 @@ async fn an_unknown_path_is_404_and_a_wrong_method_405_with_those_that_are_allow
     }
     assert!(tried > 80, "{tried}");
     it.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn head_is_wherever_get_is_with_the_same_headers_and_no_body() {
+    let it = Untouched::start().await;
+    let routes = Route::all(&it.service).await;
+    let mut asked: Vec<(String, tests::Client)> =
+        ["/healthz", "/readyz", "/openapi.json", "/docs/"]
+            .map(|path| (path.to_owned(), it.service.nobody()))
+            .into();
+    for route in routes.iter().filter(|route| route.method == Method::GET) {
+        // An id that some have and others do not: both are answered alike.
+        let id = match route.path.contains("products") || route.path.contains("inventory") {
+            true => ACME_HEADPHONES.to_string(),
+            false => ACME_CUSTOMER.to_string(),
+        };
+        asked.push((route.with_id(&id), route.best_caller(&it.service)));
+    }
+    assert!(asked.len() > 20, "{}", asked.len());
+    for (path, client) in &asked {
+        for accept_encoding in ["identity", "gzip"] {
+            let of = async |method: Method| {
+                let request = client
+                    .request(method, path)
+                    .header("accept-encoding", accept_encoding)
+                    .header("x-request-id", "the-same");
+                let response = request.send().await.unwrap();
+                let mut headers = response.headers().clone();
+                headers.remove("date");
+                (response.status(), headers)
+            };
+            let (status, headers) = of(Method::HEAD).await;
+            let (expected, of_get) = of(Method::GET).await;
+            assert_eq!(status, expected, "{path}");
+            assert_eq!(headers, of_get, "{path}");
+            let whole = client.send(client.request(Method::HEAD, path)).await;
+            assert_eq!(whole.text, "", "{path}");
+        }
+    }
+    // Nothing of a HEAD is left on the connection for the answer after it.
+    for _ in 0..3 {
+        let request = it.admin.request(Method::HEAD, "/api/orders");
+        assert_eq!(it.admin.send(request).await.text, "");
+        it.admin.get("/api/orders").await.ok(200);
+    }
+    for path in ["/api/purchase", "/api/auth/login"] {
+        let reply = it.admin.send(it.admin.request(Method::HEAD, path)).await;
+        assert_eq!(reply.status, 405, "{path}");
+        assert_eq!(reply.header("allow"), "POST", "{path}");
+    }
+    it.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outside_the_api_too_a_wrong_method_is_405_with_those_that_are_allowed() {
+    let it = Untouched::start().await;
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
+        for method in [Method::POST, Method::DELETE, Method::OPTIONS] {
+            let reply = it.send(method.clone(), path, "{}").await;
+            let _ = reply.refused(405, "method_not_allowed");
+            assert_eq!(reply.header("allow"), "GET, HEAD", "{method} {path}");
+        }
+    }
 }

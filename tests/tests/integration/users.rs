@@ -105,6 +105,12 @@ async fn a_weak_password_is_refused_with_its_place_and_nothing_is_made() {
         "Qwertyuiop",
         "12345678",
         "iloveyou",
+        "aaaaaaaa",
+        "        ",
+        "abcabcabc",
+        "\u{ff50}assw\u{ff4f}rd1",
+        "weak@example.com",
+        "acme2024",
     ]
     .map(str::to_owned)
     .into_iter()

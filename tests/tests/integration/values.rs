@@ -189,6 +189,14 @@ async fn text_has_its_bounds_and_no_control_characters() {
         "@b",
         "a@b@c",
         "a b@c",
+        "a@..",
+        "a@b..c",
+        ".a@b",
+        "a@-b.c",
+        "a@b_c",
+        "a@127.0.0.1",
+        "a\u{200b}@b",
+        "a\u{202e}@b",
         "a@b\u{0}",
         "a\n@b",
         &format!("{}@b", "a".repeat(253)),
@@ -213,6 +221,65 @@ async fn text_has_its_bounds_and_no_control_characters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_text_has_a_character_that_nobody_sees() {
+    let it = Untouched::start().await;
+    for hidden in [
+        "\u{ad}",
+        "\u{200b}",
+        "\u{200f}",
+        "\u{202e}",
+        "\u{2066}",
+        "\u{2028}",
+        "\u{3164}",
+        "\u{feff}",
+        "\u{e0041}",
+        "a\u{200d}b",
+        "a\u{fe0f}",
+    ] {
+        let name = format!("Ac{hidden}me");
+        let reply = it
+            .admin
+            .post("/api/customers", &json!({"name": name}))
+            .await;
+        assert_eq!(pointers(&reply), ["/name"], "{name:?}");
+        let message = reply.json()["errors"][0]["message"].clone();
+        assert!(message.as_str().unwrap().contains(" U+"), "{message}");
+        let body = json!({"sku": name, "name": name, "description": name, "price": "1"});
+        let reply = it.admin.post("/api/products", &body).await;
+        assert_eq!(
+            sorted(pointers(&reply)),
+            ["/description", "/name", "/sku"],
+            "{name:?}"
+        );
+        let body = json!({"set": 1, "reason": "stocktake", "note": name});
+        let reply = it.admin.patch(&stock_path(), &body).await;
+        assert_eq!(pointers(&reply), ["/note"], "{name:?}");
+    }
+    it.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_is_kept_in_one_form_without_the_spaces_around_it() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let body = json!({"name": "  Cafe\u{301} am See\u{3000}"});
+    let made = admin.post("/api/customers", &body).await.ok(201);
+    assert_eq!(made["name"], "Caf\u{e9} am See");
+    let body = json!({"sku": " Cafe\u{301}-1 ", "name": "x", "price": "1",
+                      "description": "\nAngstro\u{308}m:\n1 "});
+    let made = admin.post("/api/products", &body).await.ok(201);
+    assert_eq!(made["sku"], "Caf\u{e9}-1");
+    assert_eq!(made["description"], "Angstr\u{f6}m:\n1");
+    // A decomposed letter is one character of the 200, as it is kept.
+    let name = "e\u{301}".repeat(200);
+    let made = admin
+        .post("/api/customers", &json!({"name": name}))
+        .await
+        .ok(201);
+    assert_eq!(made["name"], "\u{e9}".repeat(200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn text_of_any_script_comes_back_as_it_was_sent() {
     let service = Service::start().await;
     let admin = service.admin();
@@ -222,8 +289,10 @@ async fn text_of_any_script_comes_back_as_it_was_sent() {
         "Ω".repeat(200),
         "'; DROP TABLE orders; --".to_owned(),
         "<b>\"&amp;\\".to_owned(),
-        "\u{202e}desrever".to_owned(),
         "$1 %s {} \\u0000".to_owned(),
+        "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}".to_owned(),
+        "\u{915}\u{94d}\u{200d}\u{937}".to_owned(),
+        "\u{845b}\u{e0100}".to_owned(),
     ] {
         assert!(name.chars().count() <= 200);
         let added = admin.post("/api/customers", &json!({"name": name})).await;
