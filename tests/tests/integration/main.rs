@@ -47,6 +47,7 @@ mod outages;
 mod overdue;
 mod payments;
 mod payments_stripe;
+mod poolers;
 mod products;
 mod program;
 mod purchase;
