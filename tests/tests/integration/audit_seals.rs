@@ -407,11 +407,12 @@ async fn a_renumbering_while_the_service_sells_disturbs_nobody() {
     restore(&database, 1_000_000).await;
     let service = Service::with(database.clone(), &url, &settings).await;
     let staff = service.staff();
+    let buyer = service.admin().add_customer("Buyer", "100000.00").await;
     let selling = all((0..60_u64).map(|number| {
         let staff = staff.clone();
         async move {
             tokio::time::sleep(Duration::from_millis(number * 5)).await;
-            staff.buy(&[(ACME_HEADPHONES, 1)]).await
+            staff.buy_for(buyer, &[(ACME_HEADPHONES, 1)]).await
         }
     }));
     let renumbering = async {

@@ -130,7 +130,7 @@ fn writes() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "/api/inventory/movements",
-            json!({"movements": [{"product_id": ACME_KEYBOARD, "quantity": 7, "reason": "received", "note": "new"}]}),
+            json!({"lines": [{"product_id": ACME_KEYBOARD, "quantity": 7, "reason": "received", "note": "new"}]}),
             "SELECT count(*) FROM stock_movements WHERE note = 'new'",
         ),
         (
