@@ -139,7 +139,7 @@ async fn the_document_and_the_table_name_the_same_routes_with_the_same_roles() {
         .map(|route| (route.name(), route.operation["x-roles"].to_string()))
         .collect();
     let table = tradeline::app::table().unwrap();
-    let served = table.endpoints().iter().map(|endpoint| {
+    let served = table.endpoints().map(|endpoint| {
         let roles = match endpoint.who {
             Who::Public | Who::PublicOf | Who::Local => json!(["public"]),
             Who::Any => json!(["admin", "staff", "customer"]),
@@ -156,7 +156,7 @@ async fn the_document_and_the_table_name_the_same_routes_with_the_same_roles() {
 async fn exactly_the_listed_routes_are_public() {
     let table = tradeline::app::table().unwrap();
     let of = |who| {
-        let all = table.endpoints().iter();
+        let all = table.endpoints();
         all.filter(|endpoint| endpoint.who == who)
             .map(|endpoint| format!("{} {}", endpoint.method, endpoint.path))
             .collect::<Vec<_>>()
