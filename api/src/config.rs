@@ -62,6 +62,10 @@ pub enum Command {
     /// Make a business and its first admin, as the service's role. The admin's password is read from standard input, or
     /// asked for on a terminal.
     CreateBusiness(BusinessRequest),
+    /// Give the entries of the audit trail that were restored from a dump of another server numbers that fit this one, so
+    /// that the service can seal the trail again. DATABASE_URL names the owner of the tables. May run at any time, also
+    /// while services run, which wait for it; where nothing was restored it changes nothing.
+    RenumberAudit,
     /// Print the OpenAPI document.
     Openapi,
     /// Print the address of the embedded database, for psql. The service must be running.

@@ -30,6 +30,7 @@ pub mod path;
 pub mod problem;
 pub mod query;
 pub mod readiness;
+pub mod renumber;
 pub mod request;
 pub mod service;
 pub mod sheet;

@@ -33,6 +33,7 @@ async fn main() -> ExitCode {
         Command::Verify => return verify(settings).await,
         Command::Migrate(request) => migrate(settings, &request).await,
         Command::CreateBusiness(request) => create_business(settings, request).await,
+        Command::RenumberAudit => renumber_audit(settings).await,
         Command::Openapi => print_openapi(),
         Command::DatabaseUrl => database_url(settings),
     };
@@ -84,6 +85,11 @@ async fn verify(settings: &Settings) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+async fn renumber_audit(settings: &Settings) -> Outcome {
+    println!("{}", tradeline::renumber::audit(settings).await?);
+    Ok(())
 }
 
 /// Runs until it is told to stop, or until its own database server is gone.

@@ -131,6 +131,13 @@ pub enum Error {
          nothing else"
     )]
     Role(String),
+    /// Statements would fail in every transaction but the first.
+    #[error(
+        "the connection pooler before the database does not keep prepared statements from one transaction to the next. \
+         The service needs them: use PgBouncer 1.21 or newer in transaction mode with max_prepared_statements above 0, \
+         or a pooler in session mode, or no pooler"
+    )]
+    Pooler,
     /// The secret is too short.
     #[error("TRADELINE_JWT_SECRET: {0}")]
     Secret(#[from] WeakSecret),
@@ -355,7 +362,8 @@ fn http(
     Ok(server.run())
 }
 
-/// Waits for the database, and refuses a role that row security would not bind.
+/// Waits for the database, and refuses a pooler with which statements would fail and a role that row security would not
+/// bind.
 async fn check(database: &Database) -> Result<(), Error> {
     let started = Instant::now();
     let mut said = String::new();
@@ -376,16 +384,19 @@ async fn check(database: &Database) -> Result<(), Error> {
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
     match objection {
-        Some(objection) => Err(Error::Role(objection)),
+        Some(objection) => Err(objection),
         None => Ok(()),
     }
 }
 
-/// What speaks against the role of the database's address, if it can be asked. A pooler may let a client in whose server
-/// it cannot reach.
-async fn objection(database: &Database) -> Result<Option<String>, Error> {
+/// What speaks against the pooler or the role of the database's address, if it can be asked. A pooler may let a client in
+/// whose server it cannot reach.
+async fn objection(database: &Database) -> Result<Option<Error>, Error> {
     database.try_to_connect().await?;
-    Ok(database.role_objection().await?)
+    if !database.keeps_prepared_statements().await? {
+        return Ok(Some(Error::Pooler));
+    }
+    Ok(database.role_objection().await?.map(Error::Role))
 }
 
 impl Error {

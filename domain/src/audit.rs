@@ -30,6 +30,30 @@ pub(crate) struct Change {
     pub(crate) after: Value,
 }
 
+/// An entry that a transaction has written, by which the transaction is found again when the answer to its commit was lost.
+/// The number alone is not enough: another server, which has taken over, may have given it to another transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The transaction's number.
+    pub(crate) transaction_id: i64,
+    /// The entry.
+    pub(crate) event_id: EventId,
+}
+
+/// Whether the entry is there, and with it all that its transaction wrote.
+pub(crate) async fn is_written(
+    transaction: &Transaction,
+    business: BusinessId,
+    written: Written,
+) -> Result<bool, Error> {
+    let found = audit_events::Entity::of(business)
+        .filter(audit_events::Column::TransactionId.eq(written.transaction_id))
+        .filter(audit_events::Column::Id.eq(written.event_id))
+        .one(transaction)
+        .await?;
+    Ok(found.is_some())
+}
+
 /// The role of who has shown no credential, or a bad one.
 pub(crate) const NOBODY: &str = "nobody";
 

@@ -1,9 +1,10 @@
 //! Everything that a domain function may answer instead of a result: refusals, which are the caller's to react to, and
 //! failures, which are the operator's.
 //!
-//! The database has the last word on both. What it says (an SQLSTATE, a constraint's name) becomes a domain error in
-//! this file and nowhere else.
+//! The database has the last word on both. A violated constraint becomes a domain error in this file and nowhere else; the
+//! meaning of every other error that the database answers is in `database/answer.rs`.
 
+use crate::database::Meaning;
 use crate::dates::DateFault;
 use crate::passwords::WeakPassword;
 use crate::provider::Failure;
@@ -298,22 +299,14 @@ impl From<DbErr> for Error {
             _ => return Self::Bug(error.to_string()),
         };
         match cause.as_ref() {
-            sqlx::Error::Database(answer) => match answer.code().as_deref() {
-                // Serialization failure, deadlock, lock timeout.
-                Some("40001" | "40P01" | "55P03") => Self::Contention,
-                // Statement timeout: another try would take as long.
-                Some("57014") => Self::Overloaded,
-                // Shutdown, crash of a neighbour, start-up, a standby, a transaction that did nothing for too long.
-                Some("57P01" | "57P02" | "57P03" | "25006" | "25P03") => {
-                    Self::DatabaseUnavailable(error)
-                }
-                // Too many connections, a full disk, no memory.
-                Some(code) if code.starts_with("53") => Self::DatabaseUnavailable(error),
-                Some("23505" | "23514") => answer
+            sqlx::Error::Database(answer) => match Meaning::of(answer.as_ref()) {
+                Meaning::Contention => Self::Contention,
+                Meaning::TooSlow => Self::Overloaded,
+                Meaning::ConnectionLost | Meaning::Unavailable => Self::DatabaseUnavailable(error),
+                Meaning::Other => answer
                     .constraint()
                     .and_then(refusal_of_constraint)
                     .unwrap_or_else(|| Self::Bug(error.to_string())),
-                _ => Self::Bug(error.to_string()),
             },
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)

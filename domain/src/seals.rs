@@ -19,10 +19,12 @@
 //! A transaction that stays open holds the sealing back and breaks nothing. One sealer at a time works on a business, by an
 //! advisory lock; if two did, the second would fail at the primary key.
 //!
-//! What a seal does not hold is the number of the transaction itself: a database that was restored from a dump into
-//! another server, where numbers are lower, can have those of all entries and seals lowered by the same amount, and stays
-//! sealed. Until then [`seal`] refuses to go on. And a chain without its newest links is a chain: whoever wants to know
+//! What a seal does not hold is the number of the transaction itself. A database that was restored from a dump into a server
+//! whose numbers are lower stays sealed when [`renumber`] lowers the numbers of what was restored. Until then [`seal`]
+//! refuses to go on. And a chain without its newest links is a chain: whoever wants to know
 //! that none was taken away keeps the newest seal elsewhere from time to time.
+
+mod renumber;
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,6 +35,8 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use crate::retry::retry;
 use crate::{Database, Error, verify};
+
+pub use renumber::{Renumbered, renumber};
 
 /// How many entries one seal is about, at most.
 const BATCH: i64 = 1000;
@@ -64,12 +68,43 @@ macro_rules! hash {
 }
 pub(crate) use hash;
 
-/// Whether this transaction is the one that seals the business, and whether its newest seal is about transactions that this
-/// server has not had.
-const BEGIN: &str = "
+/// The number of the transaction that wrote a row, by the row itself. The row has only the lower half of it: the number is
+/// the latest one with this half.
+macro_rules! number_of_writer {
+    ($xmin:literal) => {
+        concat!(
+            "(pg_snapshot_xmax(pg_current_snapshot())::text::bigint - mod(pg_snapshot_xmax(pg_current_snapshot())::text::bigint - ",
+            $xmin,
+            "::text::bigint, 4294967296))"
+        )
+    };
+}
+pub(crate) use number_of_writer;
+
+/// Whether this transaction is the one that seals the business, and whether an entry that matters has a higher number than
+/// the transaction that wrote its row: then it was restored from another server, and what is written now may come before
+/// it. Those that matter are the last sealed one, those that would be sealed next, and the one with the highest number.
+const BEGIN: &str = concat!(
+    "
+WITH newest AS (
+    SELECT last_transaction_id, last_event_id FROM audit_seals
+     WHERE business_id = $1 ORDER BY number DESC LIMIT 1
+), looked_at AS (
+    (SELECT e.transaction_id, e.xmin AS writer FROM audit_events e
+      WHERE e.business_id = $1
+        AND (e.transaction_id, e.id) >= (coalesce((SELECT last_transaction_id FROM newest), '-9223372036854775808'),
+                                         coalesce((SELECT last_event_id FROM newest),
+                                                  '00000000-0000-0000-0000-000000000000'))
+      ORDER BY e.transaction_id, e.id LIMIT $2 + 1)
+     UNION ALL
+    (SELECT e.transaction_id, e.xmin FROM audit_events e
+      WHERE e.business_id = $1 ORDER BY e.transaction_id DESC LIMIT 1)
+)
 SELECT pg_try_advisory_xact_lock(hashtextextended('audit_seals ' || $1::uuid, 0)) AS alone,
-       coalesce((SELECT last_transaction_id FROM audit_seals WHERE business_id = $1 ORDER BY number DESC LIMIT 1)
-                >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint, false) AS foreign_numbers";
+       EXISTS (SELECT FROM looked_at WHERE transaction_id > ",
+    number_of_writer!("writer"),
+    ") AS foreign_numbers"
+);
 
 const SEAL: &str = concat!(
     "
@@ -102,7 +137,7 @@ RETURNING events"
 /// Seals what can be sealed of a business, and says how many entries that were. None also when another seals it now.
 ///
 /// # Errors
-/// [`Error::DatabaseUnavailable`]; [`Error::Conflict`] when the newest seal was made by another server.
+/// [`Error::DatabaseUnavailable`]; [`Error::Conflict`] when entries were restored from another server: [`renumber`] mends that.
 pub async fn seal(database: &Database, business: BusinessId) -> Result<i64, Error> {
     let mut all = 0;
     loop {
@@ -116,20 +151,20 @@ pub async fn seal(database: &Database, business: BusinessId) -> Result<i64, Erro
 
 async fn seal_batch(database: &Database, business: BusinessId) -> Result<i64, Error> {
     let transaction = database.begin(business).await?;
-    let id = business.0.into();
-    let begin = Statement::from_sql_and_values(DbBackend::Postgres, BEGIN, [id]);
+    let values = [business.0.into(), BATCH.into()];
+    let begin = Statement::from_sql_and_values(DbBackend::Postgres, BEGIN, values.clone());
     let row = transaction.query_one_raw(begin).await?;
     let row = row.ok_or_else(|| Error::Bug("a lock answered nothing".into()))?;
     if row.try_get("", "foreign_numbers")? {
         return Err(Error::Conflict(
-            "the audit trail was sealed on a server whose transactions have higher numbers: see the README on restoring",
+            "the audit trail was restored from a server whose transactions have higher numbers: run `tradeline renumber-audit` \
+             as the owner of the tables",
         ));
     }
     if !row.try_get("", "alone")? {
         return Ok(0);
     }
     // A statement of its own, whose snapshot is younger than the lock: it sees what the sealer before has sealed.
-    let values = [business.0.into(), BATCH.into()];
     let seal = Statement::from_sql_and_values(DbBackend::Postgres, SEAL, values);
     let Some(row) = transaction.query_one_raw(seal).await? else {
         transaction.rollback().await;

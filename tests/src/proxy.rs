@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::{Database, SERVICE};
+use crate::{Database, PgBouncer, SERVICE};
 
 /// What happens to the next commit that comes along, whosever it is. The connection is cut in each case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +21,47 @@ pub enum Sabotage {
     LoseAnswerAndGoDown,
     /// The server never hears of it.
     LoseCommit,
+    /// As a pooler does: the server commits, its answer is lost, and the client is told so in these words.
+    LoseAnswerAndSay(Saying),
+    /// As a pooler does: the server never hears of it, and the client is told so in these words.
+    LoseCommitAndSay(Saying),
+}
+
+/// An error in a pooler's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Saying {
+    pub severity: &'static str,
+    pub code: &'static str,
+    pub message: &'static str,
+}
+
+impl Saying {
+    /// The message of the protocol.
+    fn to_bytes(self) -> Vec<u8> {
+        let mut fields = Vec::new();
+        for (name, value) in [
+            (b'S', self.severity),
+            (b'V', self.severity),
+            (b'C', self.code),
+            (b'M', self.message),
+        ] {
+            fields.push(name);
+            fields.extend_from_slice(value.as_bytes());
+            fields.push(0);
+        }
+        fields.push(0);
+        let length = u32::try_from(fields.len() + 4).unwrap();
+        [&b"E"[..], &length.to_be_bytes(), &fields].concat()
+    }
 }
 
 /// A way to the database that can be cut.
 pub struct Proxy {
     shared: Arc<Shared>,
+    database: String,
     url: String,
+    /// Between it and its clients, when the run is to be behind one.
+    pooler: Option<PgBouncer>,
     /// Bound but not listening, so that nobody else gets the port while the proxy is down.
     _place: TcpSocket,
 }
@@ -56,27 +91,35 @@ impl Proxy {
         place.set_reuseaddr(true).unwrap();
         place.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = place.local_addr().unwrap();
-        let proxy = Self {
+        let mut proxy = Self {
+            database: database.name().to_owned(),
             url: format!(
                 "postgres://{SERVICE}@{address}/{}?sslmode=disable",
                 database.name()
             ),
             shared: Arc::new(Shared {
                 address,
-                socket: socket_of(&database.url(SERVICE)),
+                socket: database.socket(),
                 state: Mutex::default(),
                 cut: watch::Sender::new(()),
             }),
+            pooler: None,
             _place: place,
         };
         proxy.up();
+        proxy.pooler = PgBouncer::if_wanted(&proxy).await;
         proxy
     }
 
     /// The database's address by this way.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.url
+        self.pooler.as_ref().map_or(&self.url, PgBouncer::url)
+    }
+
+    /// Where a pooler reaches it: its port, and the name of the database.
+    pub(crate) fn target(&self) -> (u16, &str) {
+        (self.shared.address.port(), &self.database)
     }
 
     /// Cuts every connection and refuses new ones.
@@ -173,7 +216,7 @@ impl Shared {
             loop {
                 tokio::select! {
                     biased;
-                    _ = stopped.changed() => return Ok(from_server),
+                    _ = stopped.changed() => return Ok((from_server, to_client)),
                     read = from_server.read(&mut buffer) => match read? {
                         0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
                         length => to_client.write_all(&buffer[..length]).await?,
@@ -199,15 +242,23 @@ impl Shared {
                 to_server.write_all(&message).await?;
                 continue;
             };
-            if sabotage != Sabotage::LoseCommit {
-                // From here on nobody passes answers on. The server says something only after it has committed.
-                stop.send_replace(());
-                let mut from_server = answers.await??;
+            // From here on nobody passes answers on.
+            stop.send_replace(());
+            let (mut from_server, mut to_client) = answers.await??;
+            if !matches!(
+                sabotage,
+                Sabotage::LoseCommit | Sabotage::LoseCommitAndSay(_)
+            ) {
                 to_server.write_all(&message).await?;
+                // The server says something only after it has committed.
                 from_server.read_u8().await?;
             }
-            if sabotage == Sabotage::LoseAnswerAndGoDown {
-                self.down().await;
+            match sabotage {
+                Sabotage::LoseAnswerAndSay(saying) | Sabotage::LoseCommitAndSay(saying) => {
+                    to_client.write_all(&saying.to_bytes()).await?;
+                }
+                Sabotage::LoseAnswerAndGoDown => self.down().await,
+                Sabotage::LoseAnswer | Sabotage::LoseCommit => {}
             }
             drop(guard);
             return Ok(());
@@ -250,11 +301,4 @@ async fn message(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>
 /// A length counts itself.
 fn body_length(length: [u8; 4]) -> usize {
     usize::try_from(u32::from_be_bytes(length)).unwrap() - length.len()
-}
-
-/// The socket file of an address such as `postgres://…?host=%2Ftmp%2Fx`.
-fn socket_of(url: &str) -> PathBuf {
-    let (_, host) = url.split_once("host=").expect("a socket's folder");
-    let host = host.split('&').next().unwrap().replace("%2F", "/");
-    PathBuf::from(host).join(".s.PGSQL.5432")
 }

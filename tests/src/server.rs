@@ -1,5 +1,6 @@
 //! The PostgreSQL server of the run, and the databases in it.
 
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -139,6 +140,15 @@ impl Database {
     #[must_use]
     pub fn url(&self, role: &str) -> String {
         SERVER.url(role, &self.name)
+    }
+
+    /// The server's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        let url = self.url(SERVICE);
+        let (_, host) = url.split_once("host=").expect("a socket's folder");
+        let host = host.split('&').next().unwrap().replace("%2F", "/");
+        PathBuf::from(host).join(".s.PGSQL.5432")
     }
 
     /// Its name in the server.

@@ -9,7 +9,7 @@ use tradeline::config::{Cli, Settings};
 use tradeline::limit::RateLimit;
 use tradeline::token::{Claims, Keys, PlatformClaims};
 
-use crate::{Client, Database, SERVICE};
+use crate::{Client, Database, PgBouncer, Proxy, SERVICE};
 
 /// What the services of all tests sign with.
 pub const SECRET: &str = "a secret that only the tests know, of 32 bytes and more";
@@ -23,6 +23,8 @@ pub struct Service {
     http: reqwest::Client,
     /// There until it is stopped.
     service: Option<tradeline::service::Service>,
+    /// The way to its database, when the run is to be behind a pooler.
+    _way: Option<Proxy>,
 }
 
 /// The settings of a test's service: two workers, two lanes, no limits of rates, the rest as a user
@@ -64,6 +66,11 @@ impl Service {
 
     /// With settings of its own.
     pub async fn with(database: Database, url: &str, settings: &Settings) -> Self {
+        let way = match PgBouncer::is_wanted() && url == database.url(SERVICE) {
+            true => Some(Proxy::to(&database).await),
+            false => None,
+        };
+        let url = way.as_ref().map_or(url, Proxy::url);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let (url, secret) = (
@@ -77,7 +84,23 @@ impl Service {
             base: format!("http://{}", service.address),
             http: http_client(),
             service: Some(service),
+            _way: way,
         }
+    }
+
+    /// Why it does not start at this address.
+    ///
+    /// # Panics
+    /// It starts.
+    pub async fn refusal(url: &str) -> tradeline::service::Error {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (url, secret) = (
+            Secret::from(url.to_owned()),
+            Secret::from(SECRET.to_owned()),
+        );
+        let service =
+            tradeline::service::Service::start(&settings(), &url, &secret, listener).await;
+        service.expect_err("the service starts")
     }
 
     /// Stops as in production: nothing new, and what is in flight finishes.

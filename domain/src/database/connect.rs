@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::sqlx::{self, ConnectOptions, Connection};
 use tokio::time::timeout;
 
-use super::Database;
+use super::{Database, Meaning};
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -76,11 +76,7 @@ fn may_pass(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
         // The server starts or stops, has no connection left, or a pooler cannot reach it.
-        sqlx::Error::Database(answer) => answer.code().is_some_and(|code| {
-            ["57P", "53", "08"]
-                .iter()
-                .any(|class| code.starts_with(class))
-        }),
+        sqlx::Error::Database(answer) => Meaning::of(answer.as_ref()) != Meaning::Other,
         _ => false,
     }
 }

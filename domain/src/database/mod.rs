@@ -6,6 +6,7 @@
 //! is why this is not SeaORM's own transaction; everything else goes through SeaORM, for which [`Transaction`] is a
 //! connection.
 
+mod answer;
 mod connect;
 mod schema;
 mod session;
@@ -17,15 +18,17 @@ use std::time::Duration;
 
 use entity::BusinessId;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, PgPool};
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Executor, PgPool};
 use sea_orm::{DbErr, RuntimeErr};
 use tokio::time::timeout;
 
+pub(crate) use answer::Meaning;
 pub use connect::CannotConnect;
 pub use schema::SchemaState;
 pub(crate) use session::Session;
 pub use transaction::Transaction;
 
+use self::answer::lacks_prepared_statement;
 use crate::Error;
 
 /// A pool of connections to the database, as the service's role. Its debug output shows no password.
@@ -52,6 +55,9 @@ fn shown(options: &PgConnectOptions, what: &str, f: &mut fmt::Formatter<'_>) -> 
 
 /// How long a request waits for a free connection before it is told that there is none.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a pooler may take to find another server connection when it is tried for prepared statements.
+const SPARE_CONNECTION_WAIT: Duration = Duration::from_secs(1);
 
 /// A connection that has rested longer is tried before it is used: a restarted server leaves dead ones.
 const PING_AFTER: Duration = Duration::from_secs(5);
@@ -103,6 +109,8 @@ impl Database {
             .parse::<PgConnectOptions>()
             .map_err(db_error)?
             .application_name("tradeline")
+            // PgBouncer refuses a session that sets it, and the server's own value is as exact.
+            .extra_float_digits(None)
             .disable_statement_logging();
         Ok(Self::with(options, connections))
     }
@@ -217,6 +225,42 @@ impl Database {
         }
     }
 
+    /// Whether statements stay prepared from one transaction to the next. They do not behind a pooler that changes the
+    /// server connection between transactions and knows nothing of prepared statements.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
+    pub async fn keeps_prepared_statements(&self) -> Result<bool, Error> {
+        match self.prepare_across_transactions().await {
+            Ok(()) => Ok(true),
+            Err(sqlx::Error::Database(answer)) if lacks_prepared_statement(answer.as_ref()) => {
+                Ok(false)
+            }
+            Err(error) => Err(db_error(error).into()),
+        }
+    }
+
+    /// Two sessions name their first statements alike. A pooler hands the server connection of the first to the second:
+    /// there the name is taken. It hands another to the first: there the name does not exist.
+    async fn prepare_across_transactions(&self) -> Result<(), sqlx::Error> {
+        let connect = || async {
+            let connected = timeout(ACQUIRE_TIMEOUT, self.options.connect()).await;
+            connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        };
+        let (mut one, mut other) = (connect().await?, connect().await?);
+        in_time(PATIENCE, sqlx::query("SELECT 1").execute(&mut one)).await?;
+        in_time(PATIENCE, other.execute("BEGIN")).await?;
+        in_time(PATIENCE, sqlx::query("SELECT 2").execute(&mut other)).await?;
+        // A pooler with a single server connection has none left, and then never changes it either.
+        let again = sqlx::query("SELECT 1").execute(&mut one);
+        if let Ok(answer) = timeout(SPARE_CONNECTION_WAIT, again).await {
+            answer?;
+            one.close().await?;
+        }
+        in_time(PATIENCE, other.execute("ROLLBACK")).await?;
+        other.close().await
+    }
+
     /// Why the service must not run as the role that it connects as: `None` when it may. Whoever is or may become a
     /// superuser, a role with BYPASSRLS or an owner of tables would see through row security or could take it away; a
     /// few other rights get there by a detour, or change what is append-only.
@@ -280,13 +324,11 @@ fn beginning(begin: &str, whose: &str, settings: &[&str]) -> String {
     message
 }
 
-/// The connection is gone, or the server says that it ends it.
+/// The connection is gone, or the server or the pooler before it says that it ends it.
 fn is_death(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(answer) => {
-            matches!(answer.code().as_deref(), Some("57P01" | "57P02"))
-        }
+        sqlx::Error::Database(answer) => Meaning::of(answer.as_ref()) == Meaning::ConnectionLost,
         _ => false,
     }
 }

@@ -1,5 +1,6 @@
 //! A transaction, which is a connection to SeaORM.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgConnection;
@@ -8,6 +9,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statem
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::Mutex;
 
+use super::answer::proves_rollback;
 use super::session::Home;
 use super::{PATIENCE, db_error, in_time};
 use crate::Error;
@@ -16,6 +18,9 @@ use crate::Error;
 #[derive(Debug)]
 pub struct Transaction {
     inner: Mutex<Inner>,
+    /// Every statement has had a good answer. PostgreSQL rolls back when it is told to commit a transaction in which one
+    /// failed, and says so only in the name of what it did, which the library does not show.
+    intact: AtomicBool,
     reads_only: bool,
     patience: Duration,
 }
@@ -84,6 +89,7 @@ impl Transaction {
     fn new(inner: Inner) -> Self {
         Self {
             inner: Mutex::new(inner),
+            intact: AtomicBool::new(true),
             reads_only: false,
             patience: PATIENCE,
         }
@@ -105,21 +111,37 @@ impl Transaction {
     /// if the connection breaks now.
     ///
     /// # Errors
-    /// [`Error::OutcomeUnknown`] when the connection broke before the answer came; otherwise nothing was committed.
+    /// [`Error::OutcomeUnknown`] unless the answer proves that the transaction was rolled back; otherwise nothing was
+    /// committed. [`Error::Bug`] when a statement of the transaction had failed.
     pub async fn commit(self) -> Result<(), Error> {
+        if !self.reads_only && !self.intact.load(Ordering::Relaxed) {
+            self.rollback().await;
+            let message = "a transaction in which a statement had failed was to be committed";
+            return Err(Error::Bug(message.into()));
+        }
         match self.inner.into_inner().commit().await {
             Ok(()) => Ok(()),
             Err(_) if self.reads_only => Ok(()),
-            Err(error @ sqlx::Error::Database(_)) => {
-                let error = Error::from(db_error(error));
-                // A server that is told to stop between the commit and its answer says so instead of answering.
-                match error {
-                    Error::DatabaseUnavailable(_) => Err(Error::OutcomeUnknown),
-                    other => Err(other),
-                }
+            Err(sqlx::Error::Database(answer)) if proves_rollback(answer.as_ref()) => {
+                Err(db_error(sqlx::Error::Database(answer)).into())
             }
-            Err(_) => Err(Error::OutcomeUnknown),
+            Err(error) => {
+                tracing::warn!(%error, "a commit was not confirmed");
+                Err(Error::OutcomeUnknown)
+            }
         }
+    }
+
+    /// The answer to a statement.
+    async fn answer<T>(
+        &self,
+        statement: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, DbErr> {
+        // One that is given up halfway has had no good answer either.
+        let was_intact = self.intact.swap(false, Ordering::Relaxed);
+        let answer = in_time(self.patience, statement).await.map_err(db_error)?;
+        self.intact.store(was_intact, Ordering::Relaxed);
+        Ok(answer)
     }
 
     /// Undoes everything, and gives the rows back at once. Dropping does so too, a little later.
@@ -140,37 +162,27 @@ impl ConnectionTrait for Transaction {
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut inner = self.inner.lock().await;
         let executed = query(statement).execute(inner.connection());
-        in_time(self.patience, executed)
-            .await
-            .map(Into::into)
-            .map_err(db_error)
+        self.answer(executed).await.map(Into::into)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let mut inner = self.inner.lock().await;
         let executed = inner.connection().execute(AssertSqlSafe(sql.to_owned()));
-        in_time(self.patience, executed)
-            .await
-            .map(Into::into)
-            .map_err(db_error)
+        self.answer(executed).await.map(Into::into)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let mut inner = self.inner.lock().await;
         let fetched = query(statement).fetch_optional(inner.connection());
-        in_time(self.patience, fetched)
-            .await
-            .map(|row| row.map(Into::into))
-            .map_err(db_error)
+        self.answer(fetched).await.map(|row| row.map(Into::into))
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut inner = self.inner.lock().await;
         let fetched = query(statement).fetch_all(inner.connection());
-        in_time(self.patience, fetched)
+        self.answer(fetched)
             .await
             .map(|rows| rows.into_iter().map(Into::into).collect())
-            .map_err(db_error)
     }
 }
 

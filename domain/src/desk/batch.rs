@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use entity::reservations::Status;
 use entity::{BusinessId, OrderId, ReservationId, UserId};
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::decision::{Books, Ordered, Sale};
 use super::lanes::InFlight;
@@ -15,6 +14,7 @@ use super::promise::{self, Promised};
 use super::queue::Row;
 use super::write::{self, Done, Outcome, Stock};
 use super::{Command, Work};
+use crate::audit::{self, Written};
 use crate::checkout::Placed;
 use crate::database::Session;
 use crate::dates;
@@ -161,10 +161,10 @@ async fn sell_together(
 /// How long a batch tries to find out what became of its commit.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What an attempt decided whose commit was not answered, and its transaction's number.
+/// What an attempt decided whose commit was not confirmed, and an entry of the audit trail that it wrote.
 struct Unheard {
     at: Instant,
-    number: String,
+    written: Written,
     answers: Answers,
 }
 
@@ -180,7 +180,7 @@ async fn attempt(
 ) -> Result<Answers, Error> {
     let transaction = begin(session, business).await?;
     let mut locked = lock(&transaction, business, jobs, promised).await?;
-    if let Some(answers) = answers_of_earlier(&transaction, unheard).await? {
+    if let Some(answers) = answers_of_earlier(&transaction, business, unheard).await? {
         return Ok(answers);
     }
     let follows = !promised.is_empty();
@@ -202,13 +202,13 @@ async fn attempt(
         in_flight.promise(promise::left(&assumed, shelf), !follows);
     }
     let stock = if follows { Stock::Later } else { Stock::Now };
-    let number = if is_idle {
+    let written = if is_idle {
         None
     } else {
         write::write(&transaction, business, &decided.done, &decided.books, stock).await?
     };
-    if let (Some(in_flight), Some(number)) = (&in_flight, &number) {
-        in_flight.wrote(number);
+    if let (Some(in_flight), Some(written)) = (&in_flight, &written) {
+        in_flight.wrote(written.transaction_id);
     }
     // Refusals too rest on what was promised.
     if follows && !promise::take(&transaction, business, promised, &assumed, shelf).await? {
@@ -229,10 +229,10 @@ async fn attempt(
     match transaction.commit().await {
         // What nobody asked for is done again by whoever comes next.
         Err(error) if !decided.done.is_empty() => {
-            if let (Error::OutcomeUnknown, Some(number)) = (&error, number) {
+            if let (Error::OutcomeUnknown, Some(written)) = (&error, written) {
                 *unheard = Some(Unheard {
                     at: Instant::now(),
-                    number,
+                    written,
                     answers: decided.answers,
                 });
             }
@@ -243,15 +243,17 @@ async fn attempt(
 }
 
 /// The answers of the earlier attempt, if it turns out to have been committed. The rows that it had locked are this one's
-/// now, so it is over, one way or the other.
+/// now, so it is over, one way or the other. A server that has taken over from the one that was asked to commit has what
+/// was committed there, or it has not, and then it is gone.
 async fn answers_of_earlier(
     transaction: &Transaction,
+    business: BusinessId,
     unheard: &mut Option<Unheard>,
 ) -> Result<Option<Answers>, Error> {
     let Some(earlier) = unheard.take() else {
         return Ok(None);
     };
-    match was_committed(transaction, &earlier.number).await {
+    match audit::is_written(transaction, business, earlier.written).await {
         Ok(committed) => Ok(committed.then_some(earlier.answers)),
         Err(error) => {
             *unheard = Some(earlier);
@@ -279,20 +281,6 @@ async fn known_answers(
         Some((job.caller.user_id, claim.key.clone()))
     });
     idempotency::find(transaction, business, claims).await
-}
-
-/// What the database remembers of its transactions, the last some hundred million at least.
-async fn was_committed(transaction: &Transaction, number: &str) -> Result<bool, Error> {
-    let statement = Statement::from_sql_and_values(
-        DbBackend::Postgres,
-        "SELECT coalesce(pg_xact_status($1::xid8) = 'committed', false)",
-        [number.into()],
-    );
-    let row = transaction
-        .query_one_raw(statement)
-        .await?
-        .ok_or_else(|| Error::Bug("a transaction's status was not told".into()))?;
-    Ok(row.try_get_by_index(0)?)
 }
 
 /// A batch after its decisions: what to write, what to answer, and the books as they are now.

@@ -385,8 +385,9 @@ impl InFlight {
     }
 
     /// The batch's orders are written, by the transaction with this number.
-    pub(super) fn wrote(&self, number: &str) {
-        self.progress.send_modify(|progress| progress.wrote(number));
+    pub(super) fn wrote(&self, transaction: i64) {
+        self.progress
+            .send_modify(|progress| progress.wrote(transaction));
     }
 
     fn reach(&self, stage: Stage) {

@@ -49,9 +49,8 @@ impl Version {
     }
 
     /// Of the rows that this transaction writes: a row has the lower half of the number.
-    fn by(number: &str) -> Option<Self> {
-        let number: u64 = number.parse().ok()?;
-        i64::try_from(number & u64::from(u32::MAX)).ok().map(Self)
+    fn by(transaction: i64) -> Self {
+        Self(transaction & i64::from(u32::MAX))
     }
 }
 
@@ -69,8 +68,8 @@ impl Progress {
     };
 
     /// Its orders are written, by the transaction with this number.
-    pub(super) fn wrote(&mut self, number: &str) {
-        self.version = Version::by(number);
+    pub(super) fn wrote(&mut self, transaction: i64) {
+        self.version = Some(Version::by(transaction));
     }
 }
 
@@ -225,12 +224,9 @@ mod tests {
 
     #[test]
     fn a_row_has_the_lower_half_of_its_transactions_number() {
-        assert_eq!(Version::by("731"), Some(Version::of_row(731)));
-        assert_eq!(Version::by("4294967299"), Some(Version::of_row(3)));
-        assert_eq!(
-            Version::by("12884901887"),
-            Some(Version::of_row(4_294_967_295))
-        );
+        assert_eq!(Version::by(731), Version::of_row(731));
+        assert_eq!(Version::by(4_294_967_299), Version::of_row(3));
+        assert_eq!(Version::by(12_884_901_887), Version::of_row(4_294_967_295));
     }
 
     #[test]

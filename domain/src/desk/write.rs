@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::decision::Books;
 use super::{Command, cards, trail};
 use crate::allocations::{self, Allocation};
-use crate::audit::role_name;
+use crate::audit::{Written, role_name};
 use crate::checkout::{Placed, Terms};
 use crate::idempotency::Answer;
 use crate::purchase::{Receipt, SoldLine};
@@ -54,6 +54,8 @@ struct Sold<'a> {
     command: &'a Command,
     receipt: &'a Receipt,
     answer: &'a Answer,
+    /// Its entry in the audit trail.
+    event_id: EventId,
 }
 
 impl<'a> Sold<'a> {
@@ -62,6 +64,7 @@ impl<'a> Sold<'a> {
             command: done.command,
             receipt: done.receipt()?,
             answer: &done.answer,
+            event_id: EventId::new(),
         })
     }
 }
@@ -108,7 +111,7 @@ WITH new_orders AS (
  RETURNING 1
 )
 SELECT (SELECT count(*) FROM charged) AS charged, (SELECT count(*) FROM taken) AS taken,
-       pg_current_xact_id()::text AS number";
+       pg_current_xact_id()::text::bigint AS transaction_id";
 
 /// When stock is counted down that was sold on credit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,19 +122,25 @@ pub(super) enum Stock {
     Later,
 }
 
-/// Writes what was done and the rows of the books that it changed. Returns the transaction's number, by which the
-/// database can be asked what became of it.
+/// Writes what was done and the rows of the books that it changed. Returns one of the entries of the audit trail, of which
+/// everything that was done has one: the database can be asked for it when the answer to the commit is lost.
 pub(super) async fn write(
     transaction: &Transaction,
     business: BusinessId,
     done: &[Done<'_>],
     books: &Books,
     stock: Stock,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<Written>, Error> {
     let sold: Vec<Sold<'_>> = done.iter().filter_map(Sold::of).collect();
-    let number = match sold.as_slice() {
+    let written = match sold.as_slice() {
         [] => None,
-        sold => Some(write_orders(transaction, business, sold, books, stock).await?),
+        [first, ..] => {
+            let transaction_id = write_orders(transaction, business, &sold, books, stock).await?;
+            Some(Written {
+                transaction_id,
+                event_id: first.event_id,
+            })
+        }
     };
     let kept = done.iter().filter(|one| one.receipt().is_none());
     let keys = kept.filter_map(|one| {
@@ -146,7 +155,7 @@ pub(super) async fn write(
     cards::write_orders(transaction, business, done).await?;
     let also = shelf::write(transaction, business, &books.shelf, events, keys.collect()).await?;
     cards::write_intents(transaction, business, done).await?;
-    Ok(number.or(also))
+    Ok(written.or(also))
 }
 
 async fn write_orders(
@@ -155,7 +164,7 @@ async fn write_orders(
     sold: &[Sold<'_>],
     books: &Books,
     stock: Stock,
-) -> Result<String, Error> {
+) -> Result<i64, Error> {
     let (customers, mut products) = touched(sold);
     if stock == Stock::Later {
         products.clear();
@@ -175,7 +184,7 @@ async fn write_orders(
         )));
     }
     use_credit(transaction, business, sold, books).await?;
-    Ok(row.try_get("", "number")?)
+    Ok(row.try_get("", "transaction_id")?)
 }
 
 /// Settles orders at once of customers who have paid ahead. Most batches have none.
@@ -322,7 +331,7 @@ fn entry_and_event_values(sold: &[Sold<'_>]) -> [Value; 6] {
     [
         each(sold, |_| LedgerEntryId::new().0),
         each(sold, |sale| sale.receipt.charge.balance_after.decimal()),
-        each(sold, |_| EventId::new().0),
+        each(sold, |sale| sale.event_id.0),
         each(sold, |sale| {
             role_name(sale.command.caller.authority.role()).to_owned()
         }),

@@ -11,7 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Counts, Item, Reservation, Shelf};
-use crate::audit::{Actor, Change};
+use crate::audit::{Actor, Change, Written};
 use crate::idempotency::{Answer, Claim};
 use crate::{Error, Transaction};
 
@@ -97,17 +97,17 @@ WITH new_reservations AS (
         AS answer (caller_id, key, request_hash, status, location, body)
 )
 SELECT (SELECT count(*) FROM resolved) AS resolved, (SELECT count(*) FROM changed) AS changed,
-       (SELECT count(*) FROM counted) AS counted, pg_current_xact_id()::text AS number";
+       (SELECT count(*) FROM counted) AS counted, pg_current_xact_id()::text::bigint AS transaction_id";
 
 /// Writes what has become of the shelf, what was done to it and what was answered. What is on hand of a product of which
-/// nothing is held is the caller's to write. Returns the transaction's number, if anything was written.
+/// nothing is held is the caller's to write. Returns one of the entries of the audit trail, if there are any.
 pub(crate) async fn write(
     transaction: &Transaction,
     business: BusinessId,
     shelf: &Shelf,
     mut events: Vec<Event<'_>>,
     keys: Vec<Kept<'_>>,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<Written>, Error> {
     if !shelf.is_changed() && events.is_empty() && keys.is_empty() {
         return Ok(None);
     }
@@ -156,7 +156,11 @@ pub(crate) async fn write(
             "{due:?} reservations, items and counts have changed, {written:?} were updated"
         )));
     }
-    Ok(row.try_get("", "number")?)
+    let transaction_id = row.try_get("", "transaction_id")?;
+    Ok(events.first().map(|event| Written {
+        transaction_id,
+        event_id: event.id,
+    }))
 }
 
 /// An item as it is now.

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::demo::{ACME, ACME_HEADPHONES, GLOBEX};
+use domain::seals::Renumbered;
 use domain::verify::{self, Difference};
 use domain::{Error, seals};
 use entity::BusinessId;
-use tests::{Database, SERVICE, Service, all, settings, until, verified};
+use tests::program::{Folder, command, printed, refusal};
+use tests::{Database, OWNER, SERVICE, Service, all, settings, until, verified};
 use uuid::Uuid;
 
 use crate::row_security::{assert_no_privilege, run, set};
@@ -291,30 +293,167 @@ async fn the_services_role_chooses_neither_the_place_nor_the_time_of_an_entry_or
     }
 }
 
+/// The ids of Acme's entries, in the trail's order.
+async fn order(database: &Database) -> Vec<String> {
+    let sql = format!(
+        "SELECT id FROM audit_events WHERE business_id = '{ACME}' ORDER BY transaction_id, id"
+    );
+    database.column(&sql).await
+}
+
+/// Makes the trail what it is after a restore: rows that this server wrote, with numbers from another, whose last one is
+/// so much above this server's.
+async fn restore(database: &Database, above: i64) {
+    let sql = format!(
+        "UPDATE audit_events SET transaction_id = transaction_id + shift.by
+           FROM (SELECT pg_current_xact_id()::text::bigint + {above} - max(transaction_id) AS by FROM audit_events) AS shift;
+         UPDATE audit_seals SET last_transaction_id = last_transaction_id + shift.by
+           FROM (SELECT max(e.transaction_id) - max(s.last_transaction_id) AS by
+                   FROM audit_events e, audit_seals s WHERE e.business_id = '{ACME}' AND s.business_id = '{ACME}') AS shift"
+    );
+    database.execute(&sql).await;
+}
+
+async fn renumbered(database: &Database) -> Renumbered {
+    let owner = domain::Database::new(&database.url(OWNER), 1).unwrap();
+    seals::renumber(&owner).await.unwrap()
+}
+
+const NOTHING: Renumbered = Renumbered {
+    businesses: 0,
+    entries: 0,
+    seals: 0,
+};
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trail_that_comes_from_a_server_with_higher_numbers_is_not_sealed_until_they_are_lowered()
-{
+async fn a_restored_trail_is_not_sealed_until_it_is_renumbered_and_then_it_is_in_the_order_of_its_making()
+ {
+    // Far above, and so little that this server's numbers soon come among those of the restored entries.
+    for above in [1_000_000_000_000, 200, 20] {
+        let trail = sealed().await;
+        restore(&trail.database, above).await;
+        let (mut made, sealed) = (order(&trail.database).await, trail.sealed().await);
+        // Written before anybody has noticed.
+        for _ in 0..30 {
+            trail.database.execute(&entries(1)).await;
+            let newest = format!(
+                "SELECT id FROM audit_events WHERE business_id = '{ACME}' ORDER BY created_at DESC LIMIT 1"
+            );
+            made.push(trail.database.value(&newest).await);
+        }
+        let refused = seals::seal(&trail.sealer, ACME).await;
+        let Err(Error::Conflict(message)) = refused else {
+            panic!("{above}: {refused:?}");
+        };
+        assert!(message.contains("tradeline renumber-audit"), "{message}");
+        assert_eq!(trail.sealed().await, sealed, "{above}");
+
+        let all = renumbered(&trail.database).await;
+        assert!(all.businesses > 0, "{above}: {all:?}");
+        assert!(all.entries > 1500 && all.seals > 4, "{above}: {all:?}");
+        assert_eq!(order(&trail.database).await, made, "{above}");
+        assert_eq!(verified(&trail.database).await, [], "{above}");
+        trail.seal_all().await;
+        trail.database.execute(&entries(3)).await;
+        trail.seal_all().await;
+        assert_eq!(verified(&trail.database).await, [], "{above}");
+        // Once is enough, and it can be restored again.
+        assert_eq!(renumbered(&trail.database).await, NOTHING, "{above}");
+        restore(&trail.database, above).await;
+        let made = order(&trail.database).await;
+        assert!(renumbered(&trail.database).await.businesses > 0, "{above}");
+        assert_eq!(order(&trail.database).await, made, "{above}");
+        assert_eq!(verified(&trail.database).await, [], "{above}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trail_that_was_not_restored_or_from_a_server_with_lower_numbers_needs_no_renumbering() {
     let trail = sealed().await;
-    let shift = async |by: i64| {
-        let sql = format!(
-            "UPDATE audit_events SET transaction_id = transaction_id + {by};
-             UPDATE audit_seals SET last_transaction_id = last_transaction_id + {by}"
-        );
-        trail.database.execute(&sql).await;
+    let before = order(&trail.database).await;
+    assert_eq!(renumbered(&trail.database).await, NOTHING);
+    restore(&trail.database, -100).await;
+    trail.database.execute(&entries(2)).await;
+    trail.seal_all().await;
+    assert_eq!(renumbered(&trail.database).await, NOTHING);
+    assert_eq!(verified(&trail.database).await, []);
+    let after = order(&trail.database).await;
+    assert_eq!(after[..before.len()], before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_was_changed_before_a_renumbering_is_found_after_it() {
+    let trail = sealed().await;
+    restore(&trail.database, 1_000_000).await;
+    let middle = MIDDLE.replace("{b}", &ACME.to_string());
+    let forge = format!("UPDATE audit_events SET action = 'forged' WHERE {middle}");
+    trail.database.execute(&forge).await;
+    trail.database.execute(&entries(2)).await;
+    renumbered(&trail.database).await;
+    trail.seal_all().await;
+    let found = verified(&trail.database).await;
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].check, CHANGED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renumbering_while_the_service_sells_disturbs_nobody() {
+    let mut settings = settings();
+    settings.seal_every = 1;
+    let database = Database::with_demo().await;
+    let url = database.url(SERVICE);
+    let trail = Trail::of(database.clone()).await;
+    trail.seal_all().await;
+    restore(&database, 1_000_000).await;
+    let service = Service::with(database.clone(), &url, &settings).await;
+    let staff = service.staff();
+    let buyer = service.admin().add_customer("Buyer", "100000.00").await;
+    let selling = all((0..60_u64).map(|number| {
+        let staff = staff.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(number * 5)).await;
+            staff.buy_for(buyer, &[(ACME_HEADPHONES, 1)]).await
+        }
+    }));
+    let renumbering = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        renumbered(&database).await
     };
-    shift(1_000_000_000_000).await;
-    trail.database.execute(&entries(1)).await;
-    let refused = seals::seal(&trail.sealer, ACME).await;
-    assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
-    assert!(!verified(&trail.database).await.is_empty());
-    trail
-        .database
-        .execute("DELETE FROM audit_events WHERE transaction_id < 1000000000000")
-        .await;
-    shift(-2_000_000_000_000).await;
-    trail.database.execute(&entries(1)).await;
+    let (replies, all) = tokio::join!(selling, renumbering);
+    assert_eq!(all.businesses, 2, "{all:?}");
+    let sold = replies.iter().filter(|reply| reply.status == 201).count();
+    for reply in replies.iter().filter(|reply| reply.status != 201) {
+        reply.refused(409, "insufficient_stock");
+    }
+    assert!(sold > 0);
+    assert_eq!(service.orders().await, sold);
+    until("all is sealed", async || {
+        trail.sealed().await == trail.written().await
+    })
+    .await;
+    assert_eq!(verified(&database).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_renumbers_as_the_owner_and_says_what_it_needs_otherwise() {
+    let trail = sealed().await;
+    restore(&trail.database, 1_000_000).await;
+    let folder = Folder::open();
+    let renumber = |role: &str| {
+        let mut command = command(&folder.data, &["renumber-audit"]);
+        command.env("DATABASE_URL", trail.database.url(role));
+        command
+    };
+    let refused = refusal(&mut renumber(SERVICE));
+    assert!(refused.contains("the owner of the tables"), "{refused}");
+    let said = printed(renumber(OWNER).output().unwrap());
+    assert!(said.starts_with("Renumbered: entries "), "{said}");
+    let said = printed(renumber(OWNER).output().unwrap());
+    assert!(said.contains("nothing was changed"), "{said}");
     trail.seal_all().await;
     assert_eq!(verified(&trail.database).await, []);
+    let nowhere = refusal(&mut command(&folder.data, &["renumber-audit"]));
+    assert!(nowhere.contains("there is no database"), "{nowhere}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,7 @@ mod overdue;
 mod passwords;
 mod payments;
 mod payments_stripe;
+mod poolers;
 mod products;
 mod program;
 mod purchase;
