@@ -135,6 +135,7 @@ async fn reservation(
         ttl_seconds: row.ttl_seconds,
         expires_at: row.expires_at,
         order_id: row.order_id,
+        cancel_reason: row.cancel_reason,
         created_by: row.created_by,
         created_at: row.created_at,
         items: items.collect(),

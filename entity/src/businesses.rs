@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{BusinessId, Currency};
+use crate::{BusinessId, Currency, Money};
 
 /// A business. Its slug and its currency never change: documents and links rest on them.
 #[sea_orm::model]
@@ -16,6 +16,14 @@ pub struct Model {
     pub currency: Currency,
     /// Stops purchases of customers with an order that is due for longer. `None` stops none.
     pub block_after_days: Option<i32>,
+    /// The most units that one customer may hold at once. `None` is no bound, as with the next three.
+    pub hold_limit_units: Option<i64>,
+    /// The most that what one customer holds may be worth.
+    pub hold_limit_value: Option<Money>,
+    /// Bounds those who registered themselves, beside `hold_limit_units`.
+    pub self_registered_hold_limit_units: Option<i64>,
+    /// Bounds those who registered themselves, beside `hold_limit_value`.
+    pub self_registered_hold_limit_value: Option<Money>,
     pub created_at: DateTimeUtc,
 }
 

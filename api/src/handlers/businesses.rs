@@ -2,10 +2,10 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use domain::businesses::{self, BusinessChange, Founded, NewBusiness};
+use domain::businesses::{self, BusinessChange, Founded, HoldLimitsChange, NewBusiness};
 use domain::passwords::NewPassword;
 use entity::users::Role;
-use entity::{BusinessId, Currency, UserId};
+use entity::{BusinessId, Currency, Money, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,7 +16,7 @@ use crate::endpoint::Endpoint;
 use crate::idempotency;
 use crate::problem::{Code, Problem};
 use crate::service::State;
-use crate::text::{Email, Slug, Text, Whole};
+use crate::text::{Amount, Email, Slug, Text, Whole};
 
 /// Where the callers of a business find it.
 const OWN: &str = "/api/business";
@@ -75,6 +75,26 @@ crate::body! {
         name: Option<Text<1, 200>>,
         /// New purchases are stopped of customers with an order that is due for more than so many days; null stops none.
         block_after_days: Change<Whole<0, 3650>>,
+        /// How much one customer may hold at once.
+        hold_limits: Option<HoldLimitsPatch>,
+    }
+}
+
+/// How many units a customer may be let hold at once.
+type HeldUnits = Whole<0, 1_000_000>;
+
+crate::body! {
+    /// Which bounds on what one customer may hold at once change: reservations, places in line and unpaid card orders
+    /// together. What is left out stays; null takes a bound away.
+    pub(super) struct HoldLimitsPatch {
+        /// The most units.
+        units: Change<HeldUnits>,
+        /// The most that they may be worth.
+        value: Change<Money>,
+        /// The most units of a customer who registered themselves, if that is less; 20 unless it was changed.
+        self_registered_units: Change<HeldUnits>,
+        /// The most that they may be worth of a customer who registered themselves, if that is less.
+        self_registered_value: Change<Money>,
     }
 }
 
@@ -88,6 +108,20 @@ pub(super) struct BusinessView {
     currency: Currency,
     /// New purchases are stopped of customers with an order that is due for more than so many days; null stops none.
     block_after_days: Option<i32>,
+    hold_limits: HoldLimitsView,
+}
+
+/// How much one customer may hold at once: reservations, places in line and unpaid card orders together. Null is no bound.
+#[derive(Debug, Serialize, ToSchema)]
+struct HoldLimitsView {
+    /// The most units.
+    units: Option<i64>,
+    /// The most that they may be worth.
+    value: Option<Amount>,
+    /// The most units of a customer who registered themselves, if that is less.
+    self_registered_units: Option<i64>,
+    /// The most that they may be worth of a customer who registered themselves, if that is less.
+    self_registered_value: Option<Amount>,
 }
 
 /// A business that has just been made.
@@ -111,7 +145,14 @@ struct AdminView {
 
 impl From<entity::businesses::Model> for BusinessView {
     fn from(business: entity::businesses::Model) -> Self {
+        let amount = |value: Option<Money>| value.map(|value| Amount::of(value, business.currency));
         Self {
+            hold_limits: HoldLimitsView {
+                units: business.hold_limit_units,
+                value: amount(business.hold_limit_value),
+                self_registered_units: business.self_registered_hold_limit_units,
+                self_registered_value: amount(business.self_registered_hold_limit_value),
+            },
             id: business.id,
             slug: business.slug,
             name: business.name,
@@ -174,12 +215,24 @@ async fn read(state: Data<State>, caller: Signed) -> Response {
     Ok(HttpResponse::Ok().json(BusinessView::from(business)))
 }
 
+fn hold_limits(patch: HoldLimitsPatch) -> HoldLimitsChange {
+    HoldLimitsChange {
+        units: patch.units.changed(Whole::get),
+        value: patch.value.changed(std::convert::identity),
+        self_registered_units: patch.self_registered_units.changed(Whole::get),
+        self_registered_value: patch.self_registered_value.changed(std::convert::identity),
+    }
+}
+
 async fn change(state: Data<State>, caller: Signed, request: Json<BusinessPatch>) -> Response {
     let body = request.body;
     let days = |days: Whole<0, 3650>| i32::try_from(days.get()).unwrap_or(i32::MAX);
     let change = BusinessChange {
         name: body.name.map(|name| name.0),
         block_after_days: body.block_after_days.changed(days),
+        hold_limits: body
+            .hold_limits
+            .map_or_else(HoldLimitsChange::default, hold_limits),
     };
     let business = businesses::change(&state.database, &caller, &change)
         .await

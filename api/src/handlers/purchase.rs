@@ -34,6 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::CustomerOnHold,
                 Code::SaleNotOpen,
                 Code::PriceChanged,
+                Code::PricesDiffer,
                 Code::PurchaseLimitReached,
                 Code::InsufficientStock,
                 Code::CreditLimitExceeded,

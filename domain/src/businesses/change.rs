@@ -1,6 +1,6 @@
 //! What a business's own callers see and change of it.
 
-use entity::{Tenant, businesses};
+use entity::{Money, Tenant, businesses};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel, QuerySelect};
 
@@ -27,6 +27,38 @@ pub struct BusinessChange {
     pub name: Option<String>,
     /// Purchases are stopped of customers with an order that is due for longer; `Some(None)` stops none.
     pub block_after_days: Option<Option<i32>>,
+    /// What one customer may hold at once.
+    pub hold_limits: HoldLimitsChange,
+}
+
+/// Which bounds on what one customer may hold at once change. `None` leaves one as it is; `Some(None)` takes it away.
+#[derive(Debug, Clone, Default)]
+pub struct HoldLimitsChange {
+    /// In units.
+    pub units: Option<Option<i64>>,
+    /// In what these are worth.
+    pub value: Option<Option<Money>>,
+    /// In units, for those who registered themselves.
+    pub self_registered_units: Option<Option<i64>>,
+    /// In what these are worth, for those who registered themselves.
+    pub self_registered_value: Option<Option<Money>>,
+}
+
+impl HoldLimitsChange {
+    fn apply(&self, row: &mut businesses::ActiveModel) {
+        if let Some(units) = self.units {
+            row.hold_limit_units = Set(units);
+        }
+        if let Some(value) = self.value {
+            row.hold_limit_value = Set(value);
+        }
+        if let Some(units) = self.self_registered_units {
+            row.self_registered_hold_limit_units = Set(units);
+        }
+        if let Some(value) = self.self_registered_value {
+            row.self_registered_hold_limit_value = Set(value);
+        }
+    }
 }
 
 /// Changes the caller's business. Slug and currency never change: links and documents rest on them.
@@ -54,6 +86,7 @@ pub async fn change(
         if let Some(days) = change.block_after_days {
             row.block_after_days = Set(days);
         }
+        change.hold_limits.apply(&mut row);
         if !row.is_changed() {
             return Ok(business);
         }

@@ -25,7 +25,19 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 32] = [
     ("audit_events", true, false, &[]),
     ("audit_seals", true, false, &[]),
     // By column: id, slug, name and currency.
-    ("businesses", true, false, &["name", "block_after_days"]),
+    (
+        "businesses",
+        true,
+        false,
+        &[
+            "name",
+            "block_after_days",
+            "hold_limit_units",
+            "hold_limit_value",
+            "self_registered_hold_limit_units",
+            "self_registered_hold_limit_value",
+        ],
+    ),
     ("credit_note_items", true, false, &[]),
     ("credit_notes", true, false, &[]),
     ("credits_on_account", true, true, &["amount"]),
@@ -124,14 +136,20 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 32] = [
     (
         "reservation_items",
         true,
-        false,
-        &["held", "place", "expires_at"],
+        true,
+        &["quantity", "held", "place", "expires_at"],
     ),
     (
         "reservations",
         true,
         false,
-        &["status", "expires_at", "order_id", "updated_at"],
+        &[
+            "status",
+            "expires_at",
+            "order_id",
+            "cancel_reason",
+            "updated_at",
+        ],
     ),
     ("reversals", true, false, &[]),
     ("sale_products", true, true, &[]),
@@ -141,6 +159,7 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 32] = [
         false,
         &[
             "name",
+            "kind",
             "opens_at",
             "closes_at",
             "limit_per_customer",

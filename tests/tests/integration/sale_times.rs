@@ -10,7 +10,7 @@ use tests::{Client, Reply, Service, books_balance, until};
 async fn sale(service: &Service, product: ProductId, minutes: (i64, i64), terms: Value) -> Value {
     let at = |minutes: i64| (chrono::Utc::now() + chrono::Duration::minutes(minutes)).to_rfc3339();
     let mut body = json!({
-        "name": "Drop", "opens_at": at(minutes.0), "closes_at": at(minutes.1),
+        "name": "Drop", "kind": "exclusive", "opens_at": at(minutes.0), "closes_at": at(minutes.1),
         "products": [{"product_id": product, "price": terms["price"]}],
     });
     if let Some(limit) = terms.get("limit") {
