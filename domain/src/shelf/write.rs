@@ -243,7 +243,9 @@ fn changed_items(shelf: &Shelf, known: &[&Reservation]) -> Vec<Changed> {
         changed.insert((*reservation, *product), item);
     }
     for reservation in known {
-        for item in &reservation.items {
+        // An order may take a part of a reservation whose other products are not locked: those are somebody else's to write.
+        let is_locked = |item: &&Item| shelf.counts.contains_key(&item.product_id);
+        for item in reservation.items.iter().filter(is_locked) {
             let now_is = Changed {
                 reservation: reservation.id.0,
                 product: item.product_id.0,

@@ -54,8 +54,9 @@ async fn before_and_after_its_sale_a_product_is_refused_with_the_times_and_sold_
     let held = reserve(&staff, product, 1).await.ok(201);
     assert_eq!(held["total_amount"], "7.00");
     pass(&service, 15).await;
+    // One is held, the other is not.
     staff
-        .buy(&[(product, 1)])
+        .buy(&[(product, 2)])
         .await
         .refused(409, "sale_not_open");
     // What was held in the sale is bought at its price.
