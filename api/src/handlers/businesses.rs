@@ -86,6 +86,7 @@ type HeldUnits = Whole<0, 1_000_000>;
 crate::body! {
     /// Which bounds on what one customer may hold at once change: reservations, places in line and unpaid card orders
     /// together. What is left out stays; null takes a bound away.
+    #[example({"units": 100, "self_registered_units": 20})]
     pub(super) struct HoldLimitsPatch {
         /// The most units.
         units: Change<HeldUnits>,
@@ -113,6 +114,7 @@ pub(super) struct BusinessView {
 
 /// How much one customer may hold at once: reservations, places in line and unpaid card orders together. Null is no bound.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"units": 100, "self_registered_units": 20}))]
 struct HoldLimitsView {
     /// The most units.
     units: Option<i64>,

@@ -129,7 +129,7 @@ crate::body! {
 /// A product.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "sku": "HP-200", "name": "Headphones", "price": "200.00", "available": 40, "active": true,
+    "sku": "HP-200", "name": "Headphones", "price": "200.00", "list_price": "200.00", "available": 40, "active": true,
 }))]
 pub(super) struct ProductView {
     id: ProductId,
