@@ -8,15 +8,15 @@ mod member;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::Error;
 use domain::provider::Failure;
+use domain::{Error, HoldLimit};
 use entity::orders::Status;
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, ReservationId};
 use serde_json::{Map, Value, json};
 
 pub use member::Member;
 
-use self::member::{ContentCoding, CountOrAmount, ReportFormat, Shortage};
+use self::member::{ContentCoding, CountOrAmount, ReportFormat, Shortage, UnitsAtPrice};
 use crate::body::{At, Fault};
 use crate::text::{self, Amount};
 
@@ -113,6 +113,16 @@ codes! {
     };
     PriceChanged "price_changed" CONFLICT "The price has changed" {
         product_id: ProductId, quoted: Amount, current: Amount, currency: Currency,
+    };
+    PricesDiffer "prices_differ" CONFLICT "The units of a product have different prices" {
+        product_id: ProductId, prices: Vec<UnitsAtPrice>, currency: Currency,
+    };
+    HoldLimitExceeded "hold_limit_exceeded" CONFLICT "The customer would hold more than one customer may" {
+        measure: String = "units", limit: CountOrAmount, held: CountOrAmount, requested: CountOrAmount,
+        currency: Option<Currency>,
+    };
+    SalePriceAboveListPrice "sale_price_above_list_price" CONFLICT "The sale's price is above the list price" {
+        product_id: ProductId, price: Amount, list_price: Amount, currency: Currency,
     };
     PurchaseLimitReached "purchase_limit_reached" CONFLICT "One customer may not buy more of this product" {
         product_id: ProductId, limit: i64, bought: i64, requested: i64,
@@ -339,6 +349,27 @@ impl Problem {
                 .with("quoted", money(quoted))
                 .with("current", money(current))
                 .with("currency", currency.to_string()),
+            Error::PricesDiffer { product_id, prices } => {
+                let prices = prices.iter().map(|(quantity, price)| UnitsAtPrice {
+                    quantity: *quantity,
+                    unit_price: Amount::of(*price, currency),
+                });
+                let prices: Vec<UnitsAtPrice> = prices.collect();
+                Self::new(Code::PricesDiffer, detail)
+                    .with("product_id", product_id.to_string())
+                    .with("prices", json!(prices))
+                    .with("currency", currency.to_string())
+            }
+            Error::HoldLimitExceeded(limit) => hold_limit(limit, detail, currency),
+            Error::SalePriceAboveListPrice {
+                product_id,
+                price,
+                list_price,
+            } => Self::new(Code::SalePriceAboveListPrice, detail)
+                .with("product_id", product_id.to_string())
+                .with("price", money(price))
+                .with("list_price", money(list_price))
+                .with("currency", currency.to_string()),
             Error::PurchaseLimitReached {
                 product_id,
                 limit,
@@ -495,6 +526,31 @@ impl Problem {
         body.insert("instance".into(), instance.into());
         body.insert("request_id".into(), request_id.into());
         Value::Object(body).to_string()
+    }
+}
+
+fn hold_limit(limit: HoldLimit, detail: String, currency: Currency) -> Problem {
+    let problem = Problem::new(Code::HoldLimitExceeded, detail);
+    match limit {
+        HoldLimit::Units {
+            limit,
+            held,
+            requested,
+        } => problem
+            .with("measure", "units")
+            .with("limit", limit)
+            .with("held", held)
+            .with("requested", requested),
+        HoldLimit::Value {
+            limit,
+            held,
+            requested,
+        } => problem
+            .with("measure", "value")
+            .with("limit", limit.to_text(currency))
+            .with("held", held.to_text(currency))
+            .with("requested", requested.to_text(currency))
+            .with("currency", currency.to_string()),
     }
 }
 

@@ -461,6 +461,7 @@ words!(
     entity::api_keys::KeyRole,
     entity::orders::Status,
     entity::orders::PaymentMethod,
+    entity::sales::Kind,
     entity::stock_movements::CorrectionReason
 );
 

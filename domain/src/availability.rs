@@ -22,6 +22,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::inventory::level::stock_level;
 use crate::retry::retry;
 use crate::{Database, Error};
 
@@ -35,7 +36,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How much there is of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Availability {
-    /// On hand and held by nobody.
+    /// What a newcomer could buy.
     pub available: i64,
     /// On the shelf.
     pub on_hand: i64,
@@ -330,18 +331,15 @@ impl Drop for Watcher {
     }
 }
 
-/// What is held is what counts at this moment, whatever has been tidied up.
-const LOOK: &str = "
-SELECT p.id, p.active, i.on_hand, greatest(i.on_hand - coalesce(r.held, 0), 0)::bigint AS available,
-       coalesce(r.waiting, 0) AS waiting, now() AS at
+const LOOK: &str = concat!(
+    "
+SELECT p.id, p.active, i.on_hand, level.available, stock.waiting, now() AS at
   FROM products p
-  JOIN inventory i ON i.business_id = $1 AND i.product_id = p.id
-  LEFT JOIN LATERAL (SELECT sum(quantity) FILTER (WHERE held) AS held,
-                            count(*) FILTER (WHERE place IS NOT NULL) AS waiting
-                       FROM reservation_items
-                      WHERE business_id = $1 AND product_id = p.id AND expires_at > now()
-                        AND (held OR place IS NOT NULL)) AS r ON true
- WHERE p.business_id = $1 AND p.id = ANY ($2)";
+  JOIN inventory i ON i.business_id = $1 AND i.product_id = p.id",
+    stock_level!(),
+    "
+ WHERE p.business_id = $1 AND p.id = ANY ($2)"
+);
 
 #[derive(Debug, FromQueryResult)]
 struct Row {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use entity::{BusinessId, Currency, Tenant, businesses};
+use entity::{BusinessId, Currency, Money, Tenant, businesses};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::{Database, Error, Transaction};
 
-pub use change::{BusinessChange, change, of_caller};
+pub use change::{BusinessChange, HoldLimitsChange, change, of_caller};
 pub(crate) use clock::{clock, span};
 pub use create::{Founded, NewBusiness, create};
 
@@ -207,6 +207,7 @@ pub(crate) async fn read(
 
 /// The business as the trail shows it.
 fn trail(business: &businesses::Model) -> Value {
+    let text = |amount: Option<Money>| amount.map(|amount| amount.to_text(business.currency));
     json!({
         "slug": business.slug,
         "name": business.name,
@@ -214,5 +215,11 @@ fn trail(business: &businesses::Model) -> Value {
         "block_after_days": business.block_after_days,
         "time_zone": business.time_zone,
         "books_closed_until": business.books_closed_until,
+        "hold_limits": {
+            "units": business.hold_limit_units,
+            "value": text(business.hold_limit_value),
+            "self_registered_units": business.self_registered_hold_limit_units,
+            "self_registered_value": text(business.self_registered_hold_limit_value),
+        },
     })
 }

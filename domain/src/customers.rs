@@ -20,6 +20,8 @@ pub struct NewCustomer {
     pub email: Option<String>,
     /// The credit terms.
     pub credit: CreditTerms,
+    /// Whether the customer makes this record itself.
+    pub self_registered: bool,
 }
 
 /// What of a customer changes. `None` leaves it as it is.
@@ -97,6 +99,7 @@ pub(crate) async fn insert(
         credit_limit: Set(new.credit.credit_limit.unwrap_or(Money::ZERO)),
         on_hold: Set(new.credit.on_hold.unwrap_or(false)),
         payment_terms_days: Set(new.credit.payment_terms_days.unwrap_or(30)),
+        self_registered: Set(new.self_registered),
         ..Default::default()
     }
     .insert(transaction)

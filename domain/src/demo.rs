@@ -252,6 +252,7 @@ async fn customer(
             credit_limit: Some(money(credit_limit)?),
             ..CreditTerms::default()
         },
+        self_registered: false,
     };
     crate::customers::insert(transaction, admin, id, &new).await?;
     Ok(())

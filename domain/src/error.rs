@@ -101,6 +101,30 @@ pub enum Error {
         /// What it costs.
         current: Money,
     },
+    /// Units of one product would have different prices in one order: some are held at another price than the rest has.
+    #[error(
+        "the units of product {product_id} in this order have different prices: buy those of each price in an order of \
+         their own, what is held first"
+    )]
+    PricesDiffer {
+        /// The product.
+        product_id: ProductId,
+        /// How many there are at each price, what is held first.
+        prices: Vec<(i64, Money)>,
+    },
+    /// The customer would hold more than one customer may.
+    #[error("{0}")]
+    HoldLimitExceeded(HoldLimit),
+    /// A sale would sell a product for more than its list price.
+    #[error("the sale's price of product {product_id} is above its list price")]
+    SalePriceAboveListPrice {
+        /// The product.
+        product_id: ProductId,
+        /// What it would cost in the sale.
+        price: Money,
+        /// What it costs otherwise.
+        list_price: Money,
+    },
     /// The customer would own more of a product than one customer may.
     #[error("product {product_id} is limited to {limit} a customer")]
     PurchaseLimitReached {
@@ -113,7 +137,7 @@ pub enum Error {
         /// What it asks for now.
         requested: i64,
     },
-    /// The product is in a sale, and none of its sales is open.
+    /// The product is in exclusive sales, and none of them is open.
     #[error("product {product_id} is sold from {opens_at} to {closes_at}")]
     SaleNotOpen {
         /// The product.
@@ -287,6 +311,31 @@ pub struct Shortage {
     pub requested: i64,
     /// How many can be sold.
     pub available: i64,
+}
+
+/// A bound on what one customer may hold at once, and what would exceed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HoldLimit {
+    /// In units.
+    #[error("the customer may hold {limit} units at once, holds {held} and asks for {requested}")]
+    Units {
+        /// The most.
+        limit: i64,
+        /// What the customer holds and waits for beside the request.
+        held: i64,
+        /// What the request would hold.
+        requested: i64,
+    },
+    /// In money.
+    #[error("the value of what the customer would hold at once exceeds the limit of one customer")]
+    Value {
+        /// The most.
+        limit: Money,
+        /// What that is worth which the customer holds and waits for beside the request.
+        held: Money,
+        /// What that is worth which the request would hold.
+        requested: Money,
+    },
 }
 
 impl From<DbErr> for Error {

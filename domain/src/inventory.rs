@@ -1,5 +1,6 @@
 //! Stock: counting it, correcting it, and the trail of every change.
 
+pub(crate) mod level;
 mod receipts;
 pub(crate) mod returns;
 mod write;
@@ -206,13 +207,15 @@ pub async fn read(
 
 /// Of which less is available than this. Without an index: one on what is available would make every sale write it, and
 /// walking 100,000 products for those few takes some tens of milliseconds.
-const BELOW: &str = "
-inventory.on_hand - inventory.reserved < $1
-AND (inventory.reserved = 0
-     OR inventory.on_hand - inventory.reserved + (SELECT coalesce(sum(quantity), 0) FROM reservation_items AS item
-                                                   WHERE item.business_id = inventory.business_id
-                                                     AND item.product_id = inventory.product_id
-                                                     AND item.held AND item.expires_at <= now()) < $1)";
+const BELOW: &str = concat!(
+    "
+(inventory.on_hand - inventory.reserved < $1 OR inventory.waiting > 0)
+AND (inventory.reserved = 0 AND inventory.waiting = 0
+     OR (SELECT level.available
+           FROM (SELECT inventory.*) AS i",
+    level::stock_level!(),
+    ") < $1)"
+);
 
 /// Lists stock by product, all or that of which less is available than this.
 ///

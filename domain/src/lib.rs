@@ -57,7 +57,7 @@ pub use accounts::Figures;
 pub use businesses::Directory;
 pub use caller::{Authority, Caller, PlatformCaller};
 pub use database::{CannotConnect, Database, SchemaState, Transaction};
-pub use error::{Error, Shortage};
+pub use error::{Error, HoldLimit, Shortage};
 pub use journal::{Journal, Refusal, Void};
 pub use page::{Page, Paging};
 pub use secret::Secret;

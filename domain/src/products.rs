@@ -1,8 +1,11 @@
 //! The catalogue: what is sold, for how much, and how many one customer may buy.
 
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
 use entity::sales::State;
 use entity::stock_movements::Reason;
-use entity::{BusinessId, Currency, Money, ProductId, Tenant, inventory, products};
+use entity::{BusinessId, Currency, CustomerId, Money, ProductId, Tenant, inventory, products};
 use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, SimpleExpr};
 use sea_orm::{
@@ -14,7 +17,8 @@ use serde_json::{Value, json};
 use crate::audit::{self, Change};
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::retry::retry;
-use crate::sales::{self, Offer, Standing};
+use crate::sales::{self, InSales, Limited, Offer, Selling};
+use crate::shelf::{self, Range};
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 /// A product to be.
@@ -60,10 +64,30 @@ pub struct ProductChange {
 pub struct Product {
     /// The catalogue's row.
     pub product: products::Model,
-    /// How many can be sold now.
+    /// What a newcomer could buy now.
     pub available: i64,
-    /// The sale that counts now, if it is open, or else the next that opens.
+    /// What one costs the reader now. Where it is not for sale, its list price.
+    pub price: Money,
+    /// The open sale in which the reader buys it, or else the next that opens.
     pub sale: Option<CurrentSale>,
+    /// Why it cannot be bought.
+    pub not_for_sale: Option<NotForSale>,
+}
+
+/// Why a product cannot be bought, whatever there is of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotForSale {
+    /// It was taken off sale.
+    Inactive,
+    /// It is sold in exclusive sales, and none is open.
+    NotInSale {
+        /// Whether this one is still to open.
+        upcoming: bool,
+        /// When the next of them opens, or the last one opened.
+        opens_at: DateTime<Utc>,
+        /// When that closes, or closed.
+        closes_at: DateTime<Utc>,
+    },
 }
 
 /// A sale that a product is in.
@@ -84,6 +108,8 @@ pub struct Filter {
     pub sku: Option<String>,
     /// Those that are not on sale too.
     pub inactive_too: bool,
+    /// The customer to whom they are shown, whose price they have.
+    pub buyer: Option<CustomerId>,
 }
 
 impl From<Details> for ProductChange {
@@ -176,11 +202,7 @@ pub(crate) async fn insert(
         after: trail(&product, caller.currency),
     };
     audit::record(transaction, caller, change).await?;
-    Ok(Product {
-        product,
-        available: new.stock,
-        sale: None,
-    })
+    Ok(Product::plain(product, new.stock))
 }
 
 /// Changes what the catalogue says of a product. Its stock changes in [`crate::inventory`] only.
@@ -202,7 +224,11 @@ pub async fn change(
             .await?
             .ok_or(Error::ProductNotFound(id))?;
         let before = trail(&product, caller.currency);
+        let was_active = product.active;
         let product = apply(product, change).update(&transaction).await?;
+        if was_active && !product.active {
+            end_line(&transaction, caller.business_id, id).await?;
+        }
         let event = Change {
             action: "product.changed",
             entity_type: "product",
@@ -216,11 +242,24 @@ pub async fn change(
             .one(&transaction)
             .await?;
         let found = [(product, stock)];
-        let mut products = complete(&transaction, caller.business_id, found).await?;
+        let mut products = complete(&transaction, caller.business_id, None, found).await?;
         transaction.commit().await?;
         products.pop().ok_or(Error::ProductNotFound(id))
     })
     .await
+}
+
+/// Nobody waits for a product that is off sale: its places end. Its stock is locked after its catalogue row, which nobody
+/// waits for who has stock locked.
+async fn end_line(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: ProductId,
+) -> Result<(), Error> {
+    // Serving the line, which opening does, ends it.
+    let shelf = shelf::open(transaction, business, [(id, Range::default())]).await?;
+    shelf::write(transaction, business, &shelf, Vec::new(), Vec::new()).await?;
+    Ok(())
 }
 
 fn apply(product: products::Model, change: &ProductChange) -> products::ActiveModel {
@@ -247,7 +286,7 @@ fn apply(product: products::Model, change: &ProductChange) -> products::ActiveMo
     row
 }
 
-/// Reads a product with its stock.
+/// Reads a product with its stock, for a reader as the filter describes them.
 ///
 /// # Errors
 /// [`Error::ProductNotFound`].
@@ -255,7 +294,7 @@ pub async fn read(
     database: &Database,
     business: BusinessId,
     id: ProductId,
-    inactive_too: bool,
+    reader: &Filter,
 ) -> Result<Product, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
@@ -264,8 +303,8 @@ pub async fn read(
             .filter(products::Column::Id.eq(id))
             .one(&transaction)
             .await?;
-        let found = found.filter(|(product, _)| inactive_too || product.active);
-        let mut products = complete(&transaction, business, found).await?;
+        let found = found.filter(|(product, _)| reader.inactive_too || product.active);
+        let mut products = complete(&transaction, business, reader.buyer, found).await?;
         transaction.commit().await?;
         products.pop().ok_or(Error::ProductNotFound(id))
     })
@@ -297,7 +336,7 @@ pub async fn list(
         let select = paging.rising(select, products::Column::Id);
         let rows = select.all(&transaction).await?;
         let page = Page::of(rows, paging, |(product, _)| product.id);
-        let rows = complete(&transaction, business, page.rows).await?;
+        let rows = complete(&transaction, business, filter.buyer, page.rows).await?;
         transaction.commit().await?;
         Ok(Page {
             rows,
@@ -327,20 +366,57 @@ fn matches(text: &str) -> Condition {
         .add(contains(products::Column::Sku))
 }
 
+impl Product {
+    /// One that is in no sale.
+    fn plain(product: products::Model, available: i64) -> Self {
+        Self {
+            available,
+            price: product.price,
+            sale: None,
+            not_for_sale: (!product.active).then_some(NotForSale::Inactive),
+            product,
+        }
+    }
+
+    /// Applies its sales, for a reader who has so many of it in each.
+    fn in_sales(&mut self, offers: &[Offer], has: &InSales, now: DateTime<Utc>) {
+        let product = &self.product;
+        let selling = Selling::at(offers, product.price, now);
+        let mine = |offer: &Offer| has.get(&(product.id, offer.sale_id)).copied();
+        let offer = selling.offer_for(|offer| mine(offer).unwrap_or(0));
+        if let Some(offer) = offer {
+            self.price = offer.price(product.price);
+        }
+        self.sale = offer
+            .or_else(|| sales::next(offers, now))
+            .map(|offer| CurrentSale {
+                state: offer.state(now),
+                offer: offer.clone(),
+            });
+        if let (Selling::Closed(offer), None) = (&selling, self.not_for_sale) {
+            self.not_for_sale = Some(NotForSale::NotInSale {
+                upcoming: offer.state(now) == State::Upcoming,
+                opens_at: offer.opens_at,
+                closes_at: offer.closes_at,
+            });
+        }
+    }
+}
+
 /// Adds what is not on the rows themselves. Of most products nothing is reserved and they are in no sale, so that most
 /// pages cost no query more.
 async fn complete(
     transaction: &Transaction,
     business: BusinessId,
+    buyer: Option<CustomerId>,
     found: impl IntoIterator<Item = (products::Model, Option<inventory::Model>)>,
 ) -> Result<Vec<Product>, Error> {
     let mut found: Vec<_> = found.into_iter().collect();
     let stocks = found.iter_mut().filter_map(|(_, stock)| stock.as_mut());
     crate::inventory::without_expired(transaction, business, stocks).await?;
-    let found = found.into_iter().map(|(product, stock)| Product {
-        product,
-        available: stock.map_or(0, |stock| stock.available()),
-        sale: None,
+    let found = found.into_iter().map(|(product, stock)| {
+        let available = stock.map_or(0, |stock| stock.available());
+        Product::plain(product, available)
     });
     let mut found: Vec<Product> = found.collect();
     let in_sale = found.iter().map(|found| &found.product);
@@ -351,19 +427,29 @@ async fn complete(
         return Ok(found);
     }
     let now = sales::clock(transaction).await?;
+    let has = match buyer {
+        Some(buyer) => {
+            let limited = limits(&offers, now);
+            sales::in_sales(transaction, business, buyer, &limited).await?
+        }
+        None => InSales::new(),
+    };
     for product in &mut found {
-        let offers = offers.get(&product.product.id);
-        let offer = offers
-            .and_then(|offers| sales::standing(offers, product.product.price, now))
-            .map(|(Standing::Open(offer) | Standing::NotOpen(offer))| offer);
-        product.sale = offer
-            .map(|offer| CurrentSale {
-                state: offer.state(now),
-                offer: offer.clone(),
-            })
-            .filter(|sale| sale.state != State::Closed);
+        if let Some(offers) = offers.get(&product.product.id) {
+            product.in_sales(offers, &has, now);
+        }
     }
     Ok(found)
+}
+
+/// The limits of the sales that are open.
+fn limits(offers: &HashMap<ProductId, Vec<Offer>>, now: DateTime<Utc>) -> Vec<Limited> {
+    let all = offers
+        .iter()
+        .flat_map(|(product, offers)| offers.iter().map(|offer| (*product, offer)));
+    all.filter(|(_, offer)| offer.limit_per_customer.is_some() && offer.state(now) == State::Open)
+        .map(|(product, offer)| Limited::in_sale(product, offer))
+        .collect()
 }
 
 fn trail(product: &products::Model, currency: Currency) -> Value {

@@ -38,14 +38,14 @@ pub struct Wish {
     pub wait: bool,
 }
 
-/// A reservation that is to be resolved: what of it never changes.
+/// A reservation that is to be resolved: what can be known of it before its rows are locked.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// Its id.
     pub id: ReservationId,
     /// Whose it is.
     pub customer_id: CustomerId,
-    /// What it is about.
+    /// What it is about. Orders may take of it, so that it becomes less, never more.
     pub items: Vec<(ProductId, i64)>,
 }
 
@@ -81,7 +81,7 @@ pub async fn read(database: &Database, caller: &Caller, id: ReservationId) -> Re
     .await
 }
 
-/// What of a reservation must be known before its rows can be locked. None of it ever changes.
+/// What of a reservation must be known before its rows can be locked.
 ///
 /// # Errors
 /// [`Error::ReservationNotFound`].
@@ -135,6 +135,7 @@ async fn reservation(
         ttl_seconds: row.ttl_seconds,
         expires_at: row.expires_at,
         order_id: row.order_id,
+        cancel_reason: row.cancel_reason,
         created_by: row.created_by,
         created_at: row.created_at,
         items: items.collect(),

@@ -1,14 +1,19 @@
-//! Sales with a start and an end: products that are sold while one of their sales is open, and not otherwise.
+//! Sales with a start and an end. A discount lowers the price of its products while it is open; an exclusive sale is the only
+//! time at which its products are sold.
 //!
 //! A sale's row is locked before the catalogue rows of its products, those by id. Under their locks `products.in_sale`
 //! is kept true for exactly the products that a sale has, so that purchases of others look for none.
+//!
+//! A product's price in a sale is not above its list price when it is put there. A list price that is lowered later leaves
+//! sales as they are: see [`Offer::price`].
 
+mod history;
 mod offer;
 
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use entity::sales::State;
+use entity::sales::{Kind, State};
 use entity::{
     BusinessId, Currency, Money, ProductId, SaleId, Tenant, products, sale_products, sales,
 };
@@ -27,14 +32,17 @@ use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::retry::retry;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
-pub use offer::Offer;
-pub(crate) use offer::{Standing, of_products, standing};
+pub(crate) use history::{InSales, Limited, bought, in_sales};
+pub use offer::{Offer, Selling};
+pub(crate) use offer::{next, of_products};
 
 /// A sale to be.
 #[derive(Debug, Clone)]
 pub struct NewSale {
     /// What it is called.
     pub name: String,
+    /// What it means outside its window.
+    pub kind: Kind,
     /// What is in it, each product once.
     pub products: Vec<SaleProduct>,
     /// When it opens.
@@ -50,7 +58,7 @@ pub struct NewSale {
 pub struct SaleProduct {
     /// The product.
     pub product_id: ProductId,
-    /// What it costs while the sale is open, when that is not the catalogue's price.
+    /// What it costs while the sale is open, when that is not the list price.
     pub price: Option<Money>,
 }
 
@@ -59,6 +67,7 @@ pub struct SaleProduct {
 pub struct SaleChange {
     /// See [`NewSale`], as with the others.
     pub name: Option<String>,
+    pub kind: Option<Kind>,
     pub products: Option<Vec<SaleProduct>>,
     pub opens_at: Option<DateTime<Utc>>,
     pub closes_at: Option<DateTime<Utc>>,
@@ -79,7 +88,7 @@ pub struct Sale {
 /// Makes a sale.
 ///
 /// # Errors
-/// [`Error::ProductNotFound`]; [`Error::SaleNeverOpen`]; those of [`idempotency`].
+/// [`Error::ProductNotFound`]; [`Error::SalePriceAboveListPrice`]; [`Error::SaleNeverOpen`]; those of [`idempotency`].
 pub async fn create(
     database: &Database,
     caller: &Caller,
@@ -89,14 +98,17 @@ pub async fn create(
 ) -> Result<Answered, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
-        lock_products(&transaction, caller.business_id, &new.products, []).await?;
+        let list_prices =
+            lock_products(&transaction, caller.business_id, &new.products, []).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
+        check_prices(&new.products, &list_prices)?;
         let row = sales::ActiveModel {
             business_id: Set(caller.business_id),
             id: Set(SaleId::new()),
             name: Set(new.name.clone()),
+            kind: Set(new.kind),
             opens_at: Set(exact(new.opens_at)),
             closes_at: Set(exact(new.closes_at)),
             limit_per_customer: Set(new.limit_per_customer),
@@ -124,7 +136,7 @@ pub async fn create(
 /// Changes a sale. Products that leave their last one are sold as the catalogue says again.
 ///
 /// # Errors
-/// [`Error::SaleNotFound`]; [`Error::ProductNotFound`]; [`Error::SaleNeverOpen`].
+/// [`Error::SaleNotFound`]; [`Error::ProductNotFound`]; [`Error::SalePriceAboveListPrice`]; [`Error::SaleNeverOpen`].
 pub async fn change(
     database: &Database,
     caller: &Caller,
@@ -180,6 +192,9 @@ fn apply(sale: sales::Model, change: &SaleChange) -> Result<sales::ActiveModel, 
     if let Some(name) = &change.name {
         row.name = Set(name.clone());
     }
+    if let Some(kind) = change.kind {
+        row.kind = Set(kind);
+    }
     row.opens_at = Set(opens_at);
     row.closes_at = Set(closes_at);
     if let Some(limit) = change.limit_per_customer {
@@ -197,7 +212,8 @@ async fn replace(
     new: &[SaleProduct],
 ) -> Result<(), Error> {
     let business = sale.business_id;
-    lock_products(transaction, business, new, ids(old)).await?;
+    let list_prices = lock_products(transaction, business, new, ids(old)).await?;
+    check_prices(new, &list_prices)?;
     sale_products::Entity::delete_of(business)
         .filter(sale_products::Column::SaleId.eq(sale.id))
         .exec(transaction)
@@ -206,28 +222,51 @@ async fn replace(
     mark(transaction, business, ids(old).chain(ids(new))).await
 }
 
-/// Locks the catalogue rows of these products, which must be there, and of those that leave, by id.
+/// Locks the catalogue rows of these products, which must be there, and of those that leave, by id. Returns their list
+/// prices.
 async fn lock_products(
     transaction: &Transaction,
     business: BusinessId,
     new: &[SaleProduct],
     leaving: impl IntoIterator<Item = ProductId>,
-) -> Result<(), Error> {
+) -> Result<HashMap<ProductId, Money>, Error> {
     let touched: BTreeSet<ProductId> = ids(new).chain(leaving).collect();
     let touched: Vec<Uuid> = touched.into_iter().map(|id| id.0).collect();
-    let locked: Vec<ProductId> = products::Entity::of(business)
+    let locked: Vec<(ProductId, Money)> = products::Entity::of(business)
         .select_only()
         .column(products::Column::Id)
+        .column(products::Column::Price)
         .filter(is_any(products::Column::Id, touched))
         .order_by_asc(products::Column::Id)
         .lock_exclusive()
         .into_tuple()
         .all(transaction)
         .await?;
-    match ids(new).find(|id| locked.binary_search(id).is_err()) {
+    let list_prices: HashMap<ProductId, Money> = locked.into_iter().collect();
+    match ids(new).find(|id| !list_prices.contains_key(id)) {
         Some(unknown) => Err(Error::ProductNotFound(unknown)),
-        None => Ok(()),
+        None => Ok(list_prices),
     }
+}
+
+/// Whether no product would cost more in a sale than it does otherwise.
+fn check_prices(
+    products: &[SaleProduct],
+    list_prices: &HashMap<ProductId, Money>,
+) -> Result<(), Error> {
+    for product in products {
+        if let (Some(price), Some(list_price)) =
+            (product.price, list_prices.get(&product.product_id))
+            && price > *list_price
+        {
+            return Err(Error::SalePriceAboveListPrice {
+                product_id: product.product_id,
+                price,
+                list_price: *list_price,
+            });
+        }
+    }
+    Ok(())
 }
 
 async fn put_in(
@@ -386,6 +425,7 @@ fn trail(sale: &sales::Model, products: &[SaleProduct], currency: Currency) -> s
     });
     json!({
         "name": sale.name,
+        "kind": sale.kind,
         "opens_at": sale.opens_at,
         "closes_at": sale.closes_at,
         "limit_per_customer": sale.limit_per_customer,

@@ -122,6 +122,7 @@ pub async fn register(
         name: registration.name.clone(),
         email: Some(registration.email.clone()),
         credit: CreditTerms::default(),
+        self_registered: true,
     };
     let user = NewUser {
         email: registration.email,

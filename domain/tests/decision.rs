@@ -5,17 +5,21 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Duration};
-use domain::Error;
 use domain::desk::decision::{
-    Account, Article, Books, Bought, Ordered, OverdueOrder, Sale, Selling,
+    Account, Article, Books, Bought, Holds, Ordered, OverdueOrder, Sale, Selling,
 };
 use domain::ledger::{self, Credit};
 use domain::purchase::{Line, Purchase};
 use domain::reservations::Wish;
+use domain::sales::Offer;
 use domain::shelf::{Counts, Shelf};
+use domain::{Error, HoldLimit};
 use entity::ledger_entries::Kind;
-use entity::reservations::Status;
-use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity, ReservationId, UserId};
+use entity::reservations::{CancelReason, Status};
+use entity::sales::Kind as SaleKind;
+use entity::{
+    Currency, CustomerId, Money, OrderId, ProductId, Quantity, ReservationId, SaleId, UserId,
+};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -43,6 +47,7 @@ fn account(credit_limit: i64, balance: i64) -> Account {
         on_hold: false,
         overdue: None,
         bought: HashMap::new(),
+        holds: Holds::default(),
     }
 }
 
@@ -338,7 +343,7 @@ fn a_limit_per_customer_counts_what_was_bought_before() {
         product(1),
         Bought {
             ever: 1,
-            in_sale: 0,
+            in_sales: BTreeMap::new(),
         },
     );
     assert!(matches!(
@@ -507,26 +512,280 @@ fn a_card_is_charged_neither_with_nothing_nor_with_more_than_an_order_can_be() {
     order_by_card(&mut books, &purchase(1, &[line(3, 1), line(1, 1)]), 3).unwrap();
 }
 
+/// How many of a product a reservation has.
+fn has(books: &Books, hold: u128, number: u128) -> i64 {
+    books.shelf.reservations[&reservation(hold)].quantity_of(product(number))
+}
+
 #[test]
-fn an_order_by_card_uses_up_own_reservations_of_its_products_and_no_others() {
+fn an_order_takes_as_much_of_what_its_customer_holds_as_it_buys_and_of_the_oldest_first() {
+    for by_card in [false, true] {
+        let mut books = small_shop();
+        assert_eq!(reserve(&mut books, 1, &[line(1, 3)], 1), Status::Active);
+        books.shelf.now += Duration::seconds(1);
+        let both = [line(1, 2), line(2, 1)];
+        assert_eq!(reserve(&mut books, 1, &both, 2), Status::Active);
+        let before = counts(&books, 1);
+        assert_eq!(before, (5, 5));
+        let four = purchase(1, &[line(1, 4)]);
+        if by_card {
+            order_by_card(&mut books, &four, 3).unwrap();
+            assert_eq!(counts(&books, 1), (5, 5));
+        } else {
+            books.purchase(&four, order(), actor()).unwrap();
+            assert_eq!(counts(&books, 1), (1, 1));
+        }
+        assert_eq!(standing(&books, 1), (Status::Confirmed, Some(order())));
+        assert_eq!(standing(&books, 2), (Status::Active, None));
+        assert_eq!((has(&books, 2, 1), has(&books, 2, 2)), (1, 1));
+        assert_eq!(counts(&books, 2), (3, 1));
+        // The last of it.
+        books
+            .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
+            .unwrap();
+        assert_eq!((has(&books, 2, 1), has(&books, 2, 2)), (0, 1));
+        assert_eq!(standing(&books, 2), (Status::Active, None));
+    }
+}
+
+#[test]
+fn what_is_held_is_bought_at_its_price_and_only_the_rest_at_that_of_now() {
     let mut books = small_shop();
-    assert_eq!(reserve(&mut books, 1, &[line(1, 4)], 1), Status::Active);
-    let both = [line(1, 1), line(2, 1)];
-    assert_eq!(reserve(&mut books, 1, &both, 2), Status::Active);
-    // All of the first product is held, but four of it for this very customer.
-    order_by_card(&mut books, &purchase(1, &[line(1, 3)]), 3).unwrap();
-    assert_eq!(standing(&books, 1), (Status::Confirmed, Some(order())));
-    assert_eq!(standing(&books, 2), (Status::Active, None));
-    assert_eq!(counts(&books, 1), (5, 4));
-    // What an order by card holds is nobody's to use up, its own customer's neither.
+    assert_eq!(reserve(&mut books, 1, &[line(1, 2)], 1), Status::Active);
+    books.catalogue.get_mut(&product(1)).unwrap().price = cents(120);
+    // One order has one price a product.
+    let Error::PricesDiffer { product_id, prices } =
+        refusal(&mut books, &purchase(1, &[line(1, 3)]))
+    else {
+        panic!("sold at two prices")
+    };
+    assert_eq!(product_id, product(1));
+    assert_eq!(prices, [(2, cents(100)), (1, cents(120))]);
+    let quoted = Line {
+        quoted: Some(cents(120)),
+        ..line(1, 2)
+    };
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &[line(1, 3)])),
-        Error::InsufficientStock(short) if short[0].available == 1
+        refusal(&mut books, &purchase(1, &[quoted])),
+        Error::PriceChanged { current, .. } if current == cents(100)
+    ));
+    let sale = books
+        .purchase(&purchase(1, &[line(1, 2)]), order(), actor())
+        .unwrap();
+    assert_eq!(
+        (sale.total, sale.lines[0].unit_price),
+        (cents(200), cents(100))
+    );
+    let sale = books
+        .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
+        .unwrap();
+    assert_eq!(sale.total, cents(120));
+}
+
+#[test]
+fn what_is_held_of_a_product_that_is_off_sale_can_be_bought_and_no_more() {
+    let mut books = small_shop();
+    for hold in [1, 2, 3] {
+        assert_eq!(reserve(&mut books, 1, &[line(1, 1)], hold), Status::Active);
+    }
+    books.catalogue.get_mut(&product(1)).unwrap().active = false;
+    books.shelf.counts.get_mut(&product(1)).unwrap().inactive = true;
+    assert!(matches!(
+        refusal(&mut books, &purchase(1, &[line(1, 4)])),
+        Error::ProductNotFound(_)
+    ));
+    books
+        .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
+        .unwrap();
+    order_by_card(&mut books, &purchase(1, &[line(1, 1)]), 4).unwrap();
+    books.confirm(reservation(3), order(), actor()).unwrap();
+    assert_eq!(counts(&books, 1), (3, 1));
+}
+
+#[test]
+fn whose_place_is_the_first_may_buy_what_is_free_and_waits_for_the_rest() {
+    for by_card in [false, true] {
+        let mut books = small_shop();
+        for buyer in [2, 3] {
+            books.accounts.insert(customer(buyer), account(1000, 0));
+        }
+        // Three of five are held; the first in line wants four, the second one.
+        assert_eq!(reserve(&mut books, 3, &[line(1, 3)], 1), Status::Active);
+        assert_eq!(reserve(&mut books, 1, &[line(1, 4)], 2), Status::Waiting);
+        assert_eq!(reserve(&mut books, 2, &[line(1, 1)], 3), Status::Waiting);
+        for (buyer, quantity, available) in [(2, 1, 0), (3, 4, 3), (1, 3, 2)] {
+            assert!(matches!(
+                refusal(&mut books, &purchase(buyer, &[line(1, quantity)])),
+                Error::InsufficientStock(short) if short[0].available == available
+            ));
+        }
+        let two = purchase(1, &[line(1, 2)]);
+        if by_card {
+            order_by_card(&mut books, &two, 4).unwrap();
+        } else {
+            books.purchase(&two, order(), actor()).unwrap();
+        }
+        assert_eq!(standing(&books, 2), (Status::Waiting, None));
+        assert_eq!(has(&books, 2, 1), 2);
+        // What comes free goes to its rest first, and then to the next.
+        books.cancel(reservation(1), actor()).unwrap();
+        assert_eq!(standing(&books, 2).0, Status::Active);
+        assert_eq!(standing(&books, 3).0, Status::Active);
+        assert_eq!(has(&books, 2, 1), 2);
+    }
+}
+
+#[test]
+fn a_place_counts_within_a_limit_once_when_its_customer_buys() {
+    let mut books = small_shop();
+    books.accounts.insert(customer(2), account(1000, 0));
+    let article = books.catalogue.get_mut(&product(1)).unwrap();
+    article.limit_per_customer = Some(4);
+    assert_eq!(reserve(&mut books, 2, &[line(1, 4)], 1), Status::Active);
+    assert_eq!(reserve(&mut books, 1, &[line(1, 4)], 2), Status::Waiting);
+    books
+        .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
+        .unwrap();
+    assert_eq!(has(&books, 2, 1), 3);
+}
+
+#[test]
+fn places_end_when_their_product_is_off_sale() {
+    let mut books = small_shop();
+    books.accounts.insert(customer(2), account(1000, 0));
+    assert_eq!(reserve(&mut books, 2, &[line(1, 4)], 1), Status::Active);
+    assert_eq!(reserve(&mut books, 1, &[line(1, 4)], 2), Status::Waiting);
+    books.shelf.counts.get_mut(&product(1)).unwrap().inactive = true;
+    books.cancel(reservation(1), actor()).unwrap();
+    assert_eq!(standing(&books, 2), (Status::Cancelled, None));
+    assert_eq!(
+        books.shelf.reservations[&reservation(2)].cancel_reason,
+        Some(CancelReason::ProductInactive)
+    );
+    assert_eq!(counts(&books, 1), (5, 0));
+    assert_eq!(books.shelf.counts[&product(1)].waiting, 0);
+}
+
+fn limited(limit: i32, price: Option<i64>) -> Offer {
+    Offer {
+        sale_id: SaleId::new(),
+        name: "Sale".into(),
+        kind: SaleKind::Discount,
+        opens_at: DateTime::UNIX_EPOCH,
+        closes_at: DateTime::UNIX_EPOCH + Duration::days(1),
+        price: price.map(cents),
+        limit_per_customer: Some(limit),
+    }
+}
+
+#[test]
+fn each_buys_at_the_cheapest_price_that_is_left_to_them_and_holds_count() {
+    let mut books = small_shop();
+    books.accounts.insert(customer(2), account(1000, 0));
+    let offers = [limited(1, Some(70)), limited(2, Some(80))];
+    let article = books.catalogue.get_mut(&product(1)).unwrap();
+    article.selling = Selling::at(&offers, cents(100), DateTime::UNIX_EPOCH);
+    let buy = |books: &mut Books, buyer| {
+        let sale = books.purchase(&purchase(buyer, &[line(1, 1)]), order(), actor());
+        sale.unwrap().total
+    };
+    assert_eq!(buy(&mut books, 1), cents(70));
+    assert_eq!(buy(&mut books, 1), cents(80));
+    assert_eq!(reserve(&mut books, 2, &[line(1, 1)], 1), Status::Active);
+    let held = books.shelf.reservations[&reservation(1)].total();
+    assert_eq!(held, cents(70));
+    // The first customer has used up both.
+    assert_eq!(buy(&mut books, 1), cents(100));
+    let two = purchase(2, &[line(1, 2)]);
+    assert!(matches!(
+        refusal(&mut books, &two),
+        Error::PricesDiffer { .. }
     ));
 }
 
 #[test]
-fn what_an_order_by_card_leaves_of_an_own_reservation_goes_to_those_who_wait() {
+fn more_than_is_left_of_a_sale_is_refused_and_not_sold_dearer() {
+    let mut books = small_shop();
+    let article = books.catalogue.get_mut(&product(1)).unwrap();
+    article.selling = Selling::at(&[limited(2, Some(70))], cents(100), DateTime::UNIX_EPOCH);
+    assert!(matches!(
+        refusal(&mut books, &purchase(1, &[line(1, 3)])),
+        Error::PurchaseLimitReached {
+            limit: 2,
+            bought: 0,
+            requested: 3,
+            ..
+        }
+    ));
+}
+
+fn hold_limit(books: &mut Books, max_units: Option<i64>, max_value: Option<i64>) {
+    let account = books.accounts.get_mut(&customer(1)).unwrap();
+    account.holds = Holds {
+        max_units,
+        max_value: max_value.map(cents),
+        units: 1,
+        value: cents(100),
+    };
+}
+
+#[test]
+fn nobody_holds_more_units_than_they_may_and_buying_on_credit_is_not_holding() {
+    let mut books = small_shop();
+    hold_limit(&mut books, Some(4), None);
+    assert_eq!(reserve(&mut books, 1, &[line(1, 1)], 1), Status::Active);
+    order_by_card(&mut books, &purchase(1, &[line(2, 1)]), 2).unwrap();
+    let wish = Wish {
+        customer_id: customer(1),
+        lines: vec![line(1, 2)],
+        ttl_seconds: 600,
+        wait: true,
+    };
+    let before = books.clone();
+    let refused = books.reserve(&wish, reservation(3), actor()).unwrap_err();
+    let expected = HoldLimit::Units {
+        limit: 4,
+        held: 3,
+        requested: 2,
+    };
+    assert!(matches!(refused, Error::HoldLimitExceeded(limit) if limit == expected));
+    assert_eq!(books, before);
+    // What it holds is in its way neither by card nor on credit.
+    assert!(matches!(
+        refusal_by_card(&mut books, &purchase(1, &[line(1, 3)])),
+        Error::HoldLimitExceeded(HoldLimit::Units {
+            held: 2,
+            requested: 3,
+            ..
+        })
+    ));
+    order_by_card(&mut books, &purchase(1, &[line(1, 2)]), 4).unwrap();
+    books
+        .purchase(&purchase(1, &[line(1, 3)]), order(), actor())
+        .unwrap();
+}
+
+#[test]
+fn nobody_holds_what_is_worth_more_than_they_may_places_in_line_among_it() {
+    let mut books = small_shop();
+    books.accounts.insert(customer(2), account(1000, 0));
+    hold_limit(&mut books, None, Some(400));
+    assert_eq!(reserve(&mut books, 2, &[line(1, 5)], 1), Status::Active);
+    assert_eq!(reserve(&mut books, 1, &[line(1, 2)], 2), Status::Waiting);
+    let expected = HoldLimit::Value {
+        limit: cents(400),
+        held: cents(300),
+        requested: cents(200),
+    };
+    assert!(matches!(
+        refusal_by_card(&mut books, &purchase(1, &[line(2, 2)])),
+        Error::HoldLimitExceeded(limit) if limit == expected
+    ));
+    order_by_card(&mut books, &purchase(1, &[line(2, 1)]), 3).unwrap();
+}
+
+#[test]
+fn what_an_own_reservation_has_beyond_the_order_stays_held() {
     let mut books = small_shop();
     for buyer in [2, 3] {
         books.accounts.insert(customer(buyer), account(1000, 0));
@@ -539,8 +798,9 @@ fn what_an_order_by_card_leaves_of_an_own_reservation_goes_to_those_who_wait() {
         Error::InsufficientStock(short) if short[0].available == 0
     ));
     order_by_card(&mut books, &purchase(1, &[line(2, 2)]), 4).unwrap();
-    assert_eq!(standing(&books, 2), (Status::Active, None));
-    assert_eq!(counts(&books, 2), (3, 3));
+    assert_eq!(standing(&books, 1), (Status::Active, None));
+    assert_eq!(standing(&books, 2), (Status::Waiting, None));
+    assert_eq!((has(&books, 1, 2), counts(&books, 2)), (1, (3, 3)));
 }
 
 #[test]
@@ -845,7 +1105,7 @@ proptest! {
             for ((customer, product), quantity) in &bought {
                 if locked.catalogue[product].limit_per_customer.is_some() {
                     let account = locked.accounts.get_mut(customer).unwrap();
-                    account.bought.insert(*product, Bought { ever: *quantity, in_sale: *quantity });
+                    account.bought.insert(*product, Bought { ever: *quantity, in_sales: BTreeMap::new() });
                 }
             }
             for purchase in batch {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::DateTime;
 use domain::Error;
-use domain::desk::decision::{Account, Article, Books, Selling};
+use domain::desk::decision::{Account, Article, Books, Holds, Selling};
 use domain::ledger;
 use domain::purchase::{Line, Purchase};
 use domain::reservations::{OPEN, Wish};
@@ -100,6 +100,59 @@ impl Model {
         }
     }
 
+    /// Whether the first place of the product's line is the customer's.
+    fn own_place(&self, who: usize, product: usize) -> Option<usize> {
+        let first = self.line(product).first().copied()?;
+        (self.holds[first].customer == who).then_some(first)
+    }
+
+    fn for_own_order(&self, who: usize, product: usize) -> i64 {
+        match self.own_place(who, product) {
+            Some(_) => self.free(product),
+            None => self.for_newcomers(product),
+        }
+    }
+
+    /// What an order takes of its customer's holds, the oldest first, and of the place that is the first in line: which
+    /// hold, of what, how many.
+    fn own(&self, who: usize, wanted: &[(usize, i64)]) -> Vec<(usize, usize, i64)> {
+        let mut used = Vec::new();
+        for (product, quantity) in wanted {
+            let mut left = *quantity;
+            for (at, hold) in self.holds.iter().enumerate() {
+                let taken = left.min(hold.of(*product));
+                if hold.customer == who && hold.status == Status::Active && taken > 0 {
+                    used.push((at, *product, taken));
+                    left -= taken;
+                }
+            }
+            if let Some(place) = self.own_place(who, *product).filter(|_| left > 0) {
+                used.push((place, *product, left));
+            }
+        }
+        used
+    }
+
+    /// What is used up of a hold is gone from it; one of which nothing is left is the order.
+    fn use_own(&mut self, used: &[(usize, usize, i64)]) {
+        for (at, product, quantity) in used {
+            for item in &mut self.holds[*at].items {
+                if item.0 == *product {
+                    item.1 -= quantity;
+                }
+            }
+        }
+        for (at, ..) in used {
+            if self.holds[*at]
+                .items
+                .iter()
+                .all(|(_, quantity)| *quantity == 0)
+            {
+                self.holds[*at].status = Status::Confirmed;
+            }
+        }
+    }
+
     fn serve(&mut self, product: usize) {
         for at in self.line(product) {
             if self.holds[at].of(product) > self.on_hand[product] {
@@ -114,14 +167,20 @@ impl Model {
         }
     }
 
-    fn check_limit(&self, who: usize, wanted: &[(usize, i64)], but: &[usize]) -> Result<(), No> {
+    /// `used` of what it has is what this very demand takes.
+    fn check_limit(
+        &self,
+        who: usize,
+        wanted: &[(usize, i64)],
+        used: &[(usize, usize, i64)],
+    ) -> Result<(), No> {
         for (product, quantity) in wanted {
-            let open =
-                self.holds.iter().enumerate().filter(|(at, hold)| {
-                    hold.customer == who && hold.is_open() && !but.contains(at)
-                });
-            let open: i64 = open.map(|(_, hold)| hold.of(*product)).sum();
-            let has = self.bought[who][*product] + open;
+            let open = self.holds.iter();
+            let open = open.filter(|hold| hold.customer == who && hold.is_open());
+            let open: i64 = open.map(|hold| hold.of(*product)).sum();
+            let used = used.iter().filter(|(_, id, _)| id == product);
+            let used: i64 = used.map(|(.., quantity)| quantity).sum();
+            let has = self.bought[who][*product] + open - used;
             if LIMIT[*product].is_some_and(|limit| has + quantity > limit) {
                 return Err(No::Limit(*product, has));
             }
@@ -142,15 +201,18 @@ impl Model {
         }
     }
 
-    fn sell(&mut self, who: usize, wanted: &[(usize, i64)], used: &[usize]) -> Result<(), No> {
+    fn sell(
+        &mut self,
+        who: usize,
+        wanted: &[(usize, i64)],
+        used: &[(usize, usize, i64)],
+    ) -> Result<(), No> {
         let total: i64 = wanted.iter().map(|(_, quantity)| quantity).sum();
         if self.owed[who] + total > CREDIT[who] {
             return Err(No::Credit);
         }
         self.owed[who] += total;
-        for at in used {
-            self.holds[*at].status = Status::Confirmed;
-        }
+        self.use_own(used);
         for (product, quantity) in wanted {
             self.on_hand[*product] -= quantity;
             self.bought[who][*product] += quantity;
@@ -166,18 +228,15 @@ impl Model {
         match step {
             Step::Buy(who, lines) => {
                 let wanted = added_up(lines);
-                let is_used = |hold: &Hold| {
-                    let mut items = hold.items.iter();
-                    hold.customer == *who
-                        && hold.status == Status::Active
-                        && items.all(|(id, _)| wanted.iter().any(|(other, _)| id == other))
-                };
-                let all = 0..self.holds.len();
-                let used: Vec<usize> = all.filter(|at| is_used(&self.holds[*at])).collect();
+                let used = self.own(*who, &wanted);
                 self.check_limit(*who, &wanted, &used)?;
                 Self::check_stock(&wanted, |product| {
-                    let own: i64 = used.iter().map(|at| self.holds[*at].of(product)).sum();
-                    self.for_newcomers(product) + own
+                    let held = self
+                        .holds
+                        .iter()
+                        .filter(|hold| hold.customer == *who && hold.status == Status::Active);
+                    let held: i64 = held.map(|hold| hold.of(product)).sum();
+                    self.for_own_order(*who, product) + held
                 })?;
                 self.sell(*who, &wanted, &used)?;
                 Ok(None)
@@ -210,7 +269,15 @@ impl Model {
             Step::Confirm(at) => {
                 let hold = self.holds.get(*at).cloned().ok_or(No::Unknown)?;
                 match hold.status {
-                    Status::Active => self.sell(hold.customer, &hold.items, &[*at])?,
+                    Status::Active => {
+                        let all = hold.items.iter().filter(|(_, quantity)| *quantity > 0);
+                        let all: Vec<(usize, i64)> = all.copied().collect();
+                        let used = all
+                            .iter()
+                            .map(|(product, quantity)| (*at, *product, *quantity));
+                        let used: Vec<_> = used.collect();
+                        self.sell(hold.customer, &all, &used)?;
+                    }
                     Status::SoldOut => return Err(No::SoldOut),
                     other => return Err(No::Resolved(other)),
                 }
@@ -291,6 +358,7 @@ fn books(on_hand: [i64; PRODUCTS]) -> Books {
         on_hold: false,
         overdue: None,
         bought: HashMap::new(),
+        holds: Holds::default(),
     };
     let article = |limit_per_customer| Article {
         sku: "SKU".into(),
@@ -420,6 +488,9 @@ fn check(books: &Books, model: &Model) -> Result<(), TestCaseError> {
         for item in &found.items {
             prop_assert_eq!(item.held, found.status == Status::Active);
             prop_assert_eq!(item.place.is_some(), found.status == Status::Waiting);
+        }
+        for id in (0..PRODUCTS).filter(|_| hold.is_open()) {
+            prop_assert_eq!(found.quantity_of(product(id)), hold.of(id));
         }
         let is_ordered = found.order_id.is_some();
         prop_assert_eq!(is_ordered, found.status == Status::Confirmed);

@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{BusinessId, Currency, TimeZone};
+use crate::{BusinessId, Currency, Money, TimeZone};
 
 /// A business. Its slug and its currency never change: documents and links rest on them.
 #[sea_orm::model]
@@ -20,6 +20,14 @@ pub struct Model {
     pub time_zone: TimeZone,
     /// The first day that is open: nothing is dated before it. `None` leaves everything open.
     pub books_closed_until: Option<Date>,
+    /// The most units that one customer may hold at once. `None` is no bound, as with the next three.
+    pub hold_limit_units: Option<i64>,
+    /// The most that what one customer holds may be worth.
+    pub hold_limit_value: Option<Money>,
+    /// Bounds those who registered themselves, beside `hold_limit_units`.
+    pub self_registered_hold_limit_units: Option<i64>,
+    /// Bounds those who registered themselves, beside `hold_limit_value`.
+    pub self_registered_hold_limit_value: Option<Money>,
     pub created_at: DateTimeUtc,
 }
 

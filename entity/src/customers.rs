@@ -24,6 +24,8 @@ pub struct Model {
     pub on_account: Money,
     pub on_hold: bool,
     pub payment_terms_days: i32,
+    /// Whether the customer made this record itself.
+    pub self_registered: bool,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
 }

@@ -30,11 +30,18 @@ pub struct Model {
 }
 
 impl Model {
-    /// What can be sold now: on hand less what is reserved.
+    /// What a newcomer could buy now.
     #[must_use]
     pub fn available(&self) -> i64 {
-        self.on_hand - self.reserved
+        available(self.on_hand, self.reserved, self.waiting)
     }
+}
+
+/// What of a product's stock a newcomer can have: nothing while someone waits for it, otherwise what nobody holds. The one
+/// definition of `available`; `domain/src/inventory/level.rs` has it in SQL.
+#[must_use]
+pub fn available(on_hand: i64, reserved: i64, waiting: i64) -> i64 {
+    if waiting > 0 { 0 } else { on_hand - reserved }
 }
 
 impl ActiveModelBehavior for ActiveModel {}

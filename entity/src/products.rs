@@ -20,7 +20,7 @@ pub struct Model {
     pub limit_per_customer: Option<i32>,
     /// A product that is not active cannot be bought.
     pub active: bool,
-    /// Sold only while one of its sales is open.
+    /// Whether a sale has it, in whatever state.
     pub in_sale: bool,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,

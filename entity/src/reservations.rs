@@ -28,6 +28,18 @@ pub enum Status {
     SoldOut,
 }
 
+/// Why a reservation is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, ToSchema)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ReservationCancelReason)]
+pub enum CancelReason {
+    /// Its customer or the staff gave it up.
+    Requested,
+    /// It waited for a product that was taken off sale.
+    ProductInactive,
+}
+
 /// A reservation. Changed under its customer's lock, or under those of its products by who finds it expired, served or
 /// sold out.
 #[sea_orm::model]
@@ -46,6 +58,8 @@ pub struct Model {
     pub expires_at: DateTimeUtc,
     /// What it became.
     pub order_id: Option<OrderId>,
+    /// Why it is cancelled; `None` stands for [`CancelReason::Requested`] too.
+    pub cancel_reason: Option<CancelReason>,
     pub created_by: UserId,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,

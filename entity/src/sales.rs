@@ -1,7 +1,7 @@
 //! Sales with a start and an end.
 
 use sea_orm::entity::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{BusinessId, SaleId};
@@ -16,7 +16,21 @@ pub enum State {
     Closed,
 }
 
-/// A sale. Its products are sold from `opens_at` until `closes_at`.
+/// What a sale means outside its window.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+#[schema(as = SaleKind)]
+pub enum Kind {
+    /// The list price holds.
+    Discount,
+    /// Its products are not sold.
+    Exclusive,
+}
+
+/// A sale, open from `opens_at` until `closes_at`.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sales")]
@@ -26,6 +40,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: SaleId,
     pub name: String,
+    pub kind: Kind,
     pub opens_at: DateTimeUtc,
     pub closes_at: DateTimeUtc,
     /// How many of each of its products one customer may buy and hold in it.

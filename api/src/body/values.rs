@@ -52,6 +52,7 @@ as_text! {
     [] entity::users::Role;
     [] entity::orders::Status;
     [] entity::orders::PaymentMethod;
+    [] entity::sales::Kind;
     [] entity::stock_movements::CorrectionReason;
 }
 

@@ -3,10 +3,10 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::NaiveDate;
-use domain::businesses::{self, BusinessChange, Founded, NewBusiness};
+use domain::businesses::{self, BusinessChange, Founded, HoldLimitsChange, NewBusiness};
 use domain::passwords::NewPassword;
 use entity::users::Role;
-use entity::{BusinessId, Currency, TimeZone, UserId};
+use entity::{BusinessId, Currency, Money, TimeZone, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,7 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::idempotency;
 use crate::problem::{Code, Problem};
 use crate::service::State;
-use crate::text::{Email, Slug, Text, Whole};
+use crate::text::{Amount, Email, Slug, Text, Whole};
 
 /// Where the callers of a business find it.
 const OWN: &str = "/api/business";
@@ -83,6 +83,27 @@ crate::body! {
         time_zone: Option<TimeZone>,
         /// The first day that is open, today at the latest: nothing is dated before it. Null opens everything.
         books_closed_until: Change<NaiveDate>,
+        /// How much one customer may hold at once.
+        hold_limits: Option<HoldLimitsPatch>,
+    }
+}
+
+/// How many units a customer may be let hold at once.
+type HeldUnits = Whole<0, 1_000_000>;
+
+crate::body! {
+    /// Which bounds on what one customer may hold at once change: reservations, places in line and unpaid card orders
+    /// together. What is left out stays; null takes a bound away.
+    #[example({"units": 100, "self_registered_units": 20})]
+    pub(super) struct HoldLimitsPatch {
+        /// The most units.
+        units: Change<HeldUnits>,
+        /// The most that they may be worth.
+        value: Change<Money>,
+        /// The most units of a customer who registered themselves, if that is less; 20 unless it was changed.
+        self_registered_units: Change<HeldUnits>,
+        /// The most that they may be worth of a customer who registered themselves, if that is less.
+        self_registered_value: Change<Money>,
     }
 }
 
@@ -101,6 +122,21 @@ pub(super) struct BusinessView {
     time_zone: TimeZone,
     /// The first day that is open: nothing is dated before it. Null leaves everything open.
     books_closed_until: Option<NaiveDate>,
+    hold_limits: HoldLimitsView,
+}
+
+/// How much one customer may hold at once: reservations, places in line and unpaid card orders together. Null is no bound.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"units": 100, "self_registered_units": 20}))]
+struct HoldLimitsView {
+    /// The most units.
+    units: Option<i64>,
+    /// The most that they may be worth.
+    value: Option<Amount>,
+    /// The most units of a customer who registered themselves, if that is less.
+    self_registered_units: Option<i64>,
+    /// The most that they may be worth of a customer who registered themselves, if that is less.
+    self_registered_value: Option<Amount>,
 }
 
 /// A business that has just been made.
@@ -125,7 +161,14 @@ struct AdminView {
 
 impl From<entity::businesses::Model> for BusinessView {
     fn from(business: entity::businesses::Model) -> Self {
+        let amount = |value: Option<Money>| value.map(|value| Amount::of(value, business.currency));
         Self {
+            hold_limits: HoldLimitsView {
+                units: business.hold_limit_units,
+                value: amount(business.hold_limit_value),
+                self_registered_units: business.self_registered_hold_limit_units,
+                self_registered_value: amount(business.self_registered_hold_limit_value),
+            },
             id: business.id,
             slug: business.slug,
             name: business.name,
@@ -196,6 +239,15 @@ async fn read(state: Data<State>, caller: Signed) -> Response {
     Ok(HttpResponse::Ok().json(BusinessView::from(business)))
 }
 
+fn hold_limits(patch: HoldLimitsPatch) -> HoldLimitsChange {
+    HoldLimitsChange {
+        units: patch.units.changed(Whole::get),
+        value: patch.value.changed(std::convert::identity),
+        self_registered_units: patch.self_registered_units.changed(Whole::get),
+        self_registered_value: patch.self_registered_value.changed(std::convert::identity),
+    }
+}
+
 async fn change(state: Data<State>, caller: Signed, request: Json<BusinessPatch>) -> Response {
     let body = request.body;
     let days = |days: Whole<0, 3650>| i32::try_from(days.get()).unwrap_or(i32::MAX);
@@ -204,6 +256,9 @@ async fn change(state: Data<State>, caller: Signed, request: Json<BusinessPatch>
         block_after_days: body.block_after_days.changed(days),
         time_zone: body.time_zone,
         books_closed_until: body.books_closed_until.changed(|date| date),
+        hold_limits: body
+            .hold_limits
+            .map_or_else(HoldLimitsChange::default, hold_limits),
     };
     let business = businesses::change(&state.database, &caller, &change)
         .await

@@ -37,6 +37,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::CustomerOnHold,
                 Code::SaleNotOpen,
                 Code::PriceChanged,
+                Code::PricesDiffer,
+                Code::HoldLimitExceeded,
                 Code::PurchaseLimitReached,
                 Code::InsufficientStock,
                 Code::InvalidTransition,

@@ -147,6 +147,7 @@ async fn create(state: Data<State>, caller: Signed, request: Json<CustomerReques
         name: body.name.0,
         email: body.email.map(Email::into_string),
         credit: terms(body.credit_limit, body.on_hold, body.payment_terms_days),
+        self_registered: false,
     };
     let render = |customer: &entity::customers::Model| {
         created(

@@ -142,7 +142,7 @@ pub(super) struct StockView {
     on_hand: i64,
     /// Held for reservations and unpaid card orders.
     reserved: i64,
-    /// On hand less reserved.
+    /// What a newcomer could buy now: nothing while someone waits for it, otherwise what is on hand and not reserved.
     available: i64,
     /// How many stand in line for it.
     waiting: i64,

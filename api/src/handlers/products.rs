@@ -3,8 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::products::{self, CurrentSale, Details, Filter, NewProduct, Product, ProductChange};
-use entity::sales::State as SaleState;
+use domain::Caller;
+use domain::products::{
+    self, CurrentSale, Details, Filter, NewProduct, NotForSale, Product, ProductChange,
+};
+use entity::sales::{Kind, State as SaleState};
 use entity::users::Role;
 use entity::{Currency, Money, ProductId, SaleId};
 use serde::Serialize;
@@ -126,7 +129,7 @@ crate::body! {
 /// A product.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "sku": "HP-200", "name": "Headphones", "price": "200.00", "available": 40, "active": true,
+    "sku": "HP-200", "name": "Headphones", "price": "200.00", "list_price": "200.00", "available": 40, "active": true,
 }))]
 pub(super) struct ProductView {
     id: ProductId,
@@ -134,13 +137,18 @@ pub(super) struct ProductView {
     name: String,
     description: Option<String>,
     currency: Currency,
+    /// What one costs the caller now; the list price where it is not for sale.
     price: Amount,
-    /// How many can be sold now.
+    /// What one costs outside sales.
+    list_price: Amount,
+    /// What a newcomer could buy now: nothing while someone waits for it, otherwise what is on hand and not reserved.
     available: i64,
     limit_per_customer: Option<i32>,
     active: bool,
-    /// The sale that counts now: the open one with the lowest price, or else the next that opens.
+    /// The open sale in which the caller buys it, the cheapest that is left to them; or else the next that opens.
     sale: Option<ProductSaleView>,
+    /// Why it cannot be bought, whatever is available; null when it can.
+    not_for_sale: Option<NotForSaleView>,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
     #[serde(serialize_with = "text::time")]
@@ -152,6 +160,7 @@ pub(super) struct ProductView {
 struct ProductSaleView {
     sale_id: SaleId,
     name: String,
+    kind: Kind,
     state: SaleState,
     /// What the product costs in it.
     price: Amount,
@@ -163,12 +172,62 @@ struct ProductSaleView {
     limit_per_customer: Option<i32>,
 }
 
+/// Why a product cannot be bought.
+#[derive(Debug, Serialize, ToSchema)]
+struct NotForSaleView {
+    reason: NotForSaleReason,
+    /// When the exclusive sale opens, or opened.
+    #[serde(serialize_with = "text::optional_time")]
+    opens_at: Option<DateTime<Utc>>,
+    /// When the exclusive sale closes, or closed.
+    #[serde(serialize_with = "text::optional_time")]
+    closes_at: Option<DateTime<Utc>>,
+}
+
+/// What kind of reason it is.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum NotForSaleReason {
+    /// It was taken off sale.
+    Inactive,
+    /// It is sold in an exclusive sale that is still to open.
+    NotYetOpen,
+    /// It was sold in an exclusive sale, which is over.
+    Closed,
+}
+
+impl From<NotForSale> for NotForSaleView {
+    fn from(why: NotForSale) -> Self {
+        match why {
+            NotForSale::Inactive => Self {
+                reason: NotForSaleReason::Inactive,
+                opens_at: None,
+                closes_at: None,
+            },
+            NotForSale::NotInSale {
+                upcoming,
+                opens_at,
+                closes_at,
+            } => Self {
+                reason: if upcoming {
+                    NotForSaleReason::NotYetOpen
+                } else {
+                    NotForSaleReason::Closed
+                },
+                opens_at: Some(opens_at),
+                closes_at: Some(closes_at),
+            },
+        }
+    }
+}
+
 impl ProductSaleView {
     fn of(sale: &CurrentSale, product: &Product, currency: Currency) -> Self {
         let offer = &sale.offer;
         Self {
             sale_id: offer.sale_id,
             name: offer.name.clone(),
+            kind: offer.kind,
             state: sale.state,
             price: Amount::of(offer.price(product.product.price), currency),
             opens_at: offer.opens_at,
@@ -187,7 +246,8 @@ impl ProductView {
             name: product.name.clone(),
             description: product.description.clone(),
             currency,
-            price: Amount::of(product.price, currency),
+            price: Amount::of(found.price, currency),
+            list_price: Amount::of(product.price, currency),
             available: found.available,
             limit_per_customer: product.limit_per_customer,
             active: product.active,
@@ -195,6 +255,7 @@ impl ProductView {
                 .sale
                 .as_ref()
                 .map(|sale| ProductSaleView::of(sale, found, currency)),
+            not_for_sale: found.not_for_sale.map(NotForSaleView::from),
             created_at: product.created_at,
             updated_at: product.updated_at,
         }
@@ -209,11 +270,20 @@ pub(super) fn sees_inactive(visitor: &Visitor) -> bool {
         .is_some_and(|caller| caller.confined_to().is_none())
 }
 
+/// All that the visitor sees, at the visitor's prices.
+fn reader(visitor: &Visitor) -> Filter {
+    Filter {
+        inactive_too: sees_inactive(visitor),
+        buyer: visitor.caller.as_ref().and_then(Caller::confined_to),
+        ..Filter::default()
+    }
+}
+
 async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Response {
     let filter = Filter {
         search: query.take::<Text<1, 200>>("q").map(|text| text.0),
         sku: query.take::<Sku>("sku").map(|text| text.0),
-        inactive_too: sees_inactive(&visitor),
+        ..reader(&visitor)
     };
     let paging = query.paging();
     query.finish()?;
@@ -226,10 +296,14 @@ async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Respons
 }
 
 async fn read(state: Data<State>, visitor: Visitor, id: Id<ProductId>) -> Response {
-    let inactive_too = sees_inactive(&visitor);
-    let product = products::read(&state.database, visitor.business_id, id.0, inactive_too)
-        .await
-        .map_err(|error| visitor.problem(error))?;
+    let product = products::read(
+        &state.database,
+        visitor.business_id,
+        id.0,
+        &reader(&visitor),
+    )
+    .await
+    .map_err(|error| visitor.problem(error))?;
     Ok(HttpResponse::Ok().json(ProductView::of(&product, visitor.currency)))
 }
 

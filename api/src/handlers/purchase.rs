@@ -35,6 +35,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::CustomerOverdue,
                 Code::SaleNotOpen,
                 Code::PriceChanged,
+                Code::PricesDiffer,
                 Code::PurchaseLimitReached,
                 Code::InsufficientStock,
                 Code::CreditLimitExceeded,

@@ -8,7 +8,7 @@ use domain::idempotency::Answer;
 use domain::purchase::{Line, MAX_LINES};
 use domain::reservations::{self, Found, Wish};
 use entity::orders::PaymentMethod;
-use entity::reservations::Status;
+use entity::reservations::{CancelReason, Status};
 use entity::users::Role;
 use entity::{Currency, CustomerId, OrderId, ProductId, ReservationId};
 use serde::Serialize;
@@ -47,6 +47,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::PriceChanged,
                 Code::PurchaseLimitReached,
                 Code::ReservationLimitReached,
+                Code::HoldLimitExceeded,
                 Code::InsufficientStock,
                 Code::SoldOut,
                 Code::Conflict,
@@ -132,7 +133,7 @@ enum ConfirmedView {
     ByCard(CheckoutView),
 }
 
-/// A reservation.
+/// A reservation. Its items are what it holds or waits for: an order takes what it buys out of them.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"status": "active"}))]
 pub(super) struct ReservationView {
@@ -149,6 +150,8 @@ pub(super) struct ReservationView {
     place: Option<i64>,
     /// The order that it became.
     order_id: Option<OrderId>,
+    /// Why it is cancelled, if it is.
+    cancel_reason: Option<CancelReason>,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
     items: Vec<ReservedView>,
@@ -182,6 +185,12 @@ impl ReservationView {
             expires_at: reservation.expires_at,
             place: found.place,
             order_id: reservation.order_id,
+            cancel_reason: match found.status {
+                Status::Cancelled => {
+                    Some(reservation.cancel_reason.unwrap_or(CancelReason::Requested))
+                }
+                _ => None,
+            },
             created_at: reservation.created_at,
             items: items.collect(),
         }

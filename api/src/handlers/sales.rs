@@ -1,4 +1,4 @@
-//! `/api/sales`: products that are sold between two times, and not otherwise.
+//! `/api/sales`: products that are cheaper between two times, or sold at no other time.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::sales::{self, NewSale, Sale, SaleChange, SaleProduct};
-use entity::sales::State as SaleState;
+use entity::sales::{Kind, State as SaleState};
 use entity::users::Role;
 use entity::{Currency, Money, ProductId, SaleId};
 use serde::Serialize;
@@ -37,11 +37,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .paged()
             .ok::<Page<SaleView>>(),
         Endpoint::post("createSale", "/api/sales", create)
-            .summary("Make a sale: its products are sold while one of their sales is open, and not otherwise")
+            .summary("Make a sale: a discount between two times, or the only time at which its products are sold")
             .for_roles(ADMIN)
             .body::<SaleRequest>()
             .created::<SaleView>()
-            .codes(&[Code::ProductNotFound])
+            .codes(&[Code::ProductNotFound, Code::SalePriceAboveListPrice])
             .idempotent(),
         Endpoint::get("getSale", "/api/sales/{sale_id}", read)
             .summary("Read a sale")
@@ -53,7 +53,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(ADMIN)
             .body::<SalePatch>()
             .ok::<SaleView>()
-            .codes(&[Code::NotFound, Code::ProductNotFound]),
+            .codes(&[
+                Code::NotFound,
+                Code::ProductNotFound,
+                Code::SalePriceAboveListPrice,
+            ]),
     ]
 }
 
@@ -63,6 +67,9 @@ crate::body! {
     pub(super) struct SaleRequest {
         /// What it is called.
         name: Text<1, 200>,
+        /// What holds outside its window: with `discount` the list price, with `exclusive` its products are not sold then;
+        /// `discount` if left out.
+        kind: Option<Kind>,
         /// What is in it, each product once.
         products: List<SaleProductRequest, 1, MAX_PRODUCTS>,
         /// When it opens.
@@ -80,7 +87,7 @@ crate::body! {
     pub(super) struct SaleProductRequest {
         /// The product.
         product_id: ProductId,
-        /// What it costs while the sale is open; what the catalogue says if left out.
+        /// What it costs while the sale is open, no more than the list price; the list price if left out.
         price: Option<Money>,
     }
 }
@@ -91,7 +98,9 @@ crate::body! {
     pub(super) struct SalePatch {
         /// What it is called.
         name: Option<Text<1, 200>>,
-        /// What is in it from now on, each product once. With nothing in it, its products are sold at any time again.
+        /// What holds outside its window.
+        kind: Option<Kind>,
+        /// What is in it from now on, each product once. With nothing in it, it means nothing for any product.
         products: Option<List<SaleProductRequest, 0, MAX_PRODUCTS>>,
         /// When it opens.
         opens_at: Option<DateTime<Utc>>,
@@ -111,6 +120,7 @@ crate::body! {
 struct SaleView {
     sale_id: SaleId,
     name: String,
+    kind: Kind,
     state: SaleState,
     currency: Currency,
     products: Vec<SaleProductView>,
@@ -131,7 +141,7 @@ struct SaleView {
 #[schema(example = json!({"price": "150.00"}))]
 struct SaleProductView {
     product_id: ProductId,
-    /// What it costs in the sale, when that is not the catalogue's price.
+    /// What it costs in the sale, when that is not the list price.
     price: Option<Amount>,
 }
 
@@ -145,6 +155,7 @@ impl SaleView {
         Self {
             sale_id: sale.id,
             name: sale.name.clone(),
+            kind: sale.kind,
             state: found.state,
             currency,
             products: products.collect(),
@@ -184,6 +195,7 @@ fn new(body: SaleRequest) -> Result<NewSale, Problem> {
     }
     at.finish(Some(NewSale {
         name: body.name.0,
+        kind: body.kind.unwrap_or(Kind::Discount),
         products,
         opens_at: body.opens_at,
         closes_at: body.closes_at,
@@ -222,6 +234,7 @@ async fn change(
     let products = body.products.map(|list| products(list, &mut at));
     let change = at.finish(Some(SaleChange {
         name: body.name.map(|name| name.0),
+        kind: body.kind,
         products,
         opens_at: body.opens_at,
         closes_at: body.closes_at,

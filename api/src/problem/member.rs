@@ -96,7 +96,8 @@ macro_rules! types {
 
 types! {
     inline: String, i64;
-    components: Amount, Currency, CustomerId, OrderId, ProductId, ReservationId, entity::orders::Status, Fault, Shortage;
+    components: Amount, Currency, CustomerId, OrderId, ProductId, ReservationId, entity::orders::Status, Fault, Shortage,
+        UnitsAtPrice;
 }
 
 impl Type for DateTime<Utc> {
@@ -166,6 +167,14 @@ pub(super) struct Shortage {
     requested: i64,
     /// How many can be sold.
     available: i64,
+}
+
+/// Units of a product in one order that have the same price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({"quantity": 2, "unit_price": "100.00"}))]
+pub(super) struct UnitsAtPrice {
+    pub(super) quantity: i64,
+    pub(super) unit_price: Amount,
 }
 
 impl From<&domain::Shortage> for Shortage {

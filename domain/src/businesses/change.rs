@@ -1,7 +1,7 @@
 //! What a business's own callers see and change of it.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use entity::{BusinessId, Tenant, TimeZone, businesses};
+use entity::{BusinessId, Money, Tenant, TimeZone, businesses};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel, QuerySelect};
 
@@ -33,6 +33,38 @@ pub struct BusinessChange {
     pub time_zone: Option<TimeZone>,
     /// The first day that is open; `Some(None)` opens everything. It may be moved back: the trail says who did.
     pub books_closed_until: Option<Option<NaiveDate>>,
+    /// What one customer may hold at once.
+    pub hold_limits: HoldLimitsChange,
+}
+
+/// Which bounds on what one customer may hold at once change. `None` leaves one as it is; `Some(None)` takes it away.
+#[derive(Debug, Clone, Default)]
+pub struct HoldLimitsChange {
+    /// In units.
+    pub units: Option<Option<i64>>,
+    /// In what these are worth.
+    pub value: Option<Option<Money>>,
+    /// In units, for those who registered themselves.
+    pub self_registered_units: Option<Option<i64>>,
+    /// In what these are worth, for those who registered themselves.
+    pub self_registered_value: Option<Option<Money>>,
+}
+
+impl HoldLimitsChange {
+    fn apply(&self, row: &mut businesses::ActiveModel) {
+        if let Some(units) = self.units {
+            row.hold_limit_units = Set(units);
+        }
+        if let Some(value) = self.value {
+            row.hold_limit_value = Set(value);
+        }
+        if let Some(units) = self.self_registered_units {
+            row.self_registered_hold_limit_units = Set(units);
+        }
+        if let Some(value) = self.self_registered_value {
+            row.self_registered_hold_limit_value = Set(value);
+        }
+    }
 }
 
 /// How long ago a day must have begun for the days before it to be closed. Sales are dated without a look at the books;
@@ -72,6 +104,7 @@ pub async fn change(
         if let Some(date) = change.books_closed_until {
             row.books_closed_until = Set(date);
         }
+        change.hold_limits.apply(&mut row);
         if !row.is_changed() {
             return Ok(business);
         }

@@ -87,10 +87,15 @@ impl Locked {
         }))
     }
 
-    /// Whether its stock is held, or could be had anew: by a newcomer, who gets nothing for which others wait.
+    /// Whether its stock is held, or could be had anew: by its customer, who gets nothing for which others wait, of
+    /// products that are on sale.
     pub(crate) fn has_stock(&self) -> bool {
+        let customer = self.order.customer_id;
         self.lines.iter().all(|(product, quantity)| {
-            self.is_held(*product) || self.shelf.open(*product) >= *quantity
+            let counts = self.shelf.counts.get(product);
+            let is_active = counts.is_some_and(|counts| !counts.inactive);
+            self.is_held(*product)
+                || is_active && self.shelf.open_to(customer, *product) >= *quantity
         })
     }
 
@@ -115,9 +120,27 @@ impl Locked {
         transaction: &Transaction,
         actor: Actor<'_>,
     ) -> Result<(), Error> {
+        self.use_places(actor);
         self.let_go(actor);
         self.move_stock(transaction, actor, Reason::Sold, self.lines.clone(), -1)
             .await
+    }
+
+    /// What is had anew comes out of the customer's own places in line, where these are the first.
+    fn use_places(&mut self, actor: Actor<'_>) {
+        for (product_id, quantity) in &self.lines {
+            let place = self.shelf.own_place(self.order.customer_id, *product_id);
+            if let Some(reservation_id) = place
+                && !self.is_held(*product_id)
+            {
+                let part = shelf::Part {
+                    reservation_id,
+                    product_id: *product_id,
+                    quantity: *quantity,
+                };
+                self.shelf.use_place(part, self.order.id, actor.user_id);
+            }
+        }
     }
 
     /// These come back.

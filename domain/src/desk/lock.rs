@@ -12,13 +12,13 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::decision::{Account, Article, Books, OverdueOrder, Selling};
+use super::decision::{Account, Article, Books, Holds, OverdueOrder, Selling};
 use super::promise::{Assumed, Promised, Version};
-use super::{Command, Work, bought};
+use super::{Command, Work, bought, holds};
 use crate::allocations::on_account;
 use crate::database::Session;
 use crate::dates::past_due_bound;
-use crate::sales::{self, Standing};
+use crate::sales;
 use crate::shelf::{self, Counts, Shelf, Wanted};
 use crate::{Error, Transaction, ledger};
 
@@ -139,6 +139,7 @@ pub(super) async fn lock(
             let id: ProductId = row.try_get_by_index(1)?;
             books.catalogue.insert(id, article(&row)?);
             let mut counts = counts(&row)?;
+            counts.inactive = !books.catalogue[&id].active;
             if let Some(promise) = promised.get(&id) {
                 counts.on_hand = promise.on_hand;
             }
@@ -171,6 +172,7 @@ pub(super) async fn lock(
     {
         shelf::read(transaction, business, &mut books.shelf, &wanted).await?;
     }
+    holds::read(transaction, business, &mut books, jobs).await?;
     Ok(Locked {
         books,
         terms,
@@ -223,6 +225,7 @@ fn account(row: &QueryResult) -> Result<Account, DbErr> {
         on_hold: row.try_get_by_index(4)?,
         overdue: None,
         bought: HashMap::new(),
+        holds: Holds::default(),
     })
 }
 
@@ -248,7 +251,7 @@ fn counts(row: &QueryResult) -> Result<Counts, DbErr> {
     ))
 }
 
-/// What the sales of products mean now: at which prices and how many of them are sold, or that they are not.
+/// What the sales of products mean now.
 async fn read_sales(
     transaction: &Transaction,
     business: BusinessId,
@@ -260,22 +263,7 @@ async fn read_sales(
         let Some(article) = books.catalogue.get_mut(product) else {
             continue;
         };
-        match sales::standing(offers, article.price, books.shelf.now) {
-            Some(Standing::Open(offer)) => {
-                article.price = offer.price(article.price);
-                article.selling = Selling::InSale {
-                    since: offer.opens_at,
-                    limit_per_customer: offer.limit_per_customer.map(i64::from),
-                };
-            }
-            Some(Standing::NotOpen(offer)) => {
-                article.selling = Selling::Closed {
-                    opens_at: offer.opens_at,
-                    closes_at: offer.closes_at,
-                };
-            }
-            None => {}
-        }
+        article.selling = Selling::at(offers, article.price, books.shelf.now);
     }
     Ok(())
 }
@@ -338,7 +326,7 @@ async fn read_overdue(
 }
 
 /// Sorted, each once: one statement serves a batch of any size, and twins do not ask twice.
-fn distinct(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
+pub(super) fn distinct(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
     let mut ids: Vec<Uuid> = ids.collect();
     ids.sort_unstable();
     ids.dedup();

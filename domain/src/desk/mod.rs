@@ -19,6 +19,7 @@ mod batch;
 mod bought;
 mod cards;
 pub mod decision;
+mod holds;
 mod lanes;
 mod lock;
 mod promise;

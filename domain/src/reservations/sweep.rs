@@ -88,7 +88,7 @@ pub async fn sweep(database: &Database, business: BusinessId) -> Result<Swept, E
     }
 }
 
-/// The stock of which something has expired or can be given to someone who waits, locked. What was held for an order by
+/// The stock of which something has expired or can be given to someone who waits, or whose line ends, locked. What was held for an order by
 /// card is looked for where someone waits: elsewhere whoever comes by frees it, or the order's end.
 ///
 /// Whatever is taken here is changed, and then is not taken again. A line whose head wants more than is free, and may get
@@ -108,14 +108,17 @@ WITH due AS (
                ORDER BY i.place LIMIT 1) NOT BETWEEN on_hand - reserved + 1 AND on_hand
              OR EXISTS (SELECT FROM reservation_items i
                          WHERE i.business_id = $1 AND i.product_id = inventory.product_id
-                           AND (i.held OR i.place IS NOT NULL) AND i.expires_at <= now()))
+                           AND (i.held OR i.place IS NOT NULL) AND i.expires_at <= now())
+             OR NOT EXISTS (SELECT FROM products p
+                             WHERE p.business_id = $1 AND p.id = inventory.product_id AND p.active))
       LIMIT $2)
 )
-SELECT product_id, on_hand, reserved, waiting, places_given, clock_timestamp()
-  FROM inventory
- WHERE business_id = $1 AND product_id IN (SELECT product_id FROM due)
- ORDER BY product_id
-   FOR NO KEY UPDATE SKIP LOCKED";
+SELECT i.product_id, i.on_hand, i.reserved, i.waiting, i.places_given, clock_timestamp() AS now, p.active
+  FROM inventory i
+  JOIN products p ON p.business_id = $1 AND p.id = i.product_id
+ WHERE i.business_id = $1 AND i.product_id IN (SELECT product_id FROM due)
+ ORDER BY i.product_id
+   FOR NO KEY UPDATE OF i SKIP LOCKED";
 
 async fn give_back(transaction: &Transaction, business: BusinessId) -> Result<u64, Error> {
     let values: [Value; 2] = [business.0.into(), ROWS.into()];

@@ -1,7 +1,7 @@
 //! The line of a product: joining it, being served, being told that nothing is left.
 
 use chrono::Duration;
-use entity::reservations::Status;
+use entity::reservations::{CancelReason, Status};
 use entity::{ProductId, ReservationId};
 
 use super::{Movement, Reservation, Shelf};
@@ -27,11 +27,17 @@ impl Shelf {
     }
 
     /// Gives what is free of a product to those who wait for it, in their order, and tells those who want more than is on
-    /// hand that it is sold out. To be called after every change that frees stock or takes some away.
+    /// hand that it is sold out. The line of a product that is off sale ends instead. To be called after every change that
+    /// frees stock or takes some away.
     pub fn serve(&mut self, product: ProductId) {
         let Some(counts) = self.counts.get_mut(&product) else {
             return;
         };
+        if counts.inactive {
+            let places: Vec<i64> = counts.line.keys().copied().collect();
+            self.end_places(product, &places);
+            return;
+        }
         let hopeless: Vec<i64> = counts
             .line
             .iter()
@@ -49,6 +55,19 @@ impl Shelf {
         {
             if let Some((id, quantity)) = self.leave_line(product, place) {
                 self.hold_for(product, id, quantity);
+            }
+        }
+    }
+
+    /// Cancels these places of a product that is off sale.
+    fn end_places(&mut self, product: ProductId, places: &[i64]) {
+        for place in places {
+            if let Some((id, _)) = self.leave_line(product, *place) {
+                self.set(id, Status::Cancelled);
+                if let Some(reservation) = self.reservations.get_mut(&id) {
+                    reservation.cancel_reason = Some(CancelReason::ProductInactive);
+                }
+                self.changes.off_sale.push(id);
             }
         }
     }

@@ -6,7 +6,8 @@
 //! - on hand ≥ reserved ≥ 0, and reserved is what the held items come to;
 //! - a line is served in the order in which its people came, whoever else comes meanwhile: as long as someone waits for a
 //!   product, newcomers get none of it;
-//! - who waits for more than is on hand is told so at once: nothing can come free that would do.
+//! - who waits for more than is on hand is told so at once: nothing can come free that would do;
+//! - nobody waits for a product that is off sale.
 //!
 //! Everyone who changes stock does it on a shelf: the desk, corrections, returns, the sweeper. It is opened on locked rows
 //! (`read.rs`), which frees what has expired; it is changed by the functions here, which do no I/O and know no clock; and
@@ -16,15 +17,17 @@
 //! several products may therefore expire product by product; that it has expired is decided by its time and nothing else.
 
 mod line;
+mod own;
 mod read;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use entity::reservations::Status;
+use entity::reservations::{CancelReason, Status};
 use entity::{CustomerId, Money, OrderId, ProductId, ReservationId, UserId};
 
+pub use own::Part;
 pub(crate) use read::{Range, Wanted, open, open_with, put, read};
 pub(crate) use write::{Event, Kept, each, write};
 
@@ -42,6 +45,8 @@ pub struct Counts {
     pub waiting: i64,
     /// The newest place in the line.
     pub places_given: i64,
+    /// The product is off sale: its line ends.
+    pub inactive: bool,
     /// Those of the line whom this may concern, by place: from the head on as many as could be served, and everyone who
     /// may turn out to want too much.
     line: BTreeMap<i64, (ReservationId, i64)>,
@@ -62,6 +67,8 @@ pub struct Reservation {
     pub expires_at: DateTime<Utc>,
     /// What it became.
     pub order_id: Option<OrderId>,
+    /// Why it is cancelled, when nobody asked for that.
+    pub cancel_reason: Option<CancelReason>,
     /// Who made it.
     pub created_by: UserId,
     /// When.
@@ -126,6 +133,9 @@ struct Changes {
     movements: Vec<Movement>,
     served: Vec<ReservationId>,
     sold_out: BTreeMap<ProductId, i64>,
+    /// Places that ended because their product is off sale.
+    off_sale: Vec<ReservationId>,
+    reductions: Vec<own::Reduction>,
 }
 
 impl Counts {
@@ -137,6 +147,7 @@ impl Counts {
             reserved,
             waiting,
             places_given,
+            inactive: false,
             line: BTreeMap::new(),
         }
     }
@@ -156,7 +167,7 @@ impl Counts {
     /// What someone who comes now may have: nothing that others wait for.
     #[must_use]
     pub fn open(&self) -> i64 {
-        if self.waiting > 0 { 0 } else { self.free() }
+        entity::inventory::available(self.on_hand, self.reserved, self.waiting)
     }
 }
 
@@ -175,6 +186,12 @@ impl Reservation {
             .filter(|item| item.product_id == product)
             .map(|item| item.quantity)
             .sum()
+    }
+
+    /// How many units it has of everything.
+    #[must_use]
+    pub fn units(&self) -> i64 {
+        self.items.iter().map(|item| item.quantity).sum()
     }
 
     /// What it is worth.

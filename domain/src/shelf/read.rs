@@ -24,11 +24,12 @@ pub(crate) struct Wanted {
 }
 
 const OPEN: &str = "
-SELECT product_id, on_hand, reserved, waiting, places_given, clock_timestamp()
-  FROM inventory
- WHERE business_id = $1 AND product_id = ANY ($2)
- ORDER BY product_id
-   FOR NO KEY UPDATE";
+SELECT i.product_id, i.on_hand, i.reserved, i.waiting, i.places_given, clock_timestamp() AS now, p.active
+  FROM inventory i
+  JOIN products p ON p.business_id = $1 AND p.id = i.product_id
+ WHERE i.business_id = $1 AND i.product_id = ANY ($2)
+ ORDER BY i.product_id
+   FOR NO KEY UPDATE OF i";
 
 /// Locks stock by product id, and opens a shelf on it. Customers are locked before it and orders after it. Unknown
 /// products are not on it.
@@ -71,16 +72,17 @@ pub(crate) async fn open_with(
     Ok(shelf)
 }
 
-/// Puts a locked inventory row on the shelf: its counts, and the time at which it was had.
+/// Puts a locked inventory row on the shelf: its counts, whether its product is on sale, and the time at which it was had.
 pub(crate) fn put(shelf: &mut Shelf, row: &QueryResult) -> Result<(), DbErr> {
-    let counts = Counts::new(
-        row.try_get_by_index(1)?,
-        row.try_get_by_index(2)?,
-        row.try_get_by_index(3)?,
-        row.try_get_by_index(4)?,
+    let mut counts = Counts::new(
+        row.try_get("", "on_hand")?,
+        row.try_get("", "reserved")?,
+        row.try_get("", "waiting")?,
+        row.try_get("", "places_given")?,
     );
-    shelf.counts.insert(row.try_get_by_index(0)?, counts);
-    shelf.now = Ord::max(shelf.now, row.try_get_by_index(5)?);
+    counts.inactive = !row.try_get::<bool>("", "active")?;
+    shelf.counts.insert(row.try_get("", "product_id")?, counts);
+    shelf.now = Ord::max(shelf.now, row.try_get("", "now")?);
     Ok(())
 }
 
@@ -189,6 +191,7 @@ fn add(shelf: &mut Shelf, row: &QueryResult) -> Result<(), DbErr> {
         order_id: row.try_get_by_index(10)?,
         created_by: row.try_get_by_index(11)?,
         created_at: row.try_get_by_index(12)?,
+        cancel_reason: None,
         items: vec![item],
         is_new: false,
     };
@@ -293,6 +296,12 @@ async fn read_lines(
     let (mut products, mut free, mut remaining) = (Vec::new(), Vec::new(), Vec::new());
     for (id, counts) in shelf.counts.iter().filter(|(_, one)| one.waiting > 0) {
         products.push(id.0);
+        // All of a line that ends.
+        if counts.inactive {
+            free.push(0);
+            remaining.push(0);
+            continue;
+        }
         let change = wanted.change.get(id).copied().unwrap_or_default();
         let may_be_free = (counts.free() + known(*id)).saturating_add(change.returned);
         free.push(may_be_free.clamp(0, super::LINE));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use entity::stock_movements::Reason;
-use entity::{BusinessId, EventId, MovementId, OrderId, ProductId, UserId};
+use entity::{BusinessId, EventId, MovementId, OrderId, ProductId, ReservationId, UserId};
 use sea_orm::{ActiveEnum, ConnectionTrait, DbBackend, Statement, Value};
 use serde_json::json;
 use uuid::Uuid;
@@ -126,6 +126,7 @@ pub(crate) async fn write(
         .filter_map(|id| Some((*id, shelf.counts.get(id)?)))
         .collect();
     let due = (known.len(), changed.len(), counts.len());
+    reduce(transaction, business, shelf).await?;
 
     let mut values: Vec<Value> = vec![business.0.into()];
     values.extend(new_values(&new));
@@ -156,11 +157,71 @@ pub(crate) async fn write(
             "{due:?} reservations, items and counts have changed, {written:?} were updated"
         )));
     }
+    note_off_sale(transaction, business, shelf).await?;
     let transaction_id = row.try_get("", "transaction_id")?;
     Ok(events.first().map(|event| Written {
         transaction_id,
         event_id: event.id,
     }))
+}
+
+/// An item is what its reservation holds or waits for: one of which nothing is left goes.
+const REDUCE: &str = "
+WITH gone AS (
+    DELETE FROM reservation_items USING unnest($2::uuid[], $3::uuid[], $4::bigint[]) AS now_is (reservation_id, product_id, left_of_it)
+     WHERE reservation_items.business_id = $1 AND reservation_items.reservation_id = now_is.reservation_id
+       AND reservation_items.product_id = now_is.product_id AND left_of_it = 0
+)
+UPDATE reservation_items SET quantity = left_of_it
+  FROM unnest($2::uuid[], $3::uuid[], $4::bigint[]) AS now_is (reservation_id, product_id, left_of_it)
+ WHERE reservation_items.business_id = $1 AND reservation_items.reservation_id = now_is.reservation_id
+   AND reservation_items.product_id = now_is.product_id AND left_of_it > 0";
+
+/// Writes what orders have left of reservations. One that is new is written as it is then.
+async fn reduce(
+    transaction: &Transaction,
+    business: BusinessId,
+    shelf: &Shelf,
+) -> Result<(), Error> {
+    let is_known = |id: &ReservationId| shelf.reservations.get(id).is_some_and(|one| !one.is_new);
+    let reductions = shelf.changes.reductions.iter();
+    // The last of each item.
+    let left: BTreeMap<(ReservationId, ProductId), i64> = reductions
+        .filter(|one| is_known(&one.part.reservation_id))
+        .map(|one| ((one.part.reservation_id, one.part.product_id), one.left))
+        .collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let left: Vec<((ReservationId, ProductId), i64)> = left.into_iter().collect();
+    let values: [Value; 4] = [
+        business.0.into(),
+        each(&left, |((reservation, _), _)| reservation.0),
+        each(&left, |((_, product), _)| product.0),
+        each(&left, |(_, left)| *left),
+    ];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, REDUCE, values);
+    transaction.execute_raw(statement).await?;
+    Ok(())
+}
+
+const NOTE_OFF_SALE: &str = "
+UPDATE reservations SET cancel_reason = 'product_inactive' WHERE business_id = $1 AND id = ANY ($2)";
+
+/// Writes why the places have ended that nobody gave up.
+async fn note_off_sale(
+    transaction: &Transaction,
+    business: BusinessId,
+    shelf: &Shelf,
+) -> Result<(), Error> {
+    let ended = &shelf.changes.off_sale;
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let values: [Value; 2] = [business.0.into(), each(ended, |id| id.0)];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, NOTE_OFF_SALE, values);
+    transaction.execute_raw(statement).await?;
+    Ok(())
 }
 
 /// An item as it is now.
@@ -186,7 +247,9 @@ fn changed_items(shelf: &Shelf, known: &[&Reservation]) -> Vec<Changed> {
         changed.insert((*reservation, *product), item);
     }
     for reservation in known {
-        for item in &reservation.items {
+        // An order may take a part of a reservation whose other products are not locked: those are somebody else's to write.
+        let is_locked = |item: &&Item| shelf.counts.contains_key(&item.product_id);
+        for item in reservation.items.iter().filter(is_locked) {
             let now_is = Changed {
                 reservation: reservation.id.0,
                 product: item.product_id.0,
@@ -221,8 +284,31 @@ impl Shelf {
             before: None,
             after: json!({ "turned_away": count }),
         });
+        let off_sale = self.changes.off_sale.iter().map(|id| Change {
+            action: "reservation.cancelled",
+            entity_type: "reservation",
+            entity_id: id.0,
+            before: Some(json!({ "status": "waiting" })),
+            after: json!({ "status": "cancelled", "cancel_reason": "product_inactive" }),
+        });
+        let reduced = self.changes.reductions.iter().map(|one| Change {
+            action: "reservation.reduced",
+            entity_type: "reservation",
+            entity_id: one.part.reservation_id.0,
+            before: Some(json!({
+                "product_id": one.part.product_id,
+                "quantity": one.left + one.part.quantity,
+            })),
+            after: json!({
+                "product_id": one.part.product_id,
+                "quantity": one.left,
+                "order_id": one.order_id,
+            }),
+        });
         served
             .chain(sold_out)
+            .chain(off_sale)
+            .chain(reduced)
             .map(|change| Event {
                 id: EventId::new(),
                 actor,

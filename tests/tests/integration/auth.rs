@@ -39,7 +39,8 @@ async fn a_password_buys_a_token_that_works_and_is_not_kept_by_caches() {
             assert_eq!(me["customer_id"], Value::Null);
             assert_eq!(
                 me["business"],
-                json!({"id": ACME, "slug": "acme", "name": "Acme Supplies", "currency": "USD", "block_after_days": null})
+                json!({"id": ACME, "slug": "acme", "name": "Acme Supplies", "currency": "USD", "block_after_days": null,
+                       "hold_limits": {"units": null, "value": null, "self_registered_units": 20, "self_registered_value": null}})
             );
             let path = format!("/api/customers/{ACME_CUSTOMER}");
             let changed = client.patch(&path, &json!({"on_hold": false})).await;

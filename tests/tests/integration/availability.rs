@@ -56,12 +56,12 @@ async fn a_stream_tells_the_state_at_once_and_then_each_change_and_nothing_else(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_is_not_available_until_its_time_is_over_and_the_line_is_counted() {
+async fn what_is_held_is_not_available_until_its_time_is_over_and_nothing_is_while_someone_waits() {
     let service = Service::start().await;
     set(&service, ACME_HEADPHONES, 10).await;
     let mut events = listen(&service.nobody(), ACME_HEADPHONES).await;
     assert_eq!(events.next().await.unwrap().data, state(10, 10, 0));
-    // Three are held for some seconds, and one stands in line; another does not any more.
+    // Three are held for some seconds; one who stood in line does not any more.
     let hold = |status: &str, held: bool, place: &str, quantity: i64, seconds: i64| {
         let id = Uuid::now_v7();
         format!(
@@ -75,22 +75,27 @@ async fn what_is_held_is_not_available_until_its_time_is_over_and_the_line_is_co
     };
     let sql = [
         hold("active", true, "NULL", 3, 4),
-        hold("waiting", false, "1", 9, 600),
         hold("waiting", false, "2", 1, -1),
         hold("active", true, "NULL", 2, -1),
         hold("cancelled", false, "NULL", 2, 600),
     ];
     service.database.execute(&sql.concat()).await;
-    assert_eq!(events.next().await.unwrap().data, state(7, 10, 1));
+    assert_eq!(events.next().await.unwrap().data, state(7, 10, 0));
     // Nobody sweeps: it is over by itself.
-    assert_eq!(events.next().await.unwrap().data, state(10, 10, 1));
+    assert_eq!(events.next().await.unwrap().data, state(10, 10, 0));
+    let waits = hold("waiting", false, "3", 9, 600);
+    service.database.execute(&waits).await;
+    assert_eq!(events.next().await.unwrap().data, state(0, 10, 1));
+    let over = "UPDATE reservation_items SET expires_at = now() WHERE place = 3";
+    service.database.execute(over).await;
+    assert_eq!(events.next().await.unwrap().data, state(10, 10, 0));
     // More is held than there is, since a count has found less: nothing is free, and not less than nothing.
     let sql = [
         hold("active", true, "NULL", 8, 600),
         format!("UPDATE inventory SET on_hand = 5 WHERE product_id = '{ACME_HEADPHONES}'"),
     ];
     service.database.execute(&sql.concat()).await;
-    assert_eq!(events.next().await.unwrap().data, state(0, 5, 1));
+    assert_eq!(events.next().await.unwrap().data, state(0, 5, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

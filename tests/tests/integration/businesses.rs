@@ -50,7 +50,8 @@ async fn a_new_business_is_open_for_trade_and_has_only_its_admin_in_it() {
         assert_eq!(
             own,
             json!({"id": id, "slug": "initech", "name": "Initech", "currency": "EUR",
-                   "block_after_days": null, "time_zone": "UTC", "books_closed_until": null})
+                   "block_after_days": null, "time_zone": "UTC", "books_closed_until": null,
+                   "hold_limits": {"units": null, "value": null, "self_registered_units": 20, "self_registered_value": null}})
         );
         assert_eq!(
             client.get("/api/customers").await.ok(200)["data"],

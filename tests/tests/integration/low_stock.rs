@@ -2,7 +2,7 @@
 
 use entity::ProductId;
 use serde_json::{Value, json};
-use tests::{Client, Service, hold, member, pointers};
+use tests::{Client, Service, hold, member, pointers, wait_in_line};
 
 /// The products of which fewer than this are available, by pages of every size.
 async fn below(staff: &Client, most: i64) -> Vec<Value> {
@@ -89,6 +89,24 @@ async fn what_is_held_is_not_available_until_its_time_is_over() {
         (&json!(8), &json!(2))
     );
     assert!(!member(&below(&staff, 8).await, "product_id").contains(&ten.to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_wait_for_runs_out_until_nobody_does() {
+    let service = Service::start().await;
+    let (admin, staff) = (service.admin(), service.staff());
+    let ten = admin.add_product("TEN", "1.00", 10).await;
+    hold(&service, ten, 1, 600).await;
+    wait_in_line(&service, ten, 600).await;
+    let low = below(&staff, 1).await;
+    assert_eq!(member(&low, "product_id"), texts(&[ten]));
+    assert_eq!(
+        (&low[0]["available"], &low[0]["waiting"]),
+        (&json!(0), &json!(1))
+    );
+    let over = "UPDATE reservation_items SET expires_at = now() WHERE place IS NOT NULL";
+    service.database.execute(over).await;
+    assert!(below(&staff, 1).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

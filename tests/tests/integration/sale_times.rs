@@ -10,7 +10,7 @@ use tests::{Client, Reply, Service, books_balance, until};
 async fn sale(service: &Service, product: ProductId, minutes: (i64, i64), terms: Value) -> Value {
     let at = |minutes: i64| (chrono::Utc::now() + chrono::Duration::minutes(minutes)).to_rfc3339();
     let mut body = json!({
-        "name": "Drop", "opens_at": at(minutes.0), "closes_at": at(minutes.1),
+        "name": "Drop", "kind": "exclusive", "opens_at": at(minutes.0), "closes_at": at(minutes.1),
         "products": [{"product_id": product, "price": terms["price"]}],
     });
     if let Some(limit) = terms.get("limit") {
@@ -54,8 +54,9 @@ async fn before_and_after_its_sale_a_product_is_refused_with_the_times_and_sold_
     let held = reserve(&staff, product, 1).await.ok(201);
     assert_eq!(held["total_amount"], "7.00");
     pass(&service, 15).await;
+    // One is held, the other is not.
     staff
-        .buy(&[(product, 1)])
+        .buy(&[(product, 2)])
         .await
         .refused(409, "sale_not_open");
     // What was held in the sale is bought at its price.

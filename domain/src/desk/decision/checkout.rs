@@ -27,12 +27,11 @@ pub struct Ordered {
 impl Books {
     /// Decides one order by card and, when it can be, holds its stock for so many seconds in a new reservation.
     ///
-    /// The customer's own reservations count as they do for a purchase: one of which the order has every product is used up
-    /// by it.
+    /// The customer's own reservations count as they do for a purchase: see [`super::basket`].
     ///
     /// # Errors
-    /// One of those of [this module](super), credit aside, or [`Error::Conflict`] for a total that no card can be charged
-    /// with. The books are then as they were.
+    /// One of those of [this module](super), credit aside; [`Error::HoldLimitExceeded`]; [`Error::Conflict`] for a total
+    /// that no card can be charged with. The books are then as they were.
     pub fn checkout(
         &mut self,
         purchase: &Purchase,
@@ -42,16 +41,13 @@ impl Books {
     ) -> Result<Ordered, Error> {
         let customer = purchase.customer_id;
         self.account(customer)?;
-        let demands = self.demands(&purchase.lines)?;
-        let total = payable(&demands)?;
-        let own = self.used_up(customer, &demands);
-        self.check_limits(customer, &demands, &own)?;
-        self.check_stock_with(&demands, &own)?;
-        let own: Vec<_> = own.iter().map(|one| one.id).collect();
-        for reservation in own {
-            self.shelf
-                .resolve(reservation, Status::Confirmed, Some(order_id), actor);
-        }
+        let basket = self.basket(customer, &purchase.lines)?;
+        let total = payable(&basket.demands)?;
+        self.check_limits(customer, &basket.demands, &basket.own)?;
+        self.check_basket(customer, &basket)?;
+        self.check_holds(customer, &basket.demands, &basket.own)?;
+        self.use_own(&basket, order_id, actor);
+        let demands = basket.demands;
         let items = demands.iter().map(|demand| Item {
             product_id: demand.product_id,
             quantity: demand.quantity,
@@ -68,13 +64,14 @@ impl Books {
             ttl_seconds: seconds,
             expires_at,
             order_id: Some(order_id),
+            cancel_reason: None,
             created_by: actor,
             created_at,
             items: items.collect(),
             is_new: true,
         };
         self.shelf.hold(reservation, actor);
-        // What the own ones held beyond it.
+        // What of the own place was hoped for in vain.
         for demand in &demands {
             self.shelf.serve(demand.product_id);
         }

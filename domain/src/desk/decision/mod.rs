@@ -6,25 +6,31 @@
 //! refusal changes nothing.
 //!
 //! The refusals in the order in which they are looked for: the customer does not exist, is on hold or (on credit) long
-//! overdue; a product does not exist or is not on sale, is sold at another time, has another price than the buyer saw, is
-//! limited; there is not enough stock (every short product at once); the credit does not suffice.
+//! overdue; a product does not exist or is not on sale, is sold at another time, has two prices in one order, has another
+//! price than the buyer saw, is limited; there is not enough stock (every short product at once); the customer would hold
+//! too much; the credit does not suffice.
 
+mod basket;
 mod checkout;
 mod purchase;
 mod reserve;
 mod resolve;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use entity::{CustomerId, Money, OrderId, ProductId};
+use entity::{CustomerId, Money, OrderId, ProductId, SaleId};
 
 use crate::ledger::{self, Posting, Used};
 use crate::purchase::{Line, SoldLine};
-use crate::shelf::{Reservation, Shelf};
-use crate::{Error, Shortage};
+use crate::sales::Offer;
+use crate::shelf::{Part, Reservation, Shelf};
+use crate::{Error, HoldLimit, Shortage};
 
+use basket::add_up;
+
+pub use crate::sales::Selling;
 pub use checkout::Ordered;
 
 /// A customer as the decision needs it.
@@ -40,6 +46,8 @@ pub struct Account {
     pub overdue: Option<OverdueOrder>,
     /// What it has bought before of products that are limited.
     pub bought: HashMap<ProductId, Bought>,
+    /// What it may hold at once.
+    pub holds: Holds,
 }
 
 /// An order that is past due by more days than the business allows.
@@ -52,12 +60,31 @@ pub struct OverdueOrder {
 }
 
 /// What a customer has bought of a product.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bought {
     /// How many, ever.
     pub ever: i64,
-    /// Of those, since the sale that is open opened.
-    pub in_sale: i64,
+    /// Of those, since each of its open sales that have a limit opened.
+    pub in_sales: BTreeMap<SaleId, i64>,
+}
+
+impl Bought {
+    fn in_sale(&self, sale: SaleId) -> i64 {
+        self.in_sales.get(&sale).copied().unwrap_or(0)
+    }
+}
+
+/// What a customer may hold at once, and what it holds or waits for that the shelf does not know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// The most units; `None` is no bound.
+    pub max_units: Option<i64>,
+    /// The most that they may be worth; `None` is no bound.
+    pub max_value: Option<Money>,
+    /// How many units it has there.
+    pub units: i64,
+    /// What these are worth.
+    pub value: Money,
 }
 
 /// A product of the catalogue as the decision needs it.
@@ -67,35 +94,14 @@ pub struct Article {
     pub sku: Arc<str>,
     /// Its name.
     pub name: Arc<str>,
-    /// What one costs now.
+    /// Its list price.
     pub price: Money,
     /// Whether it can be bought at all.
     pub active: bool,
     /// The most that one customer may ever buy.
     pub limit_per_customer: Option<i64>,
-    /// When it can be bought.
+    /// What its sales mean now.
     pub selling: Selling,
-}
-
-/// When a product can be bought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selling {
-    /// At any time: it is in no sale.
-    Always,
-    /// Now, in a sale.
-    InSale {
-        /// When the sale opened.
-        since: DateTime<Utc>,
-        /// The most that one customer may buy in it.
-        limit_per_customer: Option<i64>,
-    },
-    /// Not now.
-    Closed {
-        /// When its next sale opens, or its last one opened.
-        opens_at: DateTime<Utc>,
-        /// When that closes, or closed.
-        closes_at: DateTime<Utc>,
-    },
 }
 
 /// The locked rows that a batch is decided against.
@@ -130,6 +136,8 @@ struct Demand {
     product_id: ProductId,
     quantity: i64,
     unit_price: Money,
+    /// Of those, how many come out of the customer's own reservations.
+    held: i64,
 }
 
 impl Books {
@@ -155,104 +163,97 @@ impl Books {
         }
     }
 
-    /// What the lines come to by product, at today's prices: two lines of six are a demand for twelve. Every line's product
-    /// must be there, on sale, and cost what the buyer saw.
-    fn demands(&self, lines: &[Line]) -> Result<Vec<Demand>, Error> {
-        let mut place = HashMap::with_capacity(lines.len());
-        let mut demands: Vec<Demand> = Vec::with_capacity(lines.len());
-        for line in lines {
-            let unit_price = self.price(line)?;
-            let quantity = line.quantity.get();
-            match place.entry(line.product_id) {
-                std::collections::hash_map::Entry::Occupied(at) => {
-                    let at: usize = *at.get();
-                    demands[at].quantity += quantity;
-                }
-                std::collections::hash_map::Entry::Vacant(free) => {
-                    free.insert(demands.len());
-                    demands.push(Demand {
-                        product_id: line.product_id,
-                        quantity,
-                        unit_price,
-                    });
-                }
-            }
+    /// What the lines come to by product, at the prices of new units: two lines of six are a demand for twelve. Every
+    /// line's product must be there, on sale, and cost what the buyer saw.
+    fn demands(&self, customer: CustomerId, lines: &[Line]) -> Result<Vec<Demand>, Error> {
+        let mut demands = Vec::with_capacity(lines.len());
+        for asked in add_up(lines) {
+            let unit_price = self.price(customer, asked.product_id)?;
+            asked.check_quotes(unit_price)?;
+            demands.push(Demand {
+                product_id: asked.product_id,
+                quantity: asked.quantity,
+                unit_price,
+                held: 0,
+            });
         }
         Ok(demands)
     }
 
-    fn price(&self, line: &Line) -> Result<Money, Error> {
-        let product_id = line.product_id;
+    /// What one more unit of a product costs the customer, if it is on sale.
+    fn price(&self, customer: CustomerId, product_id: ProductId) -> Result<Money, Error> {
         let article = self
             .catalogue
             .get(&product_id)
             .filter(|article| article.active)
             .ok_or(Error::ProductNotFound(product_id))?;
-        if let Selling::Closed {
-            opens_at,
-            closes_at,
-        } = article.selling
-        {
+        if let Selling::Closed(offer) = &article.selling {
             return Err(Error::SaleNotOpen {
                 product_id,
-                opens_at,
-                closes_at,
+                opens_at: offer.opens_at,
+                closes_at: offer.closes_at,
             });
         }
-        match line.quoted {
-            Some(quoted) if quoted != article.price => Err(Error::PriceChanged {
-                product_id,
-                quoted,
-                current: article.price,
-            }),
-            _ => Ok(article.price),
-        }
+        let offer = self.offer(customer, product_id, article);
+        Ok(offer.map_or(article.price, |offer| offer.price(article.price)))
     }
 
-    /// What the customer has bought, holds and waits for counts; `used_up` are reservations that this very demand uses up.
+    /// The sale in which the customer buys the product, if it is not the list price that holds.
+    fn offer<'a>(
+        &self,
+        customer: CustomerId,
+        product: ProductId,
+        article: &'a Article,
+    ) -> Option<&'a Offer> {
+        article.selling.offer_for(|offer| {
+            let bought = self.bought(customer, product);
+            let bought = bought.map_or(0, |bought| bought.in_sale(offer.sale_id));
+            bought + self.has_open(customer, product, offer.opens_at, &[])
+        })
+    }
+
+    fn bought(&self, customer: CustomerId, product: ProductId) -> Option<&Bought> {
+        self.accounts.get(&customer)?.bought.get(&product)
+    }
+
+    /// How many of a product the customer holds and waits for by reservations made since then, `used` not among them.
+    fn has_open(
+        &self,
+        customer: CustomerId,
+        product: ProductId,
+        since: DateTime<Utc>,
+        used: &[Part],
+    ) -> i64 {
+        let used_of = |reservation: &Reservation| -> i64 {
+            let used = used
+                .iter()
+                .filter(|part| part.reservation_id == reservation.id && part.product_id == product);
+            used.map(|part| part.quantity).sum()
+        };
+        self.shelf
+            .open_of(customer)
+            .filter(|one| one.created_at >= since)
+            .map(|one| one.quantity_of(product) - used_of(one))
+            .sum()
+    }
+
+    /// What the customer has bought, holds and waits for counts; `used` is what this very demand takes of that. Units that
+    /// are held were counted when they came to be.
     fn check_limits(
         &self,
         customer: CustomerId,
         demands: &[Demand],
-        used_up: &[&Reservation],
+        used: &[Part],
     ) -> Result<(), Error> {
-        for demand in demands {
+        for demand in demands.iter().filter(|demand| demand.is_new()) {
             let product = demand.product_id;
-            let Some(article) = self.catalogue.get(&product) else {
+            let Some(article) = self.catalogue.get(&product).filter(|one| one.is_limited()) else {
                 continue;
             };
-            let (since, in_sale) = match article.selling {
-                Selling::InSale {
-                    since,
-                    limit_per_customer,
-                } => (since, limit_per_customer),
-                Selling::Always | Selling::Closed { .. } => (DateTime::UNIX_EPOCH, None),
-            };
-            let bought = self
-                .accounts
-                .get(&customer)
-                .and_then(|account| account.bought.get(&product))
-                .copied()
-                .unwrap_or_default();
-            let held = |since: DateTime<Utc>| -> i64 {
-                self.shelf
-                    .open_of(customer)
-                    .filter(|one| one.created_at >= since)
-                    .filter(|one| used_up.iter().all(|used| used.id != one.id))
-                    .map(|one| one.quantity_of(product))
-                    .sum()
-            };
-            let limits = [
-                (
-                    article.limit_per_customer,
-                    bought.ever,
-                    DateTime::UNIX_EPOCH,
-                ),
-                (in_sale, bought.in_sale, since),
-            ];
-            for (limit, bought, since) in limits {
-                let Some(limit) = limit else { continue };
-                let bought = bought + held(since);
+            let bought = self.bought(customer, product);
+            let check = |limit: Option<i64>, bought: i64, since: DateTime<Utc>| {
+                let Some(limit) = limit else { return Ok(()) };
+                let bought = bought + self.has_open(customer, product, since, used);
                 if bought + demand.quantity > limit {
                     return Err(Error::PurchaseLimitReached {
                         product_id: product,
@@ -261,7 +262,59 @@ impl Books {
                         requested: demand.quantity,
                     });
                 }
+                Ok(())
+            };
+            let ever = bought.map_or(0, |bought| bought.ever);
+            check(article.limit_per_customer, ever, DateTime::UNIX_EPOCH)?;
+            if let Some(offer) = self.offer(customer, product, article) {
+                let in_sale = bought.map_or(0, |bought| bought.in_sale(offer.sale_id));
+                let limit = offer.limit_per_customer.map(i64::from);
+                check(limit, in_sale, offer.opens_at)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Whether the customer may hold these too, `used` of which it holds or waits for already. Places in line count as what
+    /// they wait for, so that whoever is served holds no more than they may.
+    fn check_holds(
+        &self,
+        customer: CustomerId,
+        demands: &[Demand],
+        used: &[Part],
+    ) -> Result<(), Error> {
+        let holds = self.account(customer)?.holds;
+        let (mut units, mut value) = (holds.units, holds.value);
+        for one in self.shelf.held_by(customer) {
+            units += one.units();
+            value = value + one.total();
+        }
+        let used_units: i64 = used.iter().map(|part| part.quantity).sum();
+        let used_value: Money = used.iter().map(|part| self.shelf.worth(*part)).sum();
+        let (held, requested) = (
+            units - used_units,
+            demands.iter().map(|one| one.quantity).sum(),
+        );
+        if let Some(limit) = holds.max_units
+            && held + requested > limit
+            && requested > used_units
+        {
+            return Err(Error::HoldLimitExceeded(HoldLimit::Units {
+                limit,
+                held,
+                requested,
+            }));
+        }
+        let (held, requested) = (value - used_value, total(demands));
+        if let Some(limit) = holds.max_value
+            && held + requested > limit
+            && requested > used_value
+        {
+            return Err(Error::HoldLimitExceeded(HoldLimit::Value {
+                limit,
+                held,
+                requested,
+            }));
         }
         Ok(())
     }
@@ -284,24 +337,6 @@ impl Books {
         } else {
             Err(Error::InsufficientStock(shortages))
         }
-    }
-
-    /// Whether there is as much as is asked for, with what these own reservations hold of it.
-    fn check_stock_with(&self, demands: &[Demand], own: &[&Reservation]) -> Result<(), Error> {
-        Self::check_stock(demands, |product| {
-            let held = own.iter().map(|one| one.quantity_of(product)).sum::<i64>();
-            self.shelf.open(product) + held
-        })
-    }
-
-    /// The customer's own reservations that such an order uses up.
-    fn used_up(&self, customer: CustomerId, demands: &[Demand]) -> Vec<&Reservation> {
-        let is_asked_for =
-            |product: ProductId| demands.iter().any(|demand| demand.product_id == product);
-        self.shelf
-            .active_of(customer)
-            .filter(|one| one.items.iter().all(|item| is_asked_for(item.product_id)))
-            .collect()
     }
 
     /// Whether the account can bear it. One who has paid far ahead could pass what an order's total can be before it
@@ -359,7 +394,9 @@ impl Books {
             {
                 let bought = account.bought.entry(product).or_default();
                 bought.ever += demand.quantity;
-                bought.in_sale += demand.quantity;
+                for offer in article.selling.limited() {
+                    *bought.in_sales.entry(offer.sale_id).or_default() += demand.quantity;
+                }
             }
             lines.push(SoldLine {
                 product_id: product,
@@ -376,12 +413,18 @@ impl Books {
 }
 
 impl Demand {
+    /// Whether any of it is not held yet.
+    fn is_new(&self) -> bool {
+        self.quantity > self.held
+    }
+
     /// What a reservation is about, at its prices.
     fn of(reservation: &Reservation) -> Vec<Self> {
         let items = reservation.items.iter().map(|item| Self {
             product_id: item.product_id,
             quantity: item.quantity,
             unit_price: item.unit_price,
+            held: item.quantity,
         });
         items.collect()
     }
@@ -391,14 +434,7 @@ impl Article {
     /// Whether a customer may have so many of it and no more.
     #[must_use]
     pub fn is_limited(&self) -> bool {
-        let in_sale = matches!(
-            self.selling,
-            Selling::InSale {
-                limit_per_customer: Some(_),
-                ..
-            }
-        );
-        in_sale || self.limit_per_customer.is_some()
+        self.limit_per_customer.is_some() || self.selling.limited().next().is_some()
     }
 }
 

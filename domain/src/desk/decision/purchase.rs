@@ -1,6 +1,5 @@
 //! Deciding a purchase on credit.
 
-use entity::reservations::Status;
 use entity::{OrderId, UserId};
 
 use super::{Books, Sale, total};
@@ -10,8 +9,7 @@ use crate::purchase::Purchase;
 impl Books {
     /// Decides one purchase and, when it is a sale, takes its stock and its credit.
     ///
-    /// A customer's own reservation counts for its own order: one of which the purchase has every product is used up by it,
-    /// whatever it held beyond that is free again, and it has become this order.
+    /// A customer's own reservations count for its own order: see [`super::basket`].
     ///
     /// # Errors
     /// One of those of [this module](super). The books are then as they were.
@@ -23,17 +21,11 @@ impl Books {
     ) -> Result<Sale, Error> {
         let customer = purchase.customer_id;
         let account = self.debtor(customer)?;
-        let demands = self.demands(&purchase.lines)?;
-        let own = self.used_up(customer, &demands);
-        self.check_limits(customer, &demands, &own)?;
-        self.check_stock_with(&demands, &own)?;
-        Self::check_credit(account, total(&demands))?;
-        let own: Vec<_> = own.iter().map(|one| one.id).collect();
-        for reservation in own {
-            let became = Some(order_id);
-            self.shelf
-                .resolve(reservation, Status::Confirmed, became, actor);
-        }
-        self.sell(customer, &demands)
+        let basket = self.basket(customer, &purchase.lines)?;
+        self.check_limits(customer, &basket.demands, &basket.own)?;
+        self.check_basket(customer, &basket)?;
+        Self::check_credit(account, total(&basket.demands))?;
+        self.use_own(&basket, order_id, actor);
+        self.sell(customer, &basket.demands)
     }
 }

@@ -14,8 +14,9 @@ impl Books {
     /// nothing happens.
     ///
     /// # Errors
-    /// One of those of [this module](super), credit aside, or: [`Error::ReservationLimitReached`]; [`Error::SoldOut`] where
-    /// waiting would be in vain; [`Error::Overloaded`] when the line is too long. The books are then as they were.
+    /// One of those of [this module](super), credit aside, or: [`Error::ReservationLimitReached`];
+    /// [`Error::HoldLimitExceeded`]; [`Error::SoldOut`] where waiting would be in vain; [`Error::Overloaded`] when the line
+    /// is too long. The books are then as they were.
     pub fn reserve(
         &mut self,
         wish: &Wish,
@@ -27,7 +28,7 @@ impl Books {
         if self.shelf.open_of(customer).count() >= OPEN {
             return Err(Error::ReservationLimitReached { limit: OPEN });
         }
-        let demands = self.demands(&wish.lines)?;
+        let demands = self.demands(customer, &wish.lines)?;
         if !total(&demands).is_storable() {
             return Err(Error::Conflict(
                 "the total is larger than an order's can be",
@@ -41,6 +42,7 @@ impl Books {
             Some(_) if wish.wait && demands.len() == 1 => self.may_wait(&demands)?,
             Some(refusal) => return Err(refusal),
         };
+        self.check_holds(customer, &demands, &[])?;
         let reservation = self.new_reservation(wish, &demands, id, status, actor);
         match status {
             Status::Active => self.shelf.hold(reservation, actor),
@@ -87,6 +89,7 @@ impl Books {
             ttl_seconds: wish.ttl_seconds,
             expires_at: self.shelf.now + Duration::seconds(wish.ttl_seconds.into()),
             order_id: None,
+            cancel_reason: None,
             created_by: actor,
             created_at: self.shelf.now,
             items: items.collect(),

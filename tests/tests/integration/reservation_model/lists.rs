@@ -51,6 +51,9 @@ pub(super) struct Item {
     counted: bool,
 }
 
+/// Which hold, of which product, how many.
+type Part = (usize, usize, i64);
+
 #[derive(Debug, Clone)]
 pub(super) struct Order {
     pub(super) id: OrderId,
@@ -85,6 +88,12 @@ impl Hold {
     fn of(&self, product: usize) -> i64 {
         let items = self.items.iter().filter(|item| item.product == product);
         items.map(|item| item.quantity).sum()
+    }
+
+    /// What is left of it.
+    fn wanted(&self) -> Vec<(usize, i64)> {
+        let items = self.items.iter().filter(|item| item.quantity > 0);
+        items.map(|item| (item.product, item.quantity)).collect()
     }
 
     fn is_counted(&self, product: usize) -> bool {
@@ -139,6 +148,59 @@ impl Lists {
             self.free(product)
         } else {
             0
+        }
+    }
+
+    /// The customer's hold that is the first in the product's line.
+    fn own_place(&self, who: usize, product: usize) -> Option<usize> {
+        let first = self.line(product).first().copied()?;
+        (self.holds[first].customer == who).then_some(first)
+    }
+
+    fn for_own_order(&self, who: usize, product: usize) -> i64 {
+        match self.own_place(who, product) {
+            Some(_) => self.free(product),
+            None => self.for_newcomers(product),
+        }
+    }
+
+    fn is_active_of(&self, hold: &Hold, who: usize) -> bool {
+        hold.customer == who && hold.status(self.now) == Status::Active
+    }
+
+    /// What an order takes of its customer's holds, the oldest first, and of the place that is the first in line.
+    fn own(&self, who: usize, wanted: &[(usize, i64)]) -> Vec<Part> {
+        let mut used = Vec::new();
+        for (product, quantity) in wanted {
+            let mut left = *quantity;
+            for (at, hold) in self.holds.iter().enumerate() {
+                let taken = left.min(hold.of(*product));
+                if self.is_active_of(hold, who) && taken > 0 {
+                    used.push((at, *product, taken));
+                    left -= taken;
+                }
+            }
+            if let Some(place) = self.own_place(who, *product).filter(|_| left > 0) {
+                used.push((place, *product, left));
+            }
+        }
+        used
+    }
+
+    /// What is taken of a hold is gone from it; one of which nothing is left is the order.
+    fn use_own(&mut self, used: &[Part]) {
+        for (at, product, quantity) in used {
+            let items = self.holds[*at].items.iter_mut();
+            for item in items.filter(|item| item.product == *product) {
+                item.quantity -= quantity;
+                item.counted &= item.quantity > 0;
+            }
+        }
+        for (at, ..) in used {
+            let hold = &mut self.holds[*at];
+            if hold.items.iter().all(|item| item.quantity == 0) {
+                hold.resolve(Status::Confirmed);
+            }
         }
     }
 
@@ -212,15 +274,15 @@ impl Lists {
         &self,
         who: usize,
         wanted: &[(usize, i64)],
-        but: &[usize],
+        used: &[Part],
     ) -> Result<(), String> {
         for (product, quantity) in wanted {
-            let all = self.holds.iter().enumerate();
-            let open = all.filter(|(at, hold)| {
-                hold.customer == who && self.is_open(hold) && !but.contains(at)
-            });
-            let open: i64 = open.map(|(_, hold)| hold.of(*product)).sum();
-            let has = self.bought(who, *product) + open;
+            let open = self.holds.iter();
+            let open = open.filter(|hold| hold.customer == who && self.is_open(hold));
+            let open: i64 = open.map(|hold| hold.of(*product)).sum();
+            let used = used.iter().filter(|(_, id, _)| id == product);
+            let used: i64 = used.map(|(.., quantity)| quantity).sum();
+            let has = self.bought(who, *product) + open - used;
             let limit = self.products[*product].limit;
             if limit.is_some_and(|limit| has + quantity > limit) {
                 return Err(format!("limit of {product}: {has}"));
@@ -242,14 +304,12 @@ impl Lists {
         }
     }
 
-    fn sell(&mut self, who: usize, items: Vec<(usize, i64)>, used: &[usize]) -> Result<(), String> {
+    fn sell(&mut self, who: usize, items: Vec<(usize, i64)>, used: &[Part]) -> Result<(), String> {
         let total: i64 = items.iter().map(|(_, quantity)| quantity).sum();
         if self.owed(who) + total > self.customers[who].credit {
             return Err("credit".to_owned());
         }
-        for at in used {
-            self.holds[*at].resolve(Status::Confirmed);
-        }
+        self.use_own(used);
         let products: Vec<usize> = items.iter().map(|(product, _)| *product).collect();
         for (product, quantity) in &items {
             self.products[*product].on_hand -= quantity;
@@ -290,9 +350,12 @@ impl Lists {
                     Status::Active => {}
                     other => return Err(resolved(other)),
                 }
-                let items = hold.items.iter();
-                let items = items.map(|item| (item.product, item.quantity)).collect();
-                self.sell(hold.customer, items, &[*at])?;
+                let items = hold.wanted();
+                let used = items
+                    .iter()
+                    .map(|(product, quantity)| (*at, *product, *quantity));
+                let used: Vec<Part> = used.collect();
+                self.sell(hold.customer, items, &used)?;
                 Ok("sold".to_owned())
             }
             Ask::Checkout(who, lines, seconds) => self.checkout(*who, added_up(lines), *seconds),
@@ -305,8 +368,7 @@ impl Lists {
                 hold.written = Status::Confirmed;
                 hold.for_order = true;
                 hold.expires = self.now + seconds;
-                let items = hold.items.iter();
-                let items = items.map(|item| (item.product, item.quantity)).collect();
+                let items = hold.wanted();
                 let customer = hold.customer;
                 self.order(customer, items, true);
                 Ok("placed".to_owned())
@@ -338,9 +400,7 @@ impl Lists {
         seconds: i64,
     ) -> Result<String, String> {
         let used = self.there_is(who, &wanted)?;
-        for at in used {
-            self.holds[at].resolve(Status::Confirmed);
-        }
+        self.use_own(&used);
         let items = wanted.iter().map(|(product, quantity)| Item {
             product: *product,
             quantity: *quantity,
@@ -372,20 +432,15 @@ impl Lists {
         });
     }
 
-    /// Whether it can have so much, and the own holds that it uses up then.
-    fn there_is(&self, who: usize, wanted: &[(usize, i64)]) -> Result<Vec<usize>, String> {
-        let is_used = |hold: &Hold| {
-            let mut items = hold.items.iter();
-            hold.customer == who
-                && hold.status(self.now) == Status::Active
-                && items.all(|item| wanted.iter().any(|(other, _)| item.product == *other))
-        };
-        let all = 0..self.holds.len();
-        let used: Vec<usize> = all.filter(|at| is_used(&self.holds[*at])).collect();
+    /// Whether it can have so much, and what of its own it takes then.
+    fn there_is(&self, who: usize, wanted: &[(usize, i64)]) -> Result<Vec<Part>, String> {
+        let used = self.own(who, wanted);
         self.check_limit(who, wanted, &used)?;
         Self::check_stock(wanted, |product| {
-            let own: i64 = used.iter().map(|at| self.holds[*at].of(product)).sum();
-            self.for_newcomers(product) + own
+            let held = self.holds.iter();
+            let held = held.filter(|hold| self.is_active_of(hold, who));
+            let held: i64 = held.map(|hold| hold.of(product)).sum();
+            self.for_own_order(who, product) + held
         })?;
         Ok(used)
     }

@@ -183,6 +183,7 @@ impl Lists {
                 if self.orders[at].status == Status::Created {
                     self.orders[at].step(Status::PaymentPending);
                 }
+                self.use_places(at);
                 let hold = self.orders[at].card().hold;
                 self.holds[hold].resolve(HoldStatus::Confirmed);
                 for (product, quantity) in self.orders[at].items.clone() {

@@ -9,6 +9,9 @@ use entity::{OrderId, ReservationId};
 
 use super::{Ask, Card, Hold, Item, Lists, Order};
 
+/// Which hold, of which product, how many.
+type Part = (usize, usize, i64);
+
 /// The most that a customer may have at once.
 const OPEN: usize = domain::reservations::OPEN;
 
@@ -78,8 +81,74 @@ impl Lists {
         let hold = &self.holds[self.orders[order].card().hold];
         let mut items = self.orders[order].items.iter();
         items.all(|(product, quantity)| {
-            hold.is_counted(*product) || self.for_newcomers(*product) >= *quantity
+            hold.is_counted(*product)
+                || self.for_own_order(self.orders[order].customer, *product) >= *quantity
         })
+    }
+
+    /// The customer's hold that is the first in the product's line.
+    fn own_place(&self, who: usize, product: usize) -> Option<usize> {
+        let first = self.line(product).first().copied()?;
+        (self.holds[first].customer == who).then_some(first)
+    }
+
+    fn for_own_order(&self, who: usize, product: usize) -> i64 {
+        match self.own_place(who, product) {
+            Some(_) => self.free(product),
+            None => self.for_newcomers(product),
+        }
+    }
+
+    fn is_active_of(&self, hold: &Hold, who: usize) -> bool {
+        hold.customer == who && hold.status(self.now) == HoldStatus::Active
+    }
+
+    /// What an order takes of its customer's holds, the oldest first, and of the place that is the first in line.
+    fn own(&self, who: usize, wanted: &[(usize, i64)]) -> Vec<Part> {
+        let mut used = Vec::new();
+        for (product, quantity) in wanted {
+            let mut left = *quantity;
+            for (at, hold) in self.holds.iter().enumerate() {
+                let taken = left.min(hold.of(*product));
+                if self.is_active_of(hold, who) && taken > 0 {
+                    used.push((at, *product, taken));
+                    left -= taken;
+                }
+            }
+            if let Some(place) = self.own_place(who, *product).filter(|_| left > 0) {
+                used.push((place, *product, left));
+            }
+        }
+        used
+    }
+
+    /// What is taken of a hold is gone from it; one of which nothing is left is the order.
+    fn use_own(&mut self, used: &[Part]) {
+        for (at, product, quantity) in used {
+            let items = self.holds[*at].items.iter_mut();
+            for item in items.filter(|item| item.product == *product) {
+                item.quantity -= quantity;
+                item.counted &= item.quantity > 0;
+            }
+        }
+        for (at, ..) in used {
+            let hold = &mut self.holds[*at];
+            if hold.items.iter().all(|item| item.quantity == 0) {
+                hold.resolve(HoldStatus::Confirmed);
+            }
+        }
+    }
+
+    /// What an order has anew comes out of its customer's places.
+    pub(super) fn use_places(&mut self, order: usize) {
+        let (who, hold) = (self.orders[order].customer, self.orders[order].card().hold);
+        for (product, quantity) in self.orders[order].items.clone() {
+            if !self.holds[hold].is_counted(product)
+                && let Some(place) = self.own_place(who, product)
+            {
+                self.use_own(&[(place, product, quantity)]);
+            }
+        }
     }
 
     /// Someone comes by: what has expired is free again, and the line is served.
@@ -167,15 +236,15 @@ impl Lists {
         &self,
         who: usize,
         wanted: &[(usize, i64)],
-        but: &[usize],
+        used: &[Part],
     ) -> Result<(), String> {
         for (product, quantity) in wanted {
-            let all = self.holds.iter().enumerate();
-            let open = all.filter(|(at, hold)| {
-                hold.customer == who && self.is_open(hold) && !but.contains(at)
-            });
-            let open: i64 = open.map(|(_, hold)| hold.of(*product)).sum();
-            let has = self.bought(who, *product) + open;
+            let open = self.holds.iter();
+            let open = open.filter(|hold| hold.customer == who && self.is_open(hold));
+            let open: i64 = open.map(|hold| hold.of(*product)).sum();
+            let used = used.iter().filter(|(_, id, _)| id == product);
+            let used: i64 = used.map(|(.., quantity)| quantity).sum();
+            let has = self.bought(who, *product) + open - used;
             let limit = self.products[*product].limit;
             if limit.is_some_and(|limit| has + quantity > limit) {
                 return Err(format!("limit of {product}: {has}"));
@@ -221,13 +290,11 @@ impl Lists {
         });
     }
 
-    fn sell(&mut self, who: usize, items: Vec<(usize, i64)>, used: &[usize]) -> Result<(), String> {
+    fn sell(&mut self, who: usize, items: Vec<(usize, i64)>, used: &[Part]) -> Result<(), String> {
         if self.owed(who) + self.worth(&items) > self.customers[who].credit {
             return Err("credit".to_owned());
         }
-        for at in used {
-            self.holds[*at].resolve(HoldStatus::Confirmed);
-        }
+        self.use_own(used);
         for (product, quantity) in items.clone() {
             self.products[product].on_hand -= quantity;
         }
@@ -264,7 +331,11 @@ impl Lists {
             }
             Ask::Confirm(at) => {
                 let (customer, items) = self.held(*at)?;
-                self.sell(customer, items, &[*at])?;
+                let used = items
+                    .iter()
+                    .map(|(product, quantity)| (*at, *product, *quantity));
+                let used: Vec<Part> = used.collect();
+                self.sell(customer, items, &used)?;
                 Ok("sold")
             }
             Ask::ConfirmByCard(at, seconds) => {
@@ -296,7 +367,8 @@ impl Lists {
             HoldStatus::Active => {}
             other => return Err(resolved(other)),
         }
-        let items = hold.items.iter().map(|item| (item.product, item.quantity));
+        let items = hold.items.iter().filter(|item| item.quantity > 0);
+        let items = items.map(|item| (item.product, item.quantity));
         Ok((hold.customer, items.collect()))
     }
 
@@ -315,19 +387,14 @@ impl Lists {
     }
 
     /// What of the customer's own such an order uses up, when there is enough with it.
-    fn enough(&self, who: usize, wanted: &[(usize, i64)]) -> Result<Vec<usize>, String> {
-        let is_used = |hold: &Hold| {
-            let mut items = hold.items.iter();
-            hold.customer == who
-                && hold.status(self.now) == HoldStatus::Active
-                && items.all(|item| wanted.iter().any(|(other, _)| item.product == *other))
-        };
-        let all = 0..self.holds.len();
-        let used: Vec<usize> = all.filter(|at| is_used(&self.holds[*at])).collect();
+    fn enough(&self, who: usize, wanted: &[(usize, i64)]) -> Result<Vec<Part>, String> {
+        let used = self.own(who, wanted);
         self.check_limit(who, wanted, &used)?;
         Self::check_stock(wanted, |product| {
-            let own: i64 = used.iter().map(|at| self.holds[*at].of(product)).sum();
-            self.for_newcomers(product) + own
+            let held = self.holds.iter();
+            let held = held.filter(|hold| self.is_active_of(hold, who));
+            let held: i64 = held.map(|hold| hold.of(product)).sum();
+            self.for_own_order(who, product) + held
         })?;
         Ok(used)
     }
@@ -345,9 +412,7 @@ impl Lists {
         seconds: i64,
     ) -> Result<&'static str, String> {
         let used = self.enough(who, wanted)?;
-        for at in used {
-            self.holds[at].resolve(HoldStatus::Confirmed);
-        }
+        self.use_own(&used);
         self.hold(who, wanted, seconds, HoldStatus::Confirmed);
         for (product, _) in wanted {
             self.serve(*product);
