@@ -8,8 +8,8 @@ mod member;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use chrono::{DateTime, Utc};
-use domain::Error;
 use domain::provider::Failure;
+use domain::{Error, inventory};
 use entity::orders::Status;
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, ReservationId};
 use serde_json::{Map, Value, json};
@@ -98,6 +98,9 @@ codes! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The path has no such method";
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "The request took too long to arrive";
     InsufficientStock "insufficient_stock" CONFLICT "There is not enough stock" { shortages: Vec<Shortage> };
+    StockLimitExceeded "stock_limit_exceeded" CONFLICT "More would be on hand than may be" {
+        product_id: ProductId, on_hand: i64, limit: i64,
+    };
     CreditLimitExceeded "credit_limit_exceeded" CONFLICT "The purchase passes the credit limit" {
         credit_limit: Amount, balance: Amount, amount: Amount, available_credit: Amount, currency: Currency,
     };
@@ -293,6 +296,13 @@ impl Problem {
                 .with("on_hand", on_hand)
                 .with("reserved", reserved)
                 .with("counted", counted),
+            Error::StockLimitExceeded {
+                product_id,
+                on_hand,
+            } => Self::new(Code::StockLimitExceeded, detail)
+                .with("product_id", product_id.to_string())
+                .with("on_hand", on_hand)
+                .with("limit", inventory::MAX_ON_HAND),
             Error::CreditLimitExceeded {
                 credit_limit,
                 balance,

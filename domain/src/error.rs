@@ -65,6 +65,17 @@ pub enum Error {
         /// What was counted.
         counted: i64,
     },
+    /// More of a product would be on hand than may be.
+    #[error(
+        "{on_hand} of product {product_id} would be on hand, and the most is {}",
+        crate::inventory::MAX_ON_HAND
+    )]
+    StockLimitExceeded {
+        /// The product.
+        product_id: ProductId,
+        /// What would be on hand.
+        on_hand: i64,
+    },
     /// The purchase does not fit into the customer's available credit.
     #[error("the purchase passes the customer's credit limit")]
     CreditLimitExceeded {
