@@ -81,7 +81,7 @@ codes! {
     TenantMismatch "tenant_mismatch" FORBIDDEN "The business is not the caller's";
     NotFound "not_found" NOT_FOUND "There is nothing here" {
         user_id: Option<String>, api_key_id: Option<String>, payment_id: Option<String>, credit_note_id: Option<String>,
-        write_off_id: Option<String>, sale_id: Option<String>, intent: Option<String>,
+        write_off_id: Option<String>, payout_id: Option<String>, sale_id: Option<String>, intent: Option<String>,
     };
     CustomerNotFound "customer_not_found" NOT_FOUND "The customer does not exist" {
         customer_id: String = "550e8400-e29b-41d4-a716-446655440000",
@@ -123,6 +123,14 @@ codes! {
     Overpayment "overpayment" CONFLICT "The payment is more than what is due" {
         amount_due: Amount, currency: Currency, order_id: Option<OrderId>,
     };
+    NothingToCredit "nothing_to_credit" CONFLICT "There is nothing to credit";
+    CreditOnAccountExceeded "credit_on_account_exceeded" CONFLICT "The customer has less credit on account" {
+        credit_on_account: Amount, amount: Amount, currency: Currency,
+    };
+    CreditPaidOut "credit_paid_out" CONFLICT "The credit was paid out to the customer" {
+        paid_out: Amount, credit_on_account: Amount, currency: Currency,
+    };
+    AlreadyReversed "already_reversed" CONFLICT "The document was already reversed";
     InvalidTransition "invalid_transition" CONFLICT "The state does not allow this" {
         from: String = "fulfilled", to: String = "cancelled",
     };
@@ -276,6 +284,9 @@ impl Problem {
             Error::CreditNoteNotFound(id) => {
                 Self::new(Code::NotFound, detail).with("credit_note_id", id.to_string())
             }
+            Error::PayoutNotFound(id) => {
+                Self::new(Code::NotFound, detail).with("payout_id", id.to_string())
+            }
             Error::WriteOffNotFound(id) => {
                 Self::new(Code::NotFound, detail).with("write_off_id", id.to_string())
             }
@@ -390,6 +401,22 @@ impl Problem {
             Error::MoreThanCharged { creditable } => Self::new(Code::Conflict, detail)
                 .with("creditable", money(creditable))
                 .with("currency", currency.to_string()),
+            Error::NothingToCredit => Self::new(Code::NothingToCredit, detail),
+            Error::CreditOnAccountExceeded {
+                credit_on_account,
+                amount,
+            } => Self::new(Code::CreditOnAccountExceeded, detail)
+                .with("credit_on_account", money(credit_on_account))
+                .with("amount", money(amount))
+                .with("currency", currency.to_string()),
+            Error::CreditPaidOut {
+                paid_out,
+                credit_on_account,
+            } => Self::new(Code::CreditPaidOut, detail)
+                .with("paid_out", money(paid_out))
+                .with("credit_on_account", money(credit_on_account))
+                .with("currency", currency.to_string()),
+            Error::AlreadyReversed => Self::new(Code::AlreadyReversed, detail),
             Error::MoreThanPaid { refundable } => Self::new(Code::Conflict, detail)
                 .with("refundable", money(refundable))
                 .with("currency", currency.to_string()),

@@ -40,6 +40,8 @@ pub struct Payment {
     pub payment: payments::Model,
     /// How much of it settles which order.
     pub allocations: Vec<(OrderId, Money)>,
+    /// How much of it was paid out to the customer.
+    pub paid_out: Money,
     /// Present when it was undone.
     pub reversal: Option<Reversal>,
 }
@@ -52,13 +54,14 @@ impl Payment {
             return Money::ZERO;
         }
         let allocated: Money = self.allocations.iter().map(|(_, amount)| *amount).sum();
-        self.payment.amount - allocated
+        self.payment.amount - allocated - self.paid_out
     }
 
     pub(crate) fn of(payment: payments::Model, state: State) -> Self {
         Self {
             payment,
             allocations: state.allocations,
+            paid_out: state.paid_out,
             reversal: state.reversal,
         }
     }
@@ -86,10 +89,7 @@ pub async fn receive(
             .lock_target(&transaction, &new.target, new.amount)
             .await?;
         let now = locked.books.now;
-        // The database keeps microseconds. Its clock has the last word about what is in the future.
-        let received_at = new
-            .received_at
-            .map_or(now, |at| at.trunc_subsecs(6).min(now));
+        let received_at = dated(new.received_at, now);
         let entry_number =
             locked
                 .books
@@ -113,6 +113,7 @@ pub async fn receive(
         let payment = Payment {
             payment,
             allocations: by_order(&locked.books.shares),
+            paid_out: Money::ZERO,
             reversal: None,
         };
         audit::record(&transaction, caller, received(&locked, &payment, caller)).await?;
@@ -122,6 +123,12 @@ pub async fn receive(
         Ok(answered)
     })
     .await
+}
+
+/// When a document counts that is of this date, or of now. The database keeps microseconds, and its clock has the last word
+/// about what is in the future.
+pub(crate) fn dated(date: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    date.map_or(now, |at| at.trunc_subsecs(6).min(now))
 }
 
 fn received(locked: &Locked, payment: &Payment, caller: &Caller) -> Change {

@@ -90,6 +90,11 @@ fn steps() -> Vec<Step> {
         step!("13_audit"),
         step!("14_checkout"),
         step!("16_schema_compatibility"),
+        // The versions before cannot read an account that has a payout.
+        step!(
+            "20_returns_and_payouts",
+            compatible_from: "20_returns_and_payouts"
+        ),
     ]
 }
 

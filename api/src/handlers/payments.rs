@@ -62,7 +62,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .for_roles(&[Role::Admin])
         .body::<ReversalRequest>()
         .created::<PaymentWithBalance>()
-        .codes(&[Code::NotFound, Code::Conflict])
+        .codes(&[
+            Code::NotFound,
+            Code::AlreadyReversed,
+            Code::CreditPaidOut,
+            Code::Conflict,
+        ])
         .idempotent(),
     ]
 }
@@ -125,6 +130,7 @@ pub(super) struct AllocationView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "amount": "25.00", "method": "cheque", "reference": "000123", "unallocated": "0.00",
+    "paid_out": "0.00",
 }))]
 pub(super) struct PaymentView {
     payment_id: PaymentId,
@@ -139,6 +145,8 @@ pub(super) struct PaymentView {
     allocations: Vec<AllocationView>,
     /// What of it settles no order and is credit of the customer.
     unallocated: Amount,
+    /// What of it was paid out to the customer.
+    paid_out: Amount,
     /// Who entered it.
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
@@ -206,6 +214,7 @@ impl PaymentView {
             received_at: payment.received_at,
             allocations: AllocationView::all(&found.allocations, currency),
             unallocated: Amount::of(found.unallocated(), currency),
+            paid_out: Amount::of(found.paid_out, currency),
             created_by: payment.created_by,
             created_at: payment.created_at,
             reversed_at: reversal.map(|reversal| reversal.at),
@@ -224,10 +233,16 @@ pub(super) fn orders(list: List<AllocationRequest, 1, MAX_ORDERS>) -> Target {
     )
 }
 
-fn payment(body: PaymentRequest) -> Result<NewPayment, Problem> {
-    if body.received_at.is_some_and(|at| at > Utc::now()) {
-        return Err(Problem::fault("/received_at", "must not be in the future"));
+/// Whether a document can have this date.
+pub(super) fn check_date(pointer: &str, date: Option<DateTime<Utc>>) -> Result<(), Problem> {
+    if date.is_some_and(|at| at > Utc::now()) {
+        return Err(Problem::fault(pointer, "must not be in the future"));
     }
+    Ok(())
+}
+
+fn payment(body: PaymentRequest) -> Result<NewPayment, Problem> {
+    check_date("/received_at", body.received_at)?;
     let amount = body.amount.0;
     let target = match (body.order_id, body.allocations) {
         (None, None) => Target::OldestDue,

@@ -45,6 +45,7 @@ mod outages;
 mod overdue;
 mod payments;
 mod payments_stripe;
+mod payouts;
 mod products;
 mod program;
 mod purchase;
