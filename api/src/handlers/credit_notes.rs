@@ -93,6 +93,7 @@ crate::body! {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "amount": "25.00", "items": [], "reason": "scratched", "allocated": "25.00", "unallocated": "0.00",
+    "paid_out": "0.00",
 }))]
 pub(super) struct CreditNoteView {
     credit_note_id: CreditNoteId,

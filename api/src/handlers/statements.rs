@@ -111,7 +111,7 @@ pub(super) struct StatementView {
 /// What each kind of entry adds up to. All of them and the opening balance are the closing balance.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "charges": "600.00", "payments": "0.00", "credit_notes": "0.00", "write_offs": "0.00", "reversals": "0.00",
+    "charges": "600.00", "payments": "0.00", "credit_notes": "0.00", "write_offs": "0.00", "payouts": "0.00", "reversals": "0.00",
 }))]
 pub(super) struct TotalsView {
     charges: Amount,
