@@ -73,12 +73,17 @@ impl Registers<'_> {
         }
         match self.verifier.verify(text).await.map_err(Refused::Token)? {
             Verified::Own(claims) => {
-                let bearer = self.of_claims(&claims).await?;
+                let bearer = self
+                    .of_user(claims.business_id, claims.user_id, claims.authority)
+                    .await?;
                 self.expect_current(&bearer, &claims).await?;
                 Ok(Holder::OfBusiness(bearer))
             }
             // The users of another issuer are not ours to disable.
-            Verified::Issued(claims) => self.of_claims(&claims).await.map(Holder::OfBusiness),
+            Verified::Issued(claims) => self
+                .of_user(claims.business_id, claims.user_id, claims.authority)
+                .await
+                .map(Holder::OfBusiness),
             Verified::Platform(claims) => Ok(Holder::Platform(claims.user_id)),
         }
     }
@@ -96,13 +101,18 @@ impl Registers<'_> {
         })
     }
 
-    async fn of_claims(&self, claims: &Claims) -> Result<Bearer, Refused> {
-        let found = self.directory.by_id(self.database, claims.business_id);
+    async fn of_user(
+        &self,
+        business: BusinessId,
+        user_id: UserId,
+        authority: Authority,
+    ) -> Result<Bearer, Refused> {
+        let found = self.directory.by_id(self.database, business);
         let business = found.await?.ok_or(Refused::Void(None))?;
         Ok(Bearer {
             business,
-            user_id: claims.user_id,
-            authority: claims.authority,
+            user_id,
+            authority,
             is_key: false,
         })
     }

@@ -5,8 +5,8 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use entity::{
-    ApiKeyId, CreditNoteId, CustomerId, OrderId, PaymentId, ProductId, ReservationId, SaleId,
-    UserId, WriteOffId,
+    ApiKeyId, CreditNoteId, CustomerId, OrderId, PaymentId, PayoutId, ProductId, ReservationId,
+    SaleId, UserId, WriteOffId,
 };
 
 use crate::problem::{Code, Problem};
@@ -75,6 +75,7 @@ nouns! {
     UserId "user_id" NotFound;
     ApiKeyId "api_key_id" NotFound;
     PaymentId "payment_id" NotFound;
+    PayoutId "payout_id" NotFound;
     CreditNoteId "credit_note_id" NotFound;
     WriteOffId "write_off_id" NotFound;
     SaleId "sale_id" NotFound;

@@ -9,7 +9,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::provider::Failure;
-use domain::{Error, HoldLimit};
+use domain::{Error, HoldLimit, inventory};
 use entity::orders::Status;
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, ReservationId};
 use serde_json::{Map, Value, json};
@@ -82,7 +82,7 @@ codes! {
     CorsRefused "cors_refused" FORBIDDEN "Pages of this origin may not make this request";
     NotFound "not_found" NOT_FOUND "There is nothing here" {
         user_id: Option<String>, api_key_id: Option<String>, payment_id: Option<String>, credit_note_id: Option<String>,
-        write_off_id: Option<String>, sale_id: Option<String>, intent: Option<String>,
+        write_off_id: Option<String>, payout_id: Option<String>, sale_id: Option<String>, intent: Option<String>,
     };
     CustomerNotFound "customer_not_found" NOT_FOUND "The customer does not exist" {
         customer_id: String = "550e8400-e29b-41d4-a716-446655440000",
@@ -102,6 +102,9 @@ codes! {
     };
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "The request took too long to arrive";
     InsufficientStock "insufficient_stock" CONFLICT "There is not enough stock" { shortages: Vec<Shortage> };
+    StockLimitExceeded "stock_limit_exceeded" CONFLICT "More would be on hand than may be" {
+        product_id: ProductId, on_hand: i64, limit: i64,
+    };
     CreditLimitExceeded "credit_limit_exceeded" CONFLICT "The purchase passes the credit limit" {
         credit_limit: Amount, balance: Amount, amount: Amount, available_credit: Amount, currency: Currency,
     };
@@ -143,6 +146,14 @@ codes! {
     PeriodClosed "period_closed" CONFLICT "The period is closed" {
         date: NaiveDate, books_closed_until: NaiveDate,
     };
+    NothingToCredit "nothing_to_credit" CONFLICT "There is nothing to credit";
+    CreditOnAccountExceeded "credit_on_account_exceeded" CONFLICT "The customer has less credit on account" {
+        credit_on_account: Amount, amount: Amount, currency: Currency,
+    };
+    CreditPaidOut "credit_paid_out" CONFLICT "The credit was paid out to the customer" {
+        paid_out: Amount, credit_on_account: Amount, currency: Currency,
+    };
+    AlreadyReversed "already_reversed" CONFLICT "The document was already reversed";
     InvalidTransition "invalid_transition" CONFLICT "The state does not allow this" {
         from: String = "fulfilled", to: String = "cancelled",
     };
@@ -299,6 +310,9 @@ impl Problem {
             Error::CreditNoteNotFound(id) => {
                 Self::new(Code::NotFound, detail).with("credit_note_id", id.to_string())
             }
+            Error::PayoutNotFound(id) => {
+                Self::new(Code::NotFound, detail).with("payout_id", id.to_string())
+            }
             Error::WriteOffNotFound(id) => {
                 Self::new(Code::NotFound, detail).with("write_off_id", id.to_string())
             }
@@ -319,6 +333,13 @@ impl Problem {
                 .with("on_hand", on_hand)
                 .with("reserved", reserved)
                 .with("counted", counted),
+            Error::StockLimitExceeded {
+                product_id,
+                on_hand,
+            } => Self::new(Code::StockLimitExceeded, detail)
+                .with("product_id", product_id.to_string())
+                .with("on_hand", on_hand)
+                .with("limit", inventory::MAX_ON_HAND),
             Error::CreditLimitExceeded {
                 credit_limit,
                 balance,
@@ -453,6 +474,22 @@ impl Problem {
             Error::MoreThanCharged { creditable } => Self::new(Code::Conflict, detail)
                 .with("creditable", money(creditable))
                 .with("currency", currency.to_string()),
+            Error::NothingToCredit => Self::new(Code::NothingToCredit, detail),
+            Error::CreditOnAccountExceeded {
+                credit_on_account,
+                amount,
+            } => Self::new(Code::CreditOnAccountExceeded, detail)
+                .with("credit_on_account", money(credit_on_account))
+                .with("amount", money(amount))
+                .with("currency", currency.to_string()),
+            Error::CreditPaidOut {
+                paid_out,
+                credit_on_account,
+            } => Self::new(Code::CreditPaidOut, detail)
+                .with("paid_out", money(paid_out))
+                .with("credit_on_account", money(credit_on_account))
+                .with("currency", currency.to_string()),
+            Error::AlreadyReversed => Self::new(Code::AlreadyReversed, detail),
             Error::MoreThanPaid { refundable } => Self::new(Code::Conflict, detail)
                 .with("refundable", money(refundable))
                 .with("currency", currency.to_string()),

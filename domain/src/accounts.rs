@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
-    BusinessId, Currency, CustomerId, LedgerEntryId, Money, OrderId, Tenant, TimeZone, customers,
-    ledger_entries, orders,
+    BusinessId, Currency, CustomerId, LedgerEntryId, Money, OrderId, PayoutAllocationId, Tenant,
+    TimeZone, customers, ledger_entries, orders, payout_allocations,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -263,7 +263,29 @@ impl Locked {
         });
         let shares: Vec<Allocation> = shares.collect();
         let accounts = [(customer_id, account)];
-        allocations::write(transaction, self.business, &shares, &accounts).await
+        allocations::write(transaction, self.business, &shares, &accounts).await?;
+        self.write_payout_shares(transaction).await
+    }
+
+    async fn write_payout_shares(&self, transaction: &Transaction) -> Result<(), Error> {
+        let shares = &self.books.payout_shares;
+        if shares.is_empty() {
+            return Ok(());
+        }
+        let rows = shares.iter().map(|share| payout_allocations::ActiveModel {
+            business_id: Set(self.business),
+            customer_id: Set(self.customer.id),
+            payout_entry: Set(share.payout_entry),
+            id: Set(PayoutAllocationId::new()),
+            credit_entry: Set(share.used.entry_number),
+            amount: Set(share.used.amount),
+            effective_at: Set(share.effective_at),
+            created_at: Set(self.books.now),
+        });
+        payout_allocations::Entity::insert_many(rows)
+            .exec_without_returning(transaction)
+            .await?;
+        Ok(())
     }
 
     async fn write_entries(&self, transaction: &Transaction) -> Result<(), Error> {

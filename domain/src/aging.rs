@@ -3,8 +3,8 @@
 //! A report is about what counts before a moment, which for a day is where the next one begins. It is rolled back from now
 //! by what counts from that moment on. An order owed then what is due on it now and what was allocated to it since. A
 //! customer's balance was what it is now less the entries since. Credit on account was what it is now, less the credits
-//! since (which are all entries but charges: a reversal of a credit takes it away), and what was used of it since. So at
-//! every date
+//! since (which are all entries but charges: a reversal of a credit and a payout take it away), and what was allocated of it
+//! since. So at every date
 //!
 //! > the buckets − credit on account = balance,
 //!
@@ -230,7 +230,7 @@ async fn customers(
 }
 
 /// The next customers with an order that is unpaid now or was settled since, or with credit that is on account now, was
-/// used since or reversed since, and their figures. Each part walks an index in order of customers and stops when it has
+/// used since, reversed since or paid out since, and their figures. Each part walks an index in order of customers and stops when it has
 /// enough of them.
 async fn candidates(
     transaction: &Transaction,
@@ -260,7 +260,7 @@ async fn candidates(
                    ORDER BY a.customer_id LIMIT $8)
                  UNION
                  (SELECT DISTINCT customer_id FROM ledger_entries
-                   WHERE business_id = $1 AND kind <> 'charge' AND kind = 'reversal' AND effective_at >= $2
+                   WHERE business_id = $1 AND kind <> 'charge' AND kind IN ('reversal', 'payout') AND effective_at >= $2
                      AND customer_id > $7
                    ORDER BY customer_id LIMIT $8)
              ) AS each ORDER BY customer_id LIMIT $8

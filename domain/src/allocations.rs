@@ -24,8 +24,8 @@ use crate::{Caller, Database, Error, Transaction};
 /// and without it that which is due for longest comes first, as far as the credit goes.
 ///
 /// # Errors
-/// [`Error::CustomerNotFound`], [`Error::OrderNotFound`], [`Error::Overpayment`], [`Error::Conflict`] when there is not
-/// that much on account; those of [`idempotency`].
+/// [`Error::CustomerNotFound`], [`Error::OrderNotFound`], [`Error::Overpayment`], [`Error::CreditOnAccountExceeded`]; those of
+/// [`idempotency`].
 pub async fn use_on_account(
     database: &Database,
     caller: &Caller,
@@ -130,7 +130,10 @@ const ON_ACCOUNT: &str = "
 SELECT c.customer_id, c.entry_number, e.kind, c.amount,
        greatest(e.effective_at, (SELECT max(a.effective_at) FROM allocations a
                                   WHERE a.business_id = c.business_id AND a.customer_id = c.customer_id
-                                    AND a.entry_number = c.entry_number AND a.amount < 0))
+                                    AND a.entry_number = c.entry_number AND a.amount < 0),
+                (SELECT max(p.effective_at) FROM payout_allocations p
+                  WHERE p.business_id = c.business_id AND p.customer_id = c.customer_id
+                    AND p.credit_entry = c.entry_number AND p.amount < 0))
   FROM credits_on_account c
   JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (c.business_id, c.customer_id, c.entry_number)
  WHERE c.business_id = $1 AND c.customer_id = ANY ($2)";

@@ -1,10 +1,12 @@
-//! Credit notes: what a customer need not pay of an order, by amount or by items that it gives back.
-
-use std::collections::BTreeMap;
+//! Credit notes: what a customer need not pay of an order, by amount or by items.
+//!
+//! Items that go back to the shelf are worth what they cost, but no more than is left of the order, which may be nothing:
+//! goods come back whatever was credited before. Such a note has an entry of 0 in the account.
 
 use entity::ledger_entries::Kind;
 use entity::{
     CreditNoteId, Money, OrderId, ProductId, Quantity, Tenant, credit_note_items, credit_notes,
+    orders as order_rows,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
@@ -16,6 +18,7 @@ use crate::accounts::{Figures, Locked};
 use crate::audit::{self, Change};
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::inventory::returns;
+use crate::orders::goods::{self, Goods, Units};
 use crate::orders::{self, credited};
 use crate::retry::retry;
 use crate::reversals::{self, Credit, Reversal, State};
@@ -41,7 +44,7 @@ pub enum What {
     Items {
         /// Which, and how many.
         items: Vec<(ProductId, Quantity)>,
-        /// Whether they go back to the shelf.
+        /// Whether they go back to the shelf, for what is left of the order if they cost more.
         restock: bool,
     },
 }
@@ -55,6 +58,8 @@ pub struct CreditNote {
     pub items: Vec<(ProductId, i64)>,
     /// How much of it settles which order: its own, and others that were settled with the rest.
     pub allocations: Vec<(OrderId, Money)>,
+    /// How much of it was paid out to the customer.
+    pub paid_out: Money,
     /// Present when it was undone.
     pub reversal: Option<Reversal>,
 }
@@ -71,7 +76,7 @@ impl CreditNote {
     pub fn unallocated(&self) -> Money {
         match self.reversal {
             Some(_) => Money::ZERO,
-            None => self.note.amount - self.allocated(),
+            None => self.note.amount - self.allocated() - self.paid_out,
         }
     }
 }
@@ -79,8 +84,9 @@ impl CreditNote {
 /// Credits a part of an order. The order is settled as far as it owes; the rest is credit on account.
 ///
 /// # Errors
-/// [`Error::OrderNotFound`] for one that is not on credit, too; [`Error::MoreThanSold`], [`Error::MoreThanCharged`];
-/// [`Error::Conflict`] when the order is cancelled or the items cost nothing; those of [`idempotency`].
+/// [`Error::OrderNotFound`] for one that is not on credit, too; [`Error::MoreThanSold`]; and, but for items that go back to
+/// the shelf, [`Error::MoreThanCharged`], [`Error::NothingToCredit`], and [`Error::Conflict`] when the order is cancelled;
+/// those of [`idempotency`].
 pub async fn create(
     database: &Database,
     caller: &Caller,
@@ -89,8 +95,11 @@ pub async fn create(
     render: impl Fn(&CreditNote, &Figures) -> Answer,
 ) -> Result<Answered, Error> {
     let (asked, restock) = match &new.credited {
-        What::Amount(_) => (BTreeMap::new(), false),
-        What::Items { items, restock } => (add_up(items), *restock),
+        What::Amount(_) => (Units::new(), false),
+        What::Items { items, restock } => {
+            let items = items.iter().map(|(id, quantity)| (*id, quantity.get()));
+            (goods::add_up(items), *restock)
+        }
     };
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
@@ -107,12 +116,7 @@ pub async fn create(
         )
         .await?;
         let order = locked.lock_order(&transaction, new.order_id).await?;
-        let amount = match &new.credited {
-            What::Amount(amount) => *amount,
-            What::Items { .. } => price(&transaction, caller, new.order_id, &asked).await?,
-        };
-        let before = credited::of(&transaction, caller.business_id, new.order_id).await?;
-        credited::check(&order, &before, amount)?;
+        let amount = worth(&transaction, &order, new, &asked).await?;
         let entry_number = locked
             .books
             .credit(Kind::CreditNote, new.order_id, amount)?;
@@ -136,6 +140,7 @@ pub async fn create(
                 .map(|(id, quantity)| (*id, *quantity))
                 .collect(),
             allocations: crate::allocations::by_order(&locked.books.shares),
+            paid_out: Money::ZERO,
             reversal: None,
         };
         insert(&transaction, &note).await?;
@@ -151,42 +156,27 @@ pub async fn create(
     .await
 }
 
-fn add_up(items: &[(ProductId, Quantity)]) -> BTreeMap<ProductId, i64> {
-    let mut sums = BTreeMap::new();
-    for (product, quantity) in items {
-        *sums.entry(*product).or_default() += quantity.get();
-    }
-    sums
-}
-
-/// What these cost when they were sold, if so many were sold and not credited before.
-async fn price(
+/// What the note is of, or why it cannot be.
+async fn worth(
     transaction: &Transaction,
-    caller: &Caller,
-    order: OrderId,
-    asked: &BTreeMap<ProductId, i64>,
+    order: &order_rows::Model,
+    new: &NewCreditNote,
+    asked: &Units,
 ) -> Result<Money, Error> {
-    let sold = credited::items(transaction, caller.business_id, order).await?;
-    let mut amount = Money::ZERO;
-    for (product_id, requested) in asked {
-        let (product_id, requested) = (*product_id, *requested);
-        let item = sold.get(&product_id);
-        let creditable = item.map_or(0, |item| item.creditable);
-        match item {
-            Some(item) if requested <= creditable => {
-                amount = amount + item.unit_price.times(requested);
-            }
-            _ => {
-                return Err(Error::MoreThanSold {
-                    product_id,
-                    requested,
-                    creditable,
-                });
-            }
+    let credited = credited::of(transaction, order.business_id, order.id).await?;
+    let (restock, amount) = match &new.credited {
+        What::Amount(amount) => (false, *amount),
+        What::Items { restock, .. } => {
+            let goods = Goods::of(transaction, order.business_id, order.id).await?;
+            (*restock, goods.price(asked, *restock)?)
         }
+    };
+    if restock {
+        return Ok(amount.min(credited::left(order, &credited)));
     }
+    credited::check(order, &credited, amount)?;
     if amount == Money::ZERO {
-        return Err(Error::Conflict("the items cost nothing"));
+        return Err(Error::NothingToCredit);
     }
     Ok(amount)
 }
@@ -270,6 +260,7 @@ async fn find(
     let mut states = reversals::states(transaction, caller.business_id, &[entry]).await?;
     let State {
         allocations,
+        paid_out,
         reversal,
     } = states.remove(&entry).unwrap_or_default();
     Ok(CreditNote {
@@ -279,6 +270,7 @@ async fn find(
             .map(|item| (item.product_id, item.quantity))
             .collect(),
         allocations,
+        paid_out,
         reversal,
     })
 }
@@ -286,8 +278,8 @@ async fn find(
 /// Undoes a credit note: what it settled is due again, and what it put back on the shelf is taken away again.
 ///
 /// # Errors
-/// [`Error::CreditNoteNotFound`]; [`Error::InsufficientStock`]; [`Error::Conflict`] when it was undone before or its
-/// order is cancelled; those of [`idempotency`].
+/// [`Error::CreditNoteNotFound`]; [`Error::InsufficientStock`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`];
+/// [`Error::Conflict`] when its order is cancelled, unless it is of nothing; those of [`idempotency`].
 pub async fn reverse(
     database: &Database,
     caller: &Caller,

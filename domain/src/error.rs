@@ -11,8 +11,8 @@ use crate::provider::Failure;
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::orders::Status;
 use entity::{
-    ApiKeyId, CreditNoteId, CustomerId, Money, OrderId, PaymentId, ProductId, ReservationId,
-    SaleId, UserId, WriteOffId, reservations,
+    ApiKeyId, CreditNoteId, CustomerId, Money, OrderId, PaymentId, PayoutId, ProductId,
+    ReservationId, SaleId, UserId, WriteOffId, reservations,
 };
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
@@ -44,6 +44,9 @@ pub enum Error {
     /// No such payment in the caller's business.
     #[error("there is no such payment")]
     PaymentNotFound(PaymentId),
+    /// No such payout in the caller's business.
+    #[error("there is no such payout")]
+    PayoutNotFound(PayoutId),
     /// No such credit note in the caller's business.
     #[error("there is no such credit note")]
     CreditNoteNotFound(CreditNoteId),
@@ -67,6 +70,17 @@ pub enum Error {
         reserved: i64,
         /// What was counted.
         counted: i64,
+    },
+    /// More of a product would be on hand than may be.
+    #[error(
+        "{on_hand} of product {product_id} would be on hand, and the most is {}",
+        crate::inventory::MAX_ON_HAND
+    )]
+    StockLimitExceeded {
+        /// The product.
+        product_id: ProductId,
+        /// What would be on hand.
+        on_hand: i64,
     },
     /// The purchase does not fit into the customer's available credit.
     #[error("the purchase passes the customer's credit limit")]
@@ -240,6 +254,28 @@ pub enum Error {
         /// How much can be.
         creditable: Money,
     },
+    /// A credit note would be of nothing, and nothing comes back with it.
+    #[error("items that cost nothing can only be credited with restock, when they come back")]
+    NothingToCredit,
+    /// More is to be paid out or allocated than the customer has on account.
+    #[error("the amount exceeds the customer's credit on account")]
+    CreditOnAccountExceeded {
+        /// What is on account; for a payout with a date, what was there at that date and is there still.
+        credit_on_account: Money,
+        /// What was asked for.
+        amount: Money,
+    },
+    /// A credit that is to be undone was paid out to the customer, and no other credit on account can take its place.
+    #[error("the credit was paid out to the customer: reverse the payout first")]
+    CreditPaidOut {
+        /// How much of it was paid out.
+        paid_out: Money,
+        /// What other credit is on account.
+        credit_on_account: Money,
+    },
+    /// The document was undone before: each is undone once.
+    #[error("it was already reversed")]
+    AlreadyReversed,
     /// The order's status does not lead there.
     #[error("the order cannot go from there to where it is asked to")]
     InvalidTransition {

@@ -30,6 +30,10 @@ pub use receipts::{Line, receive};
 pub use write::Moved;
 pub(crate) use write::write;
 
+/// The most of a product that may be on hand, far below what JSON readers keep exactly (2^53). A return is never refused
+/// for it.
+pub const MAX_ON_HAND: i64 = 1_000_000_000_000;
+
 /// What happens to a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Correction {
@@ -76,7 +80,7 @@ pub(crate) struct Movement {
 ///
 /// # Errors
 /// [`Error::ProductNotFound`]; [`Error::InsufficientStock`] when more would leave than is there and not reserved;
-/// [`Error::CountedBelowReserved`]; [`Error::Conflict`] when the count would be too large.
+/// [`Error::CountedBelowReserved`]; [`Error::StockLimitExceeded`].
 pub async fn correct(
     database: &Database,
     caller: &Caller,
@@ -135,10 +139,7 @@ pub async fn correct(
 fn corrected(id: ProductId, stock: &Counts, correction: Correction) -> Result<i64, Error> {
     match correction {
         Correction::Adjust(by) => {
-            let on_hand = stock
-                .on_hand
-                .checked_add(by)
-                .ok_or(Error::Conflict("the count would be too large"))?;
+            let on_hand = after(id, stock.on_hand, by)?;
             if on_hand < stock.reserved {
                 return Err(Error::InsufficientStock(vec![Shortage {
                     product_id: id,
@@ -156,6 +157,18 @@ fn corrected(id: ProductId, stock: &Counts, correction: Correction) -> Result<i6
         }),
         Correction::Set(counted) => Ok(counted),
     }
+}
+
+/// The count after so many came, or left when negative.
+fn after(product_id: ProductId, on_hand: i64, change: i64) -> Result<i64, Error> {
+    let count = on_hand.saturating_add(change);
+    if change > 0 && count > MAX_ON_HAND {
+        return Err(Error::StockLimitExceeded {
+            product_id,
+            on_hand: count,
+        });
+    }
+    Ok(count)
 }
 
 /// Writes a movement.

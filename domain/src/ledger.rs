@@ -81,9 +81,23 @@ impl Account {
 
     /// Takes up to so much from the credit on account, the oldest credit first.
     pub fn use_credit(&mut self, up_to: Money) -> Vec<Used> {
+        self.use_credit_of(DateTime::<Utc>::MAX_UTC, up_to)
+    }
+
+    /// The credit on account that was there at that time and is there still.
+    #[must_use]
+    pub fn credit_of(&self, time: DateTime<Utc>) -> Money {
+        let credits = self.on_account.values();
+        let there = credits.filter(|credit| credit.since <= time);
+        there.map(|credit| credit.amount).sum()
+    }
+
+    /// As [`Account::use_credit`], from what [`Account::credit_of`] counts.
+    pub fn use_credit_of(&mut self, time: DateTime<Utc>, up_to: Money) -> Vec<Used> {
         let mut missing = up_to;
         let mut used = Vec::new();
-        for (&entry_number, credit) in &mut self.on_account {
+        let credits = self.on_account.iter_mut();
+        for (&entry_number, credit) in credits.filter(|(_, credit)| credit.since <= time) {
             let amount = credit.amount.min(missing);
             if amount > Money::ZERO {
                 credit.amount = credit.amount - amount;

@@ -31,6 +31,7 @@ pub mod overdue;
 mod page;
 pub mod passwords;
 pub mod payments;
+pub mod payouts;
 pub mod products;
 pub mod provider;
 pub mod purchase;

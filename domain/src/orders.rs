@@ -3,6 +3,7 @@
 mod cancel;
 pub(crate) mod credited;
 mod fulfil;
+pub(crate) mod goods;
 mod payments;
 mod step;
 pub mod transitions;

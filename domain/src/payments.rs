@@ -40,6 +40,8 @@ pub struct Payment {
     pub payment: payments::Model,
     /// How much of it settles which order.
     pub allocations: Vec<(OrderId, Money)>,
+    /// How much of it was paid out to the customer.
+    pub paid_out: Money,
     /// Present when it was undone.
     pub reversal: Option<Reversal>,
 }
@@ -52,13 +54,14 @@ impl Payment {
             return Money::ZERO;
         }
         let allocated: Money = self.allocations.iter().map(|(_, amount)| *amount).sum();
-        self.payment.amount - allocated
+        self.payment.amount - allocated - self.paid_out
     }
 
     pub(crate) fn of(payment: payments::Model, state: State) -> Self {
         Self {
             payment,
             allocations: state.allocations,
+            paid_out: state.paid_out,
             reversal: state.reversal,
         }
     }
@@ -111,6 +114,7 @@ pub async fn receive(
         let payment = Payment {
             payment,
             allocations: by_order(&locked.books.shares),
+            paid_out: Money::ZERO,
             reversal: None,
         };
         audit::record(&transaction, caller, received(&locked, &payment, caller)).await?;

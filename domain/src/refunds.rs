@@ -1,24 +1,30 @@
 //! Giving back money that was paid by card, whole or in part, and never more than was paid.
 //!
+//! Items that go back to the shelf are worth what they cost, but no more than is left of the payment, which may be nothing:
+//! goods come back whatever was refunded before. A refund of nothing only says that they have, and the provider is not
+//! asked for it.
+//!
 //! A refund is decided and written under its order's lock; what is requested counts at once, so that two at the same
 //! moment cannot both have what is left. The provider is asked afterwards, by the [`crate::checkout::Cashier`], under the
 //! refund's id as its key. One that the provider will not make counts no more.
 
-use std::collections::BTreeMap;
-
 use entity::orders::{PaymentMethod, Status as OrderStatus};
 use entity::refunds::Status;
 use entity::{
-    BusinessId, Currency, Money, OrderId, ProductId, RefundId, Tenant, order_items, orders,
-    refund_items, refunds,
+    BusinessId, Currency, Money, OrderId, ProductId, RefundId, Tenant, orders, refund_items,
+    refunds,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
+};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
 use crate::checkout::locked::{Locked, Stock};
 use crate::idempotency::{self, Answer, Answered, Claim};
+use crate::orders::goods::{self, Goods, Units};
 use crate::orders::{self as domain_orders, Order};
 use crate::retry::retry;
 use crate::{Caller, Database, Error, Transaction};
@@ -41,7 +47,7 @@ pub enum What {
     Rest,
     /// So much.
     Amount(Money),
-    /// What these items cost.
+    /// What these items cost; when they go back to the shelf, no more than can be.
     Items(Vec<(ProductId, i64)>),
 }
 
@@ -72,8 +78,9 @@ pub async fn request(
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
-        let items = items(&transaction, &locked.order, wish).await?;
-        let new = decide(&locked.order, wish, items)?;
+        expect_paid(&locked.order)?;
+        let (items, price) = items(&transaction, &locked.order, wish).await?;
+        let new = decide(&locked.order, wish, items, price)?;
         let before = locked.trail();
         if wish.restock {
             let goods = new.items.clone();
@@ -111,114 +118,46 @@ async fn not_by_card(
     })
 }
 
-/// The items that the wish is for, with what one cost, or why they cannot be refunded.
+/// That an order has a payment of which something could be given back. One that was paid too late is cancelled.
+fn expect_paid(order: &orders::Model) -> Result<(), Error> {
+    match order.status {
+        OrderStatus::Paid | OrderStatus::Fulfilled | OrderStatus::Cancelled => Ok(()),
+        OrderStatus::Created | OrderStatus::PaymentPending | OrderStatus::Approved => {
+            Err(Error::Conflict("the order is not paid"))
+        }
+    }
+}
+
+/// The units that the wish is for, and their price, or why they cannot be refunded.
 async fn items(
     transaction: &Transaction,
     order: &orders::Model,
     wish: &Wish,
-) -> Result<Vec<(ProductId, i64, Money)>, Error> {
+) -> Result<(Units, Money), Error> {
     let What::Items(wanted) = &wish.what else {
-        return Ok(Vec::new());
+        return Ok((Units::new(), Money::ZERO));
     };
-    let mut asked: BTreeMap<ProductId, i64> = BTreeMap::new();
-    for (product, quantity) in wanted {
-        *asked.entry(*product).or_default() += quantity;
-    }
-    // What went back with a refund that has failed may be refunded again, and does not go back again.
-    let which = match wish.restock {
-        true => Left::Outside,
-        false => Left::Refundable,
-    };
-    let left = left(transaction, order, which).await?;
-    let items = asked.into_iter().map(|(product, requested)| {
-        let (creditable, unit_price) = left
-            .get(&product)
-            .copied()
-            .ok_or(Error::ProductNotFound(product))?;
-        if requested > creditable {
-            return Err(Error::MoreThanSold {
-                product_id: product,
-                requested,
-                creditable,
-            });
-        }
-        Ok((product, requested, unit_price))
-    });
-    items.collect()
-}
-
-/// What of an order's items is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// What was not refunded by items.
-    Refundable,
-    /// What may be put back on the shelf too: neither refunded by items nor put back before.
-    Outside,
-}
-
-/// What is left of the items of an order, with what one cost.
-pub(crate) async fn left(
-    transaction: &Transaction,
-    order: &orders::Model,
-    which: Left,
-) -> Result<BTreeMap<ProductId, (i64, Money)>, Error> {
-    let lines = order_items::Entity::of(order.business_id)
-        .filter(order_items::Column::OrderId.eq(order.id))
-        .all(transaction)
-        .await?;
-    let mut left: BTreeMap<_, _> = lines
-        .into_iter()
-        .map(|line| (line.product_id, (line.quantity, line.unit_price)))
-        .collect();
-    let refunds = of(transaction, order.business_id, order.id).await?;
-    let counts = |refund: &&refunds::Model| {
-        refund.status != Status::Failed || (which == Left::Outside && refund.restock)
-    };
-    let counting = refunds.iter().filter(counts).map(|refund| refund.id);
-    let items = refund_items::Entity::of(order.business_id)
-        .filter(refund_items::Column::RefundId.is_in(counting))
-        .all(transaction)
-        .await?;
-    for item in items {
-        if let Some((quantity, _)) = left.get_mut(&item.product_id) {
-            *quantity -= item.quantity;
-        }
-    }
-    Ok(left)
+    let asked = goods::add_up(wanted.iter().copied());
+    let goods = Goods::of(transaction, order.business_id, order.id).await?;
+    let price = goods.price(&asked, wish.restock)?;
+    Ok((asked, price))
 }
 
 /// What the refund is, or why it cannot be.
-fn decide(
-    order: &orders::Model,
-    wish: &Wish,
-    items: Vec<(ProductId, i64, Money)>,
-) -> Result<New, Error> {
-    match order.status {
-        OrderStatus::Paid | OrderStatus::Fulfilled | OrderStatus::Cancelled => {}
-        OrderStatus::Created | OrderStatus::PaymentPending | OrderStatus::Approved => {
-            return Err(Error::Conflict("the order is not paid"));
-        }
-    }
+fn decide(order: &orders::Model, wish: &Wish, items: Units, price: Money) -> Result<New, Error> {
     if wish.restock && items.is_empty() {
         return Err(Error::Conflict(
             "only a refund by items can put something back on the shelf",
-        ));
-    }
-    if wish.restock && order.status == OrderStatus::Cancelled {
-        return Err(Error::Conflict(
-            "the goods of a cancelled order are on the shelf already",
         ));
     }
     let refundable = order.amount_paid() - order.amount_refunded;
     let amount = match &wish.what {
         What::Rest => refundable,
         What::Amount(amount) => *amount,
-        What::Items(_) => items
-            .iter()
-            .map(|(_, quantity, unit_price)| unit_price.times(*quantity))
-            .sum(),
+        What::Items(_) if wish.restock => price.min(refundable),
+        What::Items(_) => price,
     };
-    if amount > refundable || amount <= Money::ZERO {
+    if amount > refundable || (amount <= Money::ZERO && !wish.restock) {
         return Err(Error::MoreThanPaid { refundable });
     }
     Ok(New {
@@ -226,10 +165,7 @@ fn decide(
         reason: wish.reason.clone(),
         restock: wish.restock,
         by_hand: false,
-        items: items
-            .into_iter()
-            .map(|(product, quantity, _)| (product, quantity))
-            .collect(),
+        items: items.into_iter().collect(),
     })
 }
 
@@ -265,12 +201,19 @@ impl New {
         let id = RefundId::new();
         order.amount_refunded = order.amount_refunded + self.amount;
         domain_orders::write(transaction, order).await?;
+        // Nothing is asked of the provider where nothing is to be paid.
+        let (status, next_try_at) = if self.amount > Money::ZERO {
+            (Status::Requested, NotSet)
+        } else {
+            (Status::Succeeded, Set(None))
+        };
         let row = refunds::ActiveModel {
             business_id: Set(order.business_id),
             id: Set(id),
             order_id: Set(order.id),
             amount: Set(self.amount),
-            status: Set(Status::Requested),
+            status: Set(status),
+            next_try_at,
             reason: Set(self.reason),
             restock: Set(self.restock),
             by_hand: Set(self.by_hand),

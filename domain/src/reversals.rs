@@ -1,5 +1,5 @@
-//! Reversals: undoing a payment that bounced, a credit note or a write-off. Nothing is changed or deleted: a reversal is an
-//! entry of its own that names the one which it undoes, and each is undone once at most.
+//! Reversals: undoing a payment that bounced, a credit note, a write-off or a payout. Nothing is changed or deleted: a
+//! reversal is an entry of its own that names the one which it undoes, and each is undone once at most.
 
 use std::collections::HashMap;
 
@@ -8,8 +8,8 @@ use entity::ledger_entries::Kind;
 use entity::orders::Status;
 use entity::{BusinessId, CustomerId, Money, OrderId, PaymentId, Tenant, reversals};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement,
-    Value,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult,
+    QueryFilter, Statement, Value,
 };
 use uuid::Uuid;
 
@@ -20,9 +20,9 @@ use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::payments::{self, Payment};
 use crate::retry::retry;
 use crate::settlement::Settling;
-use crate::{Caller, Database, Error, Transaction};
+use crate::{Caller, Database, Error, Transaction, payouts};
 
-/// That a credit was undone.
+/// That a document was undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reversal {
     /// Why.
@@ -31,10 +31,11 @@ pub struct Reversal {
     pub at: DateTime<Utc>,
 }
 
-/// Undoes a payment: the orders that it settled are due again, and what was on account of it is gone.
+/// Undoes a payment: the orders that it settled are due again, and what was on account of it is gone. What of it was paid
+/// out to the customer is covered by other credit on account.
 ///
 /// # Errors
-/// [`Error::PaymentNotFound`]; [`Error::Conflict`] when it was undone before; those of [`idempotency`].
+/// [`Error::PaymentNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; those of [`idempotency`].
 pub async fn payment(
     database: &Database,
     caller: &Caller,
@@ -63,6 +64,7 @@ pub async fn payment(
         let payment = Payment {
             payment,
             allocations: Vec::new(),
+            paid_out: Money::ZERO,
             reversal: Some(reversal),
         };
         let answer = render(&payment, &locked.figures());
@@ -111,15 +113,10 @@ pub(crate) async fn undo(
     reason: &str,
 ) -> Result<Reversal, Error> {
     let (business, customer) = (caller.business_id, locked.id());
-    let undone = reversals::Entity::of(business)
-        .filter(reversals::Column::CustomerId.eq(customer))
-        .filter(reversals::Column::Reverses.eq(credit.entry_number))
-        .one(transaction)
-        .await?;
-    if undone.is_some() {
-        return Err(Error::Conflict("it was reversed before"));
-    }
+    expect_standing(transaction, business, customer, credit.entry_number).await?;
     let entries = vec![credit.entry_number];
+    let covering =
+        payouts::covering(transaction, business, customer, Vec::new(), entries.clone()).await?;
     let settling = settling(transaction, business, customer, Vec::new(), entries).await?;
     let settling = settling.into_iter().next().unwrap_or(Settling {
         entry_number: credit.entry_number,
@@ -129,14 +126,16 @@ pub(crate) async fn undo(
     let ids = settling.orders.iter().map(|(id, _)| *id);
     let ids: Vec<OrderId> = ids.chain(credit.about).collect();
     let orders = locked.lock_orders(transaction, ids).await?;
-    // What was credited of a cancelled order has settled it for good; the cancellation gave back the rest.
+    // What was credited of a cancelled order has settled it for good; the cancellation gave back the rest. A note of
+    // nothing has settled nothing: that its goods came back can be corrected.
     let about = orders.iter().find(|order| Some(order.id) == credit.about);
-    if about.is_some_and(|order| order.status == Status::Cancelled) {
+    let is_closed = about.is_some_and(|order| order.status == Status::Cancelled);
+    if is_closed && credit.amount > Money::ZERO {
         return Err(Error::Conflict("the order is cancelled"));
     }
     let number = locked
         .books
-        .reverse(&settling, credit.amount, credit.about)?;
+        .reverse(&settling, &covering, credit.amount, credit.about)?;
     locked.write(transaction).await?;
     record(
         transaction,
@@ -147,6 +146,21 @@ pub(crate) async fn undo(
         reason,
     )
     .await
+}
+
+/// That an entry of a locked account was not undone before.
+pub(crate) async fn expect_standing(
+    transaction: &Transaction,
+    business: BusinessId,
+    customer: CustomerId,
+    entry_number: i64,
+) -> Result<(), Error> {
+    let undone = reversals::Entity::of(business)
+        .filter(reversals::Column::CustomerId.eq(customer))
+        .filter(reversals::Column::Reverses.eq(entry_number))
+        .one(transaction)
+        .await?;
+    undone.map_or(Ok(()), |_| Err(Error::AlreadyReversed))
 }
 
 /// Writes that one entry undoes another. Both are there.
@@ -182,6 +196,8 @@ pub(crate) async fn record(
 pub(crate) struct State {
     /// How much of it settles which order.
     pub(crate) allocations: Vec<(OrderId, Money)>,
+    /// How much of it was paid out to the customer.
+    pub(crate) paid_out: Money,
     /// Present when it was undone.
     pub(crate) reversal: Option<Reversal>,
 }
@@ -194,6 +210,21 @@ SELECT a.customer_id, a.entry_number, a.order_id, sum(a.amount)
  GROUP BY a.customer_id, a.entry_number, a.order_id
 HAVING sum(a.amount) <> 0
  ORDER BY min(a.created_at), a.order_id";
+
+const PAID_OUT: &str = "
+SELECT a.customer_id, a.credit_entry AS number, sum(a.amount) AS amount
+  FROM unnest($2::uuid[], $3::bigint[]) AS credit (customer_id, number)
+  JOIN payout_allocations a
+    ON (a.business_id, a.customer_id, a.credit_entry) = ($1, credit.customer_id, credit.number)
+ GROUP BY a.customer_id, a.credit_entry";
+
+/// What was paid out of a credit.
+#[derive(FromQueryResult)]
+struct PaidOut {
+    customer_id: CustomerId,
+    number: i64,
+    amount: Money,
+}
 
 const REVERSED: &str = "
 SELECT r.customer_id, r.reverses, r.reason, r.created_at
@@ -219,6 +250,13 @@ pub(crate) async fn states(
         let credit = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         let share = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
         states.entry(credit).or_default().allocations.push(share);
+    }
+    for credit in PaidOut::find_by_statement(read(PAID_OUT))
+        .all(transaction)
+        .await?
+    {
+        let entry = (credit.customer_id, credit.number);
+        states.entry(entry).or_default().paid_out = credit.amount;
     }
     for row in transaction.query_all_raw(read(REVERSED)).await? {
         let credit = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);

@@ -5,7 +5,8 @@
 //! these hold, now and at every past date:
 //!
 //! - an order: its total − what is allocated to it = what is due, from 0 to the total;
-//! - a credit: its amount − what of it is allocated = what of it is on account, from 0 to the amount;
+//! - a credit: its amount − what of it is allocated or paid out = what of it is on account, from 0 to the amount;
+//! - a payout: its amount = what of credits covers it, from its date on until it is reversed;
 //! - the account: balance = what is due − what is on account.
 //!
 //! The first two hold at past dates because an allocation counts from the latest of three: the credit's date, the
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
 use entity::{Money, OrderId};
+use sea_orm::FromQueryResult;
 
 use crate::Error;
 use crate::ledger::{Account, Credit, Posting, Used};
@@ -48,6 +50,8 @@ pub struct Books {
     pub entries: Vec<Entry>,
     /// The allocations that were decided, in the order in which they were.
     pub shares: Vec<Share>,
+    /// What was decided about which credits cover payouts, in the order in which it was.
+    pub payout_shares: Vec<PayoutShare>,
 }
 
 /// An entry that was decided.
@@ -72,6 +76,30 @@ pub struct Share {
     pub used: Used,
     /// When it counts.
     pub effective_at: DateTime<Utc>,
+}
+
+/// A credit's share in covering a payout that was decided: negative where it is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayoutShare {
+    /// The payout's entry.
+    pub payout_entry: i64,
+    /// The credit, and how much of it.
+    pub used: Used,
+    /// When it counts.
+    pub effective_at: DateTime<Utc>,
+}
+
+/// How much of a credit covers a payout, as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
+pub struct Covering {
+    /// The payout's entry.
+    pub payout_entry: i64,
+    /// The credit's entry.
+    pub credit_entry: i64,
+    /// What the credit is.
+    pub kind: Kind,
+    /// How much of it.
+    pub amount: Money,
 }
 
 /// What a payment is for.
@@ -107,6 +135,7 @@ impl Books {
             open_from: DateTime::UNIX_EPOCH,
             entries: Vec::new(),
             shares: Vec::new(),
+            payout_shares: Vec::new(),
         }
     }
 
@@ -155,13 +184,17 @@ impl Books {
     /// amounts, with as much as there is.
     ///
     /// # Errors
-    /// [`Error::OrderNotFound`]; [`Error::Overpayment`]; [`Error::Conflict`] when there is not that much on account.
-    /// The books are then as they were.
+    /// [`Error::OrderNotFound`]; [`Error::Overpayment`]; [`Error::CreditOnAccountExceeded`]. The books are then as they
+    /// were.
     pub fn use_on_account(&mut self, target: &Target) -> Result<(), Error> {
         let on_account = self.account.credit();
         let (shares, _) = self.plan(target, on_account)?;
-        if shares.iter().map(|(_, share)| *share).sum::<Money>() > on_account {
-            return Err(Error::Conflict("there is not that much on account"));
+        let amount = shares.iter().map(|(_, share)| *share).sum::<Money>();
+        if amount > on_account {
+            return Err(Error::CreditOnAccountExceeded {
+                credit_on_account: on_account,
+                amount,
+            });
         }
         for (order, share) in shares {
             self.settle_from_account(order, share);
@@ -181,53 +214,89 @@ impl Books {
         Ok(number)
     }
 
-    /// Takes a credit back: the orders that it settles owe again, and it is no credit any more. The orders are in the
-    /// books. Returns the number of the entry that undoes it.
+    /// Pays out credit on account that was there at that date, the oldest credit first. Returns the number of the payout's
+    /// entry.
     ///
     /// # Errors
-    /// [`Error::Bug`] when the credit is not all there.
+    /// [`Error::CreditOnAccountExceeded`]. The books are then as they were.
+    pub fn pay_out(&mut self, amount: Money, paid_at: DateTime<Utc>) -> Result<i64, Error> {
+        let paid_at = paid_at.min(self.now);
+        let credit_on_account = self.account.credit_of(paid_at);
+        if amount > credit_on_account {
+            return Err(Error::CreditOnAccountExceeded {
+                credit_on_account,
+                amount,
+            });
+        }
+        let number = self.post(Kind::Payout, amount, None, paid_at);
+        self.cover(number, amount, paid_at);
+        Ok(number)
+    }
+
+    /// Undoes a payout: the credits that cover it (`covering`) are on account again from now on. Returns the number of the
+    /// entry that undoes it.
+    pub fn reverse_payout(&mut self, amount: Money, covering: &[Covering]) -> i64 {
+        self.uncover(covering);
+        self.post(Kind::Reversal, -amount, None, self.now)
+    }
+
+    /// Takes a credit back: the orders that it settles owe again, the payouts that it covers (`covering`) are covered by
+    /// others, and it is no credit any more. The orders are in the books. Returns the number of the entry that undoes it.
+    ///
+    /// # Errors
+    /// [`Error::CreditPaidOut`] when the others are not enough; [`Error::Bug`] when the credit is not all there.
     pub fn reverse(
         &mut self,
         credit: &Settling,
+        covering: &[Covering],
         amount: Money,
         about: Option<OrderId>,
     ) -> Result<i64, Error> {
         for (order, share) in &credit.orders {
             self.take_back(credit, *order, *share)?;
         }
-        let left = self.account.on_account.get_mut(&credit.entry_number);
-        match left {
-            Some(left) if left.amount == amount => left.amount = Money::ZERO,
-            other => {
-                let found = other.map(|left| left.amount);
-                return Err(Error::Bug(format!(
-                    "entry {} is of {amount:?} and has {found:?}",
-                    credit.entry_number
-                )));
-            }
+        self.uncover(covering);
+        // A credit of nothing has no row on account.
+        let left = self.account.on_account.entry(credit.entry_number);
+        let left = left.or_insert(Credit {
+            kind: credit.kind,
+            amount: Money::ZERO,
+            since: self.now,
+        });
+        if left.amount != amount {
+            return Err(Error::Bug(format!(
+                "entry {} is of {amount:?} and has {:?}",
+                credit.entry_number, left.amount
+            )));
         }
+        left.amount = Money::ZERO;
+        self.cover_anew(covering)?;
         Ok(self.post(Kind::Reversal, amount, about, self.now))
     }
 
     /// Cancels an order: what others have settled of it is on account again, what was credited or written off of it
     /// (`own`) settles it, and a reversal of its charge settles the rest. Returns the number of the reversal's entry.
     ///
-    /// Its own credits come home from orders that they settle by now, and these are settled anew, as far as it goes,
-    /// with what has become free. So whatever is taken back later, nothing is ever due on a cancelled order.
+    /// Its own credits come home from orders that they settle and payouts that they cover (`covering`) by now. The payouts
+    /// are covered anew with what has become free, and then the orders are settled anew, as far as it goes. So whatever is
+    /// taken back later, nothing is ever due on a cancelled order.
     ///
     /// # Errors
-    /// [`Error::OrderNotFound`], or [`Error::Bug`] when an order that `own` settles is not in the books.
+    /// [`Error::OrderNotFound`]; [`Error::CreditPaidOut`]; [`Error::Bug`] when an order that `own` settles is not in the
+    /// books.
     pub fn cancel(
         &mut self,
         order: OrderId,
         others: &[Settling],
         own: &[Settling],
+        covering: &[Covering],
     ) -> Result<i64, Error> {
         for credit in others {
             for (_, share) in credit.orders.iter().filter(|(id, _)| *id == order) {
                 self.take_back(credit, order, *share)?;
             }
         }
+        self.uncover(covering);
         let mut bereft = Vec::new();
         for credit in own {
             for (elsewhere, share) in credit.orders.iter().filter(|(id, _)| *id != order) {
@@ -240,6 +309,7 @@ impl Books {
         let rest = self.order(order)?.due;
         let number = self.grant(Kind::Reversal, rest, Some(order), self.now);
         self.settle(number, order, rest);
+        self.cover_anew(covering)?;
         for (elsewhere, share) in bereft {
             self.settle_from_account(elsewhere, share);
         }
@@ -364,6 +434,64 @@ impl Books {
         }
     }
 
+    /// Covers so much of a payout with what was on account at its date.
+    fn cover(&mut self, payout_entry: i64, amount: Money, effective_at: DateTime<Utc>) {
+        for used in self.account.use_credit_of(effective_at, amount) {
+            self.payout_shares.push(PayoutShare {
+                payout_entry,
+                used,
+                effective_at,
+            });
+        }
+    }
+
+    /// Gives credits that cover payouts back from now on: they are on account again.
+    fn uncover(&mut self, covering: &[Covering]) {
+        for one in covering {
+            let used = self.give_back(one.credit_entry, one.kind, one.amount);
+            self.payout_shares.push(PayoutShare {
+                payout_entry: one.payout_entry,
+                used,
+                effective_at: self.now,
+            });
+        }
+    }
+
+    /// Covers payouts with other credits than those that were given back.
+    fn cover_anew(&mut self, covering: &[Covering]) -> Result<(), Error> {
+        let paid_out: Money = covering.iter().map(|one| one.amount).sum();
+        let credit_on_account = self.account.credit();
+        if paid_out > credit_on_account {
+            return Err(Error::CreditPaidOut {
+                paid_out,
+                credit_on_account,
+            });
+        }
+        for one in covering {
+            self.cover(one.payout_entry, one.amount, self.now);
+        }
+        Ok(())
+    }
+
+    /// Puts a part of a credit back on account from now on.
+    fn give_back(&mut self, entry_number: i64, kind: Kind, amount: Money) -> Used {
+        let since = self.now;
+        let left = self.account.on_account.entry(entry_number);
+        let left = left.or_insert(Credit {
+            kind,
+            amount: Money::ZERO,
+            since,
+        });
+        left.amount = left.amount + amount;
+        left.since = since;
+        Used {
+            entry_number,
+            kind,
+            amount: -amount,
+            since,
+        }
+    }
+
     /// Takes an allocation back from now on: the order owes it again, and it is on account again.
     fn take_back(
         &mut self,
@@ -376,20 +504,7 @@ impl Books {
         let order = order.ok_or_else(|| Error::Bug(format!("order {order_id} is not locked")))?;
         order.due = order.due + amount;
         order.since = now;
-        let left = self.account.on_account.entry(credit.entry_number);
-        let left = left.or_insert(Credit {
-            kind: credit.kind,
-            amount: Money::ZERO,
-            since: now,
-        });
-        left.amount = left.amount + amount;
-        left.since = now;
-        let used = Used {
-            entry_number: credit.entry_number,
-            kind: credit.kind,
-            amount: -amount,
-            since: now,
-        };
+        let used = self.give_back(credit.entry_number, credit.kind, amount);
         self.shares.push(Share {
             order_id,
             used,

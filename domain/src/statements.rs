@@ -4,8 +4,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::ledger_entries::Kind;
 use entity::{
-    CreditNoteId, CustomerId, LedgerEntryId, Money, OrderId, PaymentId, Tenant, WriteOffId,
-    customers,
+    CreditNoteId, CustomerId, LedgerEntryId, Money, OrderId, PaymentId, PayoutId, Tenant,
+    WriteOffId, customers,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, Statement as Sql, Value,
@@ -33,9 +33,11 @@ pub struct Entry {
     pub order_id: Option<OrderId>,
     /// The payment that it is.
     pub payment_id: Option<PaymentId>,
+    /// The payout that it is.
+    pub payout_id: Option<PayoutId>,
     /// How it was paid.
     pub method: Option<String>,
-    /// What the payer wrote.
+    /// What the payment or payout can be found by.
     pub reference: Option<String>,
     /// The credit note that it is.
     pub credit_note_id: Option<CreditNoteId>,
@@ -81,6 +83,8 @@ pub struct Totals {
     pub credit_notes: Money,
     /// What was given up.
     pub write_offs: Money,
+    /// Credit on account paid out.
+    pub payouts: Money,
     /// What was undone of all these.
     pub reversals: Money,
 }
@@ -95,11 +99,14 @@ const PLANNING: &[&str] = &["enable_nestloop = off"];
 const ENTRIES: &str = "
 SELECT e.id, e.number, e.kind, e.amount, e.balance_after,
        coalesce(e.order_id, n.order_id, w.order_id, u.order_id) AS order_id,
-       p.id AS payment_id, p.method, p.reference, n.id AS credit_note_id, w.id AS write_off_id, u.id AS reverses,
+       p.id AS payment_id, x.id AS payout_id, coalesce(p.method, x.method) AS method,
+       coalesce(p.reference, x.reference) AS reference, n.id AS credit_note_id, w.id AS write_off_id, u.id AS reverses,
        coalesce(n.reason, w.reason, r.reason) AS reason, e.effective_at, e.created_at
   FROM ledger_entries e
   LEFT JOIN payments p
     ON (p.business_id, p.customer_id, p.entry_number) = (e.business_id, e.customer_id, e.number)
+  LEFT JOIN payouts x
+    ON (x.business_id, x.customer_id, x.entry_number) = (e.business_id, e.customer_id, e.number)
   LEFT JOIN credit_notes n
     ON (n.business_id, n.customer_id, n.entry_number) = (e.business_id, e.customer_id, e.number)
   LEFT JOIN write_offs w
@@ -202,6 +209,7 @@ fn add_up(opening_balance: Money, entries: &mut [Entry]) -> (Totals, Money) {
             Kind::Payment => &mut totals.payments,
             Kind::CreditNote => &mut totals.credit_notes,
             Kind::WriteOff => &mut totals.write_offs,
+            Kind::Payout => &mut totals.payouts,
             Kind::Reversal => &mut totals.reversals,
         };
         *total = *total + entry.amount;

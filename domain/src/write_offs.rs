@@ -141,8 +141,8 @@ async fn find(
 /// Undoes a write-off: its order is due again.
 ///
 /// # Errors
-/// [`Error::WriteOffNotFound`]; [`Error::Conflict`] when it was undone before or its order is cancelled; those of
-/// [`idempotency`].
+/// [`Error::WriteOffNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; [`Error::Conflict`] when its order is
+/// cancelled; those of [`idempotency`].
 pub async fn reverse(
     database: &Database,
     caller: &Caller,

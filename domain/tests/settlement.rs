@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::Error;
 use domain::ledger::Account;
-use domain::settlement::{Books, Order, Settling, Share, Target};
+use domain::settlement::{Books, Covering, Order, PayoutShare, Settling, Target};
 use entity::ledger_entries::Kind;
 use entity::{Currency, Money, OrderId};
 use proptest::prelude::*;
@@ -63,6 +63,27 @@ fn settling(books: &Books, entry_number: i64, kind: Kind) -> Settling {
     }
 }
 
+/// Which credits cover which payouts, by the shares so far, of those for which this holds.
+fn covering(books: &Books, which: impl Fn(&Covering) -> bool) -> Vec<Covering> {
+    let mut sums: BTreeMap<(i64, i64), Covering> = BTreeMap::new();
+    for share in &books.payout_shares {
+        let (payout_entry, credit_entry) = (share.payout_entry, share.used.entry_number);
+        let sum = sums
+            .entry((payout_entry, credit_entry))
+            .or_insert(Covering {
+                payout_entry,
+                credit_entry,
+                kind: share.used.kind,
+                amount: Money::ZERO,
+            });
+        sum.amount = sum.amount + share.used.amount;
+    }
+    let covering = sums.into_values();
+    covering
+        .filter(|one| one.amount != Money::ZERO && which(one))
+        .collect()
+}
+
 fn due(books: &Books, number: usize) -> Money {
     books.orders[&order(number)].due
 }
@@ -75,7 +96,7 @@ fn a_credit_that_was_taken_back_is_not_used_again_before_that() {
         .unwrap();
     books.now = day(1001);
     let others = [settling(&books, paid, Kind::Payment)];
-    books.cancel(order(0), &others, &[]).unwrap();
+    books.cancel(order(0), &others, &[], &[]).unwrap();
     books.now = day(1002);
     books.use_on_account(&Target::Order(order(1))).unwrap();
     let last = books.shares.last().unwrap();
@@ -96,7 +117,7 @@ fn an_order_is_not_settled_before_it_was_made_nor_while_something_else_had_settl
     assert_eq!(books.shares[0].effective_at, day(50));
     books.now = day(1001);
     let credit = settling(&books, early, Kind::Payment);
-    books.reverse(&credit, cents(100), None).unwrap();
+    books.reverse(&credit, &[], cents(100), None).unwrap();
     books
         .receive(cents(100), day(60), &Target::OldestDue, false)
         .unwrap();
@@ -206,6 +227,13 @@ enum Action {
     Cancel {
         order: usize,
     },
+    PayOut {
+        amount: i64,
+        on: i64,
+    },
+    ReversePayout {
+        payout: usize,
+    },
 }
 
 fn arbitrary_action() -> impl Strategy<Value = Action> {
@@ -217,6 +245,8 @@ fn arbitrary_action() -> impl Strategy<Value = Action> {
         2 => (0..4_usize, 1..101_i64).prop_map(|(order, percent)| Action::Credit { order, percent }),
         3 => (0..20_usize).prop_map(|credit| Action::Reverse { credit }),
         2 => (0..4_usize).prop_map(|order| Action::Cancel { order }),
+        3 => (1..200_i64, 0..1100_i64).prop_map(|(amount, on)| Action::PayOut { amount, on }),
+        1 => (0..4_usize).prop_map(|payout| Action::ReversePayout { payout }),
     ]
 }
 
@@ -236,6 +266,8 @@ struct History {
     totals: Vec<i64>,
     cancelled: [bool; 4],
     given: Vec<Given>,
+    /// The payouts: their entries, their amounts, and whether they were reversed.
+    paid_out: Vec<(i64, Money, bool)>,
 }
 
 impl History {
@@ -303,8 +335,12 @@ impl History {
                     return;
                 }
                 let credit_of = settling(&self.books, given.number, given.kind);
-                self.books.reverse(&credit_of, given.amount, None).unwrap();
-                self.given[credit].reversed = true;
+                let covering = covering(&self.books, |one| one.credit_entry == given.number);
+                let mut books = self.books.clone();
+                match books.reverse(&credit_of, &covering, given.amount, None) {
+                    Ok(_) => (self.books, self.given[credit].reversed) = (books, true),
+                    Err(error) => assert!(is_paid_out(&error), "{error:?}"),
+                }
             }
             Action::Cancel { order: number } if !self.cancelled[number] => {
                 let own: Vec<i64> = self.own(number).iter().map(|given| given.number).collect();
@@ -314,9 +350,36 @@ impl History {
                     .map(|given| settling(&self.books, given.number, given.kind));
                 let (own, others): (Vec<_>, Vec<_>) =
                     all.partition(|credit| own.contains(&credit.entry_number));
-                let reversal = self.books.cancel(order(number), &others, &own).unwrap();
-                self.give(reversal, Kind::Reversal, Some(number));
-                self.cancelled[number] = true;
+                let is_own = |one: &Covering| {
+                    own.iter()
+                        .any(|credit| credit.entry_number == one.credit_entry)
+                };
+                let covering = covering(&self.books, is_own);
+                let mut books = self.books.clone();
+                match books.cancel(order(number), &others, &own, &covering) {
+                    Ok(reversal) => {
+                        self.books = books;
+                        self.give(reversal, Kind::Reversal, Some(number));
+                        self.cancelled[number] = true;
+                    }
+                    Err(error) => assert!(is_paid_out(&error), "{error:?}"),
+                }
+            }
+            Action::PayOut { amount, on } => {
+                let there = self.books.account.credit_of(day(on).min(self.books.now));
+                let number = self.books.pay_out(cents(amount), day(on));
+                assert_eq!(number.is_ok(), cents(amount) <= there);
+                if let Ok(number) = number {
+                    self.paid_out.push((number, cents(amount), false));
+                }
+            }
+            Action::ReversePayout { payout } => {
+                let Some((number, amount, false)) = self.paid_out.get(payout).copied() else {
+                    return;
+                };
+                let covering = covering(&self.books, |one| one.payout_entry == number);
+                self.books.reverse_payout(amount, &covering);
+                self.paid_out[payout].2 = true;
             }
             Action::Cancel { .. } => {}
         }
@@ -326,10 +389,9 @@ impl History {
         let books = &self.books;
         let mut all_due = Money::ZERO;
         for (number, total) in self.totals.iter().enumerate() {
-            let shares = books
-                .shares
-                .iter()
-                .filter(|share| share.order_id == order(number));
+            let shares = books.shares.iter();
+            let shares = shares.filter(|share| share.order_id == order(number));
+            let shares = shares.map(|share| (share.effective_at, share.used.amount));
             let settled = within(shares, cents(*total));
             assert_eq!(cents(*total) - settled, due(books, number));
             all_due = all_due + due(books, number);
@@ -339,11 +401,13 @@ impl History {
             );
         }
         for given in &self.given {
-            let shares = books
-                .shares
-                .iter()
-                .filter(|share| share.used.entry_number == given.number);
-            let used = within(shares, given.amount);
+            let shares = books.shares.iter();
+            let shares = shares.map(|share| (share.used, share.effective_at));
+            let covering = books.payout_shares.iter();
+            let covering = covering.map(|share| (share.used, share.effective_at));
+            let uses = shares.chain(covering);
+            let uses = uses.filter(|(used, _)| used.entry_number == given.number);
+            let used = within(uses.map(|(used, at)| (at, used.amount)), given.amount);
             let left = books
                 .account
                 .on_account
@@ -356,6 +420,26 @@ impl History {
             };
             assert_eq!(left, expected, "{given:?}");
         }
+        for (number, amount, reversed) in &self.paid_out {
+            let of = |share: &&PayoutShare| share.payout_entry == *number;
+            let shares = books.payout_shares.iter().filter(of);
+            let covered = within(
+                shares.map(|share| (share.effective_at, share.used.amount)),
+                *amount,
+            );
+            let expected = if *reversed { Money::ZERO } else { *amount };
+            assert_eq!(covered, expected);
+            // From the day of its entry on: whatever covers it later takes the place of what does no more.
+            let entry = books
+                .entries
+                .iter()
+                .find(|entry| entry.posting.number == *number);
+            let begun = entry.unwrap().effective_at;
+            let first = books.payout_shares.iter().filter(of);
+            let first = first.filter(|share| share.effective_at == begun);
+            let first: Money = first.map(|share| share.used.amount).sum();
+            assert_eq!(first, *amount);
+        }
         assert_eq!(books.account.balance, all_due - books.account.credit());
         assert_eq!(books.due(), all_due);
         assert!(
@@ -367,12 +451,16 @@ impl History {
     }
 }
 
+fn is_paid_out(error: &Error) -> bool {
+    matches!(error, Error::CreditPaidOut { .. })
+}
+
 /// What these come to, which at no time was less than nothing or more than this.
-fn within<'a>(shares: impl Iterator<Item = &'a Share>, most: Money) -> Money {
+fn within(shares: impl Iterator<Item = (DateTime<Utc>, Money)>, most: Money) -> Money {
     let mut by_time: BTreeMap<DateTime<Utc>, Money> = BTreeMap::new();
-    for share in shares {
-        let sum = by_time.entry(share.effective_at).or_default();
-        *sum = *sum + share.used.amount;
+    for (at, amount) in shares {
+        let sum = by_time.entry(at).or_default();
+        *sum = *sum + amount;
     }
     let mut sum = Money::ZERO;
     for (at, amount) in by_time {
@@ -394,7 +482,7 @@ proptest! {
         actions in prop::collection::vec(arbitrary_action(), 1..30),
     ) {
         let totals = orders.iter().map(|(total, ..)| *total).collect();
-        let mut history = History { books: books(&orders), totals, cancelled: [false; 4], given: Vec::new() };
+        let mut history = History { books: books(&orders), totals, cancelled: [false; 4], given: Vec::new(), paid_out: Vec::new() };
         for action in &actions {
             history.act(action);
             history.check();

@@ -17,6 +17,7 @@ pub struct Model {
     /// The customer's ledger entry.
     pub entry_number: i64,
     pub order_id: OrderId,
+    /// 0 for goods that come back when no money is left of their order.
     pub amount: Money,
     pub reason: String,
     /// Whether its items went back to the shelf.

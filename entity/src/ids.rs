@@ -76,9 +76,11 @@ id!(ReservationId, "Stock that is held for a customer.");
 id!(SaleId, "A sale with a start and an end.");
 id!(LedgerEntryId, "A line of a customer's account.");
 id!(PaymentId, "Money received.");
+id!(PayoutId, "Credit on account that was paid out.");
 id!(CreditNoteId, "What a customer need not pay of an order.");
 id!(WriteOffId, "What a business has given up of an order.");
 id!(AllocationId, "A credit's share in settling an order.");
+id!(PayoutAllocationId, "A credit's share in covering a payout.");
 id!(RefreshTokenId, "One of the tokens that prolong a login.");
 id!(
     ApiKeyId,

@@ -24,6 +24,8 @@ pub enum Kind {
     CreditNote,
     /// Gives up what is owed.
     WriteOff,
+    /// Credit on account paid out to the customer raises it.
+    Payout,
 }
 
 /// One entry.

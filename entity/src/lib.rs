@@ -27,6 +27,8 @@ pub mod order_transitions;
 pub mod orders;
 pub mod payment_intents;
 pub mod payments;
+pub mod payout_allocations;
+pub mod payouts;
 pub mod products;
 pub mod provider_events;
 mod quantity;
@@ -46,8 +48,8 @@ pub mod write_offs;
 
 pub use ids::{
     AllocationId, ApiKeyId, BusinessId, CreditNoteId, CustomerId, EventId, LedgerEntryId,
-    MovementId, OrderId, PaymentId, ProductId, RefreshTokenId, RefundId, ReservationId, SaleId,
-    UserId, WriteOffId,
+    MovementId, OrderId, PaymentId, PayoutAllocationId, PayoutId, ProductId, RefreshTokenId,
+    RefundId, ReservationId, SaleId, UserId, WriteOffId,
 };
 pub use money::{Currency, InvalidMoney, Money, UnknownCurrency};
 pub use quantity::{InvalidQuantity, Quantity};

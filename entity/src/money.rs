@@ -143,7 +143,8 @@ impl Neg for Money {
     type Output = Self;
 
     fn neg(self) -> Self {
-        Self(-self.0)
+        // A decimal tells a negative zero, which would be written `-0.00`.
+        Self(if self.0.is_zero() { self.0 } else { -self.0 })
     }
 }
 
@@ -268,6 +269,12 @@ mod tests {
             "no currency has no amounts"
         );
         assert!("usd".parse::<Currency>().is_err());
+    }
+
+    #[test]
+    fn nothing_taken_away_is_nothing() {
+        assert_eq!((-Money::ZERO).to_text(Currency::USD), "0.00");
+        assert_eq!((-usd("5").unwrap()).to_text(Currency::USD), "-5.00");
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: RefundId,
     pub order_id: OrderId,
+    /// 0 for goods that come back when no money is left of their order: the provider is not asked for it.
     pub amount: Money,
     pub status: Status,
     pub reason: String,

@@ -70,6 +70,8 @@ tenant!(
     orders,
     payment_intents,
     payments,
+    payout_allocations,
+    payouts,
     products,
     provider_events,
     refresh_tokens,

@@ -92,6 +92,8 @@ fn steps() -> Vec<Step> {
         step!("16_schema_compatibility"),
         step!("18_buying_now", compatible_from: "16_schema_compatibility"),
         step!("19_business_calendar", compatible_from: "16_schema_compatibility"),
+        // The versions before cannot read an account that has a payout.
+        step!("20_returns_and_payouts", compatible_from: "20_returns_and_payouts"),
         step!("21_skus", compatible_from: "16_schema_compatibility"),
     ]
 }

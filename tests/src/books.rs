@@ -23,20 +23,36 @@ WITH ledger AS (
              UNION ALL SELECT business_id, product_id, -quantity FROM order_items
                         WHERE on_hand_after IS NOT NULL) AS every
      GROUP BY 1, 2
+), uses AS (
+    -- What credits are used for: to settle orders, or to cover payouts.
+    SELECT business_id, order_id, customer_id, entry_number, effective_at, amount FROM allocations
+     UNION ALL
+    SELECT business_id, NULL, customer_id, credit_entry, effective_at, amount FROM payout_allocations
 ), dated AS (
-    -- What an order's or a credit's allocations come to at each moment at which one of them began to count.
+    -- What the uses of an order or of a credit come to at each moment at which one of them began to count.
     SELECT business_id, order_id, customer_id, entry_number, effective_at,
            sum(amount) OVER (PARTITION BY business_id, order_id ORDER BY effective_at) AS of_order,
            sum(amount) OVER (PARTITION BY business_id, customer_id, entry_number ORDER BY effective_at) AS of_credit
-      FROM allocations
+      FROM uses
 ), undone AS (
-    SELECT e.business_id, e.customer_id, e.number, e.kind, e.amount, e.order_id, e.effective_at, r.reverses
-      FROM reversals r JOIN ledger_entries e
-        ON (e.business_id, e.customer_id, e.number) = (r.business_id, r.customer_id, r.entry_number)
+    SELECT e.business_id, e.customer_id, e.number, e.kind, e.amount, e.order_id, e.effective_at, r.reverses, u.kind AS what
+      FROM reversals r
+      JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (r.business_id, r.customer_id, r.entry_number)
+      JOIN ledger_entries u ON (u.business_id, u.customer_id, u.number) = (r.business_id, r.customer_id, r.reverses)
+), paid_out AS (
+    -- What is missing to cover each payout at each moment at which it, a share of it or its reversal began to count.
+    SELECT business_id, customer_id, number, effective_at,
+           sum(amount) OVER (PARTITION BY business_id, customer_id, number ORDER BY effective_at) AS missing
+      FROM (SELECT business_id, customer_id, number, effective_at, amount FROM ledger_entries WHERE kind = 'payout'
+             UNION ALL
+            SELECT business_id, customer_id, reverses, effective_at, amount FROM undone WHERE what = 'payout'
+             UNION ALL
+            SELECT business_id, customer_id, payout_entry, effective_at, -amount FROM payout_allocations) AS each
 ), documents AS (
     SELECT business_id, customer_id, entry_number, 'payment' AS kind, -amount AS amount FROM payments
      UNION ALL SELECT business_id, customer_id, entry_number, 'credit_note', -amount FROM credit_notes
      UNION ALL SELECT business_id, customer_id, entry_number, 'write_off', -amount FROM write_offs
+     UNION ALL SELECT business_id, customer_id, entry_number, 'payout', amount FROM payouts
      UNION ALL SELECT business_id, customer_id, number, kind, amount FROM undone
 ), unpaid AS (
     -- What holds the stock of orders by card that are not paid yet.
@@ -104,12 +120,15 @@ UNION ALL
 SELECT 'a credit less what is allocated and undone of it is not what is on account', e.id::text,
        (-e.amount - coalesce(a.amount, 0) - coalesce(u.amount, 0))::text, coalesce(c.amount, 0)::text
   FROM ledger_entries e
-       LEFT JOIN (SELECT business_id, customer_id, entry_number, sum(amount) AS amount FROM allocations GROUP BY 1, 2, 3) a
+       LEFT JOIN (SELECT business_id, customer_id, entry_number, sum(amount) AS amount FROM uses GROUP BY 1, 2, 3) a
     ON (a.business_id, a.customer_id, a.entry_number) = (e.business_id, e.customer_id, e.number)
        LEFT JOIN undone u ON (u.business_id, u.customer_id, u.reverses) = (e.business_id, e.customer_id, e.number)
        LEFT JOIN credits_on_account c
     ON (c.business_id, c.customer_id, c.entry_number) = (e.business_id, e.customer_id, e.number)
  WHERE (e.amount < 0 OR a.amount IS NOT NULL OR c.amount IS NOT NULL)
+   -- What undoes a payout gives its credits back, and is none.
+   AND NOT EXISTS (SELECT FROM undone r WHERE (r.business_id, r.customer_id, r.number, r.what)
+                                             = (e.business_id, e.customer_id, e.number, 'payout'))
    AND -e.amount - coalesce(a.amount, 0) - coalesce(u.amount, 0) <> coalesce(c.amount, 0)
 UNION ALL
 SELECT 'an order was settled by more than its total, or less than nothing, at some time', o.id::text,
@@ -129,6 +148,11 @@ SELECT 'a credit that was undone settles orders afterwards', e.id::text, '0', d.
    AND d.effective_at >= u.effective_at
        JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (u.business_id, u.customer_id, u.number)
  WHERE d.of_credit <> 0
+UNION ALL
+SELECT 'a payout is not covered by credits at some time', e.id::text, '0', p.missing::text
+  FROM paid_out p JOIN ledger_entries e
+    ON (e.business_id, e.customer_id, e.number) = (p.business_id, p.customer_id, p.number)
+ WHERE p.missing <> 0
 UNION ALL
 SELECT 'an allocation is of another customer than its order', a.id::text, o.customer_id::text, a.customer_id::text
   FROM allocations a JOIN orders o ON (o.business_id, o.id) = (a.business_id, a.order_id)

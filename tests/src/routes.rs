@@ -29,6 +29,9 @@ pub struct Traded {
     payment: String,
     credit_note: String,
     write_off: String,
+    /// A customer with credit on account, and a payout to them.
+    creditor: String,
+    payout: String,
     /// An order of its customer that can be fulfilled.
     fulfillable: String,
     /// One that was paid by card.
@@ -60,6 +63,12 @@ impl Traded {
                 .await;
             made.ok(201)
         };
+        let creditor = admin.add_customer("Creditor", "0.00").await;
+        let ahead = json!({"customer_id": creditor, "amount": "100.00", "method": "cash", "on_account": true});
+        admin.post("/api/payments", &ahead).await.ok(201);
+        let body_of_payout = json!({"amount": "1.00", "method": "cash"});
+        let path = format!("/api/customers/{creditor}/payouts");
+        let payout = admin.post(&path, &body_of_payout).await.ok(201);
         // Before anything is held: what one orders uses up what one holds.
         let refundable = admin.order_by_card(&[(demo::ACME_KEYBOARD, 1)]).await;
         service.pay(&refundable).await.ok(200);
@@ -81,6 +90,8 @@ impl Traded {
             intents: intents.try_into().unwrap(),
             held: held.try_into().unwrap(),
             payment: id(&payment, "payment_id"),
+            creditor: creditor.to_string(),
+            payout: id(&payout, "payout_id"),
             credit_note: id(&make("credit-notes").await, "credit_note_id"),
             write_off: id(&make("write-offs").await, "write_off_id"),
             // Another product each time: a test may trade twice.
@@ -189,6 +200,7 @@ impl Route {
                 let is_paid = self.path.ends_with("/succeed");
                 if is_paid { to_pay } else { to_decline }.clone()
             }
+            Some("customers") if self.path.ends_with("/payouts") => traded.creditor.clone(),
             Some("customers") => demo::ACME_CUSTOMER.to_string(),
             Some("products" | "inventory") => demo::ACME_HEADPHONES.to_string(),
             Some("orders") => traded.order.clone(),
@@ -201,6 +213,7 @@ impl Route {
                 }
             }
             Some("payments") => traded.payment.clone(),
+            Some("payouts") => traded.payout.clone(),
             Some("credit-notes") => traded.credit_note.clone(),
             Some("sales") => traded.sale.clone(),
             Some("write-offs") => traded.write_off.clone(),
@@ -269,12 +282,16 @@ impl Route {
                 "customer_id": demo::ACME_CUSTOMER, "amount": "1.00", "method": "cash", "on_account": true,
             }),
             "POST /api/customers/{customer_id}/allocations" => json!({}),
+            "POST /api/customers/{customer_id}/payouts" => {
+                json!({"amount": "1.00", "method": "cash"})
+            }
             "POST /api/orders/{order_id}/credit-notes"
             | "POST /api/orders/{order_id}/refund"
             | "POST /api/orders/{order_id}/write-offs" => {
                 json!({"amount": "1.00", "reason": "a scratch"})
             }
             "POST /api/payments/{payment_id}/reverse"
+            | "POST /api/payouts/{payout_id}/reverse"
             | "POST /api/credit-notes/{credit_note_id}/reverse"
             | "POST /api/write-offs/{write_off_id}/reverse" => json!({"reason": "a mistake"}),
             other => panic!("say here what a good body of {other} is"),

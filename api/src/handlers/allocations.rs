@@ -33,6 +33,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::CustomerNotFound,
             Code::OrderNotFound,
             Code::Overpayment,
+            Code::CreditOnAccountExceeded,
             Code::Conflict,
         ])
         .idempotent(),

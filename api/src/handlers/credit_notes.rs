@@ -36,7 +36,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .for_roles(ADMIN)
         .body::<CreditNoteRequest>()
         .created::<CreditNoteWithBalance>()
-        .codes(&[Code::OrderNotFound, Code::Conflict])
+        .codes(&[Code::OrderNotFound, Code::NothingToCredit, Code::Conflict])
         .idempotent(),
         Endpoint::get("getCreditNote", "/api/credit-notes/{credit_note_id}", read)
             .summary("Read a credit note")
@@ -52,7 +52,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .for_roles(ADMIN)
         .body::<ReversalRequest>()
         .created::<CreditNoteWithBalance>()
-        .codes(&[Code::NotFound, Code::Conflict, Code::InsufficientStock])
+        .codes(&[
+            Code::NotFound,
+            Code::AlreadyReversed,
+            Code::CreditPaidOut,
+            Code::InsufficientStock,
+            Code::Conflict,
+        ])
         .idempotent(),
     ]
 }
@@ -63,11 +69,12 @@ crate::body! {
     pub(super) struct CreditNoteRequest {
         /// How much need not be paid.
         amount: Option<Positive>,
-        /// What need not be paid, at the price at which it was sold. Two lines of one product count as one.
+        /// What need not be paid, at the price at which it was sold. Two lines of one product count as one. With `restock`
+        /// it is worth no more than is left of the order, which may be 0, and units that were credited before are worth 0.
         items: Option<List<ItemRequest, 1, MAX_LINES>>,
         /// Why.
         reason: Text<1, 500>,
-        /// Whether the items go back to the shelf; false if left out.
+        /// Whether the items go back to the shelf, as far as they have not come back yet; false if left out.
         restock: Option<bool>,
     }
 }
@@ -86,6 +93,7 @@ crate::body! {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "amount": "25.00", "items": [], "reason": "scratched", "allocated": "25.00", "unallocated": "0.00",
+    "paid_out": "0.00",
 }))]
 pub(super) struct CreditNoteView {
     credit_note_id: CreditNoteId,
@@ -102,6 +110,8 @@ pub(super) struct CreditNoteView {
     allocated: Amount,
     /// What of it settles no order and is credit of the customer.
     unallocated: Amount,
+    /// What of it was paid out to the customer.
+    paid_out: Amount,
     /// Who entered it.
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
@@ -147,6 +157,7 @@ impl CreditNoteView {
             restock: note.restock,
             allocated: Amount::of(found.allocated(), currency),
             unallocated: Amount::of(found.unallocated(), currency),
+            paid_out: Amount::of(found.paid_out, currency),
             created_by: note.created_by,
             created_at: note.created_at,
             reversed_at: reversal.map(|reversal| reversal.at),

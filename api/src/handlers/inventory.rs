@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::idempotency::Answer;
-use domain::inventory::{self, Correction, Line, Moved, StockChange};
+use domain::inventory::{self, Correction, Line, MAX_ON_HAND, Moved, StockChange};
 use entity::stock_movements::{CorrectionReason, Reason};
 use entity::users::Role;
 use entity::{OrderId, ProductId, ReservationId, UserId};
@@ -29,7 +29,10 @@ const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 const MAX_LINES: usize = 500;
 
 /// How few of a product are few.
-type Below = Whole<1, 1_000_000>;
+type Below = Whole<1, MAX_ON_HAND>;
+
+/// What is added to a count, or taken from it when negative.
+type Difference = Whole<{ -MAX_ON_HAND }, MAX_ON_HAND>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -55,6 +58,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .codes(&[
                 Code::ProductNotFound,
                 Code::InsufficientStock,
+                Code::StockLimitExceeded,
                 Code::Conflict,
             ]),
         Endpoint::post("createStockMovements", "/api/inventory/movements", receive)
@@ -65,6 +69,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .codes(&[
                 Code::ProductNotFound,
                 Code::InsufficientStock,
+                Code::StockLimitExceeded,
                 Code::Conflict,
             ])
             .idempotent(),
@@ -86,9 +91,9 @@ crate::body! {
     #[example({"set": 40, "reason": "stocktake"})]
     pub(super) struct StockPatch {
         /// So many came, or left when negative. Not 0.
-        adjust: Option<Whole<-1_000_000, 1_000_000>>,
+        adjust: Option<Difference>,
         /// So many were counted.
-        set: Option<Whole<0, 1_000_000>>,
+        set: Option<Whole<0, MAX_ON_HAND>>,
         /// Why.
         reason: CorrectionReason,
         /// A remark.
@@ -111,7 +116,7 @@ crate::body! {
         /// The product.
         product_id: ProductId,
         /// So many come, or leave when negative. Not 0.
-        quantity: Whole<-1_000_000, 1_000_000>,
+        quantity: Difference,
         /// Why.
         reason: CorrectionReason,
         /// A remark.

@@ -16,6 +16,7 @@ mod inventory;
 mod orders;
 mod overdue;
 mod payments;
+mod payouts;
 mod products;
 mod purchase;
 mod reservations;
@@ -54,6 +55,7 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
         (Tag::Orders, checkout::endpoints()),
         (Tag::Orders, orders::endpoints()),
         (Tag::Receivables, payments::endpoints()),
+        (Tag::Receivables, payouts::endpoints()),
         (Tag::Receivables, credit_notes::endpoints()),
         (Tag::Receivables, write_offs::endpoints()),
         (Tag::Receivables, allocations::endpoints()),

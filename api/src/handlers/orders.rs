@@ -63,7 +63,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .for_roles(EVERYONE)
             .ok::<OrderWithItems>()
-            .codes(&[Code::OrderNotFound, Code::InvalidTransition, Code::Conflict])
+            .codes(&[
+                Code::OrderNotFound,
+                Code::InvalidTransition,
+                Code::CreditPaidOut,
+                Code::Conflict,
+            ])
             .idempotent(),
         Endpoint::post("fulfillOrder", "/api/orders/{order_id}/fulfill", fulfil)
             .summary("Say that an order's goods are with the customer, or on their way")
@@ -79,7 +84,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(&[Role::Admin])
             .body::<RefundRequest>()
             .ok::<OrderWithItems>()
-            .codes(&[Code::OrderNotFound, Code::ProductNotFound, Code::Conflict])
+            .codes(&[Code::OrderNotFound, Code::Conflict])
             .idempotent(),
     ]
 }
@@ -99,11 +104,12 @@ crate::body! {
     pub(super) struct RefundRequest {
         /// How much.
         amount: Option<Positive>,
-        /// What these cost. Two lines of one product count as one.
+        /// What these cost. Two lines of one product count as one. With `restock` they are worth no more than is left of the
+        /// payment, which may be 0, and units that were refunded before are worth 0.
         items: Option<List<RefundedItem, 1, MAX_LINES>>,
         /// Why.
         reason: Text<1, 500>,
-        /// Whether the items go back to the shelf; false if left out.
+        /// Whether the items go back to the shelf, as far as they have not come back yet; false if left out.
         restock: Option<bool>,
     }
 }

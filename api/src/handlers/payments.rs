@@ -64,7 +64,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .for_roles(&[Role::Admin])
         .body::<ReversalRequest>()
         .created::<PaymentWithBalance>()
-        .codes(&[Code::NotFound, Code::Conflict])
+        .codes(&[
+            Code::NotFound,
+            Code::AlreadyReversed,
+            Code::CreditPaidOut,
+            Code::Conflict,
+        ])
         .idempotent(),
     ]
 }
@@ -129,6 +134,7 @@ pub(super) struct AllocationView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "amount": "25.00", "method": "cheque", "reference": "000123", "unallocated": "0.00",
+    "paid_out": "0.00",
 }))]
 pub(super) struct PaymentView {
     payment_id: PaymentId,
@@ -143,6 +149,8 @@ pub(super) struct PaymentView {
     allocations: Vec<AllocationView>,
     /// What of it settles no order and is credit of the customer.
     unallocated: Amount,
+    /// What of it was paid out to the customer.
+    paid_out: Amount,
     /// Who entered it.
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
@@ -210,6 +218,7 @@ impl PaymentView {
             received_at: payment.received_at,
             allocations: AllocationView::all(&found.allocations, currency),
             unallocated: Amount::of(found.unallocated(), currency),
+            paid_out: Amount::of(found.paid_out, currency),
             created_by: payment.created_by,
             created_at: payment.created_at,
             reversed_at: reversal.map(|reversal| reversal.at),

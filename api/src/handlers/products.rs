@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
+use domain::inventory::MAX_ON_HAND;
 use domain::products::{
     self, CurrentSale, Details, Filter, NewProduct, NotForSale, Product, ProductChange,
 };
@@ -26,8 +27,8 @@ use crate::text::{self, Amount, Prose, Sku, Text, Whole};
 
 const ADMIN: &[Role] = &[Role::Admin];
 
-/// How many of a product are counted in one go: what one request may put on the shelf.
-type Count = Whole<0, 1_000_000>;
+/// The first stock of a product.
+type Count = Whole<0, MAX_ON_HAND>;
 /// The most that one customer may ever buy of a product.
 pub(super) type PurchaseLimit = Whole<1, 1_000_000>;
 

@@ -8,7 +8,8 @@ use domain::statements::{self, Entry, Statement, Totals};
 use entity::ledger_entries::Kind;
 use entity::users::Role;
 use entity::{
-    CreditNoteId, Currency, CustomerId, LedgerEntryId, Money, OrderId, PaymentId, WriteOffId,
+    CreditNoteId, Currency, CustomerId, LedgerEntryId, Money, OrderId, PaymentId, PayoutId,
+    WriteOffId,
 };
 use sea_orm::ActiveEnum;
 use serde::Serialize;
@@ -66,16 +67,17 @@ pub(super) struct EntryView {
     /// The order that it charges, credits or gives up.
     order_id: Option<OrderId>,
     payment_id: Option<PaymentId>,
+    payout_id: Option<PayoutId>,
     /// How it was paid.
     method: Option<String>,
-    /// What the payer wrote.
+    /// What the payment or payout can be found by.
     reference: Option<String>,
     credit_note_id: Option<CreditNoteId>,
     write_off_id: Option<WriteOffId>,
     /// The entry that it undoes.
     reverses: Option<LedgerEntryId>,
     reason: Option<String>,
-    /// When it counts; a payment may have been received before it was entered.
+    /// When it counts; a payment or payout may have been made before it was entered.
     #[serde(serialize_with = "text::time")]
     effective_at: DateTime<Utc>,
     /// When it was entered.
@@ -109,13 +111,14 @@ pub(super) struct StatementView {
 /// What each kind of entry adds up to. All of them and the opening balance are the closing balance.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "charges": "600.00", "payments": "0.00", "credit_notes": "0.00", "write_offs": "0.00", "reversals": "0.00",
+    "charges": "600.00", "payments": "0.00", "credit_notes": "0.00", "write_offs": "0.00", "payouts": "0.00", "reversals": "0.00",
 }))]
 pub(super) struct TotalsView {
     charges: Amount,
     payments: Amount,
     credit_notes: Amount,
     write_offs: Amount,
+    payouts: Amount,
     reversals: Amount,
 }
 
@@ -129,6 +132,7 @@ impl EntryView {
             balance_after: Amount::of(entry.balance_after, currency),
             order_id: entry.order_id,
             payment_id: entry.payment_id,
+            payout_id: entry.payout_id,
             method: entry.method,
             reference: entry.reference,
             credit_note_id: entry.credit_note_id,
@@ -149,6 +153,7 @@ impl TotalsView {
             payments: amount(totals.payments),
             credit_notes: amount(totals.credit_notes),
             write_offs: amount(totals.write_offs),
+            payouts: amount(totals.payouts),
             reversals: amount(totals.reversals),
         }
     }

@@ -51,7 +51,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .for_roles(ADMIN)
         .body::<ReversalRequest>()
         .created::<WriteOffWithBalance>()
-        .codes(&[Code::NotFound, Code::Conflict])
+        .codes(&[
+            Code::NotFound,
+            Code::AlreadyReversed,
+            Code::CreditPaidOut,
+            Code::Conflict,
+        ])
         .idempotent(),
     ]
 }

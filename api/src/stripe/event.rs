@@ -3,7 +3,7 @@
 use domain::checkout::{Event, Told};
 use domain::provider::Failure;
 use entity::{BusinessId, OrderId};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::{Stripe, order_in, received, words};
@@ -32,9 +32,13 @@ pub(super) enum What {
     },
 }
 
-/// An event as it is written.
+/// The longest id that Stripe gives out, in bytes.
+const ID_BYTES: usize = 255;
+
+/// An event as it is written. Every text that is kept or asked with is an id ([`id`]) or goes through [`words`].
 #[derive(Deserialize)]
 struct Written {
+    #[serde(deserialize_with = "id")]
     id: String,
     #[serde(rename = "type")]
     kind: String,
@@ -49,9 +53,11 @@ struct Data {
 /// An intent in an event.
 #[derive(Deserialize)]
 struct Intent {
+    #[serde(deserialize_with = "id")]
     id: String,
     amount: i64,
     amount_received: Option<i64>,
+    #[serde(deserialize_with = "id")]
     currency: String,
     #[serde(default)]
     metadata: Map<String, Value>,
@@ -67,10 +73,34 @@ struct PaymentError {
 /// A charge in an event. It has the metadata that its intent had when it was made, as a rule.
 #[derive(Deserialize)]
 struct Charge {
+    #[serde(default, deserialize_with = "optional_id")]
     payment_intent: Option<String>,
+    #[serde(deserialize_with = "id")]
     currency: String,
     #[serde(default)]
     metadata: Map<String, Value>,
+}
+
+/// An id or a code: 1 to 255 visible characters of ASCII, which every column, index and log line takes.
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    checked_id(text)
+}
+
+/// As [`id`], for one that may be missing or null.
+fn optional_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(checked_id).transpose()
+}
+
+fn checked_id<E: serde::de::Error>(text: String) -> Result<String, E> {
+    let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_visible && (1..=ID_BYTES).contains(&text.len()) {
+        return Ok(text);
+    }
+    Err(E::custom(format_args!(
+        "an id or a currency must have 1 to {ID_BYTES} visible ASCII characters"
+    )))
 }
 
 /// Reads an event. `None` for one of a kind that is of no use here, and for one of a payment that is not ours: one account
@@ -261,6 +291,35 @@ mod tests {
             amount: None,
         };
         assert_eq!(notice.told, What::Told(Told::Paid(expected)));
+    }
+
+    #[test]
+    fn an_id_that_no_column_takes_is_an_error() {
+        let bad = |bad: &str| {
+            let mut of_event = event("payment_intent.succeeded", intent(ours()));
+            of_event["id"] = json!(bad);
+            let mut of_intent = intent(ours());
+            of_intent["id"] = json!(bad);
+            let mut currency = intent(ours());
+            currency["currency"] = json!(bad);
+            let charge = json!({"id": "ch_1", "payment_intent": bad, "currency": "usd"});
+            let of_charge = json!({"id": "ch_1", "payment_intent": "pi_1", "currency": bad});
+            [
+                of_event,
+                event("payment_intent.canceled", of_intent),
+                event("payment_intent.succeeded", currency),
+                event("charge.refunded", charge),
+                event("charge.refunded", of_charge),
+            ]
+        };
+        for text in ["", "evt\u{0}", "evt 1", "evt\n", "évt", &"e".repeat(256)] {
+            for event in bad(text) {
+                assert!(read(event.to_string().as_bytes()).is_err(), "{event}");
+            }
+        }
+        for event in bad(&"e".repeat(255)) {
+            assert!(read(event.to_string().as_bytes()).is_ok(), "{event}");
+        }
     }
 
     #[test]

@@ -146,7 +146,8 @@ impl Stripe {
             .iter()
             .filter(|refund| !refund.metadata.contains_key(REFUND_ID))
             .filter(|refund| !matches!(refund.status.as_str(), "failed" | "canceled"));
-        Ok(by_hand.map(|refund| refund.amount).sum())
+        let amounts = by_hand.map(|refund| refund.amount);
+        Ok(amounts.fold(0, i64::saturating_add))
     }
 
     /// The refund that was made of this one before, if it was.

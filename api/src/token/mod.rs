@@ -7,6 +7,7 @@
 mod cache;
 mod issuer;
 mod jwks;
+mod numeric_date;
 mod own;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub use own::{Keys, WeakSecret};
 const TOKEN_BYTES: usize = 8192;
 
 /// Seconds by which the clocks of the machines that sign and verify may differ.
-const LEEWAY: u64 = 5;
+const LEEWAY: i64 = 5;
 
 /// What a token of a business says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +41,25 @@ pub struct Claims {
     pub business_id: BusinessId,
     /// What it may do.
     pub authority: Authority,
-    /// The user's version when the token was made. None in a script's token, whose subject is no user of ours, and in
-    /// another issuer's.
+    /// The user's version when the token was made. None in a script's token, whose subject is no user of ours.
     pub version: Option<i32>,
     /// When the token was made, in seconds since 1970.
     pub issued_at: i64,
     /// When it ends.
+    pub expires_at: i64,
+}
+
+/// What another issuer's token of a business says. Its user is none of our table of users, so no version of theirs revokes
+/// it, and when it was made decides nothing: it is good until it ends or its key is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IssuedClaims {
+    /// Who acts.
+    pub user_id: UserId,
+    /// For which business.
+    pub business_id: BusinessId,
+    /// What it may do.
+    pub authority: Authority,
+    /// When it ends, in seconds since 1970.
     pub expires_at: i64,
 }
 
@@ -65,8 +79,8 @@ pub struct PlatformClaims {
 pub enum Verified {
     /// Ours, for a business.
     Own(Claims),
-    /// Another issuer's, for a business. Its user is none of our table of users.
-    Issued(Claims),
+    /// Another issuer's, for a business.
+    Issued(IssuedClaims),
     /// Ours, for the platform. No other issuer can give that role.
     Platform(PlatformClaims),
 }
@@ -74,7 +88,8 @@ pub enum Verified {
 impl Verified {
     fn expires_at(&self) -> i64 {
         match self {
-            Self::Own(claims) | Self::Issued(claims) => claims.expires_at,
+            Self::Own(claims) => claims.expires_at,
+            Self::Issued(claims) => claims.expires_at,
             Self::Platform(claims) => claims.expires_at,
         }
     }
@@ -201,6 +216,7 @@ mod tests {
         // It is taken back while an answer with it is on its way; the reading after that one takes as long as it may.
         let known = jwks::ANSWER + pace.refresh.max(pace.retry) + jwks::ANSWER;
         assert!(known + cache::KEPT <= std::time::Duration::from_secs(60));
+        assert_eq!(jwks::ANSWER, std::time::Duration::from_secs(5));
         assert!(pace.oldest <= std::time::Duration::from_secs(24 * 60 * 60));
     }
 }

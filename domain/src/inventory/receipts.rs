@@ -6,7 +6,7 @@ use entity::ProductId;
 use entity::stock_movements::{CorrectionReason, Reason};
 use serde_json::json;
 
-use super::{Moved, Movement, returns, write};
+use super::{Moved, Movement, after, returns, write};
 use crate::audit::{self, Change};
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::retry::retry;
@@ -30,7 +30,7 @@ pub struct Line {
 ///
 /// # Errors
 /// [`Error::ProductNotFound`] with the first that is unknown; [`Error::InsufficientStock`] with everything of which more
-/// would leave, at some line, than is there and not reserved; [`Error::Conflict`] for counts that would be too large;
+/// would leave, at some line, than is there and not reserved; [`Error::StockLimitExceeded`];
 /// those of [`idempotency`].
 pub async fn receive(
     database: &Database,
@@ -75,9 +75,7 @@ fn decide(
             .get(&line.product_id)
             .ok_or(Error::ProductNotFound(line.product_id))?;
         let count = on_hand.entry(line.product_id).or_insert(row.on_hand);
-        *count = count
-            .checked_add(line.quantity)
-            .ok_or(Error::Conflict("the count would be too large"))?;
+        *count = after(line.product_id, *count, line.quantity)?;
         if *count < row.reserved {
             // What leaves altogether where the most has left.
             let requested = row.on_hand - *count;

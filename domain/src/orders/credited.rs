@@ -1,11 +1,9 @@
 //! What was credited or written off of an order. Together with what is credited next it is never more than its total, so
 //! that what a cancellation leaves to undo is never less than nothing.
 
-use std::collections::BTreeMap;
-
 use entity::ledger_entries::Kind;
 use entity::orders::Status;
-use entity::{BusinessId, Money, OrderId, ProductId, orders};
+use entity::{BusinessId, Money, OrderId, orders};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
 use crate::{Error, Transaction};
@@ -49,6 +47,15 @@ pub(crate) async fn of(
     credits.collect()
 }
 
+/// What can still be credited of the order: nothing once it is cancelled.
+pub(crate) fn left(order: &orders::Model, credited: &[Credited]) -> Money {
+    if order.status == Status::Cancelled {
+        return Money::ZERO;
+    }
+    let before: Money = credited.iter().map(|credit| credit.amount).sum();
+    order.total_amount - before
+}
+
 /// Whether so much more can be credited of the order.
 pub(crate) fn check(
     order: &orders::Model,
@@ -58,50 +65,9 @@ pub(crate) fn check(
     if order.status == Status::Cancelled {
         return Err(Error::Conflict("the order is cancelled"));
     }
-    let before: Money = credited.iter().map(|credit| credit.amount).sum();
-    let creditable = order.total_amount - before;
+    let creditable = left(order, credited);
     if amount > creditable {
         return Err(Error::MoreThanCharged { creditable });
     }
     Ok(())
-}
-
-const ITEMS: &str = "
-SELECT i.product_id, i.unit_price,
-       i.quantity - coalesce((SELECT sum(c.quantity)
-                                FROM credit_notes n
-                                JOIN credit_note_items c ON (c.business_id, c.credit_note_id) = (n.business_id, n.id)
-                               WHERE n.business_id = $1 AND n.order_id = $2 AND c.product_id = i.product_id
-                                 AND NOT EXISTS (SELECT FROM reversals r
-                                                  WHERE r.business_id = n.business_id
-                                                    AND r.customer_id = n.customer_id
-                                                    AND r.reverses = n.entry_number)), 0)::bigint
-  FROM order_items i
- WHERE i.business_id = $1 AND i.order_id = $2";
-
-/// A product of an order.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Item {
-    pub(crate) unit_price: Money,
-    /// How many were sold and not credited by items.
-    pub(crate) creditable: i64,
-}
-
-/// What can be credited by items of an order whose customer is locked.
-pub(crate) async fn items(
-    transaction: &Transaction,
-    business: BusinessId,
-    order: OrderId,
-) -> Result<BTreeMap<ProductId, Item>, Error> {
-    let values: [Value; 2] = [business.0.into(), order.0.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, ITEMS, values);
-    let rows = transaction.query_all_raw(statement).await?;
-    let items = rows.iter().map(|row| {
-        let item = Item {
-            unit_price: row.try_get_by_index(1)?,
-            creditable: row.try_get_by_index(2)?,
-        };
-        Ok((row.try_get_by_index(0)?, item))
-    });
-    items.collect()
 }

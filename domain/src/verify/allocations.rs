@@ -1,4 +1,4 @@
-//! What credits settle: of each order and of each credit, now and at every date before.
+//! What credits settle and cover: of each order, each payout and each credit, now and at every date before.
 
 use super::Check;
 
@@ -31,7 +31,8 @@ SELECT 'order ' || order_id AS subject, format('from 0 to %s at %s', total_amoun
  WHERE running NOT BETWEEN 0 AND total_amount
  GROUP BY order_id, total_amount, effective_at, running",
     },
-    // A credit is there from the date of its entry on, and gone from the date of its reversal on.
+    // A credit is there from the date of its entry on, and gone from the date of its reversal on. The reversal of a payout
+    // is none: it gives back the credits that the payout had used up.
     Check {
         name: "credit_is_never_used_beyond_its_amount",
         sql: "
@@ -39,8 +40,12 @@ SELECT format('customer %s entry %s', customer_id, e.id) AS subject,
        format('at least 0 left at %s', change.effective_at) AS expected, change.running::text AS found
   FROM (SELECT customer_id, number, effective_at,
                sum(amount) OVER (PARTITION BY customer_id, number ORDER BY effective_at) AS running
-          FROM (SELECT customer_id, number, effective_at, -amount AS amount
-                  FROM ledger_entries WHERE business_id = $1 AND kind <> 'charge' AND amount < 0
+          FROM (SELECT c.customer_id, c.number, c.effective_at, -c.amount AS amount
+                  FROM ledger_entries c WHERE c.business_id = $1 AND c.kind <> 'charge' AND c.amount < 0
+                   AND NOT EXISTS (SELECT FROM reversals r JOIN ledger_entries u
+                                     ON u.business_id = $1 AND (u.customer_id, u.number) = (r.customer_id, r.reverses)
+                                    WHERE r.business_id = $1 AND u.kind = 'payout'
+                                      AND (r.customer_id, r.entry_number) = (c.customer_id, c.number))
                 UNION ALL
                 SELECT r.customer_id, r.reverses, e.effective_at, -e.amount
                   FROM reversals r
@@ -48,7 +53,10 @@ SELECT format('customer %s entry %s', customer_id, e.id) AS subject,
                     ON e.business_id = $1 AND (e.customer_id, e.number) = (r.customer_id, r.entry_number)
                  WHERE r.business_id = $1 AND e.amount > 0
                 UNION ALL
-                SELECT customer_id, entry_number, effective_at, -amount FROM allocations WHERE business_id = $1) AS each
+                SELECT customer_id, entry_number, effective_at, -amount FROM allocations WHERE business_id = $1
+                UNION ALL
+                SELECT customer_id, credit_entry, effective_at, -amount FROM payout_allocations
+                 WHERE business_id = $1) AS each
        ) AS change
   JOIN ledger_entries e USING (customer_id, number)
  WHERE e.business_id = $1 AND running < 0
@@ -60,16 +68,50 @@ SELECT format('customer %s entry %s', customer_id, e.id) AS subject,
 SELECT format('customer %s entry %s', e.customer_id, e.id) AS subject, e.rest::text AS expected,
        coalesce(c.amount, 0)::text AS found
   FROM (SELECT e.customer_id, e.number, e.id,
-               CASE WHEN e.kind = 'charge' OR e.amount >= 0 OR r.reverses IS NOT NULL THEN 0 ELSE -e.amount END
-                   - coalesce(a.amount, 0) AS rest
+               CASE WHEN e.kind = 'charge' OR e.amount >= 0 OR r.reverses IS NOT NULL OR p.kind IS NOT NULL THEN 0
+                    ELSE -e.amount END
+                   - coalesce(a.amount, 0) - coalesce(x.amount, 0) AS rest
           FROM ledger_entries e
           LEFT JOIN reversals r ON r.business_id = $1 AND (r.customer_id, r.reverses) = (e.customer_id, e.number)
           LEFT JOIN (SELECT customer_id, entry_number, sum(amount) AS amount FROM allocations
                       WHERE business_id = $1 GROUP BY customer_id, entry_number) AS a
             ON (a.customer_id, a.entry_number) = (e.customer_id, e.number)
+          LEFT JOIN (SELECT customer_id, credit_entry, sum(amount) AS amount FROM payout_allocations
+                      WHERE business_id = $1 GROUP BY customer_id, credit_entry) AS x
+            ON (x.customer_id, x.credit_entry) = (e.customer_id, e.number)
+          LEFT JOIN (SELECT r.customer_id, r.entry_number, u.kind FROM reversals r JOIN ledger_entries u
+                         ON u.business_id = $1 AND (u.customer_id, u.number) = (r.customer_id, r.reverses)
+                      WHERE r.business_id = $1 AND u.kind = 'payout') AS p
+            ON (p.customer_id, p.entry_number) = (e.customer_id, e.number)
          WHERE e.business_id = $1) AS e
   LEFT JOIN credits_on_account c ON c.business_id = $1 AND (c.customer_id, c.entry_number) = (e.customer_id, e.number)
  WHERE e.rest <> coalesce(c.amount, 0)",
+    },
+    // Its credits come to its amount at every moment, from its date until that of its reversal.
+    Check {
+        name: "payout_is_covered_by_credits_at_every_date",
+        sql: "
+SELECT format('customer %s payout %s', e.customer_id, e.id) AS subject,
+       format('0 missing at %s', change.effective_at) AS expected, change.missing::text AS found
+  FROM (SELECT customer_id, number, effective_at,
+               sum(amount) OVER (PARTITION BY customer_id, number ORDER BY effective_at) AS missing
+          FROM (SELECT customer_id, number, effective_at, amount
+                  FROM ledger_entries WHERE business_id = $1 AND kind = 'payout'
+                UNION ALL
+                SELECT r.customer_id, r.reverses, e.effective_at, e.amount
+                  FROM reversals r
+                  JOIN ledger_entries e
+                    ON e.business_id = $1 AND (e.customer_id, e.number) = (r.customer_id, r.entry_number)
+                  JOIN ledger_entries u
+                    ON u.business_id = $1 AND (u.customer_id, u.number) = (r.customer_id, r.reverses)
+                 WHERE r.business_id = $1 AND u.kind = 'payout'
+                UNION ALL
+                SELECT customer_id, payout_entry, effective_at, -amount FROM payout_allocations
+                 WHERE business_id = $1) AS each
+       ) AS change
+  JOIN ledger_entries e USING (customer_id, number)
+ WHERE e.business_id = $1 AND change.missing <> 0
+ GROUP BY e.customer_id, e.id, change.effective_at, change.missing",
     },
     Check {
         name: "credit_settles_its_own_customers_credit_orders_when_both_are_there",

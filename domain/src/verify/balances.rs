@@ -56,6 +56,9 @@ SELECT format('customer %s entry %s', customer_id, id) AS subject, 'at most ' ||
   FROM ledger_entries WHERE business_id = $1 AND effective_at > clock_timestamp()
 UNION ALL
 SELECT format('customer %s order %s allocation %s', customer_id, order_id, id), 'at most ' || clock_timestamp(), effective_at::text
-  FROM allocations WHERE business_id = $1 AND effective_at > clock_timestamp()",
+  FROM allocations WHERE business_id = $1 AND effective_at > clock_timestamp()
+UNION ALL
+SELECT format('customer %s payout allocation %s', customer_id, id), 'at most ' || clock_timestamp(), effective_at::text
+  FROM payout_allocations WHERE business_id = $1 AND effective_at > clock_timestamp()",
     },
 ];

@@ -44,16 +44,18 @@ SELECT 'order ' || o.id AS subject, format('%s refunded', coalesce(r.amount, 0))
  WHERE o.business_id = $1
    AND (o.amount_refunded <> coalesce(r.amount, 0) OR o.amount_refunded > o.amount_settled - o.amount_credited)",
     },
+    // What was refunded and kept may come back later: then it was refunded twice, and returned once.
     Check {
         name: "no_more_is_refunded_by_items_than_was_sold",
         sql: "
-SELECT format('order %s product %s', r.order_id, i.product_id) AS subject,
+SELECT format('order %s product %s, %s', r.order_id, i.product_id, CASE WHEN r.restock THEN 'returned' ELSE 'kept' END)
+           AS subject,
        format('at most %s', coalesce(l.quantity, 0)) AS expected, sum(i.quantity)::text AS found
   FROM refunds r
   JOIN refund_items i ON i.business_id = $1 AND i.refund_id = r.id
   LEFT JOIN order_items l ON l.business_id = $1 AND (l.order_id, l.product_id) = (r.order_id, i.product_id)
  WHERE r.business_id = $1 AND r.status <> 'failed'
- GROUP BY r.order_id, i.product_id, l.quantity
+ GROUP BY r.order_id, i.product_id, r.restock, l.quantity
 HAVING sum(i.quantity) > coalesce(l.quantity, 0)",
     },
     Check {

@@ -10,15 +10,17 @@ SELECT format('customer %s entry %s', e.customer_id, e.id) AS subject, e.kind ||
        concat_ws(', ', CASE WHEN p.id IS NOT NULL THEN 'payment ' || p.id END,
                  CASE WHEN n.id IS NOT NULL THEN 'credit_note ' || n.id END,
                  CASE WHEN w.id IS NOT NULL THEN 'write_off ' || w.id END,
+                 CASE WHEN x.id IS NOT NULL THEN 'payout ' || x.id END,
                  CASE WHEN r.reverses IS NOT NULL THEN 'reversal of ' || r.reverses END, '') AS found
   FROM ledger_entries e
   LEFT JOIN payments p ON p.business_id = $1 AND (p.customer_id, p.entry_number) = (e.customer_id, e.number)
   LEFT JOIN credit_notes n ON n.business_id = $1 AND (n.customer_id, n.entry_number) = (e.customer_id, e.number)
   LEFT JOIN write_offs w ON w.business_id = $1 AND (w.customer_id, w.entry_number) = (e.customer_id, e.number)
+  LEFT JOIN payouts x ON x.business_id = $1 AND (x.customer_id, x.entry_number) = (e.customer_id, e.number)
   LEFT JOIN reversals r ON r.business_id = $1 AND (r.customer_id, r.entry_number) = (e.customer_id, e.number)
  WHERE e.business_id = $1
-   AND (p.id IS NOT NULL, n.id IS NOT NULL, w.id IS NOT NULL, r.reverses IS NOT NULL)
-       <> (e.kind = 'payment', e.kind = 'credit_note', e.kind = 'write_off', e.kind = 'reversal')",
+   AND (p.id IS NOT NULL, n.id IS NOT NULL, w.id IS NOT NULL, x.id IS NOT NULL, r.reverses IS NOT NULL)
+       <> (e.kind = 'payment', e.kind = 'credit_note', e.kind = 'write_off', e.kind = 'payout', e.kind = 'reversal')",
     },
     Check {
         name: "document_agrees_with_its_entry",
@@ -27,6 +29,8 @@ SELECT format('%s %s of customer %s', d.kind, d.id, d.customer_id) AS subject,
        format('%s at %s', -d.amount, d.at) AS expected, format('%s at %s', e.amount, e.effective_at) AS found
   FROM (SELECT 'payment' AS kind, id, customer_id, entry_number, amount, received_at AS at
           FROM payments WHERE business_id = $1
+        UNION ALL
+        SELECT 'payout', id, customer_id, entry_number, -amount, paid_at FROM payouts WHERE business_id = $1
         UNION ALL
         SELECT 'credit_note', id, customer_id, entry_number, amount, NULL FROM credit_notes WHERE business_id = $1
         UNION ALL
@@ -82,21 +86,27 @@ SELECT 'order ' || o.id AS subject, 'at most ' || o.total_amount AS expected, su
                     WHERE r.business_id = $1 AND (r.customer_id, r.reverses) = (d.customer_id, d.entry_number))
  GROUP BY o.id, o.total_amount HAVING sum(d.amount) > o.total_amount",
     },
+    // Goods that come back may be worth less than they cost, when less is left of their order.
     Check {
         name: "credit_note_is_the_price_of_its_items",
         sql: "
-SELECT 'credit_note ' || n.id AS subject, coalesce(sum(i.quantity * l.unit_price)::text, 'sold items') AS expected,
+SELECT 'credit_note ' || n.id AS subject,
+       coalesce(CASE WHEN n.restock THEN 'at most ' ELSE '' END || sum(i.quantity * l.unit_price), 'sold items') AS expected,
        n.amount::text AS found
   FROM credit_note_items i
   JOIN credit_notes n ON n.business_id = $1 AND n.id = i.credit_note_id
   LEFT JOIN order_items l ON l.business_id = $1 AND (l.order_id, l.product_id) = (n.order_id, i.product_id)
  WHERE i.business_id = $1
- GROUP BY n.id, n.amount HAVING sum(i.quantity * l.unit_price) IS DISTINCT FROM n.amount OR count(*) <> count(l.quantity)",
+ GROUP BY n.id, n.amount, n.restock
+HAVING count(*) <> count(l.quantity) OR n.amount > sum(i.quantity * l.unit_price)
+    OR (n.amount < sum(i.quantity * l.unit_price) AND NOT n.restock)",
     },
+    // What was credited and kept may come back later: then it was credited twice, and returned once.
     Check {
         name: "no_more_is_credited_than_was_sold",
         sql: "
-SELECT format('order %s product %s', n.order_id, i.product_id) AS subject,
+SELECT format('order %s product %s, %s', n.order_id, i.product_id, CASE WHEN n.restock THEN 'returned' ELSE 'kept' END)
+           AS subject,
        'at most ' || coalesce(max(l.quantity), 0) AS expected, sum(i.quantity)::text AS found
   FROM credit_note_items i
   JOIN credit_notes n ON n.business_id = $1 AND n.id = i.credit_note_id
@@ -104,6 +114,6 @@ SELECT format('order %s product %s', n.order_id, i.product_id) AS subject,
  WHERE i.business_id = $1
    AND NOT EXISTS (SELECT FROM reversals r
                     WHERE r.business_id = $1 AND (r.customer_id, r.reverses) = (n.customer_id, n.entry_number))
- GROUP BY n.order_id, i.product_id HAVING sum(i.quantity) > coalesce(max(l.quantity), 0)",
+ GROUP BY n.order_id, i.product_id, n.restock HAVING sum(i.quantity) > coalesce(max(l.quantity), 0)",
     },
 ];

@@ -72,7 +72,7 @@ pub struct Counts {
     pub lines: i64,
     /// Allocations.
     pub allocations: i64,
-    /// Payments, credit notes, write-offs and reversals.
+    /// Payments, credit notes, write-offs, payouts and reversals.
     pub documents: i64,
     /// Products on the shelf.
     pub products: i64,
@@ -102,6 +102,7 @@ SELECT (SELECT count(*) FROM customers WHERE business_id = $1) AS customers,
        (SELECT count(*) FROM payments WHERE business_id = $1)
            + (SELECT count(*) FROM credit_notes WHERE business_id = $1)
            + (SELECT count(*) FROM write_offs WHERE business_id = $1)
+           + (SELECT count(*) FROM payouts WHERE business_id = $1)
            + (SELECT count(*) FROM reversals WHERE business_id = $1) AS documents,
        (SELECT count(*) FROM inventory WHERE business_id = $1) AS products,
        (SELECT coalesce(sum(events), 0)::bigint FROM audit_seals WHERE business_id = $1) AS sealed";

@@ -37,7 +37,7 @@ const PUBLIC_OF_BUSINESS: [&str; 5] = [
 ];
 
 /// What only an admin may call, by the contract. The code's word is not enough here: a slip in it would be believed.
-const FOR_ADMINS: [&str; 19] = [
+const FOR_ADMINS: [&str; 21] = [
     "DELETE /api/api-keys/{api_key_id}",
     "GET /api/api-keys",
     "GET /api/audit",
@@ -48,10 +48,12 @@ const FOR_ADMINS: [&str; 19] = [
     "PATCH /api/users/{user_id}",
     "POST /api/api-keys",
     "POST /api/credit-notes/{credit_note_id}/reverse",
+    "POST /api/customers/{customer_id}/payouts",
     "POST /api/orders/{order_id}/credit-notes",
     "POST /api/orders/{order_id}/refund",
     "POST /api/orders/{order_id}/write-offs",
     "POST /api/payments/{payment_id}/reverse",
+    "POST /api/payouts/{payout_id}/reverse",
     "POST /api/products",
     "POST /api/sales",
     "POST /api/users",

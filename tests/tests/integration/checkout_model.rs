@@ -43,7 +43,7 @@ async fn orders_by_card_agree_with_a_plain_model_whatever_the_provider_loses_or_
 }
 
 /// Everything that can be the end of something.
-const ENDS: [&str; 17] = [
+const ENDS: [&str; 18] = [
     "intent cancelled",
     "intent mismatched",
     "intent refused",
@@ -61,6 +61,7 @@ const ENDS: [&str; 17] = [
     "reason stock_gone",
     "refund failed",
     "refund succeeded",
+    "refund of nothing succeeded",
 ];
 
 /// Plays a random history and compares after each step.

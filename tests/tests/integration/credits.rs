@@ -150,7 +150,9 @@ async fn a_credit_note_by_items_is_of_the_price_then_and_never_of_more_than_was_
     assert_eq!(undone["reversal_reason"], "bounced");
     assert_eq!(on_hand(&admin, unit).await, 1);
     assert_eq!(due(&admin, &id).await, "7.00");
-    let _ = reverse(&admin, &unwanted).await.refused(409, "conflict");
+    let _ = reverse(&admin, &unwanted)
+        .await
+        .refused(409, "already_reversed");
     let seven = json!({"items": items(7), "restock": true, "reason": "all of it"});
     credit(&admin, &id, seven).await.ok(201);
     assert_eq!(due(&admin, &id).await, "0.00");
@@ -208,7 +210,9 @@ async fn a_write_off_gives_up_what_is_due_and_can_be_undone_once() {
     );
     let undone = reverse(&admin, &rest).await.ok(201);
     assert_eq!(undone["customer_balance"], "25.00");
-    let _ = reverse(&admin, &rest).await.refused(409, "conflict");
+    let _ = reverse(&admin, &rest)
+        .await
+        .refused(409, "already_reversed");
     assert_eq!(due(&admin, &id).await, "25.00");
     let trail = "SELECT action FROM audit_events WHERE entity_type = 'write_off' ORDER BY id";
     let trail = service.database.rows(trail).await;
@@ -490,5 +494,123 @@ async fn twins_happen_once_and_get_the_same_answer() {
         service.database.column(&kinds).await,
         ["charge", "credit_note", "write_off", "reversal"]
     );
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goods_come_back_after_their_order_was_credited_by_amount_for_what_is_left_of_it() {
+    let (service, admin, customer, unit) = shop().await;
+    let id = order(&admin, customer, unit, 10).await;
+    let shelf = on_hand(&admin, unit).await;
+    let items = |quantity: i64, restock: bool| json!({"items": [{"product_id": unit, "quantity": quantity}], "restock": restock, "reason": "unwanted"});
+    credit(&admin, &id, json!({"amount": "8.00", "reason": "late"}))
+        .await
+        .ok(201);
+    // Without goods it is a matter of money alone, of which there is not that much.
+    let refused = credit(&admin, &id, items(3, false)).await;
+    assert_eq!(refused.refused(409, "conflict")["creditable"], "2.00");
+    let half = credit(&admin, &id, items(6, true)).await.ok(201);
+    assert_eq!(
+        (&half["amount"], &half["customer_balance"]),
+        (&json!("2.00"), &json!("0.00"))
+    );
+    let rest = credit(&admin, &id, items(4, true)).await;
+    let note = rest.ok(201);
+    for (name, value) in [
+        ("amount", json!("0.00")),
+        ("restock", json!(true)),
+        ("items", json!([{"product_id": unit, "quantity": 4}])),
+        ("allocated", json!("0.00")),
+        ("unallocated", json!("0.00")),
+        ("customer_balance", json!("0.00")),
+    ] {
+        assert_eq!(note[name], value, "{name}");
+    }
+    assert_eq!(on_hand(&admin, unit).await, shelf + 10);
+    // All of them are back.
+    let more = credit(&admin, &id, items(1, true)).await;
+    assert_eq!(more.refused(409, "conflict")["creditable"], 0);
+    // The account and its statement have the note of nothing.
+    let ledger = admin
+        .pages(&format!("/api/customers/{customer}/ledger"), 50)
+        .await;
+    assert_eq!(
+        (&ledger[0]["kind"], &ledger[0]["amount"]),
+        (&json!("credit_note"), &json!("0.00"))
+    );
+    books_balance(&service).await;
+    // It is undone as others are: the goods leave the shelf again, and may come back again.
+    reverse(&admin, &rest).await.ok(201);
+    assert_eq!(on_hand(&admin, unit).await, shelf + 6);
+    let _ = reverse(&admin, &rest)
+        .await
+        .refused(409, "already_reversed");
+    credit(&admin, &id, items(4, true)).await.ok(201);
+    assert_eq!(on_hand(&admin, unit).await, shelf + 10);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goods_that_were_free_come_back_too() {
+    let (service, admin, customer, unit) = shop().await;
+    let gift = admin.add_product("GIFT", "0.00", 5).await;
+    let sold = admin
+        .buy_for(customer, &[(unit, 1), (gift, 2)])
+        .await
+        .ok(201);
+    let id = sold["order_id"].as_str().unwrap().to_owned();
+    let gifts = |quantity: i64, restock: bool| json!({"items": [{"product_id": gift, "quantity": quantity}], "restock": restock, "reason": "unwanted"});
+    // Nothing comes back, and nothing is credited.
+    let _ = credit(&admin, &id, gifts(1, false))
+        .await
+        .refused(409, "nothing_to_credit");
+    let note = credit(&admin, &id, gifts(2, true)).await.ok(201);
+    assert_eq!(
+        (&note["amount"], &note["customer_balance"]),
+        (&json!("0.00"), &json!("1.00"))
+    );
+    assert_eq!(on_hand(&admin, gift).await, 5);
+    let more = credit(&admin, &id, gifts(1, true)).await;
+    assert_eq!(more.refused(409, "conflict")["creditable"], 0);
+    // An order that costs nothing at all.
+    let free = admin.buy_for(customer, &[(gift, 5)]).await.ok(201);
+    let id = free["order_id"].as_str().unwrap().to_owned();
+    credit(&admin, &id, gifts(3, true)).await.ok(201);
+    cancel(&admin, &id).await.ok(200);
+    assert_eq!(on_hand(&admin, gift).await, 5);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goods_that_were_credited_and_kept_come_back_later_for_nothing() {
+    let (service, admin, customer, unit) = shop().await;
+    let shelf = on_hand(&admin, unit).await;
+    let id = order(&admin, customer, unit, 10).await;
+    let items = |quantity: i64, restock: bool| json!({"items": [{"product_id": unit, "quantity": quantity}], "restock": restock, "reason": "sent back"});
+    credit(&admin, &id, items(10, false)).await.ok(201);
+    let _ = credit(&admin, &id, items(1, false))
+        .await
+        .refused(409, "conflict");
+    let arrived = credit(&admin, &id, items(4, true)).await.ok(201);
+    assert_eq!(arrived["amount"], "0.00");
+    books_balance(&service).await;
+    // A cancellation brings nothing more: the six were credited, and are still away.
+    cancel(&admin, &id).await.ok(200);
+    assert_eq!(on_hand(&admin, unit).await, shelf - 6);
+    // They come back to the cancelled order too, for nothing. What is no return is refused, as all else is.
+    let late = credit(&admin, &id, items(5, true)).await;
+    assert_eq!(late.ok(201)["amount"], "0.00");
+    assert_eq!(on_hand(&admin, unit).await, shelf - 1);
+    let _ = credit(&admin, &id, items(2, true))
+        .await
+        .refused(409, "conflict");
+    let _ = credit(&admin, &id, items(1, false))
+        .await
+        .refused(409, "conflict");
+    // That they did can be corrected.
+    reverse(&admin, &late).await.ok(201);
+    assert_eq!(on_hand(&admin, unit).await, shelf - 6);
+    credit(&admin, &id, items(6, true)).await.ok(201);
+    assert_eq!(on_hand(&admin, unit).await, shelf);
     books_balance(&service).await;
 }

@@ -1,9 +1,10 @@
 //! Stock: every change of a count is on record, and the records add up to the count.
 
 use domain::demo::{ACME, ACME_HEADPHONES, ACME_KEYBOARD};
+use domain::inventory::MAX_ON_HAND;
 use entity::ProductId;
 use serde_json::{Value, json};
-use tests::{Reply, Service, member};
+use tests::{Reply, Service, books_balance, member};
 
 async fn correct(service: &Service, product: ProductId, body: Value) -> Reply {
     service
@@ -92,11 +93,17 @@ async fn a_correction_says_one_thing_and_why() {
         (json!({"adjust": 1, "set": 1, "reason": "found"}), ""),
         (json!({"adjust": null, "set": null, "reason": "found"}), ""),
         (json!({"adjust": 0, "reason": "found"}), "/adjust"),
-        (json!({"adjust": 1_000_001, "reason": "found"}), "/adjust"),
-        (json!({"adjust": -1_000_001, "reason": "found"}), "/adjust"),
+        (
+            json!({"adjust": MAX_ON_HAND + 1, "reason": "found"}),
+            "/adjust",
+        ),
+        (
+            json!({"adjust": -MAX_ON_HAND - 1, "reason": "found"}),
+            "/adjust",
+        ),
         (json!({"adjust": 1.5, "reason": "found"}), "/adjust"),
         (json!({"set": -1, "reason": "found"}), "/set"),
-        (json!({"set": 1_000_001, "reason": "found"}), "/set"),
+        (json!({"set": MAX_ON_HAND + 1, "reason": "found"}), "/set"),
         (json!({"set": "1", "reason": "found"}), "/set"),
         (json!({"set": 1}), "/reason"),
         (json!({"set": 1, "reason": "sold"}), "/reason"),
@@ -114,6 +121,55 @@ async fn a_correction_says_one_thing_and_why() {
         assert_eq!(problem["errors"].as_array().unwrap().len(), 1, "{body}");
     }
     assert_eq!(service.database.digest().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_is_bounded_by_what_may_be_on_hand_and_not_by_what_one_may_order() {
+    let service = Service::start().await;
+    // A stocktake that confirms what a delivery of several million has brought.
+    for body in [
+        json!({"adjust": 5_000_000, "reason": "received"}),
+        json!({"set": 5_001_000, "reason": "stocktake"}),
+        json!({"set": MAX_ON_HAND, "reason": "stocktake"}),
+    ] {
+        correct(&service, ACME_HEADPHONES, body).await.ok(200);
+    }
+    let before = service.database.digest().await;
+    let one_more = json!({"adjust": 1, "reason": "found"});
+    let refused = correct(&service, ACME_HEADPHONES, one_more)
+        .await
+        .refused(409, "stock_limit_exceeded");
+    let line = json!({"product_id": ACME_HEADPHONES, "quantity": 1, "reason": "received"});
+    let delivery = json!({ "lines": [line] });
+    let path = "/api/inventory/movements";
+    let delivered = service.staff().post(path, &delivery).await;
+    for body in [refused, delivered.refused(409, "stock_limit_exceeded")] {
+        assert_eq!(
+            (&body["product_id"], &body["on_hand"], &body["limit"]),
+            (
+                &json!(ACME_HEADPHONES),
+                &json!(MAX_ON_HAND + 1),
+                &json!(MAX_ON_HAND)
+            )
+        );
+    }
+    assert_eq!(service.database.digest().await, before);
+    // A delivery and a first stock may be of as many.
+    let product = service
+        .admin()
+        .add_product("BULK", "0.01", MAX_ON_HAND)
+        .await;
+    let stock = json!({"adjust": -MAX_ON_HAND, "reason": "lost"});
+    assert_eq!(
+        correct(&service, product, stock).await.ok(200)["on_hand"],
+        0
+    );
+    let line = json!({"product_id": product, "quantity": MAX_ON_HAND, "reason": "received"});
+    let delivery = json!({ "lines": [line] });
+    service.staff().post(path, &delivery).await.ok(201);
+    let few = format!("/api/inventory?below={MAX_ON_HAND}");
+    service.staff().get(&few).await.ok(200);
+    books_balance(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,17 +260,12 @@ async fn what_is_reserved_stays_on_the_shelf() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_count_never_grows_past_what_can_be_counted() {
     let service = Service::start().await;
-    let full = i64::MAX - 1;
-    let sql =
-        format!("UPDATE inventory SET on_hand = {full} WHERE product_id = '{ACME_HEADPHONES}'");
+    // By hand: more than may be, and all that the column holds.
+    let sql = format!(
+        "UPDATE inventory SET on_hand = {} WHERE product_id = '{ACME_HEADPHONES}'",
+        i64::MAX
+    );
     service.database.execute(&sql).await;
-    let stock = correct(
-        &service,
-        ACME_HEADPHONES,
-        json!({"adjust": 1, "reason": "found"}),
-    )
-    .await;
-    assert_eq!(stock.ok(200)["on_hand"], i64::MAX);
     let before = service.database.digest().await;
     let reply = correct(
         &service,
@@ -222,8 +273,16 @@ async fn a_count_never_grows_past_what_can_be_counted() {
         json!({"adjust": 1, "reason": "found"}),
     )
     .await;
-    let _ = reply.refused(409, "conflict");
+    let _ = reply.refused(409, "stock_limit_exceeded");
     assert_eq!(service.database.digest().await, before);
+    // It can only become less.
+    let stock = correct(
+        &service,
+        ACME_HEADPHONES,
+        json!({"adjust": -1, "reason": "lost"}),
+    )
+    .await;
+    assert_eq!(stock.ok(200)["on_hand"], i64::MAX - 1);
     let stock = correct(
         &service,
         ACME_HEADPHONES,

@@ -54,6 +54,7 @@ mod own_holds;
 mod passwords;
 mod payments;
 mod payments_stripe;
+mod payouts;
 mod poolers;
 mod products;
 mod program;

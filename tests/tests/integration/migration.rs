@@ -175,6 +175,33 @@ async fn the_data_of_one_database_survives_the_steps_of_another() {
     assert_eq!(service.nobody().get("/readyz").await.status, 200);
 }
 
+/// How many steps lead back to before this one.
+fn back_to(step: &str) -> u32 {
+    let steps = migration::names();
+    let since = steps.iter().rev().position(|name| name == step);
+    u32::try_from(since.unwrap() + 1).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payouts_and_returns_for_nothing_are_not_lost_by_going_down() {
+    let service = Service::start().await;
+    let (admin, database) = (service.admin(), service.database.clone());
+    let customer = admin.add_customer("Ahead", "0.00").await;
+    let paid = serde_json::json!({"customer_id": customer, "amount": "5.00", "method": "cash", "on_account": true});
+    admin.post("/api/payments", &paid).await.ok(201);
+    let payout = serde_json::json!({"amount": "5.00", "method": "cash"});
+    let path = format!("/api/customers/{customer}/payouts");
+    admin.post(&path, &payout).await.ok(201);
+    service.stop().await;
+    let owner = database.connect(OWNER).await;
+    let down = Migrator::down(&owner, Some(back_to("20_returns_and_payouts"))).await;
+    let error = down.unwrap_err().to_string();
+    assert!(error.contains("ledger_entries_kind_known"), "{error}");
+    Migrator::up(&owner, None).await.unwrap();
+    assert_eq!(database.value("SELECT count(*) FROM payouts").await, "1");
+    assert_eq!(verified(&database).await, []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_by_card_go_down_whole_and_what_was_cancelled_before_comes_up_with_its_history() {
     let service = Service::start().await;
@@ -190,9 +217,9 @@ async fn orders_by_card_go_down_whole_and_what_was_cancelled_before_comes_up_wit
     service.stop().await;
 
     let owner = database.connect(OWNER).await;
-    let down = migration::names().len() - index_of("14_checkout");
-    let down = u32::try_from(down).unwrap();
-    Migrator::down(&owner, Some(down)).await.unwrap();
+    Migrator::down(&owner, Some(back_to("14_checkout")))
+        .await
+        .unwrap();
     let by_card = "SELECT count(*) FROM orders WHERE payment_method = 'card'";
     assert_eq!(database.value(by_card).await, "0");
     Migrator::up(&owner, None).await.unwrap();

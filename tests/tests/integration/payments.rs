@@ -265,7 +265,7 @@ async fn credit_on_account_settles_open_orders_when_it_is_told_to() {
     let _ = staff
         .post(&path, &share(&one, "1.00"))
         .await
-        .refused(409, "conflict");
+        .refused(409, "credit_on_account_exceeded");
 
     // Paid to an order that owes nothing any more: all of it is on account, though another owes.
     pay(&admin, customer, "10.00", json!({"order_id": one}))
@@ -279,7 +279,7 @@ async fn credit_on_account_settles_open_orders_when_it_is_told_to() {
     let _ = staff
         .post(&path, &share(&two, "14.00"))
         .await
-        .refused(409, "conflict");
+        .refused(409, "credit_on_account_exceeded");
     let body = staff
         .post(&path, &share(&two, "20.01"))
         .await
@@ -469,7 +469,9 @@ async fn a_bounced_payment_leaves_its_entry_and_what_it_settled_is_due_again() {
     );
     assert_eq!(figures(&admin, customer).await, ["26.00", "974.00", "0.00"]);
 
-    let _ = reverse(&admin, &bounced).await.refused(409, "conflict");
+    let _ = reverse(&admin, &bounced)
+        .await
+        .refused(409, "already_reversed");
     let _ = reverse(&service.staff(), &kept)
         .await
         .refused(403, "forbidden");
@@ -688,7 +690,7 @@ async fn of_many_reversals_of_one_payment_at_once_one_succeeds() {
     .await;
     let done = replies.iter().filter(|reply| reply.status == 201).count();
     for reply in replies.iter().filter(|reply| reply.status != 201) {
-        let _ = reply.refused(409, "conflict");
+        let _ = reply.refused(409, "already_reversed");
     }
     assert_eq!(done, 1);
     assert_eq!(figures(&admin, customer).await, ["0.00", "100.00", "0.00"]);

@@ -1,5 +1,6 @@
-//! Random histories of purchases, payments, credits and their undoing against a model of plain lists.
+//! Random histories of purchases, payments, credits, payouts and their undoing against a model of plain lists.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use chrono::{DateTime, Days, Utc};
@@ -25,12 +26,15 @@ struct Customer {
     orders: Vec<Order>,
     /// In the order of their entries: payments, credit notes, write-offs and cancellations.
     credits: Vec<Credit>,
+    payouts: Vec<Payout>,
 }
 
 #[derive(Clone)]
 struct Order {
     id: String,
     units: i64,
+    /// How many of them have come back.
+    returned: i64,
     due_day: i64,
     cancelled: bool,
 }
@@ -46,6 +50,17 @@ struct Credit {
     restocked: bool,
     /// How much of it settles which order.
     settles: Vec<(usize, i64)>,
+    /// How much of it covers which payout.
+    covers: Vec<(usize, i64)>,
+    /// For how many days what is left of it is on account.
+    days: u64,
+    reversed: bool,
+    location: String,
+}
+
+#[derive(Clone)]
+struct Payout {
+    amount: i64,
     reversed: bool,
     location: String,
 }
@@ -66,6 +81,9 @@ enum Action {
     /// Amount, days ago, whether the rest is kept, and what for: nothing, one order, or some with their shares.
     Pay(i64, u64, bool, Option<usize>, Vec<(usize, i64)>),
     Allocate(Vec<(usize, i64)>),
+    /// So much, so many days ago.
+    PayOut(i64, u64),
+    ReversePayout(usize),
     Reverse(usize),
     CreditAmount(usize, i64),
     CreditItems(usize, i64, bool),
@@ -103,7 +121,8 @@ impl Customer {
 
     fn left(&self, credit: usize) -> i64 {
         let credit = &self.credits[credit];
-        let used: i64 = credit.settles.iter().map(|(_, share)| share).sum();
+        let uses = credit.settles.iter().chain(&credit.covers);
+        let used: i64 = uses.map(|(_, share)| share).sum();
         if credit.reversed {
             0
         } else {
@@ -120,7 +139,9 @@ impl Customer {
     fn balance(&self) -> i64 {
         let charged: i64 = (0..self.orders.len()).map(|order| self.total(order)).sum();
         let credits = self.credits.iter().filter(|credit| !credit.reversed);
+        let payouts = self.payouts.iter().filter(|payout| !payout.reversed);
         charged - credits.map(|credit| credit.amount).sum::<i64>()
+            + payouts.map(|payout| payout.amount).sum::<i64>()
     }
 
     fn oldest_due(&self) -> Vec<usize> {
@@ -152,13 +173,66 @@ impl Customer {
                 .sum::<i64>()
     }
 
-    fn creditable_units(&self, order: usize) -> i64 {
-        let own = self.own(order);
-        self.orders[order].units
-            - own
-                .iter()
-                .map(|place| self.credits[*place].units)
-                .sum::<i64>()
+    fn credited_units(&self, order: usize, which: impl Fn(&Credit) -> bool) -> i64 {
+        let own = self.own(order).into_iter();
+        let own = own.map(|place| &self.credits[place]);
+        own.filter(|credit| which(credit))
+            .map(|credit| credit.units)
+            .sum()
+    }
+
+    /// Units whose price no note has given back.
+    fn uncredited_units(&self, order: usize) -> i64 {
+        (self.orders[order].units - self.credited_units(order, |_| true)).max(0)
+    }
+
+    /// Units that have not come back.
+    fn outside(&self, order: usize) -> i64 {
+        self.orders[order].units - self.orders[order].returned
+    }
+
+    /// Units that come back when the order is cancelled.
+    fn returning(&self, order: usize) -> i64 {
+        let kept = self.credited_units(order, |credit| !credit.restocked);
+        (self.outside(order) - kept).max(0)
+    }
+
+    /// Covers so much of a payout with what is on account for so many days, the oldest credit first.
+    fn cover(&mut self, payout: usize, amount: i64, days: u64) {
+        let mut missing = amount;
+        for place in 0..self.credits.len() {
+            let share = missing.min(self.left(place));
+            if share > 0 && self.credits[place].days >= days {
+                self.credits[place].covers.push((payout, share));
+                missing -= share;
+            }
+        }
+    }
+
+    /// Takes back what these credits cover, as sums of payout and credit.
+    fn uncover(&mut self, credits: &[usize]) -> Vec<(usize, usize, i64)> {
+        let mut taken = BTreeMap::new();
+        for place in credits {
+            let credit = &mut self.credits[*place];
+            for (payout, share) in credit.covers.drain(..) {
+                *taken.entry((payout, *place)).or_insert(0) += share;
+                credit.days = 0;
+            }
+        }
+        let taken = taken.into_iter();
+        taken
+            .map(|((payout, credit), share)| (payout, credit, share))
+            .collect()
+    }
+
+    fn cover_anew(&mut self, taken: &[(usize, usize, i64)]) -> Outcome {
+        if taken.iter().map(|(.., share)| share).sum::<i64>() > self.on_account() {
+            return Err((409, "credit_paid_out"));
+        }
+        for (payout, _, share) in taken {
+            self.cover(*payout, *share, 0);
+        }
+        Ok(())
     }
 
     fn settle(&mut self, credit: usize, order: usize, up_to: i64) {
@@ -184,6 +258,8 @@ impl Customer {
             units: 0,
             restocked: false,
             settles: Vec::new(),
+            covers: Vec::new(),
+            days: 0,
             reversed: false,
             location: String::new(),
         });
@@ -208,29 +284,32 @@ impl Model {
                 let order = Order {
                     id: String::new(),
                     units: *units,
+                    returned: 0,
                     due_day,
                     cancelled: false,
                 };
                 customer.orders.push(order);
                 customer.use_credit(customer.orders.len() - 1, units * PRICE);
             }
-            Action::Pay(amount, _, keep, None, shares) if shares.is_empty() => {
+            Action::Pay(amount, days, keep, None, shares) if shares.is_empty() => {
                 if *amount > customer.all_due() && !keep {
                     return Err((409, "overpayment"));
                 }
                 let credit = customer.grant(Kind::Payment, *amount, 0);
+                customer.credits[credit].days = *days;
                 for order in customer.oldest_due() {
                     customer.settle(credit, order, *amount);
                 }
             }
-            Action::Pay(amount, _, keep, Some(order), _) => {
+            Action::Pay(amount, days, keep, Some(order), _) => {
                 if *amount > customer.due(*order) && !keep {
                     return Err((409, "overpayment"));
                 }
                 let credit = customer.grant(Kind::Payment, *amount, 0);
+                customer.credits[credit].days = *days;
                 customer.settle(credit, *order, *amount);
             }
-            Action::Pay(amount, _, keep, None, shares) => {
+            Action::Pay(amount, days, keep, None, shares) => {
                 let all: i64 = shares.iter().map(|(_, share)| share).sum();
                 let fits = shares
                     .iter()
@@ -242,6 +321,7 @@ impl Model {
                     return Err((409, "allocations_do_not_add_up"));
                 }
                 let credit = customer.grant(Kind::Payment, *amount, 0);
+                customer.credits[credit].days = *days;
                 for (order, share) in shares {
                     customer.settle(credit, *order, *share);
                 }
@@ -259,25 +339,61 @@ impl Model {
                     return Err((409, "overpayment"));
                 }
                 if shares.iter().map(|(_, share)| share).sum::<i64>() > customer.on_account() {
-                    return Err((409, "conflict"));
+                    return Err((409, "credit_on_account_exceeded"));
                 }
                 for (order, share) in shares {
                     customer.use_credit(*order, *share);
                 }
             }
+            Action::PayOut(amount, days) => {
+                let there = (0..customer.credits.len())
+                    .filter(|place| customer.credits[*place].days >= *days)
+                    .map(|place| customer.left(place));
+                if *amount > there.sum() {
+                    return Err((409, "credit_on_account_exceeded"));
+                }
+                customer.payouts.push(Payout {
+                    amount: *amount,
+                    reversed: false,
+                    location: String::new(),
+                });
+                customer.cover(customer.payouts.len() - 1, *amount, *days);
+            }
+            Action::ReversePayout(place) => {
+                if customer.payouts[*place].reversed {
+                    return Err((409, "already_reversed"));
+                }
+                customer.payouts[*place].reversed = true;
+                for credit in &mut customer.credits {
+                    if credit.covers.iter().any(|(payout, _)| payout == place) {
+                        credit.covers.retain(|(payout, _)| payout != place);
+                        credit.days = 0;
+                    }
+                }
+            }
             Action::Reverse(place) => {
-                let credit = &customer.credits[*place];
+                let credit = customer.credits[*place].clone();
                 let closed =
                     credit.kind != Kind::Payment && customer.orders[credit.about].cancelled;
-                if credit.reversed || closed {
+                if credit.reversed {
+                    return Err((409, "already_reversed"));
+                }
+                if closed && credit.amount > 0 {
                     return Err((409, "conflict"));
                 }
-                if credit.restocked && *on_hand < credit.units {
-                    return Err((409, "insufficient_stock"));
+                let mut after = customer.clone();
+                let taken = after.uncover(&[*place]);
+                after.credits[*place].settles.clear();
+                after.credits[*place].reversed = true;
+                after.cover_anew(&taken)?;
+                if credit.restocked {
+                    if *on_hand < credit.units {
+                        return Err((409, "insufficient_stock"));
+                    }
+                    *on_hand -= credit.units;
+                    after.orders[credit.about].returned -= credit.units;
                 }
-                *on_hand -= if credit.restocked { credit.units } else { 0 };
-                customer.credits[*place].settles.clear();
-                customer.credits[*place].reversed = true;
+                *customer = after;
             }
             Action::CreditAmount(order, amount) => {
                 if customer.orders[*order].cancelled || *amount > customer.creditable(*order) {
@@ -287,12 +403,24 @@ impl Model {
                 customer.settle(credit, *order, *amount);
             }
             Action::CreditItems(order, units, restock) => {
-                let amount = units * PRICE;
-                let fits = *units <= customer.creditable_units(*order)
-                    && amount <= customer.creditable(*order);
-                if customer.orders[*order].cancelled || !fits {
-                    return Err((409, "conflict"));
-                }
+                let cancelled = customer.orders[*order].cancelled;
+                let uncredited = customer.uncredited_units(*order);
+                let left = match cancelled {
+                    true => 0,
+                    false => customer.creditable(*order),
+                };
+                let amount = if *restock {
+                    if *units > customer.outside(*order) {
+                        return Err((409, "conflict"));
+                    }
+                    customer.orders[*order].returned += units;
+                    (uncredited.min(*units) * PRICE).min(left)
+                } else {
+                    if *units > uncredited || units * PRICE > left {
+                        return Err((409, "conflict"));
+                    }
+                    units * PRICE
+                };
                 let credit = customer.grant(Kind::Note, amount, *order);
                 customer.credits[credit].units = *units;
                 customer.credits[credit].restocked = *restock;
@@ -314,8 +442,12 @@ impl Model {
                 if customer.orders[*order].cancelled {
                     return Err((409, "invalid_transition"));
                 }
-                *on_hand += customer.creditable_units(*order);
-                customer.cancel(*order);
+                let mut after = customer.clone();
+                let returning = after.returning(*order);
+                after.cancel(*order)?;
+                after.orders[*order].returned += returning;
+                *on_hand += returning;
+                *customer = after;
             }
             Action::SetLimit(limit) => customer.limit = *limit,
             Action::SetTerms(days) => customer.terms = *days,
@@ -359,7 +491,17 @@ impl Model {
                 })
                 .collect::<Vec<_>>()
         };
-        match dice.random_range(0..100) {
+        match dice.random_range(0..112) {
+            100..108 => {
+                let days = match dice.random_range(0..2) {
+                    0 => 0,
+                    _ => dice.random_range(1..60),
+                };
+                Action::PayOut(about(customer.on_account(), dice), days)
+            }
+            108.. if !customer.payouts.is_empty() => {
+                Action::ReversePayout(dice.random_range(0..customer.payouts.len()))
+            }
             0..26 => {
                 let days = if customer.on_account() > 0 {
                     0
@@ -411,8 +553,8 @@ impl Model {
             76..82 => Action::CreditAmount(order, about(customer.creditable(order), dice)),
             82..87 => Action::CreditItems(
                 order,
-                about(customer.creditable_units(order), dice),
-                dice.random_range(0..2) > 0,
+                about(customer.outside(order), dice),
+                dice.random_range(0..3) > 0,
             ),
             87..91 => {
                 let amount = about(customer.due(order), dice);
@@ -426,17 +568,18 @@ impl Model {
 }
 
 impl Customer {
-    /// What others have settled of it is free; its own credits come home; a cancellation settles the rest; and who lost
-    /// by that is settled from what is free.
-    fn cancel(&mut self, order: usize) {
+    /// What others have settled of it is free; its own credits come home; a cancellation settles the rest; and the payouts
+    /// and orders that lost by that are covered and settled from what is free.
+    fn cancel(&mut self, order: usize) -> Outcome {
         let own = self.own(order);
         for credit in 0..self.credits.len() {
-            if !own.contains(&credit) {
-                self.credits[credit]
-                    .settles
-                    .retain(|(other, _)| *other != order);
+            let settles = |(other, _): &(usize, i64)| *other == order;
+            if !own.contains(&credit) && self.credits[credit].settles.iter().any(settles) {
+                self.credits[credit].settles.retain(|one| !settles(one));
+                self.credits[credit].days = 0;
             }
         }
+        let taken = self.uncover(&own);
         let mut bereft = Vec::new();
         for credit in own {
             let settles = &mut self.credits[credit].settles;
@@ -447,10 +590,12 @@ impl Customer {
         let credit = self.grant(Kind::Cancellation, rest, order);
         self.settle(credit, order, rest);
         self.orders[order].cancelled = true;
+        self.cover_anew(&taken)?;
         bereft.sort_unstable();
         for (other, share) in bereft {
             self.use_credit(other, share);
         }
+        Ok(())
     }
 }
 
@@ -490,6 +635,19 @@ async fn perform(
             client
                 .post(&format!("/api/customers/{id}/allocations"), &body)
                 .await
+        }
+        Action::PayOut(amount, days) => {
+            let mut body = json!({"amount": cents(*amount), "method": "bank transfer"});
+            if *days > 0 {
+                body["paid_at"] = json!(Utc::now() - Days::new(*days));
+            }
+            client
+                .post(&format!("/api/customers/{id}/payouts"), &body)
+                .await
+        }
+        Action::ReversePayout(place) => {
+            let path = format!("{}/reverse", customer.payouts[*place].location);
+            client.post(&path, &json!({"reason": "came back"})).await
         }
         Action::Reverse(place) => {
             let path = format!("{}/reverse", customer.credits[*place].location);
@@ -710,12 +868,13 @@ async fn a_random_history_of_receivables_agrees_with_a_plain_model_step_by_step(
             terms: 30,
             orders: Vec::new(),
             credits: Vec::new(),
+            payouts: Vec::new(),
         };
         model.customers.push(customer);
     }
     let mut dice = StdRng::seed_from_u64(seed);
     let mut history = String::new();
-    for step in 0..250 {
+    for step in 0..280 {
         let who = dice.random_range(0..2);
         let client = &clients[dice.random_range(0..2)];
         let action = model.random_action(who, &mut dice);
@@ -744,6 +903,10 @@ async fn a_random_history_of_receivables_agrees_with_a_plain_model_step_by_step(
             reply
                 .header("location")
                 .clone_into(&mut customer.credits.last_mut().unwrap().location);
+        } else if customer.payouts.len() > before.payouts.len() {
+            reply
+                .header("location")
+                .clone_into(&mut customer.payouts.last_mut().unwrap().location);
         }
         agree(&one, client, &model, &at).await;
     }

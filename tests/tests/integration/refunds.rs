@@ -182,3 +182,104 @@ async fn only_what_was_paid_by_card_is_refunded() {
             .refused(422, "validation_failed");
     }
 }
+
+fn items(product: ProductId, quantity: i64, restock: bool) -> Value {
+    json!({"items": [{"product_id": product, "quantity": quantity}], "reason": "came back", "restock": restock})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goods_come_back_after_their_payment_was_refunded_by_amount_for_what_is_left_of_it() {
+    let (service, product, order) = paid().await;
+    let admin = service.admin();
+    let most = json!({"amount": "70.00", "reason": "arrived late"});
+    admin.do_to(&order, "refund", &most).await.ok(200);
+    let partly = admin
+        .do_to(&order, "refund", &items(product, 2, true))
+        .await
+        .ok(200);
+    assert_eq!(partly["amount_refunded"], "100.00");
+    let all = admin
+        .do_to(&order, "refund", &items(product, 3, true))
+        .await
+        .ok(200);
+    assert_eq!(all["amount_refunded"], "100.00");
+    let last = &all["refunds"][2];
+    assert_eq!(
+        (&last["amount"], &last["status"], &last["restock"]),
+        (&json!("0.00"), &json!("succeeded"), &json!(true))
+    );
+    assert_eq!(on_hand(&service, product).await, 10);
+    let more = admin
+        .do_to(&order, "refund", &items(product, 1, true))
+        .await;
+    assert_eq!(more.refused(409, "conflict")["creditable"], 0);
+    books_balance(&service).await;
+    // The provider is asked for the two of money, and never for the one of nothing.
+    until("the refunds are made", async || {
+        let refunds = admin.order(&order).await["refunds"].clone();
+        let mut refunds = refunds.as_array().unwrap().iter();
+        refunds.all(|refund| refund["status"] == "succeeded")
+    })
+    .await;
+    let asked = "SELECT count(*) FROM refunds WHERE provider_id IS NOT NULL";
+    assert_eq!(service.database.value(asked).await, "2");
+    // A cancellation has nothing left to bring.
+    admin.do_to(&order, "cancel", &json!({})).await.ok(200);
+    assert_eq!(on_hand(&service, product).await, 10);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goods_that_were_free_or_were_refunded_and_kept_come_back_for_nothing() {
+    let (service, product, order) = paid().await;
+    let admin = service.admin();
+    let gift = admin.add_product("GIFT", "0.00", 3).await;
+    let mixed = service
+        .customer()
+        .order_by_card(&[(product, 1), (gift, 3)])
+        .await;
+    service.pay(&mixed).await.ok(200);
+    let refused = admin.do_to(&mixed, "refund", &items(gift, 1, false)).await;
+    refused.refused(409, "conflict");
+    admin
+        .do_to(&mixed, "refund", &items(gift, 3, true))
+        .await
+        .ok(200);
+    assert_eq!(on_hand(&service, gift).await, 3);
+    // Refunded before they were sent back; some come after the order was cancelled.
+    admin
+        .do_to(&order, "refund", &items(product, 3, false))
+        .await
+        .ok(200);
+    let shelf = on_hand(&service, product).await.as_i64().unwrap();
+    admin.do_to(&order, "cancel", &json!({})).await.ok(200);
+    assert_eq!(on_hand(&service, product).await, shelf + 2);
+    let late = admin
+        .do_to(&order, "refund", &items(product, 3, true))
+        .await
+        .ok(200);
+    assert_eq!(late["amount_refunded"], "100.00");
+    assert_eq!(on_hand(&service, product).await, shelf + 5);
+    let more = admin
+        .do_to(&order, "refund", &items(product, 1, true))
+        .await;
+    assert_eq!(more.refused(409, "conflict")["creditable"], 0);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goods_that_never_left_the_shelf_do_not_come_back_to_it() {
+    let (service, product, _) = paid().await;
+    let (admin, shelf) = (service.admin(), on_hand(&service, product).await);
+    // Paid when its time was over and somebody else had the goods: the payment goes back, and nothing was sold.
+    let late = service.customer().order_by_card(&[(product, 5)]).await;
+    service.database.let_time_pass(&late).await;
+    admin.buy(&[(product, 5)]).await.ok(201);
+    service.pay(&late).await.ok(200);
+    assert_eq!(admin.order(&late).await["status"], "cancelled");
+    let refused = admin.do_to(&late, "refund", &items(product, 1, true)).await;
+    assert_eq!(refused.refused(409, "conflict")["creditable"], 0);
+    assert_eq!(shelf, 5);
+    assert_eq!(on_hand(&service, product).await, 0);
+    books_balance(&service).await;
+}

@@ -18,7 +18,7 @@ pub(crate) const NOT_OF_TENANTS: [&str; 2] = ["schema_compatibility", "seaql_mig
 
 /// What the service's role may do in each table beside reading: nothing more is granted, and nothing less. A table is
 /// append-only when it may only insert.
-pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 32] = [
+pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 34] = [
     // table, may insert, may delete, columns that it may update
     ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
@@ -104,6 +104,8 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 32] = [
         ],
     ),
     ("payments", true, false, &[]),
+    ("payout_allocations", true, false, &[]),
+    ("payouts", true, false, &[]),
     (
         "products",
         true,
@@ -272,6 +274,9 @@ async fn trade(admin: &Client, customer: CustomerId, product: ProductId) {
     let payment =
         json!({"customer_id": customer, "amount": "500.00", "method": "cash", "on_account": true});
     admin.post("/api/payments", &payment).await.ok(201);
+    let path = format!("/api/customers/{customer}/payouts");
+    let payout = json!({"amount": "1.00", "method": "cash"});
+    admin.post(&path, &payout).await.ok(201);
     let note = json!({"items": items, "restock": true, "reason": "a trial"});
     admin
         .post(&format!("/api/orders/{order}/credit-notes"), &note)

@@ -68,7 +68,7 @@ async fn a_sale_three_payments_and_a_bounced_cheque_read_as_an_accountant_expect
     assert_eq!(
         whole["totals"],
         json!({
-            "charges": "100.00", "payments": "-80.00", "credit_notes": "0.00", "write_offs": "0.00", "reversals": "25.00",
+            "charges": "100.00", "payments": "-80.00", "credit_notes": "0.00", "write_offs": "0.00", "payouts": "0.00", "reversals": "25.00",
         })
     );
     let entries = whole["entries"].as_array().unwrap();

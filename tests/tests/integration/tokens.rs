@@ -103,7 +103,7 @@ async fn claims_that_are_missing_or_wrong_make_a_token_none() {
     let key = SigningKey::new("1");
     let (service, _issuer) = trusting(&[&key]).await;
     let now = chrono::Utc::now().timestamp();
-    for name in ["iss", "aud", "sub", "exp", "iat", "business_id", "role"] {
+    for name in ["iss", "aud", "sub", "exp", "business_id", "role"] {
         let mut claims = good_claims(ACME, "admin");
         claims.as_object_mut().unwrap().remove(name);
         is_refused(&service, &format!("without {name}"), &key.sign(&claims)).await;
@@ -120,10 +120,11 @@ async fn claims_that_are_missing_or_wrong_make_a_token_none() {
         ("sub", json!("")),
         ("sub", json!(4711)),
         ("sub", json!("x".repeat(256))),
-        ("nbf", json!(now + 60)),
         ("nbf", json!("soon")),
         ("exp", json!("never")),
-        ("exp", json!(99_999_999_999.5)),
+        ("exp", json!(1e20)),
+        ("nbf", json!(now + 60)),
+        ("exp", json!(null)),
         ("exp", json!(-1)),
         ("iat", json!("once")),
         ("role", json!("platform")),
@@ -150,11 +151,57 @@ async fn claims_that_are_missing_or_wrong_make_a_token_none() {
     ended["exp"] = json!(now - 60);
     let reply = service.bearer(&key.sign(&ended)).get("/api/auth/me").await;
     let _ = reply.refused(401, "token_expired");
+    let mut barely = good_claims(ACME, "admin");
+    barely["exp"] = json!(now as f64 - 59.5);
+    let reply = service.bearer(&key.sign(&barely)).get("/api/auth/me").await;
+    let _ = reply.refused(401, "token_expired");
     // Several audiences, ours among them, are good.
     let mut claims = good_claims(ACME, "admin");
     claims["aud"] = json!(["another", AUDIENCE]);
     let good = service.bearer(&key.sign(&claims)).get("/api/auth/me").await;
     let _ = good.ok(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_of_the_issuer_may_have_fractions_and_it_need_not_say_when_it_made_a_token() {
+    let key = SigningKey::new("1");
+    let (service, _issuer) = trusting(&[&key]).await;
+    let now = chrono::Utc::now().timestamp();
+    let head = r#"{"alg": "ES256", "kid": "1"}"#;
+    for (name, number) in [
+        ("exp", format!("{}.999999999", now + 600)),
+        ("exp", "99999999999.5".to_owned()),
+        ("exp", "9.9e10".to_owned()),
+        ("iat", format!("{now}.123456")),
+        ("nbf", format!("{}.5", now - 1)),
+    ] {
+        let mut claims = good_claims(ACME, "staff");
+        claims.as_object_mut().unwrap().remove(name);
+        let claims = format!("{{\"{name}\": {number}, {}", &claims.to_string()[1..]);
+        let client = service.bearer(&key.sign_text(head, &claims));
+        let me = client.get("/api/auth/me").await;
+        assert_eq!(me.status, 200, "{claims}: {}", me.text);
+    }
+    let mut claims = good_claims(ACME, "staff");
+    claims.as_object_mut().unwrap().remove("iat");
+    let me = service.bearer(&key.sign(&claims)).get("/api/auth/me").await;
+    let _ = me.ok(200);
+    // Ours go on saying all of it in whole seconds.
+    let ours = |iat: Value, exp: Value| {
+        let claims = json!({"sub": Uuid::now_v7(), "business_id": ACME, "role": "admin", "iss": "tradeline",
+                            "iat": iat, "exp": exp});
+        let secret = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+        jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &secret).unwrap()
+    };
+    let whole = ours(json!(now), json!(now + 60));
+    let _ = service.bearer(&whole).get("/api/auth/me").await.ok(200);
+    for (iat, exp) in [
+        (Value::Null, json!(now + 60)),
+        (json!(now as f64 + 0.5), json!(now + 60)),
+        (json!(now), json!(now as f64 + 60.5)),
+    ] {
+        is_refused(&service, "a token of ours", &ours(iat, exp)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

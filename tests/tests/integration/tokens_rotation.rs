@@ -1,6 +1,6 @@
 //! The issuer's keys: they rotate, and the issuer is slow, wrong, or not there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::demo::ACME;
 use serde_json::json;
@@ -134,25 +134,22 @@ async fn keys_that_are_known_go_on_working_whatever_the_issuer_answers_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issuer_that_never_answers_costs_a_token_five_seconds_and_nobody_else_anything() {
+async fn an_issuer_that_never_answers_costs_a_token_some_seconds_and_nobody_else_anything() {
     let key = SigningKey::new("1");
     let issuer = IssuerServer::start(&[&key]).await;
     let service = trusting(&issuer).await;
     assert_eq!(status(&service, &key).await, 200);
-    issuer.serve(Serving::Late(Duration::from_secs(60), Vec::new()));
-    let started = Instant::now();
+    issuer.serve(Serving::Late(Duration::from_secs(600), Vec::new()));
+    let before = issuer.asked();
     let unknown = service.bearer(&token(&key.renamed("2", key.algorithm)));
     let waiting = tokio::spawn(async move { unknown.get("/api/auth/me").await.status });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    until("the issuer is asked", async || issuer.asked() > before).await;
+    // Another is served while it waits.
     assert_eq!(status(&service, &key).await, 200);
-    assert!(started.elapsed() < Duration::from_secs(3));
     assert!(!waiting.is_finished());
-    assert_eq!(waiting.await.unwrap(), 401);
-    let taken = started.elapsed();
-    assert!(
-        taken > Duration::from_secs(4) && taken < Duration::from_secs(10),
-        "{taken:?}"
-    );
+    // It gives up long before the issuer would have answered. How long that is, is a constant with a test of its own.
+    let refused = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    assert_eq!(refused.unwrap().unwrap(), 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +157,8 @@ async fn a_client_that_leaves_does_not_end_the_reading_for_the_others() {
     let (old, new) = (SigningKey::new("old"), SigningKey::new("new"));
     let issuer = IssuerServer::start(&[&old]).await;
     let verifier = verifier(issuer.url.parse().unwrap(), Pace::default()).await;
-    issuer.serve(Serving::Late(Duration::from_millis(500), set_of(&[&new])));
+    // So late that a busy machine does not mistake it for an answer in time.
+    issuer.serve(Serving::Late(Duration::from_secs(3), set_of(&[&new])));
     let wanted = token(&new);
     let impatient = tokio::time::timeout(Duration::from_millis(100), verifier.verify(&wanted));
     assert!(impatient.await.is_err());

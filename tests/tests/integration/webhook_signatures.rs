@@ -244,6 +244,65 @@ async fn a_webhook_may_be_as_large_as_any_body_and_must_be_an_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_with_what_no_column_takes_is_malformed_and_changes_nothing() {
+    let (_stripe, service, order, intent) = ordered().await;
+    let paid = |id: &str, intent: &str, currency: &str| {
+        let mut object = intent_of(&order, intent, 1000);
+        object["currency"] = json!(currency);
+        event(id, "payment_intent.succeeded", object)
+    };
+    let refunded = |intent: &str, currency: &str| {
+        let metadata = json!({"business_id": ACME, "order_id": order});
+        let object = json!({"id": "ch_1", "object": "charge", "payment_intent": intent, "currency": currency,
+                            "metadata": metadata});
+        event("evt_refunded", "charge.refunded", object)
+    };
+    let before = service.database.digest().await;
+    for bad in ["", "evt_\u{0}", "evt 1", &"e".repeat(5000)] {
+        for body in [
+            paid(bad, &intent, "usd"),
+            paid("evt_1", bad, "usd"),
+            paid("evt_1", &intent, bad),
+            refunded(bad, "usd"),
+            refunded(&intent, bad),
+            event(bad, "customer.created", json!({"id": "cus_1"})),
+        ] {
+            let reply = tell(&service, &body).await;
+            assert_eq!(reply.status, 400, "{body}: {}", reply.text);
+            reply.refused(400, "malformed_json");
+        }
+    }
+    // Amounts beyond every range, and what is no amount.
+    for amount in ["1e30", "9223372036854775808", "10.5", "\"1000\"", "null"] {
+        let body = paid("evt_1", &intent, "usd").to_string();
+        let body = body.replace(
+            "\"amount\":1000,\"amount_received\":1000",
+            &format!("\"amount\":{amount},\"amount_received\":{amount}"),
+        );
+        assert!(body.contains(amount), "{body}");
+        let reply = send(&service, &signed_now(WEBHOOK_SECRET, &body), &body).await;
+        assert_eq!(reply.status, 400, "{body}: {}", reply.text);
+    }
+    assert_eq!(service.database.digest().await, before);
+    // What can be read and is not what was asked for pays nothing; a reason of any length and kind is kept.
+    let mut declined = intent_of(&order, &intent, 1000);
+    let words = format!("\u{0}no{}", "!".repeat(5000));
+    declined["last_payment_error"] = json!({ "message": words });
+    let declined = event("evt_2", "payment_intent.payment_failed", declined);
+    tell(&service, &declined).await.ok(200);
+    let most = event(
+        "evt_3",
+        "payment_intent.succeeded",
+        intent_of(&order, &intent, i64::MAX),
+    );
+    tell(&service, &most).await.ok(200);
+    let found = service.admin().order(&order).await;
+    assert_eq!(found["status"], "payment_pending");
+    assert_eq!(found["amount_paid"], "0.00");
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_nothing_to_us_is_taken_and_changes_nothing() {
     let service = service(&stripe::settings_for(NOBODY)).await;
     let before = service.database.digest().await;

@@ -3,10 +3,11 @@
 use entity::orders::{CancelReason, Status};
 use entity::{Money, OrderId, payment_intents};
 
+use super::super::goods::Goods;
 use super::super::{step, transitions};
 use crate::checkout::locked::{Locked, Stock};
 use crate::idempotency::{self, Answered, Claim};
-use crate::refunds::{self, Left, New};
+use crate::refunds::New;
 use crate::{Caller, Error, Transaction};
 
 /// Why what was paid is given back.
@@ -63,13 +64,11 @@ async fn undo(
     locked: &mut Locked,
 ) -> Result<(), Error> {
     let before = locked.trail();
-    let left = refunds::left(transaction, &locked.order, Left::Outside).await?;
-    let goods = left
-        .into_iter()
-        .map(|(product, (quantity, _))| (product, quantity))
-        .filter(|(_, quantity)| *quantity > 0)
-        .collect();
-    locked.put_back(transaction, caller.into(), goods).await?;
+    let goods = Goods::of(transaction, caller.business_id, locked.order.id).await?;
+    let returning = goods.returning();
+    locked
+        .put_back(transaction, caller.into(), returning)
+        .await?;
     locked.order.cancel_reason = Some(CancelReason::Requested);
     let rest = locked.order.amount_paid() - locked.order.amount_refunded;
     if rest > Money::ZERO {

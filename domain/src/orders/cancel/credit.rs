@@ -9,6 +9,7 @@ use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::json;
 
 use super::super::credited::{self, Credited};
+use super::super::goods::Goods;
 use super::super::{step, transitions};
 use crate::accounts::Locked;
 use crate::allocations::settling;
@@ -16,7 +17,7 @@ use crate::audit::{self, Change};
 use crate::idempotency::{self, Answered, Claim};
 use crate::inventory::returns;
 use crate::settlement::Settling;
-use crate::{Caller, Error, Transaction, reversals};
+use crate::{Caller, Error, Transaction, payouts, reversals};
 
 /// Why the charge is undone, in the customer's account.
 const REASON: &str = "order cancelled";
@@ -33,24 +34,14 @@ pub(super) async fn cancel(
     if let Some(before) = idempotency::before(transaction, caller, claim).await? {
         return Ok(Some(before));
     }
-    let goods = goods(transaction, caller.business_id, id).await?;
+    let goods = Goods::of(transaction, caller.business_id, id).await?;
+    let goods = goods.returning();
     let mut shelf = returns::open(transaction, caller, goods.iter().copied()).await?;
     let order = cancelled(transaction, caller, &mut locked, id).await?;
     returns::put_back(transaction, caller, id, &mut shelf, &goods).await?;
     let event = event(&locked, &order, &goods, caller);
     audit::record(transaction, caller, event).await?;
     Ok(None)
-}
-
-/// What was sold and not credited by items.
-async fn goods(
-    transaction: &Transaction,
-    business: BusinessId,
-    id: OrderId,
-) -> Result<Vec<(ProductId, i64)>, Error> {
-    let items = credited::items(transaction, business, id).await?;
-    let left = items.into_iter().map(|(id, item)| (id, item.creditable));
-    Ok(left.filter(|(_, quantity)| *quantity > 0).collect())
 }
 
 /// Locks the order, decides and writes; returns the order as it was.
@@ -76,7 +67,10 @@ async fn cancelled(
         ));
     }
     let charge = charge_of(transaction, business, locked.id(), id).await?;
-    let number = locked.books.cancel(id, &others, &own)?;
+    let own_numbers = own.iter().map(|credit| credit.entry_number).collect();
+    let covering =
+        payouts::covering(transaction, business, locked.id(), Vec::new(), own_numbers).await?;
+    let number = locked.books.cancel(id, &others, &own, &covering)?;
     locked.write(transaction).await?;
     reversals::record(transaction, caller, locked, number, charge, REASON).await?;
     let mut now = order.clone();

@@ -78,6 +78,8 @@ pub(super) struct Order {
     /// Each status after the first.
     pub(super) steps: Vec<(Status, Status)>,
     pub(super) card: Option<Card>,
+    /// How many of each product have come back.
+    returned: BTreeMap<usize, i64>,
 }
 
 /// What an order by card has beside.

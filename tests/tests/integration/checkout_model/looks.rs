@@ -125,6 +125,9 @@ impl Shop {
             see("reason", &row["cancel_reason"]);
             for refund in row["refunds"].as_array().unwrap() {
                 see("refund", &refund["status"]);
+                if refund["amount"] == 0 {
+                    see("refund of nothing", &refund["status"]);
+                }
             }
         }
         seen

@@ -209,7 +209,11 @@ impl Lists {
         self.orders[at].card_mut().refunds.push(Refund {
             id: None,
             amount,
-            status: RefundStatus::Requested,
+            // Nothing is asked of the provider where nothing is to be paid.
+            status: match amount {
+                0 => RefundStatus::Succeeded,
+                _ => RefundStatus::Requested,
+            },
             restock,
             by_hand: false,
             items,
@@ -266,13 +270,11 @@ impl Lists {
             self.cancel_unpaid(at, CancelReason::Requested);
             return Ok(());
         }
-        let goods = self.outside(at);
+        let goods = self.returning(at);
         if !goods.is_empty() {
             self.touch_order(at);
         }
-        for (product, quantity) in goods {
-            self.shelve(product, quantity);
-        }
+        self.put_back(at, goods);
         self.orders[at].reason = Some(CancelReason::Requested);
         self.orders[at].step(Status::Cancelled);
         if let Some(card) = &self.orders[at].card {
@@ -284,31 +286,60 @@ impl Lists {
         Ok(())
     }
 
-    /// What of a sold order's goods is with the customer, as far as anybody said.
-    fn outside(&self, at: usize) -> Vec<(usize, i64)> {
-        let refunds = self.orders[at].card.iter().flat_map(|card| &card.refunds);
-        let back: Vec<_> = refunds
-            .filter(|refund| refund.restock || refund.status != RefundStatus::Failed)
-            .flat_map(|refund| &refund.items)
-            .collect();
-        let items = self.orders[at].items.iter().map(|(product, quantity)| {
-            let back = back.iter().filter(|(other, _)| other == product);
-            let back: i64 = back.map(|(_, quantity)| quantity).sum();
-            (*product, quantity - back)
+    /// What comes back when a sold order is cancelled: all that has not come back, but for what was refunded and kept.
+    fn returning(&self, at: usize) -> Vec<(usize, i64)> {
+        let items = self.orders[at].items.iter();
+        let items = items.map(|(product, quantity)| {
+            let kept = self.refunded(at, *product, |refund| !refund.restock);
+            (*product, quantity - self.returned(at, *product) - kept)
         });
         items.filter(|(_, quantity)| *quantity > 0).collect()
     }
 
+    /// Units of refunds that have not failed.
+    fn refunded(&self, at: usize, product: usize, which: impl Fn(&Refund) -> bool) -> i64 {
+        let refunds = self.orders[at].card.iter().flat_map(|card| &card.refunds);
+        let refunds = refunds.filter(|refund| refund.status != RefundStatus::Failed);
+        let items = refunds.filter(|refund| which(refund));
+        let items = items.flat_map(|refund| &refund.items);
+        let items = items.filter(|(other, _)| *other == product);
+        items.map(|(_, quantity)| quantity).sum()
+    }
+
+    fn returned(&self, at: usize, product: usize) -> i64 {
+        let returned = self.orders[at].returned.get(&product);
+        returned.copied().unwrap_or(0)
+    }
+
+    fn put_back(&mut self, at: usize, goods: Vec<(usize, i64)>) {
+        for (product, quantity) in goods {
+            *self.orders[at].returned.entry(product).or_default() += quantity;
+            self.shelve(product, quantity);
+        }
+    }
+
+    /// How many of a product are on an order, and how many of those have left the shelf.
+    fn sold(&self, at: usize, product: usize) -> (i64, i64) {
+        let order = &self.orders[at];
+        let line = order.items.iter().find(|(other, _)| *other == product);
+        let quantity = line.map_or(0, |(_, quantity)| *quantity);
+        let was_paid = order.steps.iter().any(|(_, to)| *to == Status::Paid);
+        (quantity, if was_paid { quantity } else { 0 })
+    }
+
+    /// How many of a product were not refunded by items.
+    fn unrefunded(&self, at: usize, product: usize) -> i64 {
+        let (ordered, _) = self.sold(at, product);
+        (ordered - self.refunded(at, product, |_| true)).max(0)
+    }
+
     /// How many of a product may still be refunded by items.
-    fn refundable(&self, at: usize, product: usize, restock: bool) -> Option<i64> {
-        let items = &self.orders[at].items;
-        let (_, sold) = items.iter().find(|(other, _)| *other == product)?;
-        let refunds = self.orders[at].card().refunds.iter();
-        let back = refunds
-            .filter(|refund| refund.status != RefundStatus::Failed || (restock && refund.restock))
-            .flat_map(|refund| &refund.items)
-            .filter(|(other, _)| *other == product);
-        Some(sold - back.map(|(_, quantity)| quantity).sum::<i64>())
+    fn refundable(&self, at: usize, product: usize, restock: bool) -> i64 {
+        if restock {
+            self.sold(at, product).1 - self.returned(at, product)
+        } else {
+            self.unrefunded(at, product)
+        }
     }
 
     pub(in super::super) fn ask_refund(
@@ -319,6 +350,12 @@ impl Lists {
     ) -> Result<(), String> {
         let conflict = || Err("conflict".to_owned());
         if self.orders[at].card.is_none() {
+            return conflict();
+        }
+        if !matches!(
+            self.orders[at].status,
+            Status::Paid | Status::Fulfilled | Status::Cancelled
+        ) {
             return conflict();
         }
         let mut items: Vec<(usize, i64)> = Vec::new();
@@ -336,37 +373,33 @@ impl Lists {
         products.sort_by_key(|product| self.products[*product].id);
         for product in products {
             let (_, wanted) = items.iter().find(|(other, _)| *other == product).unwrap();
-            match self.refundable(at, product, restock) {
-                None => return Err("no product".to_owned()),
-                Some(left) if *wanted > left => {
-                    return Err(format!("more than sold of {product}: {left}"));
-                }
-                Some(_) => {}
+            let left = self.refundable(at, product, restock);
+            if *wanted > left {
+                return Err(format!("more than sold of {product}: {left}"));
             }
-        }
-        let order = &self.orders[at];
-        match order.status {
-            Status::Paid | Status::Fulfilled => {}
-            Status::Cancelled if !restock => {}
-            _ => return conflict(),
         }
         if restock && items.is_empty() {
             return conflict();
         }
-        let left = order.card().paid - order.card().refunded();
+        let card = self.orders[at].card();
+        let left = card.paid - card.refunded();
+        let priced = items.iter().map(|(product, quantity)| {
+            let unrefunded = self.unrefunded(at, *product);
+            (*product, unrefunded.min(*quantity))
+        });
+        let price = self.worth(&priced.collect::<Vec<_>>());
         let amount = match what {
             What::Rest => left,
             What::Amount(amount) => *amount,
-            What::Items(_) => self.worth(&items),
+            What::Items(_) if restock => price.min(left),
+            What::Items(_) => price,
         };
-        if amount > left || amount <= 0 {
+        if amount > left || (amount <= 0 && !restock) {
             return Err(format!("more than paid: {left}"));
         }
         if restock {
             self.touch_order(at);
-            for (product, quantity) in items.clone() {
-                self.shelve(product, quantity);
-            }
+            self.put_back(at, items.clone());
         }
         self.refund(at, amount, items, restock);
         Ok(())

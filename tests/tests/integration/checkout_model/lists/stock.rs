@@ -1,6 +1,6 @@
 //! The shelf, the lines before it, and what the desk does with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use entity::orders::Status;
 use entity::payment_intents::Status as Intent;
@@ -287,6 +287,7 @@ impl Lists {
             reason: None,
             steps: Vec::new(),
             card,
+            returned: BTreeMap::new(),
         });
     }
 

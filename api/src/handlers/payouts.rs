@@ -1,0 +1,215 @@
+//! `/api/customers/{id}/payouts` and `/api/payouts`: credit on account that is given back to its customer.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use domain::idempotency::Answer;
+use domain::payouts::{self, Filter, NewPayout, Payout};
+use domain::{Caller, Figures};
+use entity::users::Role;
+use entity::{Currency, CustomerId, PayoutId, UserId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::payments::{FiguresView, ReversalRequest};
+use super::{Response, created};
+use crate::access::Signed;
+use crate::body::{Json, Positive};
+use crate::endpoint::Endpoint;
+use crate::idempotency;
+use crate::path::Id;
+use crate::problem::Code;
+use crate::query::{Page, Query};
+use crate::service::State;
+use crate::text::{self, Amount, Text};
+
+const STAFF: &[Role] = &[Role::Admin, Role::Staff];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post(
+            "createPayout",
+            "/api/customers/{customer_id}/payouts",
+            create,
+        )
+        .summary("Pay credit on account out to its customer, the oldest credit first")
+        .for_roles(&[Role::Admin])
+        .body::<PayoutRequest>()
+        .created::<PayoutWithBalance>()
+        .codes(&[
+            Code::CustomerNotFound,
+            Code::CreditOnAccountExceeded,
+            Code::PeriodClosed,
+            Code::Conflict,
+        ])
+        .idempotent(),
+        Endpoint::get("listPayouts", "/api/payouts", list)
+            .summary("List payouts, the newest first")
+            .for_roles(STAFF)
+            .query::<CustomerId>("customer_id", "To this customer.")
+            .query::<DateTime<Utc>>("created_from", "Entered then or later.")
+            .query::<DateTime<Utc>>("created_to", "Entered before then.")
+            .paged()
+            .ok::<Page<PayoutView>>(),
+        Endpoint::get("getPayout", "/api/payouts/{payout_id}", read)
+            .summary("Read a payout")
+            .for_roles(STAFF)
+            .ok::<PayoutView>()
+            .codes(&[Code::NotFound]),
+        Endpoint::post("reversePayout", "/api/payouts/{payout_id}/reverse", reverse)
+            .summary(
+                "Undo a payout that did not reach the customer: its credit is on account again",
+            )
+            .for_roles(&[Role::Admin])
+            .body::<ReversalRequest>()
+            .created::<PayoutWithBalance>()
+            .codes(&[Code::NotFound, Code::AlreadyReversed, Code::Conflict])
+            .idempotent(),
+    ]
+}
+
+crate::body! {
+    /// Credit on account to be paid out.
+    #[example({"amount": "25.00", "method": "bank transfer", "reference": "transfer 17"})]
+    pub(super) struct PayoutRequest {
+        /// How much, at most what is on account.
+        amount: Positive,
+        /// How it is paid: cash, bank transfer, whatever the business calls it.
+        method: Text<1, 50>,
+        /// What it can be found by, such as the number of a transfer.
+        reference: Option<Text<1, 200>>,
+        /// When it was paid, which may be before now and not after; now if left out. The credit must have been on account
+        /// by then.
+        paid_at: Option<DateTime<Utc>>,
+    }
+}
+
+/// A payout.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"amount": "25.00", "method": "bank transfer", "reference": "transfer 17"}))]
+pub(super) struct PayoutView {
+    payout_id: PayoutId,
+    customer_id: CustomerId,
+    amount: Amount,
+    currency: Currency,
+    method: String,
+    reference: Option<String>,
+    #[serde(serialize_with = "text::time")]
+    paid_at: DateTime<Utc>,
+    /// Who entered it.
+    created_by: UserId,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
+    /// When it was undone.
+    #[serde(serialize_with = "text::optional_time")]
+    reversed_at: Option<DateTime<Utc>>,
+    reversal_reason: Option<String>,
+}
+
+/// A payout, and what the customer owes after it.
+#[derive(Debug, Serialize, ToSchema)]
+struct PayoutWithBalance {
+    #[serde(flatten)]
+    payout: PayoutView,
+    #[serde(flatten)]
+    figures: FiguresView,
+}
+
+impl PayoutView {
+    fn of(found: &Payout, currency: Currency) -> Self {
+        let payout = &found.payout;
+        let reversal = found.reversal.as_ref();
+        Self {
+            payout_id: payout.id,
+            customer_id: payout.customer_id,
+            amount: Amount::of(payout.amount, currency),
+            currency,
+            method: payout.method.clone(),
+            reference: payout.reference.clone(),
+            paid_at: payout.paid_at,
+            created_by: payout.created_by,
+            created_at: payout.created_at,
+            reversed_at: reversal.map(|reversal| reversal.at),
+            reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
+        }
+    }
+}
+
+fn render(caller: &Caller) -> impl Fn(&Payout, &Figures) -> Answer {
+    let currency = caller.currency;
+    move |payout, figures| {
+        let view = PayoutWithBalance {
+            payout: PayoutView::of(payout, currency),
+            figures: FiguresView::of(figures, currency),
+        };
+        created(format!("/api/payouts/{}", payout.payout.id), &view)
+    }
+}
+
+async fn create(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<CustomerId>,
+    request: Json<PayoutRequest>,
+) -> Response {
+    let body = request.body;
+    let new = NewPayout {
+        customer_id: id.0,
+        amount: body.amount.0,
+        method: body.method.0,
+        reference: body.reference.map(|reference| reference.0),
+        paid_at: body.paid_at,
+    };
+    payouts::create(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        &new,
+        render(&caller),
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
+}
+
+async fn reverse(
+    state: Data<State>,
+    caller: Signed,
+    id: Id<PayoutId>,
+    request: Json<ReversalRequest>,
+) -> Response {
+    payouts::reverse(
+        &state.database,
+        &caller,
+        request.claim.as_ref(),
+        id.0,
+        &request.body.reason.0,
+        render(&caller),
+    )
+    .await
+    .map(idempotency::response)
+    .map_err(|error| caller.problem(error))
+}
+
+async fn read(state: Data<State>, caller: Signed, id: Id<PayoutId>) -> Response {
+    let payout = payouts::read(&state.database, &caller, id.0)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(PayoutView::of(&payout, caller.currency)))
+}
+
+async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+    let filter = Filter {
+        customer_id: query.take("customer_id"),
+        created_from: query.take("created_from"),
+        created_to: query.take("created_to"),
+    };
+    let paging = query.paging();
+    query.finish()?;
+    let page = payouts::list(&state.database, &caller, &filter, &paging)
+        .await
+        .map_err(|error| caller.problem(error))?;
+    Ok(HttpResponse::Ok().json(Page::of(page, |payout| {
+        PayoutView::of(&payout, caller.currency)
+    })))
+}
