@@ -4,12 +4,12 @@
 //! The database has the last word on both. What it says (an SQLSTATE, a constraint's name) becomes a domain error in
 //! this file and nowhere else.
 
-use crate::provider::Failure;
+use crate::provider::Refused;
 use chrono::{DateTime, Utc};
 use entity::orders::Status;
 use entity::{
-    ApiKeyId, CreditNoteId, CustomerId, Money, OrderId, PaymentId, ProductId, ReservationId,
-    SaleId, UserId, WriteOffId, reservations,
+    ApiKeyId, CreditNoteId, CustomerId, DisputeId, Money, OrderId, PaymentId, ProductId,
+    ReservationId, SaleId, UserId, WriteOffId, reservations,
 };
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
@@ -191,16 +191,33 @@ pub enum Error {
         refundable: Money,
     },
     /// The order is placed and its stock held, but the payment provider has not made its intent: it does not answer, and is
-    /// asked again, or it refuses, and the order is cancelled.
-    #[error("{}", match .failure {
-        Failure::NoAnswer(_) => "the payment provider does not answer: the order stands, and it is asked again",
-        Failure::Refused(_) => "the payment provider refuses the payment: the order is cancelled",
-    })]
+    /// asked again.
+    #[error("the payment provider does not answer: the order stands, and it is asked again")]
     PaymentProvider {
         /// The order.
         order_id: OrderId,
-        /// What the provider did, in words that are the operator's: no message has them.
-        failure: Failure,
+    },
+    /// The payment provider does not say what it has.
+    #[error("the payment provider does not answer")]
+    ProviderSilent,
+    /// The payment provider does not take the amount, now or later.
+    #[error("the payment provider does not take the payment")]
+    PaymentRefused {
+        /// Why.
+        refused: Box<Refused>,
+        /// The order, when it was placed: it is cancelled.
+        order_id: Option<OrderId>,
+    },
+    /// The payment is disputed, or a dispute of it was lost.
+    #[error("{}", match .is_lost {
+        true => "a dispute of the order's payment was lost",
+        false => "the order's payment is disputed",
+    })]
+    DisputeOpen {
+        /// The dispute.
+        dispute_id: DisputeId,
+        /// Whether it was lost.
+        is_lost: bool,
     },
     /// Something unique is taken.
     #[error("another one has the same {0}")]

@@ -20,6 +20,7 @@ mod database;
 pub mod dates;
 pub mod demo;
 pub mod desk;
+mod disputes;
 mod error;
 pub mod idempotency;
 pub mod inventory;

@@ -42,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(step!("12_sales")),
             Box::new(step!("13_audit")),
             Box::new(step!("14_checkout")),
+            Box::new(step!("17_card_money")),
         ]
     }
 }

@@ -70,6 +70,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::CustomerOnHold,
                 Code::CreditLimitExceeded,
                 Code::Conflict,
+                Code::PaymentRefused,
                 Code::PaymentProviderError,
             ])
             .idempotent(),

@@ -3,11 +3,11 @@
 use entity::orders::{CancelReason, Status};
 use entity::{Money, OrderId, payment_intents};
 
-use super::super::{step, transitions};
+use super::super::{attention, step, transitions};
 use crate::checkout::locked::{Locked, Stock};
 use crate::idempotency::{self, Answered, Claim};
 use crate::refunds::{self, Left, New};
-use crate::{Caller, Error, Transaction};
+use crate::{Caller, Error, Transaction, disputes};
 
 /// Why what was paid is given back.
 const REASON: &str = "order cancelled";
@@ -56,12 +56,18 @@ async fn stop(
         .await
 }
 
-/// It is paid: what is left of the payment goes back, and the goods to the shelf.
+/// It is paid: what is left of the payment goes back, and the goods to the shelf. Nothing goes back while the payment is
+/// disputed; what a lost dispute has taken is gone.
 async fn undo(
     transaction: &Transaction,
     caller: &Caller,
     locked: &mut Locked,
 ) -> Result<(), Error> {
+    let order = &locked.order;
+    let rest = order.amount_paid() - order.amount_refunded - order.amount_lost;
+    if rest > Money::ZERO {
+        disputes::check_none(transaction, order.business_id, order.id).await?;
+    }
     let before = locked.trail();
     let left = refunds::left(transaction, &locked.order, Left::Outside).await?;
     let goods = left
@@ -71,18 +77,20 @@ async fn undo(
         .collect();
     locked.put_back(transaction, caller.into(), goods).await?;
     locked.order.cancel_reason = Some(CancelReason::Requested);
-    let rest = locked.order.amount_paid() - locked.order.amount_refunded;
     if rest > Money::ZERO {
         let refund = New {
             amount: rest,
             reason: REASON.to_owned(),
             restock: false,
-            by_hand: false,
+            found: None,
             items: Vec::new(),
         };
         refund
             .add(transaction, caller.into(), &mut locked.order)
             .await?;
+        if locked.order.attention.is_some() {
+            attention::assess(transaction, locked).await?;
+        }
     }
     step(
         transaction,
