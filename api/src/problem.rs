@@ -8,10 +8,10 @@ mod member;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::provider::Failure;
+use domain::provider::Refused;
 use domain::{Error, HoldLimit, inventory};
 use entity::orders::Status;
-use entity::{Currency, CustomerId, Money, OrderId, ProductId, ReservationId};
+use entity::{Currency, CustomerId, DisputeId, Money, OrderId, ProductId, ReservationId};
 use serde_json::{Map, Value, json};
 
 pub use member::Member;
@@ -158,6 +158,7 @@ codes! {
         from: String = "fulfilled", to: String = "cancelled",
     };
     AlreadyExists "already_exists" CONFLICT "There is one like it already" { field: String = "email" };
+    DisputeOpen "dispute_open" CONFLICT "The payment is disputed" { dispute_id: DisputeId };
     Conflict "conflict" CONFLICT "The change contradicts what is there" {
         product_id: Option<ProductId>, on_hand: Option<i64>, reserved: Option<i64>, counted: Option<i64>,
         requested: Option<i64>, creditable: Option<CountOrAmount>, refundable: Option<Amount>, currency: Option<Currency>,
@@ -171,6 +172,10 @@ codes! {
     };
     ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY "The request is not valid" { errors: Vec<Fault> };
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The idempotency key belongs to another request";
+    PaymentRefused "payment_refused" UNPROCESSABLE_ENTITY "The payment provider does not take the payment" {
+        provider_code: String = "amount_too_small", currency: Currency, minimum: Option<Amount>, maximum: Option<Amount>,
+        multiple_of: Option<Amount>, order_id: Option<OrderId>, order_status: Option<Status>,
+    };
     RateLimited "rate_limited" TOO_MANY_REQUESTS "Too many requests";
     InternalError "internal_error" INTERNAL_SERVER_ERROR "The service has failed";
     OutcomeUnknown "outcome_unknown" INTERNAL_SERVER_ERROR "It is not known whether the change was made";
@@ -493,14 +498,15 @@ impl Problem {
             Error::MoreThanPaid { refundable } => Self::new(Code::Conflict, detail)
                 .with("refundable", money(refundable))
                 .with("currency", currency.to_string()),
-            Error::PaymentProvider { order_id, failure } => {
-                let order_status = match failure {
-                    Failure::NoAnswer(_) => Status::Created,
-                    Failure::Refused(_) => Status::Cancelled,
-                };
-                Self::new(Code::PaymentProviderError, detail)
-                    .with("order_id", order_id.to_string())
-                    .with("order_status", json!(order_status))
+            Error::PaymentProvider { order_id } => Self::new(Code::PaymentProviderError, detail)
+                .with("order_id", order_id.to_string())
+                .with("order_status", json!(Status::Created)),
+            Error::ProviderSilent => Self::new(Code::PaymentProviderError, detail),
+            Error::PaymentRefused { refused, order_id } => {
+                Self::payment_refused(&refused, order_id, currency)
+            }
+            Error::DisputeOpen { dispute_id, .. } => {
+                Self::new(Code::DisputeOpen, detail).with("dispute_id", dispute_id.to_string())
             }
             Error::InvalidTransition { from, to } => Self::new(Code::InvalidTransition, detail)
                 .with("from", json!(from))
@@ -542,6 +548,56 @@ impl Problem {
                 tracing::error!(cause, "bug");
                 Self::internal()
             }
+        }
+    }
+
+    /// A payment or a refund that the provider does not take: by how much it was missed, or which order is cancelled for it.
+    fn payment_refused(refused: &Refused, order: Option<OrderId>, currency: Currency) -> Self {
+        let text = |amount: Money| amount.to_text(currency);
+        let detail = match refused {
+            Refused {
+                minimum: Some(minimum),
+                ..
+            } => format!(
+                "The payment provider takes payments from {} {currency} on.",
+                text(*minimum)
+            ),
+            Refused {
+                maximum: Some(maximum),
+                ..
+            } => format!(
+                "The payment provider takes payments of up to {} {currency}.",
+                text(*maximum)
+            ),
+            Refused {
+                step: Some(step), ..
+            } => format!(
+                "The payment provider takes multiples of {} {currency}.",
+                text(*step)
+            ),
+            _ if order.is_some() => {
+                "The payment provider refused the payment. The order is cancelled.".to_owned()
+            }
+            _ => format!("The payment provider takes no payments in {currency}."),
+        };
+        let amounts = [
+            ("minimum", refused.minimum),
+            ("maximum", refused.maximum),
+            ("multiple_of", refused.step),
+        ];
+        let mut problem = Self::new(Code::PaymentRefused, detail)
+            .with("provider_code", refused.code.as_str())
+            .with("currency", currency.to_string());
+        for (name, amount) in amounts {
+            if let Some(amount) = amount {
+                problem = problem.with(name, text(amount));
+            }
+        }
+        match order {
+            Some(id) => problem
+                .with("order_id", id.to_string())
+                .with("order_status", json!(Status::Cancelled)),
+            None => problem,
         }
     }
 
@@ -683,12 +739,34 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_payment_says_what_would_be_taken_or_which_order_is_over() {
+        let amount = |text| Money::parse(text, Currency::USD).unwrap();
+        let order_id = entity::OrderId::new();
+        let small = Refused {
+            minimum: Some(amount("0.50")),
+            ..Refused::with_code("amount_too_small")
+        };
+        let refused = |refused, order_id| {
+            fields(Error::PaymentRefused {
+                refused: Box::new(refused),
+                order_id,
+            })
+        };
+        let before = refused(small, None);
+        assert_eq!(before["minimum"], "0.50");
+        assert_eq!(
+            before["detail"],
+            "The payment provider takes payments from 0.50 USD on."
+        );
+        let after = refused(Refused::with_code("card_declined"), Some(order_id));
+        assert_eq!(after["provider_code"], "card_declined");
+        assert_eq!(after["order_id"], order_id.to_string());
+        assert_eq!(after["order_status"], "cancelled");
+    }
+
+    #[test]
     fn nothing_of_the_inside_goes_out() {
         for error in [
-            Error::PaymentProvider {
-                order_id: entity::OrderId::new(),
-                failure: domain::provider::Failure::NoAnswer("secret_x".into()),
-            },
             Error::Bug("column secret_x".into()),
             Error::DatabaseUnavailable(sea_orm::DbErr::Custom("secret_x".into())),
         ] {

@@ -13,11 +13,14 @@ mod due;
 mod events;
 mod intent;
 pub(crate) mod locked;
+mod reading;
+mod refunds_found;
 
 use chrono::{DateTime, Utc};
 use entity::{BusinessId, Currency, CustomerId, Money, OrderId, ReservationId};
 
-use crate::provider::Received;
+use crate::Error;
+use crate::provider::{Limits, Received, Refused};
 use crate::purchase::SoldLine;
 
 pub use cashier::{Cashier, work};
@@ -35,6 +38,23 @@ pub struct Terms {
     pub provider: &'static str,
     /// For how long it may be paid, and its stock is held.
     pub seconds: i32,
+    /// Which amounts the provider takes; `None` when it takes none in the business's currency.
+    pub limits: Option<Limits>,
+}
+
+impl Terms {
+    /// Whether the provider takes a payment of this amount.
+    ///
+    /// # Errors
+    /// [`Error::PaymentRefused`].
+    pub(crate) fn check(&self, total: Money) -> Result<(), Error> {
+        let limits = self.limits.as_ref().ok_or_else(Refused::currency);
+        let checked = limits.and_then(|limits| limits.check_payment(total));
+        checked.map_err(|refused| Error::PaymentRefused {
+            refused: Box::new(refused),
+            order_id: None,
+        })
+    }
 }
 
 /// An order that the desk has placed: its stock is held, nothing is paid, and the provider knows nothing of it yet.
@@ -101,8 +121,11 @@ pub enum Told {
     Failed(String),
     /// It cannot be paid any more.
     Cancelled,
-    /// So much of it was given back at the provider by hand, altogether. What we have asked for is not in it.
-    RefundedByHand(Received),
+    /// Something has become of its refunds. What, the provider is asked: events come in any order, and what it has now is the
+    /// truth.
+    RefundsChanged,
+    /// Something has become of the dispute with this id of the provider's. What, the provider is asked.
+    DisputeChanged(String),
 }
 
 /// What came of an event.

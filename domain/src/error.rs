@@ -7,11 +7,11 @@
 use crate::database::Meaning;
 use crate::dates::DateFault;
 use crate::passwords::WeakPassword;
-use crate::provider::Failure;
+use crate::provider::Refused;
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::orders::Status;
 use entity::{
-    ApiKeyId, CreditNoteId, CustomerId, Money, OrderId, PaymentId, PayoutId, ProductId,
+    ApiKeyId, CreditNoteId, CustomerId, DisputeId, Money, OrderId, PaymentId, PayoutId, ProductId,
     ReservationId, SaleId, UserId, WriteOffId, reservations,
 };
 use sea_orm::{DbErr, RuntimeErr, sqlx};
@@ -291,16 +291,33 @@ pub enum Error {
         refundable: Money,
     },
     /// The order is placed and its stock held, but the payment provider has not made its intent: it does not answer, and is
-    /// asked again, or it refuses, and the order is cancelled.
-    #[error("{}", match .failure {
-        Failure::NoAnswer(_) => "the payment provider does not answer: the order stands, and it is asked again",
-        Failure::Refused(_) => "the payment provider refuses the payment: the order is cancelled",
-    })]
+    /// asked again.
+    #[error("the payment provider does not answer: the order stands, and it is asked again")]
     PaymentProvider {
         /// The order.
         order_id: OrderId,
-        /// What the provider did, in words that are the operator's: no message has them.
-        failure: Failure,
+    },
+    /// The payment provider does not say what it has.
+    #[error("the payment provider does not answer")]
+    ProviderSilent,
+    /// The payment provider does not take the amount, now or later.
+    #[error("the payment provider does not take the payment")]
+    PaymentRefused {
+        /// Why.
+        refused: Box<Refused>,
+        /// The order, when it was placed: it is cancelled.
+        order_id: Option<OrderId>,
+    },
+    /// The payment is disputed, or a dispute of it was lost.
+    #[error("{}", match .is_lost {
+        true => "a dispute of the order's payment was lost",
+        false => "the order's payment is disputed",
+    })]
+    DisputeOpen {
+        /// The dispute.
+        dispute_id: DisputeId,
+        /// Whether it was lost.
+        is_lost: bool,
     },
     /// The password that someone chose is not good enough.
     #[error("the password {0}")]

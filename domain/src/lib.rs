@@ -20,6 +20,7 @@ mod database;
 pub mod dates;
 pub mod demo;
 pub mod desk;
+mod disputes;
 pub mod email;
 mod error;
 pub mod idempotency;

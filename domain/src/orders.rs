@@ -1,5 +1,6 @@
 //! Orders: reading what was sold, fulfilling and cancelling it.
 
+pub(crate) mod attention;
 mod cancel;
 pub(crate) mod credited;
 mod fulfil;
@@ -8,17 +9,19 @@ mod payments;
 mod step;
 pub mod transitions;
 
-use entity::orders::{PaymentMethod, Status};
-use entity::{BusinessId, CustomerId, OrderId, Tenant, order_items, orders, refunds};
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
+use entity::orders::{Attention, PaymentMethod, Status};
+use entity::{BusinessId, CustomerId, OrderId, Tenant, disputes, order_items, orders, refunds};
+use sea_orm::sea_query::extension::postgres::PgFunc;
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ActiveEnum, ColumnTrait, QueryFilter, QueryOrder};
 
 use crate::dates::When;
 use crate::retry::retry;
 use crate::{Caller, Database, Error, Page, Paging, Transaction, businesses, page};
 
 pub use cancel::cancel;
-pub use fulfil::fulfil;
-pub use payments::Payment;
+pub use fulfil::{Fulfilment, fulfil};
+pub use payments::{Mismatch, Payment};
 pub use step::Step;
 pub(crate) use step::{step, write};
 
@@ -33,6 +36,8 @@ pub struct Order {
     pub payments: Vec<Payment>,
     /// What was given back, the oldest first.
     pub refunds: Vec<refunds::Model>,
+    /// The disputes of its payment, the oldest first.
+    pub disputes: Vec<disputes::Model>,
     /// How it came to be what it is.
     pub history: Vec<Step>,
 }
@@ -50,6 +55,17 @@ pub struct Filter {
     pub created_from: Option<When>,
     /// Made before then, or on that day at the latest.
     pub created_to: Option<When>,
+    /// At which a person has to look.
+    pub attention: Option<Wanting>,
+}
+
+/// Orders at which a person has to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanting {
+    /// For whatever reason.
+    Any,
+    /// For this one, perhaps among others.
+    One(Attention),
 }
 
 /// Reads an order that the caller may see.
@@ -88,6 +104,12 @@ pub(crate) async fn whole(transaction: &Transaction, order: orders::Model) -> Re
         items: lines(transaction, order.business_id, order.id).await?,
         payments: payments::of(transaction, &order).await?,
         refunds: crate::refunds::of(transaction, order.business_id, order.id).await?,
+        disputes: match order.payment_method {
+            PaymentMethod::Credit => Vec::new(),
+            PaymentMethod::Card => {
+                crate::disputes::of(transaction, order.business_id, order.id).await?
+            }
+        },
         history: step::history(transaction, &order).await?,
         order,
     })
@@ -166,6 +188,14 @@ pub async fn list(
     }
     if let Some(to) = to {
         select = select.filter(orders::Column::CreatedAt.lt(to));
+    }
+    if let Some(wanting) = filter.attention {
+        // The index has those rows alone.
+        select = select.filter(orders::Column::Attention.is_not_null());
+        if let Wanting::One(reason) = wanting {
+            let reasons = PgFunc::any(Expr::col(orders::Column::Attention));
+            select = select.filter(Expr::val(reason.to_value()).eq(reasons));
+        }
     }
     let select = paging.falling(select, orders::Column::Id);
     page::read(database, caller.business_id, select, paging, |order| {

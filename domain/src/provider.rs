@@ -4,14 +4,17 @@
 //! The provider is never called between `begin` and `commit`. Whatever is asked of it carries a key that is the same each
 //! time, so that asking again after a crash or a lost answer makes nothing twice.
 
+mod limits;
 mod offline;
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use entity::{BusinessId, Currency, Money, OrderId, RefundId};
+use chrono::{DateTime, Utc};
+use entity::{BusinessId, Currency, Money, OrderId, RefundId, disputes};
 
+pub use limits::{Limits, Refused};
 pub use offline::Offline;
 
 /// A payment provider.
@@ -19,6 +22,10 @@ pub use offline::Offline;
 pub trait Provider: fmt::Debug + Send + Sync {
     /// What rows call it. An intent is worked on by the provider that made it and no other.
     fn name(&self) -> &'static str;
+
+    /// Which amounts it takes in this currency; `None` for a currency in which it takes none. Nothing is asked for it: what
+    /// is outside is refused before there is an order.
+    fn limits(&self, currency: Currency) -> Option<Limits>;
 
     /// Makes the intent of an order. Asked again with the same, it answers with the one that it has made before.
     ///
@@ -44,6 +51,18 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Failure`].
     async fn refund_status(&self, refund: &str) -> Result<Refund, Failure>;
+
+    /// All refunds of a payment as they are now, those that were made by hand among them, the oldest first.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    async fn refunds(&self, intent: &str) -> Result<Vec<FoundRefund>, Failure>;
+
+    /// A dispute as it is now.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    async fn dispute(&self, dispute: &str) -> Result<FoundDispute, Failure>;
 }
 
 /// What every part of the service shares: the provider, if there is one.
@@ -138,6 +157,36 @@ pub enum RefundState {
     Failed(String),
 }
 
+/// A refund that was found at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundRefund {
+    /// The provider's id.
+    pub id: String,
+    /// Which of ours it is; `None` for one that was made by hand.
+    pub refund_id: Option<RefundId>,
+    /// How much.
+    pub amount: Received,
+    /// Where it stands.
+    pub state: RefundState,
+}
+
+/// A dispute that was found at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundDispute {
+    /// The provider's id.
+    pub id: String,
+    /// How much of the payment is disputed.
+    pub amount: Received,
+    /// The provider's word for why.
+    pub reason: String,
+    /// Where it stands.
+    pub status: disputes::Status,
+    /// Until when the provider takes evidence, if it takes any.
+    pub evidence_due_at: Option<DateTime<Utc>>,
+    /// Whether the provider has taken the money back for now.
+    pub funds_withdrawn: bool,
+}
+
 /// Why the provider did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -145,6 +194,11 @@ pub enum Failure {
     #[error("the payment provider does not answer: {0}")]
     NoAnswer(String),
     /// It will not be done, now or later.
-    #[error("the payment provider refuses: {0}")]
-    Refused(String),
+    #[error("the payment provider refuses: {message}")]
+    Refused {
+        /// The provider's code, for a program.
+        code: String,
+        /// Its words, for the operator.
+        message: String,
+    },
 }

@@ -22,12 +22,13 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
-use crate::checkout::locked::{Locked, Stock};
+use crate::checkout::locked::{AT_ONCE, Locked, Stock};
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::orders::goods::{self, Goods, Units};
-use crate::orders::{self as domain_orders, Order};
+use crate::orders::{self as domain_orders, Order, attention};
+use crate::provider::{Limits, RefundState, Refused};
 use crate::retry::retry;
-use crate::{Caller, Database, Error, Transaction};
+use crate::{Caller, Database, Error, Transaction, disputes};
 
 /// What is to be refunded.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Wish {
     pub reason: String,
     /// Whether the items go back to the shelf.
     pub restock: bool,
+    /// The provider's name, and which amounts it takes: what it will not refund is refused at once.
+    pub takes: Option<(&'static str, Limits)>,
 }
 
 /// How much is to be refunded.
@@ -55,7 +58,8 @@ pub enum What {
 ///
 /// # Errors
 /// [`Error::OrderNotFound`]; [`Error::Conflict`] for an order that was not paid by card; [`Error::MoreThanPaid`];
-/// [`Error::MoreThanSold`]; those of [`idempotency`].
+/// [`Error::MoreThanSold`]; [`Error::DisputeOpen`] while the payment is disputed or when a dispute was lost;
+/// [`Error::PaymentRefused`] for an amount that the provider cannot refund; those of [`idempotency`].
 pub async fn request(
     database: &Database,
     caller: &Caller,
@@ -80,7 +84,13 @@ pub async fn request(
         }
         expect_paid(&locked.order)?;
         let (items, price) = items(&transaction, &locked.order, wish).await?;
+        // Goods may come back for nothing, whatever has become of the payment.
+        let is_for_nothing = wish.restock && price.min(refundable(&locked.order)) == Money::ZERO;
+        if !is_for_nothing {
+            disputes::check_none(&transaction, business, id).await?;
+        }
         let new = decide(&locked.order, wish, items, price)?;
+        check_step(&locked, wish, new.amount)?;
         let before = locked.trail();
         if wish.restock {
             let goods = new.items.clone();
@@ -89,6 +99,9 @@ pub async fn request(
         let mut after = new.trail(locked.currency);
         let refund = new.add(&transaction, caller.into(), &mut locked.order);
         after["refund_id"] = json!(refund.await?);
+        if locked.order.attention.is_some() {
+            attention::assess(&transaction, &mut locked).await?;
+        }
         locked
             .record_with(&transaction, caller.into(), "order.refunded", before, after)
             .await?;
@@ -143,6 +156,12 @@ async fn items(
     Ok((asked, price))
 }
 
+/// What is left of the payment: it was neither given back nor lost in a dispute.
+fn refundable(order: &orders::Model) -> Money {
+    let left = order.amount_paid() - order.amount_refunded - order.amount_lost;
+    left.max(Money::ZERO)
+}
+
 /// What the refund is, or why it cannot be.
 fn decide(order: &orders::Model, wish: &Wish, items: Units, price: Money) -> Result<New, Error> {
     if wish.restock && items.is_empty() {
@@ -150,7 +169,7 @@ fn decide(order: &orders::Model, wish: &Wish, items: Units, price: Money) -> Res
             "only a refund by items can put something back on the shelf",
         ));
     }
-    let refundable = order.amount_paid() - order.amount_refunded;
+    let refundable = refundable(order);
     let amount = match &wish.what {
         What::Rest => refundable,
         What::Amount(amount) => *amount,
@@ -164,8 +183,25 @@ fn decide(order: &orders::Model, wish: &Wish, items: Units, price: Money) -> Res
         amount,
         reason: wish.reason.clone(),
         restock: wish.restock,
-        by_hand: false,
+        found: None,
         items: items.into_iter().collect(),
+    })
+}
+
+/// Whether the provider that took the payment can refund this amount, and have what remains.
+fn check_step(locked: &Locked, wish: &Wish, amount: Money) -> Result<(), Error> {
+    let takes = wish.takes.as_ref();
+    let Some((_, limits)) = takes.filter(|(provider, _)| *provider == locked.intent.provider)
+    else {
+        return Ok(());
+    };
+    let remains = refundable(&locked.order) - amount;
+    let checked = limits
+        .check_step(amount)
+        .and_then(|()| limits.check_step(remains));
+    checked.map_err(|refused: Refused| Error::PaymentRefused {
+        refused: Box::new(refused),
+        order_id: None,
     })
 }
 
@@ -174,7 +210,8 @@ pub(crate) struct New {
     pub(crate) amount: Money,
     pub(crate) reason: String,
     pub(crate) restock: bool,
-    pub(crate) by_hand: bool,
+    /// Of one that was made at the provider by hand, the provider's id and where it stands.
+    pub(crate) found: Option<(String, Status)>,
     pub(crate) items: Vec<(ProductId, i64)>,
 }
 
@@ -201,11 +238,16 @@ impl New {
         let id = RefundId::new();
         order.amount_refunded = order.amount_refunded + self.amount;
         domain_orders::write(transaction, order).await?;
-        // Nothing is asked of the provider where nothing is to be paid.
-        let (status, next_try_at) = if self.amount > Money::ZERO {
-            (Status::Requested, NotSet)
-        } else {
-            (Status::Succeeded, Set(None))
+        let by_hand = self.found.is_some();
+        let (provider_id, status) = match self.found {
+            Some((id, status)) => (Some(id), status),
+            // Nothing is asked of the provider where nothing is to be paid.
+            None if self.amount == Money::ZERO => (None, Status::Succeeded),
+            None => (None, Status::Requested),
+        };
+        let next_try_at = match status {
+            Status::Requested | Status::Pending => NotSet,
+            Status::Succeeded | Status::Failed => Set(None),
         };
         let row = refunds::ActiveModel {
             business_id: Set(order.business_id),
@@ -213,10 +255,11 @@ impl New {
             order_id: Set(order.id),
             amount: Set(self.amount),
             status: Set(status),
-            next_try_at,
             reason: Set(self.reason),
             restock: Set(self.restock),
-            by_hand: Set(self.by_hand),
+            by_hand: Set(by_hand),
+            provider_id: Set(provider_id),
+            next_try_at,
             created_by: Set(actor.user_id),
             ..Default::default()
         };
@@ -254,48 +297,85 @@ pub(crate) async fn of(
     Ok(all)
 }
 
-/// What was given back of an order at the provider by hand, as far as we were told.
-pub(crate) async fn by_hand(
-    transaction: &Transaction,
-    order: &orders::Model,
-) -> Result<Money, Error> {
-    let all = of(transaction, order.business_id, order.id).await?;
-    let by_hand = all.iter().filter(|refund| refund.by_hand);
-    Ok(by_hand.map(|refund| refund.amount).sum())
+/// What the provider says of a refund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) status: Status,
+    /// The provider's id of it; what is known of that stays where it says none.
+    pub(crate) provider_id: Option<String>,
+    /// Why it failed.
+    pub(crate) failure: Option<String>,
 }
 
-/// Writes what has become of a refund whose order is locked.
+impl Said {
+    /// That the refund with this id of the provider's stands there.
+    pub(crate) fn of(provider_id: &str, state: &RefundState) -> Self {
+        let (status, failure) = match state {
+            RefundState::Pending => (Status::Pending, None),
+            RefundState::Succeeded => (Status::Succeeded, None),
+            RefundState::Failed(why) => (Status::Failed, Some(why.clone())),
+        };
+        Self {
+            status,
+            provider_id: Some(provider_id.to_owned()),
+            failure,
+        }
+    }
+}
+
+/// Writes what the provider says of a refund whose order is locked, and leaves an entry in the audit trail. The order's figures
+/// are the caller's to write.
 pub(crate) async fn settle(
     transaction: &Transaction,
-    business: BusinessId,
-    id: RefundId,
-    status: Status,
-    provider_id: Option<String>,
+    currency: Currency,
+    refund: &refunds::Model,
+    said: &Said,
 ) -> Result<(), Error> {
     use refunds::Column;
 
+    let business = refund.business_id;
     let mut update = refunds::Entity::update_of(business)
-        .filter(Column::Id.eq(id))
-        .col_expr(Column::Status, Expr::value(status))
+        .filter(Column::Id.eq(refund.id))
+        .col_expr(Column::Status, Expr::value(said.status))
+        .col_expr(Column::Failure, Expr::value(said.failure.clone()))
         .col_expr(Column::UpdatedAt, Expr::current_timestamp());
-    if status != Status::Pending {
+    if said.status != Status::Pending {
         let never: Option<chrono::DateTime<chrono::Utc>> = None;
         update = update.col_expr(Column::NextTryAt, Expr::value(never));
     }
-    if let Some(provider_id) = provider_id {
-        update = update.col_expr(Column::ProviderId, Expr::value(provider_id));
+    if let Some(provider_id) = &said.provider_id {
+        update = update.col_expr(Column::ProviderId, Expr::value(provider_id.clone()));
     }
     update.exec(transaction).await?;
-    Ok(())
+    if said.status == refund.status {
+        return Ok(());
+    }
+    let action = match said.status {
+        Status::Requested | Status::Pending => "refund.pending",
+        Status::Succeeded => "refund.succeeded",
+        Status::Failed => "refund.failed",
+    };
+    let change = Change {
+        action,
+        entity_type: "refund",
+        entity_id: refund.id.0,
+        before: Some(json!({ "status": refund.status })),
+        after: json!({
+            "status": said.status,
+            "order_id": refund.order_id,
+            "amount": refund.amount.to_text(currency),
+            "failure": said.failure,
+        }),
+    };
+    audit::record_as(transaction, Actor::system(business), change).await
 }
 
-/// Writes what the provider has said of a refund: under its order's lock, once.
+/// Writes the provider's answer to a request for a refund: under its order's lock, once. When it failed, the provider's
+/// refunds are read again: one that was made by hand may have taken its place.
 pub(crate) async fn record(
     database: &Database,
     refund: &refunds::Model,
-    status: Status,
-    provider_id: Option<String>,
-    failure: Option<&str>,
+    said: &Said,
 ) -> Result<(), Error> {
     let business = refund.business_id;
     retry(|| async {
@@ -309,48 +389,15 @@ pub(crate) async fn record(
         let is_open =
             |one: &refunds::Model| matches!(one.status, Status::Requested | Status::Pending);
         let Some(now) = now.filter(is_open) else {
-            // Another process has heard it too.
+            // Another process has heard it too, or an event was quicker.
             return Ok(());
         };
-        settle(
-            &transaction,
-            business,
-            refund.id,
-            status,
-            provider_id.clone(),
-        )
-        .await?;
-        if status == Status::Failed {
+        settle(&transaction, locked.currency, &now, said).await?;
+        if said.status == Status::Failed {
             locked.order.amount_refunded = locked.order.amount_refunded - now.amount;
-            domain_orders::write(&transaction, &locked.order).await?;
-            refunds::Entity::update_of(business)
-                .filter(refunds::Column::Id.eq(refund.id))
-                .col_expr(
-                    refunds::Column::Failure,
-                    Expr::value(failure.map(str::to_owned)),
-                )
-                .exec(&transaction)
-                .await?;
-        }
-        if status != now.status {
-            let action = match status {
-                Status::Requested | Status::Pending => "refund.pending",
-                Status::Succeeded => "refund.succeeded",
-                Status::Failed => "refund.failed",
-            };
-            let change = Change {
-                action,
-                entity_type: "refund",
-                entity_id: refund.id.0,
-                before: Some(json!({ "status": now.status })),
-                after: json!({
-                    "status": status,
-                    "order_id": refund.order_id,
-                    "amount": refund.amount.to_text(locked.currency),
-                    "failure": failure,
-                }),
-            };
-            audit::record_as(&transaction, Actor::system(business), change).await?;
+            locked.intent.next_try_at = Some(AT_ONCE);
+            locked.write_intent(&transaction).await?;
+            attention::assess(&transaction, &mut locked).await?;
         }
         transaction.commit().await
     })

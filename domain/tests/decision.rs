@@ -5,10 +5,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Duration};
+use domain::checkout::Terms;
 use domain::desk::decision::{
     Account, Article, Books, Bought, Holds, Ordered, OverdueOrder, Sale, Selling,
 };
 use domain::ledger::{self, Credit};
+use domain::provider::Limits;
 use domain::purchase::{Line, Purchase};
 use domain::reservations::Wish;
 use domain::sales::Offer;
@@ -383,12 +385,19 @@ fn an_order_beyond_every_column_is_refused_and_does_not_overflow() {
 /// For how long orders by card hold stock here, in seconds.
 const SECONDS: i32 = 1800;
 
+/// How they are placed here.
+const TERMS: Terms = Terms {
+    provider: "none",
+    seconds: SECONDS,
+    limits: Some(Limits::NONE),
+};
+
 fn reservation(number: u128) -> ReservationId {
     ReservationId(Uuid::from_u128(number))
 }
 
 fn order_by_card(books: &mut Books, purchase: &Purchase, hold: u128) -> Result<Ordered, Error> {
-    books.checkout(purchase, SECONDS, (order(), reservation(hold)), actor())
+    books.checkout(purchase, &TERMS, (order(), reservation(hold)), actor())
 }
 
 /// As [`refusal`], of an order by card.
@@ -403,7 +412,7 @@ fn refusal_by_card(books: &mut Books, purchase: &Purchase) -> Error {
 fn refusal_to_confirm(books: &mut Books, hold: u128) -> Error {
     let before = books.clone();
     let refusal = books
-        .confirm_by_card(reservation(hold), SECONDS, order())
+        .confirm_by_card(reservation(hold), &TERMS, order())
         .unwrap_err();
     assert_eq!(*books, before, "a refused confirmation changes nothing");
     refusal
@@ -466,7 +475,7 @@ fn neither_credit_nor_what_is_overdue_matters_to_an_order_by_card() {
     assert_eq!(reserve(&mut books, 1, &[line(2, 1)], 2), Status::Active);
     order_by_card(&mut books, &purchase(1, &[line(1, 5)]), 1).unwrap();
     books
-        .confirm_by_card(reservation(2), SECONDS, order())
+        .confirm_by_card(reservation(2), &TERMS, order())
         .unwrap();
 }
 
@@ -831,7 +840,7 @@ fn what_was_ordered_by_card_counts_as_bought() {
     assert_eq!(reached(refusal_by_card(&mut books, &four)), (1, 4));
     assert_eq!(reserve(&mut books, 1, &[line(1, 1)], 3), Status::Active);
     books
-        .confirm_by_card(reservation(3), SECONDS, order())
+        .confirm_by_card(reservation(3), &TERMS, order())
         .unwrap();
     assert_eq!(reached(refusal_by_card(&mut books, &four)), (2, 4));
     assert_eq!(reached(refusal(&mut books, &four)), (2, 4));
@@ -846,7 +855,7 @@ fn a_reservation_confirmed_by_card_keeps_what_it_holds_at_its_prices_and_is_conf
     books.catalogue.get_mut(&product(1)).unwrap().price = cents(700);
     books.shelf.now += Duration::seconds(500);
     let ordered = books
-        .confirm_by_card(reservation(1), SECONDS, order())
+        .confirm_by_card(reservation(1), &TERMS, order())
         .unwrap();
     assert_eq!(ordered.reservation_id, reservation(1));
     assert_eq!(ordered.total, cents(300));

@@ -72,6 +72,7 @@ id!(
 id!(OrderId, "An order.");
 id!(MovementId, "A change of stock.");
 id!(RefundId, "Money that is given back.");
+id!(DisputeId, "A payment that its buyer disputes.");
 id!(ReservationId, "Stock that is held for a customer.");
 id!(SaleId, "A sale with a start and an end.");
 id!(LedgerEntryId, "A line of a customer's account.");

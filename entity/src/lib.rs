@@ -17,6 +17,7 @@ pub mod credit_note_items;
 pub mod credit_notes;
 pub mod credits_on_account;
 pub mod customers;
+pub mod disputes;
 pub mod idempotency_keys;
 mod ids;
 pub mod inventory;
@@ -47,9 +48,9 @@ pub mod users;
 pub mod write_offs;
 
 pub use ids::{
-    AllocationId, ApiKeyId, BusinessId, CreditNoteId, CustomerId, EventId, LedgerEntryId,
-    MovementId, OrderId, PaymentId, PayoutAllocationId, PayoutId, ProductId, RefreshTokenId,
-    RefundId, ReservationId, SaleId, UserId, WriteOffId,
+    AllocationId, ApiKeyId, BusinessId, CreditNoteId, CustomerId, DisputeId, EventId,
+    LedgerEntryId, MovementId, OrderId, PaymentId, PayoutAllocationId, PayoutId, ProductId,
+    RefreshTokenId, RefundId, ReservationId, SaleId, UserId, WriteOffId,
 };
 pub use money::{Currency, InvalidMoney, Money, UnknownCurrency};
 pub use quantity::{InvalidQuantity, Quantity};

@@ -53,6 +53,34 @@ pub enum CancelReason {
     PaidTooLate,
 }
 
+/// Why a person has to look at an order.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    EnumIter,
+    DeriveActiveEnum,
+    Serialize,
+    ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Attention {
+    /// The payment was of another amount or currency than the order, and is not given back in full.
+    PaymentMismatched,
+    /// A refund failed, and none was requested after it failed.
+    RefundFailed,
+    /// The buyer disputes the payment.
+    DisputeOpen,
+    /// A dispute was lost.
+    DisputeLost,
+}
+
 /// An order. Last in the lock order.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -76,6 +104,10 @@ pub struct Model {
     pub due_at: DateTimeUtc,
     /// Of what was paid by card, what is given back or on its way back.
     pub amount_refunded: Money,
+    /// Of what was paid by card, what disputes that were lost have taken.
+    pub amount_lost: Money,
+    /// Why a person has to look at it; null when nobody has to. [`Model::attention`] reads it.
+    pub attention: Option<Vec<String>>,
     pub cancel_reason: Option<CancelReason>,
     /// Where its goods are, once it is fulfilled.
     pub tracking_reference: Option<String>,
@@ -97,6 +129,31 @@ impl Model {
     #[must_use]
     pub fn amount_paid(&self) -> Money {
         self.amount_settled - self.amount_credited
+    }
+
+    /// What credit notes, write-offs and a cancellation have credited of the charge. Nothing by card: such an order charges no
+    /// account, and the column `amount_credited` of one that was cancelled unpaid only keeps its `amount_due` at zero.
+    #[must_use]
+    pub fn amount_credited(&self) -> Money {
+        match self.payment_method {
+            PaymentMethod::Credit => self.amount_credited,
+            PaymentMethod::Card => Money::ZERO,
+        }
+    }
+
+    /// Why a person has to look at it. A reason that only a later version knows is left out.
+    #[must_use]
+    pub fn attention(&self) -> Vec<Attention> {
+        let reasons = self.attention.iter().flatten();
+        reasons
+            .filter_map(|reason| Attention::try_from_value(reason).ok())
+            .collect()
+    }
+
+    /// Sets why a person has to look at it.
+    pub fn set_attention(&mut self, reasons: &[Attention]) {
+        let reasons: Vec<String> = reasons.iter().map(ActiveEnum::to_value).collect();
+        self.attention = Some(reasons).filter(|reasons| !reasons.is_empty());
     }
 }
 

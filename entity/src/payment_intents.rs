@@ -51,6 +51,16 @@ pub struct Model {
     pub status: Status,
     /// What the provider said when it did not go well.
     pub failure: Option<String>,
+    /// The provider's code of a refusal.
+    pub failure_code: Option<String>,
+    /// What came of a payment that is not what was asked for, in minor units of its own currency.
+    pub received_minor: Option<i64>,
+    /// The currency of that, an ISO 4217 code in capitals.
+    pub received_currency: Option<String>,
+    /// What of that was given back at the provider, in the same units.
+    pub returned_minor: i64,
+    /// How often the provider's refunds and disputes were read and written here.
+    pub readings: i32,
     /// Until when it can be paid.
     pub expires_at: DateTimeUtc,
     /// When something is to be asked of the provider, again or at last.

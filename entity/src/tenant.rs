@@ -62,6 +62,7 @@ tenant!(
     credit_notes,
     credits_on_account,
     customers,
+    disputes,
     idempotency_keys,
     inventory,
     ledger_entries,

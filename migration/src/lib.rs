@@ -90,6 +90,7 @@ fn steps() -> Vec<Step> {
         step!("13_audit"),
         step!("14_checkout"),
         step!("16_schema_compatibility"),
+        step!("17_card_money", compatible_from: "16_schema_compatibility"),
         step!("18_buying_now", compatible_from: "16_schema_compatibility"),
         step!("19_business_calendar", compatible_from: "16_schema_compatibility"),
         // The versions before cannot read an account that has a payout.

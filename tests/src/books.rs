@@ -266,6 +266,12 @@ SELECT 'a credit order has other than one charge of its total', o.id::text, o.to
  GROUP BY o.business_id, o.id, o.total_amount
 HAVING count(e.id) <> 1 OR sum(e.amount) <> o.total_amount
 UNION ALL
+SELECT 'what is lost is not what was lost to disputes', o.id::text, lost.amount::text, o.amount_lost::text
+  FROM orders o
+ CROSS JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS amount FROM disputes d
+                      WHERE (d.business_id, d.order_id) = (o.business_id, o.id) AND d.status = 'lost') AS lost
+ WHERE o.amount_lost <> least(lost.amount, o.amount_settled - o.amount_credited)
+UNION ALL
 SELECT 'a charge has no credit order', e.id::text, e.amount::text, coalesce(o.id::text, '')
   FROM ledger_entries e LEFT JOIN orders o ON (o.business_id, o.id) = (e.business_id, e.order_id)
  WHERE e.kind = 'charge' AND o.payment_method IS DISTINCT FROM 'credit'

@@ -86,7 +86,7 @@ pub async fn pay(database: &Database, order: OrderId) {
         told: Told::Paid(Offline::received(total, currency)),
     };
     assert_eq!(
-        checkout::receive(&service, &event).await.unwrap(),
+        checkout::receive(&service, &Offline, &event).await.unwrap(),
         Taken::Now
     );
     service.close().await;

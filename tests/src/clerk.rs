@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::checkout::{Placed, Terms};
 use domain::desk::{Command, Desk, Work};
 use domain::idempotency::{Answer, Answered, Claim};
-use domain::provider::Offline;
+use domain::provider::{Limits, Offline};
 use domain::purchase::{Line, Purchase, Receipt};
 use domain::reservations::{self, Found, Target, Wish};
 use domain::{Authority, Caller, Error, demo};
@@ -21,6 +21,7 @@ use crate::{Database, SERVICE};
 pub const TERMS: Terms = Terms {
     provider: Offline::NAME,
     seconds: 1800,
+    limits: Some(Limits::NONE),
 };
 
 /// A member of a business's staff.

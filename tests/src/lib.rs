@@ -31,6 +31,7 @@ mod routes;
 mod server;
 mod service;
 pub mod stripe;
+mod stripe_shop;
 mod untouched;
 mod wait;
 
@@ -48,5 +49,6 @@ pub use proxy::{Proxy, Sabotage, Saying};
 pub use routes::{Route, Traded};
 pub use server::{ACME_KEY, Database, Held, OWNER, REFRESH_TOKEN, SERVICE};
 pub use service::{SECRET, Service, claims, platform_token, settings, signed};
+pub use stripe_shop::{StripeShop, dispute};
 pub use untouched::{Untouched, customer_path, pointers, sorted, stock_path};
 pub use wait::{all, until};

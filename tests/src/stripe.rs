@@ -135,6 +135,10 @@ struct State {
     faults: VecDeque<Fault>,
     /// Under each key the body that it was used with, and the answer once there is one.
     answers: HashMap<String, (Vec<u8>, Option<Answer>)>,
+    /// What has become of refunds since they were made, by their ids.
+    refunds: HashMap<String, &'static str>,
+    /// Disputes by their ids: localstripe has none.
+    disputes: HashMap<String, Value>,
 }
 
 #[derive(Clone)]
@@ -263,6 +267,19 @@ impl Stripe {
         assert_eq!(reply.status(), 200);
     }
 
+    /// A refund that was made comes to be this after all, `failed` or `canceled`.
+    pub fn settle_refund(&self, refund: &str, status: &'static str) {
+        let mut state = self.shared.state.lock().unwrap();
+        state.refunds.insert(refund.to_owned(), status);
+    }
+
+    /// A dispute of a payment is as this says from now on.
+    pub fn dispute(&self, dispute: &Value) {
+        let id = dispute["id"].as_str().unwrap().to_owned();
+        let mut state = self.shared.state.lock().unwrap();
+        state.disputes.insert(id, dispute.clone());
+    }
+
     /// What it does with one that is declined.
     pub async fn decline(&self, intent: &str) {
         let status = self.confirm(intent, "pm_card_chargeCustomerFail").await;
@@ -378,8 +395,38 @@ impl Shared {
         }
     }
 
+    /// What localstripe does not do itself: disputes, and refunds that fail.
+    fn amended(&self, mut answer: Answer) -> Answer {
+        let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else {
+            return answer;
+        };
+        let state = self.state.lock().unwrap();
+        let amend = |object: &mut Value| {
+            let id = object["id"].as_str().unwrap_or_default();
+            if let Some(status) = state.refunds.get(id) {
+                object["status"] = (*status).into();
+            }
+        };
+        match body["data"].as_array_mut() {
+            Some(all) => all.iter_mut().for_each(amend),
+            None => amend(&mut body),
+        }
+        answer.body = body.to_string().into_bytes();
+        answer
+    }
+
     async fn forward(&self, asked: &Asked) -> Answer {
         let (method, path) = asked.what.split_once(' ').unwrap();
+        if let Some(dispute) = path.strip_prefix("/v1/disputes/") {
+            let state = self.state.lock().unwrap();
+            return match state.disputes.get(dispute) {
+                Some(dispute) => Answer {
+                    status: 200,
+                    body: dispute.to_string().into_bytes(),
+                },
+                None => Answer::error(404, "resource_missing"),
+            };
+        }
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self
             .http
@@ -390,10 +437,10 @@ impl Shared {
             }
         }
         let reply = request.body(asked.body.clone()).send().await.unwrap();
-        Answer {
+        self.amended(Answer {
             status: reply.status().as_u16(),
             body: reply.bytes().await.unwrap().to_vec(),
-        }
+        })
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::InsufficientStock,
                 Code::InvalidTransition,
                 Code::Conflict,
+                Code::PaymentRefused,
                 Code::PaymentProviderError,
             ])
             .idempotent(),
@@ -101,6 +102,7 @@ pub(super) async fn place(
     let terms = Terms {
         provider: provider.name(),
         seconds: state.payment_seconds,
+        limits: provider.limits(caller.currency),
     };
     // Before it is there: whatever becomes of this request, what it leaves is looked after.
     state.sweeper.watch(caller.business_id);

@@ -73,7 +73,7 @@ async fn tell(
         intent: intent.clone(),
         told: told(Offline::received(amount, currency)),
     };
-    let taken = checkout::receive(&state.database, &event)
+    let taken = checkout::receive(&state.database, &Offline, &event)
         .await
         .map_err(problem)?;
     if taken == Taken::NotOurs {

@@ -4,17 +4,21 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::dates::When;
-use domain::orders::{self, Filter, Order, Payment, Step};
+use domain::orders::{self, Filter, Fulfilment, Mismatch, Order, Payment, Step, Wanting};
+use domain::provider::Limits;
 use domain::purchase::MAX_LINES;
 use domain::refunds::{self, What, Wish};
-use entity::orders::{CancelReason, PaymentMethod, Status};
+use entity::orders::{Attention, CancelReason, PaymentMethod, Status};
 use entity::users::Role;
 use entity::{
-    Currency, CustomerId, OrderId, PaymentId, ProductId, Quantity, RefundId, payment_intents,
-    refunds as refund_rows,
+    Currency, CustomerId, DisputeId, OrderId, PaymentId, ProductId, Quantity, RefundId, disputes,
+    payment_intents, refunds as refund_rows,
 };
+use sea_orm::{ActiveEnum, Iterable};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use super::purchase::SoldView;
 use super::{Response, done};
@@ -26,7 +30,7 @@ use crate::path::Id;
 use crate::problem::{Code, Problem};
 use crate::query::{Page, Query};
 use crate::service::State;
-use crate::text::{self, Amount, Text};
+use crate::text::{self, Amount, FromText, Text};
 
 const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 
@@ -40,6 +44,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<PaymentMethod>("payment_method", "Paid for like this.")
             .query::<When>("created_from", "Made then or later.")
             .query::<When>("created_to", "Made before this time, or on this date at the latest.")
+            .query::<WantingAttention>(
+                "attention",
+                "At which a person has to look: `true` for any reason, or one reason.",
+            )
             .paged()
             .ok::<Page<OrderView>>(),
         Endpoint::get("listMyOrders", "/api/orders/my-orders", my_orders)
@@ -67,6 +75,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::OrderNotFound,
                 Code::InvalidTransition,
                 Code::CreditPaidOut,
+                Code::DisputeOpen,
                 Code::Conflict,
             ])
             .idempotent(),
@@ -75,7 +84,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(&[Role::Admin, Role::Staff])
             .body::<FulfilmentRequest>()
             .ok::<OrderWithItems>()
-            .codes(&[Code::OrderNotFound, Code::InvalidTransition, Code::Conflict])
+            .codes(&[
+                Code::OrderNotFound,
+                Code::InvalidTransition,
+                Code::DisputeOpen,
+                Code::Conflict,
+            ])
             .idempotent(),
         Endpoint::post("refundOrder", "/api/orders/{order_id}/refund", refund)
             .summary(
@@ -84,7 +98,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(&[Role::Admin])
             .body::<RefundRequest>()
             .ok::<OrderWithItems>()
-            .codes(&[Code::OrderNotFound, Code::Conflict])
+            .codes(&[
+                Code::OrderNotFound,
+                Code::ProductNotFound,
+                Code::DisputeOpen,
+                Code::Conflict,
+                Code::PaymentRefused,
+            ])
             .idempotent(),
     ]
 }
@@ -95,7 +115,37 @@ crate::body! {
     pub(super) struct FulfilmentRequest {
         /// A carrier's number, say.
         tracking_reference: Option<Text<1, 200>>,
+        /// True to fulfil an order whose payment is disputed, or was lost to a dispute; false if left out.
+        acknowledge_dispute: Option<bool>,
     }
+}
+
+/// At which orders a person has to look.
+struct WantingAttention(Wanting);
+
+impl FromText for WantingAttention {
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text == "true" {
+            return Ok(Self(Wanting::Any));
+        }
+        let reason = Attention::try_from_value(&text.to_owned());
+        let reason =
+            reason.map_err(|_unknown| format!("must be one of {}", values().join(", ")))?;
+        Ok(Self(Wanting::One(reason)))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::String))
+            .enum_values(Some(values()))
+            .into()
+    }
+}
+
+/// What the parameter can be.
+fn values() -> Vec<String> {
+    let reasons = Attention::iter().map(|reason| reason.to_value());
+    std::iter::once("true".to_owned()).chain(reasons).collect()
 }
 
 crate::body! {
@@ -142,6 +192,10 @@ pub(super) struct OrderView {
     amount_due: Amount,
     /// Of what was paid by card, what is given back or on its way back.
     amount_refunded: Amount,
+    /// Of what was paid by card, what disputes that were lost have taken.
+    amount_lost: Amount,
+    /// Why a person has to look at it; empty when nobody has to.
+    attention: Vec<Attention>,
     /// When it is to be paid; by card, until when it can be.
     #[serde(serialize_with = "text::time")]
     due_at: DateTime<Utc>,
@@ -161,6 +215,7 @@ pub(super) struct OrderWithItems {
     items: Vec<SoldView>,
     payments: Vec<OrderPayment>,
     refunds: Vec<RefundView>,
+    disputes: Vec<DisputeView>,
     history: Vec<StepView>,
 }
 
@@ -182,6 +237,36 @@ struct OrderPayment {
     status: Option<payment_intents::Status>,
     /// What the provider said when a try to pay failed, or when other money came than was asked for.
     failure: Option<String>,
+    /// What came by card, when that is not what was asked for.
+    mismatch: Option<MismatchView>,
+}
+
+/// A payment that is not what was asked for, in minor units of its own currency: that may be one that is not the business's.
+#[derive(Debug, Serialize, ToSchema)]
+struct MismatchView {
+    currency: String,
+    received_minor: i64,
+    /// What of it was given back at the payment provider.
+    returned_minor: i64,
+}
+
+/// A payment that its buyer disputes.
+#[derive(Debug, Serialize, ToSchema)]
+struct DisputeView {
+    dispute_id: DisputeId,
+    amount: Amount,
+    /// The payment provider's word for why.
+    reason: String,
+    status: disputes::Status,
+    /// Until when the payment provider takes evidence; null when it takes none.
+    #[serde(serialize_with = "text::optional_time")]
+    evidence_due_at: Option<DateTime<Utc>>,
+    /// Whether the payment provider has taken the money back for now.
+    funds_withdrawn: bool,
+    /// The payment provider's id of it.
+    provider_dispute: String,
+    #[serde(serialize_with = "text::time")]
+    created_at: DateTime<Utc>,
 }
 
 /// Money that is given back.
@@ -196,6 +281,8 @@ struct RefundView {
     restock: bool,
     /// What the provider said when it did not go well.
     failure: Option<String>,
+    /// Made at the payment provider by hand, and told by it.
+    by_hand: bool,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
 }
@@ -226,9 +313,11 @@ impl OrderView {
             customer_id: order.customer_id,
             total_amount: amount(order.total_amount),
             amount_paid: amount(order.amount_paid()),
-            amount_credited: amount(order.amount_credited),
+            amount_credited: amount(order.amount_credited()),
             amount_due: amount(order.amount_due),
             amount_refunded: amount(order.amount_refunded),
+            amount_lost: amount(order.amount_lost),
+            attention: order.attention(),
             due_at: order.due_at,
             cancel_reason: order.cancel_reason,
             tracking_reference: order.tracking_reference.clone(),
@@ -260,6 +349,11 @@ impl OrderWithItems {
                 .iter()
                 .map(|one| RefundView::of(one, currency))
                 .collect(),
+            disputes: found
+                .disputes
+                .iter()
+                .map(|one| DisputeView::of(one, currency))
+                .collect(),
             history: found.history.iter().map(StepView::of).collect(),
         }
     }
@@ -282,6 +376,7 @@ impl OrderPayment {
                 intent: None,
                 status: None,
                 failure: None,
+                mismatch: None,
             },
             Payment::ByCard {
                 provider,
@@ -289,6 +384,7 @@ impl OrderPayment {
                 amount,
                 status,
                 failure,
+                mismatch,
             } => Self {
                 amount: Amount::of(*amount, currency),
                 method: "card".to_owned(),
@@ -298,7 +394,33 @@ impl OrderPayment {
                 intent: intent.clone(),
                 status: Some(*status),
                 failure: failure.clone(),
+                mismatch: mismatch.as_ref().map(MismatchView::of),
             },
+        }
+    }
+}
+
+impl MismatchView {
+    fn of(mismatch: &Mismatch) -> Self {
+        Self {
+            currency: mismatch.currency.clone(),
+            received_minor: mismatch.received_minor,
+            returned_minor: mismatch.returned_minor,
+        }
+    }
+}
+
+impl DisputeView {
+    fn of(dispute: &disputes::Model, currency: Currency) -> Self {
+        Self {
+            dispute_id: dispute.id,
+            amount: Amount::of(dispute.amount, currency),
+            reason: dispute.reason.clone(),
+            status: dispute.status,
+            evidence_due_at: dispute.evidence_due_at,
+            funds_withdrawn: dispute.funds_withdrawn,
+            provider_dispute: dispute.provider_id.clone(),
+            created_at: dispute.created_at,
         }
     }
 }
@@ -312,6 +434,7 @@ impl RefundView {
             reason: refund.reason.clone(),
             restock: refund.restock,
             failure: refund.failure.clone(),
+            by_hand: refund.by_hand,
             created_at: refund.created_at,
         }
     }
@@ -329,27 +452,27 @@ impl StepView {
 }
 
 async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
-    let customer_id = query.take("customer_id");
-    page(&state, &caller, customer_id, query).await
+    let attention = query.take::<WantingAttention>("attention");
+    let filter = Filter {
+        customer_id: query.take("customer_id"),
+        attention: attention.map(|wanted| wanted.0),
+        ..Filter::default()
+    };
+    page(&state, &caller, filter, query).await
 }
 
 async fn my_orders(state: Data<State>, caller: Signed, query: Query) -> Response {
-    page(&state, &caller, None, query).await
+    page(&state, &caller, Filter::default(), query).await
 }
 
-/// A page of the orders that the caller may see, of this customer if one is named.
-async fn page(
-    state: &State,
-    caller: &Signed,
-    customer_id: Option<CustomerId>,
-    mut query: Query,
-) -> Response {
+/// A page of the orders that the caller may see and that pass this filter and those that every list takes.
+async fn page(state: &State, caller: &Signed, filter: Filter, mut query: Query) -> Response {
     let filter = Filter {
         status: query.take("status"),
-        customer_id,
         payment_method: query.take("payment_method"),
         created_from: query.take("created_from"),
         created_to: query.take("created_to"),
+        ..filter
     };
     let paging = query.paging();
     query.finish()?;
@@ -390,12 +513,16 @@ async fn fulfil(
     request: Json<FulfilmentRequest>,
 ) -> Response {
     let tracking_reference = request.body.tracking_reference.as_ref();
+    let fulfilment = Fulfilment {
+        tracking_reference: tracking_reference.map(|text| text.0.as_str()),
+        acknowledge_dispute: request.body.acknowledge_dispute.unwrap_or(false),
+    };
     orders::fulfil(
         &state.database,
         &caller,
         request.claim.as_ref(),
         id.0,
-        tracking_reference.map(|text| text.0.as_str()),
+        fulfilment,
         |order| done(&OrderWithItems::of(order, caller.currency)),
     )
     .await
@@ -413,6 +540,7 @@ async fn refund(
         what: what(&mut request.body)?,
         restock: request.body.restock.unwrap_or(false),
         reason: request.body.reason.0,
+        takes: takes(&state, &caller),
     };
     let answered = refunds::request(
         &state.database,
@@ -426,6 +554,12 @@ async fn refund(
     .map_err(|error| caller.problem(error))?;
     state.cashier.wake(caller.business_id);
     Ok(idempotency::response(answered))
+}
+
+/// Which amounts the provider takes that is set up.
+fn takes(state: &State, caller: &Signed) -> Option<(&'static str, Limits)> {
+    let provider = state.cashier.provider()?;
+    Some((provider.name(), provider.limits(caller.currency)?))
 }
 
 fn what(body: &mut RefundRequest) -> Result<What, Problem> {

@@ -76,6 +76,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::CustomerOverdue,
             Code::CreditLimitExceeded,
             Code::Conflict,
+            Code::PaymentRefused,
             Code::PaymentProviderError,
         ])
         .idempotent(),

@@ -49,7 +49,7 @@ async fn receive(state: Data<State>, request: HttpRequest, body: Raw) -> Respons
         return Ok(received());
     };
     // No amount of the domain's errors here is the client's to read, so no currency matters.
-    let taken = checkout::receive(&state.database, &event)
+    let taken = checkout::receive(&state.database, webhooks.provider(), &event)
         .await
         .map_err(|error| Problem::of(error, Currency::USD))?;
     tracing::info!(event = event.id, kind = event.kind, ?taken, business_id = %event.business_id, "Stripe has told");

@@ -1,7 +1,7 @@
 //! The members that a problem has beyond those of RFC 9457: their names and their types, code by code.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::{Currency, CustomerId, OrderId, ProductId, ReservationId};
+use entity::{Currency, CustomerId, DisputeId, OrderId, ProductId, ReservationId};
 use serde::Serialize;
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, SchemaType, Type as JsonType};
 use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema};
@@ -96,7 +96,7 @@ macro_rules! types {
 
 types! {
     inline: String, i64;
-    components: Amount, Currency, CustomerId, OrderId, ProductId, ReservationId, entity::orders::Status, Fault, Shortage,
+    components: Amount, Currency, CustomerId, DisputeId, OrderId, ProductId, ReservationId, entity::orders::Status, Fault, Shortage,
         UnitsAtPrice;
 }
 

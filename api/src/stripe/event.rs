@@ -1,7 +1,6 @@
 //! What a webhook says, as far as it is of use here.
 
 use domain::checkout::{Event, Told};
-use domain::provider::Failure;
 use entity::{BusinessId, OrderId};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -17,19 +16,7 @@ pub(super) struct Notice {
     pub(super) intent: String,
     /// Whose it is, if the notice says so itself.
     pub(super) order: Option<(BusinessId, OrderId)>,
-    told: What,
-}
-
-/// What a notice says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum What {
-    /// All that there is to know.
-    Told(Told),
-    /// That something was given back, in this currency. By whom, the refunds themselves say.
-    Refunded {
-        /// Its currency, in small letters.
-        currency: String,
-    },
+    told: Told,
 }
 
 /// The longest id that Stripe gives out, in bytes.
@@ -70,13 +57,14 @@ struct PaymentError {
     code: Option<String>,
 }
 
-/// A charge in an event. It has the metadata that its intent had when it was made, as a rule.
+/// A charge, a refund or a dispute in an event. A charge has the metadata that its intent had when it was made, as a rule;
+/// the others have their own.
 #[derive(Deserialize)]
-struct Charge {
+struct OfIntent {
+    #[serde(deserialize_with = "id")]
+    id: String,
     #[serde(default, deserialize_with = "optional_id")]
     payment_intent: Option<String>,
-    #[serde(deserialize_with = "id")]
-    currency: String,
     #[serde(default)]
     metadata: Map<String, Value>,
 }
@@ -125,9 +113,22 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Notice>, serde_json::Error> {
             let intent = serde_json::from_value(data.object)?;
             of_intent(id, kind, intent, Told::Cancelled)
         }
-        "charge.refunded" => {
-            let charge: Charge = serde_json::from_value(data.object)?;
-            of_charge(id, kind, charge)
+        // Of these the event says that there is something new. What, is asked for: they come in any order.
+        "charge.refunded"
+        | "charge.refund.updated"
+        | "refund.created"
+        | "refund.updated"
+        | "refund.failed" => {
+            let object: OfIntent = serde_json::from_value(data.object)?;
+            about_intent(id, kind, object, |_| Told::RefundsChanged)
+        }
+        "charge.dispute.created"
+        | "charge.dispute.updated"
+        | "charge.dispute.closed"
+        | "charge.dispute.funds_withdrawn"
+        | "charge.dispute.funds_reinstated" => {
+            let object: OfIntent = serde_json::from_value(data.object)?;
+            about_intent(id, kind, object, Told::DisputeChanged)
         }
         _ => None,
     };
@@ -141,49 +142,38 @@ fn of_intent(id: String, kind: String, intent: Intent, told: Told) -> Option<Not
         kind,
         intent: intent.id,
         order: Some(order),
-        told: What::Told(told),
+        told,
     })
 }
 
-fn of_charge(id: String, kind: String, charge: Charge) -> Option<Notice> {
+fn about_intent(
+    id: String,
+    kind: String,
+    object: OfIntent,
+    told: impl FnOnce(String) -> Told,
+) -> Option<Notice> {
     Some(Notice {
         id,
         kind,
-        // A charge without an intent was made by other means than ours.
-        intent: charge.payment_intent?,
-        order: order_in(&charge.metadata),
-        told: What::Refunded {
-            currency: charge.currency,
-        },
+        // A payment without an intent was made by other means than ours.
+        intent: object.payment_intent?,
+        order: order_in(&object.metadata),
+        told: told(object.id),
     })
 }
 
 impl Notice {
     /// The notice for the domain.
-    ///
-    /// # Errors
-    /// [`Failure`] when the refunds cannot be asked for.
-    pub(super) async fn event(
-        self,
-        stripe: &Stripe,
-        (business_id, order_id): (BusinessId, OrderId),
-    ) -> Result<Event, Failure> {
-        let told = match self.told {
-            What::Told(told) => told,
-            What::Refunded { currency } => {
-                let minor = stripe.given_by_hand(&self.intent).await?;
-                Told::RefundedByHand(received(minor, &currency))
-            }
-        };
-        Ok(Event {
+    pub(super) fn event(self, (business_id, order_id): (BusinessId, OrderId)) -> Event {
+        Event {
             provider: Stripe::NAME,
             id: self.id,
             kind: self.kind,
             business_id,
             order_id,
             intent: self.intent,
-            told,
-        })
+            told: self.told,
+        }
     }
 }
 
@@ -238,29 +228,64 @@ mod tests {
             assert_eq!(notice.order, Some(ours));
             assert_eq!((notice.id.as_str(), notice.kind.as_str()), ("evt_1", kind));
             assert_eq!(notice.intent, "pi_1");
-            assert_eq!(notice.told, What::Told(expected));
+            assert_eq!(notice.told, expected);
         }
         // Servers like Stripe leave out what is the same.
         let notice = told("payment_intent.succeeded", intent(ours)).unwrap();
-        assert_eq!(notice.told, What::Told(Told::Paid(dollars(1099, "10.99"))));
+        assert_eq!(notice.told, Told::Paid(dollars(1099, "10.99")));
         let notice = told("payment_intent.payment_failed", intent(ours)).unwrap();
-        assert_eq!(notice.told, What::Told(Told::Failed("declined".to_owned())));
+        assert_eq!(notice.told, Told::Failed("declined".to_owned()));
     }
 
     #[test]
-    fn a_refund_names_its_order_or_its_intent() {
+    fn a_charge_names_its_order_or_its_intent() {
         let (business, order) = ours();
         let mut charge = json!({"id": "ch_1", "object": "charge", "payment_intent": "pi_1",
                                 "amount": 1099, "amount_refunded": 250, "currency": "usd"});
         let notice = told("charge.refunded", charge.clone()).unwrap();
         assert_eq!((notice.intent.as_str(), notice.order), ("pi_1", None));
-        let currency = "usd".to_owned();
-        assert_eq!(notice.told, What::Refunded { currency });
+        assert_eq!(notice.told, Told::RefundsChanged);
         charge["metadata"] = json!({"business_id": business, "order_id": order});
         let notice = told("charge.refunded", charge.clone()).unwrap();
         assert_eq!(notice.order, Some((business, order)));
         charge["payment_intent"] = Value::Null;
         assert_eq!(told("charge.refunded", charge), None);
+    }
+
+    #[test]
+    fn whatever_becomes_of_a_refund_or_a_dispute_is_told_of_its_intent() {
+        // The metadata of a refund is its own: it names no order.
+        let refund = json!({"id": "re_1", "object": "refund", "payment_intent": "pi_1", "amount": 250,
+                            "metadata": {"refund_id": OrderId::new()}});
+        for kind in [
+            "charge.refund.updated",
+            "refund.created",
+            "refund.updated",
+            "refund.failed",
+        ] {
+            let notice = told(kind, refund.clone()).unwrap();
+            assert_eq!((notice.intent.as_str(), notice.order), ("pi_1", None));
+            assert_eq!(notice.told, Told::RefundsChanged, "{kind}");
+        }
+        let mut dispute = json!({"id": "dp_1", "object": "dispute", "payment_intent": "pi_1",
+                                 "charge": "ch_1", "status": "needs_response"});
+        for kind in [
+            "charge.dispute.created",
+            "charge.dispute.updated",
+            "charge.dispute.closed",
+            "charge.dispute.funds_withdrawn",
+            "charge.dispute.funds_reinstated",
+        ] {
+            let notice = told(kind, dispute.clone()).unwrap();
+            assert_eq!((notice.intent.as_str(), notice.order), ("pi_1", None));
+            assert_eq!(
+                notice.told,
+                Told::DisputeChanged("dp_1".to_owned()),
+                "{kind}"
+            );
+        }
+        dispute["payment_intent"] = Value::Null;
+        assert_eq!(told("charge.dispute.created", dispute), None);
     }
 
     #[test]
@@ -290,7 +315,7 @@ mod tests {
             currency: "USDC".to_owned(),
             amount: None,
         };
-        assert_eq!(notice.told, What::Told(Told::Paid(expected)));
+        assert_eq!(notice.told, Told::Paid(expected));
     }
 
     #[test]

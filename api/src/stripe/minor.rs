@@ -36,6 +36,16 @@ pub(super) enum Inexpressible {
     Amount(Money, Currency),
 }
 
+impl Inexpressible {
+    /// Stripe's code for it, or one like it.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Currency(_) => "currency_not_supported",
+            Self::Amount(..) => "invalid_charge_amount",
+        }
+    }
+}
+
 /// The unit of a currency, if Stripe takes payments in it. One that it does not know is refused here: whether its
 /// thousandths would be taken for hundredths is not to be found out with someone's money.
 fn unit(currency: Currency) -> Option<Unit> {
@@ -73,6 +83,12 @@ fn exactly(amount: Money, unit: Unit) -> Option<i64> {
         .then(|| i64::try_from(scaled).ok())
         .flatten()?;
     (minor % unit.step == 0).then_some(minor)
+}
+
+/// The smallest difference of two amounts that can be charged; `None` where Stripe takes no payments in the currency.
+pub(super) fn step(currency: Currency) -> Option<Money> {
+    let unit = unit(currency)?;
+    Money::new(Decimal::new(unit.step, unit.digits), currency).ok()
 }
 
 /// The amount that this integer says, if it is one of this currency.

@@ -4,6 +4,7 @@
 //! keeps for a day. A refund may be asked for again later than that, so it is looked for first, by our id, which it carries.
 //! What Stripe is asked carries the business and the order, so that its webhooks name them.
 
+mod amounts;
 mod event;
 mod minor;
 mod signature;
@@ -12,11 +13,13 @@ mod webhooks;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::DateTime;
 use domain::Secret;
 use domain::provider::{
-    Failure, Intent, Provider, Received, Refund, RefundState, State, WantedIntent, WantedRefund,
+    Failure, FoundDispute, FoundRefund, Intent, Limits, Provider, Received, Refund, RefundState,
+    State, WantedIntent, WantedRefund,
 };
-use entity::{BusinessId, Currency, OrderId};
+use entity::{BusinessId, Currency, OrderId, disputes};
 use reqwest::{Client, Method, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -60,14 +63,18 @@ enum Unanswered {
     /// It says nothing about the request, or there is none.
     No(String),
     /// It is a refusal.
-    Refusal { status: StatusCode, message: String },
+    Refusal {
+        status: StatusCode,
+        code: String,
+        message: String,
+    },
 }
 
 impl From<Unanswered> for Failure {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
             Unanswered::No(what) => Self::NoAnswer(what),
-            Unanswered::Refusal { message, .. } => Self::Refused(message),
+            Unanswered::Refusal { code, message, .. } => Self::Refused { code, message },
         }
     }
 }
@@ -89,6 +96,7 @@ struct IntentAnswer {
 struct RefundAnswer {
     id: String,
     amount: i64,
+    currency: String,
     status: String,
     failure_reason: Option<String>,
     #[serde(default)]
@@ -103,6 +111,30 @@ struct RefundsAnswer {
     has_more: bool,
 }
 
+/// A dispute, as far as it is of use here.
+#[derive(Debug, Deserialize)]
+struct DisputeAnswer {
+    id: String,
+    amount: i64,
+    currency: String,
+    reason: String,
+    status: String,
+    evidence_details: Option<EvidenceAnswer>,
+    #[serde(default)]
+    balance_transactions: Vec<BalanceAnswer>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EvidenceAnswer {
+    due_by: Option<i64>,
+}
+
+/// Money that a dispute has taken from the account, or given back to it.
+#[derive(Debug, Deserialize)]
+struct BalanceAnswer {
+    amount: i64,
+}
+
 #[derive(Debug, Deserialize)]
 struct ErrorAnswer {
     error: ErrorDetail,
@@ -110,6 +142,8 @@ struct ErrorAnswer {
 
 #[derive(Debug, Default, Deserialize)]
 struct ErrorDetail {
+    #[serde(rename = "type")]
+    kind: Option<String>,
     message: Option<String>,
     code: Option<String>,
 }
@@ -139,20 +173,9 @@ impl Stripe {
         }
     }
 
-    /// What of a payment was given back by hand, in minor units: by refunds that we have not asked for.
-    async fn given_by_hand(&self, intent: &str) -> Result<i64, Failure> {
-        let refunds = self.refunds(intent).await?;
-        let by_hand = refunds
-            .iter()
-            .filter(|refund| !refund.metadata.contains_key(REFUND_ID))
-            .filter(|refund| !matches!(refund.status.as_str(), "failed" | "canceled"));
-        let amounts = by_hand.map(|refund| refund.amount);
-        Ok(amounts.fold(0, i64::saturating_add))
-    }
-
     /// The refund that was made of this one before, if it was.
     async fn made_before(&self, wanted: &WantedRefund) -> Result<Option<Refund>, Failure> {
-        let refunds = self.refunds(&wanted.intent).await;
+        let refunds = self.list_refunds(&wanted.intent).await;
         // A look that is refused says nothing about the refund.
         let refunds = refunds.map_err(|unanswered| match unanswered {
             Unanswered::No(why) | Unanswered::Refusal { message: why, .. } => {
@@ -164,8 +187,8 @@ impl Stripe {
         Ok(refunds.into_iter().find(is_it).map(Refund::from))
     }
 
-    /// All refunds of a payment.
-    async fn refunds(&self, intent: &str) -> Result<Vec<RefundAnswer>, Unanswered> {
+    /// All refunds of a payment, the newest first.
+    async fn list_refunds(&self, intent: &str) -> Result<Vec<RefundAnswer>, Unanswered> {
         let mut form = vec![
             ("payment_intent", intent.to_owned()),
             ("limit", PAGE.to_owned()),
@@ -203,6 +226,7 @@ impl Stripe {
         if !path.iter().all(plain) {
             return Err(Unanswered::Refusal {
                 status: StatusCode::NOT_FOUND,
+                code: "resource_missing".to_owned(),
                 message: "there is no such id".to_owned(),
             });
         }
@@ -232,8 +256,9 @@ impl Stripe {
         }
         let said = serde_json::from_slice::<ErrorAnswer>(&text);
         let said = said.map_or_else(|_other| ErrorDetail::default(), |answer| answer.error);
-        let code = said.code.unwrap_or_default();
-        let message = words(&said.message.unwrap_or(code));
+        let code = said.code.or(said.kind).filter(|code| is_code(code));
+        let code = code.unwrap_or_else(|| UNKNOWN.to_owned());
+        let message = words(&said.message.unwrap_or_default());
         let message = match message.is_empty() {
             true => format!("status {status}"),
             false => message,
@@ -243,11 +268,24 @@ impl Stripe {
             tracing::error!(%status, message, "Stripe does not accept STRIPE_SECRET_KEY");
         }
         Err(if is_refusal(status) {
-            Unanswered::Refusal { status, message }
+            Unanswered::Refusal {
+                status,
+                code,
+                message,
+            }
         } else {
             Unanswered::No(format!("{status}: {message}"))
         })
     }
+}
+
+/// The code of a refusal of which Stripe says none.
+const UNKNOWN: &str = "unknown";
+
+/// Whether this is a code as Stripe has them. Clients are told it, and nothing else that Stripe says.
+fn is_code(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    (1..=100).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
 /// Whether a status says that this very request will not be done, now or later. 409 says that its twin is being done.
@@ -343,15 +381,71 @@ impl From<RefundAnswer> for Refund {
     }
 }
 
+impl From<RefundAnswer> for FoundRefund {
+    fn from(answer: RefundAnswer) -> Self {
+        let ours = answer.metadata.get(REFUND_ID).and_then(Value::as_str);
+        Self {
+            refund_id: ours.and_then(|id| id.parse().ok()),
+            amount: received(answer.amount, &answer.currency),
+            id: answer.id.clone(),
+            state: Refund::from(answer).state,
+        }
+    }
+}
+
+impl From<DisputeAnswer> for FoundDispute {
+    fn from(answer: DisputeAnswer) -> Self {
+        let moved = answer.balance_transactions.iter();
+        let moved: i64 = moved.map(|one| one.amount).sum();
+        let due = answer.evidence_details.and_then(|evidence| evidence.due_by);
+        let reason = words(&answer.reason);
+        Self {
+            id: answer.id,
+            amount: received(answer.amount, &answer.currency),
+            reason: match reason.is_empty() {
+                true => UNKNOWN.to_owned(),
+                false => reason,
+            },
+            status: dispute_status(&answer.status),
+            evidence_due_at: due.and_then(|due| DateTime::from_timestamp(due, 0)),
+            funds_withdrawn: moved < 0,
+        }
+    }
+}
+
+/// An inquiry of a bank's, which may become a dispute, has the statuses with `warning`. One that is not known is taken for
+/// open.
+fn dispute_status(status: &str) -> disputes::Status {
+    match status {
+        "needs_response" | "warning_needs_response" => disputes::Status::NeedsResponse,
+        "won" => disputes::Status::Won,
+        "lost" => disputes::Status::Lost,
+        "warning_closed" | "prevented" => disputes::Status::Closed,
+        _ => disputes::Status::UnderReview,
+    }
+}
+
+/// The refusal of what is not even asked for.
+fn inexpressible(inexpressible: &minor::Inexpressible) -> Failure {
+    Failure::Refused {
+        code: inexpressible.code().to_owned(),
+        message: inexpressible.to_string(),
+    }
+}
+
 #[async_trait]
 impl Provider for Stripe {
     fn name(&self) -> &'static str {
         Self::NAME
     }
 
+    fn limits(&self, currency: Currency) -> Option<Limits> {
+        amounts::limits(currency)
+    }
+
     async fn create(&self, wanted: &WantedIntent) -> Result<Intent, Failure> {
-        let minor = minor::of(wanted.amount, wanted.currency)
-            .map_err(|inexpressible| Failure::Refused(inexpressible.to_string()))?;
+        let minor =
+            minor::of(wanted.amount, wanted.currency).map_err(|reason| inexpressible(&reason))?;
         let form = [
             ("amount", minor.to_string()),
             ("currency", wanted.currency.to_string().to_lowercase()),
@@ -385,8 +479,8 @@ impl Provider for Stripe {
         {
             return Ok(made);
         }
-        let minor = minor::of(wanted.amount, wanted.currency)
-            .map_err(|inexpressible| Failure::Refused(inexpressible.to_string()))?;
+        let minor =
+            minor::of(wanted.amount, wanted.currency).map_err(|reason| inexpressible(&reason))?;
         let form = [
             ("payment_intent", wanted.intent.clone()),
             ("amount", minor.to_string()),
@@ -400,6 +494,18 @@ impl Provider for Stripe {
     async fn refund_status(&self, refund: &str) -> Result<Refund, Failure> {
         let found: RefundAnswer = self
             .ask(Method::GET, &["refunds", refund], None, &[])
+            .await?;
+        Ok(found.into())
+    }
+
+    async fn refunds(&self, intent: &str) -> Result<Vec<FoundRefund>, Failure> {
+        let found = self.list_refunds(intent).await?;
+        Ok(found.into_iter().rev().map(FoundRefund::from).collect())
+    }
+
+    async fn dispute(&self, dispute: &str) -> Result<FoundDispute, Failure> {
+        let found: DisputeAnswer = self
+            .ask(Method::GET, &["disputes", dispute], None, &[])
             .await?;
         Ok(found.into())
     }

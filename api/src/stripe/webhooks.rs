@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use domain::checkout::Event;
-use domain::provider::Failure;
+use domain::provider::{Failure, Provider};
 
 use super::{InvalidSignature, Stripe, WebhookSecrets, event};
 
@@ -51,8 +51,14 @@ impl Webhooks {
             None => self.stripe.order_of(&notice.intent).await?,
         };
         match order {
-            Some(order) => Ok(Some(notice.event(&self.stripe, order).await?)),
+            Some(order) => Ok(Some(notice.event(order))),
             None => Ok(None),
         }
+    }
+
+    /// Whom to ask for what an event does not say itself.
+    #[must_use]
+    pub fn provider(&self) -> &dyn Provider {
+        &*self.stripe
     }
 }

@@ -6,18 +6,20 @@
 //! provider may forget a key before it is asked again: of a refund it is told that it may have been made. What the provider
 //! says is written under the order's lock, whoever has asked.
 
-use chrono::{DateTime, Utc};
-use entity::orders::CancelReason;
+use entity::orders::{CancelReason, Status as OrderStatus};
 use entity::payment_intents::Status;
 use entity::{BusinessId, OrderId, RefundId, Tenant, payment_intents, refunds};
 use fail::fail_point;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, Statement, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, Statement, Value,
+};
 
-use super::events;
 use super::intent::{record_made, record_refused, wanted};
-use super::locked::{self, Locked, Stock};
+use super::locked::{self, AT_ONCE, Locked, Stock};
+use super::{events, reading};
 use crate::audit::Actor;
-use crate::provider::{Failure, Intent, Provider, RefundState, Shared, State, WantedRefund};
+use crate::provider::{Failure, Intent, Provider, Shared, State, WantedRefund};
+use crate::refunds::Said;
 use crate::retry::retry;
 use crate::watch::Watch;
 use crate::{Database, Error};
@@ -102,7 +104,7 @@ pub async fn work(
     Ok(asked)
 }
 
-/// Takes what is due, for a minute, two, four, up to a quarter of an hour. The rows are locked alone and for this moment,
+/// Takes what is due, those that are paid first: none of them waits for a provider that does not answer. Each for a minute, two, four, up to a quarter of an hour. The rows are locked alone and for this moment,
 /// so their place in the lock order does not matter.
 const INTENTS: &str = "
 UPDATE payment_intents SET tries = tries + 1, next_try_at = now() + least(interval '1 minute' * (1 << least(tries, 4)),
@@ -111,7 +113,7 @@ UPDATE payment_intents SET tries = tries + 1, next_try_at = now() + least(interv
    AND order_id IN (SELECT order_id FROM payment_intents
                      WHERE business_id = $1 AND provider = $2 AND next_try_at <= now()
                      ORDER BY next_try_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-RETURNING order_id";
+RETURNING order_id AS id, status IN ('succeeded', 'mismatched') AS is_paid";
 
 const REFUNDS: &str = "
 UPDATE refunds SET tries = tries + 1, next_try_at = now() + least(interval '1 minute' * (1 << least(tries, 4)),
@@ -121,7 +123,14 @@ UPDATE refunds SET tries = tries + 1, next_try_at = now() + least(interval '1 mi
                 JOIN payment_intents i ON i.business_id = $1 AND i.order_id = r.order_id AND i.provider = $2
                WHERE r.business_id = $1 AND r.next_try_at <= now()
                ORDER BY r.next_try_at LIMIT $3 FOR UPDATE OF r SKIP LOCKED)
-RETURNING id";
+RETURNING id, false AS is_paid";
+
+/// Something that is due.
+#[derive(Debug, FromQueryResult)]
+struct Leased {
+    id: uuid::Uuid,
+    is_paid: bool,
+}
 
 async fn lease(
     database: &Database,
@@ -133,14 +142,16 @@ async fn lease(
         let transaction = database.begin(business).await?;
         let values: [Value; 3] = [business.0.into(), provider.name().into(), ROWS.into()];
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, due, values);
-        let rows = transaction.query_all_raw(statement).await?;
-        if rows.is_empty() {
+        let mut leased = Leased::find_by_statement(statement)
+            .all(&transaction)
+            .await?;
+        if leased.is_empty() {
             transaction.rollback().await;
             return Ok(Vec::new());
         }
         transaction.commit().await?;
-        let ids = rows.iter().map(|row| Ok(row.try_get_by_index(0)?));
-        ids.collect()
+        leased.sort_by_key(|one| !one.is_paid);
+        Ok(leased.into_iter().map(|one| one.id).collect())
     })
     .await
 }
@@ -190,7 +201,7 @@ async fn see_to_intent(
                     record_cancelled(database, business, id, &cancelled).await?;
                     Ok(true)
                 }
-                Err(failure @ Failure::Refused(_)) => {
+                Err(failure @ Failure::Refused { .. }) => {
                     tracing::warn!(order = %id, %failure, "the provider does not know the intent");
                     let gone = Intent {
                         id: at_provider,
@@ -206,17 +217,58 @@ async fn see_to_intent(
                 }
             }
         }
-        // Somebody has to look at it; its stock waits for nobody.
-        (Status::Mismatched, _) => {
-            free_expired(database, business, id).await?;
-            settled(database, business, id).await?;
-            Ok(true)
+        (Status::Mismatched | Status::Succeeded, _) => {
+            see_to_paid(database, provider, business, id).await
         }
-        (Status::Pending, None) | (Status::Succeeded | Status::Cancelled | Status::Refused, _) => {
+        (Status::Pending, None) | (Status::Cancelled | Status::Refused, _) => {
             settled(database, business, id).await?;
             Ok(true)
         }
     }
+}
+
+/// A payment that came: an order that is not paid by it ends by its time, and its refunds are read again.
+async fn see_to_paid(
+    database: &Database,
+    provider: &dyn Provider,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<bool, Error> {
+    end_mismatched(database, business, id).await?;
+    match reading::refresh(database, provider, business, id).await {
+        Ok(()) => settled(database, business, id).await.map(|()| true),
+        Err(Error::ProviderSilent) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends an order whose payment was of another amount, once its time is over: its stock is free, and its `attention` stays.
+async fn end_mismatched(
+    database: &Database,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<(), Error> {
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let locked = Locked::of(&transaction, business, id, Stock::Locked).await?;
+        let Some(mut locked) = locked.filter(|one| one.intent.status == Status::Mismatched) else {
+            return Ok(());
+        };
+        let is_over = locked.now() >= locked.intent.expires_at;
+        let is_open = matches!(
+            locked.order.status,
+            OrderStatus::Created | OrderStatus::PaymentPending
+        );
+        if is_open && is_over {
+            let reason = CancelReason::PaymentExpired;
+            let actor = Actor::system(business);
+            locked.cancel_unpaid(&transaction, actor, reason).await?;
+        } else {
+            locked.write_expired(&transaction).await?;
+        }
+        transaction.commit().await
+    })
+    .await
 }
 
 /// An intent that was just found to be made: cancelled, if that is what is to become of it.
@@ -264,9 +316,9 @@ async fn refused(
             tracing::warn!(order = %id, %failure, "an intent is to be made");
             Ok(false)
         }
-        Failure::Refused(_) => {
+        Failure::Refused { code, message } => {
             tracing::warn!(order = %id, %failure, "an order cannot be paid");
-            record_refused(database, business, id, failure).await?;
+            record_refused(database, business, id, (code, message)).await?;
             Ok(true)
         }
     }
@@ -314,21 +366,29 @@ async fn record_cancelled(
     .await
 }
 
-/// There is nothing to ask about the intent any more.
+/// There is nothing to ask about the intent any more, unless something has come up since it was leased. What is not over
+/// yet is looked at when its time is.
 async fn settled(database: &Database, business: BusinessId, id: OrderId) -> Result<(), Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
-        if let Some(mut locked) = Locked::of(&transaction, business, id, Stock::Left).await? {
-            let is_open = matches!(
-                locked.intent.status,
-                Status::Requested | Status::Cancelling | Status::Pending
-            );
-            if !is_open {
-                let never: Option<DateTime<Utc>> = None;
-                locked.intent.next_try_at = never;
-                locked.write_intent(&transaction).await?;
+        let locked = Locked::of(&transaction, business, id, Stock::Left).await?;
+        let Some(mut locked) = locked.filter(|one| one.intent.next_try_at != Some(AT_ONCE)) else {
+            return Ok(());
+        };
+        let is_unpaid = matches!(
+            locked.order.status,
+            OrderStatus::Created | OrderStatus::PaymentPending
+        );
+        match locked.intent.status {
+            Status::Requested | Status::Cancelling | Status::Pending => return Ok(()),
+            Status::Mismatched if is_unpaid => {
+                locked.intent.next_try_at = Some(locked.intent.expires_at);
+            }
+            Status::Mismatched | Status::Succeeded | Status::Cancelled | Status::Refused => {
+                locked.intent.next_try_at = None;
             }
         }
+        locked.write_intent(&transaction).await?;
         transaction.commit().await
     })
     .await
@@ -353,23 +413,22 @@ async fn see_to_refund(
         (refunds::Status::Succeeded | refunds::Status::Failed, _) => return Ok(true),
     };
     fail_point!("refund-made");
-    let (status, at_provider, failure) = match answer {
-        Ok(made) => match made.state {
-            RefundState::Pending => (refunds::Status::Pending, Some(made.id), None),
-            RefundState::Succeeded => (refunds::Status::Succeeded, Some(made.id), None),
-            RefundState::Failed(why) => (refunds::Status::Failed, Some(made.id), Some(why)),
+    let said = match answer {
+        Ok(made) => Said::of(&made.id, &made.state),
+        Err(Failure::Refused { message, .. }) => Said {
+            status: refunds::Status::Failed,
+            provider_id: None,
+            failure: Some(message),
         },
-        Err(Failure::Refused(why)) => (refunds::Status::Failed, None, Some(why)),
         Err(failure @ Failure::NoAnswer(_)) => {
             tracing::warn!(refund = %id, %failure, "a refund is to be made");
             return Ok(false);
         }
     };
-    if let Some(why) = &failure {
+    if let Some(why) = &said.failure {
         tracing::error!(refund = %id, order = %refund.order_id, why, "a refund has failed");
     }
-    let failure = failure.as_deref();
-    crate::refunds::record(database, &refund, status, at_provider, failure).await?;
+    crate::refunds::record(database, &refund, &said).await?;
     Ok(true)
 }
 

@@ -3,62 +3,101 @@
 //! Events come in any order, more than once, and before the answer to the request that they follow from. So what an event
 //! does depends on what the order is now, under its lock, and not on what came before it.
 
+use chrono::{DateTime, Utc};
 use entity::orders::{CancelReason, Status};
 use entity::payment_intents::Status as IntentStatus;
-use entity::{Money, refunds};
+use entity::{Money, payment_intents};
 use fail::fail_point;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
-use super::locked::{Locked, Stock};
+use super::locked::{AT_ONCE, Locked, Stock};
+use super::reading::{ATTEMPTS, Reading};
 use super::{Event, Taken, Told};
 use crate::audit::Actor;
-use crate::orders::step;
-use crate::provider::Received;
-use crate::refunds::{New, by_hand};
+use crate::orders::{attention, step};
+use crate::provider::{Provider, Received};
+use crate::refunds::New;
 use crate::retry::retry;
 use crate::{Database, Error, Transaction};
 
-/// Takes what the provider has told, each event once.
+/// Takes what the provider has told, each event once. Of refunds and disputes the event says only that there is something
+/// new: the provider is asked what it has now.
 ///
 /// # Errors
-/// [`Error::DatabaseUnavailable`] and its like: the provider tells it again.
-pub async fn receive(database: &Database, event: &Event) -> Result<Taken, Error> {
+/// [`Error::ProviderSilent`]; [`Error::DatabaseUnavailable`] and its like: the provider tells it again.
+pub async fn receive(
+    database: &Database,
+    provider: &dyn Provider,
+    event: &Event,
+) -> Result<Taken, Error> {
+    for _ in 0..ATTEMPTS {
+        let reading = Reading::of(database, provider, event).await?;
+        if let Some(taken) = take(database, event, reading.as_ref()).await? {
+            return Ok(taken);
+        }
+    }
+    Err(Error::Overloaded)
+}
+
+/// Takes an event. `None` when another reading was written since this one began.
+async fn take(
+    database: &Database,
+    event: &Event,
+    reading: Option<&Reading>,
+) -> Result<Option<Taken>, Error> {
     retry(|| async {
         let business = event.business_id;
         let transaction = database.begin(business).await?;
         let stock = match event.told {
             Told::Paid(_) | Told::Cancelled => Stock::Locked,
-            Told::Failed(_) | Told::RefundedByHand(_) => Stock::Left,
+            Told::Failed(_) | Told::RefundsChanged | Told::DisputeChanged(_) => Stock::Left,
         };
         let locked = Locked::of(&transaction, business, event.order_id, stock).await?;
-        let Some(mut locked) = locked.filter(|locked| is_about(event, locked)) else {
+        let is_ours = |locked: &Locked| {
+            event.is_about(&locked.intent) && (reading.is_some() || event.told.says_all())
+        };
+        let Some(mut locked) = locked.filter(is_ours) else {
             tracing::warn!(
                 event = event.id,
                 kind = event.kind,
                 "an event is about no order of ours"
             );
-            return Ok(Taken::NotOurs);
+            return Ok(Some(Taken::NotOurs));
         };
-        if !is_new(&transaction, event).await? {
-            return Ok(Taken::Before);
+        if reading.is_some_and(|reading| !reading.is_current(&locked)) {
+            return Ok(None);
         }
-        apply(&transaction, &mut locked, event).await?;
+        if !is_new(&transaction, event).await? {
+            return Ok(Some(Taken::Before));
+        }
+        apply(&transaction, &mut locked, event, reading).await?;
         fail_point!("event-to-commit");
         transaction.commit().await?;
         fail_point!("event-taken");
-        Ok(Taken::Now)
+        Ok(Some(Taken::Now))
     })
     .await
 }
 
-/// Whether the event is about this order's intent, or what will turn out to be it.
-fn is_about(event: &Event, locked: &Locked) -> bool {
-    let intent = &locked.intent;
-    let is_known = intent
-        .provider_id
-        .as_ref()
-        .is_none_or(|id| *id == event.intent);
-    is_known && intent.provider == event.provider
+impl Told {
+    /// Whether it says all that there is to know. Of the rest the provider is asked.
+    pub(super) fn says_all(&self) -> bool {
+        match self {
+            Self::Paid(_) | Self::Failed(_) | Self::Cancelled => true,
+            Self::RefundsChanged | Self::DisputeChanged(_) => false,
+        }
+    }
+}
+
+impl Event {
+    /// Whether it is about this intent, or what will turn out to be it.
+    pub(super) fn is_about(&self, intent: &payment_intents::Model) -> bool {
+        let is_known = intent
+            .provider_id
+            .as_ref()
+            .is_none_or(|id| *id == self.intent);
+        is_known && intent.provider == self.provider
+    }
 }
 
 const KEEP: &str = "
@@ -79,7 +118,12 @@ async fn is_new(transaction: &Transaction, event: &Event) -> Result<bool, Error>
     Ok(kept.rows_affected() > 0)
 }
 
-async fn apply(transaction: &Transaction, locked: &mut Locked, event: &Event) -> Result<(), Error> {
+async fn apply(
+    transaction: &Transaction,
+    locked: &mut Locked,
+    event: &Event,
+    reading: Option<&Reading>,
+) -> Result<(), Error> {
     let actor = Actor::system(event.business_id);
     locked.intent.provider_id = Some(event.intent.clone());
     match &event.told {
@@ -94,7 +138,11 @@ async fn apply(transaction: &Transaction, locked: &mut Locked, event: &Event) ->
             };
             cancelled(transaction, actor, locked, reason).await
         }
-        Told::RefundedByHand(total) => refunded(transaction, actor, locked, total).await,
+        Told::RefundsChanged | Told::DisputeChanged(_) => match reading {
+            Some(reading) => reading.write(transaction, actor, locked).await,
+            // It is about no order of ours, and was not taken.
+            None => Ok(()),
+        },
     }
 }
 
@@ -120,11 +168,14 @@ pub(super) async fn paid(
     let before = locked.trail();
     locked.intent.status = IntentStatus::Succeeded;
     locked.intent.failure = None;
-    locked.intent.next_try_at = None;
+    locked.intent.next_try_at = unbooked(locked);
     locked.write_intent(transaction).await?;
     let total = locked.order.total_amount;
     locked.order.amount_settled = total;
     locked.order.amount_credited = Money::ZERO;
+    if locked.intent.readings > 0 {
+        attention::assess(transaction, locked).await?;
+    }
     match locked.order.status {
         Status::Created | Status::PaymentPending if locked.has_stock() => {
             if locked.order.status == Status::Created {
@@ -167,6 +218,12 @@ pub(super) async fn paid(
     }
 }
 
+/// When an order that is paid only now is to be looked at again: at once, if its refunds were read before it was paid, since
+/// there was nothing then that they could be of.
+fn unbooked(locked: &Locked) -> Option<DateTime<Utc>> {
+    (locked.intent.readings > 0).then_some(AT_ONCE)
+}
+
 /// The whole payment goes back.
 async fn give_back(
     transaction: &Transaction,
@@ -178,7 +235,7 @@ async fn give_back(
         amount: locked.order.total_amount,
         reason: reason.to_owned(),
         restock: false,
-        by_hand: false,
+        found: None,
         items: Vec::new(),
     };
     refund.add(transaction, actor, &mut locked.order).await?;
@@ -197,10 +254,13 @@ async fn mismatched(
     tracing::error!(order = %locked.order.id, minor, currency, "a payment is not what was asked for");
     locked.intent.status = IntentStatus::Mismatched;
     locked.intent.failure = Some(format!("received {minor} in minor units of {currency}"));
-    // Its stock is not held for longer because of that.
-    locked.intent.next_try_at = Some(locked.intent.expires_at);
+    locked.intent.received_minor = Some(minor);
+    locked.intent.received_currency = Some(currency.clone());
+    // It ends by its time, as an order that is not paid does.
+    locked.intent.next_try_at = unbooked(locked).or(Some(locked.intent.expires_at));
     locked.write_intent(transaction).await?;
     locked.write_expired(transaction).await?;
+    attention::assess(transaction, locked).await?;
     locked
         .record(transaction, actor, "payment.mismatched", before)
         .await
@@ -252,46 +312,4 @@ pub(super) async fn cancelled(
         return locked.cancel_unpaid(transaction, actor, reason).await;
     }
     locked.write_expired(transaction).await
-}
-
-/// So much was given back at the provider by hand, altogether, some of which we may have been told before.
-async fn refunded(
-    transaction: &Transaction,
-    actor: Actor<'_>,
-    locked: &mut Locked,
-    total: &Received,
-) -> Result<(), Error> {
-    let known = by_hand(transaction, &locked.order).await?;
-    let Some(total) = total
-        .amount
-        .filter(|_| total.currency == locked.currency.to_string())
-    else {
-        tracing::error!(order = %locked.order.id, ?total, "a refund in another currency than the order's");
-        return Ok(());
-    };
-    let left = locked.order.amount_paid() - locked.order.amount_refunded;
-    let unknown = (total - known).min(left);
-    if unknown <= Money::ZERO {
-        return Ok(());
-    }
-    let before = locked.trail();
-    let refund = New {
-        amount: unknown,
-        reason: "refunded at the payment provider".to_owned(),
-        restock: false,
-        by_hand: true,
-        items: Vec::new(),
-    };
-    let id = refund.add(transaction, actor, &mut locked.order).await?;
-    crate::refunds::settle(
-        transaction,
-        locked.order.business_id,
-        id,
-        refunds::Status::Succeeded,
-        None,
-    )
-    .await?;
-    locked
-        .record(transaction, actor, "order.refunded", before)
-        .await
 }

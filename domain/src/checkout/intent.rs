@@ -11,15 +11,15 @@ use super::locked::{self, Locked, Stock};
 use super::{events, locked::currency};
 use crate::audit::Actor;
 use crate::orders::step;
-use crate::provider::{Failure, Intent, Provider, State, WantedIntent};
+use crate::provider::{Failure, Intent, Provider, Refused, State, WantedIntent};
 use crate::retry::retry;
 use crate::{Database, Error, Transaction};
 
 /// Has the provider make the intent of a placed order, or finds the one that it has made: the order can be paid then.
 ///
 /// # Errors
-/// [`Error::PaymentProvider`] when the provider does not answer, and is asked again later, or refuses, and the order is
-/// cancelled; [`Error::OrderNotFound`]; [`Error::InvalidTransition`] when the order is cancelled already;
+/// [`Error::PaymentProvider`] when the provider does not answer, and is asked again later; [`Error::PaymentRefused`] when it
+/// refuses, and the order is cancelled; [`Error::OrderNotFound`]; [`Error::InvalidTransition`] when the order is cancelled already;
 /// [`Error::OutcomeUnknown`] when the database cannot be had: the order stands, and the provider is asked later.
 pub async fn finish(
     database: &Database,
@@ -54,15 +54,12 @@ async fn make(
     if let Some(checkout) = placed.checkout() {
         return Ok(checkout);
     }
+    if placed.intent.status == payment_intents::Status::Refused {
+        // Asked again, it is answered as it was.
+        return Err(refused(id, placed.intent.failure_code.as_deref()));
+    }
     still_payable(placed.order.status)?;
     fail_point!("intent-to-make");
-    let failed = |failure: Failure| {
-        tracing::warn!(order = %id, %failure, "an order's intent was not made");
-        Error::PaymentProvider {
-            order_id: id,
-            failure,
-        }
-    };
     match provider.create(&placed.wanted()).await {
         Ok(made) => {
             fail_point!("intent-made");
@@ -72,11 +69,22 @@ async fn make(
             still_payable(status)?;
             Ok(checkout)
         }
-        Err(failure @ Failure::NoAnswer(_)) => Err(failed(failure)),
-        Err(failure @ Failure::Refused(_)) => {
-            record_refused(database, business, id, &failure).await?;
-            Err(failed(failure))
+        Err(failure @ Failure::NoAnswer(_)) => {
+            tracing::warn!(order = %id, %failure, "an order's intent was not made");
+            Err(Error::PaymentProvider { order_id: id })
         }
+        Err(Failure::Refused { code, message }) => {
+            tracing::warn!(order = %id, code, message, "an order's intent was refused");
+            record_refused(database, business, id, (&code, &message)).await?;
+            Err(refused(id, Some(&code)))
+        }
+    }
+}
+
+fn refused(order: OrderId, code: Option<&str>) -> Error {
+    Error::PaymentRefused {
+        refused: Box::new(Refused::with_code(code.unwrap_or("unknown"))),
+        order_id: Some(order),
     }
 }
 
@@ -211,12 +219,12 @@ async fn take(
     Ok(())
 }
 
-/// Writes down that the provider will not have the payment: the order is over.
+/// Writes down with which code and words the provider refuses the payment: the order is over.
 pub(super) async fn record_refused(
     database: &Database,
     business: BusinessId,
     id: OrderId,
-    failure: &Failure,
+    (code, words): (&str, &str),
 ) -> Result<(), Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
@@ -229,7 +237,8 @@ pub(super) async fn record_refused(
             return Ok(());
         }
         locked.intent.status = payment_intents::Status::Refused;
-        locked.intent.failure = Some(failure.to_string());
+        locked.intent.failure = Some(format!("the payment provider refuses: {words}"));
+        locked.intent.failure_code = Some(code.to_owned());
         locked.intent.next_try_at = None;
         locked.write_intent(&transaction).await?;
         if locked.order.status == Status::Created {

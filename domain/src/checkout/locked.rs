@@ -19,6 +19,9 @@ use crate::orders::step;
 use crate::shelf::{self, Range, Shelf};
 use crate::{Error, Transaction};
 
+/// A time that has always passed: what has it is due at once.
+pub(crate) const AT_ONCE: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
 /// See [the module](self).
 #[derive(Debug)]
 pub(crate) struct Locked {
@@ -210,7 +213,8 @@ impl Locked {
         Ok(())
     }
 
-    /// Nothing is to be paid any more: the order is over, and its stock free.
+    /// Nothing is to be paid any more: the order is over, and its stock free. The columns say that its total was credited, so
+    /// that nothing is due; nothing was charged, and [`orders::Model::amount_credited`] says so.
     pub(crate) async fn cancel_unpaid(
         &mut self,
         transaction: &Transaction,
@@ -234,6 +238,7 @@ impl Locked {
             "status": self.order.status,
             "amount_paid": text(self.order.amount_paid()),
             "amount_refunded": text(self.order.amount_refunded),
+            "amount_lost": text(self.order.amount_lost),
             "cancel_reason": self.order.cancel_reason,
             "payment": self.intent.status,
             "failure": self.intent.failure,
@@ -289,6 +294,17 @@ impl Locked {
             )
             .col_expr(Column::Status, Expr::value(intent.status))
             .col_expr(Column::Failure, Expr::value(intent.failure.clone()))
+            .col_expr(
+                Column::FailureCode,
+                Expr::value(intent.failure_code.clone()),
+            )
+            .col_expr(Column::ReceivedMinor, Expr::value(intent.received_minor))
+            .col_expr(
+                Column::ReceivedCurrency,
+                Expr::value(intent.received_currency.clone()),
+            )
+            .col_expr(Column::ReturnedMinor, Expr::value(intent.returned_minor))
+            .col_expr(Column::Readings, Expr::value(intent.readings))
             .col_expr(Column::NextTryAt, Expr::value(intent.next_try_at))
             .col_expr(Column::Tries, Expr::value(intent.tries))
             .col_expr(Column::UpdatedAt, Expr::current_timestamp())

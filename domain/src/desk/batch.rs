@@ -385,12 +385,12 @@ fn carry_out(
         }
         Work::Checkout(purchase, terms, render) => {
             let ids = (order_id, ReservationId::new());
-            let placed = placed(books.checkout(purchase, terms.seconds, ids, actor)?);
+            let placed = placed(books.checkout(purchase, terms, ids, actor)?);
             let answer = render(&placed);
             (Outcome::Placed(placed, *terms), answer)
         }
         Work::ConfirmByCard(target, terms, render) => {
-            let placed = placed(books.confirm_by_card(target.id, terms.seconds, order_id)?);
+            let placed = placed(books.confirm_by_card(target.id, terms, order_id)?);
             let answer = render(&placed);
             (Outcome::Placed(placed, *terms), answer)
         }

@@ -1,6 +1,6 @@
 //! Fulfilling an order: its goods are with the customer, or on their way.
 
-use entity::orders::Status;
+use entity::orders::{PaymentMethod, Status};
 use entity::{Money, OrderId, Tenant, orders};
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
 use serde_json::json;
@@ -9,19 +9,28 @@ use super::{Order, step, transitions, whole};
 use crate::audit::{self, Change};
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::retry::retry;
-use crate::{Caller, Database, Error};
+use crate::{Caller, Database, Error, disputes};
+
+/// What is said of an order that is fulfilled.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fulfilment<'a> {
+    /// Where its goods are.
+    pub tracking_reference: Option<&'a str>,
+    /// It is fulfilled though its payment is disputed, or was lost to a dispute.
+    pub acknowledge_dispute: bool,
+}
 
 /// Fulfils an order, whole. Nothing of it can be cancelled any more.
 ///
 /// # Errors
 /// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::Conflict`] for an order whose payment was refunded
-/// altogether; those of [`idempotency`].
+/// altogether; [`Error::DisputeOpen`] unless the dispute is acknowledged; those of [`idempotency`].
 pub async fn fulfil(
     database: &Database,
     caller: &Caller,
     claim: Option<&Claim>,
     id: OrderId,
-    tracking_reference: Option<&str>,
+    fulfilment: Fulfilment<'_>,
     render: impl Fn(&Order) -> Answer,
 ) -> Result<Answered, Error> {
     retry(|| async {
@@ -41,14 +50,21 @@ pub async fn fulfil(
         if order.amount_refunded > Money::ZERO && order.amount_refunded == order.amount_paid() {
             return Err(Error::Conflict("the order's payment was refunded"));
         }
-        order.tracking_reference = tracking_reference.map(str::to_owned);
+        if of == PaymentMethod::Card && !fulfilment.acknowledge_dispute {
+            disputes::check_none(&transaction, caller.business_id, id).await?;
+        }
+        order.tracking_reference = fulfilment.tracking_reference.map(str::to_owned);
         step(&transaction, caller.into(), &mut order, to).await?;
         let change = Change {
             action: "order.fulfilled",
             entity_type: "order",
             entity_id: id.0,
             before: Some(json!({ "status": from })),
-            after: json!({ "status": to, "tracking_reference": order.tracking_reference }),
+            after: json!({
+                "status": to,
+                "tracking_reference": order.tracking_reference,
+                "acknowledge_dispute": fulfilment.acknowledge_dispute,
+            }),
         };
         audit::record(&transaction, caller, change).await?;
         let order = whole(&transaction, order).await?;

@@ -35,7 +35,20 @@ pub enum Payment {
         status: Status,
         /// What the provider said when it did not go well.
         failure: Option<String>,
+        /// What came, when that is not what was asked for.
+        mismatch: Option<Mismatch>,
     },
+}
+
+/// A payment that is not what was asked for, in minor units of its own currency: that may be one that is not the business's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Its currency, an ISO 4217 code in capitals.
+    pub currency: String,
+    /// What came.
+    pub received_minor: i64,
+    /// What of that was given back at the provider.
+    pub returned_minor: i64,
 }
 
 /// What payments on account have settled of an order, and still do.
@@ -57,6 +70,13 @@ pub(super) async fn of(
         PaymentMethod::Card => {
             let intent = intent(transaction, order.business_id, order.id).await?;
             let payment = intent.map(|intent| Payment::ByCard {
+                mismatch: intent.received_minor.zip(intent.received_currency).map(
+                    |(received_minor, currency)| Mismatch {
+                        currency,
+                        received_minor,
+                        returned_minor: intent.returned_minor,
+                    },
+                ),
                 provider: intent.provider,
                 intent: intent.provider_id,
                 amount: intent.amount,

@@ -79,7 +79,9 @@ pub(crate) async fn write(transaction: &Transaction, order: &orders::Model) -> R
         update = update
             .col_expr(Column::AmountSettled, Expr::value(order.amount_settled))
             .col_expr(Column::AmountCredited, Expr::value(order.amount_credited))
-            .col_expr(Column::AmountRefunded, Expr::value(order.amount_refunded));
+            .col_expr(Column::AmountRefunded, Expr::value(order.amount_refunded))
+            .col_expr(Column::AmountLost, Expr::value(order.amount_lost))
+            .col_expr(Column::Attention, Expr::value(order.attention.clone()));
     }
     update.exec(transaction).await?;
     Ok(())

@@ -9,7 +9,8 @@ use entity::{BusinessId, Currency, Money, OrderId};
 use uuid::Uuid;
 
 use super::{
-    Failure, Intent, Provider, Received, Refund, RefundState, State, WantedIntent, WantedRefund,
+    Failure, FoundDispute, FoundRefund, Intent, Limits, Provider, Received, Refund, RefundState,
+    State, WantedIntent, WantedRefund,
 };
 
 /// See [the module](self).
@@ -58,6 +59,10 @@ impl Provider for Offline {
         Self::NAME
     }
 
+    fn limits(&self, _currency: Currency) -> Option<Limits> {
+        Some(Limits::NONE)
+    }
+
     async fn create(&self, wanted: &WantedIntent) -> Result<Intent, Failure> {
         let id = Self::intent_of(wanted.business_id, wanted.order_id);
         Ok(Intent {
@@ -84,6 +89,18 @@ impl Provider for Offline {
         Ok(Refund {
             id: refund.to_owned(),
             state: RefundState::Succeeded,
+        })
+    }
+
+    /// None is made by hand, and it keeps none of ours.
+    async fn refunds(&self, _intent: &str) -> Result<Vec<FoundRefund>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn dispute(&self, dispute: &str) -> Result<FoundDispute, Failure> {
+        Err(Failure::Refused {
+            code: "resource_missing".to_owned(),
+            message: format!("nobody disputes a payment here: {dispute}"),
         })
     }
 }

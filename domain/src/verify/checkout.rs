@@ -14,7 +14,8 @@ SELECT 'order ' || o.id AS subject,
    AND (o.payment_method = 'card', CASE o.payment_method WHEN 'card' THEN o.total_amount END)
        IS DISTINCT FROM (i.order_id IS NOT NULL, i.amount)",
     },
-    // What is neither paid nor due was cancelled before it was paid.
+    // What is neither paid nor due was cancelled before it was paid. Its columns say that it was credited, so that nothing is
+    // due; the API says that nothing was.
     Check {
         name: "card_order_is_paid_what_its_intent_received",
         sql: "
@@ -45,6 +46,46 @@ SELECT 'order ' || o.id AS subject, format('%s refunded', coalesce(r.amount, 0))
    AND (o.amount_refunded <> coalesce(r.amount, 0) OR o.amount_refunded > o.amount_settled - o.amount_credited)",
     },
     // What was refunded and kept may come back later: then it was refunded twice, and returned once.
+    Check {
+        name: "lost_is_what_the_lost_disputes_come_to",
+        sql: "
+SELECT 'order ' || o.id AS subject, format('%s lost', due.lost) AS expected, format('%s lost', o.amount_lost) AS found
+  FROM orders o
+  LEFT JOIN (SELECT order_id, sum(amount) AS amount FROM disputes
+              WHERE business_id = $1 AND status = 'lost' GROUP BY order_id) AS d ON d.order_id = o.id
+ CROSS JOIN LATERAL (SELECT least(coalesce(d.amount, 0), o.amount_settled - o.amount_credited) AS lost) AS due
+ WHERE o.business_id = $1 AND o.amount_lost <> CASE o.payment_method WHEN 'card' THEN due.lost ELSE 0 END",
+    },
+    // The rule of `orders/attention.rs`.
+    Check {
+        name: "attention_is_asked_for_where_something_is_wrong",
+        sql: "
+SELECT 'order ' || o.id AS subject, format('attention %s', due.reasons) AS expected,
+       format('attention %s', coalesce(o.attention, '{}')) AS found
+  FROM orders o
+  LEFT JOIN payment_intents i ON i.business_id = $1 AND i.order_id = o.id
+ CROSS JOIN LATERAL (
+       SELECT array_remove(ARRAY[
+                  CASE WHEN i.status = 'mismatched' AND (i.received_minor IS NULL OR i.returned_minor < i.received_minor)
+                       THEN 'payment_mismatched' END,
+                  CASE WHEN o.amount_refunded < o.amount_settled - o.amount_credited
+                            AND EXISTS (SELECT FROM refunds f
+                                         WHERE f.business_id = $1 AND f.order_id = i.order_id AND f.status = 'failed'
+                                           AND NOT f.by_hand
+                                           AND NOT EXISTS (SELECT FROM refunds l
+                                                            WHERE l.business_id = $1 AND l.order_id = i.order_id
+                                                              AND l.status <> 'failed' AND NOT l.by_hand
+                                                              AND l.created_at > f.updated_at))
+                       THEN 'refund_failed' END,
+                  CASE WHEN EXISTS (SELECT FROM disputes WHERE business_id = $1 AND order_id = i.order_id
+                                       AND status IN ('needs_response', 'under_review'))
+                       THEN 'dispute_open' END,
+                  CASE WHEN EXISTS (SELECT FROM disputes WHERE business_id = $1 AND order_id = i.order_id
+                                       AND status = 'lost')
+                       THEN 'dispute_lost' END], NULL) AS reasons
+       ) AS due
+ WHERE o.business_id = $1 AND coalesce(o.attention, '{}') <> due.reasons",
+    },
     Check {
         name: "no_more_is_refunded_by_items_than_was_sold",
         sql: "

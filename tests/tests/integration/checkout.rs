@@ -231,7 +231,7 @@ fn paid(minor: i64) -> Told {
 
 async fn receive(service: &Service, event: &Event) -> Taken {
     let database = domain::Database::new(&service.database.url(SERVICE), 1).unwrap();
-    let taken = checkout::receive(&database, event).await.unwrap();
+    let taken = checkout::receive(&database, &Offline, event).await.unwrap();
     database.close().await;
     taken
 }
@@ -342,11 +342,41 @@ async fn other_money_than_was_asked_for_makes_no_order_paid() {
             service.customer().order(&order).await["status"],
             "payment_pending"
         );
-        // Its stock waits for nobody.
+        assert_eq!(flagged["attention"], json!(["payment_mismatched"]));
+        // It ends by its time like others, and its stock is free; a person has to look at it still.
         service.database.let_time_pass(&order).await;
-        let held = async || stock(&service, product).await.1;
-        until("nothing is held", async || held().await == 0).await;
+        let customer = service.customer();
+        until("it is cancelled", async || {
+            customer.order(&order).await["status"] == "cancelled"
+        })
+        .await;
+        let over = customer.order(&order).await;
+        assert_eq!(over["cancel_reason"], "payment_expired");
+        assert_eq!(over["attention"], json!(["payment_mismatched"]));
+        assert_eq!(stock(&service, product).await.1, 0);
     }
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_cancelled_unpaid_was_never_charged_and_owes_nothing() {
+    let (service, product) = shop().await;
+    let customer = service.customer();
+    let order = customer.order_by_card(&[(product, 1)]).await;
+    let cancelled = customer.do_to(&order, "cancel", &json!({})).await.ok(200);
+    let read = customer.order(&order).await;
+    let listed = customer.get("/api/orders").await.ok(200)["data"][0].clone();
+    for found in [cancelled, read, listed] {
+        assert_eq!(found["status"], "cancelled");
+        for nothing in ["amount_credited", "amount_due", "amount_paid"] {
+            assert_eq!(found[nothing], "0.00", "{nothing}");
+        }
+    }
+    // On credit the charge was there, and is undone.
+    let bought = service.staff().buy(&[(product, 1)]).await.ok(201);
+    let bought = id_of(&bought);
+    let cancelled = service.staff().do_to(&bought, "cancel", &json!({})).await;
+    assert_eq!(cancelled.ok(200)["amount_credited"], "20.00");
     books_balance(&service).await;
 }
 

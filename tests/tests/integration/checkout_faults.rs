@@ -389,7 +389,9 @@ async fn refused_by_the_provider_an_order_is_over_and_its_stock_free_and_the_ans
     let body = purchase(ACME_CUSTOMER, &[(deployment.product, 1)]);
     let admin = deployment.admin(&program);
     let refused = admin.post("/api/orders/checkout", &body).await;
-    let refused = refused.refused(502, "payment_provider_error");
+    let refused = refused.refused(422, "payment_refused");
+    assert_eq!(refused["provider_code"], "api_error");
+    assert!(!refused.to_string().contains("told to"), "{refused}");
     assert_eq!(refused["order_status"], "cancelled");
     let order = admin.order(refused["order_id"].as_str().unwrap()).await;
     assert_eq!(order["status"], "cancelled");

@@ -138,22 +138,28 @@ async fn cancelling_answers_with_what_the_intent_is_then() {
 async fn what_stripe_refuses_is_refused_for_good_in_its_words() {
     let stripe = Stripe::start().await;
     let adapter = stripe.adapter(PATIENCE);
-    let refused = |words: &str| Failure::Refused(words.to_owned());
+    let refused = |code: &str, words: &str| Failure::Refused {
+        code: code.to_owned(),
+        message: words.to_owned(),
+    };
     for no_ones in ["pi_no_ones", "../refunds", "..", "pi_a/b?c#d", "é"] {
         let cancelled = adapter.cancel(no_ones).await;
         assert!(
-            matches!(cancelled, Err(Failure::Refused(_))),
+            matches!(cancelled, Err(Failure::Refused { .. })),
             "{no_ones}: {cancelled:?}"
         );
     }
     assert_eq!(
         adapter.refund_status("re_no_ones").await,
-        Err(refused("Not Found"))
+        Err(refused("invalid_request_error", "Not Found"))
     );
     let made = adapter.create(&wanted("10.99", "USD")).await.unwrap();
     assert_eq!(
         adapter.refund(&refund(&made, "1.00")).await,
-        Err(refused("Cannot refund a failed payment."))
+        Err(refused(
+            "invalid_request_error",
+            "Cannot refund a failed payment."
+        ))
     );
     // The key belongs to another amount.
     let order = wanted("5.00", "USD");
@@ -164,17 +170,23 @@ async fn what_stripe_refuses_is_refused_for_good_in_its_words() {
     };
     assert_eq!(
         adapter.create(&more).await,
-        Err(refused("told to: idempotency_error"))
+        Err(refused("idempotency_error", "told to: idempotency_error"))
     );
     // What cannot be charged exactly is not even asked for.
     let asked = stripe.asked().len();
     assert_eq!(
         adapter.create(&wanted("5.124", "KWD")).await,
-        Err(refused("it cannot charge 5.124 KWD exactly"))
+        Err(refused(
+            "invalid_charge_amount",
+            "it cannot charge 5.124 KWD exactly"
+        ))
     );
     assert_eq!(
         adapter.create(&wanted("1", "IQD")).await,
-        Err(refused("it takes no payments in IQD"))
+        Err(refused(
+            "currency_not_supported",
+            "it takes no payments in IQD"
+        ))
     );
     assert_eq!(stripe.asked().len(), asked);
 }
@@ -223,7 +235,10 @@ async fn whatever_leaves_it_open_is_no_answer_and_asking_again_finds_what_was_ma
         let failed = adapter.create(&wanted("10.99", "USD")).await;
         assert_eq!(
             failed,
-            Err(Failure::Refused("told to: api_error".to_owned())),
+            Err(Failure::Refused {
+                code: "api_error".to_owned(),
+                message: "told to: api_error".to_owned(),
+            }),
             "{fault}"
         );
     }

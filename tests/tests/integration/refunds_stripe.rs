@@ -59,7 +59,9 @@ impl Shop {
             intent: intent.clone(),
             told: Told::Paid(Offline::received(wanted.amount, wanted.currency)),
         };
-        let taken = checkout::receive(&pool, &event).await.unwrap();
+        let taken = checkout::receive(&pool, &stripe.adapter(PATIENCE), &event)
+            .await
+            .unwrap();
         assert_eq!(taken, Taken::Now);
         Self {
             stripe,

@@ -6,7 +6,7 @@
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
-use entity::{BusinessId, CustomerId, ProductId, RefundId, ReservationId};
+use entity::{BusinessId, CustomerId, DisputeId, ProductId, RefundId, ReservationId};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement, TransactionTrait,
 };
@@ -18,7 +18,7 @@ pub(crate) const NOT_OF_TENANTS: [&str; 2] = ["schema_compatibility", "seaql_mig
 
 /// What the service's role may do in each table beside reading: nothing more is granted, and nothing less. A table is
 /// append-only when it may only insert.
-pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 34] = [
+pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 35] = [
     // table, may insert, may delete, columns that it may update
     ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
@@ -72,6 +72,19 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 34] = [
             "updated_at",
         ],
     ),
+    (
+        "disputes",
+        true,
+        false,
+        &[
+            "amount",
+            "reason",
+            "status",
+            "evidence_due_at",
+            "funds_withdrawn",
+            "updated_at",
+        ],
+    ),
     ("ledger_entries", true, false, &[]),
     ("order_items", true, false, &[]),
     ("order_transitions", true, false, &[]),
@@ -84,6 +97,8 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 34] = [
             "amount_settled",
             "amount_credited",
             "amount_refunded",
+            "amount_lost",
+            "attention",
             "cancel_reason",
             "tracking_reference",
             "updated_at",
@@ -98,6 +113,11 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 34] = [
             "client_secret",
             "status",
             "failure",
+            "failure_code",
+            "received_minor",
+            "received_currency",
+            "returned_minor",
+            "readings",
             "next_try_at",
             "tries",
             "updated_at",
@@ -239,7 +259,7 @@ async fn order_by_card(
 ) {
     let clerk = Clerk::at(&database.url(SERVICE), business);
     let placed = clerk.checkout(customer, &[(product, 1)]).await.unwrap();
-    let (order, refund) = (placed.order, RefundId::new());
+    let (order, refund, dispute) = (placed.order, RefundId::new(), DisputeId::new());
     let rows = format!(
         "UPDATE payment_intents SET next_try_at = NULL WHERE order_id = '{order}';
          INSERT INTO order_transitions (business_id, order_id, number, from_status, to_status, actor_id, actor_role)
@@ -249,7 +269,9 @@ async fn order_by_card(
          INSERT INTO refunds (business_id, id, order_id, amount, status, reason, restock, created_by)
          VALUES ('{business}', '{refund}', '{order}', 1, 'failed', 'a trial', false, gen_random_uuid());
          INSERT INTO refund_items (business_id, refund_id, product_id, quantity)
-         VALUES ('{business}', '{refund}', '{product}', 1)"
+         VALUES ('{business}', '{refund}', '{product}', 1);
+         INSERT INTO disputes (business_id, id, order_id, provider, provider_id, amount, reason, status, funds_withdrawn)
+         VALUES ('{business}', '{dispute}', '{order}', 'offline', 'dp_for_both', 1, 'fraudulent', 'won', false)"
     );
     database.execute(&rows).await;
 }

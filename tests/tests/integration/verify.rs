@@ -177,6 +177,16 @@ const SABOTAGE: &[(&str, &[&str])] = &[
     ("UPDATE orders SET amount_refunded = amount_refunded - 1 WHERE status = 'paid'",
      &["refunded_is_what_the_refunds_come_to"]),
     ("UPDATE refunds SET status = 'failed'", &["refunded_is_what_the_refunds_come_to"]),
+    ("UPDATE orders SET amount_lost = 1 WHERE status = 'paid'", &["lost_is_what_the_lost_disputes_come_to"]),
+    ("INSERT INTO disputes (business_id, id, order_id, provider, provider_id, amount, reason, status, funds_withdrawn)
+      SELECT business_id, gen_random_uuid(), order_id, provider, 'dp_1', 1, 'fraudulent', 'lost', true
+        FROM payment_intents WHERE status = 'succeeded'",
+     &["lost_is_what_the_lost_disputes_come_to", "attention_is_asked_for_where_something_is_wrong"]),
+    ("UPDATE orders SET attention = ARRAY['dispute_open'] WHERE status = 'paid'",
+     &["attention_is_asked_for_where_something_is_wrong"]),
+    // Its money is with nobody who should have it.
+    ("WITH failed AS (UPDATE refunds SET status = 'failed') UPDATE orders SET amount_refunded = 0 WHERE status = 'paid'",
+     &["attention_is_asked_for_where_something_is_wrong"]),
     ("UPDATE refund_items SET quantity = 2", &["no_more_is_refunded_by_items_than_was_sold"]),
     ("UPDATE order_transitions SET number = number + 1 WHERE number = 2", &["order_is_what_its_transitions_led_to"]),
     ("UPDATE order_transitions SET to_status = 'fulfilled' WHERE to_status = 'paid'",
@@ -222,6 +232,7 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
             "payment_intents",
             "refunds",
             "refund_items",
+            "disputes",
             "order_transitions",
             "products",
             "sale_products",
@@ -234,7 +245,7 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
             let generated = table == "orders";
             if generated {
                 "business_id, id, customer_id, status, payment_method, total_amount, amount_settled, amount_credited, due_at, \
-                 amount_refunded, cancel_reason, tracking_reference, created_by, created_at, updated_at"
+                 amount_refunded, amount_lost, attention, cancel_reason, tracking_reference, created_by, created_at, updated_at"
             } else {
                 "*"
             }

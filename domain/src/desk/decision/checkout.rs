@@ -6,6 +6,7 @@ use entity::{Money, OrderId, ReservationId, UserId};
 
 use super::{Books, Demand, total};
 use crate::Error;
+use crate::checkout::Terms;
 use crate::purchase::{Purchase, SoldLine};
 use crate::shelf::{Item, Reservation};
 
@@ -25,24 +26,25 @@ pub struct Ordered {
 }
 
 impl Books {
-    /// Decides one order by card and, when it can be, holds its stock for so many seconds in a new reservation.
+    /// Decides one order by card and, when it can be, holds its stock for as long as it may be paid, in a new reservation.
     ///
     /// The customer's own reservations count as they do for a purchase: see [`super::basket`].
     ///
     /// # Errors
     /// One of those of [this module](super), credit aside; [`Error::HoldLimitExceeded`]; [`Error::Conflict`] for a total
-    /// that no card can be charged with. The books are then as they were.
+    /// that no card can be charged with; [`Error::PaymentRefused`] for one that the provider does not take. The books are
+    /// then as they were.
     pub fn checkout(
         &mut self,
         purchase: &Purchase,
-        seconds: i32,
+        terms: &Terms,
         (order_id, id): (OrderId, ReservationId),
         actor: UserId,
     ) -> Result<Ordered, Error> {
         let customer = purchase.customer_id;
         self.account(customer)?;
         let basket = self.basket(customer, &purchase.lines)?;
-        let total = payable(&basket.demands)?;
+        let total = payable(&basket.demands, terms)?;
         self.check_limits(customer, &basket.demands, &basket.own)?;
         self.check_basket(customer, &basket)?;
         self.check_holds(customer, &basket.demands, &basket.own)?;
@@ -56,12 +58,12 @@ impl Books {
             place: None,
         });
         let created_at = self.shelf.now;
-        let expires_at = created_at + Duration::seconds(seconds.into());
+        let expires_at = created_at + Duration::seconds(terms.seconds.into());
         let reservation = Reservation {
             id,
             customer_id: customer,
             status: Status::Confirmed,
-            ttl_seconds: seconds,
+            ttl_seconds: terms.seconds,
             expires_at,
             order_id: Some(order_id),
             cancel_reason: None,
@@ -85,24 +87,24 @@ impl Books {
     }
 
     /// Makes an order by card of an active reservation, at the prices that were reserved. It goes on holding what it holds,
-    /// for so many seconds from now.
+    /// for as long as it may be paid.
     ///
     /// # Errors
-    /// Those of [`Books::confirm`], credit aside; [`Error::Conflict`] for a total that no card can be charged with. The
-    /// books are then as they were.
+    /// Those of [`Books::confirm`], credit aside; [`Error::Conflict`] for a total that no card can be charged with;
+    /// [`Error::PaymentRefused`] for one that the provider does not take. The books are then as they were.
     pub fn confirm_by_card(
         &mut self,
         id: ReservationId,
-        seconds: i32,
+        terms: &Terms,
         order_id: OrderId,
     ) -> Result<Ordered, Error> {
         let reservation = self.open(id, Status::Confirmed)?;
         let customer = reservation.customer_id;
         self.account(customer)?;
         let demands = Demand::of(reservation);
-        let total = payable(&demands)?;
+        let total = payable(&demands, terms)?;
         let created_at = self.shelf.now;
-        let expires_at = created_at + Duration::seconds(seconds.into());
+        let expires_at = created_at + Duration::seconds(terms.seconds.into());
         self.shelf.keep(id, order_id, expires_at);
         Ok(Ordered {
             lines: self.lines(customer, &demands, |_, _| None),
@@ -115,7 +117,7 @@ impl Books {
 }
 
 /// The total, if a card can be charged with it.
-fn payable(demands: &[Demand]) -> Result<Money, Error> {
+fn payable(demands: &[Demand], terms: &Terms) -> Result<Money, Error> {
     let total = total(demands);
     if total == Money::ZERO {
         return Err(Error::Conflict("a card cannot be charged with nothing"));
@@ -125,5 +127,6 @@ fn payable(demands: &[Demand]) -> Result<Money, Error> {
             "the total is larger than an order's can be",
         ));
     }
+    terms.check(total)?;
     Ok(total)
 }

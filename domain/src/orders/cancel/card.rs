@@ -4,11 +4,11 @@ use entity::orders::{CancelReason, Status};
 use entity::{Money, OrderId, payment_intents};
 
 use super::super::goods::Goods;
-use super::super::{step, transitions};
+use super::super::{attention, step, transitions};
 use crate::checkout::locked::{Locked, Stock};
 use crate::idempotency::{self, Answered, Claim};
 use crate::refunds::New;
-use crate::{Caller, Error, Transaction};
+use crate::{Caller, Error, Transaction, disputes};
 
 /// Why what was paid is given back.
 const REASON: &str = "order cancelled";
@@ -57,12 +57,18 @@ async fn stop(
         .await
 }
 
-/// It is paid: what is left of the payment goes back, and the goods to the shelf.
+/// It is paid: what is left of the payment goes back, and the goods to the shelf. Nothing goes back while the payment is
+/// disputed; what a lost dispute has taken is gone.
 async fn undo(
     transaction: &Transaction,
     caller: &Caller,
     locked: &mut Locked,
 ) -> Result<(), Error> {
+    let order = &locked.order;
+    let rest = order.amount_paid() - order.amount_refunded - order.amount_lost;
+    if rest > Money::ZERO {
+        disputes::check_none(transaction, order.business_id, order.id).await?;
+    }
     let before = locked.trail();
     let goods = Goods::of(transaction, caller.business_id, locked.order.id).await?;
     let returning = goods.returning();
@@ -70,18 +76,20 @@ async fn undo(
         .put_back(transaction, caller.into(), returning)
         .await?;
     locked.order.cancel_reason = Some(CancelReason::Requested);
-    let rest = locked.order.amount_paid() - locked.order.amount_refunded;
     if rest > Money::ZERO {
         let refund = New {
             amount: rest,
             reason: REASON.to_owned(),
             restock: false,
-            by_hand: false,
+            found: None,
             items: Vec::new(),
         };
         refund
             .add(transaction, caller.into(), &mut locked.order)
             .await?;
+        if locked.order.attention.is_some() {
+            attention::assess(transaction, locked).await?;
+        }
     }
     step(
         transaction,

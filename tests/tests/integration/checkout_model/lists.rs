@@ -106,7 +106,8 @@ pub(super) struct Refund {
     pub(super) amount: i64,
     pub(super) status: RefundStatus,
     pub(super) restock: bool,
-    pub(super) by_hand: bool,
+    /// Which of those that were made by hand, if it is one of them.
+    pub(super) hand: Option<usize>,
     pub(super) items: Vec<(usize, i64)>,
     pub(super) known: bool,
 }

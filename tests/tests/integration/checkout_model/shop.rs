@@ -6,6 +6,7 @@ use domain::checkout::{Event, Placed, Terms, Told};
 use domain::desk::{Command, Desk, Work};
 use domain::idempotency::Answer;
 use domain::inventory::{self, Correction};
+use domain::provider::Limits;
 use domain::purchase::{Line, Purchase, Receipt};
 use domain::reservations::{self, Found, Target};
 use domain::{Authority, Caller, Error, demo, orders, refunds};
@@ -81,6 +82,7 @@ pub(super) fn wish(what: refunds::What, restock: bool) -> refunds::Wish {
         what,
         reason: "scratched".to_owned(),
         restock,
+        takes: None,
     }
 }
 
@@ -167,6 +169,7 @@ impl Shop {
         let terms = |seconds: i64| Terms {
             provider: NAME,
             seconds: i32::try_from(seconds).unwrap(),
+            limits: Some(Limits::NONE),
         };
         let work = |ask: &Ask| match ask {
             Ask::Buy(who, items) => Work::Purchase(purchase(*who, items), sold),
@@ -222,7 +225,7 @@ impl Shop {
             Error::OrderNotFound(_) => "no order".to_owned(),
             Error::ProductNotFound(_) => "no product".to_owned(),
             Error::Conflict(_) => "conflict".to_owned(),
-            Error::PaymentProvider { .. } => "provider".to_owned(),
+            Error::PaymentProvider { .. } | Error::PaymentRefused { .. } => "provider".to_owned(),
             Error::MoreThanPaid { refundable } => {
                 format!("more than paid: {}", till::minor(*refundable) / 100)
             }

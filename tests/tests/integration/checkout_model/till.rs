@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 use domain::checkout::Told;
 use domain::provider::{
-    Failure, Intent, Provider, Received, Refund, RefundState, State, WantedIntent, WantedRefund,
+    Failure, FoundDispute, FoundRefund, Intent, Limits, Provider, Received, Refund, RefundState,
+    State, WantedIntent, WantedRefund,
 };
 use entity::{Currency, Money, OrderId, RefundId};
 use rand::rngs::StdRng;
@@ -70,7 +71,7 @@ pub(super) struct Till {
     /// How much each payment is to be.
     wanted: BTreeMap<OrderId, i64>,
     /// By hand, of each payment.
-    by_hand: BTreeMap<OrderId, i64>,
+    by_hand: BTreeMap<OrderId, Vec<i64>>,
     /// What can be told, in the order in which it has happened.
     pub(super) news: Vec<(OrderId, Told)>,
     /// Whether a key that was used before gets the first answer, whatever has happened since.
@@ -107,7 +108,10 @@ fn no_answer<T>() -> Result<T, Failure> {
 }
 
 fn refuses<T>() -> Result<T, Failure> {
-    Err(Failure::Refused("not this one".to_owned()))
+    Err(Failure::Refused {
+        code: "unknown".to_owned(),
+        message: "not this one".to_owned(),
+    })
 }
 
 impl Till {
@@ -214,9 +218,7 @@ impl Till {
     }
 
     fn tell_refunded(&mut self, order: OrderId) {
-        let by_hand = self.by_hand.get(&order).copied().unwrap_or_default();
-        let total = Told::RefundedByHand(received(by_hand, "USD"));
-        self.news.push((order, total));
+        self.news.push((order, Told::RefundsChanged));
     }
 
     /// How much it was asked to take.
@@ -236,8 +238,34 @@ impl Till {
     pub(super) fn given_back(&self, order: OrderId) -> i64 {
         let all = self.refunds.values().filter(|given| given.order == order);
         let all = all.filter(|given| given.state.as_ref().is_some_and(counts));
-        let by_hand = self.by_hand.get(&order).copied().unwrap_or_default();
+        let by_hand: i64 = self.by_hand(order).iter().sum();
         all.map(|given| given.minor).sum::<i64>() + by_hand
+    }
+
+    /// What of it was given back by hand, one after the other.
+    pub(super) fn by_hand(&self, order: OrderId) -> &[i64] {
+        self.by_hand.get(&order).map_or(&[], Vec::as_slice)
+    }
+
+    /// All that was given back of it, as it stands now.
+    fn found(&self, order: OrderId) -> Vec<FoundRefund> {
+        let ours = self.refunds.iter().filter(|(_, one)| one.order == order);
+        let ours = ours.filter_map(|(id, one)| {
+            Some(FoundRefund {
+                id: format!("re_{id}"),
+                refund_id: Some(*id),
+                amount: received(one.minor, "USD"),
+                state: one.state.clone()?,
+            })
+        });
+        let by_hand = self.by_hand(order).iter().enumerate();
+        let by_hand = by_hand.map(|(nth, minor)| FoundRefund {
+            id: format!("re_{order}_{nth}"),
+            refund_id: None,
+            amount: received(*minor, "USD"),
+            state: RefundState::Succeeded,
+        });
+        ours.chain(by_hand).collect()
     }
 
     pub(super) fn left(&self, order: OrderId) -> i64 {
@@ -288,7 +316,7 @@ impl Till {
 
     /// Somebody gives so much back by hand.
     pub(super) fn give_by_hand(&mut self, order: OrderId, minor: i64) {
-        *self.by_hand.entry(order).or_default() += minor;
+        self.by_hand.entry(order).or_default().push(minor);
         self.tell_refunded(order);
     }
 
@@ -388,6 +416,10 @@ impl Provider for Counter {
         NAME
     }
 
+    fn limits(&self, _currency: Currency) -> Option<Limits> {
+        Some(Limits::NONE)
+    }
+
     async fn create(&self, wanted: &WantedIntent) -> Result<Intent, Failure> {
         let order = wanted.order_id;
         let (call, minor) = (Call::Create(order), minor(wanted.amount));
@@ -413,5 +445,14 @@ impl Provider for Counter {
         let id = refund_of(refund);
         let call = Call::Status(id);
         self.ask(call, |till, mood| till.status(id, mood)).await
+    }
+
+    /// Whoever looks finds all of it, whatever the mood.
+    async fn refunds(&self, intent: &str) -> Result<Vec<FoundRefund>, Failure> {
+        Ok(self.look().till.found(order_of(intent)))
+    }
+
+    async fn dispute(&self, _dispute: &str) -> Result<FoundDispute, Failure> {
+        refuses()
     }
 }

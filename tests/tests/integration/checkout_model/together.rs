@@ -137,7 +137,7 @@ fn at_random<'a>(
         _ => twice(&|at| {
             act(async move {
                 let staff = caller(Authority::Staff);
-                orders::fulfil(at, &staff, None, id, None, nothing).await
+                orders::fulfil(at, &staff, None, id, orders::Fulfilment::default(), nothing).await
             })
         }),
     }
@@ -159,7 +159,7 @@ fn tell<'a>(shop: &'a Shop, other: &'a domain::Database, dice: &mut StdRng) -> V
     ];
     let acts = ids.map(|(at, id)| {
         let event = event(order, told.clone(), id);
-        act(async move { checkout::receive(at, &event).await })
+        act(async move { checkout::receive(at, &shop.counter, &event).await })
     });
     acts.into()
 }
@@ -212,7 +212,9 @@ async fn become_quiet(shop: &Shop) {
         let news = shop.counter.look().till.news.clone();
         for (number, (order, told)) in news.into_iter().enumerate() {
             let event = event(order, told, format!("evt_{number}"));
-            checkout::receive(&shop.pool, &event).await.unwrap();
+            checkout::receive(&shop.pool, &shop.counter, &event)
+                .await
+                .unwrap();
         }
         checkout::work(&shop.pool, &shop.counter, demo::ACME)
             .await

@@ -7,7 +7,7 @@ use domain::checkout::{Placed, Terms};
 use domain::desk::{Command, Desk, Work};
 use domain::idempotency::Answer;
 use domain::inventory::{self, Correction};
-use domain::provider::Offline;
+use domain::provider::{Limits, Offline};
 use domain::purchase::{Line, Purchase, Receipt};
 use domain::reservations::{self, Found, Target, Wish};
 use domain::{Authority, Caller, Error, demo, orders};
@@ -88,6 +88,7 @@ fn terms(seconds: i64) -> Terms {
     Terms {
         provider: Offline::NAME,
         seconds: i32::try_from(seconds).unwrap(),
+        limits: Some(Limits::NONE),
     }
 }
 

@@ -30,22 +30,32 @@ pub(in super::super) struct Due {
 }
 
 impl Lists {
-    /// A round of the cashier's that has asked for this. Says whether it got to its end.
-    pub(in super::super) fn work(&mut self, due: &Due, asked: &mut Asked) -> bool {
+    /// A round of the cashier's that has asked for this.
+    pub(in super::super) fn work(&mut self, due: &Due, asked: &mut Asked) {
+        // Those that are paid come first, and nothing about them can go wrong.
+        for id in &due.must.orders {
+            let at = self.find(*id).unwrap();
+            let intent = self.orders[at].card().intent;
+            if intent == Intent::Mismatched {
+                self.end_mismatched(at);
+            }
+            if matches!(intent, Intent::Mismatched | Intent::Succeeded) {
+                self.read_refunds(at);
+            }
+        }
         let mut seen_to = BTreeSet::new();
         while let Some((Call::Create(id) | Call::Cancel(id), _)) = asked.front() {
             let at = self.find(*id).unwrap();
             assert!(due.may.orders.contains(id), "{at} was not due");
             seen_to.insert(*id);
             if !self.see_to(at, asked) {
-                return false;
+                return;
             }
         }
         for id in due.must.orders.difference(&seen_to) {
             let at = self.find(*id).unwrap();
             match self.orders[at].card().intent {
-                Intent::Mismatched => self.touch_order(at),
-                Intent::Succeeded | Intent::Cancelled | Intent::Refused => {}
+                Intent::Mismatched | Intent::Succeeded | Intent::Cancelled | Intent::Refused => {}
                 open => panic!("{at} is {open:?} and due, and was not asked for"),
             }
         }
@@ -60,7 +70,7 @@ impl Lists {
             self.orders[at].card_mut().refunds[nth].id = Some(id);
             seen_to.insert(id);
             if !self.see_to_refund(id, call, mood) {
-                return false;
+                return;
             }
         }
         for id in due.must.refunds.difference(&seen_to) {
@@ -69,15 +79,6 @@ impl Lists {
             let is_over = matches!(status, RefundStatus::Succeeded | RefundStatus::Failed);
             assert!(is_over, "{id} is {status:?} and due, and was not asked for");
         }
-        true
-    }
-
-    pub(in super::super) fn is_any_mismatched(&self, due: &Due) -> bool {
-        let mut orders = self.orders.iter();
-        orders.any(|order| {
-            let card = order.card.as_ref().map(|card| card.intent);
-            card == Some(Intent::Mismatched) && due.may.orders.contains(&order.id)
-        })
     }
 
     fn see_to(&mut self, at: usize, asked: &mut Asked) -> bool {
@@ -107,7 +108,7 @@ impl Lists {
             Err(Failure::NoAnswer(_)) => return false,
             Ok(State::Open) => {}
             Ok(State::Paid(received)) => self.paid(at, received.minor, &received.currency),
-            Ok(State::Cancelled) | Err(Failure::Refused(_)) => {
+            Ok(State::Cancelled) | Err(Failure::Refused { .. }) => {
                 self.cancelled(at, CancelReason::PaymentExpired);
             }
         }
@@ -149,7 +150,7 @@ impl Lists {
         };
         (refund.status, refund.known) = match answer {
             Err(Failure::NoAnswer(_)) => return false,
-            Err(Failure::Refused(_)) => (RefundStatus::Failed, refund.known),
+            Err(Failure::Refused { .. }) => (RefundStatus::Failed, refund.known),
             Ok(given) => match given.state {
                 RefundState::Pending => (RefundStatus::Pending, true),
                 RefundState::Succeeded => (RefundStatus::Succeeded, true),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::checkout::{Taken, Told};
-use domain::provider::{Failure, State};
+use domain::provider::{Failure, RefundState, State};
 use entity::OrderId;
 use entity::orders::{CancelReason, Status};
 use entity::payment_intents::Status as Intent;
@@ -70,6 +70,9 @@ impl Lists {
         if order.card().secret {
             return Ok("can be paid");
         }
+        if order.card().intent == Intent::Refused {
+            return Err("provider".to_owned());
+        }
         if order.status == Status::Cancelled {
             return Err("invalid".to_owned());
         }
@@ -91,7 +94,7 @@ impl Lists {
                 Some(true)
             }
             Err(Failure::NoAnswer(_)) => None,
-            Err(Failure::Refused(_)) => {
+            Err(Failure::Refused { .. }) => {
                 self.refused(at);
                 Some(false)
             }
@@ -158,7 +161,11 @@ impl Lists {
                 self.cancelled(at, CancelReason::PaymentExpired);
             }
             Told::Cancelled => self.cancelled(at, CancelReason::PaymentCancelled),
-            Told::RefundedByHand(total) => self.given_by_hand(at, total.minor / 100),
+            Told::RefundsChanged => {
+                self.orders[at].card_mut().known = true;
+                self.read_refunds(at);
+            }
+            Told::DisputeChanged(_) => panic!("nobody disputes a payment here"),
         }
         Taken::Now
     }
@@ -215,7 +222,7 @@ impl Lists {
                 _ => RefundStatus::Requested,
             },
             restock,
-            by_hand: false,
+            hand: None,
             items,
             known: false,
         });
@@ -236,17 +243,60 @@ impl Lists {
         }
     }
 
-    /// Of what was given back by hand, what we know nothing of.
-    fn given_by_hand(&mut self, at: usize, total: i64) {
-        let card = self.orders[at].card_mut();
-        let by_hand = card.refunds.iter().filter(|refund| refund.by_hand);
-        let known: i64 = by_hand.map(|refund| refund.amount).sum();
-        let unknown = (total - known).min(card.paid - card.refunded());
-        if unknown > 0 {
-            self.refund(at, unknown, Vec::new(), false);
-            let refunds = &mut self.orders[at].card_mut().refunds;
-            let refund = refunds.last_mut().unwrap();
-            (refund.status, refund.by_hand) = (RefundStatus::Succeeded, true);
+    /// What the provider has of refunds is written, what fails before what does not.
+    pub(super) fn read_refunds(&mut self, at: usize) {
+        if self.orders[at].card().intent == Intent::Mismatched {
+            return;
+        }
+        for fails in [true, false] {
+            for nth in 0..self.orders[at].card().refunds.len() {
+                self.read_ours(at, nth, fails);
+            }
+        }
+        let order = self.orders[at].id;
+        for (hand, minor) in self.till.by_hand(order).to_vec().into_iter().enumerate() {
+            let card = self.orders[at].card();
+            let written = card.refunds.iter().filter(|refund| {
+                refund.hand == Some(hand) && refund.status != RefundStatus::Failed
+            });
+            let written: i64 = written.map(|refund| refund.amount).sum();
+            let missing = (minor / 100 - written).min(card.paid - card.refunded());
+            if missing > 0 {
+                self.refund(at, missing, Vec::new(), false);
+                let refunds = &mut self.orders[at].card_mut().refunds;
+                let refund = refunds.last_mut().unwrap();
+                refund.status = RefundStatus::Succeeded;
+                (refund.hand, refund.known) = (Some(hand), true);
+            }
+        }
+    }
+
+    fn read_ours(&mut self, at: usize, nth: usize, fails: bool) {
+        let refund = &self.orders[at].card().refunds[nth];
+        let given = refund.id.and_then(|id| self.till.refunds.get(&id));
+        let status = match given.and_then(|given| given.state.as_ref()) {
+            None => return,
+            Some(RefundState::Pending) => RefundStatus::Pending,
+            Some(RefundState::Succeeded) => RefundStatus::Succeeded,
+            Some(RefundState::Failed(_)) => RefundStatus::Failed,
+        };
+        let card = self.orders[at].card();
+        let counts_anew = refund.status == RefundStatus::Failed && status != RefundStatus::Failed;
+        let has_room = card.refunded() + refund.amount <= card.paid;
+        if (status == RefundStatus::Failed) != fails || (counts_anew && !has_room) {
+            return;
+        }
+        let refund = &mut self.orders[at].card_mut().refunds[nth];
+        (refund.status, refund.known) = (status, true);
+    }
+
+    /// A payment of another amount ends its order when its time is over.
+    pub(super) fn end_mismatched(&mut self, at: usize) {
+        self.touch_order(at);
+        let order = &self.orders[at];
+        let is_open = matches!(order.status, Status::Created | Status::PaymentPending);
+        if is_open && order.card().expires <= self.now {
+            self.cancel_unpaid(at, CancelReason::PaymentExpired);
         }
     }
 

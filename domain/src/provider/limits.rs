@@ -1,0 +1,142 @@
+//! Which amounts a provider takes. Pure: it is known before anything is ordered or refunded.
+
+use entity::Money;
+
+/// Amounts of one currency that a provider takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The smallest payment, if there is one.
+    pub minimum: Option<Money>,
+    /// The largest payment, if there is one.
+    pub maximum: Option<Money>,
+    /// What every amount is a multiple of, a refund's too, if not any amount of the currency will do.
+    pub step: Option<Money>,
+}
+
+/// Why a provider does not take an amount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The provider's code.
+    pub code: String,
+    /// The smallest payment, when it was smaller.
+    pub minimum: Option<Money>,
+    /// The largest payment, when it was larger.
+    pub maximum: Option<Money>,
+    /// What the amount is to be a multiple of, when it was none.
+    pub step: Option<Money>,
+}
+
+impl Limits {
+    /// Any amount will do.
+    pub const NONE: Self = Self {
+        minimum: None,
+        maximum: None,
+        step: None,
+    };
+
+    /// Whether a payment of this amount is taken.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn check_payment(&self, amount: Money) -> Result<(), Refused> {
+        if let Some(minimum) = self.minimum.filter(|minimum| amount < *minimum) {
+            let refused = Refused::with_code("amount_too_small");
+            return Err(Refused {
+                minimum: Some(minimum),
+                ..refused
+            });
+        }
+        if let Some(maximum) = self.maximum.filter(|maximum| amount > *maximum) {
+            let refused = Refused::with_code("amount_too_large");
+            return Err(Refused {
+                maximum: Some(maximum),
+                ..refused
+            });
+        }
+        self.check_step(amount)
+    }
+
+    /// Whether a payment can have this part: what is refunded, or what remains of it.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn check_step(&self, amount: Money) -> Result<(), Refused> {
+        let step = self.step.filter(|step| *step > Money::ZERO);
+        let broken = step.filter(|step| !(amount.decimal() % step.decimal()).is_zero());
+        match broken {
+            None => Ok(()),
+            Some(step) => Err(Refused {
+                step: Some(step),
+                ..Refused::with_code("invalid_charge_amount")
+            }),
+        }
+    }
+}
+
+impl Refused {
+    /// With this code and nothing more to say.
+    #[must_use]
+    pub fn with_code(code: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            minimum: None,
+            maximum: None,
+            step: None,
+        }
+    }
+
+    /// No payment is taken in the currency.
+    #[must_use]
+    pub fn currency() -> Self {
+        Self::with_code("currency_not_supported")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use entity::Currency;
+
+    use super::*;
+
+    fn money(text: &str) -> Money {
+        Money::parse(text, Currency::USD).unwrap()
+    }
+
+    #[test]
+    fn a_payment_is_within_its_bounds_and_a_multiple_of_its_step() {
+        let limits = Limits {
+            minimum: Some(money("0.50")),
+            maximum: Some(money("100")),
+            step: Some(money("0.05")),
+        };
+        for good in ["0.50", "0.55", "99.95", "100"] {
+            assert_eq!(limits.check_payment(money(good)), Ok(()), "{good}");
+        }
+        let small = limits.check_payment(money("0.49")).unwrap_err();
+        assert_eq!(small.code, "amount_too_small");
+        assert_eq!(small.minimum, Some(money("0.50")));
+        let large = limits.check_payment(money("100.01")).unwrap_err();
+        assert_eq!(large.code, "amount_too_large");
+        assert_eq!(large.maximum, Some(money("100")));
+        let between = limits.check_payment(money("0.52")).unwrap_err();
+        assert_eq!(between.code, "invalid_charge_amount");
+        assert_eq!(between.step, Some(money("0.05")));
+        // A part of a payment may be smaller than a payment.
+        assert_eq!(limits.check_step(money("0.05")), Ok(()));
+        assert_eq!(
+            limits.check_step(money("0.01")).unwrap_err().step,
+            limits.step
+        );
+    }
+
+    #[test]
+    fn without_limits_any_amount_will_do() {
+        for amount in ["0.01", "999999999999999.99"] {
+            assert_eq!(
+                Limits::NONE.check_payment(money(amount)),
+                Ok(()),
+                "{amount}"
+            );
+        }
+    }
+}

@@ -1,0 +1,10 @@
+DROP TABLE disputes;
+ALTER TABLE payment_intents
+    DROP COLUMN readings,
+    DROP COLUMN returned_minor,
+    DROP COLUMN received_minor,
+    DROP COLUMN received_currency,
+    DROP COLUMN failure_code;
+ALTER TABLE orders
+    DROP COLUMN attention,
+    DROP COLUMN amount_lost;

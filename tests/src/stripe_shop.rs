@@ -1,0 +1,129 @@
+//! A service whose payment provider is a [`Stripe`]. What Stripe tells is told here, when a test says so, signed as Stripe
+//! signs: so it comes late, twice and in any order.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::Utc;
+use domain::demo::ACME_KEYBOARD;
+use entity::ProductId;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::stripe::{Stripe, WEBHOOK_SECRET, hmac};
+use crate::{Database, Reply, SERVICE, Service, id_of};
+
+/// See [the module](self).
+pub struct StripeShop {
+    /// The provider.
+    pub stripe: Stripe,
+    /// The service.
+    pub service: Service,
+    told: AtomicU32,
+}
+
+impl StripeShop {
+    /// With the demo data.
+    pub async fn open() -> Self {
+        Self::on(Database::with_demo().await).await
+    }
+
+    /// With the demo data, and another currency in which everything is.
+    pub async fn in_currency(currency: &str) -> Self {
+        let database = Database::with_demo().await;
+        let change = format!("UPDATE businesses SET currency = '{currency}'");
+        database.execute(&change).await;
+        Self::on(database).await
+    }
+
+    async fn on(database: Database) -> Self {
+        let stripe = Stripe::start().await;
+        let url = database.url(SERVICE);
+        let service = Service::with(database, &url, &stripe.settings()).await;
+        Self {
+            stripe,
+            service,
+            told: AtomicU32::new(0),
+        }
+    }
+
+    /// An order by card that can be paid: its id, and its intent's.
+    pub async fn order(&self, items: &[(ProductId, i64)]) -> (String, String) {
+        let placed = self.service.customer().checkout(items).await.ok(201);
+        let secret = placed["client_secret"].as_str().unwrap();
+        let intent = secret.split("_secret").next().unwrap();
+        (id_of(&placed), intent.to_owned())
+    }
+
+    /// An order of two keyboards, 100.00, that is paid: its id, and its intent's.
+    pub async fn paid(&self) -> (String, String) {
+        let (order, intent) = self.order(&[(ACME_KEYBOARD, 2)]).await;
+        self.pay(&intent).await;
+        assert_eq!(self.order_now(&order).await["status"], "paid");
+        (order, intent)
+    }
+
+    /// Has an intent paid, and tells it.
+    pub async fn pay(&self, intent: &str) {
+        self.stripe.pay(intent).await;
+        let object = self.stripe.get(&format!("payment_intents/{intent}")).await;
+        let told = self.tell("payment_intent.succeeded", object).await;
+        let _ = told.ok(200);
+    }
+
+    /// An order as its admin sees it now.
+    pub async fn order_now(&self, order: &str) -> Value {
+        self.service.admin().order(order).await
+    }
+
+    /// Tells that something has happened to a refund of this payment.
+    pub async fn tell_refund(&self, kind: &str, intent: &str) -> Reply {
+        let refund =
+            json!({"id": "re_told", "object": "refund", "payment_intent": intent, "metadata": {}});
+        self.tell(kind, refund).await
+    }
+
+    /// Makes a dispute at Stripe what this says, and tells it.
+    pub async fn tell_dispute(&self, kind: &str, dispute: &Value) -> Reply {
+        self.stripe.dispute(dispute);
+        self.tell(kind, dispute.clone()).await
+    }
+
+    /// Tells an event of this kind about this object.
+    pub async fn tell(&self, kind: &str, object: Value) -> Reply {
+        let number = self.told.fetch_add(1, Ordering::Relaxed);
+        self.tell_as(&format!("evt_{number}"), kind, object).await
+    }
+
+    /// As [`StripeShop::tell`], with this id of the event.
+    pub async fn tell_as(&self, id: &str, kind: &str, object: Value) -> Reply {
+        let event = json!({"id": id, "object": "event", "type": kind, "data": {"object": object}});
+        let (body, at) = (event.to_string(), Utc::now().timestamp());
+        let signature = format!(
+            "t={at},v1={}",
+            hmac(WEBHOOK_SECRET, &format!("{at}.{body}"))
+        );
+        let nobody = self.service.nobody();
+        let request = nobody.request(Method::POST, "/api/webhooks/stripe");
+        let request = request.header("stripe-signature", signature);
+        nobody.send(request.body(body)).await
+    }
+
+    /// The ids of the refunds that Stripe has, the newest first.
+    pub async fn refund_ids(&self) -> Vec<String> {
+        let refunds = self.stripe.get("refunds").await;
+        let refunds = refunds["data"].as_array().unwrap().iter();
+        let ids = refunds.map(|refund| refund["id"].as_str().unwrap().to_owned());
+        ids.collect()
+    }
+}
+
+/// A dispute of 100.00 as Stripe has it.
+#[must_use]
+pub fn dispute(intent: &str, status: &str) -> Value {
+    json!({
+        "id": "dp_1", "object": "dispute", "amount": 10_000, "currency": "usd", "charge": "ch_1",
+        "payment_intent": intent, "reason": "fraudulent", "status": status, "metadata": {},
+        "evidence_details": {"due_by": 1_893_456_000},
+        "balance_transactions": [{"id": "txn_1", "amount": -10_000}],
+    })
+}

@@ -1,0 +1,168 @@
+//! What becomes of refunds at the provider after they were made: what it has now is what the order says, whatever was told
+//! before and in whichever order.
+
+use serde_json::json;
+use tests::stripe::Fault;
+use tests::{StripeShop, books_balance, until};
+
+/// The events in which Stripe tells of refunds.
+const KINDS: [&str; 4] = [
+    "refund.failed",
+    "refund.updated",
+    "charge.refund.updated",
+    "refund.created",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_fails_after_it_had_succeeded_counts_no_more_and_a_person_is_asked_to_look() {
+    for kind in KINDS {
+        let shop = StripeShop::open().await;
+        let (order, intent) = shop.paid().await;
+        let admin = shop.service.admin();
+        let body = json!({"amount": "40.00", "reason": "a scratch"});
+        let _ = admin.do_to(&order, "refund", &body).await.ok(200);
+        until("it is made", async || {
+            shop.order_now(&order).await["refunds"][0]["status"] == "succeeded"
+        })
+        .await;
+        let refund = shop.refund_ids().await.remove(0);
+        shop.stripe.settle_refund(&refund, "failed");
+        let _ = shop.tell_refund(kind, &intent).await.ok(200);
+        let found = shop.order_now(&order).await;
+        assert_eq!(found["amount_refunded"], "0.00", "{kind}");
+        assert_eq!(found["refunds"][0]["status"], "failed");
+        assert_eq!(found["refunds"][0]["failure"], "failed");
+        assert_eq!(found["attention"], json!(["refund_failed"]));
+        let failed = admin.get("/api/audit?action=refund.failed").await.ok(200);
+        let entry = &failed["data"][0];
+        assert_eq!(entry["before"]["status"], "succeeded");
+        assert_eq!(entry["after"]["order_id"], order.as_str());
+        books_balance(&shop.service).await;
+
+        // What came before is told after it, and once more.
+        for late in ["charge.refunded", kind] {
+            let _ = shop.tell_refund(late, &intent).await.ok(200);
+        }
+        assert_eq!(shop.order_now(&order).await["refunds"], found["refunds"]);
+        // Whoever gives the money back again has looked.
+        let again = admin.do_to(&order, "refund", &body).await.ok(200);
+        assert_eq!(again["attention"], json!([]));
+        assert_eq!(again["amount_refunded"], "40.00");
+        books_balance(&shop.service).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_by_hand_counts_while_it_stands_and_not_when_it_is_cancelled() {
+    let shop = StripeShop::open().await;
+    let (order, intent) = shop.paid().await;
+    for minor in [250, 100] {
+        shop.stripe.refund_by_hand(&intent, minor).await;
+    }
+    let _ = shop.tell_refund("charge.refunded", &intent).await.ok(200);
+    let found = shop.order_now(&order).await;
+    assert_eq!(found["amount_refunded"], "3.50");
+    let refunds = found["refunds"].as_array().unwrap();
+    assert_eq!(refunds.len(), 2);
+    assert!(refunds.iter().all(|refund| refund["by_hand"] == true));
+
+    let newest = shop.refund_ids().await.remove(0);
+    shop.stripe.settle_refund(&newest, "canceled");
+    let _ = shop.tell_refund("refund.updated", &intent).await.ok(200);
+    let found = shop.order_now(&order).await;
+    assert_eq!(found["amount_refunded"], "2.50");
+    // Nobody here has to do anything about it.
+    assert_eq!(found["attention"], json!([]));
+    books_balance(&shop.service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_is_told_before_its_payment_counts_as_soon_as_that_is_told() {
+    let shop = StripeShop::open().await;
+    let keyboard = domain::demo::ACME_KEYBOARD;
+    let (order, intent) = shop.order(&[(keyboard, 2)]).await;
+    shop.stripe.pay(&intent).await;
+    shop.stripe.refund_by_hand(&intent, 250).await;
+    let _ = shop.tell_refund("charge.refunded", &intent).await.ok(200);
+    assert_eq!(shop.order_now(&order).await["amount_refunded"], "0.00");
+    let object = shop.stripe.get(&format!("payment_intents/{intent}")).await;
+    let _ = shop.tell("payment_intent.succeeded", object).await.ok(200);
+    until("the refund is counted", async || {
+        shop.order_now(&order).await["amount_refunded"] == "2.50"
+    })
+    .await;
+    books_balance(&shop.service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_first_and_comes_last_is_not_written() {
+    let shop = StripeShop::open().await;
+    let (order, intent) = shop.paid().await;
+    shop.stripe.refund_by_hand(&intent, 250).await;
+    let refund = shop.refund_ids().await.remove(0);
+    let before = shop.stripe.asked().len();
+    // It is asked whose the payment is, and then what the refunds are: that answer is on its way for long.
+    let slow = std::time::Duration::from_secs(2);
+    shop.stripe
+        .fault(&[Fault::Delay(std::time::Duration::ZERO), Fault::Delay(slow)]);
+    let early = shop.tell_refund("refund.created", &intent);
+    let late = async {
+        until("the refunds are asked for", async || {
+            shop.stripe.asked().len() == before + 2
+        })
+        .await;
+        tokio::time::sleep(slow / 4).await;
+        shop.stripe.settle_refund(&refund, "failed");
+        let _ = shop.tell_refund("refund.failed", &intent).await.ok(200);
+    };
+    let (early, ()) = tokio::join!(early, late);
+    let _ = early.ok(200);
+    assert_eq!(shop.order_now(&order).await["amount_refunded"], "0.00");
+    books_balance(&shop.service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_stripe_is_silent_nothing_is_taken_and_it_is_told_again() {
+    let shop = StripeShop::open().await;
+    let (order, intent) = shop.paid().await;
+    shop.stripe.refund_by_hand(&intent, 250).await;
+    let charge = json!({"id": "ch_1", "payment_intent": intent, "metadata": {}});
+    for faults in [
+        vec![Fault::Status(500)],
+        vec![Fault::Delay(std::time::Duration::ZERO), Fault::LoseAnswer],
+    ] {
+        shop.stripe.fault(&faults);
+        let silent = shop
+            .tell_as("evt_one", "charge.refunded", charge.clone())
+            .await;
+        let _ = silent.refused(502, "payment_provider_error");
+        assert_eq!(shop.order_now(&order).await["amount_refunded"], "0.00");
+    }
+    for _ in 0..2 {
+        let told = shop
+            .tell_as("evt_one", "charge.refunded", charge.clone())
+            .await;
+        let _ = told.ok(200);
+    }
+    assert_eq!(shop.order_now(&order).await["amount_refunded"], "2.50");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_gives_back_what_a_failed_refund_did_not() {
+    let shop = StripeShop::open().await;
+    let (order, intent) = shop.paid().await;
+    let admin = shop.service.admin();
+    let body = json!({"amount": "40.00", "reason": "a scratch"});
+    let _ = admin.do_to(&order, "refund", &body).await.ok(200);
+    until("it is made", async || {
+        shop.order_now(&order).await["refunds"][0]["status"] == "succeeded"
+    })
+    .await;
+    let refund = shop.refund_ids().await.remove(0);
+    shop.stripe.settle_refund(&refund, "failed");
+    let _ = shop.tell_refund("refund.failed", &intent).await.ok(200);
+    let cancelled = admin.do_to(&order, "cancel", &json!({})).await.ok(200);
+    assert_eq!(cancelled["amount_refunded"], "100.00");
+    assert_eq!(cancelled["attention"], json!([]));
+    books_balance(&shop.service).await;
+}
