@@ -123,8 +123,8 @@ impl FromStr for Place {
 }
 
 /// Unpaid orders are walked from the earliest date on, and those that are not their customer's first are passed over,
-/// until there are customers enough: a page costs what is on it, and not what all customers owe. Each of the two dates
-/// has an index to walk.
+/// until there are customers enough: a page by the due date costs what is on it, and not what all customers owe. The order's
+/// date has no index, which every sale would have to write: a page by it sorts all that is unpaid.
 macro_rules! list {
     ($date:literal) => {
         concat!(

@@ -39,7 +39,7 @@ macro_rules! step {
             assert!(
                 number($name) <= LAST_UNDECLARED,
                 "this step must declare the oldest step whose version works after it, which is itself if none does: \
-                 step!(\"…\", compatible_from: \"16_schema_compatibility\"); see migration/README.md"
+                 step!(\"…\", compatible_from: \"15_schema_compatibility\"); see migration/README.md"
             );
         }
         step!($name, None)
@@ -49,7 +49,7 @@ macro_rules! step {
             let (oldest, own) = (number($oldest), number($name));
             assert!(
                 LAST_UNDECLARED <= oldest && oldest <= own,
-                "a step is compatible from one of the steps between 16_schema_compatibility and itself"
+                "a step is compatible from one of the steps between 15_schema_compatibility and itself"
             );
         }
         step!($name, Some($oldest))
@@ -89,13 +89,13 @@ fn steps() -> Vec<Step> {
         step!("12_sales"),
         step!("13_audit"),
         step!("14_checkout"),
-        step!("16_schema_compatibility"),
-        step!("17_card_money", compatible_from: "16_schema_compatibility"),
-        step!("18_buying_now", compatible_from: "16_schema_compatibility"),
-        step!("19_business_calendar", compatible_from: "16_schema_compatibility"),
+        step!("15_schema_compatibility"),
+        step!("16_card_money", compatible_from: "15_schema_compatibility"),
+        step!("17_buying_now", compatible_from: "15_schema_compatibility"),
+        step!("18_business_calendar", compatible_from: "15_schema_compatibility"),
         // The versions before cannot read an account that has a payout.
-        step!("20_returns_and_payouts", compatible_from: "20_returns_and_payouts"),
-        step!("21_skus", compatible_from: "16_schema_compatibility"),
+        step!("19_returns_and_payouts", compatible_from: "19_returns_and_payouts"),
+        step!("20_skus", compatible_from: "15_schema_compatibility"),
     ]
 }
 
