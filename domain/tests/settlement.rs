@@ -164,7 +164,10 @@ fn a_refusal_leaves_the_books_as_they_were() {
         assert_eq!(books, before);
     }
     let on_account = books.use_on_account(&Target::Orders(vec![(order(0), cents(1))]));
-    assert!(matches!(on_account, Err(Error::Conflict(_))));
+    assert!(matches!(
+        on_account,
+        Err(Error::CreditOnAccountExceeded { .. })
+    ));
     assert_eq!(books, before);
 }
 

@@ -1,5 +1,6 @@
 use entity::{Currency, CustomerId, Money, ProductId, Quantity};
 use serde_json::{Value, json};
+use utoipa::PartialSchema;
 
 use super::{At, Change, FromJson, List, MAX_FAULTS, json};
 use crate::text::{Email, Secret, Text, Whole};
@@ -333,20 +334,24 @@ fn secrets_are_not_shown() {
 
 #[test]
 fn the_schema_says_what_the_reader_does() {
-    let schema = serde_json::to_value(Profile::schema()).unwrap();
+    let schema = serde_json::to_value(<Profile as PartialSchema>::schema()).unwrap();
     assert_eq!(schema["required"], json!(["name"]));
     assert_eq!(schema["additionalProperties"], json!(false));
     assert_eq!(schema["properties"]["name"]["maxLength"], json!(5));
-    let schema = serde_json::to_value(Purchase::schema()).unwrap();
+    let schema = serde_json::to_value(<Purchase as PartialSchema>::schema()).unwrap();
     assert_eq!(schema["description"], "A purchase.");
     assert_eq!(
         schema["properties"]["items"]["description"],
         "What is bought."
     );
     assert_eq!(schema["properties"]["items"]["maxItems"], json!(3));
+    assert!(schema["properties"]["type"].is_object());
+    // A body within a body is a component of its own.
+    let line = schema["properties"]["items"]["items"]["$ref"].as_str();
+    assert_eq!(line, Some("#/components/schemas/Line"));
+    let schema = serde_json::to_value(<Line as PartialSchema>::schema()).unwrap();
     assert_eq!(
-        schema["properties"]["items"]["items"]["properties"]["quantity"]["maximum"],
+        schema["properties"]["quantity"]["maximum"],
         json!(1_000_000)
     );
-    assert!(schema["properties"]["type"].is_object());
 }

@@ -252,6 +252,8 @@ struct MismatchView {
 
 /// A payment that its buyer disputes.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"amount": "100.00", "reason": "product_not_received", "status": "needs_response",
+    "provider_dispute": "dp_1PEXAMPLE"}))]
 struct DisputeView {
     dispute_id: DisputeId,
     amount: Amount,

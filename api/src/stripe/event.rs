@@ -328,13 +328,13 @@ mod tests {
             let mut currency = intent(ours());
             currency["currency"] = json!(bad);
             let charge = json!({"id": "ch_1", "payment_intent": bad, "currency": "usd"});
-            let of_charge = json!({"id": "ch_1", "payment_intent": "pi_1", "currency": bad});
+            let dispute = json!({"id": bad, "payment_intent": "pi_1"});
             [
                 of_event,
                 event("payment_intent.canceled", of_intent),
                 event("payment_intent.succeeded", currency),
                 event("charge.refunded", charge),
-                event("charge.refunded", of_charge),
+                event("charge.dispute.created", dispute),
             ]
         };
         for text in ["", "evt\u{0}", "evt 1", "evt\n", "évt", &"e".repeat(256)] {
