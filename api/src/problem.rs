@@ -236,6 +236,13 @@ impl Problem {
         }
     }
 
+    /// Which encodings a body may have, as RFC 9110 has it answered (section 12.5.3).
+    fn accepted_encodings(&self) -> String {
+        let encodings = self.fields.get("encodings").and_then(Value::as_array);
+        let encodings = encodings.into_iter().flatten().filter_map(Value::as_str);
+        encodings.chain(["identity"]).collect::<Vec<_>>().join(", ")
+    }
+
     /// A request with one fault, of a kind that only its handler can see.
     #[must_use]
     pub fn fault(pointer: &str, message: &str) -> Self {
@@ -675,6 +682,9 @@ impl ResponseError for Problem {
         // What is still to come of the request is not waited for.
         if self.code == Code::RequestTimeout {
             response.force_close();
+        }
+        if self.code == Code::UnsupportedEncoding {
+            response.insert_header((header::ACCEPT_ENCODING, self.accepted_encodings()));
         }
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));

@@ -354,10 +354,10 @@ impl FromText for DateTime<Utc> {
 
 impl FromText for NaiveDate {
     fn from_text(text: &str) -> Result<Self, String> {
-        // The parser would take "2026-1-1" too, and years with a sign.
+        // The parser would take "2026-1-1" too, and years with a sign, which are written back with it.
         text.parse()
             .ok()
-            .filter(|date: &Self| date.to_string() == text)
+            .filter(|date: &Self| (0..=9999).contains(&date.year()) && date.to_string() == text)
             .ok_or_else(|| "must be a date such as \"2026-01-31\"".to_owned())
     }
 

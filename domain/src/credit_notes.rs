@@ -310,6 +310,7 @@ pub async fn reverse(
             reversals::reversed(&locked, "credit_note.reversed", "credit_note", id.0, reason);
         audit::record(&transaction, caller, event).await?;
         note.allocations = Vec::new();
+        note.paid_out = Money::ZERO;
         note.reversal = Some(reversal);
         let answer = render(&note, &locked.figures());
         let answered = idempotency::keep(&transaction, caller, claim, answer).await?;

@@ -14,11 +14,12 @@ use serde_json::json;
 
 use crate::accounts::{Figures, Locked};
 use crate::audit::{self, Change};
+use crate::dates::When;
 use crate::idempotency::{self, Answer, Answered, Claim};
 use crate::retry::retry;
 use crate::reversals::{self, Reversal};
 use crate::settlement::Covering;
-use crate::{Caller, Database, Error, Page, Paging, Transaction};
+use crate::{Caller, Database, Error, Page, Paging, Transaction, businesses};
 
 /// A payout to be.
 #[derive(Debug, Clone)]
@@ -50,9 +51,9 @@ pub struct Filter {
     /// To this customer.
     pub customer_id: Option<CustomerId>,
     /// Entered then or later.
-    pub created_from: Option<DateTime<Utc>>,
-    /// Entered before then.
-    pub created_to: Option<DateTime<Utc>>,
+    pub created_from: Option<When>,
+    /// Entered before then, or on that day at the latest.
+    pub created_to: Option<When>,
 }
 
 /// Pays out credit on account.
@@ -233,10 +234,12 @@ pub async fn list(
     if let Some(customer) = filter.customer_id {
         select = select.filter(payouts::Column::CustomerId.eq(customer));
     }
-    if let Some(from) = filter.created_from {
+    let (from, to) =
+        businesses::span(database, caller, filter.created_from, filter.created_to).await?;
+    if let Some(from) = from {
         select = select.filter(payouts::Column::CreatedAt.gte(from));
     }
-    if let Some(to) = filter.created_to {
+    if let Some(to) = to {
         select = select.filter(payouts::Column::CreatedAt.lt(to));
     }
     let select = paging.falling(select, payouts::Column::Id);

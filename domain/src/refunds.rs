@@ -14,7 +14,7 @@ use entity::{
     BusinessId, Currency, Money, OrderId, ProductId, RefundId, Tenant, orders, refund_items,
     refunds,
 };
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, Func};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
@@ -339,10 +339,17 @@ pub(crate) async fn settle(
         .col_expr(Column::Status, Expr::value(said.status))
         .col_expr(Column::Failure, Expr::value(said.failure.clone()))
         .col_expr(Column::UpdatedAt, Expr::current_timestamp());
-    if said.status != Status::Pending {
-        let never: Option<chrono::DateTime<chrono::Utc>> = None;
-        update = update.col_expr(Column::NextTryAt, Expr::value(never));
-    }
+    // One that is pending is asked for again, also when it had been settled before.
+    let next_try_at = match said.status {
+        Status::Requested | Status::Pending => {
+            Func::coalesce([Expr::col(Column::NextTryAt), Expr::current_timestamp()]).into()
+        }
+        Status::Succeeded | Status::Failed => {
+            let never: Option<chrono::DateTime<chrono::Utc>> = None;
+            Expr::value(never)
+        }
+    };
+    update = update.col_expr(Column::NextTryAt, next_try_at);
     if let Some(provider_id) = &said.provider_id {
         update = update.col_expr(Column::ProviderId, Expr::value(provider_id.clone()));
     }
@@ -396,7 +403,11 @@ pub(crate) async fn record(
         if said.status == Status::Failed {
             locked.order.amount_refunded = locked.order.amount_refunded - now.amount;
             locked.intent.next_try_at = Some(AT_ONCE);
-            locked.write_intent(&transaction).await?;
+        }
+        // What was read of it before is older than this.
+        locked.intent.readings += 1;
+        locked.write_intent(&transaction).await?;
+        if said.status == Status::Failed {
             attention::assess(&transaction, &mut locked).await?;
         }
         transaction.commit().await

@@ -1,6 +1,9 @@
 -- Money by card that comes back or is taken back: disputes, refunds that fail late, payments of another amount, and the
 -- orders that a person has to look at. Everything is added: a service of the version before goes on working.
 
+-- Every sale waits while this step waits for locks: for a second at most.
+SET LOCAL lock_timeout = '1s';
+
 ALTER TABLE orders
     -- Of what was paid by card, what disputes that were lost have taken.
     ADD COLUMN amount_lost numeric(19,4) NOT NULL DEFAULT 0,

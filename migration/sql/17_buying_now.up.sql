@@ -2,6 +2,9 @@
 -- that end with their product, and reservations of which a purchase takes a part. Additive: a service of the version
 -- before goes on working on it.
 
+-- Every sale waits while this step waits for locks: for a second at most.
+SET LOCAL lock_timeout = '1s';
+
 -- A discount leaves its products on sale outside its window, an exclusive sale does not. Sales from before did not, and
 -- neither do those that a service of the version before makes.
 ALTER TABLE sales

@@ -115,6 +115,14 @@ impl StripeShop {
         let ids = refunds.map(|refund| refund["id"].as_str().unwrap().to_owned());
         ids.collect()
     }
+
+    /// The one refund of this amount, in minor units.
+    pub async fn refund_of(&self, minor: i64) -> String {
+        let refunds = self.stripe.get("refunds").await;
+        let mut refunds = refunds["data"].as_array().unwrap().iter();
+        let found = refunds.find(|refund| refund["amount"] == minor).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    }
 }
 
 /// A dispute of 100.00 as Stripe has it.

@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
+use domain::dates::When;
 use domain::idempotency::Answer;
 use domain::payouts::{self, Filter, NewPayout, Payout};
 use domain::{Caller, Figures};
@@ -47,8 +48,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("List payouts, the newest first")
             .for_roles(STAFF)
             .query::<CustomerId>("customer_id", "To this customer.")
-            .query::<DateTime<Utc>>("created_from", "Entered then or later.")
-            .query::<DateTime<Utc>>("created_to", "Entered before then.")
+            .query::<When>("created_from", "Entered then or later.")
+            .query::<When>(
+                "created_to",
+                "Entered before this time, or on this date at the latest.",
+            )
             .paged()
             .ok::<Page<PayoutView>>(),
         Endpoint::get("getPayout", "/api/payouts/{payout_id}", read)

@@ -113,7 +113,15 @@ pub async fn change(
             .books_closed_until
             .unwrap_or(business.books_closed_until);
         if let Some(date) = closing {
-            check_closing_date(&transaction, business.id, zone, date).await?;
+            check_closing_date(&transaction, business.id, zone, date)
+                .await?
+                .map_or(Ok(()), |fault| {
+                    let field = match change.books_closed_until {
+                        Some(_) => "books_closed_until",
+                        None => "time_zone",
+                    };
+                    Err(Error::ImpossibleDate { field, fault })
+                })?;
         }
         let business = row.update(&transaction).await?;
         let event = Change {
@@ -137,16 +145,14 @@ async fn check_closing_date(
     business: BusinessId,
     zone: TimeZone,
     date: NaiveDate,
-) -> Result<(), Error> {
+) -> Result<Option<DateFault>, Error> {
     let clock = clock(transaction, business).await?;
     let today = zone.day_of(clock.now - SETTLED_AFTER);
-    let fault = if date > today {
-        DateFault::AfterToday { today, zone }
+    Ok(if date > today {
+        Some(DateFault::AfterToday { today, zone })
     } else if date < DateTime::<Utc>::UNIX_EPOCH.date_naive() {
-        DateFault::Before1970
+        Some(DateFault::Before1970)
     } else {
-        return Ok(());
-    };
-    let field = "books_closed_until";
-    Err(Error::ImpossibleDate { field, fault })
+        None
+    })
 }

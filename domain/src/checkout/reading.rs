@@ -100,10 +100,18 @@ pub(super) async fn refresh(
         let Some(at_provider) = &intent.provider_id else {
             return Ok(());
         };
-        let found = provider.refunds(at_provider).await;
+        let found = match provider.refunds(at_provider).await {
+            Ok(found) => found,
+            Err(failure @ Failure::Refused { .. }) => {
+                // The account has no such payment (any more): asked again, it would say the same.
+                tracing::error!(order = %id, %failure, "the payment provider does not know a payment");
+                return Ok(());
+            }
+            Err(failure) => return Err(silent(&failure, id)),
+        };
         let reading = Reading {
             number: intent.readings,
-            found: Found::Refunds(found.map_err(|failure| silent(&failure, id))?),
+            found: Found::Refunds(found),
         };
         let written = retry(|| async {
             let transaction = database.begin(business).await?;

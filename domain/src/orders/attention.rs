@@ -34,7 +34,7 @@ fn reasons(
         && intent
             .received_minor
             .is_none_or(|received| intent.returned_minor < received);
-    let has_failed = order.amount_refunded < order.amount_paid()
+    let has_failed = order.amount_refunded + order.amount_lost < order.amount_paid()
         && refunds.iter().any(|refund| has_failed(refund, refunds));
     let is_any = |is: fn(disputes::Status) -> bool| disputes.iter().any(|one| is(one.status));
     let is_lost = |status| status == disputes::Status::Lost;
@@ -48,11 +48,12 @@ fn reasons(
     reasons.map(|(_, reason)| reason).collect()
 }
 
-/// Whether a refund of ours has failed, and nobody has requested another since.
+/// Whether a refund of ours has failed, and no money was given back since, by us or by hand.
 fn has_failed(refund: &refunds::Model, all: &[refunds::Model]) -> bool {
     let ours = |one: &refunds::Model| !one.by_hand;
     let is_failed = |one: &refunds::Model| one.status == refunds::Status::Failed;
-    let is_later =
-        |one: &&refunds::Model| ours(one) && !is_failed(one) && one.created_at > refund.updated_at;
+    // One of nothing only says that goods came back.
+    let gives = |one: &refunds::Model| !is_failed(one) && one.amount > Money::ZERO;
+    let is_later = |one: &&refunds::Model| gives(one) && one.created_at > refund.updated_at;
     ours(refund) && is_failed(refund) && !all.iter().any(|one| is_later(&one))
 }

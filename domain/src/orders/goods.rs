@@ -75,6 +75,14 @@ impl Good {
         (self.ordered - self.credited).max(0)
     }
 
+    /// Units that were credited and kept, and are outside. Some that came back may have no document any more, since its
+    /// refund failed: the next document about them says that nothing came back with it.
+    fn kept_outside(&self) -> i64 {
+        let came_back = self.credited - self.kept;
+        let without_document = (self.returned - came_back).max(0);
+        (self.kept - without_document).max(0)
+    }
+
     /// Units that have not come back.
     fn outside(&self) -> i64 {
         self.sold - self.returned
@@ -123,7 +131,7 @@ impl Goods {
     /// What comes back when the order is cancelled: all that is outside, but for what was credited and kept.
     pub(crate) fn returning(&self) -> Vec<(ProductId, i64)> {
         let goods = self.0.values();
-        let returning = goods.map(|good| (good.product_id, good.outside() - good.kept));
+        let returning = goods.map(|good| (good.product_id, good.outside() - good.kept_outside()));
         returning.filter(|(_, units)| *units > 0).collect()
     }
 }

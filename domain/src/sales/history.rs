@@ -79,9 +79,11 @@ SELECT r.customer_id, i.product_id, nullif(limited.sale_id, '00000000-0000-0000-
   JOIN unnest($3::uuid[], $4::uuid[], $5::timestamptz[]) AS limited (product_id, sale_id, since)
     ON limited.product_id = i.product_id
  WHERE r.business_id = $1 AND r.customer_id = ANY ($2) AND r.status IN ('waiting', 'active') AND r.expires_at > now()
+   AND i.held
  GROUP BY r.customer_id, i.product_id, limited.sale_id";
 
-/// What these customers hold and wait for of limited products, within each limit.
+/// What these customers hold of limited products, within each limit. A place in line uses nothing of a sale up, as at the
+/// desk.
 async fn held(
     transaction: &Transaction,
     business: BusinessId,

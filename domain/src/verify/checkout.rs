@@ -68,13 +68,13 @@ SELECT 'order ' || o.id AS subject, format('attention %s', due.reasons) AS expec
        SELECT array_remove(ARRAY[
                   CASE WHEN i.status = 'mismatched' AND (i.received_minor IS NULL OR i.returned_minor < i.received_minor)
                        THEN 'payment_mismatched' END,
-                  CASE WHEN o.amount_refunded < o.amount_settled - o.amount_credited
+                  CASE WHEN o.amount_refunded + o.amount_lost < o.amount_settled - o.amount_credited
                             AND EXISTS (SELECT FROM refunds f
                                          WHERE f.business_id = $1 AND f.order_id = i.order_id AND f.status = 'failed'
                                            AND NOT f.by_hand
                                            AND NOT EXISTS (SELECT FROM refunds l
                                                             WHERE l.business_id = $1 AND l.order_id = i.order_id
-                                                              AND l.status <> 'failed' AND NOT l.by_hand
+                                                              AND l.status <> 'failed' AND l.amount > 0
                                                               AND l.created_at > f.updated_at))
                        THEN 'refund_failed' END,
                   CASE WHEN EXISTS (SELECT FROM disputes WHERE business_id = $1 AND order_id = i.order_id

@@ -218,17 +218,17 @@ async fn sales_reservations_and_orders_by_card_of_one_product_share_a_batch() {
         (buy(a, &few(2)), None),
         (checkout(b, &few(2)), Some("b")),
         (reserve(c, &few(2)), None),
-        // Uses up what this batch has reserved.
+        // Takes one of the two that this batch has reserved; the other stays held.
         (checkout(c, &few(1)), None),
         (
             Work::ConfirmByCard(target, tests::clerk::TERMS, tests::clerk::placed),
             None,
         ),
         (checkout(b, &few(1)), None),
-        // Three are left.
+        // Two are left.
         (checkout(a, &few(4)), None),
         (buy(d, &few(1)), None),
-        // The last two.
+        // One is left: who wants two waits, and newcomers get nothing.
         (reserve(d, &few(2)), None),
         (checkout(a, &few(1)), None),
     ];
@@ -238,8 +238,8 @@ async fn sales_reservations_and_orders_by_card_of_one_product_share_a_batch() {
         false, false, false, false, false, false, true, false, false, true,
     ];
     assert_eq!(refused, expected, "{answers:#?}");
-    // Three are sold; held are 2 and 1 for b, 1 for c, 1 and 2 for d.
-    assert_eq!(shop.counts().await, [7, 7, 0]);
+    // Three are sold; held are 2 and 1 for b, 1 and 1 for c, 1 for d, who waits for 2 more.
+    assert_eq!(shop.counts().await, [7, 6, 1]);
     let orders = "SELECT count(*), count(DISTINCT o.xmin::text) AS transactions, count(DISTINCT created_at) AS times
                     FROM orders o WHERE payment_method = 'card'";
     let expected = json!({"count": 4, "transactions": 1, "times": 1});

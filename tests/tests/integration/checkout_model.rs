@@ -43,7 +43,7 @@ async fn orders_by_card_agree_with_a_plain_model_whatever_the_provider_loses_or_
 }
 
 /// Everything that can be the end of something.
-const ENDS: [&str; 18] = [
+const ENDS: [&str; 17] = [
     "intent cancelled",
     "intent mismatched",
     "intent refused",
@@ -52,7 +52,6 @@ const ENDS: [&str; 18] = [
     "order cancelled",
     "order fulfilled",
     "order paid",
-    "order payment_pending",
     "reason paid_too_late",
     "reason payment_cancelled",
     "reason payment_expired",

@@ -19,7 +19,7 @@ async fn an_order_tells_its_dispute_and_is_fulfilled_only_when_that_is_acknowled
     assert_eq!(one["amount"], "100.00");
     assert_eq!(one["reason"], "fraudulent");
     assert_eq!(one["status"], "needs_response");
-    assert_eq!(one["evidence_due_at"], "2030-01-01T00:00:00Z");
+    assert_eq!(one["evidence_due_at"], "2030-01-01T00:00:00.000000Z");
     assert_eq!(one["funds_withdrawn"], true);
     assert_eq!(one["provider_dispute"], "dp_1");
 

@@ -33,7 +33,7 @@ async fn a_purchase_takes_stock_and_credit_and_leaves_a_trail() {
     let order = staff.get(receipt.header("location")).await.ok(200);
     // What the answer says, and what has come of it: nothing so far.
     let nothing = json!({"amount_refunded": "0.00", "cancel_reason": null, "tracking_reference": null, "payments": [],
-                         "refunds": []});
+                         "refunds": [], "amount_lost": "0.00", "disputes": [], "attention": []});
     for (member, value) in order.as_object().unwrap() {
         match member.as_str() {
             "history" => {

@@ -255,9 +255,15 @@ async fn ones_own_reservation_counts_for_ones_own_order() {
     let held = reserve(&staff, rare, 3).await.ok(201);
     let order = staff.buy(&[(rare, 2)]).await.ok(201);
     let found = staff.get(&path(&held)).await.ok(200);
+    assert_eq!(found["status"], "active");
+    assert_eq!(found["items"][0]["quantity"], 1);
+    assert_eq!(counts(&staff, rare).await, (1, 1, 0));
+    let order_of_the_rest = staff.buy(&[(rare, 1)]).await.ok(201);
+    assert_ne!(order_of_the_rest["order_id"], order["order_id"]);
+    let found = staff.get(&path(&held)).await.ok(200);
     assert_eq!(found["status"], "confirmed");
-    assert_eq!(found["order_id"], order["order_id"]);
-    assert_eq!(counts(&staff, rare).await, (1, 0, 1));
+    assert_eq!(found["order_id"], order_of_the_rest["order_id"]);
+    assert_eq!(counts(&staff, rare).await, (0, 0, 0));
     books_balance(&service).await;
 }
 

@@ -287,6 +287,10 @@ async fn head_is_wherever_get_is_with_the_same_headers_and_no_body() {
                 let response = request.send().await.unwrap();
                 let mut headers = response.headers().clone();
                 headers.remove("date");
+                // A report tells its time: another one may take another byte when it is compressed.
+                if headers.contains_key("content-encoding") {
+                    headers.remove("content-length");
+                }
                 (response.status(), headers)
             };
             let (status, headers) = of(Method::HEAD).await;

@@ -208,12 +208,24 @@ impl Books {
         article.selling.offer_for(|offer| {
             let bought = self.bought(customer, product);
             let bought = bought.map_or(0, |bought| bought.in_sale(offer.sale_id));
-            bought + self.has_open(customer, product, offer.opens_at, &[])
+            bought + self.has_held(customer, product, offer.opens_at)
         })
     }
 
     fn bought(&self, customer: CustomerId, product: ProductId) -> Option<&Bought> {
         self.accounts.get(&customer)?.bought.get(&product)
+    }
+
+    /// How many of a product the customer holds by reservations made since then. A place in line uses nothing of a sale up:
+    /// it is the customer's turn, and then what they buy comes out of it, or it is not, and they buy nothing.
+    fn has_held(&self, customer: CustomerId, product: ProductId, since: DateTime<Utc>) -> i64 {
+        let reservations = self.shelf.open_of(customer);
+        reservations
+            .filter(|one| one.created_at >= since)
+            .flat_map(|one| &one.items)
+            .filter(|item| item.held && item.product_id == product)
+            .map(|item| item.quantity)
+            .sum()
     }
 
     /// How many of a product the customer holds and waits for by reservations made since then, `used` not among them.
