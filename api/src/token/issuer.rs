@@ -162,7 +162,7 @@ impl Issuer {
         // The library rounds times, or refuses those with a fraction.
         validation.validate_exp = false;
         jsonwebtoken::decode::<IgnoredAny>(token, &key.decoding, &validation)
-            .map_err(|_| BadToken::Invalid)?;
+            .map_err(|_no_time| BadToken::Invalid)?;
         let payload = token.split('.').nth(1).and_then(object);
         let claims = payload.ok_or(BadToken::Invalid)?;
         let expires_at = numeric_date::check(&claims, Utc::now().timestamp())?;

@@ -64,6 +64,8 @@ async fn play(seed: u64) {
         }
         between(&shop, &mut dice).await;
         if round % 4 == 3 {
+            // Where the first in line has run out of time, the next is served by whoever comes by: nobody may have yet.
+            reservations::sweep(&shop.pool, demo::ACME).await.unwrap();
             shop.keep_the_laws().await;
         }
     }
