@@ -199,6 +199,8 @@ mod tests {
             ((5, 3, 2), Some(5)),
             ((10, 10, 0), None),
             ((13, 10, 3), None),
+            // Four came back by a refund that failed, and were refunded again without coming back once more.
+            ((4, 4, 4), Some(6)),
         ] {
             let (product, goods) = goods(credited, kept, returned);
             let expected = expected.map(|units| (product, units));

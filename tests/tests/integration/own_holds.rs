@@ -209,3 +209,23 @@ async fn the_first_in_line_buys_what_is_free_and_keeps_its_place_for_the_rest() 
     assert_eq!(shop.seen(&second).await, active(&[1]));
     books_balance(&shop.service).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_in_line_leaves_a_discount_for_what_is_bought_out_of_it() {
+    let shop = Shop::open().await;
+    let product = shop.product(10).await;
+    shop.reserve(1, &[(product, 9)]).await;
+    let at = |hours: i64| (chrono::Utc::now() + chrono::Duration::hours(hours)).to_rfc3339();
+    let sale = json!({"name": "Two for each", "opens_at": at(-1), "closes_at": at(1), "limit_per_customer": 2,
+                      "products": [{"product_id": product, "price": "7.00"}]});
+    shop.service.admin().post("/api/sales", &sale).await.ok(201);
+    // Waits for both that the discount has for them, and buys the one that is free.
+    let place = shop.reserve(0, &[(product, 2)]).await;
+    let bought = shop.buy(0, &[(product, 1)]).await.ok(201);
+    assert_eq!(bought["items"][0]["unit_price"], "7.00");
+    assert_eq!(shop.seen(&place).await, ("waiting".to_owned(), vec![1]));
+    // A third is no unit of the discount, nor is it free.
+    let more = shop.buy(0, &[(product, 2)]).await;
+    assert_eq!(more.status, 409, "{}", more.text);
+    books_balance(&shop.service).await;
+}

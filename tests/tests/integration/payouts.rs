@@ -334,6 +334,17 @@ async fn payouts_are_listed_by_customer_and_time_the_newest_first() {
         ["3.00", "2.00"]
     );
     assert_eq!(list(&format!("created_to={}", made[1])).await, ["1.00"]);
+    // A date is the whole day.
+    let (first, last) = (&made[0][..10], &made[2][..10]);
+    let days = format!("created_from={first}&created_to={last}");
+    assert_eq!(list(&days).await.len(), 3);
+    // Years have four digits, wherever a date may stand.
+    for list in ["payouts", "orders"] {
+        for never in ["created_from=-5000-01-01", "created_to=%2B262142-12-31"] {
+            let reply = admin.get(&format!("/api/{list}?{never}")).await;
+            let _ = reply.refused(422, "validation_failed");
+        }
+    }
     let foreign = service.stranger().pages("/api/payouts", 50).await;
     assert_eq!(foreign, Vec::<Value>::new());
 }
