@@ -73,7 +73,7 @@ pub enum CancelReason {
 pub enum Attention {
     /// The payment was of another amount or currency than the order, and is not given back in full.
     PaymentMismatched,
-    /// A refund failed, and none was requested after it failed.
+    /// A refund failed, and no money was given back after it, by the service or by hand.
     RefundFailed,
     /// The buyer disputes the payment.
     DisputeOpen,

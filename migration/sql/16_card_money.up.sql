@@ -90,7 +90,7 @@ UPDATE orders SET attention = reasons.are
                                             AND f.status = 'failed' AND NOT f.by_hand
                                             AND NOT EXISTS (SELECT FROM refunds l
                                                              WHERE (l.business_id, l.order_id) = (f.business_id, f.order_id)
-                                                               AND l.status <> 'failed' AND NOT l.by_hand
+                                                               AND l.status <> 'failed'
                                                                AND l.created_at > f.updated_at))
                         THEN 'refund_failed' END], NULL) AS are
           FROM payment_intents i JOIN orders o ON (o.business_id, o.id) = (i.business_id, i.order_id)
