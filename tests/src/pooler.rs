@@ -83,7 +83,8 @@ impl PgBouncer {
     }
 
     /// Whether all services of the run reach their databases by way of PgBouncer.
-    pub(crate) fn is_wanted() -> bool {
+    #[must_use]
+    pub fn is_wanted() -> bool {
         *WANTED
     }
 

@@ -9,7 +9,7 @@ use tradeline::config::{Cli, Settings};
 use tradeline::limit::RateLimit;
 use tradeline::token::{Claims, Keys, PlatformClaims};
 
-use crate::{Client, Database, PgBouncer, Proxy, SERVICE};
+use crate::{Client, Database, PgBouncer, Proxy, SERVICE, until};
 
 /// What the services of all tests sign with.
 pub const SECRET: &str = "a secret that only the tests know, of 32 bytes and more";
@@ -107,6 +107,19 @@ impl Service {
     pub async fn stop(mut self) {
         if let Some(service) = self.service.take() {
             service.stop().await;
+        }
+    }
+
+    /// Waits until the pooler, if the run has one, has noticed that its database is back.
+    ///
+    /// PgBouncer answers the first client that connects with the failure that it remembers, and tries the server again only
+    /// then, `server_login_retry` after the last attempt at the earliest. The service passes this on as a 503.
+    pub async fn pooler_has_recovered(&self) {
+        if PgBouncer::is_wanted() {
+            until("the pooler reaches its database", async || {
+                self.nobody().get("/readyz").await.status == 200
+            })
+            .await;
         }
     }
 
