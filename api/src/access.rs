@@ -20,13 +20,13 @@ use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
-use domain::businesses::Business;
-use domain::checkout::Cashier;
-use domain::provider::Offline;
-use domain::seals::Sealer;
+use domain::audit::seals::Sealer;
+use domain::card::checkout::Cashier;
+use domain::card::provider::Offline;
+use domain::identity::api_keys;
+use domain::identity::businesses::Business;
 use domain::{
     Authority, Caller, Database, Directory, Journal, PlatformCaller, Refusal, Standing, Void,
-    api_keys,
 };
 use entity::{BusinessId, Currency, UserId};
 

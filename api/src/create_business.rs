@@ -5,9 +5,9 @@ use std::io::{self, BufRead, IsTerminal, Read};
 
 use clap::Args;
 use domain::PlatformCaller;
-use domain::businesses::{self, Founded, NewBusiness};
-use domain::idempotency::Answer;
-use domain::passwords::{NewPassword, Passwords, WeakPassword};
+use domain::foundation::idempotency::Answer;
+use domain::identity::businesses::{self, Founded, NewBusiness};
+use domain::identity::passwords::{NewPassword, Passwords, WeakPassword};
 use entity::{Currency, TimeZone, UserId};
 use uuid::Uuid;
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use domain::businesses::Business;
-use domain::{Authority, Database, Directory, Error, Standing, Void, api_keys};
+use domain::identity::api_keys;
+use domain::identity::businesses::Business;
+use domain::{Authority, Database, Directory, Error, Standing, Void};
 use entity::{BusinessId, UserId};
 
 use crate::token::{BadToken, Claims, Verified, Verifier};

@@ -5,7 +5,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use domain::idempotency::{Answer, Answered, Claim};
+use domain::foundation::idempotency::{Answer, Answered, Claim};
 use hmac::digest::InvalidLength;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;

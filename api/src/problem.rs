@@ -8,8 +8,9 @@ mod member;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::provider::Refused;
-use domain::{Error, HoldLimit, inventory};
+use domain::card::provider::Refused;
+use domain::stock::inventory;
+use domain::{Error, HoldLimit};
 use entity::orders::Status;
 use entity::{Currency, CustomerId, DisputeId, Money, OrderId, ProductId, ReservationId};
 use serde_json::{Map, Value, json};
@@ -527,7 +528,7 @@ impl Problem {
                 "?from",
                 &format!(
                     "must be later, or `to` earlier: {count} entries are in this time, and one statement shows {}",
-                    domain::statements::MOST_ENTRIES
+                    domain::receivables::statements::MOST_ENTRIES
                 ),
             ),
             Error::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused, detail),

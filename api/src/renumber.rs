@@ -1,6 +1,6 @@
 //! The command after a restore: gives restored entries of the audit trail numbers that fit the server.
 
-use domain::seals::{self, Renumbered};
+use domain::audit::seals::{self, Renumbered};
 use domain::{CannotConnect, Database};
 
 use crate::backend::{self, Role};

@@ -12,15 +12,15 @@ use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::dev::{AppConfig, Server, ServerHandle, fn_service};
 use actix_web::middleware::from_fn;
 use actix_web::{App, rt};
-use domain::availability::Hub;
-use domain::checkout::Cashier;
+use domain::audit::seals::Sealer;
+use domain::card::checkout::Cashier;
 use domain::desk::Desk;
-use domain::passwords::Passwords;
-use domain::reservations::Sweeper;
-use domain::seals::Sealer;
-use domain::{
-    CannotConnect, Database, Directory, Journal, Secret, Standing, idempotency, refresh_tokens,
-};
+use domain::foundation::idempotency;
+use domain::identity::passwords::Passwords;
+use domain::identity::refresh_tokens;
+use domain::stock::availability::Hub;
+use domain::stock::reservations::Sweeper;
+use domain::{CannotConnect, Database, Directory, Journal, Secret, Standing};
 use hmac::digest::InvalidLength;
 use tokio::time::timeout;
 

@@ -171,7 +171,7 @@ fn is_skipped(letter: char) -> bool {
     letter.is_whitespace()
         || letter.is_control()
         || letter == '"'
-        || domain::unicode::is_invisible(letter)
+        || domain::foundation::unicode::is_invisible(letter)
 }
 
 /// A whole table as an answer, to be kept under this name.

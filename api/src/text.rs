@@ -3,9 +3,9 @@
 //! Each type is a rule: what has the type has passed it.
 
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
-use domain::dates::When;
-use domain::passwords::NewPassword;
-use domain::{email, unicode};
+use domain::foundation::dates::When;
+use domain::foundation::{email, unicode};
+use domain::identity::passwords::NewPassword;
 use entity::{Currency, Quantity, TimeZone};
 use sea_orm::ActiveEnum;
 use serde::{Serialize, Serializer};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::desk::{Command, Desk, Work};
-use domain::idempotency::Answer;
+use domain::foundation::idempotency::Answer;
 use domain::purchase::{Line, Purchase, Receipt};
 use domain::{Authority, Caller, Database};
 use entity::{BusinessId, Currency, CustomerId, ProductId, Quantity, UserId};

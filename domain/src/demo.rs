@@ -22,10 +22,11 @@ use sea_orm::{
 };
 use uuid::{Uuid, uuid};
 
-use crate::customers::{CreditTerms, NewCustomer};
-use crate::ledger::{Account, Posting};
-use crate::products::{Details, NewProduct};
-use crate::{Authority, Caller, Database, Error, Transaction, passwords};
+use crate::catalogue::products::{Details, NewProduct};
+use crate::identity::customers::{CreditTerms, NewCustomer};
+use crate::identity::passwords;
+use crate::receivables::ledger::{Account, Posting};
+use crate::{Authority, Caller, Database, Error, Transaction};
 
 /// The business of most examples.
 pub const ACME: BusinessId = BusinessId(uuid!("550e8400-e29b-41d4-a716-446655440099"));
@@ -254,7 +255,7 @@ async fn customer(
         },
         self_registered: false,
     };
-    crate::customers::insert(transaction, admin, id, &new).await?;
+    crate::identity::customers::insert(transaction, admin, id, &new).await?;
     Ok(())
 }
 
@@ -276,7 +277,7 @@ async fn product(
         },
         stock,
     };
-    crate::products::insert(transaction, admin, id, &new).await?;
+    crate::catalogue::products::insert(transaction, admin, id, &new).await?;
     Ok(())
 }
 

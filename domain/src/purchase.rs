@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};
 
-use crate::ledger::{Posting, Used};
+use crate::receivables::ledger::{Posting, Used};
 
 /// The most lines that one purchase may have.
 pub const MAX_LINES: usize = 500;

@@ -5,16 +5,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Duration};
-use domain::checkout::Terms;
+use domain::card::checkout::Terms;
+use domain::card::provider::Limits;
+use domain::catalogue::sales::Offer;
 use domain::desk::decision::{
     Account, Article, Books, Bought, Holds, Ordered, OverdueOrder, Sale, Selling,
 };
-use domain::ledger::{self, Credit};
-use domain::provider::Limits;
 use domain::purchase::{Line, Purchase};
-use domain::reservations::Wish;
-use domain::sales::Offer;
-use domain::shelf::{Counts, Shelf};
+use domain::receivables::ledger::{self, Credit};
+use domain::stock::locked_stock::{Counts, Shelf};
+use domain::stock::reservations::Wish;
 use domain::{Error, HoldLimit};
 use entity::ledger_entries::Kind;
 use entity::reservations::{CancelReason, Status};

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::Error;
-use domain::ledger::Account;
-use domain::settlement::{Books, Covering, Order, PayoutShare, Settling, Target};
+use domain::receivables::ledger::Account;
+use domain::receivables::settlement::{Books, Covering, Order, PayoutShare, Settling, Target};
 use entity::ledger_entries::Kind;
 use entity::{Currency, Money, OrderId};
 use proptest::prelude::*;

@@ -1,8 +1,8 @@
 //! Orders by card, paid with the provider that stays on the machine, which tests have as a user of the embedded start has.
 
-use domain::checkout::{self, Event, Taken, Told};
+use domain::card::checkout::{self, Event, Taken, Told};
+use domain::card::provider::Offline;
 use domain::demo;
-use domain::provider::Offline;
 use entity::{OrderId, ProductId};
 use serde_json::{Value, json};
 

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use domain::checkout::{Placed, Terms};
+use domain::card::checkout::{Placed, Terms};
+use domain::card::provider::{Limits, Offline};
 use domain::desk::{Command, Desk, Work};
-use domain::idempotency::{Answer, Answered, Claim};
-use domain::provider::{Limits, Offline};
+use domain::foundation::idempotency::{Answer, Answered, Claim};
 use domain::purchase::{Line, Purchase, Receipt};
-use domain::reservations::{self, Found, Target, Wish};
+use domain::stock::reservations::{self, Found, Target, Wish};
 use domain::{Authority, Caller, Error, demo};
 use entity::{
     BusinessId, Currency, CustomerId, OrderId, ProductId, Quantity, ReservationId, UserId,

@@ -14,7 +14,7 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, UPGRA
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use domain::Caller;
-use domain::idempotency::Claim;
+use domain::foundation::idempotency::Claim;
 use entity::BusinessId;
 use flate2::bufread::MultiGzDecoder;
 use serde_json::Value;

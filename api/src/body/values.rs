@@ -38,7 +38,7 @@ as_text! {
     [] entity::TimeZone;
     [] entity::BusinessId;
     [] entity::UserId;
-    [] domain::passwords::NewPassword;
+    [] domain::identity::passwords::NewPassword;
     [] entity::api_keys::KeyRole;
     [] entity::CustomerId;
     [] entity::ProductId;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use domain::Secret;
-use domain::provider::{Offline, Shared};
+use domain::card::provider::{Offline, Shared};
 use hmac::digest::InvalidLength;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
@@ -48,7 +48,7 @@ pub struct Payments {
     #[arg(long, env = "TRADELINE_PAYMENT_PROVIDER", value_enum, global = true)]
     pub payment_provider: Option<ProviderName>,
     /// How long an order by card may be paid, in seconds. Its stock is held for so long.
-    #[arg(long, env = "TRADELINE_PAYMENT_SECONDS", default_value_t = domain::checkout::SECONDS, global = true,
+    #[arg(long, env = "TRADELINE_PAYMENT_SECONDS", default_value_t = domain::card::checkout::SECONDS, global = true,
           value_name = "SECONDS", value_parser = clap::value_parser!(i32).range(60..=86_400))]
     pub payment_seconds: i32,
 }

@@ -1,8 +1,8 @@
 //! `/api/customers/{customer_id}/allocations`: settling orders with credit on account.
 
 use actix_web::web::Data;
-use domain::allocations;
-use domain::settlement::Target;
+use domain::receivables::allocations;
+use domain::receivables::settlement::Target;
 use entity::users::Role;
 use entity::{Currency, CustomerId};
 use serde::Serialize;

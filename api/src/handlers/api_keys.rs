@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Secret;
-use domain::api_keys::{self, NewKey};
+use domain::identity::api_keys::{self, NewKey};
 use entity::api_keys::KeyRole;
 use entity::users::Role;
 use entity::{ApiKeyId, UserId};

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::audit::{self, Filter};
-use domain::dates::When;
+use domain::foundation::dates::When;
 use entity::users::Role;
 use entity::{EventId, UserId, audit_events};
 use serde::Serialize;

@@ -6,11 +6,11 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::Utc;
-use domain::auth::{self, Attempt, Login};
-use domain::businesses::Business;
-use domain::passwords::NewPassword;
-use domain::users::Registration;
-use domain::{refresh_tokens, users};
+use domain::identity::businesses::Business;
+use domain::identity::login::{self, Attempt, Login};
+use domain::identity::passwords::NewPassword;
+use domain::identity::users::Registration;
+use domain::identity::{refresh_tokens, users};
 use entity::users::Role;
 use entity::{Currency, CustomerId, UserId};
 use serde::Serialize;
@@ -208,7 +208,7 @@ async fn login(
         email,
         password,
     } = request.body;
-    let account = domain::email::lookup_form(&email.0);
+    let account = domain::foundation::email::lookup_form(&email.0);
     count_try(&state, &req, Try::Login, &business.0, &account).await?;
     let attempt = Attempt {
         business: business.0,
@@ -217,7 +217,7 @@ async fn login(
         password: password.0,
         request_id: request_id.0,
     };
-    let login = auth::log_in(
+    let login = login::log_in(
         &state.database,
         &state.directory,
         &state.passwords,
@@ -278,7 +278,7 @@ async fn logout(state: Data<State>, caller: Signed, request: Json<LogoutRequest>
 }
 
 async fn me(state: Data<State>, caller: Signed) -> Response {
-    let profile = auth::profile(&state.database, &caller)
+    let profile = login::profile(&state.database, &caller)
         .await
         .map_err(|error| caller.problem(error))?;
     let (email, name) = profile.user.map(|user| (user.email, user.name)).unzip();

@@ -10,7 +10,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::rt::time::{Instant, sleep, sleep_until};
 use actix_web::web::{Bytes, Data};
-use domain::availability::{Sight, Watcher};
+use domain::stock::availability::{Sight, Watcher};
 use entity::ProductId;
 use futures_util::stream;
 use rand::RngExt;

@@ -3,8 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::NaiveDate;
-use domain::businesses::{self, BusinessChange, Founded, HoldLimitsChange, NewBusiness};
-use domain::passwords::NewPassword;
+use domain::identity::businesses::{self, BusinessChange, Founded, HoldLimitsChange, NewBusiness};
+use domain::identity::passwords::NewPassword;
 use entity::users::Role;
 use entity::{BusinessId, Currency, Money, TimeZone, UserId};
 use serde::Serialize;

@@ -3,9 +3,9 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::checkout::{self, Checkout, Placed, Terms};
+use domain::card::checkout::{self, Checkout, Placed, Terms};
 use domain::desk::{Command, Work};
-use domain::idempotency::{Answer, Answered, Claim};
+use domain::foundation::idempotency::{Answer, Answered, Claim};
 use domain::purchase::{Line, MAX_LINES, Purchase};
 use entity::orders::Status;
 use entity::users::Role;

@@ -3,9 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::credit_notes::{self, CreditNote, NewCreditNote, What};
-use domain::idempotency::Answer;
+use domain::foundation::idempotency::Answer;
 use domain::purchase::MAX_LINES;
+use domain::receivables::credit_notes::{self, CreditNote, NewCreditNote, What};
 use domain::{Caller, Figures};
 use entity::users::Role;
 use entity::{CreditNoteId, Currency, CustomerId, OrderId, ProductId, Quantity, UserId};

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
-use domain::customers::{self, CreditTerms, CustomerChange, NewCustomer};
+use domain::identity::customers::{self, CreditTerms, CustomerChange, NewCustomer};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Money};
 use serde::Serialize;

@@ -2,8 +2,8 @@
 
 use actix_web::web::Data;
 use domain::Error;
-use domain::checkout::{self, Event, Taken, Told};
-use domain::provider::Offline;
+use domain::card::checkout::{self, Event, Taken, Told};
+use domain::card::provider::Offline;
 use entity::Currency;
 use uuid::Uuid;
 
@@ -50,7 +50,7 @@ async fn tell(
     state: &State,
     Name(intent): Name,
     kind: &str,
-    told: impl FnOnce(domain::provider::Received) -> Told,
+    told: impl FnOnce(domain::card::provider::Received) -> Told,
 ) -> Response {
     let unknown = || {
         Problem::new(Code::NotFound, "There is no such payment.").with("intent", intent.as_str())

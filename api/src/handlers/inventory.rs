@@ -3,8 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::idempotency::Answer;
-use domain::inventory::{self, Correction, Line, MAX_ON_HAND, Moved, StockChange};
+use domain::foundation::idempotency::Answer;
+use domain::stock::inventory::{self, Correction, Line, MAX_ON_HAND, Moved, StockChange};
 use entity::stock_movements::{CorrectionReason, Reason};
 use entity::users::Role;
 use entity::{OrderId, ProductId, ReservationId, UserId};

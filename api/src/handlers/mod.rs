@@ -26,7 +26,7 @@ mod users;
 mod webhooks;
 mod write_offs;
 
-use domain::idempotency::Answer;
+use domain::foundation::idempotency::Answer;
 use serde::Serialize;
 
 use crate::endpoint::{Endpoint, Tag};

@@ -3,11 +3,12 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::dates::When;
+use domain::cancellation;
+use domain::card::provider::Limits;
+use domain::card::refunds::{self, What, Wish};
+use domain::foundation::dates::When;
 use domain::orders::{self, Filter, Fulfilment, Mismatch, Order, Payment, Step, Wanting};
-use domain::provider::Limits;
 use domain::purchase::MAX_LINES;
-use domain::refunds::{self, What, Wish};
 use entity::orders::{Attention, CancelReason, PaymentMethod, Status};
 use entity::users::Role;
 use entity::{
@@ -494,7 +495,7 @@ async fn read(state: Data<State>, caller: Signed, id: Id<OrderId>) -> Response {
 }
 
 async fn cancel(state: Data<State>, caller: Signed, id: Id<OrderId>, request: Bare) -> Response {
-    let answered = orders::cancel(
+    let answered = cancellation::cancel(
         &state.database,
         &caller,
         request.claim.as_ref(),

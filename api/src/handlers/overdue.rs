@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
-use domain::overdue::{self, By, Criterion, Overdue, Place};
+use domain::receivables::overdue::{self, By, Criterion, Overdue, Place};
 use entity::users::Role;
 use entity::{Currency, CustomerId};
 use serde::Serialize;

@@ -3,10 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::idempotency::Answer;
-use domain::payments::{self, NewPayment, Payment};
-use domain::settlement::Target;
-use domain::{Caller, Figures, reversals};
+use domain::foundation::idempotency::Answer;
+use domain::receivables::payments::{self, NewPayment, Payment};
+use domain::receivables::reversals;
+use domain::receivables::settlement::Target;
+use domain::{Caller, Figures};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Money, OrderId, PaymentId, UserId};
 use serde::Serialize;

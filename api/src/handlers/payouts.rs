@@ -3,9 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::dates::When;
-use domain::idempotency::Answer;
-use domain::payouts::{self, Filter, NewPayout, Payout};
+use domain::foundation::dates::When;
+use domain::foundation::idempotency::Answer;
+use domain::receivables::payouts::{self, Filter, NewPayout, Payout};
 use domain::{Caller, Figures};
 use entity::users::Role;
 use entity::{Currency, CustomerId, PayoutId, UserId};

@@ -4,10 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
-use domain::inventory::MAX_ON_HAND;
-use domain::products::{
+use domain::catalogue::products::{
     self, CurrentSale, Details, Filter, NewProduct, NotForSale, Product, ProductChange,
 };
+use domain::stock::inventory::MAX_ON_HAND;
 use entity::sales::{Kind, State as SaleState};
 use entity::users::Role;
 use entity::{Currency, Money, ProductId, SaleId};

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::desk::{Command, Work};
-use domain::idempotency::Answer;
+use domain::foundation::idempotency::Answer;
 use domain::purchase::{Line, MAX_LINES, Purchase, Receipt};
 use entity::orders::{PaymentMethod, Status};
 use entity::users::Role;

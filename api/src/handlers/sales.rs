@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::sales::{self, NewSale, Sale, SaleChange, SaleProduct};
+use domain::catalogue::sales::{self, NewSale, Sale, SaleChange, SaleProduct};
 use entity::sales::{Kind, State as SaleState};
 use entity::users::Role;
 use entity::{Currency, Money, ProductId, SaleId};

@@ -3,8 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::dates::{self, When};
-use domain::statements::{self, Entry, Statement, Totals};
+use domain::foundation::dates::{self, When};
+use domain::receivables::statements::{self, Entry, Statement, Totals};
 use entity::ledger_entries::Kind;
 use entity::users::Role;
 use entity::{

@@ -3,7 +3,7 @@
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use domain::checkout::{self, Taken};
+use domain::card::checkout::{self, Taken};
 use entity::Currency;
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -3,8 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::idempotency::Answer;
-use domain::write_offs::{self, WriteOff};
+use domain::foundation::idempotency::Answer;
+use domain::receivables::write_offs::{self, WriteOff};
 use domain::{Caller, Figures};
 use entity::users::Role;
 use entity::{Currency, CustomerId, OrderId, UserId, WriteOffId};

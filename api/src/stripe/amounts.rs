@@ -4,7 +4,7 @@
 //! The smallest ones are those of an account that is paid out in the same currency; of others Stripe asks for as much after
 //! conversion, which only it can know. What is not listed here is left to Stripe, which refuses it when it is asked.
 
-use domain::provider::Limits;
+use domain::card::provider::Limits;
 use entity::{Currency, Money};
 
 use super::minor;

@@ -1,6 +1,6 @@
 //! What a webhook says, as far as it is of use here.
 
-use domain::checkout::{Event, Told};
+use domain::card::checkout::{Event, Told};
 use entity::{BusinessId, OrderId};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -179,7 +179,7 @@ impl Notice {
 
 #[cfg(test)]
 mod tests {
-    use domain::provider::Received;
+    use domain::card::provider::Received;
     use entity::{Currency, Money};
     use serde_json::json;
 

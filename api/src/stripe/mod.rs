@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::DateTime;
 use domain::Secret;
-use domain::provider::{
+use domain::card::provider::{
     Failure, FoundDispute, FoundRefund, Intent, Limits, Provider, Received, Refund, RefundState,
     State, WantedIntent, WantedRefund,
 };

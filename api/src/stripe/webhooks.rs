@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use domain::checkout::Event;
-use domain::provider::{Failure, Provider};
+use domain::card::checkout::Event;
+use domain::card::provider::{Failure, Provider};
 
 use super::{InvalidSignature, Stripe, WebhookSecrets, event};
 

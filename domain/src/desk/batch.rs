@@ -10,18 +10,18 @@ use entity::{BusinessId, OrderId, ReservationId, UserId};
 use super::decision::{Books, Ordered, Sale};
 use super::lanes::InFlight;
 use super::lock::{Locked, begin, lock};
-use super::promise::{self, Promised};
+use super::pipeline::{self, Promised};
 use super::queue::Row;
 use super::write::{self, Done, Outcome, Stock};
 use super::{Command, Work};
 use crate::audit::{self, Written};
-use crate::checkout::Placed;
-use crate::database::Session;
-use crate::dates;
-use crate::idempotency::{self, Answer, Answered, Claim};
+use crate::card::checkout::Placed;
+use crate::foundation::database::Session;
+use crate::foundation::dates;
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::retry::{ATTEMPTS, is_worth_another_try, pause};
 use crate::purchase::Receipt;
-use crate::reservations::{Found, Reservation};
-use crate::retry::{ATTEMPTS, is_worth_another_try, pause};
+use crate::stock::reservations::{Found, Reservation};
 use crate::{Error, Transaction};
 
 type Answers = Vec<Result<Answered, Error>>;
@@ -119,7 +119,7 @@ async fn sell_together(
         None => Promised::new(),
     };
     if !promised.is_empty() && !only_buys(jobs) {
-        promise::ended(&promised).await;
+        pipeline::ended(&promised).await;
         promised.clear();
     }
     loop {
@@ -139,7 +139,7 @@ async fn sell_together(
         if !promised.is_empty() {
             // Of a commit whose answer was lost it is known that those before it had ended.
             if unheard.is_none() {
-                promise::ended(&promised).await;
+                pipeline::ended(&promised).await;
             }
             promised.clear();
             continue;
@@ -199,7 +199,7 @@ async fn attempt(
         && !is_idle
         && let Some(in_flight) = &mut in_flight
     {
-        in_flight.promise(promise::left(&assumed, shelf), !follows);
+        in_flight.promise(pipeline::left(&assumed, shelf), !follows);
     }
     let stock = if follows { Stock::Later } else { Stock::Now };
     let written = if is_idle {
@@ -211,7 +211,7 @@ async fn attempt(
         in_flight.wrote(written.transaction_id);
     }
     // Refusals too rest on what was promised.
-    if follows && !promise::take(&transaction, business, promised, &assumed, shelf).await? {
+    if follows && !pipeline::take(&transaction, business, promised, &assumed, shelf).await? {
         transaction.rollback().await;
         if let Some(in_flight) = in_flight {
             in_flight.distrust();

@@ -20,10 +20,10 @@ use tokio::time::timeout;
 
 use super::Command;
 use super::batch;
-use super::promise::{Progress, Promise, Promised, Stage, Trust};
+use super::pipeline::{Progress, Promise, Promised, Stage, Trust};
 use super::queue::{Queue, Row, Taken};
-use crate::database::Session;
-use crate::idempotency::Answered;
+use crate::foundation::database::Session;
+use crate::foundation::idempotency::Answered;
 use crate::{Database, Error};
 
 /// The most purchases in one transaction.

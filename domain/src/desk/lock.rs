@@ -13,14 +13,15 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::decision::{Account, Article, Books, Holds, OverdueOrder, Selling};
-use super::promise::{Assumed, Promised, Version};
-use super::{Command, Work, bought, holds};
-use crate::allocations::on_account;
-use crate::database::Session;
-use crate::dates::past_due_bound;
-use crate::sales;
-use crate::shelf::{self, Counts, Shelf, Wanted};
-use crate::{Error, Transaction, ledger};
+use super::pipeline::{Assumed, Promised, Version};
+use super::{Command, Work, holds, purchase_history};
+use crate::catalogue::sales;
+use crate::foundation::database::Session;
+use crate::foundation::dates::past_due_bound;
+use crate::receivables::allocations::on_account;
+use crate::receivables::ledger;
+use crate::stock::locked_stock::{self, Counts, Shelf, Wanted};
+use crate::{Error, Transaction};
 
 /// How the desk's statements are planned: without sequential scans, and once for all values. On tables that were empty
 /// when they were last analysed the foreign-key checks would otherwise scan them whole, at a sixth of the speed, until
@@ -156,7 +157,7 @@ pub(super) async fn lock(
     if !in_sale.is_empty() {
         read_sales(transaction, business, &mut books, in_sale).await?;
     }
-    bought::read(transaction, business, &mut books).await?;
+    purchase_history::read(transaction, business, &mut books).await?;
     if !with_credit.is_empty() {
         read_credit(transaction, business, &mut books, with_credit).await?;
     }
@@ -170,7 +171,7 @@ pub(super) async fn lock(
     if promised.is_empty()
         && let Some(wanted) = wanted(&books, jobs, is_quiet)
     {
-        shelf::read(transaction, business, &mut books.shelf, &wanted).await?;
+        locked_stock::read(transaction, business, &mut books.shelf, &wanted).await?;
     }
     holds::read(transaction, business, &mut books, jobs).await?;
     Ok(Locked {

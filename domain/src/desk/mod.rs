@@ -6,7 +6,7 @@
 //! 1. begins, and locks its customers by id, then its inventory rows by product id (`lock.rs`), or, where it follows a batch
 //!    that is still being written, the customers alone and the inventory rows at its end (`promise.rs`);
 //! 2. reads what it needs to know beside those rows: keys that were answered before, what a customer has bought of
-//!    a limited product, and, where stock is held or waited for, the reservations that matter ([`crate::shelf`]);
+//!    a limited product, and, where stock is held or waited for, the reservations that matter ([`crate::stock::locked_stock`]);
 //! 3. decides each command in turn in memory ([`decision`], pure functions);
 //! 4. writes all orders on credit in one statement (`write.rs`), all reservations in another, with orders by card around
 //!    that (`cards.rs`), and commits.
@@ -15,16 +15,16 @@
 //! come, first served, whether one buys, orders by card, reserves, confirms or gives up.
 //! Bounds: [`crate::purchase::MAX_LINES`] lines a command, [`BATCH`] commands a batch, [`WAITING`] waiting in a business.
 
+mod audit_entries;
 mod batch;
-mod bought;
-mod cards;
+mod card_orders;
 pub mod decision;
 mod holds;
 mod lanes;
 mod lock;
-mod promise;
+mod pipeline;
+mod purchase_history;
 mod queue;
-mod trail;
 mod write;
 
 use entity::{Currency, CustomerId, ProductId};
@@ -33,10 +33,10 @@ pub use lanes::{BATCH, Desk, WAITING};
 use queue::Row;
 
 use crate::Caller;
-use crate::checkout::{Placed, Terms};
-use crate::idempotency::{Answer, Claim};
+use crate::card::checkout::{Placed, Terms};
+use crate::foundation::idempotency::{Answer, Claim};
 use crate::purchase::{Purchase, Receipt};
-use crate::reservations::{Found, Target, Wish};
+use crate::stock::reservations::{Found, Target, Wish};
 
 /// Something that is asked of the desk.
 #[derive(Debug)]

@@ -11,14 +11,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::decision::Books;
-use super::{Command, cards, trail};
-use crate::allocations::{self, Allocation};
+use super::{Command, audit_entries, card_orders};
 use crate::audit::{Written, role_name};
-use crate::checkout::{Placed, Terms};
-use crate::idempotency::Answer;
+use crate::card::checkout::{Placed, Terms};
+use crate::foundation::idempotency::Answer;
 use crate::purchase::{Receipt, SoldLine};
-use crate::reservations::Found;
-use crate::shelf::{self, Kept, each};
+use crate::receivables::allocations::{self, Allocation};
+use crate::stock::locked_stock::{self, Kept, each};
+use crate::stock::reservations::Found;
 use crate::{Error, Transaction};
 
 /// A command that was decided in its favour and is to be written.
@@ -118,7 +118,7 @@ SELECT (SELECT count(*) FROM charged) AS charged, (SELECT count(*) FROM taken) A
 pub(super) enum Stock {
     /// With the orders: its rows are locked.
     Now,
-    /// When its rows are locked, by [`super::promise::take`].
+    /// When its rows are locked, by [`super::pipeline::take`].
     Later,
 }
 
@@ -150,11 +150,12 @@ pub(super) async fn write(
             answer: &one.answer,
         })
     });
-    let events = trail::events(done, &books.shelf);
+    let events = audit_entries::events(done, &books.shelf);
     // A reservation points at the order that it has become, and an intent at both.
-    cards::write_orders(transaction, business, done).await?;
-    let also = shelf::write(transaction, business, &books.shelf, events, keys.collect()).await?;
-    cards::write_intents(transaction, business, done).await?;
+    card_orders::write_orders(transaction, business, done).await?;
+    let also =
+        locked_stock::write(transaction, business, &books.shelf, events, keys.collect()).await?;
+    card_orders::write_intents(transaction, business, done).await?;
     Ok(written.or(also))
 }
 

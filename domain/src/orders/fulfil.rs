@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::{Order, step, transitions, whole};
 use crate::audit::{self, Change};
-use crate::idempotency::{self, Answer, Answered, Claim};
-use crate::retry::retry;
-use crate::{Caller, Database, Error, disputes};
+use crate::card::disputes;
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::retry::retry;
+use crate::{Caller, Database, Error};
 
 /// What is said of an order that is fulfilled.
 #[derive(Debug, Clone, Copy, Default)]

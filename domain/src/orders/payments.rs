@@ -6,7 +6,7 @@ use entity::payment_intents::Status;
 use entity::{Money, PaymentId, orders};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
-use crate::checkout::locked::intent;
+use crate::card::checkout::locked::intent;
 use crate::{Error, Transaction};
 
 /// Something that was paid for an order, or is to be.

@@ -22,7 +22,7 @@ use sea_orm::{
     ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryOrder, QuerySelect, Statement,
 };
 
-use crate::retry::retry;
+use crate::foundation::retry::retry;
 use crate::{Database, Error, Transaction};
 
 /// A figure that is computed anew.

@@ -1,7 +1,7 @@
 //! The audit trail: its entries are those that were sealed, and all of them.
 
 use super::Check;
-use crate::seals::{beginning, hash};
+use crate::audit::seals::{beginning, hash};
 
 pub(super) const CHECKS: &[Check] = &[
     // Each seal by itself, with the hash that the one before has: one that is wrong does not make all after it wrong.

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use domain::Error;
+use domain::audit::seals;
+use domain::audit::seals::Renumbered;
 use domain::demo::{ACME, ACME_HEADPHONES, GLOBEX};
-use domain::seals::Renumbered;
 use domain::verify::{self, Difference};
-use domain::{Error, seals};
 use entity::BusinessId;
 use tests::program::{Folder, command, printed, refusal};
 use tests::{Database, OWNER, SERVICE, Service, all, settings, until, verified};

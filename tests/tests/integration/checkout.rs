@@ -1,9 +1,9 @@
 //! Orders by card: from the hold to the sale, and every way in which they end otherwise.
 
 use chrono::{DateTime, Utc};
-use domain::checkout::{self, Event, Taken, Told};
+use domain::card::checkout::{self, Event, Taken, Told};
+use domain::card::provider::{Offline, Received};
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD};
-use domain::provider::{Offline, Received};
 use entity::{Money, OrderId, ProductId};
 use serde_json::{Value, json};
 use tests::{Database, SERVICE, Service, all, books_balance, id_of, settings, until};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
 use domain::desk::Work;
-use domain::reservations::sweep;
+use domain::stock::reservations::sweep;
 use domain::{Error, demo};
 use entity::{CustomerId, ProductId};
 use futures_util::future::join_all;

@@ -12,8 +12,8 @@ use entity::{CustomerId, ProductId};
 use serde_json::json;
 use tests::program::{Folder, Program, command};
 use tests::{
-    Client, Database, Held, PgBouncer, Proxy, Reply, SECRET, SERVICE, Sabotage, Service, all, books_balance,
-    purchase, until,
+    Client, Database, Held, PgBouncer, Proxy, Reply, SECRET, SERVICE, Sabotage, Service, all,
+    books_balance, purchase, until,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::demo::{ACME, ACME_CUSTOMER};
-use domain::reservations::sweep;
+use domain::stock::reservations::sweep;
 use entity::{CustomerId, ProductId};
 use reqwest::Method;
 use serde_json::{Value, json};

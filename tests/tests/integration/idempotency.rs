@@ -1,7 +1,8 @@
 //! A request that is sent again under its key gets its first answer again, and does nothing.
 
+use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX};
-use domain::{Authority, idempotency};
+use domain::foundation::idempotency;
 use entity::{CustomerId, UserId};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;

@@ -1,7 +1,7 @@
 //! Stock: every change of a count is on record, and the records add up to the count.
 
 use domain::demo::{ACME, ACME_HEADPHONES, ACME_KEYBOARD};
-use domain::inventory::MAX_ON_HAND;
+use domain::stock::inventory::MAX_ON_HAND;
 use entity::ProductId;
 use serde_json::{Value, json};
 use tests::{Reply, Service, books_balance, member};

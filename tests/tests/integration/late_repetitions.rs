@@ -1,6 +1,6 @@
 //! Requests that come again after the answer to the first is kept no longer.
 
-use domain::idempotency;
+use domain::foundation::idempotency;
 use entity::BusinessId;
 use serde_json::json;
 use tests::{SERVICE, Service};

@@ -1,9 +1,11 @@
 //! Orders are there for whom they concern, are due when they should be, and are listed page by page.
 
 use chrono::{DateTime, Duration, Utc};
+use domain::Authority;
+use domain::card::checkout;
+use domain::card::provider::Offline;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD, GLOBEX, GLOBEX_CUSTOMER};
-use domain::provider::Offline;
-use domain::{Authority, checkout, reservations};
+use domain::stock::reservations;
 use entity::CustomerId;
 use serde_json::{Value, json};
 use tests::{SERVICE, Service, books_balance, id_of, until};

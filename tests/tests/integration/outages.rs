@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::card::checkout;
+use domain::card::provider::Offline;
 use domain::demo::ACME;
-use domain::provider::Offline;
-use domain::{Database, Error, Standing, checkout};
+use domain::{Database, Error, Standing};
 use entity::{OrderId, UserId};
 use tests::issuer::{AUDIENCE, ISSUER, IssuerServer, Serving, SigningKey, good_claims};
 use tests::{Service, all, until};

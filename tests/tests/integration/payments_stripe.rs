@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::provider::{
+use domain::card::provider::{
     Failure, Intent, Provider, Received, RefundState, State, WantedIntent, WantedRefund,
 };
 use entity::{BusinessId, Currency, Money, OrderId, RefundId};

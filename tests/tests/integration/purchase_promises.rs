@@ -5,7 +5,7 @@
 //! no lock: those give up after two seconds, which is little on a busy machine.
 
 use domain::Error;
-use domain::idempotency::Answered;
+use domain::foundation::idempotency::Answered;
 use entity::{CustomerId, ProductId};
 use serde_json::json;
 use tests::clerk::{Clerk, buy};

@@ -1,7 +1,7 @@
 //! Refresh tokens: each is good once, and one that comes back ends what came of it.
 
 use domain::demo::{ACME, GLOBEX};
-use domain::refresh_tokens::tidy;
+use domain::identity::refresh_tokens::tidy;
 use serde_json::{Value, json};
 use tests::{Reply, SERVICE, Service, all};
 

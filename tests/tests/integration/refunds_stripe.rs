@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use domain::checkout::{self, Event, Taken, Told};
+use domain::card::checkout::{self, Event, Taken, Told};
+use domain::card::provider::{Offline, Provider, RefundState, WantedIntent, WantedRefund};
 use domain::demo::{ACME, ACME_KEYBOARD};
-use domain::provider::{Offline, Provider, RefundState, WantedIntent, WantedRefund};
 use entity::{Currency, Money, RefundId};
 use serde_json::{Value, json};
 use tests::stripe::{Fault, Stripe};

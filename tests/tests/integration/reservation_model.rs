@@ -7,8 +7,8 @@ mod shop;
 use std::fmt::Write;
 
 use domain::Figures;
-use domain::credit_notes::{self, CreditNote, NewCreditNote, What};
-use domain::inventory::Correction;
+use domain::receivables::credit_notes::{self, CreditNote, NewCreditNote, What};
+use domain::stock::inventory::Correction;
 use entity::Quantity;
 use futures_util::future::join_all;
 use lists::Ask;

@@ -303,12 +303,12 @@ async fn what_is_held_and_waited_for_counts_towards_the_limit_of_a_customer() {
 async fn a_customer_has_so_many_reservations_at_once_and_no_more() {
     let service = Service::start().await;
     let staff = service.staff();
-    for _ in 0..domain::reservations::OPEN {
+    for _ in 0..domain::stock::reservations::OPEN {
         reserve(&staff, ACME_KEYBOARD, 1).await.ok(201);
     }
     let refused = reserve(&staff, ACME_KEYBOARD, 1).await;
     let refused = refused.refused(409, "reservation_limit_reached");
-    assert_eq!(refused["limit"], domain::reservations::OPEN);
+    assert_eq!(refused["limit"], domain::stock::reservations::OPEN);
     pass(&service, 301).await;
     reserve(&staff, ACME_KEYBOARD, 1).await.ok(201);
     books_balance(&service).await;

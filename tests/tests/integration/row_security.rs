@@ -236,7 +236,12 @@ pub(crate) async fn both_trading() -> Service {
         service.database.execute(&rows).await;
         order_by_card(&service.database, business, customer, product).await;
         let database = domain::Database::new(&service.database.url(SERVICE), 1).unwrap();
-        assert!(domain::seals::seal(&database, business).await.unwrap() > 0);
+        assert!(
+            domain::audit::seals::seal(&database, business)
+                .await
+                .unwrap()
+                > 0
+        );
     }
     for table in tables(&service.database).await {
         let column = owner_column(&table);

@@ -1,7 +1,7 @@
 //! The sweeper comes to everyone whom it can serve.
 
 use domain::demo::{ACME, ACME_CUSTOMER};
-use domain::reservations;
+use domain::stock::reservations;
 use entity::ProductId;
 use tests::{Database, SERVICE, differences, verified};
 

@@ -14,7 +14,7 @@ use entity::{CustomerId, Money, OrderId, ProductId, UserId};
 use super::{Books, Demand};
 use crate::Error;
 use crate::purchase::Line;
-use crate::shelf::{Part, Reservation};
+use crate::stock::locked_stock::{Part, Reservation};
 
 /// What is asked of one product, all its lines together.
 pub(super) struct Asked {
@@ -163,7 +163,7 @@ impl Books {
 fn items_of<'a>(
     reservations: &'a [&'a Reservation],
     product: ProductId,
-) -> impl Iterator<Item = (&'a Reservation, &'a crate::shelf::Item)> {
+) -> impl Iterator<Item = (&'a Reservation, &'a crate::stock::locked_stock::Item)> {
     reservations.iter().flat_map(move |reservation| {
         let items = reservation.items.iter();
         let items = items.filter(move |item| item.held && item.product_id == product);

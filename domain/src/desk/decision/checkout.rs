@@ -6,9 +6,9 @@ use entity::{Money, OrderId, ReservationId, UserId};
 
 use super::{Books, Demand, total};
 use crate::Error;
-use crate::checkout::Terms;
+use crate::card::checkout::Terms;
 use crate::purchase::{Purchase, SoldLine};
-use crate::shelf::{Item, Reservation};
+use crate::stock::locked_stock::{Item, Reservation};
 
 /// An order by card, or the confirmation of a reservation by card, that was decided in its favour.
 #[derive(Debug, Clone, PartialEq, Eq)]

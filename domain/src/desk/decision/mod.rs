@@ -22,15 +22,15 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use entity::{CustomerId, Money, OrderId, ProductId, SaleId};
 
-use crate::ledger::{self, Posting, Used};
+use crate::catalogue::sales::Offer;
 use crate::purchase::{Line, SoldLine};
-use crate::sales::Offer;
-use crate::shelf::{Part, Reservation, Shelf};
+use crate::receivables::ledger::{self, Posting, Used};
+use crate::stock::locked_stock::{Part, Reservation, Shelf};
 use crate::{Error, HoldLimit, Shortage};
 
 use basket::add_up;
 
-pub use crate::sales::Selling;
+pub use crate::catalogue::sales::Selling;
 pub use checkout::Ordered;
 
 /// A customer as the decision needs it.

@@ -6,8 +6,8 @@ use entity::{ReservationId, UserId};
 
 use super::{Books, Demand, total};
 use crate::Error;
-use crate::reservations::{OPEN, Wish};
-use crate::shelf::{Item, LINE, Reservation};
+use crate::stock::locked_stock::{Item, LINE, Reservation};
+use crate::stock::reservations::{OPEN, Wish};
 
 impl Books {
     /// Decides one reservation: all its items are held, at the prices of this moment, or it takes a place in line, or

@@ -5,7 +5,7 @@ use entity::{OrderId, ReservationId, UserId};
 
 use super::{Books, Demand, Sale, total};
 use crate::Error;
-use crate::shelf::Reservation;
+use crate::stock::locked_stock::Reservation;
 
 impl Books {
     /// Makes an order on credit of an active reservation, at the prices that were reserved.

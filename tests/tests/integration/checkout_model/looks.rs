@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::provider::RefundState;
+use domain::card::provider::RefundState;
 use entity::{OrderId, RefundId};
 use sea_orm::ActiveEnum;
 use serde_json::Value;

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use domain::checkout::{Event, Placed, Terms, Told};
+use domain::card::checkout::{Event, Placed, Terms, Told};
+use domain::card::provider::Limits;
+use domain::card::refunds;
 use domain::desk::{Command, Desk, Work};
-use domain::idempotency::Answer;
-use domain::inventory::{self, Correction};
-use domain::provider::Limits;
+use domain::foundation::idempotency::Answer;
 use domain::purchase::{Line, Purchase, Receipt};
-use domain::reservations::{self, Found, Target};
-use domain::{Authority, Caller, Error, demo, orders, refunds};
+use domain::stock::inventory::{self, Correction};
+use domain::stock::reservations::{self, Found, Target};
+use domain::{Authority, Caller, Error, demo, orders};
 use entity::stock_movements::Reason;
 use entity::{Currency, Money, OrderId, ProductId, Quantity, UserId};
 use rust_decimal::Decimal;

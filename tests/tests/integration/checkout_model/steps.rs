@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use domain::checkout::{self, Event, Taken};
-use domain::provider::RefundState;
-use domain::{Authority, demo, orders, refunds, reservations};
+use domain::cancellation;
+use domain::card::checkout::{self, Event, Taken};
+use domain::card::provider::RefundState;
+use domain::card::refunds;
+use domain::stock::reservations;
+use domain::{Authority, demo, orders};
 use entity::OrderId;
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -93,7 +96,8 @@ impl Shop {
                     By::Admin => Authority::Admin,
                 };
                 let id = self.lists.orders[*at].id;
-                let done = orders::cancel(&self.pool, &caller(authority), None, id, nothing).await;
+                let done =
+                    cancellation::cancel(&self.pool, &caller(authority), None, id, nothing).await;
                 let done = done.map(|_| ()).map_err(|error| self.refusal(&error));
                 assert_eq!(done, expected, "{}", self.at());
             }

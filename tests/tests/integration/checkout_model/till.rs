@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use domain::checkout::Told;
-use domain::provider::{
+use domain::card::checkout::Told;
+use domain::card::provider::{
     Failure, FoundDispute, FoundRefund, Intent, Limits, Provider, Received, Refund, RefundState,
     State, WantedIntent, WantedRefund,
 };

@@ -4,8 +4,11 @@ use std::fmt::Write;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use domain::cancellation;
+use domain::card::{checkout, refunds};
 use domain::desk::{Command, Desk};
-use domain::{Authority, Error, checkout, demo, orders, refunds, reservations};
+use domain::stock::reservations;
+use domain::{Authority, Error, demo, orders};
 use entity::OrderId;
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
@@ -117,7 +120,7 @@ fn at_random<'a>(
             let who = [Authority::Staff, Authority::Admin];
             let who = *who.choose(dice).unwrap();
             twice(&|at| {
-                act(async move { orders::cancel(at, &caller(who), None, id, nothing).await })
+                act(async move { cancellation::cancel(at, &caller(who), None, id, nothing).await })
             })
         }
         9 | 10 => {

@@ -5,7 +5,7 @@ use entity::reservations::Status;
 use entity::{CustomerId, OrderId, ProductId, ReservationId};
 
 /// The most that a customer may have at once.
-const OPEN: usize = domain::reservations::OPEN;
+const OPEN: usize = domain::stock::reservations::OPEN;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lists {

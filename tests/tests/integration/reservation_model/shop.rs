@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::checkout::{Placed, Terms};
+use domain::cancellation;
+use domain::card::checkout::{Placed, Terms};
+use domain::card::provider::{Limits, Offline};
 use domain::desk::{Command, Desk, Work};
-use domain::idempotency::Answer;
-use domain::inventory::{self, Correction};
-use domain::provider::{Limits, Offline};
+use domain::foundation::idempotency::Answer;
 use domain::purchase::{Line, Purchase, Receipt};
-use domain::reservations::{self, Found, Target, Wish};
+use domain::stock::inventory::{self, Correction};
+use domain::stock::reservations::{self, Found, Target, Wish};
 use domain::{Authority, Caller, Error, demo, orders};
 use entity::stock_movements::Reason;
 use entity::{Currency, ProductId, Quantity, UserId};
@@ -313,7 +314,7 @@ impl Shop {
                 let expected = self.lists.take_back(*at);
                 let id = self.lists.orders[*at].id;
                 let nothing = |_: &orders::Order| answer(String::new());
-                let done = orders::cancel(&self.pool, &caller(), None, id, nothing).await;
+                let done = cancellation::cancel(&self.pool, &caller(), None, id, nothing).await;
                 assert_eq!(done.is_ok(), expected.is_ok(), "{done:?} {}", self.at(seed));
             }
             Step::Pass(seconds) => self.pass(*seconds).await,

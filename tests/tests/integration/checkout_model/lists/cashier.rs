@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use domain::provider::{Failure, RefundState, State};
+use domain::card::provider::{Failure, RefundState, State};
 use entity::orders::CancelReason;
 use entity::payment_intents::Status as Intent;
 use entity::refunds::Status as RefundStatus;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use domain::checkout::{Taken, Told};
-use domain::provider::{Failure, RefundState, State};
+use domain::card::checkout::{Taken, Told};
+use domain::card::provider::{Failure, RefundState, State};
 use entity::OrderId;
 use entity::orders::{CancelReason, Status};
 use entity::payment_intents::Status as Intent;

@@ -13,7 +13,7 @@ use super::{Ask, Card, Hold, Item, Lists, Order};
 type Part = (usize, usize, i64);
 
 /// The most that a customer may have at once.
-const OPEN: usize = domain::reservations::OPEN;
+const OPEN: usize = domain::stock::reservations::OPEN;
 
 impl Hold {
     pub(in super::super) fn status(&self, now: i64) -> HoldStatus {

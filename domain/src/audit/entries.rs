@@ -1,0 +1,251 @@
+//! The audit trail: what changed, by whom, before and after, in the transaction that changed it.
+//!
+//! It is read along its key, the newest transaction first ([`crate::audit::seals`] has what that order is). Filters pick from what
+//! is read: an index for each would cost every sale, and the trail is read by few.
+
+use std::fmt;
+use std::str::FromStr;
+
+use entity::users::Role;
+use entity::{BusinessId, EventId, Tenant, UserId, audit_events};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::foundation::dates::When;
+use crate::foundation::pages;
+use crate::identity::businesses;
+use crate::{Caller, Database, Error, Page, Paging, PlatformCaller, Transaction};
+
+/// A change. `before` is absent for what is new.
+pub(crate) struct Change {
+    /// What happened, `<entity>.<participle>`.
+    pub(crate) action: &'static str,
+    /// What kind of thing it happened to.
+    pub(crate) entity_type: &'static str,
+    /// Which one.
+    pub(crate) entity_id: Uuid,
+    /// What it was.
+    pub(crate) before: Option<Value>,
+    /// What it is.
+    pub(crate) after: Value,
+}
+
+/// An entry that a transaction has written, by which the transaction is found again when the answer to its commit was lost.
+/// The number alone is not enough: another server, which has taken over, may have given it to another transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The transaction's number.
+    pub(crate) transaction_id: i64,
+    /// The entry.
+    pub(crate) event_id: EventId,
+}
+
+/// Whether the entry is there, and with it all that its transaction wrote.
+pub(crate) async fn is_written(
+    transaction: &Transaction,
+    business: BusinessId,
+    written: Written,
+) -> Result<bool, Error> {
+    let found = audit_events::Entity::of(business)
+        .filter(audit_events::Column::TransactionId.eq(written.transaction_id))
+        .filter(audit_events::Column::Id.eq(written.event_id))
+        .one(transaction)
+        .await?;
+    Ok(found.is_some())
+}
+
+/// The role of who has shown no credential, or a bad one.
+pub(crate) const NOBODY: &str = "nobody";
+
+/// Who does what nobody asked for: frees what has expired, serves those who wait.
+pub(crate) const SYSTEM: UserId = UserId(Uuid::nil());
+
+/// Who did it. Most is done by a caller; a login is not yet one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Actor<'a> {
+    /// In which business.
+    pub(crate) business_id: BusinessId,
+    /// Who.
+    pub(crate) user_id: UserId,
+    /// As what.
+    pub(crate) role: &'static str,
+    /// In which request.
+    pub(crate) request_id: &'a str,
+}
+
+impl<'a> From<&'a Caller> for Actor<'a> {
+    fn from(caller: &'a Caller) -> Self {
+        Self {
+            business_id: caller.business_id,
+            user_id: caller.user_id,
+            role: role_name(caller.authority.role()),
+            request_id: &caller.request_id,
+        }
+    }
+}
+
+impl<'a> Actor<'a> {
+    /// The service itself, for what nobody asked it to do.
+    pub(crate) fn system(business_id: BusinessId) -> Self {
+        Self {
+            business_id,
+            user_id: SYSTEM,
+            role: "system",
+            request_id: "",
+        }
+    }
+
+    /// The platform, in the business that it makes.
+    pub(crate) fn platform(platform: &'a PlatformCaller, business_id: BusinessId) -> Self {
+        Self {
+            business_id,
+            user_id: platform.user_id,
+            role: "platform",
+            request_id: &platform.request_id,
+        }
+    }
+}
+
+/// Adds the caller's change to the trail. It is there when the transaction commits, and only then.
+pub(crate) async fn record(
+    transaction: &Transaction,
+    caller: &Caller,
+    change: Change,
+) -> Result<(), Error> {
+    record_as(transaction, caller.into(), change).await
+}
+
+/// As [`record`], for anyone.
+pub(crate) async fn record_as(
+    transaction: &Transaction,
+    actor: Actor<'_>,
+    change: Change,
+) -> Result<(), Error> {
+    let event = audit_events::ActiveModel {
+        business_id: Set(actor.business_id),
+        id: Set(EventId::new()),
+        action: Set(change.action.to_owned()),
+        entity_type: Set(change.entity_type.to_owned()),
+        entity_id: Set(change.entity_id),
+        actor_id: Set(actor.user_id),
+        actor_role: Set(actor.role.to_owned()),
+        request_id: Set(actor.request_id.to_owned()),
+        before: Set(change.before),
+        after: Set(Some(change.after)),
+        ..Default::default()
+    };
+    audit_events::Entity::insert(event)
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(())
+}
+
+/// An entry's place in the trail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    transaction_id: i64,
+    id: EventId,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.transaction_id, self.id)
+    }
+}
+
+/// A text is no [`Place`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a number and an entry's id with a space between them")]
+pub struct NoPlace;
+
+impl FromStr for Place {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        let (transaction, id) = text.split_once(' ').ok_or(NoPlace)?;
+        Ok(Self {
+            transaction_id: transaction.parse().map_err(|_no_number| NoPlace)?,
+            id: id.parse().map_err(|_no_id| NoPlace)?,
+        })
+    }
+}
+
+/// Which entries are wanted; what is left out does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// About this kind of thing.
+    pub entity_type: Option<String>,
+    /// About this one.
+    pub entity_id: Option<Uuid>,
+    /// Done by this user or key.
+    pub actor_id: Option<UserId>,
+    /// That this happened.
+    pub action: Option<String>,
+    /// Then or later.
+    pub from: Option<When>,
+    /// Before then, or on that day at the latest.
+    pub to: Option<When>,
+}
+
+/// Lists entries of the caller's business, the newest first.
+///
+/// # Errors
+/// [`Error::Overloaded`] when too little is found in too much; [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    caller: &Caller,
+    filter: &Filter,
+    paging: &Paging<Place>,
+) -> Result<Page<audit_events::Model, Place>, Error> {
+    use audit_events::Column;
+
+    let mut select = audit_events::Entity::of(caller.business_id);
+    if let Some(entity_type) = &filter.entity_type {
+        select = select.filter(Column::EntityType.eq(entity_type.as_str()));
+    }
+    if let Some(id) = filter.entity_id {
+        select = select.filter(Column::EntityId.eq(id));
+    }
+    if let Some(actor) = filter.actor_id {
+        select = select.filter(Column::ActorId.eq(actor));
+    }
+    if let Some(action) = &filter.action {
+        select = select.filter(Column::Action.eq(action.as_str()));
+    }
+    let (from, to) = businesses::span(database, caller, filter.from, filter.to).await?;
+    if let Some(from) = from {
+        select = select.filter(Column::CreatedAt.gte(from));
+    }
+    if let Some(to) = to {
+        select = select.filter(Column::CreatedAt.lt(to));
+    }
+    if let Some(after) = paging.after {
+        let values = [after.transaction_id.into(), after.id.into()];
+        let older = "(audit_events.transaction_id, audit_events.id) < ($1, $2)";
+        select = select.filter(Expr::cust_with_values::<_, sea_orm::Value, _>(
+            older, values,
+        ));
+    }
+    let select = select
+        .order_by_desc(Column::TransactionId)
+        .order_by_desc(Column::Id)
+        .limit(paging.rows());
+    pages::read(database, caller.business_id, select, paging, |event| {
+        Place {
+            transaction_id: event.transaction_id,
+            id: event.id,
+        }
+    })
+    .await
+}
+
+/// A role as the trail names it.
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "admin",
+        Role::Staff => "staff",
+        Role::Customer => "customer",
+    }
+}

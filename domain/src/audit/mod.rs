@@ -1,0 +1,12 @@
+//! Who did what, and the proof that nothing was changed afterwards: entries, seals, and the log of accesses.
+//!
+//! May use `foundation`.
+
+pub mod access_log;
+mod entries;
+pub mod seals;
+
+pub(crate) use entries::{
+    Actor, Change, NOBODY, SYSTEM, Written, is_written, record, record_as, role_name,
+};
+pub use entries::{Filter, NoPlace, Place, list};

@@ -1,0 +1,222 @@
+//! Seals on the audit trail: who changes an entry, takes one away or puts one in between cannot hide it from
+//! `tradeline verify`.
+//!
+//! The entries of a business are sealed in batches, one after another, off the path of what they tell. A seal is the
+//! SHA-256 of the seal before, of its own place, and of its entries in their order, so each holds all before it.
+//!
+//! The order is that of the transactions' numbers, and of the ids within one. It is no order of time, and need not be:
+//! what matters is that nothing can come in before what is sealed, although ids are made long before they are committed,
+//! and commits happen in any order. An entry has the number of the transaction that wrote it, by the server's word
+//! (`pg_current_xact_id()`, a default that the service's role cannot override). A batch is read in one statement, from one
+//! snapshot, and takes only numbers below the snapshot's `xmin`, which is the lowest number of all transactions that had
+//! not ended when it was taken. So
+//!
+//! - nothing can be put in before: whoever writes from then on has a number of `xmin` or above. A transaction gets its
+//!   number with its first write, and numbers only rise;
+//! - nothing is left out: each transaction below `xmin` has ended, and the snapshot sees what it has committed. A batch
+//!   begins right after the last entry of the seal before, and skips none up to its own last one.
+//!
+//! A transaction that stays open holds the sealing back and breaks nothing. One sealer at a time works on a business, by an
+//! advisory lock; if two did, the second would fail at the primary key.
+//!
+//! What a seal does not hold is the number of the transaction itself. A database that was restored from a dump into a server
+//! whose numbers are lower stays sealed when [`renumber`] lowers the numbers of what was restored. Until then [`seal`]
+//! refuses to go on. And a chain without its newest links is a chain: whoever wants to know
+//! that none was taken away keeps the newest seal elsewhere from time to time.
+
+mod renumber;
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use entity::BusinessId;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+use crate::foundation::retry::retry;
+use crate::{Database, Error, verify};
+
+pub use renumber::{Renumbered, renumber};
+
+/// How many entries one seal is about, at most.
+const BATCH: i64 = 1000;
+
+/// How often every business is looked at. What is changed by way of this process is looked at sooner.
+const ALL_EVERY: Duration = Duration::from_secs(60);
+
+/// What stands for a seal before the first: a place before every entry, and a hash.
+macro_rules! beginning {
+    () => {
+        "'-9223372036854775808'::bigint, '00000000-0000-0000-0000-000000000000'::uuid, decode(repeat('00', 32), 'hex')"
+    };
+}
+pub(crate) use beginning;
+
+/// The hash of a seal: `previous` is that before, `number` and `sealed_at` are its own, `e` its entries, of business `$1`.
+/// Each entry is one JSON array, of which PostgreSQL makes the same text whatever is set.
+macro_rules! hash {
+    ($previous:literal, $number:literal, $sealed_at:literal) => {
+        concat!(
+            "sha256(", $previous, " || convert_to(format('%s %s %s ', $1::uuid, ", $number, ",
+                    extract(epoch FROM ", $sealed_at, ")), 'UTF8')
+                || coalesce(string_agg(convert_to(jsonb_build_array(
+                       e.id, e.action, e.entity_type, e.entity_id, e.actor_id, e.actor_role, e.request_id,
+                       e.before, e.before IS NULL, e.after, e.after IS NULL, extract(epoch FROM e.created_at)
+                   )::text, 'UTF8'), ''::bytea ORDER BY e.transaction_id, e.id), ''::bytea))"
+        )
+    };
+}
+pub(crate) use hash;
+
+/// The number of the transaction that wrote a row, by the row itself. The row has only the lower half of it: the number is
+/// the latest one with this half.
+macro_rules! number_of_writer {
+    ($xmin:literal) => {
+        concat!(
+            "(pg_snapshot_xmax(pg_current_snapshot())::text::bigint - mod(pg_snapshot_xmax(pg_current_snapshot())::text::bigint - ",
+            $xmin,
+            "::text::bigint, 4294967296))"
+        )
+    };
+}
+pub(crate) use number_of_writer;
+
+/// Whether this transaction is the one that seals the business, and whether an entry that matters has a higher number than
+/// the transaction that wrote its row: then it was restored from another server, and what is written now may come before
+/// it. Those that matter are the last sealed one, those that would be sealed next, and the one with the highest number.
+const BEGIN: &str = concat!(
+    "
+WITH newest AS (
+    SELECT last_transaction_id, last_event_id FROM audit_seals
+     WHERE business_id = $1 ORDER BY number DESC LIMIT 1
+), looked_at AS (
+    (SELECT e.transaction_id, e.xmin AS writer FROM audit_events e
+      WHERE e.business_id = $1
+        AND (e.transaction_id, e.id) >= (coalesce((SELECT last_transaction_id FROM newest), '-9223372036854775808'),
+                                         coalesce((SELECT last_event_id FROM newest),
+                                                  '00000000-0000-0000-0000-000000000000'))
+      ORDER BY e.transaction_id, e.id LIMIT $2 + 1)
+     UNION ALL
+    (SELECT e.transaction_id, e.xmin FROM audit_events e
+      WHERE e.business_id = $1 ORDER BY e.transaction_id DESC LIMIT 1)
+)
+SELECT pg_try_advisory_xact_lock(hashtextextended('audit_seals ' || $1::uuid, 0)) AS alone,
+       EXISTS (SELECT FROM looked_at WHERE transaction_id > ",
+    number_of_writer!("writer"),
+    ") AS foreign_numbers"
+);
+
+const SEAL: &str = concat!(
+    "
+WITH newest AS (
+    SELECT number, last_transaction_id, last_event_id, hash FROM audit_seals
+     WHERE business_id = $1 ORDER BY number DESC LIMIT 1
+), previous (number, last_transaction_id, last_event_id, hash) AS (
+    SELECT * FROM newest
+    UNION ALL
+    SELECT 0, ",
+    beginning!(),
+    " WHERE NOT EXISTS (SELECT FROM newest)
+), batch AS (
+    SELECT * FROM audit_events
+     WHERE business_id = $1
+       AND (transaction_id, id) > ((SELECT last_transaction_id FROM previous), (SELECT last_event_id FROM previous))
+       AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+     ORDER BY transaction_id, id LIMIT $2
+)
+INSERT INTO audit_seals (business_id, number, last_transaction_id, last_event_id, events, hash)
+SELECT $1, p.number + 1, max(e.transaction_id), (array_agg(e.id ORDER BY e.transaction_id DESC, e.id DESC))[1], count(*),
+       ",
+    hash!("p.hash", "p.number + 1", "now()"),
+    "
+  FROM previous p CROSS JOIN batch e
+ GROUP BY p.number, p.hash
+RETURNING events"
+);
+
+/// Seals what can be sealed of a business, and says how many entries that were. None also when another seals it now.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`]; [`Error::Conflict`] when entries were restored from another server: [`renumber`] mends that.
+pub async fn seal(database: &Database, business: BusinessId) -> Result<i64, Error> {
+    let mut all = 0;
+    loop {
+        let sealed = retry(|| seal_batch(database, business)).await?;
+        all += sealed;
+        if sealed < BATCH {
+            return Ok(all);
+        }
+    }
+}
+
+async fn seal_batch(database: &Database, business: BusinessId) -> Result<i64, Error> {
+    let transaction = database.begin(business).await?;
+    let values = [business.0.into(), BATCH.into()];
+    let begin = Statement::from_sql_and_values(DbBackend::Postgres, BEGIN, values.clone());
+    let row = transaction.query_one_raw(begin).await?;
+    let row = row.ok_or_else(|| Error::Bug("a lock answered nothing".into()))?;
+    if row.try_get("", "foreign_numbers")? {
+        return Err(Error::Conflict(
+            "the audit trail was restored from a server whose transactions have higher numbers: run `tradeline renumber-audit` \
+             as the owner of the tables",
+        ));
+    }
+    if !row.try_get("", "alone")? {
+        return Ok(0);
+    }
+    // A statement of its own, whose snapshot is younger than the lock: it sees what the sealer before has sealed.
+    let seal = Statement::from_sql_and_values(DbBackend::Postgres, SEAL, values);
+    let Some(row) = transaction.query_one_raw(seal).await? else {
+        transaction.rollback().await;
+        return Ok(0);
+    };
+    let events = row.try_get("", "events")?;
+    transaction.commit().await?;
+    Ok(events)
+}
+
+/// Seals in the background.
+#[derive(Debug, Default)]
+pub struct Sealer {
+    /// Where something may have happened since the last look.
+    noted: Mutex<HashSet<BusinessId>>,
+}
+
+impl Sealer {
+    /// Something may have happened in this business. A hint: without it, it is found a little later.
+    pub fn note(&self, business: BusinessId) {
+        self.lock().insert(business);
+    }
+
+    /// Seals for ever: after each such time what has been noted, and now and then everything.
+    pub async fn keep_sealing(&self, database: Database, every: Duration) {
+        let mut all: Option<Instant> = None;
+        loop {
+            tokio::time::sleep(every).await;
+            if all.is_none_or(|at| at.elapsed() >= ALL_EVERY) {
+                match verify::businesses(&database).await {
+                    Ok(businesses) => {
+                        self.lock().extend(businesses);
+                        all = Some(Instant::now());
+                    }
+                    Err(error) => tracing::warn!(%error, "nothing of the audit trail is sealed"),
+                }
+            }
+            let noted = std::mem::take(&mut *self.lock());
+            for business in noted {
+                match seal(&database, business).await {
+                    // The last entries may be of transactions that were not over yet.
+                    Ok(1..) => self.note(business),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, %business, "entries of the audit trail are not sealed");
+                    }
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<BusinessId>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,106 @@
+//! Cancelling an order by card: its stock is free again, and its intent is cancelled, or what was paid is refunded.
+
+use entity::orders::{CancelReason, Status};
+use entity::{Money, OrderId, payment_intents};
+
+use crate::card::attention;
+use crate::card::checkout::locked::{Locked, Stock};
+use crate::card::disputes;
+use crate::card::refunds::New;
+use crate::foundation::idempotency::{self, Answered, Claim};
+use crate::orders::goods::Goods;
+use crate::orders::{step, transitions};
+use crate::{Caller, Error, Transaction};
+
+/// Why what was paid is given back.
+const REASON: &str = "order cancelled";
+
+/// Cancels it; the provider is asked afterwards. `Some` when that was done and answered before.
+pub(super) async fn cancel(
+    transaction: &Transaction,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    id: OrderId,
+) -> Result<Option<Answered>, Error> {
+    let locked = Locked::of(transaction, caller.business_id, id, Stock::Locked).await?;
+    let mut locked = locked.ok_or(Error::OrderNotFound(id))?;
+    if let Some(before) = idempotency::before(transaction, caller, claim).await? {
+        return Ok(Some(before));
+    }
+    let order = &locked.order;
+    let role = caller.authority.role();
+    transitions::find_for(role, order.payment_method, order.status, Status::Cancelled)?;
+    if order.status == Status::Paid {
+        undo(transaction, caller, &mut locked).await?;
+    } else {
+        stop(transaction, caller, &mut locked).await?;
+    }
+    Ok(None)
+}
+
+/// It is not paid: nothing is to be paid any more.
+async fn stop(
+    transaction: &Transaction,
+    caller: &Caller,
+    locked: &mut Locked,
+) -> Result<(), Error> {
+    if matches!(
+        locked.intent.status,
+        payment_intents::Status::Requested | payment_intents::Status::Pending
+    ) {
+        locked.intent.status = payment_intents::Status::Cancelling;
+        locked.intent.next_try_at = Some(locked.now());
+        locked.intent.tries = 0;
+        locked.write_intent(transaction).await?;
+    }
+    let reason = CancelReason::Requested;
+    locked
+        .cancel_unpaid(transaction, caller.into(), reason)
+        .await
+}
+
+/// It is paid: what is left of the payment goes back, and the goods to the shelf. Nothing goes back while the payment is
+/// disputed; what a lost dispute has taken is gone.
+async fn undo(
+    transaction: &Transaction,
+    caller: &Caller,
+    locked: &mut Locked,
+) -> Result<(), Error> {
+    let order = &locked.order;
+    let rest = order.amount_paid() - order.amount_refunded - order.amount_lost;
+    if rest > Money::ZERO {
+        disputes::check_none(transaction, order.business_id, order.id).await?;
+    }
+    let before = locked.trail();
+    let goods = Goods::of(transaction, caller.business_id, locked.order.id).await?;
+    let returning = goods.returning();
+    locked
+        .put_back(transaction, caller.into(), returning)
+        .await?;
+    locked.order.cancel_reason = Some(CancelReason::Requested);
+    if rest > Money::ZERO {
+        let refund = New {
+            amount: rest,
+            reason: REASON.to_owned(),
+            restock: false,
+            found: None,
+            items: Vec::new(),
+        };
+        refund
+            .add(transaction, caller.into(), &mut locked.order)
+            .await?;
+        if locked.order.attention.is_some() {
+            attention::assess(transaction, locked).await?;
+        }
+    }
+    step(
+        transaction,
+        caller.into(),
+        &mut locked.order,
+        Status::Cancelled,
+    )
+    .await?;
+    locked
+        .record(transaction, caller.into(), "order.cancelled", before)
+        .await
+}

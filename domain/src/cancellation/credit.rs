@@ -1,0 +1,154 @@
+//! Cancelling an order on credit: its charge is undone, and what was not credited before goes back to the shelf.
+
+use std::collections::BTreeMap;
+
+use entity::ledger_entries::Kind;
+use entity::orders::{CancelReason, Status};
+use entity::{BusinessId, CustomerId, Money, OrderId, ProductId, Tenant, ledger_entries, orders};
+use sea_orm::{ColumnTrait, QueryFilter};
+use serde_json::json;
+
+use crate::audit::{self, Change};
+use crate::foundation::idempotency::{self, Answered, Claim};
+use crate::orders::credited::{self, Credited};
+use crate::orders::goods::Goods;
+use crate::orders::{step, transitions};
+use crate::receivables::accounts::Locked;
+use crate::receivables::allocations::settling;
+use crate::receivables::settlement::Settling;
+use crate::receivables::{payouts, reversals};
+use crate::stock::inventory::returns;
+use crate::{Caller, Error, Transaction};
+
+/// Why the charge is undone, in the customer's account.
+const REASON: &str = "order cancelled";
+
+/// Cancels it. What payments have settled of it is credit on account again. `Some` when that was done and answered before.
+pub(super) async fn cancel(
+    transaction: &Transaction,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    customer: CustomerId,
+    id: OrderId,
+) -> Result<Option<Answered>, Error> {
+    let mut locked = Locked::of(transaction, caller, customer).await?;
+    if let Some(before) = idempotency::before(transaction, caller, claim).await? {
+        return Ok(Some(before));
+    }
+    let goods = Goods::of(transaction, caller.business_id, id).await?;
+    let goods = goods.returning();
+    let mut shelf = returns::open(transaction, caller, goods.iter().copied()).await?;
+    let order = cancelled(transaction, caller, &mut locked, id).await?;
+    returns::put_back(transaction, caller, id, &mut shelf, &goods).await?;
+    let event = event(&locked, &order, &goods, caller);
+    audit::record(transaction, caller, event).await?;
+    Ok(None)
+}
+
+/// Locks the order, decides and writes; returns the order as it was.
+async fn cancelled(
+    transaction: &Transaction,
+    caller: &Caller,
+    locked: &mut Locked,
+    id: OrderId,
+) -> Result<orders::Model, Error> {
+    let business = caller.business_id;
+    let credited = credited::of(transaction, business, id).await?;
+    let (own, others) = credits(transaction, business, locked.id(), id, &credited).await?;
+    let elsewhere = own.iter().flat_map(|credit| &credit.orders);
+    let ids: Vec<OrderId> = elsewhere.map(|(id, _)| *id).chain([id]).collect();
+    let orders = locked.lock_orders(transaction, ids).await?;
+    let order = orders.into_iter().find(|order| order.id == id);
+    let order = order.ok_or(Error::OrderNotFound(id))?;
+    let (of, to) = (order.payment_method, Status::Cancelled);
+    transitions::find_for(caller.authority.role(), of, order.status, to)?;
+    if caller.confined_to().is_some() && order.amount_paid() > Money::ZERO {
+        return Err(Error::Conflict(
+            "an order that is paid is cancelled by staff",
+        ));
+    }
+    let charge = charge_of(transaction, business, locked.id(), id).await?;
+    let own_numbers = own.iter().map(|credit| credit.entry_number).collect();
+    let covering =
+        payouts::covering(transaction, business, locked.id(), Vec::new(), own_numbers).await?;
+    let number = locked.books.cancel(id, &others, &own, &covering)?;
+    locked.write(transaction).await?;
+    reversals::record(transaction, caller, locked, number, charge, REASON).await?;
+    let mut now = order.clone();
+    now.cancel_reason = Some(CancelReason::Requested);
+    step(transaction, caller.into(), &mut now, to).await?;
+    Ok(order)
+}
+
+/// The order's own credits, and the others that settle it.
+async fn credits(
+    transaction: &Transaction,
+    business: BusinessId,
+    customer: CustomerId,
+    order: OrderId,
+    credited: &[Credited],
+) -> Result<(Vec<Settling>, Vec<Settling>), Error> {
+    let numbers = credited.iter().map(|credit| credit.entry_number).collect();
+    let found = settling(transaction, business, customer, vec![order.0], numbers).await?;
+    let mut own: BTreeMap<i64, Settling> = credited
+        .iter()
+        .map(|credit| {
+            let nowhere = Settling {
+                entry_number: credit.entry_number,
+                kind: credit.kind,
+                orders: Vec::new(),
+            };
+            (credit.entry_number, nowhere)
+        })
+        .collect();
+    let mut others = Vec::new();
+    for credit in found {
+        match own.get_mut(&credit.entry_number) {
+            Some(its) => its.orders = credit.orders,
+            None => others.push(credit),
+        }
+    }
+    Ok((own.into_values().collect(), others))
+}
+
+async fn charge_of(
+    transaction: &Transaction,
+    business: BusinessId,
+    customer: CustomerId,
+    order: OrderId,
+) -> Result<i64, Error> {
+    let charge = ledger_entries::Entity::of(business)
+        .filter(ledger_entries::Column::CustomerId.eq(customer))
+        .filter(ledger_entries::Column::OrderId.eq(order))
+        .filter(ledger_entries::Column::Kind.eq(Kind::Charge))
+        .one(transaction)
+        .await?;
+    let charge = charge.ok_or_else(|| Error::Bug(format!("order {order} has no charge")))?;
+    Ok(charge.number)
+}
+
+fn event(
+    locked: &Locked,
+    order: &orders::Model,
+    goods: &[(ProductId, i64)],
+    caller: &Caller,
+) -> Change {
+    let currency = caller.currency;
+    let mut before = locked.trail_before();
+    before["status"] = json!(order.status);
+    before["amount_paid"] = order.amount_paid().to_text(currency).into();
+    before["amount_credited"] = order.amount_credited.to_text(currency).into();
+    let mut after = locked.trail();
+    after["status"] = json!(Status::Cancelled);
+    let returned = goods
+        .iter()
+        .map(|(id, quantity)| json!({"product_id": id, "quantity": quantity}));
+    after["returned"] = returned.collect::<Vec<_>>().into();
+    Change {
+        action: "order.cancelled",
+        entity_type: "order",
+        entity_id: order.id.0,
+        before: Some(before),
+        after,
+    }
+}

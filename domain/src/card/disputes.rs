@@ -1,0 +1,167 @@
+//! Payments by card that their buyers dispute. What the payment provider has of a dispute is written under the order's lock;
+//! while one is open or lost, the order is fulfilled only on confirmation and nothing more of it is refunded.
+
+use entity::disputes::{self, Status};
+use entity::{BusinessId, DisputeId, OrderId, Tenant};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use serde_json::{Value, json};
+
+use crate::audit::{self, Actor, Change};
+use crate::card::checkout::locked::Locked;
+use crate::card::provider::FoundDispute;
+use crate::{Error, Transaction};
+
+/// The disputes of an order, the oldest first.
+pub(crate) async fn of(
+    transaction: &Transaction,
+    business: BusinessId,
+    order: OrderId,
+) -> Result<Vec<disputes::Model>, Error> {
+    let all = disputes::Entity::of(business)
+        .filter(disputes::Column::OrderId.eq(order))
+        .order_by_asc(disputes::Column::Id)
+        .all(transaction)
+        .await?;
+    Ok(all)
+}
+
+/// Whether none of an order's disputes is open or lost. The order is locked.
+///
+/// # Errors
+/// [`Error::DisputeOpen`] with the newest that is open, or else the newest that was lost.
+pub(crate) async fn check_none(
+    transaction: &Transaction,
+    business: BusinessId,
+    order: OrderId,
+) -> Result<(), Error> {
+    match standing(&of(transaction, business, order).await?) {
+        None => Ok(()),
+        Some((dispute_id, is_lost)) => Err(Error::DisputeOpen {
+            dispute_id,
+            is_lost,
+        }),
+    }
+}
+
+/// The newest dispute that is open, or else the newest that was lost, and whether it was.
+fn standing(disputes: &[disputes::Model]) -> Option<(DisputeId, bool)> {
+    let newest = |is: fn(Status) -> bool| disputes.iter().rfind(|one| is(one.status));
+    let open = newest(Status::is_open).map(|one| (one.id, false));
+    open.or_else(|| newest(|status| status == Status::Lost).map(|one| (one.id, true)))
+}
+
+/// Writes what the provider has of a dispute of a locked order.
+pub(crate) async fn record(
+    transaction: &Transaction,
+    actor: Actor<'_>,
+    locked: &Locked,
+    found: &FoundDispute,
+) -> Result<(), Error> {
+    let known = of(transaction, locked.order.business_id, locked.order.id).await?;
+    let known = known
+        .into_iter()
+        .find(|one| one.provider == locked.intent.provider && one.provider_id == found.id);
+    let now = as_found(locked, found, known.as_ref());
+    let (action, before) = match &known {
+        Some(known) if *known == now => return Ok(()),
+        Some(known) => {
+            update(transaction, &now).await?;
+            ("dispute.changed", Some(trail(locked, known)))
+        }
+        None => {
+            insert(transaction, &now).await?;
+            ("dispute.opened", None)
+        }
+    };
+    let change = Change {
+        action,
+        entity_type: "dispute",
+        entity_id: now.id.0,
+        before,
+        after: trail(locked, &now),
+    };
+    audit::record_as(transaction, actor, change).await
+}
+
+/// The row as it should be. The whole payment counts as disputed when the dispute is in another currency than the order.
+fn as_found(
+    locked: &Locked,
+    found: &FoundDispute,
+    known: Option<&disputes::Model>,
+) -> disputes::Model {
+    let is_ours = found.amount.currency == locked.currency.to_string();
+    let amount = found.amount.amount.filter(|_| is_ours);
+    let new = || disputes::Model {
+        business_id: locked.order.business_id,
+        id: DisputeId::new(),
+        order_id: locked.order.id,
+        provider: locked.intent.provider.clone(),
+        provider_id: found.id.clone(),
+        amount: locked.order.amount_paid(),
+        reason: String::new(),
+        status: found.status,
+        evidence_due_at: None,
+        funds_withdrawn: false,
+        created_at: chrono::DateTime::UNIX_EPOCH,
+        updated_at: chrono::DateTime::UNIX_EPOCH,
+    };
+    let before = known.cloned().unwrap_or_else(new);
+    disputes::Model {
+        amount: amount.unwrap_or(before.amount),
+        reason: found.reason.clone(),
+        status: found.status,
+        evidence_due_at: found.evidence_due_at,
+        funds_withdrawn: found.funds_withdrawn,
+        ..before
+    }
+}
+
+async fn insert(transaction: &Transaction, dispute: &disputes::Model) -> Result<(), Error> {
+    let row = disputes::ActiveModel {
+        business_id: Set(dispute.business_id),
+        id: Set(dispute.id),
+        order_id: Set(dispute.order_id),
+        provider: Set(dispute.provider.clone()),
+        provider_id: Set(dispute.provider_id.clone()),
+        amount: Set(dispute.amount),
+        reason: Set(dispute.reason.clone()),
+        status: Set(dispute.status),
+        evidence_due_at: Set(dispute.evidence_due_at),
+        funds_withdrawn: Set(dispute.funds_withdrawn),
+        ..Default::default()
+    };
+    disputes::Entity::insert(row)
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(())
+}
+
+async fn update(transaction: &Transaction, dispute: &disputes::Model) -> Result<(), Error> {
+    use disputes::Column;
+
+    disputes::Entity::update_of(dispute.business_id)
+        .filter(Column::Id.eq(dispute.id))
+        .col_expr(Column::Amount, Expr::value(dispute.amount))
+        .col_expr(Column::Reason, Expr::value(dispute.reason.clone()))
+        .col_expr(Column::Status, Expr::value(dispute.status))
+        .col_expr(Column::EvidenceDueAt, Expr::value(dispute.evidence_due_at))
+        .col_expr(Column::FundsWithdrawn, Expr::value(dispute.funds_withdrawn))
+        .col_expr(Column::UpdatedAt, Expr::current_timestamp())
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+/// What the audit trail says of it.
+fn trail(locked: &Locked, dispute: &disputes::Model) -> Value {
+    json!({
+        "order_id": dispute.order_id,
+        "provider_id": dispute.provider_id,
+        "amount": dispute.amount.to_text(locked.currency),
+        "reason": dispute.reason,
+        "status": dispute.status,
+        "evidence_due_at": dispute.evidence_due_at,
+        "funds_withdrawn": dispute.funds_withdrawn,
+    })
+}

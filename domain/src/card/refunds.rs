@@ -1,0 +1,419 @@
+//! Giving back money that was paid by card, whole or in part, and never more than was paid.
+//!
+//! Items that go back to the shelf are worth what they cost, but no more than is left of the payment, which may be nothing:
+//! goods come back whatever was refunded before. A refund of nothing only says that they have, and the provider is not
+//! asked for it.
+//!
+//! A refund is decided and written under its order's lock; what is requested counts at once, so that two at the same
+//! moment cannot both have what is left. The provider is asked afterwards, by the [`crate::card::checkout::Cashier`], under the
+//! refund's id as its key. One that the provider will not make counts no more.
+
+use entity::orders::{PaymentMethod, Status as OrderStatus};
+use entity::refunds::Status;
+use entity::{
+    BusinessId, Currency, Money, OrderId, ProductId, RefundId, Tenant, orders, refund_items,
+    refunds,
+};
+use sea_orm::sea_query::{Expr, Func};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
+};
+use serde_json::{Value, json};
+
+use crate::audit::{self, Actor, Change};
+use crate::card::attention;
+use crate::card::checkout::locked::{AT_ONCE, Locked, Stock};
+use crate::card::disputes;
+use crate::card::provider::{Limits, RefundState, Refused};
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::retry::retry;
+use crate::orders as domain_orders;
+use crate::orders::Order;
+use crate::orders::goods::{self, Goods, Units};
+use crate::{Caller, Database, Error, Transaction};
+
+/// What is to be refunded.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// How much.
+    pub what: What,
+    /// Why.
+    pub reason: String,
+    /// Whether the items go back to the shelf.
+    pub restock: bool,
+    /// The provider's name, and which amounts it takes: what it will not refund is refused at once.
+    pub takes: Option<(&'static str, Limits)>,
+}
+
+/// How much is to be refunded.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// All that can be.
+    Rest,
+    /// So much.
+    Amount(Money),
+    /// What these items cost; when they go back to the shelf, no more than can be.
+    Items(Vec<(ProductId, i64)>),
+}
+
+/// Refunds an order that was paid by card. The provider is asked for it afterwards.
+///
+/// # Errors
+/// [`Error::OrderNotFound`]; [`Error::Conflict`] for an order that was not paid by card; [`Error::MoreThanPaid`];
+/// [`Error::MoreThanSold`]; [`Error::DisputeOpen`] while the payment is disputed or when a dispute was lost;
+/// [`Error::PaymentRefused`] for an amount that the provider cannot refund; those of [`idempotency`].
+pub async fn request(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    id: OrderId,
+    wish: &Wish,
+    render: impl Fn(&Order) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let business = caller.business_id;
+        let transaction = database.begin(business).await?;
+        let stock = if wish.restock {
+            Stock::Locked
+        } else {
+            Stock::Left
+        };
+        let Some(mut locked) = Locked::of(&transaction, business, id, stock).await? else {
+            return Err(not_by_card(&transaction, business, id).await?);
+        };
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        expect_paid(&locked.order)?;
+        let (items, price) = items(&transaction, &locked.order, wish).await?;
+        // Goods may come back for nothing, whatever has become of the payment.
+        let is_for_nothing = wish.restock && price.min(refundable(&locked.order)) == Money::ZERO;
+        if !is_for_nothing {
+            disputes::check_none(&transaction, business, id).await?;
+        }
+        let new = decide(&locked.order, wish, items, price)?;
+        check_step(&locked, wish, new.amount)?;
+        let before = locked.trail();
+        if wish.restock {
+            let goods = new.items.clone();
+            locked.put_back(&transaction, caller.into(), goods).await?;
+        }
+        let mut after = new.trail(locked.currency);
+        let refund = new.add(&transaction, caller.into(), &mut locked.order);
+        after["refund_id"] = json!(refund.await?);
+        if locked.order.attention.is_some() {
+            attention::assess(&transaction, &mut locked).await?;
+        }
+        locked
+            .record_with(&transaction, caller.into(), "order.refunded", before, after)
+            .await?;
+        let order = domain_orders::whole(&transaction, locked.order.clone()).await?;
+        let answered = idempotency::keep(&transaction, caller, claim, render(&order)).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}
+
+/// Why an order without an intent cannot be refunded.
+async fn not_by_card(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Error, Error> {
+    let order = orders::Entity::of(business)
+        .filter(orders::Column::Id.eq(id))
+        .one(transaction)
+        .await?;
+    Ok(match order {
+        Some(order) if order.payment_method == PaymentMethod::Credit => {
+            Error::Conflict("an order on credit is credited and not refunded")
+        }
+        Some(_) | None => Error::OrderNotFound(id),
+    })
+}
+
+/// That an order has a payment of which something could be given back. One that was paid too late is cancelled.
+fn expect_paid(order: &orders::Model) -> Result<(), Error> {
+    match order.status {
+        OrderStatus::Paid | OrderStatus::Fulfilled | OrderStatus::Cancelled => Ok(()),
+        OrderStatus::Created | OrderStatus::PaymentPending | OrderStatus::Approved => {
+            Err(Error::Conflict("the order is not paid"))
+        }
+    }
+}
+
+/// The units that the wish is for, and their price, or why they cannot be refunded.
+async fn items(
+    transaction: &Transaction,
+    order: &orders::Model,
+    wish: &Wish,
+) -> Result<(Units, Money), Error> {
+    let What::Items(wanted) = &wish.what else {
+        return Ok((Units::new(), Money::ZERO));
+    };
+    let asked = goods::add_up(wanted.iter().copied());
+    let goods = Goods::of(transaction, order.business_id, order.id).await?;
+    let price = goods.price(&asked, wish.restock)?;
+    Ok((asked, price))
+}
+
+/// What is left of the payment: it was neither given back nor lost in a dispute.
+fn refundable(order: &orders::Model) -> Money {
+    let left = order.amount_paid() - order.amount_refunded - order.amount_lost;
+    left.max(Money::ZERO)
+}
+
+/// What the refund is, or why it cannot be.
+fn decide(order: &orders::Model, wish: &Wish, items: Units, price: Money) -> Result<New, Error> {
+    if wish.restock && items.is_empty() {
+        return Err(Error::Conflict(
+            "only a refund by items can put something back on the shelf",
+        ));
+    }
+    let refundable = refundable(order);
+    let amount = match &wish.what {
+        What::Rest => refundable,
+        What::Amount(amount) => *amount,
+        What::Items(_) if wish.restock => price.min(refundable),
+        What::Items(_) => price,
+    };
+    if amount > refundable || (amount <= Money::ZERO && !wish.restock) {
+        return Err(Error::MoreThanPaid { refundable });
+    }
+    Ok(New {
+        amount,
+        reason: wish.reason.clone(),
+        restock: wish.restock,
+        found: None,
+        items: items.into_iter().collect(),
+    })
+}
+
+/// Whether the provider that took the payment can refund this amount, and have what remains.
+fn check_step(locked: &Locked, wish: &Wish, amount: Money) -> Result<(), Error> {
+    let takes = wish.takes.as_ref();
+    let Some((_, limits)) = takes.filter(|(provider, _)| *provider == locked.intent.provider)
+    else {
+        return Ok(());
+    };
+    let remains = refundable(&locked.order) - amount;
+    let checked = limits
+        .check_step(amount)
+        .and_then(|()| limits.check_step(remains));
+    checked.map_err(|refused: Refused| Error::PaymentRefused {
+        refused: Box::new(refused),
+        order_id: None,
+    })
+}
+
+/// A refund that is to be written.
+pub(crate) struct New {
+    pub(crate) amount: Money,
+    pub(crate) reason: String,
+    pub(crate) restock: bool,
+    /// Of one that was made at the provider by hand, the provider's id and where it stands.
+    pub(crate) found: Option<(String, Status)>,
+    pub(crate) items: Vec<(ProductId, i64)>,
+}
+
+impl New {
+    /// What the audit trail says of it.
+    fn trail(&self, currency: Currency) -> Value {
+        let items = self.items.iter();
+        let items = items.map(|(id, quantity)| json!({"product_id": id, "quantity": quantity}));
+        json!({
+            "amount": self.amount.to_text(currency),
+            "reason": self.reason,
+            "restock": self.restock,
+            "items": items.collect::<Vec<_>>(),
+        })
+    }
+
+    /// Writes it and what it takes of the order, which is locked and bears so much.
+    pub(crate) async fn add(
+        self,
+        transaction: &Transaction,
+        actor: Actor<'_>,
+        order: &mut orders::Model,
+    ) -> Result<RefundId, Error> {
+        let id = RefundId::new();
+        order.amount_refunded = order.amount_refunded + self.amount;
+        domain_orders::write(transaction, order).await?;
+        let by_hand = self.found.is_some();
+        let (provider_id, status) = match self.found {
+            Some((id, status)) => (Some(id), status),
+            // Nothing is asked of the provider where nothing is to be paid.
+            None if self.amount == Money::ZERO => (None, Status::Succeeded),
+            None => (None, Status::Requested),
+        };
+        let next_try_at = match status {
+            Status::Requested | Status::Pending => NotSet,
+            Status::Succeeded | Status::Failed => Set(None),
+        };
+        let row = refunds::ActiveModel {
+            business_id: Set(order.business_id),
+            id: Set(id),
+            order_id: Set(order.id),
+            amount: Set(self.amount),
+            status: Set(status),
+            reason: Set(self.reason),
+            restock: Set(self.restock),
+            by_hand: Set(by_hand),
+            provider_id: Set(provider_id),
+            next_try_at,
+            created_by: Set(actor.user_id),
+            ..Default::default()
+        };
+        refunds::Entity::insert(row)
+            .exec_without_returning(transaction)
+            .await?;
+        if self.items.is_empty() {
+            return Ok(id);
+        }
+        let items = self.items.into_iter();
+        let items = items.map(|(product_id, quantity)| refund_items::ActiveModel {
+            business_id: Set(order.business_id),
+            refund_id: Set(id),
+            product_id: Set(product_id),
+            quantity: Set(quantity),
+        });
+        refund_items::Entity::insert_many(items)
+            .exec_without_returning(transaction)
+            .await?;
+        Ok(id)
+    }
+}
+
+/// The refunds of an order, the oldest first.
+pub(crate) async fn of(
+    transaction: &Transaction,
+    business: BusinessId,
+    order: OrderId,
+) -> Result<Vec<refunds::Model>, Error> {
+    let all = refunds::Entity::of(business)
+        .filter(refunds::Column::OrderId.eq(order))
+        .order_by_asc(refunds::Column::Id)
+        .all(transaction)
+        .await?;
+    Ok(all)
+}
+
+/// What the provider says of a refund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) status: Status,
+    /// The provider's id of it; what is known of that stays where it says none.
+    pub(crate) provider_id: Option<String>,
+    /// Why it failed.
+    pub(crate) failure: Option<String>,
+}
+
+impl Said {
+    /// That the refund with this id of the provider's stands there.
+    pub(crate) fn of(provider_id: &str, state: &RefundState) -> Self {
+        let (status, failure) = match state {
+            RefundState::Pending => (Status::Pending, None),
+            RefundState::Succeeded => (Status::Succeeded, None),
+            RefundState::Failed(why) => (Status::Failed, Some(why.clone())),
+        };
+        Self {
+            status,
+            provider_id: Some(provider_id.to_owned()),
+            failure,
+        }
+    }
+}
+
+/// Writes what the provider says of a refund whose order is locked, and leaves an entry in the audit trail. The order's figures
+/// are the caller's to write.
+pub(crate) async fn settle(
+    transaction: &Transaction,
+    currency: Currency,
+    refund: &refunds::Model,
+    said: &Said,
+) -> Result<(), Error> {
+    use refunds::Column;
+
+    let business = refund.business_id;
+    let mut update = refunds::Entity::update_of(business)
+        .filter(Column::Id.eq(refund.id))
+        .col_expr(Column::Status, Expr::value(said.status))
+        .col_expr(Column::Failure, Expr::value(said.failure.clone()))
+        .col_expr(Column::UpdatedAt, Expr::current_timestamp());
+    // One that is pending is asked for again, also when it had been settled before.
+    let next_try_at = match said.status {
+        Status::Requested | Status::Pending => {
+            Func::coalesce([Expr::col(Column::NextTryAt), Expr::current_timestamp()]).into()
+        }
+        Status::Succeeded | Status::Failed => {
+            let never: Option<chrono::DateTime<chrono::Utc>> = None;
+            Expr::value(never)
+        }
+    };
+    update = update.col_expr(Column::NextTryAt, next_try_at);
+    if let Some(provider_id) = &said.provider_id {
+        update = update.col_expr(Column::ProviderId, Expr::value(provider_id.clone()));
+    }
+    update.exec(transaction).await?;
+    if said.status == refund.status {
+        return Ok(());
+    }
+    let action = match said.status {
+        Status::Requested | Status::Pending => "refund.pending",
+        Status::Succeeded => "refund.succeeded",
+        Status::Failed => "refund.failed",
+    };
+    let change = Change {
+        action,
+        entity_type: "refund",
+        entity_id: refund.id.0,
+        before: Some(json!({ "status": refund.status })),
+        after: json!({
+            "status": said.status,
+            "order_id": refund.order_id,
+            "amount": refund.amount.to_text(currency),
+            "failure": said.failure,
+        }),
+    };
+    audit::record_as(transaction, Actor::system(business), change).await
+}
+
+/// Writes the provider's answer to a request for a refund: under its order's lock, once. When it failed, the provider's
+/// refunds are read again: one that was made by hand may have taken its place.
+pub(crate) async fn record(
+    database: &Database,
+    refund: &refunds::Model,
+    said: &Said,
+) -> Result<(), Error> {
+    let business = refund.business_id;
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let locked = Locked::of(&transaction, business, refund.order_id, Stock::Left).await?;
+        let mut locked = locked.ok_or(Error::OrderNotFound(refund.order_id))?;
+        let now = refunds::Entity::of(business)
+            .filter(refunds::Column::Id.eq(refund.id))
+            .one(&transaction)
+            .await?;
+        let is_open =
+            |one: &refunds::Model| matches!(one.status, Status::Requested | Status::Pending);
+        let Some(now) = now.filter(is_open) else {
+            // Another process has heard it too, or an event was quicker.
+            return Ok(());
+        };
+        settle(&transaction, locked.currency, &now, said).await?;
+        if said.status == Status::Failed {
+            locked.order.amount_refunded = locked.order.amount_refunded - now.amount;
+            locked.intent.next_try_at = Some(AT_ONCE);
+        }
+        // What was read of it before is older than this.
+        locked.intent.readings += 1;
+        locked.write_intent(&transaction).await?;
+        if said.status == Status::Failed {
+            attention::assess(&transaction, &mut locked).await?;
+        }
+        transaction.commit().await
+    })
+    .await
+}

@@ -1,0 +1,464 @@
+//! The catalogue: what is sold, for how much, and how many one customer may buy.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use entity::sales::State;
+use entity::stock_movements::Reason;
+use entity::{BusinessId, Currency, CustomerId, Money, ProductId, Tenant, inventory, products};
+use sea_orm::sea_query::extension::postgres::PgExpr;
+use sea_orm::sea_query::{Expr, ExprTrait, Func, SimpleExpr};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, QueryFilter,
+    QuerySelect,
+};
+use serde_json::{Value, json};
+
+use crate::audit::{self, Change};
+use crate::catalogue::sales::{self, InSales, Limited, Offer, Selling};
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::retry::retry;
+use crate::stock::locked_stock::{self, Range};
+use crate::{Caller, Database, Error, Page, Paging, Transaction};
+
+/// A product to be.
+#[derive(Debug, Clone)]
+pub struct NewProduct {
+    /// What is written in the catalogue.
+    pub details: Details,
+    /// What is on the shelf from the start.
+    pub stock: i64,
+}
+
+/// What the catalogue says of a product.
+#[derive(Debug, Clone)]
+pub struct Details {
+    /// Its number, unique in the business in any case and width.
+    pub sku: String,
+    /// Its name.
+    pub name: String,
+    /// More about it.
+    pub description: Option<String>,
+    /// What one costs.
+    pub price: Money,
+    /// The most that one customer may ever buy.
+    pub limit_per_customer: Option<i32>,
+    /// Whether it is on sale.
+    pub active: bool,
+}
+
+/// What of a product changes. `None` leaves it as it is; `Some(None)` takes it away.
+#[derive(Debug, Clone, Default)]
+pub struct ProductChange {
+    /// See [`Details`], as with the others.
+    pub sku: Option<String>,
+    pub name: Option<String>,
+    pub description: Option<Option<String>>,
+    pub price: Option<Money>,
+    pub limit_per_customer: Option<Option<i32>>,
+    pub active: Option<bool>,
+}
+
+/// A product with its stock.
+#[derive(Debug, Clone)]
+pub struct Product {
+    /// The catalogue's row.
+    pub product: products::Model,
+    /// What a newcomer could buy now.
+    pub available: i64,
+    /// What one costs the reader now. Where it is not for sale, its list price.
+    pub price: Money,
+    /// The open sale in which the reader buys it, or else the next that opens.
+    pub sale: Option<CurrentSale>,
+    /// Why it cannot be bought.
+    pub not_for_sale: Option<NotForSale>,
+}
+
+/// Why a product cannot be bought, whatever there is of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotForSale {
+    /// It was taken off sale.
+    Inactive,
+    /// It is sold in exclusive sales, and none is open.
+    NotInSale {
+        /// Whether this one is still to open.
+        upcoming: bool,
+        /// When the next of them opens, or the last one opened.
+        opens_at: DateTime<Utc>,
+        /// When that closes, or closed.
+        closes_at: DateTime<Utc>,
+    },
+}
+
+/// A sale that a product is in.
+#[derive(Debug, Clone)]
+pub struct CurrentSale {
+    /// The sale.
+    pub offer: Offer,
+    /// Where it stands, by the database's clock.
+    pub state: State,
+}
+
+/// Which products a reader sees.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Text that the name or the number contains, in any case.
+    pub search: Option<String>,
+    /// This number, in any case and width.
+    pub sku: Option<String>,
+    /// Those that are not on sale too.
+    pub inactive_too: bool,
+    /// The customer to whom they are shown, whose price they have.
+    pub buyer: Option<CustomerId>,
+}
+
+impl From<Details> for ProductChange {
+    /// Replaces everything.
+    fn from(details: Details) -> Self {
+        Self {
+            sku: Some(details.sku),
+            name: Some(details.name),
+            description: Some(details.description),
+            price: Some(details.price),
+            limit_per_customer: Some(details.limit_per_customer),
+            active: Some(details.active),
+        }
+    }
+}
+
+/// Adds a product and its stock.
+///
+/// # Errors
+/// [`Error::AlreadyExists`] for the number; those of [`idempotency`].
+pub async fn create(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    new: &NewProduct,
+    render: impl Fn(&Product) -> Answer,
+) -> Result<Answered, Error> {
+    let created = retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let product = insert(&transaction, caller, ProductId::new(), new).await?;
+        let answered = idempotency::keep(&transaction, caller, claim, render(&product)).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await;
+    match created {
+        Err(refusal @ Error::AlreadyExists(_)) => {
+            idempotency::unless_twin(database, caller, claim, refusal).await
+        }
+        other => other,
+    }
+}
+
+/// Writes a new product, its inventory row, the movement that its first stock is, and its trail.
+pub(crate) async fn insert(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: ProductId,
+    new: &NewProduct,
+) -> Result<Product, Error> {
+    let details = new.details.clone();
+    let product = products::ActiveModel {
+        business_id: Set(caller.business_id),
+        id: Set(id),
+        sku: Set(details.sku),
+        name: Set(details.name),
+        description: Set(details.description),
+        price: Set(details.price),
+        limit_per_customer: Set(details.limit_per_customer),
+        active: Set(details.active),
+        ..Default::default()
+    }
+    .insert(transaction)
+    .await?;
+    inventory::ActiveModel {
+        business_id: Set(caller.business_id),
+        product_id: Set(id),
+        on_hand: Set(new.stock),
+        ..Default::default()
+    }
+    .insert(transaction)
+    .await?;
+    if new.stock != 0 {
+        let movement = crate::stock::inventory::Movement {
+            quantity: new.stock,
+            on_hand_after: new.stock,
+            reason: Reason::Received,
+            note: None,
+        };
+        crate::stock::inventory::record(transaction, caller, id, movement).await?;
+    }
+    let change = Change {
+        action: "product.created",
+        entity_type: "product",
+        entity_id: id.0,
+        before: None,
+        after: trail(&product, caller.currency),
+    };
+    audit::record(transaction, caller, change).await?;
+    Ok(Product::plain(product, new.stock))
+}
+
+/// Changes what the catalogue says of a product. Its stock changes in [`crate::stock::inventory`] only.
+///
+/// # Errors
+/// [`Error::ProductNotFound`]; [`Error::AlreadyExists`] for the number.
+pub async fn change(
+    database: &Database,
+    caller: &Caller,
+    id: ProductId,
+    change: &ProductChange,
+) -> Result<Product, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let product = products::Entity::of(caller.business_id)
+            .filter(products::Column::Id.eq(id))
+            .lock_exclusive()
+            .one(&transaction)
+            .await?
+            .ok_or(Error::ProductNotFound(id))?;
+        let before = trail(&product, caller.currency);
+        let was_active = product.active;
+        let product = apply(product, change).update(&transaction).await?;
+        if was_active && !product.active {
+            end_line(&transaction, caller.business_id, id).await?;
+        }
+        let event = Change {
+            action: "product.changed",
+            entity_type: "product",
+            entity_id: id.0,
+            before: Some(before),
+            after: trail(&product, caller.currency),
+        };
+        audit::record(&transaction, caller, event).await?;
+        let stock = inventory::Entity::of(caller.business_id)
+            .filter(inventory::Column::ProductId.eq(id))
+            .one(&transaction)
+            .await?;
+        let found = [(product, stock)];
+        let mut products = complete(&transaction, caller.business_id, None, found).await?;
+        transaction.commit().await?;
+        products.pop().ok_or(Error::ProductNotFound(id))
+    })
+    .await
+}
+
+/// Nobody waits for a product that is off sale: its places end. Its stock is locked after its catalogue row, which nobody
+/// waits for who has stock locked.
+async fn end_line(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: ProductId,
+) -> Result<(), Error> {
+    // Serving the line, which opening does, ends it.
+    let shelf = locked_stock::open(transaction, business, [(id, Range::default())]).await?;
+    locked_stock::write(transaction, business, &shelf, Vec::new(), Vec::new()).await?;
+    Ok(())
+}
+
+fn apply(product: products::Model, change: &ProductChange) -> products::ActiveModel {
+    let mut row = product.into_active_model();
+    if let Some(sku) = &change.sku {
+        row.sku = Set(sku.clone());
+    }
+    if let Some(name) = &change.name {
+        row.name = Set(name.clone());
+    }
+    if let Some(description) = &change.description {
+        row.description = Set(description.clone());
+    }
+    if let Some(price) = change.price {
+        row.price = Set(price);
+    }
+    if let Some(limit) = change.limit_per_customer {
+        row.limit_per_customer = Set(limit);
+    }
+    if let Some(active) = change.active {
+        row.active = Set(active);
+    }
+    row.updated_at = Set(chrono::Utc::now());
+    row
+}
+
+/// Reads a product with its stock, for a reader as the filter describes them.
+///
+/// # Errors
+/// [`Error::ProductNotFound`].
+pub async fn read(
+    database: &Database,
+    business: BusinessId,
+    id: ProductId,
+    reader: &Filter,
+) -> Result<Product, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let found = products::Entity::of(business)
+            .find_also_related(inventory::Entity)
+            .filter(products::Column::Id.eq(id))
+            .one(&transaction)
+            .await?;
+        let found = found.filter(|(product, _)| reader.inactive_too || product.active);
+        let mut products = complete(&transaction, business, reader.buyer, found).await?;
+        transaction.commit().await?;
+        products.pop().ok_or(Error::ProductNotFound(id))
+    })
+    .await
+}
+
+/// Lists products in the order in which they were added.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    business: BusinessId,
+    filter: &Filter,
+    paging: &Paging<ProductId>,
+) -> Result<Page<Product, ProductId>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let mut select = products::Entity::of(business).find_also_related(inventory::Entity);
+        if !filter.inactive_too {
+            select = select.filter(products::Column::Active.eq(true));
+        }
+        if let Some(sku) = &filter.sku {
+            select = select.filter(has_sku(sku));
+        }
+        if let Some(text) = &filter.search {
+            select = select.filter(matches(text));
+        }
+        let select = paging.rising(select, products::Column::Id);
+        let rows = select.all(&transaction).await?;
+        let page = Page::of(rows, paging, |(product, _)| product.id);
+        let rows = complete(&transaction, business, filter.buyer, page.rows).await?;
+        transaction.commit().await?;
+        Ok(Page {
+            rows,
+            next: page.next,
+        })
+    })
+    .await
+}
+
+/// The number is this one, in any case and width. The function is the schema's, and so is the index on it.
+fn has_sku(sku: &str) -> SimpleExpr {
+    let key = |text: SimpleExpr| SimpleExpr::from(Func::cust("sku_key").arg(text));
+    key(Expr::col(products::Column::Sku.as_column_ref())).eq(key(Expr::val(sku)))
+}
+
+/// Name or number contains the text as it stands: `%` and `_` mean themselves.
+fn matches(text: &str) -> Condition {
+    let escaped = text
+        .replace('\\', r"\\")
+        .replace('%', r"\%")
+        .replace('_', r"\_");
+    let pattern = format!("%{escaped}%");
+    let contains =
+        |column: products::Column| Expr::col(column.as_column_ref()).ilike(pattern.clone());
+    Condition::any()
+        .add(contains(products::Column::Name))
+        .add(contains(products::Column::Sku))
+}
+
+impl Product {
+    /// One that is in no sale.
+    fn plain(product: products::Model, available: i64) -> Self {
+        Self {
+            available,
+            price: product.price,
+            sale: None,
+            not_for_sale: (!product.active).then_some(NotForSale::Inactive),
+            product,
+        }
+    }
+
+    /// Applies its sales, for a reader who has so many of it in each.
+    fn in_sales(&mut self, offers: &[Offer], has: &InSales, now: DateTime<Utc>) {
+        let product = &self.product;
+        let selling = Selling::at(offers, product.price, now);
+        let mine = |offer: &Offer| has.get(&(product.id, offer.sale_id)).copied();
+        let offer = selling.offer_for(|offer| mine(offer).unwrap_or(0));
+        if let Some(offer) = offer {
+            self.price = offer.price(product.price);
+        }
+        self.sale = offer
+            .or_else(|| sales::next(offers, now))
+            .map(|offer| CurrentSale {
+                state: offer.state(now),
+                offer: offer.clone(),
+            });
+        if let (Selling::Closed(offer), None) = (&selling, self.not_for_sale) {
+            self.not_for_sale = Some(NotForSale::NotInSale {
+                upcoming: offer.state(now) == State::Upcoming,
+                opens_at: offer.opens_at,
+                closes_at: offer.closes_at,
+            });
+        }
+    }
+}
+
+/// Adds what is not on the rows themselves. Of most products nothing is reserved and they are in no sale, so that most
+/// pages cost no query more.
+async fn complete(
+    transaction: &Transaction,
+    business: BusinessId,
+    buyer: Option<CustomerId>,
+    found: impl IntoIterator<Item = (products::Model, Option<inventory::Model>)>,
+) -> Result<Vec<Product>, Error> {
+    let mut found: Vec<_> = found.into_iter().collect();
+    let stocks = found.iter_mut().filter_map(|(_, stock)| stock.as_mut());
+    crate::stock::inventory::without_expired(transaction, business, stocks).await?;
+    let found = found.into_iter().map(|(product, stock)| {
+        let available = stock.map_or(0, |stock| stock.available());
+        Product::plain(product, available)
+    });
+    let mut found: Vec<Product> = found.collect();
+    let in_sale = found.iter().map(|found| &found.product);
+    let in_sale = in_sale.filter(|product| product.in_sale);
+    let offers = sales::of_products(transaction, business, in_sale.map(|product| product.id));
+    let offers = offers.await?;
+    if offers.is_empty() {
+        return Ok(found);
+    }
+    let now = sales::clock(transaction).await?;
+    let has = match buyer {
+        Some(buyer) => {
+            let limited = limits(&offers, now);
+            sales::in_sales(transaction, business, buyer, &limited).await?
+        }
+        None => InSales::new(),
+    };
+    for product in &mut found {
+        if let Some(offers) = offers.get(&product.product.id) {
+            product.in_sales(offers, &has, now);
+        }
+    }
+    Ok(found)
+}
+
+/// The limits of the sales that are open.
+fn limits(offers: &HashMap<ProductId, Vec<Offer>>, now: DateTime<Utc>) -> Vec<Limited> {
+    let all = offers
+        .iter()
+        .flat_map(|(product, offers)| offers.iter().map(|offer| (*product, offer)));
+    all.filter(|(_, offer)| offer.limit_per_customer.is_some() && offer.state(now) == State::Open)
+        .map(|(product, offer)| Limited::in_sale(product, offer))
+        .collect()
+}
+
+fn trail(product: &products::Model, currency: Currency) -> Value {
+    json!({
+        "sku": product.sku,
+        "name": product.name,
+        "description": product.description,
+        "price": product.price.to_text(currency),
+        "limit_per_customer": product.limit_per_customer,
+        "active": product.active,
+    })
+}

@@ -1,0 +1,434 @@
+//! Sales with a start and an end. A discount lowers the price of its products while it is open; an exclusive sale is the only
+//! time at which its products are sold.
+//!
+//! A sale's row is locked before the catalogue rows of its products, those by id. Under their locks `products.in_sale`
+//! is kept true for exactly the products that a sale has, so that purchases of others look for none.
+//!
+//! A product's price in a sale is not above its list price when it is put there. A list price that is lowered later leaves
+//! sales as they are: see [`Offer::price`].
+
+mod history;
+mod offer;
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use entity::sales::{Kind, State};
+use entity::{
+    BusinessId, Currency, Money, ProductId, SaleId, Tenant, products, sale_products, sales,
+};
+use sea_orm::sea_query::extension::postgres::PgFunc;
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait,
+    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::audit::{self, Change};
+use crate::foundation::dates::exact;
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::retry::retry;
+use crate::{Caller, Database, Error, Page, Paging, Transaction};
+
+pub(crate) use history::{InSales, Limited, bought, in_sales};
+pub use offer::{Offer, Selling};
+pub(crate) use offer::{next, of_products};
+
+/// A sale to be.
+#[derive(Debug, Clone)]
+pub struct NewSale {
+    /// What it is called.
+    pub name: String,
+    /// What it means outside its window.
+    pub kind: Kind,
+    /// What is in it, each product once.
+    pub products: Vec<SaleProduct>,
+    /// When it opens.
+    pub opens_at: DateTime<Utc>,
+    /// When it closes.
+    pub closes_at: DateTime<Utc>,
+    /// How many of each of its products one customer may buy and hold in it.
+    pub limit_per_customer: Option<i32>,
+}
+
+/// A product of a sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SaleProduct {
+    /// The product.
+    pub product_id: ProductId,
+    /// What it costs while the sale is open, when that is not the list price.
+    pub price: Option<Money>,
+}
+
+/// What of a sale changes. `None` leaves it as it is; `Some(None)` takes it away.
+#[derive(Debug, Clone, Default)]
+pub struct SaleChange {
+    /// See [`NewSale`], as with the others.
+    pub name: Option<String>,
+    pub kind: Option<Kind>,
+    pub products: Option<Vec<SaleProduct>>,
+    pub opens_at: Option<DateTime<Utc>>,
+    pub closes_at: Option<DateTime<Utc>>,
+    pub limit_per_customer: Option<Option<i32>>,
+}
+
+/// A sale with its products.
+#[derive(Debug, Clone)]
+pub struct Sale {
+    /// The sale.
+    pub sale: sales::Model,
+    /// Its products, by id.
+    pub products: Vec<SaleProduct>,
+    /// Where it stands, by the database's clock.
+    pub state: State,
+}
+
+/// Makes a sale.
+///
+/// # Errors
+/// [`Error::ProductNotFound`]; [`Error::SalePriceAboveListPrice`]; [`Error::SaleNeverOpen`]; those of [`idempotency`].
+pub async fn create(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    new: &NewSale,
+    render: impl Fn(&Sale) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let list_prices =
+            lock_products(&transaction, caller.business_id, &new.products, []).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        check_prices(&new.products, &list_prices)?;
+        let row = sales::ActiveModel {
+            business_id: Set(caller.business_id),
+            id: Set(SaleId::new()),
+            name: Set(new.name.clone()),
+            kind: Set(new.kind),
+            opens_at: Set(exact(new.opens_at)),
+            closes_at: Set(exact(new.closes_at)),
+            limit_per_customer: Set(new.limit_per_customer),
+            ..Default::default()
+        };
+        let sale = row.insert(&transaction).await?;
+        put_in(&transaction, &sale, &new.products).await?;
+        mark(&transaction, caller.business_id, ids(&new.products)).await?;
+        let sale = with_state(&transaction, sale, new.products.clone()).await?;
+        let event = Change {
+            action: "sale.created",
+            entity_type: "sale",
+            entity_id: sale.sale.id.0,
+            before: None,
+            after: trail(&sale.sale, &sale.products, caller.currency),
+        };
+        audit::record(&transaction, caller, event).await?;
+        let answered = idempotency::keep(&transaction, caller, claim, render(&sale)).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}
+
+/// Changes a sale. Products that leave their last one are sold as the catalogue says again.
+///
+/// # Errors
+/// [`Error::SaleNotFound`]; [`Error::ProductNotFound`]; [`Error::SalePriceAboveListPrice`]; [`Error::SaleNeverOpen`].
+pub async fn change(
+    database: &Database,
+    caller: &Caller,
+    id: SaleId,
+    change: &SaleChange,
+) -> Result<Sale, Error> {
+    retry(|| async {
+        let business = caller.business_id;
+        let transaction = database.begin(business).await?;
+        let sale = sales::Entity::of(business)
+            .filter(sales::Column::Id.eq(id))
+            .lock_exclusive()
+            .one(&transaction)
+            .await?
+            .ok_or(Error::SaleNotFound(id))?;
+        let products = products_of(&transaction, business, [id]).await?.remove(&id);
+        let products = products.unwrap_or_default();
+        let before = trail(&sale, &products, caller.currency);
+        let sale = apply(sale, change)?.update(&transaction).await?;
+        let products = match &change.products {
+            Some(new) => {
+                replace(&transaction, &sale, &products, new).await?;
+                new.clone()
+            }
+            None => products,
+        };
+        let sale = with_state(&transaction, sale, products).await?;
+        let event = Change {
+            action: "sale.changed",
+            entity_type: "sale",
+            entity_id: id.0,
+            before: Some(before),
+            after: trail(&sale.sale, &sale.products, caller.currency),
+        };
+        audit::record(&transaction, caller, event).await?;
+        transaction.commit().await?;
+        Ok(sale)
+    })
+    .await
+}
+
+fn apply(sale: sales::Model, change: &SaleChange) -> Result<sales::ActiveModel, Error> {
+    let opens_at = change.opens_at.map_or(sale.opens_at, exact);
+    let closes_at = change.closes_at.map_or(sale.closes_at, exact);
+    if opens_at >= closes_at {
+        let field = match change.closes_at {
+            Some(_) => "closes_at",
+            None => "opens_at",
+        };
+        return Err(Error::SaleNeverOpen { field });
+    }
+    let mut row = sale.into_active_model();
+    if let Some(name) = &change.name {
+        row.name = Set(name.clone());
+    }
+    if let Some(kind) = change.kind {
+        row.kind = Set(kind);
+    }
+    row.opens_at = Set(opens_at);
+    row.closes_at = Set(closes_at);
+    if let Some(limit) = change.limit_per_customer {
+        row.limit_per_customer = Set(limit);
+    }
+    row.updated_at = Set(Utc::now());
+    Ok(row)
+}
+
+/// Puts other products into a locked sale.
+async fn replace(
+    transaction: &Transaction,
+    sale: &sales::Model,
+    old: &[SaleProduct],
+    new: &[SaleProduct],
+) -> Result<(), Error> {
+    let business = sale.business_id;
+    let list_prices = lock_products(transaction, business, new, ids(old)).await?;
+    check_prices(new, &list_prices)?;
+    sale_products::Entity::delete_of(business)
+        .filter(sale_products::Column::SaleId.eq(sale.id))
+        .exec(transaction)
+        .await?;
+    put_in(transaction, sale, new).await?;
+    mark(transaction, business, ids(old).chain(ids(new))).await
+}
+
+/// Locks the catalogue rows of these products, which must be there, and of those that leave, by id. Returns their list
+/// prices.
+async fn lock_products(
+    transaction: &Transaction,
+    business: BusinessId,
+    new: &[SaleProduct],
+    leaving: impl IntoIterator<Item = ProductId>,
+) -> Result<HashMap<ProductId, Money>, Error> {
+    let touched: BTreeSet<ProductId> = ids(new).chain(leaving).collect();
+    let touched: Vec<Uuid> = touched.into_iter().map(|id| id.0).collect();
+    let locked: Vec<(ProductId, Money)> = products::Entity::of(business)
+        .select_only()
+        .column(products::Column::Id)
+        .column(products::Column::Price)
+        .filter(is_any(products::Column::Id, touched))
+        .order_by_asc(products::Column::Id)
+        .lock_exclusive()
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    let list_prices: HashMap<ProductId, Money> = locked.into_iter().collect();
+    match ids(new).find(|id| !list_prices.contains_key(id)) {
+        Some(unknown) => Err(Error::ProductNotFound(unknown)),
+        None => Ok(list_prices),
+    }
+}
+
+/// Whether no product would cost more in a sale than it does otherwise.
+fn check_prices(
+    products: &[SaleProduct],
+    list_prices: &HashMap<ProductId, Money>,
+) -> Result<(), Error> {
+    for product in products {
+        if let (Some(price), Some(list_price)) =
+            (product.price, list_prices.get(&product.product_id))
+            && price > *list_price
+        {
+            return Err(Error::SalePriceAboveListPrice {
+                product_id: product.product_id,
+                price,
+                list_price: *list_price,
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn put_in(
+    transaction: &Transaction,
+    sale: &sales::Model,
+    products: &[SaleProduct],
+) -> Result<(), Error> {
+    if products.is_empty() {
+        return Ok(());
+    }
+    let rows = products.iter().map(|product| sale_products::ActiveModel {
+        business_id: Set(sale.business_id),
+        sale_id: Set(sale.id),
+        product_id: Set(product.product_id),
+        price: Set(product.price),
+    });
+    sale_products::Entity::insert_many(rows)
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(())
+}
+
+const MARK: &str = "
+UPDATE products SET in_sale = NOT in_sale
+ WHERE business_id = $1 AND id = ANY ($2)
+   AND in_sale <> EXISTS (SELECT FROM sale_products s WHERE s.business_id = $1 AND s.product_id = products.id)";
+
+/// Writes on locked products whether a sale has them.
+async fn mark(
+    transaction: &Transaction,
+    business: BusinessId,
+    products: impl Iterator<Item = ProductId>,
+) -> Result<(), Error> {
+    let ids: Vec<Uuid> = products.map(|id| id.0).collect();
+    let values: [Value; 2] = [business.0.into(), ids.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, MARK, values);
+    transaction.execute_raw(statement).await?;
+    Ok(())
+}
+
+/// Reads a sale.
+///
+/// # Errors
+/// [`Error::SaleNotFound`].
+pub async fn read(database: &Database, business: BusinessId, id: SaleId) -> Result<Sale, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let sale = sales::Entity::of(business)
+            .filter(sales::Column::Id.eq(id))
+            .one(&transaction)
+            .await?
+            .ok_or(Error::SaleNotFound(id))?;
+        let products = products_of(&transaction, business, [id]).await?.remove(&id);
+        let sale = with_state(&transaction, sale, products.unwrap_or_default()).await?;
+        transaction.commit().await?;
+        Ok(sale)
+    })
+    .await
+}
+
+/// Lists sales, the newest first.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    business: BusinessId,
+    paging: &Paging<SaleId>,
+) -> Result<Page<Sale, SaleId>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let select = paging.falling(sales::Entity::of(business), sales::Column::Id);
+        let rows = select.all(&transaction).await?;
+        let page = Page::of(rows, paging, |sale| sale.id);
+        let ids = page.rows.iter().map(|sale| sale.id);
+        let mut products = products_of(&transaction, business, ids).await?;
+        let now = clock(&transaction).await?;
+        transaction.commit().await?;
+        let rows = page.rows.into_iter().map(|sale| Sale {
+            products: products.remove(&sale.id).unwrap_or_default(),
+            state: State::at(now, sale.opens_at, sale.closes_at),
+            sale,
+        });
+        Ok(Page {
+            rows: rows.collect(),
+            next: page.next,
+        })
+    })
+    .await
+}
+
+async fn with_state(
+    transaction: &Transaction,
+    sale: sales::Model,
+    mut products: Vec<SaleProduct>,
+) -> Result<Sale, Error> {
+    let now = clock(transaction).await?;
+    products.sort_unstable_by_key(|product| product.product_id);
+    Ok(Sale {
+        products,
+        state: State::at(now, sale.opens_at, sale.closes_at),
+        sale,
+    })
+}
+
+/// The database's time. Whether a sale is open is for no other clock to say.
+pub(crate) async fn clock(transaction: &Transaction) -> Result<DateTime<Utc>, Error> {
+    let statement = Statement::from_string(DbBackend::Postgres, "SELECT clock_timestamp()");
+    let row = transaction
+        .query_one_raw(statement)
+        .await?
+        .ok_or_else(|| Error::Bug("the clock answered nothing".into()))?;
+    Ok(row.try_get_by_index(0)?)
+}
+
+/// What is in these sales, by product id.
+async fn products_of(
+    transaction: &Transaction,
+    business: BusinessId,
+    sales: impl IntoIterator<Item = SaleId>,
+) -> Result<HashMap<SaleId, Vec<SaleProduct>>, Error> {
+    let ids: Vec<Uuid> = sales.into_iter().map(|id| id.0).collect();
+    let mut products: HashMap<SaleId, Vec<SaleProduct>> = HashMap::new();
+    if ids.is_empty() {
+        return Ok(products);
+    }
+    let rows = sale_products::Entity::of(business)
+        .filter(is_any(sale_products::Column::SaleId, ids))
+        .order_by_asc(sale_products::Column::SaleId)
+        .order_by_asc(sale_products::Column::ProductId)
+        .all(transaction)
+        .await?;
+    for row in rows {
+        products.entry(row.sale_id).or_default().push(SaleProduct {
+            product_id: row.product_id,
+            price: row.price,
+        });
+    }
+    Ok(products)
+}
+
+fn ids(products: &[SaleProduct]) -> impl Iterator<Item = ProductId> {
+    products.iter().map(|product| product.product_id)
+}
+
+fn is_any(column: impl ColumnTrait, ids: Vec<Uuid>) -> Expr {
+    Expr::col(column.as_column_ref()).eq(PgFunc::any(ids))
+}
+
+fn trail(sale: &sales::Model, products: &[SaleProduct], currency: Currency) -> serde_json::Value {
+    let products = products.iter().map(|product| {
+        json!({
+            "product_id": product.product_id,
+            "price": product.price.map(|price| price.to_text(currency)),
+        })
+    });
+    json!({
+        "name": sale.name,
+        "kind": sale.kind,
+        "opens_at": sale.opens_at,
+        "closes_at": sale.closes_at,
+        "limit_per_customer": sale.limit_per_customer,
+        "products": products.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,106 @@
+//! The audit trail of reservations and of orders by card. That of orders on credit is written with them.
+
+use entity::reservations::Status;
+use entity::{EventId, OrderId, orders};
+use serde_json::{Value, json};
+
+use super::Work;
+use super::write::{Done, Outcome};
+use crate::audit::Change;
+use crate::card::checkout::Placed;
+use crate::stock::locked_stock::{Event, Reservation, Shelf};
+
+/// What callers have done to reservations, and the orders by card that they have made.
+pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &Shelf) -> Vec<Event<'a>> {
+    let mut events = Vec::new();
+    for one in done {
+        match &one.outcome {
+            Outcome::Sold(receipt) => events.extend(confirmed(one, shelf, receipt.order_id)),
+            Outcome::Placed(placed, _) => {
+                events.push(event(one, order(placed)));
+                events.extend(confirmed(one, shelf, placed.order_id));
+            }
+            Outcome::Reserved(found) => {
+                events.push(event(one, change(&found.reservation)));
+            }
+            Outcome::Cancelled { found, before } => {
+                let change = Change {
+                    action: "reservation.cancelled",
+                    before: Some(json!({ "status": before })),
+                    ..change(&found.reservation)
+                };
+                events.push(event(one, change));
+            }
+        }
+    }
+    events
+}
+
+/// The reservations that have become this order.
+fn confirmed<'a>(done: &'a Done<'_>, shelf: &Shelf, order: OrderId) -> Vec<Event<'a>> {
+    // One that is made with its order was never anything else.
+    let made = match (&done.command.work, &done.outcome) {
+        (Work::Checkout(..), Outcome::Placed(placed, _)) => Some(placed.reservation_id),
+        _ => None,
+    };
+    let became = |reservation: &&Reservation| {
+        reservation.status == Status::Confirmed
+            && reservation.order_id == Some(order)
+            && Some(reservation.id) != made
+    };
+    let confirmed = shelf.reservations.values().filter(became);
+    let events = confirmed.map(|reservation| {
+        let change = Change {
+            action: "reservation.confirmed",
+            before: Some(json!({ "status": Status::Active })),
+            ..change(reservation)
+        };
+        event(done, change)
+    });
+    events.collect()
+}
+
+fn order(placed: &Placed) -> Change {
+    Change {
+        action: "order.created",
+        entity_type: "order",
+        entity_id: placed.order_id.0,
+        before: None,
+        after: json!({
+            "status": orders::Status::Created,
+            "customer_id": placed.customer_id,
+            "total_amount": placed.total.to_text(placed.currency),
+            "reservation_id": placed.reservation_id,
+            "expires_at": placed.expires_at,
+        }),
+    }
+}
+
+fn event<'a>(done: &'a Done<'_>, change: Change) -> Event<'a> {
+    Event {
+        id: EventId::new(),
+        actor: (&done.command.caller).into(),
+        change,
+    }
+}
+
+fn change(reservation: &Reservation) -> Change {
+    let items: Vec<Value> = reservation
+        .items
+        .iter()
+        .map(|item| json!({ "product_id": item.product_id, "quantity": item.quantity }))
+        .collect();
+    Change {
+        action: "reservation.created",
+        entity_type: "reservation",
+        entity_id: reservation.id.0,
+        before: None,
+        after: json!({
+            "status": reservation.status,
+            "customer_id": reservation.customer_id,
+            "expires_at": reservation.expires_at,
+            "order_id": reservation.order_id,
+            "items": items,
+        }),
+    }
+}

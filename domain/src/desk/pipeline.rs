@@ -1,0 +1,240 @@
+//! Promises: what a batch that is still being written will leave of its stock.
+//!
+//! All sales of one product wait for its row, and whoever has the row keeps it until its commit is on the disk. If each
+//! batch first had the row and then wrote its orders, a product that everyone wants would be sold by one database
+//! process at a time. So a batch of plain purchases says what it leaves on hand as soon as it is decided, and the next
+//! one *follows* (`batch.rs`): it locks its customers, is decided by what was promised, writes its orders beside the batch
+//! before it, and only then locks its stock, finds there what was promised, counts it down and commits.
+//!
+//! A promise is a guess about the database like any other. What is found under the locks decides: where rows are not as they
+//! were promised, or were last written by anybody but who promised them, the follower undoes everything, waits until those
+//! that it followed have ended, and is sold like everyone, locks first. So nothing is sold that is not there, nobody is
+//! refused for stock that is there, and who came first goes first, whatever others do to the same rows, from this process
+//! or another.
+//!
+//! The lock order stands: customers by id, then stock by product id. What the orders' foreign keys lock of the stock before
+//! that (`FOR KEY SHARE`) waits for nobody, as long as everyone who locks stock does it `FOR NO KEY UPDATE`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use entity::{BusinessId, ProductId};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::stock::locked_stock::Shelf;
+use crate::{Error, Transaction};
+
+/// How long a business makes no promises after one that was not kept: somebody else sells the same goods.
+const WARY: Duration = Duration::from_secs(1);
+
+/// What a batch that has sold of a product leaves of it, of which nothing is held or waited for.
+#[derive(Debug, Clone)]
+pub(super) struct Promise {
+    /// This many on hand.
+    pub(super) on_hand: i64,
+    /// How far who promises it is. Closed when it has ended.
+    pub(super) batch: watch::Receiver<Progress>,
+}
+
+/// Which transaction wrote a row last, as the row's `xmin` tells. Counts alone would not tell that others have changed
+/// them and changed them back: what they did then would stand before what was sold earlier, by the order of ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Version(i64);
+
+impl Version {
+    pub(super) fn of_row(xmin: i64) -> Self {
+        Self(xmin)
+    }
+
+    /// Of the rows that this transaction writes: a row has the lower half of the number.
+    fn by(transaction: i64) -> Self {
+        Self(transaction & i64::from(u32::MAX))
+    }
+}
+
+/// How far a batch is that has promised something, and what the rows are to show that it has written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    pub(super) stage: Stage,
+    version: Option<Version>,
+}
+
+impl Progress {
+    pub(super) const BEGUN: Self = Self {
+        stage: Stage::Open,
+        version: None,
+    };
+
+    /// Its orders are written, by the transaction with this number.
+    pub(super) fn wrote(&mut self, transaction: i64) {
+        self.version = Some(Version::by(transaction));
+    }
+}
+
+/// The stage of a batch that has promised something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A follower could still be at its stock before it.
+    Open,
+    /// It has its stock locked.
+    Locked,
+    /// It has begun anew. Even if it comes to the same: what is sold after it is to be decided after it.
+    Withdrawn,
+}
+
+/// What the batches before this one have promised of its products. Empty when there is nothing to follow.
+pub(super) type Promised = HashMap<ProductId, Promise>;
+
+/// Waits until none who promised something is [`Stage::Open`].
+async fn locked(promised: &Promised) {
+    for promise in promised.values() {
+        let mut batch = promise.batch.clone();
+        // Who has ended without a lock has sold nothing.
+        let _ = batch
+            .wait_for(|progress| progress.stage != Stage::Open)
+            .await;
+    }
+}
+
+fn is_withdrawn(promised: &Promised) -> bool {
+    let mut promises = promised.values();
+    promises.any(|promise| promise.batch.borrow().stage == Stage::Withdrawn)
+}
+
+/// Waits until all have ended who promised something.
+pub(super) async fn ended(promised: &Promised) {
+    for promise in promised.values() {
+        let mut batch = promise.batch.clone();
+        while batch.changed().await.is_ok() {}
+    }
+}
+
+/// The stock of a batch that follows, locked in the one order and counted down where it is all as it was assumed to be.
+/// Both lists of products are in that order.
+const TAKE: &str = "
+WITH stock AS MATERIALIZED (
+    SELECT product_id, on_hand, reserved, waiting, xmin::text::bigint AS version
+      FROM inventory
+     WHERE business_id = $1 AND product_id = ANY ($2)
+     ORDER BY product_id
+       FOR NO KEY UPDATE
+), kept AS MATERIALIZED (
+    SELECT array_agg(on_hand ORDER BY product_id) = $3 AND bool_and(reserved = 0 AND waiting = 0) AS is_kept,
+           array_agg(version ORDER BY product_id) AS versions
+      FROM stock
+), taken AS (
+    UPDATE inventory SET on_hand = remaining.on_hand, updated_at = now()
+      FROM unnest($4::uuid[], $5::bigint[]) AS remaining (product_id, on_hand)
+     WHERE inventory.business_id = $1 AND inventory.product_id = remaining.product_id
+       AND (SELECT is_kept FROM kept)
+ RETURNING 1
+)
+SELECT coalesce(is_kept, false) AS is_kept, coalesce(versions, '{}') AS versions, (SELECT count(*) FROM taken) AS taken
+  FROM kept";
+
+/// Locks the stock of a batch that follows, and takes what it has sold. False when the stock is not what it was assumed to
+/// be: then nothing of the batch may stand.
+pub(super) async fn take(
+    transaction: &Transaction,
+    business: BusinessId,
+    promised: &Promised,
+    assumed: &Assumed,
+    shelf: &Shelf,
+) -> Result<bool, Error> {
+    locked(promised).await;
+    if is_withdrawn(promised) {
+        return Ok(false);
+    }
+    let (products, on_hand): (Vec<Uuid>, Vec<i64>) = assumed
+        .iter()
+        .map(|(id, (on_hand, _))| (id.0, *on_hand))
+        .unzip();
+    let remaining = left(assumed, shelf);
+    let (sold, remaining): (Vec<Uuid>, Vec<i64>) = remaining
+        .into_iter()
+        .map(|(id, on_hand)| (id.0, on_hand))
+        .unzip();
+    let due = i64::try_from(sold.len()).unwrap_or(i64::MAX);
+    let values: [Value; 5] = [
+        business.0.into(),
+        products.into(),
+        on_hand.into(),
+        sold.into(),
+        remaining.into(),
+    ];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, TAKE, values);
+    let row = transaction
+        .query_one_raw(statement)
+        .await?
+        .ok_or_else(|| Error::Bug("the stock's statement answered nothing".into()))?;
+    let (is_kept, taken): (bool, i64) = (row.try_get("", "is_kept")?, row.try_get("", "taken")?);
+    // The rows are locked: one that is not counted down would be sold again.
+    if is_kept && taken != due {
+        return Err(Error::Bug(format!(
+            "{due} products sold, {taken} rows updated"
+        )));
+    }
+    // Who has written a row has said so before it committed, and has committed, now that the row is locked.
+    let versions: Vec<i64> = row.try_get("", "versions")?;
+    let expected = assumed
+        .iter()
+        .map(|(id, (_, version))| match promised.get(id) {
+            Some(promise) => promise.batch.borrow().version,
+            None => Some(*version),
+        });
+    let found = versions.into_iter().map(|xmin| Some(Version::of_row(xmin)));
+    Ok(is_kept && expected.eq(found) && !is_withdrawn(promised))
+}
+
+/// The stock that a batch is decided by: how many are on hand, as was promised if it was, and who had written the row last
+/// when it was read.
+pub(super) type Assumed = BTreeMap<ProductId, (i64, Version)>;
+
+/// What is left of the products that a batch has sold of.
+pub(super) fn left(assumed: &Assumed, shelf: &Shelf) -> BTreeMap<ProductId, i64> {
+    let left = assumed.iter().filter_map(|(id, (before, _))| {
+        let on_hand = shelf.counts.get(id)?.on_hand;
+        (on_hand != *before).then_some((*id, on_hand))
+    });
+    left.collect()
+}
+
+/// Whether a business makes promises.
+#[derive(Debug, Default)]
+pub(super) struct Trust {
+    wary_until: Option<Instant>,
+}
+
+impl Trust {
+    pub(super) fn is_given(&self, now: Instant) -> bool {
+        self.wary_until.is_none_or(|until| until <= now)
+    }
+
+    /// A promise was not kept.
+    pub(super) fn lose(&mut self, now: Instant) {
+        self.wary_until = Some(now + WARY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_the_lower_half_of_its_transactions_number() {
+        assert_eq!(Version::by(731), Version::of_row(731));
+        assert_eq!(Version::by(4_294_967_299), Version::of_row(3));
+        assert_eq!(Version::by(12_884_901_887), Version::of_row(4_294_967_295));
+    }
+
+    #[test]
+    fn a_broken_promise_is_followed_by_a_second_without_any() {
+        let (mut trust, now) = (Trust::default(), Instant::now());
+        assert!(trust.is_given(now));
+        trust.lose(now);
+        assert!(!trust.is_given(now + Duration::from_millis(999)));
+        assert!(trust.is_given(now + Duration::from_secs(1)));
+    }
+}

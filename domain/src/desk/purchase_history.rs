@@ -1,0 +1,38 @@
+//! What customers have bought before of products with a limit per customer, read for a batch.
+
+use entity::BusinessId;
+use uuid::Uuid;
+
+use super::decision::Books;
+use crate::catalogue::sales::{self, Limited};
+use crate::{Error, Transaction};
+
+/// Reads it for the locked customers. Nothing is read where nothing is limited, as mostly.
+pub(super) async fn read(
+    transaction: &Transaction,
+    business: BusinessId,
+    books: &mut Books,
+) -> Result<(), Error> {
+    let mut limited = Vec::new();
+    for (id, article) in &books.catalogue {
+        if article.limit_per_customer.is_some() {
+            limited.push(Limited::ever(*id));
+        }
+        let in_sales = article.selling.limited();
+        limited.extend(in_sales.map(|offer| Limited::in_sale(*id, offer)));
+    }
+    let buyers: Vec<Uuid> = books.accounts.keys().map(|id| id.0).collect();
+    for usage in sales::bought(transaction, business, buyers, &limited).await? {
+        let Some(account) = books.accounts.get_mut(&usage.customer_id) else {
+            continue;
+        };
+        let bought = account.bought.entry(usage.product_id).or_default();
+        match usage.sale_id {
+            Some(sale) => {
+                bought.in_sales.insert(sale, usage.quantity);
+            }
+            None => bought.ever = usage.quantity,
+        }
+    }
+    Ok(())
+}

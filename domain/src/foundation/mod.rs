@@ -1,0 +1,17 @@
+//! What every wing stands on: the database and its transactions, retries, idempotency keys, pages, dates, errors, the caller,
+//! secrets, and background work.
+//!
+//! May use `entity` only.
+
+pub(crate) mod caller;
+pub(crate) mod database;
+pub mod dates;
+pub mod email;
+pub(crate) mod error;
+pub mod idempotency;
+pub(crate) mod pages;
+pub(crate) mod poller;
+pub(crate) mod retention;
+pub(crate) mod retry;
+pub(crate) mod secret;
+pub mod unicode;

@@ -1,0 +1,237 @@
+//! API keys: what programs call with. Made once, shown once, kept as a hash, revoked at once.
+//!
+//! Whether a key is good is decided in memory, by [`crate::Standing`]; this module is for those who manage keys.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::Utc;
+use entity::api_keys::{self, KeyRole};
+use entity::{ApiKeyId, BusinessId, Tenant, businesses};
+use sea_orm::sea_query::{Expr, LockType};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QuerySelect,
+};
+use serde_json::{Value, json};
+
+use crate::audit::{self, Change};
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::pages;
+use crate::foundation::retry::retry;
+use crate::foundation::secret::{self, Kind, Secret};
+use crate::{Authority, Caller, Database, Error, Page, Paging, Standing, Transaction};
+
+const API_KEY: Kind = Kind("tl_live_");
+
+/// How many keys a business can have that are not revoked. Each process keeps them in memory, and reads them anew each
+/// second in which one is used.
+const KEYS: u64 = 100;
+
+/// How often the use of a key is written down at most, in seconds.
+pub(crate) const NOTE_EVERY: i64 = 60;
+
+/// A key to be.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// What people call it.
+    pub name: String,
+    /// What its holder may do.
+    pub role: KeyRole,
+}
+
+/// The business that a key names, if the text has the form of a key. Nothing proves yet that it is one.
+#[must_use]
+pub fn business_of(text: &str) -> Option<BusinessId> {
+    API_KEY.business_of(text)
+}
+
+/// Whether the text is to be read as a key, good or not.
+#[must_use]
+pub fn is_meant(text: &str) -> bool {
+    text.starts_with(API_KEY.0)
+}
+
+/// What the holder of a key may do.
+pub(crate) fn authority(role: KeyRole) -> Authority {
+    match role {
+        KeyRole::Admin => Authority::Admin,
+        KeyRole::Staff => Authority::Staff,
+    }
+}
+
+/// Makes a key. `render` makes the answer, with the key and without it: the first is for the client, the second is kept
+/// under the claim, since a key must not lie in the table of answers. So a repetition does not make a second key, and
+/// does not show the first one again.
+///
+/// # Errors
+/// [`Error::Conflict`] when there are too many; those of [`idempotency`].
+pub async fn create(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    new: &NewKey,
+    render: impl Fn(&api_keys::Model, Option<&Secret>) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        // Not the stronger lock, for which every new row of the business would wait: each points at this one.
+        businesses::Entity::of(caller.business_id)
+            .lock(LockType::NoKeyUpdate)
+            .one(&transaction)
+            .await?;
+        let there = api_keys::Entity::of(caller.business_id)
+            .filter(api_keys::Column::RevokedAt.is_null())
+            .count(&transaction)
+            .await?;
+        if there >= KEYS {
+            return Err(Error::Conflict("the business has 100 keys already"));
+        }
+        let secret = API_KEY.make(caller.business_id);
+        let row = insert(&transaction, caller, new, &secret).await?;
+        let kept = render(&row, None);
+        let mut answered = idempotency::keep(&transaction, caller, claim, kept).await?;
+        transaction.commit().await?;
+        answered.answer = render(&row, Some(&secret));
+        Ok(answered)
+    })
+    .await
+}
+
+async fn insert(
+    transaction: &Transaction,
+    caller: &Caller,
+    new: &NewKey,
+    secret: &Secret,
+) -> Result<api_keys::Model, Error> {
+    let row = api_keys::ActiveModel {
+        business_id: Set(caller.business_id),
+        id: Set(ApiKeyId::new()),
+        name: Set(new.name.clone()),
+        role: Set(new.role),
+        prefix: Set(API_KEY.start_of(secret)),
+        key_hash: Set(secret::hash(secret.reveal()).to_vec()),
+        created_by: Set(caller.user_id),
+        ..Default::default()
+    }
+    .insert(transaction)
+    .await?;
+    let change = Change {
+        action: "api_key.created",
+        entity_type: "api_key",
+        entity_id: row.id.0,
+        before: None,
+        after: trail(&row),
+    };
+    audit::record(transaction, caller, change).await?;
+    Ok(row)
+}
+
+/// Lists keys in the order in which they were made, the revoked ones too.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    caller: &Caller,
+    paging: &Paging<ApiKeyId>,
+) -> Result<Page<api_keys::Model, ApiKeyId>, Error> {
+    let all = api_keys::Entity::of(caller.business_id);
+    let select = paging.rising(all, api_keys::Column::Id);
+    pages::read(database, caller.business_id, select, paging, |key| key.id).await
+}
+
+/// Revokes a key; one that is revoked stays so. This process knows at once, others within a second.
+///
+/// # Errors
+/// [`Error::ApiKeyNotFound`].
+pub async fn revoke(
+    database: &Database,
+    standing: &Standing,
+    caller: &Caller,
+    id: ApiKeyId,
+) -> Result<(), Error> {
+    let business = caller.business_id;
+    let revoked = retry(|| async {
+        let transaction = database.begin(business).await?;
+        let key = api_keys::Entity::of(business)
+            .filter(api_keys::Column::Id.eq(id))
+            .lock_exclusive()
+            .one(&transaction)
+            .await?
+            .ok_or(Error::ApiKeyNotFound(id))?;
+        if key.revoked_at.is_some() {
+            return Ok(());
+        }
+        let before = trail(&key);
+        let mut row = key.into_active_model();
+        row.revoked_at = Set(Some(Utc::now()));
+        let key = row.update(&transaction).await?;
+        let change = Change {
+            action: "api_key.revoked",
+            entity_type: "api_key",
+            entity_id: id.0,
+            before: Some(before),
+            after: trail(&key),
+        };
+        audit::record(&transaction, caller, change).await?;
+        transaction.commit().await
+    })
+    .await;
+    // Whatever came of it: an answer that was lost may have been a success.
+    standing.forget(business);
+    revoked
+}
+
+/// Those of these keys, as hashes, that were revoked.
+pub(crate) async fn revoked(
+    transaction: &Transaction,
+    business: BusinessId,
+    hashes: &HashSet<[u8; 32]>,
+) -> Result<HashMap<[u8; 32], ApiKeyId>, Error> {
+    let hashes = hashes.iter().map(|hash| hash.to_vec());
+    let rows = api_keys::Entity::of(business)
+        .filter(api_keys::Column::KeyHash.is_in(hashes))
+        .filter(api_keys::Column::RevokedAt.is_not_null())
+        .all(transaction)
+        .await?;
+    // The database keeps no hash of another length.
+    let entry = |row: api_keys::Model| Some((row.key_hash.try_into().ok()?, row.id));
+    Ok(rows.into_iter().filter_map(entry).collect())
+}
+
+/// Writes down that the caller, who came with a key, has used it, unless that was written within a minute.
+pub(crate) async fn note_use(transaction: &Transaction, caller: &Caller) -> Result<(), Error> {
+    let (id, now) = (ApiKeyId(caller.user_id.0), Utc::now());
+    let long_ago = Condition::any()
+        .add(api_keys::Column::LastUsedAt.is_null())
+        .add(api_keys::Column::LastUsedAt.lt(now - chrono::Duration::seconds(NOTE_EVERY)));
+    let noted = api_keys::Entity::update_of(caller.business_id)
+        .filter(api_keys::Column::Id.eq(id))
+        .filter(long_ago)
+        .col_expr(api_keys::Column::LastUsedAt, Expr::value(now))
+        .exec(transaction)
+        .await?;
+    if noted.rows_affected == 0 {
+        return Ok(());
+    }
+    let change = Change {
+        action: "api_key.used",
+        entity_type: "api_key",
+        entity_id: id.0,
+        before: None,
+        after: json!({}),
+    };
+    audit::record(transaction, caller, change).await
+}
+
+fn trail(key: &api_keys::Model) -> Value {
+    json!({
+        "name": key.name,
+        "role": key.role,
+        "prefix": key.prefix,
+        "revoked": key.revoked_at.is_some(),
+    })
+}

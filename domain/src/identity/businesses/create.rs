@@ -1,0 +1,150 @@
+//! Making a business, with the admin who makes everything else in it.
+
+use entity::users::PasswordHash;
+use entity::{BusinessId, Currency, Tenant, TimeZone, UserId, businesses, users};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::trail;
+use crate::audit::{self, Actor, Change};
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::retry::retry;
+use crate::identity::passwords::{NewPassword, Passwords};
+use crate::identity::users::NewUser;
+use crate::{Authority, Database, Error, PlatformCaller, Transaction};
+
+/// A business to be.
+#[derive(Debug, Clone)]
+pub struct NewBusiness {
+    /// Its name in addresses, unique.
+    pub slug: String,
+    /// Its name on documents.
+    pub name: String,
+    /// Its currency, for ever.
+    pub currency: Currency,
+    /// The time zone of its days.
+    pub time_zone: TimeZone,
+    /// The address of its first admin, in lower case.
+    pub admin_email: String,
+}
+
+/// A business that has just been made.
+#[derive(Debug, Clone)]
+pub struct Founded {
+    /// Its row.
+    pub business: businesses::Model,
+    /// Its first admin.
+    pub admin: users::Model,
+}
+
+/// Makes the business, its admin and the first entries of its trail: all or nothing.
+///
+/// The transaction names the business that it makes, and so can write no other's rows. The id of a request with a key is
+/// made of caller and key, since that is where the answer to it must be found again.
+///
+/// # Errors
+/// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the slug; [`Error::Conflict`] for a key whose answer is kept no longer; those of
+/// [`idempotency`].
+pub async fn create(
+    database: &Database,
+    passwords: &Passwords,
+    platform: &PlatformCaller,
+    claim: Option<&Claim>,
+    new: &NewBusiness,
+    admin_password: &NewPassword,
+    render: impl Fn(&Founded) -> Answer,
+) -> Result<Answered, Error> {
+    let known = vec![new.admin_email.clone(), new.name.clone(), new.slug.clone()];
+    let hash = passwords.hash(admin_password, known).await?;
+    let admin = NewUser {
+        email: new.admin_email.clone(),
+        name: new.admin_email.clone(),
+        password: admin_password.clone(),
+        authority: Authority::Admin,
+    };
+    let id = claim.map_or_else(BusinessId::new, |claim| id_of(platform, claim));
+    let made = retry(|| async {
+        let transaction = database.begin(id).await?;
+        // Looked at first: what is there has committed together with its answer, which the next look then finds.
+        let is_there = businesses::Entity::of(id)
+            .one(&transaction)
+            .await?
+            .is_some();
+        if let Some(before) = before(&transaction, platform, id, claim).await? {
+            return Ok(before);
+        }
+        if is_there {
+            return Err(Error::Conflict(
+                "the idempotency key has made a business, and the answer is kept no longer",
+            ));
+        }
+        let actor = Actor::platform(platform, id);
+        let founded = insert(&transaction, actor, new, &admin, &hash).await?;
+        let answer = render(&founded);
+        let user = platform.user_id;
+        let answered = idempotency::keep_of(&transaction, id, user, claim, answer).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await;
+    let Err(refusal @ Error::AlreadyExists(_)) = made else {
+        return made;
+    };
+    // When the slug was taken by a twin with the same key, the twin's answer is this one's too.
+    let twin = retry(|| async {
+        let transaction = database.begin_read(id).await?;
+        before(&transaction, platform, id, claim).await
+    });
+    twin.await?.ok_or(refusal)
+}
+
+async fn before(
+    transaction: &Transaction,
+    platform: &PlatformCaller,
+    id: BusinessId,
+    claim: Option<&Claim>,
+) -> Result<Option<Answered>, Error> {
+    idempotency::before_of(transaction, id, platform.user_id, claim).await
+}
+
+/// The space of ids that are made of keys.
+const KEYED: Uuid = uuid::uuid!("5b0f6c62-5d6e-4c39-9a4f-2f6d3b0f8d51");
+
+fn id_of(platform: &PlatformCaller, claim: &Claim) -> BusinessId {
+    let of_caller = Uuid::new_v5(&KEYED, platform.user_id.0.as_bytes());
+    BusinessId(Uuid::new_v5(&of_caller, claim.key.as_bytes()))
+}
+
+async fn insert(
+    transaction: &Transaction,
+    actor: Actor<'_>,
+    new: &NewBusiness,
+    admin: &NewUser,
+    admin_hash: &PasswordHash,
+) -> Result<Founded, Error> {
+    let business = businesses::ActiveModel {
+        id: Set(actor.business_id),
+        slug: Set(new.slug.clone()),
+        name: Set(new.name.clone()),
+        currency: Set(new.currency),
+        time_zone: Set(new.time_zone),
+        ..Default::default()
+    }
+    .insert(transaction)
+    .await?;
+    let admin_id = UserId::new();
+    let mut after = trail(&business);
+    after["admin"] = json!({"user_id": admin_id, "email": admin.email});
+    let change = Change {
+        action: "business.created",
+        entity_type: "business",
+        entity_id: business.id.0,
+        before: None,
+        after,
+    };
+    audit::record_as(transaction, actor, change).await?;
+    let admin =
+        crate::identity::users::insert(transaction, actor, admin_id, admin, admin_hash).await?;
+    Ok(Founded { business, admin })
+}

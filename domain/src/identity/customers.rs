@@ -1,0 +1,228 @@
+//! Customers: who may buy on credit, up to which limit and on which terms.
+
+use entity::{Currency, CustomerId, Money, Tenant, customers};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
+use serde_json::{Value, json};
+
+use crate::audit::{self, Change};
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::pages;
+use crate::foundation::retry::retry;
+use crate::{Authority, Caller, Database, Error, Page, Paging, Transaction};
+
+/// A customer to be.
+#[derive(Debug, Clone)]
+pub struct NewCustomer {
+    /// The name on documents.
+    pub name: String,
+    /// Where documents go.
+    pub email: Option<String>,
+    /// The credit terms.
+    pub credit: CreditTerms,
+    /// Whether the customer makes this record itself.
+    pub self_registered: bool,
+}
+
+/// What of a customer changes. `None` leaves it as it is.
+#[derive(Debug, Clone, Default)]
+pub struct CustomerChange {
+    /// The name on documents.
+    pub name: Option<String>,
+    /// Where documents go; `Some(None)` takes it away.
+    pub email: Option<Option<String>>,
+    /// The credit terms.
+    pub credit: CreditTerms,
+    /// Why, for the trail.
+    pub reason: Option<String>,
+}
+
+/// How far a customer is trusted. `None` leaves what is there, or takes the default of a new customer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CreditTerms {
+    /// The most it may owe. 0 for a new customer.
+    pub credit_limit: Option<Money>,
+    /// Stops new purchases. Off for a new customer.
+    pub on_hold: Option<bool>,
+    /// Days from a purchase until it is due. 30 for a new customer.
+    pub payment_terms_days: Option<i32>,
+}
+
+impl CreditTerms {
+    /// Limits and holds are an admin's to set.
+    fn check_authority(&self, caller: &Caller) -> Result<(), Error> {
+        let is_decision = self.credit_limit.is_some() || self.on_hold.is_some();
+        if is_decision && caller.authority != Authority::Admin {
+            return Err(Error::Forbidden);
+        }
+        Ok(())
+    }
+}
+
+/// Adds a customer.
+///
+/// # Errors
+/// [`Error::Forbidden`] when someone other than an admin sets a limit or a hold; those of [`idempotency`].
+pub async fn create(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    new: &NewCustomer,
+    render: impl Fn(&customers::Model) -> Answer,
+) -> Result<Answered, Error> {
+    new.credit.check_authority(caller)?;
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let customer = insert(&transaction, caller, CustomerId::new(), new).await?;
+        let answered = idempotency::keep(&transaction, caller, claim, render(&customer)).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}
+
+/// Writes a new customer and its trail.
+pub(crate) async fn insert(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: CustomerId,
+    new: &NewCustomer,
+) -> Result<customers::Model, Error> {
+    let customer = customers::ActiveModel {
+        business_id: Set(caller.business_id),
+        id: Set(id),
+        name: Set(new.name.clone()),
+        email: Set(new.email.clone()),
+        credit_limit: Set(new.credit.credit_limit.unwrap_or(Money::ZERO)),
+        on_hold: Set(new.credit.on_hold.unwrap_or(false)),
+        payment_terms_days: Set(new.credit.payment_terms_days.unwrap_or(30)),
+        self_registered: Set(new.self_registered),
+        ..Default::default()
+    }
+    .insert(transaction)
+    .await?;
+    let change = Change {
+        action: "customer.created",
+        entity_type: "customer",
+        entity_id: customer.id.0,
+        before: None,
+        after: trail(&customer, caller.currency),
+    };
+    audit::record(transaction, caller, change).await?;
+    Ok(customer)
+}
+
+/// Changes a customer.
+///
+/// # Errors
+/// [`Error::CustomerNotFound`]; [`Error::Forbidden`] when someone other than an admin sets a limit or a hold.
+pub async fn change(
+    database: &Database,
+    caller: &Caller,
+    id: CustomerId,
+    change: &CustomerChange,
+) -> Result<customers::Model, Error> {
+    change.credit.check_authority(caller)?;
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        // Locked, since a purchase may be deciding against this limit.
+        let customer = customers::Entity::of(caller.business_id)
+            .filter(customers::Column::Id.eq(id))
+            .lock_exclusive()
+            .one(&transaction)
+            .await?
+            .ok_or(Error::CustomerNotFound(id))?;
+        let before = trail(&customer, caller.currency);
+        let changed = apply(customer, change).update(&transaction).await?;
+        let mut after = trail(&changed, caller.currency);
+        if let Some(reason) = &change.reason {
+            after["reason"] = json!(reason);
+        }
+        let event = Change {
+            action: "customer.changed",
+            entity_type: "customer",
+            entity_id: id.0,
+            before: Some(before),
+            after,
+        };
+        audit::record(&transaction, caller, event).await?;
+        transaction.commit().await?;
+        Ok(changed)
+    })
+    .await
+}
+
+fn apply(customer: customers::Model, change: &CustomerChange) -> customers::ActiveModel {
+    let mut row = customer.into_active_model();
+    if let Some(name) = &change.name {
+        row.name = Set(name.clone());
+    }
+    if let Some(email) = &change.email {
+        row.email = Set(email.clone());
+    }
+    if let Some(credit_limit) = change.credit.credit_limit {
+        row.credit_limit = Set(credit_limit);
+    }
+    if let Some(on_hold) = change.credit.on_hold {
+        row.on_hold = Set(on_hold);
+    }
+    if let Some(days) = change.credit.payment_terms_days {
+        row.payment_terms_days = Set(days);
+    }
+    row.updated_at = Set(chrono::Utc::now());
+    row
+}
+
+/// Reads a customer that the caller may see: another's own record does not exist for a customer.
+///
+/// # Errors
+/// [`Error::CustomerNotFound`].
+pub async fn read(
+    database: &Database,
+    caller: &Caller,
+    id: CustomerId,
+) -> Result<customers::Model, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        let customer = customers::Entity::of(caller.business_id)
+            .filter(customers::Column::Id.eq(id))
+            .one(&transaction)
+            .await?;
+        transaction.commit().await?;
+        customer
+            .filter(|customer| caller.may_act_for(customer.id))
+            .ok_or(Error::CustomerNotFound(id))
+    })
+    .await
+}
+
+/// Lists customers in the order in which they were added.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    caller: &Caller,
+    paging: &Paging<CustomerId>,
+) -> Result<Page<customers::Model, CustomerId>, Error> {
+    let all = customers::Entity::of(caller.business_id);
+    let select = paging.rising(all, customers::Column::Id);
+    pages::read(database, caller.business_id, select, paging, |customer| {
+        customer.id
+    })
+    .await
+}
+
+fn trail(customer: &customers::Model, currency: Currency) -> Value {
+    json!({
+        "name": customer.name,
+        "email": customer.email,
+        "credit_limit": customer.credit_limit.to_text(currency),
+        "on_hold": customer.on_hold,
+        "payment_terms_days": customer.payment_terms_days,
+    })
+}

@@ -1,0 +1,218 @@
+//! Who a caller is: logging in, and the user behind a credential.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use entity::users::{self, Role};
+use entity::{BusinessId, Tenant, UserId, businesses as businesses_table};
+use sea_orm::{ColumnTrait, QueryFilter};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::audit::{self, Actor, Change};
+use crate::foundation::email;
+use crate::foundation::retry::retry;
+use crate::foundation::secret::Secret;
+use crate::identity::businesses::{self, Business};
+use crate::identity::passwords::Passwords;
+use crate::identity::refresh_tokens;
+use crate::{Authority, Caller, Database, Directory, Error};
+
+/// Someone who says that it is a user.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The business's slug or id.
+    pub business: String,
+    /// The user's address, in any case.
+    pub email: String,
+    /// What of the address may go into the trail: nothing that is none, since people type passwords into the wrong field.
+    pub told: Option<String>,
+    /// Its password.
+    pub password: Secret,
+    /// The request, for the audit trail.
+    pub request_id: String,
+}
+
+/// A user who has shown its password, or a refresh token of an earlier login.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The user.
+    pub user: users::Model,
+    /// What it may do.
+    pub authority: Authority,
+    /// Its business.
+    pub business: Arc<Business>,
+    /// What prolongs the login.
+    pub refresh_token: Secret,
+}
+
+/// A caller as it sees itself.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// The user, unless the credential is a script's.
+    pub user: Option<users::Model>,
+    /// Its business.
+    pub business: businesses_table::Model,
+}
+
+/// Logs a user in. The refresh token lasts as long as `lifetime`.
+///
+/// An unknown business, an unknown address, a disabled user and a wrong password take the same time and get the same
+/// answer. In a business that exists, each failure is in the trail.
+///
+/// # Errors
+/// [`Error::InvalidCredentials`]; [`Error::Overloaded`]; [`Error::DatabaseUnavailable`].
+pub async fn log_in(
+    database: &Database,
+    directory: &Directory,
+    passwords: &Passwords,
+    attempt: &Attempt,
+    lifetime: Duration,
+) -> Result<Login, Error> {
+    let business = directory.by_name(database, &attempt.business).await?;
+    let user = match &business {
+        Some(business) => by_email(database, business.id, &attempt.email).await?,
+        None => None,
+    };
+    let hash = user.as_ref().map(|user| user.password_hash.clone());
+    let matches = passwords.matches(attempt.password.clone(), hash).await?;
+    let Some(business) = business else {
+        return Err(Error::InvalidCredentials);
+    };
+    let (user, reason) = match user {
+        None => (None, "unknown_address"),
+        Some(user) if !matches => (Some(user), "wrong_password"),
+        // Without another look under a lock, whose time would tell that the password is right.
+        Some(user) if user.disabled_at.is_some() => (Some(user), "disabled"),
+        Some(user) => match open(database, &business, user.id, attempt, lifetime).await? {
+            Some(login) => return Ok(login),
+            None => (Some(user), "disabled"),
+        },
+    };
+    record_failure(database, business.id, user.as_ref(), attempt, reason).await?;
+    Err(Error::InvalidCredentials)
+}
+
+async fn by_email(
+    database: &Database,
+    business: BusinessId,
+    email: &str,
+) -> Result<Option<users::Model>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let user = users::Entity::of(business)
+            .filter(users::Column::Email.eq(email::lookup_form(email)))
+            .one(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(user)
+    })
+    .await
+}
+
+/// Begins the login of a user who has shown its password, unless it is disabled: decided under its lock, since an admin
+/// may be disabling it now.
+async fn open(
+    database: &Database,
+    business: &Arc<Business>,
+    user: UserId,
+    attempt: &Attempt,
+    lifetime: Duration,
+) -> Result<Option<Login>, Error> {
+    retry(|| async {
+        let transaction = database.begin(business.id).await?;
+        let user = crate::identity::users::lock(&transaction, business.id, user).await?;
+        if user.disabled_at.is_some() {
+            return Ok(None);
+        }
+        let refresh_token =
+            refresh_tokens::issue(&transaction, business.id, user.id, Uuid::now_v7(), lifetime)
+                .await?;
+        let authority = authority(&user)?;
+        let actor = Actor {
+            business_id: business.id,
+            user_id: user.id,
+            role: audit::role_name(authority.role()),
+            request_id: &attempt.request_id,
+        };
+        let change = Change {
+            action: "login.succeeded",
+            entity_type: "user",
+            entity_id: user.id.0,
+            before: None,
+            after: json!({}),
+        };
+        audit::record_as(&transaction, actor, change).await?;
+        transaction.commit().await?;
+        Ok(Some(Login {
+            user,
+            authority,
+            business: Arc::clone(business),
+            refresh_token,
+        }))
+    })
+    .await
+}
+
+/// A failed login has changed nothing, so its entry has a transaction of its own. It names the user, or the address
+/// that no user has, and never the password.
+async fn record_failure(
+    database: &Database,
+    business: BusinessId,
+    user: Option<&users::Model>,
+    attempt: &Attempt,
+    reason: &str,
+) -> Result<(), Error> {
+    let (entity_type, entity_id, after): (_, _, Value) = match user {
+        Some(user) => ("user", user.id.0, json!({"reason": reason})),
+        None => (
+            "login",
+            Uuid::nil(),
+            json!({"reason": reason, "email": attempt.told}),
+        ),
+    };
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let actor = Actor {
+            business_id: business,
+            user_id: UserId(Uuid::nil()),
+            role: audit::NOBODY,
+            request_id: &attempt.request_id,
+        };
+        let change = Change {
+            action: "login.failed",
+            entity_type,
+            entity_id,
+            before: None,
+            after: after.clone(),
+        };
+        audit::record_as(&transaction, actor, change).await?;
+        transaction.commit().await
+    })
+    .await
+}
+
+/// What a user may do.
+pub(crate) fn authority(user: &users::Model) -> Result<Authority, Error> {
+    match (user.role, user.customer_id) {
+        (Role::Admin, _) => Ok(Authority::Admin),
+        (Role::Staff, _) => Ok(Authority::Staff),
+        (Role::Customer, Some(customer)) => Ok(Authority::Customer(customer)),
+        (Role::Customer, None) => Err(Error::Bug(format!("user {} is no one's customer", user.id))),
+    }
+}
+
+/// The caller's own user and business.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn profile(database: &Database, caller: &Caller) -> Result<Profile, Error> {
+    let transaction = database.begin_read(caller.business_id).await?;
+    let business = businesses::read(&transaction, caller.business_id).await?;
+    let user = users::Entity::of(caller.business_id)
+        .filter(users::Column::Id.eq(caller.user_id))
+        .one(&transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(Profile { user, business })
+}

@@ -1,0 +1,12 @@
+//! Who acts, and for whom: businesses, users, customers, and everything that authenticates them.
+//!
+//! May use `audit` and `foundation`.
+
+pub mod api_keys;
+pub mod businesses;
+pub mod customers;
+pub mod login;
+pub mod passwords;
+pub mod refresh_tokens;
+pub(crate) mod revocation;
+pub mod users;

@@ -1,0 +1,326 @@
+//! Passwords: which are good enough, and hashing them off the async threads, a bounded number at once.
+//!
+//! A password is hashed in Unicode's normalization form KC, so that every keyboard types the same one. How easily it is
+//! guessed is what zxcvbn estimates, off the async threads too: that takes up to some 50 ms of a core.
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use entity::users::PasswordHash;
+use tokio::sync::Semaphore;
+use zxcvbn::{Score, zxcvbn};
+
+use crate::Error;
+use crate::foundation::secret::Secret;
+use crate::foundation::unicode;
+
+/// How many passwords are hashed at once. Each takes 19 MiB and some 20 ms of a core: more at once would only let a
+/// flood of logins take memory and cores from sales.
+const AT_ONCE: usize = 2;
+
+/// How many wait for their turn, about a second. Who comes then is told to come back.
+const WAITING: usize = 128;
+
+/// How many characters of a password are judged. The estimate's time grows faster than the square of the length, and
+/// from 28 characters on its arithmetic can overflow.
+const JUDGED: usize = 24;
+
+/// The fewest guesses that a password must resist, as zxcvbn's score: 10^8, which a slow hash makes expensive.
+const LEAST_SCORE: Score = Score::Three;
+
+/// A password that a user may choose, in normalization form KC. Its debug output does not show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPassword(Secret);
+
+/// Why a password is not good enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WeakPassword {
+    /// Too short, or longer than anyone types.
+    #[error(
+        "must have from {} to {} characters",
+        NewPassword::MIN,
+        NewPassword::MAX
+    )]
+    Length,
+    /// Among the first that anyone tries.
+    #[error(
+        "is too easy to guess: use several unrelated words, and neither the e-mail address nor the business's name"
+    )]
+    Guessable,
+}
+
+impl NewPassword {
+    /// The fewest characters.
+    pub const MIN: usize = 8;
+    /// The most characters.
+    pub const MAX: usize = 128;
+
+    /// Takes a password whose length is good. How easily it is guessed is judged by [`Passwords::hash`], which knows whose
+    /// it is.
+    ///
+    /// # Errors
+    /// [`WeakPassword::Length`].
+    pub fn new(text: &str) -> Result<Self, WeakPassword> {
+        let normal = unicode::nfkc(text);
+        if !(Self::MIN..=Self::MAX).contains(&normal.chars().count()) {
+            return Err(WeakPassword::Length);
+        }
+        Ok(Self(Secret::from(normal.into_owned())))
+    }
+}
+
+/// Judges the beginning of a password of someone about whom this is known.
+fn judge(password: &str, known: &[String]) -> Result<(), WeakPassword> {
+    let beginning: String = password.chars().take(JUDGED).collect();
+    // People write their name in a password in parts, too.
+    let words = known.iter().flat_map(|text| {
+        text.split(|letter: char| !letter.is_alphanumeric())
+            .chain([text.as_str()])
+    });
+    let words: Vec<&str> = words.filter(|word| word.chars().count() > 2).collect();
+    if zxcvbn(&beginning, &words).score() < LEAST_SCORE {
+        return Err(WeakPassword::Guessable);
+    }
+    Ok(())
+}
+
+/// Hashes and checks passwords.
+#[derive(Debug, Clone)]
+pub struct Passwords {
+    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+}
+
+impl Passwords {
+    /// The hash to keep of this password of someone about whom this is `known`: address, names.
+    ///
+    /// # Errors
+    /// [`Error::WeakPassword`] for one that is easily guessed, by whoever knows that; [`Error::Overloaded`].
+    pub async fn hash(
+        &self,
+        password: &NewPassword,
+        known: Vec<String>,
+    ) -> Result<PasswordHash, Error> {
+        let NewPassword(password) = password.clone();
+        self.run(move || {
+            judge(password.reveal(), &known).map_err(Error::WeakPassword)?;
+            hash(password.reveal())
+        })
+        .await
+    }
+
+    /// Compares with the hash, or with one that nothing matches, in the same time. Passwords that were chosen before they
+    /// were normalized match as they were typed.
+    pub(crate) async fn matches(
+        &self,
+        password: Secret,
+        hash: Option<PasswordHash>,
+    ) -> Result<bool, Error> {
+        self.run(move || {
+            let hash = match &hash {
+                Some(hash) => &hash.0,
+                None => no_ones_hash()?,
+            };
+            let matches = |text: &str| argon2().verify_password(text.as_bytes(), hash).is_ok();
+            let typed = password.reveal();
+            Ok(match unicode::nfkc(typed) {
+                Cow::Borrowed(normal) => matches(normal),
+                Cow::Owned(normal) => matches(&normal) || matches(typed),
+            })
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _place = self
+            .places
+            .try_acquire()
+            .map_err(|_none_left| Error::Overloaded)?;
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|closed| Error::Bug(closed.to_string()))?;
+        // The permit goes along: a client that leaves does not end the work, which still takes its memory and its core.
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        })
+        .await
+        .map_err(|panic| Error::Bug(panic.to_string()))?
+    }
+}
+
+/// Argon2id as OWASP recommends it: 19 MiB of memory, two passes, one lane. They are the crate's defaults.
+/// <https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>
+fn argon2() -> Argon2<'static> {
+    Argon2::default()
+}
+
+/// Hashes a password, with a salt of its own. Takes some 20 ms of a core.
+pub(crate) fn hash(password: &str) -> Result<PasswordHash, Error> {
+    argon2()
+        .hash_password(password.as_bytes())
+        .map(|hash| PasswordHash(hash.to_string()))
+        .map_err(|error| Error::Bug(error.to_string()))
+}
+
+/// The hash of something that no one knows.
+fn no_ones_hash() -> Result<&'static str, Error> {
+    static HASH: OnceLock<String> = OnceLock::new();
+    if let Some(hash) = HASH.get() {
+        return Ok(hash);
+    }
+    let made = hash(&uuid::Uuid::now_v7().to_string())?;
+    Ok(HASH.get_or_init(|| made.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_hashed_as_owasp_recommends() {
+        let hash = hash("correct horse").unwrap();
+        assert!(
+            hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{}",
+            hash.0
+        );
+        assert!(
+            !format!("{hash:?}").contains("argon2"),
+            "debug output shows no hash"
+        );
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_matches() {
+        let passwords = Passwords::default();
+        let kept = hash("correct horse").unwrap();
+        for (typed, kept, matches) in [
+            ("correct horse", Some(kept.clone()), true),
+            ("Correct horse", Some(kept), false),
+            ("", None, false),
+        ] {
+            let typed = Secret::from(typed.to_owned());
+            assert_eq!(passwords.matches(typed, kept).await.unwrap(), matches);
+        }
+    }
+
+    #[test]
+    fn what_is_guessed_first_is_refused() {
+        let known = [
+            "ada.lovelace@example.com",
+            "ada.lovelace",
+            "Ada Lovelace",
+            "Initech",
+        ];
+        let known = known.map(str::to_owned);
+        for weak in [
+            "password",
+            "PassWord1",
+            "12345678",
+            "qwertyuiop",
+            "aaaaaaaa",
+            "        ",
+            "abcabcabc",
+            "x7x7x7x7",
+            "P@ssw0rd",
+            "ada.lovelace@example.com",
+            "ada.lovelace",
+            "Lovelace1",
+            "initech2024",
+        ] {
+            assert_eq!(judge(weak, &known), Err(WeakPassword::Guessable), "{weak}");
+        }
+        for good in [
+            "correct horse",
+            "hunter2 hunter2",
+            "uw7Kq-rnx2Vb",
+            "パスワードを変更する",
+        ] {
+            assert_eq!(judge(good, &known), Ok(()), "{good}");
+        }
+    }
+
+    /// What makes the estimate slow or its numbers large: substitutions, keyboard walks, dates, repetitions.
+    #[test]
+    fn every_password_that_is_long_enough_can_be_judged() {
+        for part in [
+            "4@8({[<6|!1|7$5+%",
+            "12",
+            "1qaz2wsx",
+            "1/1/11",
+            "p4ssw0rd",
+            "a",
+            "é",
+            "741852963",
+            "QwErTy",
+            "\u{1f600}",
+            "\u{0}",
+        ] {
+            let _ = judge(&part.repeat(128), &[]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_however_it_is_typed_and_old_hashes_stay_good() {
+        let passwords = Passwords::default();
+        let new = NewPassword::new("caf\u{e9} \u{ff21}\u{ff22} 12 horses").unwrap();
+        let kept = passwords.hash(&new, Vec::new()).await.unwrap();
+        let old = hash("cafe\u{301} horses").unwrap();
+        for (typed, kept, matches) in [
+            ("cafe\u{301} AB 12 horses", &kept, true),
+            ("caf\u{e9} \u{ff21}\u{ff22} 12 horses", &kept, true),
+            ("cafe AB 12 horses", &kept, false),
+            ("cafe\u{301} horses", &old, true),
+            ("caf\u{e9} horses", &old, false),
+        ] {
+            let typed = Secret::from(typed.to_owned());
+            let found = passwords.matches(typed, Some(kept.clone())).await.unwrap();
+            assert_eq!(found, matches);
+        }
+    }
+
+    #[test]
+    fn a_password_has_from_8_to_128_characters_however_many_bytes_that_is() {
+        for (text, good) in [
+            ("x7".repeat(4), true),
+            ("x7".repeat(4)[1..].to_owned(), false),
+            ("x7".repeat(64), true),
+            ("x7".repeat(64) + "x", false),
+            ("é".repeat(128), true),
+            ("é".repeat(7), false),
+            ("e\u{301}".repeat(7), false),
+            ("e\u{301}".repeat(128), true),
+        ] {
+            assert_eq!(NewPassword::new(&text).is_ok(), good, "{text}");
+        }
+        let password = NewPassword::new("correct horse").unwrap();
+        assert!(!format!("{password:?}").contains("horse"));
+    }
+
+    #[tokio::test]
+    async fn more_than_can_wait_are_told_to_come_back() {
+        let passwords = Passwords::default();
+        let _all = Arc::clone(&passwords.places)
+            .acquire_many_owned(u32::try_from(AT_ONCE + WAITING).unwrap())
+            .await
+            .unwrap();
+        let refused = passwords.matches(Secret::from(String::new()), None).await;
+        assert!(matches!(refused, Err(Error::Overloaded)), "{refused:?}");
+    }
+}

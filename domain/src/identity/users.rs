@@ -1,0 +1,411 @@
+//! Users: who logs in to a business, and as what.
+//!
+//! A change after which the tokens of before must stop raises the user's version; [`crate::Standing`] compares. Locks:
+//! users by id. A change locks the enabled admins with the user that it is about, so that of two admins who demote each
+//! other at once one stays.
+
+use entity::users::{self, PasswordHash, Role};
+use entity::{BusinessId, CustomerId, Tenant, UserId, customers};
+use sea_orm::sea_query::LockType;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
+};
+use serde_json::{Value, json};
+
+use crate::audit::{self, Actor, Change};
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::pages;
+use crate::foundation::retry::retry;
+use crate::identity::businesses::{self, Business};
+use crate::identity::customers::{CreditTerms, NewCustomer};
+use crate::identity::passwords::{NewPassword, Passwords};
+use crate::identity::refresh_tokens;
+use crate::{Authority, Caller, Database, Error, Page, Paging, Standing, Transaction};
+
+/// A user to be.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// The address to log in with, in lower case.
+    pub email: String,
+    /// The name that others see.
+    pub name: String,
+    /// The password to log in with.
+    pub password: NewPassword,
+    /// What it may do.
+    pub authority: Authority,
+}
+
+/// What of a user changes. `None` leaves it as it is.
+#[derive(Debug, Clone, Default)]
+pub struct UserChange {
+    /// The name that others see.
+    pub name: Option<String>,
+    /// What it may do.
+    pub role: Option<Role>,
+    /// The customer for whom it acts, for the role `customer`.
+    pub customer_id: Option<CustomerId>,
+    /// Whether it is kept out.
+    pub disabled: Option<bool>,
+}
+
+/// Someone who makes itself a user. There is no role to choose.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The address to log in with, in lower case.
+    pub email: String,
+    /// The name, of the user and of its customer.
+    pub name: String,
+    /// The password to log in with.
+    pub password: NewPassword,
+    /// The request, for the audit trail.
+    pub request_id: String,
+}
+
+/// Adds a user.
+///
+/// # Errors
+/// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the address; [`Error::CustomerNotFound`];
+/// [`Error::Overloaded`]; those of [`idempotency`].
+pub async fn create(
+    database: &Database,
+    passwords: &Passwords,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    new: &NewUser,
+    render: impl Fn(&users::Model) -> Answer,
+) -> Result<Answered, Error> {
+    let known = known_about(database, caller.business_id, new).await?;
+    let hash = passwords.hash(&new.password, known).await?;
+    let made = retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        if let Authority::Customer(customer) = new.authority {
+            expect_customer(&transaction, caller.business_id, customer).await?;
+        }
+        let user = insert(&transaction, caller.into(), UserId::new(), new, &hash).await?;
+        let answered = idempotency::keep(&transaction, caller, claim, render(&user)).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await;
+    match made {
+        Err(refusal @ Error::AlreadyExists(_)) => {
+            idempotency::unless_twin(database, caller, claim, refusal).await
+        }
+        made => made,
+    }
+}
+
+/// Adds a user who acts for a customer of its own, which is added with it and has no credit.
+///
+/// # Errors
+/// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the address; [`Error::Overloaded`].
+pub async fn register(
+    database: &Database,
+    passwords: &Passwords,
+    business: &Business,
+    registration: Registration,
+) -> Result<users::Model, Error> {
+    let customer_id = CustomerId::new();
+    let authority = Authority::Customer(customer_id);
+    let caller = Caller {
+        business_id: business.id,
+        currency: business.currency,
+        user_id: UserId::new(),
+        authority,
+        request_id: registration.request_id,
+    };
+    let customer = NewCustomer {
+        name: registration.name.clone(),
+        email: Some(registration.email.clone()),
+        credit: CreditTerms::default(),
+        self_registered: true,
+    };
+    let user = NewUser {
+        email: registration.email,
+        name: registration.name,
+        password: registration.password,
+        authority,
+    };
+    let known = known_about(database, business.id, &user).await?;
+    let hash = passwords.hash(&user.password, known).await?;
+    retry(|| async {
+        let transaction = database.begin(business.id).await?;
+        crate::identity::customers::insert(&transaction, &caller, customer_id, &customer).await?;
+        let actor = Actor::from(&caller);
+        let user = insert(&transaction, actor, caller.user_id, &user, &hash).await?;
+        transaction.commit().await?;
+        Ok(user)
+    })
+    .await
+}
+
+/// What anyone may know about a user, and so tries as a password.
+async fn known_about(
+    database: &Database,
+    business: BusinessId,
+    user: &NewUser,
+) -> Result<Vec<String>, Error> {
+    let business = retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let business = businesses::read(&transaction, business).await?;
+        transaction.commit().await?;
+        Ok(business)
+    })
+    .await?;
+    Ok(vec![
+        user.email.clone(),
+        user.name.clone(),
+        business.name,
+        business.slug,
+    ])
+}
+
+/// Writes a new user and its trail.
+pub(crate) async fn insert(
+    transaction: &Transaction,
+    actor: Actor<'_>,
+    id: UserId,
+    new: &NewUser,
+    hash: &PasswordHash,
+) -> Result<users::Model, Error> {
+    let customer_id = match new.authority {
+        Authority::Customer(customer) => Some(customer),
+        Authority::Admin | Authority::Staff => None,
+    };
+    let user = users::ActiveModel {
+        business_id: Set(actor.business_id),
+        id: Set(id),
+        email: Set(new.email.clone()),
+        name: Set(new.name.clone()),
+        password_hash: Set(hash.clone()),
+        role: Set(new.authority.role()),
+        customer_id: Set(customer_id),
+        ..Default::default()
+    }
+    .insert(transaction)
+    .await?;
+    let change = Change {
+        action: "user.created",
+        entity_type: "user",
+        entity_id: id.0,
+        before: None,
+        after: trail(&user),
+    };
+    audit::record_as(transaction, actor, change).await?;
+    Ok(user)
+}
+
+/// Changes a user. When that makes its tokens void, this process knows at once and others within a second.
+///
+/// # Errors
+/// [`Error::UserNotFound`]; [`Error::CustomerNotFound`]; [`Error::Conflict`] when no enabled admin would be left, or a
+/// role and a customer do not go together.
+pub async fn change(
+    database: &Database,
+    standing: &Standing,
+    caller: &Caller,
+    id: UserId,
+    change: &UserChange,
+) -> Result<users::Model, Error> {
+    let business = caller.business_id;
+    let changed = retry(|| async {
+        let transaction = database.begin(business).await?;
+        let locked = lock_with_admins(&transaction, business, id).await?;
+        let (user, others) = apart(locked, id)?;
+        let next = decide(&user, &others, change)?;
+        if let Some(customer) = next.customer_id {
+            expect_customer(&transaction, business, customer).await?;
+        }
+        let user = write(&transaction, caller, user, next).await?;
+        transaction.commit().await?;
+        Ok(user)
+    })
+    .await;
+    // Whatever came of it: an answer that was lost may have been a success.
+    standing.forget(business);
+    changed
+}
+
+/// The user and all enabled admins, locked in the order of their ids.
+async fn lock_with_admins(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: UserId,
+) -> Result<Vec<users::Model>, Error> {
+    let enabled_admins = Condition::all()
+        .add(users::Column::Role.eq(Role::Admin))
+        .add(users::Column::DisabledAt.is_null());
+    let rows = users::Entity::of(business)
+        .filter(
+            Condition::any()
+                .add(users::Column::Id.eq(id))
+                .add(enabled_admins),
+        )
+        .order_by_asc(users::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .all(transaction)
+        .await?;
+    Ok(rows)
+}
+
+/// The user with this id, and the others.
+fn apart(
+    mut users: Vec<users::Model>,
+    id: UserId,
+) -> Result<(users::Model, Vec<users::Model>), Error> {
+    let place = users.iter().position(|user| user.id == id);
+    let user = users.remove(place.ok_or(Error::UserNotFound(id))?);
+    Ok((user, users))
+}
+
+/// What a user is to become.
+#[derive(Debug, PartialEq, Eq)]
+struct Next {
+    name: String,
+    role: Role,
+    customer_id: Option<CustomerId>,
+    disabled: bool,
+}
+
+/// Decides in memory: `admins` are the other enabled admins of the business.
+fn decide(
+    user: &users::Model,
+    admins: &[users::Model],
+    change: &UserChange,
+) -> Result<Next, Error> {
+    let role = change.role.unwrap_or(user.role);
+    let customer_id = match role {
+        Role::Customer => change.customer_id.or(user.customer_id),
+        Role::Admin | Role::Staff => change.customer_id,
+    };
+    if (role == Role::Customer) != customer_id.is_some() {
+        return Err(Error::Conflict(
+            "a user with the role customer acts for a customer, and no other does",
+        ));
+    }
+    let disabled = change.disabled.unwrap_or(user.disabled_at.is_some());
+    let was_admin = user.role == Role::Admin && user.disabled_at.is_none();
+    let is_admin = role == Role::Admin && !disabled;
+    if was_admin && !is_admin && admins.is_empty() {
+        return Err(Error::Conflict(
+            "the business would have no enabled admin left",
+        ));
+    }
+    Ok(Next {
+        name: change.name.clone().unwrap_or_else(|| user.name.clone()),
+        role,
+        customer_id,
+        disabled,
+    })
+}
+
+/// Writes what has changed, and an entry of the trail for each kind of change. Nothing, if nothing has.
+async fn write(
+    transaction: &Transaction,
+    caller: &Caller,
+    user: users::Model,
+    next: Next,
+) -> Result<users::Model, Error> {
+    let (id, was_disabled) = (user.id, user.disabled_at.is_some());
+    let renamed = user.name != next.name;
+    let reassigned = (user.role, user.customer_id) != (next.role, next.customer_id);
+    let switched = was_disabled != next.disabled;
+    let actions: Vec<&'static str> = [
+        (renamed, "user.changed"),
+        (reassigned, "user.role_changed"),
+        (switched && next.disabled, "user.disabled"),
+        (switched && !next.disabled, "user.enabled"),
+    ]
+    .into_iter()
+    .filter_map(|(is_so, action)| is_so.then_some(action))
+    .collect();
+    if actions.is_empty() {
+        return Ok(user);
+    }
+    let (before, now) = (trail(&user), chrono::Utc::now());
+    let version = user.version;
+    let mut row = user.into_active_model();
+    row.name = Set(next.name);
+    row.role = Set(next.role);
+    row.customer_id = Set(next.customer_id);
+    row.updated_at = Set(now);
+    if switched {
+        row.disabled_at = Set(next.disabled.then_some(now));
+    }
+    if reassigned || switched {
+        row.version = Set(version + 1);
+        row.version_changed_at = Set(Some(now));
+    }
+    let user = row.update(transaction).await?;
+    if switched && next.disabled {
+        // Who is enabled again logs in again.
+        refresh_tokens::revoke_of(transaction, caller.business_id, id).await?;
+    }
+    for action in actions {
+        let change = Change {
+            action,
+            entity_type: "user",
+            entity_id: id.0,
+            before: Some(before.clone()),
+            after: trail(&user),
+        };
+        audit::record(transaction, caller, change).await?;
+    }
+    Ok(user)
+}
+
+/// Lists users in the order in which they were added.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    caller: &Caller,
+    paging: &Paging<UserId>,
+) -> Result<Page<users::Model, UserId>, Error> {
+    let all = users::Entity::of(caller.business_id);
+    let select = paging.rising(all, users::Column::Id);
+    pages::read(database, caller.business_id, select, paging, |user| user.id).await
+}
+
+/// Reads and locks a user that something else refers to, so that it must be there.
+pub(crate) async fn lock(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: UserId,
+) -> Result<users::Model, Error> {
+    users::Entity::of(business)
+        .filter(users::Column::Id.eq(id))
+        .lock(LockType::NoKeyUpdate)
+        .one(transaction)
+        .await?
+        .ok_or_else(|| Error::Bug(format!("user {id} is not there")))
+}
+
+/// Customers are never deleted, so one that is there stays.
+async fn expect_customer(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: CustomerId,
+) -> Result<(), Error> {
+    customers::Entity::of(business)
+        .filter(customers::Column::Id.eq(id))
+        .one(transaction)
+        .await?
+        .map(|_customer| ())
+        .ok_or(Error::CustomerNotFound(id))
+}
+
+fn trail(user: &users::Model) -> Value {
+    json!({
+        "email": user.email,
+        "name": user.name,
+        "role": user.role,
+        "customer_id": user.customer_id,
+        "disabled": user.disabled_at.is_some(),
+    })
+}

@@ -1,0 +1,204 @@
+//! Orders: reading what was sold, fulfilling and cancelling it.
+
+pub(crate) mod credited;
+mod fulfil;
+pub(crate) mod goods;
+mod payments;
+mod step;
+pub mod transitions;
+
+use entity::orders::{Attention, PaymentMethod, Status};
+use entity::{BusinessId, CustomerId, OrderId, Tenant, disputes, order_items, orders, refunds};
+use sea_orm::sea_query::extension::postgres::PgFunc;
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ActiveEnum, ColumnTrait, QueryFilter, QueryOrder};
+
+use crate::foundation::dates::When;
+use crate::foundation::pages;
+use crate::foundation::retry::retry;
+use crate::identity::businesses;
+use crate::{Caller, Database, Error, Page, Paging, Transaction};
+
+pub use fulfil::{Fulfilment, fulfil};
+pub use payments::{Mismatch, Payment};
+pub use step::Step;
+pub(crate) use step::{step, write};
+
+/// An order with all that belongs to it.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The order.
+    pub order: orders::Model,
+    /// Its lines, in the buyer's order.
+    pub items: Vec<order_items::Model>,
+    /// What was paid for it, and by card what is to be.
+    pub payments: Vec<Payment>,
+    /// What was given back, the oldest first.
+    pub refunds: Vec<refunds::Model>,
+    /// The disputes of its payment, the oldest first.
+    pub disputes: Vec<disputes::Model>,
+    /// How it came to be what it is.
+    pub history: Vec<Step>,
+}
+
+/// Which orders are listed: those that pass every condition that is there.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// With this status.
+    pub status: Option<Status>,
+    /// Of this customer.
+    pub customer_id: Option<CustomerId>,
+    /// Paid for like this.
+    pub payment_method: Option<PaymentMethod>,
+    /// Made then or later.
+    pub created_from: Option<When>,
+    /// Made before then, or on that day at the latest.
+    pub created_to: Option<When>,
+    /// At which a person has to look.
+    pub attention: Option<Wanting>,
+}
+
+/// Orders at which a person has to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanting {
+    /// For whatever reason.
+    Any,
+    /// For this one, perhaps among others.
+    One(Attention),
+}
+
+/// Reads an order that the caller may see.
+///
+/// # Errors
+/// [`Error::OrderNotFound`].
+pub async fn read(database: &Database, caller: &Caller, id: OrderId) -> Result<Order, Error> {
+    retry(|| async {
+        // One moment for all of it: what is paid is what the payments say.
+        let transaction = database.begin_snapshot(caller.business_id, &[]).await?;
+        let order = visible(&transaction, caller, id).await?;
+        let whole = whole(&transaction, order).await?;
+        transaction.commit().await?;
+        Ok(whole)
+    })
+    .await
+}
+
+/// An order that the caller may see.
+pub(crate) async fn visible(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: OrderId,
+) -> Result<orders::Model, Error> {
+    orders::Entity::of(caller.business_id)
+        .filter(orders::Column::Id.eq(id))
+        .one(transaction)
+        .await?
+        .filter(|order| caller.may_act_for(order.customer_id))
+        .ok_or(Error::OrderNotFound(id))
+}
+
+/// The order with all that belongs to it.
+pub(crate) async fn whole(transaction: &Transaction, order: orders::Model) -> Result<Order, Error> {
+    Ok(Order {
+        items: lines(transaction, order.business_id, order.id).await?,
+        payments: payments::of(transaction, &order).await?,
+        refunds: crate::card::refunds::of(transaction, order.business_id, order.id).await?,
+        disputes: match order.payment_method {
+            PaymentMethod::Credit => Vec::new(),
+            PaymentMethod::Card => {
+                crate::card::disputes::of(transaction, order.business_id, order.id).await?
+            }
+        },
+        history: step::history(transaction, &order).await?,
+        order,
+    })
+}
+
+/// As [`whole`], of the order as it stands in the transaction.
+pub(crate) async fn whole_again(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Order, Error> {
+    let order = orders::Entity::of(business)
+        .filter(orders::Column::Id.eq(id))
+        .one(transaction)
+        .await?
+        .ok_or(Error::OrderNotFound(id))?;
+    whole(transaction, order).await
+}
+
+/// The lines of an order.
+async fn lines(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Vec<order_items::Model>, Error> {
+    let items = order_items::Entity::of(business)
+        .filter(order_items::Column::OrderId.eq(id))
+        .order_by_asc(order_items::Column::Line)
+        .all(transaction)
+        .await?;
+    Ok(items)
+}
+
+/// Whose an order on credit is. That never changes, so it can be read before anything is locked.
+pub(crate) async fn owner(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: OrderId,
+) -> Result<CustomerId, Error> {
+    let order = orders::Entity::of(caller.business_id)
+        .filter(orders::Column::Id.eq(id))
+        .filter(orders::Column::PaymentMethod.eq(PaymentMethod::Credit))
+        .one(transaction)
+        .await?;
+    let order = order.ok_or(Error::OrderNotFound(id))?;
+    Ok(order.customer_id)
+}
+
+/// Lists orders, the newest first, without their lines. A customer sees its own only.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    caller: &Caller,
+    filter: &Filter,
+    paging: &Paging<OrderId>,
+) -> Result<Page<orders::Model, OrderId>, Error> {
+    let mut select = orders::Entity::of(caller.business_id);
+    if let Some(own) = caller.confined_to() {
+        select = select.filter(orders::Column::CustomerId.eq(own));
+    }
+    if let Some(customer) = filter.customer_id {
+        select = select.filter(orders::Column::CustomerId.eq(customer));
+    }
+    if let Some(status) = filter.status {
+        select = select.filter(orders::Column::Status.eq(status));
+    }
+    if let Some(method) = filter.payment_method {
+        select = select.filter(orders::Column::PaymentMethod.eq(method));
+    }
+    let (from, to) =
+        businesses::span(database, caller, filter.created_from, filter.created_to).await?;
+    if let Some(from) = from {
+        select = select.filter(orders::Column::CreatedAt.gte(from));
+    }
+    if let Some(to) = to {
+        select = select.filter(orders::Column::CreatedAt.lt(to));
+    }
+    if let Some(wanting) = filter.attention {
+        // The index has those rows alone.
+        select = select.filter(orders::Column::Attention.is_not_null());
+        if let Wanting::One(reason) = wanting {
+            let reasons = PgFunc::any(Expr::col(orders::Column::Attention));
+            select = select.filter(Expr::val(reason.to_value()).eq(reasons));
+        }
+    }
+    let select = paging.falling(select, orders::Column::Id);
+    pages::read(database, caller.business_id, select, paging, |order| {
+        order.id
+    })
+    .await
+}

@@ -1,0 +1,357 @@
+//! A customer's account, locked: the one way in which everything but the desk changes what a customer owes.
+//!
+//! [`Locked::of`] shares the lock on the business, so that its books are not closed meanwhile, and locks the customer;
+//! whoever moves stock locks inventory next; then [`Locked::lock_orders`] and its like
+//! lock orders. Each brings what it locks into [`Books`] as plain values. What is decided there, [`Locked::write`] writes:
+//! the entries, the balance, the allocations, and the figures that follow from them.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use entity::{
+    BusinessId, Currency, CustomerId, LedgerEntryId, Money, OrderId, PayoutAllocationId, Tenant,
+    TimeZone, customers, ledger_entries, orders, payout_allocations,
+};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult,
+    IdenStatic, Iterable, QueryFilter, Statement, Value,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::foundation::dates::{When, not_after};
+use crate::receivables::allocations::{self, Allocation, on_account};
+use crate::receivables::ledger::Account;
+use crate::receivables::settlement::{Books, Order, Target};
+use crate::{Caller, Error, Transaction};
+
+/// A customer's account, whose row is locked.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    business: BusinessId,
+    currency: Currency,
+    customer: customers::Model,
+    time_zone: TimeZone,
+    books_closed_until: Option<NaiveDate>,
+    pub(crate) books: Books,
+}
+
+/// What a customer owes and may still buy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// What it owes.
+    pub balance: Money,
+    /// What it may still buy.
+    pub available_credit: Money,
+    /// What of its credits has settled no order.
+    pub on_account: Money,
+}
+
+/// The clock is read after the lock was had: the time at which the transaction began may be before that of one which
+/// had the row first. The count makes the customer wait for the business. It must hold whatever it is: PostgreSQL counts
+/// anew, and finds none, when it has had to wait for the customer.
+static LOCK: LazyLock<String> = LazyLock::new(|| {
+    let columns = columns::<customers::Entity>();
+    format!(
+        "
+WITH business AS MATERIALIZED (
+    SELECT time_zone, books_closed_until FROM businesses WHERE id = $1 FOR SHARE
+), account AS MATERIALIZED (
+    SELECT {columns} FROM customers
+     WHERE business_id = $1 AND id = $2 AND (SELECT count(*) FROM business) >= 0
+       FOR UPDATE
+)
+SELECT {columns}, time_zone, books_closed_until, clock_timestamp() AS now FROM account, business"
+    )
+});
+
+/// Locks orders on credit by id. They are the customer's, or are not there.
+static LOCK_ORDERS: LazyLock<String> = LazyLock::new(|| {
+    let columns = columns::<orders::Entity>();
+    format!(
+        "
+WITH locked AS MATERIALIZED (
+    SELECT {columns} FROM orders
+     WHERE business_id = $1 AND customer_id = $2 AND payment_method = 'credit' AND id = ANY ($3)
+     ORDER BY id
+       FOR UPDATE
+)
+SELECT {columns}, (SELECT max(effective_at) FROM allocations
+                    WHERE business_id = $1 AND order_id = locked.id AND amount < 0) AS undone_at
+  FROM locked
+ ORDER BY id"
+    )
+});
+
+/// The columns of a table that this version knows. A prepared statement with `*` would fail once a migration has added
+/// another ("cached plan must not change result type").
+fn columns<E: EntityTrait>() -> String {
+    let names: Vec<&str> = E::Column::iter().map(|column| column.as_str()).collect();
+    names.join(", ")
+}
+
+/// The orders that this amount would settle, that which is due for longest first. What is due on the customer's orders
+/// changes under its own lock alone, so this can be read before they are locked.
+const OLDEST_DUE: &str = "
+SELECT id
+  FROM (SELECT id, sum(amount_due) OVER (ORDER BY due_at, id) - amount_due AS before
+          FROM orders
+         WHERE business_id = $1 AND customer_id = $2 AND payment_method = 'credit' AND amount_due > 0) AS queue
+ WHERE before < $3";
+
+impl Locked {
+    /// Locks a customer and reads what it has on account.
+    pub(crate) async fn of(
+        transaction: &Transaction,
+        caller: &Caller,
+        customer: CustomerId,
+    ) -> Result<Self, Error> {
+        let business = caller.business_id;
+        let values: [Value; 2] = [business.0.into(), customer.0.into()];
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOCK.as_str(), values);
+        let row = transaction
+            .query_one_raw(statement)
+            .await?
+            .ok_or(Error::CustomerNotFound(customer))?;
+        let now: DateTime<Utc> = row.try_get("", "now")?;
+        let time_zone: TimeZone = row.try_get("", "time_zone")?;
+        let books_closed_until: Option<NaiveDate> = row.try_get("", "books_closed_until")?;
+        let row = customers::Model::from_query_result(&row, "")?;
+        let mut credits = BTreeMap::new();
+        if row.on_account > Money::ZERO {
+            let mut found = on_account(transaction, business, vec![customer.0]).await?;
+            credits.extend(found.remove(&customer).unwrap_or_default());
+        }
+        let account = Account {
+            balance: row.balance,
+            entry_count: row.entry_count,
+            on_account: credits,
+        };
+        let mut books = Books::new(account, now);
+        if let Some(date) = books_closed_until {
+            books.open_from = time_zone.start_of(date).min(now);
+        }
+        Ok(Self {
+            business,
+            currency: caller.currency,
+            customer: row,
+            time_zone,
+            books_closed_until,
+            books,
+        })
+    }
+
+    pub(crate) fn id(&self) -> CustomerId {
+        self.customer.id
+    }
+
+    /// When a document counts that its maker dates: now, if they do not, or if their clock is a little ahead. `field` is
+    /// where the request names the moment.
+    ///
+    /// # Errors
+    /// [`Error::ImpossibleDate`]; [`Error::PeriodClosed`].
+    pub(crate) fn dated(
+        &self,
+        field: &'static str,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<DateTime<Utc>, Error> {
+        let Some(at) = at else {
+            return Ok(self.books.now);
+        };
+        When::Moment(at).not_before_1970(field)?;
+        let at = not_after(self.books.now, field, at)?;
+        let date = self.time_zone.day_of(at);
+        match self.books_closed_until {
+            Some(closed_until) if date < closed_until => {
+                Err(Error::PeriodClosed { date, closed_until })
+            }
+            _ => Ok(at),
+        }
+    }
+
+    /// Locks those of these orders that are the customer's and on credit, and brings them into the books.
+    pub(crate) async fn lock_orders(
+        &mut self,
+        transaction: &Transaction,
+        ids: impl IntoIterator<Item = OrderId>,
+    ) -> Result<Vec<orders::Model>, Error> {
+        let ids: Vec<Uuid> = ids.into_iter().map(|id| id.0).collect();
+        let values: [Value; 3] = [
+            self.business.0.into(),
+            self.customer.id.0.into(),
+            ids.into(),
+        ];
+        let statement =
+            Statement::from_sql_and_values(DbBackend::Postgres, LOCK_ORDERS.as_str(), values);
+        let mut locked = Vec::new();
+        for row in transaction.query_all_raw(statement).await? {
+            let undone_at: Option<DateTime<Utc>> = row.try_get("", "undone_at")?;
+            let order = orders::Model::from_query_result(&row, "")?;
+            let value = Order {
+                due: order.amount_due,
+                due_at: order.due_at,
+                since: undone_at.map_or(order.created_at, |at| at.max(order.created_at)),
+            };
+            self.books.orders.insert(order.id, value);
+            locked.push(order);
+        }
+        Ok(locked)
+    }
+
+    /// As [`Locked::lock_orders`], for the one order that a decision is about.
+    pub(crate) async fn lock_order(
+        &mut self,
+        transaction: &Transaction,
+        id: OrderId,
+    ) -> Result<orders::Model, Error> {
+        let mut found = self.lock_orders(transaction, [id]).await?;
+        found.pop().ok_or(Error::OrderNotFound(id))
+    }
+
+    /// Locks the orders that this amount may settle.
+    pub(crate) async fn lock_target(
+        &mut self,
+        transaction: &Transaction,
+        target: &Target,
+        amount: Money,
+    ) -> Result<(), Error> {
+        let ids = match target {
+            Target::Order(id) => vec![*id],
+            Target::Orders(wanted) => wanted.iter().map(|(id, _)| *id).collect(),
+            Target::OldestDue => self.oldest_due(transaction, amount).await?,
+        };
+        self.lock_orders(transaction, ids).await?;
+        Ok(())
+    }
+
+    async fn oldest_due(
+        &self,
+        transaction: &Transaction,
+        amount: Money,
+    ) -> Result<Vec<OrderId>, Error> {
+        let values: [Value; 3] = [
+            self.business.0.into(),
+            self.customer.id.0.into(),
+            amount.decimal().into(),
+        ];
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, OLDEST_DUE, values);
+        let rows = transaction.query_all_raw(statement).await?;
+        let ids = rows.iter().map(|row| row.try_get_by_index(0));
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    /// Writes what was decided. Documents that name an entry can be written after it.
+    pub(crate) async fn write(&self, transaction: &Transaction) -> Result<(), Error> {
+        let account = &self.books.account;
+        // No limit bounds what is paid ahead, nor what is owed again when a payment bounces.
+        if !account.balance.is_storable() || !account.credit().is_storable() {
+            return Err(Error::Conflict(
+                "the customer's balance would be larger than one can be",
+            ));
+        }
+        if !self.books.entries.is_empty() {
+            self.write_entries(transaction).await?;
+        }
+        let customer_id = self.customer.id;
+        let shares = self.books.shares.iter().map(|share| Allocation {
+            customer_id,
+            order_id: share.order_id,
+            used: share.used,
+            effective_at: share.effective_at,
+        });
+        let shares: Vec<Allocation> = shares.collect();
+        let accounts = [(customer_id, account)];
+        allocations::write(transaction, self.business, &shares, &accounts).await?;
+        self.write_payout_shares(transaction).await
+    }
+
+    async fn write_payout_shares(&self, transaction: &Transaction) -> Result<(), Error> {
+        let shares = &self.books.payout_shares;
+        if shares.is_empty() {
+            return Ok(());
+        }
+        let rows = shares.iter().map(|share| payout_allocations::ActiveModel {
+            business_id: Set(self.business),
+            customer_id: Set(self.customer.id),
+            payout_entry: Set(share.payout_entry),
+            id: Set(PayoutAllocationId::new()),
+            credit_entry: Set(share.used.entry_number),
+            amount: Set(share.used.amount),
+            effective_at: Set(share.effective_at),
+            created_at: Set(self.books.now),
+        });
+        payout_allocations::Entity::insert_many(rows)
+            .exec_without_returning(transaction)
+            .await?;
+        Ok(())
+    }
+
+    async fn write_entries(&self, transaction: &Transaction) -> Result<(), Error> {
+        for entry in &self.books.entries {
+            let row = ledger_entries::ActiveModel {
+                business_id: Set(self.business),
+                customer_id: Set(self.customer.id),
+                number: Set(entry.posting.number),
+                id: Set(LedgerEntryId::new()),
+                kind: Set(entry.kind),
+                amount: Set(entry.posting.amount),
+                balance_after: Set(entry.posting.balance_after),
+                order_id: Set(entry.order_id),
+                effective_at: Set(entry.effective_at),
+                created_at: Set(self.books.now),
+            };
+            ledger_entries::Entity::insert(row)
+                .exec_without_returning(transaction)
+                .await?;
+        }
+        let account = &self.books.account;
+        let (balance, count) = (account.balance, account.entry_count);
+        customers::Entity::update_of(self.business)
+            .filter(customers::Column::Id.eq(self.customer.id))
+            .col_expr(customers::Column::Balance, Expr::value(balance))
+            .col_expr(customers::Column::EntryCount, Expr::value(count))
+            .exec(transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// What the customer owes and may still buy, as the books are now.
+    pub(crate) fn figures(&self) -> Figures {
+        Figures {
+            balance: self.books.account.balance,
+            available_credit: self.customer.credit_limit - self.books.account.balance,
+            on_account: self.books.account.credit(),
+        }
+    }
+
+    /// What the customer owed before, for the trail.
+    pub(crate) fn trail_before(&self) -> serde_json::Value {
+        json!({
+            "customer_balance": self.customer.balance.to_text(self.currency),
+            "credit_on_account": self.customer.on_account.to_text(self.currency),
+        })
+    }
+
+    /// What it owes now, for the trail.
+    pub(crate) fn trail(&self) -> serde_json::Value {
+        let figures = self.figures();
+        json!({
+            "customer_id": self.customer.id,
+            "customer_balance": figures.balance.to_text(self.currency),
+            "credit_on_account": figures.on_account.to_text(self.currency),
+        })
+    }
+}
+
+/// Allocations as the trail shows them.
+pub(crate) fn allocations_trail(
+    shares: &[(OrderId, Money)],
+    currency: Currency,
+) -> serde_json::Value {
+    let shares = shares
+        .iter()
+        .map(|(id, amount)| json!({"order_id": id, "amount": amount.to_text(currency)}));
+    shares.collect::<Vec<_>>().into()
+}

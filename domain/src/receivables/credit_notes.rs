@@ -1,0 +1,321 @@
+//! Credit notes: what a customer need not pay of an order, by amount or by items.
+//!
+//! Items that go back to the shelf are worth what they cost, but no more than is left of the order, which may be nothing:
+//! goods come back whatever was credited before. Such a note has an entry of 0 in the account.
+
+use entity::ledger_entries::Kind;
+use entity::{
+    CreditNoteId, Money, OrderId, ProductId, Quantity, Tenant, credit_note_items, credit_notes,
+    orders as order_rows,
+};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder,
+};
+use serde_json::json;
+
+use crate::audit::{self, Change};
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::retry::retry;
+use crate::orders::goods::{self, Goods, Units};
+use crate::orders::{self, credited};
+use crate::receivables::accounts::{Figures, Locked};
+use crate::receivables::reversals::{self, Credit, Reversal, State};
+use crate::stock::inventory::returns;
+use crate::{Caller, Database, Error, Transaction};
+
+/// A credit note to be.
+#[derive(Debug, Clone)]
+pub struct NewCreditNote {
+    /// Of which order.
+    pub order_id: OrderId,
+    /// How much of it.
+    pub credited: What,
+    /// Why.
+    pub reason: String,
+}
+
+/// What is credited.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// So much. More than nothing.
+    Amount(Money),
+    /// What these cost when they were sold. Two lines of one product count as one.
+    Items {
+        /// Which, and how many.
+        items: Vec<(ProductId, Quantity)>,
+        /// Whether they go back to the shelf, for what is left of the order if they cost more.
+        restock: bool,
+    },
+}
+
+/// A credit note with what it settles now.
+#[derive(Debug, Clone)]
+pub struct CreditNote {
+    /// The credit note.
+    pub note: credit_notes::Model,
+    /// What it takes back, if it is by items.
+    pub items: Vec<(ProductId, i64)>,
+    /// How much of it settles which order: its own, and others that were settled with the rest.
+    pub allocations: Vec<(OrderId, Money)>,
+    /// How much of it was paid out to the customer.
+    pub paid_out: Money,
+    /// Present when it was undone.
+    pub reversal: Option<Reversal>,
+}
+
+impl CreditNote {
+    /// What of it settles orders.
+    #[must_use]
+    pub fn allocated(&self) -> Money {
+        self.allocations.iter().map(|(_, amount)| *amount).sum()
+    }
+
+    /// What of it is on account.
+    #[must_use]
+    pub fn unallocated(&self) -> Money {
+        match self.reversal {
+            Some(_) => Money::ZERO,
+            None => self.note.amount - self.allocated() - self.paid_out,
+        }
+    }
+}
+
+/// Credits a part of an order. The order is settled as far as it owes; the rest is credit on account.
+///
+/// # Errors
+/// [`Error::OrderNotFound`] for one that is not on credit, too; [`Error::MoreThanSold`]; and, but for items that go back to
+/// the shelf, [`Error::MoreThanCharged`], [`Error::NothingToCredit`], and [`Error::Conflict`] when the order is cancelled;
+/// those of [`idempotency`].
+pub async fn create(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    new: &NewCreditNote,
+    render: impl Fn(&CreditNote, &Figures) -> Answer,
+) -> Result<Answered, Error> {
+    let (asked, restock) = match &new.credited {
+        What::Amount(_) => (Units::new(), false),
+        What::Items { items, restock } => {
+            let items = items.iter().map(|(id, quantity)| (*id, quantity.get()));
+            (goods::add_up(items), *restock)
+        }
+    };
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let customer = orders::owner(&transaction, caller, new.order_id).await?;
+        let mut locked = Locked::of(&transaction, caller, customer).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        // Also those that do not go back to the shelf: the note's items point at their stock.
+        let mut shelf = returns::open(
+            &transaction,
+            caller,
+            asked.iter().map(|(id, count)| (*id, *count)),
+        )
+        .await?;
+        let order = locked.lock_order(&transaction, new.order_id).await?;
+        let amount = worth(&transaction, &order, new, &asked).await?;
+        let entry_number = locked
+            .books
+            .credit(Kind::CreditNote, new.order_id, amount)?;
+        locked.write(&transaction).await?;
+        let note = credit_notes::Model {
+            business_id: caller.business_id,
+            id: CreditNoteId::new(),
+            customer_id: customer,
+            entry_number,
+            order_id: new.order_id,
+            amount,
+            reason: new.reason.clone(),
+            restock,
+            created_by: caller.user_id,
+            created_at: locked.books.now,
+        };
+        let note = CreditNote {
+            note,
+            items: asked
+                .iter()
+                .map(|(id, quantity)| (*id, *quantity))
+                .collect(),
+            allocations: crate::receivables::allocations::by_order(&locked.books.shares),
+            paid_out: Money::ZERO,
+            reversal: None,
+        };
+        insert(&transaction, &note).await?;
+        if restock {
+            returns::put_back(&transaction, caller, new.order_id, &mut shelf, &note.items).await?;
+        }
+        audit::record(&transaction, caller, created(&locked, &note, caller)).await?;
+        let answer = render(&note, &locked.figures());
+        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}
+
+/// What the note is of, or why it cannot be.
+async fn worth(
+    transaction: &Transaction,
+    order: &order_rows::Model,
+    new: &NewCreditNote,
+    asked: &Units,
+) -> Result<Money, Error> {
+    let credited = credited::of(transaction, order.business_id, order.id).await?;
+    let (restock, amount) = match &new.credited {
+        What::Amount(amount) => (false, *amount),
+        What::Items { restock, .. } => {
+            let goods = Goods::of(transaction, order.business_id, order.id).await?;
+            (*restock, goods.price(asked, *restock)?)
+        }
+    };
+    if restock {
+        return Ok(amount.min(credited::left(order, &credited)));
+    }
+    credited::check(order, &credited, amount)?;
+    if amount == Money::ZERO {
+        return Err(Error::NothingToCredit);
+    }
+    Ok(amount)
+}
+
+async fn insert(transaction: &Transaction, note: &CreditNote) -> Result<(), Error> {
+    credit_notes::Entity::insert(note.note.clone().into_active_model().reset_all())
+        .exec_without_returning(transaction)
+        .await?;
+    if note.items.is_empty() {
+        return Ok(());
+    }
+    let items = note
+        .items
+        .iter()
+        .map(|(product, quantity)| credit_note_items::ActiveModel {
+            business_id: Set(note.note.business_id),
+            credit_note_id: Set(note.note.id),
+            product_id: Set(*product),
+            quantity: Set(*quantity),
+        });
+    credit_note_items::Entity::insert_many(items)
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(())
+}
+
+fn created(locked: &Locked, note: &CreditNote, caller: &Caller) -> Change {
+    let mut after = locked.trail();
+    after["order_id"] = json!(note.note.order_id);
+    after["amount"] = note.note.amount.to_text(caller.currency).into();
+    after["reason"] = json!(note.note.reason);
+    after["restock"] = json!(note.note.restock);
+    let items = note
+        .items
+        .iter()
+        .map(|(id, quantity)| json!({"product_id": id, "quantity": quantity}));
+    after["items"] = items.collect::<Vec<_>>().into();
+    Change {
+        action: "credit_note.created",
+        entity_type: "credit_note",
+        entity_id: note.note.id.0,
+        before: Some(locked.trail_before()),
+        after,
+    }
+}
+
+/// Reads a credit note.
+///
+/// # Errors
+/// [`Error::CreditNoteNotFound`].
+pub async fn read(
+    database: &Database,
+    caller: &Caller,
+    id: CreditNoteId,
+) -> Result<CreditNote, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        let note = find(&transaction, caller, id).await?;
+        transaction.commit().await?;
+        Ok(note)
+    })
+    .await
+}
+
+async fn find(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: CreditNoteId,
+) -> Result<CreditNote, Error> {
+    let note = credit_notes::Entity::of(caller.business_id)
+        .filter(credit_notes::Column::Id.eq(id))
+        .one(transaction)
+        .await?
+        .ok_or(Error::CreditNoteNotFound(id))?;
+    let items = credit_note_items::Entity::of(caller.business_id)
+        .filter(credit_note_items::Column::CreditNoteId.eq(id))
+        .order_by_asc(credit_note_items::Column::ProductId)
+        .all(transaction)
+        .await?;
+    let entry = (note.customer_id, note.entry_number);
+    let mut states = reversals::states(transaction, caller.business_id, &[entry]).await?;
+    let State {
+        allocations,
+        paid_out,
+        reversal,
+    } = states.remove(&entry).unwrap_or_default();
+    Ok(CreditNote {
+        note,
+        items: items
+            .into_iter()
+            .map(|item| (item.product_id, item.quantity))
+            .collect(),
+        allocations,
+        paid_out,
+        reversal,
+    })
+}
+
+/// Undoes a credit note: what it settled is due again, and what it put back on the shelf is taken away again.
+///
+/// # Errors
+/// [`Error::CreditNoteNotFound`]; [`Error::InsufficientStock`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`];
+/// [`Error::Conflict`] when its order is cancelled, unless it is of nothing; those of [`idempotency`].
+pub async fn reverse(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    id: CreditNoteId,
+    reason: &str,
+    render: impl Fn(&CreditNote, &Figures) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let mut note = find(&transaction, caller, id).await?;
+        let mut locked = Locked::of(&transaction, caller, note.note.customer_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let goods = note.items.iter().filter(|_| note.note.restock);
+        let goods: Vec<(ProductId, i64)> = goods.map(|(id, count)| (*id, -count)).collect();
+        let mut shelf = returns::open(&transaction, caller, goods.iter().copied()).await?;
+        let credit = Credit {
+            entry_number: note.note.entry_number,
+            kind: Kind::CreditNote,
+            amount: note.note.amount,
+            about: Some(note.note.order_id),
+        };
+        let reversal = reversals::undo(&transaction, caller, &mut locked, credit, reason).await?;
+        returns::put_back(&transaction, caller, note.note.order_id, &mut shelf, &goods).await?;
+        let event =
+            reversals::reversed(&locked, "credit_note.reversed", "credit_note", id.0, reason);
+        audit::record(&transaction, caller, event).await?;
+        note.allocations = Vec::new();
+        note.paid_out = Money::ZERO;
+        note.reversal = Some(reversal);
+        let answer = render(&note, &locked.figures());
+        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}

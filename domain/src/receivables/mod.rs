@@ -1,0 +1,17 @@
+//! Customers' accounts: what they owe, what they have paid, and what their credit is.
+//!
+//! May use `orders` and what is below it. Locks the customer first, then stock, then orders; what is locked becomes plain
+//! values, [`settlement`] decides from them, and one place writes.
+
+pub(crate) mod accounts;
+pub mod aging;
+pub mod allocations;
+pub mod credit_notes;
+pub mod ledger;
+pub mod overdue;
+pub mod payments;
+pub mod payouts;
+pub mod reversals;
+pub mod settlement;
+pub mod statements;
+pub mod write_offs;

@@ -1,0 +1,220 @@
+//! Payments: money that customers have paid, and which orders it settles.
+
+use chrono::{DateTime, Utc};
+use entity::{CustomerId, Money, OrderId, PaymentId, Tenant, payments};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use serde_json::json;
+
+use crate::audit::{self, Change};
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::retry::retry;
+use crate::receivables::accounts::{Figures, Locked, allocations_trail};
+use crate::receivables::allocations::by_order;
+use crate::receivables::reversals::{self, Reversal, State};
+use crate::receivables::settlement::Target;
+use crate::{Caller, Database, Error, Page, Paging, Transaction};
+
+/// A payment to be.
+#[derive(Debug, Clone)]
+pub struct NewPayment {
+    /// Who paid.
+    pub customer_id: CustomerId,
+    /// How much. More than nothing.
+    pub amount: Money,
+    /// How it came.
+    pub method: String,
+    /// What it can be found by: a number of a cheque, say.
+    pub reference: Option<String>,
+    /// When it came, if not now. What is up to [`crate::foundation::dates::CLOCK_TOLERANCE`] ahead is now.
+    pub received_at: Option<DateTime<Utc>>,
+    /// What it is for.
+    pub target: Target,
+    /// Whether what is not due is kept on account. Otherwise such a payment is refused.
+    pub on_account: bool,
+}
+
+/// A payment with what it settles now.
+#[derive(Debug, Clone)]
+pub struct Payment {
+    /// The payment.
+    pub payment: payments::Model,
+    /// How much of it settles which order.
+    pub allocations: Vec<(OrderId, Money)>,
+    /// How much of it was paid out to the customer.
+    pub paid_out: Money,
+    /// Present when it was undone.
+    pub reversal: Option<Reversal>,
+}
+
+impl Payment {
+    /// What of it is on account.
+    #[must_use]
+    pub fn unallocated(&self) -> Money {
+        if self.reversal.is_some() {
+            return Money::ZERO;
+        }
+        let allocated: Money = self.allocations.iter().map(|(_, amount)| *amount).sum();
+        self.payment.amount - allocated - self.paid_out
+    }
+
+    pub(crate) fn of(payment: payments::Model, state: State) -> Self {
+        Self {
+            payment,
+            allocations: state.allocations,
+            paid_out: state.paid_out,
+            reversal: state.reversal,
+        }
+    }
+}
+
+/// Takes a payment.
+///
+/// # Errors
+/// [`Error::CustomerNotFound`]; [`Error::OrderNotFound`] for an order that is not the customer's or not on credit;
+/// [`Error::Overpayment`]; [`Error::AllocationsDoNotAddUp`]; [`Error::ImpossibleDate`]; [`Error::PeriodClosed`]; those of
+/// [`idempotency`].
+pub async fn receive(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    new: &NewPayment,
+    render: impl Fn(&Payment, &Figures) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let mut locked = Locked::of(&transaction, caller, new.customer_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        locked
+            .lock_target(&transaction, &new.target, new.amount)
+            .await?;
+        let now = locked.books.now;
+        let received_at = locked.dated("received_at", new.received_at)?;
+        let entry_number =
+            locked
+                .books
+                .receive(new.amount, received_at, &new.target, new.on_account)?;
+        locked.write(&transaction).await?;
+        let payment = payments::Model {
+            business_id: caller.business_id,
+            id: PaymentId::new(),
+            customer_id: new.customer_id,
+            entry_number,
+            amount: new.amount,
+            method: new.method.clone(),
+            reference: new.reference.clone(),
+            received_at,
+            created_by: caller.user_id,
+            created_at: now,
+        };
+        payments::Entity::insert(payment.clone().into_active_model().reset_all())
+            .exec_without_returning(&transaction)
+            .await?;
+        let payment = Payment {
+            payment,
+            allocations: by_order(&locked.books.shares),
+            paid_out: Money::ZERO,
+            reversal: None,
+        };
+        audit::record(&transaction, caller, received(&locked, &payment, caller)).await?;
+        let answer = render(&payment, &locked.figures());
+        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}
+
+fn received(locked: &Locked, payment: &Payment, caller: &Caller) -> Change {
+    let mut after = locked.trail();
+    after["amount"] = payment.payment.amount.to_text(caller.currency).into();
+    after["method"] = json!(payment.payment.method);
+    after["reference"] = json!(payment.payment.reference);
+    after["received_at"] = json!(payment.payment.received_at);
+    after["allocations"] = allocations_trail(&payment.allocations, caller.currency);
+    Change {
+        action: "payment.received",
+        entity_type: "payment",
+        entity_id: payment.payment.id.0,
+        before: Some(locked.trail_before()),
+        after,
+    }
+}
+
+/// Reads a payment.
+///
+/// # Errors
+/// [`Error::PaymentNotFound`].
+pub async fn read(database: &Database, caller: &Caller, id: PaymentId) -> Result<Payment, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        let payment = find(&transaction, caller, id).await?;
+        let mut payments = with_state(&transaction, caller, vec![payment]).await?;
+        transaction.commit().await?;
+        payments.pop().ok_or(Error::PaymentNotFound(id))
+    })
+    .await
+}
+
+pub(crate) async fn find(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: PaymentId,
+) -> Result<payments::Model, Error> {
+    payments::Entity::of(caller.business_id)
+        .filter(payments::Column::Id.eq(id))
+        .one(transaction)
+        .await?
+        .ok_or(Error::PaymentNotFound(id))
+}
+
+/// Lists payments, the newest first, of one customer or of all.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    caller: &Caller,
+    customer: Option<CustomerId>,
+    paging: &Paging<PaymentId>,
+) -> Result<Page<Payment, PaymentId>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        let mut select = payments::Entity::of(caller.business_id);
+        if let Some(customer) = customer {
+            select = select.filter(payments::Column::CustomerId.eq(customer));
+        }
+        let select = paging.falling(select, payments::Column::Id);
+        let rows = select.all(&transaction).await?;
+        let page = Page::of(rows, paging, |payment| payment.id);
+        let rows = with_state(&transaction, caller, page.rows).await?;
+        transaction.commit().await?;
+        Ok(Page {
+            rows,
+            next: page.next,
+        })
+    })
+    .await
+}
+
+async fn with_state(
+    transaction: &Transaction,
+    caller: &Caller,
+    payments: Vec<payments::Model>,
+) -> Result<Vec<Payment>, Error> {
+    let entries = payments
+        .iter()
+        .map(|payment| (payment.customer_id, payment.entry_number));
+    let mut states = reversals::states(
+        transaction,
+        caller.business_id,
+        &entries.collect::<Vec<_>>(),
+    )
+    .await?;
+    let payments = payments.into_iter().map(|payment| {
+        let entry = (payment.customer_id, payment.entry_number);
+        Payment::of(payment, states.remove(&entry).unwrap_or_default())
+    });
+    Ok(payments.collect())
+}

@@ -1,0 +1,280 @@
+//! Payouts: credit on account that a business gives back to its customer.
+//!
+//! A payout is an entry that raises the balance, and uses up credits on account by the same amount, the oldest first.
+//! It has one lock, the customer's, and uses only credit that was on account at its date and is there still, so the
+//! account adds up at every date.
+
+use chrono::{DateTime, Utc};
+use entity::{BusinessId, CustomerId, Money, PayoutId, Tenant, payouts};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, IntoActiveModel,
+    QueryFilter, Statement, Value,
+};
+use serde_json::json;
+
+use crate::audit::{self, Change};
+use crate::foundation::dates::When;
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::retry::retry;
+use crate::identity::businesses;
+use crate::receivables::accounts::{Figures, Locked};
+use crate::receivables::reversals::{self, Reversal};
+use crate::receivables::settlement::Covering;
+use crate::{Caller, Database, Error, Page, Paging, Transaction};
+
+/// A payout to be.
+#[derive(Debug, Clone)]
+pub struct NewPayout {
+    /// To whom.
+    pub customer_id: CustomerId,
+    /// How much. More than nothing.
+    pub amount: Money,
+    /// How it is paid.
+    pub method: String,
+    /// What it can be found by: a transfer's number, say.
+    pub reference: Option<String>,
+    /// When it was paid, if not now.
+    pub paid_at: Option<DateTime<Utc>>,
+}
+
+/// A payout, and whether it was undone.
+#[derive(Debug, Clone)]
+pub struct Payout {
+    /// The payout.
+    pub payout: payouts::Model,
+    /// Present when it was undone.
+    pub reversal: Option<Reversal>,
+}
+
+/// Which payouts are listed: those that pass every condition that is there.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// To this customer.
+    pub customer_id: Option<CustomerId>,
+    /// Entered then or later.
+    pub created_from: Option<When>,
+    /// Entered before then, or on that day at the latest.
+    pub created_to: Option<When>,
+}
+
+/// Pays out credit on account.
+///
+/// # Errors
+/// [`Error::CustomerNotFound`]; [`Error::ImpossibleDate`]; [`Error::PeriodClosed`]; [`Error::CreditOnAccountExceeded`]; those
+/// of [`idempotency`].
+pub async fn create(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    new: &NewPayout,
+    render: impl Fn(&Payout, &Figures) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let mut locked = Locked::of(&transaction, caller, new.customer_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let now = locked.books.now;
+        let paid_at = locked.dated("paid_at", new.paid_at)?;
+        let entry_number = locked.books.pay_out(new.amount, paid_at)?;
+        locked.write(&transaction).await?;
+        let payout = payouts::Model {
+            business_id: caller.business_id,
+            id: PayoutId::new(),
+            customer_id: new.customer_id,
+            entry_number,
+            amount: new.amount,
+            method: new.method.clone(),
+            reference: new.reference.clone(),
+            paid_at,
+            created_by: caller.user_id,
+            created_at: now,
+        };
+        payouts::Entity::insert(payout.clone().into_active_model().reset_all())
+            .exec_without_returning(&transaction)
+            .await?;
+        audit::record(&transaction, caller, created(&locked, &payout, caller)).await?;
+        let payout = Payout {
+            payout,
+            reversal: None,
+        };
+        let answer = render(&payout, &locked.figures());
+        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}
+
+fn created(locked: &Locked, payout: &payouts::Model, caller: &Caller) -> Change {
+    let mut after = locked.trail();
+    after["amount"] = payout.amount.to_text(caller.currency).into();
+    after["method"] = json!(payout.method);
+    after["reference"] = json!(payout.reference);
+    after["paid_at"] = json!(payout.paid_at);
+    Change {
+        action: "payout.created",
+        entity_type: "payout",
+        entity_id: payout.id.0,
+        before: Some(locked.trail_before()),
+        after,
+    }
+}
+
+/// Undoes a payout that did not reach the customer: the credits that it used up are on account again.
+///
+/// # Errors
+/// [`Error::PayoutNotFound`]; [`Error::AlreadyReversed`]; those of [`idempotency`].
+pub async fn reverse(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    id: PayoutId,
+    reason: &str,
+    render: impl Fn(&Payout, &Figures) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let business = caller.business_id;
+        let transaction = database.begin(business).await?;
+        // Payouts never change: which customer is to be locked can be read before the lock.
+        let payout = find(&transaction, caller, id).await?;
+        let mut locked = Locked::of(&transaction, caller, payout.customer_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let entry = payout.entry_number;
+        reversals::expect_standing(&transaction, business, payout.customer_id, entry).await?;
+        let customer = payout.customer_id;
+        let covering = covering(&transaction, business, customer, vec![entry], Vec::new()).await?;
+        let number = locked.books.reverse_payout(payout.amount, &covering);
+        locked.write(&transaction).await?;
+        let reversal =
+            reversals::record(&transaction, caller, &locked, number, entry, reason).await?;
+        let event = reversals::reversed(&locked, "payout.reversed", "payout", id.0, reason);
+        audit::record(&transaction, caller, event).await?;
+        let payout = Payout {
+            payout,
+            reversal: Some(reversal),
+        };
+        let answer = render(&payout, &locked.figures());
+        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}
+
+const COVERING: &str = "
+SELECT a.payout_entry, a.credit_entry, e.kind, sum(a.amount) AS amount
+  FROM payout_allocations a
+  JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (a.business_id, a.customer_id, a.credit_entry)
+ WHERE a.business_id = $1 AND a.customer_id = $2 AND (a.payout_entry = ANY ($3) OR a.credit_entry = ANY ($4))
+ GROUP BY a.payout_entry, a.credit_entry, e.kind
+HAVING sum(a.amount) <> 0
+ ORDER BY a.payout_entry, a.credit_entry";
+
+/// What covers these payouts of a locked account, and what these credits of it cover.
+pub(crate) async fn covering(
+    transaction: &Transaction,
+    business: BusinessId,
+    customer: CustomerId,
+    payouts: Vec<i64>,
+    credits: Vec<i64>,
+) -> Result<Vec<Covering>, Error> {
+    let values: [Value; 4] = [
+        business.0.into(),
+        customer.0.into(),
+        payouts.into(),
+        credits.into(),
+    ];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, COVERING, values);
+    Ok(Covering::find_by_statement(statement)
+        .all(transaction)
+        .await?)
+}
+
+/// Reads a payout.
+///
+/// # Errors
+/// [`Error::PayoutNotFound`].
+pub async fn read(database: &Database, caller: &Caller, id: PayoutId) -> Result<Payout, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        let payout = find(&transaction, caller, id).await?;
+        let mut payouts = with_reversals(&transaction, caller, vec![payout]).await?;
+        transaction.commit().await?;
+        payouts.pop().ok_or(Error::PayoutNotFound(id))
+    })
+    .await
+}
+
+async fn find(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: PayoutId,
+) -> Result<payouts::Model, Error> {
+    payouts::Entity::of(caller.business_id)
+        .filter(payouts::Column::Id.eq(id))
+        .one(transaction)
+        .await?
+        .ok_or(Error::PayoutNotFound(id))
+}
+
+/// Lists payouts, the newest first.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    caller: &Caller,
+    filter: &Filter,
+    paging: &Paging<PayoutId>,
+) -> Result<Page<Payout, PayoutId>, Error> {
+    let mut select = payouts::Entity::of(caller.business_id);
+    if let Some(customer) = filter.customer_id {
+        select = select.filter(payouts::Column::CustomerId.eq(customer));
+    }
+    let (from, to) =
+        businesses::span(database, caller, filter.created_from, filter.created_to).await?;
+    if let Some(from) = from {
+        select = select.filter(payouts::Column::CreatedAt.gte(from));
+    }
+    if let Some(to) = to {
+        select = select.filter(payouts::Column::CreatedAt.lt(to));
+    }
+    let select = paging.falling(select, payouts::Column::Id);
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        let rows = select.clone().all(&transaction).await?;
+        let page = Page::of(rows, paging, |payout| payout.id);
+        let rows = with_reversals(&transaction, caller, page.rows).await?;
+        transaction.commit().await?;
+        Ok(Page {
+            rows,
+            next: page.next,
+        })
+    })
+    .await
+}
+
+async fn with_reversals(
+    transaction: &Transaction,
+    caller: &Caller,
+    payouts: Vec<payouts::Model>,
+) -> Result<Vec<Payout>, Error> {
+    let entries = payouts
+        .iter()
+        .map(|payout| (payout.customer_id, payout.entry_number));
+    let entries: Vec<_> = entries.collect();
+    let mut states = reversals::states(transaction, caller.business_id, &entries).await?;
+    let payouts = payouts.into_iter().map(|payout| {
+        let entry = (payout.customer_id, payout.entry_number);
+        let state = states.remove(&entry).unwrap_or_default();
+        Payout {
+            payout,
+            reversal: state.reversal,
+        }
+    });
+    Ok(payouts.collect())
+}

@@ -1,0 +1,270 @@
+//! Reversals: undoing a payment that bounced, a credit note, a write-off or a payout. Nothing is changed or deleted: a
+//! reversal is an entry of its own that names the one which it undoes, and each is undone once at most.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use entity::ledger_entries::Kind;
+use entity::orders::Status;
+use entity::{BusinessId, CustomerId, Money, OrderId, PaymentId, Tenant, reversals};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult,
+    QueryFilter, Statement, Value,
+};
+use uuid::Uuid;
+
+use crate::audit::{self, Change};
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::retry::retry;
+use crate::receivables::accounts::{Figures, Locked};
+use crate::receivables::allocations::settling;
+use crate::receivables::payments::{self, Payment};
+use crate::receivables::payouts;
+use crate::receivables::settlement::Settling;
+use crate::{Caller, Database, Error, Transaction};
+
+/// That a document was undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reversal {
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// Undoes a payment: the orders that it settled are due again, and what was on account of it is gone. What of it was paid
+/// out to the customer is covered by other credit on account.
+///
+/// # Errors
+/// [`Error::PaymentNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; those of [`idempotency`].
+pub async fn payment(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    id: PaymentId,
+    reason: &str,
+    render: impl Fn(&Payment, &Figures) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        // Payments never change: which customer is to be locked can be read before the lock.
+        let payment = payments::find(&transaction, caller, id).await?;
+        let mut locked = Locked::of(&transaction, caller, payment.customer_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let credit = Credit {
+            entry_number: payment.entry_number,
+            kind: Kind::Payment,
+            amount: payment.amount,
+            about: None,
+        };
+        let reversal = undo(&transaction, caller, &mut locked, credit, reason).await?;
+        let event = reversed(&locked, "payment.reversed", "payment", id.0, reason);
+        audit::record(&transaction, caller, event).await?;
+        let payment = Payment {
+            payment,
+            allocations: Vec::new(),
+            paid_out: Money::ZERO,
+            reversal: Some(reversal),
+        };
+        let answer = render(&payment, &locked.figures());
+        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}
+
+/// The change that undoes a document.
+pub(crate) fn reversed(
+    locked: &Locked,
+    action: &'static str,
+    entity_type: &'static str,
+    entity_id: Uuid,
+    reason: &str,
+) -> Change {
+    let mut after = locked.trail();
+    after["reason"] = reason.into();
+    Change {
+        action,
+        entity_type,
+        entity_id,
+        before: Some(locked.trail_before()),
+        after,
+    }
+}
+
+/// An entry that lowered the balance and is to be undone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Credit {
+    pub(crate) entry_number: i64,
+    pub(crate) kind: Kind,
+    pub(crate) amount: Money,
+    /// The order that it is about.
+    pub(crate) about: Option<OrderId>,
+}
+
+/// Undoes a credit of a locked account. Locks the orders that it settles.
+pub(crate) async fn undo(
+    transaction: &Transaction,
+    caller: &Caller,
+    locked: &mut Locked,
+    credit: Credit,
+    reason: &str,
+) -> Result<Reversal, Error> {
+    let (business, customer) = (caller.business_id, locked.id());
+    expect_standing(transaction, business, customer, credit.entry_number).await?;
+    let entries = vec![credit.entry_number];
+    let covering =
+        payouts::covering(transaction, business, customer, Vec::new(), entries.clone()).await?;
+    let settling = settling(transaction, business, customer, Vec::new(), entries).await?;
+    let settling = settling.into_iter().next().unwrap_or(Settling {
+        entry_number: credit.entry_number,
+        kind: credit.kind,
+        orders: Vec::new(),
+    });
+    let ids = settling.orders.iter().map(|(id, _)| *id);
+    let ids: Vec<OrderId> = ids.chain(credit.about).collect();
+    let orders = locked.lock_orders(transaction, ids).await?;
+    // What was credited of a cancelled order has settled it for good; the cancellation gave back the rest. A note of
+    // nothing has settled nothing: that its goods came back can be corrected.
+    let about = orders.iter().find(|order| Some(order.id) == credit.about);
+    let is_closed = about.is_some_and(|order| order.status == Status::Cancelled);
+    if is_closed && credit.amount > Money::ZERO {
+        return Err(Error::Conflict("the order is cancelled"));
+    }
+    let number = locked
+        .books
+        .reverse(&settling, &covering, credit.amount, credit.about)?;
+    locked.write(transaction).await?;
+    record(
+        transaction,
+        caller,
+        locked,
+        number,
+        credit.entry_number,
+        reason,
+    )
+    .await
+}
+
+/// That an entry of a locked account was not undone before.
+pub(crate) async fn expect_standing(
+    transaction: &Transaction,
+    business: BusinessId,
+    customer: CustomerId,
+    entry_number: i64,
+) -> Result<(), Error> {
+    let undone = reversals::Entity::of(business)
+        .filter(reversals::Column::CustomerId.eq(customer))
+        .filter(reversals::Column::Reverses.eq(entry_number))
+        .one(transaction)
+        .await?;
+    undone.map_or(Ok(()), |_| Err(Error::AlreadyReversed))
+}
+
+/// Writes that one entry undoes another. Both are there.
+pub(crate) async fn record(
+    transaction: &Transaction,
+    caller: &Caller,
+    locked: &Locked,
+    entry_number: i64,
+    reverses: i64,
+    reason: &str,
+) -> Result<Reversal, Error> {
+    let at = locked.books.now;
+    let row = reversals::ActiveModel {
+        business_id: Set(caller.business_id),
+        customer_id: Set(locked.id()),
+        entry_number: Set(entry_number),
+        reverses: Set(reverses),
+        reason: Set(reason.to_owned()),
+        created_by: Set(caller.user_id),
+        created_at: Set(at),
+    };
+    reversals::Entity::insert(row)
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(Reversal {
+        reason: reason.to_owned(),
+        at,
+    })
+}
+
+/// What has become of a credit.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// How much of it settles which order.
+    pub(crate) allocations: Vec<(OrderId, Money)>,
+    /// How much of it was paid out to the customer.
+    pub(crate) paid_out: Money,
+    /// Present when it was undone.
+    pub(crate) reversal: Option<Reversal>,
+}
+
+const ALLOCATED: &str = "
+SELECT a.customer_id, a.entry_number, a.order_id, sum(a.amount)
+  FROM unnest($2::uuid[], $3::bigint[]) AS credit (customer_id, number)
+  JOIN allocations a
+    ON (a.business_id, a.customer_id, a.entry_number) = ($1, credit.customer_id, credit.number)
+ GROUP BY a.customer_id, a.entry_number, a.order_id
+HAVING sum(a.amount) <> 0
+ ORDER BY min(a.created_at), a.order_id";
+
+const PAID_OUT: &str = "
+SELECT a.customer_id, a.credit_entry AS number, sum(a.amount) AS amount
+  FROM unnest($2::uuid[], $3::bigint[]) AS credit (customer_id, number)
+  JOIN payout_allocations a
+    ON (a.business_id, a.customer_id, a.credit_entry) = ($1, credit.customer_id, credit.number)
+ GROUP BY a.customer_id, a.credit_entry";
+
+/// What was paid out of a credit.
+#[derive(FromQueryResult)]
+struct PaidOut {
+    customer_id: CustomerId,
+    number: i64,
+    amount: Money,
+}
+
+const REVERSED: &str = "
+SELECT r.customer_id, r.reverses, r.reason, r.created_at
+  FROM unnest($2::uuid[], $3::bigint[]) AS credit (customer_id, number)
+  JOIN reversals r ON (r.business_id, r.customer_id, r.reverses) = ($1, credit.customer_id, credit.number)";
+
+/// What has become of these credits, by customer and number of entry. One that settles nothing and was not undone may be
+/// left out.
+pub(crate) async fn states(
+    transaction: &Transaction,
+    business: BusinessId,
+    credits: &[(CustomerId, i64)],
+) -> Result<HashMap<(CustomerId, i64), State>, Error> {
+    let mut states: HashMap<(CustomerId, i64), State> = HashMap::new();
+    if credits.is_empty() {
+        return Ok(states);
+    }
+    let customers: Vec<Uuid> = credits.iter().map(|(customer, _)| customer.0).collect();
+    let numbers: Vec<i64> = credits.iter().map(|(_, number)| *number).collect();
+    let values: [Value; 3] = [business.0.into(), customers.into(), numbers.into()];
+    let read = |sql| Statement::from_sql_and_values(DbBackend::Postgres, sql, values.clone());
+    for row in transaction.query_all_raw(read(ALLOCATED)).await? {
+        let credit = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        let share = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+        states.entry(credit).or_default().allocations.push(share);
+    }
+    for credit in PaidOut::find_by_statement(read(PAID_OUT))
+        .all(transaction)
+        .await?
+    {
+        let entry = (credit.customer_id, credit.number);
+        states.entry(entry).or_default().paid_out = credit.amount;
+    }
+    for row in transaction.query_all_raw(read(REVERSED)).await? {
+        let credit = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        states.entry(credit).or_default().reversal = Some(Reversal {
+            reason: row.try_get_by_index(2)?,
+            at: row.try_get_by_index(3)?,
+        });
+    }
+    Ok(states)
+}

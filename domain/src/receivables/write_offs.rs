@@ -1,0 +1,180 @@
+//! Write-offs: what a business gives up of an order.
+
+use entity::ledger_entries::Kind;
+use entity::{CustomerId, Money, OrderId, Tenant, WriteOffId, write_offs};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+
+use crate::audit::{self, Change};
+use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::retry::retry;
+use crate::orders::{self, credited};
+use crate::receivables::accounts::{Figures, Locked};
+use crate::receivables::reversals::{self, Credit, Reversal};
+use crate::{Caller, Database, Error, Transaction};
+
+/// A write-off.
+#[derive(Debug, Clone)]
+pub struct WriteOff {
+    /// The write-off.
+    pub write_off: write_offs::Model,
+    /// Present when it was undone.
+    pub reversal: Option<Reversal>,
+}
+
+/// Gives up so much of an order, or all that is due.
+///
+/// # Errors
+/// [`Error::OrderNotFound`] for one that is not on credit, too; [`Error::Overpayment`] for more than is due, or when
+/// nothing is; [`Error::MoreThanCharged`]; those of [`idempotency`].
+pub async fn create(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    order_id: OrderId,
+    amount: Option<Money>,
+    reason: &str,
+    render: impl Fn(&WriteOff, &Figures) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let customer = orders::owner(&transaction, caller, order_id).await?;
+        let mut locked = Locked::of(&transaction, caller, customer).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let order = locked.lock_order(&transaction, order_id).await?;
+        let due = order.amount_due;
+        let amount = amount.unwrap_or(due);
+        if amount > due || amount == Money::ZERO {
+            return Err(Error::Overpayment {
+                amount_due: due,
+                order_id: Some(order_id),
+            });
+        }
+        // What was credited is not given up once more: it is the customer's to pay with.
+        let credited = credited::of(&transaction, caller.business_id, order_id).await?;
+        credited::check(&order, &credited, amount)?;
+        let entry_number = locked.books.credit(Kind::WriteOff, order_id, amount)?;
+        locked.write(&transaction).await?;
+        let write_off = write_offs::Model {
+            business_id: caller.business_id,
+            id: WriteOffId::new(),
+            customer_id: customer,
+            entry_number,
+            order_id,
+            amount,
+            reason: reason.to_owned(),
+            created_by: caller.user_id,
+            created_at: locked.books.now,
+        };
+        write_offs::Entity::insert(write_off.clone().into_active_model().reset_all())
+            .exec_without_returning(&transaction)
+            .await?;
+        let event = created(&locked, &write_off, caller);
+        audit::record(&transaction, caller, event).await?;
+        let write_off = WriteOff {
+            write_off,
+            reversal: None,
+        };
+        let answer = render(&write_off, &locked.figures());
+        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}
+
+fn created(locked: &Locked, write_off: &write_offs::Model, caller: &Caller) -> Change {
+    let mut after = locked.trail();
+    after["order_id"] = write_off.order_id.to_string().into();
+    after["amount"] = write_off.amount.to_text(caller.currency).into();
+    after["reason"] = write_off.reason.clone().into();
+    Change {
+        action: "write_off.created",
+        entity_type: "write_off",
+        entity_id: write_off.id.0,
+        before: Some(locked.trail_before()),
+        after,
+    }
+}
+
+/// Reads a write-off.
+///
+/// # Errors
+/// [`Error::WriteOffNotFound`].
+pub async fn read(database: &Database, caller: &Caller, id: WriteOffId) -> Result<WriteOff, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        let write_off = find(&transaction, caller, id).await?;
+        let entry = (write_off.customer_id, write_off.entry_number);
+        let reversal = reversal_of(&transaction, caller, entry).await?;
+        transaction.commit().await?;
+        Ok(WriteOff {
+            write_off,
+            reversal,
+        })
+    })
+    .await
+}
+
+async fn reversal_of(
+    transaction: &Transaction,
+    caller: &Caller,
+    entry: (CustomerId, i64),
+) -> Result<Option<Reversal>, Error> {
+    let mut states = reversals::states(transaction, caller.business_id, &[entry]).await?;
+    Ok(states.remove(&entry).and_then(|state| state.reversal))
+}
+
+async fn find(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: WriteOffId,
+) -> Result<write_offs::Model, Error> {
+    write_offs::Entity::of(caller.business_id)
+        .filter(write_offs::Column::Id.eq(id))
+        .one(transaction)
+        .await?
+        .ok_or(Error::WriteOffNotFound(id))
+}
+
+/// Undoes a write-off: its order is due again.
+///
+/// # Errors
+/// [`Error::WriteOffNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; [`Error::Conflict`] when its order is
+/// cancelled; those of [`idempotency`].
+pub async fn reverse(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    id: WriteOffId,
+    reason: &str,
+    render: impl Fn(&WriteOff, &Figures) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        let write_off = find(&transaction, caller, id).await?;
+        let mut locked = Locked::of(&transaction, caller, write_off.customer_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let credit = Credit {
+            entry_number: write_off.entry_number,
+            kind: Kind::WriteOff,
+            amount: write_off.amount,
+            about: Some(write_off.order_id),
+        };
+        let reversal = reversals::undo(&transaction, caller, &mut locked, credit, reason).await?;
+        let event = reversals::reversed(&locked, "write_off.reversed", "write_off", id.0, reason);
+        audit::record(&transaction, caller, event).await?;
+        let write_off = WriteOff {
+            write_off,
+            reversal: Some(reversal),
+        };
+        let answer = render(&write_off, &locked.figures());
+        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
+}

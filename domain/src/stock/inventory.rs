@@ -1,0 +1,400 @@
+//! Stock: counting it, correcting it, and the trail of every change.
+
+pub(crate) mod level;
+mod receipts;
+pub(crate) mod returns;
+mod write;
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use entity::stock_movements::Reason;
+use entity::{
+    BusinessId, MovementId, OrderId, ProductId, ReservationId, Tenant, UserId, inventory,
+    order_items, orders, stock_movements,
+};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement,
+    Value,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::audit::{self, Change};
+use crate::foundation::retry::retry;
+use crate::stock::locked_stock::{self, Counts, Range};
+use crate::{Caller, Database, Error, Page, Paging, Shortage, Transaction};
+
+pub use receipts::{Line, receive};
+pub use write::Moved;
+pub(crate) use write::write;
+
+/// The most of a product that may be on hand, far below what JSON readers keep exactly (2^53). A return is never refused
+/// for it.
+pub const MAX_ON_HAND: i64 = 1_000_000_000_000;
+
+/// What happens to a count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Correction {
+    /// So many came, or left when negative.
+    Adjust(i64),
+    /// So many were counted.
+    Set(i64),
+}
+
+/// One change of a product's count on hand, a sale or a correction.
+#[derive(Debug, Clone)]
+pub struct StockChange {
+    /// The movement's id, or that of the order on credit which was the movement.
+    pub id: Uuid,
+    /// What was added; negative when stock left the shelf.
+    pub quantity: i64,
+    /// What was on the shelf then.
+    pub on_hand_after: i64,
+    /// `None` for a sale on credit.
+    pub reason: Option<Reason>,
+    /// What was remarked.
+    pub note: Option<String>,
+    /// What was added to what is reserved.
+    pub reserved: i64,
+    /// The order, for a sale or a return; what a reservation became.
+    pub order_id: Option<OrderId>,
+    /// Whose stock was held or released.
+    pub reservation_id: Option<ReservationId>,
+    /// Who did it.
+    pub actor_id: UserId,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A correction that is to be written down.
+pub(crate) struct Movement {
+    pub(crate) quantity: i64,
+    pub(crate) on_hand_after: i64,
+    pub(crate) reason: Reason,
+    pub(crate) note: Option<String>,
+}
+
+/// Corrects a count.
+///
+/// # Errors
+/// [`Error::ProductNotFound`]; [`Error::InsufficientStock`] when more would leave than is there and not reserved;
+/// [`Error::CountedBelowReserved`]; [`Error::StockLimitExceeded`].
+pub async fn correct(
+    database: &Database,
+    caller: &Caller,
+    id: ProductId,
+    correction: Correction,
+    reason: Reason,
+    note: Option<String>,
+) -> Result<inventory::Model, Error> {
+    let range = match correction {
+        Correction::Adjust(by) => Range::of(by),
+        Correction::Set(counted) => Range {
+            taken: i64::MAX,
+            returned: counted,
+        },
+    };
+    retry(|| async {
+        let business = caller.business_id;
+        let transaction = database.begin(business).await?;
+        let mut shelf = locked_stock::open(&transaction, business, [(id, range)]).await?;
+        let stock = shelf.counts.get(&id).ok_or(Error::ProductNotFound(id))?;
+        let (before, on_hand) = (stock.on_hand, corrected(id, stock, correction)?);
+        let movement = Movement {
+            quantity: on_hand - before,
+            on_hand_after: on_hand,
+            reason,
+            note: note.clone(),
+        };
+        let event = Change {
+            action: "inventory.corrected",
+            entity_type: "inventory",
+            entity_id: id.0,
+            before: Some(json!({ "on_hand": before })),
+            after: json!({ "on_hand": on_hand, "reason": reason, "note": note }),
+        };
+        write(
+            &transaction,
+            caller.into(),
+            None,
+            &mut shelf,
+            vec![(id, movement)],
+        )
+        .await?;
+        audit::record(&transaction, caller, event).await?;
+        let stock = inventory::Entity::of(business)
+            .filter(inventory::Column::ProductId.eq(id))
+            .one(&transaction)
+            .await?
+            .ok_or(Error::ProductNotFound(id))?;
+        transaction.commit().await?;
+        Ok(stock)
+    })
+    .await
+}
+
+/// The count after the correction, or why it cannot be: what is reserved stays on the shelf.
+fn corrected(id: ProductId, stock: &Counts, correction: Correction) -> Result<i64, Error> {
+    match correction {
+        Correction::Adjust(by) => {
+            let on_hand = after(id, stock.on_hand, by)?;
+            if on_hand < stock.reserved {
+                return Err(Error::InsufficientStock(vec![Shortage {
+                    product_id: id,
+                    requested: -by,
+                    available: stock.free(),
+                }]));
+            }
+            Ok(on_hand)
+        }
+        Correction::Set(counted) if counted < stock.reserved => Err(Error::CountedBelowReserved {
+            product_id: id,
+            on_hand: stock.on_hand,
+            reserved: stock.reserved,
+            counted,
+        }),
+        Correction::Set(counted) => Ok(counted),
+    }
+}
+
+/// The count after so many came, or left when negative.
+fn after(product_id: ProductId, on_hand: i64, change: i64) -> Result<i64, Error> {
+    let count = on_hand.saturating_add(change);
+    if change > 0 && count > MAX_ON_HAND {
+        return Err(Error::StockLimitExceeded {
+            product_id,
+            on_hand: count,
+        });
+    }
+    Ok(count)
+}
+
+/// Writes a movement.
+pub(crate) async fn record(
+    transaction: &Transaction,
+    caller: &Caller,
+    product_id: ProductId,
+    movement: Movement,
+) -> Result<(), Error> {
+    let row = stock_movements::ActiveModel {
+        business_id: Set(caller.business_id),
+        product_id: Set(product_id),
+        id: Set(MovementId::new()),
+        quantity: Set(movement.quantity),
+        on_hand_after: Set(movement.on_hand_after),
+        reason: Set(movement.reason),
+        note: Set(movement.note),
+        actor_id: Set(caller.user_id),
+        ..Default::default()
+    };
+    stock_movements::Entity::insert(row)
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Reads a product's stock.
+///
+/// # Errors
+/// [`Error::ProductNotFound`].
+pub async fn read(
+    database: &Database,
+    caller: &Caller,
+    id: ProductId,
+) -> Result<inventory::Model, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        let stock = inventory::Entity::of(caller.business_id)
+            .filter(inventory::Column::ProductId.eq(id))
+            .one(&transaction)
+            .await?;
+        let mut stock = stock.ok_or(Error::ProductNotFound(id))?;
+        without_expired(&transaction, caller.business_id, [&mut stock]).await?;
+        transaction.commit().await?;
+        Ok(stock)
+    })
+    .await
+}
+
+/// Of which less is available than this. Without an index: one on what is available would make every sale write it, and
+/// walking 100,000 products for those few takes some tens of milliseconds.
+const BELOW: &str = concat!(
+    "
+(inventory.on_hand - inventory.reserved < $1 OR inventory.waiting > 0)
+AND (inventory.reserved = 0 AND inventory.waiting = 0
+     OR (SELECT level.available
+           FROM (SELECT inventory.*) AS i",
+    level::stock_level!(),
+    ") < $1)"
+);
+
+/// Lists stock by product, all or that of which less is available than this.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    caller: &Caller,
+    below: Option<i64>,
+    paging: &Paging<ProductId>,
+) -> Result<Page<inventory::Model, ProductId>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        let mut select = inventory::Entity::of(caller.business_id);
+        if let Some(most) = below {
+            select = select.filter(Expr::cust_with_values(BELOW, [most]));
+        }
+        let select = paging.rising(select, inventory::Column::ProductId);
+        let mut rows = select.all(&transaction).await?;
+        without_expired(&transaction, caller.business_id, &mut rows).await?;
+        transaction.commit().await?;
+        Ok(Page::of(rows, paging, |stock| stock.product_id))
+    })
+    .await
+}
+
+/// Takes from these rows what has expired and nobody has freed yet: for showing them, never for writing. Costs a query
+/// only where something is reserved, and one where somebody waits.
+pub(crate) async fn without_expired<'a>(
+    transaction: &Transaction,
+    business: BusinessId,
+    rows: impl IntoIterator<Item = &'a mut inventory::Model>,
+) -> Result<(), Error> {
+    let mut rows: Vec<&mut inventory::Model> = rows
+        .into_iter()
+        .filter(|row| row.reserved > 0 || row.waiting > 0)
+        .collect();
+    let reserved = rows.iter().filter(|row| row.reserved > 0);
+    let reserved = reserved.map(|row| row.product_id);
+    let held = expired(transaction, business, reserved.collect::<Vec<_>>()).await?;
+    let waiting = rows.iter().filter(|row| row.waiting > 0);
+    let waiting = waiting.map(|row| row.product_id.0).collect();
+    let waited = by_product(transaction, business, WAITED, waiting).await?;
+    for row in &mut rows {
+        row.reserved -= held.get(&row.product_id).copied().unwrap_or(0);
+        row.waiting -= waited.get(&row.product_id).copied().unwrap_or(0);
+    }
+    Ok(())
+}
+
+const EXPIRED: &str = "
+SELECT product_id, sum(quantity)::bigint FROM reservation_items
+ WHERE business_id = $1 AND product_id = ANY ($2) AND held AND expires_at <= now()
+ GROUP BY product_id";
+
+const WAITED: &str = "
+SELECT product_id, count(*) FROM reservation_items
+ WHERE business_id = $1 AND product_id = ANY ($2) AND place IS NOT NULL AND expires_at <= now()
+ GROUP BY product_id";
+
+/// What of these products' `reserved` is held by nobody any more, since its time is over.
+pub(crate) async fn expired(
+    transaction: &Transaction,
+    business: BusinessId,
+    products: impl IntoIterator<Item = ProductId>,
+) -> Result<HashMap<ProductId, i64>, Error> {
+    let ids = products.into_iter().map(|id| id.0).collect();
+    by_product(transaction, business, EXPIRED, ids).await
+}
+
+async fn by_product(
+    transaction: &Transaction,
+    business: BusinessId,
+    sql: &str,
+    products: Vec<Uuid>,
+) -> Result<HashMap<ProductId, i64>, Error> {
+    if products.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let values: [Value; 2] = [business.0.into(), products.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    let rows = transaction.query_all_raw(statement).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
+        .collect()
+}
+
+/// Lists every change of a product's count, the newest first: corrections and what was paid for by card, and sales on
+/// credit from the order lines that they are.
+///
+/// # Errors
+/// [`Error::ProductNotFound`].
+pub async fn movements(
+    database: &Database,
+    caller: &Caller,
+    id: ProductId,
+    paging: &Paging<Uuid>,
+) -> Result<Page<StockChange, Uuid>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        inventory::Entity::of(caller.business_id)
+            .filter(inventory::Column::ProductId.eq(id))
+            .one(&transaction)
+            .await?
+            .ok_or(Error::ProductNotFound(id))?;
+        let mut changes = corrections(&transaction, caller, id, paging).await?;
+        changes.extend(sales(&transaction, caller, id, paging).await?);
+        transaction.commit().await?;
+        changes.sort_unstable_by_key(|change| std::cmp::Reverse(change.id));
+        Ok(Page::of(changes, paging, |change| change.id))
+    })
+    .await
+}
+
+async fn corrections(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: ProductId,
+    paging: &Paging<Uuid>,
+) -> Result<Vec<StockChange>, Error> {
+    let all = stock_movements::Entity::of(caller.business_id)
+        .filter(stock_movements::Column::ProductId.eq(id));
+    let select = paging.falling(all, stock_movements::Column::Id);
+    let rows = select.all(transaction).await?;
+    let changes = rows.into_iter().map(|row| StockChange {
+        id: row.id.0,
+        quantity: row.quantity,
+        on_hand_after: row.on_hand_after,
+        reason: Some(row.reason),
+        note: row.note,
+        reserved: row.reserved,
+        order_id: row.order_id,
+        reservation_id: row.reservation_id,
+        actor_id: row.actor_id,
+        created_at: row.created_at,
+    });
+    Ok(changes.collect())
+}
+
+async fn sales(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: ProductId,
+    paging: &Paging<Uuid>,
+) -> Result<Vec<StockChange>, Error> {
+    let all = order_items::Entity::of(caller.business_id)
+        .find_also_related(orders::Entity)
+        .filter(order_items::Column::ProductId.eq(id))
+        // What was ordered by card leaves the shelf with a movement of its own.
+        .filter(order_items::Column::OnHandAfter.is_not_null());
+    let select = paging.falling(all, order_items::Column::OrderId);
+    let rows = select.all(transaction).await?;
+    let changes = rows.into_iter().filter_map(|(item, order)| {
+        let order = order?;
+        Some(StockChange {
+            id: order.id.0,
+            quantity: -item.quantity,
+            on_hand_after: item.on_hand_after?,
+            reason: None,
+            note: None,
+            reserved: 0,
+            order_id: Some(order.id),
+            reservation_id: None,
+            actor_id: order.created_by,
+            created_at: order.created_at,
+        })
+    });
+    Ok(changes.collect())
+}

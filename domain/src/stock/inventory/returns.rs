@@ -1,0 +1,60 @@
+//! Goods that come back from an order, and those that leave again when a return is undone.
+
+use entity::stock_movements::Reason;
+use entity::{OrderId, ProductId};
+
+use super::{Movement, write};
+use crate::stock::locked_stock::{self, Range, Shelf};
+use crate::{Caller, Error, Shortage, Transaction};
+
+/// Locks the stock of goods that are to be put back, or taken away where the quantity is negative. Customers are locked
+/// before it and orders after it.
+pub(crate) async fn open(
+    transaction: &Transaction,
+    caller: &Caller,
+    goods: impl IntoIterator<Item = (ProductId, i64)>,
+) -> Result<Shelf, Error> {
+    let goods = goods.into_iter();
+    let ranges = goods.map(|(product, quantity)| (product, Range::of(quantity)));
+    locked_stock::open(transaction, caller.business_id, ranges).await
+}
+
+/// Puts goods of an order back on the shelf, or takes them away again when the quantity is negative.
+///
+/// # Errors
+/// [`Error::InsufficientStock`] with everything of which there is not enough to take.
+pub(crate) async fn put_back(
+    transaction: &Transaction,
+    caller: &Caller,
+    order: OrderId,
+    shelf: &mut Shelf,
+    goods: &[(ProductId, i64)],
+) -> Result<(), Error> {
+    let mut shortages = Vec::new();
+    let mut movements = Vec::with_capacity(goods.len());
+    for (product_id, quantity) in goods {
+        let counts = shelf
+            .counts
+            .get(product_id)
+            .ok_or(Error::ProductNotFound(*product_id))?;
+        if counts.free() + quantity < 0 {
+            shortages.push(Shortage {
+                product_id: *product_id,
+                requested: -quantity,
+                available: counts.free(),
+            });
+        }
+        let movement = Movement {
+            quantity: *quantity,
+            on_hand_after: counts.on_hand + quantity,
+            reason: Reason::Returned,
+            note: None,
+        };
+        movements.push((*product_id, movement));
+    }
+    if !shortages.is_empty() {
+        return Err(Error::InsufficientStock(shortages));
+    }
+    write(transaction, caller.into(), Some(order), shelf, movements).await?;
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Stock that is held for a customer for a while, and places in line for what others hold.
+//!
+//! Reservations are made, confirmed and given up at the desk ([`crate::desk`]), in one order of arrival with purchases.
+//! What holds for the stock is said in [`crate::stock::locked_stock`].
+
+mod sweep;
+
+use chrono::{DateTime, Utc};
+use entity::reservations::Status;
+use entity::{
+    BusinessId, CustomerId, ProductId, ReservationId, Tenant, reservation_items, reservations,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, Statement, Value};
+
+use crate::foundation::retry::retry;
+use crate::purchase::Line;
+use crate::{Caller, Database, Error, Transaction};
+
+pub use crate::stock::locked_stock::{Item, Reservation};
+pub use sweep::{Sweeper, Swept, sweep};
+
+/// The most reservations that a customer may have at once, places in line among them.
+pub const OPEN: usize = 20;
+
+/// For how long stock may be held, in seconds.
+pub const TTL: std::ops::RangeInclusive<i32> = 60..=3600;
+
+/// What a customer wants to have held.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Who.
+    pub customer_id: CustomerId,
+    /// What, in the customer's order. Two lines of one product count as one.
+    pub lines: Vec<Line>,
+    /// For how long: one of [`TTL`].
+    pub ttl_seconds: i32,
+    /// Whether to wait when there is not enough of its one product. One waits for as long as one would hold.
+    pub wait: bool,
+}
+
+/// A reservation that is to be resolved: what can be known of it before its rows are locked.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its id.
+    pub id: ReservationId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// What it is about. Orders may take of it, so that it becomes less, never more.
+    pub items: Vec<(ProductId, i64)>,
+}
+
+/// A reservation as it is at some time.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The reservation.
+    pub reservation: Reservation,
+    /// What it is then: expired, too, when nobody has written it down.
+    pub status: Status,
+    /// How many in line are served before it, and one.
+    pub place: Option<i64>,
+}
+
+/// Reads a reservation that the caller may see.
+///
+/// # Errors
+/// [`Error::ReservationNotFound`].
+pub async fn read(database: &Database, caller: &Caller, id: ReservationId) -> Result<Found, Error> {
+    retry(|| async {
+        // One moment for all of it: whoever waits has a place.
+        let transaction = database.begin_snapshot(caller.business_id, &[]).await?;
+        let reservation = reservation(&transaction, caller, id).await?;
+        let (now, place) = standing(&transaction, caller.business_id, &reservation).await?;
+        transaction.commit().await?;
+        let status = reservation.status_at(now);
+        Ok(Found {
+            place: place.filter(|_| status == Status::Waiting),
+            status,
+            reservation,
+        })
+    })
+    .await
+}
+
+/// What of a reservation must be known before its rows can be locked.
+///
+/// # Errors
+/// [`Error::ReservationNotFound`].
+pub async fn target(
+    database: &Database,
+    caller: &Caller,
+    id: ReservationId,
+) -> Result<Target, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        let found = reservation(&transaction, caller, id).await?;
+        transaction.commit().await?;
+        let items = found.items.iter();
+        Ok(Target {
+            id,
+            customer_id: found.customer_id,
+            items: items.map(|item| (item.product_id, item.quantity)).collect(),
+        })
+    })
+    .await
+}
+
+async fn reservation(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: ReservationId,
+) -> Result<Reservation, Error> {
+    let business = caller.business_id;
+    let row = reservations::Entity::of(business)
+        .filter(reservations::Column::Id.eq(id))
+        .one(transaction)
+        .await?
+        .filter(|row| caller.may_act_for(row.customer_id))
+        .ok_or(Error::ReservationNotFound(id))?;
+    let items = reservation_items::Entity::of(business)
+        .filter(reservation_items::Column::ReservationId.eq(id))
+        .order_by_asc(reservation_items::Column::Line)
+        .all(transaction)
+        .await?;
+    let items = items.into_iter().map(|item| Item {
+        product_id: item.product_id,
+        quantity: item.quantity,
+        unit_price: item.unit_price,
+        held: item.held,
+        place: item.place,
+    });
+    Ok(Reservation {
+        id,
+        customer_id: row.customer_id,
+        status: row.status,
+        ttl_seconds: row.ttl_seconds,
+        expires_at: row.expires_at,
+        order_id: row.order_id,
+        cancel_reason: row.cancel_reason,
+        created_by: row.created_by,
+        created_at: row.created_at,
+        items: items.collect(),
+        is_new: false,
+    })
+}
+
+/// The database's time, and how many stand in line up to the reservation.
+const STANDING: &str = "
+SELECT now(),
+       (SELECT count(*) FROM reservation_items
+         WHERE business_id = $1 AND product_id = $2 AND place IS NOT NULL AND place <= $3 AND expires_at > now())";
+
+async fn standing(
+    transaction: &Transaction,
+    business: BusinessId,
+    reservation: &Reservation,
+) -> Result<(DateTime<Utc>, Option<i64>), Error> {
+    let waits = reservation.items.iter().find_map(|item| {
+        let place = item.place?;
+        Some((item.product_id.0, place))
+    });
+    let (product, place) = waits.unwrap_or_default();
+    let values: [Value; 3] = [business.0.into(), product.into(), place.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, STANDING, values);
+    let row = transaction
+        .query_one_raw(statement)
+        .await?
+        .ok_or_else(|| Error::Bug("the time was not told".into()))?;
+    let place = waits.map(|_| row.try_get_by_index(1)).transpose()?;
+    Ok((row.try_get_by_index(0)?, place))
+}

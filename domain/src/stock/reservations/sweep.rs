@@ -1,0 +1,178 @@
+//! Tidying up after reservations: what has expired is given back, and those who wait for it are served, where nobody else
+//! comes by who would do it.
+//!
+//! Any number of processes may sweep at once, and sweeping waits for nobody: rows that someone has locked are passed
+//! over, since whoever has them does the same.
+
+use std::collections::HashMap;
+
+use chrono::DateTime;
+use entity::reservations::Status;
+use entity::{BusinessId, EventId, Tenant, reservations};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QuerySelect, Statement, Value,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::audit::{Actor, Change};
+use crate::foundation::poller::Watch;
+use crate::stock::locked_stock::{self, Event, Shelf, Wanted};
+use crate::{Database, Error, Transaction};
+
+/// How many products, and how many reservations, one transaction tidies.
+const ROWS: i64 = 100;
+
+/// Sweeps in the background.
+#[derive(Debug, Default)]
+pub struct Sweeper {
+    /// The businesses in which something may be held or waited for.
+    watch: Watch,
+}
+
+/// What one sweep of a business did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Products whose stock has changed.
+    pub products: u64,
+    /// Reservations that were found expired.
+    pub expired: u64,
+    /// Whether anything is held or waited for still.
+    pub open: bool,
+}
+
+impl Sweeper {
+    /// Something is about to be held in this business.
+    pub fn watch(&self, business: BusinessId) {
+        self.watch.add(business);
+    }
+
+    /// Sweeps for ever.
+    pub async fn keep_sweeping(&self, database: &Database) {
+        let look = |business| async move {
+            match sweep(database, business).await {
+                Ok(swept) => swept.open,
+                Err(error) => {
+                    tracing::warn!(%error, %business, "expired reservations stay for now");
+                    true
+                }
+            }
+        };
+        self.watch.keep_looking(database, look).await;
+    }
+}
+
+/// Sweeps a business until nothing is left that it can have.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`]; [`Error::Contention`].
+pub async fn sweep(database: &Database, business: BusinessId) -> Result<Swept, Error> {
+    let mut all = Swept::default();
+    loop {
+        let transaction = database.begin(business).await?;
+        let products = give_back(&transaction, business).await?;
+        let expired = mark(&transaction, business).await?;
+        let open = reservations::Entity::of(business)
+            .filter(reservations::Column::Status.is_in([Status::Waiting, Status::Active]))
+            .limit(1)
+            .one(&transaction)
+            .await?;
+        transaction.commit().await?;
+        all.open = open.is_some();
+        all.products += products;
+        all.expired += expired;
+        let most = ROWS.unsigned_abs();
+        if products < most && expired < most {
+            return Ok(all);
+        }
+    }
+}
+
+/// The stock of which something has expired or can be given to someone who waits, or whose line ends, locked. What was held for an order by
+/// card is looked for where someone waits: elsewhere whoever comes by frees it, or the order's end.
+///
+/// Whatever is taken here is changed, and then is not taken again. A line whose head wants more than is free, and may get
+/// it later, is none of it: a hundred of them would be taken each time, and those behind them would wait for ever.
+const STOCK: &str = "
+WITH due AS (
+    (SELECT i.product_id
+       FROM reservations r
+       JOIN reservation_items i ON i.business_id = $1 AND i.reservation_id = r.id AND (i.held OR i.place IS NOT NULL)
+      WHERE r.business_id = $1 AND r.status IN ('waiting', 'active') AND r.expires_at <= now()
+      LIMIT $2)
+     UNION
+    (SELECT product_id FROM inventory
+      WHERE business_id = $1 AND waiting > 0
+        AND ((SELECT i.quantity FROM reservation_items i
+               WHERE i.business_id = $1 AND i.product_id = inventory.product_id AND i.place IS NOT NULL
+               ORDER BY i.place LIMIT 1) NOT BETWEEN on_hand - reserved + 1 AND on_hand
+             OR EXISTS (SELECT FROM reservation_items i
+                         WHERE i.business_id = $1 AND i.product_id = inventory.product_id
+                           AND (i.held OR i.place IS NOT NULL) AND i.expires_at <= now())
+             OR NOT EXISTS (SELECT FROM products p
+                             WHERE p.business_id = $1 AND p.id = inventory.product_id AND p.active))
+      LIMIT $2)
+)
+SELECT i.product_id, i.on_hand, i.reserved, i.waiting, i.places_given, clock_timestamp() AS now, p.active
+  FROM inventory i
+  JOIN products p ON p.business_id = $1 AND p.id = i.product_id
+ WHERE i.business_id = $1 AND i.product_id IN (SELECT product_id FROM due)
+ ORDER BY i.product_id
+   FOR NO KEY UPDATE OF i SKIP LOCKED";
+
+async fn give_back(transaction: &Transaction, business: BusinessId) -> Result<u64, Error> {
+    let values: [Value; 2] = [business.0.into(), ROWS.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, STOCK, values);
+    let rows = transaction.query_all_raw(statement).await?;
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let mut shelf = Shelf::new(DateTime::UNIX_EPOCH, HashMap::new());
+    for row in &rows {
+        locked_stock::put(&mut shelf, row)?;
+    }
+    locked_stock::read(transaction, business, &mut shelf, &Wanted::default()).await?;
+    let changed = shelf.changed_products();
+    locked_stock::write(transaction, business, &shelf, Vec::new(), Vec::new()).await?;
+    Ok(u64::try_from(changed).unwrap_or(0))
+}
+
+/// Writes down that reservations have expired of which nothing is held any more.
+const MARK: &str = "
+WITH over AS (
+    SELECT id, status FROM reservations r
+     WHERE business_id = $1 AND status IN ('waiting', 'active') AND expires_at <= now()
+       AND NOT EXISTS (SELECT FROM reservation_items i
+                        WHERE i.business_id = $1 AND i.reservation_id = r.id AND (i.held OR i.place IS NOT NULL))
+     ORDER BY expires_at
+     LIMIT $2
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE reservations SET status = 'expired', updated_at = now()
+  FROM over
+ WHERE reservations.business_id = $1 AND reservations.id = over.id
+RETURNING reservations.id, over.status";
+
+async fn mark(transaction: &Transaction, business: BusinessId) -> Result<u64, Error> {
+    let values: [Value; 2] = [business.0.into(), ROWS.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, MARK, values);
+    let mut events = Vec::new();
+    for row in transaction.query_all_raw(statement).await? {
+        let (id, status): (Uuid, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        events.push(Event {
+            id: EventId::new(),
+            actor: Actor::system(business),
+            change: Change {
+                action: "reservation.expired",
+                entity_type: "reservation",
+                entity_id: id,
+                before: Some(json!({ "status": status })),
+                after: json!({ "status": "expired" }),
+            },
+        });
+    }
+    let expired = events.len();
+    let nothing = Shelf::new(DateTime::UNIX_EPOCH, HashMap::new());
+    locked_stock::write(transaction, business, &nothing, events, Vec::new()).await?;
+    Ok(u64::try_from(expired).unwrap_or(0))
+}
