@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::{CannotConnect, Database, Secret, demo, verify};
+use domain::foundation::tenants;
+use domain::{CannotConnect, Database, Secret, demo};
 use embedded::Server;
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr};
 
@@ -264,7 +265,7 @@ async fn make_database(server: &Server) -> Result<(), Error> {
 /// Loads the demo data if it is wanted and there is no business yet. Says whether the database has it.
 async fn demo_data(owner: &str, wanted: bool) -> Result<bool, Error> {
     let owner = Database::new(owner, 1)?;
-    let businesses = verify::businesses(&owner).await.map_err(Error::Demo)?;
+    let businesses = tenants::all_businesses(&owner).await.map_err(Error::Demo)?;
     let has_demo = businesses.contains(&demo::ACME);
     let is_loaded = match (wanted, has_demo) {
         (true, false) if businesses.is_empty() => {

@@ -6,8 +6,9 @@ use std::io::{self, BufRead, IsTerminal, Read};
 use clap::Args;
 use domain::PlatformCaller;
 use domain::foundation::idempotency::Answer;
-use domain::identity::businesses::{self, Founded, NewBusiness};
-use domain::identity::passwords::{NewPassword, Passwords, WeakPassword};
+use domain::foundation::new_password::{NewPassword, WeakPassword};
+use domain::identity::founding::{self, Founded, NewBusiness};
+use domain::identity::passwords::Passwords;
 use entity::{Currency, TimeZone, UserId};
 use uuid::Uuid;
 
@@ -122,8 +123,7 @@ pub async fn create(
     };
     let (database, server) = backend::open_as_service(settings).await?;
     let passwords = Passwords::default();
-    let made =
-        businesses::create(&database, &passwords, &platform, None, &new, password, said).await;
+    let made = founding::create(&database, &passwords, &platform, None, &new, password, said).await;
     database.close().await;
     if let Some(server) = server {
         server.stop().await?;

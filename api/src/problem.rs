@@ -8,7 +8,7 @@ mod member;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::card::provider::Refused;
+use domain::RefusedAmount;
 use domain::stock::inventory;
 use domain::{Error, HoldLimit};
 use entity::orders::Status;
@@ -352,7 +352,7 @@ impl Problem {
             } => Self::new(Code::StockLimitExceeded, detail)
                 .with("product_id", product_id.to_string())
                 .with("on_hand", on_hand)
-                .with("limit", inventory::MAX_ON_HAND),
+                .with("limit", entity::inventory::MAX_ON_HAND),
             Error::CreditLimitExceeded {
                 credit_limit,
                 balance,
@@ -560,24 +560,28 @@ impl Problem {
     }
 
     /// A payment or a refund that the provider does not take: by how much it was missed, or which order is cancelled for it.
-    fn payment_refused(refused: &Refused, order: Option<OrderId>, currency: Currency) -> Self {
+    fn payment_refused(
+        refused: &RefusedAmount,
+        order: Option<OrderId>,
+        currency: Currency,
+    ) -> Self {
         let text = |amount: Money| amount.to_text(currency);
         let detail = match refused {
-            Refused {
+            RefusedAmount {
                 minimum: Some(minimum),
                 ..
             } => format!(
                 "The payment provider takes payments from {} {currency} on.",
                 text(*minimum)
             ),
-            Refused {
+            RefusedAmount {
                 maximum: Some(maximum),
                 ..
             } => format!(
                 "The payment provider takes payments of up to {} {currency}.",
                 text(*maximum)
             ),
-            Refused {
+            RefusedAmount {
                 step: Some(step), ..
             } => format!(
                 "The payment provider takes multiples of {} {currency}.",
@@ -753,9 +757,9 @@ mod tests {
     fn a_refused_payment_says_what_would_be_taken_or_which_order_is_over() {
         let amount = |text| Money::parse(text, Currency::USD).unwrap();
         let order_id = entity::OrderId::new();
-        let small = Refused {
+        let small = RefusedAmount {
             minimum: Some(amount("0.50")),
-            ..Refused::with_code("amount_too_small")
+            ..RefusedAmount::with_code("amount_too_small")
         };
         let refused = |refused, order_id| {
             fields(Error::PaymentRefused {
@@ -769,7 +773,7 @@ mod tests {
             before["detail"],
             "The payment provider takes payments from 0.50 USD on."
         );
-        let after = refused(Refused::with_code("card_declined"), Some(order_id));
+        let after = refused(RefusedAmount::with_code("card_declined"), Some(order_id));
         assert_eq!(after["provider_code"], "card_declined");
         assert_eq!(after["order_id"], order_id.to_string());
         assert_eq!(after["order_status"], "cancelled");

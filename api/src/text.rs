@@ -4,8 +4,8 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
 use domain::foundation::dates::When;
+use domain::foundation::new_password::NewPassword;
 use domain::foundation::{email, unicode};
-use domain::identity::passwords::NewPassword;
 use entity::{Currency, Quantity, TimeZone};
 use sea_orm::ActiveEnum;
 use serde::{Serialize, Serializer};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use domain::foundation::tenants;
 use domain::Database;
 use domain::verify::{self, Counts, Difference};
 
@@ -134,7 +135,7 @@ async fn every_business(
     mut tell: impl FnMut(Difference),
 ) -> Result<Outcome, domain::Error> {
     let mut outcome = Outcome::default();
-    for id in verify::businesses(database).await? {
+    for id in tenants::all_businesses(database).await? {
         let differences = &mut outcome.differences;
         let counts = verify::business(database, id, |difference| {
             *differences.entry(difference.check).or_default() += 1;

@@ -12,9 +12,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::desk::purchase::{Purchase, Receipt};
 use domain::desk::{Command, Desk, Work};
 use domain::foundation::idempotency::Answer;
-use domain::purchase::{Line, Purchase, Receipt};
+use domain::stock::Line;
 use domain::{Authority, Caller, Database};
 use entity::{BusinessId, Currency, CustomerId, ProductId, Quantity, UserId};
 use rand::RngExt;

@@ -11,8 +11,8 @@
 //! | [`card`] | checkout by card, refunds, disputes |
 //! | [`receivables`] | customers' accounts |
 //! | [`orders`] | reading and fulfilling orders |
-//! | [`stock`] | stock, holds and waitlists |
 //! | [`catalogue`] | products and timed sales |
+//! | [`stock`] | stock, holds and waitlists |
 //! | [`identity`] | businesses, users, customers, credentials |
 //! | [`audit`] | audit entries, seals, the access log |
 //! | [`foundation`] | database, locks, retry, idempotency, errors |
@@ -30,7 +30,6 @@ pub mod desk;
 pub mod foundation;
 pub mod identity;
 pub mod orders;
-pub mod purchase;
 pub mod receivables;
 pub mod stock;
 pub mod verify;
@@ -38,7 +37,7 @@ pub mod verify;
 pub use audit::access_log::{Journal, Refusal, Void};
 pub use foundation::caller::{Authority, Caller, PlatformCaller};
 pub use foundation::database::{CannotConnect, Database, SchemaState, Transaction};
-pub use foundation::error::{Error, HoldLimit, Shortage};
+pub use foundation::error::{DateFault, Error, HoldLimit, RefusedAmount, Shortage};
 pub use foundation::pages::{Page, Paging};
 pub use foundation::secret::Secret;
 pub use identity::businesses::Directory;

@@ -11,8 +11,9 @@ use domain::catalogue::sales::Offer;
 use domain::desk::decision::{
     Account, Article, Books, Bought, Holds, Ordered, OverdueOrder, Sale, Selling,
 };
-use domain::purchase::{Line, Purchase};
+use domain::desk::purchase::Purchase;
 use domain::receivables::ledger::{self, Credit};
+use domain::stock::Line;
 use domain::stock::locked_stock::{Counts, Shelf};
 use domain::stock::reservations::Wish;
 use domain::{Error, HoldLimit};

@@ -4,6 +4,10 @@ use sea_orm::entity::prelude::*;
 
 use crate::{BusinessId, ProductId};
 
+/// The most of a product that may be on hand, far below what JSON readers keep exactly (2^53). A return is never refused
+/// for it.
+pub const MAX_ON_HAND: i64 = 1_000_000_000_000;
+
 /// The stock of one product. Locked (`FOR NO KEY UPDATE`) by whatever changes it; second in the lock order.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use domain::card::checkout::{Placed, Terms};
 use domain::card::provider::{Limits, Offline};
+use domain::desk::purchase::{Purchase, Receipt};
 use domain::desk::{Command, Desk, Work};
 use domain::foundation::idempotency::{Answer, Answered, Claim};
-use domain::purchase::{Line, Purchase, Receipt};
+use domain::stock::Line;
 use domain::stock::reservations::{self, Found, Target, Wish};
 use domain::{Authority, Caller, Error, demo};
 use entity::{

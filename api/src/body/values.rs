@@ -38,7 +38,7 @@ as_text! {
     [] entity::TimeZone;
     [] entity::BusinessId;
     [] entity::UserId;
-    [] domain::identity::passwords::NewPassword;
+    [] domain::foundation::new_password::NewPassword;
     [] entity::api_keys::KeyRole;
     [] entity::CustomerId;
     [] entity::ProductId;

@@ -1,7 +1,7 @@
 //! `/api/customers/{customer_id}/allocations`: settling orders with credit on account.
 
 use actix_web::web::Data;
-use domain::receivables::allocations;
+use domain::receivables::credit_on_account;
 use domain::receivables::settlement::Target;
 use entity::users::Role;
 use entity::{Currency, CustomerId};
@@ -67,7 +67,7 @@ async fn allocate(
 ) -> Response {
     let target = request.body.allocations.map_or(Target::OldestDue, orders);
     let currency = caller.currency;
-    allocations::use_on_account(
+    credit_on_account::allocate(
         &state.database,
         &caller,
         request.claim.as_ref(),

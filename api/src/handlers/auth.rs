@@ -6,11 +6,11 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::Utc;
+use domain::foundation::new_password::NewPassword;
 use domain::identity::businesses::Business;
 use domain::identity::login::{self, Attempt, Login};
-use domain::identity::passwords::NewPassword;
 use domain::identity::users::Registration;
-use domain::identity::{refresh_tokens, users};
+use domain::identity::{refresh, users};
 use entity::users::Role;
 use entity::{Currency, CustomerId, UserId};
 use serde::Serialize;
@@ -234,7 +234,7 @@ async fn refresh(
     request_id: RequestId,
     request: Json<RefreshRequest>,
 ) -> Response {
-    let login = refresh_tokens::refresh(
+    let login = refresh::refresh(
         &state.database,
         &state.directory,
         &request.body.refresh_token.0,
@@ -271,7 +271,7 @@ fn granted(state: &State, login: Login) -> Response {
 
 async fn logout(state: Data<State>, caller: Signed, request: Json<LogoutRequest>) -> Response {
     let token = &request.body.refresh_token.0;
-    refresh_tokens::log_out(&state.database, &caller, token)
+    refresh::log_out(&state.database, &caller, token)
         .await
         .map_err(|error| caller.problem(error))?;
     Ok(HttpResponse::NoContent().finish())

@@ -3,8 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::NaiveDate;
-use domain::identity::businesses::{self, BusinessChange, Founded, HoldLimitsChange, NewBusiness};
-use domain::identity::passwords::NewPassword;
+use domain::foundation::new_password::NewPassword;
+use domain::identity::businesses::{self, BusinessChange, HoldLimitsChange};
+use domain::identity::founding::{self, Founded, NewBusiness};
 use entity::users::Role;
 use entity::{BusinessId, Currency, Money, TimeZone, UserId};
 use serde::Serialize;
@@ -214,7 +215,7 @@ async fn create(
         };
         created(OWN.to_owned(), &view)
     };
-    businesses::create(
+    founding::create(
         &state.database,
         &state.passwords,
         &platform.0,

@@ -4,9 +4,10 @@
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::card::checkout::{self, Checkout, Placed, Terms};
+use domain::desk::purchase::Purchase;
 use domain::desk::{Command, Work};
 use domain::foundation::idempotency::{Answer, Answered, Claim};
-use domain::purchase::{Line, MAX_LINES, Purchase};
+use domain::stock::{Line, MAX_LINES};
 use entity::orders::Status;
 use entity::users::Role;
 use entity::{Currency, CustomerId, OrderId};

@@ -8,7 +8,7 @@ use domain::card::provider::Limits;
 use domain::card::refunds::{self, What, Wish};
 use domain::foundation::dates::When;
 use domain::orders::{self, Filter, Fulfilment, Mismatch, Order, Payment, Step, Wanting};
-use domain::purchase::MAX_LINES;
+use domain::stock::MAX_LINES;
 use entity::orders::{Attention, CancelReason, PaymentMethod, Status};
 use entity::users::Role;
 use entity::{

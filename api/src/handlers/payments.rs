@@ -5,7 +5,6 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::foundation::idempotency::Answer;
 use domain::receivables::payments::{self, NewPayment, Payment};
-use domain::receivables::reversals;
 use domain::receivables::settlement::Target;
 use domain::{Caller, Figures};
 use entity::users::Role;
@@ -300,7 +299,7 @@ async fn reverse(
     id: Id<PaymentId>,
     request: Json<ReversalRequest>,
 ) -> Response {
-    reversals::payment(
+    payments::reverse(
         &state.database,
         &caller,
         request.claim.as_ref(),

@@ -7,7 +7,7 @@ use domain::Caller;
 use domain::catalogue::products::{
     self, CurrentSale, Details, Filter, NewProduct, NotForSale, Product, ProductChange,
 };
-use domain::stock::inventory::MAX_ON_HAND;
+use entity::inventory::MAX_ON_HAND;
 use entity::sales::{Kind, State as SaleState};
 use entity::users::Role;
 use entity::{Currency, Money, ProductId, SaleId};

@@ -3,9 +3,10 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
+use domain::desk::purchase::{Purchase, Receipt};
 use domain::desk::{Command, Work};
 use domain::foundation::idempotency::Answer;
-use domain::purchase::{Line, MAX_LINES, Purchase, Receipt};
+use domain::stock::{Line, MAX_LINES};
 use entity::orders::{PaymentMethod, Status};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};

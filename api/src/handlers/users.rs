@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Authority;
-use domain::identity::passwords::NewPassword;
+use domain::foundation::new_password::NewPassword;
 use domain::identity::users::{self, NewUser, UserChange};
 use entity::users::Role;
 use entity::{CustomerId, UserId};

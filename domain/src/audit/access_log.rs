@@ -5,6 +5,7 @@
 //! Nobody can push others' entries out: a refusal that comes again within a minute is only counted, in one entry at the
 //! minute's end, and the entries of one business have a bound of their own.
 
+mod api_key_use;
 mod refusal_counter;
 
 use std::collections::{HashMap, HashSet};
@@ -19,7 +20,6 @@ use uuid::Uuid;
 use crate::audit::{self, Actor, Change};
 use crate::foundation::retry::retry;
 use crate::foundation::secret;
-use crate::identity::api_keys;
 use crate::{Caller, Database, Error, Transaction};
 
 use refusal_counter::Tally;
@@ -282,7 +282,7 @@ async fn write(database: &Database, business: BusinessId, entries: &[Entry]) -> 
         let transaction = database.begin(business).await?;
         let revoked = match hashes.is_empty() {
             true => HashMap::new(),
-            false => api_keys::revoked(&transaction, business, &hashes).await?,
+            false => api_key_use::revoked(&transaction, business, &hashes).await?,
         };
         for entry in entries {
             if let Entry::Refused(refused, times, request_id) = entry {
@@ -290,7 +290,7 @@ async fn write(database: &Database, business: BusinessId, entries: &[Entry]) -> 
             }
         }
         for caller in &used {
-            api_keys::note_use(&transaction, caller).await?;
+            api_key_use::note_use(&transaction, caller).await?;
         }
         transaction.commit().await
     })

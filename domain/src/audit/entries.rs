@@ -13,9 +13,9 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::foundation::clock;
 use crate::foundation::dates::When;
 use crate::foundation::pages;
-use crate::identity::businesses;
 use crate::{Caller, Database, Error, Page, Paging, PlatformCaller, Transaction};
 
 /// A change. `before` is absent for what is new.
@@ -214,7 +214,7 @@ pub async fn list(
     if let Some(action) = &filter.action {
         select = select.filter(Column::Action.eq(action.as_str()));
     }
-    let (from, to) = businesses::span(database, caller, filter.from, filter.to).await?;
+    let (from, to) = clock::span(database, caller, filter.from, filter.to).await?;
     if let Some(from) = from {
         select = select.filter(Column::CreatedAt.gte(from));
     }

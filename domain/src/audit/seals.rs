@@ -34,7 +34,8 @@ use entity::BusinessId;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use crate::foundation::retry::retry;
-use crate::{Database, Error, verify};
+use crate::foundation::tenants;
+use crate::{Database, Error};
 
 pub use renumber::{Renumbered, renumber};
 
@@ -194,7 +195,7 @@ impl Sealer {
         loop {
             tokio::time::sleep(every).await;
             if all.is_none_or(|at| at.elapsed() >= ALL_EVERY) {
-                match verify::businesses(&database).await {
+                match tenants::all_businesses(&database).await {
                     Ok(businesses) => {
                         self.lock().extend(businesses);
                         all = Some(Instant::now());

@@ -5,9 +5,9 @@ use entity::{Money, OrderId, payment_intents};
 
 use crate::card::attention;
 use crate::card::checkout::locked::{Locked, Stock};
-use crate::card::disputes;
 use crate::card::refunds::New;
 use crate::foundation::idempotency::{self, Answered, Claim};
+use crate::orders::disputes;
 use crate::orders::goods::Goods;
 use crate::orders::{step, transitions};
 use crate::{Caller, Error, Transaction};

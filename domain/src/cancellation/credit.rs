@@ -15,8 +15,9 @@ use crate::orders::goods::Goods;
 use crate::orders::{step, transitions};
 use crate::receivables::accounts::Locked;
 use crate::receivables::allocations::settling;
+use crate::receivables::payout_allocations::covering;
+use crate::receivables::reversals;
 use crate::receivables::settlement::Settling;
-use crate::receivables::{payouts, reversals};
 use crate::stock::inventory::returns;
 use crate::{Caller, Error, Transaction};
 
@@ -69,8 +70,7 @@ async fn cancelled(
     }
     let charge = charge_of(transaction, business, locked.id(), id).await?;
     let own_numbers = own.iter().map(|credit| credit.entry_number).collect();
-    let covering =
-        payouts::covering(transaction, business, locked.id(), Vec::new(), own_numbers).await?;
+    let covering = covering(transaction, business, locked.id(), Vec::new(), own_numbers).await?;
     let number = locked.books.cancel(id, &others, &own, &covering)?;
     locked.write(transaction).await?;
     reversals::record(transaction, caller, locked, number, charge, REASON).await?;

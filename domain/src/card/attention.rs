@@ -11,8 +11,8 @@ use crate::{Error, Transaction};
 /// Works both out anew for a locked order, and writes the order as it is now. Two reads and a write.
 pub(crate) async fn assess(transaction: &Transaction, locked: &mut Locked) -> Result<(), Error> {
     let (business, id) = (locked.order.business_id, locked.order.id);
-    let refunds = crate::card::refunds::of(transaction, business, id).await?;
-    let disputes = crate::card::disputes::of(transaction, business, id).await?;
+    let refunds = crate::orders::refunds::of(transaction, business, id).await?;
+    let disputes = crate::orders::disputes::of(transaction, business, id).await?;
     let lost = disputes
         .iter()
         .filter(|one| one.status == disputes::Status::Lost);

@@ -20,8 +20,9 @@ use chrono::{DateTime, Utc};
 use entity::{BusinessId, Currency, CustomerId, Money, OrderId, ReservationId};
 
 use crate::Error;
-use crate::card::provider::{Limits, Received, Refused};
-use crate::purchase::SoldLine;
+use crate::card::provider::{Limits, Received};
+use crate::foundation::error::RefusedAmount;
+use crate::orders::SoldLine;
 
 pub use due::due;
 pub use events::receive;
@@ -48,7 +49,7 @@ impl Terms {
     /// # Errors
     /// [`Error::PaymentRefused`].
     pub(crate) fn check(&self, total: Money) -> Result<(), Error> {
-        let limits = self.limits.as_ref().ok_or_else(Refused::currency);
+        let limits = self.limits.as_ref().ok_or_else(RefusedAmount::currency);
         let checked = limits.and_then(|limits| limits.check_payment(total));
         checked.map_err(|refused| Error::PaymentRefused {
             refused: Box::new(refused),

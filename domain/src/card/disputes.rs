@@ -1,55 +1,17 @@
 //! Payments by card that their buyers dispute. What the payment provider has of a dispute is written under the order's lock;
 //! while one is open or lost, the order is fulfilled only on confirmation and nothing more of it is refunded.
 
-use entity::disputes::{self, Status};
-use entity::{BusinessId, DisputeId, OrderId, Tenant};
+use entity::disputes::{self};
+use entity::{DisputeId, Tenant};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
 use crate::card::checkout::locked::Locked;
 use crate::card::provider::FoundDispute;
+use crate::orders;
 use crate::{Error, Transaction};
-
-/// The disputes of an order, the oldest first.
-pub(crate) async fn of(
-    transaction: &Transaction,
-    business: BusinessId,
-    order: OrderId,
-) -> Result<Vec<disputes::Model>, Error> {
-    let all = disputes::Entity::of(business)
-        .filter(disputes::Column::OrderId.eq(order))
-        .order_by_asc(disputes::Column::Id)
-        .all(transaction)
-        .await?;
-    Ok(all)
-}
-
-/// Whether none of an order's disputes is open or lost. The order is locked.
-///
-/// # Errors
-/// [`Error::DisputeOpen`] with the newest that is open, or else the newest that was lost.
-pub(crate) async fn check_none(
-    transaction: &Transaction,
-    business: BusinessId,
-    order: OrderId,
-) -> Result<(), Error> {
-    match standing(&of(transaction, business, order).await?) {
-        None => Ok(()),
-        Some((dispute_id, is_lost)) => Err(Error::DisputeOpen {
-            dispute_id,
-            is_lost,
-        }),
-    }
-}
-
-/// The newest dispute that is open, or else the newest that was lost, and whether it was.
-fn standing(disputes: &[disputes::Model]) -> Option<(DisputeId, bool)> {
-    let newest = |is: fn(Status) -> bool| disputes.iter().rfind(|one| is(one.status));
-    let open = newest(Status::is_open).map(|one| (one.id, false));
-    open.or_else(|| newest(|status| status == Status::Lost).map(|one| (one.id, true)))
-}
 
 /// Writes what the provider has of a dispute of a locked order.
 pub(crate) async fn record(
@@ -58,7 +20,8 @@ pub(crate) async fn record(
     locked: &Locked,
     found: &FoundDispute,
 ) -> Result<(), Error> {
-    let known = of(transaction, locked.order.business_id, locked.order.id).await?;
+    let known =
+        orders::disputes::of(transaction, locked.order.business_id, locked.order.id).await?;
     let known = known
         .into_iter()
         .find(|one| one.provider == locked.intent.provider && one.provider_id == found.id);

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use entity::{BusinessId, Currency, Money, OrderId, RefundId, disputes};
 
-pub use limits::{Limits, Refused};
+pub use limits::Limits;
 pub use offline::Offline;
 
 /// A payment provider.

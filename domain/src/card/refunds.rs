@@ -17,19 +17,20 @@ use entity::{
 use sea_orm::sea_query::{Expr, Func};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
+    ColumnTrait, EntityTrait, QueryFilter,
 };
 use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
 use crate::card::attention;
 use crate::card::checkout::locked::{AT_ONCE, Locked, Stock};
-use crate::card::disputes;
-use crate::card::provider::{Limits, RefundState, Refused};
+use crate::card::provider::{Limits, RefundState};
+use crate::foundation::error::RefusedAmount;
 use crate::foundation::idempotency::{self, Answer, Answered, Claim};
 use crate::foundation::retry::retry;
 use crate::orders as domain_orders;
 use crate::orders::Order;
+use crate::orders::disputes;
 use crate::orders::goods::{self, Goods, Units};
 use crate::{Caller, Database, Error, Transaction};
 
@@ -202,7 +203,7 @@ fn check_step(locked: &Locked, wish: &Wish, amount: Money) -> Result<(), Error> 
     let checked = limits
         .check_step(amount)
         .and_then(|()| limits.check_step(remains));
-    checked.map_err(|refused: Refused| Error::PaymentRefused {
+    checked.map_err(|refused: RefusedAmount| Error::PaymentRefused {
         refused: Box::new(refused),
         order_id: None,
     })
@@ -284,20 +285,6 @@ impl New {
             .await?;
         Ok(id)
     }
-}
-
-/// The refunds of an order, the oldest first.
-pub(crate) async fn of(
-    transaction: &Transaction,
-    business: BusinessId,
-    order: OrderId,
-) -> Result<Vec<refunds::Model>, Error> {
-    let all = refunds::Entity::of(business)
-        .filter(refunds::Column::OrderId.eq(order))
-        .order_by_asc(refunds::Column::Id)
-        .all(transaction)
-        .await?;
-    Ok(all)
 }
 
 /// What the provider says of a refund.

@@ -4,8 +4,8 @@ use entity::reservations::Status;
 use entity::{EventId, OrderId, orders};
 use serde_json::{Value, json};
 
-use super::Work;
-use super::write::{Done, Outcome};
+use super::command::Work;
+use super::outcome::{Done, Outcome};
 use crate::audit::Change;
 use crate::card::checkout::Placed;
 use crate::stock::locked_stock::{Event, Reservation, Shelf};

@@ -7,20 +7,21 @@ use chrono::{DateTime, Utc};
 use entity::reservations::Status;
 use entity::{BusinessId, OrderId, ReservationId, UserId};
 
+use super::command::{Command, Work};
 use super::decision::{Books, Ordered, Sale};
-use super::lanes::InFlight;
 use super::lock::{Locked, begin, lock};
+use super::outcome::{Done, Outcome};
 use super::pipeline::{self, Promised};
 use super::queue::Row;
-use super::write::{self, Done, Outcome, Stock};
-use super::{Command, Work};
+use super::queues::InFlight;
+use super::write::{self, Stock};
 use crate::audit::{self, Written};
 use crate::card::checkout::Placed;
+use crate::desk::purchase::Receipt;
 use crate::foundation::database::Session;
 use crate::foundation::dates;
 use crate::foundation::idempotency::{self, Answer, Answered, Claim};
 use crate::foundation::retry::{ATTEMPTS, is_worth_another_try, pause};
-use crate::purchase::Receipt;
 use crate::stock::reservations::{Found, Reservation};
 use crate::{Error, Transaction};
 

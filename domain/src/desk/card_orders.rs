@@ -5,7 +5,7 @@ use chrono::Duration;
 use entity::BusinessId;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
-use super::write::{Done, Outcome, item_values, items};
+use super::outcome::{Done, Outcome, item_values, items};
 use crate::card::checkout::{Placed, Terms};
 use crate::stock::locked_stock::each;
 use crate::{Error, Transaction};

@@ -7,8 +7,8 @@ use entity::{BusinessId, CustomerId, Money};
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
+use super::command::{Command, Work, distinct};
 use super::decision::{Books, Holds};
-use super::{Command, Work};
 use crate::{Error, Transaction};
 
 /// The bounds of customers who registered themselves are those of everyone, where these are stricter. What the shelf knows is
@@ -57,7 +57,7 @@ pub(super) async fn read(
         Work::Reserve(..) | Work::Checkout(..) => Some(job.customer().0),
         Work::Purchase(..) | Work::Confirm(..) | Work::ConfirmByCard(..) | Work::Cancel(..) => None,
     });
-    let holders: Vec<Uuid> = super::lock::distinct(holders);
+    let holders: Vec<Uuid> = distinct(holders);
     if holders.is_empty() {
         return Ok(());
     }

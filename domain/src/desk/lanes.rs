@@ -1,91 +1,37 @@
-//! The desk: which lane serves which business next.
+//! The lanes: workers that execute commands, a batch at a time.
 //!
-//! Purchases of a business wait in its [`Queue`]. A few lanes, each with a connection of its own, take turns at the
-//! businesses where some may go; a lane takes all that may, up to [`BATCH`]. Alone, a purchase is a batch of one and
-//! waits for nobody. Two batches in flight share a row only where the first has said what it leaves of it (`promise.rs`).
+//! Commands of a business wait in its queue (`queues.rs`). A few lanes, each with a connection of its own, take turns at the
+//! businesses where some may go; a lane takes all that may, up to [`BATCH`](super::BATCH). Alone, a command is a batch of
+//! one and waits for nobody.
 //!
-//! A lane lives on the runtime that opened it. One that is idle on the thread where a purchase arrives is woken before
-//! others: a purchase that comes alone never changes threads.
+//! A lane lives on the runtime that opened it. One that is idle on the thread where a command arrives is woken before
+//! others: a command that comes alone never changes threads.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::ThreadId;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use entity::{BusinessId, ProductId};
-use tokio::sync::{Notify, oneshot, watch};
+use entity::BusinessId;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::Command;
 use super::batch;
-use super::pipeline::{Progress, Promise, Promised, Stage, Trust};
-use super::queue::{Queue, Row, Taken};
+use super::command::Command;
+use super::queues::{Queues, Waiting};
 use crate::foundation::database::Session;
 use crate::foundation::idempotency::Answered;
 use crate::{Database, Error};
-
-/// The most purchases in one transaction.
-pub const BATCH: usize = 64;
-
-/// The most purchases that wait in one business. Beyond it a purchase is refused at once.
-pub const WAITING: usize = 1024;
 
 /// How long purchases gather behind a batch at most: one that waits for a row that another process holds may take
 /// seconds.
 const GATHERING: Duration = Duration::from_millis(20);
 
-/// The most purchases that wait in all businesses together, which bounds the memory that waiting takes.
-const WAITING_IN_ALL: usize = 8 * WAITING;
-
 /// Where purchases queue.
 #[derive(Debug, Default)]
 pub struct Desk {
-    state: Mutex<State>,
+    queues: Arc<Queues>,
     lanes: Mutex<Vec<JoinHandle<()>>>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    lines: HashMap<BusinessId, Line>,
-    /// The businesses that a lane may take from now, each once, in turn.
-    ready: VecDeque<BusinessId>,
-    waiting: usize,
-    /// How many batches there have been.
-    batches: u64,
-    /// The lanes that have nothing to do, the last to have become so last.
-    idle: Vec<Idle>,
-    /// Lanes that were opened under an earlier number end after their batch.
-    generation: u32,
-}
-
-#[derive(Debug)]
-struct Idle {
-    thread: ThreadId,
-    /// Gone when the lane is, with a thread that died: such a one is passed over.
-    wake: Weak<Notify>,
-}
-
-#[derive(Debug, Default)]
-struct Line {
-    queue: Queue<Waiting, Promise>,
-    trust: Trust,
-    /// Some may go, and the business is in [`State::ready`].
-    ready: bool,
-}
-
-impl Line {
-    /// There is nothing of this business to be known: not even that it makes no promises for now.
-    fn is_forgotten(&self) -> bool {
-        self.queue.is_idle() && self.trust.is_given(Instant::now())
-    }
-}
-
-#[derive(Debug)]
-struct Waiting {
-    command: Command,
-    reply: oneshot::Sender<Result<Answered, Error>>,
 }
 
 impl Desk {
@@ -99,7 +45,7 @@ impl Desk {
 
     /// Adds lanes that run on the current runtime, each with a connection of its own.
     pub fn add_lanes(self: &Arc<Self>, database: &Database, lanes: usize) {
-        let generation = self.state().generation;
+        let generation = self.queues.generation();
         for _ in 0..lanes {
             let (desk, database) = (Arc::clone(self), database.clone());
             let lane = tokio::spawn(async move {
@@ -122,13 +68,7 @@ impl Desk {
     pub async fn hand_over(self: &Arc<Self>, database: &Database, lanes: usize) {
         let earlier =
             std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
-        {
-            let mut state = self.state();
-            state.generation += 1;
-            for wake in state.idle.drain(..).filter_map(|lane| lane.wake.upgrade()) {
-                wake.notify_one();
-            }
-        }
+        self.queues.next_generation();
         self.add_lanes(database, lanes);
         for lane in earlier {
             // It has ended, with its runtime if not by itself.
@@ -146,33 +86,13 @@ impl Desk {
     /// when too many wait; [`Error::DatabaseUnavailable`]; [`Error::OutcomeUnknown`].
     pub async fn carry_out(&self, command: Command) -> Result<Answered, Error> {
         let (reply, answer) = oneshot::channel();
-        let business = command.caller.business_id;
-        self.enqueue(business, Waiting { command, reply })?;
+        self.queues.push(Waiting { command, reply })?;
         answer.await.unwrap_or(Err(Error::OutcomeUnknown))
-    }
-
-    fn enqueue(&self, business: BusinessId, waiting: Waiting) -> Result<(), Error> {
-        let rows = waiting.command.rows();
-        let mut state = self.state();
-        let state = &mut *state;
-        if state.waiting >= WAITING_IN_ALL {
-            return Err(Error::Overloaded);
-        }
-        let line = state.lines.entry(business).or_default();
-        if line.queue.len() >= WAITING {
-            return Err(Error::Overloaded);
-        }
-        state.waiting += 1;
-        metrics::gauge!("tradeline_desk_waiting").set(state.waiting as f64);
-        if state.change(business, |queue| queue.push(waiting, rows)) {
-            state.wake();
-        }
-        Ok(())
     }
 
     /// Serves until a later generation of lanes takes over.
     async fn lane(self: Arc<Self>, mut session: Session, generation: u32) {
-        while let Some((in_flight, waiting)) = self.next(generation).await {
+        while let Some((in_flight, waiting)) = self.queues.next(generation).await {
             let started = Instant::now();
             let (jobs, replies): (Vec<Command>, Vec<_>) = waiting
                 .into_iter()
@@ -181,7 +101,7 @@ impl Desk {
             metrics::histogram!("tradeline_desk_batch_size").record(jobs.len() as f64);
             let business = in_flight.business;
             let being_sold = BeingSold {
-                desk: Arc::clone(&self),
+                queues: Arc::clone(&self.queues),
                 business,
                 count: jobs.len(),
             };
@@ -193,7 +113,7 @@ impl Desk {
                 }
                 Err(_elapsed) => {
                     drop(being_sold);
-                    self.state().wake_if_ready();
+                    self.queues.wake_if_ready();
                     selling.await
                 }
             };
@@ -205,239 +125,17 @@ impl Desk {
         }
         session.close().await;
     }
-
-    /// Waits for a business whose turn it is and takes its batch. `None` when the lane is to end.
-    async fn next(self: &Arc<Self>, generation: u32) -> Option<(InFlight, Vec<Waiting>)> {
-        loop {
-            let wake = {
-                let mut state = self.state();
-                if state.generation != generation {
-                    // What it was woken for is someone else's to do.
-                    state.wake_if_ready();
-                    return None;
-                }
-                if let Some((business, taken)) = state.take() {
-                    state.batches += 1;
-                    let number = state.batches;
-                    let waiting = taken.batch;
-                    let in_flight = InFlight {
-                        desk: Arc::clone(self),
-                        business,
-                        number,
-                        rows: taken.rows,
-                        promised: Vec::new(),
-                        may_promise: true,
-                        follows: product_promises(taken.promised),
-                        progress: watch::Sender::new(Progress::BEGUN),
-                    };
-                    return Some((in_flight, waiting));
-                }
-                let wake = Arc::new(Notify::new());
-                state.idle.push(Idle {
-                    thread: std::thread::current().id(),
-                    wake: Arc::downgrade(&wake),
-                });
-                wake
-            };
-            wake.notified().await;
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that can panic runs under this lock; if it did, the queues would still be whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Wakes a lane, if one is idle: one of this thread, else the one that has rested least.
-    fn wake(&mut self) {
-        self.idle.retain(|lane| lane.wake.strong_count() > 0);
-        let here = std::thread::current().id();
-        let near = self.idle.iter().rposition(|lane| lane.thread == here);
-        let lane = match near {
-            Some(at) => Some(self.idle.remove(at)),
-            None => self.idle.pop(),
-        };
-        if let Some(wake) = lane.and_then(|lane| lane.wake.upgrade()) {
-            wake.notify_one();
-        }
-    }
-
-    fn wake_if_ready(&mut self) {
-        if !self.ready.is_empty() {
-            self.wake();
-        }
-    }
-
-    /// Changes the line of a business. When the change says that some may go now, a lane is to look at the line; true
-    /// when none was to before.
-    fn change(
-        &mut self,
-        business: BusinessId,
-        change: impl FnOnce(&mut Queue<Waiting, Promise>) -> bool,
-    ) -> bool {
-        let Some(line) = self.lines.get_mut(&business) else {
-            return false;
-        };
-        let became_ready = change(&mut line.queue) && !line.ready;
-        if became_ready {
-            line.ready = true;
-            self.ready.push_back(business);
-        }
-        if line.is_forgotten() {
-            self.lines.remove(&business);
-        }
-        became_ready
-    }
-
-    /// Takes the batch of the business whose turn it is.
-    fn take(&mut self) -> Option<(BusinessId, Taken<Waiting, Promise>)> {
-        while let Some(business) = self.ready.pop_front() {
-            let Some(line) = self.lines.get_mut(&business) else {
-                continue;
-            };
-            let before = line.queue.len();
-            // Those whose clients have given up are dropped before they are decided.
-            let taken = line.queue.take(BATCH, |waiting| waiting.reply.is_closed());
-            self.waiting -= before - line.queue.len();
-            metrics::gauge!("tradeline_desk_waiting").set(self.waiting as f64);
-            line.ready = taken.is_worth_another_look;
-            if line.ready {
-                self.ready.push_back(business);
-            }
-            if taken.batch.is_empty() {
-                if line.is_forgotten() {
-                    self.lines.remove(&business);
-                }
-                continue;
-            }
-            self.wake_if_ready();
-            return Some((business, taken));
-        }
-        None
-    }
-}
-
-fn product_promises(promised: Vec<(Row, Promise)>) -> Promised {
-    let products = promised.into_iter().filter_map(|(row, promise)| match row {
-        Row::Product(product) => Some((product, promise)),
-        Row::Customer(_) | Row::Key(_) => None,
-    });
-    products.collect()
-}
-
-/// What a batch has of the queue, from its taking until it is dropped, when it has ended.
-#[derive(Debug)]
-pub(super) struct InFlight {
-    desk: Arc<Desk>,
-    business: BusinessId,
-    number: u64,
-    /// The rows that nobody else may have.
-    rows: Vec<Row>,
-    /// Those that others may have who follow.
-    promised: Vec<Row>,
-    /// Until it begins again: then who has followed it has to come after it, and nobody else before them.
-    may_promise: bool,
-    follows: Promised,
-    /// For those who follow. Closed when the batch has ended.
-    progress: watch::Sender<Progress>,
-}
-
-impl InFlight {
-    /// What it follows. The first to ask has it: a batch follows once, and then goes by its locks.
-    pub(super) fn follow(&mut self) -> Promised {
-        std::mem::take(&mut self.follows)
-    }
-
-    /// Says what the batch leaves of the products that it has sold of, whether or not they are locked yet: who waits for them
-    /// may follow.
-    pub(super) fn promise(&mut self, on_hand: BTreeMap<ProductId, i64>, is_locked: bool) {
-        let mut state = self.desk.state();
-        let trusted = |line: &Line| self.may_promise && line.trust.is_given(Instant::now());
-        if !state.lines.get(&self.business).is_some_and(trusted) {
-            return;
-        }
-        if is_locked {
-            self.reach(Stage::Locked);
-        }
-        self.promised = on_hand.keys().copied().map(Row::Product).collect();
-        self.rows
-            .retain(|row| !matches!(row, Row::Product(product) if on_hand.contains_key(product)));
-        let promises = on_hand.into_iter().map(|(product, on_hand)| {
-            let batch = self.progress.subscribe();
-            (Row::Product(product), Promise { on_hand, batch })
-        });
-        state.change(self.business, |queue| queue.promise(self.number, promises));
-        state.wake_if_ready();
-    }
-
-    /// Takes the promise back: the batch has to begin again, and makes no other.
-    pub(super) fn withdraw(&mut self) {
-        self.may_promise = false;
-        self.reach(Stage::Withdrawn);
-        let mut state = self.desk.state();
-        state.change(self.business, |queue| {
-            queue.withdraw(self.number, &self.promised);
-            false
-        });
-        self.rows.append(&mut self.promised);
-    }
-
-    /// The batch's orders are written, by the transaction with this number.
-    pub(super) fn wrote(&self, transaction: i64) {
-        self.progress
-            .send_modify(|progress| progress.wrote(transaction));
-    }
-
-    fn reach(&self, stage: Stage) {
-        self.progress.send_modify(|progress| progress.stage = stage);
-    }
-
-    /// What this batch followed was not as it had been promised.
-    pub(super) fn distrust(&mut self) {
-        metrics::counter!("tradeline_desk_promises_broken_total").increment(1);
-        let mut state = self.desk.state();
-        if let Some(line) = state.lines.get_mut(&self.business) {
-            line.trust.lose(Instant::now());
-        }
-    }
-
-    /// Gives the rows back: all are locked, and with the commit on its way, who waits for them may set out.
-    pub(super) fn release(&mut self) {
-        if self.may_promise {
-            self.reach(Stage::Locked);
-        }
-        let mut state = self.desk.state();
-        state.change(self.business, |queue| queue.release(&self.rows));
-        self.rows.clear();
-        state.wake_if_ready();
-    }
-}
-
-impl Drop for InFlight {
-    /// Whoever waited for these rows may go, and whoever would not follow.
-    fn drop(&mut self) {
-        let mut state = self.desk.state();
-        state.change(self.business, |queue| {
-            let forgotten = queue.forget(self.number, &self.promised);
-            queue.release(&self.rows) || forgotten
-        });
-        state.wake_if_ready();
-    }
 }
 
 /// A batch that others gather behind.
 struct BeingSold {
-    desk: Arc<Desk>,
+    queues: Arc<Queues>,
     business: BusinessId,
     count: usize,
 }
 
 impl Drop for BeingSold {
-    /// Whoever has gathered may go. Nobody is woken: it is the lane itself that looks next.
     fn drop(&mut self) {
-        let mut state = self.desk.state();
-        state.change(self.business, |queue| queue.sold(self.count));
+        self.queues.executed(self.business, self.count);
     }
 }

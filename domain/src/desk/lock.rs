@@ -12,9 +12,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::command::{Command, Work, distinct};
 use super::decision::{Account, Article, Books, Holds, OverdueOrder, Selling};
 use super::pipeline::{Assumed, Promised, Version};
-use super::{Command, Work, holds, purchase_history};
+use super::{holds, purchase_history};
 use crate::catalogue::sales;
 use crate::foundation::database::Session;
 use crate::foundation::dates::past_due_bound;
@@ -324,14 +325,6 @@ async fn read_overdue(
         }
     }
     Ok(())
-}
-
-/// Sorted, each once: one statement serves a batch of any size, and twins do not ask twice.
-pub(super) fn distinct(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
-    let mut ids: Vec<Uuid> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
 }
 
 /// `column = ANY($n)`: an array, so that a batch of 7 and one of 60 are the same prepared statement.

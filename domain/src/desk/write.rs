@@ -3,51 +3,22 @@
 //! One statement instead of one a table is worth an eighth of the throughput. Every value travels in an array, so a batch
 //! of any size is the same prepared statement. Foreign keys are checked at its end, so the order of its parts is free.
 
-use entity::reservations::Status;
-use entity::{BusinessId, CustomerId, EventId, LedgerEntryId, OrderId, ProductId};
+use entity::{BusinessId, CustomerId, EventId, LedgerEntryId, ProductId};
 use rust_decimal::Decimal;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::command::Command;
 use super::decision::Books;
-use super::{Command, audit_entries, card_orders};
+use super::outcome::{Done, item_values, items};
+use super::{audit_entries, card_orders};
 use crate::audit::{Written, role_name};
-use crate::card::checkout::{Placed, Terms};
+use crate::desk::purchase::Receipt;
 use crate::foundation::idempotency::Answer;
-use crate::purchase::{Receipt, SoldLine};
 use crate::receivables::allocations::{self, Allocation};
 use crate::stock::locked_stock::{self, Kept, each};
-use crate::stock::reservations::Found;
 use crate::{Error, Transaction};
-
-/// A command that was decided in its favour and is to be written.
-pub(super) struct Done<'a> {
-    pub(super) command: &'a Command,
-    pub(super) outcome: Outcome,
-    pub(super) answer: Answer,
-}
-
-/// What came of a command.
-pub(super) enum Outcome {
-    /// An order on credit.
-    Sold(Receipt),
-    /// An order by card.
-    Placed(Placed, Terms),
-    /// A reservation.
-    Reserved(Found),
-    /// A reservation less, which was that before.
-    Cancelled { found: Found, before: Status },
-}
-
-impl Done<'_> {
-    pub(super) fn receipt(&self) -> Option<&Receipt> {
-        match &self.outcome {
-            Outcome::Sold(receipt) => Some(receipt),
-            Outcome::Placed(..) | Outcome::Reserved(_) | Outcome::Cancelled { .. } => None,
-        }
-    }
-}
 
 /// One that came to an order.
 struct Sold<'a> {
@@ -298,32 +269,6 @@ fn order_values(sold: &[Sold<'_>]) -> [Value; 5] {
         each(sold, |sale| sale.receipt.total.decimal()),
         each(sold, |sale| sale.receipt.due_at),
         each(sold, |sale| sale.command.caller.user_id.0),
-    ]
-}
-
-/// The lines of orders, each with its order and its place there.
-pub(super) fn items<'a>(
-    orders: impl Iterator<Item = (OrderId, &'a Vec<SoldLine>)>,
-) -> Vec<(Uuid, i32, &'a SoldLine)> {
-    orders
-        .flat_map(|(order, lines)| {
-            let numbered = (0_i32..).zip(lines);
-            numbered.map(move |(number, line)| (order.0, number, line))
-        })
-        .collect()
-}
-
-/// `$7` to `$14`.
-pub(super) fn item_values(items: &[(Uuid, i32, &SoldLine)]) -> [Value; 8] {
-    [
-        each(items, |(order_id, ..)| *order_id),
-        each(items, |(_, _, line)| line.product_id.0),
-        each(items, |(_, number, _)| *number),
-        each(items, |(_, _, line)| line.sku.to_string()),
-        each(items, |(_, _, line)| line.name.to_string()),
-        each(items, |(_, _, line)| line.quantity),
-        each(items, |(_, _, line)| line.unit_price.decimal()),
-        each(items, |(_, _, line)| line.line_total.decimal()),
     ]
 }
 

@@ -10,6 +10,7 @@ use entity::TimeZone;
 use sea_orm::FromQueryResult;
 
 use crate::Error;
+use crate::foundation::error::DateFault;
 
 /// A day, or a moment of one, as a request names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,25 +91,6 @@ impl Clock {
 
 /// How far the clock of a client may be ahead of the database's. What it calls now is then taken as now.
 pub const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(2);
-
-/// Why a moment or a day cannot be meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DateFault {
-    /// It is ahead of now by more than clocks are.
-    Future {
-        /// What the clock shows that dates everything.
-        now: DateTime<Utc>,
-    },
-    /// It is after today.
-    AfterToday {
-        /// The day that it is.
-        today: NaiveDate,
-        /// The time zone in which it is.
-        zone: TimeZone,
-    },
-    /// It is before 1970.
-    Before1970,
-}
 
 impl fmt::Display for DateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,15 +4,13 @@
 //! The database has the last word on both. A violated constraint becomes a domain error in this file and nowhere else; the
 //! meaning of every other error that the database answers is in `database/answer.rs`.
 
-use crate::card::provider::Refused;
 use crate::foundation::database::Meaning;
-use crate::foundation::dates::DateFault;
-use crate::identity::passwords::WeakPassword;
+use crate::foundation::new_password::WeakPassword;
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::orders::Status;
 use entity::{
     ApiKeyId, CreditNoteId, CustomerId, DisputeId, Money, OrderId, PaymentId, PayoutId, ProductId,
-    ReservationId, SaleId, UserId, WriteOffId, reservations,
+    ReservationId, SaleId, TimeZone, UserId, WriteOffId, reservations,
 };
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
@@ -74,7 +72,7 @@ pub enum Error {
     /// More of a product would be on hand than may be.
     #[error(
         "{on_hand} of product {product_id} would be on hand, and the most is {}",
-        crate::stock::inventory::MAX_ON_HAND
+        entity::inventory::MAX_ON_HAND
     )]
     StockLimitExceeded {
         /// The product.
@@ -304,7 +302,7 @@ pub enum Error {
     #[error("the payment provider does not take the payment")]
     PaymentRefused {
         /// Why.
-        refused: Box<Refused>,
+        refused: Box<RefusedAmount>,
         /// The order, when it was placed: it is cancelled.
         order_id: Option<OrderId>,
     },
@@ -433,4 +431,55 @@ fn refusal_of_constraint(name: &str) -> Option<Error> {
         "idempotency_keys_pkey" | "businesses_pkey" => Some(Error::Contention),
         _ => None,
     }
+}
+
+/// Why a provider does not take an amount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedAmount {
+    /// The provider's code.
+    pub code: String,
+    /// The smallest payment, when it was smaller.
+    pub minimum: Option<Money>,
+    /// The largest payment, when it was larger.
+    pub maximum: Option<Money>,
+    /// What the amount is to be a multiple of, when it was none.
+    pub step: Option<Money>,
+}
+
+impl RefusedAmount {
+    /// With this code and nothing more to say.
+    #[must_use]
+    pub fn with_code(code: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            minimum: None,
+            maximum: None,
+            step: None,
+        }
+    }
+
+    /// No payment is taken in the currency.
+    #[must_use]
+    pub fn currency() -> Self {
+        Self::with_code("currency_not_supported")
+    }
+}
+
+/// Why a moment or a day cannot be meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DateFault {
+    /// It is ahead of now by more than clocks are.
+    Future {
+        /// What the clock shows that dates everything.
+        now: DateTime<Utc>,
+    },
+    /// It is after today.
+    AfterToday {
+        /// The day that it is.
+        today: NaiveDate,
+        /// The time zone in which it is.
+        zone: TimeZone,
+    },
+    /// It is before 1970.
+    Before1970,
 }

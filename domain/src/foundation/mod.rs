@@ -4,14 +4,17 @@
 //! May use `entity` only.
 
 pub(crate) mod caller;
+pub(crate) mod clock;
 pub(crate) mod database;
 pub mod dates;
 pub mod email;
 pub(crate) mod error;
 pub mod idempotency;
+pub mod new_password;
 pub(crate) mod pages;
 pub(crate) mod poller;
 pub(crate) mod retention;
 pub(crate) mod retry;
 pub(crate) mod secret;
+pub mod tenants;
 pub mod unicode;

@@ -49,7 +49,7 @@ impl Watch {
         loop {
             if Instant::now() >= all_at {
                 all_at = Instant::now() + SELDOM;
-                match crate::verify::businesses(database).await {
+                match crate::foundation::tenants::all_businesses(database).await {
                     Ok(all) => self.watched().extend(all),
                     Err(error) => tracing::warn!(%error, "the businesses cannot be listed"),
                 }

@@ -2,15 +2,13 @@
 //!
 //! Whether a key is good is decided in memory, by [`crate::Standing`]; this module is for those who manage keys.
 
-use std::collections::{HashMap, HashSet};
-
 use chrono::Utc;
 use entity::api_keys::{self, KeyRole};
 use entity::{ApiKeyId, BusinessId, Tenant, businesses};
-use sea_orm::sea_query::{Expr, LockType};
+use sea_orm::sea_query::LockType;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QuerySelect,
 };
 use serde_json::{Value, json};
 
@@ -19,16 +17,13 @@ use crate::foundation::idempotency::{self, Answer, Answered, Claim};
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::foundation::secret::{self, Kind, Secret};
-use crate::{Authority, Caller, Database, Error, Page, Paging, Standing, Transaction};
+use crate::{Caller, Database, Error, Page, Paging, Standing, Transaction};
 
 const API_KEY: Kind = Kind("tl_live_");
 
 /// How many keys a business can have that are not revoked. Each process keeps them in memory, and reads them anew each
 /// second in which one is used.
 const KEYS: u64 = 100;
-
-/// How often the use of a key is written down at most, in seconds.
-pub(crate) const NOTE_EVERY: i64 = 60;
 
 /// A key to be.
 #[derive(Debug, Clone)]
@@ -49,14 +44,6 @@ pub fn business_of(text: &str) -> Option<BusinessId> {
 #[must_use]
 pub fn is_meant(text: &str) -> bool {
     text.starts_with(API_KEY.0)
-}
-
-/// What the holder of a key may do.
-pub(crate) fn authority(role: KeyRole) -> Authority {
-    match role {
-        KeyRole::Admin => Authority::Admin,
-        KeyRole::Staff => Authority::Staff,
-    }
 }
 
 /// Makes a key. `render` makes the answer, with the key and without it: the first is for the client, the second is kept
@@ -183,48 +170,6 @@ pub async fn revoke(
     // Whatever came of it: an answer that was lost may have been a success.
     standing.forget(business);
     revoked
-}
-
-/// Those of these keys, as hashes, that were revoked.
-pub(crate) async fn revoked(
-    transaction: &Transaction,
-    business: BusinessId,
-    hashes: &HashSet<[u8; 32]>,
-) -> Result<HashMap<[u8; 32], ApiKeyId>, Error> {
-    let hashes = hashes.iter().map(|hash| hash.to_vec());
-    let rows = api_keys::Entity::of(business)
-        .filter(api_keys::Column::KeyHash.is_in(hashes))
-        .filter(api_keys::Column::RevokedAt.is_not_null())
-        .all(transaction)
-        .await?;
-    // The database keeps no hash of another length.
-    let entry = |row: api_keys::Model| Some((row.key_hash.try_into().ok()?, row.id));
-    Ok(rows.into_iter().filter_map(entry).collect())
-}
-
-/// Writes down that the caller, who came with a key, has used it, unless that was written within a minute.
-pub(crate) async fn note_use(transaction: &Transaction, caller: &Caller) -> Result<(), Error> {
-    let (id, now) = (ApiKeyId(caller.user_id.0), Utc::now());
-    let long_ago = Condition::any()
-        .add(api_keys::Column::LastUsedAt.is_null())
-        .add(api_keys::Column::LastUsedAt.lt(now - chrono::Duration::seconds(NOTE_EVERY)));
-    let noted = api_keys::Entity::update_of(caller.business_id)
-        .filter(api_keys::Column::Id.eq(id))
-        .filter(long_ago)
-        .col_expr(api_keys::Column::LastUsedAt, Expr::value(now))
-        .exec(transaction)
-        .await?;
-    if noted.rows_affected == 0 {
-        return Ok(());
-    }
-    let change = Change {
-        action: "api_key.used",
-        entity_type: "api_key",
-        entity_id: id.0,
-        before: None,
-        after: json!({}),
-    };
-    audit::record(transaction, caller, change).await
 }
 
 fn trail(key: &api_keys::Model) -> Value {

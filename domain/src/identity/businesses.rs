@@ -1,8 +1,6 @@
 //! Tenants: looking one up by its id or by its name in an address, making one, renaming one.
 
 mod change;
-mod clock;
-mod create;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -17,8 +15,6 @@ use tokio::sync::Semaphore;
 use crate::{Database, Error, Transaction};
 
 pub use change::{BusinessChange, HoldLimitsChange, change, of_caller};
-pub(crate) use clock::{clock, span};
-pub use create::{Founded, NewBusiness, create};
 
 /// What never changes about a business, and so may be remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,7 +202,7 @@ pub(crate) async fn read(
 }
 
 /// The business as the trail shows it.
-fn trail(business: &businesses::Model) -> Value {
+pub(super) fn trail(business: &businesses::Model) -> Value {
     let text = |amount: Option<Money>| amount.map(|amount| amount.to_text(business.currency));
     json!({
         "slug": business.slug,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::users::{self, Role};
+use entity::users::{self};
 use entity::{BusinessId, Tenant, UserId, businesses as businesses_table};
 use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Value, json};
@@ -128,7 +128,7 @@ async fn open(
         let refresh_token =
             refresh_tokens::issue(&transaction, business.id, user.id, Uuid::now_v7(), lifetime)
                 .await?;
-        let authority = authority(&user)?;
+        let authority = crate::identity::users::authority(&user)?;
         let actor = Actor {
             business_id: business.id,
             user_id: user.id,
@@ -190,16 +190,6 @@ async fn record_failure(
         transaction.commit().await
     })
     .await
-}
-
-/// What a user may do.
-pub(crate) fn authority(user: &users::Model) -> Result<Authority, Error> {
-    match (user.role, user.customer_id) {
-        (Role::Admin, _) => Ok(Authority::Admin),
-        (Role::Staff, _) => Ok(Authority::Staff),
-        (Role::Customer, Some(customer)) => Ok(Authority::Customer(customer)),
-        (Role::Customer, None) => Err(Error::Bug(format!("user {} is no one's customer", user.id))),
-    }
 }
 
 /// The caller's own user and business.

@@ -5,8 +5,10 @@
 pub mod api_keys;
 pub mod businesses;
 pub mod customers;
+pub mod founding;
 pub mod login;
 pub mod passwords;
+pub mod refresh;
 pub mod refresh_tokens;
 pub(crate) mod revocation;
 pub mod users;

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use zxcvbn::{Score, zxcvbn};
 
 use crate::Error;
+use crate::foundation::new_password::{NewPassword, WeakPassword};
 use crate::foundation::secret::Secret;
 use crate::foundation::unicode;
 
@@ -29,47 +30,6 @@ const JUDGED: usize = 24;
 
 /// The fewest guesses that a password must resist, as zxcvbn's score: 10^8, which a slow hash makes expensive.
 const LEAST_SCORE: Score = Score::Three;
-
-/// A password that a user may choose, in normalization form KC. Its debug output does not show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewPassword(Secret);
-
-/// Why a password is not good enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WeakPassword {
-    /// Too short, or longer than anyone types.
-    #[error(
-        "must have from {} to {} characters",
-        NewPassword::MIN,
-        NewPassword::MAX
-    )]
-    Length,
-    /// Among the first that anyone tries.
-    #[error(
-        "is too easy to guess: use several unrelated words, and neither the e-mail address nor the business's name"
-    )]
-    Guessable,
-}
-
-impl NewPassword {
-    /// The fewest characters.
-    pub const MIN: usize = 8;
-    /// The most characters.
-    pub const MAX: usize = 128;
-
-    /// Takes a password whose length is good. How easily it is guessed is judged by [`Passwords::hash`], which knows whose
-    /// it is.
-    ///
-    /// # Errors
-    /// [`WeakPassword::Length`].
-    pub fn new(text: &str) -> Result<Self, WeakPassword> {
-        let normal = unicode::nfkc(text);
-        if !(Self::MIN..=Self::MAX).contains(&normal.chars().count()) {
-            return Err(WeakPassword::Length);
-        }
-        Ok(Self(Secret::from(normal.into_owned())))
-    }
-}
 
 /// Judges the beginning of a password of someone about whom this is known.
 fn judge(password: &str, known: &[String]) -> Result<(), WeakPassword> {
@@ -112,7 +72,7 @@ impl Passwords {
         password: &NewPassword,
         known: Vec<String>,
     ) -> Result<PasswordHash, Error> {
-        let NewPassword(password) = password.clone();
+        let password = password.secret().clone();
         self.run(move || {
             judge(password.reveal(), &known).map_err(Error::WeakPassword)?;
             hash(password.reveal())

@@ -1,28 +1,20 @@
-//! Refresh tokens: what prolongs a login without a password.
+//! Refresh tokens as rows: issuing, marking as used, revoking and deleting. [`crate::identity::refresh`] has their rule.
 //!
-//! A token is good for one use, which answers with the next of its family. A token that comes back after its use has
-//! been copied, by the thief or by the user, and nobody can tell which: the whole family ends, and the user logs in
-//! again. So of a token that is sent several times at once, one use succeeds, and the family ends with the second.
-//!
-//! Locks: the user, whose row stands for all its tokens; then the tokens need none of their own.
+//! The user's row is locked by whoever calls, and stands for all its tokens.
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use entity::{BusinessId, RefreshTokenId, Tenant, UserId, refresh_tokens, users};
+use chrono::Utc;
+use entity::{BusinessId, RefreshTokenId, Tenant, UserId, refresh_tokens};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
-use serde_json::json;
 use uuid::Uuid;
 
-use crate::audit::{self, Actor, Change};
 use crate::foundation::retention;
-use crate::foundation::retry::retry;
 use crate::foundation::secret::{self, Kind, Secret};
-use crate::identity::login::{self, Login};
-use crate::{Caller, Database, Directory, Error, Transaction};
+use crate::{Database, Error, Transaction};
 
-const REFRESH_TOKEN: Kind = Kind("tl_refresh_");
+pub(super) const REFRESH_TOKEN: Kind = Kind("tl_refresh_");
 
 /// Writes the next token of a family.
 pub(crate) async fn issue(
@@ -48,133 +40,10 @@ pub(crate) async fn issue(
     Ok(token)
 }
 
-/// What a token is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Worth {
-    /// The next of its family, and an access token.
-    Next,
-    /// Nothing: it has ended, or its user is disabled.
-    Nothing,
-    /// An alarm: it was used before.
-    Alarm,
-}
-
-fn worth(token: &refresh_tokens::Model, user: &users::Model, now: DateTime<Utc>) -> Worth {
-    let is_over =
-        token.revoked_at.is_some() || token.expires_at <= now || user.disabled_at.is_some();
-    match token.used_at {
-        _ if is_over => Worth::Nothing,
-        Some(_) => Worth::Alarm,
-        None => Worth::Next,
-    }
-}
-
-/// Uses a token. The next one lasts as long as `lifetime`.
-///
-/// # Errors
-/// [`Error::InvalidCredentials`], whatever is wrong with the token; [`Error::DatabaseUnavailable`].
-pub async fn refresh(
-    database: &Database,
-    directory: &Directory,
-    token: &Secret,
-    request_id: &str,
-    lifetime: Duration,
-) -> Result<Login, Error> {
-    let named = REFRESH_TOKEN.business_of(token.reveal());
-    let id = named.ok_or(Error::InvalidCredentials)?;
-    let business = directory.by_unproven_id(database, id).await?;
-    let business = business.ok_or(Error::InvalidCredentials)?;
-    let login = retry(|| async {
-        let transaction = database.begin(business.id).await?;
-        let Some((token, user)) = find(&transaction, business.id, token).await? else {
-            return Ok(None);
-        };
-        let authority = login::authority(&user)?;
-        match worth(&token, &user, Utc::now()) {
-            Worth::Nothing => {
-                // Someone still holds a token of a login that was ended for a reason.
-                if token.revoked_at.is_some() {
-                    let change = of_family("refresh_token.refused", &token);
-                    audit::record_as(&transaction, nobody(business.id, request_id), change).await?;
-                    transaction.commit().await?;
-                }
-                Ok(None)
-            }
-            Worth::Alarm => {
-                revoke(
-                    &transaction,
-                    business.id,
-                    refresh_tokens::Column::FamilyId.eq(token.family_id),
-                )
-                .await?;
-                let change = of_family("refresh_token.reused", &token);
-                audit::record_as(&transaction, nobody(business.id, request_id), change).await?;
-                // The refusal does not take this back.
-                transaction.commit().await?;
-                Ok(None)
-            }
-            Worth::Next => {
-                mark_used(&transaction, &token).await?;
-                let family = token.family_id;
-                let refresh_token =
-                    issue(&transaction, business.id, user.id, family, lifetime).await?;
-                transaction.commit().await?;
-                Ok(Some(Login {
-                    user,
-                    authority,
-                    business: business.clone(),
-                    refresh_token,
-                }))
-            }
-        }
-    });
-    login.await?.ok_or(Error::InvalidCredentials)
-}
-
-/// Ends the login that the token belongs to, if it is the caller's. Of any other token nothing is said and nothing done.
-///
-/// # Errors
-/// [`Error::DatabaseUnavailable`].
-pub async fn log_out(database: &Database, caller: &Caller, token: &Secret) -> Result<(), Error> {
-    if REFRESH_TOKEN.business_of(token.reveal()) != Some(caller.business_id) {
-        return Ok(());
-    }
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        let found = find(&transaction, caller.business_id, token).await?;
-        let Some((token, _)) = found.filter(|(_, user)| user.id == caller.user_id) else {
-            return Ok(());
-        };
-        let family = refresh_tokens::Column::FamilyId.eq(token.family_id);
-        if revoke(&transaction, caller.business_id, family).await? > 0 {
-            audit::record(&transaction, caller, of_family("user.logged_out", &token)).await?;
-        }
-        transaction.commit().await
-    })
-    .await
-}
-
-/// The token and its user, locked. The token is read again after the lock: what another request has made of it while
-/// this one waited must be seen.
-async fn find(
+pub(super) async fn mark_used(
     transaction: &Transaction,
-    business: BusinessId,
-    token: &Secret,
-) -> Result<Option<(refresh_tokens::Model, users::Model)>, Error> {
-    let hash = secret::hash(token.reveal()).to_vec();
-    let read = || {
-        refresh_tokens::Entity::of(business)
-            .filter(refresh_tokens::Column::TokenHash.eq(hash.clone()))
-            .one(transaction)
-    };
-    let Some(token) = read().await? else {
-        return Ok(None);
-    };
-    let user = crate::identity::users::lock(transaction, business, token.user_id).await?;
-    Ok(read().await?.map(|token| (token, user)))
-}
-
-async fn mark_used(transaction: &Transaction, token: &refresh_tokens::Model) -> Result<(), Error> {
+    token: &refresh_tokens::Model,
+) -> Result<(), Error> {
     refresh_tokens::Entity::update_of(token.business_id)
         .filter(refresh_tokens::Column::Id.eq(token.id))
         .col_expr(refresh_tokens::Column::UsedAt, Expr::value(Utc::now()))
@@ -193,7 +62,7 @@ pub(crate) async fn revoke_of(
     revoke(transaction, business, its).await
 }
 
-async fn revoke(
+pub(super) async fn revoke(
     transaction: &Transaction,
     business: BusinessId,
     which: SimpleExpr,
@@ -205,25 +74,6 @@ async fn revoke(
         .exec(transaction)
         .await?;
     Ok(revoked.rows_affected)
-}
-
-fn nobody(business_id: BusinessId, request_id: &str) -> Actor<'_> {
-    Actor {
-        business_id,
-        user_id: UserId(Uuid::nil()),
-        role: audit::NOBODY,
-        request_id,
-    }
-}
-
-fn of_family(action: &'static str, token: &refresh_tokens::Model) -> Change {
-    Change {
-        action,
-        entity_type: "user",
-        entity_id: token.user_id.0,
-        before: None,
-        after: json!({"family_id": token.family_id}),
-    }
 }
 
 /// Deletes the business's tokens whose time is over. Says how many there were. Until then they stay, used ones too: a copy

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use entity::api_keys::KeyRole;
 use entity::{ApiKeyId, BusinessId, Tenant, UserId, api_keys, users};
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
 
@@ -223,7 +224,7 @@ impl Remembered {
 fn entry(row: api_keys::Model) -> Option<([u8; 32], Key)> {
     let key = Key {
         id: row.id,
-        authority: crate::identity::api_keys::authority(row.role),
+        authority: authority(row.role),
     };
     // The database keeps no hash of another length.
     Some((row.key_hash.try_into().ok()?, key))
@@ -231,4 +232,12 @@ fn entry(row: api_keys::Model) -> Option<([u8; 32], Key)> {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the holder of a key may do.
+fn authority(role: KeyRole) -> Authority {
+    match role {
+        KeyRole::Admin => Authority::Admin,
+        KeyRole::Staff => Authority::Staff,
+    }
 }

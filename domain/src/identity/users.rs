@@ -15,11 +15,12 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
 use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::new_password::NewPassword;
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::identity::businesses::{self, Business};
 use crate::identity::customers::{CreditTerms, NewCustomer};
-use crate::identity::passwords::{NewPassword, Passwords};
+use crate::identity::passwords::Passwords;
 use crate::identity::refresh_tokens;
 use crate::{Authority, Caller, Database, Error, Page, Paging, Standing, Transaction};
 
@@ -408,4 +409,14 @@ fn trail(user: &users::Model) -> Value {
         "customer_id": user.customer_id,
         "disabled": user.disabled_at.is_some(),
     })
+}
+
+/// What a user may do.
+pub(crate) fn authority(user: &users::Model) -> Result<Authority, Error> {
+    match (user.role, user.customer_id) {
+        (Role::Admin, _) => Ok(Authority::Admin),
+        (Role::Staff, _) => Ok(Authority::Staff),
+        (Role::Customer, Some(customer)) => Ok(Authority::Customer(customer)),
+        (Role::Customer, None) => Err(Error::Bug(format!("user {} is no one's customer", user.id))),
+    }
 }

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::{Order, step, transitions, whole};
 use crate::audit::{self, Change};
-use crate::card::disputes;
 use crate::foundation::idempotency::{self, Answer, Answered, Claim};
 use crate::foundation::retry::retry;
+use crate::orders::disputes;
 use crate::{Caller, Database, Error};
 
 /// What is said of an order that is fulfilled.

@@ -1,26 +1,35 @@
-//! Orders: reading what was sold, fulfilling and cancelling it.
+//! Orders: reading what was sold, the table of transitions, and fulfilment.
+//!
+//! May use `catalogue` and what is below it.
 
 pub(crate) mod credited;
+pub(crate) mod disputes;
 mod fulfil;
 pub(crate) mod goods;
-mod payments;
+pub(crate) mod payments;
+pub(crate) mod refunds;
+mod sold_line;
 mod step;
 pub mod transitions;
 
 use entity::orders::{Attention, PaymentMethod, Status};
-use entity::{BusinessId, CustomerId, OrderId, Tenant, disputes, order_items, orders, refunds};
+use entity::{
+    BusinessId, CustomerId, OrderId, Tenant, disputes as dispute_rows, order_items, orders,
+    refunds as refund_rows,
+};
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ActiveEnum, ColumnTrait, QueryFilter, QueryOrder};
 
+use crate::foundation::clock;
 use crate::foundation::dates::When;
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
-use crate::identity::businesses;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 pub use fulfil::{Fulfilment, fulfil};
 pub use payments::{Mismatch, Payment};
+pub use sold_line::SoldLine;
 pub use step::Step;
 pub(crate) use step::{step, write};
 
@@ -34,9 +43,9 @@ pub struct Order {
     /// What was paid for it, and by card what is to be.
     pub payments: Vec<Payment>,
     /// What was given back, the oldest first.
-    pub refunds: Vec<refunds::Model>,
+    pub refunds: Vec<refund_rows::Model>,
     /// The disputes of its payment, the oldest first.
-    pub disputes: Vec<disputes::Model>,
+    pub disputes: Vec<dispute_rows::Model>,
     /// How it came to be what it is.
     pub history: Vec<Step>,
 }
@@ -102,12 +111,10 @@ pub(crate) async fn whole(transaction: &Transaction, order: orders::Model) -> Re
     Ok(Order {
         items: lines(transaction, order.business_id, order.id).await?,
         payments: payments::of(transaction, &order).await?,
-        refunds: crate::card::refunds::of(transaction, order.business_id, order.id).await?,
+        refunds: refunds::of(transaction, order.business_id, order.id).await?,
         disputes: match order.payment_method {
             PaymentMethod::Credit => Vec::new(),
-            PaymentMethod::Card => {
-                crate::card::disputes::of(transaction, order.business_id, order.id).await?
-            }
+            PaymentMethod::Card => disputes::of(transaction, order.business_id, order.id).await?,
         },
         history: step::history(transaction, &order).await?,
         order,
@@ -180,8 +187,7 @@ pub async fn list(
     if let Some(method) = filter.payment_method {
         select = select.filter(orders::Column::PaymentMethod.eq(method));
     }
-    let (from, to) =
-        businesses::span(database, caller, filter.created_from, filter.created_to).await?;
+    let (from, to) = clock::span(database, caller, filter.created_from, filter.created_to).await?;
     if let Some(from) = from {
         select = select.filter(orders::Column::CreatedAt.gte(from));
     }

@@ -3,10 +3,9 @@
 use chrono::{DateTime, Utc};
 use entity::orders::PaymentMethod;
 use entity::payment_intents::Status;
-use entity::{Money, PaymentId, orders};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use entity::{BusinessId, Money, OrderId, PaymentId, Tenant, orders, payment_intents};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, Statement, Value};
 
-use crate::card::checkout::locked::intent;
 use crate::{Error, Transaction};
 
 /// Something that was paid for an order, or is to be.
@@ -104,4 +103,17 @@ async fn on_account(
         })
     });
     payments.collect()
+}
+
+/// An order's intent, as it was last written.
+pub(crate) async fn intent(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Option<payment_intents::Model>, Error> {
+    let intent = payment_intents::Entity::of(business)
+        .filter(payment_intents::Column::OrderId.eq(id))
+        .one(transaction)
+        .await?;
+    Ok(intent)
 }

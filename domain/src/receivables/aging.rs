@@ -18,9 +18,9 @@ use entity::{BusinessId, CustomerId, Money, TimeZone};
 use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
+use crate::foundation::clock;
 use crate::foundation::dates::{CLOCK_TOLERANCE, Clock, When, not_after, past_due_bounds};
 use crate::foundation::retry::retry;
-use crate::identity::businesses;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 /// What is owed, by how long it is past due, and what was paid ahead.
@@ -146,7 +146,7 @@ pub async fn report(
         let transaction = database
             .begin_snapshot(caller.business_id, &SETTINGS)
             .await?;
-        let clock = businesses::clock(&transaction, caller.business_id).await?;
+        let clock = clock::of(&transaction, caller.business_id).await?;
         let cut = Cut::of(&clock, as_of, paging.after)?;
         let rows = customers(&transaction, caller.business_id, &cut, paging).await?;
         let total = match paging.after {

@@ -1,5 +1,4 @@
-//! Which orders credits settle: using up what is on account, reading what settles what, and writing allocations with the
-//! figures that they change.
+//! Which orders credits settle: reading what settles what, and writing allocations with the figures that they change.
 //!
 //! The customers' rows are locked by whoever writes, the orders' rows after them.
 
@@ -12,58 +11,9 @@ use rust_decimal::Decimal;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
-use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
-use crate::foundation::retry::retry;
-use crate::receivables::accounts::{self, Figures, Locked};
 use crate::receivables::ledger::{Account, Credit, Used};
-use crate::receivables::settlement::{Settling, Share, Target};
-use crate::{Caller, Database, Error, Transaction};
-
-/// Settles a customer's orders with its credit on account, the oldest credit first; `orders` says which with how much,
-/// and without it that which is due for longest comes first, as far as the credit goes.
-///
-/// # Errors
-/// [`Error::CustomerNotFound`], [`Error::OrderNotFound`], [`Error::Overpayment`], [`Error::CreditOnAccountExceeded`]; those of
-/// [`idempotency`].
-pub async fn use_on_account(
-    database: &Database,
-    caller: &Caller,
-    claim: Option<&Claim>,
-    customer: CustomerId,
-    target: &Target,
-    render: impl Fn(&[(OrderId, Money)], &Figures) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        let mut locked = Locked::of(&transaction, caller, customer).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        let on_account = locked.books.account.credit();
-        locked.lock_target(&transaction, target, on_account).await?;
-        locked.books.use_on_account(target)?;
-        let shares = by_order(&locked.books.shares);
-        if !shares.is_empty() {
-            locked.write(&transaction).await?;
-            let mut after = locked.trail();
-            after["allocations"] = accounts::allocations_trail(&shares, caller.currency);
-            let event = Change {
-                action: "customer.credit_allocated",
-                entity_type: "customer",
-                entity_id: customer.0,
-                before: Some(locked.trail_before()),
-                after,
-            };
-            audit::record(&transaction, caller, event).await?;
-        }
-        let answer = render(&shares, &locked.figures());
-        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
-}
+use crate::receivables::settlement::{Settling, Share};
+use crate::{Error, Transaction};
 
 /// What these shares come to for each order, in the order in which the orders were first settled.
 pub(crate) fn by_order(shares: &[Share]) -> Vec<(OrderId, Money)> {

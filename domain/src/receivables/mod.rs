@@ -5,11 +5,13 @@
 
 pub(crate) mod accounts;
 pub mod aging;
-pub mod allocations;
+pub(crate) mod allocations;
 pub mod credit_notes;
+pub mod credit_on_account;
 pub mod ledger;
 pub mod overdue;
 pub mod payments;
+pub(crate) mod payout_allocations;
 pub mod payouts;
 pub mod reversals;
 pub mod settlement;

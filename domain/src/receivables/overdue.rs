@@ -11,9 +11,9 @@ use entity::{CustomerId, Money};
 use sea_orm::{DbBackend, FromQueryResult, Statement};
 use uuid::Uuid;
 
+use crate::foundation::clock;
 use crate::foundation::dates::{self, Clock};
 use crate::foundation::retry::retry;
-use crate::identity::businesses;
 use crate::{Caller, Database, Error, Page, Paging};
 
 /// The date of an order that counts.
@@ -198,7 +198,7 @@ pub async fn list(
 ) -> Result<OverdueList, Error> {
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
-        let clock = businesses::clock(&transaction, caller.business_id).await?;
+        let clock = clock::of(&transaction, caller.business_id).await?;
         let values = [
             caller.business_id.0.into(),
             criterion.bound(&clock).into(),

@@ -1,6 +1,7 @@
 //! Payments: money that customers have paid, and which orders it settles.
 
 use chrono::{DateTime, Utc};
+use entity::ledger_entries::Kind;
 use entity::{CustomerId, Money, OrderId, PaymentId, Tenant, payments};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::json;
@@ -217,4 +218,48 @@ async fn with_state(
         Payment::of(payment, states.remove(&entry).unwrap_or_default())
     });
     Ok(payments.collect())
+}
+
+/// Undoes a payment: the orders that it settled are due again, and what was on account of it is gone. What of it was paid
+/// out to the customer is covered by other credit on account.
+///
+/// # Errors
+/// [`Error::PaymentNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; those of [`idempotency`].
+pub async fn reverse(
+    database: &Database,
+    caller: &Caller,
+    claim: Option<&Claim>,
+    id: PaymentId,
+    reason: &str,
+    render: impl Fn(&Payment, &Figures) -> Answer,
+) -> Result<Answered, Error> {
+    retry(|| async {
+        let transaction = database.begin(caller.business_id).await?;
+        // Payments never change: which customer is to be locked can be read before the lock.
+        let payment = find(&transaction, caller, id).await?;
+        let mut locked = Locked::of(&transaction, caller, payment.customer_id).await?;
+        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
+            return Ok(before);
+        }
+        let credit = reversals::Credit {
+            entry_number: payment.entry_number,
+            kind: Kind::Payment,
+            amount: payment.amount,
+            about: None,
+        };
+        let reversal = reversals::undo(&transaction, caller, &mut locked, credit, reason).await?;
+        let event = reversals::reversed(&locked, "payment.reversed", "payment", id.0, reason);
+        audit::record(&transaction, caller, event).await?;
+        let payment = Payment {
+            payment,
+            allocations: Vec::new(),
+            paid_out: Money::ZERO,
+            reversal: Some(reversal),
+        };
+        let answer = render(&payment, &locked.figures());
+        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
+        transaction.commit().await?;
+        Ok(answered)
+    })
+    .await
 }

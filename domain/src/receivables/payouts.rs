@@ -5,21 +5,18 @@
 //! account adds up at every date.
 
 use chrono::{DateTime, Utc};
-use entity::{BusinessId, CustomerId, Money, PayoutId, Tenant, payouts};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, IntoActiveModel,
-    QueryFilter, Statement, Value,
-};
+use entity::{CustomerId, Money, PayoutId, Tenant, payouts};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::json;
 
 use crate::audit::{self, Change};
+use crate::foundation::clock;
 use crate::foundation::dates::When;
 use crate::foundation::idempotency::{self, Answer, Answered, Claim};
 use crate::foundation::retry::retry;
-use crate::identity::businesses;
 use crate::receivables::accounts::{Figures, Locked};
+use crate::receivables::payout_allocations::covering;
 use crate::receivables::reversals::{self, Reversal};
-use crate::receivables::settlement::Covering;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 /// A payout to be.
@@ -165,35 +162,6 @@ pub async fn reverse(
     .await
 }
 
-const COVERING: &str = "
-SELECT a.payout_entry, a.credit_entry, e.kind, sum(a.amount) AS amount
-  FROM payout_allocations a
-  JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (a.business_id, a.customer_id, a.credit_entry)
- WHERE a.business_id = $1 AND a.customer_id = $2 AND (a.payout_entry = ANY ($3) OR a.credit_entry = ANY ($4))
- GROUP BY a.payout_entry, a.credit_entry, e.kind
-HAVING sum(a.amount) <> 0
- ORDER BY a.payout_entry, a.credit_entry";
-
-/// What covers these payouts of a locked account, and what these credits of it cover.
-pub(crate) async fn covering(
-    transaction: &Transaction,
-    business: BusinessId,
-    customer: CustomerId,
-    payouts: Vec<i64>,
-    credits: Vec<i64>,
-) -> Result<Vec<Covering>, Error> {
-    let values: [Value; 4] = [
-        business.0.into(),
-        customer.0.into(),
-        payouts.into(),
-        credits.into(),
-    ];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, COVERING, values);
-    Ok(Covering::find_by_statement(statement)
-        .all(transaction)
-        .await?)
-}
-
 /// Reads a payout.
 ///
 /// # Errors
@@ -235,8 +203,7 @@ pub async fn list(
     if let Some(customer) = filter.customer_id {
         select = select.filter(payouts::Column::CustomerId.eq(customer));
     }
-    let (from, to) =
-        businesses::span(database, caller, filter.created_from, filter.created_to).await?;
+    let (from, to) = clock::span(database, caller, filter.created_from, filter.created_to).await?;
     if let Some(from) = from {
         select = select.filter(payouts::Column::CreatedAt.gte(from));
     }

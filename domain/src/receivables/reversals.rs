@@ -1,4 +1,4 @@
-//! Reversals: undoing a payment that bounced, a credit note, a write-off or a payout. Nothing is changed or deleted: a
+//! Reversals: what undoing a payment that bounced, a credit note, a write-off or a payout has in common. Nothing is changed or deleted: a
 //! reversal is an entry of its own that names the one which it undoes, and each is undone once at most.
 
 use std::collections::HashMap;
@@ -6,22 +6,19 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
 use entity::orders::Status;
-use entity::{BusinessId, CustomerId, Money, OrderId, PaymentId, Tenant, reversals};
+use entity::{BusinessId, CustomerId, Money, OrderId, Tenant, reversals};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult,
     QueryFilter, Statement, Value,
 };
 use uuid::Uuid;
 
-use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
-use crate::foundation::retry::retry;
-use crate::receivables::accounts::{Figures, Locked};
+use crate::audit::Change;
+use crate::receivables::accounts::Locked;
 use crate::receivables::allocations::settling;
-use crate::receivables::payments::{self, Payment};
-use crate::receivables::payouts;
+use crate::receivables::payout_allocations::covering;
 use crate::receivables::settlement::Settling;
-use crate::{Caller, Database, Error, Transaction};
+use crate::{Caller, Error, Transaction};
 
 /// That a document was undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,50 +27,6 @@ pub struct Reversal {
     pub reason: String,
     /// When.
     pub at: DateTime<Utc>,
-}
-
-/// Undoes a payment: the orders that it settled are due again, and what was on account of it is gone. What of it was paid
-/// out to the customer is covered by other credit on account.
-///
-/// # Errors
-/// [`Error::PaymentNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; those of [`idempotency`].
-pub async fn payment(
-    database: &Database,
-    caller: &Caller,
-    claim: Option<&Claim>,
-    id: PaymentId,
-    reason: &str,
-    render: impl Fn(&Payment, &Figures) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        // Payments never change: which customer is to be locked can be read before the lock.
-        let payment = payments::find(&transaction, caller, id).await?;
-        let mut locked = Locked::of(&transaction, caller, payment.customer_id).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        let credit = Credit {
-            entry_number: payment.entry_number,
-            kind: Kind::Payment,
-            amount: payment.amount,
-            about: None,
-        };
-        let reversal = undo(&transaction, caller, &mut locked, credit, reason).await?;
-        let event = reversed(&locked, "payment.reversed", "payment", id.0, reason);
-        audit::record(&transaction, caller, event).await?;
-        let payment = Payment {
-            payment,
-            allocations: Vec::new(),
-            paid_out: Money::ZERO,
-            reversal: Some(reversal),
-        };
-        let answer = render(&payment, &locked.figures());
-        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
 }
 
 /// The change that undoes a document.
@@ -116,8 +69,7 @@ pub(crate) async fn undo(
     let (business, customer) = (caller.business_id, locked.id());
     expect_standing(transaction, business, customer, credit.entry_number).await?;
     let entries = vec![credit.entry_number];
-    let covering =
-        payouts::covering(transaction, business, customer, Vec::new(), entries.clone()).await?;
+    let covering = covering(transaction, business, customer, Vec::new(), entries.clone()).await?;
     let settling = settling(transaction, business, customer, Vec::new(), entries).await?;
     let settling = settling.into_iter().next().unwrap_or(Settling {
         entry_number: credit.entry_number,

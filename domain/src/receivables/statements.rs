@@ -11,9 +11,9 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, Statement as Sql, Value,
 };
 
+use crate::foundation::clock;
 use crate::foundation::dates::When;
 use crate::foundation::retry::retry;
-use crate::identity::businesses;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 /// An entry with what its document says.
@@ -159,7 +159,7 @@ pub async fn statement(
             .begin_snapshot(caller.business_id, PLANNING)
             .await?;
         let customer = visible(&transaction, caller, customer).await?;
-        let clock = businesses::clock(&transaction, caller.business_id).await?;
+        let clock = clock::of(&transaction, caller.business_id).await?;
         if let Some(to) = to {
             to.not_before_1970("to")?;
         }

@@ -30,10 +30,6 @@ pub use receipts::{Line, receive};
 pub use write::Moved;
 pub(crate) use write::write;
 
-/// The most of a product that may be on hand, far below what JSON readers keep exactly (2^53). A return is never refused
-/// for it.
-pub const MAX_ON_HAND: i64 = 1_000_000_000_000;
-
 /// What happens to a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Correction {
@@ -162,7 +158,7 @@ fn corrected(id: ProductId, stock: &Counts, correction: Correction) -> Result<i6
 /// The count after so many came, or left when negative.
 fn after(product_id: ProductId, on_hand: i64, change: i64) -> Result<i64, Error> {
     let count = on_hand.saturating_add(change);
-    if change > 0 && count > MAX_ON_HAND {
+    if change > 0 && count > inventory::MAX_ON_HAND {
         return Err(Error::StockLimitExceeded {
             product_id,
             on_hand: count,

@@ -1,9 +1,12 @@
 //! What is on hand, what is held, and for whom: locked stock with its holds and waitlists, inventory and its movements,
 //! reservations, and availability.
 //!
-//! May use `catalogue` and what is below it.
+//! May use `identity` and what is below it.
 
 pub mod availability;
 pub mod inventory;
+mod line;
 pub mod locked_stock;
 pub mod reservations;
+
+pub use line::{Line, MAX_LINES};

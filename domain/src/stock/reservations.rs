@@ -13,7 +13,7 @@ use entity::{
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, Statement, Value};
 
 use crate::foundation::retry::retry;
-use crate::purchase::Line;
+use crate::stock::Line;
 use crate::{Caller, Database, Error, Transaction};
 
 pub use crate::stock::locked_stock::{Item, Reservation};

@@ -17,12 +17,9 @@ mod stock;
 
 use std::time::Duration;
 
-use entity::{BusinessId, businesses};
-use sea_orm::{
-    ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryOrder, QuerySelect, Statement,
-};
+use entity::BusinessId;
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
 
-use crate::foundation::retry::retry;
 use crate::{Database, Error, Transaction};
 
 /// A figure that is computed anew.
@@ -137,29 +134,6 @@ pub fn checks() -> impl Iterator<Item = Check> {
     .into_iter()
     .flatten()
     .copied()
-}
-
-/// All businesses, in the order of their ids: the policy `listed` shows them to a transaction that asks for it.
-///
-/// # Errors
-/// [`Error::DatabaseUnavailable`].
-pub async fn businesses(database: &Database) -> Result<Vec<BusinessId>, Error> {
-    retry(|| async {
-        let transaction = database
-            .begin_with("app.businesses = 'listed'", &[])
-            .await?;
-        #[expect(clippy::disallowed_methods, reason = "this read finds the tenants")]
-        let ids = businesses::Entity::find()
-            .select_only()
-            .column(businesses::Column::Id)
-            .order_by_asc(businesses::Column::Id)
-            .into_tuple()
-            .all(&transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(ids)
-    })
-    .await
 }
 
 /// Checks one business, and tells each difference as it is found.

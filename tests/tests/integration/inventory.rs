@@ -1,8 +1,8 @@
 //! Stock: every change of a count is on record, and the records add up to the count.
 
 use domain::demo::{ACME, ACME_HEADPHONES, ACME_KEYBOARD};
-use domain::stock::inventory::MAX_ON_HAND;
 use entity::ProductId;
+use entity::inventory::MAX_ON_HAND;
 use serde_json::{Value, json};
 use tests::{Reply, Service, books_balance, member};
 

@@ -1,8 +1,8 @@
 //! Many movements of stock in one request: all of them or none.
 
 use domain::demo::{ACME, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX_DESK};
-use domain::stock::inventory::MAX_ON_HAND;
 use entity::ProductId;
+use entity::inventory::MAX_ON_HAND;
 use serde_json::{Value, json};
 use tests::{Reply, Service, books_balance, member, pointers, sorted};
 

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use entity::{ApiKeyId, BusinessId};
 
-use super::{By, Refused};
-use crate::identity::api_keys;
+use super::{By, Refused, api_key_use};
 
 /// For how long a refusal that comes again is only counted.
 const COUNTED_FOR: Duration = Duration::from_secs(60);
@@ -103,7 +102,7 @@ impl Tally {
 
     /// Whether this use of a key is the first within a minute, which it then was.
     pub(super) fn is_new_use(&self, business: BusinessId, key: ApiKeyId) -> bool {
-        let every = Duration::from_secs(api_keys::NOTE_EVERY.unsigned_abs());
+        let every = Duration::from_secs(api_key_use::NOTE_EVERY.unsigned_abs());
         let mut counts = self.lock();
         let last = counts.used.get(&(business, key));
         if last.is_some_and(|at| at.elapsed() < every) {

@@ -14,7 +14,8 @@ use entity::BusinessId;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
 
 use super::number_of_writer;
-use crate::{Database, Error, Transaction, verify};
+use crate::foundation::tenants;
+use crate::{Database, Error, Transaction};
 
 /// The longest that a statement may take, and the longest wait for those who are writing.
 const SETTINGS: [&str; 2] = ["statement_timeout = '1h'", "lock_timeout = '30s'"];
@@ -40,7 +41,7 @@ pub struct Renumbered {
 /// [`Error::Forbidden`] when the role may not change the trail; [`Error::Contention`] when somebody has been writing to it
 /// for 30 seconds; [`Error::DatabaseUnavailable`]; [`Error::OutcomeUnknown`].
 pub async fn renumber(database: &Database) -> Result<Renumbered, Error> {
-    let businesses = verify::businesses(database).await?;
+    let businesses = tenants::all_businesses(database).await?;
     let transaction = database
         .begin_with("app.businesses = 'listed'", &SETTINGS)
         .await?

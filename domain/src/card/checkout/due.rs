@@ -2,8 +2,9 @@
 
 use entity::{BusinessId, Currency, Money, OrderId};
 
-use super::locked::{self, currency};
+use super::locked::currency;
 use crate::foundation::retry::retry;
+use crate::orders::payments;
 use crate::{Database, Error};
 
 /// What an order by card comes to: for whoever says that it is paid without having seen the money.
@@ -17,7 +18,7 @@ pub async fn due(
 ) -> Result<(Money, Currency), Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
-        let intent = locked::intent(&transaction, business, order).await?;
+        let intent = payments::intent(&transaction, business, order).await?;
         let amount = intent.ok_or(Error::OrderNotFound(order))?.amount;
         let currency = currency(&transaction, business).await?;
         transaction.commit().await?;

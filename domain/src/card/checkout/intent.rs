@@ -7,11 +7,13 @@ use fail::fail_point;
 use sea_orm::{ColumnTrait, QueryFilter};
 
 use super::Checkout;
-use super::locked::{self, Locked, Stock};
+use super::locked::{Locked, Stock};
 use super::{events, locked::currency};
 use crate::audit::Actor;
-use crate::card::provider::{Failure, Intent, Provider, Refused, State, WantedIntent};
+use crate::card::provider::{Failure, Intent, Provider, State, WantedIntent};
+use crate::foundation::error::RefusedAmount;
 use crate::foundation::retry::retry;
+use crate::orders::payments;
 use crate::orders::step;
 use crate::{Database, Error, Transaction};
 
@@ -83,7 +85,7 @@ async fn make(
 
 fn refused(order: OrderId, code: Option<&str>) -> Error {
     Error::PaymentRefused {
-        refused: Box::new(Refused::with_code(code.unwrap_or("unknown"))),
+        refused: Box::new(RefusedAmount::with_code(code.unwrap_or("unknown"))),
         order_id: Some(order),
     }
 }
@@ -113,7 +115,7 @@ impl Placed {
         business: BusinessId,
         id: OrderId,
     ) -> Result<Self, Error> {
-        let intent = locked::intent(transaction, business, id).await?;
+        let intent = payments::intent(transaction, business, id).await?;
         let order = orders::Entity::of(business)
             .filter(orders::Column::Id.eq(id))
             .one(transaction)

@@ -14,6 +14,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
+use crate::orders::payments;
 use crate::orders::step;
 use crate::stock::inventory::{self, Movement};
 use crate::stock::locked_stock::{self, Range, Shelf};
@@ -50,7 +51,7 @@ impl Locked {
         stock: Stock,
     ) -> Result<Option<Self>, Error> {
         // Neither changes once it is there, so both can be read before anything is locked. Nor does whose it is.
-        let Some(intent) = intent(transaction, business, id).await? else {
+        let Some(intent) = payments::intent(transaction, business, id).await? else {
             return Ok(None);
         };
         let lines = lines(transaction, business, id).await?;
@@ -313,19 +314,6 @@ impl Locked {
             .await?;
         Ok(())
     }
-}
-
-/// An order's intent, as it was last written.
-pub(crate) async fn intent(
-    transaction: &Transaction,
-    business: BusinessId,
-    id: OrderId,
-) -> Result<Option<payment_intents::Model>, Error> {
-    let intent = payment_intents::Entity::of(business)
-        .filter(payment_intents::Column::OrderId.eq(id))
-        .one(transaction)
-        .await?;
-    Ok(intent)
 }
 
 /// The business's currency.

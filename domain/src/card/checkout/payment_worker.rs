@@ -22,6 +22,7 @@ use crate::card::provider::{Failure, Intent, Provider, Shared, State, WantedRefu
 use crate::card::refunds::Said;
 use crate::foundation::poller::Watch;
 use crate::foundation::retry::retry;
+use crate::orders::payments;
 use crate::{Database, Error};
 
 /// The most of either kind that one round asks for.
@@ -294,7 +295,7 @@ async fn read(
 ) -> Result<Option<(payment_intents::Model, crate::card::provider::WantedIntent)>, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
-        let Some(intent) = locked::intent(&transaction, business, id).await? else {
+        let Some(intent) = payments::intent(&transaction, business, id).await? else {
             return Ok(None);
         };
         let currency = locked::currency(&transaction, business).await?;
@@ -446,7 +447,7 @@ async fn read_refund(
         let Some(refund) = refund else {
             return Ok(None);
         };
-        let intent = locked::intent(&transaction, business, refund.order_id).await?;
+        let intent = payments::intent(&transaction, business, refund.order_id).await?;
         let currency = locked::currency(&transaction, business).await?;
         transaction.commit().await?;
         let Some(at_provider) = intent.and_then(|intent| intent.provider_id) else {

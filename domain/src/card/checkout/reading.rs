@@ -6,13 +6,14 @@
 
 use entity::{BusinessId, OrderId, payment_intents};
 
-use super::locked::{self, Locked, Stock};
+use super::locked::{Locked, Stock};
 use super::{Event, Told, refunds_found};
 use crate::audit::Actor;
 use crate::card::attention;
 use crate::card::disputes;
 use crate::card::provider::{Failure, FoundDispute, FoundRefund, Provider};
 use crate::foundation::retry::retry;
+use crate::orders::payments;
 use crate::{Database, Error, Transaction};
 
 /// How often the provider is asked while others write what they have read.
@@ -140,7 +141,7 @@ async fn read(
 ) -> Result<Option<payment_intents::Model>, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
-        let intent = locked::intent(&transaction, business, id).await?;
+        let intent = payments::intent(&transaction, business, id).await?;
         transaction.commit().await?;
         Ok(intent)
     })

@@ -15,6 +15,7 @@ use crate::card::{
     refunds as domain_refunds,
     refunds::{New, Said},
 };
+use crate::orders::refunds as order_refunds;
 use crate::{Error, Transaction};
 
 /// Why a refund was made that is not of ours.
@@ -33,7 +34,7 @@ pub(super) async fn correct(
         return returned(transaction, actor, locked, found).await;
     }
     let (business, id) = (locked.order.business_id, locked.order.id);
-    let known = domain_refunds::of(transaction, business, id).await?;
+    let known = order_refunds::of(transaction, business, id).await?;
     let paid = locked.order.amount_paid();
     let plan = Plan::of(known, found, paid, locked.currency);
     for (refund, said) in &plan.changed {

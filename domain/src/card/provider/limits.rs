@@ -2,6 +2,8 @@
 
 use entity::Money;
 
+use crate::foundation::error::RefusedAmount;
+
 /// Amounts of one currency that a provider takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -10,19 +12,6 @@ pub struct Limits {
     /// The largest payment, if there is one.
     pub maximum: Option<Money>,
     /// What every amount is a multiple of, a refund's too, if not any amount of the currency will do.
-    pub step: Option<Money>,
-}
-
-/// Why a provider does not take an amount.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// The provider's code.
-    pub code: String,
-    /// The smallest payment, when it was smaller.
-    pub minimum: Option<Money>,
-    /// The largest payment, when it was larger.
-    pub maximum: Option<Money>,
-    /// What the amount is to be a multiple of, when it was none.
     pub step: Option<Money>,
 }
 
@@ -38,17 +27,17 @@ impl Limits {
     ///
     /// # Errors
     /// Why it is not.
-    pub fn check_payment(&self, amount: Money) -> Result<(), Refused> {
+    pub fn check_payment(&self, amount: Money) -> Result<(), RefusedAmount> {
         if let Some(minimum) = self.minimum.filter(|minimum| amount < *minimum) {
-            let refused = Refused::with_code("amount_too_small");
-            return Err(Refused {
+            let refused = RefusedAmount::with_code("amount_too_small");
+            return Err(RefusedAmount {
                 minimum: Some(minimum),
                 ..refused
             });
         }
         if let Some(maximum) = self.maximum.filter(|maximum| amount > *maximum) {
-            let refused = Refused::with_code("amount_too_large");
-            return Err(Refused {
+            let refused = RefusedAmount::with_code("amount_too_large");
+            return Err(RefusedAmount {
                 maximum: Some(maximum),
                 ..refused
             });
@@ -60,35 +49,16 @@ impl Limits {
     ///
     /// # Errors
     /// Why it cannot.
-    pub fn check_step(&self, amount: Money) -> Result<(), Refused> {
+    pub fn check_step(&self, amount: Money) -> Result<(), RefusedAmount> {
         let step = self.step.filter(|step| *step > Money::ZERO);
         let broken = step.filter(|step| !(amount.decimal() % step.decimal()).is_zero());
         match broken {
             None => Ok(()),
-            Some(step) => Err(Refused {
+            Some(step) => Err(RefusedAmount {
                 step: Some(step),
-                ..Refused::with_code("invalid_charge_amount")
+                ..RefusedAmount::with_code("invalid_charge_amount")
             }),
         }
-    }
-}
-
-impl Refused {
-    /// With this code and nothing more to say.
-    #[must_use]
-    pub fn with_code(code: &str) -> Self {
-        Self {
-            code: code.to_owned(),
-            minimum: None,
-            maximum: None,
-            step: None,
-        }
-    }
-
-    /// No payment is taken in the currency.
-    #[must_use]
-    pub fn currency() -> Self {
-        Self::with_code("currency_not_supported")
     }
 }
 

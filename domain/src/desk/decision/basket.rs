@@ -13,7 +13,7 @@ use entity::{CustomerId, Money, OrderId, ProductId, UserId};
 
 use super::{Books, Demand};
 use crate::Error;
-use crate::purchase::Line;
+use crate::stock::Line;
 use crate::stock::locked_stock::{Part, Reservation};
 
 /// What is asked of one product, all its lines together.

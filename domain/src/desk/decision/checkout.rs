@@ -7,7 +7,8 @@ use entity::{Money, OrderId, ReservationId, UserId};
 use super::{Books, Demand, total};
 use crate::Error;
 use crate::card::checkout::Terms;
-use crate::purchase::{Purchase, SoldLine};
+use crate::desk::purchase::Purchase;
+use crate::orders::SoldLine;
 use crate::stock::locked_stock::{Item, Reservation};
 
 /// An order by card, or the confirmation of a reservation by card, that was decided in its favour.

@@ -23,8 +23,9 @@ use chrono::{DateTime, Utc};
 use entity::{CustomerId, Money, OrderId, ProductId, SaleId};
 
 use crate::catalogue::sales::Offer;
-use crate::purchase::{Line, SoldLine};
+use crate::orders::SoldLine;
 use crate::receivables::ledger::{self, Posting, Used};
+use crate::stock::Line;
 use crate::stock::locked_stock::{Part, Reservation, Shelf};
 use crate::{Error, HoldLimit, Shortage};
 

@@ -4,7 +4,7 @@ use entity::{OrderId, UserId};
 
 use super::{Books, Sale, total};
 use crate::Error;
-use crate::purchase::Purchase;
+use crate::desk::purchase::Purchase;
 
 impl Books {
     /// Decides one purchase and, when it is a sale, takes its stock and its credit.

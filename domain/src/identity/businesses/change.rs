@@ -5,9 +5,10 @@ use entity::{BusinessId, Money, Tenant, TimeZone, businesses};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel, QuerySelect};
 
-use super::{clock, read, trail};
+use super::{read, trail};
 use crate::audit::{self, Change};
-use crate::foundation::dates::DateFault;
+use crate::foundation::clock;
+use crate::foundation::error::DateFault;
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Transaction};
 
@@ -146,7 +147,7 @@ async fn check_closing_date(
     zone: TimeZone,
     date: NaiveDate,
 ) -> Result<Option<DateFault>, Error> {
-    let clock = clock(transaction, business).await?;
+    let clock = clock::of(transaction, business).await?;
     let today = zone.day_of(clock.now - SETTLED_AFTER);
     Ok(if date > today {
         Some(DateFault::AfterToday { today, zone })

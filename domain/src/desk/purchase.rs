@@ -1,16 +1,13 @@
 //! Purchases on credit: stock from the shelf and credit from the customer, all of it or none. They are made at the desk
 //! ([`crate::desk`]).
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
-use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};
+use entity::{Currency, CustomerId, Money, OrderId};
 
+use crate::orders::SoldLine;
 use crate::receivables::ledger::{Posting, Used};
-
-/// The most lines that one purchase may have.
-pub const MAX_LINES: usize = 500;
+use crate::stock::Line;
 
 /// What a customer asks for.
 #[derive(Debug, Clone)]
@@ -19,17 +16,6 @@ pub struct Purchase {
     pub customer_id: CustomerId,
     /// What, in the buyer's order. Two lines of one product count as one.
     pub lines: Vec<Line>,
-}
-
-/// One line of a purchase.
-#[derive(Debug, Clone, Copy)]
-pub struct Line {
-    /// What.
-    pub product_id: ProductId,
-    /// How many.
-    pub quantity: Quantity,
-    /// The price that the buyer saw. Never the price that is charged.
-    pub quoted: Option<Money>,
 }
 
 /// A purchase that was made.
@@ -76,23 +62,4 @@ impl Receipt {
             .map(|used| used.amount)
             .sum()
     }
-}
-
-/// One product that was sold, as it is at this moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SoldLine {
-    /// What.
-    pub product_id: ProductId,
-    /// Its number in the catalogue.
-    pub sku: Arc<str>,
-    /// Its name.
-    pub name: Arc<str>,
-    /// How many.
-    pub quantity: i64,
-    /// The product's price.
-    pub unit_price: Money,
-    /// Quantity times price.
-    pub line_total: Money,
-    /// What stays on the shelf; `None` while it is only held there, for an order by card.
-    pub on_hand_after: Option<i64>,
 }

@@ -6,11 +6,12 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::trail;
+use super::businesses::trail;
 use crate::audit::{self, Actor, Change};
 use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::new_password::NewPassword;
 use crate::foundation::retry::retry;
-use crate::identity::passwords::{NewPassword, Passwords};
+use crate::identity::passwords::Passwords;
 use crate::identity::users::NewUser;
 use crate::{Authority, Database, Error, PlatformCaller, Transaction};
 

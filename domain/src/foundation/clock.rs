@@ -11,7 +11,7 @@ use crate::{Caller, Database, Error, Transaction};
 const CLOCK: &str = "SELECT now() AS now, time_zone FROM businesses WHERE id = $1";
 
 /// What the clocks of a business show in this transaction.
-pub(crate) async fn clock(transaction: &Transaction, business: BusinessId) -> Result<Clock, Error> {
+pub(crate) async fn of(transaction: &Transaction, business: BusinessId) -> Result<Clock, Error> {
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, CLOCK, [business.0.into()]);
     Clock::find_by_statement(statement)
         .one(transaction)
@@ -41,7 +41,7 @@ pub(crate) async fn span(
 async fn zone_of(database: &Database, business: BusinessId) -> Result<TimeZone, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
-        let clock = clock(&transaction, business).await?;
+        let clock = of(&transaction, business).await?;
         transaction.commit().await?;
         Ok(clock.time_zone)
     })
