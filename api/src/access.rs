@@ -6,8 +6,8 @@
 //! middleware and not in extractors, since actix polls those together: a bad body could be answered before a bad
 //! credential.
 //!
-//! The app's data must have [`Verifier`], [`Gateways`], [`Limits`], [`Directory`], [`Standing`], [`Journal`], [`Sealer`],
-//! [`Cashier`] and [`Database`], each as [`web::Data`].
+//! The app's data must have [`Verifier`], [`Gateways`], [`Limits`], [`BusinessCache`], [`RevocationCache`], [`AccessLog`], [`Sealer`],
+//! [`PaymentWorker`] and [`Database`], each as [`web::Data`].
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -21,12 +21,13 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use domain::audit::seals::Sealer;
-use domain::card::checkout::Cashier;
+use domain::card::checkout::PaymentWorker;
 use domain::card::provider::Offline;
 use domain::identity::api_keys;
 use domain::identity::businesses::Business;
 use domain::{
-    Authority, Caller, Database, Directory, Journal, PlatformCaller, Refusal, Standing, Void,
+    AccessLog, Authority, BusinessCache, Caller, Database, PlatformCaller, Refusal,
+    RevocationCache, RevokedCredential,
 };
 use entity::{BusinessId, Currency, UserId};
 
@@ -117,7 +118,7 @@ fn note_change(response: &ServiceResponse<BoxBody>) {
 fn note_refusal(response: &ServiceResponse<BoxBody>, endpoint: &Endpoint) {
     let request = response.request();
     let extensions = request.extensions();
-    let Some(journal) = request.app_data::<web::Data<Journal>>() else {
+    let Some(journal) = request.app_data::<web::Data<AccessLog>>() else {
         return;
     };
     let problem = response
@@ -131,7 +132,7 @@ fn note_refusal(response: &ServiceResponse<BoxBody>, endpoint: &Endpoint) {
     };
     if let Some(caller) = extensions.get::<Caller>() {
         journal.refused(caller, refusal);
-    } else if let Some(void) = extensions.get::<Void>() {
+    } else if let Some(void) = extensions.get::<RevokedCredential>() {
         let id = extensions.get::<RequestId>().map_or("", |id| id.0.as_str());
         journal.refused_void(*void, id, refusal);
     }
@@ -221,7 +222,7 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
         }
         Who::Local => {
             data::<Limits>(req)?.of_address(req)?;
-            let provider = data::<Cashier>(req)?.provider();
+            let provider = data::<PaymentWorker>(req)?.provider();
             let offline = provider.is_some_and(|provider| provider.name() == Offline::NAME);
             match offline && limit::is_local(req) {
                 true => Ok(()),
@@ -284,7 +285,7 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
     {
         let business_id = one_business(req).ok_or_else(unauthenticated)?;
         count_stranger(req, business_id)?;
-        let business = data::<Directory>(req)?
+        let business = data::<BusinessCache>(req)?
             .by_unproven_id(data::<Database>(req)?, business_id)
             .await
             .map_err(failed)?
@@ -298,8 +299,8 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
     }
     let registers = Registers {
         verifier: data::<Verifier>(req)?,
-        directory: data::<Directory>(req)?,
-        standing: data::<Standing>(req)?,
+        directory: data::<BusinessCache>(req)?,
+        standing: data::<RevocationCache>(req)?,
         database: data::<Database>(req)?,
     };
     let holder = registers
@@ -310,7 +311,7 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
                 Problem::new(Code::TokenExpired, "The token has expired.")
             }
             Refused::Token(BadToken::Invalid) => unauthenticated(),
-            Refused::Void(void) => {
+            Refused::RevokedCredential(void) => {
                 // So that the refusal is in its business's trail.
                 void.map(|void| req.extensions_mut().insert(void));
                 unauthenticated()
@@ -328,7 +329,7 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
     };
     let caller = caller_of(req, &bearer.business, bearer.user_id, bearer.authority);
     if bearer.is_key {
-        data::<Journal>(req)?.key_used(&caller);
+        data::<AccessLog>(req)?.key_used(&caller);
     }
     Ok(Identity::Business(caller))
 }
@@ -356,7 +357,7 @@ struct CountedByAddress;
 /// this process has met: anyone can make up such ids, and each costs a look into the database. So the first good request
 /// of a business can be refused for what others do at its address, and no later one.
 fn count_stranger(req: &ServiceRequest, business_id: BusinessId) -> Result<(), Problem> {
-    if !data::<Directory>(req)?.knows(business_id) {
+    if !data::<BusinessCache>(req)?.knows(business_id) {
         data::<Limits>(req)?.of_address(req)?;
         req.extensions_mut().insert(CountedByAddress);
     }
@@ -420,7 +421,7 @@ fn business_name(req: &ServiceRequest) -> Result<Option<String>, Problem> {
 async fn business_named(req: &ServiceRequest, name: &str) -> Result<Arc<Business>, Problem> {
     let unknown = || Problem::new(Code::NotFound, "There is no such business.");
     let Text(name) = BusinessName::from_text(name).map_err(|_no_name| unknown())?;
-    let found = data::<Directory>(req)?
+    let found = data::<BusinessCache>(req)?
         .by_name(data::<Database>(req)?, &name)
         .await
         .map_err(failed)?;

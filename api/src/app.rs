@@ -47,7 +47,7 @@ pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
         .app_data(Data::from(state.hasher.clone()))
         .app_data(Data::from(state.journal.clone()))
         .app_data(Data::from(state.sealer.clone()))
-        .app_data(Data::from(state.cashier.clone()))
+        .app_data(Data::from(state.payment_worker.clone()))
         .app_data(Data::new(state.database.clone()))
         .app_data(Data::new(state))
         .configure(|config| endpoint::configure(&parts.table, config))

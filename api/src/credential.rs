@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::identity::api_keys;
 use domain::identity::businesses::Business;
-use domain::{Authority, Database, Directory, Error, Standing, Void};
+use domain::{Authority, BusinessCache, Database, Error, RevocationCache, RevokedCredential};
 use entity::{BusinessId, UserId};
 
 use crate::token::{BadToken, Claims, Verified, Verifier};
@@ -38,7 +38,7 @@ pub enum Refused {
     Token(BadToken),
     /// It was good once, or never: a key that is revoked or that nobody has, a token that was made void. With what is
     /// known of it, if it may be one that was good.
-    Void(Option<Void>),
+    RevokedCredential(Option<RevokedCredential>),
     /// It cannot be known.
     Failed(Error),
 }
@@ -55,9 +55,9 @@ pub struct Registers<'a> {
     /// Verifies tokens.
     pub verifier: &'a Verifier,
     /// The businesses met so far.
-    pub directory: &'a Directory,
+    pub directory: &'a BusinessCache,
     /// Which credentials still stand.
-    pub standing: &'a Standing,
+    pub standing: &'a RevocationCache,
     /// Where the rest is.
     pub database: &'a Database,
 }
@@ -69,7 +69,7 @@ impl Registers<'_> {
     /// See [`Refused`].
     pub async fn holder(&self, text: &str) -> Result<Holder, Refused> {
         if api_keys::is_meant(text) {
-            let business = api_keys::business_of(text).ok_or(Refused::Void(None))?;
+            let business = api_keys::business_of(text).ok_or(Refused::RevokedCredential(None))?;
             return self.of_key(text, business).await.map(Holder::OfBusiness);
         }
         match self.verifier.verify(text).await.map_err(Refused::Token)? {
@@ -91,9 +91,11 @@ impl Registers<'_> {
 
     async fn of_key(&self, text: &str, business: BusinessId) -> Result<Bearer, Refused> {
         let found = self.directory.by_unproven_id(self.database, business);
-        let business = found.await?.ok_or(Refused::Void(None))?;
+        let business = found.await?.ok_or(Refused::RevokedCredential(None))?;
         let key = self.standing.key(self.database, business.id, text).await?;
-        let key = key.ok_or_else(|| Refused::Void(Some(Void::key(business.id, text))))?;
+        let key = key.ok_or_else(|| {
+            Refused::RevokedCredential(Some(RevokedCredential::key(business.id, text)))
+        })?;
         Ok(Bearer {
             business,
             user_id: UserId(key.id.0),
@@ -109,7 +111,7 @@ impl Registers<'_> {
         authority: Authority,
     ) -> Result<Bearer, Refused> {
         let found = self.directory.by_id(self.database, business);
-        let business = found.await?.ok_or(Refused::Void(None))?;
+        let business = found.await?.ok_or(Refused::RevokedCredential(None))?;
         Ok(Bearer {
             business,
             user_id,
@@ -131,7 +133,9 @@ impl Registers<'_> {
         {
             Ok(())
         } else {
-            Err(Refused::Void(Some(Void::Token(business, user))))
+            Err(Refused::RevokedCredential(Some(RevokedCredential::Token(
+                business, user,
+            ))))
         }
     }
 }

@@ -5,7 +5,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use domain::foundation::idempotency::{Answer, Answered, Claim};
+use domain::foundation::idempotency::{Answer, Answered, IdempotencyKey};
 use hmac::digest::InvalidLength;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
@@ -88,7 +88,11 @@ pub struct Body<'a> {
 ///
 /// # Errors
 /// There is none: a bug.
-pub fn claim(req: &HttpRequest, body: Body<'_>, at: &mut At) -> Result<Option<Claim>, Problem> {
+pub fn claim(
+    req: &HttpRequest,
+    body: Body<'_>,
+    at: &mut At,
+) -> Result<Option<IdempotencyKey>, Problem> {
     let mut keys = req.headers().get_all(IDEMPOTENCY_KEY);
     let Some(key) = keys.next() else {
         return Ok(None);
@@ -104,7 +108,7 @@ pub fn claim(req: &HttpRequest, body: Body<'_>, at: &mut At) -> Result<Option<Cl
         tracing::error!("the app lacks what hashes requests");
         Problem::internal()
     })?;
-    Ok(Some(Claim {
+    Ok(Some(IdempotencyKey {
         key: String::from_utf8_lossy(key).into_owned(),
         request_hash: hasher.of_meaning(req, &canonical(body.value)),
         former_hash: Some(hasher.of_bytes(req, body.bytes)),

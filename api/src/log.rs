@@ -82,7 +82,7 @@ pub enum LogError {
     },
     /// Something else has taken the logs already.
     #[error(transparent)]
-    Taken(#[from] TryInitError),
+    EventOutcome(#[from] TryInitError),
 }
 
 /// Sends the process's logs to standard error, filtered by `RUST_LOG` or [`QUIET`].
@@ -129,7 +129,7 @@ fn filter(rust_log: Option<&OsStr>) -> Result<EnvFilter, LogError> {
     Ok(EnvFilter::new(text))
 }
 
-/// The level that a word was probably meant to be. Taken as it is, it would select a target that does not exist, and with
+/// The level that a word was probably meant to be. EventOutcome as it is, it would select a target that does not exist, and with
 /// it nothing.
 fn misspelt_level(word: &str) -> Option<&'static str> {
     let levels = ["off", "error", "warn", "info", "debug", "trace"];

@@ -333,7 +333,7 @@ fn parameters(endpoint: &Endpoint, segments: &[&str]) -> Vec<Parameter> {
     });
     let mut headers = vec![header(
         "X-Request-Id",
-        "Taken over if it is 1 to 128 visible ASCII characters, or made; in the answer, in every log line and in the \
+        "EventOutcome over if it is 1 to 128 visible ASCII characters, or made; in the answer, in every log line and in the \
          audit trail.",
         string(),
     )];

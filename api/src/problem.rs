@@ -9,7 +9,6 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::RefusedAmount;
-use domain::stock::inventory;
 use domain::{Error, HoldLimit};
 use entity::orders::Status;
 use entity::{Currency, CustomerId, DisputeId, Money, OrderId, ProductId, ReservationId};

@@ -13,14 +13,14 @@ use actix_web::dev::{AppConfig, Server, ServerHandle, fn_service};
 use actix_web::middleware::from_fn;
 use actix_web::{App, rt};
 use domain::audit::seals::Sealer;
-use domain::card::checkout::Cashier;
+use domain::card::checkout::PaymentWorker;
 use domain::desk::Desk;
 use domain::foundation::idempotency;
 use domain::identity::passwords::Passwords;
 use domain::identity::refresh_tokens;
 use domain::stock::availability::Hub;
 use domain::stock::reservations::Sweeper;
-use domain::{CannotConnect, Database, Directory, Journal, Secret, Standing};
+use domain::{AccessLog, BusinessCache, CannotConnect, Database, RevocationCache, Secret};
 use hmac::digest::InvalidLength;
 use tokio::time::timeout;
 
@@ -59,7 +59,7 @@ pub struct State {
     /// Gives back what has expired.
     pub sweeper: Arc<Sweeper>,
     /// Asks the payment provider, if there is one, for whatever is due.
-    pub cashier: Arc<Cashier>,
+    pub payment_worker: Arc<PaymentWorker>,
     /// Takes Stripe's webhooks, if it is the provider.
     pub webhooks: Option<Arc<Webhooks>>,
     /// How long an order by card may be paid, in seconds.
@@ -67,11 +67,11 @@ pub struct State {
     /// Who watches what is available.
     pub availability: Arc<Hub>,
     /// The businesses met so far.
-    pub directory: Arc<Directory>,
+    pub directory: Arc<BusinessCache>,
     /// Which credentials still stand.
-    pub standing: Arc<Standing>,
+    pub standing: Arc<RevocationCache>,
     /// What goes into the audit trail off the requests' path.
-    pub journal: Arc<Journal>,
+    pub journal: Arc<AccessLog>,
     /// Seals the audit trail.
     pub sealer: Arc<Sealer>,
     /// Hashes and checks passwords.
@@ -105,7 +105,7 @@ pub struct Service {
     server: tokio::task::JoinHandle<io::Result<()>>,
     desk: Arc<Desk>,
     availability: Arc<Hub>,
-    journal: Arc<Journal>,
+    journal: Arc<AccessLog>,
     database: Database,
     lanes: usize,
 }
@@ -190,7 +190,7 @@ impl Service {
         let connections = u32::from(settings.connections);
         let secret = jwt_secret.reveal().as_bytes();
         let (keys, hasher) = (Arc::new(Keys::new(secret)?), Arc::new(Hasher::new(secret)?));
-        let Checked { tills, issuer } = checked;
+        let Checked { providers, issuer } = checked;
         let verifier = Arc::new(Verifier::new(Arc::clone(&keys), issuer));
         let database =
             Database::new(database_url.reveal(), connections).map_err(Error::DatabaseUrl)?;
@@ -200,13 +200,13 @@ impl Service {
         let state = State {
             desk: Arc::default(),
             sweeper: Arc::default(),
-            cashier: Arc::new(Cashier::new(tills.provider)),
-            webhooks: tills.webhooks,
+            payment_worker: Arc::new(PaymentWorker::new(providers.provider)),
+            webhooks: providers.webhooks,
             payment_seconds: settings.payments.payment_seconds,
             availability: Hub::new(database.another(WATCH_CONNECTIONS)),
             directory: Arc::default(),
             standing: Arc::default(),
-            journal: Arc::new(Journal::start(database.clone())),
+            journal: Arc::new(AccessLog::start(database.clone())),
             sealer: Arc::default(),
             passwords: Passwords::default(),
             hasher,
@@ -221,11 +221,11 @@ impl Service {
             database,
         };
         warn_unless_migrated(&state).await;
-        tokio::spawn(tidy(state.clone()));
+        tokio::spawn(delete_expired(state.clone()));
         let (sweeper, own) = (Arc::clone(&state.sweeper), state.database.another(1));
         tokio::spawn(async move { sweeper.keep_sweeping(&own).await });
-        let (cashier, own) = (Arc::clone(&state.cashier), state.database.another(1));
-        tokio::spawn(async move { cashier.keep_working(&own).await });
+        let (payment_worker, own) = (Arc::clone(&state.payment_worker), state.database.another(1));
+        tokio::spawn(async move { payment_worker.keep_working(&own).await });
         tokio::spawn(async move { verifier.keep_fresh().await });
         let (sealer, connection) = (Arc::clone(&state.sealer), state.database.another(1));
         let every = Duration::from_secs(settings.seal_every.into());
@@ -427,14 +427,14 @@ async fn warn_unless_migrated(state: &State) {
 }
 
 /// Deletes old idempotency keys and refresh tokens of the businesses that this process serves, for ever.
-async fn tidy(state: State) {
+async fn delete_expired(state: State) {
     loop {
         tokio::time::sleep(TIDY_EVERY).await;
         for business in state.directory.met() {
-            if let Err(error) = idempotency::tidy(&state.database, business).await {
+            if let Err(error) = idempotency::delete_expired(&state.database, business).await {
                 tracing::warn!(%error, %business, "old idempotency keys stay for now");
             }
-            if let Err(error) = refresh_tokens::tidy(&state.database, business).await {
+            if let Err(error) = refresh_tokens::delete_expired(&state.database, business).await {
                 tracing::warn!(%error, %business, "old refresh tokens stay for now");
             }
         }

@@ -15,7 +15,7 @@ use actix_web::{App, Error, HttpResponse, web};
 use clap::Parser;
 use domain::foundation::idempotency::{Answer, Answered};
 use domain::identity::businesses::Business;
-use domain::{Authority, Database, Directory, Journal, Standing};
+use domain::{AccessLog, Authority, BusinessCache, Database, RevocationCache};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Money, Quantity, UserId};
 use serde::Serialize;
@@ -199,7 +199,7 @@ fn app() -> App<
     metrics::start().unwrap();
     let table = Table::new(endpoints()).unwrap();
     let document = openapi::json(&table).unwrap();
-    let directory = Directory::of([Business {
+    let directory = BusinessCache::of([Business {
         id: BUSINESS.parse().unwrap(),
         slug: "acme".to_owned(),
         currency: Currency::USD,
@@ -208,11 +208,11 @@ fn app() -> App<
     // Nobody listens there: these tests need no database, and a business that is not known cannot be asked for.
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
     let verifier = Verifier::new(Arc::new(Keys::new(SECRET).unwrap()), None);
-    let journal = Journal::start(database.clone());
+    let journal = AccessLog::start(database.clone());
     App::new()
         .app_data(web::Data::new(verifier))
         .app_data(web::Data::new(Gateways::new(Vec::new(), Authority::Staff)))
-        .app_data(web::Data::new(Standing::default()))
+        .app_data(web::Data::new(RevocationCache::default()))
         .app_data(web::Data::new(Hasher::new(SECRET).unwrap()))
         .app_data(web::Data::new(journal))
         .app_data(web::Data::new(directory))

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use domain::foundation::tenants;
 use domain::Database;
+use domain::foundation::tenants;
 use domain::verify::{self, Counts, Difference};
 
 use crate::backend;

@@ -34,12 +34,12 @@ pub mod receivables;
 pub mod stock;
 pub mod verify;
 
-pub use audit::access_log::{Journal, Refusal, Void};
+pub use audit::access_log::{AccessLog, Refusal, RevokedCredential};
 pub use foundation::caller::{Authority, Caller, PlatformCaller};
 pub use foundation::database::{CannotConnect, Database, SchemaState, Transaction};
 pub use foundation::error::{DateFault, Error, HoldLimit, RefusedAmount, Shortage};
 pub use foundation::pages::{Page, Paging};
 pub use foundation::secret::Secret;
-pub use identity::businesses::Directory;
-pub use identity::revocation::{Key, Standing};
-pub use receivables::accounts::Figures;
+pub use identity::businesses::BusinessCache;
+pub use identity::revocation::{Key, RevocationCache};
+pub use receivables::accounts::AccountSummary;

@@ -9,13 +9,13 @@ use domain::card::checkout::Terms;
 use domain::card::provider::Limits;
 use domain::catalogue::sales::Offer;
 use domain::desk::decision::{
-    Account, Article, Books, Bought, Holds, Ordered, OverdueOrder, Sale, Selling,
+    BatchState, Bought, Buyer, CatalogueItem, Holds, Ordered, OverdueOrder, Sale, Selling,
 };
 use domain::desk::purchase::Purchase;
 use domain::receivables::ledger::{self, Credit};
 use domain::stock::Line;
-use domain::stock::locked_stock::{Counts, Shelf};
-use domain::stock::reservations::Wish;
+use domain::stock::locked_stock::{LockedStock, StockLevel};
+use domain::stock::reservations::NewReservation;
 use domain::{Error, HoldLimit};
 use entity::ledger_entries::Kind;
 use entity::reservations::{CancelReason, Status};
@@ -39,8 +39,8 @@ fn cents(amount: i64) -> Money {
     Money::parse(&text, Currency::USD).unwrap()
 }
 
-fn account(credit_limit: i64, balance: i64) -> Account {
-    Account {
+fn account(credit_limit: i64, balance: i64) -> Buyer {
+    Buyer {
         credit_limit: cents(credit_limit),
         ledger: ledger::Account {
             balance: cents(balance),
@@ -54,8 +54,8 @@ fn account(credit_limit: i64, balance: i64) -> Account {
     }
 }
 
-fn article(price: i64) -> Article {
-    Article {
+fn article(price: i64) -> CatalogueItem {
+    CatalogueItem {
         sku: "SKU".into(),
         name: "Name".into(),
         price: cents(price),
@@ -65,16 +65,19 @@ fn article(price: i64) -> Article {
     }
 }
 
-fn stock(price: i64, on_hand: i64) -> (Article, Counts) {
-    (article(price), Counts::new(on_hand, 0, 0, 0))
+fn stock(price: i64, on_hand: i64) -> (CatalogueItem, StockLevel) {
+    (article(price), StockLevel::new(on_hand, 0, 0, 0))
 }
 
 /// The books of these customers and of these products, which are numbered from 1.
-fn books(accounts: HashMap<CustomerId, Account>, stock: Vec<(Article, Counts)>) -> Books {
-    let mut books = Books {
+fn books(
+    accounts: HashMap<CustomerId, Buyer>,
+    stock: Vec<(CatalogueItem, StockLevel)>,
+) -> BatchState {
+    let mut books = BatchState {
         accounts,
         catalogue: HashMap::new(),
-        shelf: Shelf::new(DateTime::UNIX_EPOCH, HashMap::new()),
+        shelf: LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new()),
     };
     for (number, stock) in (1..).zip(stock) {
         put(&mut books, number, stock);
@@ -82,7 +85,7 @@ fn books(accounts: HashMap<CustomerId, Account>, stock: Vec<(Article, Counts)>) 
     books
 }
 
-fn put(books: &mut Books, number: u128, (article, counts): (Article, Counts)) {
+fn put(books: &mut BatchState, number: u128, (article, counts): (CatalogueItem, StockLevel)) {
     books.catalogue.insert(product(number), article);
     books.shelf.counts.insert(product(number), counts);
 }
@@ -111,7 +114,7 @@ fn purchase(buyer: u128, lines: &[Line]) -> Purchase {
 }
 
 /// One customer (limit 10.00, owing 1.00) and two products (1.00 each: 5 and 3 on hand).
-fn small_shop() -> Books {
+fn small_shop() -> BatchState {
     books(
         [(customer(1), account(1000, 100))].into(),
         [stock(100, 5), stock(100, 3)].into(),
@@ -119,7 +122,7 @@ fn small_shop() -> Books {
 }
 
 /// Decides, and asserts that a refusal leaves the books as they were.
-fn refusal(books: &mut Books, purchase: &Purchase) -> Error {
+fn refusal(books: &mut BatchState, purchase: &Purchase) -> Error {
     let before = books.clone();
     let refusal = books.purchase(purchase, order(), actor()).unwrap_err();
     assert_eq!(*books, before, "a refused purchase changes nothing");
@@ -397,12 +400,16 @@ fn reservation(number: u128) -> ReservationId {
     ReservationId(Uuid::from_u128(number))
 }
 
-fn order_by_card(books: &mut Books, purchase: &Purchase, hold: u128) -> Result<Ordered, Error> {
+fn order_by_card(
+    books: &mut BatchState,
+    purchase: &Purchase,
+    hold: u128,
+) -> Result<Ordered, Error> {
     books.checkout(purchase, &TERMS, (order(), reservation(hold)), actor())
 }
 
 /// As [`refusal`], of an order by card.
-fn refusal_by_card(books: &mut Books, purchase: &Purchase) -> Error {
+fn refusal_by_card(books: &mut BatchState, purchase: &Purchase) -> Error {
     let before = books.clone();
     let refusal = order_by_card(books, purchase, 99).unwrap_err();
     assert_eq!(*books, before, "a refused order changes nothing");
@@ -410,7 +417,7 @@ fn refusal_by_card(books: &mut Books, purchase: &Purchase) -> Error {
 }
 
 /// As [`refusal`], of a reservation that is to be confirmed by card.
-fn refusal_to_confirm(books: &mut Books, hold: u128) -> Error {
+fn refusal_to_confirm(books: &mut BatchState, hold: u128) -> Error {
     let before = books.clone();
     let refusal = books
         .confirm_by_card(reservation(hold), &TERMS, order())
@@ -419,8 +426,8 @@ fn refusal_to_confirm(books: &mut Books, hold: u128) -> Error {
     refusal
 }
 
-fn reserve(books: &mut Books, buyer: u128, lines: &[Line], hold: u128) -> Status {
-    let wish = Wish {
+fn reserve(books: &mut BatchState, buyer: u128, lines: &[Line], hold: u128) -> Status {
+    let wish = NewReservation {
         customer_id: customer(buyer),
         lines: lines.to_vec(),
         ttl_seconds: 600,
@@ -430,12 +437,12 @@ fn reserve(books: &mut Books, buyer: u128, lines: &[Line], hold: u128) -> Status
     made.status
 }
 
-fn standing(books: &Books, hold: u128) -> (Status, Option<OrderId>) {
+fn standing(books: &BatchState, hold: u128) -> (Status, Option<OrderId>) {
     let reservation = &books.shelf.reservations[&reservation(hold)];
     (reservation.status, reservation.order_id)
 }
 
-fn counts(books: &Books, number: u128) -> (i64, i64) {
+fn counts(books: &BatchState, number: u128) -> (i64, i64) {
     let counts = &books.shelf.counts[&product(number)];
     (counts.on_hand, counts.reserved)
 }
@@ -523,7 +530,7 @@ fn a_card_is_charged_neither_with_nothing_nor_with_more_than_an_order_can_be() {
 }
 
 /// How many of a product a reservation has.
-fn has(books: &Books, hold: u128, number: u128) -> i64 {
+fn has(books: &BatchState, hold: u128, number: u128) -> i64 {
     books.shelf.reservations[&reservation(hold)].quantity_of(product(number))
 }
 
@@ -695,7 +702,7 @@ fn each_buys_at_the_cheapest_price_that_is_left_to_them_and_holds_count() {
     let offers = [limited(1, Some(70)), limited(2, Some(80))];
     let article = books.catalogue.get_mut(&product(1)).unwrap();
     article.selling = Selling::at(&offers, cents(100), DateTime::UNIX_EPOCH);
-    let buy = |books: &mut Books, buyer| {
+    let buy = |books: &mut BatchState, buyer| {
         let sale = books.purchase(&purchase(buyer, &[line(1, 1)]), order(), actor());
         sale.unwrap().total
     };
@@ -729,7 +736,7 @@ fn more_than_is_left_of_a_sale_is_refused_and_not_sold_dearer() {
     ));
 }
 
-fn hold_limit(books: &mut Books, max_units: Option<i64>, max_value: Option<i64>) {
+fn hold_limit(books: &mut BatchState, max_units: Option<i64>, max_value: Option<i64>) {
     let account = books.accounts.get_mut(&customer(1)).unwrap();
     account.holds = Holds {
         max_units,
@@ -745,7 +752,7 @@ fn nobody_holds_more_units_than_they_may_and_buying_on_credit_is_not_holding() {
     hold_limit(&mut books, Some(4), None);
     assert_eq!(reserve(&mut books, 1, &[line(1, 1)], 1), Status::Active);
     order_by_card(&mut books, &purchase(1, &[line(2, 1)]), 2).unwrap();
-    let wish = Wish {
+    let wish = NewReservation {
         customer_id: customer(1),
         lines: vec![line(1, 2)],
         ttl_seconds: 600,
@@ -915,7 +922,7 @@ prop_compose! {
         due in 0..100_000_i64,
         on_hold in prop::bool::weighted(0.1),
         credits in prop::collection::btree_map(1..9_i64, (prop::bool::ANY, 1..20_000_i64), 0..3),
-    ) -> Account {
+    ) -> Buyer {
         let on_account: BTreeMap<i64, Credit> = credits
             .into_iter()
             .map(|(number, (is_money, amount))| {
@@ -926,7 +933,7 @@ prop_compose! {
         let paid_ahead = on_account.values().map(|credit| credit.amount).sum();
         let balance = cents(due) - paid_ahead;
         let ledger = ledger::Account { balance, entry_count: 9, on_account };
-        Account { on_hold, ledger, ..account(limit, 0) }
+        Buyer { on_hold, ledger, ..account(limit, 0) }
     }
 }
 
@@ -937,9 +944,9 @@ prop_compose! {
         reserved in 0..60_i64,
         active in prop::bool::weighted(0.9),
         limit_per_customer in prop::option::weighted(0.2, 1..20_i64),
-    ) -> (Article, Counts) {
-        let article = Article { active, limit_per_customer, ..article(price) };
-        (article, Counts::new(on_hand, reserved.min(on_hand), 0, 0))
+    ) -> (CatalogueItem, StockLevel) {
+        let article = CatalogueItem { active, limit_per_customer, ..article(price) };
+        (article, StockLevel::new(on_hand, reserved.min(on_hand), 0, 0))
     }
 }
 
@@ -947,7 +954,7 @@ prop_compose! {
     fn arbitrary_books()(
         accounts in prop::collection::vec(arbitrary_account(), 1..4),
         shelf in prop::collection::vec(arbitrary_stock(), 1..5),
-    ) -> Books {
+    ) -> BatchState {
         books((0..).map(customer).zip(accounts).collect(), shelf)
     }
 }

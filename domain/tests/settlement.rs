@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::Error;
 use domain::receivables::ledger::Account;
-use domain::receivables::settlement::{Books, Covering, Order, PayoutShare, Settling, Target};
+use domain::receivables::settlement::{
+    AccountState, Covering, Order, PayoutShare, Settling, Target,
+};
 use entity::ledger_entries::Kind;
 use entity::{Currency, Money, OrderId};
 use proptest::prelude::*;
@@ -27,12 +29,12 @@ fn day(number: i64) -> DateTime<Utc> {
 }
 
 /// An account with these orders: total, the day on which each was made, and that on which it is due.
-fn books(orders: &[(i64, i64, i64)]) -> Books {
+fn books(orders: &[(i64, i64, i64)]) -> AccountState {
     let mut account = Account::default();
     for (total, ..) in orders {
         account.post(cents(*total));
     }
-    let mut books = Books::new(account, day(1000));
+    let mut books = AccountState::new(account, day(1000));
     for (number, (total, made, due)) in orders.iter().enumerate() {
         let value = Order {
             due: cents(*total),
@@ -45,7 +47,7 @@ fn books(orders: &[(i64, i64, i64)]) -> Books {
 }
 
 /// Which orders a credit settles, by the shares so far.
-fn settling(books: &Books, entry_number: i64, kind: Kind) -> Settling {
+fn settling(books: &AccountState, entry_number: i64, kind: Kind) -> Settling {
     let mut orders: BTreeMap<OrderId, Money> = BTreeMap::new();
     for share in books
         .shares
@@ -64,7 +66,7 @@ fn settling(books: &Books, entry_number: i64, kind: Kind) -> Settling {
 }
 
 /// Which credits cover which payouts, by the shares so far, of those for which this holds.
-fn covering(books: &Books, which: impl Fn(&Covering) -> bool) -> Vec<Covering> {
+fn covering(books: &AccountState, which: impl Fn(&Covering) -> bool) -> Vec<Covering> {
     let mut sums: BTreeMap<(i64, i64), Covering> = BTreeMap::new();
     for share in &books.payout_shares {
         let (payout_entry, credit_entry) = (share.payout_entry, share.used.entry_number);
@@ -84,7 +86,7 @@ fn covering(books: &Books, which: impl Fn(&Covering) -> bool) -> Vec<Covering> {
         .collect()
 }
 
-fn due(books: &Books, number: usize) -> Money {
+fn due(books: &AccountState, number: usize) -> Money {
     books.orders[&order(number)].due
 }
 
@@ -265,7 +267,7 @@ struct Given {
 
 /// An account's history: what the documents say beside the books.
 struct History {
-    books: Books,
+    books: AccountState,
     totals: Vec<i64>,
     cancelled: [bool; 4],
     given: Vec<Given>,

@@ -1,6 +1,6 @@
 //! Orders by card, paid with the provider that stays on the machine, which tests have as a user of the embedded start has.
 
-use domain::card::checkout::{self, Event, Taken, Told};
+use domain::card::checkout::{self, Event, EventKind, EventOutcome};
 use domain::card::provider::Offline;
 use domain::demo;
 use entity::{OrderId, ProductId};
@@ -83,11 +83,11 @@ pub async fn pay(database: &Database, order: OrderId) {
         business_id: demo::ACME,
         order_id: order,
         intent: Offline::intent_of(demo::ACME, order),
-        told: Told::Paid(Offline::received(total, currency)),
+        told: EventKind::Paid(Offline::received(total, currency)),
     };
     assert_eq!(
         checkout::receive(&service, &Offline, &event).await.unwrap(),
-        Taken::Now
+        EventOutcome::Now
     );
     service.close().await;
 }

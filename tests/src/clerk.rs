@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use domain::card::checkout::{Placed, Terms};
+use domain::card::checkout::{PlacedOrder, Terms};
 use domain::card::provider::{Limits, Offline};
 use domain::desk::purchase::{Purchase, Receipt};
 use domain::desk::{Command, Desk, Work};
-use domain::foundation::idempotency::{Answer, Answered, Claim};
+use domain::foundation::idempotency::{Answer, Answered, IdempotencyKey};
 use domain::stock::Line;
-use domain::stock::reservations::{self, Found, Target, Wish};
+use domain::stock::reservations::{self, CurrentReservation, LockedIds, NewReservation};
 use domain::{Authority, Caller, Error, demo};
 use entity::{
     BusinessId, Currency, CustomerId, OrderId, ProductId, Quantity, ReservationId, UserId,
@@ -77,7 +77,7 @@ impl Clerk {
     /// # Errors
     /// The desk's refusals.
     pub async fn ask(&self, work: Work, key: Option<&str>) -> Result<Answered, Error> {
-        let claim = key.map(|key| Claim {
+        let claim = key.map(|key| IdempotencyKey {
             key: key.to_owned(),
             request_hash: [7; 32],
             former_hash: None,
@@ -127,7 +127,7 @@ impl Clerk {
     }
 
     /// What of a reservation never changes.
-    pub async fn target(&self, id: ReservationId) -> Target {
+    pub async fn target(&self, id: ReservationId) -> LockedIds {
         reservations::target(&self.pool, &self.caller, id)
             .await
             .unwrap()
@@ -182,7 +182,7 @@ pub fn buy(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
 /// A reservation for ten minutes, or a place in line.
 #[must_use]
 pub fn reserve(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
-    let wish = Wish {
+    let wish = NewReservation {
         customer_id: customer,
         lines: lines(items),
         ttl_seconds: 600,
@@ -202,7 +202,7 @@ fn lines(items: &[(ProductId, i64)]) -> Vec<Line> {
 
 /// What the desk answers here to an order by card.
 #[must_use]
-pub fn placed(placed: &Placed) -> Answer {
+pub fn placed(placed: &PlacedOrder) -> Answer {
     answer(&json!({"order_id": placed.order_id, "reservation_id": placed.reservation_id}))
 }
 
@@ -210,7 +210,7 @@ fn sold(receipt: &Receipt) -> Answer {
     answer(&json!({"order_id": receipt.order_id}))
 }
 
-fn held(found: &Found, _: Currency) -> Answer {
+fn held(found: &CurrentReservation, _: Currency) -> Answer {
     answer(&json!({"reservation_id": found.reservation.id, "status": found.status}))
 }
 

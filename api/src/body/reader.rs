@@ -14,7 +14,7 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, UPGRA
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use domain::Caller;
-use domain::foundation::idempotency::Claim;
+use domain::foundation::idempotency::IdempotencyKey;
 use entity::BusinessId;
 use flate2::bufread::MultiGzDecoder;
 use serde_json::Value;
@@ -40,14 +40,14 @@ pub struct Json<T> {
     /// What was asked.
     pub body: T,
     /// The caller's claim to have this request done once, if it brought an `Idempotency-Key`.
-    pub claim: Option<Claim>,
+    pub claim: Option<IdempotencyKey>,
 }
 
 /// A request that needs no body. An empty one, or `{}`, is welcome.
 #[derive(Debug)]
 pub struct Bare {
     /// The caller's claim to have this request done once, if it brought an `Idempotency-Key`.
-    pub claim: Option<Claim>,
+    pub claim: Option<IdempotencyKey>,
 }
 
 /// A request whose body is read as it came, for whoever checks a signature of it.
@@ -110,7 +110,7 @@ fn parse<T: FromJson>(
     req: &HttpRequest,
     bytes: &[u8],
     text: &[u8],
-) -> Result<(T, Option<Claim>), Problem> {
+) -> Result<(T, Option<IdempotencyKey>), Problem> {
     let mut value = json::parse(text).map_err(|error| {
         Problem::new(
             Code::MalformedJson,

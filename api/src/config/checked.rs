@@ -12,7 +12,7 @@ use crate::token::{Issuer, Keys, WeakSecret};
 #[derive(Debug)]
 pub struct Checked {
     /// With whom orders are paid by card.
-    pub tills: Tills,
+    pub providers: Tills,
     /// Whose tokens are taken beside the service's own.
     pub issuer: Option<Issuer>,
 }
@@ -73,7 +73,7 @@ impl Settings {
     /// [`BadSettings::Outside`], [`BadSettings::Payments`].
     pub(crate) async fn parties(&self) -> Result<Checked, BadSettings> {
         Ok(Checked {
-            tills: self.payments.tills(self.wants_demo())?,
+            providers: self.payments.providers(self.wants_demo())?,
             issuer: self.outside.issuer().await?,
         })
     }

@@ -145,7 +145,7 @@ impl Payments {
     ///
     /// # Errors
     /// See [`BadPayments`].
-    pub fn tills(&self, demo: bool) -> Result<Tills, BadPayments> {
+    pub fn providers(&self, demo: bool) -> Result<Tills, BadPayments> {
         let (key, secret) = (&self.stripe_secret_key, &self.stripe_webhook_secret);
         let contradiction = |provider| {
             let set = match (key, secret) {
@@ -226,10 +226,10 @@ mod tests {
 
     /// The provider's name, or what is wrong with these flags.
     fn provider(flags: &[&str], embedded: bool) -> Result<Option<&'static str>, String> {
-        let tills = payments(flags)?.tills(embedded);
-        let tills = tills.map_err(|error| error.to_string())?;
-        let name = tills.provider.map(|provider| provider.name());
-        assert_eq!(tills.webhooks.is_some(), name == Some(Stripe::NAME));
+        let providers = payments(flags)?.providers(embedded);
+        let providers = providers.map_err(|error| error.to_string())?;
+        let name = providers.provider.map(|provider| provider.name());
+        assert_eq!(providers.webhooks.is_some(), name == Some(Stripe::NAME));
         Ok(name)
     }
 

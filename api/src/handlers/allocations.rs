@@ -8,7 +8,7 @@ use entity::{Currency, CustomerId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::payments::{AllocationRequest, AllocationView, FiguresView, MAX_ORDERS, orders};
+use super::payments::{AccountSummaryView, AllocationRequest, AllocationView, MAX_ORDERS, orders};
 use super::{Response, done};
 use crate::access::Signed;
 use crate::body::{Json, List};
@@ -56,7 +56,7 @@ struct AllocationsView {
     currency: Currency,
     allocations: Vec<AllocationView>,
     #[serde(flatten)]
-    figures: FiguresView,
+    figures: AccountSummaryView,
 }
 
 async fn allocate(
@@ -78,7 +78,7 @@ async fn allocate(
                 customer_id: id.0,
                 currency,
                 allocations: AllocationView::all(shares, currency),
-                figures: FiguresView::of(figures, currency),
+                figures: AccountSummaryView::of(figures, currency),
             })
         },
     )

@@ -3,10 +3,10 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::card::checkout::{self, Checkout, Placed, Terms};
+use domain::card::checkout::{self, Checkout, PlacedOrder, Terms};
 use domain::desk::purchase::Purchase;
 use domain::desk::{Command, Work};
-use domain::foundation::idempotency::{Answer, Answered, Claim};
+use domain::foundation::idempotency::{Answer, Answered, IdempotencyKey};
 use domain::stock::{Line, MAX_LINES};
 use entity::orders::Status;
 use entity::users::Role;
@@ -92,11 +92,11 @@ async fn order(state: Data<State>, caller: Signed, request: Json<CheckoutRequest
 pub(super) async fn place(
     state: &State,
     caller: &Signed,
-    claim: Option<Claim>,
+    claim: Option<IdempotencyKey>,
     work: impl FnOnce(Terms) -> Work,
 ) -> Response {
     let refused = |error| caller.problem(error);
-    let Some(provider) = state.cashier.provider() else {
+    let Some(provider) = state.payment_worker.provider() else {
         let nobody = domain::Error::Conflict("no payment provider is set up");
         return Err(refused(nobody));
     };
@@ -113,7 +113,7 @@ pub(super) async fn place(
         caller: caller.0.clone(),
     };
     let answered = state.desk.carry_out(command).await.map_err(refused)?;
-    state.cashier.watch(caller.business_id);
+    state.payment_worker.watch(caller.business_id);
     let order = order_in(&answered.answer)?;
     let checkout = checkout::finish(&state.database, provider, caller.business_id, order)
         .await
@@ -127,7 +127,7 @@ pub(super) async fn place(
 /// The name under which the order is kept that the desk has placed: the rest of an answer is not known yet.
 const ORDER_ID: &str = "order_id";
 
-pub(super) fn placed(placed: &Placed) -> Answer {
+pub(super) fn placed(placed: &PlacedOrder) -> Answer {
     let kept = json!({ORDER_ID: placed.order_id});
     created(location(placed.order_id), &kept)
 }

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use domain::foundation::idempotency::Answer;
 use domain::receivables::credit_notes::{self, CreditNote, NewCreditNote, What};
 use domain::stock::MAX_LINES;
-use domain::{Caller, Figures};
+use domain::{AccountSummary, Caller};
 use entity::users::Role;
 use entity::{CreditNoteId, Currency, CustomerId, OrderId, ProductId, Quantity, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::payments::{FiguresView, ReversalRequest};
+use super::payments::{AccountSummaryView, ReversalRequest};
 use super::{Response, created};
 use crate::access::Signed;
 use crate::body::{Json, List, Positive};
@@ -135,7 +135,7 @@ struct CreditNoteWithBalance {
     #[serde(flatten)]
     credit_note: CreditNoteView,
     #[serde(flatten)]
-    figures: FiguresView,
+    figures: AccountSummaryView,
 }
 
 impl CreditNoteView {
@@ -185,12 +185,12 @@ fn what(body: &mut CreditNoteRequest) -> Result<What, Problem> {
     }
 }
 
-fn render(caller: &Caller) -> impl Fn(&CreditNote, &Figures) -> Answer {
+fn render(caller: &Caller) -> impl Fn(&CreditNote, &AccountSummary) -> Answer {
     let currency = caller.currency;
     move |found, figures| {
         let view = CreditNoteWithBalance {
             credit_note: CreditNoteView::of(found, currency),
-            figures: FiguresView::of(figures, currency),
+            figures: AccountSummaryView::of(figures, currency),
         };
         created(format!("/api/credit-notes/{}", found.note.id), &view)
     }

@@ -2,7 +2,7 @@
 
 use actix_web::web::Data;
 use domain::Error;
-use domain::card::checkout::{self, Event, Taken, Told};
+use domain::card::checkout::{self, Event, EventKind, EventOutcome};
 use domain::card::provider::Offline;
 use entity::Currency;
 use uuid::Uuid;
@@ -35,13 +35,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn succeed(state: Data<State>, intent: Name) -> Response {
     tell(&state, intent, "payment_intent.succeeded", |due| {
-        Told::Paid(due)
+        EventKind::Paid(due)
     })
     .await
 }
 
 async fn fail(state: Data<State>, intent: Name) -> Response {
-    let declined = |_due| Told::Failed("declined".to_owned());
+    let declined = |_due| EventKind::Failed("declined".to_owned());
     tell(&state, intent, "payment_intent.payment_failed", declined).await
 }
 
@@ -50,7 +50,7 @@ async fn tell(
     state: &State,
     Name(intent): Name,
     kind: &str,
-    told: impl FnOnce(domain::card::provider::Received) -> Told,
+    told: impl FnOnce(domain::card::provider::Received) -> EventKind,
 ) -> Response {
     let unknown = || {
         Problem::new(Code::NotFound, "There is no such payment.").with("intent", intent.as_str())
@@ -76,10 +76,10 @@ async fn tell(
     let taken = checkout::receive(&state.database, &Offline, &event)
         .await
         .map_err(problem)?;
-    if taken == Taken::NotOurs {
+    if taken == EventOutcome::NotOurs {
         return Err(unknown());
     }
     state.sealer.note(business_id);
-    state.cashier.wake(business_id);
+    state.payment_worker.wake(business_id);
     Ok(received())
 }

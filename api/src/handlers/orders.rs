@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::cancellation;
 use domain::card::provider::Limits;
-use domain::card::refunds::{self, What, Wish};
+use domain::card::refunds::{self, NewRefund, What};
 use domain::foundation::dates::When;
 use domain::orders::{self, Filter, Fulfilment, Mismatch, Order, Payment, Step, Wanting};
 use domain::stock::MAX_LINES;
@@ -505,7 +505,7 @@ async fn cancel(state: Data<State>, caller: Signed, id: Id<OrderId>, request: Ba
     .await
     .map_err(|error| caller.problem(error))?;
     // By card there is something to ask the provider for.
-    state.cashier.wake(caller.business_id);
+    state.payment_worker.wake(caller.business_id);
     Ok(idempotency::response(answered))
 }
 
@@ -539,7 +539,7 @@ async fn refund(
     id: Id<OrderId>,
     mut request: Json<RefundRequest>,
 ) -> Response {
-    let wish = Wish {
+    let wish = NewRefund {
         what: what(&mut request.body)?,
         restock: request.body.restock.unwrap_or(false),
         reason: request.body.reason.0,
@@ -555,13 +555,13 @@ async fn refund(
     )
     .await
     .map_err(|error| caller.problem(error))?;
-    state.cashier.wake(caller.business_id);
+    state.payment_worker.wake(caller.business_id);
     Ok(idempotency::response(answered))
 }
 
 /// Which amounts the provider takes that is set up.
 fn takes(state: &State, caller: &Signed) -> Option<(&'static str, Limits)> {
-    let provider = state.cashier.provider()?;
+    let provider = state.payment_worker.provider()?;
     Some((provider.name(), provider.limits(caller.currency)?))
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::foundation::idempotency::Answer;
 use domain::receivables::payments::{self, NewPayment, Payment};
 use domain::receivables::settlement::Target;
-use domain::{Caller, Figures};
+use domain::{AccountSummary, Caller};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Money, OrderId, PaymentId, UserId};
 use serde::Serialize;
@@ -167,7 +167,7 @@ struct PaymentWithBalance {
     #[serde(flatten)]
     payment: PaymentView,
     #[serde(flatten)]
-    figures: FiguresView,
+    figures: AccountSummaryView,
 }
 
 /// What a customer owes and may still buy.
@@ -175,7 +175,7 @@ struct PaymentWithBalance {
 #[schema(example = json!({
     "customer_balance": "600.00", "available_credit": "400.00", "credit_on_account": "0.00",
 }))]
-pub(super) struct FiguresView {
+pub(super) struct AccountSummaryView {
     /// What the customer owes now.
     customer_balance: Amount,
     /// What it may still buy.
@@ -194,8 +194,8 @@ impl AllocationView {
     }
 }
 
-impl FiguresView {
-    pub(super) fn of(figures: &Figures, currency: Currency) -> Self {
+impl AccountSummaryView {
+    pub(super) fn of(figures: &AccountSummary, currency: Currency) -> Self {
         Self {
             customer_balance: Amount::of(figures.balance, currency),
             available_credit: Amount::of(figures.available_credit, currency),
@@ -268,12 +268,12 @@ fn payment(body: PaymentRequest) -> Result<NewPayment, Problem> {
     })
 }
 
-fn render(caller: &Caller) -> impl Fn(&Payment, &Figures) -> Answer {
+fn render(caller: &Caller) -> impl Fn(&Payment, &AccountSummary) -> Answer {
     let currency = caller.currency;
     move |payment, figures| {
         let view = PaymentWithBalance {
             payment: PaymentView::of(payment, currency),
-            figures: FiguresView::of(figures, currency),
+            figures: AccountSummaryView::of(figures, currency),
         };
         created(format!("/api/payments/{}", payment.payment.id), &view)
     }

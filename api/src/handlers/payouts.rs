@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use domain::foundation::dates::When;
 use domain::foundation::idempotency::Answer;
 use domain::receivables::payouts::{self, Filter, NewPayout, Payout};
-use domain::{Caller, Figures};
+use domain::{AccountSummary, Caller};
 use entity::users::Role;
 use entity::{Currency, CustomerId, PayoutId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::payments::{FiguresView, ReversalRequest};
+use super::payments::{AccountSummaryView, ReversalRequest};
 use super::{Response, created};
 use crate::access::Signed;
 use crate::body::{Json, Positive};
@@ -116,7 +116,7 @@ struct PayoutWithBalance {
     #[serde(flatten)]
     payout: PayoutView,
     #[serde(flatten)]
-    figures: FiguresView,
+    figures: AccountSummaryView,
 }
 
 impl PayoutView {
@@ -139,12 +139,12 @@ impl PayoutView {
     }
 }
 
-fn render(caller: &Caller) -> impl Fn(&Payout, &Figures) -> Answer {
+fn render(caller: &Caller) -> impl Fn(&Payout, &AccountSummary) -> Answer {
     let currency = caller.currency;
     move |payout, figures| {
         let view = PayoutWithBalance {
             payout: PayoutView::of(payout, currency),
-            figures: FiguresView::of(figures, currency),
+            figures: AccountSummaryView::of(figures, currency),
         };
         created(format!("/api/payouts/{}", payout.payout.id), &view)
     }

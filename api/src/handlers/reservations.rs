@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::desk::{Command, Work};
 use domain::foundation::idempotency::Answer;
-use domain::stock::reservations::{self, Found, Wish};
+use domain::stock::reservations::{self, CurrentReservation, NewReservation};
 use domain::stock::{Line, MAX_LINES};
 use entity::orders::PaymentMethod;
 use entity::reservations::{CancelReason, Status};
@@ -169,7 +169,7 @@ struct ReservedView {
 }
 
 impl ReservationView {
-    fn of(found: &Found, currency: Currency) -> Self {
+    fn of(found: &CurrentReservation, currency: Currency) -> Self {
         let reservation = &found.reservation;
         let items = reservation.items.iter().map(|item| ReservedView {
             product_id: item.product_id,
@@ -214,7 +214,7 @@ async fn reserve(
         ));
     }
     let ttl_seconds = body.ttl_seconds.map_or(TTL_SECONDS, Whole::get);
-    let wish = Wish {
+    let wish = NewReservation {
         customer_id: buyer(&caller, body.customer_id)?,
         lines,
         ttl_seconds: i32::try_from(ttl_seconds).unwrap_or(*reservations::TTL.end()),
@@ -283,7 +283,7 @@ async fn carry_out(state: &State, caller: &Signed, command: Command) -> Response
         .map_err(|error| caller.problem(error))
 }
 
-fn reserved(found: &Found, currency: Currency) -> Answer {
+fn reserved(found: &CurrentReservation, currency: Currency) -> Answer {
     let view = ReservationView::of(found, currency);
     let location = format!("/api/reservations/{}", found.reservation.id);
     let answer = created(location, &view);

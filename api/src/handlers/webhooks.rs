@@ -3,7 +3,7 @@
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use domain::card::checkout::{self, Taken};
+use domain::card::checkout::{self, EventOutcome};
 use entity::Currency;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -53,10 +53,10 @@ async fn receive(state: Data<State>, request: HttpRequest, body: Raw) -> Respons
         .await
         .map_err(|error| Problem::of(error, Currency::USD))?;
     tracing::info!(event = event.id, kind = event.kind, ?taken, business_id = %event.business_id, "Stripe has told");
-    if taken == Taken::Now {
+    if taken == EventOutcome::Now {
         state.sealer.note(event.business_id);
         // What came too late is to be given back.
-        state.cashier.wake(event.business_id);
+        state.payment_worker.wake(event.business_id);
     }
     Ok(received())
 }

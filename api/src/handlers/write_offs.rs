@@ -5,13 +5,13 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::foundation::idempotency::Answer;
 use domain::receivables::write_offs::{self, WriteOff};
-use domain::{Caller, Figures};
+use domain::{AccountSummary, Caller};
 use entity::users::Role;
 use entity::{Currency, CustomerId, OrderId, UserId, WriteOffId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::payments::{FiguresView, ReversalRequest};
+use super::payments::{AccountSummaryView, ReversalRequest};
 use super::{Response, created};
 use crate::access::Signed;
 use crate::body::{Json, Positive};
@@ -98,7 +98,7 @@ struct WriteOffWithBalance {
     #[serde(flatten)]
     write_off: WriteOffView,
     #[serde(flatten)]
-    figures: FiguresView,
+    figures: AccountSummaryView,
 }
 
 impl WriteOffView {
@@ -120,12 +120,12 @@ impl WriteOffView {
     }
 }
 
-fn render(caller: &Caller) -> impl Fn(&WriteOff, &Figures) -> Answer {
+fn render(caller: &Caller) -> impl Fn(&WriteOff, &AccountSummary) -> Answer {
     let currency = caller.currency;
     move |found, figures| {
         let view = WriteOffWithBalance {
             write_off: WriteOffView::of(found, currency),
-            figures: FiguresView::of(figures, currency),
+            figures: AccountSummaryView::of(figures, currency),
         };
         created(format!("/api/write-offs/{}", found.write_off.id), &view)
     }

@@ -1,6 +1,6 @@
 //! What a webhook says, as far as it is of use here.
 
-use domain::card::checkout::{Event, Told};
+use domain::card::checkout::{Event, EventKind};
 use entity::{BusinessId, OrderId};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ pub(super) struct Notice {
     pub(super) intent: String,
     /// Whose it is, if the notice says so itself.
     pub(super) order: Option<(BusinessId, OrderId)>,
-    told: Told,
+    told: EventKind,
 }
 
 /// The longest id that Stripe gives out, in bytes.
@@ -99,19 +99,19 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Notice>, serde_json::Error> {
         "payment_intent.succeeded" => {
             let intent: Intent = serde_json::from_value(data.object)?;
             let minor = intent.amount_received.unwrap_or(intent.amount);
-            let told = Told::Paid(received(minor, &intent.currency));
+            let told = EventKind::Paid(received(minor, &intent.currency));
             of_intent(id, kind, intent, told)
         }
         "payment_intent.payment_failed" => {
             let mut intent: Intent = serde_json::from_value(data.object)?;
             let why = intent.last_payment_error.take();
             let why = why.and_then(|error| error.message.or(error.code));
-            let told = Told::Failed(words(why.as_deref().unwrap_or("declined")));
+            let told = EventKind::Failed(words(why.as_deref().unwrap_or("declined")));
             of_intent(id, kind, intent, told)
         }
         "payment_intent.canceled" => {
             let intent = serde_json::from_value(data.object)?;
-            of_intent(id, kind, intent, Told::Cancelled)
+            of_intent(id, kind, intent, EventKind::Cancelled)
         }
         // Of these the event says that there is something new. What, is asked for: they come in any order.
         "charge.refunded"
@@ -120,7 +120,7 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Notice>, serde_json::Error> {
         | "refund.updated"
         | "refund.failed" => {
             let object: OfIntent = serde_json::from_value(data.object)?;
-            about_intent(id, kind, object, |_| Told::RefundsChanged)
+            about_intent(id, kind, object, |_| EventKind::RefundsChanged)
         }
         "charge.dispute.created"
         | "charge.dispute.updated"
@@ -128,14 +128,14 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Notice>, serde_json::Error> {
         | "charge.dispute.funds_withdrawn"
         | "charge.dispute.funds_reinstated" => {
             let object: OfIntent = serde_json::from_value(data.object)?;
-            about_intent(id, kind, object, Told::DisputeChanged)
+            about_intent(id, kind, object, EventKind::DisputeChanged)
         }
         _ => None,
     };
     Ok(notice)
 }
 
-fn of_intent(id: String, kind: String, intent: Intent, told: Told) -> Option<Notice> {
+fn of_intent(id: String, kind: String, intent: Intent, told: EventKind) -> Option<Notice> {
     let order = order_in(&intent.metadata)?;
     Some(Notice {
         id,
@@ -150,7 +150,7 @@ fn about_intent(
     id: String,
     kind: String,
     object: OfIntent,
-    told: impl FnOnce(String) -> Told,
+    told: impl FnOnce(String) -> EventKind,
 ) -> Option<Notice> {
     Some(Notice {
         id,
@@ -217,12 +217,15 @@ mod tests {
         object["amount_received"] = json!(1000);
         object["last_payment_error"] = json!({"code": "card_declined", "message": "No\u{0} luck."});
         for (kind, expected) in [
-            ("payment_intent.succeeded", Told::Paid(dollars(1000, "10"))),
+            (
+                "payment_intent.succeeded",
+                EventKind::Paid(dollars(1000, "10")),
+            ),
             (
                 "payment_intent.payment_failed",
-                Told::Failed("No luck.".to_owned()),
+                EventKind::Failed("No luck.".to_owned()),
             ),
-            ("payment_intent.canceled", Told::Cancelled),
+            ("payment_intent.canceled", EventKind::Cancelled),
         ] {
             let notice = told(kind, object.clone()).unwrap();
             assert_eq!(notice.order, Some(ours));
@@ -232,9 +235,9 @@ mod tests {
         }
         // Servers like Stripe leave out what is the same.
         let notice = told("payment_intent.succeeded", intent(ours)).unwrap();
-        assert_eq!(notice.told, Told::Paid(dollars(1099, "10.99")));
+        assert_eq!(notice.told, EventKind::Paid(dollars(1099, "10.99")));
         let notice = told("payment_intent.payment_failed", intent(ours)).unwrap();
-        assert_eq!(notice.told, Told::Failed("declined".to_owned()));
+        assert_eq!(notice.told, EventKind::Failed("declined".to_owned()));
     }
 
     #[test]
@@ -244,7 +247,7 @@ mod tests {
                                 "amount": 1099, "amount_refunded": 250, "currency": "usd"});
         let notice = told("charge.refunded", charge.clone()).unwrap();
         assert_eq!((notice.intent.as_str(), notice.order), ("pi_1", None));
-        assert_eq!(notice.told, Told::RefundsChanged);
+        assert_eq!(notice.told, EventKind::RefundsChanged);
         charge["metadata"] = json!({"business_id": business, "order_id": order});
         let notice = told("charge.refunded", charge.clone()).unwrap();
         assert_eq!(notice.order, Some((business, order)));
@@ -265,7 +268,7 @@ mod tests {
         ] {
             let notice = told(kind, refund.clone()).unwrap();
             assert_eq!((notice.intent.as_str(), notice.order), ("pi_1", None));
-            assert_eq!(notice.told, Told::RefundsChanged, "{kind}");
+            assert_eq!(notice.told, EventKind::RefundsChanged, "{kind}");
         }
         let mut dispute = json!({"id": "dp_1", "object": "dispute", "payment_intent": "pi_1",
                                  "charge": "ch_1", "status": "needs_response"});
@@ -280,7 +283,7 @@ mod tests {
             assert_eq!((notice.intent.as_str(), notice.order), ("pi_1", None));
             assert_eq!(
                 notice.told,
-                Told::DisputeChanged("dp_1".to_owned()),
+                EventKind::DisputeChanged("dp_1".to_owned()),
                 "{kind}"
             );
         }
@@ -315,7 +318,7 @@ mod tests {
             currency: "USDC".to_owned(),
             amount: None,
         };
-        assert_eq!(notice.told, Told::Paid(expected));
+        assert_eq!(notice.told, EventKind::Paid(expected));
     }
 
     #[test]

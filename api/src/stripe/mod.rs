@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use chrono::DateTime;
 use domain::Secret;
 use domain::card::provider::{
-    Failure, FoundDispute, FoundRefund, Intent, Limits, Provider, Received, Refund, RefundState,
-    State, WantedIntent, WantedRefund,
+    Failure, FoundDispute, FoundRefund, Intent, IntentState, Limits, Provider, Received, Refund,
+    RefundState, WantedIntent, WantedRefund,
 };
 use entity::{BusinessId, Currency, OrderId, disputes};
 use reqwest::{Client, Method, StatusCode, Url};
@@ -351,11 +351,11 @@ impl From<IntentAnswer> for Intent {
         let state = match answer.status.as_str() {
             "succeeded" => {
                 let minor = answer.amount_received.unwrap_or(answer.amount);
-                State::Paid(received(minor, &answer.currency))
+                IntentState::Paid(received(minor, &answer.currency))
             }
-            "canceled" => State::Cancelled,
+            "canceled" => IntentState::Cancelled,
             // Waiting for a card, for a confirmation, for a bank: all of it can still be paid.
-            _ => State::Open,
+            _ => IntentState::Open,
         };
         Self {
             id: answer.id,

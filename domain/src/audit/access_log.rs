@@ -22,7 +22,7 @@ use crate::foundation::retry::retry;
 use crate::foundation::secret;
 use crate::{Caller, Database, Error, Transaction};
 
-use refusal_counter::Tally;
+use refusal_counter::RefusalCounter;
 
 /// How many entries wait at most.
 const WAITING: usize = 1024;
@@ -48,14 +48,14 @@ pub struct Refusal {
 
 /// A credential that is good no more. Who came with it is no caller, and yet known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Void {
+pub enum RevokedCredential {
     /// A token of this user that a change of the user has made void.
     Token(BusinessId, UserId),
     /// Text that has the form of a key of this business, as its hash. It was one, or never.
     Key(BusinessId, [u8; 32]),
 }
 
-impl Void {
+impl RevokedCredential {
     /// A key that does not stand.
     #[must_use]
     pub fn key(business: BusinessId, text: &str) -> Self {
@@ -126,17 +126,17 @@ impl Entry {
 
 /// Takes entries.
 #[derive(Debug)]
-pub struct Journal {
+pub struct AccessLog {
     inbox: mpsc::Sender<Notice>,
-    tally: Arc<Tally>,
+    tally: Arc<RefusalCounter>,
 }
 
-impl Journal {
+impl AccessLog {
     /// Starts the task that writes. It ends when the journal is dropped.
     #[must_use]
     pub fn start(database: Database) -> Self {
         let (inbox, notices) = mpsc::channel(WAITING);
-        let tally = Arc::new(Tally::default());
+        let tally = Arc::new(RefusalCounter::default());
         tokio::spawn(write_all(database, notices, Arc::clone(&tally)));
         Self { inbox, tally }
     }
@@ -153,10 +153,10 @@ impl Journal {
     }
 
     /// Someone was refused for a credential that is good no more. Of a key that never was one, nothing is written.
-    pub fn refused_void(&self, void: Void, request_id: &str, refusal: Refusal) {
+    pub fn refused_void(&self, void: RevokedCredential, request_id: &str, refusal: Refusal) {
         let (business, by) = match void {
-            Void::Token(business, user) => (business, By::VoidToken(user)),
-            Void::Key(business, hash) => (business, By::VoidKey(hash)),
+            RevokedCredential::Token(business, user) => (business, By::VoidToken(user)),
+            RevokedCredential::Key(business, hash) => (business, By::VoidKey(hash)),
         };
         let refused = Refused {
             business,
@@ -221,7 +221,11 @@ fn dropped(count: usize) {
     metrics::counter!("tradeline_audit_dropped_total").increment(count);
 }
 
-async fn write_all(database: Database, mut notices: mpsc::Receiver<Notice>, tally: Arc<Tally>) {
+async fn write_all(
+    database: Database,
+    mut notices: mpsc::Receiver<Notice>,
+    tally: Arc<RefusalCounter>,
+) {
     let mut batch = Vec::with_capacity(AT_ONCE);
     // Keys that may be made up, for which is looked together: a flood of them costs a look a second.
     let (mut unproven, mut looked) = (Vec::new(), Instant::now());

@@ -4,9 +4,9 @@ use entity::orders::{CancelReason, Status};
 use entity::{Money, OrderId, payment_intents};
 
 use crate::card::attention;
-use crate::card::checkout::locked::{Locked, Stock};
+use crate::card::checkout::locked::{LockedOrder, Stock};
 use crate::card::refunds::New;
-use crate::foundation::idempotency::{self, Answered, Claim};
+use crate::foundation::idempotency::{self, Answered, IdempotencyKey};
 use crate::orders::disputes;
 use crate::orders::goods::Goods;
 use crate::orders::{step, transitions};
@@ -19,10 +19,10 @@ const REASON: &str = "order cancelled";
 pub(super) async fn cancel(
     transaction: &Transaction,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     id: OrderId,
 ) -> Result<Option<Answered>, Error> {
-    let locked = Locked::of(transaction, caller.business_id, id, Stock::Locked).await?;
+    let locked = LockedOrder::of(transaction, caller.business_id, id, Stock::Locked).await?;
     let mut locked = locked.ok_or(Error::OrderNotFound(id))?;
     if let Some(before) = idempotency::before(transaction, caller, claim).await? {
         return Ok(Some(before));
@@ -42,7 +42,7 @@ pub(super) async fn cancel(
 async fn stop(
     transaction: &Transaction,
     caller: &Caller,
-    locked: &mut Locked,
+    locked: &mut LockedOrder,
 ) -> Result<(), Error> {
     if matches!(
         locked.intent.status,
@@ -64,14 +64,14 @@ async fn stop(
 async fn undo(
     transaction: &Transaction,
     caller: &Caller,
-    locked: &mut Locked,
+    locked: &mut LockedOrder,
 ) -> Result<(), Error> {
     let order = &locked.order;
     let rest = order.amount_paid() - order.amount_refunded - order.amount_lost;
     if rest > Money::ZERO {
         disputes::check_none(transaction, order.business_id, order.id).await?;
     }
-    let before = locked.trail();
+    let before = locked.audit_snapshot();
     let goods = Goods::of(transaction, caller.business_id, locked.order.id).await?;
     let returning = goods.returning();
     locked

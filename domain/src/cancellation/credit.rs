@@ -9,11 +9,11 @@ use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::json;
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answered, Claim};
+use crate::foundation::idempotency::{self, Answered, IdempotencyKey};
 use crate::orders::credited::{self, Credited};
 use crate::orders::goods::Goods;
 use crate::orders::{step, transitions};
-use crate::receivables::accounts::Locked;
+use crate::receivables::accounts::LockedAccount;
 use crate::receivables::allocations::settling;
 use crate::receivables::payout_allocations::covering;
 use crate::receivables::reversals;
@@ -28,11 +28,11 @@ const REASON: &str = "order cancelled";
 pub(super) async fn cancel(
     transaction: &Transaction,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     customer: CustomerId,
     id: OrderId,
 ) -> Result<Option<Answered>, Error> {
-    let mut locked = Locked::of(transaction, caller, customer).await?;
+    let mut locked = LockedAccount::of(transaction, caller, customer).await?;
     if let Some(before) = idempotency::before(transaction, caller, claim).await? {
         return Ok(Some(before));
     }
@@ -50,7 +50,7 @@ pub(super) async fn cancel(
 async fn cancelled(
     transaction: &Transaction,
     caller: &Caller,
-    locked: &mut Locked,
+    locked: &mut LockedAccount,
     id: OrderId,
 ) -> Result<orders::Model, Error> {
     let business = caller.business_id;
@@ -128,17 +128,17 @@ async fn charge_of(
 }
 
 fn event(
-    locked: &Locked,
+    locked: &LockedAccount,
     order: &orders::Model,
     goods: &[(ProductId, i64)],
     caller: &Caller,
 ) -> Change {
     let currency = caller.currency;
-    let mut before = locked.trail_before();
+    let mut before = locked.audit_snapshot_before();
     before["status"] = json!(order.status);
     before["amount_paid"] = order.amount_paid().to_text(currency).into();
     before["amount_credited"] = order.amount_credited.to_text(currency).into();
-    let mut after = locked.trail();
+    let mut after = locked.audit_snapshot();
     after["status"] = json!(Status::Cancelled);
     let returned = goods
         .iter()

@@ -6,7 +6,7 @@ mod credit;
 use entity::OrderId;
 use entity::orders::PaymentMethod;
 
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
 use crate::orders::{Order, visible, whole_again};
 use crate::{Caller, Database, Error};
@@ -21,7 +21,7 @@ use crate::{Caller, Database, Error};
 pub async fn cancel(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     id: OrderId,
     render: impl Fn(&Order) -> Answer,
 ) -> Result<Answered, Error> {

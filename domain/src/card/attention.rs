@@ -4,12 +4,15 @@
 use entity::orders::{self, Attention};
 use entity::{Money, disputes, payment_intents, refunds};
 
-use crate::card::checkout::locked::Locked;
+use crate::card::checkout::locked::LockedOrder;
 use crate::orders::write;
 use crate::{Error, Transaction};
 
 /// Works both out anew for a locked order, and writes the order as it is now. Two reads and a write.
-pub(crate) async fn assess(transaction: &Transaction, locked: &mut Locked) -> Result<(), Error> {
+pub(crate) async fn assess(
+    transaction: &Transaction,
+    locked: &mut LockedOrder,
+) -> Result<(), Error> {
     let (business, id) = (locked.order.business_id, locked.order.id);
     let refunds = crate::orders::refunds::of(transaction, business, id).await?;
     let disputes = crate::orders::disputes::of(transaction, business, id).await?;

@@ -6,7 +6,7 @@
 //! 4. What the provider tells later ([`receive`]) makes it `paid`, and its hold a sale.
 //!
 //! Whatever comes in between, a crash or a lost answer, the rows say what is to be asked of the provider next
-//! (`payment_intents.next_try_at`), and the [`Cashier`] asks it.
+//! (`payment_intents.next_try_at`), and the [`PaymentWorker`] asks it.
 
 mod due;
 mod events;
@@ -27,7 +27,7 @@ use crate::orders::SoldLine;
 pub use due::due;
 pub use events::receive;
 pub use intent::finish;
-pub use payment_worker::{Cashier, work};
+pub use payment_worker::{PaymentWorker, work};
 
 /// For how long an order by card may be paid when nothing else is said, in seconds.
 pub const SECONDS: i32 = 1800;
@@ -60,7 +60,7 @@ impl Terms {
 
 /// An order that the desk has placed: its stock is held, nothing is paid, and the provider knows nothing of it yet.
 #[derive(Debug, Clone)]
-pub struct Placed {
+pub struct PlacedOrder {
     /// The new order, `created`.
     pub order_id: OrderId,
     /// Whose it is.
@@ -110,12 +110,12 @@ pub struct Event {
     /// The provider's id of the intent.
     pub intent: String,
     /// What has happened.
-    pub told: Told,
+    pub told: EventKind,
 }
 
 /// What can have happened to an intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum EventKind {
     /// It was paid.
     Paid(Received),
     /// A try to pay it failed: why. It can be tried again.
@@ -131,7 +131,7 @@ pub enum Told {
 
 /// What came of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub enum EventOutcome {
     /// It was new.
     Now,
     /// It was taken before.

@@ -8,7 +8,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
-use crate::card::checkout::locked::Locked;
+use crate::card::checkout::locked::LockedOrder;
 use crate::card::provider::FoundDispute;
 use crate::orders;
 use crate::{Error, Transaction};
@@ -17,7 +17,7 @@ use crate::{Error, Transaction};
 pub(crate) async fn record(
     transaction: &Transaction,
     actor: Actor<'_>,
-    locked: &Locked,
+    locked: &LockedOrder,
     found: &FoundDispute,
 ) -> Result<(), Error> {
     let known =
@@ -30,7 +30,7 @@ pub(crate) async fn record(
         Some(known) if *known == now => return Ok(()),
         Some(known) => {
             update(transaction, &now).await?;
-            ("dispute.changed", Some(trail(locked, known)))
+            ("dispute.changed", Some(audit_snapshot(locked, known)))
         }
         None => {
             insert(transaction, &now).await?;
@@ -42,14 +42,14 @@ pub(crate) async fn record(
         entity_type: "dispute",
         entity_id: now.id.0,
         before,
-        after: trail(locked, &now),
+        after: audit_snapshot(locked, &now),
     };
     audit::record_as(transaction, actor, change).await
 }
 
 /// The row as it should be. The whole payment counts as disputed when the dispute is in another currency than the order.
 fn as_found(
-    locked: &Locked,
+    locked: &LockedOrder,
     found: &FoundDispute,
     known: Option<&disputes::Model>,
 ) -> disputes::Model {
@@ -117,7 +117,7 @@ async fn update(transaction: &Transaction, dispute: &disputes::Model) -> Result<
 }
 
 /// What the audit trail says of it.
-fn trail(locked: &Locked, dispute: &disputes::Model) -> Value {
+fn audit_snapshot(locked: &LockedOrder, dispute: &disputes::Model) -> Value {
     json!({
         "order_id": dispute.order_id,
         "provider_id": dispute.provider_id,

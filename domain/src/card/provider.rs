@@ -89,12 +89,12 @@ pub struct Intent {
     /// What the buyer's page pays with.
     pub client_secret: String,
     /// Where it stands.
-    pub state: State,
+    pub state: IntentState,
 }
 
 /// Where an intent stands at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum IntentState {
     /// It can be paid, or is being paid.
     Open,
     /// It was paid.

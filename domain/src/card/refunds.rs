@@ -5,7 +5,7 @@
 //! asked for it.
 //!
 //! A refund is decided and written under its order's lock; what is requested counts at once, so that two at the same
-//! moment cannot both have what is left. The provider is asked afterwards, by the [`crate::card::checkout::Cashier`], under the
+//! moment cannot both have what is left. The provider is asked afterwards, by the [`crate::card::checkout::PaymentWorker`], under the
 //! refund's id as its key. One that the provider will not make counts no more.
 
 use entity::orders::{PaymentMethod, Status as OrderStatus};
@@ -23,10 +23,10 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
 use crate::card::attention;
-use crate::card::checkout::locked::{AT_ONCE, Locked, Stock};
+use crate::card::checkout::locked::{AT_ONCE, LockedOrder, Stock};
 use crate::card::provider::{Limits, RefundState};
 use crate::foundation::error::RefusedAmount;
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
 use crate::orders as domain_orders;
 use crate::orders::Order;
@@ -36,7 +36,7 @@ use crate::{Caller, Database, Error, Transaction};
 
 /// What is to be refunded.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct NewRefund {
     /// How much.
     pub what: What,
     /// Why.
@@ -67,9 +67,9 @@ pub enum What {
 pub async fn request(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     id: OrderId,
-    wish: &Wish,
+    wish: &NewRefund,
     render: impl Fn(&Order) -> Answer,
 ) -> Result<Answered, Error> {
     retry(|| async {
@@ -80,7 +80,7 @@ pub async fn request(
         } else {
             Stock::Left
         };
-        let Some(mut locked) = Locked::of(&transaction, business, id, stock).await? else {
+        let Some(mut locked) = LockedOrder::of(&transaction, business, id, stock).await? else {
             return Err(not_by_card(&transaction, business, id).await?);
         };
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
@@ -95,12 +95,12 @@ pub async fn request(
         }
         let new = decide(&locked.order, wish, items, price)?;
         check_step(&locked, wish, new.amount)?;
-        let before = locked.trail();
+        let before = locked.audit_snapshot();
         if wish.restock {
             let goods = new.items.clone();
             locked.put_back(&transaction, caller.into(), goods).await?;
         }
-        let mut after = new.trail(locked.currency);
+        let mut after = new.audit_snapshot(locked.currency);
         let refund = new.add(&transaction, caller.into(), &mut locked.order);
         after["refund_id"] = json!(refund.await?);
         if locked.order.attention.is_some() {
@@ -149,7 +149,7 @@ fn expect_paid(order: &orders::Model) -> Result<(), Error> {
 async fn items(
     transaction: &Transaction,
     order: &orders::Model,
-    wish: &Wish,
+    wish: &NewRefund,
 ) -> Result<(Units, Money), Error> {
     let What::Items(wanted) = &wish.what else {
         return Ok((Units::new(), Money::ZERO));
@@ -167,7 +167,12 @@ fn refundable(order: &orders::Model) -> Money {
 }
 
 /// What the refund is, or why it cannot be.
-fn decide(order: &orders::Model, wish: &Wish, items: Units, price: Money) -> Result<New, Error> {
+fn decide(
+    order: &orders::Model,
+    wish: &NewRefund,
+    items: Units,
+    price: Money,
+) -> Result<New, Error> {
     if wish.restock && items.is_empty() {
         return Err(Error::Conflict(
             "only a refund by items can put something back on the shelf",
@@ -193,7 +198,7 @@ fn decide(order: &orders::Model, wish: &Wish, items: Units, price: Money) -> Res
 }
 
 /// Whether the provider that took the payment can refund this amount, and have what remains.
-fn check_step(locked: &Locked, wish: &Wish, amount: Money) -> Result<(), Error> {
+fn check_step(locked: &LockedOrder, wish: &NewRefund, amount: Money) -> Result<(), Error> {
     let takes = wish.takes.as_ref();
     let Some((_, limits)) = takes.filter(|(provider, _)| *provider == locked.intent.provider)
     else {
@@ -221,7 +226,7 @@ pub(crate) struct New {
 
 impl New {
     /// What the audit trail says of it.
-    fn trail(&self, currency: Currency) -> Value {
+    fn audit_snapshot(&self, currency: Currency) -> Value {
         let items = self.items.iter();
         let items = items.map(|(id, quantity)| json!({"product_id": id, "quantity": quantity}));
         json!({
@@ -377,7 +382,7 @@ pub(crate) async fn record(
     let business = refund.business_id;
     retry(|| async {
         let transaction = database.begin(business).await?;
-        let locked = Locked::of(&transaction, business, refund.order_id, Stock::Left).await?;
+        let locked = LockedOrder::of(&transaction, business, refund.order_id, Stock::Left).await?;
         let mut locked = locked.ok_or(Error::OrderNotFound(refund.order_id))?;
         let now = refunds::Entity::of(business)
             .filter(refunds::Column::Id.eq(refund.id))

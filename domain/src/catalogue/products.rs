@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
 use crate::catalogue::sales::{self, InSales, Limited, Offer, Selling};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
 use crate::stock::locked_stock::{self, Range};
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
@@ -133,7 +133,7 @@ impl From<Details> for ProductChange {
 pub async fn create(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     new: &NewProduct,
     render: impl Fn(&Product) -> Answer,
 ) -> Result<Answered, Error> {
@@ -186,7 +186,7 @@ pub(crate) async fn insert(
     .insert(transaction)
     .await?;
     if new.stock != 0 {
-        let movement = crate::stock::inventory::Movement {
+        let movement = crate::stock::inventory::NewMovement {
             quantity: new.stock,
             on_hand_after: new.stock,
             reason: Reason::Received,
@@ -199,7 +199,7 @@ pub(crate) async fn insert(
         entity_type: "product",
         entity_id: id.0,
         before: None,
-        after: trail(&product, caller.currency),
+        after: audit_snapshot(&product, caller.currency),
     };
     audit::record(transaction, caller, change).await?;
     Ok(Product::plain(product, new.stock))
@@ -223,7 +223,7 @@ pub async fn change(
             .one(&transaction)
             .await?
             .ok_or(Error::ProductNotFound(id))?;
-        let before = trail(&product, caller.currency);
+        let before = audit_snapshot(&product, caller.currency);
         let was_active = product.active;
         let product = apply(product, change).update(&transaction).await?;
         if was_active && !product.active {
@@ -234,7 +234,7 @@ pub async fn change(
             entity_type: "product",
             entity_id: id.0,
             before: Some(before),
-            after: trail(&product, caller.currency),
+            after: audit_snapshot(&product, caller.currency),
         };
         audit::record(&transaction, caller, event).await?;
         let stock = inventory::Entity::of(caller.business_id)
@@ -452,7 +452,7 @@ fn limits(offers: &HashMap<ProductId, Vec<Offer>>, now: DateTime<Utc>) -> Vec<Li
         .collect()
 }
 
-fn trail(product: &products::Model, currency: Currency) -> Value {
+fn audit_snapshot(product: &products::Model, currency: Currency) -> Value {
     json!({
         "sku": product.sku,
         "name": product.name,

@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use crate::audit::{self, Change};
 use crate::foundation::dates::exact;
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
@@ -92,7 +92,7 @@ pub struct Sale {
 pub async fn create(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     new: &NewSale,
     render: impl Fn(&Sale) -> Answer,
 ) -> Result<Answered, Error> {
@@ -123,7 +123,7 @@ pub async fn create(
             entity_type: "sale",
             entity_id: sale.sale.id.0,
             before: None,
-            after: trail(&sale.sale, &sale.products, caller.currency),
+            after: audit_snapshot(&sale.sale, &sale.products, caller.currency),
         };
         audit::record(&transaction, caller, event).await?;
         let answered = idempotency::keep(&transaction, caller, claim, render(&sale)).await?;
@@ -154,7 +154,7 @@ pub async fn change(
             .ok_or(Error::SaleNotFound(id))?;
         let products = products_of(&transaction, business, [id]).await?.remove(&id);
         let products = products.unwrap_or_default();
-        let before = trail(&sale, &products, caller.currency);
+        let before = audit_snapshot(&sale, &products, caller.currency);
         let sale = apply(sale, change)?.update(&transaction).await?;
         let products = match &change.products {
             Some(new) => {
@@ -169,7 +169,7 @@ pub async fn change(
             entity_type: "sale",
             entity_id: id.0,
             before: Some(before),
-            after: trail(&sale.sale, &sale.products, caller.currency),
+            after: audit_snapshot(&sale.sale, &sale.products, caller.currency),
         };
         audit::record(&transaction, caller, event).await?;
         transaction.commit().await?;
@@ -416,7 +416,11 @@ fn is_any(column: impl ColumnTrait, ids: Vec<Uuid>) -> Expr {
     Expr::col(column.as_column_ref()).eq(PgFunc::any(ids))
 }
 
-fn trail(sale: &sales::Model, products: &[SaleProduct], currency: Currency) -> serde_json::Value {
+fn audit_snapshot(
+    sale: &sales::Model,
+    products: &[SaleProduct],
+    currency: Currency,
+) -> serde_json::Value {
     let products = products.iter().map(|product| {
         json!({
             "product_id": product.product_id,

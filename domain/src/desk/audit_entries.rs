@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 use super::command::Work;
 use super::outcome::{Done, Outcome};
 use crate::audit::Change;
-use crate::card::checkout::Placed;
-use crate::stock::locked_stock::{Event, Reservation, Shelf};
+use crate::card::checkout::PlacedOrder;
+use crate::stock::locked_stock::{Event, LockedStock, Reservation};
 
 /// What callers have done to reservations, and the orders by card that they have made.
-pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &Shelf) -> Vec<Event<'a>> {
+pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &LockedStock) -> Vec<Event<'a>> {
     let mut events = Vec::new();
     for one in done {
         match &one.outcome {
             Outcome::Sold(receipt) => events.extend(confirmed(one, shelf, receipt.order_id)),
-            Outcome::Placed(placed, _) => {
+            Outcome::PlacedOrder(placed, _) => {
                 events.push(event(one, order(placed)));
                 events.extend(confirmed(one, shelf, placed.order_id));
             }
@@ -37,10 +37,10 @@ pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &Shelf) -> Vec<Event<'a>> 
 }
 
 /// The reservations that have become this order.
-fn confirmed<'a>(done: &'a Done<'_>, shelf: &Shelf, order: OrderId) -> Vec<Event<'a>> {
+fn confirmed<'a>(done: &'a Done<'_>, shelf: &LockedStock, order: OrderId) -> Vec<Event<'a>> {
     // One that is made with its order was never anything else.
     let made = match (&done.command.work, &done.outcome) {
-        (Work::Checkout(..), Outcome::Placed(placed, _)) => Some(placed.reservation_id),
+        (Work::Checkout(..), Outcome::PlacedOrder(placed, _)) => Some(placed.reservation_id),
         _ => None,
     };
     let became = |reservation: &&Reservation| {
@@ -60,7 +60,7 @@ fn confirmed<'a>(done: &'a Done<'_>, shelf: &Shelf, order: OrderId) -> Vec<Event
     events.collect()
 }
 
-fn order(placed: &Placed) -> Change {
+fn order(placed: &PlacedOrder) -> Change {
     Change {
         action: "order.created",
         entity_type: "order",

@@ -8,21 +8,21 @@ use entity::reservations::Status;
 use entity::{BusinessId, OrderId, ReservationId, UserId};
 
 use super::command::{Command, Work};
-use super::decision::{Books, Ordered, Sale};
-use super::lock::{Locked, begin, lock};
+use super::decision::{BatchState, Ordered, Sale};
+use super::lock::{LockedBatch, begin, lock};
 use super::outcome::{Done, Outcome};
-use super::pipeline::{self, Promised};
+use super::pipeline::{self, Predictions};
 use super::queue::Row;
 use super::queues::InFlight;
 use super::write::{self, Stock};
 use crate::audit::{self, Written};
-use crate::card::checkout::Placed;
+use crate::card::checkout::PlacedOrder;
 use crate::desk::purchase::Receipt;
 use crate::foundation::database::Session;
 use crate::foundation::dates;
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::{ATTEMPTS, is_worth_another_try, pause};
-use crate::stock::reservations::{Found, Reservation};
+use crate::stock::reservations::{CurrentReservation, Reservation};
 use crate::{Error, Transaction};
 
 type Answers = Vec<Result<Answered, Error>>;
@@ -32,21 +32,21 @@ type Answers = Vec<Result<Answered, Error>>;
 /// A failure that is nobody's fault is retried. When the database cannot be had, everyone hears of it; otherwise the jobs are
 /// taken one by one, so that one that the database will not have, or that wants a row which somebody keeps locked, harms no
 /// other.
-pub(super) async fn sell(
+pub(super) async fn execute(
     session: &mut Session,
     business: BusinessId,
     jobs: Vec<Command>,
     mut in_flight: InFlight,
 ) -> Answers {
     let flight = Some(&mut in_flight);
-    match sell_together(session, business, &jobs, flight, ATTEMPTS).await {
+    match execute_together(session, business, &jobs, flight, ATTEMPTS).await {
         Ok(answers) => answers,
         Err(error) if is_everyones(&error) || jobs.len() == 1 => {
-            jobs.iter().map(|_| Err(heard(error.clone()))).collect()
+            jobs.iter().map(|_| Err(reported(error.clone()))).collect()
         }
         Err(error) => {
             tracing::warn!(%error, purchases = jobs.len(), "a batch failed and is sold one by one");
-            sell_one_by_one(session, business, &jobs, &mut in_flight, &error).await
+            execute_one_by_one(session, business, &jobs, &mut in_flight, &error).await
         }
     }
 }
@@ -60,7 +60,7 @@ fn is_everyones(error: &Error) -> bool {
 }
 
 /// What a caller is told of a failure.
-fn heard(error: Error) -> Error {
+fn reported(error: Error) -> Error {
     match error {
         Error::Contention => Error::Overloaded,
         other => other,
@@ -69,7 +69,7 @@ fn heard(error: Error) -> Error {
 
 /// After a row that was not had in so many attempts, each job has one. Who shares a row with one that did not get its rows
 /// has none: a row that somebody keeps locked costs its wait once and not once a job.
-async fn sell_one_by_one(
+async fn execute_one_by_one(
     session: &mut Session,
     business: BusinessId,
     jobs: &[Command],
@@ -91,13 +91,13 @@ async fn sell_one_by_one(
         // The rows are given back with the last one: nobody who came later is to go between them.
         let flight = (at + 1 == jobs.len()).then_some(&mut *in_flight);
         let alone = std::slice::from_ref(job);
-        match sell_together(session, business, alone, flight, attempts).await {
+        match execute_together(session, business, alone, flight, attempts).await {
             Ok(sold) => answers.extend(sold),
             Err(error) => {
                 if matches!(error, Error::Contention) {
                     kept_locked.extend(rows);
                 }
-                answers.push(Err(heard(error)));
+                answers.push(Err(reported(error)));
             }
         }
     }
@@ -106,7 +106,7 @@ async fn sell_one_by_one(
 
 /// Follows those before it, if they have promised anything and it can; otherwise, and from its second try on, it goes by its
 /// locks alone. [`Error::Contention`] when it did not get its rows in so many attempts.
-async fn sell_together(
+async fn execute_together(
     session: &mut Session,
     business: BusinessId,
     jobs: &[Command],
@@ -114,20 +114,29 @@ async fn sell_together(
     attempts: u32,
 ) -> Result<Answers, Error> {
     let mut tried = 1;
-    let mut unheard: Option<Unheard> = None;
-    let mut promised = match &mut in_flight {
-        Some(in_flight) => in_flight.follow(),
-        None => Promised::new(),
+    let mut unconfirmed: Option<UnconfirmedCommit> = None;
+    let mut predicted = match &mut in_flight {
+        Some(in_flight) => in_flight.take_predictions(),
+        None => Predictions::new(),
     };
-    if !promised.is_empty() && !only_buys(jobs) {
-        pipeline::ended(&promised).await;
-        promised.clear();
+    if !predicted.is_empty() && !only_purchases(jobs) {
+        pipeline::ended(&predicted).await;
+        predicted.clear();
     }
     loop {
         let flight = in_flight.as_deref_mut();
-        let error = match attempt(session, business, jobs, flight, &mut unheard, &promised).await {
+        let error = match attempt(
+            session,
+            business,
+            jobs,
+            flight,
+            &mut unconfirmed,
+            &predicted,
+        )
+        .await
+        {
             Ok(answers) => {
-                if !promised.is_empty() {
+                if !predicted.is_empty() {
                     metrics::counter!("tradeline_desk_promises_kept_total").increment(1);
                 }
                 return Ok(answers);
@@ -137,17 +146,19 @@ async fn sell_together(
         if let Some(in_flight) = &mut in_flight {
             in_flight.withdraw();
         }
-        if !promised.is_empty() {
+        if !predicted.is_empty() {
             // Of a commit whose answer was lost it is known that those before it had ended.
-            if unheard.is_none() {
-                pipeline::ended(&promised).await;
+            if unconfirmed.is_none() {
+                pipeline::ended(&predicted).await;
             }
-            promised.clear();
+            predicted.clear();
             continue;
         }
-        match &unheard {
+        match &unconfirmed {
             // Until an attempt can ask what became of the commit, no other answer would be true, whatever the failure.
-            Some(commit) if commit.at.elapsed() > PATIENCE => return Err(Error::OutcomeUnknown),
+            Some(commit) if commit.at.elapsed() > CONFIRMATION_TIMEOUT => {
+                return Err(Error::OutcomeUnknown);
+            }
             Some(_) => {}
             None if !is_worth_another_try(&error) => return Err(error),
             None if tried >= attempts => return Err(error),
@@ -160,10 +171,10 @@ async fn sell_together(
 }
 
 /// How long a batch tries to find out what became of its commit.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What an attempt decided whose commit was not confirmed, and an entry of the audit trail that it wrote.
-struct Unheard {
+struct UnconfirmedCommit {
     at: Instant,
     written: Written,
     answers: Answers,
@@ -176,18 +187,18 @@ async fn attempt(
     business: BusinessId,
     jobs: &[Command],
     mut in_flight: Option<&mut InFlight>,
-    unheard: &mut Option<Unheard>,
-    promised: &Promised,
+    unconfirmed: &mut Option<UnconfirmedCommit>,
+    predicted: &Predictions,
 ) -> Result<Answers, Error> {
     let transaction = begin(session, business).await?;
-    let mut locked = lock(&transaction, business, jobs, promised).await?;
-    if let Some(answers) = answers_of_earlier(&transaction, business, unheard).await? {
+    let mut locked = lock(&transaction, business, jobs, predicted).await?;
+    if let Some(answers) = answers_of_earlier(&transaction, business, unconfirmed).await? {
         return Ok(answers);
     }
-    let follows = !promised.is_empty();
+    let is_pipelined = !predicted.is_empty();
     let assumed = std::mem::take(&mut locked.assumed);
-    let is_plain = only_buys(jobs) && locked.is_quiet;
-    if follows && !is_plain {
+    let is_plain = only_purchases(jobs) && locked.has_no_holds;
+    if is_pipelined && !is_plain {
         transaction.rollback().await;
         return Err(Error::Contention);
     }
@@ -200,9 +211,13 @@ async fn attempt(
         && !is_idle
         && let Some(in_flight) = &mut in_flight
     {
-        in_flight.promise(pipeline::left(&assumed, shelf), !follows);
+        in_flight.predict(pipeline::left(&assumed, shelf), !is_pipelined);
     }
-    let stock = if follows { Stock::Later } else { Stock::Now };
+    let stock = if is_pipelined {
+        Stock::Later
+    } else {
+        Stock::Now
+    };
     let written = if is_idle {
         None
     } else {
@@ -212,10 +227,10 @@ async fn attempt(
         in_flight.wrote(written.transaction_id);
     }
     // Refusals too rest on what was promised.
-    if follows && !pipeline::take(&transaction, business, promised, &assumed, shelf).await? {
+    if is_pipelined && !pipeline::take(&transaction, business, predicted, &assumed, shelf).await? {
         transaction.rollback().await;
         if let Some(in_flight) = in_flight {
-            in_flight.distrust();
+            in_flight.back_off();
         }
         return Err(Error::Contention);
     }
@@ -231,7 +246,7 @@ async fn attempt(
         // What nobody asked for is done again by whoever comes next.
         Err(error) if !decided.done.is_empty() => {
             if let (Error::OutcomeUnknown, Some(written)) = (&error, written) {
-                *unheard = Some(Unheard {
+                *unconfirmed = Some(UnconfirmedCommit {
                     at: Instant::now(),
                     written,
                     answers: decided.answers,
@@ -249,22 +264,22 @@ async fn attempt(
 async fn answers_of_earlier(
     transaction: &Transaction,
     business: BusinessId,
-    unheard: &mut Option<Unheard>,
+    unconfirmed: &mut Option<UnconfirmedCommit>,
 ) -> Result<Option<Answers>, Error> {
-    let Some(earlier) = unheard.take() else {
+    let Some(earlier) = unconfirmed.take() else {
         return Ok(None);
     };
     match audit::is_written(transaction, business, earlier.written).await {
         Ok(committed) => Ok(committed.then_some(earlier.answers)),
         Err(error) => {
-            *unheard = Some(earlier);
+            *unconfirmed = Some(earlier);
             Err(error)
         }
     }
 }
 
 /// What else a batch may do depends on reservations, which are read under the locks of the stock.
-fn only_buys(jobs: &[Command]) -> bool {
+fn only_purchases(jobs: &[Command]) -> bool {
     let buys = |job: &Command| matches!(job.work, Work::Purchase(..));
     jobs.iter().all(buys)
 }
@@ -288,11 +303,11 @@ async fn known_answers(
 struct Decided<'a> {
     done: Vec<Done<'a>>,
     answers: Answers,
-    books: Books,
+    books: BatchState,
 }
 
-fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
-    let Locked {
+fn decide(locked: LockedBatch, mut known: Known, jobs: &[Command]) -> Decided<'_> {
+    let LockedBatch {
         mut books,
         terms,
         time_zone,
@@ -301,7 +316,7 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
     let mut done = Vec::with_capacity(jobs.len());
     let mut answers = Vec::with_capacity(jobs.len());
     for command in jobs {
-        let name = |claim: &Claim| (command.caller.user_id, claim.key.clone());
+        let name = |claim: &IdempotencyKey| (command.caller.user_id, claim.key.clone());
         if let Some(claim) = &command.claim
             && let Some((request_hash, answer)) = known.get(&name(claim))
         {
@@ -342,7 +357,7 @@ fn decide(locked: Locked, mut known: Known, jobs: &[Command]) -> Decided<'_> {
 /// locked, so that orders and corrections of one product, and orders of one customer, have ids in the order in which they
 /// happened.
 fn carry_out(
-    books: &mut Books,
+    books: &mut BatchState,
     command: &Command,
     due_at: DateTime<Utc>,
 ) -> Result<(Outcome, Answer), Error> {
@@ -363,7 +378,7 @@ fn carry_out(
         created_at: now,
         due_at,
     };
-    let placed = |ordered: Ordered| Placed {
+    let placed = |ordered: Ordered| PlacedOrder {
         order_id,
         customer_id: command.customer(),
         reservation_id: ordered.reservation_id,
@@ -388,12 +403,12 @@ fn carry_out(
             let ids = (order_id, ReservationId::new());
             let placed = placed(books.checkout(purchase, terms, ids, actor)?);
             let answer = render(&placed);
-            (Outcome::Placed(placed, *terms), answer)
+            (Outcome::PlacedOrder(placed, *terms), answer)
         }
         Work::ConfirmByCard(target, terms, render) => {
             let placed = placed(books.confirm_by_card(target.id, terms, order_id)?);
             let answer = render(&placed);
-            (Outcome::Placed(placed, *terms), answer)
+            (Outcome::PlacedOrder(placed, *terms), answer)
         }
         Work::Reserve(wish, render) => {
             let made = books.reserve(wish, ReservationId::new(), actor)?.clone();
@@ -413,10 +428,10 @@ fn carry_out(
 }
 
 /// A reservation as it has just been made or given up: at the end of its line, if it waits.
-fn as_found(books: &Books, reservation: Reservation) -> Found {
+fn as_found(books: &BatchState, reservation: Reservation) -> CurrentReservation {
     let waits = reservation.items.iter().find(|item| item.place.is_some());
     let counts = waits.and_then(|item| books.shelf.counts.get(&item.product_id));
-    Found {
+    CurrentReservation {
         status: reservation.status,
         place: counts.map(|counts| counts.waiting),
         reservation,

@@ -6,7 +6,7 @@ use entity::BusinessId;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
 use super::outcome::{Done, Outcome, item_values, items};
-use crate::card::checkout::{Placed, Terms};
+use crate::card::checkout::{PlacedOrder, Terms};
 use crate::stock::locked_stock::each;
 use crate::{Error, Transaction};
 
@@ -37,10 +37,10 @@ SELECT $1, order_id, reservation_id, provider, amount, 'requested', expires_at, 
     AS wanted (order_id, reservation_id, provider, amount, expires_at, next_try_at, created_at)";
 
 /// The orders by card of a batch. Most batches have none.
-fn placed<'a>(done: &'a [Done<'_>]) -> Vec<(&'a Done<'a>, &'a Placed, &'a Terms)> {
+fn placed<'a>(done: &'a [Done<'_>]) -> Vec<(&'a Done<'a>, &'a PlacedOrder, &'a Terms)> {
     done.iter()
         .filter_map(|one| match &one.outcome {
-            Outcome::Placed(placed, terms) => Some((one, placed, terms)),
+            Outcome::PlacedOrder(placed, terms) => Some((one, placed, terms)),
             Outcome::Sold(_) | Outcome::Reserved(_) | Outcome::Cancelled { .. } => None,
         })
         .collect()

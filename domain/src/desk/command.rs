@@ -6,9 +6,9 @@ use uuid::Uuid;
 use super::purchase::{Purchase, Receipt};
 use super::queue::Row;
 use crate::Caller;
-use crate::card::checkout::{Placed, Terms};
-use crate::foundation::idempotency::{Answer, Claim};
-use crate::stock::reservations::{Found, Target, Wish};
+use crate::card::checkout::{PlacedOrder, Terms};
+use crate::foundation::idempotency::{Answer, IdempotencyKey};
+use crate::stock::reservations::{CurrentReservation, LockedIds, NewReservation};
 
 /// Something that is asked of the desk.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Command {
     /// What is asked for.
     pub work: Work,
     /// Present when a repetition must get the first answer.
-    pub claim: Option<Claim>,
+    pub claim: Option<IdempotencyKey>,
 }
 
 /// What can be asked for. Each brings the function that puts its result into the form that the client gets: it is called
@@ -28,15 +28,15 @@ pub enum Work {
     /// Buying on credit.
     Purchase(Purchase, fn(&Receipt) -> Answer),
     /// Holding stock, or waiting for some.
-    Reserve(Wish, fn(&Found, Currency) -> Answer),
+    Reserve(NewReservation, fn(&CurrentReservation, Currency) -> Answer),
     /// Buying on credit what is held.
-    Confirm(Target, fn(&Receipt) -> Answer),
+    Confirm(LockedIds, fn(&Receipt) -> Answer),
     /// Ordering by card: the stock is held until it is paid for.
-    Checkout(Purchase, Terms, fn(&Placed) -> Answer),
+    Checkout(Purchase, Terms, fn(&PlacedOrder) -> Answer),
     /// Ordering by card what is held.
-    ConfirmByCard(Target, Terms, fn(&Placed) -> Answer),
+    ConfirmByCard(LockedIds, Terms, fn(&PlacedOrder) -> Answer),
     /// Giving up what is held, or a place in line.
-    Cancel(Target, fn(&Found, Currency) -> Answer),
+    Cancel(LockedIds, fn(&CurrentReservation, Currency) -> Answer),
 }
 
 impl Command {

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::command::{Command, Work, distinct};
-use super::decision::{Books, Holds};
+use super::decision::{BatchState, Holds};
 use crate::{Error, Transaction};
 
 /// The bounds of customers who registered themselves are those of everyone, where these are stricter. What the shelf knows is
@@ -50,7 +50,7 @@ struct Row {
 pub(super) async fn read(
     transaction: &Transaction,
     business: BusinessId,
-    books: &mut Books,
+    books: &mut BatchState,
     jobs: &[Command],
 ) -> Result<(), Error> {
     let holders = jobs.iter().filter_map(|job| match &job.work {

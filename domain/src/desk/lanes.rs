@@ -100,21 +100,21 @@ impl Desk {
                 .unzip();
             metrics::histogram!("tradeline_desk_batch_size").record(jobs.len() as f64);
             let business = in_flight.business;
-            let being_sold = BeingSold {
+            let being_executed = BeingExecuted {
                 queues: Arc::clone(&self.queues),
                 business,
                 count: jobs.len(),
             };
-            let mut selling = pin!(batch::sell(&mut session, business, jobs, in_flight));
-            let answers = match timeout(GATHERING, &mut selling).await {
+            let mut executing = pin!(batch::execute(&mut session, business, jobs, in_flight));
+            let answers = match timeout(GATHERING, &mut executing).await {
                 Ok(answers) => {
-                    drop(being_sold);
+                    drop(being_executed);
                     answers
                 }
                 Err(_elapsed) => {
-                    drop(being_sold);
+                    drop(being_executed);
                     self.queues.wake_if_ready();
-                    selling.await
+                    executing.await
                 }
             };
             metrics::histogram!("tradeline_desk_batch_seconds").record(started.elapsed());
@@ -128,13 +128,13 @@ impl Desk {
 }
 
 /// A batch that others gather behind.
-struct BeingSold {
+struct BeingExecuted {
     queues: Arc<Queues>,
     business: BusinessId,
     count: usize,
 }
 
-impl Drop for BeingSold {
+impl Drop for BeingExecuted {
     fn drop(&mut self) {
         self.queues.executed(self.business, self.count);
     }

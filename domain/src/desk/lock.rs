@@ -13,15 +13,15 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::command::{Command, Work, distinct};
-use super::decision::{Account, Article, Books, Holds, OverdueOrder, Selling};
-use super::pipeline::{Assumed, Promised, Version};
+use super::decision::{BatchState, Buyer, CatalogueItem, Holds, OverdueOrder, Selling};
+use super::pipeline::{Assumed, Predictions, Version};
 use super::{holds, purchase_history};
 use crate::catalogue::sales;
 use crate::foundation::database::Session;
 use crate::foundation::dates::past_due_bound;
 use crate::receivables::allocations::on_account;
 use crate::receivables::ledger;
-use crate::stock::locked_stock::{self, Counts, Shelf, Wanted};
+use crate::stock::locked_stock::{self, LockedStock, StockLevel, Wanted};
 use crate::{Error, Transaction};
 
 /// How the desk's statements are planned: without sequential scans, and once for all values. On tables that were empty
@@ -43,15 +43,15 @@ pub(super) async fn begin(
 }
 
 /// The rows of a batch, locked, with the database's time after the locks.
-pub(super) struct Locked {
-    pub(super) books: Books,
+pub(super) struct LockedBatch {
+    pub(super) books: BatchState,
     pub(super) terms: HashMap<CustomerId, i32>,
     /// That of the business, by which what is sold is due.
     pub(super) time_zone: TimeZone,
     /// The stock as it was read or promised.
     pub(super) assumed: Assumed,
     /// The rows say that nothing of this stock is held or waited for, not even by reservations that have expired.
-    pub(super) is_quiet: bool,
+    pub(super) has_no_holds: bool,
 }
 
 /// Locks and reads, in one round trip: customers by id, then inventory rows by product id, the one order of every path.
@@ -103,21 +103,21 @@ pub(super) async fn lock(
     transaction: &Transaction,
     business: BusinessId,
     jobs: &[Command],
-    promised: &Promised,
-) -> Result<Locked, Error> {
+    predicted: &Predictions,
+) -> Result<LockedBatch, Error> {
     let customers = distinct(jobs.iter().map(|job| job.customer().0));
     let products = distinct(
         jobs.iter()
             .flat_map(|job| job.products().map(|(id, _)| id.0)),
     );
     let values = [business.0.into(), customers.into(), products.into()];
-    let sql = if promised.is_empty() { LOCK } else { FOLLOW };
+    let sql = if predicted.is_empty() { LOCK } else { FOLLOW };
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
 
-    let mut books = Books {
+    let mut books = BatchState {
         accounts: HashMap::new(),
         catalogue: HashMap::new(),
-        shelf: Shelf::new(DateTime::UNIX_EPOCH, HashMap::new()),
+        shelf: LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new()),
     };
     let mut terms = HashMap::new();
     let mut with_credit = Vec::new();
@@ -142,8 +142,8 @@ pub(super) async fn lock(
             books.catalogue.insert(id, article(&row)?);
             let mut counts = counts(&row)?;
             counts.inactive = !books.catalogue[&id].active;
-            if let Some(promise) = promised.get(&id) {
-                counts.on_hand = promise.on_hand;
+            if let Some(predict) = predicted.get(&id) {
+                counts.on_hand = predict.on_hand;
             }
             let version = Version::of_row(row.try_get_by_index(20)?);
             assumed.insert(id, (counts.on_hand, version));
@@ -167,30 +167,30 @@ pub(super) async fn lock(
         let bound = past_due_bound(time_zone, today, u32::try_from(days).unwrap_or(0));
         read_overdue(transaction, business, &mut books, bound).await?;
     }
-    let is_quiet = books.shelf.counts.values().all(Counts::is_quiet);
+    let has_no_holds = books.shelf.counts.values().all(StockLevel::has_no_holds);
     // What has expired is freed by the reader, who must have the stock locked.
-    if promised.is_empty()
-        && let Some(wanted) = wanted(&books, jobs, is_quiet)
+    if predicted.is_empty()
+        && let Some(wanted) = wanted(&books, jobs, has_no_holds)
     {
         locked_stock::read(transaction, business, &mut books.shelf, &wanted).await?;
     }
     holds::read(transaction, business, &mut books, jobs).await?;
-    Ok(Locked {
+    Ok(LockedBatch {
         books,
         terms,
         time_zone,
         assumed,
-        is_quiet,
+        has_no_holds,
     })
 }
 
 /// What is to be known of reservations, if anything.
-fn wanted(books: &Books, jobs: &[Command], is_quiet: bool) -> Option<Wanted> {
+fn wanted(books: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wanted> {
     // Whoever buys, on credit or by card, has to know of its own reservations of the same products alone.
     let only_purchases = jobs
         .iter()
         .all(|job| matches!(job.work, Work::Purchase(..) | Work::Checkout(..)));
-    if only_purchases && is_quiet {
+    if only_purchases && has_no_holds {
         return None;
     }
     let mut wanted = Wanted {
@@ -216,8 +216,8 @@ fn wanted(books: &Books, jobs: &[Command], is_quiet: bool) -> Option<Wanted> {
     Some(wanted)
 }
 
-fn account(row: &QueryResult) -> Result<Account, DbErr> {
-    Ok(Account {
+fn account(row: &QueryResult) -> Result<Buyer, DbErr> {
+    Ok(Buyer {
         credit_limit: row.try_get_by_index(2)?,
         ledger: ledger::Account {
             balance: row.try_get_by_index(3)?,
@@ -231,10 +231,10 @@ fn account(row: &QueryResult) -> Result<Account, DbErr> {
     })
 }
 
-fn article(row: &QueryResult) -> Result<Article, DbErr> {
+fn article(row: &QueryResult) -> Result<CatalogueItem, DbErr> {
     let (sku, name): (String, String) = (row.try_get_by_index(12)?, row.try_get_by_index(13)?);
     let limit: Option<i32> = row.try_get_by_index(16)?;
-    Ok(Article {
+    Ok(CatalogueItem {
         sku: sku.into(),
         name: name.into(),
         price: row.try_get_by_index(14)?,
@@ -244,8 +244,8 @@ fn article(row: &QueryResult) -> Result<Article, DbErr> {
     })
 }
 
-fn counts(row: &QueryResult) -> Result<Counts, DbErr> {
-    Ok(Counts::new(
+fn counts(row: &QueryResult) -> Result<StockLevel, DbErr> {
+    Ok(StockLevel::new(
         row.try_get_by_index(10)?,
         row.try_get_by_index(11)?,
         row.try_get_by_index(17)?,
@@ -257,7 +257,7 @@ fn counts(row: &QueryResult) -> Result<Counts, DbErr> {
 async fn read_sales(
     transaction: &Transaction,
     business: BusinessId,
-    books: &mut Books,
+    books: &mut BatchState,
     products: Vec<ProductId>,
 ) -> Result<(), Error> {
     let offers = sales::of_products(transaction, business, products).await?;
@@ -274,7 +274,7 @@ async fn read_sales(
 async fn read_credit(
     transaction: &Transaction,
     business: BusinessId,
-    books: &mut Books,
+    books: &mut BatchState,
     customers: Vec<Uuid>,
 ) -> Result<(), Error> {
     for (customer, credits) in on_account(transaction, business, customers).await? {
@@ -289,7 +289,7 @@ async fn read_credit(
 async fn read_overdue(
     transaction: &Transaction,
     business: BusinessId,
-    books: &mut Books,
+    books: &mut BatchState,
     bound: DateTime<Utc>,
 ) -> Result<(), Error> {
     use orders::Column;

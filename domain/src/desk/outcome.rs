@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use super::command::Command;
 use super::purchase::Receipt;
-use crate::card::checkout::{Placed, Terms};
+use crate::card::checkout::{PlacedOrder, Terms};
 use crate::foundation::idempotency::Answer;
 use crate::orders::SoldLine;
 use crate::stock::locked_stock::each;
-use crate::stock::reservations::Found;
+use crate::stock::reservations::CurrentReservation;
 
 /// A command that was decided in its favour and is to be written.
 pub(super) struct Done<'a> {
@@ -25,18 +25,21 @@ pub(super) enum Outcome {
     /// An order on credit.
     Sold(Receipt),
     /// An order by card.
-    Placed(Placed, Terms),
+    PlacedOrder(PlacedOrder, Terms),
     /// A reservation.
-    Reserved(Found),
+    Reserved(CurrentReservation),
     /// A reservation less, which was that before.
-    Cancelled { found: Found, before: Status },
+    Cancelled {
+        found: CurrentReservation,
+        before: Status,
+    },
 }
 
 impl Done<'_> {
     pub(super) fn receipt(&self) -> Option<&Receipt> {
         match &self.outcome {
             Outcome::Sold(receipt) => Some(receipt),
-            Outcome::Placed(..) | Outcome::Reserved(_) | Outcome::Cancelled { .. } => None,
+            Outcome::PlacedOrder(..) | Outcome::Reserved(_) | Outcome::Cancelled { .. } => None,
         }
     }
 }

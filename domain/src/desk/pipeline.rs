@@ -23,22 +23,22 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::stock::locked_stock::Shelf;
+use crate::stock::locked_stock::LockedStock;
 use crate::{Error, Transaction};
 
 /// How long a business makes no promises after one that was not kept: somebody else sells the same goods.
-const WARY: Duration = Duration::from_secs(1);
+const BACK_OFF: Duration = Duration::from_secs(1);
 
 /// What a batch that has sold of a product leaves of it, of which nothing is held or waited for.
 #[derive(Debug, Clone)]
-pub(super) struct Promise {
+pub(super) struct PredictedStock {
     /// This many on hand.
     pub(super) on_hand: i64,
     /// How far who promises it is. Closed when it has ended.
     pub(super) batch: watch::Receiver<Progress>,
 }
 
-/// Which transaction wrote a row last, as the row's `xmin` tells. Counts alone would not tell that others have changed
+/// Which transaction wrote a row last, as the row's `xmin` tells. StockLevel alone would not tell that others have changed
 /// them and changed them back: what they did then would stand before what was sold earlier, by the order of ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Version(i64);
@@ -85,12 +85,12 @@ pub(super) enum Stage {
 }
 
 /// What the batches before this one have promised of its products. Empty when there is nothing to follow.
-pub(super) type Promised = HashMap<ProductId, Promise>;
+pub(super) type Predictions = HashMap<ProductId, PredictedStock>;
 
 /// Waits until none who promised something is [`Stage::Open`].
-async fn locked(promised: &Promised) {
-    for promise in promised.values() {
-        let mut batch = promise.batch.clone();
+async fn locked(predicted: &Predictions) {
+    for predict in predicted.values() {
+        let mut batch = predict.batch.clone();
         // Who has ended without a lock has sold nothing.
         let _ = batch
             .wait_for(|progress| progress.stage != Stage::Open)
@@ -98,15 +98,15 @@ async fn locked(promised: &Promised) {
     }
 }
 
-fn is_withdrawn(promised: &Promised) -> bool {
-    let mut promises = promised.values();
-    promises.any(|promise| promise.batch.borrow().stage == Stage::Withdrawn)
+fn is_withdrawn(predicted: &Predictions) -> bool {
+    let mut predictions = predicted.values();
+    predictions.any(|predict| predict.batch.borrow().stage == Stage::Withdrawn)
 }
 
 /// Waits until all have ended who promised something.
-pub(super) async fn ended(promised: &Promised) {
-    for promise in promised.values() {
-        let mut batch = promise.batch.clone();
+pub(super) async fn ended(predicted: &Predictions) {
+    for predict in predicted.values() {
+        let mut batch = predict.batch.clone();
         while batch.changed().await.is_ok() {}
     }
 }
@@ -121,17 +121,17 @@ WITH stock AS MATERIALIZED (
      ORDER BY product_id
        FOR NO KEY UPDATE
 ), kept AS MATERIALIZED (
-    SELECT array_agg(on_hand ORDER BY product_id) = $3 AND bool_and(reserved = 0 AND waiting = 0) AS is_kept,
+    SELECT array_agg(on_hand ORDER BY product_id) = $3 AND bool_and(reserved = 0 AND waiting = 0) AS is_valid,
            array_agg(version ORDER BY product_id) AS versions
       FROM stock
 ), taken AS (
     UPDATE inventory SET on_hand = remaining.on_hand, updated_at = now()
       FROM unnest($4::uuid[], $5::bigint[]) AS remaining (product_id, on_hand)
      WHERE inventory.business_id = $1 AND inventory.product_id = remaining.product_id
-       AND (SELECT is_kept FROM kept)
+       AND (SELECT is_valid FROM kept)
  RETURNING 1
 )
-SELECT coalesce(is_kept, false) AS is_kept, coalesce(versions, '{}') AS versions, (SELECT count(*) FROM taken) AS taken
+SELECT coalesce(is_valid, false) AS is_valid, coalesce(versions, '{}') AS versions, (SELECT count(*) FROM taken) AS taken
   FROM kept";
 
 /// Locks the stock of a batch that follows, and takes what it has sold. False when the stock is not what it was assumed to
@@ -139,12 +139,12 @@ SELECT coalesce(is_kept, false) AS is_kept, coalesce(versions, '{}') AS versions
 pub(super) async fn take(
     transaction: &Transaction,
     business: BusinessId,
-    promised: &Promised,
+    predicted: &Predictions,
     assumed: &Assumed,
-    shelf: &Shelf,
+    shelf: &LockedStock,
 ) -> Result<bool, Error> {
-    locked(promised).await;
-    if is_withdrawn(promised) {
+    locked(predicted).await;
+    if is_withdrawn(predicted) {
         return Ok(false);
     }
     let (products, on_hand): (Vec<Uuid>, Vec<i64>) = assumed
@@ -169,9 +169,9 @@ pub(super) async fn take(
         .query_one_raw(statement)
         .await?
         .ok_or_else(|| Error::Bug("the stock's statement answered nothing".into()))?;
-    let (is_kept, taken): (bool, i64) = (row.try_get("", "is_kept")?, row.try_get("", "taken")?);
+    let (is_valid, taken): (bool, i64) = (row.try_get("", "is_valid")?, row.try_get("", "taken")?);
     // The rows are locked: one that is not counted down would be sold again.
-    if is_kept && taken != due {
+    if is_valid && taken != due {
         return Err(Error::Bug(format!(
             "{due} products sold, {taken} rows updated"
         )));
@@ -180,12 +180,12 @@ pub(super) async fn take(
     let versions: Vec<i64> = row.try_get("", "versions")?;
     let expected = assumed
         .iter()
-        .map(|(id, (_, version))| match promised.get(id) {
-            Some(promise) => promise.batch.borrow().version,
+        .map(|(id, (_, version))| match predicted.get(id) {
+            Some(predict) => predict.batch.borrow().version,
             None => Some(*version),
         });
     let found = versions.into_iter().map(|xmin| Some(Version::of_row(xmin)));
-    Ok(is_kept && expected.eq(found) && !is_withdrawn(promised))
+    Ok(is_valid && expected.eq(found) && !is_withdrawn(predicted))
 }
 
 /// The stock that a batch is decided by: how many are on hand, as was promised if it was, and who had written the row last
@@ -193,7 +193,7 @@ pub(super) async fn take(
 pub(super) type Assumed = BTreeMap<ProductId, (i64, Version)>;
 
 /// What is left of the products that a batch has sold of.
-pub(super) fn left(assumed: &Assumed, shelf: &Shelf) -> BTreeMap<ProductId, i64> {
+pub(super) fn left(assumed: &Assumed, shelf: &LockedStock) -> BTreeMap<ProductId, i64> {
     let left = assumed.iter().filter_map(|(id, (before, _))| {
         let on_hand = shelf.counts.get(id)?.on_hand;
         (on_hand != *before).then_some((*id, on_hand))
@@ -203,18 +203,18 @@ pub(super) fn left(assumed: &Assumed, shelf: &Shelf) -> BTreeMap<ProductId, i64>
 
 /// Whether a business makes promises.
 #[derive(Debug, Default)]
-pub(super) struct Trust {
-    wary_until: Option<Instant>,
+pub(super) struct BackOff {
+    until: Option<Instant>,
 }
 
-impl Trust {
-    pub(super) fn is_given(&self, now: Instant) -> bool {
-        self.wary_until.is_none_or(|until| until <= now)
+impl BackOff {
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| until <= now)
     }
 
     /// A promise was not kept.
-    pub(super) fn lose(&mut self, now: Instant) {
-        self.wary_until = Some(now + WARY);
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.until = Some(now + BACK_OFF);
     }
 }
 
@@ -231,10 +231,10 @@ mod tests {
 
     #[test]
     fn a_broken_promise_is_followed_by_a_second_without_any() {
-        let (mut trust, now) = (Trust::default(), Instant::now());
-        assert!(trust.is_given(now));
-        trust.lose(now);
-        assert!(!trust.is_given(now + Duration::from_millis(999)));
-        assert!(trust.is_given(now + Duration::from_secs(1)));
+        let (mut back_off, now) = (BackOff::default(), Instant::now());
+        assert!(back_off.is_over(now));
+        back_off.begin(now);
+        assert!(!back_off.is_over(now + Duration::from_millis(999)));
+        assert!(back_off.is_over(now + Duration::from_secs(1)));
     }
 }

@@ -3,7 +3,7 @@
 use entity::BusinessId;
 use uuid::Uuid;
 
-use super::decision::Books;
+use super::decision::BatchState;
 use crate::catalogue::sales::{self, Limited};
 use crate::{Error, Transaction};
 
@@ -11,7 +11,7 @@ use crate::{Error, Transaction};
 pub(super) async fn read(
     transaction: &Transaction,
     business: BusinessId,
-    books: &mut Books,
+    books: &mut BatchState,
 ) -> Result<(), Error> {
     let mut limited = Vec::new();
     for (id, article) in &books.catalogue {

@@ -47,7 +47,7 @@ pub(super) struct Queue<T, P> {
     /// not keep its promise takes the row back while who followed it has it too.
     in_flight: HashMap<Row, usize>,
     /// What the newest batch that had such a row leaves of it, and the number of that batch.
-    promised: HashMap<Row, (u64, P)>,
+    predicted: HashMap<Row, (u64, P)>,
     /// The rows that whoever comes now must wait for: those in flight, and those of the ones that wait for them.
     spoken_for: HashSet<Row>,
     /// How many have come since the last look and could go.
@@ -61,7 +61,7 @@ impl<T, P> Default for Queue<T, P> {
         Self {
             waiting: VecDeque::new(),
             in_flight: HashMap::new(),
-            promised: HashMap::new(),
+            predicted: HashMap::new(),
             spoken_for: HashSet::new(),
             gathered: 0,
             being_sold: 0,
@@ -71,12 +71,12 @@ impl<T, P> Default for Queue<T, P> {
 
 /// What a look at the queue took.
 #[derive(Debug)]
-pub(super) struct Taken<T, P> {
+pub(super) struct TakenBatch<T, P> {
     pub(super) batch: Vec<T>,
     /// To be given back, or promised, when the batch is done with them. Each once.
     pub(super) rows: Vec<Row>,
     /// What others have promised of those rows.
-    pub(super) promised: Vec<(Row, P)>,
+    pub(super) predicted: Vec<(Row, P)>,
     /// Another look may take more before anything changes: not all were looked at. Never after a look that took nobody: it
     /// would be the same look again, and who is in the way says so when it gives its rows back.
     pub(super) is_worth_another_look: bool,
@@ -98,7 +98,7 @@ impl<T, P: Clone> Queue<T, P> {
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty()
             && self.in_flight.is_empty()
-            && self.promised.is_empty()
+            && self.predicted.is_empty()
             && self.being_sold == 0
     }
 
@@ -119,10 +119,10 @@ impl<T, P: Clone> Queue<T, P> {
     }
 
     /// Takes those that may go now, in order of arrival, `most` of them. Drops those that are `gone`.
-    pub(super) fn take(&mut self, most: usize, gone: impl Fn(&T) -> bool) -> Taken<T, P> {
+    pub(super) fn take(&mut self, most: usize, gone: impl Fn(&T) -> bool) -> TakenBatch<T, P> {
         self.waiting.retain(|(item, _)| !gone(item));
         let mut choice = self.choose(most, false);
-        if !self.promised.is_empty() {
+        if !self.predicted.is_empty() {
             let following = self.choose(most, true);
             if following.places.len() >= 2 * choice.places.len() {
                 choice = following;
@@ -133,29 +133,29 @@ impl<T, P: Clone> Queue<T, P> {
         let is_worth_another_look =
             !choice.places.is_empty() && choice.looked_until < self.waiting.len();
         let (batch, rows) = self.remove(&choice);
-        let promised = rows
+        let predicted = rows
             .iter()
-            .filter_map(|row| Some((*row, self.promised.get(row)?.1.clone())))
+            .filter_map(|row| Some((*row, self.predicted.get(row)?.1.clone())))
             .collect();
         for row in &rows {
             *self.in_flight.entry(*row).or_default() += 1;
         }
         self.spoken_for.extend(&rows);
-        Taken {
+        TakenBatch {
             batch,
             rows,
-            promised,
+            predicted,
             is_worth_another_look,
         }
     }
 
     /// In order of arrival, those who want nothing that is in flight, is promised (unless they are to follow), or is
     /// wanted by one before them who has to wait.
-    fn choose(&mut self, most: usize, follow: bool) -> Choice {
+    fn choose(&mut self, most: usize, take_predictions: bool) -> Choice {
         self.spoken_for.clear();
         self.spoken_for.extend(self.in_flight.keys());
-        if !follow {
-            self.spoken_for.extend(self.promised.keys());
+        if !take_predictions {
+            self.spoken_for.extend(self.predicted.keys());
         }
         let mut choice = Choice {
             places: Vec::with_capacity(most.min(self.waiting.len())),
@@ -217,10 +217,14 @@ impl<T, P: Clone> Queue<T, P> {
 
     /// From now on the next may follow: a batch with this number says what it leaves of these rows, which it had in flight.
     /// True when it is time to take a batch of those who waited for them.
-    pub(super) fn promise(&mut self, batch: u64, promises: impl Iterator<Item = (Row, P)>) -> bool {
-        for (row, promise) in promises {
+    pub(super) fn predict(
+        &mut self,
+        batch: u64,
+        predictions: impl Iterator<Item = (Row, P)>,
+    ) -> bool {
+        for (row, predict) in predictions {
             self.give_back(row);
-            self.promised.insert(row, (batch, promise));
+            self.predicted.insert(row, (batch, predict));
         }
         self.gathered = self.choose(usize::MAX, true).places.len();
         self.gathered > 0 && self.is_time()
@@ -243,8 +247,8 @@ impl<T, P: Clone> Queue<T, P> {
     /// What the batch has promised counts no more. Of a row that a later batch has promised too, that one's word stays.
     fn take_back(&mut self, batch: u64, rows: &[Row]) {
         for row in rows {
-            if self.promised.get(row).is_some_and(|(by, _)| *by == batch) {
-                self.promised.remove(row);
+            if self.predicted.get(row).is_some_and(|(by, _)| *by == batch) {
+                self.predicted.remove(row);
             }
         }
     }
@@ -259,7 +263,7 @@ impl<T, P: Clone> Queue<T, P> {
     }
 
     /// So many are sold, or take too long for others to gather behind them. True when some have gathered.
-    pub(super) fn sold(&mut self, count: usize) -> bool {
+    pub(super) fn executed(&mut self, count: usize) -> bool {
         self.being_sold -= count;
         self.gathered > 0
     }

@@ -11,8 +11,8 @@ use entity::{BusinessId, ProductId};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::command::Command;
-use super::pipeline::{Progress, Promise, Promised, Stage, Trust};
-use super::queue::{Queue, Row, Taken};
+use super::pipeline::{BackOff, PredictedStock, Predictions, Progress, Stage};
+use super::queue::{Queue, Row, TakenBatch};
 use crate::Error;
 use crate::foundation::idempotency::Answered;
 
@@ -28,7 +28,7 @@ const WAITING_IN_ALL: usize = 8 * WAITING;
 /// The queues of all businesses.
 #[derive(Debug, Default)]
 pub(super) struct Queues {
-    state: Mutex<State>,
+    state: Mutex<Waitings>,
 }
 
 impl Queues {
@@ -44,8 +44,8 @@ impl Queues {
         if state.waiting >= WAITING_IN_ALL {
             return Err(Error::Overloaded);
         }
-        let line = state.lines.entry(business).or_default();
-        if line.queue.len() >= WAITING {
+        let business_queue = state.queues_by_business.entry(business).or_default();
+        if business_queue.queue.len() >= WAITING {
             return Err(Error::Overloaded);
         }
         state.waiting += 1;
@@ -78,9 +78,9 @@ impl Queues {
                         business,
                         number,
                         rows: taken.rows,
-                        promised: Vec::new(),
-                        may_promise: true,
-                        follows: product_promises(taken.promised),
+                        predicted: Vec::new(),
+                        may_predict: true,
+                        is_pipelined: product_predictions(taken.predicted),
                         progress: watch::Sender::new(Progress::BEGUN),
                     };
                     return Some((in_flight, waiting));
@@ -118,18 +118,18 @@ impl Queues {
     /// So many commands of a business are executed, and those that have gathered behind them may go. Nobody is woken: it is
     /// the lane itself that looks next.
     pub(super) fn executed(&self, business: BusinessId, count: usize) {
-        self.state().change(business, |queue| queue.sold(count));
+        self.state().change(business, |queue| queue.executed(count));
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Waitings> {
         // Nothing that can panic runs under this lock; if it did, the queues would still be whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug, Default)]
-struct State {
-    lines: HashMap<BusinessId, Line>,
+struct Waitings {
+    queues_by_business: HashMap<BusinessId, BusinessQueue>,
     /// The businesses that a lane may take from now, each once, in turn.
     ready: VecDeque<BusinessId>,
     waiting: usize,
@@ -149,17 +149,17 @@ struct Idle {
 }
 
 #[derive(Debug, Default)]
-struct Line {
-    queue: Queue<Waiting, Promise>,
-    trust: Trust,
-    /// Some may go, and the business is in [`State::ready`].
+struct BusinessQueue {
+    queue: Queue<Waiting, PredictedStock>,
+    back_off: BackOff,
+    /// Some may go, and the business is in [`Waitings::ready`].
     ready: bool,
 }
 
-impl Line {
+impl BusinessQueue {
     /// There is nothing of this business to be known: not even that it makes no promises for now.
     fn is_forgotten(&self) -> bool {
-        self.queue.is_idle() && self.trust.is_given(Instant::now())
+        self.queue.is_idle() && self.back_off.is_over(Instant::now())
     }
 }
 
@@ -169,7 +169,7 @@ pub(super) struct Waiting {
     pub(super) reply: oneshot::Sender<Result<Answered, Error>>,
 }
 
-impl State {
+impl Waitings {
     /// Wakes a lane, if one is idle: one of this thread, else the one that has rested least.
     fn wake(&mut self) {
         self.idle.retain(|lane| lane.wake.strong_count() > 0);
@@ -195,40 +195,42 @@ impl State {
     fn change(
         &mut self,
         business: BusinessId,
-        change: impl FnOnce(&mut Queue<Waiting, Promise>) -> bool,
+        change: impl FnOnce(&mut Queue<Waiting, PredictedStock>) -> bool,
     ) -> bool {
-        let Some(line) = self.lines.get_mut(&business) else {
+        let Some(business_queue) = self.queues_by_business.get_mut(&business) else {
             return false;
         };
-        let became_ready = change(&mut line.queue) && !line.ready;
+        let became_ready = change(&mut business_queue.queue) && !business_queue.ready;
         if became_ready {
-            line.ready = true;
+            business_queue.ready = true;
             self.ready.push_back(business);
         }
-        if line.is_forgotten() {
-            self.lines.remove(&business);
+        if business_queue.is_forgotten() {
+            self.queues_by_business.remove(&business);
         }
         became_ready
     }
 
     /// Takes the batch of the business whose turn it is.
-    fn take(&mut self) -> Option<(BusinessId, Taken<Waiting, Promise>)> {
+    fn take(&mut self) -> Option<(BusinessId, TakenBatch<Waiting, PredictedStock>)> {
         while let Some(business) = self.ready.pop_front() {
-            let Some(line) = self.lines.get_mut(&business) else {
+            let Some(business_queue) = self.queues_by_business.get_mut(&business) else {
                 continue;
             };
-            let before = line.queue.len();
+            let before = business_queue.queue.len();
             // Those whose clients have given up are dropped before they are decided.
-            let taken = line.queue.take(BATCH, |waiting| waiting.reply.is_closed());
-            self.waiting -= before - line.queue.len();
+            let taken = business_queue
+                .queue
+                .take(BATCH, |waiting| waiting.reply.is_closed());
+            self.waiting -= before - business_queue.queue.len();
             metrics::gauge!("tradeline_desk_waiting").set(self.waiting as f64);
-            line.ready = taken.is_worth_another_look;
-            if line.ready {
+            business_queue.ready = taken.is_worth_another_look;
+            if business_queue.ready {
                 self.ready.push_back(business);
             }
             if taken.batch.is_empty() {
-                if line.is_forgotten() {
-                    self.lines.remove(&business);
+                if business_queue.is_forgotten() {
+                    self.queues_by_business.remove(&business);
                 }
                 continue;
             }
@@ -239,11 +241,13 @@ impl State {
     }
 }
 
-fn product_promises(promised: Vec<(Row, Promise)>) -> Promised {
-    let products = promised.into_iter().filter_map(|(row, promise)| match row {
-        Row::Product(product) => Some((product, promise)),
-        Row::Customer(_) | Row::Key(_) => None,
-    });
+fn product_predictions(predicted: Vec<(Row, PredictedStock)>) -> Predictions {
+    let products = predicted
+        .into_iter()
+        .filter_map(|(row, predict)| match row {
+            Row::Product(product) => Some((product, predict)),
+            Row::Customer(_) | Row::Key(_) => None,
+        });
     products.collect()
 }
 
@@ -256,52 +260,60 @@ pub(super) struct InFlight {
     /// The rows that nobody else may have.
     rows: Vec<Row>,
     /// Those that others may have who follow.
-    promised: Vec<Row>,
+    predicted: Vec<Row>,
     /// Until it begins again: then who has followed it has to come after it, and nobody else before them.
-    may_promise: bool,
-    follows: Promised,
+    may_predict: bool,
+    is_pipelined: Predictions,
     /// For those who follow. Closed when the batch has ended.
     progress: watch::Sender<Progress>,
 }
 
 impl InFlight {
     /// What it follows. The first to ask has it: a batch follows once, and then goes by its locks.
-    pub(super) fn follow(&mut self) -> Promised {
-        std::mem::take(&mut self.follows)
+    pub(super) fn take_predictions(&mut self) -> Predictions {
+        std::mem::take(&mut self.is_pipelined)
     }
 
     /// Says what the batch leaves of the products that it has sold of, whether or not they are locked yet: who waits for them
     /// may follow.
-    pub(super) fn promise(&mut self, on_hand: BTreeMap<ProductId, i64>, is_locked: bool) {
+    pub(super) fn predict(&mut self, on_hand: BTreeMap<ProductId, i64>, is_locked: bool) {
         let mut state = self.queues.state();
-        let trusted = |line: &Line| self.may_promise && line.trust.is_given(Instant::now());
-        if !state.lines.get(&self.business).is_some_and(trusted) {
+        let trusted = |business_queue: &BusinessQueue| {
+            self.may_predict && business_queue.back_off.is_over(Instant::now())
+        };
+        if !state
+            .queues_by_business
+            .get(&self.business)
+            .is_some_and(trusted)
+        {
             return;
         }
         if is_locked {
             self.reach(Stage::Locked);
         }
-        self.promised = on_hand.keys().copied().map(Row::Product).collect();
+        self.predicted = on_hand.keys().copied().map(Row::Product).collect();
         self.rows
             .retain(|row| !matches!(row, Row::Product(product) if on_hand.contains_key(product)));
-        let promises = on_hand.into_iter().map(|(product, on_hand)| {
+        let predictions = on_hand.into_iter().map(|(product, on_hand)| {
             let batch = self.progress.subscribe();
-            (Row::Product(product), Promise { on_hand, batch })
+            (Row::Product(product), PredictedStock { on_hand, batch })
         });
-        state.change(self.business, |queue| queue.promise(self.number, promises));
+        state.change(self.business, |queue| {
+            queue.predict(self.number, predictions)
+        });
         state.wake_if_ready();
     }
 
     /// Takes the promise back: the batch has to begin again, and makes no other.
     pub(super) fn withdraw(&mut self) {
-        self.may_promise = false;
+        self.may_predict = false;
         self.reach(Stage::Withdrawn);
         let mut state = self.queues.state();
         state.change(self.business, |queue| {
-            queue.withdraw(self.number, &self.promised);
+            queue.withdraw(self.number, &self.predicted);
             false
         });
-        self.rows.append(&mut self.promised);
+        self.rows.append(&mut self.predicted);
     }
 
     /// The batch's orders are written, by the transaction with this number.
@@ -315,17 +327,17 @@ impl InFlight {
     }
 
     /// What this batch followed was not as it had been promised.
-    pub(super) fn distrust(&mut self) {
+    pub(super) fn back_off(&mut self) {
         metrics::counter!("tradeline_desk_promises_broken_total").increment(1);
         let mut state = self.queues.state();
-        if let Some(line) = state.lines.get_mut(&self.business) {
-            line.trust.lose(Instant::now());
+        if let Some(business_queue) = state.queues_by_business.get_mut(&self.business) {
+            business_queue.back_off.begin(Instant::now());
         }
     }
 
     /// Gives the rows back: all are locked, and with the commit on its way, who waits for them may set out.
     pub(super) fn release(&mut self) {
-        if self.may_promise {
+        if self.may_predict {
             self.reach(Stage::Locked);
         }
         let mut state = self.queues.state();
@@ -340,7 +352,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let mut state = self.queues.state();
         state.change(self.business, |queue| {
-            let forgotten = queue.forget(self.number, &self.promised);
+            let forgotten = queue.forget(self.number, &self.predicted);
             queue.release(&self.rows) || forgotten
         });
         state.wake_if_ready();

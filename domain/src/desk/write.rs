@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::command::Command;
-use super::decision::Books;
+use super::decision::BatchState;
 use super::outcome::{Done, item_values, items};
 use super::{audit_entries, card_orders};
 use crate::audit::{Written, role_name};
@@ -99,7 +99,7 @@ pub(super) async fn write(
     transaction: &Transaction,
     business: BusinessId,
     done: &[Done<'_>],
-    books: &Books,
+    books: &BatchState,
     stock: Stock,
 ) -> Result<Option<Written>, Error> {
     let sold: Vec<Sold<'_>> = done.iter().filter_map(Sold::of).collect();
@@ -134,7 +134,7 @@ async fn write_orders(
     transaction: &Transaction,
     business: BusinessId,
     sold: &[Sold<'_>],
-    books: &Books,
+    books: &BatchState,
     stock: Stock,
 ) -> Result<i64, Error> {
     let (customers, mut products) = touched(sold);
@@ -164,7 +164,7 @@ async fn use_credit(
     transaction: &Transaction,
     business: BusinessId,
     sold: &[Sold<'_>],
-    books: &Books,
+    books: &BatchState,
 ) -> Result<(), Error> {
     let shares: Vec<Allocation> = sold
         .iter()
@@ -214,7 +214,7 @@ fn touched(sold: &[Sold<'_>]) -> (Vec<Uuid>, Vec<Uuid>) {
 fn values(
     business: BusinessId,
     sold: &[Sold<'_>],
-    books: &Books,
+    books: &BatchState,
     customers: Vec<Uuid>,
     products: Vec<Uuid>,
 ) -> Vec<Value> {

@@ -19,7 +19,7 @@ use crate::{Caller, Database, Error, Transaction};
 
 /// What makes two requests one: the key that the client chose, and a hash of everything it asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
+pub struct IdempotencyKey {
     /// 1 to 255 visible ASCII characters.
     pub key: String,
     /// A keyed hash of method, target and what the body means: a body may hold a password.
@@ -98,7 +98,7 @@ pub(crate) async fn find(
 
 /// The first answer again, unless the key was used for another request.
 pub(crate) fn replay(
-    claim: &Claim,
+    claim: &IdempotencyKey,
     request_hash: &[u8; 32],
     answer: &Answer,
 ) -> Result<Answered, Error> {
@@ -115,7 +115,7 @@ pub(crate) fn replay(
 pub(crate) async fn before(
     transaction: &Transaction,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
 ) -> Result<Option<Answered>, Error> {
     before_of(transaction, caller.business_id, caller.user_id, claim).await
 }
@@ -125,7 +125,7 @@ pub(crate) async fn before_of(
     transaction: &Transaction,
     business: BusinessId,
     user: UserId,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
 ) -> Result<Option<Answered>, Error> {
     let Some(claim) = claim else { return Ok(None) };
     let name = (user, claim.key.clone());
@@ -141,7 +141,7 @@ pub(crate) async fn before_of(
 pub(crate) async fn keep(
     transaction: &Transaction,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     answer: Answer,
 ) -> Result<Answered, Error> {
     keep_of(
@@ -159,7 +159,7 @@ pub(crate) async fn keep_of(
     transaction: &Transaction,
     business: BusinessId,
     user: UserId,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     answer: Answer,
 ) -> Result<Answered, Error> {
     if let Some(claim) = claim {
@@ -188,7 +188,7 @@ pub(crate) async fn keep_of(
 pub(crate) async fn unless_twin(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     refusal: Error,
 ) -> Result<Answered, Error> {
     if claim.is_none() {
@@ -209,7 +209,7 @@ pub(crate) async fn unless_twin(
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
-pub async fn tidy(database: &Database, business: BusinessId) -> Result<u64, Error> {
+pub async fn delete_expired(database: &Database, business: BusinessId) -> Result<u64, Error> {
     retention::delete::<idempotency_keys::Entity>(
         database,
         business,

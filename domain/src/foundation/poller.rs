@@ -20,12 +20,12 @@ const SELDOM: Duration = Duration::from_secs(60);
 
 /// The businesses to look at.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub(crate) struct Poller {
     watched: Mutex<HashSet<BusinessId>>,
     woken: Notify,
 }
 
-impl Watch {
+impl Poller {
     /// There is something going on in this business.
     pub(crate) fn add(&self, business: BusinessId) {
         self.watched().insert(business);

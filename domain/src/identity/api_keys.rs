@@ -1,6 +1,6 @@
 //! API keys: what programs call with. Made once, shown once, kept as a hash, revoked at once.
 //!
-//! Whether a key is good is decided in memory, by [`crate::Standing`]; this module is for those who manage keys.
+//! Whether a key is good is decided in memory, by [`crate::RevocationCache`]; this module is for those who manage keys.
 
 use chrono::Utc;
 use entity::api_keys::{self, KeyRole};
@@ -13,11 +13,11 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::foundation::secret::{self, Kind, Secret};
-use crate::{Caller, Database, Error, Page, Paging, Standing, Transaction};
+use crate::{Caller, Database, Error, Page, Paging, RevocationCache, Transaction};
 
 const API_KEY: Kind = Kind("tl_live_");
 
@@ -55,7 +55,7 @@ pub fn is_meant(text: &str) -> bool {
 pub async fn create(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     new: &NewKey,
     render: impl Fn(&api_keys::Model, Option<&Secret>) -> Answer,
 ) -> Result<Answered, Error> {
@@ -110,7 +110,7 @@ async fn insert(
         entity_type: "api_key",
         entity_id: row.id.0,
         before: None,
-        after: trail(&row),
+        after: audit_snapshot(&row),
     };
     audit::record(transaction, caller, change).await?;
     Ok(row)
@@ -136,7 +136,7 @@ pub async fn list(
 /// [`Error::ApiKeyNotFound`].
 pub async fn revoke(
     database: &Database,
-    standing: &Standing,
+    standing: &RevocationCache,
     caller: &Caller,
     id: ApiKeyId,
 ) -> Result<(), Error> {
@@ -152,7 +152,7 @@ pub async fn revoke(
         if key.revoked_at.is_some() {
             return Ok(());
         }
-        let before = trail(&key);
+        let before = audit_snapshot(&key);
         let mut row = key.into_active_model();
         row.revoked_at = Set(Some(Utc::now()));
         let key = row.update(&transaction).await?;
@@ -161,7 +161,7 @@ pub async fn revoke(
             entity_type: "api_key",
             entity_id: id.0,
             before: Some(before),
-            after: trail(&key),
+            after: audit_snapshot(&key),
         };
         audit::record(&transaction, caller, change).await?;
         transaction.commit().await
@@ -172,7 +172,7 @@ pub async fn revoke(
     revoked
 }
 
-fn trail(key: &api_keys::Model) -> Value {
+fn audit_snapshot(key: &api_keys::Model) -> Value {
     json!({
         "name": key.name,
         "role": key.role,

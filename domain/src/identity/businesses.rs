@@ -29,7 +29,7 @@ pub struct Business {
 
 /// The businesses that this process has met. Every request starts from one, so each is read once.
 #[derive(Debug, Default)]
-pub struct Directory {
+pub struct BusinessCache {
     known: RwLock<Known>,
     strangers: Strangers,
 }
@@ -54,7 +54,7 @@ struct Known {
     ids: HashMap<String, BusinessId>,
 }
 
-impl Directory {
+impl BusinessCache {
     /// One that has met these already.
     #[must_use]
     pub fn of(businesses: impl IntoIterator<Item = Business>) -> Self {
@@ -82,7 +82,7 @@ impl Directory {
         Ok(row.map(|row| self.remember(row.into())))
     }
 
-    /// As [`Directory::by_id`], for an id that anyone can have made up, such as that of a key before it is known to be
+    /// As [`BusinessCache::by_id`], for an id that anyone can have made up, such as that of a key before it is known to be
     /// one. Unknown ones are looked up a few at a time, so that random keys leave the database to the others.
     ///
     /// # Errors
@@ -202,7 +202,7 @@ pub(crate) async fn read(
 }
 
 /// The business as the trail shows it.
-pub(super) fn trail(business: &businesses::Model) -> Value {
+pub(super) fn audit_snapshot(business: &businesses::Model) -> Value {
     let text = |amount: Option<Money>| amount.map(|amount| amount.to_text(business.currency));
     json!({
         "slug": business.slug,

@@ -7,7 +7,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::{Authority, Caller, Database, Error, Page, Paging, Transaction};
@@ -67,7 +67,7 @@ impl CreditTerms {
 pub async fn create(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     new: &NewCustomer,
     render: impl Fn(&customers::Model) -> Answer,
 ) -> Result<Answered, Error> {
@@ -110,7 +110,7 @@ pub(crate) async fn insert(
         entity_type: "customer",
         entity_id: customer.id.0,
         before: None,
-        after: trail(&customer, caller.currency),
+        after: audit_snapshot(&customer, caller.currency),
     };
     audit::record(transaction, caller, change).await?;
     Ok(customer)
@@ -136,9 +136,9 @@ pub async fn change(
             .one(&transaction)
             .await?
             .ok_or(Error::CustomerNotFound(id))?;
-        let before = trail(&customer, caller.currency);
+        let before = audit_snapshot(&customer, caller.currency);
         let changed = apply(customer, change).update(&transaction).await?;
-        let mut after = trail(&changed, caller.currency);
+        let mut after = audit_snapshot(&changed, caller.currency);
         if let Some(reason) = &change.reason {
             after["reason"] = json!(reason);
         }
@@ -217,7 +217,7 @@ pub async fn list(
     .await
 }
 
-fn trail(customer: &customers::Model, currency: Currency) -> Value {
+fn audit_snapshot(customer: &customers::Model, currency: Currency) -> Value {
     json!({
         "name": customer.name,
         "email": customer.email,

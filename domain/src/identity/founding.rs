@@ -6,9 +6,9 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::businesses::trail;
+use super::businesses::audit_snapshot;
 use crate::audit::{self, Actor, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::new_password::NewPassword;
 use crate::foundation::retry::retry;
 use crate::identity::passwords::Passwords;
@@ -51,7 +51,7 @@ pub async fn create(
     database: &Database,
     passwords: &Passwords,
     platform: &PlatformCaller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     new: &NewBusiness,
     admin_password: &NewPassword,
     render: impl Fn(&Founded) -> Answer,
@@ -104,7 +104,7 @@ async fn before(
     transaction: &Transaction,
     platform: &PlatformCaller,
     id: BusinessId,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
 ) -> Result<Option<Answered>, Error> {
     idempotency::before_of(transaction, id, platform.user_id, claim).await
 }
@@ -112,7 +112,7 @@ async fn before(
 /// The space of ids that are made of keys.
 const KEYED: Uuid = uuid::uuid!("5b0f6c62-5d6e-4c39-9a4f-2f6d3b0f8d51");
 
-fn id_of(platform: &PlatformCaller, claim: &Claim) -> BusinessId {
+fn id_of(platform: &PlatformCaller, claim: &IdempotencyKey) -> BusinessId {
     let of_caller = Uuid::new_v5(&KEYED, platform.user_id.0.as_bytes());
     BusinessId(Uuid::new_v5(&of_caller, claim.key.as_bytes()))
 }
@@ -135,7 +135,7 @@ async fn insert(
     .insert(transaction)
     .await?;
     let admin_id = UserId::new();
-    let mut after = trail(&business);
+    let mut after = audit_snapshot(&business);
     after["admin"] = json!({"user_id": admin_id, "email": admin.email});
     let change = Change {
         action: "business.created",

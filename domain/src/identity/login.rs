@@ -16,7 +16,7 @@ use crate::foundation::secret::Secret;
 use crate::identity::businesses::{self, Business};
 use crate::identity::passwords::Passwords;
 use crate::identity::refresh_tokens;
-use crate::{Authority, Caller, Database, Directory, Error};
+use crate::{Authority, BusinessCache, Caller, Database, Error};
 
 /// Someone who says that it is a user.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ pub struct Profile {
 /// [`Error::InvalidCredentials`]; [`Error::Overloaded`]; [`Error::DatabaseUnavailable`].
 pub async fn log_in(
     database: &Database,
-    directory: &Directory,
+    directory: &BusinessCache,
     passwords: &Passwords,
     attempt: &Attempt,
     lifetime: Duration,

@@ -20,7 +20,7 @@ use crate::foundation::secret::{self, Secret};
 use crate::identity::login::Login;
 use crate::identity::refresh_tokens::{self, REFRESH_TOKEN};
 use crate::identity::users as user_records;
-use crate::{Caller, Database, Directory, Error, Transaction};
+use crate::{BusinessCache, Caller, Database, Error, Transaction};
 
 /// What a token is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ fn worth(token: &table::Model, user: &users::Model, now: DateTime<Utc>) -> Worth
 /// [`Error::InvalidCredentials`], whatever is wrong with the token; [`Error::DatabaseUnavailable`].
 pub async fn refresh(
     database: &Database,
-    directory: &Directory,
+    directory: &BusinessCache,
     token: &Secret,
     request_id: &str,
     lifetime: Duration,

@@ -81,7 +81,7 @@ pub(super) async fn revoke(
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
-pub async fn tidy(database: &Database, business: BusinessId) -> Result<u64, Error> {
+pub async fn delete_expired(database: &Database, business: BusinessId) -> Result<u64, Error> {
     retention::delete::<refresh_tokens::Entity>(
         database,
         business,

@@ -43,7 +43,7 @@ pub struct Key {
 
 /// The standing of all credentials, as this process knows it.
 #[derive(Debug, Default)]
-pub struct Standing {
+pub struct RevocationCache {
     businesses: Mutex<HashMap<BusinessId, Arc<Remembered>>>,
 }
 
@@ -69,7 +69,7 @@ struct Known {
     keys: HashMap<[u8; 32], Key>,
 }
 
-impl Standing {
+impl RevocationCache {
     /// Whether a token of this user that was made at this version still stands.
     ///
     /// # Errors

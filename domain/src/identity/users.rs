@@ -1,6 +1,6 @@
 //! Users: who logs in to a business, and as what.
 //!
-//! A change after which the tokens of before must stop raises the user's version; [`crate::Standing`] compares. Locks:
+//! A change after which the tokens of before must stop raises the user's version; [`crate::RevocationCache`] compares. Locks:
 //! users by id. A change locks the enabled admins with the user that it is about, so that of two admins who demote each
 //! other at once one stays.
 
@@ -14,7 +14,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::new_password::NewPassword;
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
@@ -22,7 +22,7 @@ use crate::identity::businesses::{self, Business};
 use crate::identity::customers::{CreditTerms, NewCustomer};
 use crate::identity::passwords::Passwords;
 use crate::identity::refresh_tokens;
-use crate::{Authority, Caller, Database, Error, Page, Paging, Standing, Transaction};
+use crate::{Authority, Caller, Database, Error, Page, Paging, RevocationCache, Transaction};
 
 /// A user to be.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ pub async fn create(
     database: &Database,
     passwords: &Passwords,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     new: &NewUser,
     render: impl Fn(&users::Model) -> Answer,
 ) -> Result<Answered, Error> {
@@ -194,7 +194,7 @@ pub(crate) async fn insert(
         entity_type: "user",
         entity_id: id.0,
         before: None,
-        after: trail(&user),
+        after: audit_snapshot(&user),
     };
     audit::record_as(transaction, actor, change).await?;
     Ok(user)
@@ -207,7 +207,7 @@ pub(crate) async fn insert(
 /// role and a customer do not go together.
 pub async fn change(
     database: &Database,
-    standing: &Standing,
+    standing: &RevocationCache,
     caller: &Caller,
     id: UserId,
     change: &UserChange,
@@ -327,7 +327,7 @@ async fn write(
     if actions.is_empty() {
         return Ok(user);
     }
-    let (before, now) = (trail(&user), chrono::Utc::now());
+    let (before, now) = (audit_snapshot(&user), chrono::Utc::now());
     let version = user.version;
     let mut row = user.into_active_model();
     row.name = Set(next.name);
@@ -352,7 +352,7 @@ async fn write(
             entity_type: "user",
             entity_id: id.0,
             before: Some(before.clone()),
-            after: trail(&user),
+            after: audit_snapshot(&user),
         };
         audit::record(transaction, caller, change).await?;
     }
@@ -401,7 +401,7 @@ async fn expect_customer(
         .ok_or(Error::CustomerNotFound(id))
 }
 
-fn trail(user: &users::Model) -> Value {
+fn audit_snapshot(user: &users::Model) -> Value {
     json!({
         "email": user.email,
         "name": user.name,

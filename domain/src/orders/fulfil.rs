@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Order, step, transitions, whole};
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
 use crate::orders::disputes;
 use crate::{Caller, Database, Error};
@@ -29,7 +29,7 @@ pub struct Fulfilment<'a> {
 pub async fn fulfil(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     id: OrderId,
     fulfilment: Fulfilment<'_>,
     render: impl Fn(&Order) -> Answer,

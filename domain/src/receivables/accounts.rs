@@ -1,8 +1,8 @@
 //! A customer's account, locked: the one way in which everything but the desk changes what a customer owes.
 //!
-//! [`Locked::of`] shares the lock on the business, so that its books are not closed meanwhile, and locks the customer;
-//! whoever moves stock locks inventory next; then [`Locked::lock_orders`] and its like
-//! lock orders. Each brings what it locks into [`Books`] as plain values. What is decided there, [`Locked::write`] writes:
+//! [`LockedAccount::of`] shares the lock on the business, so that its books are not closed meanwhile, and locks the customer;
+//! whoever moves stock locks inventory next; then [`LockedAccount::lock_orders`] and its like
+//! lock orders. Each brings what it locks into [`AccountState`] as plain values. What is decided there, [`LockedAccount::write`] writes:
 //! the entries, the balance, the allocations, and the figures that follow from them.
 
 use std::collections::BTreeMap;
@@ -24,23 +24,23 @@ use uuid::Uuid;
 use crate::foundation::dates::{When, not_after};
 use crate::receivables::allocations::{self, Allocation, on_account};
 use crate::receivables::ledger::Account;
-use crate::receivables::settlement::{Books, Order, Target};
+use crate::receivables::settlement::{AccountState, Order, Target};
 use crate::{Caller, Error, Transaction};
 
 /// A customer's account, whose row is locked.
 #[derive(Debug)]
-pub(crate) struct Locked {
+pub(crate) struct LockedAccount {
     business: BusinessId,
     currency: Currency,
     customer: customers::Model,
     time_zone: TimeZone,
     books_closed_until: Option<NaiveDate>,
-    pub(crate) books: Books,
+    pub(crate) books: AccountState,
 }
 
 /// What a customer owes and may still buy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Figures {
+pub struct AccountSummary {
     /// What it owes.
     pub balance: Money,
     /// What it may still buy.
@@ -101,7 +101,7 @@ SELECT id
          WHERE business_id = $1 AND customer_id = $2 AND payment_method = 'credit' AND amount_due > 0) AS queue
  WHERE before < $3";
 
-impl Locked {
+impl LockedAccount {
     /// Locks a customer and reads what it has on account.
     pub(crate) async fn of(
         transaction: &Transaction,
@@ -129,7 +129,7 @@ impl Locked {
             entry_count: row.entry_count,
             on_account: credits,
         };
-        let mut books = Books::new(account, now);
+        let mut books = AccountState::new(account, now);
         if let Some(date) = books_closed_until {
             books.open_from = time_zone.start_of(date).min(now);
         }
@@ -200,7 +200,7 @@ impl Locked {
         Ok(locked)
     }
 
-    /// As [`Locked::lock_orders`], for the one order that a decision is about.
+    /// As [`LockedAccount::lock_orders`], for the one order that a decision is about.
     pub(crate) async fn lock_order(
         &mut self,
         transaction: &Transaction,
@@ -318,8 +318,8 @@ impl Locked {
     }
 
     /// What the customer owes and may still buy, as the books are now.
-    pub(crate) fn figures(&self) -> Figures {
-        Figures {
+    pub(crate) fn figures(&self) -> AccountSummary {
+        AccountSummary {
             balance: self.books.account.balance,
             available_credit: self.customer.credit_limit - self.books.account.balance,
             on_account: self.books.account.credit(),
@@ -327,7 +327,7 @@ impl Locked {
     }
 
     /// What the customer owed before, for the trail.
-    pub(crate) fn trail_before(&self) -> serde_json::Value {
+    pub(crate) fn audit_snapshot_before(&self) -> serde_json::Value {
         json!({
             "customer_balance": self.customer.balance.to_text(self.currency),
             "credit_on_account": self.customer.on_account.to_text(self.currency),
@@ -335,7 +335,7 @@ impl Locked {
     }
 
     /// What it owes now, for the trail.
-    pub(crate) fn trail(&self) -> serde_json::Value {
+    pub(crate) fn audit_snapshot(&self) -> serde_json::Value {
         let figures = self.figures();
         json!({
             "customer_id": self.customer.id,

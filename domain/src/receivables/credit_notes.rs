@@ -1,4 +1,4 @@
-//! Credit notes: what a customer need not pay of an order, by amount or by items.
+//! ReversibleCredit notes: what a customer need not pay of an order, by amount or by items.
 //!
 //! Items that go back to the shelf are worth what they cost, but no more than is left of the order, which may be nothing:
 //! goods come back whatever was credited before. Such a note has an entry of 0 in the account.
@@ -15,12 +15,12 @@ use sea_orm::{
 use serde_json::json;
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
 use crate::orders::goods::{self, Goods, Units};
 use crate::orders::{self, credited};
-use crate::receivables::accounts::{Figures, Locked};
-use crate::receivables::reversals::{self, Credit, Reversal, State};
+use crate::receivables::accounts::{AccountSummary, LockedAccount};
+use crate::receivables::reversals::{self, CreditState, Reversal, ReversibleCredit};
 use crate::stock::inventory::returns;
 use crate::{Caller, Database, Error, Transaction};
 
@@ -90,9 +90,9 @@ impl CreditNote {
 pub async fn create(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     new: &NewCreditNote,
-    render: impl Fn(&CreditNote, &Figures) -> Answer,
+    render: impl Fn(&CreditNote, &AccountSummary) -> Answer,
 ) -> Result<Answered, Error> {
     let (asked, restock) = match &new.credited {
         What::Amount(_) => (Units::new(), false),
@@ -104,7 +104,7 @@ pub async fn create(
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
         let customer = orders::owner(&transaction, caller, new.order_id).await?;
-        let mut locked = Locked::of(&transaction, caller, customer).await?;
+        let mut locked = LockedAccount::of(&transaction, caller, customer).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
@@ -203,8 +203,8 @@ async fn insert(transaction: &Transaction, note: &CreditNote) -> Result<(), Erro
     Ok(())
 }
 
-fn created(locked: &Locked, note: &CreditNote, caller: &Caller) -> Change {
-    let mut after = locked.trail();
+fn created(locked: &LockedAccount, note: &CreditNote, caller: &Caller) -> Change {
+    let mut after = locked.audit_snapshot();
     after["order_id"] = json!(note.note.order_id);
     after["amount"] = note.note.amount.to_text(caller.currency).into();
     after["reason"] = json!(note.note.reason);
@@ -218,7 +218,7 @@ fn created(locked: &Locked, note: &CreditNote, caller: &Caller) -> Change {
         action: "credit_note.created",
         entity_type: "credit_note",
         entity_id: note.note.id.0,
-        before: Some(locked.trail_before()),
+        before: Some(locked.audit_snapshot_before()),
         after,
     }
 }
@@ -258,7 +258,7 @@ async fn find(
         .await?;
     let entry = (note.customer_id, note.entry_number);
     let mut states = reversals::states(transaction, caller.business_id, &[entry]).await?;
-    let State {
+    let CreditState {
         allocations,
         paid_out,
         reversal,
@@ -283,22 +283,22 @@ async fn find(
 pub async fn reverse(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     id: CreditNoteId,
     reason: &str,
-    render: impl Fn(&CreditNote, &Figures) -> Answer,
+    render: impl Fn(&CreditNote, &AccountSummary) -> Answer,
 ) -> Result<Answered, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
         let mut note = find(&transaction, caller, id).await?;
-        let mut locked = Locked::of(&transaction, caller, note.note.customer_id).await?;
+        let mut locked = LockedAccount::of(&transaction, caller, note.note.customer_id).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
         let goods = note.items.iter().filter(|_| note.note.restock);
         let goods: Vec<(ProductId, i64)> = goods.map(|(id, count)| (*id, -count)).collect();
         let mut shelf = returns::open(&transaction, caller, goods.iter().copied()).await?;
-        let credit = Credit {
+        let credit = ReversibleCredit {
             entry_number: note.note.entry_number,
             kind: Kind::CreditNote,
             amount: note.note.amount,

@@ -3,9 +3,9 @@
 use entity::{CustomerId, Money, OrderId};
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
-use crate::receivables::accounts::{Figures, Locked, allocations_trail};
+use crate::receivables::accounts::{AccountSummary, LockedAccount, allocations_trail};
 use crate::receivables::allocations::by_order;
 use crate::receivables::settlement::Target;
 use crate::{Caller, Database, Error};
@@ -19,14 +19,14 @@ use crate::{Caller, Database, Error};
 pub async fn allocate(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     customer: CustomerId,
     target: &Target,
-    render: impl Fn(&[(OrderId, Money)], &Figures) -> Answer,
+    render: impl Fn(&[(OrderId, Money)], &AccountSummary) -> Answer,
 ) -> Result<Answered, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
-        let mut locked = Locked::of(&transaction, caller, customer).await?;
+        let mut locked = LockedAccount::of(&transaction, caller, customer).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
@@ -36,13 +36,13 @@ pub async fn allocate(
         let shares = by_order(&locked.books.shares);
         if !shares.is_empty() {
             locked.write(&transaction).await?;
-            let mut after = locked.trail();
+            let mut after = locked.audit_snapshot();
             after["allocations"] = allocations_trail(&shares, caller.currency);
             let event = Change {
                 action: "customer.credit_allocated",
                 entity_type: "customer",
                 entity_id: customer.0,
-                before: Some(locked.trail_before()),
+                before: Some(locked.audit_snapshot_before()),
                 after,
             };
             audit::record(&transaction, caller, event).await?;

@@ -7,11 +7,11 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Query
 use serde_json::json;
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
-use crate::receivables::accounts::{Figures, Locked, allocations_trail};
+use crate::receivables::accounts::{AccountSummary, LockedAccount, allocations_trail};
 use crate::receivables::allocations::by_order;
-use crate::receivables::reversals::{self, Reversal, State};
+use crate::receivables::reversals::{self, CreditState, Reversal};
 use crate::receivables::settlement::Target;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
@@ -58,7 +58,7 @@ impl Payment {
         self.payment.amount - allocated - self.paid_out
     }
 
-    pub(crate) fn of(payment: payments::Model, state: State) -> Self {
+    pub(crate) fn of(payment: payments::Model, state: CreditState) -> Self {
         Self {
             payment,
             allocations: state.allocations,
@@ -77,13 +77,13 @@ impl Payment {
 pub async fn receive(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     new: &NewPayment,
-    render: impl Fn(&Payment, &Figures) -> Answer,
+    render: impl Fn(&Payment, &AccountSummary) -> Answer,
 ) -> Result<Answered, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
-        let mut locked = Locked::of(&transaction, caller, new.customer_id).await?;
+        let mut locked = LockedAccount::of(&transaction, caller, new.customer_id).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
@@ -127,8 +127,8 @@ pub async fn receive(
     .await
 }
 
-fn received(locked: &Locked, payment: &Payment, caller: &Caller) -> Change {
-    let mut after = locked.trail();
+fn received(locked: &LockedAccount, payment: &Payment, caller: &Caller) -> Change {
+    let mut after = locked.audit_snapshot();
     after["amount"] = payment.payment.amount.to_text(caller.currency).into();
     after["method"] = json!(payment.payment.method);
     after["reference"] = json!(payment.payment.reference);
@@ -138,7 +138,7 @@ fn received(locked: &Locked, payment: &Payment, caller: &Caller) -> Change {
         action: "payment.received",
         entity_type: "payment",
         entity_id: payment.payment.id.0,
-        before: Some(locked.trail_before()),
+        before: Some(locked.audit_snapshot_before()),
         after,
     }
 }
@@ -228,20 +228,20 @@ async fn with_state(
 pub async fn reverse(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     id: PaymentId,
     reason: &str,
-    render: impl Fn(&Payment, &Figures) -> Answer,
+    render: impl Fn(&Payment, &AccountSummary) -> Answer,
 ) -> Result<Answered, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
         // Payments never change: which customer is to be locked can be read before the lock.
         let payment = find(&transaction, caller, id).await?;
-        let mut locked = Locked::of(&transaction, caller, payment.customer_id).await?;
+        let mut locked = LockedAccount::of(&transaction, caller, payment.customer_id).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
-        let credit = reversals::Credit {
+        let credit = reversals::ReversibleCredit {
             entry_number: payment.entry_number,
             kind: Kind::Payment,
             amount: payment.amount,

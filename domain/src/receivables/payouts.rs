@@ -12,9 +12,9 @@ use serde_json::json;
 use crate::audit::{self, Change};
 use crate::foundation::clock;
 use crate::foundation::dates::When;
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
-use crate::receivables::accounts::{Figures, Locked};
+use crate::receivables::accounts::{AccountSummary, LockedAccount};
 use crate::receivables::payout_allocations::covering;
 use crate::receivables::reversals::{self, Reversal};
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
@@ -62,13 +62,13 @@ pub struct Filter {
 pub async fn create(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     new: &NewPayout,
-    render: impl Fn(&Payout, &Figures) -> Answer,
+    render: impl Fn(&Payout, &AccountSummary) -> Answer,
 ) -> Result<Answered, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
-        let mut locked = Locked::of(&transaction, caller, new.customer_id).await?;
+        let mut locked = LockedAccount::of(&transaction, caller, new.customer_id).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
@@ -104,8 +104,8 @@ pub async fn create(
     .await
 }
 
-fn created(locked: &Locked, payout: &payouts::Model, caller: &Caller) -> Change {
-    let mut after = locked.trail();
+fn created(locked: &LockedAccount, payout: &payouts::Model, caller: &Caller) -> Change {
+    let mut after = locked.audit_snapshot();
     after["amount"] = payout.amount.to_text(caller.currency).into();
     after["method"] = json!(payout.method);
     after["reference"] = json!(payout.reference);
@@ -114,7 +114,7 @@ fn created(locked: &Locked, payout: &payouts::Model, caller: &Caller) -> Change 
         action: "payout.created",
         entity_type: "payout",
         entity_id: payout.id.0,
-        before: Some(locked.trail_before()),
+        before: Some(locked.audit_snapshot_before()),
         after,
     }
 }
@@ -126,17 +126,17 @@ fn created(locked: &Locked, payout: &payouts::Model, caller: &Caller) -> Change 
 pub async fn reverse(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     id: PayoutId,
     reason: &str,
-    render: impl Fn(&Payout, &Figures) -> Answer,
+    render: impl Fn(&Payout, &AccountSummary) -> Answer,
 ) -> Result<Answered, Error> {
     retry(|| async {
         let business = caller.business_id;
         let transaction = database.begin(business).await?;
         // Payouts never change: which customer is to be locked can be read before the lock.
         let payout = find(&transaction, caller, id).await?;
-        let mut locked = Locked::of(&transaction, caller, payout.customer_id).await?;
+        let mut locked = LockedAccount::of(&transaction, caller, payout.customer_id).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }

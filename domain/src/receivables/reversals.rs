@@ -14,7 +14,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::audit::Change;
-use crate::receivables::accounts::Locked;
+use crate::receivables::accounts::LockedAccount;
 use crate::receivables::allocations::settling;
 use crate::receivables::payout_allocations::covering;
 use crate::receivables::settlement::Settling;
@@ -31,26 +31,26 @@ pub struct Reversal {
 
 /// The change that undoes a document.
 pub(crate) fn reversed(
-    locked: &Locked,
+    locked: &LockedAccount,
     action: &'static str,
     entity_type: &'static str,
     entity_id: Uuid,
     reason: &str,
 ) -> Change {
-    let mut after = locked.trail();
+    let mut after = locked.audit_snapshot();
     after["reason"] = reason.into();
     Change {
         action,
         entity_type,
         entity_id,
-        before: Some(locked.trail_before()),
+        before: Some(locked.audit_snapshot_before()),
         after,
     }
 }
 
 /// An entry that lowered the balance and is to be undone.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Credit {
+pub(crate) struct ReversibleCredit {
     pub(crate) entry_number: i64,
     pub(crate) kind: Kind,
     pub(crate) amount: Money,
@@ -62,8 +62,8 @@ pub(crate) struct Credit {
 pub(crate) async fn undo(
     transaction: &Transaction,
     caller: &Caller,
-    locked: &mut Locked,
-    credit: Credit,
+    locked: &mut LockedAccount,
+    credit: ReversibleCredit,
     reason: &str,
 ) -> Result<Reversal, Error> {
     let (business, customer) = (caller.business_id, locked.id());
@@ -120,7 +120,7 @@ pub(crate) async fn expect_standing(
 pub(crate) async fn record(
     transaction: &Transaction,
     caller: &Caller,
-    locked: &Locked,
+    locked: &LockedAccount,
     entry_number: i64,
     reverses: i64,
     reason: &str,
@@ -146,7 +146,7 @@ pub(crate) async fn record(
 
 /// What has become of a credit.
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct CreditState {
     /// How much of it settles which order.
     pub(crate) allocations: Vec<(OrderId, Money)>,
     /// How much of it was paid out to the customer.
@@ -190,8 +190,8 @@ pub(crate) async fn states(
     transaction: &Transaction,
     business: BusinessId,
     credits: &[(CustomerId, i64)],
-) -> Result<HashMap<(CustomerId, i64), State>, Error> {
-    let mut states: HashMap<(CustomerId, i64), State> = HashMap::new();
+) -> Result<HashMap<(CustomerId, i64), CreditState>, Error> {
+    let mut states: HashMap<(CustomerId, i64), CreditState> = HashMap::new();
     if credits.is_empty() {
         return Ok(states);
     }

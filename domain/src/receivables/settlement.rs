@@ -1,7 +1,7 @@
 //! Deciding which orders a customer's credits settle: plain values in, entries and allocations out. No database, no
 //! clock, no I/O.
 //!
-//! [`Books`] holds a customer's locked account and the orders that a decision is about. Whatever is decided, in any order,
+//! [`AccountState`] holds a customer's locked account and the orders that a decision is about. Whatever is decided, in any order,
 //! these hold, now and at every past date:
 //!
 //! - an order: its total − what is allocated to it = what is due, from 0 to the total;
@@ -11,7 +11,7 @@
 //!
 //! The first two hold at past dates because an allocation counts from the latest of three: the credit's date, the
 //! order's, and the last time that one of the two was taken from the other ([`Credit::since`], [`Order::since`]). When
-//! that lies in a closed period, it counts from the first moment that is open ([`Books::open_from`]): what a report said
+//! that lies in a closed period, it counts from the first moment that is open ([`AccountState::open_from`]): what a report said
 //! of a closed period, it goes on saying.
 
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ pub struct Order {
 
 /// A customer's locked account with some of its orders, and what has been decided about them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Books {
+pub struct AccountState {
     /// The account.
     pub account: Account,
     /// Its orders: those that are asked for by name, or those that are due.
@@ -124,7 +124,7 @@ pub struct Settling {
     pub orders: Vec<(OrderId, Money)>,
 }
 
-impl Books {
+impl AccountState {
     /// An account of which nothing has been decided.
     #[must_use]
     pub fn new(account: Account, now: DateTime<Utc>) -> Self {

@@ -5,11 +5,11 @@ use entity::{CustomerId, Money, OrderId, Tenant, WriteOffId, write_offs};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
 use crate::orders::{self, credited};
-use crate::receivables::accounts::{Figures, Locked};
-use crate::receivables::reversals::{self, Credit, Reversal};
+use crate::receivables::accounts::{AccountSummary, LockedAccount};
+use crate::receivables::reversals::{self, Reversal, ReversibleCredit};
 use crate::{Caller, Database, Error, Transaction};
 
 /// A write-off.
@@ -29,16 +29,16 @@ pub struct WriteOff {
 pub async fn create(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     order_id: OrderId,
     amount: Option<Money>,
     reason: &str,
-    render: impl Fn(&WriteOff, &Figures) -> Answer,
+    render: impl Fn(&WriteOff, &AccountSummary) -> Answer,
 ) -> Result<Answered, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
         let customer = orders::owner(&transaction, caller, order_id).await?;
-        let mut locked = Locked::of(&transaction, caller, customer).await?;
+        let mut locked = LockedAccount::of(&transaction, caller, customer).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
@@ -84,8 +84,8 @@ pub async fn create(
     .await
 }
 
-fn created(locked: &Locked, write_off: &write_offs::Model, caller: &Caller) -> Change {
-    let mut after = locked.trail();
+fn created(locked: &LockedAccount, write_off: &write_offs::Model, caller: &Caller) -> Change {
+    let mut after = locked.audit_snapshot();
     after["order_id"] = write_off.order_id.to_string().into();
     after["amount"] = write_off.amount.to_text(caller.currency).into();
     after["reason"] = write_off.reason.clone().into();
@@ -93,7 +93,7 @@ fn created(locked: &Locked, write_off: &write_offs::Model, caller: &Caller) -> C
         action: "write_off.created",
         entity_type: "write_off",
         entity_id: write_off.id.0,
-        before: Some(locked.trail_before()),
+        before: Some(locked.audit_snapshot_before()),
         after,
     }
 }
@@ -146,19 +146,19 @@ async fn find(
 pub async fn reverse(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     id: WriteOffId,
     reason: &str,
-    render: impl Fn(&WriteOff, &Figures) -> Answer,
+    render: impl Fn(&WriteOff, &AccountSummary) -> Answer,
 ) -> Result<Answered, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
         let write_off = find(&transaction, caller, id).await?;
-        let mut locked = Locked::of(&transaction, caller, write_off.customer_id).await?;
+        let mut locked = LockedAccount::of(&transaction, caller, write_off.customer_id).await?;
         if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
             return Ok(before);
         }
-        let credit = Credit {
+        let credit = ReversibleCredit {
             entry_number: write_off.entry_number,
             kind: Kind::WriteOff,
             amount: write_off.amount,

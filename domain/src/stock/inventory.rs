@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::audit::{self, Change};
 use crate::foundation::retry::retry;
-use crate::stock::locked_stock::{self, Counts, Range};
+use crate::stock::locked_stock::{self, Range, StockLevel};
 use crate::{Caller, Database, Error, Page, Paging, Shortage, Transaction};
 
 pub use receipts::{Line, receive};
@@ -65,7 +65,7 @@ pub struct StockChange {
 }
 
 /// A correction that is to be written down.
-pub(crate) struct Movement {
+pub(crate) struct NewMovement {
     pub(crate) quantity: i64,
     pub(crate) on_hand_after: i64,
     pub(crate) reason: Reason,
@@ -98,7 +98,7 @@ pub async fn correct(
         let mut shelf = locked_stock::open(&transaction, business, [(id, range)]).await?;
         let stock = shelf.counts.get(&id).ok_or(Error::ProductNotFound(id))?;
         let (before, on_hand) = (stock.on_hand, corrected(id, stock, correction)?);
-        let movement = Movement {
+        let movement = NewMovement {
             quantity: on_hand - before,
             on_hand_after: on_hand,
             reason,
@@ -132,7 +132,7 @@ pub async fn correct(
 }
 
 /// The count after the correction, or why it cannot be: what is reserved stays on the shelf.
-fn corrected(id: ProductId, stock: &Counts, correction: Correction) -> Result<i64, Error> {
+fn corrected(id: ProductId, stock: &StockLevel, correction: Correction) -> Result<i64, Error> {
     match correction {
         Correction::Adjust(by) => {
             let on_hand = after(id, stock.on_hand, by)?;
@@ -172,7 +172,7 @@ pub(crate) async fn record(
     transaction: &Transaction,
     caller: &Caller,
     product_id: ProductId,
-    movement: Movement,
+    movement: NewMovement,
 ) -> Result<(), Error> {
     let row = stock_movements::ActiveModel {
         business_id: Set(caller.business_id),

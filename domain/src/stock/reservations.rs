@@ -27,7 +27,7 @@ pub const TTL: std::ops::RangeInclusive<i32> = 60..=3600;
 
 /// What a customer wants to have held.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct NewReservation {
     /// Who.
     pub customer_id: CustomerId,
     /// What, in the customer's order. Two lines of one product count as one.
@@ -40,7 +40,7 @@ pub struct Wish {
 
 /// A reservation that is to be resolved: what can be known of it before its rows are locked.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct LockedIds {
     /// Its id.
     pub id: ReservationId,
     /// Whose it is.
@@ -51,7 +51,7 @@ pub struct Target {
 
 /// A reservation as it is at some time.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct CurrentReservation {
     /// The reservation.
     pub reservation: Reservation,
     /// What it is then: expired, too, when nobody has written it down.
@@ -64,7 +64,11 @@ pub struct Found {
 ///
 /// # Errors
 /// [`Error::ReservationNotFound`].
-pub async fn read(database: &Database, caller: &Caller, id: ReservationId) -> Result<Found, Error> {
+pub async fn read(
+    database: &Database,
+    caller: &Caller,
+    id: ReservationId,
+) -> Result<CurrentReservation, Error> {
     retry(|| async {
         // One moment for all of it: whoever waits has a place.
         let transaction = database.begin_snapshot(caller.business_id, &[]).await?;
@@ -72,7 +76,7 @@ pub async fn read(database: &Database, caller: &Caller, id: ReservationId) -> Re
         let (now, place) = standing(&transaction, caller.business_id, &reservation).await?;
         transaction.commit().await?;
         let status = reservation.status_at(now);
-        Ok(Found {
+        Ok(CurrentReservation {
             place: place.filter(|_| status == Status::Waiting),
             status,
             reservation,
@@ -89,13 +93,13 @@ pub async fn target(
     database: &Database,
     caller: &Caller,
     id: ReservationId,
-) -> Result<Target, Error> {
+) -> Result<LockedIds, Error> {
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
         let found = reservation(&transaction, caller, id).await?;
         transaction.commit().await?;
         let items = found.items.iter();
-        Ok(Target {
+        Ok(LockedIds {
             id,
             customer_id: found.customer_id,
             items: items.map(|item| (item.product_id, item.quantity)).collect(),

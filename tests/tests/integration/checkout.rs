@@ -1,7 +1,7 @@
 //! Orders by card: from the hold to the sale, and every way in which they end otherwise.
 
 use chrono::{DateTime, Utc};
-use domain::card::checkout::{self, Event, Taken, Told};
+use domain::card::checkout::{self, Event, EventKind, EventOutcome};
 use domain::card::provider::{Offline, Received};
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD};
 use entity::{Money, OrderId, ProductId};
@@ -152,7 +152,7 @@ async fn a_declined_card_can_be_tried_again_and_the_stock_stays_held() {
     assert_eq!(stock(&service, product).await, (10, 2));
     service.pay(&order).await.ok(200);
     assert_eq!(service.customer().order(&order).await["status"], "paid");
-    // Told once more, in whatever order, nothing happens twice.
+    // EventKind once more, in whatever order, nothing happens twice.
     service.pay(&order).await.ok(200);
     service.decline(&order).await.ok(200);
     assert_eq!(stock(&service, product).await, (8, 0));
@@ -203,7 +203,7 @@ async fn who_waits_in_line_gets_what_an_unpaid_order_held() {
 }
 
 /// An event about an order, as the provider's adapter would read it.
-fn told(order: &str, id: &str, told: Told) -> Event {
+fn told(order: &str, id: &str, told: EventKind) -> Event {
     let order_id: OrderId = order.parse().unwrap();
     Event {
         provider: Offline::NAME,
@@ -225,11 +225,11 @@ fn received(minor: i64, currency: &str) -> Received {
     }
 }
 
-fn paid(minor: i64) -> Told {
-    Told::Paid(received(minor, "USD"))
+fn paid(minor: i64) -> EventKind {
+    EventKind::Paid(received(minor, "USD"))
 }
 
-async fn receive(service: &Service, event: &Event) -> Taken {
+async fn receive(service: &Service, event: &Event) -> EventOutcome {
     let database = domain::Database::new(&service.database.url(SERVICE), 1).unwrap();
     let taken = checkout::receive(&database, &Offline, event).await.unwrap();
     database.close().await;
@@ -255,7 +255,7 @@ async fn paid_after_its_time_an_order_has_its_stock_if_that_is_there() {
     let order = overdue_order(&service, &[(product, 10)]).await;
     assert_eq!(
         receive(&service, &told(&order, "e1", paid(20_000))).await,
-        Taken::Now
+        EventOutcome::Now
     );
     assert_eq!(service.customer().order(&order).await["status"], "paid");
     assert_eq!(stock(&service, product).await, (0, 0));
@@ -269,7 +269,7 @@ async fn paid_when_its_stock_is_gone_an_order_is_cancelled_and_refunded_and_says
     service.staff().buy(&[(product, 1)]).await.ok(201);
     assert_eq!(
         receive(&service, &told(&order, "e1", paid(20_000))).await,
-        Taken::Now
+        EventOutcome::Now
     );
     let gone = service.customer().order(&order).await;
     assert_eq!(
@@ -305,7 +305,7 @@ async fn paid_after_it_was_cancelled_an_order_stays_cancelled_and_the_money_goes
     assert_eq!(stock(&service, product).await, (10, 0));
     assert_eq!(
         receive(&service, &told(&order, "e1", paid(20_00))).await,
-        Taken::Now
+        EventOutcome::Now
     );
     let late = service.customer().order(&order).await;
     assert_eq!(
@@ -326,8 +326,8 @@ async fn other_money_than_was_asked_for_makes_no_order_paid() {
         (3, received(20_00, "EUR")),
     ] {
         let order = service.customer().order_by_card(&[(product, 1)]).await;
-        let event = told(&order, &format!("e{number}"), Told::Paid(other));
-        assert_eq!(receive(&service, &event).await, Taken::Now);
+        let event = told(&order, &format!("e{number}"), EventKind::Paid(other));
+        assert_eq!(receive(&service, &event).await, EventOutcome::Now);
         let flagged = service.customer().order(&order).await;
         assert_eq!(
             (&flagged["status"], &flagged["amount_paid"]),
@@ -337,7 +337,7 @@ async fn other_money_than_was_asked_for_makes_no_order_paid() {
         assert!(flagged["payments"][0]["failure"].is_string());
         // What comes later does not make it right.
         let event = told(&order, &format!("late{number}"), paid(20_00));
-        assert_eq!(receive(&service, &event).await, Taken::Now);
+        assert_eq!(receive(&service, &event).await, EventOutcome::Now);
         assert_eq!(
             service.customer().order(&order).await["status"],
             "payment_pending"
@@ -406,7 +406,7 @@ async fn an_event_is_taken_once_and_only_if_it_is_about_an_intent_of_ours() {
     for foreign in foreign {
         assert_eq!(
             receive(&service, &foreign).await,
-            Taken::NotOurs,
+            EventOutcome::NotOurs,
             "{foreign:?}"
         );
     }
@@ -420,10 +420,10 @@ async fn an_event_is_taken_once_and_only_if_it_is_about_an_intent_of_ours() {
         async move { receive(&service, &event).await }
     });
     let mut taken = all(told_at_once).await;
-    taken.sort_by_key(|one| *one != Taken::Now);
-    assert_eq!(taken[0], Taken::Now);
+    taken.sort_by_key(|one| *one != EventOutcome::Now);
+    assert_eq!(taken[0], EventOutcome::Now);
     assert!(
-        taken[1..].iter().all(|one| *one == Taken::Before),
+        taken[1..].iter().all(|one| *one == EventOutcome::Before),
         "{taken:?}"
     );
     assert_eq!(stock(&service, product).await, (9, 0));

@@ -124,7 +124,7 @@ async fn a_credit_note_by_items_is_of_the_price_then_and_never_of_more_than_was_
     let other = json!({"items": [{"product_id": GLOBEX_DESK, "quantity": 1}], "reason": "x"});
     let _ = credit(&admin, &id, other).await.refused(409, "conflict");
 
-    // Taken back, the goods leave the shelf again: if they are there.
+    // EventOutcome back, the goods leave the shelf again: if they are there.
     admin
         .patch(
             &format!("/api/inventory/{unit}"),

@@ -311,11 +311,16 @@ async fn answers_older_than_25_hours_go_and_younger_ones_stay() {
     let as_service = domain::Database::new(&service.database.url(SERVICE), 2).unwrap();
     // Two processes at once: between them they delete each row once.
     let (one, two) = tokio::join!(
-        idempotency::tidy(&as_service, ACME),
-        idempotency::tidy(&as_service, ACME)
+        idempotency::delete_expired(&as_service, ACME),
+        idempotency::delete_expired(&as_service, ACME)
     );
     assert_eq!(one.unwrap() + two.unwrap(), 2501);
-    assert_eq!(idempotency::tidy(&as_service, ACME).await.unwrap(), 0);
+    assert_eq!(
+        idempotency::delete_expired(&as_service, ACME)
+            .await
+            .unwrap(),
+        0
+    );
     as_service.close().await;
 
     let keys = "SELECT key FROM idempotency_keys ORDER BY key";

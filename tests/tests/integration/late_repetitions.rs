@@ -25,7 +25,7 @@ async fn a_key_that_has_made_a_business_says_so_for_ever() {
         .execute("UPDATE idempotency_keys SET created_at = created_at - interval '26 hours'")
         .await;
     let database = domain::Database::new(&service.database.url(SERVICE), 1).unwrap();
-    assert_eq!(idempotency::tidy(&database, id).await.unwrap(), 1);
+    assert_eq!(idempotency::delete_expired(&database, id).await.unwrap(), 1);
     for slug in ["initech", "initech", "initech-2"] {
         let reply = platform.post_once("k", path, &body(slug)).await;
         let _ = reply.refused(409, "conflict");

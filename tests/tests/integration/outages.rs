@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use domain::card::checkout;
 use domain::card::provider::Offline;
 use domain::demo::ACME;
-use domain::{Database, Error, Standing};
+use domain::{Database, Error, RevocationCache};
 use entity::{OrderId, UserId};
 use tests::issuer::{AUDIENCE, ISSUER, IssuerServer, Serving, SigningKey, good_claims};
 use tests::{Service, all, until};
@@ -18,7 +18,7 @@ use tradeline::token::{
 async fn when_the_database_is_gone_those_who_wait_hear_so_together() {
     // Nobody listens there. Each look waits three seconds for a connection.
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 4).unwrap();
-    let standing = Arc::new(Standing::default());
+    let standing = Arc::new(RevocationCache::default());
     let started = Instant::now();
     let callers = (0..12).map(|number: u32| {
         let (standing, database) = (Arc::clone(&standing), database.clone());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::card::provider::{
-    Failure, Intent, Provider, Received, RefundState, State, WantedIntent, WantedRefund,
+    Failure, Intent, IntentState, Provider, Received, RefundState, WantedIntent, WantedRefund,
 };
 use entity::{BusinessId, Currency, Money, OrderId, RefundId};
 use tests::stripe::{Fault, SECRET_KEY, Stripe};
@@ -31,8 +31,8 @@ fn refund(intent: &Intent, amount: &str) -> WantedRefund {
     }
 }
 
-fn paid(minor: i64, wanted: &WantedIntent) -> State {
-    State::Paid(Received {
+fn paid(minor: i64, wanted: &WantedIntent) -> IntentState {
+    IntentState::Paid(Received {
         minor,
         currency: wanted.currency.to_string(),
         amount: Some(wanted.amount),
@@ -46,7 +46,7 @@ async fn an_intent_is_asked_for_with_all_that_it_must_say_under_the_orders_key()
     let made = stripe.adapter(PATIENCE).create(&wanted).await.unwrap();
     assert!(made.id.starts_with("pi_"), "{made:?}");
     assert!(made.client_secret.starts_with(&made.id), "{made:?}");
-    assert_eq!(made.state, State::Open);
+    assert_eq!(made.state, IntentState::Open);
 
     let asked = stripe.asked().remove(0);
     assert_eq!(asked.what, "POST /v1/payment_intents");
@@ -106,7 +106,7 @@ async fn cancelling_answers_with_what_the_intent_is_then() {
     let open = wanted("10.99", "USD");
     let made = adapter.create(&open).await.unwrap();
     let cancelled = Intent {
-        state: State::Cancelled,
+        state: IntentState::Cancelled,
         ..made.clone()
     };
     assert_eq!(adapter.cancel(&made.id).await.unwrap(), cancelled);
@@ -131,7 +131,7 @@ async fn cancelling_answers_with_what_the_intent_is_then() {
         .await;
     assert_eq!(there["status"], "requires_payment_method");
     let found = adapter.cancel(&declined.id).await.unwrap();
-    assert_eq!(found.state, State::Cancelled);
+    assert_eq!(found.state, IntentState::Cancelled);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +223,7 @@ async fn whatever_leaves_it_open_is_no_answer_and_asking_again_finds_what_was_ma
             "{why}"
         );
         let made = adapter.create(&wanted).await.unwrap();
-        assert_eq!(made.state, State::Open, "{fault:?}");
+        assert_eq!(made.state, IntentState::Open, "{fault:?}");
         assert_eq!(
             stripe.count("payment_intents").await,
             intents + 1,

@@ -42,7 +42,7 @@ async fn a_random_history_agrees_with_a_plain_model_step_by_step() {
 /// What the service should do, in the plainest form: amounts are whole cents.
 struct Model {
     customers: Vec<(CustomerId, Account)>,
-    products: Vec<(ProductId, Shelf)>,
+    products: Vec<(ProductId, LockedStock)>,
 }
 
 #[derive(Clone)]
@@ -53,7 +53,7 @@ struct Account {
 }
 
 #[derive(Clone)]
-struct Shelf {
+struct LockedStock {
     price: i64,
     on_hand: i64,
 }
@@ -94,7 +94,9 @@ impl Model {
             let id = admin
                 .add_product(&format!("M{number}"), &cents(price), 20)
                 .await;
-            model.products.push((id, Shelf { price, on_hand: 20 }));
+            model
+                .products
+                .push((id, LockedStock { price, on_hand: 20 }));
         }
         model
     }
@@ -242,7 +244,7 @@ impl Model {
         Some(&mut found.1)
     }
 
-    fn shelf(&mut self, id: ProductId) -> &mut Shelf {
+    fn shelf(&mut self, id: ProductId) -> &mut LockedStock {
         let found = self.products.iter_mut().find(|(other, _)| *other == id);
         &mut found.unwrap().1
     }

@@ -1,7 +1,7 @@
 //! Refresh tokens: each is good once, and one that comes back ends what came of it.
 
 use domain::demo::{ACME, GLOBEX};
-use domain::identity::refresh_tokens::tidy;
+use domain::identity::refresh_tokens::delete_expired;
 use serde_json::{Value, json};
 use tests::{Reply, SERVICE, Service, all};
 
@@ -208,7 +208,10 @@ async fn tokens_whose_time_is_over_go_and_others_stay() {
         service.database.execute(&sql).await;
     }
     let database = domain::Database::new(&service.database.url(SERVICE), 2).unwrap();
-    let (one, two) = tokio::join!(tidy(&database, ACME), tidy(&database, ACME));
+    let (one, two) = tokio::join!(
+        delete_expired(&database, ACME),
+        delete_expired(&database, ACME)
+    );
     assert_eq!(one.unwrap() + two.unwrap(), 2500);
     let over = "SELECT count(*) FROM refresh_tokens WHERE expires_at < now()";
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::card::checkout::{self, Event, Taken, Told};
+use domain::card::checkout::{self, Event, EventKind, EventOutcome};
 use domain::card::provider::{Offline, Provider, RefundState, WantedIntent, WantedRefund};
 use domain::demo::{ACME, ACME_KEYBOARD};
 use entity::{Currency, Money, RefundId};
@@ -57,12 +57,12 @@ impl Shop {
             business_id: ACME,
             order_id: wanted.order_id,
             intent: intent.clone(),
-            told: Told::Paid(Offline::received(wanted.amount, wanted.currency)),
+            told: EventKind::Paid(Offline::received(wanted.amount, wanted.currency)),
         };
         let taken = checkout::receive(&pool, &stripe.adapter(PATIENCE), &event)
             .await
             .unwrap();
-        assert_eq!(taken, Taken::Now);
+        assert_eq!(taken, EventOutcome::Now);
         Self {
             stripe,
             service,

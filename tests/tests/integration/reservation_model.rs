@@ -6,7 +6,7 @@ mod shop;
 
 use std::fmt::Write;
 
-use domain::Figures;
+use domain::AccountSummary;
 use domain::receivables::credit_notes::{self, CreditNote, NewCreditNote, What};
 use domain::stock::inventory::Correction;
 use entity::Quantity;
@@ -78,7 +78,7 @@ async fn a_return_is_undone_although_nobody_has_freed_yet_what_had_expired() {
         },
         reason: "scratched".to_owned(),
     };
-    let id = |note: &CreditNote, _: &Figures| answer(note.note.id.to_string());
+    let id = |note: &CreditNote, _: &AccountSummary| answer(note.note.id.to_string());
     let note = credit_notes::create(&shop.pool, &caller(), None, &returned, id).await;
     let note = note.unwrap().answer.body.parse().unwrap();
     shop.lists.products[0].on_hand += 1;

@@ -449,7 +449,7 @@ async fn a_cancellation_and_a_refund_by_hand_at_stripe_are_told_to_the_order() {
         .await
         .refused(502, "payment_provider_error");
     let _ = tell(&service, &refunded).await.ok(200);
-    // Told once more, as another event: it is the same money.
+    // EventKind once more, as another event: it is the same money.
     let charge = refunded["data"]["object"].clone();
     let _ = tell(&service, &event("evt_3", "charge.refunded", charge))
         .await

@@ -18,7 +18,7 @@ const OF_ONE: usize = 128;
 const UNPROVEN: usize = 32;
 
 #[derive(Debug, Default)]
-pub(super) struct Tally(Mutex<Counts>);
+pub(super) struct RefusalCounter(Mutex<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -37,7 +37,7 @@ struct Repeats {
     request_id: String,
 }
 
-impl Tally {
+impl RefusalCounter {
     /// Whether this was refused before within the minute, and now once more.
     pub(super) fn repeats(&self, refused: &Refused, request_id: &str) -> bool {
         let mut counts = self.lock();
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_refusal_that_comes_again_is_counted_and_told_once() {
-        let tally = Tally::default();
+        let tally = RefusalCounter::default();
         let one = refused(By::Caller(UserId::new(), "staff"), "/api/users");
         assert!(!tally.repeats(&one, "r1"));
         tally.remember(one.clone());
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_business_has_room_of_its_own_and_what_nothing_proves_has_less() {
-        let tally = Tally::default();
+        let tally = RefusalCounter::default();
         let (one, other) = (BusinessId::new(), BusinessId::new());
         let taken = (0..1000).filter(|_| tally.may_wait(one, false)).count();
         assert_eq!(taken, UNPROVEN);
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn made_up_keys_leave_room_to_count_what_callers_are_refused() {
-        let tally = Tally::default();
+        let tally = RefusalCounter::default();
         for number in 0..REMEMBERED {
             let mut hash = [0; 32];
             hash[..8].copy_from_slice(&number.to_be_bytes());

@@ -10,9 +10,9 @@ use entity::{Money, payment_intents};
 use fail::fail_point;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
-use super::locked::{AT_ONCE, Locked, Stock};
+use super::locked::{AT_ONCE, LockedOrder, Stock};
 use super::reading::{ATTEMPTS, Reading};
-use super::{Event, Taken, Told};
+use super::{Event, EventKind, EventOutcome};
 use crate::audit::Actor;
 use crate::card::attention;
 use crate::card::provider::{Provider, Received};
@@ -30,7 +30,7 @@ pub async fn receive(
     database: &Database,
     provider: &dyn Provider,
     event: &Event,
-) -> Result<Taken, Error> {
+) -> Result<EventOutcome, Error> {
     for _ in 0..ATTEMPTS {
         let reading = Reading::of(database, provider, event).await?;
         if let Some(taken) = take(database, event, reading.as_ref()).await? {
@@ -45,16 +45,18 @@ async fn take(
     database: &Database,
     event: &Event,
     reading: Option<&Reading>,
-) -> Result<Option<Taken>, Error> {
+) -> Result<Option<EventOutcome>, Error> {
     retry(|| async {
         let business = event.business_id;
         let transaction = database.begin(business).await?;
         let stock = match event.told {
-            Told::Paid(_) | Told::Cancelled => Stock::Locked,
-            Told::Failed(_) | Told::RefundsChanged | Told::DisputeChanged(_) => Stock::Left,
+            EventKind::Paid(_) | EventKind::Cancelled => Stock::Locked,
+            EventKind::Failed(_) | EventKind::RefundsChanged | EventKind::DisputeChanged(_) => {
+                Stock::Left
+            }
         };
-        let locked = Locked::of(&transaction, business, event.order_id, stock).await?;
-        let is_ours = |locked: &Locked| {
+        let locked = LockedOrder::of(&transaction, business, event.order_id, stock).await?;
+        let is_ours = |locked: &LockedOrder| {
             event.is_about(&locked.intent) && (reading.is_some() || event.told.says_all())
         };
         let Some(mut locked) = locked.filter(is_ours) else {
@@ -63,24 +65,24 @@ async fn take(
                 kind = event.kind,
                 "an event is about no order of ours"
             );
-            return Ok(Some(Taken::NotOurs));
+            return Ok(Some(EventOutcome::NotOurs));
         };
         if reading.is_some_and(|reading| !reading.is_current(&locked)) {
             return Ok(None);
         }
         if !is_new(&transaction, event).await? {
-            return Ok(Some(Taken::Before));
+            return Ok(Some(EventOutcome::Before));
         }
         apply(&transaction, &mut locked, event, reading).await?;
         fail_point!("event-to-commit");
         transaction.commit().await?;
         fail_point!("event-taken");
-        Ok(Some(Taken::Now))
+        Ok(Some(EventOutcome::Now))
     })
     .await
 }
 
-impl Told {
+impl EventKind {
     /// Whether it says all that there is to know. Of the rest the provider is asked.
     pub(super) fn says_all(&self) -> bool {
         match self {
@@ -121,16 +123,16 @@ async fn is_new(transaction: &Transaction, event: &Event) -> Result<bool, Error>
 
 async fn apply(
     transaction: &Transaction,
-    locked: &mut Locked,
+    locked: &mut LockedOrder,
     event: &Event,
     reading: Option<&Reading>,
 ) -> Result<(), Error> {
     let actor = Actor::system(event.business_id);
     locked.intent.provider_id = Some(event.intent.clone());
     match &event.told {
-        Told::Paid(received) => paid(transaction, actor, locked, received).await,
-        Told::Failed(reason) => failed(transaction, actor, locked, reason).await,
-        Told::Cancelled => {
+        EventKind::Paid(received) => paid(transaction, actor, locked, received).await,
+        EventKind::Failed(reason) => failed(transaction, actor, locked, reason).await,
+        EventKind::Cancelled => {
             // It may be our own doing, told before its answer was written.
             let reason = if locked.now() < locked.intent.expires_at {
                 CancelReason::PaymentCancelled
@@ -139,7 +141,7 @@ async fn apply(
             };
             cancelled(transaction, actor, locked, reason).await
         }
-        Told::RefundsChanged | Told::DisputeChanged(_) => match reading {
+        EventKind::RefundsChanged | EventKind::DisputeChanged(_) => match reading {
             Some(reading) => reading.write(transaction, actor, locked).await,
             // It is about no order of ours, and was not taken.
             None => Ok(()),
@@ -151,11 +153,11 @@ async fn apply(
 pub(super) async fn paid(
     transaction: &Transaction,
     actor: Actor<'_>,
-    locked: &mut Locked,
+    locked: &mut LockedOrder,
     received: &Received,
 ) -> Result<(), Error> {
     match locked.intent.status {
-        // Told twice.
+        // EventKind twice.
         IntentStatus::Succeeded | IntentStatus::Mismatched => return Ok(()),
         IntentStatus::Requested
         | IntentStatus::Pending
@@ -166,7 +168,7 @@ pub(super) async fn paid(
     if !received.is(locked.order.total_amount, locked.currency) {
         return mismatched(transaction, actor, locked, received).await;
     }
-    let before = locked.trail();
+    let before = locked.audit_snapshot();
     locked.intent.status = IntentStatus::Succeeded;
     locked.intent.failure = None;
     locked.intent.next_try_at = unbooked(locked);
@@ -221,7 +223,7 @@ pub(super) async fn paid(
 
 /// When an order that is paid only now is to be looked at again: at once, if its refunds were read before it was paid, since
 /// there was nothing then that they could be of.
-fn unbooked(locked: &Locked) -> Option<DateTime<Utc>> {
+fn unbooked(locked: &LockedOrder) -> Option<DateTime<Utc>> {
     (locked.intent.readings > 0).then_some(AT_ONCE)
 }
 
@@ -229,7 +231,7 @@ fn unbooked(locked: &Locked) -> Option<DateTime<Utc>> {
 async fn give_back(
     transaction: &Transaction,
     actor: Actor<'_>,
-    locked: &mut Locked,
+    locked: &mut LockedOrder,
     reason: &str,
 ) -> Result<(), Error> {
     let refund = New {
@@ -247,10 +249,10 @@ async fn give_back(
 async fn mismatched(
     transaction: &Transaction,
     actor: Actor<'_>,
-    locked: &mut Locked,
+    locked: &mut LockedOrder,
     received: &Received,
 ) -> Result<(), Error> {
-    let before = locked.trail();
+    let before = locked.audit_snapshot();
     let (minor, currency) = (received.minor, &received.currency);
     tracing::error!(order = %locked.order.id, minor, currency, "a payment is not what was asked for");
     locked.intent.status = IntentStatus::Mismatched;
@@ -271,7 +273,7 @@ async fn mismatched(
 async fn failed(
     transaction: &Transaction,
     actor: Actor<'_>,
-    locked: &mut Locked,
+    locked: &mut LockedOrder,
     reason: &str,
 ) -> Result<(), Error> {
     let is_open = matches!(
@@ -281,7 +283,7 @@ async fn failed(
     if !is_open {
         return Ok(());
     }
-    let before = locked.trail();
+    let before = locked.audit_snapshot();
     locked.intent.failure = Some(reason.to_owned());
     locked.write_intent(transaction).await?;
     locked
@@ -293,7 +295,7 @@ async fn failed(
 pub(super) async fn cancelled(
     transaction: &Transaction,
     actor: Actor<'_>,
-    locked: &mut Locked,
+    locked: &mut LockedOrder,
     reason: CancelReason,
 ) -> Result<(), Error> {
     match locked.intent.status {

@@ -7,10 +7,10 @@ use fail::fail_point;
 use sea_orm::{ColumnTrait, QueryFilter};
 
 use super::Checkout;
-use super::locked::{Locked, Stock};
+use super::locked::{LockedOrder, Stock};
 use super::{events, locked::currency};
 use crate::audit::Actor;
-use crate::card::provider::{Failure, Intent, Provider, State, WantedIntent};
+use crate::card::provider::{Failure, Intent, IntentState, Provider, WantedIntent};
 use crate::foundation::error::RefusedAmount;
 use crate::foundation::retry::retry;
 use crate::orders::payments;
@@ -48,7 +48,7 @@ async fn make(
 ) -> Result<Checkout, Error> {
     let placed = retry(|| async {
         let transaction = database.begin_read(business).await?;
-        let placed = Placed::read(&transaction, business, id).await?;
+        let placed = OrderWithIntent::read(&transaction, business, id).await?;
         transaction.commit().await?;
         Ok(placed)
     });
@@ -103,13 +103,13 @@ fn still_payable(status: Status) -> Result<(), Error> {
 }
 
 /// An order and its intent, as they were last written.
-struct Placed {
+struct OrderWithIntent {
     order: orders::Model,
     intent: payment_intents::Model,
     currency: entity::Currency,
 }
 
-impl Placed {
+impl OrderWithIntent {
     async fn read(
         transaction: &Transaction,
         business: BusinessId,
@@ -171,15 +171,15 @@ pub(super) async fn record_made(
         let transaction = database.begin(business).await?;
         // Asked again after a lost answer it may have been paid by now, which sells its stock.
         let stock = match made.state {
-            State::Paid(_) => Stock::Locked,
-            State::Open | State::Cancelled => Stock::Left,
+            IntentState::Paid(_) => Stock::Locked,
+            IntentState::Open | IntentState::Cancelled => Stock::Left,
         };
-        let Some(mut locked) = Locked::of(&transaction, business, id, stock).await? else {
+        let Some(mut locked) = LockedOrder::of(&transaction, business, id, stock).await? else {
             return Ok(None);
         };
         let actor = Actor::system(business);
         take(&transaction, actor, &mut locked, made).await?;
-        if let State::Paid(received) = &made.state {
+        if let IntentState::Paid(received) = &made.state {
             events::paid(&transaction, actor, &mut locked, received).await?;
         }
         let checkout = checkout(&locked.order, &locked.intent, locked.currency);
@@ -194,10 +194,10 @@ pub(super) async fn record_made(
 async fn take(
     transaction: &Transaction,
     actor: Actor<'_>,
-    locked: &mut Locked,
+    locked: &mut LockedOrder,
     made: &Intent,
 ) -> Result<(), Error> {
-    let before = locked.trail();
+    let before = locked.audit_snapshot();
     locked.intent.provider_id = Some(made.id.clone());
     locked.intent.client_secret = Some(made.client_secret.clone());
     locked.intent.tries = 0;
@@ -230,7 +230,7 @@ pub(super) async fn record_refused(
 ) -> Result<(), Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
-        let locked = Locked::of(&transaction, business, id, Stock::Locked).await?;
+        let locked = LockedOrder::of(&transaction, business, id, Stock::Locked).await?;
         let Some(mut locked) = locked else {
             return Ok(());
         };

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use crate::audit::{self, Actor, Change};
 use crate::orders::payments;
 use crate::orders::step;
-use crate::stock::inventory::{self, Movement};
-use crate::stock::locked_stock::{self, Range, Shelf};
+use crate::stock::inventory::{self, NewMovement};
+use crate::stock::locked_stock::{self, LockedStock, Range};
 use crate::{Error, Transaction};
 
 /// A time that has always passed: what has it is due at once.
@@ -25,12 +25,12 @@ pub(crate) const AT_ONCE: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// See [the module](self).
 #[derive(Debug)]
-pub(crate) struct Locked {
+pub(crate) struct LockedOrder {
     pub(crate) order: orders::Model,
     pub(crate) intent: payment_intents::Model,
     pub(crate) currency: Currency,
     lines: Vec<(ProductId, i64)>,
-    shelf: Shelf,
+    shelf: LockedStock,
 }
 
 /// Whether stock is locked with the order. Whoever changes none of it leaves it to those who sell it.
@@ -42,7 +42,7 @@ pub(crate) enum Stock {
     Left,
 }
 
-impl Locked {
+impl LockedOrder {
     /// Locks it, if there is such an order. What has expired of its stock, and of what others hold of that, is freed.
     pub(crate) async fn of(
         transaction: &Transaction,
@@ -57,7 +57,7 @@ impl Locked {
         let lines = lines(transaction, business, id).await?;
         lock_customer(transaction, business, id).await?;
         let shelf = match stock {
-            Stock::Left => Shelf::new(DateTime::UNIX_EPOCH, [].into()),
+            Stock::Left => LockedStock::new(DateTime::UNIX_EPOCH, [].into()),
             Stock::Locked => {
                 let ranges = lines.iter().map(|(product, quantity)| {
                     // Sold, or put back: more than enough to know of the lines for either.
@@ -126,7 +126,7 @@ impl Locked {
         actor: Actor<'_>,
     ) -> Result<(), Error> {
         self.use_places(actor);
-        self.let_go(actor);
+        self.release_hold(actor);
         self.move_stock(transaction, actor, Reason::Sold, self.lines.clone(), -1)
             .await
     }
@@ -172,7 +172,7 @@ impl Locked {
             let counts = self.shelf.counts.get(&product);
             let counts = counts.ok_or(Error::ProductNotFound(product))?;
             let change = sign * quantity;
-            let movement = Movement {
+            let movement = NewMovement {
                 quantity: change,
                 on_hand_after: counts.on_hand + change,
                 reason,
@@ -191,14 +191,14 @@ impl Locked {
         transaction: &Transaction,
         actor: Actor<'_>,
     ) -> Result<(), Error> {
-        self.let_go(actor);
+        self.release_hold(actor);
         for (product, _) in &self.lines {
             self.shelf.serve(*product);
         }
         self.write_expired(transaction).await
     }
 
-    fn let_go(&mut self, actor: Actor<'_>) {
+    fn release_hold(&mut self, actor: Actor<'_>) {
         let order = Some(self.order.id);
         self.shelf.resolve(
             self.intent.reservation_id,
@@ -224,7 +224,7 @@ impl Locked {
         reason: CancelReason,
     ) -> Result<(), Error> {
         self.release(transaction, actor).await?;
-        let before = self.trail();
+        let before = self.audit_snapshot();
         self.order.amount_settled = self.order.total_amount;
         self.order.amount_credited = self.order.total_amount;
         self.order.cancel_reason = Some(reason);
@@ -234,7 +234,7 @@ impl Locked {
     }
 
     /// What the audit trail says of it.
-    pub(crate) fn trail(&self) -> Value {
+    pub(crate) fn audit_snapshot(&self) -> Value {
         let text = |amount: Money| amount.to_text(self.currency);
         json!({
             "status": self.order.status,
@@ -259,7 +259,7 @@ impl Locked {
             .await
     }
 
-    /// As [`Locked::record`], with what else is to be said of what happened.
+    /// As [`LockedOrder::record`], with what else is to be said of what happened.
     pub(crate) async fn record_with(
         &self,
         transaction: &Transaction,
@@ -268,7 +268,7 @@ impl Locked {
         before: Value,
         more: Value,
     ) -> Result<(), Error> {
-        let mut after = self.trail();
+        let mut after = self.audit_snapshot();
         if let (Some(after), Value::Object(more)) = (after.as_object_mut(), more) {
             after.extend(more);
         }

@@ -15,12 +15,12 @@ use sea_orm::{
 };
 
 use super::intent::{record_made, record_refused, wanted};
-use super::locked::{self, AT_ONCE, Locked, Stock};
+use super::locked::{self, AT_ONCE, LockedOrder, Stock};
 use super::{events, reading};
 use crate::audit::Actor;
-use crate::card::provider::{Failure, Intent, Provider, Shared, State, WantedRefund};
+use crate::card::provider::{Failure, Intent, IntentState, Provider, Shared, WantedRefund};
 use crate::card::refunds::Said;
-use crate::foundation::poller::Watch;
+use crate::foundation::poller::Poller;
 use crate::foundation::retry::retry;
 use crate::orders::payments;
 use crate::{Database, Error};
@@ -30,18 +30,18 @@ const ROWS: i64 = 50;
 
 /// Asks in the background.
 #[derive(Debug)]
-pub struct Cashier {
+pub struct PaymentWorker {
     provider: Shared,
-    watch: Watch,
+    watch: Poller,
 }
 
-impl Cashier {
+impl PaymentWorker {
     /// With this provider, if there is one.
     #[must_use]
     pub fn new(provider: Shared) -> Self {
         Self {
             provider,
-            watch: Watch::default(),
+            watch: Poller::default(),
         }
     }
 
@@ -207,7 +207,7 @@ async fn see_to_intent(
                     let gone = Intent {
                         id: at_provider,
                         client_secret: intent.client_secret.unwrap_or_default(),
-                        state: State::Cancelled,
+                        state: IntentState::Cancelled,
                     };
                     record_cancelled(database, business, id, &gone).await?;
                     Ok(true)
@@ -251,7 +251,7 @@ async fn end_mismatched(
 ) -> Result<(), Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
-        let locked = Locked::of(&transaction, business, id, Stock::Locked).await?;
+        let locked = LockedOrder::of(&transaction, business, id, Stock::Locked).await?;
         let Some(mut locked) = locked.filter(|one| one.intent.status == Status::Mismatched) else {
             return Ok(());
         };
@@ -329,7 +329,7 @@ async fn refused(
 async fn free_expired(database: &Database, business: BusinessId, id: OrderId) -> Result<(), Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
-        if let Some(locked) = Locked::of(&transaction, business, id, Stock::Locked).await? {
+        if let Some(locked) = LockedOrder::of(&transaction, business, id, Stock::Locked).await? {
             locked.write_expired(&transaction).await?;
         }
         transaction.commit().await
@@ -346,18 +346,18 @@ async fn record_cancelled(
 ) -> Result<(), Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
-        let locked = Locked::of(&transaction, business, id, Stock::Locked).await?;
+        let locked = LockedOrder::of(&transaction, business, id, Stock::Locked).await?;
         let Some(mut locked) = locked else {
             return Ok(());
         };
         let actor = Actor::system(business);
         match &intent.state {
             // Being paid at this moment: what becomes of that is told, or asked for next time.
-            State::Open => return Ok(()),
-            State::Paid(received) => {
+            IntentState::Open => return Ok(()),
+            IntentState::Paid(received) => {
                 events::paid(&transaction, actor, &mut locked, received).await?;
             }
-            State::Cancelled => {
+            IntentState::Cancelled => {
                 let reason = CancelReason::PaymentExpired;
                 events::cancelled(&transaction, actor, &mut locked, reason).await?;
             }
@@ -372,7 +372,7 @@ async fn record_cancelled(
 async fn settled(database: &Database, business: BusinessId, id: OrderId) -> Result<(), Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
-        let locked = Locked::of(&transaction, business, id, Stock::Left).await?;
+        let locked = LockedOrder::of(&transaction, business, id, Stock::Left).await?;
         let Some(mut locked) = locked.filter(|one| one.intent.next_try_at != Some(AT_ONCE)) else {
             return Ok(());
         };

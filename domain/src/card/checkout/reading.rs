@@ -6,8 +6,8 @@
 
 use entity::{BusinessId, OrderId, payment_intents};
 
-use super::locked::{Locked, Stock};
-use super::{Event, Told, refunds_found};
+use super::locked::{LockedOrder, Stock};
+use super::{Event, EventKind, refunds_found};
 use crate::audit::Actor;
 use crate::card::attention;
 use crate::card::disputes;
@@ -52,7 +52,9 @@ impl Reading {
             return Ok(None);
         };
         let found = match &event.told {
-            Told::DisputeChanged(dispute) => provider.dispute(dispute).await.map(Found::Dispute),
+            EventKind::DisputeChanged(dispute) => {
+                provider.dispute(dispute).await.map(Found::Dispute)
+            }
             _ => provider.refunds(&event.intent).await.map(Found::Refunds),
         };
         Ok(Some(Self {
@@ -62,7 +64,7 @@ impl Reading {
     }
 
     /// Whether no other was written since it began.
-    pub(super) fn is_current(&self, locked: &Locked) -> bool {
+    pub(super) fn is_current(&self, locked: &LockedOrder) -> bool {
         self.number == locked.intent.readings
     }
 
@@ -71,7 +73,7 @@ impl Reading {
         &self,
         transaction: &Transaction,
         actor: Actor<'_>,
-        locked: &mut Locked,
+        locked: &mut LockedOrder,
     ) -> Result<(), Error> {
         match &self.found {
             Found::Refunds(found) => {
@@ -117,7 +119,7 @@ pub(super) async fn refresh(
         };
         let written = retry(|| async {
             let transaction = database.begin(business).await?;
-            let locked = Locked::of(&transaction, business, id, Stock::Left).await?;
+            let locked = LockedOrder::of(&transaction, business, id, Stock::Left).await?;
             let mut locked = locked.ok_or(Error::OrderNotFound(id))?;
             if !reading.is_current(&locked) {
                 return Ok(false);

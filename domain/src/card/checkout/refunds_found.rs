@@ -8,7 +8,7 @@ use entity::refunds::{self, Status};
 use entity::{Currency, Money, payment_intents};
 use serde_json::json;
 
-use super::locked::Locked;
+use super::locked::LockedOrder;
 use crate::audit::Actor;
 use crate::card::provider::{FoundRefund, RefundState};
 use crate::card::{
@@ -27,7 +27,7 @@ const REPLACED: &str = "replaced by one refund for each at the payment provider"
 pub(super) async fn correct(
     transaction: &Transaction,
     actor: Actor<'_>,
-    locked: &mut Locked,
+    locked: &mut LockedOrder,
     found: &[FoundRefund],
 ) -> Result<(), Error> {
     if locked.intent.status == payment_intents::Status::Mismatched {
@@ -43,7 +43,7 @@ pub(super) async fn correct(
     let added: Money = plan.added.iter().map(|new| new.amount).sum();
     locked.order.amount_refunded = plan.refunded() - added;
     for new in plan.added {
-        let before = locked.trail();
+        let before = locked.audit_snapshot();
         let amount = new.amount.to_text(locked.currency);
         let refund_id = new.add(transaction, actor, &mut locked.order).await?;
         let more = json!({"refund_id": refund_id, "amount": amount, "reason": BY_HAND});
@@ -58,7 +58,7 @@ pub(super) async fn correct(
 async fn returned(
     transaction: &Transaction,
     actor: Actor<'_>,
-    locked: &mut Locked,
+    locked: &mut LockedOrder,
     found: &[FoundRefund],
 ) -> Result<(), Error> {
     let counts = |one: &&FoundRefund| {
@@ -73,7 +73,7 @@ async fn returned(
     if returned == locked.intent.returned_minor {
         return Ok(());
     }
-    let before = locked.trail();
+    let before = locked.audit_snapshot();
     locked.intent.returned_minor = returned;
     let more = json!({"returned_minor": returned, "currency": locked.intent.received_currency});
     locked

@@ -9,8 +9,8 @@ use entity::{BusinessId, Currency, Money, OrderId};
 use uuid::Uuid;
 
 use super::{
-    Failure, FoundDispute, FoundRefund, Intent, Limits, Provider, Received, Refund, RefundState,
-    State, WantedIntent, WantedRefund,
+    Failure, FoundDispute, FoundRefund, Intent, IntentState, Limits, Provider, Received, Refund,
+    RefundState, WantedIntent, WantedRefund,
 };
 
 /// See [the module](self).
@@ -68,7 +68,7 @@ impl Provider for Offline {
         Ok(Intent {
             client_secret: format!("{id}_secret"),
             id,
-            state: State::Open,
+            state: IntentState::Open,
         })
     }
 
@@ -76,7 +76,7 @@ impl Provider for Offline {
         Ok(Intent {
             id: intent.to_owned(),
             client_secret: format!("{intent}_secret"),
-            state: State::Cancelled,
+            state: IntentState::Cancelled,
         })
     }
 

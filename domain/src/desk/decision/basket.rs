@@ -11,7 +11,7 @@ use std::collections::hash_map::Entry;
 
 use entity::{CustomerId, Money, OrderId, ProductId, UserId};
 
-use super::{Books, Demand};
+use super::{BatchState, Demand};
 use crate::Error;
 use crate::stock::Line;
 use crate::stock::locked_stock::{Part, Reservation};
@@ -83,7 +83,7 @@ impl Basket {
     }
 }
 
-impl Books {
+impl BatchState {
     /// What the lines ask for by product. Every product must be there, and have one price, which is what the buyer saw; what
     /// is not held must be on sale.
     pub(super) fn basket(&self, customer: CustomerId, lines: &[Line]) -> Result<Basket, Error> {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use entity::reservations::Status;
 use entity::{Money, OrderId, ReservationId, UserId};
 
-use super::{Books, Demand, total};
+use super::{BatchState, Demand, total};
 use crate::Error;
 use crate::card::checkout::Terms;
 use crate::desk::purchase::Purchase;
@@ -26,7 +26,7 @@ pub struct Ordered {
     pub expires_at: DateTime<Utc>,
 }
 
-impl Books {
+impl BatchState {
     /// Decides one order by card and, when it can be, holds its stock for as long as it may be paid, in a new reservation.
     ///
     /// The customer's own reservations count as they do for a purchase: see [`super::basket`].
@@ -91,7 +91,7 @@ impl Books {
     /// for as long as it may be paid.
     ///
     /// # Errors
-    /// Those of [`Books::confirm`], credit aside; [`Error::Conflict`] for a total that no card can be charged with;
+    /// Those of [`BatchState::confirm`], credit aside; [`Error::Conflict`] for a total that no card can be charged with;
     /// [`Error::PaymentRefused`] for one that the provider does not take. The books are then as they were.
     pub fn confirm_by_card(
         &mut self,

@@ -1,7 +1,7 @@
 //! Deciding what is asked of the desk: plain values in, a sale, a reservation or a refusal out. No database, no clock, no
 //! I/O.
 //!
-//! [`Books`] holds the locked rows of a batch. Commands are decided one after another, each against what the ones before
+//! [`BatchState`] holds the locked rows of a batch. Commands are decided one after another, each against what the ones before
 //! it left, so first come is first served and the result does not depend on where one batch ends and the next begins. A
 //! refusal changes nothing.
 //!
@@ -26,7 +26,7 @@ use crate::catalogue::sales::Offer;
 use crate::orders::SoldLine;
 use crate::receivables::ledger::{self, Posting, Used};
 use crate::stock::Line;
-use crate::stock::locked_stock::{Part, Reservation, Shelf};
+use crate::stock::locked_stock::{LockedStock, Part, Reservation};
 use crate::{Error, HoldLimit, Shortage};
 
 use basket::add_up;
@@ -36,7 +36,7 @@ pub use checkout::Ordered;
 
 /// A customer as the decision needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
+pub struct Buyer {
     /// The most that it may owe.
     pub credit_limit: Money,
     /// What it owes, and what it has paid ahead.
@@ -90,7 +90,7 @@ pub struct Holds {
 
 /// A product of the catalogue as the decision needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Article {
+pub struct CatalogueItem {
     /// Its number in the catalogue.
     pub sku: Arc<str>,
     /// Its name.
@@ -107,13 +107,13 @@ pub struct Article {
 
 /// The locked rows that a batch is decided against.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Books {
+pub struct BatchState {
     /// The customers that exist among those asked for.
-    pub accounts: HashMap<CustomerId, Account>,
+    pub accounts: HashMap<CustomerId, Buyer>,
     /// The products that exist among those asked for.
-    pub catalogue: HashMap<ProductId, Article>,
+    pub catalogue: HashMap<ProductId, CatalogueItem>,
     /// Their stock, and the reservations that matter to it.
-    pub shelf: Shelf,
+    pub shelf: LockedStock,
 }
 
 /// A purchase, or the confirmation of a reservation, that was decided in its favour.
@@ -141,8 +141,8 @@ struct Demand {
     held: i64,
 }
 
-impl Books {
-    fn account(&self, customer: CustomerId) -> Result<&Account, Error> {
+impl BatchState {
+    fn account(&self, customer: CustomerId) -> Result<&Buyer, Error> {
         let account = self.accounts.get(&customer);
         let account = account.ok_or(Error::CustomerNotFound(customer))?;
         if account.on_hold {
@@ -151,8 +151,8 @@ impl Books {
         Ok(account)
     }
 
-    /// As [`Books::account`], for who buys on credit.
-    fn debtor(&self, customer: CustomerId) -> Result<&Account, Error> {
+    /// As [`BatchState::account`], for who buys on credit.
+    fn debtor(&self, customer: CustomerId) -> Result<&Buyer, Error> {
         let account = self.account(customer)?;
         match account.overdue {
             Some(OverdueOrder { id, due_at }) => Err(Error::CustomerOverdue {
@@ -204,7 +204,7 @@ impl Books {
         &self,
         customer: CustomerId,
         product: ProductId,
-        article: &'a Article,
+        article: &'a CatalogueItem,
     ) -> Option<&'a Offer> {
         article.selling.offer_for(|offer| {
             let bought = self.bought(customer, product);
@@ -354,7 +354,7 @@ impl Books {
 
     /// Whether the account can bear it. One who has paid far ahead could pass what an order's total can be before it
     /// passes its limit.
-    fn check_credit(account: &Account, total: Money) -> Result<(), Error> {
+    fn check_credit(account: &Buyer, total: Money) -> Result<(), Error> {
         if account.ledger.balance + total > account.credit_limit || !total.is_storable() {
             return Err(Error::CreditLimitExceeded {
                 credit_limit: account.credit_limit,
@@ -375,7 +375,7 @@ impl Books {
         let charge = account.ledger.post(total);
         let credit_used = account.ledger.use_credit(total);
         let available_credit = account.credit_limit - charge.balance_after;
-        let take = |shelf: &mut Shelf, demand: &Demand| {
+        let take = |shelf: &mut LockedStock, demand: &Demand| {
             Some(shelf.take(demand.product_id, demand.quantity))
         };
         Ok(Sale {
@@ -393,7 +393,7 @@ impl Books {
         &mut self,
         customer: CustomerId,
         demands: &[Demand],
-        leave: impl Fn(&mut Shelf, &Demand) -> Option<i64>,
+        leave: impl Fn(&mut LockedStock, &Demand) -> Option<i64>,
     ) -> Vec<SoldLine> {
         let mut lines = Vec::with_capacity(demands.len());
         let mut account = self.accounts.get_mut(&customer);
@@ -443,7 +443,7 @@ impl Demand {
     }
 }
 
-impl Article {
+impl CatalogueItem {
     /// Whether a customer may have so many of it and no more.
     #[must_use]
     pub fn is_limited(&self) -> bool {

@@ -2,11 +2,11 @@
 
 use entity::{OrderId, UserId};
 
-use super::{Books, Sale, total};
+use super::{BatchState, Sale, total};
 use crate::Error;
 use crate::desk::purchase::Purchase;
 
-impl Books {
+impl BatchState {
     /// Decides one purchase and, when it is a sale, takes its stock and its credit.
     ///
     /// A customer's own reservations count for its own order: see [`super::basket`].

@@ -4,12 +4,12 @@ use chrono::Duration;
 use entity::reservations::Status;
 use entity::{ReservationId, UserId};
 
-use super::{Books, Demand, total};
+use super::{BatchState, Demand, total};
 use crate::Error;
 use crate::stock::locked_stock::{Item, LINE, Reservation};
-use crate::stock::reservations::{OPEN, Wish};
+use crate::stock::reservations::{NewReservation, OPEN};
 
-impl Books {
+impl BatchState {
     /// Decides one reservation: all its items are held, at the prices of this moment, or it takes a place in line, or
     /// nothing happens.
     ///
@@ -19,7 +19,7 @@ impl Books {
     /// is too long. The books are then as they were.
     pub fn reserve(
         &mut self,
-        wish: &Wish,
+        wish: &NewReservation,
         id: ReservationId,
         actor: UserId,
     ) -> Result<&Reservation, Error> {
@@ -69,7 +69,7 @@ impl Books {
 
     fn new_reservation(
         &self,
-        wish: &Wish,
+        wish: &NewReservation,
         demands: &[Demand],
         id: ReservationId,
         status: Status,

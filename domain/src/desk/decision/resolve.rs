@@ -3,11 +3,11 @@
 use entity::reservations::Status;
 use entity::{OrderId, ReservationId, UserId};
 
-use super::{Books, Demand, Sale, total};
+use super::{BatchState, Demand, Sale, total};
 use crate::Error;
 use crate::stock::locked_stock::Reservation;
 
-impl Books {
+impl BatchState {
     /// Makes an order on credit of an active reservation, at the prices that were reserved.
     ///
     /// # Errors

@@ -14,13 +14,13 @@ fn products(numbers: &[u8]) -> Box<[Row]> {
 /// Of a product it is promised how many are left.
 type Products = Queue<usize, i64>;
 
-fn take(queue: &mut Products) -> Taken<usize, i64> {
+fn take(queue: &mut Products) -> TakenBatch<usize, i64> {
     queue.take(64, |_| false)
 }
 
-fn promise(queue: &mut Products, batch: u64, products: &[u8], left: i64) -> bool {
-    let promises = products.iter().map(|number| (product(*number), left));
-    queue.promise(batch, promises)
+fn predict(queue: &mut Products, batch: u64, products: &[u8], left: i64) -> bool {
+    let predictions = products.iter().map(|number| (product(*number), left));
+    queue.predict(batch, predictions)
 }
 
 #[test]
@@ -45,14 +45,14 @@ fn who_waits_for_what_is_promised_follows_and_knows_by_what() {
     queue.push(1, products(&[1, 2]));
     let first = take(&mut queue);
     assert!(!queue.push(2, products(&[2, 3])), "2 is being sold");
-    assert!(promise(&mut queue, 1, &[1, 2], 7));
+    assert!(predict(&mut queue, 1, &[1, 2], 7));
     let second = take(&mut queue);
     assert_eq!(second.batch, [2]);
-    assert_eq!(second.promised, [(product(2), 7)]);
-    assert!(!queue.push(3, products(&[3])), "nobody has promised 3");
+    assert_eq!(second.predicted, [(product(2), 7)]);
+    assert!(!queue.push(3, products(&[3])), "nobody has predicted 3");
     queue.push(4, products(&[1]));
-    assert_eq!(take(&mut queue).promised, [(product(1), 7)]);
-    assert_eq!(first.promised, []);
+    assert_eq!(take(&mut queue).predicted, [(product(1), 7)]);
+    assert_eq!(first.predicted, []);
 }
 
 #[test]
@@ -60,13 +60,13 @@ fn few_do_not_make_many_follow() {
     let mut queue = Products::default();
     queue.push(1, products(&[1]));
     take(&mut queue);
-    promise(&mut queue, 1, &[1], 7);
+    predict(&mut queue, 1, &[1], 7);
     for (number, item) in [(2, 2), (1, 3), (3, 4), (4, 5)] {
         queue.push(item, products(&[number]));
     }
     let others = take(&mut queue);
-    assert_eq!((others.batch, others.promised), (vec![2, 4, 5], vec![]));
-    assert_eq!(take(&mut queue).batch, [3], "alone it follows");
+    assert_eq!((others.batch, others.predicted), (vec![2, 4, 5], vec![]));
+    assert_eq!(take(&mut queue).batch, [3], "alone it is_pipelined");
 }
 
 #[test]
@@ -74,17 +74,17 @@ fn the_newest_promise_counts_until_its_own_batch_has_ended() {
     let mut queue = Products::default();
     queue.push(1, products(&[1]));
     take(&mut queue);
-    promise(&mut queue, 1, &[1], 7);
+    predict(&mut queue, 1, &[1], 7);
     queue.push(2, products(&[1]));
     take(&mut queue);
-    promise(&mut queue, 2, &[1], 5);
+    predict(&mut queue, 2, &[1], 5);
     queue.forget(1, &products(&[1]));
     queue.push(3, products(&[1]));
-    assert_eq!(take(&mut queue).promised, [(product(1), 5)]);
-    promise(&mut queue, 3, &[1], 4);
+    assert_eq!(take(&mut queue).predicted, [(product(1), 5)]);
+    predict(&mut queue, 3, &[1], 4);
     queue.forget(3, &products(&[1]));
     queue.push(4, products(&[1]));
-    assert_eq!(take(&mut queue).promised, []);
+    assert_eq!(take(&mut queue).predicted, []);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn what_is_taken_back_is_in_flight_again_until_each_that_has_it_gives_it_back() 
     let mut queue = Products::default();
     queue.push(1, products(&[1]));
     take(&mut queue);
-    promise(&mut queue, 1, &[1], 7);
+    predict(&mut queue, 1, &[1], 7);
     queue.push(2, products(&[1]));
     take(&mut queue);
     queue.withdraw(1, &products(&[1]));
@@ -125,9 +125,9 @@ fn purchases_gather_behind_a_batch_until_they_are_half_as_many_and_never_when_no
     assert!(!queue.push(6, products(&[6])));
     assert!(!queue.push(7, products(&[7])));
     assert!(queue.push(8, products(&[8])), "three are half of six");
-    assert!(queue.sold(6), "three wait to be looked at");
+    assert!(queue.executed(6), "three wait to be looked at");
     assert_eq!(take(&mut queue).batch, [6, 7, 8]);
-    assert!(!queue.sold(3));
+    assert!(!queue.executed(3));
     assert!(queue.push(9, products(&[9])));
 }
 
@@ -161,7 +161,7 @@ enum Step {
     Push(Vec<u8>),
     Take(usize),
     /// What it has been decided to leave, or to begin anew.
-    Promise(usize),
+    PredictedStock(usize),
     Withdraw(usize),
     Release(usize),
 }
@@ -171,19 +171,19 @@ struct Flying {
     number: u64,
     batch: Vec<usize>,
     rows: Vec<Row>,
-    promised: bool,
-    may_promise: bool,
+    predicted: bool,
+    may_predict: bool,
 }
 
 impl Flying {
     fn withdraw(&mut self, queue: &mut Products) {
-        if std::mem::take(&mut self.promised) {
+        if std::mem::take(&mut self.predicted) {
             queue.withdraw(self.number, &self.rows);
         }
     }
 }
 
-fn follows(flying: &[Flying], which: usize) -> bool {
+fn is_pipelined(flying: &[Flying], which: usize) -> bool {
     let rows = &flying[which].rows;
     let before = flying[..which].iter();
     before
@@ -195,7 +195,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => prop::collection::vec(0_u8..12, 1..4).prop_map(Step::Push),
         1 => (1_usize..5).prop_map(Step::Take),
-        1 => (0_usize..4).prop_map(Step::Promise),
+        1 => (0_usize..4).prop_map(Step::PredictedStock),
         1 => (0_usize..4).prop_map(Step::Withdraw),
         1 => (0_usize..4).prop_map(Step::Release),
     ]
@@ -225,44 +225,44 @@ proptest! {
                     prop_assert!(taken.batch.len() <= most);
                     let shares = |other: &&Flying| taken.rows.iter().any(|row| other.rows.contains(row));
                     for other in flying.iter().filter(shares) {
-                        prop_assert!(other.promised);
+                        prop_assert!(other.predicted);
                     }
                     // What is followed is what the newest has promised of it.
                     for row in &taken.rows {
                         let newest = flying.iter().rev().find(|other| other.rows.contains(row));
-                        let promised = taken.promised.iter().find(|(promised, _)| promised == row);
-                        prop_assert_eq!(promised.map(|(_, by)| *by), newest.map(|one| one.number as i64));
+                        let predicted = taken.predicted.iter().find(|(predicted, _)| predicted == row);
+                        prop_assert_eq!(predicted.map(|(_, by)| *by), newest.map(|one| one.number as i64));
                     }
                     served.extend(&taken.batch);
                     if !taken.batch.is_empty() {
                         let number = served.len() as u64;
-                        let Taken { batch, rows, .. } = taken;
-                        flying.push(Flying { number, batch, rows, promised: false, may_promise: true });
+                        let TakenBatch { batch, rows, .. } = taken;
+                        flying.push(Flying { number, batch, rows, predicted: false, may_predict: true });
                     }
                 }
-                Step::Promise(which) if which < flying.len() && flying[which].may_promise => {
+                Step::PredictedStock(which) if which < flying.len() && flying[which].may_predict => {
                     let one = &mut flying[which];
-                    (one.promised, one.may_promise) = (true, false);
-                    let promises = one.rows.iter().map(|row| (*row, one.number as i64));
-                    is_time |= queue.promise(one.number, promises);
+                    (one.predicted, one.may_predict) = (true, false);
+                    let predictions = one.rows.iter().map(|row| (*row, one.number as i64));
+                    is_time |= queue.predict(one.number, predictions);
                 }
                 // A batch that takes back what it has promised ends after those that it follows, and before those
                 // that follow it: they have to begin anew as well.
                 Step::Withdraw(which) if which < flying.len() => {
                     for one in &mut flying[which..] {
                         one.withdraw(&mut queue);
-                        one.may_promise = false;
+                        one.may_predict = false;
                     }
                 }
                 // In the database nobody commits before those that it follows.
-                Step::Release(which) if which < flying.len() && !follows(&flying, which) => {
+                Step::Release(which) if which < flying.len() && !is_pipelined(&flying, which) => {
                     let done = flying.remove(which);
-                    is_time |= if done.promised {
+                    is_time |= if done.predicted {
                         queue.forget(done.number, &done.rows)
                     } else {
                         queue.release(&done.rows)
                     };
-                    is_time |= queue.sold(done.batch.len());
+                    is_time |= queue.executed(done.batch.len());
                 }
                 _ => {}
             }

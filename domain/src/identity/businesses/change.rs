@@ -5,7 +5,7 @@ use entity::{BusinessId, Money, Tenant, TimeZone, businesses};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel, QuerySelect};
 
-use super::{read, trail};
+use super::{audit_snapshot, read};
 use crate::audit::{self, Change};
 use crate::foundation::clock;
 use crate::foundation::error::DateFault;
@@ -91,7 +91,7 @@ pub async fn change(
             .one(&transaction)
             .await?
             .ok_or_else(|| Error::Bug(format!("business {} is not there", caller.business_id)))?;
-        let before = trail(&business);
+        let before = audit_snapshot(&business);
         let mut row = business.clone().into_active_model();
         if let Some(name) = &change.name {
             row.name = Set(name.clone());
@@ -130,7 +130,7 @@ pub async fn change(
             entity_type: "business",
             entity_id: business.id.0,
             before: Some(before),
-            after: trail(&business),
+            after: audit_snapshot(&business),
         };
         audit::record(&transaction, caller, event).await?;
         transaction.commit().await?;

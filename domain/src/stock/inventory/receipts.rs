@@ -6,11 +6,11 @@ use entity::ProductId;
 use entity::stock_movements::{CorrectionReason, Reason};
 use serde_json::json;
 
-use super::{Moved, Movement, after, returns, write};
+use super::{Moved, NewMovement, after, returns, write};
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, Claim};
+use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
-use crate::stock::locked_stock::Counts;
+use crate::stock::locked_stock::StockLevel;
 use crate::{Caller, Database, Error, Shortage};
 
 /// One of many movements.
@@ -35,7 +35,7 @@ pub struct Line {
 pub async fn receive(
     database: &Database,
     caller: &Caller,
-    claim: Option<&Claim>,
+    claim: Option<&IdempotencyKey>,
     lines: &[Line],
     render: impl Fn(&[Moved]) -> Answer,
 ) -> Result<Answered, Error> {
@@ -64,9 +64,9 @@ pub async fn receive(
 
 /// What each line leaves on the shelf, or why they cannot all be.
 fn decide(
-    stock: &HashMap<ProductId, Counts>,
+    stock: &HashMap<ProductId, StockLevel>,
     lines: &[Line],
-) -> Result<Vec<(ProductId, Movement)>, Error> {
+) -> Result<Vec<(ProductId, NewMovement)>, Error> {
     let mut on_hand = BTreeMap::new();
     let mut short: BTreeMap<ProductId, Shortage> = BTreeMap::new();
     let mut movements = Vec::with_capacity(lines.len());
@@ -88,7 +88,7 @@ fn decide(
         }
         movements.push((
             line.product_id,
-            Movement {
+            NewMovement {
                 quantity: line.quantity,
                 on_hand_after: *count,
                 reason: Reason::from(line.reason),

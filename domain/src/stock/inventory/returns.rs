@@ -3,8 +3,8 @@
 use entity::stock_movements::Reason;
 use entity::{OrderId, ProductId};
 
-use super::{Movement, write};
-use crate::stock::locked_stock::{self, Range, Shelf};
+use super::{NewMovement, write};
+use crate::stock::locked_stock::{self, LockedStock, Range};
 use crate::{Caller, Error, Shortage, Transaction};
 
 /// Locks the stock of goods that are to be put back, or taken away where the quantity is negative. Customers are locked
@@ -13,7 +13,7 @@ pub(crate) async fn open(
     transaction: &Transaction,
     caller: &Caller,
     goods: impl IntoIterator<Item = (ProductId, i64)>,
-) -> Result<Shelf, Error> {
+) -> Result<LockedStock, Error> {
     let goods = goods.into_iter();
     let ranges = goods.map(|(product, quantity)| (product, Range::of(quantity)));
     locked_stock::open(transaction, caller.business_id, ranges).await
@@ -27,7 +27,7 @@ pub(crate) async fn put_back(
     transaction: &Transaction,
     caller: &Caller,
     order: OrderId,
-    shelf: &mut Shelf,
+    shelf: &mut LockedStock,
     goods: &[(ProductId, i64)],
 ) -> Result<(), Error> {
     let mut shortages = Vec::new();
@@ -44,7 +44,7 @@ pub(crate) async fn put_back(
                 available: counts.free(),
             });
         }
-        let movement = Movement {
+        let movement = NewMovement {
             quantity: *quantity,
             on_hand_after: counts.on_hand + quantity,
             reason: Reason::Returned,

@@ -6,9 +6,9 @@ use entity::{MovementId, OrderId, ProductId};
 use sea_orm::{ActiveEnum, ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
-use super::{Movement, StockChange};
+use super::{NewMovement, StockChange};
 use crate::audit::Actor;
-use crate::stock::locked_stock::{self, Shelf};
+use crate::stock::locked_stock::{self, LockedStock};
 use crate::{Error, Transaction};
 
 /// A movement that is written down.
@@ -40,8 +40,8 @@ pub(crate) async fn write(
     transaction: &Transaction,
     actor: Actor<'_>,
     order: Option<OrderId>,
-    shelf: &mut Shelf,
-    movements: Vec<(ProductId, Movement)>,
+    shelf: &mut LockedStock,
+    movements: Vec<(ProductId, NewMovement)>,
 ) -> Result<Vec<Moved>, Error> {
     if movements.is_empty() {
         return Ok(Vec::new());
@@ -87,7 +87,7 @@ pub(crate) async fn write(
 }
 
 /// What is on hand after all movements.
-fn counts(movements: &[(ProductId, Movement)]) -> BTreeMap<ProductId, i64> {
+fn counts(movements: &[(ProductId, NewMovement)]) -> BTreeMap<ProductId, i64> {
     let after = movements.iter();
     after
         .map(|(product, movement)| (*product, movement.on_hand_after))
@@ -98,13 +98,13 @@ fn statement(
     actor: Actor<'_>,
     order: Option<OrderId>,
     ids: &[Uuid],
-    movements: &[(ProductId, Movement)],
+    movements: &[(ProductId, NewMovement)],
 ) -> Statement {
     let (counted, counts): (Vec<Uuid>, Vec<i64>) = counts(movements)
         .into_iter()
         .map(|(product, on_hand)| (product.0, on_hand))
         .unzip();
-    let of = |figure: fn(&Movement) -> i64| -> Vec<i64> {
+    let of = |figure: fn(&NewMovement) -> i64| -> Vec<i64> {
         movements
             .iter()
             .map(|(_, movement)| figure(movement))

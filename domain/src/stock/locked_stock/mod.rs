@@ -1,6 +1,6 @@
 //! Stock under its locks: what is on hand, what of it is held, and who stands in line for what may come free.
 //!
-//! [`Shelf`] is what the locked inventory rows say, in memory, with the reservations that matter to them. Whatever
+//! [`LockedStock`] is what the locked inventory rows say, in memory, with the reservations that matter to them. Whatever
 //! happens to it,
 //!
 //! - on hand ≥ reserved ≥ 0, and reserved is what the held items come to;
@@ -36,7 +36,7 @@ pub const LINE: i64 = 10_000;
 
 /// The stock of one product.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct StockLevel {
     /// On the shelf.
     pub on_hand: i64,
     /// Of those, held.
@@ -88,7 +88,7 @@ pub struct Item {
     pub quantity: i64,
     /// At which price.
     pub unit_price: Money,
-    /// Counts in the product's `reserved`.
+    /// StockLevel in the product's `reserved`.
     pub held: bool,
     /// In the product's line, while it waits.
     pub place: Option<i64>,
@@ -96,7 +96,7 @@ pub struct Item {
 
 /// A change of what is reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Movement {
+pub struct HoldChange {
     /// Of what.
     pub product_id: ProductId,
     /// For whom.
@@ -113,11 +113,11 @@ pub struct Movement {
 
 /// Locked stock, and what has become of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shelf {
+pub struct LockedStock {
     /// The database's time after the locks were had.
     pub now: DateTime<Utc>,
     /// The stock.
-    pub counts: HashMap<ProductId, Counts>,
+    pub counts: HashMap<ProductId, StockLevel>,
     /// The reservations that are known, some of them expired.
     pub reservations: HashMap<ReservationId, Reservation>,
     changes: Changes,
@@ -130,7 +130,7 @@ struct Changes {
     reservations: BTreeSet<ReservationId>,
     /// Items of reservations that had expired, of which nothing else is known.
     expired: Vec<(ReservationId, ProductId, DateTime<Utc>)>,
-    movements: Vec<Movement>,
+    movements: Vec<HoldChange>,
     served: Vec<ReservationId>,
     sold_out: BTreeMap<ProductId, i64>,
     /// Places that ended because their product is off sale.
@@ -138,7 +138,7 @@ struct Changes {
     reductions: Vec<own::Reduction>,
 }
 
-impl Counts {
+impl StockLevel {
     /// What an inventory row says.
     #[must_use]
     pub fn new(on_hand: i64, reserved: i64, waiting: i64, places_given: i64) -> Self {
@@ -160,7 +160,7 @@ impl Counts {
 
     /// Whether nobody holds any, nor waits for any.
     #[must_use]
-    pub fn is_quiet(&self) -> bool {
+    pub fn has_no_holds(&self) -> bool {
         self.reserved == 0 && self.waiting == 0
     }
 
@@ -208,10 +208,10 @@ impl Reservation {
     }
 }
 
-impl Shelf {
+impl LockedStock {
     /// A shelf with this stock, and no reservations.
     #[must_use]
-    pub fn new(now: DateTime<Utc>, counts: HashMap<ProductId, Counts>) -> Self {
+    pub fn new(now: DateTime<Utc>, counts: HashMap<ProductId, StockLevel>) -> Self {
         Self {
             now,
             counts,
@@ -234,13 +234,13 @@ impl Shelf {
     /// What is on hand of a product, less what is held.
     #[must_use]
     pub fn free(&self, product: ProductId) -> i64 {
-        self.counts.get(&product).map_or(0, Counts::free)
+        self.counts.get(&product).map_or(0, StockLevel::free)
     }
 
     /// What a newcomer may have of a product.
     #[must_use]
     pub fn open(&self, product: ProductId) -> i64 {
-        self.counts.get(&product).map_or(0, Counts::open)
+        self.counts.get(&product).map_or(0, StockLevel::open)
     }
 
     /// A reservation of the customer that is active at this moment.
@@ -279,7 +279,7 @@ impl Shelf {
             if let Some(counts) = self.counts.get_mut(&item.product_id) {
                 counts.reserved += item.quantity;
                 self.changes.products.insert(item.product_id);
-                self.changes.movements.push(Movement {
+                self.changes.movements.push(HoldChange {
                     product_id: item.product_id,
                     reservation_id: reservation.id,
                     order_id: reservation.order_id,
@@ -331,7 +331,7 @@ impl Shelf {
                 item.held = false;
                 counts.reserved -= item.quantity;
                 self.changes.products.insert(item.product_id);
-                self.changes.movements.push(Movement {
+                self.changes.movements.push(HoldChange {
                     product_id: item.product_id,
                     reservation_id: id,
                     order_id,

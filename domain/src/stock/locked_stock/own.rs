@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use entity::reservations::Status;
 use entity::{CustomerId, Money, OrderId, ProductId, ReservationId, UserId};
 
-use super::{Movement, Reservation, Shelf};
+use super::{HoldChange, LockedStock, Reservation};
 
 /// So much of a product, out of one reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) struct Reduction {
     pub(super) order_id: OrderId,
 }
 
-impl Shelf {
+impl LockedStock {
     /// What a customer may have of a product beyond what it holds: what a newcomer may, and what is unreserved when the
     /// first place in the product's line is its own.
     #[must_use]
@@ -127,7 +127,7 @@ impl Shelf {
         };
         counts.reserved -= part.quantity;
         self.changes.products.insert(part.product_id);
-        self.changes.movements.push(Movement {
+        self.changes.movements.push(HoldChange {
             product_id: part.product_id,
             reservation_id: part.reservation_id,
             order_id: Some(order_id),

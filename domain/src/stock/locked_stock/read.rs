@@ -8,7 +8,7 @@ use entity::{BusinessId, CustomerId, ProductId, ReservationId};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::{Counts, Item, Movement, Reservation, Shelf};
+use super::{HoldChange, Item, LockedStock, Reservation, StockLevel};
 use crate::audit::SYSTEM;
 use crate::{Error, Transaction};
 
@@ -37,7 +37,7 @@ pub(crate) async fn open(
     transaction: &Transaction,
     business: BusinessId,
     products: impl IntoIterator<Item = (ProductId, Range)>,
-) -> Result<Shelf, Error> {
+) -> Result<LockedStock, Error> {
     open_with(transaction, business, products, Vec::new()).await
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn open_with(
     business: BusinessId,
     products: impl IntoIterator<Item = (ProductId, Range)>,
     reservations: Vec<ReservationId>,
-) -> Result<Shelf, Error> {
+) -> Result<LockedStock, Error> {
     let mut wanted = Wanted {
         reservations,
         ..Wanted::default()
@@ -59,7 +59,7 @@ pub(crate) async fn open_with(
         all.returned = all.returned.saturating_add(change.returned);
     }
     let ids: Vec<Uuid> = wanted.change.keys().map(|id| id.0).collect();
-    let mut shelf = Shelf::new(DateTime::UNIX_EPOCH, HashMap::new());
+    let mut shelf = LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new());
     if ids.is_empty() {
         return Ok(shelf);
     }
@@ -73,8 +73,8 @@ pub(crate) async fn open_with(
 }
 
 /// Puts a locked inventory row on the shelf: its counts, whether its product is on sale, and the time at which it was had.
-pub(crate) fn put(shelf: &mut Shelf, row: &QueryResult) -> Result<(), DbErr> {
-    let mut counts = Counts::new(
+pub(crate) fn put(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
+    let mut counts = StockLevel::new(
         row.try_get("", "on_hand")?,
         row.try_get("", "reserved")?,
         row.try_get("", "waiting")?,
@@ -110,7 +110,7 @@ impl Range {
 pub(crate) async fn read(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &mut Shelf,
+    shelf: &mut LockedStock,
     wanted: &Wanted,
 ) -> Result<(), Error> {
     if !wanted.reservations.is_empty() || !wanted.customers.is_empty() {
@@ -147,7 +147,7 @@ SELECT i.product_id, i.quantity, i.unit_price, i.held, i.place,
 async fn read_reservations(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &mut Shelf,
+    shelf: &mut LockedStock,
     wanted: &Wanted,
 ) -> Result<(), Error> {
     let ids: Vec<Uuid> = wanted.reservations.iter().map(|id| id.0).collect();
@@ -166,7 +166,7 @@ async fn read_reservations(
 }
 
 /// Adds a row of a reservation and one of its items.
-fn add(shelf: &mut Shelf, row: &QueryResult) -> Result<(), DbErr> {
+fn add(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
     let item = Item {
         product_id: row.try_get_by_index(0)?,
         quantity: row.try_get_by_index(1)?,
@@ -209,7 +209,7 @@ SELECT reservation_id, product_id, expires_at, quantity, held
 async fn free_expired(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &mut Shelf,
+    shelf: &mut LockedStock,
 ) -> Result<(), Error> {
     let touched = shelf.counts.iter();
     let touched = touched.filter(|(_, counts)| counts.reserved > 0 || counts.waiting > 0);
@@ -230,7 +230,7 @@ async fn free_expired(
     Ok(())
 }
 
-impl Shelf {
+impl LockedStock {
     /// An item has expired that was held in this quantity, or waited.
     fn end(&mut self, id: ReservationId, product: ProductId, held: Option<i64>) {
         if let Some(reservation) = self.reservations.get_mut(&id) {
@@ -246,7 +246,7 @@ impl Shelf {
         match held {
             Some(quantity) => {
                 counts.reserved -= quantity;
-                self.changes.movements.push(Movement {
+                self.changes.movements.push(HoldChange {
                     product_id: product,
                     reservation_id: id,
                     order_id: None,
@@ -282,7 +282,7 @@ SELECT i.product_id, i.quantity, i.unit_price, i.held, i.place,
 async fn read_lines(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &mut Shelf,
+    shelf: &mut LockedStock,
     wanted: &Wanted,
 ) -> Result<(), Error> {
     // What is known may be resolved: what it holds comes free, and if it waits, the next in line is looked for behind it.

@@ -4,10 +4,10 @@ use chrono::Duration;
 use entity::reservations::{CancelReason, Status};
 use entity::{ProductId, ReservationId};
 
-use super::{Movement, Reservation, Shelf};
+use super::{HoldChange, LockedStock, Reservation};
 use crate::audit::SYSTEM;
 
-impl Shelf {
+impl LockedStock {
     /// Puts a new reservation of one product at the end of its line.
     pub fn join(&mut self, mut reservation: Reservation) {
         for item in &mut reservation.items {
@@ -108,7 +108,7 @@ impl Shelf {
         }
         if let Some(counts) = self.counts.get_mut(&product) {
             counts.reserved += quantity;
-            self.changes.movements.push(Movement {
+            self.changes.movements.push(HoldChange {
                 product_id: product,
                 reservation_id: id,
                 order_id: None,

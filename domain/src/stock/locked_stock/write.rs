@@ -10,9 +10,9 @@ use sea_orm::{ActiveEnum, ConnectionTrait, DbBackend, Statement, Value};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Counts, Item, Reservation, Shelf};
+use super::{Item, LockedStock, Reservation, StockLevel};
 use crate::audit::{Actor, Change, Written};
-use crate::foundation::idempotency::{Answer, Claim};
+use crate::foundation::idempotency::{Answer, IdempotencyKey};
 use crate::{Error, Transaction};
 
 /// An entry of the audit trail that is written with the shelf.
@@ -30,7 +30,7 @@ pub(crate) struct Kept<'a> {
     /// Whose it is.
     pub(crate) caller: UserId,
     /// Under which key.
-    pub(crate) claim: &'a Claim,
+    pub(crate) claim: &'a IdempotencyKey,
     /// The answer.
     pub(crate) answer: &'a Answer,
 }
@@ -104,7 +104,7 @@ SELECT (SELECT count(*) FROM resolved) AS resolved, (SELECT count(*) FROM change
 pub(crate) async fn write(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &Shelf,
+    shelf: &LockedStock,
     mut events: Vec<Event<'_>>,
     keys: Vec<Kept<'_>>,
 ) -> Result<Option<Written>, Error> {
@@ -119,7 +119,7 @@ pub(crate) async fn write(
         .filter_map(|id| shelf.reservations.get(id))
         .partition(|reservation| reservation.is_new);
     let changed = changed_items(shelf, &known);
-    let counts: Vec<(ProductId, &Counts)> = shelf
+    let counts: Vec<(ProductId, &StockLevel)> = shelf
         .changes
         .products
         .iter()
@@ -181,7 +181,7 @@ UPDATE reservation_items SET quantity = left_of_it
 async fn reduce(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &Shelf,
+    shelf: &LockedStock,
 ) -> Result<(), Error> {
     let is_known = |id: &ReservationId| shelf.reservations.get(id).is_some_and(|one| !one.is_new);
     let reductions = shelf.changes.reductions.iter();
@@ -212,7 +212,7 @@ UPDATE reservations SET cancel_reason = 'product_inactive' WHERE business_id = $
 async fn note_off_sale(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &Shelf,
+    shelf: &LockedStock,
 ) -> Result<(), Error> {
     let ended = &shelf.changes.off_sale;
     if ended.is_empty() {
@@ -233,7 +233,7 @@ struct Changed {
     expires_at: DateTime<Utc>,
 }
 
-fn changed_items(shelf: &Shelf, known: &[&Reservation]) -> Vec<Changed> {
+fn changed_items(shelf: &LockedStock, known: &[&Reservation]) -> Vec<Changed> {
     // Each once: what has expired may belong to a reservation that is known as well.
     let mut changed = BTreeMap::new();
     for (reservation, product, expires_at) in &shelf.changes.expired {
@@ -263,7 +263,7 @@ fn changed_items(shelf: &Shelf, known: &[&Reservation]) -> Vec<Changed> {
     changed.into_values().collect()
 }
 
-impl Shelf {
+impl LockedStock {
     /// What happened that nobody asked for.
     fn own_events<'a>(&self, business: BusinessId) -> Vec<Event<'a>> {
         let actor = Actor::system(business);
@@ -367,7 +367,7 @@ fn changed_values(changed: &[Changed]) -> [Value; 5] {
 }
 
 /// `$25` to `$33`. A movement's id is made here, under the lock: a product's movements are in the order of their ids.
-fn movement_values(shelf: &Shelf) -> [Value; 9] {
+fn movement_values(shelf: &LockedStock) -> [Value; 9] {
     let movements = &shelf.changes.movements;
     [
         Reason::Reserved.to_value().into(),
@@ -383,7 +383,7 @@ fn movement_values(shelf: &Shelf) -> [Value; 9] {
 }
 
 /// `$34` to `$38`.
-fn count_values(counts: &[(ProductId, &Counts)]) -> [Value; 5] {
+fn count_values(counts: &[(ProductId, &StockLevel)]) -> [Value; 5] {
     [
         each(counts, |(id, _)| id.0),
         each(counts, |(_, one)| one.on_hand),

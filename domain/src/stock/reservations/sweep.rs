@@ -16,8 +16,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::audit::{Actor, Change};
-use crate::foundation::poller::Watch;
-use crate::stock::locked_stock::{self, Event, Shelf, Wanted};
+use crate::foundation::poller::Poller;
+use crate::stock::locked_stock::{self, Event, LockedStock, Wanted};
 use crate::{Database, Error, Transaction};
 
 /// How many products, and how many reservations, one transaction tidies.
@@ -27,7 +27,7 @@ const ROWS: i64 = 100;
 #[derive(Debug, Default)]
 pub struct Sweeper {
     /// The businesses in which something may be held or waited for.
-    watch: Watch,
+    watch: Poller,
 }
 
 /// What one sweep of a business did.
@@ -127,7 +127,7 @@ async fn give_back(transaction: &Transaction, business: BusinessId) -> Result<u6
     if rows.is_empty() {
         return Ok(0);
     }
-    let mut shelf = Shelf::new(DateTime::UNIX_EPOCH, HashMap::new());
+    let mut shelf = LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new());
     for row in &rows {
         locked_stock::put(&mut shelf, row)?;
     }
@@ -172,7 +172,7 @@ async fn mark(transaction: &Transaction, business: BusinessId) -> Result<u64, Er
         });
     }
     let expired = events.len();
-    let nothing = Shelf::new(DateTime::UNIX_EPOCH, HashMap::new());
+    let nothing = LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new());
     locked_stock::write(transaction, business, &nothing, events, Vec::new()).await?;
     Ok(u64::try_from(expired).unwrap_or(0))
 }

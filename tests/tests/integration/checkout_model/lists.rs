@@ -1,8 +1,8 @@
 //! What orders by card, stock and money should come to, in the plainest form: things are places in lists, times are seconds
 //! of a clock that the test moves, amounts are whole units.
 
-mod cashier;
 mod orders;
+mod payment_worker;
 mod stock;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +13,8 @@ use entity::refunds::Status as RefundStatus;
 use entity::reservations::Status as HoldStatus;
 use entity::{CustomerId, OrderId, ProductId, RefundId, ReservationId};
 
-pub(super) use cashier::{Asked, Due, Rows};
 pub(super) use orders::{By, What, minor};
+pub(super) use payment_worker::{Asked, Due, Rows};
 
 /// The clock moves by whole ticks, and what expires does so in the middle of one: however long the test takes.
 pub(super) const TICK: i64 = 600;

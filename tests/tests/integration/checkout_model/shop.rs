@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::card::checkout::{Event, Placed, Terms, Told};
+use domain::card::checkout::{Event, EventKind, PlacedOrder, Terms};
 use domain::card::provider::Limits;
 use domain::card::refunds;
 use domain::desk::purchase::{Purchase, Receipt};
@@ -10,7 +10,7 @@ use domain::desk::{Command, Desk, Work};
 use domain::foundation::idempotency::Answer;
 use domain::stock::Line;
 use domain::stock::inventory::{self, Correction};
-use domain::stock::reservations::{self, Found, Target};
+use domain::stock::reservations::{self, CurrentReservation, LockedIds};
 use domain::{Authority, Caller, Error, demo, orders};
 use entity::stock_movements::Reason;
 use entity::{Currency, Money, OrderId, ProductId, Quantity, UserId};
@@ -38,7 +38,7 @@ pub(super) struct Shop {
     pub(super) events: usize,
 }
 
-fn found(found: &Found, _: Currency) -> Answer {
+fn found(found: &CurrentReservation, _: Currency) -> Answer {
     answer(format!("{} {:?}", found.reservation.id, found.status))
 }
 
@@ -46,7 +46,7 @@ fn sold(receipt: &Receipt) -> Answer {
     answer(format!("{} sold", receipt.order_id))
 }
 
-fn placed(placed: &Placed) -> Answer {
+fn placed(placed: &PlacedOrder) -> Answer {
     answer(format!(
         "{} placed {}",
         placed.order_id, placed.reservation_id
@@ -79,8 +79,8 @@ pub(super) fn money(units: i64) -> Money {
     Money::new(Decimal::from(units), Currency::USD).unwrap()
 }
 
-pub(super) fn wish(what: refunds::What, restock: bool) -> refunds::Wish {
-    refunds::Wish {
+pub(super) fn wish(what: refunds::What, restock: bool) -> refunds::NewRefund {
+    refunds::NewRefund {
         what,
         reason: "scratched".to_owned(),
         restock,
@@ -162,7 +162,7 @@ impl Shop {
             let hold = &self.lists.holds[at];
             let items = hold.items.iter();
             let items = items.map(|item| (self.lists.products[item.product].id, item.quantity));
-            Target {
+            LockedIds {
                 id: hold.id,
                 customer_id: self.lists.customers[hold.customer].id,
                 items: items.collect(),
@@ -179,7 +179,7 @@ impl Shop {
                 Work::Checkout(purchase(*who, items), terms(*seconds), placed)
             }
             Ask::Reserve(who, items, ttl, wait) => {
-                let wish = reservations::Wish {
+                let wish = reservations::NewReservation {
                     customer_id: self.lists.customers[*who].id,
                     lines: lines(items),
                     ttl_seconds: i32::try_from(*ttl).unwrap(),
@@ -281,7 +281,7 @@ impl Shop {
 }
 
 /// News, as they are told under this id.
-pub(super) fn event(order: OrderId, told: Told, id: String) -> Event {
+pub(super) fn event(order: OrderId, told: EventKind, id: String) -> Event {
     Event {
         provider: NAME,
         id,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use domain::cancellation;
-use domain::card::checkout::{self, Event, Taken};
+use domain::card::checkout::{self, Event, EventOutcome};
 use domain::card::provider::RefundState;
 use domain::card::refunds;
 use domain::stock::reservations;
@@ -285,7 +285,7 @@ impl Shop {
         let taken = checkout::receive(&self.pool, &self.counter, &event)
             .await
             .unwrap();
-        assert_eq!(taken, Taken::NotOurs, "{}", self.at());
+        assert_eq!(taken, EventOutcome::NotOurs, "{}", self.at());
     }
 }
 

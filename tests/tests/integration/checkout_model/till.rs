@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use domain::card::checkout::Told;
+use domain::card::checkout::EventKind;
 use domain::card::provider::{
-    Failure, FoundDispute, FoundRefund, Intent, Limits, Provider, Received, Refund, RefundState,
-    State, WantedIntent, WantedRefund,
+    Failure, FoundDispute, FoundRefund, Intent, IntentState, Limits, Provider, Received, Refund,
+    RefundState, WantedIntent, WantedRefund,
 };
 use entity::{Currency, Money, OrderId, RefundId};
 use rand::rngs::StdRng;
@@ -73,7 +73,7 @@ pub(super) struct Till {
     /// By hand, of each payment.
     by_hand: BTreeMap<OrderId, Vec<i64>>,
     /// What can be told, in the order in which it has happened.
-    pub(super) news: Vec<(OrderId, Told)>,
+    pub(super) news: Vec<(OrderId, EventKind)>,
     /// Whether a key that was used before gets the first answer, whatever has happened since.
     pub(super) answers_as_before: bool,
 }
@@ -118,10 +118,10 @@ impl Till {
     fn answer(&self, order: OrderId, is_first: bool) -> Result<Intent, Failure> {
         let state = match &self.payments[&order] {
             Stands::Refused => return refuses(),
-            _ if !is_first && self.answers_as_before => State::Open,
-            Stands::Open | Stands::Processing => State::Open,
-            Stands::Paid(received) => State::Paid(received.clone()),
-            Stands::Cancelled => State::Cancelled,
+            _ if !is_first && self.answers_as_before => IntentState::Open,
+            Stands::Open | Stands::Processing => IntentState::Open,
+            Stands::Paid(received) => IntentState::Paid(received.clone()),
+            Stands::Cancelled => IntentState::Cancelled,
         };
         let id = intent_id(order);
         Ok(Intent {
@@ -218,7 +218,7 @@ impl Till {
     }
 
     fn tell_refunded(&mut self, order: OrderId) {
-        self.news.push((order, Told::RefundsChanged));
+        self.news.push((order, EventKind::RefundsChanged));
     }
 
     /// How much it was asked to take.
@@ -277,7 +277,7 @@ impl Till {
         let open = self.open(order);
         if let Some(stands) = open {
             *stands = Stands::Paid(received.clone());
-            self.news.push((order, Told::Paid(received.clone())));
+            self.news.push((order, EventKind::Paid(received.clone())));
             return true;
         }
         false
@@ -300,7 +300,7 @@ impl Till {
         if let Some(stands) = self.open(order) {
             *stands = Stands::Open;
             self.news
-                .push((order, Told::Failed("insufficient funds".to_owned())));
+                .push((order, EventKind::Failed("insufficient funds".to_owned())));
         }
     }
 
@@ -310,7 +310,7 @@ impl Till {
             && *stands == Stands::Open
         {
             *stands = Stands::Cancelled;
-            self.news.push((order, Told::Cancelled));
+            self.news.push((order, EventKind::Cancelled));
         }
     }
 

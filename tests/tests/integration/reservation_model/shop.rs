@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::cancellation;
-use domain::card::checkout::{Placed, Terms};
+use domain::card::checkout::{PlacedOrder, Terms};
 use domain::card::provider::{Limits, Offline};
 use domain::desk::purchase::{Purchase, Receipt};
 use domain::desk::{Command, Desk, Work};
 use domain::foundation::idempotency::Answer;
 use domain::stock::Line;
 use domain::stock::inventory::{self, Correction};
-use domain::stock::reservations::{self, Found, Target, Wish};
+use domain::stock::reservations::{self, CurrentReservation, LockedIds, NewReservation};
 use domain::{Authority, Caller, Error, demo, orders};
 use entity::stock_movements::Reason;
 use entity::{Currency, ProductId, Quantity, UserId};
@@ -64,7 +64,7 @@ pub(super) async fn sweep(pool: &domain::Database) {
     reservations::sweep(pool, demo::ACME).await.unwrap();
 }
 
-fn found(found: &Found, _: Currency) -> Answer {
+fn found(found: &CurrentReservation, _: Currency) -> Answer {
     let place = found
         .place
         .map_or(String::new(), |place| format!(" {place}"));
@@ -79,7 +79,7 @@ fn sold(receipt: &Receipt) -> Answer {
 }
 
 /// Two ids: of the order, and of what holds its stock.
-fn placed(placed: &Placed) -> Answer {
+fn placed(placed: &PlacedOrder) -> Answer {
     answer(format!(
         "{},{} placed",
         placed.order_id, placed.reservation_id
@@ -222,7 +222,7 @@ impl Shop {
             let hold = &self.lists.holds[at];
             let items = hold.items.iter();
             let items = items.map(|item| (self.lists.products[item.product].id, item.quantity));
-            Target {
+            LockedIds {
                 id: hold.id,
                 customer_id: self.lists.customers[hold.customer].id,
                 items: items.collect(),
@@ -238,7 +238,7 @@ impl Shop {
                 Work::Checkout(purchase(*who, items), terms(*seconds), placed)
             }
             Ask::Reserve(who, items, ttl, wait) => {
-                let wish = Wish {
+                let wish = NewReservation {
                     customer_id: self.lists.customers[*who].id,
                     lines: lines(items),
                     ttl_seconds: i32::try_from(*ttl).unwrap(),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use domain::card::checkout::{Taken, Told};
-use domain::card::provider::{Failure, RefundState, State};
+use domain::card::checkout::{EventKind, EventOutcome};
+use domain::card::provider::{Failure, IntentState, RefundState};
 use entity::OrderId;
 use entity::orders::{CancelReason, Status};
 use entity::payment_intents::Status as Intent;
@@ -101,7 +101,7 @@ impl Lists {
         }
     }
 
-    fn made(&mut self, at: usize, state: &State) {
+    fn made(&mut self, at: usize, state: &IntentState) {
         let order = &mut self.orders[at];
         let card = order.card_mut();
         (card.known, card.secret) = (true, true);
@@ -111,7 +111,7 @@ impl Lists {
         if order.status == Status::Created {
             order.step(Status::PaymentPending);
         }
-        if let State::Paid(received) = state {
+        if let IntentState::Paid(received) = state {
             self.paid(at, received.minor, &received.currency);
         }
     }
@@ -144,30 +144,35 @@ impl Lists {
     }
 
     /// Something that the provider tells.
-    pub(in super::super) fn receive(&mut self, at: usize, event: &str, told: &Told) -> Taken {
+    pub(in super::super) fn receive(
+        &mut self,
+        at: usize,
+        event: &str,
+        told: &EventKind,
+    ) -> EventOutcome {
         let is_new = self.orders[at].card_mut().taken.insert(event.to_owned());
         if !is_new {
-            return Taken::Before;
+            return EventOutcome::Before;
         }
         match told {
-            Told::Paid(received) => self.paid(at, received.minor, &received.currency),
-            Told::Failed(_) => {
+            EventKind::Paid(received) => self.paid(at, received.minor, &received.currency),
+            EventKind::Failed(_) => {
                 let card = self.orders[at].card_mut();
                 if matches!(card.intent, Intent::Requested | Intent::Pending) {
                     (card.known, card.has_failed) = (true, true);
                 }
             }
-            Told::Cancelled if self.orders[at].card().expires <= self.now => {
+            EventKind::Cancelled if self.orders[at].card().expires <= self.now => {
                 self.cancelled(at, CancelReason::PaymentExpired);
             }
-            Told::Cancelled => self.cancelled(at, CancelReason::PaymentCancelled),
-            Told::RefundsChanged => {
+            EventKind::Cancelled => self.cancelled(at, CancelReason::PaymentCancelled),
+            EventKind::RefundsChanged => {
                 self.orders[at].card_mut().known = true;
                 self.read_refunds(at);
             }
-            Told::DisputeChanged(_) => panic!("nobody disputes a payment here"),
+            EventKind::DisputeChanged(_) => panic!("nobody disputes a payment here"),
         }
-        Taken::Now
+        EventOutcome::Now
     }
 
     pub(super) fn paid(&mut self, at: usize, received: i64, currency: &str) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use domain::card::provider::{Failure, RefundState, State};
+use domain::card::provider::{Failure, IntentState, RefundState};
 use entity::orders::CancelReason;
 use entity::payment_intents::Status as Intent;
 use entity::refunds::Status as RefundStatus;
@@ -48,7 +48,7 @@ impl Lists {
             let at = self.find(*id).unwrap();
             assert!(due.may.orders.contains(id), "{at} was not due");
             seen_to.insert(*id);
-            if !self.see_to(at, asked) {
+            if !self.process(at, asked) {
                 return;
             }
         }
@@ -81,7 +81,7 @@ impl Lists {
         }
     }
 
-    fn see_to(&mut self, at: usize, asked: &mut Asked) -> bool {
+    fn process(&mut self, at: usize, asked: &mut Asked) -> bool {
         let card = self.orders[at].card();
         if card.intent == Intent::Requested || !card.known {
             match self.create(at, asked) {
@@ -106,9 +106,9 @@ impl Lists {
         assert_eq!(call, Call::Cancel(id));
         match self.till.cancel(id, mood).map(|intent| intent.state) {
             Err(Failure::NoAnswer(_)) => return false,
-            Ok(State::Open) => {}
-            Ok(State::Paid(received)) => self.paid(at, received.minor, &received.currency),
-            Ok(State::Cancelled) | Err(Failure::Refused { .. }) => {
+            Ok(IntentState::Open) => {}
+            Ok(IntentState::Paid(received)) => self.paid(at, received.minor, &received.currency),
+            Ok(IntentState::Cancelled) | Err(Failure::Refused { .. }) => {
                 self.cancelled(at, CancelReason::PaymentExpired);
             }
         }

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::DateTime;
 use domain::Error;
-use domain::desk::decision::{Account, Article, Books, Holds, Selling};
+use domain::desk::decision::{BatchState, Buyer, CatalogueItem, Holds, Selling};
 use domain::desk::purchase::Purchase;
 use domain::receivables::ledger;
 use domain::stock::Line;
-use domain::stock::locked_stock::{Counts, Reservation, Shelf};
-use domain::stock::reservations::{OPEN, Wish};
+use domain::stock::locked_stock::{LockedStock, Reservation, StockLevel};
+use domain::stock::reservations::{NewReservation, OPEN};
 use entity::reservations::Status;
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity, ReservationId, UserId};
 use proptest::prelude::*;
@@ -348,8 +348,8 @@ fn actor() -> UserId {
     UserId(Uuid::from_u128(8))
 }
 
-fn books(on_hand: [i64; PRODUCTS]) -> Books {
-    let account = |limit| Account {
+fn books(on_hand: [i64; PRODUCTS]) -> BatchState {
+    let account = |limit| Buyer {
         credit_limit: whole(limit),
         ledger: ledger::Account {
             balance: Money::ZERO,
@@ -361,7 +361,7 @@ fn books(on_hand: [i64; PRODUCTS]) -> Books {
         bought: HashMap::new(),
         holds: Holds::default(),
     };
-    let article = |limit_per_customer| Article {
+    let article = |limit_per_customer| CatalogueItem {
         sku: "SKU".into(),
         name: "Name".into(),
         price: whole(1),
@@ -371,11 +371,11 @@ fn books(on_hand: [i64; PRODUCTS]) -> Books {
     };
     let counts = (0..)
         .map(product)
-        .zip(on_hand.map(|count| Counts::new(count, 0, 0, 0)));
-    Books {
+        .zip(on_hand.map(|count| StockLevel::new(count, 0, 0, 0)));
+    BatchState {
         accounts: (0..).map(customer).zip(CREDIT.map(account)).collect(),
         catalogue: (0..).map(product).zip(LIMIT.map(article)).collect(),
-        shelf: Shelf::new(DateTime::UNIX_EPOCH, counts.collect()),
+        shelf: LockedStock::new(DateTime::UNIX_EPOCH, counts.collect()),
     }
 }
 
@@ -389,7 +389,7 @@ fn lines(of: &[(usize, i64)]) -> Vec<Line> {
 }
 
 /// Does it; `next` is the number of the next reservation.
-fn perform(books: &mut Books, step: &Step, next: usize) -> Result<Option<Status>, Error> {
+fn perform(books: &mut BatchState, step: &Step, next: usize) -> Result<Option<Status>, Error> {
     let order = OrderId::new();
     match step {
         Step::Buy(who, items) => {
@@ -400,7 +400,7 @@ fn perform(books: &mut Books, step: &Step, next: usize) -> Result<Option<Status>
             books.purchase(&purchase, order, actor()).map(|_| None)
         }
         Step::Reserve(who, items, wait) => {
-            let wish = Wish {
+            let wish = NewReservation {
                 customer_id: customer(*who),
                 lines: lines(items),
                 ttl_seconds: 300,
@@ -446,14 +446,14 @@ fn no(error: Error) -> No {
 }
 
 /// Of a product, as the shelf has them, in the order of their places.
-fn in_line(shelf: &Shelf, id: ProductId) -> Vec<&Reservation> {
+fn in_line(shelf: &LockedStock, id: ProductId) -> Vec<&Reservation> {
     let waits = |one: &&Reservation| one.place().is_some() && one.quantity_of(id) > 0;
     let mut line: Vec<_> = shelf.reservations.values().filter(waits).collect();
     line.sort_by_key(|one| one.place());
     line
 }
 
-fn check(books: &Books, model: &Model) -> Result<(), TestCaseError> {
+fn check(books: &BatchState, model: &Model) -> Result<(), TestCaseError> {
     let shelf = &books.shelf;
     for id in 0..PRODUCTS {
         let counts = &shelf.counts[&product(id)];
@@ -571,7 +571,7 @@ proptest! {
             let stranger = customer(CUSTOMERS);
             books.accounts.insert(stranger, nothing_yet.clone());
             for wait in [false, true] {
-                let wish = Wish {
+                let wish = NewReservation {
                     customer_id: stranger,
                     lines: lines(&[(id, quantity)]),
                     ttl_seconds: 60,
@@ -593,7 +593,7 @@ proptest! {
         frees in prop::collection::vec((0..15_usize, 1..4_i64), 1..40),
     ) {
         let mut books = books([3, 0, 0]);
-        let wish = |lines| Wish { customer_id: customer(0), lines, ttl_seconds: 60, wait: true };
+        let wish = |lines| NewReservation { customer_id: customer(0), lines, ttl_seconds: 60, wait: true };
         books.reserve(&wish(lines(&[(0, 3)])), reservation(999), actor()).unwrap();
         for (at, quantity) in wants.iter().enumerate() {
             books.reserve(&wish(lines(&[(0, *quantity)])), reservation(at), actor()).unwrap();
