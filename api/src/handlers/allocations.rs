@@ -8,15 +8,15 @@ use entity::{Currency, CustomerId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::answer::{Response, done};
 use super::payments::{AccountSummaryView, AllocationRequest, AllocationView, MAX_ORDERS, orders};
-use super::{Response, done};
-use crate::access::Signed;
-use crate::body::{Json, List};
-use crate::endpoint::Endpoint;
-use crate::idempotency;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::service::State;
+use crate::access::Authenticated;
+use crate::schema::body::{Json, List};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::idempotency;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::state::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -61,7 +61,7 @@ struct AllocationsView {
 
 async fn allocate(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<CustomerId>,
     request: Json<AllocationsRequest>,
 ) -> Response {

@@ -11,16 +11,16 @@ use entity::{ApiKeyId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Response, created};
-use crate::access::Signed;
-use crate::body::Json;
-use crate::endpoint::Endpoint;
-use crate::idempotency;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::query::{Page, Query};
-use crate::service::State;
-use crate::text::{self, Text};
+use super::answer::{Response, created};
+use crate::access::Authenticated;
+use crate::schema::body::Json;
+use crate::schema::endpoint::Endpoint;
+use crate::schema::idempotency;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::schema::query::{Page, Query};
+use crate::schema::text::{self, Text};
+use crate::state::State;
 
 const ADMIN: &[Role] = &[Role::Admin];
 
@@ -114,7 +114,7 @@ impl ApiKeyView {
     }
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let paging = query.paging();
     query.finish()?;
     let page = api_keys::list(&state.database, &caller, &paging)
@@ -123,7 +123,11 @@ async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response 
     Ok(HttpResponse::Ok().json(Page::of(page, ApiKeyView::of)))
 }
 
-async fn create(state: Data<State>, caller: Signed, request: Json<ApiKeyRequest>) -> Response {
+async fn create(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<ApiKeyRequest>,
+) -> Response {
     let new = NewKey {
         name: request.body.name.0,
         role: request.body.role,
@@ -151,8 +155,8 @@ async fn create(state: Data<State>, caller: Signed, request: Json<ApiKeyRequest>
     .map_err(|error| caller.problem(error))
 }
 
-async fn revoke(state: Data<State>, caller: Signed, id: Id<ApiKeyId>) -> Response {
-    api_keys::revoke(&state.database, &state.standing, &caller, id.0)
+async fn revoke(state: Data<State>, caller: Authenticated, id: Id<ApiKeyId>) -> Response {
+    api_keys::revoke(&state.database, &state.revocation, &caller, id.0)
         .await
         .map_err(|error| caller.problem(error))?;
     Ok(HttpResponse::NoContent().finish())

@@ -16,14 +16,14 @@ use futures_util::stream;
 use rand::RngExt;
 use serde::Serialize;
 
-use super::Response;
+use super::answer::Response;
 use super::products::sees_inactive;
 use crate::access::Visitor;
-use crate::endpoint::Endpoint;
-use crate::idle::Watched;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::service::State;
+use crate::http::connection_progress::Watched;
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::state::State;
 
 const EVENTS: &str = "text/event-stream";
 
@@ -64,7 +64,10 @@ fn event(sight: &Sight) -> Bytes {
         waiting: sight.availability.waiting,
     };
     let id = sight.at.timestamp_micros();
-    Bytes::from(format!("id: {id}\ndata: {}\n\n", super::json(&view)))
+    Bytes::from(format!(
+        "id: {id}\ndata: {}\n\n",
+        super::answer::json(&view)
+    ))
 }
 
 /// A stream to one client.

@@ -3,7 +3,8 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::card::checkout::{self, Checkout, PlacedOrder, Terms};
+use domain::card;
+use domain::card::checkout::{Checkout, PlacedOrder, Terms};
 use domain::desk::purchase::Purchase;
 use domain::desk::{Command, Work};
 use domain::foundation::idempotency::{Answer, Answered, IdempotencyKey};
@@ -15,15 +16,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::answer::{Response, created};
 use super::purchase::{LineRequest, buyer};
-use super::{Response, created};
-use crate::access::Signed;
-use crate::body::{Json, List};
-use crate::endpoint::Endpoint;
-use crate::idempotency;
-use crate::problem::{Code, Problem};
-use crate::service::State;
-use crate::text::{self, Amount};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, List};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::idempotency;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::text::{self, Amount};
+use crate::state::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -76,7 +77,11 @@ pub(super) struct CheckoutView {
     expires_at: DateTime<Utc>,
 }
 
-async fn order(state: Data<State>, caller: Signed, request: Json<CheckoutRequest>) -> Response {
+async fn order(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<CheckoutRequest>,
+) -> Response {
     let purchase = Purchase {
         customer_id: buyer(&caller, request.body.customer_id)?,
         lines: request.body.items.0.into_iter().map(Line::from).collect(),
@@ -91,7 +96,7 @@ async fn order(state: Data<State>, caller: Signed, request: Json<CheckoutRequest
 /// the first did not get done, it does.
 pub(super) async fn place(
     state: &State,
-    caller: &Signed,
+    caller: &Authenticated,
     claim: Option<IdempotencyKey>,
     work: impl FnOnce(Terms) -> Work,
 ) -> Response {
@@ -115,7 +120,7 @@ pub(super) async fn place(
     let answered = state.desk.carry_out(command).await.map_err(refused)?;
     state.payment_worker.watch(caller.business_id);
     let order = order_in(&answered.answer)?;
-    let checkout = checkout::finish(&state.database, provider, caller.business_id, order)
+    let checkout = card::finish(&state.database, provider, caller.business_id, order)
         .await
         .map_err(refused)?;
     Ok(idempotency::response(Answered {

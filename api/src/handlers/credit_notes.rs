@@ -12,16 +12,16 @@ use entity::{CreditNoteId, Currency, CustomerId, OrderId, ProductId, Quantity, U
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::answer::{Response, created};
 use super::payments::{AccountSummaryView, ReversalRequest};
-use super::{Response, created};
-use crate::access::Signed;
-use crate::body::{Json, List, Positive};
-use crate::endpoint::Endpoint;
-use crate::idempotency;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::service::State;
-use crate::text::{self, Amount, Text};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, List, Positive};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::idempotency;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::text::{self, Amount, Text};
+use crate::state::State;
 
 const ADMIN: &[Role] = &[Role::Admin];
 
@@ -198,7 +198,7 @@ fn render(caller: &Caller) -> impl Fn(&CreditNote, &AccountSummary) -> Answer {
 
 async fn create(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<OrderId>,
     mut request: Json<CreditNoteRequest>,
 ) -> Response {
@@ -219,7 +219,7 @@ async fn create(
     .map_err(|error| caller.problem(error))
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<CreditNoteId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<CreditNoteId>) -> Response {
     let note = credit_notes::read(&state.database, &caller, id.0)
         .await
         .map_err(|error| caller.problem(error))?;
@@ -228,7 +228,7 @@ async fn read(state: Data<State>, caller: Signed, id: Id<CreditNoteId>) -> Respo
 
 async fn reverse(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<CreditNoteId>,
     request: Json<ReversalRequest>,
 ) -> Response {

@@ -10,16 +10,16 @@ use entity::{Currency, CustomerId, Money};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Response, created};
-use crate::access::Signed;
-use crate::body::{Change, Json};
-use crate::endpoint::Endpoint;
-use crate::idempotency;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::query::{Page, Query};
-use crate::service::State;
-use crate::text::{self, Amount, Email, Text, Whole};
+use super::answer::{Response, created};
+use crate::access::Authenticated;
+use crate::schema::body::{Change, Json};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::idempotency;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::schema::query::{Page, Query};
+use crate::schema::text::{self, Amount, Email, Text, Whole};
+use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
@@ -132,7 +132,7 @@ impl CustomerView {
     }
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let paging = query.paging();
     query.finish()?;
     let page = customers::list(&state.database, &caller, &paging)
@@ -141,7 +141,11 @@ async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response 
     Ok(HttpResponse::Ok().json(Page::of(page, |row| CustomerView::of(&row, &caller))))
 }
 
-async fn create(state: Data<State>, caller: Signed, request: Json<CustomerRequest>) -> Response {
+async fn create(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<CustomerRequest>,
+) -> Response {
     let body = request.body;
     let new = NewCustomer {
         name: body.name.0,
@@ -167,7 +171,7 @@ async fn create(state: Data<State>, caller: Signed, request: Json<CustomerReques
     .map_err(|error| caller.problem(error))
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<CustomerId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<CustomerId>) -> Response {
     let customer = customers::read(&state.database, &caller, id.0)
         .await
         .map_err(|error| caller.problem(error))?;
@@ -176,7 +180,7 @@ async fn read(state: Data<State>, caller: Signed, id: Id<CustomerId>) -> Respons
 
 async fn change(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<CustomerId>,
     request: Json<CustomerPatch>,
 ) -> Response {

@@ -13,16 +13,17 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Response, created};
-use crate::access::Signed;
-use crate::body::{At, Json, List};
-use crate::endpoint::Endpoint;
-use crate::idempotency;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::query::{Page, Query};
-use crate::service::State;
-use crate::text::{self, Text, Whole};
+use super::answer::{Response, created};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, List};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::faults::At;
+use crate::schema::idempotency;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::query::{Page, Query};
+use crate::schema::text::{self, Text, Whole};
+use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
@@ -243,7 +244,7 @@ impl From<StockChange> for MovementView {
     }
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let below = query.take::<Below>("below").map(Whole::get);
     let paging = query.paging();
     query.finish()?;
@@ -253,7 +254,7 @@ async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response 
     Ok(HttpResponse::Ok().json(Page::of(page, StockView::from)))
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<ProductId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<ProductId>) -> Response {
     let stock = inventory::read(&state.database, &caller, id.0)
         .await
         .map_err(|error| caller.problem(error))?;
@@ -262,7 +263,7 @@ async fn read(state: Data<State>, caller: Signed, id: Id<ProductId>) -> Response
 
 async fn correct(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<ProductId>,
     request: Json<StockPatch>,
 ) -> Response {
@@ -318,7 +319,11 @@ fn render(moved: &[Moved]) -> Answer {
     created(location, &MovementsView { movements })
 }
 
-async fn receive(state: Data<State>, caller: Signed, request: Json<MovementsRequest>) -> Response {
+async fn receive(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<MovementsRequest>,
+) -> Response {
     let lines = lines(request.body)?;
     inventory::receive(
         &state.database,
@@ -334,7 +339,7 @@ async fn receive(state: Data<State>, caller: Signed, request: Json<MovementsRequ
 
 async fn movements(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<ProductId>,
     mut query: Query,
 ) -> Response {

@@ -2,6 +2,7 @@
 
 mod aging;
 mod allocations;
+mod answer;
 mod api_keys;
 mod audit;
 mod auth;
@@ -26,11 +27,7 @@ mod users;
 mod webhooks;
 mod write_offs;
 
-use domain::foundation::idempotency::Answer;
-use serde::Serialize;
-
-use crate::endpoint::{Endpoint, Tag};
-use crate::problem::Problem;
+use crate::schema::endpoint::{Endpoint, Tag};
 
 pub(crate) use health::configure as configure_health;
 
@@ -64,31 +61,3 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
         (Tag::Simulation, dev::endpoints()),
     ]
 }
-
-/// The answer to a request that created something.
-fn created(location: String, view: &impl Serialize) -> Answer {
-    Answer {
-        status: 201,
-        location: Some(location),
-        body: json(view),
-    }
-}
-
-/// The answer to a request that changed what was there.
-fn done(view: &impl Serialize) -> Answer {
-    Answer {
-        status: 200,
-        location: None,
-        body: json(view),
-    }
-}
-
-/// A view as JSON. Views have text keys and no floats, so this cannot fail; if it did, the client would get no body.
-fn json(view: &impl Serialize) -> String {
-    serde_json::to_string(view).unwrap_or_else(|error| {
-        tracing::error!(%error, "a view is not JSON");
-        String::new()
-    })
-}
-
-type Response = Result<actix_web::HttpResponse, Problem>;

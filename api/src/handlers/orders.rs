@@ -21,17 +21,17 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
+use super::answer::{Response, done};
 use super::purchase::SoldView;
-use super::{Response, done};
-use crate::access::Signed;
-use crate::body::{Bare, Json, List, Positive};
-use crate::endpoint::Endpoint;
-use crate::idempotency;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::query::{Page, Query};
-use crate::service::State;
-use crate::text::{self, Amount, FromText, Text};
+use crate::access::Authenticated;
+use crate::schema::body::{Bare, Json, List, Positive};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::idempotency;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::query::{Page, Query};
+use crate::schema::text::{self, Amount, FromText, Text};
+use crate::state::State;
 
 const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 
@@ -454,7 +454,7 @@ impl StepView {
     }
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let attention = query.take::<WantingAttention>("attention");
     let filter = Filter {
         customer_id: query.take("customer_id"),
@@ -464,12 +464,12 @@ async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response 
     page(&state, &caller, filter, query).await
 }
 
-async fn my_orders(state: Data<State>, caller: Signed, query: Query) -> Response {
+async fn my_orders(state: Data<State>, caller: Authenticated, query: Query) -> Response {
     page(&state, &caller, Filter::default(), query).await
 }
 
 /// A page of the orders that the caller may see and that pass this filter and those that every list takes.
-async fn page(state: &State, caller: &Signed, filter: Filter, mut query: Query) -> Response {
+async fn page(state: &State, caller: &Authenticated, filter: Filter, mut query: Query) -> Response {
     let filter = Filter {
         status: query.take("status"),
         payment_method: query.take("payment_method"),
@@ -487,14 +487,19 @@ async fn page(state: &State, caller: &Signed, filter: Filter, mut query: Query) 
     })))
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<OrderId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<OrderId>) -> Response {
     let order = orders::read(&state.database, &caller, id.0)
         .await
         .map_err(|error| caller.problem(error))?;
     Ok(HttpResponse::Ok().json(OrderWithItems::of(&order, caller.currency)))
 }
 
-async fn cancel(state: Data<State>, caller: Signed, id: Id<OrderId>, request: Bare) -> Response {
+async fn cancel(
+    state: Data<State>,
+    caller: Authenticated,
+    id: Id<OrderId>,
+    request: Bare,
+) -> Response {
     let answered = cancellation::cancel(
         &state.database,
         &caller,
@@ -511,7 +516,7 @@ async fn cancel(state: Data<State>, caller: Signed, id: Id<OrderId>, request: Ba
 
 async fn fulfil(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<OrderId>,
     request: Json<FulfilmentRequest>,
 ) -> Response {
@@ -535,7 +540,7 @@ async fn fulfil(
 
 async fn refund(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<OrderId>,
     mut request: Json<RefundRequest>,
 ) -> Response {
@@ -560,7 +565,7 @@ async fn refund(
 }
 
 /// Which amounts the provider takes that is set up.
-fn takes(state: &State, caller: &Signed) -> Option<(&'static str, Limits)> {
+fn takes(state: &State, caller: &Authenticated) -> Option<(&'static str, Limits)> {
     let provider = state.payment_worker.provider()?;
     Some((provider.name(), provider.limits(caller.currency)?))
 }

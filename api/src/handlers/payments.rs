@@ -12,16 +12,16 @@ use entity::{Currency, CustomerId, Money, OrderId, PaymentId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Response, created};
-use crate::access::Signed;
-use crate::body::{Json, List, Positive};
-use crate::endpoint::Endpoint;
-use crate::idempotency;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::query::{Page, Query};
-use crate::service::State;
-use crate::text::{self, Amount, Text};
+use super::answer::{Response, created};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, List, Positive};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::idempotency;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::query::{Page, Query};
+use crate::schema::text::{self, Amount, Text};
+use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
@@ -279,7 +279,11 @@ fn render(caller: &Caller) -> impl Fn(&Payment, &AccountSummary) -> Answer {
     }
 }
 
-async fn receive(state: Data<State>, caller: Signed, request: Json<PaymentRequest>) -> Response {
+async fn receive(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<PaymentRequest>,
+) -> Response {
     let new = payment(request.body)?;
     payments::receive(
         &state.database,
@@ -295,7 +299,7 @@ async fn receive(state: Data<State>, caller: Signed, request: Json<PaymentReques
 
 async fn reverse(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<PaymentId>,
     request: Json<ReversalRequest>,
 ) -> Response {
@@ -312,14 +316,14 @@ async fn reverse(
     .map_err(|error| caller.problem(error))
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<PaymentId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<PaymentId>) -> Response {
     let payment = payments::read(&state.database, &caller, id.0)
         .await
         .map_err(|error| caller.problem(error))?;
     Ok(HttpResponse::Ok().json(PaymentView::of(&payment, caller.currency)))
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let customer = query.take("customer_id");
     let paging = query.paging();
     query.finish()?;

@@ -12,17 +12,17 @@ use entity::{Currency, CustomerId, PayoutId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::answer::{Response, created};
 use super::payments::{AccountSummaryView, ReversalRequest};
-use super::{Response, created};
-use crate::access::Signed;
-use crate::body::{Json, Positive};
-use crate::endpoint::Endpoint;
-use crate::idempotency;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::query::{Page, Query};
-use crate::service::State;
-use crate::text::{self, Amount, Text};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, Positive};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::idempotency;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::schema::query::{Page, Query};
+use crate::schema::text::{self, Amount, Text};
+use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
@@ -152,7 +152,7 @@ fn render(caller: &Caller) -> impl Fn(&Payout, &AccountSummary) -> Answer {
 
 async fn create(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<CustomerId>,
     request: Json<PayoutRequest>,
 ) -> Response {
@@ -178,7 +178,7 @@ async fn create(
 
 async fn reverse(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<PayoutId>,
     request: Json<ReversalRequest>,
 ) -> Response {
@@ -195,14 +195,14 @@ async fn reverse(
     .map_err(|error| caller.problem(error))
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<PayoutId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<PayoutId>) -> Response {
     let payout = payouts::read(&state.database, &caller, id.0)
         .await
         .map_err(|error| caller.problem(error))?;
     Ok(HttpResponse::Ok().json(PayoutView::of(&payout, caller.currency)))
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let filter = Filter {
         customer_id: query.take("customer_id"),
         created_from: query.take("created_from"),

@@ -13,14 +13,14 @@ use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::created;
-use crate::access::Signed;
-use crate::body::{Json, List};
-use crate::endpoint::Endpoint;
-use crate::idempotency;
-use crate::problem::{Code, Problem};
-use crate::service::State;
-use crate::text::{self, Amount};
+use super::answer::created;
+use crate::access::Authenticated;
+use crate::schema::body::{Json, List};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::idempotency;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::text::{self, Amount};
+use crate::state::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -122,7 +122,7 @@ pub(super) struct SoldView {
 
 async fn purchase(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     request: Json<PurchaseRequest>,
 ) -> Result<HttpResponse, Problem> {
     let customer_id = buyer(&caller, request.body.customer_id)?;
@@ -142,7 +142,10 @@ async fn purchase(
 }
 
 /// The customer who buys: the one named, or the caller itself. For a customer no other exists.
-pub(super) fn buyer(caller: &Signed, named: Option<CustomerId>) -> Result<CustomerId, Problem> {
+pub(super) fn buyer(
+    caller: &Authenticated,
+    named: Option<CustomerId>,
+) -> Result<CustomerId, Problem> {
     match named.or(caller.confined_to()) {
         Some(customer) if caller.may_act_for(customer) => Ok(customer),
         Some(other) => Err(caller.problem(domain::Error::CustomerNotFound(other))),

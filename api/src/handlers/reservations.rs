@@ -14,17 +14,17 @@ use entity::{Currency, CustomerId, OrderId, ProductId, ReservationId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::answer::{Response, created, done};
 use super::checkout::{self, CheckoutView};
 use super::purchase::{LineRequest, ReceiptView, buyer, receipt};
-use super::{Response, created, done};
-use crate::access::Signed;
-use crate::body::{Bare, Json, List};
-use crate::endpoint::Endpoint;
-use crate::idempotency;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::service::State;
-use crate::text::{self, Amount, Whole};
+use crate::access::Authenticated;
+use crate::schema::body::{Bare, Json, List};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::idempotency;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::text::{self, Amount, Whole};
+use crate::state::State;
 
 const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 
@@ -200,7 +200,7 @@ impl ReservationView {
 
 async fn reserve(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     request: Json<ReservationRequest>,
 ) -> Response {
     let body = request.body;
@@ -229,7 +229,7 @@ async fn reserve(
     carry_out(&state, &caller, command).await
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<ReservationId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<ReservationId>) -> Response {
     let found = reservations::read(&state.database, &caller, id.0)
         .await
         .map_err(|error| caller.problem(error))?;
@@ -238,7 +238,7 @@ async fn read(state: Data<State>, caller: Signed, id: Id<ReservationId>) -> Resp
 
 async fn confirm(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<ReservationId>,
     request: Json<Confirmation>,
 ) -> Response {
@@ -259,7 +259,7 @@ async fn confirm(
 
 async fn cancel(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<ReservationId>,
     request: Bare,
 ) -> Response {
@@ -276,7 +276,7 @@ async fn cancel(
     carry_out(&state, &caller, command).await
 }
 
-async fn carry_out(state: &State, caller: &Signed, command: Command) -> Response {
+async fn carry_out(state: &State, caller: &Authenticated, command: Command) -> Response {
     let answered = state.desk.carry_out(command).await;
     answered
         .map(idempotency::response)

@@ -11,16 +11,16 @@ use entity::{Currency, CustomerId, OrderId, UserId, WriteOffId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::answer::{Response, created};
 use super::payments::{AccountSummaryView, ReversalRequest};
-use super::{Response, created};
-use crate::access::Signed;
-use crate::body::{Json, Positive};
-use crate::endpoint::Endpoint;
-use crate::idempotency;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::service::State;
-use crate::text::{self, Amount, Text};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, Positive};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::idempotency;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::schema::text::{self, Amount, Text};
+use crate::state::State;
 
 const ADMIN: &[Role] = &[Role::Admin];
 
@@ -133,7 +133,7 @@ fn render(caller: &Caller) -> impl Fn(&WriteOff, &AccountSummary) -> Answer {
 
 async fn create(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<OrderId>,
     request: Json<WriteOffRequest>,
 ) -> Response {
@@ -151,7 +151,7 @@ async fn create(
     .map_err(|error| caller.problem(error))
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<WriteOffId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<WriteOffId>) -> Response {
     let write_off = write_offs::read(&state.database, &caller, id.0)
         .await
         .map_err(|error| caller.problem(error))?;
@@ -160,7 +160,7 @@ async fn read(state: Data<State>, caller: Signed, id: Id<WriteOffId>) -> Respons
 
 async fn reverse(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<WriteOffId>,
     request: Json<ReversalRequest>,
 ) -> Response {

@@ -10,7 +10,7 @@ use entity::users::Role;
 use reqwest::Method;
 use serde_json::json;
 use tests::{Client, Reply, Route, SECRET, Service, Traded, claims, signed};
-use tradeline::endpoint::Who;
+use tradeline::schema::endpoint::Who;
 
 /// What everyone may call. This list may only shrink.
 pub(crate) const PUBLIC: [&str; 4] = [

@@ -222,8 +222,8 @@ async fn a_login_lasts_as_long_as_the_settings_say() {
         .ok(200);
     assert_eq!(granted["expires_in"], 77);
     let token = granted["access_token"].as_str().unwrap();
-    let keys = tradeline::token::Keys::new(tests::SECRET.as_bytes()).unwrap();
-    let tradeline::token::Verified::Own(claims) = keys.verify(token).unwrap() else {
+    let keys = tradeline::access::token::Keys::new(tests::SECRET.as_bytes()).unwrap();
+    let tradeline::access::token::Verified::Own(claims) = keys.verify(token).unwrap() else {
         panic!("a login gives a token of a business");
     };
     assert_eq!(claims.expires_at - claims.issued_at, 77);

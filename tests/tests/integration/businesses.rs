@@ -5,7 +5,7 @@ use domain::demo::{ACME, GLOBEX};
 use entity::UserId;
 use serde_json::{Value, json};
 use tests::{Reply, SECRET, Service, all};
-use tradeline::token::{Keys, PlatformClaims};
+use tradeline::access::token::{Keys, PlatformClaims};
 
 const PASSWORD: &str = "correct horse battery";
 

@@ -1,7 +1,8 @@
 //! Orders by card: from the hold to the sale, and every way in which they end otherwise.
 
 use chrono::{DateTime, Utc};
-use domain::card::checkout::{self, Event, EventKind, EventOutcome};
+use domain::card;
+use domain::card::checkout::{Event, EventKind, EventOutcome};
 use domain::card::provider::{Offline, Received};
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD};
 use entity::{Money, OrderId, ProductId};
@@ -231,7 +232,7 @@ fn paid(minor: i64) -> EventKind {
 
 async fn receive(service: &Service, event: &Event) -> EventOutcome {
     let database = domain::Database::new(&service.database.url(SERVICE), 1).unwrap();
-    let taken = checkout::receive(&database, &Offline, event).await.unwrap();
+    let taken = card::receive(&database, &Offline, event).await.unwrap();
     database.close().await;
     taken
 }

@@ -8,7 +8,7 @@ use entity::UserId;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use tests::{Client, Database, Reply, Route, SERVICE, Service, all, settings};
-use tradeline::config::LimitSettings;
+use tradeline::http::limits::LimitSettings;
 
 /// A service with limits: rates that nothing in a test reaches, but for those that it sets.
 pub(crate) async fn limited(set: impl FnOnce(&mut LimitSettings)) -> Service {

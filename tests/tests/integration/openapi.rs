@@ -107,7 +107,7 @@ async fn every_operation_has_a_name_of_its_own_a_success_and_problems_for_errors
             references(schema, &mut components);
             let mut expected = BTreeSet::new();
             for code in response["x-codes"].as_array().unwrap() {
-                let code = tradeline::problem::Code::ALL
+                let code = tradeline::schema::problem::Code::ALL
                     .iter()
                     .find(|known| known.text() == code)
                     .unwrap();

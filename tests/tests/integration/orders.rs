@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use domain::Authority;
-use domain::card::checkout;
+use domain::card;
 use domain::card::provider::Offline;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD, GLOBEX, GLOBEX_CUSTOMER};
 use domain::stock::reservations;
@@ -126,7 +126,7 @@ async fn an_unpaid_order_on_credit_never_expires() {
     service.database.execute(sql).await;
     let pool = domain::Database::new(&service.database.url(SERVICE), 1).unwrap();
     for _ in 0..2 {
-        checkout::work(&pool, &Offline, ACME).await.unwrap();
+        card::work(&pool, &Offline, ACME).await.unwrap();
         reservations::sweep(&pool, ACME).await.unwrap();
     }
     pool.close().await;

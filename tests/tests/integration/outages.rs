@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::card::checkout;
+use domain::card;
 use domain::card::provider::Offline;
 use domain::demo::ACME;
 use domain::{Database, Error, RevocationCache};
 use entity::{OrderId, UserId};
 use tests::issuer::{AUDIENCE, ISSUER, IssuerServer, Serving, SigningKey, good_claims};
 use tests::{Service, all, until};
-use tradeline::token::{
+use tradeline::access::token::{
     BadToken, ClaimNames, Issuer, IssuerOptions, Keys, Pace, Verified, Verifier,
 };
 
@@ -48,7 +48,7 @@ async fn when_the_database_is_gone_those_who_wait_hear_so_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_placed_an_order_by_card_is_not_told_that_nothing_was_changed() {
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
-    let made = checkout::finish(&database, &Offline, ACME, OrderId::new()).await;
+    let made = card::finish(&database, &Offline, ACME, OrderId::new()).await;
     assert!(matches!(made, Err(Error::OutcomeUnknown)), "{made:?}");
 }
 

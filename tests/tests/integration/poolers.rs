@@ -265,7 +265,11 @@ async fn the_service_starts_behind_pgbouncer_as_it_is_installed() {
     let staff = service.staff();
     staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
     staff.get("/readyz").await.ok(200);
-    assert!(!pooler.log().contains("unsupported"), "{}", pooler.log());
+    assert!(
+        !pooler.log().contains("unsupported startup parameter"),
+        "{}",
+        pooler.log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use domain::card::checkout::{self, Event, EventKind, EventOutcome};
+use domain::card;
+use domain::card::checkout::{Event, EventKind, EventOutcome};
 use domain::card::provider::{Offline, Provider, RefundState, WantedIntent, WantedRefund};
 use domain::demo::{ACME, ACME_KEYBOARD};
 use entity::{Currency, Money, RefundId};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use tests::stripe::{Fault, Stripe};
 use tests::{SERVICE, Service, books_balance};
 
-const STRIPE: &str = tradeline::stripe::Stripe::NAME;
+const STRIPE: &str = tradeline::payments::stripe::Stripe::NAME;
 
 /// Longer than anything takes that is not to be late.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -59,7 +60,7 @@ impl Shop {
             intent: intent.clone(),
             told: EventKind::Paid(Offline::received(wanted.amount, wanted.currency)),
         };
-        let taken = checkout::receive(&pool, &stripe.adapter(PATIENCE), &event)
+        let taken = card::receive(&pool, &stripe.adapter(PATIENCE), &event)
             .await
             .unwrap();
         assert_eq!(taken, EventOutcome::Now);
@@ -84,7 +85,7 @@ impl Shop {
         let due = "UPDATE refunds SET next_try_at = now() WHERE next_try_at IS NOT NULL";
         self.service.database.execute(due).await;
         let adapter = self.stripe.adapter(PATIENCE);
-        checkout::work(&self.pool, &adapter, ACME).await.unwrap();
+        card::work(&self.pool, &adapter, ACME).await.unwrap();
         let sql = "SELECT status, tries, provider_id FROM refunds";
         self.service.database.row(sql).await
     }

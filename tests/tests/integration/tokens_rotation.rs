@@ -6,7 +6,7 @@ use domain::demo::ACME;
 use serde_json::json;
 use tests::issuer::{AUDIENCE, ISSUER, IssuerServer, Serving, SigningKey, good_claims, set_of};
 use tests::{SERVICE, Service, all, until};
-use tradeline::token::{
+use tradeline::access::token::{
     BadToken, ClaimNames, Issuer, IssuerOptions, Keys, Pace, Source, Verified, Verifier,
 };
 use uuid::Uuid;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tests::stripe::{self, Fault, Stripe, WEBHOOK_SECRET, official};
 use tests::{Database, Reply, SERVICE, Service, all, books_balance, id_of, until};
 use tradeline::config::Settings;
-use tradeline::limit::RateLimit;
+use tradeline::http::limits::RateLimit;
 
 const PATH: &str = "/api/webhooks/stripe";
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use domain::cancellation;
-use domain::card::checkout::{self, Event, EventOutcome};
+use domain::card;
+use domain::card::checkout::{Event, EventOutcome};
 use domain::card::provider::RefundState;
 use domain::card::refunds;
 use domain::stock::reservations;
@@ -60,7 +61,7 @@ impl Shop {
             Step::Ask(asks) => self.ask(asks).await,
             Step::Finish(at) => {
                 let id = self.lists.orders[*at].id;
-                let done = checkout::finish(&self.pool, &self.counter, demo::ACME, id).await;
+                let done = card::finish(&self.pool, &self.counter, demo::ACME, id).await;
                 let mut asked = self.asked();
                 let expected = self.lists.finish(*at, &mut asked);
                 assert!(asked.is_empty(), "{asked:?} {}", self.at());
@@ -215,7 +216,7 @@ impl Shop {
     pub(super) async fn work(&mut self) -> u64 {
         self.be_at_rest().await;
         let before = self.rows(TRIES).await;
-        let done = checkout::work(&self.pool, &self.counter, demo::ACME).await;
+        let done = card::work(&self.pool, &self.counter, demo::ACME).await;
         let done = done.unwrap_or_else(|error| panic!("{error} {}", self.at()));
         let after = self.rows(TRIES).await;
         let last: HashMap<&str, &Value> = after
@@ -266,7 +267,7 @@ impl Shop {
         self.events += 1;
         let event = self.event(news, anew.then_some(self.events));
         let at = self.lists.find(event.order_id).unwrap();
-        let taken = checkout::receive(&self.pool, &self.counter, &event)
+        let taken = card::receive(&self.pool, &self.counter, &event)
             .await
             .unwrap();
         let expected = self.lists.receive(at, &event.id, &event.told);
@@ -282,7 +283,7 @@ impl Shop {
             Amiss::Order => event.order_id = OrderId::new(),
             Amiss::Provider => event.provider = "another",
         }
-        let taken = checkout::receive(&self.pool, &self.counter, &event)
+        let taken = card::receive(&self.pool, &self.counter, &event)
             .await
             .unwrap();
         assert_eq!(taken, EventOutcome::NotOurs, "{}", self.at());

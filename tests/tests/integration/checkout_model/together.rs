@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use domain::cancellation;
-use domain::card::{checkout, refunds};
+use domain::card;
+use domain::card::refunds;
 use domain::desk::{Command, Desk};
 use domain::stock::reservations;
 use domain::{Authority, Error, demo, orders};
@@ -43,7 +44,7 @@ async fn play(seed: u64) {
         for at in [&shop.pool, &pool] {
             let counter = &shop.counter;
             acts.push(act(
-                async move { checkout::work(at, counter, demo::ACME).await },
+                async move { card::work(at, counter, demo::ACME).await },
             ));
         }
         for _ in 0..6 {
@@ -112,9 +113,9 @@ fn at_random<'a>(
     let places = [&shop.pool, other];
     let twice = |make: &dyn Fn(&'a domain::Database) -> Act<'a>| places.map(make).into();
     match dice.random_range(0..12) {
-        0..4 => twice(&|at| {
-            act(async move { checkout::finish(at, &shop.counter, demo::ACME, id).await })
-        }),
+        0..4 => {
+            twice(&|at| act(async move { card::finish(at, &shop.counter, demo::ACME, id).await }))
+        }
         4..8 => tell(shop, other, dice),
         8 => {
             let who = [Authority::Staff, Authority::Admin];
@@ -164,7 +165,7 @@ fn tell<'a>(shop: &'a Shop, other: &'a domain::Database, dice: &mut StdRng) -> V
     ];
     let acts = ids.map(|(at, id)| {
         let event = event(order, told.clone(), id);
-        act(async move { checkout::receive(at, &shop.counter, &event).await })
+        act(async move { card::receive(at, &shop.counter, &event).await })
     });
     acts.into()
 }
@@ -217,11 +218,11 @@ async fn become_quiet(shop: &Shop) {
         let news = shop.counter.look().till.news.clone();
         for (number, (order, told)) in news.into_iter().enumerate() {
             let event = event(order, told, format!("evt_{number}"));
-            checkout::receive(&shop.pool, &shop.counter, &event)
+            card::receive(&shop.pool, &shop.counter, &event)
                 .await
                 .unwrap();
         }
-        checkout::work(&shop.pool, &shop.counter, demo::ACME)
+        card::work(&shop.pool, &shop.counter, demo::ACME)
             .await
             .unwrap();
         let due = "SELECT (SELECT count(*) FROM payment_intents WHERE next_try_at IS NOT NULL)
