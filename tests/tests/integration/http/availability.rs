@@ -288,7 +288,7 @@ async fn a_stream_on_which_nothing_happens_shows_signs_of_life_and_is_not_taken_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_watches_counts_like_who_reads() {
-    let service = crate::limits::limited(|limits| {
+    let service = crate::http::limits::limited(|limits| {
         limits.rate_limit = "6000/min".parse().unwrap();
         limits.rate_limit_address = "2/min".parse().unwrap();
     })

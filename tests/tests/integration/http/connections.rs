@@ -8,7 +8,7 @@ use tests::{Database, SERVICE, Service, settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::limits::limited;
+use crate::http::limits::limited;
 
 async fn connect(service: &Service) -> TcpStream {
     let address: SocketAddr = service.base.trim_start_matches("http://").parse().unwrap();

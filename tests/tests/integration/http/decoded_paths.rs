@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::json;
 use tests::{Client, Reply, Route, Service, until};
 
-use crate::access::{ROLES, id_at_acme, trading};
-use crate::limits::limited;
+use crate::access::roles::{ROLES, id_at_acme, trading};
+use crate::http::limits::limited;
 
 /// The path, once for each of its literal segments, with one letter of that segment percent-coded.
 fn spellings(route: &Route, id: &str) -> Vec<String> {
@@ -58,7 +58,7 @@ async fn however_a_path_is_spelled_nobody_is_let_in_without_a_credential() {
     let before = service.database.digest().await;
     let mut tried = 0;
     for route in &routes {
-        let public = crate::access::is_public(route);
+        let public = crate::access::roles::is_public(route);
         for path in spellings(route, &id_at_acme(route, &traded)) {
             if public {
                 continue;

@@ -5,7 +5,7 @@ use domain::demo::ACME;
 use serde_json::{Value, json};
 use tests::{Account, Client, Reply, Service, books_balance, until};
 
-use crate::payments::{order, pay, shop};
+use crate::money::payments::{order, pay, shop};
 
 async fn close(admin: &Client, until: Value) -> Reply {
     let change = json!({"books_closed_until": until});

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Client, Service, until};
 
-use crate::limits::limited;
+use crate::http::limits::limited;
 
 /// Someone with a key of this business that nobody has made.
 fn forger(service: &Service, business: BusinessId) -> Client {

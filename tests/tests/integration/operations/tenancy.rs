@@ -6,7 +6,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tests::{Database, SERVICE, Service, settings};
 
-use crate::row_security::{
+use crate::operations::row_security::{
     BUSINESSES, NOTHING_SET, both_trading, number, owner_column, refusal, run, set, tables,
 };
 

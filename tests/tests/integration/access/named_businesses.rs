@@ -6,7 +6,7 @@ use serde_json::json;
 use tests::{Route, Service};
 use uuid::Uuid;
 
-use crate::access::{FOR_PLATFORM, PUBLIC, id_at_acme, is_public, seen, trading};
+use crate::access::roles::{FOR_PLATFORM, PUBLIC, id_at_acme, is_public, seen, trading};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_business_header_may_repeat_the_callers_business_and_name_no_other() {

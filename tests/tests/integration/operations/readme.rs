@@ -7,7 +7,7 @@ use tests::Service;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readmes_examples_run_as_they_stand_and_answer_what_it_says() {
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../../../README.md");
     let (_, examples) = readme.split_once("## Try it").unwrap();
     let (examples, _) = examples.split_once("\n## ").unwrap();
     let (commands, answers) = (blocks(examples, "sh"), blocks(examples, "json"));

@@ -5,7 +5,7 @@ use entity::ProductId;
 use serde_json::{Value, json};
 use tests::{Client, Reply, Service, all, books_balance, member};
 
-use crate::payments::{due, figures, order, pay, reverse, shop};
+use crate::money::payments::{due, figures, order, pay, reverse, shop};
 
 async fn credit(client: &Client, order: &str, body: Value) -> Reply {
     let path = format!("/api/orders/{order}/credit-notes");

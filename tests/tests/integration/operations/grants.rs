@@ -7,7 +7,7 @@ use domain::demo::ACME;
 use serde_json::json;
 use tests::{Database, OWNER, SECRET, SERVICE, Service, settings};
 
-use crate::row_security::{
+use crate::operations::row_security::{
     NOTHING_SET, TABLES, assert_no_privilege, both_trading, count, owner_column, refusal, run, set,
     tables,
 };

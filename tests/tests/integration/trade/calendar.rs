@@ -6,7 +6,7 @@ use domain::demo::ACME;
 use serde_json::{Value, json};
 use tests::{Account, Client, Service, books_balance, member};
 
-use crate::payments::{order, shop};
+use crate::money::payments::{order, shop};
 
 /// On both sides of the date line, with daylight saving in either half of the year, of half an hour, and without.
 const ZONES: [&str; 9] = [

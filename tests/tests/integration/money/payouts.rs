@@ -6,7 +6,7 @@ use entity::CustomerId;
 use serde_json::{Value, json};
 use tests::{Client, Reply, Service, all, books_balance, member};
 
-use crate::payments::{due, figures, order, pay, reverse, shop};
+use crate::money::payments::{due, figures, order, pay, reverse, shop};
 
 /// Pays out; `more` are further members of the request.
 async fn pay_out(client: &Client, customer: CustomerId, amount: &str, more: Value) -> Reply {

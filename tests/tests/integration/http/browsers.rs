@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 use tests::{Reply, Service};
 
-use crate::limits::{limited, login};
+use crate::http::limits::{limited, login};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_has_the_headers_that_keep_browsers_safe() {

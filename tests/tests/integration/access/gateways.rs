@@ -7,7 +7,7 @@ use tests::{Client, Reply, Route, SERVICE, Service, purchase, settings};
 use tradeline::config::GatewayRole;
 use uuid::Uuid;
 
-use crate::access::is_public;
+use crate::access::roles::is_public;
 
 /// A service that takes these peers for gateways.
 async fn behind(peers: &[&str], role: GatewayRole) -> Service {

@@ -13,7 +13,7 @@ use tests::program::{Folder, command, printed, refusal};
 use tests::{Database, OWNER, SERVICE, Service, all, settings, until, verified};
 use uuid::Uuid;
 
-use crate::row_security::{assert_no_privilege, run, set};
+use crate::operations::row_security::{assert_no_privilege, run, set};
 
 /// Adds entries to Acme's trail, all in one transaction.
 fn entries(count: usize) -> String {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tests::{Route, Service};
 use uuid::Uuid;
 
-use crate::access::{id_at_acme, is_public, may, seen, trading};
+use crate::access::roles::{id_at_acme, is_public, may, seen, trading};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn for_a_stranger_another_business_ids_are_ids_that_nobody_has() {

@@ -10,7 +10,7 @@ use entity::CustomerId;
 use serde_json::{Value, json};
 use tests::{SERVICE, Service, books_balance, id_of, until};
 
-use crate::purchase::{of_customer, of_order, orders};
+use crate::trade::purchase::{of_customer, of_order, orders};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_there_for_its_business_and_its_customer_alone() {
