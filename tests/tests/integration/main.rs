@@ -28,6 +28,7 @@ mod credits;
 mod customers;
 mod decoded_paths;
 mod disputes;
+mod documents;
 mod emails;
 mod failed_logins;
 mod faults;
