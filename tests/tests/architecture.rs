@@ -71,6 +71,27 @@ fn wings_use_only_what_is_below_them() {
 }
 
 #[test]
+fn the_table_of_wings_is_in_this_order() {
+    let page = include_str!("../../ARCHITECTURE.md");
+    let (_, table) = page.split_once("| wing | holds |\n").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let mut wings = Vec::new();
+    // From the top down; wings that stand in one row may be in any order.
+    for row in table.lines().skip(1) {
+        let names = row.split(" | ").next().unwrap();
+        wings.extend(names.split('`').skip(1).step_by(2));
+    }
+    wings.reverse();
+    let table: BTreeSet<&str> = wings.iter().copied().collect();
+    assert_eq!(table, BTreeSet::from(DOMAIN));
+    let below: Vec<&str> = wings
+        .into_iter()
+        .filter(|wing| !["verify", "demo"].contains(wing))
+        .collect();
+    assert_eq!(below.as_slice(), &DOMAIN[..10]);
+}
+
+#[test]
 fn no_modules_form_a_circle() {
     let mut circles = Vec::new();
     for name in ["domain", "api"] {

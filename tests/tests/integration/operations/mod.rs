@@ -2,6 +2,7 @@
 
 mod audit;
 mod audit_seals;
+mod documents;
 mod faults;
 mod grants;
 mod guards;

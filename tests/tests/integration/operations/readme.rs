@@ -1,4 +1,4 @@
-//! The README's examples run as they stand, with the answers that it shows.
+//! The examples of the README, and after them those of the guide, run as they stand and answer what is shown.
 
 use std::process::Command;
 
@@ -6,17 +6,20 @@ use serde_json::Value;
 use tests::Service;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_readmes_examples_run_as_they_stand_and_answer_what_it_says() {
+async fn the_examples_of_the_readme_and_the_guide_run_as_they_stand_and_answer_what_is_shown() {
     let readme = include_str!("../../../../README.md");
-    let (_, examples) = readme.split_once("## Try it").unwrap();
+    let guide = include_str!("../../../../docs/guide.md");
+    let (_, examples) = readme.split_once("## Buy and be refused").unwrap();
     let (examples, _) = examples.split_once("\n## ").unwrap();
-    let (commands, answers) = (blocks(examples, "sh"), blocks(examples, "json"));
-    assert_eq!(
-        commands.len(),
-        9,
-        "log in, list, buy, be refused, pay, hold, order by card, have it paid, see overdue"
-    );
-    assert_eq!(answers.len(), 8, "all but the login show their answer");
+    let pages = [examples, guide];
+    let commands = pages.map(|page| blocks(page, "sh"));
+    let answers = pages.map(|page| blocks(page, "json"));
+    // All but the login, which is the first, show their answer.
+    assert_eq!(commands[0].len(), 3, "log in, buy, be refused");
+    assert_eq!(answers[0].len(), 2);
+    assert!(commands[1].len() > 10, "{}", commands[1].len());
+    assert_eq!(answers[1].len(), commands[1].len());
+    let (commands, answers) = (commands.concat(), answers.concat());
 
     let service = Service::start().await;
     let script = commands
