@@ -1,8 +1,8 @@
-//! Downloading server programs, for machines where none are installed.
+//! Download of server programs, for machines on which none are installed.
 //!
-//! This path needs the network and has not been tried where this crate was written; it is kept
-//! small. The crate `postgresql_embedded` fetches and unpacks an archive; we use none of its other
-//! services, since it would run the server as we run, and leave it running when we are killed.
+//! This code needs the network and was never run where the crate was written, so it is kept small.
+//! The crate `postgresql_embedded` fetches and unpacks an archive. Its other services are not used:
+//! it would run the server as the current user, and leave it running when this process is killed.
 
 use crate::account::Account;
 use crate::files;
@@ -15,15 +15,16 @@ use std::{env, fs};
 /// The major version that is downloaded for a new cluster.
 const VERSION: u32 = 17;
 
-/// Where downloaded programs are kept, a folder a version: where root's server user can reach them,
-/// else in our own home.
+/// The folder of downloaded programs, with one subfolder per version. For root it lies where the
+/// server's user can reach it, otherwise in the current user's home.
 pub(crate) fn folder(account: &Account) -> PathBuf {
     let own = env::home_dir().filter(|_| !account.is_other());
     let place = own.map(|home| home.join(".tradeline-programs"));
     place.unwrap_or_else(|| Path::new(SHELTER).join("programs"))
 }
 
-/// Downloads the programs of version `wanted`, and returns the folder that they are in.
+/// Downloads the programs of major version `wanted` and returns their folder. `None` means
+/// [`VERSION`].
 pub(crate) async fn programs(
     account: &Account,
     wanted: Option<u32>,
@@ -40,13 +41,13 @@ pub(crate) async fn programs(
     let mut settings = Settings::new();
     settings.version = VersionReq::parse(&format!("={version}"))?;
     settings.installation_dir = installations;
-    // `setup` installs, and then makes a cluster unless there seems to be one: this file is what it
-    // takes for one. The folder is a temporary one, deleted when the crate's server is dropped.
+    // `setup` installs the programs and then creates a cluster, unless one exists. This file makes
+    // it assume one. The folder is temporary and is deleted when the crate's server is dropped.
     fs::write(settings.data_dir.join("postgresql.conf"), "")?;
     let mut server = PostgreSQL::new(settings);
     server.setup().await?;
     let installation = server.settings().installation_dir.clone();
-    // It unpacks into a folder that only we can enter.
+    // The archive is unpacked into a folder that only the current user can enter.
     files::set_mode(&installation, 0o755)?;
     Ok(installation.join("bin"))
 }

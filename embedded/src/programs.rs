@@ -1,4 +1,4 @@
-//! Finding the server's programs: installed ones if any fit, else downloaded ones.
+//! Search for the server's programs: installed ones if any fit, else downloaded ones.
 
 use crate::account::Account;
 use crate::{Error, download};
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-/// The oldest major version that the application supports.
+/// The oldest major version that the service supports.
 pub(crate) const OLDEST: u32 = 15;
 
 /// Server programs that the server's user can run.
 #[derive(Debug)]
 pub(crate) struct Programs {
     folder: PathBuf,
-    /// Their major version.
+    /// The programs' major version.
     pub(crate) major: u32,
 }
 
 impl Programs {
-    /// The programs for the cluster `data`, of version `wanted` if it exists already. The first
-    /// that fit are taken.
+    /// Finds programs for the cluster `data`: of major version `wanted`, or of [`OLDEST`] and newer
+    /// for a new cluster. The first that fit are used.
     pub(crate) async fn find(
         account: &Account,
         data: &Path,
@@ -61,12 +61,12 @@ impl Programs {
             })
     }
 
-    /// The path of one of the programs.
+    /// The path of the program `name`.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// The programs in `folder`, if they are there and the server's user can run them.
+    /// The programs in `folder`, if they exist and the server's user can run them.
     fn probe(folder: PathBuf, account: &Account) -> Option<Self> {
         if !folder.is_absolute() || !folder.join("initdb").is_file() {
             return None;
@@ -77,11 +77,11 @@ impl Programs {
     }
 }
 
-/// The folders to look in, the preferred first.
+/// The folders to search, in order of preference.
 fn candidates(account: &Account) -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path: Vec<_> = env::split_paths(&path).collect();
-    // Each source is looked at only when those before it had nothing that fits.
+    // The iterator is lazy: a source is read only when the ones before it had nothing that fits.
     let sources: [Box<dyn FnOnce() -> Vec<PathBuf>>; 6] = [
         Box::new(move || on_path),
         Box::new(|| {
@@ -131,7 +131,7 @@ fn newest_first(parent: impl AsRef<Path>, prefix: &str) -> Vec<PathBuf> {
     found.into_iter().rev().map(|(_, folder)| folder).collect()
 }
 
-/// What the command prints, if it can be run and succeeds.
+/// The standard output of the command, if it can be run and succeeds.
 fn printed(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     output
