@@ -4,11 +4,8 @@
 //! differently. It checks, in this order:
 //!
 //! 1. the credential;
-//!
 //! 2. its rate limit;
-//!
 //! 3. the role;
-//!
 //! 4. the business that the request names.
 //!
 //! A handler then takes an [`Authenticated`] caller, a [`Visitor`] or the [`Platform`]. None of them exists without the
@@ -118,8 +115,8 @@ fn note_change(response: &ServiceResponse<BoxBody>) {
     }
 }
 
-/// Writes an entry to the access log for a rejected request. It needs a caller, or a revoked credential. Without
-/// either, no business is known to which the entry would belong.
+/// Passes a rejected request to the access log, which writes an audit entry. It needs a caller, or a revoked
+/// credential: without either, the business of the entry is not known.
 fn note_refusal(response: &ServiceResponse<BoxBody>, endpoint: &Endpoint) {
     let request = response.request();
     let extensions = request.extensions();

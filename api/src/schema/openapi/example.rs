@@ -3,11 +3,8 @@
 //! A member takes its value from the first of these that has one:
 //!
 //! 1. the hint of its object (`#[example({…})]` of a `body!`, `#[schema(example = json!({…}))]` of a view);
-//!
 //! 2. its own schema;
-//!
 //! 3. null, or no value, if it may be absent;
-//!
 //! 4. its type.
 //!
 //! Text has no value of its type. Its object needs a hint, otherwise the document is not made.
