@@ -49,7 +49,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Prints what is wrong with the command line, or the requested help.
+/// Prints the error in the command line, or the requested help.
 fn misuse(error: &clap::Error) -> ExitCode {
     let asked_for = error.exit_code() == 0;
     if log::Format::before_the_settings() == log::Format::Json && !asked_for {

@@ -53,7 +53,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When another process runs a server on the folder, when no server programs are available,
+    /// When another process runs a server on the folder, or no server programs are available. Also
     /// when the folder cannot be used, or when the server does not start.
     pub async fn start(settings: Settings) -> Result<Self, Error> {
         let folder = open_folder(&settings)?;

@@ -31,7 +31,7 @@ pub enum BadSettings {
     KeptSecret {
         /// The path of the file.
         path: PathBuf,
-        /// What is wrong with the secret.
+        /// The length that is required.
         reason: WeakSecret,
     },
     /// `DATABASE_URL` is not a valid URL.

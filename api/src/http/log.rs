@@ -77,7 +77,7 @@ pub enum LogError {
     Directive {
         /// The part between two commas.
         directive: String,
-        /// What is wrong with the directive.
+        /// Why it selects nothing.
         reason: String,
     },
     /// Another logger is installed already.

@@ -625,6 +625,7 @@ impl Problem {
         }
     }
 
+    /// The code, which decides the status and the title.
     #[must_use]
     pub fn code(&self) -> Code {
         self.code

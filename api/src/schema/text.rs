@@ -17,7 +17,7 @@ pub trait FromText: Sized {
     /// Parses the text.
     ///
     /// # Errors
-    /// What is wrong, as the end of a sentence that starts with the field's name.
+    /// The fault, as the end of a sentence that starts with the field's name.
     fn from_text(text: &str) -> Result<Self, String>;
 
     /// The OpenAPI schema.
@@ -245,6 +245,7 @@ impl FromText for Slug {
 pub struct Whole<const MIN: i64, const MAX: i64>(i64);
 
 impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
+    /// The number, from `MIN` to `MAX`.
     #[must_use]
     pub fn get(self) -> i64 {
         self.0

@@ -113,8 +113,8 @@ impl Limits {
 
     /// Counts an attempt at an account, which need not exist, for the request's address and for all addresses.
     ///
-    /// `business` is the id that its slug or id stands for, or the text if it is unknown. `email` is the address in its
-    /// one spelling. All spellings of an account therefore count as one.
+    /// `business` is the id of the business that the client named, or the client's text if it is unknown. `email` is
+    /// the address in its one spelling. All spellings of an account therefore count as one.
     ///
     /// # Errors
     /// [`Code::RateLimited`].

@@ -32,7 +32,7 @@ pub enum RateLimit {
 pub struct BadRate;
 
 impl RateLimit {
-    /// The rate multiplied by `factor`, at most [`MOST`].
+    /// The rate multiplied by `factor`, at most 1,000,000 requests.
     #[must_use]
     pub fn times(self, factor: u32) -> Self {
         match self {

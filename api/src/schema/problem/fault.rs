@@ -9,7 +9,7 @@ pub struct Fault {
     /// Where the fault is: a JSON pointer into the body (RFC 6901), `?name` for a query parameter, or a header's name.
     #[schema(example = "/items/0/quantity")]
     pub pointer: String,
-    /// What is wrong, as the end of a sentence that starts with the field's name.
+    /// The fault, as the end of a sentence that starts with the field's name.
     #[schema(example = "must be a whole number from 1 to 1,000,000")]
     pub message: String,
 }
