@@ -1,4 +1,4 @@
-//! All that the service answers to: the API below `/api`, its document, health and metrics.
+//! The HTTP app: the API below `/api`, its OpenAPI document, health and metrics.
 
 use std::sync::Arc;
 
@@ -11,18 +11,18 @@ use crate::schema::openapi::{BadDocument, Document};
 use crate::state::State;
 use crate::{handlers, metrics};
 
-/// A bug in what the service answers to.
+/// A bug in the app's declaration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Two endpoints are in each other's way.
+    /// Two endpoints conflict, or one is declared wrongly.
     #[error(transparent)]
     Table(#[from] BadTable),
-    /// The API's document cannot be made.
+    /// The OpenAPI document cannot be made.
     #[error("the API's document cannot be made: {0}")]
     Document(#[from] BadDocument),
 }
 
-/// What all workers share and nobody changes.
+/// The immutable parts that all workers share.
 #[derive(Debug, Clone)]
 pub struct Parts {
     table: Arc<Table>,
@@ -31,7 +31,7 @@ pub struct Parts {
 
 impl Parts {
     /// # Errors
-    /// A bug in the table of endpoints.
+    /// A bug in the endpoint table.
     pub fn new() -> Result<Self, Error> {
         let table = table()?;
         Ok(Self {
@@ -41,15 +41,15 @@ impl Parts {
     }
 }
 
-/// Every endpoint below `/api`.
+/// The endpoint table: every endpoint below `/api`.
 ///
 /// # Errors
-/// A bug in it.
+/// A bug in the table.
 pub fn table() -> Result<Table, BadTable> {
     Table::new(handlers::endpoints())
 }
 
-/// Serves everything, for one worker.
+/// Configures the app of one worker.
 pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
     config
         .app_data(Data::from(state.verifier.clone()))

@@ -1,4 +1,4 @@
-//! What can be set, from flags and the environment: one documented struct, checked at start.
+//! The settings, from flags and the environment: one documented struct that is checked at start.
 
 mod business_request;
 mod checked;
@@ -30,8 +30,8 @@ pub use secret_file::{SecretError, jwt_secret, known_secret};
 
 /// Orders, stock and trade credit for many businesses, on PostgreSQL.
 ///
-/// Without DATABASE_URL the service runs a private PostgreSQL of its own, applies the migrations and loads demo data
-/// once. With it, the service uses that database as it is: migrate it first, with `tradeline migrate`.
+/// Without DATABASE_URL, the service runs an embedded PostgreSQL, applies the migrations and loads demo data once. With
+/// DATABASE_URL, it uses that database as it is: migrate it first with `tradeline migrate`.
 #[derive(Debug, Parser)]
 #[command(
     name = "tradeline",
@@ -39,45 +39,45 @@ pub use secret_file::{SecretError, jwt_secret, known_secret};
     after_long_help = "RUST_LOG sets what is logged, for example RUST_LOG=warn,domain=debug; `info` less the small talk of libraries if left out."
 )]
 pub struct Cli {
-    /// What to do; `serve` if left out.
+    /// The command; `serve` if omitted.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// The settings, for every command.
+    /// The settings, shared by all commands.
     #[command(flatten)]
     pub settings: Settings,
 }
 
-/// What the program can do.
+/// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the service (the default).
     Serve,
     /// Print a token for a script, signed with the service's own secret.
     Token(TokenRequest),
-    /// Check that the books of every business add up: balances, ledgers, allocations, orders, stock. Changes nothing.
-    /// Ends with 0 when they do, with 1 when there are differences, each on a line, and with 2 when it could not look.
+    /// Verify the books of every business: balances, ledgers, allocations, orders and stock. Changes nothing. Exits
+    /// with 0 if they add up, with 1 if there are differences (one per line), and with 2 if they could not be verified.
     Verify,
-    /// Apply the migrations, as the role that DATABASE_URL names, which owns the tables; without DATABASE_URL, those of the
-    /// embedded database. Several may run at once: one applies, the others wait.
+    /// Apply the migrations, as the role in DATABASE_URL, which owns the tables. Without DATABASE_URL, migrates the
+    /// embedded database. Several processes may run it at once: one applies, the others wait.
     Migrate(MigrateRequest),
-    /// Make a business and its first admin, as the service's role. The admin's password is read from standard input, or
-    /// asked for on a terminal.
+    /// Create a business and its first admin, as the service's role. Reads the admin's password from standard input, or
+    /// prompts for it on a terminal.
     CreateBusiness(BusinessRequest),
-    /// Give the entries of the audit trail that were restored from a dump of another server numbers that fit this one, so
-    /// that the service can seal the trail again. DATABASE_URL names the owner of the tables. May run at any time, also
-    /// while services run, which wait for it; where nothing was restored it changes nothing.
+    /// Renumber audit entries that were restored from another server's dump, so that the service can seal the audit
+    /// trail again. DATABASE_URL names the owner of the tables. May run at any time; running services wait for it.
+    /// Changes nothing if nothing was restored.
     RenumberAudit,
     /// Print the OpenAPI document.
     Openapi,
-    /// Print the address of the embedded database, for psql. The service must be running.
+    /// Print the URL of the embedded database, for psql. The service must be running.
     DatabaseUrl,
 }
 
-/// Every setting.
+/// All settings.
 #[derive(Debug, Clone, Args)]
 pub struct Settings {
-    /// The PostgreSQL to use, 15 or newer, as a role that owns nothing: postgres://role:password@host:5432/name.
-    /// Left out: the embedded one.
+    /// The URL of the PostgreSQL database, version 15 or newer, for a role that owns nothing:
+    /// postgres://role:password@host:5432/name. If unset, the embedded one is used.
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -95,7 +95,7 @@ pub struct Settings {
         value_name = "ADDRESS"
     )]
     pub listen: SocketAddr,
-    /// The folder of the embedded database and of the secret that is made for it.
+    /// The folder of the embedded database and of the secret that is generated for it.
     #[arg(
         long,
         env = "TRADELINE_DATA_DIR",
@@ -104,8 +104,8 @@ pub struct Settings {
         value_name = "FOLDER"
     )]
     pub data_dir: PathBuf,
-    /// Leaves the demo data and its logins out of a new embedded database: for real use. No orders are then paid offline by
-    /// default.
+    /// Creates a new embedded database without demo data and its logins, for real use. Card orders then have no offline
+    /// payment provider by default.
     #[arg(
         long,
         env = "TRADELINE_NO_DEMO",
@@ -114,8 +114,8 @@ pub struct Settings {
         value_parser = BoolishValueParser::new()
     )]
     pub no_demo: bool,
-    /// What tokens are signed with, 32 bytes or more. Required with DATABASE_URL; otherwise made once and kept in the
-    /// data folder.
+    /// The secret that signs tokens, 32 bytes or more. Required with DATABASE_URL. Otherwise it is generated once and
+    /// stored in the data folder.
     #[arg(
         long,
         env = "TRADELINE_JWT_SECRET",
@@ -124,77 +124,77 @@ pub struct Settings {
         value_name = "SECRET"
     )]
     pub jwt_secret: Option<Secret>,
-    /// How long a token from a login is good, in seconds.
+    /// The lifetime of an access token from a login, in seconds.
     #[arg(long, env = "TRADELINE_TOKEN_SECONDS", default_value_t = 3600, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(60..=86_400))]
     pub token_seconds: u32,
-    /// How long a refresh token is good, in seconds; each use of one makes the next. 30 days if left out.
+    /// The lifetime of a refresh token, in seconds. Each use issues a new one. The default is 30 days.
     #[arg(long, env = "TRADELINE_REFRESH_TOKEN_SECONDS", default_value_t = 2_592_000, global = true,
           value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(60..=31_622_400))]
     pub refresh_token_seconds: u32,
-    /// Threads that serve HTTP. Left out: one a core.
+    /// The number of HTTP threads. If unset, one per core.
     #[arg(long, env = "TRADELINE_WORKERS", global = true, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
-    /// Transactions that sell at the same time, one connection each. Count them over all processes on one database:
-    /// about as many as the database has cores. Left out: one a core of this machine.
+    /// The number of lanes: transactions that sell at the same time, with one connection each. Their total over all
+    /// processes should be about the database's number of cores. If unset, one per core of this machine.
     #[arg(long, env = "TRADELINE_LANES", global = true, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=64))]
     pub lanes: Option<u16>,
-    /// Database connections for everything but sales, for each HTTP thread.
+    /// The number of database connections for everything but sales, per HTTP thread.
     #[arg(long, env = "TRADELINE_CONNECTIONS", default_value_t = 5, global = true, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=100))]
     pub connections: u16,
-    /// Seconds between two looks at whether the books add up, as `verify` does it; /metrics tells what was found. One
-    /// process of all on a database is enough. Left out: never.
+    /// Seconds between two verifications of the books, as `verify` does them; /metrics reports the results. One process
+    /// per database is enough. If unset, never.
     #[arg(long, env = "TRADELINE_VERIFY_EVERY", global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(1..=2_678_400))]
     pub verify_every: Option<u32>,
-    /// Seconds between two looks for new entries of the audit trail, to seal them.
+    /// Seconds between two checks for new audit entries to seal.
     #[arg(long, env = "TRADELINE_SEAL_EVERY", default_value_t = 1, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub seal_every: u32,
-    /// What one client may take.
+    /// The limits of clients.
     #[command(flatten)]
     pub limits: LimitSettings,
-    /// Who else may say who a caller is.
+    /// Other issuers and gateways that identify callers.
     #[command(flatten)]
     pub outside: IdentitySettings,
-    /// With whom orders are paid by card.
+    /// The payment provider for card orders.
     #[command(flatten)]
     pub payments: Payments,
-    /// How the log is written.
+    /// The format of the log.
     #[arg(long, env = "TRADELINE_LOG", value_enum, default_value_t = Format::Pretty, global = true)]
     pub log: Format,
 }
 
-/// Migrations to apply or to take back.
+/// The migrations to apply or revert.
 #[derive(Debug, Args)]
 pub struct MigrateRequest {
-    /// What to do; `up` if left out.
+    /// The action; `up` if omitted.
     #[command(subcommand)]
     pub action: Option<MigrateAction>,
 }
 
-/// What can be done with migrations.
+/// The actions on migrations.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum MigrateAction {
-    /// Apply all that are pending.
+    /// Apply all pending migrations.
     Up,
-    /// Take back the last ones, with the data that only they have room for.
+    /// Revert the last migrations. Deletes the data that only they can hold.
     Down {
-        /// How many.
+        /// The number of migrations to revert.
         #[arg(default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         steps: u32,
     },
-    /// List them, and say which are applied.
+    /// List all migrations and whether they are applied.
     Status,
 }
 
 /// A token to print.
 #[derive(Debug, Args)]
 pub struct TokenRequest {
-    /// The business that the token is for. Every role but `platform` needs one.
+    /// The business that the token is for. Required for every role but `platform`.
     #[arg(
         long,
         value_name = "UUID",
@@ -202,39 +202,39 @@ pub struct TokenRequest {
         required_if_eq_any([("role", "admin"), ("role", "staff"), ("role", "customer")])
     )]
     pub business: Option<Uuid>,
-    /// What its holder may do.
+    /// The role of the token's holder.
     #[arg(long, value_enum)]
     pub role: RoleName,
     /// The customer, for the role `customer`.
     #[arg(long, value_name = "UUID", required_if_eq("role", "customer"))]
     pub customer: Option<Uuid>,
-    /// Who its holder is in the audit trail, and for idempotency keys.
+    /// The holder's id in the audit trail and for idempotency keys.
     #[arg(long, value_name = "UUID", default_value_t = Uuid::nil())]
     pub subject: Uuid,
-    /// How long it is good, in seconds; at most 366 days.
+    /// The token's lifetime in seconds, at most 366 days.
     #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=31_622_400))]
     pub seconds: u32,
 }
 
-/// What of a token's request does not fit together.
+/// Which parts of a token's request conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadRequest {
-    /// A business's role without a business.
+    /// A role of a business without a business.
     #[error("the roles admin, staff and customer need --business")]
     NoBusiness,
     /// The role `customer` without a customer.
     #[error("the role customer needs --customer")]
     NoCustomer,
-    /// The role `platform` with either.
+    /// The role `platform` with a business or a customer.
     #[error("the role platform is above businesses: leave out --business and --customer")]
     AboveBusinesses,
 }
 
 impl TokenRequest {
-    /// The token that is asked for.
+    /// Signs the requested token.
     ///
     /// # Errors
-    /// [`BadRequest`]; the library's.
+    /// [`BadRequest`], or the library's.
     pub fn sign(
         &self,
         keys: &Keys,
@@ -337,7 +337,7 @@ mod tests {
         let mut secrets = Vec::new();
         for setting in settings {
             let variable = match setting.get_id().as_str() {
-                // Under the names that everyone has them by.
+                // These have the names that other tools use too.
                 name @ ("database_url"
                 | "stripe_secret_key"
                 | "stripe_webhook_secret"

@@ -1,23 +1,29 @@
-//! HTTP and JSON, and nothing else: handlers take a caller and a parsed request, call one domain function and wrap its
-//! answer.
+//! The HTTP interface: handlers take a caller and a parsed request, call one domain function and convert its outcome.
 //!
-//! A request passes, from the outside in: [`http::request`] (its id, the shape of every error, the metrics), [`http::log`]
-//! (the span and the one line), [`http::headers`] (which pages may call), [`http::compression`], the routing that
-//! [`schema::endpoint`]'s table makes, [`access`] (who may call), the extractors ([`schema`]) and the handler.
+//! A request passes these layers, from the outside in:
+//!
+//! 1. [`http::request`]: its id, the form of every error, the metrics
+//! 2. [`http::log`]: its span and its log line
+//! 3. [`http::headers`]: the pages that may call
+//! 4. [`http::limits`]: the rate limit of requests outside the API
+//! 5. [`http::compression`]
+//! 6. the routing, made from the table of [`schema::endpoint`]
+//! 7. [`access`]: the callers that may call
+//! 8. the extractors of [`schema`], then the handler
 //!
 //! Each folder may use those below it in this list, and none above.
 //!
 //! | folder | subject |
 //! | --- | --- |
-//! | [`commands`] | the commands of the program beside serving |
-//! | [`service`], [`app`] | the running service, and what it answers to |
-//! | `handlers` | one handler for each endpoint |
-//! | [`state`] | what a handler works with |
+//! | [`commands`] | the program's commands other than serving |
+//! | [`service`], [`app`] | the running service, and its HTTP app |
+//! | `handlers` | one handler per endpoint |
+//! | [`state`] | the parts that handlers use |
 //! | [`config`] | settings |
 //! | [`payments`] | payment providers |
-//! | [`access`] | who may call |
-//! | [`http`] | what every request and answer passes |
-//! | [`schema`] | how requests are read and answers are described |
+//! | [`access`] | access control |
+//! | [`http`] | the layers of every request and response |
+//! | [`schema`] | how requests are read and responses are described |
 
 pub mod access;
 pub mod app;

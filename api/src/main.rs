@@ -1,4 +1,4 @@
-//! The `tradeline` program: reads the settings and does what it is told.
+//! The `tradeline` program: it reads the settings and runs a command.
 
 use std::net::TcpListener;
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Only in the tests' build is there anything to set up: places at which it stops, named in FAILPOINTS.
+    // Has an effect only in the tests' build: it sets up the points at which the process stops, named in FAILPOINTS.
     let _failpoints = fail::FailScenario::setup();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -49,7 +49,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with the command line, or gives the help that it asks for.
+/// Prints the error in the command line, or the requested help.
 fn misuse(error: &clap::Error) -> ExitCode {
     let asked_for = error.exit_code() == 0;
     if log::Format::before_the_settings() == log::Format::Json && !asked_for {
@@ -60,7 +60,7 @@ fn misuse(error: &clap::Error) -> ExitCode {
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-/// Says what went wrong, and why.
+/// Prints an error and its causes to standard error.
 fn complain(format: log::Format, error: &dyn std::error::Error) {
     let said = log::with_causes(error);
     match format {
@@ -69,7 +69,7 @@ fn complain(format: log::Format, error: &dyn std::error::Error) {
     }
 }
 
-/// Starts the log, with what is odd about the environment.
+/// Starts the log, and warns about unknown environment variables.
 fn start_log(settings: &Settings) -> Result<(), log::LogError> {
     log::start(settings.log)?;
     for unknown in unknown_variables(std::env::vars_os()) {
@@ -78,7 +78,7 @@ fn start_log(settings: &Settings) -> Result<(), log::LogError> {
     Ok(())
 }
 
-/// Unlike other commands it has three ends: that the books do not add up is no failure to look.
+/// Unlike other commands, it has three exit codes: 0 without differences, 1 with differences, 2 if verification failed.
 async fn verify(settings: &Settings) -> ExitCode {
     match tradeline::commands::verify::once(settings, &mut std::io::stdout()).await {
         Ok(outcome) if outcome.found() == 0 => ExitCode::SUCCESS,
@@ -98,12 +98,12 @@ async fn renumber_audit(settings: &Settings) -> Outcome {
     Ok(())
 }
 
-/// Runs until it is told to stop, or until its own database server is gone.
+/// Runs until a signal stops it, or until its embedded database server ends.
 async fn serve(settings: &Settings) -> Outcome {
     start_log(settings)?;
     allow_many_files();
     let checked = settings.check().await?;
-    // Before anything is made: an address that is taken is said at once.
+    // The address is bound before anything is created, so that a taken address is reported at once.
     let listener = TcpListener::bind(settings.listen)
         .map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
     listener.set_nonblocking(true)?;
@@ -144,7 +144,8 @@ async fn serve(settings: &Settings) -> Outcome {
     outcome
 }
 
-/// Says on standard output that the service is there: in JSON too, since many collect both outputs as one log.
+/// Prints to standard output that the service listens. The line is JSON if the log is, since many collect both outputs
+/// as one log.
 fn announce(format: log::Format, message: &str) {
     match format {
         log::Format::Json => println!("{}", log::json_line("INFO", message)),
@@ -152,7 +153,7 @@ fn announce(format: log::Format, message: &str) {
     }
 }
 
-/// Every connection of a client takes two files, and the usual limit of 1,024 is soft: a program may raise its own.
+/// Raises the soft limit of open files, usually 1,024, to the hard limit. Each client connection takes two files.
 fn allow_many_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

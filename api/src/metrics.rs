@@ -1,4 +1,4 @@
-//! Prometheus metrics: the process's one recorder, and the page that shows it.
+//! Prometheus metrics: the process's recorder, and its page.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// From a cached answer to the longest that a client waits.
+/// The buckets of durations, in seconds: from a cached response to the longest wait of a client.
 const SECONDS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// Requests in one batch of the desk, whose bound is 64.
+/// The buckets of batch sizes at the desk, in requests. A batch has at most 64.
 const BATCHES: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 
-/// How often the recorder folds what it has gathered, so that memory stays bounded when nobody reads the page.
+/// How often the recorder aggregates its data, so that memory stays bounded when nobody reads the page.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// Records the process's metrics from now on. Any number of services in one process may call it: the first one does it.
+/// Installs the process's recorder. Repeated calls have no effect, so that one process can run several services.
 ///
 /// # Errors
-/// Something else records the metrics already.
+/// When another recorder is installed already.
 pub fn start() -> Result<(), BuildError> {
     if RECORDER.get().is_some() {
         return Ok(());
@@ -32,10 +32,10 @@ pub fn start() -> Result<(), BuildError> {
         .set_buckets_for_metric(Matcher::Suffix("_batch_size".to_owned()), &BATCHES)?
         .build_recorder();
     let handle = recorder.handle();
-    // Two that start at once: the one whose handle is kept is the one whose recorder is installed.
+    // If two calls race, the one that stores its handle also installs its recorder.
     if RECORDER.set(handle.clone()).is_ok() {
         metrics::set_global_recorder(recorder)?;
-        // On a thread of its own: a runtime of this process may end while others go on.
+        // A separate thread, since any runtime of this process may end before others.
         let upkeep = move || {
             loop {
                 std::thread::sleep(UPKEEP);

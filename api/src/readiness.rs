@@ -1,5 +1,6 @@
-//! Whether the service can work, as it was a moment ago: anyone may ask, as often as they like, and the database is asked
-//! once a second, by one at a time.
+//! The service's readiness, cached for a second.
+//!
+//! Anyone may ask at any rate: the database is queried at most once per second, by one request at a time.
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +10,18 @@ use tokio::sync::Mutex;
 
 use crate::schema::problem::Problem;
 
-/// How long an answer holds.
+/// How long a result is cached.
 const HOLDS: Duration = Duration::from_secs(1);
 
-/// The last answer, and when it came.
+/// The last result, and when it arrived.
 #[derive(Debug, Default)]
 pub struct Readiness(Mutex<Option<(Instant, Result<SchemaState, Problem>)>>);
 
 impl Readiness {
-    /// How the database compares with these migrations.
+    /// Compares the database's schema with these migrations.
     ///
     /// # Errors
-    /// It cannot be asked.
+    /// When the database cannot be queried.
     pub async fn ask(
         &self,
         database: &Database,
@@ -34,7 +35,7 @@ impl Readiness {
         }
         let answer = database.schema_state(migrations).await;
         let answer = answer.map_err(|error| Problem::of(error, Currency::USD));
-        // Its time runs from now, so that those who have waited for it take it, however long it took.
+        // The time starts now, so that requests that waited for this result use it, however long it took.
         *last = Some((Instant::now(), answer.clone()));
         answer
     }

@@ -1,4 +1,4 @@
-//! The running service: HTTP workers, the purchase desk and the background work, on one database.
+//! The running service: HTTP workers, the desk and the background tasks, on one database.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -33,23 +33,23 @@ use crate::schema::body::BodyTimeout;
 use crate::schema::idempotency::Hasher;
 use crate::state::State;
 
-/// How long a client that is refused in the middle of a large body may take to read why.
+/// How long a client that is rejected in the middle of a large body has to read the response.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the desk's batches may take to finish when the service stops, before it is time for the requests in flight.
+/// At shutdown: the time for the desk's batches to finish. After it, the time of requests in flight starts.
 const BATCHES_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long requests in flight may take to finish when the service stops.
+/// At shutdown: the time for requests in flight to finish.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 /// How long the start waits for a database that is starting too.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
-/// Database connections for those who watch what is available, however many they are.
+/// The database connections for all watchers of availability together.
 const WATCH_CONNECTIONS: u32 = 2;
-/// How often old idempotency keys and refresh tokens are deleted.
+/// How often expired idempotency keys and refresh tokens are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
-/// A service that runs.
+/// A running service.
 #[derive(Debug)]
 pub struct Service {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     handle: ServerHandle,
     server: tokio::task::JoinHandle<io::Result<()>>,
@@ -63,25 +63,25 @@ pub struct Service {
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The settings do not hold together.
+    /// The settings are inconsistent.
     #[error(transparent)]
     Settings(#[from] BadSettings),
-    /// The address of the database is not one.
+    /// `DATABASE_URL` is not a valid URL.
     #[error("DATABASE_URL is not usable: {0}")]
     DatabaseUrl(sea_orm::DbErr),
-    /// The database lets nobody in.
+    /// No connection could be opened.
     #[error(transparent)]
     Connect(#[from] CannotConnect),
     /// The database does not answer.
     #[error("the database cannot be used: {0}")]
     Database(#[from] domain::Error),
-    /// Row security would not hold.
+    /// The role is not subject to row security.
     #[error(
         "{0}. The service must not run like that: let it connect as a role that is granted `tradeline_service` and \
          nothing else"
     )]
     Role(String),
-    /// Statements would fail in every transaction but the first.
+    /// The pooler drops prepared statements, so that statements would fail in every transaction but the first.
     #[error(
         "the connection pooler before the database does not keep prepared statements from one transaction to the next. \
          The service needs them: use PgBouncer 1.21 or newer in transaction mode with max_prepared_statements above 0, \
@@ -91,22 +91,22 @@ pub enum Error {
     /// The secret is too short.
     #[error("TRADELINE_JWT_SECRET: {0}")]
     Secret(#[from] WeakSecret),
-    /// The secret cannot key a hash: a bug.
+    /// HMAC refused the secret: a bug, since it accepts keys of any length.
     #[error("requests cannot be hashed: {0}")]
     Hash(#[from] InvalidLength),
-    /// Something else in the process records metrics.
+    /// Another recorder of metrics is installed in the process.
     #[error("the metrics cannot be recorded: {0}")]
     Metrics(String),
-    /// What it answers to cannot be put together: a bug.
+    /// The app cannot be built: a bug.
     #[error(transparent)]
     App(#[from] app::Error),
-    /// The address to listen on is taken, or not ours.
+    /// The address to listen on is taken, or does not belong to this machine.
     #[error("cannot listen: {0}")]
     Listen(#[from] io::Error),
 }
 
 impl Service {
-    /// Starts on a socket that listens already.
+    /// Starts the service on a socket that already listens.
     ///
     /// # Errors
     /// See [`Error`].
@@ -120,7 +120,7 @@ impl Service {
         Self::start_checked(settings, checked, database_url, jwt_secret, listener).await
     }
 
-    /// As [`Service::start`], with what was made of the settings when they were checked.
+    /// As [`Service::start`], with the parts that the check of the settings has built.
     ///
     /// # Errors
     /// See [`Error`].
@@ -206,13 +206,13 @@ impl Service {
         })
     }
 
-    /// Stops: no new connections, requests in flight finish.
+    /// Stops the service: it accepts no new connections, and requests in flight finish.
     pub async fn stop(self) {
         self.handle.pause().await;
-        // A stream is a request in flight that would not finish.
+        // A stream is a request in flight that would never finish.
         self.availability.stop();
-        // A worker ends as soon as it has no connections, and its lanes with it: what other workers still wait for is
-        // sold by lanes on this runtime, which outlives them.
+        // A worker ends when it has no connections, and its lanes end with it. Commands that other workers still wait
+        // for are executed by lanes on this runtime, which outlives the workers.
         let handed_over = self.desk.hand_over(&self.database, self.lanes);
         if timeout(BATCHES_TIMEOUT, handed_over).await.is_err() {
             tracing::warn!(
@@ -226,7 +226,7 @@ impl Service {
         self.access_log.flush().await;
     }
 
-    /// Stops at once, without waiting for anyone.
+    /// Stops the service at once, without waiting for requests.
     pub fn abort(&self) {
         self.availability.stop();
         drop(self.handle.stop(false));
@@ -234,7 +234,7 @@ impl Service {
     }
 }
 
-/// How much runs side by side.
+/// The degrees of concurrency.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
     workers: usize,
@@ -243,7 +243,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// How many of the lanes run on the worker with this number, from 0.
+    /// The number of lanes on this worker, counted from 0.
     fn lanes_of(self, worker: usize) -> usize {
         self.lanes / self.workers + usize::from(worker < self.lanes % self.workers)
     }
@@ -261,7 +261,7 @@ fn http(
     let parts = app::Parts::new()?;
     let started = Arc::new(AtomicUsize::new(0));
     let app = move || {
-        // Runs on each worker's own thread. A worker that takes a dead one's place takes its lanes too.
+        // Runs on each worker's own thread. A worker that replaces a dead one also takes over its lanes.
         let worker = started.fetch_add(1, Ordering::Relaxed) % sizes.workers;
         connection_progress::start(idle + request_timeout);
         let state = State {
@@ -286,7 +286,7 @@ fn http(
         .shutdown_timeout(STOP_TIMEOUT_SECONDS)
         .disable_signals();
     let stopping = server.graceful_shutdown_signal();
-    // As `actix_web::HttpServer` does it, which has no place for what is said before `100 Continue`.
+    // As `actix_web::HttpServer` does it, which cannot set the handler of `Expect: 100-continue`.
     let server = server.listen("http", listener, move || {
         let stopping = stopping.clone();
         let app = app().into_factory();
@@ -299,7 +299,7 @@ fn http(
             .keep_alive(idle)
             .client_request_timeout(request_timeout)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-            // A client that closes its side has given up: its request is dropped, and buys nothing if it still waits.
+            // A client that closes its side has given up. Its request is dropped, and buys nothing if it still waits.
             .h1_allow_half_closed(false)
             .expect(fn_service(request::before_continue))
             .on_connect_ext(|stream: &rt::net::TcpStream, data| {
@@ -311,8 +311,8 @@ fn http(
     Ok(server.run())
 }
 
-/// Waits for the database, and refuses a pooler with which statements would fail and a role that row security would not
-/// bind.
+/// Waits for the database. Rejects a pooler that drops prepared statements, and a role that is not subject to row
+/// security.
 async fn check(database: &Database) -> Result<(), Error> {
     let started = Instant::now();
     let mut said = String::new();
@@ -338,8 +338,8 @@ async fn check(database: &Database) -> Result<(), Error> {
     }
 }
 
-/// What speaks against the pooler or the role of the database's address, if it can be asked. A pooler may let a client in
-/// whose server it cannot reach.
+/// The reason to reject the pooler or the role of the database's URL; `None` if there is none. Fails while the database
+/// cannot be queried: a pooler may accept a client although it cannot reach its server.
 async fn objection(database: &Database) -> Result<Option<Error>, Error> {
     database.try_to_connect().await?;
     if !database.keeps_prepared_statements().await? {
@@ -349,7 +349,7 @@ async fn objection(database: &Database) -> Result<Option<Error>, Error> {
 }
 
 impl Error {
-    /// Whether a database that is just starting may be the cause.
+    /// Whether the cause may be a database that is starting.
     fn may_pass(&self) -> bool {
         match self {
             Self::Connect(error) => error.may_pass,
@@ -375,7 +375,8 @@ async fn warn_unless_migrated(state: &State) {
     }
 }
 
-/// Deletes old idempotency keys and refresh tokens of the businesses that this process serves, for ever.
+/// Deletes expired idempotency keys and refresh tokens of the businesses in the business cache, in a loop that never
+/// ends.
 async fn delete_expired(state: State) {
     loop {
         tokio::time::sleep(TIDY_EVERY).await;

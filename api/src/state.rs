@@ -1,4 +1,4 @@
-//! What a handler works with.
+//! The state that handlers use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,49 +18,49 @@ use crate::payments::stripe::Webhooks;
 use crate::readiness::Readiness;
 use crate::schema::idempotency::Hasher;
 
-/// What a handler works with. Each HTTP worker has its own database connections; the rest is shared.
+/// The parts that a handler uses. Each HTTP worker has its own database connections; the rest is shared.
 #[derive(Debug, Clone)]
 pub struct State {
-    /// Connections for everything but sales.
+    /// The connections for everything but sales.
     pub database: Database,
-    /// Where sales queue.
+    /// The desk, which executes the commands that sell.
     pub desk: Arc<Desk>,
-    /// Gives back what has expired.
+    /// Releases holds that have expired.
     pub sweeper: Arc<Sweeper>,
-    /// Asks the payment provider, if there is one, for whatever is due.
+    /// Sends due requests to the payment provider, if there is one.
     pub payment_worker: Arc<PaymentWorker>,
-    /// Takes Stripe's webhooks, if it is the provider.
+    /// Reads Stripe's webhooks; `None` with any other provider.
     pub webhooks: Option<Arc<Webhooks>>,
-    /// How long an order by card may be paid, in seconds.
+    /// The time in which a card order can be paid, in seconds.
     pub payment_seconds: i32,
-    /// Who watches what is available.
+    /// Publishes changes of availability to watchers.
     pub availability: Arc<Hub>,
-    /// The businesses met so far.
+    /// The business cache.
     pub businesses: Arc<BusinessCache>,
-    /// Which credentials still stand.
+    /// The revocation cache.
     pub revocation: Arc<RevocationCache>,
-    /// What goes into the audit trail off the requests' path.
+    /// The access log: audit entries that are written outside the requests.
     pub access_log: Arc<AccessLog>,
     /// Seals the audit trail.
     pub sealer: Arc<Sealer>,
-    /// Hashes and checks passwords.
+    /// Hashes and verifies passwords.
     pub passwords: Passwords,
     /// Hashes requests that have an idempotency key.
     pub hasher: Arc<Hasher>,
-    /// Signs tokens.
+    /// Signs access tokens.
     pub keys: Arc<Keys>,
-    /// Verifies tokens, ours and others'.
+    /// Verifies access tokens of this service and of the configured issuer.
     pub verifier: Arc<Verifier>,
-    /// Who may name a business without a credential.
+    /// The peers that may name a business without a credential.
     pub gateways: Arc<Gateways>,
-    /// How long a token from a login is good, in seconds.
+    /// The lifetime of an access token from a login, in seconds.
     pub token_seconds: u32,
-    /// How often clients may call.
+    /// The rate limits of clients.
     pub limits: Arc<Limits>,
-    /// How long a refresh token is good.
+    /// The lifetime of a refresh token.
     pub refresh_token_life: Duration,
-    /// Whether the database can be worked with, as it was a moment ago.
+    /// The cached state of the database.
     pub readiness: Arc<Readiness>,
-    /// The migrations that this version was built with.
+    /// The names of the migrations that this version was built with.
     pub migrations: Arc<Vec<String>>,
 }

@@ -1,4 +1,4 @@
-//! The HTTP foundation under a few endpoints that only exist here: what every handler may rely on.
+//! Tests of the HTTP foundation, with a few endpoints of their own: the guarantees that every handler relies on.
 
 mod callers;
 mod documents;
@@ -39,25 +39,25 @@ use crate::schema::text::{Amount, Text};
 use crate::schema::{idempotency, openapi};
 
 crate::body! {
-    /// A thing to be made.
+    /// A thing to create.
     #[example({"name": "Lamp", "price": "12.50"})]
     struct NewThing {
-        /// Its name.
+        /// The thing's name.
         name: Text<1, 20>,
-        /// How many.
+        /// The number of units.
         quantity: Quantity,
-        /// What one costs.
+        /// The price of one unit.
         price: Option<Money>,
     }
 }
 
 crate::body! {
-    /// What everyone may send.
+    /// A body that everyone may send.
     #[example({"name": "Ada"})]
     struct Greeting {
-        /// Of whom.
+        /// The sender's name.
         name: Text<1, 20>,
-        /// A tip, which no one without a business can give.
+        /// A tip, which needs a business and its currency.
         tip: Option<Money>,
     }
 }
@@ -188,7 +188,7 @@ const BUSINESS: &str = "0190a5d4-7b1c-7000-8000-000000000001";
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-/// The whole app, as the binary puts it together.
+/// The complete app, as the binary builds it.
 fn app() -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -207,7 +207,7 @@ fn app() -> App<
         currency: Currency::USD,
     }]);
     let limits = Cli::parse_from(["tradeline"]).settings.limits;
-    // Nobody listens there: these tests need no database, and a business that is not known cannot be asked for.
+    // Nobody listens at this address. The tests need no database: they only use the business in the cache.
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
     let verifier = Verifier::new(Arc::new(Keys::new(SECRET).unwrap()), None);
     let journal = AccessLog::start(database.clone());
@@ -260,7 +260,7 @@ impl Reply {
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The body of an error, after a look at what all errors have in common.
+    /// The body of an error, after checks of what all errors have in common.
     fn problem(&self, status: u16, code: &str) -> &Value {
         let body = &self.body;
         assert_eq!(self.status, status, "{body}");

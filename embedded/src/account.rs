@@ -1,7 +1,7 @@
-//! The user who runs the server's programs.
+//! The operating-system user that runs the server's programs.
 //!
-//! PostgreSQL refuses to run as root, so root runs it as an unprivileged user: whoever owns the
-//! cluster already, else `postgres`, else `nobody`. Anyone else runs it as themselves.
+//! PostgreSQL refuses to run as root. Root therefore runs it as an unprivileged user: the owner of
+//! an existing cluster, else `postgres`, else `nobody`. Any other user runs it as itself.
 
 use crate::Error;
 use crate::files;
@@ -13,21 +13,24 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, fs, io};
 
-/// Those who may run the server for root, the preferred one first.
+/// The users that may run the server for root, in order of preference.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
-/// The server's user.
+/// The user that runs the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     name: String,
     uid: u32,
     gid: u32,
-    /// Whether this is not the user we run as.
+    /// True when this is not the user of the current process.
     other: bool,
 }
 
 impl Account {
-    /// The user for the cluster at `data`, which need not exist yet.
+    /// Chooses the user for the cluster at `data`, which need not exist yet.
+    ///
+    /// Fails with [`Error::ForeignData`] when the cluster's owner cannot run the server here, and
+    /// with [`Error::NoUser`] when root finds no unprivileged user.
     pub(crate) fn for_cluster(data: &Path) -> Result<Self, Error> {
         let uid = rustix::process::geteuid().as_raw();
         let owner = match fs::metadata(data) {
@@ -44,7 +47,8 @@ impl Account {
                 gid: rustix::process::getegid().as_raw(),
                 other,
             }),
-            // Root runs the server as anyone but root, everyone else as themselves.
+            // Root runs the server as the cluster's owner, unless that is root; every other user as
+            // itself.
             Some((owner, gid)) if other && owner != 0 || owner == uid && !other => Ok(Self {
                 name: owner.to_string(),
                 uid: owner,
@@ -67,27 +71,27 @@ impl Account {
             .ok_or(Error::NoUser)
     }
 
-    /// The user's name, or its id where the name is not known.
+    /// The user's name. Holds the numeric id when the name was not looked up.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The user's id.
     pub(crate) fn uid(&self) -> u32 {
         self.uid
     }
 
-    /// Whether this is not the user we run as; then we are root.
+    /// True when this is not the user of the current process, which is then root.
     pub(crate) fn is_other(&self) -> bool {
         self.other
     }
 
     /// A command that runs as this user.
     ///
-    /// It runs in `/`, since the user may not enter our working directory; in a process group of
-    /// its own, so that a terminal's Ctrl-C reaches only us and we decide the order of stopping;
-    /// and without our settings for PostgreSQL's own programs (`PGDATA`, `PGPORT` and the like),
-    /// which could point it elsewhere.
+    /// - It runs in `/`, since the user may not be able to enter the current working directory.
+    /// - It has a process group of its own. A terminal's Ctrl-C then reaches only this process,
+    ///   which decides the order of stopping.
+    /// - It does not inherit variables such as `PGDATA` and `PGPORT`, which could point
+    ///   PostgreSQL's programs elsewhere.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command
@@ -107,8 +111,8 @@ impl Account {
         command
     }
 
-    /// Whether the user can enter `folder`: found by trying, since modes alone do not tell (think
-    /// of access lists).
+    /// Whether the user can enter `folder`. The check tries it, since the mode alone does not
+    /// decide: access control lists may differ from it.
     pub(crate) fn can_enter(&self, folder: &Path) -> bool {
         let mut probe = self.command("true");
         probe.stdout(Stdio::null()).stderr(Stdio::null());
@@ -118,7 +122,7 @@ impl Account {
             .is_ok_and(|status| status.success())
     }
 
-    /// Makes `folder`, if it is missing, the user's own, which no one else may enter.
+    /// Creates `folder` if it is missing, with mode 0700 and owned by this user.
     pub(crate) fn private_folder(&self, folder: &Path) -> Result<(), Error> {
         files::folder(folder, 0o700)?;
         if self.other {
@@ -129,7 +133,7 @@ impl Account {
     }
 }
 
-/// The user `name` in the text of `/etc/passwd`.
+/// Looks up the user `name` in the text of `/etc/passwd`. Root is not accepted.
 fn find_user(passwd: &str, name: &str) -> Option<Account> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');

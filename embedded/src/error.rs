@@ -1,24 +1,24 @@
-//! What can go wrong, in words for the operator.
+//! The crate's error, with messages for operators.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-/// Why the server could not be started, found or stopped. Each message says what to do; the cause,
-/// if there is one, is the error's source.
+/// Why the server could not be started, found or stopped. Each message says what to do. The error's
+/// source is the cause, if there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system refused something.
+    /// The operating system refused an operation.
     #[error(
         "cannot {action} {}: check that it exists, who owns it and the space left",
         .path.display()
     )]
     Io {
-        /// What was tried, as a verb.
+        /// The operation, as a verb that completes "cannot … `path`".
         action: &'static str,
-        /// What it was tried on.
+        /// The file or folder of the operation.
         path: PathBuf,
-        /// The operating system's answer.
+        /// The operating system's error.
         source: io::Error,
     },
 
@@ -30,9 +30,9 @@ pub enum Error {
         .folder.display()
     )]
     InUse {
-        /// The folder asked for.
+        /// The folder that was requested.
         folder: PathBuf,
-        /// The process that holds the lock, unless it has not written its id yet.
+        /// The process that holds the lock; `None` if it has not written its id yet.
         pid: Option<u32>,
     },
 
@@ -42,30 +42,30 @@ pub enum Error {
         .folder.display()
     )]
     NotRunning {
-        /// The folder asked for.
+        /// The folder that was requested.
         folder: PathBuf,
-        /// Why connecting failed.
+        /// Why the connection failed.
         source: io::Error,
     },
 
-    /// A scratch folder would be deleted with what someone else keeps in it.
+    /// The folder of a scratch server is not empty. Its deletion would remove someone else's files.
     #[error(
         "{} is not empty: a scratch server deletes its folder, so give it a new or empty one",
         .folder.display()
     )]
     NotEmpty {
-        /// The folder asked for.
+        /// The folder that was requested.
         folder: PathBuf,
     },
 
-    /// We are root, and there is no user to run the server's programs as.
+    /// The current user is root, and no unprivileged user exists to run the server's programs.
     #[error(
         "PostgreSQL does not run as root: create the user `postgres`, or run this program as an \
          ordinary user"
     )]
     NoUser,
 
-    /// The cluster belongs to a user that we cannot run the server as.
+    /// The cluster belongs to a user that the current user cannot run the server as.
     #[error(
         "the database files in {} belong to user id {owner}, which cannot run their server here: \
          run this program as the user who made them, or give them to an unprivileged user (chown \
@@ -73,9 +73,9 @@ pub enum Error {
         .data.display()
     )]
     ForeignData {
-        /// The cluster.
+        /// The path of the cluster.
         data: PathBuf,
-        /// Its owner.
+        /// The user id of the cluster's owner.
         owner: u32,
     },
 
@@ -89,22 +89,22 @@ pub enum Error {
     Unreachable {
         /// The folder that the user cannot enter.
         folder: PathBuf,
-        /// The server's user.
+        /// The name or id of the server's user.
         user: String,
     },
 
-    /// The folder's link to its home leads nowhere.
+    /// The target of the link `<folder>/postgres` does not exist.
     #[error(
         "{} is a link to a folder that is gone: bring that folder back, or remove the link to \
          begin with an empty database",
         .link.display()
     )]
     LostHome {
-        /// The link.
+        /// The path of the link.
         link: PathBuf,
     },
 
-    /// No installed server programs are of the cluster's major version.
+    /// The installed server programs have other major versions than the cluster.
     #[error(
         "the database files in {} need the server programs of PostgreSQL {wanted}; found here: \
          {found}. Install version {wanted} (Debian, Ubuntu: apt-get install postgresql-{wanted}; \
@@ -112,22 +112,22 @@ pub enum Error {
         .data.display()
     )]
     WrongVersion {
-        /// The cluster.
+        /// The path of the cluster.
         data: PathBuf,
-        /// The major version that made it.
+        /// The major version that created the cluster.
         wanted: u32,
-        /// The versions found, as a list for people, or `none`.
+        /// The major versions found, separated by commas.
         found: String,
     },
 
-    /// No server programs that could make a new cluster are installed.
+    /// No server programs are installed, and the download failed.
     #[error(
         "the server programs of PostgreSQL {oldest} or newer are not found, neither on PATH nor in \
          the usual folders: install them (Debian, Ubuntu: apt-get install postgresql; macOS: brew \
          install postgresql@{suggested}), or set DATABASE_URL to use a running server"
     )]
     NoPrograms {
-        /// The oldest supported major version.
+        /// The oldest major version that the service supports.
         oldest: u32,
         /// The major version to install where packages are named for one.
         suggested: u32,
@@ -139,59 +139,60 @@ pub enum Error {
         .data.display()
     )]
     Initdb {
-        /// Where the cluster was to be.
+        /// The path of the cluster that was to be created.
         data: PathBuf,
-        /// How `initdb` ended.
+        /// The exit status of `initdb`.
         status: ExitStatus,
-        /// What it printed.
+        /// The standard error of `initdb`.
         output: String,
     },
 
-    /// The server ended instead of getting ready.
+    /// The server exited before it was ready.
     #[error(
         "the database server did not start ({status}); the end of its log, {}:\n{tail}",
         .log.display()
     )]
     Died {
-        /// How the server ended.
+        /// The server's exit status.
         status: ExitStatus,
-        /// The server's log.
+        /// The path of the server's log.
         log: PathBuf,
-        /// Its last lines.
+        /// The last lines of the log.
         tail: String,
     },
 
-    /// The server was not ready in time.
+    /// The server was not ready before the timeout.
     #[error(
         "the database server was not ready after {seconds} s; it may be recovering from a crash: \
          try again; the end of its log, {}:\n{tail}",
         .log.display()
     )]
     NotReady {
-        /// How long we waited.
+        /// The timeout, in seconds.
         seconds: u64,
-        /// The server's log.
+        /// The path of the server's log.
         log: PathBuf,
-        /// Its last lines.
+        /// The last lines of the log.
         tail: String,
     },
 
-    /// A server of an earlier process is still there.
+    /// A server that an earlier process started is still running.
     #[error(
         "an older database server (process {pid}) on {} does not stop: stop it by hand (kill \
          -QUIT {pid})",
         .data.display()
     )]
     Leftover {
-        /// The cluster.
+        /// The path of the cluster.
         data: PathBuf,
-        /// The server's process.
+        /// The process id of that server.
         pid: i32,
     },
 }
 
 impl Error {
-    /// For `map_err`: the operating system refused to `action` `path`.
+    /// For `map_err`: an [`Error::Io`] that says that the operating system refused to `action`
+    /// `path`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {
             action,

@@ -1,4 +1,4 @@
-//! Making folders and files with the mode that they must have, whatever the umask.
+//! Creation of folders and files with an exact mode, whatever the umask.
 
 use crate::Error;
 use std::fs::{self, Permissions};
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// Makes `path` a folder of `mode`; its parent must exist.
+/// Creates the folder `path` if it is missing and sets its mode. The parent must exist.
 pub(crate) fn folder(path: &Path, mode: u32) -> Result<(), Error> {
     match fs::create_dir(path) {
         Ok(()) => {}
@@ -17,14 +17,13 @@ pub(crate) fn folder(path: &Path, mode: u32) -> Result<(), Error> {
     set_mode(path, mode)
 }
 
-/// Sets the mode of `path`.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), Error> {
     fs::set_permissions(path, Permissions::from_mode(mode))
         .map_err(Error::io("set the mode of", path))
 }
 
-/// Makes a folder in `parent` that only we can enter, under a new name that begins with `prefix`.
-/// It is deleted when it is dropped, unless it is kept.
+/// Creates a folder in `parent` with mode 0700 and a new name that begins with `prefix`. It is
+/// deleted when the value is dropped, unless it is kept.
 pub(crate) fn new_folder(parent: &Path, prefix: &str) -> Result<TempDir, Error> {
     tempfile::Builder::new()
         .prefix(prefix)

@@ -1,13 +1,13 @@
-//! Programs that do not outlive us.
+//! Programs that do not outlive this process.
 //!
-//! The program is started by a shell, which first leaves a watcher behind and then becomes the
-//! program, so that our child is the program itself. The watcher reads a pipe whose only write end
-//! is in our process, close-on-exec, so that its end of file means that we are gone, in whatever
-//! way; then it signals the program.
+//! A shell starts the program: it first forks a watcher and then becomes the program, so that the
+//! child of this process is the program itself. The watcher reads a pipe. Its only write end is in
+//! this process and is close-on-exec. End of file therefore means that this process is gone,
+//! however it ended. The watcher then signals the program.
 //!
-//! The watcher is a grandchild of the shell, which the program never sees as a child of its own. It
-//! holds none of the program's files open, and it lives in the program's process group, out of
-//! reach of a terminal's Ctrl-C.
+//! The watcher is a grandchild of the shell, so the program never sees it as a child of its own. It
+//! keeps none of the program's files open. It belongs to the program's process group, which a
+//! terminal's Ctrl-C does not reach.
 
 use crate::Error;
 use crate::account::Account;
@@ -16,8 +16,9 @@ use std::io::{PipeWriter, Write, pipe};
 use std::path::Path;
 use std::process::Command;
 
-/// `$$` is the shell's process id, in the watcher too, and so the program's. A line on the pipe, as
-/// opposed to its end, means that the program is gone and its process id may be another's by now.
+/// `$$` is the shell's process id, in the watcher too, and so the program's. A line on the pipe,
+/// unlike its end, means that the program is gone. Its process id may then belong to another
+/// process.
 const SCRIPT: &str = r#"
 exec 3<&0 </dev/null
 ( { read -r _ <&3 || kill -s "$1" $$; } >/dev/null 2>&1 & )
@@ -25,12 +26,12 @@ shift
 exec "$@" 3<&-
 "#;
 
-/// The signals that end a server.
+/// The signals that stop a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Signal {
     /// Fast shutdown: clients are disconnected, and a checkpoint is written.
     Int,
-    /// Immediate shutdown, for data that no one will read again.
+    /// Immediate shutdown, for data that nobody will read again.
     Quit,
 }
 
@@ -43,15 +44,15 @@ impl Signal {
     }
 }
 
-/// Our end of the pipe. When it is dropped, the program is signalled.
+/// The write end of the pipe. Dropping it signals the program.
 #[derive(Debug)]
 pub(crate) struct Guard {
     pipe: PipeWriter,
 }
 
 impl Guard {
-    /// A command that runs `program` as `account`, with `signal` sent to it once the guard is gone.
-    /// Arguments can be added; standard input cannot be used.
+    /// A command that runs `program` as `account`, and the guard that sends `signal` when dropped.
+    /// Arguments can be added. Standard input is taken by the pipe.
     pub(crate) fn command(
         account: &Account,
         signal: Signal,
@@ -66,9 +67,9 @@ impl Guard {
         Ok((command, Self { pipe: writer }))
     }
 
-    /// Lets the watcher go without a signal: the program has ended.
+    /// Ends the watcher without a signal. Call it once the program has ended.
     pub(crate) fn release(mut self) {
-        // A watcher that is gone already needs no word.
+        // A failure means that the watcher is gone already.
         let _ = self.pipe.write_all(b"\n");
     }
 }

@@ -1,9 +1,9 @@
-//! Where the cluster, its socket and its log lie.
+//! The folder of the cluster, its socket and its log.
 //!
-//! The home is `<folder>/postgres`. Root's folder may lie where no one else may enter, below
-//! `/root` for one; then the home is a new folder in `/var/lib/tradeline`, and `<folder>/postgres`
-//! a link to it, so that removing the folder still means a fresh start. (The abandoned home stays
-//! until someone removes it.)
+//! The home is `<folder>/postgres`. Root's folder may lie where no other user can enter, for
+//! example below `/root`. The home is then a new folder in `/var/lib/tradeline`, and
+//! `<folder>/postgres` is a link to it. Removing the folder still means a fresh start; the
+//! abandoned home stays until someone removes it.
 
 use crate::account::Account;
 use crate::{Error, files};
@@ -14,7 +14,8 @@ use std::{fs, io};
 /// Holds root's homes that the server's user could not reach elsewhere.
 const SHELTER: &str = "/var/lib/tradeline";
 
-/// The folder of one cluster. It is ours; the server's user may pass through it.
+/// The folder of one cluster. It belongs to the current user; the server's user may pass through
+/// it.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
     path: PathBuf,
@@ -22,12 +23,12 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Where the home of `folder` is entered: the home itself, or a link to it.
+    /// The path that leads to the home of `folder`: the home itself, or a link to it.
     pub(crate) fn entrance(folder: &Path) -> PathBuf {
         folder.join("postgres")
     }
 
-    /// The home of `folder`, which is made if it is missing.
+    /// Opens the home of `folder`, and creates it if it is missing.
     pub(crate) fn open(folder: &Path, account: &Account) -> Result<Self, Error> {
         let entrance = Self::entrance(folder);
         match Self::find(folder) {
@@ -47,7 +48,7 @@ impl Home {
         }
     }
 
-    /// The home of `folder`, if there is one.
+    /// Finds the home of `folder`. The error is `NotFound` if there is none.
     pub(crate) fn find(folder: &Path) -> io::Result<Self> {
         let entrance = Self::entrance(folder);
         Ok(Self {
@@ -81,32 +82,32 @@ impl Home {
         Ok(())
     }
 
-    /// The home's real path.
+    /// The home's path, with all links resolved.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether the home lies outside its folder, where a copied link could lead two folders to it.
+    /// True when the home lies outside its folder. A copied link could then lead two folders to it.
     pub(crate) fn is_linked(&self) -> bool {
         self.linked
     }
 
-    /// The cluster.
+    /// The path of the cluster.
     pub(crate) fn data(&self) -> PathBuf {
         self.path.join("data")
     }
 
-    /// The server's log.
+    /// The path of the server's log.
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join("postgres.log")
     }
 
-    /// The socket's folder, or a link to it.
+    /// The path of the socket's folder, or of a link to it.
     pub(crate) fn socket(&self) -> PathBuf {
         self.path.join("socket")
     }
 
-    /// The list of who may connect.
+    /// The path of the list of who may connect (`hba_file`).
     pub(crate) fn access_list(&self) -> PathBuf {
         self.path.join("pg_hba.conf")
     }

@@ -1,4 +1,4 @@
-//! Starting the server on its cluster, and waiting until it accepts connections.
+//! Start of the server on its cluster, until it accepts connections.
 
 use crate::account::Account;
 use crate::guard::{Guard, Signal};
@@ -15,20 +15,20 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-/// How long the server may take to accept connections; recovery after a crash takes most.
+/// The limit for the server to accept connections. Recovery after a crash takes the longest.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often we look whether it does.
+/// The interval at which the server's state is read.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How long to wait before the second try.
+/// The pause before the second attempt.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Everyone who reaches the socket, and no one else.
+/// Admits everyone who reaches the socket, and nobody else.
 const ACCESS_LIST: &str =
     "# Written at each start. The socket's folder decides who may connect.\nlocal all all trust\n";
 
-/// What to start.
+/// The parts of one start.
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
     pub(crate) home: &'a Home,
@@ -36,11 +36,11 @@ pub(crate) struct Launch<'a> {
     pub(crate) programs: &'a Programs,
     pub(crate) socket: &'a Path,
     pub(crate) settings: &'a [(String, String)],
-    /// Present for scratch servers.
+    /// `Some` for scratch servers only.
     pub(crate) sweeper: Option<&'a Sweeper>,
 }
 
-/// How waiting for the server ended.
+/// The outcome of waiting for the server.
 enum Outcome {
     Ready,
     Died(ExitStatus),
@@ -50,9 +50,8 @@ enum Outcome {
 impl Launch<'_> {
     /// Starts the server and waits until it is ready.
     ///
-    /// A server that ends at once gets a second try: it may have met the last moments of one whose
-    /// parent was killed, before that had written its `postmaster.pid`, or while its last children
-    /// were going.
+    /// A server that exits at once gets a second attempt. The server of a killed parent may have
+    /// been about to write its `postmaster.pid`, or its last children may still have been running.
     pub(crate) async fn run(&self) -> Result<(Child, Guard), Error> {
         let access_list = self.home.access_list();
         fs::write(&access_list, ACCESS_LIST).map_err(Error::io("write", &access_list))?;
@@ -114,8 +113,8 @@ impl Launch<'_> {
         }
     }
 
-    /// Our defaults, then the parent's settings, then what must not be changed: of equal names the
-    /// last one counts.
+    /// The command line: defaults, then the parent's settings, then the settings that must not
+    /// change. PostgreSQL uses the last of several equal names.
     fn options(&self) -> Vec<OsString> {
         let mut access_list = OsString::from("hba_file=");
         access_list.push(self.home.access_list());

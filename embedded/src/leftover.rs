@@ -1,11 +1,13 @@
-//! The server of an earlier process, which may still be shutting down when we start, and the files
-//! it leaves behind.
+//! The server of an earlier process, which may still be shutting down, and the files that it
+//! leaves.
 //!
 //! A server writes its process id into two files: `postmaster.pid` in the data folder, and the lock
-//! of its socket. PostgreSQL takes either for stale when that process is dead. After a power cut
-//! and a reboot the number often belongs to another process, or the file is empty: PostgreSQL then
-//! refuses to start. We know more than it does: we hold the lock of the folder, and we can see in
-//! which folder a process works. So we remove such a file once no server works on the data.
+//! of its socket. PostgreSQL treats either as stale when that process is dead. After a power cut
+//! and a reboot, the number often belongs to another process, or the file is empty. PostgreSQL then
+//! refuses to start.
+//!
+//! This module knows more than PostgreSQL: it runs under the folder's lock, and it can see in which
+//! folder a process works. It therefore removes such a file once no server works on the data.
 
 use crate::account::Account;
 use crate::guard::Signal;
@@ -17,8 +19,8 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// What is tried in turn, and how long each is given. A server whose parent was killed has its
-/// signal already.
+/// The signals to send in turn, and how long to wait after each. The server of a killed parent has
+/// its signal already.
 const STEPS: [(Option<Signal>, Duration); 3] = [
     (None, Duration::from_secs(10)),
     (Some(Signal::Int), Duration::from_secs(10)),
@@ -27,11 +29,11 @@ const STEPS: [(Option<Signal>, Duration); 3] = [
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long a server that is just starting may take to write its process id into its new file.
+/// How long a starting server may take to write its process id into its new file.
 const WRITING: Duration = Duration::from_secs(2);
 
-/// Returns once no server runs on `data` and no file of an earlier one, there or in the folder of
-/// its `socket`, keeps the next one from starting.
+/// Returns once no server runs on `data` and no stale file prevents the next start. The files lie
+/// in `data` and in the folder of its `socket`.
 pub(crate) async fn clear(data: &Path, socket: &Path, account: &Account) -> Result<(), Error> {
     for file in [pid_file::path(data), socket::lock_file(socket)] {
         match written(&file).await {
@@ -46,8 +48,8 @@ pub(crate) async fn clear(data: &Path, socket: &Path, account: &Account) -> Resu
     Ok(())
 }
 
-/// What the file says: `None` without a file, `Some(None)` when it has no process id and does not
-/// get one.
+/// Reads the file: `None` if it does not exist, `Some(None)` if it has no process id after
+/// [`WRITING`].
 async fn written(file: &Path) -> Option<Option<PidFile>> {
     let deadline = Instant::now() + WRITING;
     loop {
@@ -64,7 +66,7 @@ async fn written(file: &Path) -> Option<Option<PidFile>> {
     }
 }
 
-/// Waits until the process is no server on `data`, and signals it when that takes long.
+/// Waits until the process is not a server on `data`, and signals it if that takes long.
 async fn wait_for_end(pid: i32, data: &Path, account: &Account) -> Result<(), Error> {
     for (signal, patience) in STEPS {
         if let Some(signal) = signal {
@@ -89,9 +91,8 @@ async fn wait_for_end(pid: i32, data: &Path, account: &Account) -> Result<(), Er
     })
 }
 
-/// PostgreSQL itself sees that a dead process's file is stale, and looks for that server's last
-/// children by it. But it refuses to start when the process id is in use by now, so we remove the
-/// file then.
+/// PostgreSQL detects the file of a dead process, and uses it to find that server's last children.
+/// It refuses to start if another process has the id by now. Only then is the file removed.
 fn remove_stale(file: &Path, pid: i32) -> Result<(), Error> {
     if is_alive(pid) {
         remove(file, "its process id belongs to another process")?;
@@ -99,8 +100,8 @@ fn remove_stale(file: &Path, pid: i32) -> Result<(), Error> {
     Ok(())
 }
 
-/// A file without a process id stops PostgreSQL in any case. It stays while some process works in
-/// the data folder: that is a server, or someone who looks after one.
+/// A file without a process id always prevents the start. It is kept while any process works in the
+/// data folder: that process is a server, or someone maintaining one.
 fn remove_without_pid(file: &Path, data: &Path, account: &Account) -> Result<(), Error> {
     if is_worked_in(data, account) {
         return Ok(());
@@ -114,7 +115,7 @@ fn remove(file: &Path, reason: &str) -> Result<(), Error> {
             tracing::info!(path = %file.display(), reason, "removed a stale lock file");
             Ok(())
         }
-        // Its server has ended in this moment.
+        // Its server has ended just now and removed the file.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Error::io("remove", file)(error)),
     }
@@ -125,8 +126,8 @@ fn is_alive(pid: i32) -> bool {
     matches!(answer, Some(Ok(()) | Err(rustix::io::Errno::PERM)))
 }
 
-/// Whether `pid` is a server on `data`: then it works in that folder. Asked as the server's user,
-/// since inside a container root may not look into another user's process.
+/// Whether `pid` is a server on `data`, which is then its working directory. The question is asked
+/// as the server's user, since in a container root may not inspect another user's process.
 fn serves(pid: i32, data: &Path, account: &Account) -> bool {
     if !is_alive(pid) {
         return false;
@@ -148,13 +149,13 @@ fn is_worked_in(data: &Path, account: &Account) -> bool {
     output(account, "ps", &["-axo", "args="]).contains(&*data.to_string_lossy())
 }
 
-/// Whether the system shows its processes as files.
+/// Whether the system has a `/proc` file system.
 fn has_proc() -> bool {
     Path::new("/proc/self/cwd").exists()
 }
 
-/// Sends the signal as the server's user, so that a forged file cannot make root signal anyone
-/// else's process.
+/// Sends the signal as the server's user, so that a forged file cannot make root signal another
+/// user's process.
 fn send(signal: Signal, pid: i32, account: &Account) {
     output(
         account,
@@ -169,7 +170,7 @@ fn send(signal: Signal, pid: i32, account: &Account) {
     );
 }
 
-/// What the program prints; nothing, if it cannot be run.
+/// The standard output of the program; empty if it cannot be run.
 fn output(account: &Account, program: &str, arguments: &[&str]) -> String {
     let output = account.command(program).args(arguments).output();
     output

@@ -2,30 +2,28 @@
 //! and its tests.
 //!
 //! The server listens on a Unix socket only, in a folder of mode 0700 that belongs to the server's
-//! user. PostgreSQL trusts whoever reaches that socket, in any role, so the folder is the access
-//! control: only that user and root can open it.
+//! user. PostgreSQL trusts everyone who reaches that socket, in any role. The folder is therefore
+//! the access control: only that user and root can open it.
 //!
-//! PostgreSQL's programs must be installed (see `programs`): nothing is downloaded.
+//! The server never outlives its parent. [`Server::stop`] stops it, and so do dropping the
+//! [`Server`] and any end of the parent, `kill -9` included (see `guard`).
 //!
-//! The server never outlives its parent. It is stopped by [`Server::stop`], by dropping the
-//! [`Server`], and by the end of the parent in any way, `kill -9` included (see `guard`).
+//! The contents of the folder, where "home" is `<folder>/postgres`:
 //!
-//! What lies in the folder, where "home" is `<folder>/postgres`:
-//!
-//! | path | what | whose |
+//! | path | contents | owner |
 //! | --- | --- | --- |
-//! | `<folder>/lock` | held while a `Server` lives, with its parent's process id | ours |
+//! | `<folder>/lock` | held while a `Server` lives, with its parent's process id | the parent |
 //! | `<home>/data` | the cluster | the server's user |
-//! | `<home>/socket` | the socket's folder, or a link to it where this path is too long for a socket | the server's user |
-//! | `<home>/postgres.log` | the server's log, and `postgres.log.old` before it | ours |
-//! | `<home>/pg_hba.conf` | who may connect, written at each start | ours |
+//! | `<home>/socket` | a folder, or a link to one where this path is too long for a socket | the server's user |
+//! | `<home>/postgres.log` | the server's log; `postgres.log.old` is the one before | the parent |
+//! | `<home>/pg_hba.conf` | who may connect, written at each start | the parent |
 //!
-//! For root, "ours" and "the server's user" differ, since PostgreSQL refuses to run as root (see
-//! `account`). Where that user cannot enter the folder, `<folder>/postgres` is a link to a home in
+//! For root, the two owners differ, since PostgreSQL refuses to run as root (see `account`). Where
+//! the server's user cannot enter the folder, `<folder>/postgres` is a link to a home in
 //! `/var/lib/tradeline` (see `home`).
 //!
-//! Invariant: as root we open and write files only in folders that belong to root, so that nothing
-//! that the server's user plants can send our writes elsewhere.
+//! Invariant: as root, this crate opens and writes files only in folders that belong to root.
+//! Nothing that the server's user plants can then redirect its writes.
 
 mod account;
 mod cluster;

@@ -1,22 +1,24 @@
-//! One server a folder.
+//! The lock that allows one server per folder.
 //!
-//! The lock is the operating system's, on an open file: it ends with its process, so it is never
-//! stale. Rust opens files close-on-exec, so the server's processes do not inherit it; but a process that is being
-//! started has a copy until it is another program, so who lets go unlocks the file and does not only close it.
+//! It is the operating system's lock on an open file. It ends with its process, so it is never
+//! stale. Rust opens files close-on-exec, so the server's processes do not inherit it. A process
+//! that is being started has a copy until it executes its program. Dropping the lock therefore
+//! unlocks the file explicitly: closing it alone would not release it.
 
 use crate::Error;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::Path;
 
-/// The hold on a folder, for as long as this value lives.
+/// An exclusive lock on a folder, held for as long as this value lives.
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: File,
 }
 
 impl Lock {
-    /// Locks `folder` for this process, or says who has it.
+    /// Locks `folder` for this process. Fails with [`Error::InUse`] if another process holds the
+    /// lock.
     pub(crate) fn take(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("lock");
         let mut file = OpenOptions::new()
@@ -48,7 +50,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // It is closed next, which unlocks it too, a moment later at the most.
+        // A failure is harmless: the file is closed next, which unlocks it a moment later at most.
         let _ = self.file.unlock();
     }
 }

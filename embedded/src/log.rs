@@ -1,16 +1,15 @@
-//! The server's log: one file that PostgreSQL appends to, kept from growing without bound, and its
-//! end for error messages.
+//! The server's log: one file of bounded size that PostgreSQL appends to, and its end for error
+//! messages.
 
 use crate::Error;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// A log of more bytes than this is put aside at the next start, in place of the one put aside
-/// before.
+/// In bytes. A larger log is renamed to `*.log.old` at the next start and replaces the earlier one.
 const LARGEST: u64 = 10 * 1024 * 1024;
 
-/// How much of the log an error message shows, in bytes.
+/// The length of the log's end that an error message shows, in bytes.
 const TAIL: u64 = 4096;
 
 /// The log of one run of the server.
@@ -18,12 +17,12 @@ const TAIL: u64 = 4096;
 pub(crate) struct Log {
     path: PathBuf,
     file: File,
-    /// Where this run's lines begin.
+    /// The offset at which this run's lines begin, in bytes.
     start: u64,
 }
 
 impl Log {
-    /// Opens the log at `path` for appending.
+    /// Opens the log at `path` for appending. Rotates it first if it exceeds [`LARGEST`].
     pub(crate) fn open(path: PathBuf) -> Result<Self, Error> {
         if fs::metadata(&path).is_ok_and(|found| found.len() > LARGEST) {
             let old = path.with_extension("log.old");
@@ -39,7 +38,6 @@ impl Log {
         Ok(Self { path, file, start })
     }
 
-    /// The log's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -49,8 +47,8 @@ impl Log {
         self.file.try_clone().map_err(Error::io("open", &self.path))
     }
 
-    /// The last lines of this run, or why they cannot be read: an error message is being made,
-    /// which must not fail.
+    /// The last lines of this run, or why they cannot be read. It cannot fail, since its callers
+    /// are building an error message.
     pub(crate) fn tail(&self) -> String {
         self.read_tail().unwrap_or_else(|error| error.to_string())
     }

@@ -1,29 +1,30 @@
-//! `postmaster.pid`, in which a server says who it is and how far it has come, and the lock of its
-//! socket, which begins with the same lines.
+//! The file `postmaster.pid`, in which a server writes its process id and its state.
+//!
+//! The lock of its socket begins with the same lines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What `postmaster.pid` says.
+/// The contents of `postmaster.pid` that this crate needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PidFile {
-    /// The server's process.
+    /// The process id of the server.
     pub(crate) pid: i32,
-    /// Whether it accepts connections.
+    /// True once the server accepts connections.
     pub(crate) ready: bool,
 }
 
-/// Where the file of the cluster `data` is.
+/// The path of the file in the cluster `data`.
 pub(crate) fn path(data: &Path) -> PathBuf {
     data.join("postmaster.pid")
 }
 
-/// Reads such a file, if it is there and has a process id.
+/// Reads such a file. `None` if it does not exist or has no process id.
 pub(crate) fn read(file: &Path) -> Option<PidFile> {
     parse(&fs::read_to_string(file).ok()?)
 }
 
-/// The first line is the process id, negative for a server without a postmaster; the eighth is the
+/// The first line is the process id, negative for a server without a postmaster. The eighth is the
 /// state, once there is one.
 fn parse(text: &str) -> Option<PidFile> {
     let mut lines = text.lines();

@@ -1,5 +1,4 @@
-//! Finds the installed server programs: on `PATH`, then in the usual folders of Debian, Red Hat and
-//! Homebrew.
+//! Search for the server's programs: installed ones if any fit, else downloaded ones.
 
 use crate::Error;
 use crate::account::Account;
@@ -18,7 +17,7 @@ const SUGGESTED: u32 = 17;
 #[derive(Debug)]
 pub(crate) struct Programs {
     folder: PathBuf,
-    /// Their major version.
+    /// The programs' major version.
     pub(crate) major: u32,
 }
 
@@ -67,12 +66,12 @@ impl Programs {
         })
     }
 
-    /// The path of one of the programs.
+    /// The path of the program `name`.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// The programs in `folder`, if they are there and the server's user can run them.
+    /// The programs in `folder`, if they exist and the server's user can run them.
     fn probe(folder: PathBuf, account: &Account) -> Option<Self> {
         if !folder.is_absolute() || !folder.join("initdb").is_file() {
             return None;
@@ -133,7 +132,7 @@ fn newest_first(parent: impl AsRef<Path>, prefix: &str) -> Vec<PathBuf> {
     found.into_iter().rev().map(|(_, folder)| folder).collect()
 }
 
-/// What the command prints, if it can be run and succeeds.
+/// The standard output of the command, if it can be run and succeeds.
 fn printed(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     output

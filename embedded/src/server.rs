@@ -19,16 +19,16 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::timeout;
 
-/// What to run.
+/// The options of [`Server::start`].
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The folder for everything: data, socket, log, lock. It is created if it is missing.
+    /// The folder for data, socket, log and lock. It is created if it is missing.
     pub folder: PathBuf,
     /// Settings of `postgresql.conf`, for example `("fsync", "off")` for tests. The address, the
     /// access list and the log's destination cannot be changed.
     pub settings: Vec<(String, String)>,
-    /// For tests: the folder, which must be new or empty, is deleted once the server is gone, even
-    /// if this process is killed, and the server is stopped without saving anything.
+    /// For tests. The folder must be new or empty. It is deleted once the server is gone, even if
+    /// this process is killed. The server is stopped without a checkpoint.
     pub scratch: bool,
 }
 
@@ -37,7 +37,7 @@ pub struct Settings {
 /// Dropping it stops the server too, but does not wait.
 #[derive(Debug)]
 pub struct Server {
-    // Dropped in this order: the server goes, then the scratch folder, then the lock.
+    // Fields are dropped in this order: the server ends, then the scratch folder, then the lock.
     child: Child,
     guard: Option<Guard>,
     sweeper: Option<Sweeper>,
@@ -48,13 +48,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the server, and makes its cluster first if there is none. When this returns, it
+    /// Starts the server, and creates its cluster first if there is none. On return, the server
     /// accepts connections.
     ///
     /// # Errors
     ///
-    /// When another process runs a server on the folder, when no server programs are installed, or
-    /// when the folder cannot be used or the server does not start.
+    /// When another process runs a server on the folder, or no server programs are available. Also
+    /// when the folder cannot be used, or when the server does not start.
     pub async fn start(settings: Settings) -> Result<Self, Error> {
         let folder = open_folder(&settings)?;
         let mut locks = vec![Lock::take(&folder)?];
@@ -96,28 +96,28 @@ impl Server {
         })
     }
 
-    /// The address of `database` for `role`, as sqlx and libpq (so psql too) take it. The role
-    /// `postgres` is the superuser, and the database `postgres` always exists.
+    /// The address of `database` for `role`, as sqlx, libpq and psql accept it. The role `postgres`
+    /// is the superuser, and the database `postgres` always exists.
     pub fn url(&self, role: &str, database: &str) -> String {
         socket::url(&self.socket, role, database)
     }
 
-    /// The cluster.
+    /// The path of the cluster.
     pub fn data_folder(&self) -> &Path {
         &self.data_folder
     }
 
-    /// The server's log.
+    /// The path of the server's log.
     pub fn log_file(&self) -> &Path {
         &self.log_file
     }
 
-    /// Returns when the server ends, which it does not do by itself unless something is wrong. Can
-    /// be cancelled and called again.
+    /// Returns when the server ends, which it does on its own only after a fault. The call can be
+    /// cancelled and repeated.
     ///
     /// # Errors
     ///
-    /// When the operating system does not let us wait.
+    /// When the operating system refuses to wait.
     pub async fn exited(&mut self) -> Result<ExitStatus, Error> {
         let status = self.child.wait().await;
         if let Some(guard) = self.guard.take() {
@@ -126,14 +126,15 @@ impl Server {
         status.map_err(Error::io("wait for the server on", &self.data_folder))
     }
 
-    /// Stops the server, and waits until it is gone; a scratch server's folder is gone then too.
-    /// Clients are disconnected, and their open transactions rolled back.
+    /// Stops the server and waits until it is gone; a scratch server's folder is then deleted too.
+    /// Clients are disconnected, and their open transactions are rolled back.
     ///
     /// # Errors
     ///
-    /// When the operating system does not let us signal or wait.
+    /// When the operating system refuses to signal or wait.
     pub async fn stop(mut self) -> Result<(), Error> {
-        // A checkpoint may take its time. Without one, the next start recovers what was committed.
+        // The fast shutdown writes a checkpoint, which may take long. Without one, the next start
+        // recovers what was committed.
         let fast = (Signal::INT, Duration::from_secs(60));
         let immediate = (Signal::QUIT, Duration::from_secs(10));
         let steps = if self.sweeper.is_some() {
@@ -149,7 +150,7 @@ impl Server {
             }
             tracing::warn!(?signal, "the database server does not stop");
         }
-        // Does nothing if the server is gone.
+        // Has no effect if the server is gone.
         self.signal(Signal::KILL)?;
         self.exited().await?;
         match self.sweeper.take() {
@@ -173,12 +174,13 @@ impl Server {
     }
 }
 
-/// The address of `database` for `role` in the server that runs on `folder` already, in this
+/// The address of `database` for `role` in the server that already runs on `folder`, in this
 /// process or another.
 ///
 /// # Errors
 ///
-/// When none runs, or when we may not reach it: only its user and root may.
+/// When no server runs there, or when the current user may not reach it: only its user and root
+/// may.
 pub fn url_of(folder: &Path, role: &str, database: &str) -> Result<String, Error> {
     let reach = || {
         let socket = socket::find(&Home::find(folder)?);
@@ -194,8 +196,8 @@ pub fn url_of(folder: &Path, role: &str, database: &str) -> Result<String, Error
     }
 }
 
-/// Makes the folder if it is missing: others may pass through it only if the server's user will be
-/// another than us.
+/// Creates the folder if it is missing. Other users may pass through it only if the server will run
+/// as another user.
 fn open_folder(settings: &Settings) -> Result<PathBuf, Error> {
     let folder = &settings.folder;
     let mode = if rustix::process::geteuid().is_root() {

@@ -1,8 +1,8 @@
-//! The Unix socket's folder, and the address that leads to it.
+//! The folder of the Unix socket, and the address that leads to it.
 //!
-//! The folder is `<home>/socket` where that makes a usable address. A socket's path is limited to
-//! some hundred bytes, and client libraries take a comma in a host for a list of hosts; so for
-//! other homes it is a short folder below the temp directory, and `<home>/socket` a link to that.
+//! The folder is `<home>/socket` where that gives a usable address. A socket's path is limited to
+//! about 100 bytes, and client libraries read a comma in a host as a list of hosts. For other
+//! homes, the folder is a short one below the temp directory, and `<home>/socket` is a link to it.
 
 use crate::account::Account;
 use crate::home::Home;
@@ -11,29 +11,29 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// The socket's name holds a port, though nothing listens on TCP.
+/// The socket's name contains a port, though nothing listens on TCP.
 pub(crate) const PORT: u16 = 5432;
 
-/// Linux takes 107 bytes for a socket's path, macOS 103.
+/// In bytes. Linux accepts 107 for a socket's path, macOS 103.
 const LONGEST_PATH: usize = 103;
 
-/// The socket's folder of `home`, which need not exist.
+/// The socket's folder of `home`. It need not exist.
 pub(crate) fn find(home: &Home) -> PathBuf {
     let natural = home.socket();
     fs::read_link(&natural).unwrap_or(natural)
 }
 
-/// The socket in its folder.
+/// The path of the socket in its folder.
 pub(crate) fn file(folder: &Path) -> PathBuf {
     folder.join(format!(".s.PGSQL.{PORT}"))
 }
 
-/// The file beside the socket that has the process id of its server.
+/// The file beside the socket that holds the process id of its server.
 pub(crate) fn lock_file(folder: &Path) -> PathBuf {
     folder.join(format!(".s.PGSQL.{PORT}.lock"))
 }
 
-/// Makes the socket's folder of `home`, or takes the one that is there.
+/// Creates the socket's folder of `home`, or returns the existing one.
 pub(crate) fn prepare(home: &Home, account: &Account) -> Result<PathBuf, Error> {
     let natural = home.socket();
     if let Ok(target) = fs::read_link(&natural) {
@@ -46,7 +46,7 @@ pub(crate) fn prepare(home: &Home, account: &Account) -> Result<PathBuf, Error> 
         account.private_folder(&natural)?;
         return Ok(natural);
     }
-    // There may be one from before the folder was moved; only stale sockets are in it.
+    // A folder from before the home was moved may exist. It holds only stale sockets.
     match fs::remove_dir_all(&natural) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(Error::io("remove", &natural)(error));
@@ -71,8 +71,8 @@ fn short_folder(account: &Account) -> Result<PathBuf, Error> {
     Ok(folder.keep())
 }
 
-/// Whether `folder` is still the server's user's own: someone else could have made it anew in the
-/// temp directory.
+/// Whether `folder` still belongs to the server's user alone. Another user could have created it
+/// anew in the temp directory.
 fn is_private(folder: &Path, account: &Account) -> bool {
     fs::symlink_metadata(folder).is_ok_and(|found| {
         found.is_dir() && found.uid() == account.uid() && found.mode() & 0o077 == 0
@@ -84,13 +84,13 @@ fn is_usable(folder: &Path) -> bool {
     short && folder.to_str().is_some_and(|folder| !folder.contains(','))
 }
 
-/// The value of `unix_socket_directories` for `folder`: a list of one, quoted.
+/// The value of `unix_socket_directories` for `folder`: a quoted list of one.
 pub(crate) fn setting(folder: &Path) -> String {
     format!("\"{}\"", folder.to_string_lossy().replace('"', "\"\""))
 }
 
-/// The address of `database` for `role`, for sqlx and for libpq alike: both want a host before the
-/// path, and both let the `host` parameter override it. The port is written so that `PGPORT` does
+/// The address of `database` for `role`, for both sqlx and libpq. Both require a host before the
+/// path, and in both the `host` parameter overrides it. The port is explicit so that `PGPORT` does
 /// not change it.
 pub(crate) fn url(folder: &Path, role: &str, database: &str) -> String {
     format!(

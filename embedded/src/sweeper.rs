@@ -1,9 +1,9 @@
-//! Deleting a scratch folder once its server is gone, even if we are gone before it.
+//! Deletion of a scratch folder once its server is gone, even if this process is gone earlier.
 //!
-//! A shell reads a pipe to its end and then deletes. One write end is ours, another is the standard
-//! output of `initdb` and the server, which their child processes inherit; so the end comes when
-//! none of us is left. The shell runs as we do, not as the server's user, who may not delete our
-//! folder.
+//! A shell reads a pipe to its end and then deletes. One write end belongs to this process. Another
+//! is the standard output of `initdb` and the server, which their child processes inherit. The pipe
+//! therefore ends when none of them is left. The shell runs as the current user, since the server's
+//! user may not be allowed to delete the folder.
 
 use crate::Error;
 use std::io::{PipeWriter, pipe};
@@ -14,12 +14,12 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// How long deleting may take before we leave the shell to it.
+/// How long to wait for the deletion before the shell is left to finish it alone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const SCRIPT: &str = r#"cat >/dev/null; exec rm -rf -- "$@""#;
 
-/// Deletes what it was given when it is dropped and the server is gone.
+/// Deletes its paths when it is dropped and the server is gone.
 #[derive(Debug)]
 pub(crate) struct Sweeper {
     child: Child,
@@ -27,7 +27,7 @@ pub(crate) struct Sweeper {
 }
 
 impl Sweeper {
-    /// Will delete `paths`.
+    /// Starts the shell that will delete `paths`.
     pub(crate) fn start(paths: &[PathBuf]) -> Result<Self, Error> {
         let shell = Path::new("/bin/sh");
         let (reader, pipe) = pipe().map_err(Error::io("open a pipe for", shell))?;
@@ -46,7 +46,7 @@ impl Sweeper {
         Ok(Self { child, pipe })
     }
 
-    /// The server's standard output.
+    /// A write end of the pipe, for the server's standard output.
     pub(crate) fn stdout(&self) -> Result<Stdio, Error> {
         let pipe = self.pipe.try_clone();
         Ok(pipe
@@ -54,7 +54,7 @@ impl Sweeper {
             .into())
     }
 
-    /// Deletes now, and waits for it; the server must be gone.
+    /// Deletes now and waits for it, [`PATIENCE`] at most. The server must be gone.
     pub(crate) async fn finish(self) -> Result<(), Error> {
         let Self { mut child, pipe } = self;
         drop(pipe);

@@ -1,10 +1,10 @@
-//! Which orders a credit settles. Append-only: what is undone has a second row, which is negative.
+//! Table `allocations`: the orders that each credit settles. Append-only: a second, negative row undoes an allocation.
 
 use sea_orm::entity::prelude::*;
 
 use crate::{AllocationId, BusinessId, CustomerId, Money, OrderId};
 
-/// A credit's share in settling an order.
+/// The share of one credit in the settlement of one order.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "allocations")]
@@ -16,11 +16,11 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: AllocationId,
     pub customer_id: CustomerId,
-    /// The ledger entry of the credit.
+    /// The number of the credit's ledger entry.
     pub entry_number: i64,
-    /// Negative where an allocation is undone.
+    /// Negative in a row that undoes an allocation.
     pub amount: Money,
-    /// When it counts: never before the credit or the order was there.
+    /// The instant from which it counts. Never before the credit or the order existed.
     pub effective_at: DateTimeUtc,
     pub created_at: DateTimeUtc,
 }

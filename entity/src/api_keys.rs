@@ -1,4 +1,4 @@
-//! The keys of programs.
+//! Table `api_keys`: the credentials of programs.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{ApiKeyId, BusinessId, UserId};
 
-/// What the holder of a key may do. A key for a customer would need a customer; its users log in.
+/// What an API key may do. There is no customer role: a key would need a customer, and customers' users log in.
 #[derive(
     Clone,
     Copy,
@@ -23,13 +23,13 @@ use crate::{ApiKeyId, BusinessId, UserId};
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum KeyRole {
-    /// Everything in its business.
+    /// May do everything in its business.
     Admin,
-    /// Sells, takes payments, fulfils, adjusts stock. No users, keys or credit limits.
+    /// Sells, takes payments, fulfils, adjusts stock. May not manage users, API keys or credit limits.
     Staff,
 }
 
-/// A key, as its SHA-256.
+/// An API key. Only its SHA-256 is stored.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "api_keys")]
@@ -40,7 +40,7 @@ pub struct Model {
     pub id: ApiKeyId,
     pub name: String,
     pub role: KeyRole,
-    /// The start of the key, by which people know it.
+    /// The start of the key, by which people recognise it.
     pub prefix: String,
     pub key_hash: Vec<u8>,
     pub created_by: UserId,

@@ -1,10 +1,10 @@
-//! What changed, by whom, before and after. Append-only.
+//! Table `audit_events`: each change, with its actor and the values before and after. Append-only.
 
 use sea_orm::entity::prelude::*;
 
 use crate::{BusinessId, EventId, UserId};
 
-/// One entry of the audit trail.
+/// One audit entry.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit_events")]
@@ -22,7 +22,7 @@ pub struct Model {
     pub before: Option<Json>,
     pub after: Option<Json>,
     pub created_at: DateTimeUtc,
-    /// That of the transaction which wrote it, by the server's word: with the id its place in the trail.
+    /// The id of the transaction that wrote the entry, as the server reports it. With `id` it orders the audit trail.
     pub transaction_id: i64,
 }
 

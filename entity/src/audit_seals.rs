@@ -1,25 +1,25 @@
-//! Seals on the audit trail. Append-only.
+//! Table `audit_seals`: the seals on the audit trail. Append-only.
 
 use sea_orm::entity::prelude::*;
 
 use crate::{BusinessId, EventId};
 
-/// One link of a business's chain: about the entries after those of the seal before.
+/// One seal in the chain of a business. It covers the audit entries after those of the previous seal.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit_seals")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub business_id: BusinessId,
-    /// Its place in the chain, from 1.
+    /// The position in the chain, from 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub number: i64,
-    /// The last of its entries.
+    /// With `last_event_id`, the last audit entry that the seal covers.
     pub last_transaction_id: i64,
     pub last_event_id: EventId,
-    /// How many they are.
+    /// The number of audit entries that the seal covers.
     pub events: i64,
-    /// SHA-256 of the seal before and of its entries.
+    /// SHA-256 of the previous seal and of the covered entries.
     pub hash: Vec<u8>,
     pub sealed_at: DateTimeUtc,
 }

@@ -1,10 +1,10 @@
-//! Tenants.
+//! Table `businesses`: the tenants.
 
 use sea_orm::entity::prelude::*;
 
 use crate::{BusinessId, Currency, Money, TimeZone};
 
-/// A business. Its slug and its currency never change: documents and links rest on them.
+/// A business. Its slug and its currency never change, since documents and links depend on them.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "businesses")]
@@ -14,19 +14,19 @@ pub struct Model {
     pub slug: String,
     pub name: String,
     pub currency: Currency,
-    /// Stops purchases of customers with an order that is due for longer. `None` stops none.
+    /// In days. Rejects purchases of a customer with an order that is overdue for longer. `None` rejects none.
     pub block_after_days: Option<i32>,
-    /// Whose days due dates, aging and reports by date follow.
+    /// Due dates, aging and reports by date use the days of this time zone.
     pub time_zone: TimeZone,
-    /// The first day that is open: nothing is dated before it. `None` leaves everything open.
+    /// The first open day: nothing is dated before it. `None` leaves all days open.
     pub books_closed_until: Option<Date>,
-    /// The most units that one customer may hold at once. `None` is no bound, as with the next three.
+    /// The most units that one customer may hold at once. `None` means no limit, as in the next three columns.
     pub hold_limit_units: Option<i64>,
-    /// The most that what one customer holds may be worth.
+    /// The highest value of all that one customer holds.
     pub hold_limit_value: Option<Money>,
-    /// Bounds those who registered themselves, beside `hold_limit_units`.
+    /// A further limit for customers who registered themselves, in addition to `hold_limit_units`.
     pub self_registered_hold_limit_units: Option<i64>,
-    /// Bounds those who registered themselves, beside `hold_limit_value`.
+    /// A further limit for customers who registered themselves, in addition to `hold_limit_value`.
     pub self_registered_hold_limit_value: Option<Money>,
     pub created_at: DateTimeUtc,
 }

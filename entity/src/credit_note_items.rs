@@ -1,4 +1,4 @@
-//! The items that credit notes take back. Append-only.
+//! Table `credit_note_items`: the returned items of credit notes. Append-only.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What customers need not pay of an order. Append-only.
+//! Table `credit_notes`: amounts of orders that customers no longer owe. Append-only.
 
 use sea_orm::entity::prelude::*;
 
@@ -14,13 +14,13 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: CreditNoteId,
     pub customer_id: CustomerId,
-    /// The customer's ledger entry.
+    /// The number of its entry in the customer's ledger.
     pub entry_number: i64,
     pub order_id: OrderId,
-    /// 0 for goods that come back when no money is left of their order.
+    /// 0 for goods that are returned when nothing of their order is left to credit.
     pub amount: Money,
     pub reason: String,
-    /// Whether its items went back to the shelf.
+    /// Whether its items were restocked.
     pub restock: bool,
     pub created_by: UserId,
     pub created_at: DateTimeUtc,

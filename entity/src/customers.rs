@@ -1,10 +1,10 @@
-//! Who buys on credit, and how much of it is left.
+//! Table `customers`: the buyers on credit, with their credit limits and balances.
 
 use sea_orm::entity::prelude::*;
 
 use crate::{BusinessId, CustomerId, Money};
 
-/// A customer. Locked (`FOR UPDATE`) by whatever changes the balance; first in the lock order.
+/// A customer. Every change of the balance locks the row (`FOR UPDATE`). First in the lock order.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "customers")]
@@ -16,22 +16,22 @@ pub struct Model {
     pub name: String,
     pub email: Option<String>,
     pub credit_limit: Money,
-    /// The sum of the ledger entries: what the customer owes.
+    /// What the customer owes: the sum of the ledger entries. Negative when the customer has paid ahead.
     pub balance: Money,
     /// The number of the newest ledger entry.
     pub entry_count: i64,
-    /// Of the credits that it has been given, what has settled no order yet. The balance is what is due less this.
+    /// The sum of the customer's credits that have settled no order yet. The balance is the amount due less this sum.
     pub on_account: Money,
     pub on_hold: bool,
     pub payment_terms_days: i32,
-    /// Whether the customer made this record itself.
+    /// Whether the customer registered themselves.
     pub self_registered: bool,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
 }
 
 impl Model {
-    /// What the customer may still buy on credit. Negative when the limit was lowered below the balance.
+    /// The amount that the customer may still buy on credit. Negative when the limit was lowered below the balance.
     #[must_use]
     pub fn available_credit(&self) -> Money {
         self.credit_limit - self.balance

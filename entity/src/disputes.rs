@@ -1,4 +1,4 @@
-//! Payments by card that their buyers dispute, as the payment provider has them.
+//! Table `disputes`: card payments that their buyers dispute, as reported by the payment provider.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{BusinessId, DisputeId, Money, OrderId};
 
-/// Where a dispute stands.
+/// The status of a dispute.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
 )]
@@ -16,18 +16,18 @@ use crate::{BusinessId, DisputeId, Money, OrderId};
 pub enum Status {
     /// The provider waits for evidence.
     NeedsResponse,
-    /// The evidence is being judged.
+    /// The provider reviews the evidence.
     UnderReview,
     /// The business keeps the money.
     Won,
     /// The buyer keeps the money.
     Lost,
-    /// It ended without a judgement, and no money moved.
+    /// The dispute ended without a decision, and no money moved.
     Closed,
 }
 
 impl Status {
-    /// Whether it is not decided yet.
+    /// True until the dispute is decided or closed.
     #[must_use]
     pub fn is_open(self) -> bool {
         match self {
@@ -37,7 +37,7 @@ impl Status {
     }
 }
 
-/// A dispute. Changed under its order's lock.
+/// A dispute. Changes need the lock of its order.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "disputes")]
@@ -48,15 +48,15 @@ pub struct Model {
     pub id: DisputeId,
     pub order_id: OrderId,
     pub provider: String,
-    /// The provider's id of it.
+    /// The provider's id of the dispute.
     pub provider_id: String,
     pub amount: Money,
-    /// The provider's word for it.
+    /// The reason, as the provider names it.
     pub reason: String,
     pub status: Status,
-    /// Until when the provider takes evidence; null when it takes none.
+    /// The provider's deadline for evidence; null when it accepts none.
     pub evidence_due_at: Option<DateTimeUtc>,
-    /// Whether the provider has taken the money back for now.
+    /// Whether the provider has withdrawn the money for the time being.
     pub funds_withdrawn: bool,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,

@@ -1,10 +1,10 @@
-//! The first answer to each keyed request.
+//! Table `idempotency_keys`: the stored response of each request with an idempotency key.
 
 use sea_orm::entity::prelude::*;
 
 use crate::{BusinessId, UserId};
 
-/// An answer that is given again, byte for byte, when the same caller repeats the same request with the same key.
+/// A stored response. A retry by the same caller, with the same key and the same request, returns it unchanged.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "idempotency_keys")]

@@ -1,4 +1,4 @@
-//! An id type for each kind of row, so that a product's id never lands where a customer's belongs.
+//! One id type per kind of row, so that a product's id cannot be used where a customer's id belongs.
 
 use sea_orm::DeriveValueType;
 use serde::Serialize;
@@ -25,7 +25,7 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new id. UUID v7: ids made later sort after ids made earlier on the same machine.
+            /// A new UUID v7: later ids sort after earlier ones from the same machine.
             #[must_use]
             #[expect(
                 clippy::new_without_default,
@@ -36,7 +36,7 @@ macro_rules! id {
             }
         }
 
-        // SeaORM asks this of every primary key; a UUID is never made from a number.
+        // SeaORM requires this of every primary key. A UUID is never made from a number.
         impl sea_orm::TryFromU64 for $name {
             fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
                 Err(sea_orm::DbErr::ConvertFromU64(stringify!($name)))

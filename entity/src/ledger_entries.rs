@@ -1,4 +1,4 @@
-//! A customer's account, entry by entry. Append-only.
+//! Table `ledger_entries`: the entries of customers' accounts. Append-only.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{BusinessId, CustomerId, LedgerEntryId, Money, OrderId};
 
-/// What an entry does to the balance.
+/// How an entry changes the balance.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
 )]
@@ -14,21 +14,21 @@ use crate::{BusinessId, CustomerId, LedgerEntryId, Money, OrderId};
 #[serde(rename_all = "snake_case")]
 #[schema(as = EntryKind)]
 pub enum Kind {
-    /// A sale on credit raises it.
+    /// A sale on credit, which raises the balance.
     Charge,
-    /// Money received lowers it.
+    /// Money received, which lowers the balance.
     Payment,
     /// Undoes an earlier entry.
     Reversal,
-    /// Lowers it without money.
+    /// Lowers the balance without money.
     CreditNote,
-    /// Gives up what is owed.
+    /// Gives up an amount that is owed, which lowers the balance.
     WriteOff,
-    /// Credit on account paid out to the customer raises it.
+    /// Credit on account paid out to the customer, which raises the balance.
     Payout,
 }
 
-/// One entry.
+/// One ledger entry.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "ledger_entries")]
@@ -37,16 +37,16 @@ pub struct Model {
     pub business_id: BusinessId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub customer_id: CustomerId,
-    /// Counted per customer from 1, without a gap: the order in which each balance follows from the one before.
+    /// Counts from 1 per customer, without a gap. Each balance follows from the one before in this order.
     #[sea_orm(primary_key, auto_increment = false)]
     pub number: i64,
     pub id: LedgerEntryId,
     pub kind: Kind,
-    /// Signed: what it adds to the balance.
+    /// Signed: the change of the balance.
     pub amount: Money,
     pub balance_after: Money,
     pub order_id: Option<OrderId>,
-    /// When it counts, which for a payment may be before it was entered.
+    /// The instant from which it counts. For a payment, it may be earlier than `created_at`.
     pub effective_at: DateTimeUtc,
     pub created_at: DateTimeUtc,
 }

@@ -1,7 +1,7 @@
-//! The rows of the database: ids, amounts, statuses, and one file a table.
+//! The rows of the database: ids, amounts, statuses, and one file per table.
 //!
-//! Invariant: a query on a tenant's table starts from the tenant ([`Tenant::of`]). The bare `find` and its like are
-//! banned by `clippy.toml`, with one exception in this crate.
+//! Invariant: a query on a tenant's table starts from the tenant ([`Tenant::of`]). `clippy.toml` bans the bare `find`
+//! and its like, with one exception in this crate.
 
 #![expect(
     clippy::disallowed_methods,

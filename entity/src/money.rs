@@ -1,4 +1,4 @@
-//! Exact amounts of money. No float comes near them, on the wire neither.
+//! Exact amounts of money. No float is used for an amount, on the wire neither.
 
 use std::iter::Sum;
 use std::ops::{Add, Neg, Sub};
@@ -12,48 +12,49 @@ use utoipa::ToSchema;
 /// An exact amount with at most four decimals, in the currency of its business. May be negative: a customer may have
 /// paid ahead.
 ///
-/// [`Money::new`] takes amounts below 10^15, which is what a column `numeric(19,4)` holds. Sums in memory may pass that
-/// without harm (the type is exact up to 7.9 × 10^24 at four decimals); what is written is checked against a limit first.
+/// [`Money::new`] accepts amounts below 10^15, the limit of a column `numeric(19,4)`. Sums in memory may exceed that
+/// limit without harm: the type is exact up to 7.9 × 10^24 at four decimals. Amounts are checked against the limit
+/// before they are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
 pub struct Money(Decimal);
 
-/// Text or a number that is no [`Money`].
+/// Why text or a number is not a [`Money`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMoney {
     /// Not a plain decimal number.
     #[error("must be a decimal number such as \"12.50\"")]
     NotDecimal,
-    /// Below zero where an amount is asked for.
+    /// Below zero.
     #[error("must not be negative")]
     Negative,
-    /// More than 15 digits before the point.
+    /// More than 15 digits before the decimal point.
     #[error("must have at most 15 digits before the decimal point")]
     TooLarge,
-    /// More digits after the point than the currency has.
+    /// More digits after the decimal point than the currency has.
     #[error("must have at most {digits} digits after the decimal point, as {currency} has")]
     TooPrecise {
-        /// What the currency allows.
+        /// The number of decimals that the currency has.
         digits: u32,
-        /// The currency.
+        /// The currency of the business.
         currency: Currency,
     },
 }
 
 impl Money {
-    /// Nothing.
+    /// The amount 0.
     pub const ZERO: Self = Self(Decimal::ZERO);
 
-    /// Ten to the fifteenth: the first whole number with 16 digits.
+    /// 10^15: the lowest whole number with 16 digits.
     const BOUND: Decimal = Decimal::from_parts(2_764_472_320, 232_830, 0, false, 0);
 
-    /// Whether a column can hold it, positive or negative.
+    /// Whether a column can hold the amount, positive or negative.
     #[must_use]
     pub fn is_storable(self) -> bool {
         self.0.abs() < Self::BOUND
     }
 
-    /// An amount that is asked for or offered: not negative, fit for its column and for its currency. Zeros at the end
-    /// are no digits: `1.5000` is a good amount in a currency with two.
+    /// An amount from a request: not negative, and within the limits of its column and its currency. Trailing zeros do
+    /// not count as decimals: `1.5000` is valid in a currency with two.
     ///
     /// # Errors
     /// See [`InvalidMoney`].
@@ -72,7 +73,7 @@ impl Money {
         Ok(Self(amount))
     }
 
-    /// Reads an amount as [`Money::new`] takes it from plain decimal text: digits, perhaps a point and more digits.
+    /// Parses plain decimal text (digits, optionally a point and more digits) with the limits of [`Money::new`].
     ///
     /// # Errors
     /// See [`InvalidMoney`].
@@ -91,7 +92,8 @@ impl Money {
             let digits = currency.minor_digits();
             return Err(InvalidMoney::TooPrecise { digits, currency });
         }
-        // What is left has at most 19 digits that count; zeros beyond them would overflow the type, so they go first.
+        // At most 19 significant digits remain. Trailing zeros beyond them would overflow the type, so they are removed
+        // first.
         let fraction = fraction.trim_end_matches('0');
         let plain = format!(
             "{}{}.{fraction}0",
@@ -102,19 +104,19 @@ impl Money {
         Self::new(amount, currency)
     }
 
-    /// The price of several.
+    /// The price of `quantity` units.
     #[must_use]
     pub fn times(self, quantity: i64) -> Self {
         Self(self.0 * Decimal::from(quantity))
     }
 
-    /// The exact number.
+    /// The amount as an exact decimal.
     #[must_use]
     pub fn decimal(self) -> Decimal {
         self.0
     }
 
-    /// Text with the minor digits of the currency: `600.00`. Never fewer digits than the amount has.
+    /// The amount as text with the minor digits of the currency: `600.00`. Never drops digits that the amount has.
     #[must_use]
     pub fn to_text(self, currency: Currency) -> String {
         let mut amount = self.0.normalize();
@@ -143,7 +145,7 @@ impl Neg for Money {
     type Output = Self;
 
     fn neg(self) -> Self {
-        // A decimal tells a negative zero, which would be written `-0.00`.
+        // `Decimal` has a negative zero, which would be written as `-0.00`.
         Self(if self.0.is_zero() { self.0 } else { -self.0 })
     }
 }
@@ -160,7 +162,7 @@ impl Sum for Money {
 #[schema(value_type = String, example = "USD", pattern = "^[A-Z]{3}$")]
 pub struct Currency(iso_currency::Currency);
 
-/// Text that is no code of ISO 4217, or one that has no minor unit.
+/// Text that is not an ISO 4217 code, or the code of a currency without a minor unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be an ISO 4217 currency code such as \"USD\"")]
 pub struct UnknownCurrency;
@@ -169,7 +171,7 @@ impl Currency {
     /// The United States dollar.
     pub const USD: Self = Self(iso_currency::Currency::USD);
 
-    /// Digits after the decimal point: 2 for USD, 0 for JPY, 3 for KWD.
+    /// The number of digits after the decimal point: 2 for USD, 0 for JPY, 3 for KWD.
     #[must_use]
     pub fn minor_digits(self) -> u32 {
         self.0.exponent().map_or(0, u32::from)

@@ -1,11 +1,11 @@
-//! How an order came to be what it is, after its first status. Append-only.
+//! Table `order_transitions`: the changes of each order's status after its first. Append-only.
 
 use sea_orm::entity::prelude::*;
 
 use crate::orders::Status;
 use crate::{BusinessId, OrderId, UserId};
 
-/// One step.
+/// One change of status.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "order_transitions")]
@@ -14,13 +14,13 @@ pub struct Model {
     pub business_id: BusinessId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub order_id: OrderId,
-    /// From 1.
+    /// Counts from 1 per order.
     #[sea_orm(primary_key, auto_increment = false)]
     pub number: i32,
     pub from_status: Status,
     pub to_status: Status,
     pub actor_id: UserId,
-    /// As what: a role, or `system` for the service itself.
+    /// The role in which the actor acted, or `system` for the service itself.
     pub actor_role: String,
     pub created_at: DateTimeUtc,
 }

@@ -1,4 +1,4 @@
-//! What was sold, and what is still owed for it.
+//! Table `orders`: what was sold, and what is still owed for it.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{BusinessId, CustomerId, Money, OrderId, UserId};
 
-/// Where an order stands.
+/// The status of an order.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
 )]
@@ -21,7 +21,7 @@ pub enum Status {
     Cancelled,
 }
 
-/// How an order is paid for.
+/// How an order is paid.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
 )]
@@ -39,21 +39,21 @@ pub enum PaymentMethod {
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum CancelReason {
-    /// Somebody asked for it.
+    /// A user requested the cancellation.
     Requested,
-    /// It was not paid in time.
+    /// The order was not paid in time.
     PaymentExpired,
-    /// The payment provider would not have it.
+    /// The payment provider refused the payment.
     PaymentRefused,
-    /// Its payment was cancelled at the provider.
+    /// The payment was cancelled at the provider.
     PaymentCancelled,
-    /// It was paid when its stock was held no more and somebody else had it. The payment is refunded.
+    /// The payment arrived after the hold had expired and the stock was taken. The payment is refunded.
     StockGone,
-    /// It was paid after it had been cancelled. The payment is refunded.
+    /// The payment arrived after the order had been cancelled. The payment is refunded.
     PaidTooLate,
 }
 
-/// Why a person has to look at an order.
+/// Why an order needs attention by a person.
 #[derive(
     Clone,
     Copy,
@@ -71,9 +71,9 @@ pub enum CancelReason {
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Attention {
-    /// The payment was of another amount or currency than the order, and is not given back in full.
+    /// The amount or currency of the payment differs from the order's, and the payment is not fully returned.
     PaymentMismatched,
-    /// A refund failed, and no money was given back after it, by the service or by hand.
+    /// A refund failed, and no later refund returned the money, by the service or by hand.
     RefundFailed,
     /// The buyer disputes the payment.
     DisputeOpen,
@@ -81,7 +81,7 @@ pub enum Attention {
     DisputeLost,
 }
 
-/// An order. Last in the lock order.
+/// An order. Last in the lock order of customers, inventory and orders.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "orders")]
@@ -94,22 +94,22 @@ pub struct Model {
     pub status: Status,
     pub payment_method: PaymentMethod,
     pub total_amount: Money,
-    /// Paid or credited: what needs not be paid any more.
+    /// The amount that need not be paid any more, because it was paid or credited.
     pub amount_settled: Money,
-    /// Of that, what was settled without money: by credit notes, write-offs, a cancellation.
+    /// The part of `amount_settled` that was settled without money: by credit notes, write-offs or a cancellation.
     pub amount_credited: Money,
-    /// Derived by the database: total less settled.
+    /// Derived by the database: `total_amount` less `amount_settled`.
     pub amount_due: Money,
-    /// When it is to be paid; by card, until when it can be.
+    /// When the order is due. For an order by card, the end of the time in which it can be paid.
     pub due_at: DateTimeUtc,
-    /// Of what was paid by card, what is given back or on its way back.
+    /// The part of the card payment that was refunded or whose refund is pending.
     pub amount_refunded: Money,
-    /// Of what was paid by card, what disputes that were lost have taken.
+    /// The part of the card payment that lost disputes have taken.
     pub amount_lost: Money,
-    /// Why a person has to look at it; null when nobody has to. [`Model::attention`] reads it.
+    /// Why the order needs attention; null when it needs none. Read it with [`Model::attention`].
     pub attention: Option<Vec<String>>,
     pub cancel_reason: Option<CancelReason>,
-    /// Where its goods are, once it is fulfilled.
+    /// The carrier's reference to the goods, once the order is fulfilled.
     pub tracking_reference: Option<String>,
     pub created_by: UserId,
     pub created_at: DateTimeUtc,
@@ -125,14 +125,16 @@ pub struct Model {
 }
 
 impl Model {
-    /// What was settled with money.
+    /// The part of `amount_settled` that was settled with money.
     #[must_use]
     pub fn amount_paid(&self) -> Money {
         self.amount_settled - self.amount_credited
     }
 
-    /// What credit notes, write-offs and a cancellation have credited of the charge. Nothing by card: such an order charges no
-    /// account, and the column `amount_credited` of one that was cancelled unpaid only keeps its `amount_due` at zero.
+    /// The part of the charge that credit notes, write-offs and a cancellation have credited.
+    ///
+    /// 0 for an order by card, which charges no account. Its column `amount_credited` is not 0 after a cancellation
+    /// without payment, and serves only to keep `amount_due` at 0.
     #[must_use]
     pub fn amount_credited(&self) -> Money {
         match self.payment_method {
@@ -141,7 +143,7 @@ impl Model {
         }
     }
 
-    /// Why a person has to look at it. A reason that only a later version knows is left out.
+    /// Why the order needs attention. Omits reasons that only a later version of the service knows.
     #[must_use]
     pub fn attention(&self) -> Vec<Attention> {
         let reasons = self.attention.iter().flatten();
@@ -150,7 +152,7 @@ impl Model {
             .collect()
     }
 
-    /// Sets why a person has to look at it.
+    /// Replaces the reasons. An empty list stores null.
     pub fn set_attention(&mut self, reasons: &[Attention]) {
         let reasons: Vec<String> = reasons.iter().map(ActiveEnum::to_value).collect();
         self.attention = Some(reasons).filter(|reasons| !reasons.is_empty());

@@ -1,4 +1,4 @@
-//! What is asked of the payment provider: one intent an order by card.
+//! Table `payment_intents`: the payments requested from the payment provider, one intent per order by card.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{BusinessId, Money, OrderId, ReservationId};
 
-/// Where an intent stands.
+/// The status of a payment intent.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
 )]
@@ -14,23 +14,23 @@ use crate::{BusinessId, Money, OrderId, ReservationId};
 #[serde(rename_all = "snake_case")]
 #[schema(as = IntentStatus)]
 pub enum Status {
-    /// The provider is to make it; whether it has is not known.
+    /// The provider is to create the intent. Whether it has done so is not known.
     Requested,
-    /// It can be paid.
+    /// The intent can be paid.
     Pending,
-    /// It was paid.
+    /// The intent was paid.
     Succeeded,
-    /// It was paid, with another amount or in another currency than the order's.
+    /// The intent was paid, with another amount or currency than the order's.
     Mismatched,
-    /// The provider is to cancel it.
+    /// The provider is to cancel the intent.
     Cancelling,
-    /// It cannot be paid any more.
+    /// The intent can no longer be paid.
     Cancelled,
-    /// The provider did not make it.
+    /// The provider refused to create the intent.
     Refused,
 }
 
-/// An intent. Changed under its order's lock.
+/// A payment intent. Changes need the lock of its order.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "payment_intents")]
@@ -39,33 +39,33 @@ pub struct Model {
     pub business_id: BusinessId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub order_id: OrderId,
-    /// What holds the order's stock.
+    /// The reservation that holds the order's stock.
     pub reservation_id: ReservationId,
-    /// Which provider: see `Provider::name`.
+    /// The provider's name: see `Provider::name`.
     pub provider: String,
-    /// The provider's id of it, as soon as it has told one.
+    /// The provider's id of the intent; null until the provider has returned one.
     pub provider_id: Option<String>,
-    /// What the buyer's page pays with.
+    /// The secret with which the buyer's page pays.
     pub client_secret: Option<String>,
     pub amount: Money,
     pub status: Status,
-    /// What the provider said when it did not go well.
+    /// The provider's message of the last failure.
     pub failure: Option<String>,
     /// The provider's code of a refusal.
     pub failure_code: Option<String>,
-    /// What came of a payment that is not what was asked for, in minor units of its own currency.
+    /// The received amount of a mismatched payment, in minor units of its own currency.
     pub received_minor: Option<i64>,
-    /// The currency of that, an ISO 4217 code in capitals.
+    /// The currency of `received_minor`: an ISO 4217 code in capitals.
     pub received_currency: Option<String>,
-    /// What of that was given back at the provider, in the same units.
+    /// The part of `received_minor` that was refunded at the provider, in the same units.
     pub returned_minor: i64,
-    /// How often the provider's refunds and disputes were read and written here.
+    /// How often the provider's refunds and disputes were read and stored here.
     pub readings: i32,
-    /// Until when it can be paid.
+    /// The end of the time in which the intent can be paid.
     pub expires_at: DateTimeUtc,
-    /// When something is to be asked of the provider, again or at last.
+    /// When the payment worker asks the provider next; null when nothing is left to ask.
     pub next_try_at: Option<DateTimeUtc>,
-    /// How often it was asked in vain.
+    /// The number of failed attempts.
     pub tries: i32,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,

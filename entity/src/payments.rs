@@ -1,4 +1,4 @@
-//! Money received. Append-only: a bounced payment is undone by a reversal.
+//! Table `payments`: money received. Append-only: a reversal undoes a bounced payment.
 
 use sea_orm::entity::prelude::*;
 
@@ -14,13 +14,13 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: PaymentId,
     pub customer_id: CustomerId,
-    /// The customer's ledger entry.
+    /// The number of its entry in the customer's ledger.
     pub entry_number: i64,
     pub amount: Money,
-    /// How it came: cash, bank transfer, whatever the business calls it.
+    /// Free text of the business, such as cash or bank transfer.
     pub method: String,
     pub reference: Option<String>,
-    /// When the money came, which may be before it was entered.
+    /// When the money arrived. It may be earlier than `created_at`.
     pub received_at: DateTimeUtc,
     pub created_by: UserId,
     pub created_at: DateTimeUtc,

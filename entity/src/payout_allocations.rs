@@ -1,10 +1,10 @@
-//! Which credits payouts use up. Append-only.
+//! Table `payout_allocations`: the credits that payouts use up. Append-only.
 
 use sea_orm::entity::prelude::*;
 
 use crate::{BusinessId, CustomerId, Money, PayoutAllocationId};
 
-/// A credit's share in covering a payout.
+/// The share of one credit in one payout.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "payout_allocations")]
@@ -13,16 +13,17 @@ pub struct Model {
     pub business_id: BusinessId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub customer_id: CustomerId,
-    /// The payout's ledger entry.
+    /// The number of the payout's ledger entry.
     #[sea_orm(primary_key, auto_increment = false)]
     pub payout_entry: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: PayoutAllocationId,
-    /// The credit's ledger entry.
+    /// The number of the credit's ledger entry.
     pub credit_entry: i64,
-    /// Negative where the credit is given back.
+    /// Negative in a row that returns the share to the credit.
     pub amount: Money,
-    /// When it counts: the payout's date, or when the share was given back or taken over by another credit.
+    /// The instant from which it counts: the payout's date, or when the share was returned or taken over by another
+    /// credit.
     pub effective_at: DateTimeUtc,
     pub created_at: DateTimeUtc,
 }

@@ -1,4 +1,4 @@
-//! Credit on account that was paid out to its customer. Append-only: a payout is undone by a reversal.
+//! Table `payouts`: credit on account that was paid out to customers. Append-only: a reversal undoes a payout.
 
 use sea_orm::entity::prelude::*;
 
@@ -14,13 +14,13 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: PayoutId,
     pub customer_id: CustomerId,
-    /// The customer's ledger entry.
+    /// The number of its entry in the customer's ledger.
     pub entry_number: i64,
     pub amount: Money,
-    /// How it was paid: cash, bank transfer, whatever the business calls it.
+    /// Free text of the business, such as cash or bank transfer.
     pub method: String,
     pub reference: Option<String>,
-    /// When it was paid, which may be before it was entered.
+    /// When the payout was made. It may be earlier than `created_at`.
     pub paid_at: DateTimeUtc,
     pub created_by: UserId,
     pub created_at: DateTimeUtc,

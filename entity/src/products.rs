@@ -1,10 +1,10 @@
-//! The catalogue.
+//! Table `products`: the catalogue.
 
 use sea_orm::entity::prelude::*;
 
 use crate::{BusinessId, Money, ProductId};
 
-/// What is sold and for how much.
+/// A catalogue item with its list price.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "products")]
@@ -18,9 +18,9 @@ pub struct Model {
     pub description: Option<String>,
     pub price: Money,
     pub limit_per_customer: Option<i32>,
-    /// A product that is not active cannot be bought.
+    /// An inactive product cannot be bought.
     pub active: bool,
-    /// Whether a sale has it, in whatever state.
+    /// Whether any sale, past ones included, has the product.
     pub in_sale: bool,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,

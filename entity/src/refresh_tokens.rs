@@ -1,10 +1,10 @@
-//! What logins are prolonged with.
+//! Table `refresh_tokens`: the tokens that extend a login.
 
 use sea_orm::entity::prelude::*;
 
 use crate::{BusinessId, RefreshTokenId, UserId};
 
-/// A token that is good for one use. Kept as its SHA-256: who reads this table can use none of them.
+/// A refresh token, which can be used once. Only its SHA-256 is stored, so that a reader of the table cannot use it.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "refresh_tokens")]
@@ -13,7 +13,7 @@ pub struct Model {
     pub business_id: BusinessId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: RefreshTokenId,
-    /// The login that it belongs to.
+    /// The login to which the token belongs.
     pub family_id: Uuid,
     pub user_id: UserId,
     pub token_hash: Vec<u8>,

@@ -1,4 +1,4 @@
-//! The items for which a refund is, if it is by items. Append-only.
+//! Table `refund_items`: the items of refunds by item. Append-only.
 
 use sea_orm::entity::prelude::*;
 

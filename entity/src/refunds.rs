@@ -1,4 +1,4 @@
-//! Money that was paid by card and is given back.
+//! Table `refunds`: card payments that are returned, wholly or in part.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{BusinessId, Money, OrderId, RefundId, UserId};
 
-/// Where a refund stands.
+/// The status of a refund.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
 )]
@@ -14,17 +14,17 @@ use crate::{BusinessId, Money, OrderId, RefundId, UserId};
 #[serde(rename_all = "snake_case")]
 #[schema(as = RefundStatus)]
 pub enum Status {
-    /// The provider is to be asked for it; whether it was is not known.
+    /// The provider is to be asked for the refund. Whether it was asked is not known.
     Requested,
-    /// The provider is at it.
+    /// The provider processes the refund.
     Pending,
-    /// The money is given back.
+    /// The money was returned.
     Succeeded,
-    /// The provider did not give it back: it counts no more.
+    /// The provider did not return the money. The refund no longer counts.
     Failed,
 }
 
-/// A refund. Changed under its order's lock.
+/// A refund. Changes need the lock of its order.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "refunds")]
@@ -34,21 +34,21 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: RefundId,
     pub order_id: OrderId,
-    /// 0 for goods that come back when no money is left of their order: the provider is not asked for it.
+    /// 0 for goods that are returned when no money of their order is left. The provider is then not asked.
     pub amount: Money,
     pub status: Status,
     pub reason: String,
-    /// Whether its items went back to the shelf.
+    /// Whether its items were restocked.
     pub restock: bool,
-    /// Made at the provider, and told by it.
+    /// True for a refund that was made at the provider and reported by it.
     pub by_hand: bool,
-    /// The provider's id of it.
+    /// The provider's id of the refund; null until the provider has returned one.
     pub provider_id: Option<String>,
-    /// What the provider said when it did not go well.
+    /// The provider's message of the last failure.
     pub failure: Option<String>,
-    /// When something is to be asked of the provider, again or at last.
+    /// When the payment worker asks the provider next; null when nothing is left to ask.
     pub next_try_at: Option<DateTimeUtc>,
-    /// How often it was asked in vain.
+    /// The number of failed attempts.
     pub tries: i32,
     pub created_by: UserId,
     pub created_at: DateTimeUtc,

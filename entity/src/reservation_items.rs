@@ -1,10 +1,10 @@
-//! What reservations hold, or wait for.
+//! Table `reservation_items`: what reservations hold or wait for.
 
 use sea_orm::entity::prelude::*;
 
 use crate::{BusinessId, Money, ProductId, ReservationId};
 
-/// One product of a reservation, at the price of the moment when it was made.
+/// One product of a reservation, at the price of the time at which it was made.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "reservation_items")]
@@ -15,13 +15,13 @@ pub struct Model {
     pub reservation_id: ReservationId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub product_id: ProductId,
-    /// The line's place in the reservation, from 0.
+    /// The position in the reservation, from 0.
     pub line: i32,
     pub quantity: i64,
     pub unit_price: Money,
-    /// Counts in the product's `reserved`.
+    /// Whether the quantity counts in the product's `reserved`.
     pub held: bool,
-    /// In the product's line, while it waits.
+    /// The position in the product's waitlist; `None` when the item does not wait.
     pub place: Option<i64>,
     pub expires_at: DateTimeUtc,
     #[sea_orm(

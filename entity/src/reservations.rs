@@ -1,4 +1,4 @@
-//! Stock held for customers, and places in line for some.
+//! Table `reservations`: stock held for customers, and positions in waitlists.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{BusinessId, CustomerId, OrderId, ReservationId, UserId};
 
-/// Where a reservation stands.
+/// The status of a reservation.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
 )]
@@ -14,34 +14,34 @@ use crate::{BusinessId, CustomerId, OrderId, ReservationId, UserId};
 #[serde(rename_all = "snake_case")]
 #[schema(as = ReservationStatus)]
 pub enum Status {
-    /// In line for stock that others hold.
+    /// In the waitlist, for stock that others hold.
     Waiting,
     /// Its stock is held.
     Active,
     /// It became an order.
     Confirmed,
-    /// Given up.
+    /// It was cancelled.
     Cancelled,
     /// Its time passed.
     Expired,
-    /// It waited for what can not come free any more.
+    /// The stock that it waited for can no longer be released.
     SoldOut,
 }
 
-/// Why a reservation is cancelled.
+/// Why a reservation was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, ToSchema)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ReservationCancelReason)]
 pub enum CancelReason {
-    /// Its customer or the staff gave it up.
+    /// Its customer or the staff cancelled it.
     Requested,
-    /// It waited for a product that was taken off sale.
+    /// It waited for a product that became inactive.
     ProductInactive,
 }
 
-/// A reservation. Changed under its customer's lock, or under those of its products by who finds it expired, served or
-/// sold out.
+/// A reservation. Changes need its customer's lock, or its products' locks when it is found expired, allocated or sold
+/// out.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "reservations")]
@@ -51,14 +51,14 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: ReservationId,
     pub customer_id: CustomerId,
-    /// As it was last written: see [`Status::at`].
+    /// The status as last written; [`Status::at`] takes the expiry into account.
     pub status: Status,
-    /// For how long stock is held, from the moment that it is.
+    /// How long stock is held, in seconds from the moment of the hold.
     pub ttl_seconds: i32,
     pub expires_at: DateTimeUtc,
-    /// What it became.
+    /// The order that the reservation became; `None` unless confirmed.
     pub order_id: Option<OrderId>,
-    /// Why it is cancelled; `None` stands for [`CancelReason::Requested`] too.
+    /// Why it was cancelled. In a cancelled reservation, `None` also means [`CancelReason::Requested`].
     pub cancel_reason: Option<CancelReason>,
     pub created_by: UserId,
     pub created_at: DateTimeUtc,
@@ -68,7 +68,7 @@ pub struct Model {
 }
 
 impl Status {
-    /// What a reservation is that was last written as this, and that expires or expired then.
+    /// The effective status at `now`, given the stored status and the time of expiry.
     #[must_use]
     pub fn at(self, now: DateTimeUtc, expires_at: DateTimeUtc) -> Self {
         match self {

@@ -1,4 +1,4 @@
-//! What undoes an earlier ledger entry, each at most once. Append-only.
+//! Table `reversals`: ledger entries that undo earlier ones. An entry is undone at most once. Append-only.
 
 use sea_orm::entity::prelude::*;
 
@@ -14,9 +14,9 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub customer_id: CustomerId,
     #[sea_orm(primary_key, auto_increment = false)]
-    /// The ledger entry that undoes.
+    /// The number of the ledger entry that undoes.
     pub entry_number: i64,
-    /// The entry that is undone.
+    /// The number of the ledger entry that is undone.
     pub reverses: i64,
     pub reason: String,
     pub created_by: UserId,

@@ -1,4 +1,4 @@
-//! Sales with a start and an end.
+//! Table `sales`: timed sales, with a start and an end.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{BusinessId, SaleId};
 
-/// Where a sale stands at some time.
+/// The state of a timed sale at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = SaleState)]
 #[serde(rename_all = "snake_case")]
@@ -16,7 +16,7 @@ pub enum State {
     Closed,
 }
 
-/// What a sale means outside its window.
+/// How a timed sale treats its products outside its window.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
 )]
@@ -24,13 +24,13 @@ pub enum State {
 #[serde(rename_all = "snake_case")]
 #[schema(as = SaleKind)]
 pub enum Kind {
-    /// The list price holds.
+    /// Its products are sold at the list price.
     Discount,
     /// Its products are not sold.
     Exclusive,
 }
 
-/// A sale, open from `opens_at` until `closes_at`.
+/// A timed sale, open from `opens_at` (inclusive) to `closes_at` (exclusive).
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sales")]
@@ -43,7 +43,7 @@ pub struct Model {
     pub kind: Kind,
     pub opens_at: DateTimeUtc,
     pub closes_at: DateTimeUtc,
-    /// How many of each of its products one customer may buy and hold in it.
+    /// The most units of each product that one customer may buy and hold in the sale. `None` means no limit.
     pub limit_per_customer: Option<i32>,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
@@ -52,7 +52,7 @@ pub struct Model {
 }
 
 impl State {
-    /// What a sale with these times is now: open from the first moment on, closed from the last on.
+    /// The state at `now`: open from `opens_at` on, closed from `closes_at` on.
     #[must_use]
     pub fn at(now: DateTimeUtc, opens_at: DateTimeUtc, closes_at: DateTimeUtc) -> Self {
         if now < opens_at {

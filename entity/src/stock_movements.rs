@@ -1,4 +1,4 @@
-//! Every change of stock that is not a sale: of what is on hand, or of what is reserved. Append-only.
+//! Table `stock_movements`: every change of `on_hand` or `reserved` that is not a sale on credit. Append-only.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -22,13 +22,13 @@ pub enum Reason {
     Correction,
     /// Held for a customer: `reserved` rises, `on_hand` stays.
     Reserved,
-    /// Not held any more: bought, given up, or expired.
+    /// No longer held, because it was bought, cancelled or expired.
     Released,
-    /// Paid for by card. What is sold on credit has its order line for a movement.
+    /// Paid by card. For a sale on credit, the order line is the movement.
     Sold,
 }
 
-/// Why staff correct a count.
+/// Why staff correct a stock level.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
 )]
@@ -58,7 +58,7 @@ impl From<CorrectionReason> for Reason {
     }
 }
 
-/// One change of a product's stock.
+/// One change of a product's stock level.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "stock_movements")]
@@ -69,16 +69,16 @@ pub struct Model {
     pub product_id: ProductId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: MovementId,
-    /// What was added; negative when stock left the shelf.
+    /// The change of `on_hand`; negative when stock left.
     pub quantity: i64,
     pub on_hand_after: i64,
     pub reason: Reason,
     pub note: Option<String>,
-    /// What was added to what is reserved.
+    /// The change of `reserved`.
     pub reserved: i64,
-    /// Where goods went or came back from, or what a reservation became.
+    /// The order that took or returned the goods, or that the reservation became.
     pub order_id: Option<OrderId>,
-    /// Whose stock was held or released.
+    /// The reservation whose stock was held or released.
     pub reservation_id: Option<ReservationId>,
     pub actor_id: UserId,
     pub created_at: DateTimeUtc,

@@ -1,16 +1,16 @@
-//! Where every query on a tenant's table starts.
+//! The tenant scope with which every query on a tenant's table starts.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{DeleteMany, EntityTrait, QueryFilter, Select, UpdateMany};
 
 use crate::BusinessId;
 
-/// An entity whose rows belong to a business. Row security is the second wall; this is the first.
+/// An entity whose rows belong to a business. This filter is the first protection, row security the second.
 pub trait Tenant: EntityTrait {
-    /// The column that says whose a row is.
+    /// The column of the business that owns the row.
     const BUSINESS: Self::Column;
 
-    /// Reads rows of one business.
+    /// Selects rows of one business.
     #[must_use]
     fn of(business: BusinessId) -> Select<Self> {
         #[expect(
@@ -20,7 +20,7 @@ pub trait Tenant: EntityTrait {
         Self::find().filter(is(Self::BUSINESS, business))
     }
 
-    /// Changes rows of one business.
+    /// Updates rows of one business.
     #[must_use]
     fn update_of(business: BusinessId) -> UpdateMany<Self> {
         #[expect(

@@ -1,4 +1,4 @@
-//! Time zones: between instants and the days of a business.
+//! Time zones: conversion between instants and the days of a business.
 
 use std::str::FromStr;
 
@@ -8,11 +8,11 @@ use sea_orm::DeriveValueType;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// A time zone of the IANA database, by its name. The rules are those of the database's version that is compiled in.
+/// A time zone of the IANA database, by its name. The rules are those of the database version that is compiled in.
 ///
-/// A day lasts from [`TimeZone::start_of`] to that of the next one. So days cover time without a gap and without an
-/// overlap, whatever the clocks do: a day has 23 hours when they go forward, 25 when they go back, and none at all when
-/// a place changes sides of the date line.
+/// A day lasts from its [`TimeZone::start_of`] to that of the next day. Days therefore cover time without gaps or
+/// overlaps, whatever the clocks do. A day has 23 hours when clocks go forward, and 25 when they go back. It has none
+/// when a place changes sides of the date line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, DeriveValueType, ToSchema)]
 #[sea_orm(value_type = "String")]
 #[schema(value_type = String, example = "Europe/Paris")]
@@ -27,37 +27,37 @@ impl TimeZone {
     /// Coordinated Universal Time.
     pub const UTC: Self = Self(Tz::UTC);
 
-    /// The day that an instant lies in.
+    /// The day that contains an instant.
     #[must_use]
     pub fn day_of(self, at: DateTime<Utc>) -> NaiveDate {
         let day = self.local(at).date();
-        // Clocks that go back over midnight show the day before once more.
+        // Clocks that go back over midnight show the previous day again.
         match day.succ_opt() {
             Some(next) if self.start_of(next) <= at => next,
             _ => day,
         }
     }
 
-    /// The first instant of a day. A day that the place skipped begins, and ends, when the next one does.
+    /// The first instant of a day. A day that the place skipped is empty: it starts when the next day starts.
     #[must_use]
     pub fn start_of(self, day: NaiveDate) -> DateTime<Utc> {
         self.first_at(day.and_time(NaiveTime::MIN))
     }
 
-    /// The same time of day so many days later, never before `at`. Of a time that clocks show twice it is the first, and
-    /// of one that they skip the moment at which they do.
+    /// The same time of day, `days` days later, never before `at`. A time that clocks show twice means the first. A
+    /// time that they skip means the instant of the skip.
     #[must_use]
     pub fn days_after(self, at: DateTime<Utc>, days: u64) -> DateTime<Utc> {
         let local = self.local(at).checked_add_days(Days::new(days));
         local.map_or(at, |local| self.first_at(local).max(at))
     }
 
-    /// What the clocks show.
+    /// The local time at an instant.
     fn local(self, at: DateTime<Utc>) -> NaiveDateTime {
         at.with_timezone(&self.0).naive_local()
     }
 
-    /// The first instant at which the clocks show this, or more if they skip it.
+    /// The first instant at which the local time is `local`, or later if the clocks skip it.
     fn first_at(self, local: NaiveDateTime) -> DateTime<Utc> {
         match self.0.from_local_datetime(&local).earliest() {
             Some(at) => at.to_utc(),
@@ -65,7 +65,8 @@ impl TimeZone {
         }
     }
 
-    /// When the clocks skipped this time. They are changed at a whole second, and are never as much as a day from UTC.
+    /// The instant at which the clocks skipped `local`. Changes happen at whole seconds, and no offset from UTC reaches
+    /// a day. The binary search relies on both.
     fn end_of_gap(self, local: NaiveDateTime) -> DateTime<Utc> {
         const DAY: i64 = 24 * 60 * 60;
         let middle = local.and_utc().timestamp();
@@ -162,16 +163,16 @@ mod tests {
             ("America/New_York", "2026-03-09", "2026-03-09T04:00:00Z"),
             ("Europe/Paris", "2026-10-25", "2026-10-24T22:00:00Z"),
             ("Europe/Paris", "2026-10-26", "2026-10-25T23:00:00Z"),
-            // Half an hour of daylight saving.
+            // Daylight saving time of half an hour.
             ("Australia/Lord_Howe", "2026-04-05", "2026-04-04T13:00:00Z"),
             ("Australia/Lord_Howe", "2026-04-06", "2026-04-05T13:30:00Z"),
             // Midnight is skipped: the day begins at 01:00.
             ("Africa/Cairo", "2024-04-26", "2024-04-25T22:00:00Z"),
-            // Midnight comes twice: the clocks go back from 01:00 to 00:00.
+            // Midnight occurs twice: clocks go back from 01:00 to 00:00.
             ("America/Havana", "2025-11-02", "2025-11-02T04:00:00Z"),
-            // From 00:01 they go back to 23:01 of the day before.
+            // Clocks go back from 00:01 to 23:01 of the previous day.
             ("America/St_Johns", "2006-10-29", "2006-10-29T02:30:00Z"),
-            // The 30th was skipped, with all of its hours.
+            // The 30th was skipped, with all its hours.
             ("Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00Z"),
             ("Pacific/Apia", "2011-12-31", "2011-12-30T10:00:00Z"),
         ] {
@@ -203,7 +204,7 @@ mod tests {
                 of = of + Days::new(1);
             }
         }
-        // The one who was there twice, and the one who was not there at all.
+        // A minute that occurred twice around midnight, and a day that did not occur.
         for (name, inside, of) in [
             ("America/St_Johns", "2006-10-29T02:29:59Z", "2006-10-28"),
             ("America/St_Johns", "2006-10-29T02:30:30Z", "2006-10-29"),
@@ -251,14 +252,14 @@ mod tests {
                 1,
                 "2026-03-29T01:00:00Z",
             ),
-            // 02:30 comes twice on the 25th.
+            // 02:30 occurs twice on the 25th.
             (
                 "Europe/Paris",
                 "2026-10-24T00:30:00Z",
                 1,
                 "2026-10-25T00:30:00Z",
             ),
-            // At 23:30 on the 31st in Tokyo it is not yet the 31st in UTC, and 30 days later it is the 30th there.
+            // 23:30 on the 31st in Tokyo is 14:30 on the 31st in UTC. 30 days later it is the 30th in Tokyo.
             (
                 "Asia/Tokyo",
                 "2026-12-31T14:30:00Z",

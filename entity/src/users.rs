@@ -1,4 +1,4 @@
-//! Who logs in, and what each may do.
+//! Table `users`: the people who log in, with their roles.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -23,15 +23,15 @@ use crate::{BusinessId, CustomerId, UserId};
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Everything in its business.
+    /// May do everything in its business.
     Admin,
-    /// Sells, takes payments, fulfils, adjusts stock. No users, keys or credit limits.
+    /// Sells, takes payments, fulfils, adjusts stock. May not manage users, API keys or credit limits.
     Staff,
-    /// Its own orders, balance and profile.
+    /// Reads and changes only its own orders, balance and profile.
     Customer,
 }
 
-/// An Argon2id hash in PHC form. Its debug output does not show it.
+/// An Argon2id hash in PHC format. Its debug output hides the hash.
 #[derive(Clone, PartialEq, Eq, DeriveValueType)]
 pub struct PasswordHash(pub String);
 
@@ -41,7 +41,7 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
-/// A user. The address is kept in lower case and is unique in the business.
+/// A user. `email` is in lower case and unique in the business.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
@@ -57,7 +57,7 @@ pub struct Model {
     pub customer_id: Option<CustomerId>,
     pub created_at: DateTimeUtc,
     pub disabled_at: Option<DateTimeUtc>,
-    /// Rises with everything after which the tokens of before must stop.
+    /// Rises with every change that must invalidate the user's earlier tokens.
     pub version: i32,
     pub version_changed_at: Option<DateTimeUtc>,
     pub updated_at: DateTimeUtc,

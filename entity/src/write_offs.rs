@@ -1,4 +1,4 @@
-//! What a business has given up of an order. Append-only.
+//! Table `write_offs`: owed amounts that a business has given up. Append-only.
 
 use sea_orm::entity::prelude::*;
 
@@ -14,7 +14,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: WriteOffId,
     pub customer_id: CustomerId,
-    /// The customer's ledger entry.
+    /// The number of its entry in the customer's ledger.
     pub entry_number: i64,
     pub order_id: OrderId,
     pub amount: Money,

@@ -1,13 +1,14 @@
-//! The database's schema, one step after another. A step is two files of plain SQL in `sql/`, `up` and `down`.
-//! `README.md` says how to write one that leaves running services at work.
+//! The migrations: the steps that build the database's schema.
 //!
-//! A step is frozen once it has landed: this crate knows none of the others, whose types move on.
+//! A step is two files of plain SQL in `sql/`, `up` and `down`. `README.md` says how to write one that keeps running
+//! services working. A step is frozen once it has landed. This crate therefore depends on no other crate of the
+//! workspace, whose types change.
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend, Statement};
 
-/// All steps in order, for the command line, the embedded start and the tests.
+/// All steps in order, for the command line, the embedded database and the tests.
 #[derive(Debug)]
 pub struct Migrator;
 
@@ -15,14 +16,14 @@ struct Step {
     name: &'static str,
     up: &'static str,
     down: &'static str,
-    /// The oldest step whose version of the service works after this one.
+    /// The oldest step whose version of the service works after this one. `None` up to [`LAST_UNDECLARED`].
     compatible_from: Option<&'static str>,
 }
 
-/// The number of the step that makes the table `schema_compatibility`. No earlier version reads it.
+/// The number of the step that creates the table `schema_compatibility`. No earlier version reads that table.
 const LAST_UNDECLARED: u32 = 15;
 
-/// The number with which a step's name begins.
+/// The number at the start of a step's name.
 const fn number(name: &str) -> u32 {
     let mut digits = name.as_bytes();
     let mut number = 0;
@@ -93,32 +94,33 @@ fn steps() -> Vec<Step> {
         step!("16_card_money", compatible_from: "15_schema_compatibility"),
         step!("17_buying_now", compatible_from: "15_schema_compatibility"),
         step!("18_business_calendar", compatible_from: "15_schema_compatibility"),
-        // The versions before cannot read an account that has a payout.
+        // Earlier versions cannot read an account that has a payout.
         step!("19_returns_and_payouts", compatible_from: "19_returns_and_payouts"),
         step!("20_skus", compatible_from: "15_schema_compatibility"),
     ]
 }
 
-/// The names of all steps, in order: what a database that is up to date lists in `seaql_migrations`.
+/// The names of all steps, in order. The table `seaql_migrations` of an up-to-date database lists exactly these.
 pub fn names() -> Vec<String> {
     steps().iter().map(|step| step.name.to_owned()).collect()
 }
 
-/// Applies every step that is pending, one program at a time: a second one waits, and then has nothing left to do.
+/// Applies all pending steps, in one process at a time: a second one waits, and then finds nothing to do.
 ///
-/// The lock belongs to the session: `owner` must be a pool of one connection, to the server itself and not to a pooler.
+/// The lock belongs to the session. `owner` must therefore be a pool of one connection, to the server itself and not to
+/// a pooler.
 ///
 /// # Errors
 /// The server's, or that the database has steps that this version does not know.
 pub async fn up(owner: &DatabaseConnection) -> Result<(), DbErr> {
     advisory(owner, "pg_advisory_lock").await?;
     let outcome = Migrator::up(owner, None).await;
-    // A connection that is lost has let go of it by itself.
+    // A lost connection has released the lock already.
     let unlocked = advisory(owner, "pg_advisory_unlock").await;
     outcome.and(unlocked)
 }
 
-/// Calls this function with the key of the migrations' advisory lock.
+/// Calls `function` with the key of the migrations' advisory lock.
 async fn advisory(owner: &DatabaseConnection, function: &str) -> Result<(), DbErr> {
     let sql = format!("SELECT {function}(hashtextextended('tradeline migrations', 0))");
     let statement = Statement::from_string(DbBackend::Postgres, sql);
@@ -156,7 +158,7 @@ impl MigrationTrait for Step {
     }
 }
 
-/// Changes the declaration of a step, in the transaction of the step.
+/// Changes a step's declaration of compatibility, in the transaction of the step.
 async fn declared(
     connection: &SchemaManagerConnection<'_>,
     sql: &str,

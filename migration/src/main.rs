@@ -1,4 +1,5 @@
-//! `cargo run -p migration -- up | down | status | fresh | refresh | reset`, on the database that `DATABASE_URL` names.
+//! The program `migration`: `cargo run -p migration -- up | down | status | fresh | refresh | reset`, on the database
+//! in `DATABASE_URL`.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,13 +1,19 @@
-//! Who may call: decided once, before any extractor or handler of `/api` runs, around the very handler that the routing
-//! has picked. Nothing here reads the path: what two readers could read differently, nobody decides by.
+//! The access check: the decision who may call, made once around the handler that the routing has chosen.
 //!
-//! In this order: the credential, the limit of its rate, the role, the business that the request names. What a handler
-//! then gets is a [`Authenticated`] caller, a [`Visitor`] or the [`Platform`]; none can be had without passing here. In a
-//! middleware and not in extractors, since actix polls those together: a bad body could be answered before a bad
-//! credential.
+//! It runs before every extractor and handler of `/api`. It does not read the path, which two parsers could read
+//! differently. It checks, in this order:
 //!
-//! The app's data must have [`Verifier`], [`Gateways`], [`Limits`], [`BusinessCache`], [`RevocationCache`], [`AccessLog`], [`Sealer`],
-//! [`PaymentWorker`] and [`Database`], each as [`web::Data`].
+//! 1. the credential;
+//! 2. its rate limit;
+//! 3. the role;
+//! 4. the business that the request names.
+//!
+//! A handler then takes an [`Authenticated`] caller, a [`Visitor`] or the [`Platform`]. None of them exists without the
+//! check. The check is a middleware, not an extractor, because actix polls extractors together: a request could then be
+//! rejected for its body before its credential.
+//!
+//! The app's data must contain [`Verifier`], [`Gateways`], [`Limits`], [`BusinessCache`], [`RevocationCache`],
+//! [`AccessLog`], [`Sealer`], [`PaymentWorker`] and [`Database`], each as [`web::Data`].
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -44,13 +50,13 @@ use crate::schema::query::{BusinessIsRead, Query};
 use crate::schema::text::BusinessName;
 use crate::schema::text::{self, FromText, Text};
 
-/// That [`check`] has had the request. In its extensions from then on.
+/// Marks a request that [`check`] has seen. Stored in the request's extensions.
 struct Checked;
 
 /// The middleware of one endpoint, around its handler.
 ///
 /// # Errors
-/// Those of what it wraps; its own refusals are responses.
+/// Those of the wrapped service. A rejection is a response, not an error.
 pub async fn check(
     endpoint: Rc<Endpoint>,
     req: ServiceRequest,
@@ -79,11 +85,11 @@ pub async fn check(
     Ok(response)
 }
 
-/// The middleware around all endpoints, for [`actix_web::middleware::from_fn`]: counts what the routing has answered
-/// itself, with 404 or 405, and so no [`check`] has had.
+/// The middleware around all endpoints, for [`actix_web::middleware::from_fn`]. It counts the requests that the routing
+/// itself answers with 404 or 405, which no [`check`] sees.
 ///
 /// # Errors
-/// Those of what it wraps; its own refusals are responses.
+/// Those of the wrapped service. A rejection is a response, not an error.
 pub async fn count_strays(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -98,7 +104,7 @@ pub async fn count_strays(
     Ok(response.map_into_boxed_body())
 }
 
-/// Tells the sealer that there may be new entries.
+/// Notifies the sealer of possible new audit entries.
 fn note_change(response: &ServiceResponse<BoxBody>) {
     let request = response.request();
     if let (Some(sealer), Some(caller)) = (
@@ -109,8 +115,8 @@ fn note_change(response: &ServiceResponse<BoxBody>) {
     }
 }
 
-/// Leaves an entry in the audit trail of what a caller was refused, here or further in, or someone whose credential is
-/// good no more. Of who has shown none, there is nothing to tell, and no business to tell it to.
+/// Passes a rejected request to the access log, which writes an audit entry. It needs a caller, or a revoked
+/// credential: without either, the business of the entry is not known.
 fn note_refusal(response: &ServiceResponse<BoxBody>, endpoint: &Endpoint) {
     let request = response.request();
     let extensions = request.extensions();
@@ -134,11 +140,11 @@ fn note_refusal(response: &ServiceResponse<BoxBody>, endpoint: &Endpoint) {
     }
 }
 
-/// Leaves the caller or the visitor in the request's extensions, or says why there is none.
+/// Stores the caller or the visitor in the request's extensions, or returns the reason for the rejection.
 async fn admit(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem> {
     admit_to(req, endpoint).await?;
-    // Where no handler reads the query, nothing may be in it: a typo never passes silently. After the credential, so
-    // that who may not call learns nothing of the endpoint.
+    // If no handler reads the query, it must be empty, so that a misspelt parameter is never ignored. This check
+    // follows the credential's: callers without access learn nothing about the endpoint.
     let reads_query = endpoint
         .query
         .iter()
@@ -156,7 +162,7 @@ async fn admit(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem>
 
 async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem> {
     match endpoint.who {
-        // Counted when its signature turns out to be none: whoever sends much that is good is never refused for it.
+        // Counted only if its signature is invalid, so that a sender of many valid events is never rejected.
         Who::Public if endpoint.signed => Ok(()),
         Who::Public if endpoint.guarded => data::<Limits>(req)?.of_guesses(req),
         Who::Public => data::<Limits>(req)?.of_address(req),
@@ -230,13 +236,13 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
     }
 }
 
-/// Who calls: someone of a business, or the platform, which is of none.
+/// The caller: of a business, or the platform, which belongs to none.
 enum Identity {
     Business(Caller),
     Platform(PlatformCaller),
 }
 
-/// The caller of a business. The platform is none: it sees no business's rows.
+/// The caller of a business. Rejects the platform, which may not see a business's rows.
 async fn authenticate(req: &ServiceRequest) -> Result<Caller, Problem> {
     match identify(req).await? {
         Identity::Business(caller) => Ok(caller),
@@ -244,11 +250,11 @@ async fn authenticate(req: &ServiceRequest) -> Result<Caller, Problem> {
     }
 }
 
-/// Who calls. Counts the request against the credential that it brought, or against its address if that was none: a good
-/// credential is never refused for what others do at the same address.
+/// Identifies the caller and counts the request: against its credential, or against its address if that is invalid. A
+/// valid credential is therefore never rejected because of other requests from the same address.
 ///
-/// A caller is left in the request's extensions here, and not when it is let in, so that a refusal is known to be its
-/// own; no handler runs after one.
+/// The caller is stored in the request's extensions here, before the role check, so that a rejection is logged with the
+/// caller. No handler runs after a rejection.
 async fn identify(req: &ServiceRequest) -> Result<Identity, Problem> {
     let identity = identify_uncounted(req).await;
     let limits = data::<Limits>(req)?;
@@ -263,20 +269,20 @@ async fn identify(req: &ServiceRequest) -> Result<Identity, Problem> {
                 limits.of_address(req)?;
             }
         }
-        // The database did not say.
+        // The database did not answer.
         Err(_) => {}
     }
     identity
 }
 
-/// Whether the request says who calls: with a credential, or by way of a gateway.
+/// Whether the request identifies its caller, with a credential or through a gateway.
 fn has_credential(req: &ServiceRequest) -> Result<bool, Problem> {
     let headers = req.headers();
     Ok(headers.contains_key(AUTHORIZATION)
         || (headers.contains_key(BUSINESS_ID) && gateway(req)?.is_some()))
 }
 
-/// From the credential of the `Authorization` header. Only where there is none, a gateway's word counts.
+/// Reads the credential of the `Authorization` header. A gateway's `X-Business-Id` counts only without that header.
 async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
     if !req.headers().contains_key(AUTHORIZATION)
         && let Some(authority) = gateway(req)?
@@ -310,7 +316,7 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
             }
             Refused::Token(BadToken::Invalid) => unauthenticated(),
             Refused::RevokedCredential(void) => {
-                // So that the refusal is in its business's trail.
+                // Records the rejection in the access log of the credential's business.
                 void.map(|void| req.extensions_mut().insert(void));
                 unauthenticated()
             }
@@ -348,12 +354,13 @@ fn caller_of(
     }
 }
 
-/// That the request has been counted against its address. In its extensions from then on.
+/// Marks a request that was counted against its address. Stored in the request's extensions.
 struct CountedByAddress;
 
-/// Counts a request against its address before its credential is looked at, when the business that it names is none that
-/// this process has met: anyone can make up such ids, and each costs a look into the database. So the first good request
-/// of a business can be refused for what others do at its address, and no later one.
+/// Counts a request against its address before its credential is verified, if this process does not know the business.
+///
+/// Anyone can invent such ids, and each costs a database query. As a consequence, the first valid request of a business
+/// may be rejected because of other requests from its address. Later ones are not.
 fn count_stranger(req: &ServiceRequest, business_id: BusinessId) -> Result<(), Problem> {
     if !data::<BusinessCache>(req)?.knows(business_id) {
         data::<Limits>(req)?.of_address(req)?;
@@ -367,19 +374,19 @@ fn request_id(req: &ServiceRequest) -> String {
     id.unwrap_or_default()
 }
 
-/// What the call may do if its socket's peer is a gateway.
+/// The authority of the call if the socket's peer is a gateway.
 fn gateway(req: &ServiceRequest) -> Result<Option<Authority>, Problem> {
     Ok(data::<Gateways>(req)?.authority_of(req.peer_addr()))
 }
 
-/// The business of a lone `X-Business-Id` header.
+/// The business of an `X-Business-Id` header that occurs exactly once.
 fn one_business(req: &ServiceRequest) -> Option<BusinessId> {
     let mut headers = req.headers().get_all(BUSINESS_ID);
     let business_id = text::id(headers.next()?.to_str().ok()?)?;
     headers.next().is_none().then_some(business_id)
 }
 
-/// The token of `Authorization: Bearer …`; the scheme's case does not matter (RFC 9110).
+/// The token of `Authorization: Bearer …`. The case of the scheme is ignored (RFC 9110).
 fn bearer(req: &ServiceRequest) -> Option<&str> {
     let mut headers = req.headers().get_all(AUTHORIZATION);
     let (scheme, token) = headers.next()?.to_str().ok()?.split_once(' ')?;
@@ -387,7 +394,7 @@ fn bearer(req: &ServiceRequest) -> Option<&str> {
     (only_one && scheme.eq_ignore_ascii_case("bearer")).then_some(token.trim())
 }
 
-/// `X-Business-Id` may repeat the caller's business, or that of the query, and names no other.
+/// `X-Business-Id` may repeat the business of the caller or of the query. Any other business is rejected.
 fn check_header(req: &ServiceRequest, own: BusinessId) -> Result<(), Problem> {
     let repeats = |value: &actix_web::http::header::HeaderValue| {
         value.to_str().ok().and_then(text::id::<BusinessId>) == Some(own)
@@ -401,7 +408,7 @@ fn check_header(req: &ServiceRequest, own: BusinessId) -> Result<(), Problem> {
     }
 }
 
-/// What the query says is the business: a slug or an id.
+/// The parameter `business` of the query: a slug or an id.
 fn business_name(req: &ServiceRequest) -> Result<Option<String>, Problem> {
     let pairs = web::Query::<Vec<(String, String)>>::from_query(req.query_string());
     let mut names = pairs
@@ -415,7 +422,7 @@ fn business_name(req: &ServiceRequest) -> Result<Option<String>, Problem> {
     }
 }
 
-/// The business with this slug or id.
+/// Finds the business with this slug or id.
 async fn business_named(req: &ServiceRequest, name: &str) -> Result<Arc<Business>, Problem> {
     let unknown = || Problem::new(Code::NotFound, "There is no such business.");
     let Text(name) = BusinessName::from_text(name).map_err(|_no_name| unknown())?;
@@ -426,7 +433,7 @@ async fn business_named(req: &ServiceRequest, name: &str) -> Result<Arc<Business
     found.ok_or_else(unknown)
 }
 
-/// A failure before the business is known, whose currency no problem of that kind mentions.
+/// A failure before the business is known. The currency is arbitrary: no such problem contains an amount.
 fn failed(error: domain::Error) -> Problem {
     Problem::of(error, Currency::USD)
 }
@@ -458,7 +465,7 @@ fn mismatch(detail: &str) -> Problem {
 pub struct Authenticated(pub Caller);
 
 impl Authenticated {
-    /// What a domain error is to this caller: `.map_err(|error| caller.problem(error))?`.
+    /// Converts a domain error to a problem for this caller: `.map_err(|error| caller.problem(error))?`.
     #[must_use]
     pub fn problem(&self, error: domain::Error) -> Problem {
         Problem::of(error, self.currency)
@@ -482,7 +489,7 @@ impl FromRequest for Authenticated {
     }
 }
 
-/// The caller of an endpoint of the platform. It has no business, so it can be taken for no [`Authenticated`] caller.
+/// The caller of a platform endpoint. It has no business, so it cannot be confused with an [`Authenticated`] caller.
 #[derive(Debug, Clone)]
 pub struct Platform(pub PlatformCaller);
 
@@ -495,19 +502,19 @@ impl FromRequest for Platform {
     }
 }
 
-/// Whoever calls an endpoint that is public within a business.
+/// The caller of an endpoint that is public within a business.
 #[derive(Debug, Clone)]
 pub struct Visitor {
-    /// The business: the caller's, or the one that the query names.
+    /// The caller's business, or the one that the query names.
     pub business_id: BusinessId,
-    /// Its currency.
+    /// The currency of the business.
     pub currency: Currency,
-    /// The caller, if there were credentials.
+    /// `None` without credentials.
     pub caller: Option<Caller>,
 }
 
 impl Visitor {
-    /// What a domain error is to this visitor.
+    /// Converts a domain error to a problem for this visitor.
     #[must_use]
     pub fn problem(&self, error: domain::Error) -> Problem {
         Problem::of(error, self.currency)
@@ -523,7 +530,8 @@ impl FromRequest for Visitor {
     }
 }
 
-/// What [`check`] has left in the request. A handler that asks for what its endpoint does not give is a bug.
+/// Reads what [`check`] has stored in the request. An extractor that the endpoint's declaration does not allow is a
+/// bug.
 fn extension<T: Clone + 'static>(req: &HttpRequest) -> Result<T, Problem> {
     req.extensions().get::<T>().cloned().ok_or_else(|| {
         tracing::error!(

@@ -1,4 +1,4 @@
-//! From the text of a credential to who it stands for: an access token or an API key.
+//! The authenticator: it finds the holder of a credential, which is an access token or an API key.
 
 use std::sync::Arc;
 
@@ -9,37 +9,36 @@ use entity::{BusinessId, UserId};
 
 use crate::access::token::{BadToken, Claims, Verified, Verifier};
 
-/// Who a credential stands for.
+/// The holder of a credential.
 #[derive(Debug, Clone)]
 pub enum Holder {
-    /// Someone of a business.
+    /// A caller of a business.
     OfBusiness(Bearer),
-    /// The platform, which is of none.
+    /// The platform, which belongs to no business.
     Platform(UserId),
 }
 
-/// Someone of a business.
+/// A caller of a business.
 #[derive(Debug, Clone)]
 pub struct Bearer {
-    /// Its business.
+    /// The caller's business.
     pub business: Arc<Business>,
-    /// As whom its holder acts: a user, the subject of a script's token, or a key.
+    /// The id with which the holder acts: of a user, of the subject of a script's token, or of an API key.
     pub user_id: UserId,
-    /// What its holder may do.
+    /// What the holder may do.
     pub authority: Authority,
-    /// Whether it is an API key.
+    /// True for an API key, false for a token.
     pub is_key: bool,
 }
 
 /// Why there is no caller.
 #[derive(Debug)]
 pub enum Refused {
-    /// The token is none, or has expired.
+    /// The token is invalid or has expired.
     Token(BadToken),
-    /// It was good once, or never: a key that is revoked or that nobody has, a token that was made void. With what is
-    /// known of it, if it may be one that was good.
+    /// A revoked or unknown API key, or a revoked token. `Some` if the credential may have been valid once.
     RevokedCredential(Option<RevokedCredential>),
-    /// It cannot be known.
+    /// The credential could not be checked, for example because the database is unavailable.
     Failed(Error),
 }
 
@@ -49,21 +48,21 @@ impl From<Error> for Refused {
     }
 }
 
-/// What a credential is looked up in.
+/// The sources that a credential is checked against.
 #[derive(Debug, Clone, Copy)]
 pub struct Authenticator<'a> {
     /// Verifies tokens.
     pub verifier: &'a Verifier,
-    /// The businesses met so far.
+    /// The business cache.
     pub businesses: &'a BusinessCache,
-    /// Which credentials still stand.
+    /// The revocation cache.
     pub revocation: &'a RevocationCache,
-    /// Where the rest is.
+    /// The source of what is not cached.
     pub database: &'a Database,
 }
 
 impl Authenticator<'_> {
-    /// Who this text stands for.
+    /// Finds the holder of a credential.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -80,7 +79,8 @@ impl Authenticator<'_> {
                 self.expect_current(&bearer, &claims).await?;
                 Ok(Holder::OfBusiness(bearer))
             }
-            // The users of another issuer are not ours to disable.
+            // The users of another issuer are not in this service's table of users, so this service cannot disable
+            // them.
             Verified::Issued(claims) => self
                 .of_user(claims.business_id, claims.user_id, claims.authority)
                 .await
@@ -123,7 +123,7 @@ impl Authenticator<'_> {
         })
     }
 
-    /// What a change of its user has made void is none any more.
+    /// Rejects a token that a later change of its user has revoked.
     async fn expect_current(&self, bearer: &Bearer, claims: &Claims) -> Result<(), Refused> {
         let Some(version) = claims.version else {
             return Ok(());

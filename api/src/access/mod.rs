@@ -1,6 +1,6 @@
-//! Who may call: tokens and keys, what they are worth, and the decision in front of each endpoint.
+//! Access control: credentials, their authority, and the check in front of each endpoint.
 //!
-//! May use `http` and `schema`.
+//! The folder may use `http` and `schema`.
 
 mod admission;
 pub mod authenticator;

@@ -1,4 +1,4 @@
-//! From the table of endpoints to actix's routes, each behind the check of who may call it.
+//! The routing: actix routes from the endpoint table, each behind its access check.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -11,10 +11,12 @@ use actix_web::{Route, web};
 use super::{check, count_strays};
 use crate::schema::endpoint::{BASE, Endpoint, Table};
 
-/// Serves the table's endpoints, each behind its own [`check`]. [`super::check`] says what the app's data must have.
+/// Serves the endpoints of the table, each behind its own [`check`]. [`super::check`] lists what the app's data must
+/// contain.
 pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
-    // The router tries one after another, each with a parameter by a regular expression: those without any come first. A
-    // literal segment sorts before a parameter, so that `/orders/my-orders` is not taken for an order's id.
+    // The router tries resources in order, and matches each parameter with a regular expression, so paths without
+    // parameters come first. A literal segment sorts before a parameter: `/orders/my-orders` must not match as an
+    // order's id.
     type Place<'a> = (bool, Vec<(bool, &'a str)>);
     let mut paths: BTreeMap<Place<'_>, Vec<&Endpoint>> = BTreeMap::new();
     for endpoint in table.endpoints() {
@@ -45,8 +47,8 @@ pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
     config.service(scope.wrap(from_fn(count_strays)));
 }
 
-/// The route of an endpoint, with its own check around its handler: whatever way a request finds to the handler, it is
-/// through the check of this endpoint and of no other.
+/// The route of an endpoint, with its check around the handler. Every request that reaches the handler passes through
+/// the check of this endpoint and of no other.
 fn checked_route(endpoint: &Endpoint) -> Route {
     let route = endpoint.route();
     let endpoint = Rc::new(endpoint.clone());

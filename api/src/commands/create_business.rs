@@ -1,5 +1,6 @@
-//! `tradeline create-business`: a business and its first admin, made on the machine itself. No token of the platform is
-//! needed: whoever can connect as the service's role can do as much.
+//! The command `tradeline create-business`: it creates a business and its first admin.
+//!
+//! It needs no platform token: everyone who can connect as the service's role has the same rights.
 
 use std::io::{self, BufRead, IsTerminal, Read};
 
@@ -15,19 +16,19 @@ use crate::commands::database_choice;
 use crate::config::BusinessRequest;
 use crate::config::Settings;
 
-/// The most that is read of a password, in bytes: more than the longest has.
+/// The most bytes that are read of a password. The longest valid password has fewer.
 const PASSWORD_BYTES: u64 = 4096;
 
-/// Why no business was made.
+/// Why no business was created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The password is not good enough.
+    /// The password is too weak.
     #[error("the password {0}")]
     Password(#[from] WeakPassword),
     /// The two passwords that were typed differ.
     #[error("the two passwords differ: nothing was made")]
     Differ,
-    /// There is no password.
+    /// The password cannot be read.
     #[error("the password cannot be read from standard input: {0}")]
     Input(#[from] io::Error),
     /// There is no database, or it cannot be used.
@@ -36,18 +37,18 @@ pub enum Error {
     /// The slug is taken, or the database did not answer.
     #[error("the business {slug} was not made: {source}")]
     Refused {
-        /// The business's slug.
+        /// The slug of the business.
         slug: String,
-        /// Why.
+        /// The domain's error.
         source: domain::Error,
     },
-    /// The private server did not stop.
+    /// The embedded server did not stop.
     #[error(transparent)]
     Server(#[from] embedded::Error),
 }
 
-/// Reads the admin's password: typed twice on a terminal, which does not show it, or else the first line of standard
-/// input. It is never an argument, which every user of the machine could see.
+/// Reads the admin's password: typed twice on a terminal without echo, otherwise the first line of standard input. It
+/// is never an argument, which every user of the machine could see.
 ///
 /// # Errors
 /// See [`Error`].
@@ -67,7 +68,7 @@ pub fn read_password() -> Result<NewPassword, Error> {
     Ok(NewPassword::new(&text)?)
 }
 
-/// Makes the business, and says so.
+/// Creates the business, and returns the message for the operator.
 ///
 /// # Errors
 /// See [`Error`].
@@ -87,7 +88,7 @@ pub async fn create(
         user_id: UserId(Uuid::nil()),
         request_id: "create-business".to_owned(),
     };
-    // Nobody gets it over HTTP: of the answer the text alone is used.
+    // No HTTP client gets this response: only its body is used.
     let said = |founded: &Founded| Answer {
         status: 201,
         location: None,

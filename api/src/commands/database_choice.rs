@@ -1,4 +1,4 @@
-//! The database behind the service: the one that `DATABASE_URL` names, or a private one that this process runs.
+//! The choice of the database: the one that `DATABASE_URL` names, or an embedded one that this process runs.
 
 use std::path::PathBuf;
 
@@ -10,27 +10,27 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use crate::commands::migrations::{self, connect};
 use crate::config::{SecretError, Settings, jwt_secret};
 
-/// The role that the service works as: it owns nothing. The migrations grant it what it may.
+/// The role that the service connects as. It owns nothing; the migrations grant it what it needs.
 const SERVICE: &str = "tradeline_service";
-/// The role that owns the embedded database's tables.
+/// The role that owns the tables of the embedded database.
 const OWNER: &str = "tradeline_owner";
-/// The embedded database.
+/// The name of the embedded database.
 const DATABASE: &str = "tradeline";
 
-/// A database that is ready to be used, and the secret that goes with it.
+/// A usable database, with the secret that belongs to it.
 #[derive(Debug)]
 pub struct Backend {
-    /// Its address, for the service's role.
+    /// The URL, for the service's role.
     pub url: Secret,
-    /// What tokens are signed with.
+    /// The secret that signs tokens.
     pub jwt_secret: Secret,
-    /// The private server, when there is one. The database lives as long as this does.
+    /// The embedded server; `None` with `DATABASE_URL`. The database lives as long as this value.
     pub server: Option<Server>,
-    /// Whether it has demo businesses, with logins that everyone knows.
+    /// Whether the database has demo businesses, whose logins are public.
     pub has_demo: bool,
 }
 
-/// As whom a command connects.
+/// The role as which a command connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The service, which owns nothing.
@@ -40,7 +40,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Its name in the embedded database.
+    /// The role's name in the embedded database.
     fn name(self) -> &'static str {
         match self {
             Self::Service => SERVICE,
@@ -49,34 +49,34 @@ impl Role {
     }
 }
 
-/// Why there is no database.
+/// Why there is no usable database.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no secret.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// There is no database to look at.
+    /// The data folder has no database.
     #[error("there is no database in {}: set DATABASE_URL, or start the service first", .0.display())]
     NoDatabase(PathBuf),
-    /// The private server did not start.
+    /// The embedded server did not start.
     #[error(transparent)]
     Server(#[from] embedded::Error),
-    /// The private server does not do what it must.
+    /// The embedded server refused a statement of the preparation.
     #[error("the embedded database could not be prepared: {0}")]
     Prepare(#[from] DbErr),
-    /// The migrations are not applied, or could not be.
+    /// The migrations are not applied, or could not be applied.
     #[error(transparent)]
     Migrate(#[from] migrations::Error),
     /// The demo data could not be loaded.
     #[error("the demo data could not be loaded: {0}")]
     Demo(domain::Error),
-    /// The address of the database is not one.
+    /// `DATABASE_URL` is not a valid URL.
     #[error("DATABASE_URL is not usable: {0}")]
     Url(DbErr),
-    /// The database lets nobody in.
+    /// No connection could be opened.
     #[error(transparent)]
     Connect(#[from] CannotConnect),
-    /// The role sees through row security.
+    /// The role bypasses row security.
     #[error("{0}. Let this command connect as the service does")]
     Role(String),
     /// The database did not answer.
@@ -85,8 +85,8 @@ pub enum Error {
 }
 
 impl Backend {
-    /// Takes the database that is configured as it is, or starts the private one, migrates it and, unless that is not
-    /// wanted, loads the demo data.
+    /// Uses the configured database as it is. Without one, starts the embedded server, migrates its database and loads
+    /// the demo data, unless that is disabled.
     ///
     /// # Errors
     /// See [`Error`].
@@ -116,8 +116,8 @@ impl Backend {
     }
 }
 
-/// The address of the database for a command: that which is configured, or the private one, with its server if none runs
-/// on it. No database is made in a folder without one.
+/// The URL of the database for a command: the configured one, or the embedded one. Starts the embedded server if none
+/// is running. Creates no database in a folder without one.
 ///
 /// # Errors
 /// See [`Error`].
@@ -137,8 +137,8 @@ pub async fn database(settings: &Settings, role: Role) -> Result<(Secret, Option
     Ok((Secret::from(url), Some(server)))
 }
 
-/// The database for a command that works as the service does: one connection, as a role that row security binds, on a
-/// schema that this version works with.
+/// Opens the database for a command that acts as the service: one connection, in a role subject to row security, on a
+/// schema that this version supports.
 ///
 /// # Errors
 /// See [`Error`].
@@ -162,16 +162,16 @@ async fn start(settings: &Settings) -> Result<Server, embedded::Error> {
     .await
 }
 
-/// The address of the embedded database of a service that runs.
+/// The URL of the embedded database of a running service.
 ///
 /// # Errors
-/// [`Error::Server`] when none runs.
+/// [`Error::Server`] when none is running.
 pub fn url_of_running(settings: &Settings) -> Result<String, Error> {
     Ok(embedded::url_of(&settings.data_dir, SERVICE, DATABASE)?)
 }
 
-/// Makes the roles and the database if they are not there. Each step is done or not done, so a start that was interrupted
-/// is taken up where it was.
+/// Creates the roles and the database if they are missing. Each step is idempotent, so an interrupted start continues
+/// where it stopped.
 async fn make_database(server: &Server) -> Result<(), Error> {
     let superuser = connect(server.url("postgres", "postgres")).await?;
     for role in [OWNER, SERVICE] {
@@ -196,7 +196,7 @@ async fn make_database(server: &Server) -> Result<(), Error> {
     Ok(())
 }
 
-/// Loads the demo data if it is wanted and there is no business yet. Says whether the database has it.
+/// Loads the demo data if it is wanted and no business exists. Returns whether the database has it.
 async fn demo_data(owner: &str, wanted: bool) -> Result<bool, Error> {
     let owner = Database::new(owner, 1)?;
     let businesses = tenants::all_businesses(&owner).await.map_err(Error::Demo)?;
@@ -225,7 +225,7 @@ async fn demo_data(owner: &str, wanted: bool) -> Result<bool, Error> {
 }
 
 async fn exists(superuser: &DatabaseConnection, query: &str, name: &str) -> Result<bool, DbErr> {
-    // The names are constants of this file.
+    // The names are constants of this file, so the text needs no escaping.
     let statement = sea_orm::Statement::from_string(
         sea_orm::DbBackend::Postgres,
         format!("{query} = '{name}'"),

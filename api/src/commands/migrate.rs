@@ -1,4 +1,4 @@
-//! `tradeline migrate`: applies the migrations, or takes them back, as the owner of the tables.
+//! The command `tradeline migrate`: it applies or reverts migrations as the owner of the tables.
 
 use std::io::{self, Write};
 
@@ -14,18 +14,18 @@ pub enum CommandError {
     /// There is no database, or it does not start.
     #[error(transparent)]
     Backend(#[from] database_choice::Error),
-    /// The migrations could not be applied, taken back or listed.
+    /// The migrations could not be applied, reverted or listed.
     #[error(transparent)]
     Migrate(#[from] Error),
-    /// Nobody reads what was done.
+    /// Standard output cannot be written.
     #[error("the outcome cannot be written: {0}")]
     Output(#[from] io::Error),
-    /// The private server did not stop.
+    /// The embedded server did not stop.
     #[error(transparent)]
     Server(#[from] embedded::Error),
 }
 
-/// Does what is asked on the configured database or on the embedded one, and writes what was done, a step a line.
+/// Runs `action` on the configured or the embedded database. Writes one line per step.
 ///
 /// # Errors
 /// See [`CommandError`].

@@ -1,15 +1,15 @@
-//! The state of a database's schema, and applying what is pending.
+//! The state of a database's schema, and the application of pending migrations.
 
 use domain::{CannotConnect, Database, SchemaState};
 use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
 
-/// Why the schema is not what it should be.
+/// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address of the database is not one.
+    /// `DATABASE_URL` is not a valid URL.
     #[error("DATABASE_URL is not usable: {0}")]
     Url(DbErr),
-    /// The database lets nobody in.
+    /// No connection could be opened.
     #[error(transparent)]
     Connect(#[from] CannotConnect),
     /// The database did not answer.
@@ -18,12 +18,12 @@ pub enum Error {
     /// The server refused a step.
     #[error("the migrations could not be applied: {0}")]
     Step(#[from] DbErr),
-    /// This version does not work on the schema.
+    /// This version does not support the schema.
     #[error("{0}")]
     Schema(String),
 }
 
-/// Refuses a database whose schema this version does not work with.
+/// Rejects a database whose schema this version does not support.
 ///
 /// # Errors
 /// See [`Error`].
@@ -35,8 +35,10 @@ pub async fn check(database: &Database) -> Result<SchemaState, Error> {
     }
 }
 
-/// Applies what is pending, and gives the names of what was. A database that is ahead stays as it is, and is refused if
-/// this version does not work with it: a version that is rolled back to may call this too.
+/// Applies pending migrations, and returns their names.
+///
+/// A database that is ahead is not changed. It is rejected if this version does not support it. The version to which a
+/// deployment is rolled back may therefore call this too.
 ///
 /// # Errors
 /// See [`Error`].
@@ -66,7 +68,7 @@ pub(super) async fn open(url: &str) -> Result<Database, Error> {
     Ok(database)
 }
 
-/// One connection that may do what the service's role may not.
+/// A single connection as the owner, with rights that the service's role lacks.
 pub(super) async fn connect(url: String) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);

@@ -1,6 +1,6 @@
-//! The commands of the program beside serving, and the database that they work on.
+//! The program's commands other than serving, and the database that they use.
 //!
-//! May use `config` and what is below it.
+//! The folder may use `config` and everything below it.
 
 pub mod create_business;
 pub mod database_choice;

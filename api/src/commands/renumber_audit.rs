@@ -1,4 +1,4 @@
-//! The command after a restore: gives restored entries of the audit trail numbers that fit the server.
+//! The command `tradeline renumber-audit`: it gives restored audit entries numbers that fit the server.
 
 use domain::audit::seals::{self, Renumbered};
 use domain::{CannotConnect, Database};
@@ -13,35 +13,35 @@ pub enum Error {
     /// There is no database, or it does not start.
     #[error(transparent)]
     Backend(#[from] database_choice::Error),
-    /// The address of the database is not one.
+    /// `DATABASE_URL` is not a valid URL.
     #[error("DATABASE_URL is not usable: {0}")]
     Url(sea_orm::DbErr),
-    /// The database lets nobody in.
+    /// No connection could be opened.
     #[error(transparent)]
     Connect(#[from] CannotConnect),
-    /// The role has no right to it.
+    /// The role may not change the audit trail.
     #[error(
         "the role of DATABASE_URL may not change the audit trail: connect as the owner of the tables, who runs the \
          migrations"
     )]
     NotTheOwner,
-    /// This version does not work on the schema.
+    /// This version does not support the schema.
     #[error(transparent)]
     Migrate(#[from] migrations::Error),
-    /// Writers were in the way.
+    /// Other transactions held the audit trail's locks for too long.
     #[error(
         "others have been writing to the audit trail for 30 seconds: nothing was renumbered, try again"
     )]
     Busy,
-    /// The database did not do it.
+    /// The database failed.
     #[error("the database cannot be used: {0}")]
     Database(domain::Error),
-    /// The private server did not stop.
+    /// The embedded server did not stop.
     #[error(transparent)]
     Server(#[from] embedded::Error),
 }
 
-/// Renumbers the configured database's trail, and says in a line what was changed.
+/// Renumbers the audit trail of the configured database. Returns one line that says what changed.
 ///
 /// # Errors
 /// See [`Error`].

@@ -1,4 +1,4 @@
-//! Whether the books add up: asked once, and told line by line, or again and again, and told in metrics.
+//! Verification of the books: once, with a line per difference, or repeatedly, with metrics.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -11,39 +11,39 @@ use domain::verify::{self, Counts, Difference};
 use crate::commands::database_choice;
 use crate::config::Settings;
 
-/// Differences of one run that are logged. The metrics count all, and the command names all.
+/// The number of differences of one run that are logged. The metrics count all; the command prints all.
 const LOGGED: u64 = 20;
 
-/// Why the books could not be looked at.
+/// Why the books could not be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no database, or it cannot be used.
     #[error(transparent)]
     Backend(#[from] database_choice::Error),
-    /// The database did not answer, or not to the end.
+    /// The database failed before or during the run.
     #[error("the database cannot be used: {0}")]
     Database(#[from] domain::Error),
-    /// Nobody reads what is found.
+    /// Standard output cannot be written.
     #[error("the differences cannot be written: {0}")]
     Output(#[from] io::Error),
-    /// The private server did not stop.
+    /// The embedded server did not stop.
     #[error(transparent)]
     Server(#[from] embedded::Error),
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// How many businesses were looked at.
+    /// The number of businesses that were verified.
     pub businesses: usize,
-    /// How much of theirs.
+    /// The numbers of rows that were verified.
     pub counts: Counts,
-    /// How many differences each check found.
+    /// The number of differences per check. A check without a difference is absent.
     pub differences: HashMap<&'static str, u64>,
 }
 
 impl Outcome {
-    /// All differences.
+    /// The number of all differences.
     #[must_use]
     pub fn found(&self) -> u64 {
         self.differences.values().sum()
@@ -72,7 +72,7 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// Looks at the configured database's books, and writes every difference and then how much was looked at, a line each.
+/// Verifies the books of the configured database. Writes one line per difference, then one with the totals.
 ///
 /// # Errors
 /// See [`Error`].
@@ -94,7 +94,7 @@ pub async fn once(settings: &Settings, out: &mut impl Write) -> Result<Outcome, 
     Ok(outcome)
 }
 
-/// Looks at them again and again, for ever, with so much time between two runs.
+/// Verifies the books in a loop that never ends, with a pause of `every` between runs.
 pub async fn keep_looking(database: Database, every: Duration) {
     loop {
         let started = Instant::now();
@@ -118,7 +118,7 @@ pub async fn keep_looking(database: Database, every: Duration) {
 }
 
 fn tell(outcome: &Outcome, took: Duration) {
-    // Those that found nothing too: a gauge that is not there says nothing.
+    // Sets checks without a difference too: a missing gauge would be ambiguous.
     for check in verify::checks() {
         let found = outcome.differences.get(check.name).copied().unwrap_or(0);
         let found = u32::try_from(found).unwrap_or(u32::MAX);

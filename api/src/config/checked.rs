@@ -1,4 +1,4 @@
-//! Settings that must hold together, checked before anything is started.
+//! Checks of settings that depend on each other, made before anything is started.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use super::secret_file::{SecretError, known_secret, secret_file};
 use super::{BadIdentitySettings, BadPayments, Providers, Settings};
 use crate::access::token::{Issuer, Keys, WeakSecret};
 
-/// What was made of the settings on the way.
+/// The parts that the checks have built from the settings.
 #[derive(Debug)]
 pub struct Checked {
-    /// With whom orders are paid by card.
+    /// The payment provider for card orders, with its webhooks.
     pub providers: Providers,
-    /// Whose tokens are taken beside the service's own.
+    /// The issuer whose tokens are accepted in addition to the service's own; `None` without one.
     pub issuer: Option<Issuer>,
 }
 
@@ -23,37 +23,37 @@ pub enum BadSettings {
     /// The secret is missing or cannot be read.
     #[error(transparent)]
     NoSecret(#[from] SecretError),
-    /// The secret that is set is too short.
+    /// The configured secret is too short.
     #[error("TRADELINE_JWT_SECRET: {0}")]
     Secret(WeakSecret),
-    /// The one that was kept in the data folder is too short: the file has been changed.
+    /// The secret in the data folder is too short, so the file was changed.
     #[error("{}: {reason}. Bring the file back, or remove it to have another secret made, which ends all tokens", path.display())]
     KeptSecret {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The length that is required.
         reason: WeakSecret,
     },
-    /// The address of the database is not one.
+    /// `DATABASE_URL` is not a valid URL.
     #[error("DATABASE_URL is not usable: {0}")]
     DatabaseUrl(sea_orm::DbErr),
-    /// The settings about other issuers and gateways do not hold together.
+    /// The settings of issuers and gateways conflict.
     #[error(transparent)]
     IdentitySettings(#[from] BadIdentitySettings),
-    /// The settings about payments by card do not hold together.
+    /// The settings of card payments conflict.
     #[error(transparent)]
     Payments(#[from] BadPayments),
 }
 
 impl Settings {
-    /// Whether the service runs a database of its own, with demo data.
+    /// Whether the service runs an embedded database with demo data.
     #[must_use]
     pub fn wants_demo(&self) -> bool {
         self.database_url.is_none() && !self.no_demo
     }
 
-    /// Checks what the command line could not: settings that belong together, secrets, files, the database's address.
-    /// Makes nothing, and asks nobody.
+    /// Checks what the command line cannot: settings that depend on each other, secrets, files, and the database's URL.
+    /// It creates nothing and opens no connection.
     ///
     /// # Errors
     /// See [`BadSettings`].
@@ -67,10 +67,10 @@ impl Settings {
         self.parties().await
     }
 
-    /// Whom the service works with, by these settings.
+    /// Builds the payment provider and the issuer of these settings.
     ///
     /// # Errors
-    /// [`BadSettings::Outside`], [`BadSettings::Payments`].
+    /// [`BadSettings::IdentitySettings`], [`BadSettings::Payments`].
     pub(crate) async fn parties(&self) -> Result<Checked, BadSettings> {
         Ok(Checked {
             providers: self.payments.providers(self.wants_demo())?,

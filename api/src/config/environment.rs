@@ -1,8 +1,7 @@
-//! Variables of the environment that look like settings and are none: a typing error leaves a setting at its default, in
-//! silence.
+//! Detection of environment variables that look like settings but are not: a misspelt name silently leaves a default.
 //!
-//! They are named in the log, and the service starts all the same. Processes of two versions often share one environment:
-//! a version that is rolled back to must not stop at a setting that only the later one knows.
+//! They are logged, and the service starts nevertheless. Processes of two versions often share one environment. A
+//! version to which a deployment is rolled back must not fail on a setting that only the later version knows.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,15 +12,15 @@ use super::Cli;
 
 const PREFIX: &str = "TRADELINE_";
 
-/// Names that are less alike than this are not suggested; equal ones are 1.
+/// The lowest similarity (Jaro-Winkler) of a suggested name; equal names have 1.
 const ALIKE: f64 = 0.8;
 
-/// A variable that no setting has.
+/// A variable that belongs to no setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownVariable {
-    /// Its name.
+    /// The variable's name.
     pub name: String,
-    /// The setting's variable whose name is nearest, if one is near.
+    /// The most similar variable of a setting; `None` if none is similar enough.
     pub nearest: Option<String>,
 }
 
@@ -35,7 +34,7 @@ impl fmt::Display for UnknownVariable {
     }
 }
 
-/// Those of these variables that begin like a setting's and are none.
+/// The variables that have the prefix of settings and belong to none.
 pub fn unknown_variables(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Vec<UnknownVariable> {
@@ -71,8 +70,10 @@ fn nearest(name: &str, settings: &[String]) -> Option<String> {
         .map(|(_, setting)| setting.clone())
 }
 
-/// Whether Kubernetes has set it. For a service of the name `tradeline`, or one that begins with it, it gives every
-/// container of the namespace `TRADELINE_SERVICE_HOST`, `TRADELINE_PORT=tcp://…`, `TRADELINE_PORT_8080_TCP_ADDR` and more:
+/// Whether Kubernetes has set the variable.
+///
+/// For a service whose name begins with `tradeline`, Kubernetes sets `TRADELINE_SERVICE_HOST`,
+/// `TRADELINE_PORT=tcp://…`, `TRADELINE_PORT_8080_TCP_ADDR` and more in every container of the namespace:
 /// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
 fn is_service_link(name: &str, value: &str) -> bool {
     let is_address = ["tcp://", "udp://", "sctp://"]

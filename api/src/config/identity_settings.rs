@@ -1,4 +1,4 @@
-//! Settings about identities that others vouch for: another issuer's tokens, and gateways.
+//! The settings of external identities: tokens of another issuer, and gateways.
 
 use clap::{Args, ValueEnum};
 use domain::Authority;
@@ -6,22 +6,22 @@ use domain::Authority;
 use crate::access::token::{BadIssuer, ClaimNames, ClaimPath, Issuer, IssuerOptions, Pace, Source};
 use crate::http::gateways::{Gateways, Peers};
 
-/// Who else may say who a caller is.
+/// Other issuers and gateways that identify callers.
 #[derive(Debug, Clone, Args)]
 pub struct IdentitySettings {
-    /// Takes the tokens of this issuer too, besides the service's own: what must be in their `iss`, to the letter. They
-    /// are signed with RS256, ES256, EdDSA or a sibling of these.
+    /// Accepts tokens of this issuer in addition to the service's own. It must equal the tokens' `iss` exactly. The
+    /// algorithm is RS256, ES256, EdDSA or a related one.
     #[arg(long, env = "TRADELINE_ISSUER", global = true, value_name = "NAME")]
     pub issuer: Option<String>,
-    /// What must be in `aud` of the issuer's tokens. Required with TRADELINE_ISSUER.
+    /// The required `aud` of the issuer's tokens. Required with TRADELINE_ISSUER.
     #[arg(long, env = "TRADELINE_AUDIENCE", global = true, value_name = "NAME")]
     pub audience: Option<String>,
-    /// Where the issuer's public keys are, a JWKS: a URL (https, or http on this machine itself) or a file. Required
-    /// with TRADELINE_ISSUER.
+    /// The source of the issuer's public keys, a JWKS: a URL (https, or http on this machine) or a file. Required with
+    /// TRADELINE_ISSUER.
     #[arg(long, env = "TRADELINE_JWKS", global = true, value_name = "URL|FILE")]
     pub jwks: Option<Source>,
-    /// The claim of the issuer's tokens that has the business's id: a name, or a path such as
-    /// app_metadata.business_id. A name with `://` in it is taken as it is.
+    /// The claim of the issuer's tokens that holds the business's id: a name, or a path such as
+    /// app_metadata.business_id. A name that contains `://` is one name.
     #[arg(
         long,
         env = "TRADELINE_CLAIM_BUSINESS",
@@ -30,7 +30,7 @@ pub struct IdentitySettings {
         value_name = "PATH"
     )]
     pub claim_business: ClaimPath,
-    /// The claim that has the role: admin, staff or customer.
+    /// The claim that holds the role: admin, staff or customer.
     #[arg(
         long,
         env = "TRADELINE_CLAIM_ROLE",
@@ -39,7 +39,7 @@ pub struct IdentitySettings {
         value_name = "PATH"
     )]
     pub claim_role: ClaimPath,
-    /// The claim that has the customer's id, for the role customer.
+    /// The claim that holds the customer's id, for the role customer.
     #[arg(
         long,
         env = "TRADELINE_CLAIM_CUSTOMER",
@@ -48,9 +48,9 @@ pub struct IdentitySettings {
         value_name = "PATH"
     )]
     pub claim_customer: ClaimPath,
-    /// Addresses of gateways, or ranges such as 10.1.0.0/16, with commas between them. A call from one of them that
-    /// has no credential is of the business that its X-Business-Id header names. Whoever can send from these addresses
-    /// can act for every business. Left out: nobody is a gateway.
+    /// Addresses of gateways, or ranges such as 10.1.0.0/16, separated by commas. A call from one of them without a
+    /// credential belongs to the business in its X-Business-Id header. Everyone who can send from these addresses can
+    /// act for every business. If unset, there are no gateways.
     #[arg(
         long,
         env = "TRADELINE_TRUSTED_GATEWAYS",
@@ -59,15 +59,15 @@ pub struct IdentitySettings {
         value_name = "ADDRESSES"
     )]
     pub trusted_gateways: Vec<Peers>,
-    /// What such a call may do.
+    /// The role of calls through a gateway.
     #[arg(long, env = "TRADELINE_GATEWAY_ROLE", value_enum, default_value_t = GatewayRole::Staff, global = true)]
     pub gateway_role: GatewayRole,
 }
 
-/// The roles that a call by way of a gateway can have.
+/// The roles that calls through a gateway can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum GatewayRole {
-    /// Everything in its business.
+    /// May do everything in its business.
     Admin,
     /// Sells, takes payments, fulfils, adjusts stock.
     Staff,
@@ -76,21 +76,21 @@ pub enum GatewayRole {
 /// Why these settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadIdentitySettings {
-    /// One setting is of no use without another.
+    /// A setting requires another.
     #[error("{missing} must be set with {set}")]
     Missing {
-        /// What is set.
+        /// The setting that is set.
         set: &'static str,
-        /// What is not.
+        /// The setting that is missing.
         missing: &'static str,
     },
-    /// They are no issuer's.
+    /// The issuer cannot be used.
     #[error(transparent)]
     Issuer(#[from] BadIssuer),
 }
 
 impl IdentitySettings {
-    /// The issuer that is configured, if one is.
+    /// The configured issuer; `None` without one.
     ///
     /// # Errors
     /// See [`BadIdentitySettings`].
@@ -118,7 +118,7 @@ impl IdentitySettings {
         Ok(Some(issuer.await?))
     }
 
-    /// The gateways that are configured.
+    /// The configured gateways.
     #[must_use]
     pub fn gateways(&self) -> Gateways {
         let authority = match self.gateway_role {

@@ -1,4 +1,4 @@
-//! Settings about payments by card: with which provider, and how long one may take.
+//! The settings of card payments: the provider, and how long an order can be paid.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use reqwest::header::HeaderValue;
 use crate::http::client;
 use crate::payments::stripe::{self, Stripe, WebhookSecrets, Webhooks};
 
-/// With whom orders are paid by card.
+/// The payment provider for card orders.
 #[derive(Debug, Clone, Args)]
 pub struct Payments {
-    /// The secret key of the Stripe account with which cards are charged. Left out: no cards are charged with Stripe.
+    /// The secret key of the Stripe account that charges cards. If unset, Stripe charges no cards.
     #[arg(
         long,
         env = "STRIPE_SECRET_KEY",
@@ -24,8 +24,8 @@ pub struct Payments {
         value_name = "KEY"
     )]
     pub stripe_secret_key: Option<Secret>,
-    /// What Stripe signs its webhooks with; several with commas between them, while one takes the place of another.
-    /// Required with STRIPE_SECRET_KEY.
+    /// The secret with which Stripe signs its webhooks, or several separated by commas during a rotation. Required with
+    /// STRIPE_SECRET_KEY.
     #[arg(
         long,
         env = "STRIPE_WEBHOOK_SECRET",
@@ -34,7 +34,7 @@ pub struct Payments {
         value_name = "SECRETS"
     )]
     pub stripe_webhook_secret: Option<Secret>,
-    /// Where Stripe is: https, or http on this machine itself.
+    /// The URL of Stripe's API: https, or http on this machine.
     #[arg(
         long,
         env = "STRIPE_API_BASE",
@@ -43,41 +43,42 @@ pub struct Payments {
         value_name = "URL"
     )]
     pub stripe_api_base: ApiBase,
-    /// Who is asked for payments by card: `stripe`; `offline`, where a payment is made on this machine by saying so; or
-    /// `none`. Left out: stripe with a secret key, else offline with the embedded database and its demo data, else none.
+    /// The payment provider for card orders: `stripe`; `offline`, where a request from this machine makes the payment;
+    /// or `none`. If unset: stripe with a secret key, else offline with the embedded database and its demo data, else
+    /// none.
     #[arg(long, env = "TRADELINE_PAYMENT_PROVIDER", value_enum, global = true)]
     pub payment_provider: Option<ProviderName>,
-    /// How long an order by card may be paid, in seconds. Its stock is held for so long.
+    /// The time in which a card order can be paid, in seconds. Its stock is held for that time.
     #[arg(long, env = "TRADELINE_PAYMENT_SECONDS", default_value_t = domain::card::checkout::SECONDS, global = true,
           value_name = "SECONDS", value_parser = clap::value_parser!(i32).range(60..=86_400))]
     pub payment_seconds: i32,
 }
 
-/// The providers that there are.
+/// The payment providers that can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProviderName {
-    /// Stripe.
+    /// Cards are charged by Stripe.
     Stripe,
-    /// Nothing leaves the machine.
+    /// Payments are simulated. Nothing leaves the machine.
     Offline,
-    /// Nobody pays by card.
+    /// Card orders are not accepted.
     None,
 }
 
-/// Where Stripe is.
+/// The URL of Stripe's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiBase(Url);
 
-/// An address that no key must be sent to.
+/// Why a URL must not be used with the secret key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadApiBase {
-    /// Whoever is on the way could read the key.
+    /// An attacker on the network path could read the key.
     #[error("must be https, or http on this machine itself (127.0.0.1, [::1] or localhost)")]
     Insecure,
-    /// It is not a URL.
+    /// The text is not a URL.
     #[error("is not a URL")]
     NoUrl,
-    /// It has what a base has not.
+    /// The URL has a user, a query or a fragment.
     #[error("must have no user, query or fragment")]
     TooMuch,
 }
@@ -98,41 +99,41 @@ impl std::str::FromStr for ApiBase {
     }
 }
 
-/// The provider, and what takes its webhooks.
+/// The payment provider, and the reader of its webhooks.
 #[derive(Debug, Default)]
 pub struct Providers {
-    /// The provider, if there is one.
+    /// The provider; `None` without one.
     pub provider: Shared,
-    /// What takes Stripe's webhooks, if it is the provider.
+    /// The reader of Stripe's webhooks; `None` with any other provider.
     pub webhooks: Option<Arc<Webhooks>>,
 }
 
 /// Why these settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadPayments {
-    /// One setting is of no use without another.
+    /// A setting requires another.
     #[error("{missing} must be set with {set}")]
     Missing {
-        /// What is set.
+        /// The setting that is set.
         set: &'static str,
-        /// What is not.
+        /// The setting that is missing.
         missing: &'static str,
     },
-    /// Two settings say different things.
+    /// Two settings conflict.
     #[error("TRADELINE_PAYMENT_PROVIDER is {provider}, and {set} is set: leave one of them out")]
     Contradiction {
-        /// The provider that is asked for.
+        /// The provider that is chosen.
         provider: &'static str,
-        /// What says another.
+        /// The setting that implies another provider.
         set: &'static str,
     },
-    /// It cannot be one.
+    /// The secret is empty, or cannot be sent in a header.
     #[error("{0} is empty, or has a character that none has")]
     NoSecret(&'static str),
-    /// The secret cannot key a hash: a bug.
+    /// HMAC refused the secret: a bug, since it accepts keys of any length.
     #[error("webhooks cannot be verified: {0}")]
     Hash(#[from] InvalidLength),
-    /// Nothing can be asked over HTTPS.
+    /// The HTTPS client cannot be built.
     #[error("Stripe cannot be asked: {0}")]
     Client(#[from] reqwest::Error),
 }
@@ -141,7 +142,7 @@ const KEY: &str = "STRIPE_SECRET_KEY";
 const WEBHOOK_SECRET: &str = "STRIPE_WEBHOOK_SECRET";
 
 impl Payments {
-    /// What is configured. `demo` says whether the service runs a database of its own with demo data.
+    /// Builds the configured provider. `demo` is true for a service with an embedded database and demo data.
     ///
     /// # Errors
     /// See [`BadPayments`].
@@ -224,7 +225,7 @@ mod tests {
         Ok(cli.settings.payments)
     }
 
-    /// The provider's name, or what is wrong with these flags.
+    /// The provider's name, or the error for these flags.
     fn provider(flags: &[&str], embedded: bool) -> Result<Option<&'static str>, String> {
         let providers = payments(flags)?.providers(embedded);
         let providers = providers.map_err(|error| error.to_string())?;

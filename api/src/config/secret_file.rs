@@ -1,4 +1,4 @@
-//! The secret that signs tokens: the one that is set, or one that is kept in the data folder.
+//! The secret that signs tokens: the configured one, or one stored in the data folder.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -14,20 +14,20 @@ use super::Settings;
 /// Why there is no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// A setting is missing.
+    /// The setting is missing.
     #[error("TRADELINE_JWT_SECRET must be set with DATABASE_URL: every process needs the same one")]
     NoSecret,
-    /// The secret cannot be read or written.
+    /// The file cannot be read or written.
     #[error("{}: {source}", path.display())]
     SecretFile {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
-/// The secret that is set, or the one in the data folder, which is made if it is not there.
+/// The configured secret, or the one in the data folder, which is generated if it is missing.
 ///
 /// # Errors
 /// [`SecretError::NoSecret`], [`SecretError::SecretFile`].
@@ -40,7 +40,7 @@ pub fn jwt_secret(settings: &Settings) -> Result<Secret, SecretError> {
         .map_err(|source| SecretError::SecretFile { path, source })
 }
 
-/// The secret that is set, or the one in the data folder if there is one.
+/// The configured secret, or the one in the data folder; `None` if the folder has none yet.
 ///
 /// # Errors
 /// [`SecretError::NoSecret`], [`SecretError::SecretFile`].
@@ -59,7 +59,7 @@ pub fn known_secret(settings: &Settings) -> Result<Option<Secret>, SecretError> 
     }
 }
 
-/// The file in the data folder that keeps the secret which was made for it.
+/// The file in the data folder that stores the generated secret.
 pub(super) fn secret_file(settings: &Settings) -> PathBuf {
     settings.data_dir.join("jwt-secret")
 }
@@ -67,7 +67,7 @@ pub(super) fn secret_file(settings: &Settings) -> PathBuf {
 fn make_secret(folder: &Path, path: &Path) -> io::Result<Secret> {
     fs::create_dir_all(folder)?;
     let secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-    // Written whole under another name first: a process that is killed here leaves no half of a secret.
+    // The file is written under another name and then renamed, so that a killed process leaves no partial secret.
     let draft = path.with_extension("new");
     let mut file = OpenOptions::new()
         .write(true)

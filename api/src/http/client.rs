@@ -1,11 +1,11 @@
-//! Calls to others over HTTP: where they may go, and what makes them.
+//! The client for HTTP requests that the service makes itself, with its limits.
 
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Url};
 
-/// Whether nobody on the way can read or change what is said there: https, or http on this machine itself.
+/// Whether nobody on the network path can read or change the traffic: https, or http on this machine.
 #[must_use]
 pub fn is_secure(url: &Url) -> bool {
     let local = match url.host_str() {
@@ -22,9 +22,10 @@ pub fn is_secure(url: &Url) -> bool {
     }
 }
 
-/// What asks at this address, and nowhere else: how long it may take to be reached, and to answer, all of it.
+/// A client for this address. `connect` limits the time to connect, `answer` the time to the end of the response. It
+/// follows no redirect.
 pub fn client(url: &Url, connect: Duration, answer: Duration) -> ClientBuilder {
-    // The second time it is there already.
+    // Fails if a provider is installed already, which is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder()
         .user_agent(concat!("tradeline/", env!("CARGO_PKG_VERSION")))
@@ -34,7 +35,7 @@ pub fn client(url: &Url, connect: Duration, answer: Duration) -> ClientBuilder {
     if url.scheme() == "https" {
         client.https_only(true)
     } else {
-        // This machine is not to be found by way of another.
+        // A proxy cannot reach this machine's loopback address.
         client.no_proxy()
     }
 }

@@ -1,9 +1,12 @@
-//! Answers in gzip for clients that ask for it.
+//! Gzip compression of responses, for clients that accept it.
 //!
-//! Only answers that read something: what a POST answers may hold a new token or key, and the length of a compressed
-//! answer tells something about what is in it next to text that others chose (BREACH). Event streams are not compressed,
-//! since their events must not wait for each other; nor are answers of less than [`MIN_BYTES`], which would hardly be
-//! smaller, or of more than [`MAX_BYTES`].
+//! Only responses to GET are compressed. The response to a POST may contain a new token or key. The length of a
+//! compressed response reveals something of a secret that stands next to text chosen by others (BREACH). Not compressed
+//! either:
+//!
+//! - event streams, whose events must not wait for each other;
+//! - responses below [`MIN_BYTES`], which would hardly shrink;
+//! - responses above [`MAX_BYTES`].
 
 use std::io::Write;
 use std::pin::Pin;
@@ -22,15 +25,16 @@ use actix_web::{Error, HttpRequest};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// The smallest answer that is compressed.
+/// The smallest response that is compressed, in bytes.
 const MIN_BYTES: u64 = 1024;
-/// The largest one that is compressed in one go: it takes some 10 ms of the worker's thread. A stream is, part by part.
+/// The largest response that is compressed in one piece, in bytes. It occupies the worker's thread for about 10 ms. A
+/// stream of any length is compressed part by part.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The middleware, for [`actix_web::middleware::from_fn`].
 ///
 /// # Errors
-/// Those of what it wraps.
+/// Those of the wrapped service.
 pub async fn answers(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -43,7 +47,7 @@ pub async fn answers(
     let wanted = is_wanted(response.request());
     let (request, response) = response.into_parts();
     let (mut response, body) = response.into_parts();
-    // Whether or not it is compressed now: another client gets it otherwise.
+    // Added in both cases: another client may get the other form.
     response
         .headers_mut()
         .append(VARY, HeaderValue::from_name(ACCEPT_ENCODING));
@@ -57,7 +61,7 @@ pub async fn answers(
     Ok(ServiceResponse::new(request, response.set_body(body)))
 }
 
-/// Whether the answer would be smaller, and may be made so.
+/// Whether compression is allowed for the response and would shrink it.
 fn is_worth_it(response: &ServiceResponse<BoxBody>) -> bool {
     let headers = response.headers();
     let fit = match response.response().body().size() {
@@ -79,7 +83,7 @@ fn is_text(headers: &HeaderMap) -> bool {
         || (kind.starts_with("text/") && kind != "text/event-stream")
 }
 
-/// Whether the client would rather have gzip than nothing of the kind.
+/// Whether the client prefers gzip to no encoding.
 fn is_wanted(req: &HttpRequest) -> bool {
     let known = [Encoding::gzip(), Encoding::identity()];
     AcceptEncoding::parse(req)
@@ -88,7 +92,7 @@ fn is_wanted(req: &HttpRequest) -> bool {
         .is_some_and(|chosen| chosen == Encoding::gzip())
 }
 
-/// The body in gzip: at once if it is there, else as its parts come.
+/// The compressed body: at once if it is complete, otherwise part by part.
 fn compressed(body: BoxBody) -> Result<BoxBody, Error> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     match body.try_into_bytes() {
@@ -103,10 +107,10 @@ fn compressed(body: BoxBody) -> Result<BoxBody, Error> {
     }
 }
 
-/// A stream in gzip. Each part of it can be decompressed as soon as it has come; one that breaks off breaks off.
+/// A compressed stream. Each part can be decompressed when it arrives. A stream that fails stays incomplete.
 struct Parts {
     stream: BoxBody,
-    /// None when the stream has ended.
+    /// `None` after the end of the stream.
     encoder: Option<GzEncoder<Vec<u8>>>,
 }
 

@@ -1,10 +1,11 @@
-//! Ends connections on which nothing comes of what the client sends.
+//! Closes connections on which the client makes no progress.
 //!
-//! The framework bounds the first request's head and the rest between requests, but a client that has been answered
-//! once may send the next head, or what is left of a body, a byte a minute for ever. So each connection is told when a
-//! request is in the works, and a watch on each worker's thread ends those without one for too long. That also bounds
-//! how long a client may take to read an answer of known size. A handler whose answer is a stream must say so too, with
-//! [`Watched`], whenever it makes a part of it: then the bound is for each part.
+//! The framework limits the time for the first request's head and between requests. After a first response, a client
+//! could send the next head, or the rest of a body, at one byte per minute for ever. Each connection is therefore told
+//! when a request is in progress. A task on each worker's thread closes connections that have had none for too long.
+//!
+//! This also limits how long a client may take to read a response of known size. A handler that streams its response
+//! must mark each part as in progress with [`Watched`]. The limit then applies to each part.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -17,24 +18,24 @@ use std::time::{Duration, Instant};
 use actix_web::dev::{Extensions, Payload, ServiceRequest};
 use actix_web::{FromRequest, HttpRequest, rt};
 
-/// How often a worker looks at its connections.
+/// How often a worker checks its connections.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// The connections of this worker.
+    /// The connections of this worker's thread.
     static CONNECTIONS: RefCell<Vec<Weak<Connection>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A connection, as long as it is open.
+/// A connection while it is open.
 #[derive(Debug)]
 struct Connection {
-    /// A second handle of the socket, to end it with.
+    /// A second handle of the socket, used to close it.
     socket: TcpStream,
     requests: Cell<u32>,
     since: Cell<Instant>,
 }
 
-/// For each new connection: has it watched.
+/// Registers a new connection.
 pub fn watch(stream: &rt::net::TcpStream, data: &mut Extensions) {
     let socket = match stream.as_fd().try_clone_to_owned() {
         Ok(socket) => TcpStream::from(socket),
@@ -52,7 +53,7 @@ pub fn watch(stream: &rt::net::TcpStream, data: &mut Extensions) {
     data.insert(connection);
 }
 
-/// Starts the watch of this worker: without a request for so long, a connection is ended.
+/// Starts this worker's task. It closes connections that have had no request for longer than `limit`.
 pub fn start(limit: Duration) {
     rt::spawn(async move {
         loop {
@@ -73,18 +74,18 @@ pub fn start(limit: Duration) {
 impl Connection {
     fn end_after(&self, limit: Duration) {
         if self.requests.get() == 0 && self.since.get().elapsed() > limit {
-            // It may be gone already, which is all that is wanted.
+            // A failure means that the connection is closed already.
             let _ = self.socket.shutdown(Shutdown::Both);
         }
     }
 }
 
-/// A request is in the works, until this is dropped.
+/// Marks a request as in progress until it is dropped.
 #[derive(Debug)]
 pub struct Busy(Option<Rc<Connection>>);
 
 impl Busy {
-    /// Says so to the request's connection.
+    /// Marks a request as in progress on its connection.
     #[must_use]
     pub fn with(req: &ServiceRequest) -> Self {
         Self::on(req.conn_data::<Rc<Connection>>().cloned())
@@ -98,12 +99,12 @@ impl Busy {
     }
 }
 
-/// The connection of a request whose answer is made part by part.
+/// The connection of a request whose response is streamed.
 #[derive(Debug)]
 pub struct Watched(Option<Rc<Connection>>);
 
 impl Watched {
-    /// A part is in the works, until this is dropped.
+    /// Marks a part of the response as in progress until the value is dropped.
     #[must_use]
     pub fn busy(&self) -> Busy {
         Busy::on(self.0.clone())

@@ -1,4 +1,4 @@
-//! Answers as CSV: tables that people open in a spreadsheet.
+//! CSV responses: tables for spreadsheets.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -11,23 +11,23 @@ use crate::schema::content_negotiation::Form;
 use crate::schema::csv_dialect::{Dialect, Separator};
 use crate::schema::problem::Problem;
 
-/// One page of a whole list.
+/// One page of a list that is read completely: 1000 rows.
 #[must_use]
 pub fn page<K>(after: Option<K>) -> Paging<K> {
     Paging { limit: 1000, after }
 }
 
-/// Lines of a table, in memory.
+/// The lines of a table, in memory.
 #[derive(Debug)]
 pub struct Lines(csv::Writer<Vec<u8>>);
 
-/// A table could not be written: a bug, since memory is there and every line has its columns.
+/// A table could not be written. This is a bug: every line has the same columns, and writing to memory does not fail.
 #[derive(Debug, thiserror::Error)]
 #[error("a table is not CSV: {0}")]
 pub struct NotCsv(String);
 
 impl Lines {
-    /// The first lines of a table.
+    /// The start of a table, with the byte order mark if the dialect asks for one.
     #[must_use]
     pub fn first(dialect: Dialect) -> Self {
         let mark = if dialect.bom { "\u{feff}" } else { "" };
@@ -48,7 +48,7 @@ impl Lines {
         Self(writer.delimiter(separator).from_writer(start.to_vec()))
     }
 
-    /// Adds a line of cells that are as they are to be read: the heads of columns, amounts, ids, times.
+    /// Adds a line. The cells are written unchanged: headers, amounts, ids and times.
     ///
     /// # Errors
     /// See [`NotCsv`].
@@ -71,9 +71,11 @@ impl Lines {
     }
 }
 
-/// A cell with text that someone wrote. Spreadsheets take what begins like a formula for one and run it, with whatever
-/// the writer had in mind; an apostrophe makes it text. One that reads another separator than the table was written with
-/// splits cells at it, so every part that such a program could see counts as a beginning.
+/// A cell with text from a person, protected against formula injection.
+///
+/// Spreadsheets run a cell that begins like a formula, whatever its author intended. An apostrophe makes it text. A
+/// program that reads another separator than the table's splits cells at it. Every part that it could see as a cell is
+/// therefore treated as a beginning.
 #[must_use]
 pub fn text(written: &str) -> String {
     let mut cell = String::with_capacity(written.len());
@@ -89,12 +91,12 @@ pub fn text(written: &str) -> String {
     cell
 }
 
-/// What spreadsheets begin formulas with, in any width.
+/// The characters with which spreadsheets begin formulas, in all widths.
 fn starts_formula(letter: char) -> bool {
     matches!(letter, '=' | '+' | '-' | '@')
         || matches!(letter, '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}')
         || matches!(letter, '\u{fe66}' | '\u{fe62}' | '\u{fe63}' | '\u{fe6b}')
-        // The minus sign of mathematics.
+        // The mathematical minus sign.
         || letter == '\u{2212}'
 }
 
@@ -102,7 +104,7 @@ fn is_separator(letter: char) -> bool {
     matches!(letter, ',' | ';' | '|' | '\t' | '\r' | '\n')
 }
 
-/// What a reader may drop before the beginning of a cell.
+/// Characters that a program may drop at the start of a cell.
 fn is_skipped(letter: char) -> bool {
     letter.is_whitespace()
         || letter.is_control()
@@ -110,7 +112,7 @@ fn is_skipped(letter: char) -> bool {
         || domain::foundation::unicode::is_invisible(letter)
 }
 
-/// A whole table as an answer, to be kept under this name.
+/// A complete table as a response. `name` is the file's name without its extension.
 #[must_use]
 pub fn response(name: &str, lines: Result<Bytes, NotCsv>) -> HttpResponse {
     match lines {
@@ -134,33 +136,34 @@ fn head(name: &str) -> actix_web::HttpResponseBuilder {
     response
 }
 
-/// Why a table ends before its end. Its client sees a broken answer, never one that looks whole.
+/// Why a table ends early. The client gets a broken response, never one that looks complete.
 #[derive(Debug, thiserror::Error)]
 #[error("the list could not be read to its end")]
 struct Broken;
 
-/// What a list's table has: the heads of its columns, and the line of a row.
+/// The columns of a list's table.
 #[derive(Debug, Clone, Copy)]
 pub struct Columns<L> {
-    /// How it is written.
+    /// The CSV dialect.
     pub dialect: Dialect,
-    /// The first line.
+    /// The header line.
     pub heads: &'static [&'static str],
-    /// The cells of a row.
+    /// Makes the cells of a row.
     pub line: L,
 }
 
-/// Where the reading of a list stands.
+/// The progress of reading a list.
 enum Step<T, K> {
     First(Page<T, K>),
     After(K),
     End,
 }
 
-/// A whole list as an answer: the first page, and those that `next` reads after it.
+/// A complete list as a streamed response: the first page, then the pages that `next` reads.
 ///
-/// Each page is a transaction of its own, read when the client has taken what was before it: a slow client holds no
-/// transaction open. One that takes nothing for longer than connections may rest is cut off by [`crate::http::connection_progress`].
+/// Each page is a transaction of its own. It is read when the client has received the previous page, so a slow client
+/// holds no transaction open. [`crate::http::connection_progress`] closes the connection of a client that receives
+/// nothing for too long.
 pub fn streamed<T, K, F>(
     name: &str,
     watched: Watched,
@@ -175,7 +178,7 @@ where
 {
     let state = (Step::First(first), columns, next, watched);
     let pages = stream::try_unfold(state, |(step, columns, next, watched)| async move {
-        // While a page is read and written the connection is busy.
+        // The connection counts as busy while a page is read and written.
         let busy = watched.busy();
         let (mut lines, page) = match step {
             Step::First(page) => {

@@ -1,7 +1,7 @@
-//! Gateways: peers that have authenticated a call before they pass it on, and name its business with `X-Business-Id`.
+//! Gateways: peers that authenticate a call before they forward it, and name its business with `X-Business-Id`.
 //!
-//! Nobody is one unless its address is in the settings. What counts is the address of the socket's peer, which cannot be
-//! made up; no header says where a call comes from. Such a call has one role, which the settings say, and no user.
+//! Only addresses in the settings are gateways. The address of the socket's peer decides, since it cannot be forged; no
+//! header does. A call through a gateway has one role, set in the settings, and no user.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -11,22 +11,22 @@ use entity::UserId;
 use ipnet::IpNet;
 use uuid::{Uuid, uuid};
 
-/// Who acts in a call that a gateway has authenticated, in the audit trail and for idempotency keys.
+/// The actor of a call that a gateway has authenticated, in the audit trail and for idempotency keys.
 pub const GATEWAY: UserId = UserId(GATEWAY_ID);
-/// A name-based UUID of `urn:tradeline:gateway`.
+/// The name-based UUID (v5) of `urn:tradeline:gateway`.
 const GATEWAY_ID: Uuid = uuid!("578f380d-7382-5759-992c-a3b08efd8a83");
 
-/// An address, or a range of them in CIDR form.
+/// An address, or a range of addresses in CIDR form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peers(IpNet);
 
-/// It is neither.
+/// Why a text is not [`Peers`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPeers {
-    /// Not an address.
+    /// Neither an address nor a range.
     #[error("must be an IP address, or a range such as 10.1.0.0/16")]
     NoAddress,
-    /// Everyone would be trusted.
+    /// The range contains every address, so that everyone would be trusted.
     #[error("must not be every address")]
     Everyone,
 }
@@ -49,7 +49,7 @@ impl FromStr for Peers {
 }
 
 impl Peers {
-    /// Whether this address is one of them.
+    /// Whether the range contains this address.
     #[must_use]
     pub fn contain(&self, address: IpAddr) -> bool {
         // A socket that listens on IPv6 shows an IPv4 peer as ::ffff:a.b.c.d.
@@ -57,7 +57,7 @@ impl Peers {
     }
 }
 
-/// The gateways, and what a call that comes through one may do.
+/// The gateways, and the authority of calls through them.
 #[derive(Debug, Clone)]
 pub struct Gateways {
     peers: Vec<Peers>,
@@ -65,13 +65,13 @@ pub struct Gateways {
 }
 
 impl Gateways {
-    /// These peers, with this authority. None: nobody is a gateway.
+    /// Gateways with these addresses and this authority. Without addresses there is no gateway.
     #[must_use]
     pub fn new(peers: Vec<Peers>, authority: Authority) -> Self {
         Self { peers, authority }
     }
 
-    /// What a call without a credential may do that comes from this peer, if it is a gateway.
+    /// The authority of a call without a credential from this peer; `None` if it is not a gateway.
     #[must_use]
     pub fn authority_of(&self, peer: Option<SocketAddr>) -> Option<Authority> {
         let address = peer?.ip();

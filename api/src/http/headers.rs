@@ -1,7 +1,7 @@
-//! Headers that every answer has for the browser's sake, and who may read answers from another origin.
+//! Headers that protect browsers, and CORS: which pages of other origins may read responses.
 //!
-//! There is no `Strict-Transport-Security`: the service speaks plain HTTP, over which browsers ignore it. Whoever ends
-//! TLS in front of it sends it.
+//! `Strict-Transport-Security` is absent: the service speaks plain HTTP, over which browsers ignore it. The proxy that
+//! terminates TLS must send it.
 
 use std::str::FromStr;
 
@@ -17,18 +17,18 @@ use crate::schema::endpoint::BASE;
 use crate::schema::idempotency;
 use crate::schema::problem::{Code, Problem};
 
-/// An answer of the API is data: nothing in it is to be run, shown in a frame or loaded from elsewhere.
+/// The policy of API responses. They are data: nothing in them may run, be framed or be loaded from elsewhere.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// The page that shows the API's document runs the scripts that come with it. Its styles are written by them.
+/// The policy of the page that displays the OpenAPI document. It runs its own scripts, which write its styles.
 const DOCS_PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                          img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                          frame-ancestors 'none'";
 
-/// How long a browser may remember what a preflight said, in seconds.
+/// How long a browser may cache the response to a preflight, in seconds.
 const PREFLIGHT_SECONDS: usize = 3600;
 
-/// Adds them to the headers of an answer to a request for this path.
+/// Adds the headers to a response for this path.
 pub fn secure(headers: &mut HeaderMap, path: &str) {
     let policy = match path == "/docs" || path.starts_with("/docs/") {
         true => DOCS_PAGE,
@@ -38,7 +38,7 @@ pub fn secure(headers: &mut HeaderMap, path: &str) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    // What is of a business or of a caller stays in no cache, unless its handler says otherwise.
+    // Data of a business or a caller must not be cached, unless its handler allows it.
     if path.starts_with(BASE) && !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -48,7 +48,7 @@ pub fn secure(headers: &mut HeaderMap, path: &str) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebOrigin(String);
 
-/// What is no origin. A wildcard is none.
+/// The text is not an origin. A wildcard is not one either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be a scheme and a host as browsers write them, such as https://shop.example or http://localhost:5173, \
@@ -66,7 +66,7 @@ impl FromStr for WebOrigin {
         let host = authority.bytes().all(|byte| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte)
         });
-        // Browsers leave the scheme's own port out: with it, nothing would ever match.
+        // Browsers omit the default port of the scheme. An origin with that port would never match.
         let own_port = if scheme == "https" { ":443" } else { ":80" };
         let exact = format!("{scheme}://{authority}") == text && !authority.ends_with(own_port);
         (exact && host && ["http", "https"].contains(&scheme))
@@ -75,7 +75,7 @@ impl FromStr for WebOrigin {
     }
 }
 
-/// The methods that pages may call with.
+/// The methods that pages may use.
 const PAGES_METHODS: [Method; 6] = [
     Method::GET,
     Method::HEAD,
@@ -85,10 +85,10 @@ const PAGES_METHODS: [Method; 6] = [
     Method::DELETE,
 ];
 
-/// The header with which a page takes up an event stream where it broke off.
+/// The header with which a page resumes an event stream.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// The headers that pages may send, beside those that every page may.
+/// The headers that pages may send, in addition to those that are always allowed.
 const PAGES_HEADERS: [HeaderName; 7] = [
     AUTHORIZATION,
     CONTENT_ENCODING,
@@ -99,7 +99,7 @@ const PAGES_HEADERS: [HeaderName; 7] = [
     BUSINESS_ID,
 ];
 
-/// What a browser is told that asks for a page which may not make its request: this is for whoever writes the page.
+/// The problem for a page that may not make its request. It is written for the page's developer.
 #[must_use]
 pub fn cors_refusal(error: &CorsError) -> Problem {
     let detail = match error {
@@ -119,15 +119,15 @@ pub fn cors_refusal(error: &CorsError) -> Problem {
     Problem::new(Code::CorsRefused, detail)
 }
 
-/// The middleware that lets pages of these origins call the API, and tells others that they may not. They bring a token of
-/// their own: cookies, which a browser sends by itself, are not allowed and mean nothing here.
+/// The middleware that lets pages of these origins call the API and rejects others. Pages must send a token: cookies,
+/// which a browser sends on its own, are not allowed and have no meaning here.
 pub fn cors(origins: &[WebOrigin]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(PAGES_METHODS)
         .allowed_headers(PAGES_HEADERS)
         .max_age(PREFLIGHT_SECONDS);
     if origins.is_empty() {
-        // No answer depends on who asks.
+        // No response depends on the origin.
         return cors.disable_vary_header();
     }
     let cors = cors.expose_headers([
@@ -145,7 +145,7 @@ pub fn cors(origins: &[WebOrigin]) -> Cors {
 /// The header that may repeat the caller's business.
 pub const BUSINESS_ID: HeaderName = HeaderName::from_static("x-business-id");
 
-/// The header that carries the id, both ways.
+/// The header of the request's id, in requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Logs: a span for each request, one line at its end, and where the lines go.
+//! Logs: a span per request, one line at its end, and the output.
 //!
 //! A line names the method, the route's pattern, the request's id and, once the caller is known, the business. Header
 //! values, bodies, tokens and query strings are never logged.
@@ -23,17 +23,17 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use crate::http::request::{Received, RequestId, Route, SentMethod};
 use crate::schema::problem::Problem;
 
-/// How lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// One JSON object a line, for machines.
+    /// One JSON object per line, for programs.
     Json,
-    /// For people.
+    /// Plain text, for people.
     Pretty,
 }
 
 impl Format {
-    /// What the command line or the environment asks for, of a process whose settings cannot be read.
+    /// The format in the command line or the environment, for a process whose settings cannot be read.
     #[must_use]
     pub fn before_the_settings() -> Self {
         let arguments: Vec<_> = std::env::args_os().collect();
@@ -47,7 +47,7 @@ impl Format {
     }
 }
 
-/// An error with its causes, each said once: the text of many has that of its cause in it.
+/// An error with its causes. A cause whose text is contained in that of the error above it is not repeated.
 #[must_use]
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut said = error.to_string();
@@ -63,13 +63,13 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     said
 }
 
-/// What is logged when `RUST_LOG` does not say: everything of note, less the small talk of libraries.
+/// The filter without `RUST_LOG`: level info, and only warnings of two libraries.
 const QUIET: &str = "info,sqlx=warn,actix_server=warn";
 
-/// Why the log cannot be written.
+/// Why the log cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// `RUST_LOG` has something that selects nothing.
+    /// `RUST_LOG` contains a directive that selects nothing.
     #[error(
         "RUST_LOG: `{directive}` is not a directive: {reason}. Right are a level such as `info`, a target with its level \
          such as `domain=debug`, or several with commas between them"
@@ -77,10 +77,10 @@ pub enum LogError {
     Directive {
         /// The part between two commas.
         directive: String,
-        /// What is wrong with it.
+        /// Why it selects nothing.
         reason: String,
     },
-    /// Something else has taken the logs already.
+    /// Another logger is installed already.
     #[error(transparent)]
     EventOutcome(#[from] TryInitError),
 }
@@ -94,7 +94,7 @@ pub fn start(format: Format) -> Result<(), LogError> {
     let colours = std::io::stderr().is_terminal();
     lines(format, filter, std::io::stderr, colours).try_init()?;
     if format == Format::Json {
-        // A panic is a line of the log too.
+        // Writes a panic as a log line too.
         std::panic::set_hook(Box::new(
             |panic| tracing::error!(panic = %panic, "a task has panicked"),
         ));
@@ -102,14 +102,14 @@ pub fn start(format: Format) -> Result<(), LogError> {
     Ok(())
 }
 
-/// A line of a log in JSON, for what is said before there is a log or whatever `RUST_LOG` selects.
+/// A log line in JSON, for messages before the log starts and for those that no filter may drop.
 #[must_use]
 pub fn json_line(level: &str, message: &str) -> String {
     let timestamp = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
     json!({"timestamp": timestamp, "level": level, "message": message}).to_string()
 }
 
-/// What `RUST_LOG` selects. The library would leave out what it cannot read, all of it in silence.
+/// The filter of `RUST_LOG`. The library would silently ignore directives that it cannot parse.
 fn filter(rust_log: Option<&OsStr>) -> Result<EnvFilter, LogError> {
     let text = rust_log.unwrap_or_default().to_string_lossy();
     if text.trim().is_empty() {
@@ -129,8 +129,8 @@ fn filter(rust_log: Option<&OsStr>) -> Result<EnvFilter, LogError> {
     Ok(EnvFilter::new(text))
 }
 
-/// The level that a word was probably meant to be. EventOutcome as it is, it would select a target that does not exist, and with
-/// it nothing.
+/// The level that a word was probably meant to be. Used unchanged, the word would select a target that does not exist,
+/// and therefore nothing.
 fn misspelt_level(word: &str) -> Option<&'static str> {
     let levels = ["off", "error", "warn", "info", "debug", "trace"];
     let lower = word.trim().to_lowercase();
@@ -141,7 +141,7 @@ fn misspelt_level(word: &str) -> Option<&'static str> {
     levels.into_iter().find(near)
 }
 
-/// Lines of this format, written there.
+/// A subscriber that writes lines in this format to `writer`.
 fn lines<W>(
     format: Format,
     filter: EnvFilter,
@@ -169,13 +169,13 @@ where
     }
 }
 
-/// The middleware. Inside of [`crate::http::request::outermost`], which makes the request's id.
+/// The middleware. It must be inside [`crate::http::request::outermost`], which makes the request's id.
 #[must_use]
 pub fn requests() -> TracingLogger<RequestSpan> {
     TracingLogger::new()
 }
 
-/// Names the business on the request's span, and so on every line from here on.
+/// Adds the business to the request's span, and so to every later line.
 pub fn name_business(req: &ServiceRequest, id: BusinessId) {
     if let Some(span) = req.extensions().get::<RootSpan>() {
         span.record("business_id", tracing::field::display(id));

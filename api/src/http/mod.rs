@@ -1,7 +1,6 @@
-//! What every request and answer passes: ids, the log, headers, limits, compression, connections, and the client for requests
-//! that the service makes itself.
+//! The layers that every request and response passes, and the client for requests that the service makes itself.
 //!
-//! May use `schema`.
+//! The layers are ids, the log, headers, limits, compression and connections. The folder may use `schema`.
 
 pub mod client;
 pub mod compression;

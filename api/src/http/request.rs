@@ -1,9 +1,9 @@
 //! The outermost layer of every request: its id, the final form of every error, and its metrics.
 //!
-//! Whatever fails further in (a handler's refusal, a path without a handler, the framework's own errors, a panic)
-//! leaves as a problem with the same members, because it leaves through here. A head that cannot be read never gets here:
-//! actix answers it with a bare 400, 408 or 431 and closes the connection. A HEAD is a GET without the answer's body for
-//! all that is further in.
+//! Every failure further in leaves through here as a problem with the same members: a handler's rejection, a path
+//! without a handler, the framework's own errors, a panic. A head that cannot be parsed never gets here: actix answers
+//! it with a bare 400, 408 or 431 and closes the connection. For all inner layers, a HEAD is a GET whose response has
+//! no body.
 
 use std::convert::Infallible;
 use std::future::{Ready, poll_fn, ready};
@@ -31,29 +31,29 @@ use crate::http::headers::REQUEST_ID;
 use crate::schema::body;
 use crate::schema::problem::{self, Problem};
 
-/// The longest id that is taken from a client.
+/// The maximum length of an id that a client sends.
 const REQUEST_ID_LENGTH: usize = 128;
 
-/// The id of a request: the client's, if it is 1 to 128 visible ASCII characters, or a new one. In the extensions of
-/// every request.
+/// The id of a request: the client's, if it is 1 to 128 visible ASCII characters, otherwise a new one. Stored in the
+/// extensions of every request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(pub String);
 
-/// When the request came in. In the extensions of every request.
+/// When the request arrived. Stored in the extensions of every request.
 #[derive(Debug, Clone, Copy)]
 pub struct Received(pub Instant);
 
-/// The method as the client sent it. In the extensions of every request.
+/// The method as the client sent it. Stored in the extensions of every request.
 #[derive(Debug, Clone)]
 pub struct SentMethod(pub Method);
 
-/// The pattern of the request's path, if it has a handler. In the extensions of every request: finding it costs more
-/// than reading it again. For logs and time series; who may call is not decided by it.
+/// The pattern of the request's path; `None` if it has no handler. Stored in the extensions of every request, since
+/// finding it costs more than storing it. It is for logs and time series, and no access decision uses it.
 #[derive(Debug, Clone, Default)]
 pub struct Route(Option<Rc<str>>);
 
 impl Route {
-    /// The pattern, or a word for none: what a log or a time series is named by.
+    /// The pattern, or `unmatched`: the name for logs and time series.
     #[must_use]
     pub fn label(&self) -> &str {
         self.0.as_deref().unwrap_or("unmatched")
@@ -71,7 +71,7 @@ impl RequestId {
     }
 
     fn header(&self) -> HeaderValue {
-        // Visible ASCII is a header's value; the fallback is never taken.
+        // Visible ASCII is always a valid header value, so the fallback is never used.
         HeaderValue::from_str(&self.0).unwrap_or_else(|_invalid| HeaderValue::from_static("-"))
     }
 }
@@ -81,16 +81,16 @@ impl FromRequest for RequestId {
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // It is there: the outermost layer has left it.
+        // The outermost layer has stored it.
         let id = req.extensions().get::<Self>().cloned();
         ready(Ok(id.unwrap_or_else(|| Self(String::new()))))
     }
 }
 
-/// The middleware, for [`actix_web::middleware::from_fn`]. The last `wrap` of the app, which makes it the first to run.
+/// The middleware, for [`actix_web::middleware::from_fn`]. It must be the last `wrap` of the app, which runs first.
 ///
 /// # Errors
-/// Never a bare one: an error that it returns carries its finished response.
+/// An error that it returns carries its finished response.
 pub async fn outermost(
     mut req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -103,7 +103,7 @@ pub async fn outermost(
     if is_head {
         req.head_mut().method = Method::GET;
     }
-    // Nothing is upgraded here. What comes after the request on such a connection would not be understood.
+    // The service upgrades no connection. Bytes after the request on such a connection would be misread.
     let closes = req.headers().contains_key(UPGRADE);
     let (instance, path) = (req.path().to_owned(), req.match_info().as_str().to_owned());
     let route = Route(req.resource_map().match_pattern(&path).map(Rc::from));
@@ -134,7 +134,8 @@ pub async fn outermost(
     outcome
 }
 
-/// What the connection needs of an answer: the length of a body that a HEAD does not get, and whether it is the last.
+/// Adapts a response to its connection: a HEAD keeps the body's length without the body, and `closes` ends the
+/// connection.
 fn last(head: &mut ResponseHead, body: BoxBody, is_head: bool, closes: bool) -> BoxBody {
     if closes {
         head.set_connection_type(ConnectionType::Close);
@@ -163,11 +164,12 @@ impl MessageBody for Withheld {
     }
 }
 
-/// For [`actix_http::HttpServiceBuilder::expect`]: what a client is told that waits for leave to send its body. One that
-/// announces more than is read gets its refusal instead, and the connection ends, since the body may still come.
+/// For [`actix_http::HttpServiceBuilder::expect`]: the response to a client that waits for permission to send its body.
+/// A body whose announced length exceeds the limit is rejected. The connection then ends, since the body may still
+/// arrive.
 ///
 /// # Errors
-/// The refusal, as a finished response.
+/// The rejection, as a finished response.
 pub async fn before_continue(req: Request) -> Result<Request, HttpResponse> {
     if !body::announces_too_much(req.headers()) {
         return Ok(req);
@@ -195,14 +197,15 @@ pub async fn before_continue(req: Request) -> Result<Request, HttpResponse> {
     Err(response)
 }
 
-/// Runs the request to its end; a panic becomes an error, so that the client gets an answer and others go on.
+/// Runs the request to its end. A panic becomes an error, so that the client gets a response and other requests
+/// continue.
 async fn caught<T>(
     request: impl Future<Output = Result<T, Error>>,
     id: &RequestId,
 ) -> Result<T, Error> {
     let mut request = pin!(request);
     poll_fn(|context| {
-        // The future is never polled again after a panic, so no one sees what it left half done.
+        // The future is never polled again after a panic, so its incomplete state is never seen.
         catch_unwind(AssertUnwindSafe(|| request.as_mut().poll(context))).unwrap_or_else(|_panic| {
             tracing::error!(request_id = id.0, "a handler panicked");
             Poll::Ready(Err(Problem::internal().into()))
@@ -211,7 +214,7 @@ async fn caught<T>(
     .await
 }
 
-/// The response with the request's id, and with a problem for a body if it is an error.
+/// The response with the request's id. The body of an error response becomes a problem.
 fn finished(response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let (request, mut response) = response.into_parts();
@@ -251,7 +254,7 @@ fn problem_of(status: StatusCode, error: Option<&Error>, id: &RequestId) -> Prob
     Problem::of_status(status)
 }
 
-/// The problem as the body of a response, which keeps its other headers.
+/// The response with a problem as its body. Other headers are kept.
 fn written(response: HttpResponse, problem: &Problem, path: &str, id: &RequestId) -> HttpResponse {
     let body = problem.body(path, &id.0);
     let mut response = response.set_body(BoxBody::new(body));
@@ -262,7 +265,7 @@ fn written(response: HttpResponse, problem: &Problem, path: &str, id: &RequestId
     response
 }
 
-/// Only the methods that the service knows: a client must not be able to make time series.
+/// The known methods by name, all others as `other`: a client must not be able to create time series.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

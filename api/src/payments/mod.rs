@@ -1,5 +1,5 @@
-//! Payment providers outside of this process.
+//! External payment providers.
 //!
-//! May use `http` and `schema`.
+//! The folder may use `http` and `schema`.
 
 pub mod stripe;

@@ -1,9 +1,8 @@
-//! Reading JSON bodies so that every fault is reported at once, each with a JSON pointer to it.
+//! Reading of JSON bodies. All faults are reported at once, each with a JSON pointer to it.
 //!
-//! A body is parsed into types that cannot be wrong; a handler never sees one that broke a rule. That is done by hand
-//! rather than by serde, since serde stops at the first fault and would take numbers through floats. The
-//! [`body!`](crate::body!) macro writes the reading and the OpenAPI schema of a struct from one declaration, so the two
-//! cannot part.
+//! A body is parsed into types that can only hold valid values, so a handler never sees an invalid one. The parser is
+//! not serde's, which stops at the first fault and reads numbers as floats. The [`body!`](crate::body!) macro makes the
+//! parser and the OpenAPI schema of a struct from one declaration, so that the two cannot diverge.
 
 mod containers;
 mod json;
@@ -24,23 +23,23 @@ use utoipa::openapi::{RefOr, Schema};
 
 /// A type that a member of a request's body can have.
 pub trait FromJson: Sized {
-    /// Whether the member must be there.
+    /// False when the member may be absent.
     const REQUIRED: bool = true;
 
-    /// Reads the value, or reports to `at` what is wrong with it.
+    /// Parses the value. `None` after a fault, which is reported to `at`.
     fn from_json(value: Value, at: &mut At) -> Option<Self>;
 
-    /// What a member that is not there means.
+    /// The value of an absent member. By default, a fault.
     fn missing(at: &mut At) -> Option<Self> {
         at.fault("is required");
         None
     }
 
-    /// How OpenAPI describes it: an object by reference, anything else inline, since bounds belong to the field that has
+    /// The OpenAPI schema: a reference for an object, inline for any other type. Bounds belong to the field that has
     /// them.
     fn schema() -> RefOr<Schema>;
 
-    /// The components that its schema refers to.
+    /// Adds the components that the schema refers to.
     fn components(_: &mut Vec<(String, RefOr<Schema>)>) {}
 }
 

@@ -1,11 +1,11 @@
-//! The meaning of a body as bytes: two that mean the same are the same, however they are written.
+//! A canonical form of JSON values: two bodies with the same meaning have the same bytes.
 //!
-//! As RFC 8785 has it, with members in the order of their names and without white space, except that a number is written
-//! from its own digits: no float comes near it. `1.0`, `1.00` and `10e-1` are one number; `5` and `"5"` are not one value.
+//! It follows RFC 8785 (members in the order of their names, no white space), with one exception. A number is written
+//! from its own digits and never becomes a float. `1.0`, `1.00` and `10e-1` are equal; `5` and `"5"` are not.
 
 use serde_json::{Map, Value};
 
-/// The one spelling of this value.
+/// The canonical text of a value.
 pub(crate) fn canonical(value: &Value) -> String {
     let mut text = String::new();
     write(value, &mut text);
@@ -26,7 +26,7 @@ fn write(value: &Value, text: &mut String) {
             text.push(']');
         }
         Value::Object(members) => write_members(members, text),
-        // As `serde_json` writes them: there is one way to write each.
+        // `serde_json` writes each of these in exactly one way.
         Value::Null | Value::Bool(_) | Value::String(_) => text.push_str(&value.to_string()),
     }
 }
@@ -46,7 +46,7 @@ fn write_members(members: &Map<String, Value>, text: &mut String) {
     text.push('}');
 }
 
-/// A JSON number as its significant digits and a power of ten, so that a large exponent costs nothing.
+/// A JSON number as its significant digits and a power of ten. The cost does not depend on the exponent.
 fn canonical_number(number: &str) -> String {
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (sign, mantissa) = match mantissa.strip_prefix('-') {
@@ -60,7 +60,7 @@ fn canonical_number(number: &str) -> String {
     if shortest.is_empty() {
         return "0".to_owned();
     }
-    // A body has at most 262,144 digits, so that only an exponent of its own can be too large to count with.
+    // A body has at most 262,144 digits. Only an exponent that the body itself states can exceed the range of `i64`.
     let dropped = significant.len() - shortest.len();
     let shift = i128::try_from(dropped).unwrap_or(0) - i128::try_from(fraction.len()).unwrap_or(0);
     match exponent.parse::<i64>() {

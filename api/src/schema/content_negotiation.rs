@@ -1,4 +1,4 @@
-//! In which form an answer is wanted. Reports are JSON, and CSV for those who ask for it.
+//! Content negotiation: reports are JSON by default, and CSV for clients that prefer it.
 
 use std::future::{Ready, ready};
 
@@ -8,10 +8,10 @@ use actix_web::{FromRequest, HttpRequest, mime};
 
 use crate::schema::problem::{Code, Problem};
 
-/// The media type of a table as text.
+/// The media type of a CSV table.
 pub const CSV: &str = "text/csv";
 
-/// The form that a request's `Accept` header prefers: JSON, unless CSV is wanted more.
+/// The form that a request's `Accept` header prefers: JSON, unless CSV has a higher quality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// `application/json`.
@@ -21,13 +21,13 @@ pub enum Form {
 }
 
 impl Form {
-    /// An answer depends on this header where there is more than one form.
+    /// The `Vary` header of every response that exists in more than one form.
     pub const VARY: (&'static str, &'static str) = ("Vary", "Accept");
 
-    /// What is wanted most of what there is, if any of it is.
+    /// The most preferred form; `None` if the client accepts neither.
     fn preferred(accepted: &[QualityItem<mime::Mime>]) -> Option<Self> {
         let wanted = |kind: (mime::Name<'_>, mime::Name<'_>)| {
-            // The most particular range that a type falls into says how much it is wanted (RFC 9110, 12.5.1).
+            // The most specific range that matches a type decides its quality (RFC 9110, section 12.5.1).
             let ranges = accepted.iter().filter_map(|range| {
                 let (main, sub) = (range.item.type_(), range.item.subtype());
                 let precision = match (main, sub) {
@@ -58,7 +58,7 @@ impl FromRequest for Form {
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let form = match Accept::parse(req) {
             Ok(accept) if !accept.is_empty() => Self::preferred(&accept),
-            // A header that is missing or cannot be read asks for nothing.
+            // A missing or unreadable header states no preference.
             _ => Some(Self::Json),
         };
         ready(form.ok_or_else(|| {

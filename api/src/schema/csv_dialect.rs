@@ -1,4 +1,4 @@
-//! How a table is written as CSV, for the program that is to read it.
+//! The CSV dialect that a request asks for.
 
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -6,17 +6,17 @@ use utoipa::openapi::{RefOr, Schema};
 use crate::schema::query::Query;
 use crate::schema::text::FromText;
 
-/// How a table is written, for the program that is to read it.
+/// How a table is written, so that the client's program can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dialect {
     pub(crate) bom: bool,
     pub(crate) separator: Separator,
 }
 
-/// What stands between two cells.
+/// The character between two cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Separator {
-    /// `,`, as RFC 4180 has it.
+    /// `,` as in RFC 4180.
     #[default]
     Comma,
     /// `;`, which spreadsheets expect where the comma is the decimal point.
@@ -24,7 +24,7 @@ pub enum Separator {
 }
 
 impl Separator {
-    /// All of them: the name, the character, and what they are.
+    /// Each separator as its name, its character and its value.
     const ALL: [(&str, &str, Self); 2] = [
         ("comma", ",", Self::Comma),
         ("semicolon", ";", Self::Semicolon),
@@ -52,12 +52,12 @@ impl FromText for Separator {
 }
 
 impl Dialect {
-    /// The parameter that asks for a byte order mark.
+    /// The query parameter that asks for a byte order mark.
     pub const BOM: &str = "bom";
-    /// The parameter that chooses the separator.
+    /// The query parameter that chooses the separator.
     pub const SEPARATOR: &str = "separator";
 
-    /// What the query asks for. Faults are reported by [`Query::finish`].
+    /// Reads the dialect from the query. [`Query::finish`] reports its faults.
     pub fn take(query: &mut Query) -> Self {
         Self {
             bom: query.take(Self::BOM).unwrap_or_default(),

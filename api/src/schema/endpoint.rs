@@ -1,13 +1,13 @@
-//! The table of endpoints, which drives the routing, the access control and the OpenAPI document.
+//! The endpoint table, from which the routing, the access control and the OpenAPI document are made.
 //!
-//! A handler file declares its endpoints next to its handlers. What is not in the table is not served, and what is
-//! served is in the document with the roles that may call it: the three cannot part.
+//! A handler file declares its endpoints next to its handlers. An endpoint outside the table is not served. Every
+//! served endpoint is in the document with the roles that may call it. The three therefore cannot diverge.
 //!
 //! ```ignore
 //! pub fn endpoints() -> Vec<Endpoint> {
 //!     vec![
 //!         Endpoint::post("createCustomer", "/api/customers", create)
-//!             .summary("Take on a customer")
+//!             .summary("Create a customer")
 //!             .for_roles(&[Role::Admin, Role::Staff])
 //!             .body::<NewCustomer>()
 //!             .created::<CustomerView>()
@@ -39,45 +39,45 @@ use crate::schema::problem::Code;
 use crate::schema::query::{Cursor, Limit};
 use crate::schema::text::{BusinessName, FromText};
 
-/// The start of every path in the table.
+/// The prefix of every path in the table.
 pub const BASE: &str = "/api";
 
-/// Who may call an endpoint.
+/// The callers that an endpoint accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     /// Everyone, without credentials.
     Public,
-    /// Everyone who names a business with `?business=`, and every caller with credentials, for its own.
+    /// Everyone who names a business with `?business=`, and every caller with credentials, for the caller's business.
     PublicOf,
-    /// Every caller of a business.
+    /// Every caller of a business, in any role.
     Any,
     /// Callers with one of these roles.
     Roles(&'static [Role]),
-    /// The platform, which is of no business.
+    /// The platform, which belongs to no business.
     Platform,
-    /// Everyone on this machine itself, where payments are made by saying so. For others it is no path at all.
+    /// Everyone on the service's own machine, if the payment provider is the offline one. All others get 404.
     Local,
 }
 
-/// A parameter of the query.
+/// A query parameter.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameter {
-    /// Its name.
+    /// The name in the query string.
     pub name: &'static str,
-    /// What it does.
+    /// Its description in the OpenAPI document.
     pub about: &'static str,
-    /// What it may be.
+    /// The function that makes its schema.
     pub schema: fn() -> RefOr<Schema>,
 }
 
-/// A type as OpenAPI needs to know it.
+/// A type with its OpenAPI schema.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
-    /// Its name among the components.
+    /// The name of its component.
     pub name: fn() -> Cow<'static, str>,
-    /// Its schema.
+    /// The function that makes its schema.
     pub schema: fn() -> RefOr<Schema>,
-    /// Those that its schema refers to.
+    /// Adds the components that its schema refers to.
     pub others: fn(&mut Vec<(String, RefOr<Schema>)>),
 }
 
@@ -94,18 +94,18 @@ impl Shape {
 /// A request's body.
 #[derive(Debug, Clone, Copy)]
 pub struct Body {
-    /// How it is described.
+    /// The body's type.
     pub shape: Shape,
-    /// Reads one as the handler does, and says whether it could be read. What is wrong with it is reported to `At`.
+    /// Parses a body as the handler does. Returns false after a fault, and reports all faults to `At`.
     pub reads: fn(Value, &mut At) -> bool,
 }
 
-/// What a success looks like.
+/// The content of a successful response.
 #[derive(Debug, Clone, Copy)]
 pub enum Content {
-    /// Nothing.
+    /// No content.
     Empty,
-    /// JSON.
+    /// JSON of this type.
     Json(Shape),
     /// Text of this media type.
     Text(&'static str),
@@ -114,28 +114,28 @@ pub enum Content {
 /// One method of one path.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// Its name, after which generated clients name their functions: `createPurchase`.
+    /// A unique name, from which generated clients derive function names: `createPurchase`.
     pub operation_id: &'static str,
-    /// The method.
+    /// The HTTP method.
     pub method: Method,
-    /// The path, in OpenAPI's form, which is actix's too. A parameter has the name that bodies give to it, such as
-    /// `customer_id`.
+    /// The path with its parameters in braces, as both OpenAPI and actix write them. A parameter has the name that
+    /// bodies use, such as `customer_id`.
     pub path: &'static str,
-    /// Who may call it.
+    /// The callers that it accepts.
     pub who: Who,
-    /// What it does, in a few words.
+    /// The summary in the OpenAPI document: a few words.
     pub summary: &'static str,
-    /// The parameters of its query.
+    /// The query parameters.
     pub query: Vec<Parameter>,
-    /// Its request's body.
+    /// The request's body; `None` if it takes none.
     pub body: Option<Body>,
-    /// Its successes: status and content. One status may have several, from which `Accept` chooses.
+    /// The successful responses: status and content. One status may have several contents, from which `Accept` chooses.
     pub answers: Vec<(u16, Content)>,
-    /// The errors that are its own, beyond those that every such endpoint has.
+    /// Its specific problem codes, in addition to those that every endpoint of its kind has.
     pub codes: Vec<Code>,
-    /// Whether it honours `Idempotency-Key`.
+    /// Whether it accepts `Idempotency-Key`.
     pub idempotent: bool,
-    /// Whether it takes a secret that could be guessed, and so counts against a tighter limit of the address.
+    /// Whether it takes a secret that could be guessed. Its calls then count against a lower rate limit of the address.
     pub guarded: bool,
     /// Whether its handler checks a signature of the body, which is the caller's credential.
     pub signed: bool,
@@ -172,7 +172,7 @@ impl Endpoint {
         }
     }
 
-    /// Adds parameters of the query. The handler reads each from [`crate::schema::query::Query`].
+    /// Adds a query parameter. The handler reads it from [`crate::schema::query::Query`].
     #[must_use]
     pub fn query<T: FromText>(mut self, name: &'static str, about: &'static str) -> Self {
         let schema = T::schema;
@@ -184,28 +184,28 @@ impl Endpoint {
         self
     }
 
-    /// The endpoint is a list, read page by page.
+    /// Marks the endpoint as a list that is read page by page.
     #[must_use]
     pub fn paged(self) -> Self {
         self.query::<Limit>("limit", "The most rows of the page; 50 if left out.")
             .query::<Cursor<String>>("cursor", "The next_cursor of the page before.")
     }
 
-    /// Says what it does, in a few words.
+    /// Sets the summary: a few words on what the endpoint does.
     #[must_use]
     pub fn summary(mut self, summary: &'static str) -> Self {
         self.summary = summary;
         self
     }
 
-    /// Everyone may call it.
+    /// Accepts everyone, without credentials.
     #[must_use]
     pub fn public(mut self) -> Self {
         self.who = Who::Public;
         self
     }
 
-    /// Everyone may call it who names a business, and every caller. The handler takes a [`crate::access::Visitor`].
+    /// Accepts everyone who names a business, and every caller. The handler takes a [`crate::access::Visitor`].
     #[must_use]
     pub fn public_of_business(mut self) -> Self {
         self.who = Who::PublicOf;
@@ -215,35 +215,35 @@ impl Endpoint {
         )
     }
 
-    /// Every caller of a business may call it.
+    /// Accepts every caller of a business.
     #[must_use]
     pub fn for_any_role(mut self) -> Self {
         self.who = Who::Any;
         self
     }
 
-    /// Callers with these roles may call it. Without a word about who may, nobody may.
+    /// Accepts callers with these roles. An endpoint without any such declaration accepts nobody.
     #[must_use]
     pub fn for_roles(mut self, roles: &'static [Role]) -> Self {
         self.who = Who::Roles(roles);
         self
     }
 
-    /// The platform may call it, and nobody of a business. The handler takes a [`crate::access::Platform`].
+    /// Accepts the platform and no caller of a business. The handler takes a [`crate::access::Platform`].
     #[must_use]
     pub fn for_platform(mut self) -> Self {
         self.who = Who::Platform;
         self
     }
 
-    /// Everyone on this machine itself may call it, with the offline payment provider.
+    /// Accepts everyone on the service's own machine, with the offline payment provider.
     #[must_use]
     pub fn for_this_machine(mut self) -> Self {
         self.who = Who::Local;
         self
     }
 
-    /// It takes a body, which the handler reads with [`crate::schema::body::Json`].
+    /// Declares a body, which the handler reads with [`crate::schema::body::Json`].
     #[must_use]
     pub fn body<T: FromJson + ToSchema>(mut self) -> Self {
         self.body = Some(Body {
@@ -253,38 +253,38 @@ impl Endpoint {
         self
     }
 
-    /// It answers 200 with this.
+    /// Declares a 200 response with this content.
     #[must_use]
     pub fn ok<T: ToSchema>(self) -> Self {
         self.answers_with(200, Content::Json(Shape::of::<T>()))
     }
 
-    /// It answers 201 with this and a `Location`.
+    /// Declares a 201 response with this content and a `Location`.
     #[must_use]
     pub fn created<T: ToSchema>(self) -> Self {
         self.answers_with(201, Content::Json(Shape::of::<T>()))
     }
 
-    /// It answers 202 with this.
+    /// Declares a 202 response with this content.
     #[must_use]
     pub fn accepted<T: ToSchema>(self) -> Self {
         self.answers_with(202, Content::Json(Shape::of::<T>()))
     }
 
-    /// It answers 204.
+    /// Declares a 204 response.
     #[must_use]
     pub fn no_content(self) -> Self {
         self.answers_with(204, Content::Empty)
     }
 
-    /// It answers 200 with text of this media type.
+    /// Declares a 200 response with text of this media type.
     #[must_use]
     pub fn text(self, media_type: &'static str) -> Self {
         self.answers_with(200, Content::Text(media_type))
     }
 
-    /// It answers 200 with a table as CSV too, for whoever prefers that. The handler takes a [`crate::schema::content_negotiation::Form`], and
-    /// the table's [`Dialect`] from the query.
+    /// Declares a second form of the 200 response: a CSV table, for clients that prefer it. The handler takes a
+    /// [`crate::schema::content_negotiation::Form`], and reads the table's [`Dialect`] from the query.
     #[must_use]
     pub fn or_csv(self) -> Self {
         self.query::<bool>(
@@ -305,29 +305,30 @@ impl Endpoint {
         self
     }
 
-    /// Names the errors that are its own.
+    /// Adds specific problem codes.
     #[must_use]
     pub fn codes(mut self, codes: &[Code]) -> Self {
         self.codes.extend_from_slice(codes);
         self
     }
 
-    /// It takes a secret that could be guessed: it counts against [`crate::http::limits`]'s tighter limit of the address.
+    /// Marks the endpoint as taking a secret that could be guessed. Its calls count against the lower limit per address
+    /// in [`crate::http::limits`].
     #[must_use]
     pub fn guarded(mut self) -> Self {
         self.guarded = true;
         self
     }
 
-    /// Its credential is a signature of the body, which the handler reads with [`crate::schema::body::Raw`] and checks: a call
-    /// counts against its address only when it was refused.
+    /// Marks a signature of the body as the credential. The handler reads the body with [`crate::schema::body::Raw`]
+    /// and checks the signature. A call counts against the limit of its address only if it was rejected.
     #[must_use]
     pub fn signed(mut self) -> Self {
         self.signed = true;
         self
     }
 
-    /// It honours `Idempotency-Key`.
+    /// Makes the endpoint accept `Idempotency-Key`.
     #[must_use]
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
@@ -365,46 +366,46 @@ impl std::fmt::Debug for Endpoint {
     }
 }
 
-/// All endpoints. One for the process; every worker shares it.
+/// All endpoints. The process has one table, which all workers share.
 #[derive(Debug)]
 pub struct Table {
     groups: Vec<(Tag, Vec<Endpoint>)>,
 }
 
-/// A bug in the table of endpoints.
+/// A bug in the endpoint table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadTable {
-    /// Another endpoint has its method and path.
+    /// Another endpoint has the same method and path.
     #[error("{0} is declared twice")]
     Twice(String),
-    /// Its path is outside of [`BASE`].
+    /// The path is not below [`BASE`].
     #[error("{0} is not below {BASE}")]
     Elsewhere(String),
-    /// Another endpoint has its operation id.
+    /// Another endpoint has the same operation id.
     #[error("the operation id {id} of {endpoint} is taken")]
     TakenId {
-        /// The endpoint.
+        /// The method and path.
         endpoint: String,
         /// The operation id.
         id: &'static str,
     },
-    /// Its operation id is not in camel case.
+    /// The operation id is not in camel case.
     #[error(
         "the operation id {id} of {endpoint} must be a verb and a noun in camel case, such as createPurchase"
     )]
     BadId {
-        /// The endpoint.
+        /// The method and path.
         endpoint: String,
         /// The operation id.
         id: &'static str,
     },
-    /// A parameter of its path is called `id`.
+    /// A path parameter is called `id`.
     #[error("the parameter of {0} must be called what bodies call it, such as customer_id")]
     NamelessId(String),
 }
 
 impl Table {
-    /// Checks the endpoints of each tag.
+    /// Makes a table of the endpoints of each tag, and checks them.
     ///
     /// # Errors
     /// See [`BadTable`].
@@ -427,12 +428,12 @@ impl Table {
         Ok(table)
     }
 
-    /// All of them, in the order of their declaration.
+    /// All endpoints, in the order of their declaration.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.tagged().map(|(_, endpoint)| endpoint)
     }
 
-    /// All of them with their tags, in the order of their declaration.
+    /// All endpoints with their tags, in the order of their declaration.
     pub fn tagged(&self) -> impl Iterator<Item = (Tag, &Endpoint)> {
         self.groups
             .iter()
@@ -441,13 +442,13 @@ impl Table {
 }
 
 impl Endpoint {
-    /// Its method and path.
+    /// The method and path, separated by a space.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
-    /// What can be told of one endpoint alone.
+    /// Checks the rules that concern one endpoint alone.
     fn check(&self) -> Result<(), BadTable> {
         let below_base = self.path.strip_prefix(BASE);
         if !below_base.is_some_and(|rest| rest.starts_with('/')) {
@@ -467,7 +468,7 @@ impl Endpoint {
 }
 
 impl Endpoint {
-    /// The route to its handler, with nothing before it.
+    /// The route to the handler, without the access check.
     #[must_use]
     pub fn route(&self) -> Route {
         (self.route)()

@@ -1,14 +1,14 @@
-//! Where the reader of a request is, and what it has found wrong.
+//! The position of a request's parser, and the faults that it has found.
 
 use entity::Currency;
 
 use crate::schema::problem::Fault;
 use crate::schema::problem::Problem;
 
-/// The most faults that one answer lists: a limit on what a bad request can make the service say.
+/// The most faults in one response. Limits the length of the response to an invalid request.
 pub const MAX_FAULTS: usize = 1000;
 
-/// The place in a request that is being read.
+/// The place in a request that is being parsed, with all faults so far.
 #[derive(Debug)]
 pub struct At {
     pointer: String,
@@ -17,7 +17,7 @@ pub struct At {
 }
 
 impl At {
-    /// The whole of a request to the business with this currency, or to none.
+    /// Starts at the root of a request. `currency` is that of the caller's business, `None` in a public request.
     #[must_use]
     pub fn new(currency: Option<Currency>) -> Self {
         Self {
@@ -27,18 +27,18 @@ impl At {
         }
     }
 
-    /// The currency of the caller's business. A public request has none.
+    /// The currency of the caller's business; `None` in a public request.
     #[must_use]
     pub fn currency(&self) -> Option<Currency> {
         self.currency
     }
 
-    /// Reports a fault here.
+    /// Reports a fault at the current place.
     pub fn fault(&mut self, message: impl Into<String>) {
         self.fault_at(self.pointer.clone(), message);
     }
 
-    /// Reports a fault of something that is not in the body.
+    /// Reports a fault of a part other than the body, such as a header.
     pub fn fault_at(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
         if self.faults.len() < MAX_FAULTS {
             self.faults.push(Fault {
@@ -48,7 +48,7 @@ impl At {
         }
     }
 
-    /// Does something one level further in, at a member's name or an element's index.
+    /// Runs `read` one level deeper, at a member's name or an element's index.
     pub fn inside<T>(&mut self, token: &str, read: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.pointer.len();
         self.pointer.push('/');
@@ -59,7 +59,7 @@ impl At {
         value
     }
 
-    /// What was read, if nothing was wrong anywhere.
+    /// Returns the parsed value if there was no fault.
     ///
     /// # Errors
     /// `validation_failed` with every fault.
@@ -70,7 +70,7 @@ impl At {
         }
     }
 
-    /// All that was wrong.
+    /// The problem with every fault.
     #[must_use]
     pub fn problem(self) -> Problem {
         Problem::of_faults(self.faults)

@@ -1,6 +1,6 @@
-//! `Idempotency-Key`: from the header to the domain's claim, and from the domain's answer to the response.
+//! The header `Idempotency-Key`: from a request to its idempotency key, and from an outcome to the response.
 //!
-//! Requests are the same when method, path and query are, and their bodies mean the same.
+//! Two requests are the same when method, path and query are equal and their bodies have the same meaning.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, LOCATION};
@@ -15,33 +15,36 @@ use crate::schema::canonical::canonical;
 use crate::schema::faults::At;
 use crate::schema::problem::Problem;
 
-/// The header that carries the key.
+/// The request header that carries the key.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The header of an answer that was given before.
+/// The response header that marks a stored response.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The longest key.
+/// The maximum length of a key, in characters.
 pub const KEY_LENGTH: usize = 255;
 
-/// What the service's secret makes another key of, for [`Hasher`]. No token's text can be this.
+/// Separates the key of [`Hasher`] from other uses of the service's secret. No token's text can equal it.
 const PURPOSE: &[u8] = b"tradeline: hashes of requests";
 
-/// Hashes requests with a key that is made of the service's secret. A request may hold a password, and its hash is kept
-/// for a day: without the key, whoever reads the table cannot try passwords on it. Processes that share a secret agree.
+/// Hashes requests with a key derived from the service's secret.
+///
+/// A request may contain a password, and its hash is stored for a day. Without the key, a reader of the table cannot
+/// test passwords against it. Processes that share a secret compute equal hashes.
 #[derive(Clone)]
 pub struct Hasher(Hmac<Sha256>);
 
 impl Hasher {
     /// # Errors
-    /// The library's; HMAC takes a key of any length.
+    /// The library's. HMAC accepts keys of any length, so none is expected.
     pub fn new(secret: &[u8]) -> Result<Self, InvalidLength> {
         let derived = Hmac::<Sha256>::new_from_slice(secret)?.chain_update(PURPOSE);
         let key = derived.finalize().into_bytes();
         Hmac::new_from_slice(&key).map(Self)
     }
 
-    /// A hash of these parts. None but the last can hold a zero, so they cannot run together.
+    /// Hashes the parts, separated by zero bytes. Only the last part can contain one, so that no two lists of parts
+    /// collide.
     fn hash(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut hmac = self.0.clone();
         for (index, part) in parts.iter().enumerate() {
@@ -53,14 +56,14 @@ impl Hasher {
         hmac.finalize().into_bytes().into()
     }
 
-    /// The hash of a request whose body means this.
+    /// The hash of a request whose body has this canonical text.
     fn of_meaning(&self, req: &HttpRequest, meaning: &str) -> [u8; 32] {
         let (method, path) = (req.method().as_str(), req.path());
         let query = req.query_string();
         self.hash(&[method, path, query, meaning].map(str::as_bytes))
     }
 
-    /// The hash that earlier versions kept of a request with these bytes for a body.
+    /// The hash that earlier versions stored: of the body's bytes.
     fn of_bytes(&self, req: &HttpRequest, body: &[u8]) -> [u8; 32] {
         self.hash(&[
             req.method().as_str().as_bytes(),
@@ -79,16 +82,17 @@ impl std::fmt::Debug for Hasher {
 /// A request's JSON body, for [`claim`].
 #[derive(Debug, Clone, Copy)]
 pub struct Body<'a> {
-    /// As it came.
+    /// The bytes as received.
     pub bytes: &'a [u8],
-    /// What was read of it.
+    /// The parsed value.
     pub value: &'a Value,
 }
 
-/// The claim of a request with this body, if it has a key. A bad key is a fault. The app's data must have a [`Hasher`].
+/// The idempotency key of a request; `None` without the header. An invalid key is reported as a fault. The app's data
+/// must contain a [`Hasher`].
 ///
 /// # Errors
-/// There is none: a bug.
+/// `internal_error` if the [`Hasher`] is missing, which is a bug.
 pub fn claim(
     req: &HttpRequest,
     body: Body<'_>,
@@ -116,7 +120,7 @@ pub fn claim(
     }))
 }
 
-/// The response that says what the domain has answered, byte for byte.
+/// The response of an outcome. A stored response is returned unchanged.
 #[must_use]
 pub fn response(answered: Answered) -> HttpResponse {
     let Answer {

@@ -1,7 +1,7 @@
-//! How requests are read and answers are described: text and bodies with every fault at once, queries, problems, idempotency
-//! keys, the table of endpoints and its OpenAPI document.
+//! How requests are read and responses are described.
 //!
-//! Uses `domain` and `entity`, and nothing of the other folders.
+//! The folder holds the parsers of text, bodies and queries, problems, idempotency keys, the endpoint table and its
+//! OpenAPI document. The parsers report all faults at once. It may use `domain` and `entity`, and no other folder.
 
 pub mod body;
 pub mod canonical;

@@ -1,4 +1,4 @@
-//! The OpenAPI document, made from the table of endpoints, and the page to read it.
+//! The OpenAPI document, made from the endpoint table, and the page that displays it.
 
 mod example;
 mod problems;
@@ -33,10 +33,10 @@ use crate::schema::problem::Code;
 
 const BEARER: &str = "bearer";
 
-/// The document of a table cannot be made. Each is a bug, which every start of the service shows.
+/// Why the document of a table cannot be made. Each is a bug, which shows at every start of the service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadDocument {
-    /// Two different types have one name. Give one of them another with `#[schema(as = …)]`.
+    /// Two different types have the same name. Rename one of them with `#[schema(as = …)]`.
     #[error("two different schemas are called {0}")]
     Clash(String),
     /// Members have no example.
@@ -49,7 +49,7 @@ pub enum BadDocument {
     NoSummary(String),
 }
 
-/// The document of this table.
+/// Makes the document of a table.
 ///
 /// # Errors
 /// See [`BadDocument`].
@@ -133,7 +133,7 @@ fn security_scheme() -> SecurityScheme {
     SecurityScheme::Http(bearer.build())
 }
 
-/// The document, ready to be served.
+/// The document of a table as the app's data, for [`configure`].
 ///
 /// # Errors
 /// See [`BadDocument`].
@@ -142,11 +142,11 @@ pub fn json(table: &Table) -> Result<web::Data<Document>, BadDocument> {
     Ok(web::Data::new(Document(json!(document).to_string())))
 }
 
-/// The document as it is served, written once.
+/// The document as JSON text, serialized once.
 #[derive(Debug)]
 pub struct Document(String);
 
-/// Serves `/openapi.json` and, to read it, `/docs/`.
+/// Serves the document at `/openapi.json`, and the page that displays it at `/docs/`.
 pub fn configure(document: web::Data<Document>, config: &mut web::ServiceConfig) {
     config
         .app_data(document)
@@ -273,7 +273,7 @@ fn who_may(who: Who) -> String {
     }
 }
 
-/// A body of this shape, with an example.
+/// Content of this type, with an example.
 fn json_content(shape: &Shape, way: Way, examples: &mut Examples<'_>) -> MediaType {
     let name = (shape.name)();
     ContentBuilder::new()
@@ -294,7 +294,7 @@ fn parameters(endpoint: &Endpoint, segments: &[&str]) -> Vec<Parameter> {
         .iter()
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| {
-            // Everything of ours has a UUID.
+            // Every id of the service is a UUID.
             let is_ours = name == "id" || name.ends_with("_id");
             ParameterBuilder::new()
                 .name(name)
@@ -392,7 +392,7 @@ fn success(
     response.build()
 }
 
-/// Every error that the endpoint can answer with, by status: its own, and those of its kind.
+/// All problem codes of an endpoint by status: its specific ones and those of its kind.
 fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
     let mut codes: Vec<Code> = endpoint.codes.clone();
     codes.extend([
@@ -411,7 +411,7 @@ fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
             Code::Forbidden,
             Code::NotFound,
         ]),
-        // Where every role of a business may call, the platform still may not.
+        // Every role of a business may call some of these endpoints; the platform still may not.
         Who::Any | Who::Roles(_) | Who::Platform => codes.extend([
             Code::Unauthenticated,
             Code::TokenExpired,

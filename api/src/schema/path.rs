@@ -1,4 +1,4 @@
-//! The id in a path.
+//! Extractors of ids and names from a request's path.
 
 use std::future::{Ready, ready};
 
@@ -12,19 +12,19 @@ use entity::{
 use crate::schema::problem::{Code, Problem};
 use crate::schema::text;
 
-/// An id type that paths have.
+/// An id type that paths contain.
 pub trait Noun: std::str::FromStr {
-    /// The name of its field in bodies, and of its parameter in paths.
+    /// The name of its member in bodies and of its parameter in paths.
     const FIELD: &'static str;
-    /// What an id is answered with that nobody has.
+    /// The code of the problem for an unknown id.
     const UNKNOWN: Code;
 }
 
-/// The id in the path, by its parameter's name. A segment that is no UUID is an id that nobody has: the same 404.
+/// The id in the path, found by its parameter's name. A segment that is not a UUID gets the 404 of an unknown id.
 #[derive(Debug, Clone, Copy)]
 pub struct Id<T>(pub T);
 
-/// The first parameter of the path, which is not a UUID of ours but a name that others have made.
+/// The first parameter of the path, if it is a name that another party made, not a UUID of this service.
 #[derive(Debug, Clone)]
 pub struct Name(pub String);
 
@@ -53,7 +53,7 @@ impl<T: Noun> FromRequest for Id<T> {
     }
 }
 
-/// The answer to an id that nobody has.
+/// The problem for an unknown id.
 fn unknown<T: Noun>(segment: &str) -> Problem {
     Problem::new(T::UNKNOWN, format!("{}.", T::UNKNOWN.title())).with(T::FIELD, segment)
 }

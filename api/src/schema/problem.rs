@@ -1,7 +1,7 @@
-//! What a client gets instead of a result: RFC 9457 problems, each with a code that a program can rely on.
+//! Error responses: RFC 9457 problems, each with a code that a program can rely on.
 //!
-//! A problem says what the client can use. Causes that are the operator's (the database's words, a bug's) go to the log
-//! and nowhere else. The path and the request's id are not known here: [`crate::http::request`] adds them.
+//! A problem contains only what the client can use. Causes that concern the operator (messages of the database, bugs)
+//! are logged and never sent. The request's path and id are not known here: [`crate::http::request`] adds them.
 
 mod fault;
 mod member;
@@ -24,33 +24,33 @@ use crate::schema::text::{self, Amount};
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Makes the enum, its list and the table in one go, so that no code can lack its row.
+/// Declares the enum together with its list and its table, so that every code has its row.
 ///
-/// The members of a code are those that its problems have beyond the ones of all problems. The OpenAPI document has them
-/// from here. A member that some problems of the code lack is an `Option`; `= "…"` is an example of a text.
+/// The members of a code are those that its problems have in addition to the common ones. The OpenAPI document takes
+/// them from here. A member that some problems of the code lack is an `Option`; `= "…"` is an example of a text.
 macro_rules! codes {
     ($(
         $name:ident $code:literal $status:ident $title:literal
         $({ $($member:ident: $type:ty $(= $example:literal)?),* $(,)? })?;
     )*) => {
-        /// Every code that an error can have.
+        /// The code of a problem.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $(#[doc = concat!("`", $code, "`: ", $title, ".")] $name,)*
         }
 
         impl Code {
-            /// All of them.
+            /// All codes, in the order of their declaration.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
-            /// The code as clients see it, its status and its title.
+            /// The code's text, status and title.
             const fn row(self) -> (&'static str, StatusCode, &'static str) {
                 match self {
                     $(Self::$name => ($code, StatusCode::$status, $title),)*
                 }
             }
 
-            /// What its problems have beyond the members of all problems.
+            /// The members of its problems in addition to the common ones.
             #[must_use]
             pub fn members(self) -> Vec<Member> {
                 match self {
@@ -188,32 +188,32 @@ codes! {
 }
 
 impl Code {
-    /// As clients see it.
+    /// The value of the member `code`.
     #[must_use]
     pub const fn text(self) -> &'static str {
         self.row().0
     }
 
-    /// The status of every answer with this code.
+    /// The status of every response with this code.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         self.row().1
     }
 
-    /// The `type` of every answer with this code.
+    /// The value of the member `type`.
     #[must_use]
     pub fn type_uri(self) -> String {
         format!("urn:tradeline:error:{}", self.text())
     }
 
-    /// What it means, the same in every answer.
+    /// The value of the member `title`: the meaning of the code, the same in every response.
     #[must_use]
     pub const fn title(self) -> &'static str {
         self.row().2
     }
 }
 
-/// An error on its way to the client.
+/// An error response that is not yet written.
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
@@ -222,11 +222,11 @@ pub struct Problem {
     retry_after: Option<u32>,
 }
 
-/// Seconds after which a client may try again what was refused with 503: refusals of that kind pass in moments.
+/// In seconds. The default `Retry-After` of a 503, whose causes last only moments.
 const RETRY_AFTER: u32 = 1;
 
 impl Problem {
-    /// A problem, and a sentence about this one occurrence.
+    /// A problem with a sentence about this occurrence.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
@@ -237,14 +237,14 @@ impl Problem {
         }
     }
 
-    /// Which encodings a body may have, as RFC 9110 has it answered (section 12.5.3).
+    /// The value of `Accept-Encoding`: the encodings that a body may have (RFC 9110, section 12.5.3).
     fn accepted_encodings(&self) -> String {
         let encodings = self.fields.get("encodings").and_then(Value::as_array);
         let encodings = encodings.into_iter().flatten().filter_map(Value::as_str);
         encodings.chain(["identity"]).collect::<Vec<_>>().join(", ")
     }
 
-    /// A request with these faults.
+    /// The problem of a request with these faults.
     #[must_use]
     pub fn of_faults(faults: Vec<Fault>) -> Self {
         let faults = faults
@@ -254,7 +254,7 @@ impl Problem {
         Self::new(Code::ValidationFailed, detail).with("errors", faults.collect::<Vec<Value>>())
     }
 
-    /// A request with one fault, of a kind that only its handler can see.
+    /// The problem of a request with one fault that only its handler can detect.
     #[must_use]
     pub fn fault(pointer: &str, message: &str) -> Self {
         Self::of_faults(vec![Fault {
@@ -263,21 +263,21 @@ impl Problem {
         }])
     }
 
-    /// Adds a field that a program needs to react.
+    /// Adds a member that a program needs to react.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.fields.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Adds a `Retry-After` header.
+    /// Sets the `Retry-After` header, in seconds.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    /// A failure of which the client learns nothing but that it happened. Whoever makes one has logged the cause.
+    /// A failure whose cause is hidden from the client. The code that creates it must log the cause.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(
@@ -286,7 +286,7 @@ impl Problem {
         )
     }
 
-    /// The meaning of a status that the framework made, such as that of a path without a handler.
+    /// The problem for a status that the framework made, such as that of a path without a handler.
     #[must_use]
     pub fn of_status(status: StatusCode) -> Self {
         match status {
@@ -305,7 +305,7 @@ impl Problem {
         }
     }
 
-    /// What a domain error is to a client whose amounts are in this currency.
+    /// The problem for a domain error. `currency` is that of the client's amounts.
     #[must_use]
     pub fn of(error: Error, currency: Currency) -> Self {
         let detail = sentence(&error.to_string());
@@ -570,7 +570,8 @@ impl Problem {
         }
     }
 
-    /// A payment or a refund that the provider does not take: by how much it was missed, or which order is cancelled for it.
+    /// The problem for a payment or refund that the provider refused. It names the limit that was missed, or the order
+    /// that was cancelled because of the refusal.
     fn payment_refused(
         refused: &RefusedAmount,
         order: Option<OrderId>,
@@ -624,13 +625,13 @@ impl Problem {
         }
     }
 
-    /// The code.
+    /// The code, which decides the status and the title.
     #[must_use]
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// The body, for the path and the id of its request.
+    /// The body, for the path (`instance`) and the id of its request.
     #[must_use]
     pub fn body(&self, instance: &str, request_id: &str) -> String {
         let mut body = self.fields.clone();
@@ -670,7 +671,7 @@ fn hold_limit(limit: HoldLimit, detail: String, currency: Currency) -> Problem {
     }
 }
 
-/// The domain's errors are phrases; clients get sentences.
+/// Turns the phrase of a domain error into a sentence.
 fn sentence(phrase: &str) -> String {
     let mut letters = phrase.chars();
     letters.next().map_or_else(String::new, |first| {
@@ -689,13 +690,13 @@ impl ResponseError for Problem {
         self.code.status()
     }
 
-    /// Without a body: the outermost middleware writes it, since it knows the path and the request's id.
+    /// The response has no body: the outermost middleware writes it, since it knows the path and the request's id.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponseBuilder::new(self.code.status());
         if self.code.status() == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        // What is still to come of the request is not waited for.
+        // The rest of the request is not awaited.
         if self.code == Code::RequestTimeout {
             response.force_close();
         }

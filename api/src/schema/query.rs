@@ -1,4 +1,4 @@
-//! Reading query strings so that every fault is reported at once, and lists page by page.
+//! Parser of query strings, which reports all faults at once, and pages of lists.
 //!
 //! ```ignore
 //! async fn list(caller: Authenticated, mut query: Query) -> Result<HttpResponse, Problem> {
@@ -28,7 +28,7 @@ use crate::schema::faults::{At, MAX_FAULTS};
 use crate::schema::problem::Problem;
 use crate::schema::text::{FromText, Whole};
 
-/// The parameters of a request that have not been read yet, and what was wrong with those that have.
+/// The query parameters that have not been read yet, and the faults of those that have.
 #[derive(Debug)]
 pub struct Query {
     pairs: Vec<(String, String)>,
@@ -36,7 +36,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads a query string.
+    /// Decodes a query string.
     #[must_use]
     pub fn of(text: &str) -> Self {
         let mut at = At::new(None);
@@ -50,7 +50,7 @@ impl Query {
         Self { pairs, at }
     }
 
-    /// Reads a parameter that may be left out. A faulty one is reported by [`Query::finish`].
+    /// Reads a parameter; `None` if it is absent or faulty. [`Query::finish`] reports the fault.
     pub fn take<T: FromText>(&mut self, name: &str) -> Option<T> {
         let text = self.text(name)?;
         T::from_text(&text)
@@ -58,7 +58,7 @@ impl Query {
             .ok()
     }
 
-    /// Which page is asked for, by `limit` and `cursor`. `K` is the key of the list's rows.
+    /// Reads the requested page from `limit` and `cursor`. `K` is the key of the list's rows.
     pub fn paging<K: FromStr>(&mut self) -> Paging<K> {
         let limit = self.take::<Limit>("limit");
         Paging {
@@ -67,7 +67,7 @@ impl Query {
         }
     }
 
-    /// Reports a fault of a parameter: a rule that is about several, say.
+    /// Reports a fault of a parameter, for example of a rule that concerns several.
     pub fn fault(&mut self, name: &str, message: impl Into<String>) {
         self.at.fault_at(format!("?{name}"), message);
     }
@@ -75,9 +75,9 @@ impl Query {
     /// Ends the reading.
     ///
     /// # Errors
-    /// `validation_failed` with every fault, those of unknown parameters too.
+    /// `validation_failed` with every fault. An unknown parameter is a fault.
     pub fn finish(mut self) -> Result<(), Problem> {
-        // Each pair is looked at once: there may be tens of thousands, from someone without a credential.
+        // Each pair is examined once: a caller without a credential may send tens of thousands.
         let mut seen = HashSet::new();
         for (name, _) in std::mem::take(&mut self.pairs) {
             if seen.len() == MAX_FAULTS {
@@ -91,7 +91,7 @@ impl Query {
         self.at.finish(Some(()))
     }
 
-    /// The same without a parameter that was read elsewhere.
+    /// Drops a parameter that was read elsewhere.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.pairs.retain(|(other, _)| other != name);
@@ -110,7 +110,7 @@ impl Query {
     }
 }
 
-/// In the extensions of a request whose `business` parameter was read where access is decided.
+/// Marks a request whose `business` parameter was read by the access check. It is stored in the request's extensions.
 #[derive(Debug)]
 pub struct BusinessIsRead;
 
@@ -121,7 +121,7 @@ impl FromRequest for Query {
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let query = Self::of(req.query_string());
         let is_read = req.extensions().contains::<BusinessIsRead>();
-        // Read where access is decided.
+        // The access check has read it.
         let query = if is_read {
             query.without("business")
         } else {
@@ -131,18 +131,18 @@ impl FromRequest for Query {
     }
 }
 
-/// Rows a page, if the client does not say.
+/// The rows per page if the client does not set `limit`.
 const DEFAULT_LIMIT: u64 = 50;
 
-/// Rows a page, if the client does.
+/// The rows per page that a client may ask for.
 pub type Limit = Whole<1, 200>;
 
-/// Where a page ends: the key of its last row, in a form that clients cannot read and so do not rely on.
+/// The end of a page: the key of its last row. It is encoded so that clients do not rely on its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor<K>(pub K);
 
 impl<K: Display> Cursor<K> {
-    /// As clients see it.
+    /// The form that clients see.
     #[must_use]
     pub fn encode(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.0.to_string())
@@ -172,7 +172,7 @@ impl<K: FromStr> FromText for Cursor<K> {
 pub struct Page<T> {
     /// The rows.
     pub data: Vec<T>,
-    /// What to ask for as `cursor` to get the next page; null on the last.
+    /// The value of `cursor` for the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
@@ -187,7 +187,7 @@ impl<T> Page<T> {
     }
 }
 
-// By hand: the derived name is `Page` whatever it is a page of, and all lists would share one schema.
+// Written by hand: the derived name is `Page` for every row type, so that all lists would share one schema.
 impl<T: ToSchema> PartialSchema for Page<T> {
     fn schema() -> RefOr<Schema> {
         let next_cursor = ObjectBuilder::new()
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(faults(query), json!([]));
     }
 
-    /// As many names as a request's head can hold. Comparing each with each takes twenty seconds.
+    /// The number of names is the most that a request's head can hold. A comparison of each with each takes 20 seconds.
     #[test]
     fn unknown_parameters_cost_no_more_than_reading_them() {
         let names: Vec<String> = (0..60_000).map(|name| format!("{name:x}")).collect();

@@ -1,6 +1,6 @@
-//! Values that are written as text, wherever they stand: in a body, in a query, in a path.
+//! Values that are written as text, in a body, a query or a path.
 //!
-//! Each type is a rule: what has the type has passed it.
+//! Each type enforces a rule: every value of the type satisfies it.
 
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
 use domain::foundation::dates::When;
@@ -14,13 +14,13 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 /// A type that a query parameter, or a string in a body, can have.
 pub trait FromText: Sized {
-    /// Reads the text.
+    /// Parses the text.
     ///
     /// # Errors
-    /// What is wrong, as the end of a sentence that starts with the field's name.
+    /// The fault, as the end of a sentence that starts with the field's name.
     fn from_text(text: &str) -> Result<Self, String>;
 
-    /// How OpenAPI describes it.
+    /// The OpenAPI schema.
     fn schema() -> RefOr<Schema>;
 }
 
@@ -40,7 +40,7 @@ fn check_length(text: &str, min: usize, max: usize) -> Result<(), String> {
     }
 }
 
-/// The pattern of text without these characters, which is not blank if it must not be empty.
+/// The pattern of text without the characters `bad`. If `min` is not 0, the text must not be blank.
 fn pattern(min: usize, bad: &str) -> String {
     match min {
         0 => format!("^[^{bad}]*$"),
@@ -48,10 +48,10 @@ fn pattern(min: usize, bad: &str) -> String {
     }
 }
 
-/// The invisible characters that no text may have, as far as a pattern can list them.
+/// The invisible characters that no text may contain, as far as a pattern can list them.
 const INVISIBLE: &str = r"\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\uffff";
 
-/// The text in normalization form C without the spaces around it, if it is no longer than it may be and not blank.
+/// The text in normalization form C, trimmed. Rejects a blank text and a length outside `min` to `max`.
 fn normal(text: &str, min: usize, max: usize) -> Result<String, String> {
     let normal = unicode::nfc(text.trim());
     if min > 0 && normal.is_empty() && !text.is_empty() {
@@ -61,7 +61,7 @@ fn normal(text: &str, min: usize, max: usize) -> Result<String, String> {
     Ok(normal.into_owned())
 }
 
-/// Refuses the character that was found.
+/// Rejects the text if an invisible character was found.
 fn without(invisible: Option<char>) -> Result<(), String> {
     match invisible {
         None => Ok(()),
@@ -72,9 +72,10 @@ fn without(invisible: Option<char>) -> Result<(), String> {
     }
 }
 
-/// One line of text, from `MIN` to `MAX` characters, in Unicode's normalization form C and without the spaces around it.
-/// It has no control characters: PostgreSQL has no NUL, and a name with a line break in it forges lines of a log or a
-/// document. Nor has it characters that nobody sees, but for those that its script or its emoji is written with.
+/// One line of text, from `MIN` to `MAX` characters, in Unicode's normalization form C and trimmed.
+///
+/// Control characters are rejected. PostgreSQL cannot store NUL, and a line break in a name forges lines of a log or a
+/// document. Invisible characters are rejected too, except those that a script or an emoji needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text<const MIN: usize, const MAX: usize>(pub String);
 
@@ -122,12 +123,12 @@ impl<const MIN: usize, const MAX: usize> FromText for Prose<MIN, MAX> {
     }
 }
 
-/// A product's number, from 1 to 100 characters: as [`Text`], without any invisible character. Two that differ in case or
-/// width alone are one number, which the database decides.
+/// A product's SKU, from 1 to 100 characters: as [`Text`], without any invisible character. The database treats two
+/// that differ only in case or width as equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sku(pub String);
 
-/// The most characters of a product's number.
+/// The most characters of a SKU.
 const SKU_LENGTH: usize = 100;
 
 impl FromText for Sku {
@@ -175,13 +176,13 @@ impl FromText for NewPassword {
 pub struct Email(String);
 
 impl Email {
-    /// The address.
+    /// The address in that spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address, owned.
+    /// The address in that spelling, owned.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
@@ -206,7 +207,8 @@ impl FromText for Email {
     }
 }
 
-/// A business's name in addresses: what a host name's part may be, and no UUID, which would be taken for an id.
+/// The name of a business in addresses. It is valid as a label of a host name. It is not a UUID, which would be taken
+/// for an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slug(pub String);
 
@@ -243,14 +245,14 @@ impl FromText for Slug {
 pub struct Whole<const MIN: i64, const MAX: i64>(i64);
 
 impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
-    /// The number.
+    /// The number, from `MIN` to `MAX`.
     #[must_use]
     pub fn get(self) -> i64 {
         self.0
     }
 }
 
-/// Digits, perhaps after a minus: no plus, no point, no exponent.
+/// Parses digits, optionally after a minus. Rejects a plus, a point and an exponent.
 fn digits(text: &str) -> Option<i64> {
     let plain = text.strip_prefix('-').unwrap_or(text);
     if plain.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -283,7 +285,7 @@ impl<const MIN: i64, const MAX: i64> FromText for Whole<MIN, MAX> {
 
 impl FromText for Quantity {
     fn from_text(text: &str) -> Result<Self, String> {
-        // Zero is no quantity either: it stands for what is not even a number.
+        // Text that is not a number becomes 0, which is not a valid quantity either.
         Self::new(digits(text).unwrap_or(0)).map_err(|invalid| invalid.to_string())
     }
 
@@ -326,7 +328,7 @@ impl FromText for TimeZone {
     }
 
     fn schema() -> RefOr<Schema> {
-        // Schema generators have no list of the names; the shortest is "GB", the longest has three parts.
+        // Schema generators have no list of the names. The shortest is "GB"; the longest have three parts.
         string()
             .min_length(Some(2))
             .max_length(Some(64))
@@ -340,8 +342,8 @@ impl FromText for DateTime<Utc> {
         let time = DateTime::parse_from_rfc3339(text).map_err(|_not_time| {
             "must be an RFC 3339 time such as \"2026-01-31T12:00:00Z\"".to_owned()
         })?;
-        // As the database keeps it: to the microsecond, and of a leap second the second after it. It is told again in UTC,
-        // where RFC 3339 has no other years.
+        // Rounded to what the database stores: microseconds, and the following second for a leap second. Responses
+        // write the time in UTC, where RFC 3339 has no years beyond 0 to 9999.
         DateTime::from_timestamp_micros(time.timestamp_micros())
             .filter(|time| (0..=9999).contains(&time.year()))
             .ok_or_else(|| "must be in a year from 0 to 9999 in UTC".to_owned())
@@ -354,7 +356,7 @@ impl FromText for DateTime<Utc> {
 
 impl FromText for NaiveDate {
     fn from_text(text: &str) -> Result<Self, String> {
-        // The parser would take "2026-1-1" too, and years with a sign, which are written back with it.
+        // The parser also accepts "2026-1-1" and signed years, which it would write back with the sign.
         text.parse()
             .ok()
             .filter(|date: &Self| (0..=9999).contains(&date.year()) && date.to_string() == text)
@@ -366,7 +368,8 @@ impl FromText for NaiveDate {
     }
 }
 
-/// A date, or a time of RFC 3339. One type, since generated clients cannot choose between two that are both text.
+/// The pattern of a date or an RFC 3339 time. It is one type, since generated clients cannot choose between two types
+/// of text.
 const DATE_OR_TIME: &str = concat!(
     "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])",
     r"([Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?",
@@ -394,7 +397,7 @@ impl FromText for When {
     }
 }
 
-/// An id from the one form that this service writes, with hyphens.
+/// Parses an id in the one form that this service writes: 36 characters, with hyphens.
 pub(crate) fn id<T: std::str::FromStr>(text: &str) -> Option<T> {
     const HYPHENATED: usize = 36;
     (text.len() == HYPHENATED)
@@ -439,7 +442,7 @@ ids!(
     EventId
 );
 
-/// The words of an enum that a column holds are the words that clients write.
+/// The values of an enum in its column are also its values in requests.
 macro_rules! words {
     ($($type:ty),* $(,)?) => {$(
         impl FromText for $type {
@@ -465,13 +468,13 @@ words!(
     entity::stock_movements::CorrectionReason
 );
 
-/// An amount in an answer: text with the currency's minor digits, such as `600.00`.
+/// An amount in a response: text with the currency's minor digits, such as `600.00`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Amount(String);
 
 impl Amount {
-    /// The amount in its business's currency.
+    /// The amount in the currency of its business.
     #[must_use]
     pub fn of(money: entity::Money, currency: Currency) -> Self {
         Self(money.to_text(currency))
@@ -492,7 +495,7 @@ impl utoipa::PartialSchema for Amount {
 
 impl utoipa::ToSchema for Amount {}
 
-/// A time in an answer: RFC 3339, UTC, to the microsecond that the database keeps.
+/// Serializes a time for a response: RFC 3339, in UTC, to the microsecond as in the database.
 ///
 /// # Errors
 /// The serializer's.
@@ -500,12 +503,12 @@ pub fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok,
     serializer.serialize_str(&rfc3339(time))
 }
 
-/// A time as every answer writes it.
+/// The form of a time in every response.
 pub fn rfc3339(time: &DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-/// As [`time`], where there may be none.
+/// As [`time`], with null for `None`.
 ///
 /// # Errors
 /// The serializer's.
@@ -519,10 +522,10 @@ pub fn optional_time<S: Serializer>(
     }
 }
 
-/// A slug or an id.
+/// The slug or the id of a business.
 pub type BusinessName = Text<1, 64>;
 
-/// The schema with a description, unless it has a better place for one.
+/// The schema with a description. An empty text leaves the schema as it is.
 #[must_use]
 pub fn described(mut schema: RefOr<Schema>, text: &str) -> RefOr<Schema> {
     if text.is_empty() {

@@ -1,4 +1,4 @@
-//! Who calls, and for which business.
+//! Tests of callers and their businesses.
 
 use actix_web::test::TestRequest;
 use domain::Authority;

@@ -1,4 +1,4 @@
-//! What is told of the endpoints: the table, the document, the page of it, the metrics.
+//! Tests of the descriptions of endpoints: the table, the OpenAPI document, its page, the metrics.
 
 use actix_web::test::TestRequest;
 use entity::Currency;
@@ -108,7 +108,7 @@ fn table(endpoints: impl Into<Vec<Endpoint>>) -> Result<Table, BadTable> {
     Table::new([(Tag::Products, endpoints.into())])
 }
 
-/// Why the document of these endpoints cannot be made.
+/// The error of making these endpoints' document.
 fn refusal(endpoints: impl Into<Vec<Endpoint>>) -> BadDocument {
     let document = openapi::document(&table(endpoints).unwrap());
     document.map(|_| ()).unwrap_err()
@@ -164,7 +164,7 @@ fn members_without_an_example_are_named() {
         colour: Option<String>,
     }
     crate::body! {
-        /// Something without a name.
+        /// A body whose member has no example.
         struct NamelessRequest {
             /// Its name.
             name: crate::schema::text::Text<1, 20>,
@@ -177,7 +177,7 @@ fn members_without_an_example_are_named() {
     assert_eq!(refused, BadDocument::NoExample(missing.to_owned()));
 }
 
-/// What the document shows of a body can be sent.
+/// Every example of a request in the document must be valid.
 #[test]
 fn every_example_of_a_request_is_read_by_its_own_type() {
     let table = app::table().unwrap();
@@ -192,7 +192,7 @@ fn every_example_of_a_request_is_read_by_its_own_type() {
         let content = &document["paths"][endpoint.path][method]["requestBody"]["content"];
         let example = content["application/json"]["example"].clone();
         assert!(example.is_object(), "{name}: {content}");
-        // As a client sends it.
+        // In the form that a client sends.
         let example = body::parse(example.to_string().as_bytes()).unwrap();
         let mut at = At::new(Some(Currency::USD));
         let is_read = (body.reads)(example, &mut at);

@@ -1,4 +1,4 @@
-//! What a request may be, and what becomes of it.
+//! Tests of requests: valid ones, and the responses to invalid ones.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -168,7 +168,7 @@ async fn a_panic_is_a_500_without_its_words() {
     );
 }
 
-/// A client that sends its whole body before it reads: what it gets.
+/// The response to a client that sends its whole body before it reads.
 fn send_slowly(address: std::net::SocketAddr, head: &str, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(head.as_bytes()).unwrap();

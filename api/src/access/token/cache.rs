@@ -1,7 +1,7 @@
-//! Tokens that were verified a moment ago.
+//! The cache of recently verified tokens.
 //!
-//! Holds what verification said and nothing of what was decided with it: whether the user may still act is asked each
-//! time. Only good tokens are remembered, so only who has some can fill it.
+//! It stores the result of verification, and no decision based on it: whether the user may still act is checked each
+//! time. It stores only valid tokens, so only holders of valid tokens can fill it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,14 +12,14 @@ use sha2::{Digest, Sha256};
 
 use super::Verified;
 
-/// How long a verification is remembered at most. A key that an issuer has taken back verifies nothing from the next
-/// reading of its keys on, and this much later nothing that it has verified is remembered.
+/// The longest time that a verification is cached. Once a reading of an issuer's keys lacks a withdrawn key, that key
+/// verifies nothing new. Tokens verified with it before are rejected after this time at the latest.
 pub(super) const KEPT: Duration = Duration::from_secs(20);
 
-/// How many are remembered. Some 150 bytes each.
+/// The number of entries, about 150 bytes each.
 const CAPACITY: usize = 16_384;
 
-/// SHA-256 of a whole token: fixed in size, and nothing is told by how long a comparison takes.
+/// SHA-256 of the whole token. It has a fixed size, and the time of a comparison reveals nothing about the token.
 pub(super) type Key = [u8; 32];
 
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// By both clocks: the one that tokens go by can be set.
+    /// Uses both clocks: the monotonic one, and the one of the token's times, which can be set.
     fn is_good(&self, now: Instant, timestamp: i64) -> bool {
         now < self.until && timestamp < self.verified.expires_at()
     }
@@ -45,7 +45,7 @@ impl Cache {
         Sha256::digest(token).into()
     }
 
-    /// What the token of this key says, if it was verified lately and has not ended since.
+    /// The verified content of a token, if it was verified within [`KEPT`] and has not expired since.
     pub(super) fn get(&self, key: &Key) -> Option<Verified> {
         let entry = self.entries().get(key).copied()?;
         entry
@@ -62,7 +62,7 @@ impl Cache {
         if entries.len() >= CAPACITY {
             let timestamp = Utc::now().timestamp();
             entries.retain(|_, entry| entry.is_good(now, timestamp));
-            // Starting anew costs each token one verification; sorting out the oldest would cost every insertion.
+            // Clearing costs one verification per token. Finding the oldest entry would cost every insertion.
             if entries.len() >= CAPACITY {
                 entries.clear();
             }

@@ -1,8 +1,8 @@
-//! Tokens of another identity provider: Supabase, Auth0, Keycloak and their like.
+//! Verification of tokens from another identity provider, such as Supabase, Auth0 or Keycloak.
 //!
-//! The provider signs with a private key; the public one is in its set of keys under the token's `kid`, together with
-//! the one algorithm that it is for. Issuer and audience must be the configured ones. Which claims name the business,
-//! the role and the customer is configured too. The roles are those of a business: none from outside gives `platform`.
+//! The provider signs with a private key. Its key set has the public key under the token's `kid`, with the one
+//! algorithm of that key. Issuer and audience must equal the configured ones. The claims that name the business, the
+//! role and the customer are configured too. Only the roles of a business exist: no external token grants `platform`.
 
 use chrono::Utc;
 use domain::Authority;
@@ -16,15 +16,15 @@ use super::jwks::{Jwks, Unread};
 use super::{BadToken, Head, IssuedClaims, Pace, Source, numeric_date, object, own};
 use crate::schema::text;
 
-/// The longest subject (OpenID Connect Core, section 2).
+/// The longest subject, in bytes (OpenID Connect Core, section 2).
 const SUBJECT_BYTES: usize = 255;
 
-/// The path to a claim: `business_id`, or `app_metadata.business_id` for a member of an object. A name with `://` in it
-/// is one name, dots and all, since providers ask for URLs there.
+/// The path to a claim: `business_id`, or `app_metadata.business_id` for a member of an object. A name that contains
+/// `://` is one name including its dots, since providers require URLs as names of custom claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimPath(Vec<String>);
 
-/// A path that leads nowhere.
+/// A path with an empty name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a claim's name, or names with a dot between them")]
 pub struct NoPath;
@@ -46,7 +46,7 @@ impl std::str::FromStr for ClaimPath {
 }
 
 impl ClaimPath {
-    /// The claim's text, if it is there and is text.
+    /// The claim's text; `None` if it is absent or not text.
     fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a str> {
         let (first, rest) = self.0.split_first()?;
         let value = rest
@@ -55,7 +55,7 @@ impl ClaimPath {
         value.as_str()
     }
 
-    /// Whether the claim is there, whatever it is.
+    /// Whether the claim is present with any value but null.
     fn is_there(&self, claims: &Map<String, Value>) -> bool {
         let Some((first, rest)) = self.0.split_first() else {
             return false;
@@ -68,39 +68,39 @@ impl ClaimPath {
     }
 }
 
-/// Where in a token to look.
+/// The paths to the claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimNames {
-    /// The business's id.
+    /// The path to the business's id.
     pub business: ClaimPath,
-    /// `admin`, `staff` or `customer`.
+    /// The path to `admin`, `staff` or `customer`.
     pub role: ClaimPath,
-    /// The customer's id, for the role `customer`.
+    /// The path to the customer's id, for the role `customer`.
     pub customer: ClaimPath,
 }
 
-/// Whose tokens are taken.
+/// The issuer whose tokens are accepted.
 #[derive(Debug, Clone)]
 pub struct IssuerOptions {
-    /// What must be in `iss`.
+    /// The required value of `iss`.
     pub name: String,
-    /// What must be in `aud`.
+    /// The required value of `aud`.
     pub audience: String,
-    /// Where its keys are.
+    /// The source of its public keys.
     pub keys: Source,
-    /// Where in its tokens to look.
+    /// The paths to the claims in its tokens.
     pub claims: ClaimNames,
     /// How often its keys are read.
     pub pace: Pace,
 }
 
-/// An issuer that cannot be used.
+/// Why an issuer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadIssuer {
-    /// Its tokens would be taken for ours.
+    /// The name is empty, or its tokens could be confused with this service's own.
     #[error("TRADELINE_ISSUER must not be empty or `{}`", own::ISSUER)]
     Name,
-    /// Any token of the issuer would do, whomever it is for.
+    /// Without an audience, a token for any service of the issuer would be accepted.
     #[error("TRADELINE_AUDIENCE must not be empty")]
     Audience,
     /// The file of its keys cannot be used.
@@ -112,7 +112,7 @@ pub enum BadIssuer {
 #[derive(Debug)]
 pub struct Issuer {
     name: String,
-    /// The space of its users' ids.
+    /// The namespace of its users' ids (UUID v5).
     users: Uuid,
     audience: String,
     claims: ClaimNames,
@@ -120,8 +120,8 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Checks the options, and reads the keys if they are in a file. An address is asked later: that it does not answer
-    /// now is no reason not to start.
+    /// Checks the options, and reads the keys if they are in a file. A URL is read later, so that an unreachable issuer
+    /// does not prevent the start.
     ///
     /// # Errors
     /// See [`BadIssuer`].
@@ -154,12 +154,12 @@ impl Issuer {
     pub(super) async fn verify(&self, token: &str, head: &Head) -> Result<IssuedClaims, BadToken> {
         let kid = head.kid.as_deref().ok_or(BadToken::Invalid)?;
         let key = self.keys.find(kid).await.ok_or(BadToken::Invalid)?;
-        // The key says what it is for. What the token says of itself must agree, and decides nothing.
+        // The key decides the algorithm. The token's `alg` must agree with it and decides nothing.
         let mut validation = Validation::new(key.algorithm);
         validation.set_issuer(&[&self.name]);
         validation.set_audience(&[&self.audience]);
         validation.set_required_spec_claims(&["aud", "iss", "sub"]);
-        // The library rounds times, or refuses those with a fraction.
+        // The library rounds times, or rejects those with a fraction.
         validation.validate_exp = false;
         jsonwebtoken::decode::<IgnoredAny>(token, &key.decoding, &validation)
             .map_err(|_no_time| BadToken::Invalid)?;
@@ -169,8 +169,8 @@ impl Issuer {
         self.read(&claims, expires_at).ok_or(BadToken::Invalid)
     }
 
-    /// What the claims of a good token say. The library takes a list of issuers where the standard has one, and lets
-    /// names appear twice; both have been refused by the time this is done.
+    /// Reads the claims of a verified token. The library accepts a list of issuers where the standard has one, and
+    /// names that appear twice. Both are rejected by the checks here.
     fn read(&self, claims: &Map<String, Value>, expires_at: i64) -> Option<IssuedClaims> {
         if claims.get("iss")?.as_str()? != self.name {
             return None;
@@ -187,7 +187,7 @@ impl Issuer {
             "customer" => Authority::Customer(text::id::<CustomerId>(customer.find(claims)?)?),
             _ => return None,
         };
-        // One who is a customer's and staff at the same time is a mistake in whoever gave out the token.
+        // A token with a customer and the role of staff or admin is an error of its issuer.
         if !matches!(authority, Authority::Customer(_)) && customer.is_there(claims) {
             return None;
         }

@@ -1,9 +1,9 @@
-//! Another issuer's public keys: read from a URL or a file, kept, and read again when they are old or when a token names
-//! one that is not there.
+//! The public keys of another issuer, read from a URL or a file and cached.
 //!
-//! Anyone can write a token that names a key that nobody has. So such tokens have the keys read again at most once in
-//! [`Pace::unknown_key`], all that come meanwhile wait for that one reading, and it has limits of time and size.
-//! While the issuer does not answer, the keys that are known go on working, for a day.
+//! They are read again when they are old, and when a token names an unknown key. Anyone can write a token that names an
+//! unknown key. Such tokens therefore cause at most one reading per [`Pace::unknown_key`], which has limits of time and
+//! size. All that arrive meanwhile wait for that reading. While the issuer does not answer, the known keys remain valid
+//! for [`Pace::oldest`], a day by default.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -21,27 +21,28 @@ use serde_json::Value;
 
 use crate::http::client;
 
-/// How long the issuer may take to answer, all of it.
+/// The limit for the issuer's complete response.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
-/// How long it may take to be reached.
+/// The limit for connecting to the issuer.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How large a set of keys may be: one with certificates in it has some ten thousand bytes.
+/// The largest key set, in bytes. One that contains certificates has about 10,000.
 const SET_BYTES: usize = 256 * 1024;
-/// How many keys are taken from a set.
+/// The most keys that are read from a set.
 const SET_KEYS: usize = 100;
-/// Sizes of an RSA key's modulus, in bytes: shorter ones are weak (RFC 7518, 3.3), longer ones only cost time.
+/// The size of an RSA key's modulus, in bytes. Shorter ones are weak (RFC 7518, section 3.3); longer ones only cost
+/// time.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// How often the keys are read.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// Keys of this age are read again in the background.
+    /// The age at which keys are read again in the background.
     pub refresh: Duration,
-    /// After a reading that failed, the next one in the background comes sooner.
+    /// The pause in the background after a reading that failed.
     pub retry: Duration,
-    /// Tokens that name an unknown key have them read again at most once in this time.
+    /// The shortest time between two readings caused by tokens that name an unknown key.
     pub unknown_key: Duration,
-    /// Keys of this age, which could not be read again all the while, are none any more.
+    /// The age at which keys that could not be read again become invalid.
     pub oldest: Duration,
 }
 
@@ -56,22 +57,22 @@ impl Default for Pace {
     }
 }
 
-/// Where the keys are.
+/// The source of the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// At this address.
+    /// A URL.
     Url(Url),
-    /// In this file.
+    /// A file.
     File(PathBuf),
 }
 
-/// An address that keys must not come from.
+/// Why a source cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSource {
-    /// Whoever is on the way could put its own keys in.
+    /// An attacker on the network path could replace the keys.
     #[error("must be https, or http on this machine itself (127.0.0.1, [::1] or localhost)")]
     Insecure,
-    /// It is not a URL.
+    /// The text is not a URL.
     #[error("is not a URL: {0}")]
     NoUrl(String),
 }
@@ -79,7 +80,7 @@ pub enum BadSource {
 impl std::str::FromStr for Source {
     type Err = BadSource;
 
-    /// What has a scheme is a URL, the rest a file's path.
+    /// Text with a scheme is a URL; any other text is a file's path.
     fn from_str(text: &str) -> Result<Self, BadSource> {
         if !text.contains("://") {
             return Ok(Self::File(PathBuf::from(text)));
@@ -94,7 +95,7 @@ impl std::str::FromStr for Source {
     }
 }
 
-/// A key, and the one algorithm that it is for: never the one that a token asks for.
+/// A key and its one algorithm. A token cannot choose the algorithm.
 #[derive(Debug)]
 pub(super) struct Key {
     pub(super) algorithm: Algorithm,
@@ -103,7 +104,7 @@ pub(super) struct Key {
 
 type Keys = HashMap<String, Arc<Key>>;
 
-/// What was read, and when the reading began.
+/// The keys, and when their reading began.
 #[derive(Debug)]
 struct Known {
     keys: Keys,
@@ -131,7 +132,7 @@ pub(super) enum Unread {
     Panicked,
 }
 
-/// How the keys are read.
+/// The source with its client.
 #[derive(Debug)]
 enum Reader {
     Url(Url, Client),
@@ -148,9 +149,9 @@ struct Inner {
     source: Reader,
     pace: Pace,
     read: RwLock<Arc<Known>>,
-    /// Held while the keys are being read: one reading at a time.
+    /// Held during a reading, so that there is one at a time.
     reading: tokio::sync::Mutex<()>,
-    /// When a token with an unknown key last had them read.
+    /// When a token with an unknown key last caused a reading; `None` before the first.
     asked: Mutex<Option<Instant>>,
 }
 
@@ -174,7 +175,7 @@ impl Jwks {
         })
     }
 
-    /// The key with this id.
+    /// The key with this id. Reads the keys again if it is unknown, at most once per [`Pace::unknown_key`].
     pub(super) async fn find(&self, kid: &str) -> Option<Arc<Key>> {
         if let Some(key) = self.inner.known(kid) {
             return Some(key);
@@ -182,7 +183,7 @@ impl Jwks {
         if self.inner.asked_lately() {
             return None;
         }
-        // A task of its own, which a client that goes away does not end: others wait for the same reading.
+        // A separate task, so that the reading survives a client that disconnects: other requests wait for it.
         let inner = Arc::clone(&self.inner);
         let reading = tokio::spawn(async move {
             let _one_at_a_time = inner.reading.lock().await;
@@ -204,7 +205,7 @@ impl Jwks {
         self.inner.read_and_keep().await
     }
 
-    /// Reads the keys again and again.
+    /// Reads the keys in a loop that never ends.
     pub(super) async fn keep_fresh(&self) {
         loop {
             let pause = match self.read().await {
@@ -258,7 +259,7 @@ impl Inner {
 }
 
 fn client(url: &Url) -> Result<Client, reqwest::Error> {
-    // A connection lives on the thread that opened it, and the next reading is half a minute away.
+    // A connection belongs to the thread that opened it, and the next reading is 30 s away. None is kept.
     client::client(url, CONNECT, ANSWER)
         .pool_max_idle_per_host(0)
         .build()
@@ -291,7 +292,7 @@ fn read_file(path: &std::path::Path) -> Result<Vec<u8>, Unread> {
     Ok(text)
 }
 
-/// A set of keys as it is written. Each key is read by itself: one of a kind that is not known spoils no other.
+/// A key set as written. Each key is parsed separately, so that one of an unknown kind does not affect the others.
 #[derive(Deserialize)]
 struct Set {
     keys: Vec<Value>,
@@ -310,7 +311,7 @@ fn parse(text: &[u8]) -> Result<Keys, Unread> {
             twice.push(kid);
         }
     }
-    // Which of two keys with one name is meant, nobody can say.
+    // Nobody can tell which of two keys with the same id is meant.
     for kid in twice {
         tracing::warn!(
             kid,
@@ -324,8 +325,8 @@ fn parse(text: &[u8]) -> Result<Keys, Unread> {
     Ok(keys)
 }
 
-/// A key that verifies signatures, with its name. Symmetric keys, keys for encryption, curves that are not known and
-/// keys whose `alg` is not one of their kind are none.
+/// A key that verifies signatures, with its id. Rejects symmetric keys, encryption keys, unknown curves, and keys whose
+/// `alg` does not belong to their type.
 fn usable(value: Value) -> Option<(String, Key)> {
     let jwk: Jwk = serde_json::from_value(value).ok()?;
     let common = &jwk.common;
@@ -374,14 +375,13 @@ fn usable(value: Value) -> Option<(String, Key)> {
     ))
 }
 
-/// Whether a key has as many bytes as its kind has. The library takes any number, and fails on them only when it
-/// verifies.
+/// Whether a key has the size of its type. The library accepts any size, and fails only at verification.
 fn has_its_size(algorithm: Algorithm, key: &DecodingKeyKind) -> bool {
     match (key, algorithm) {
         (DecodingKeyKind::RsaModulusExponent { n, .. }, _) => {
             RSA_BYTES.contains(&n.iter().skip_while(|byte| **byte == 0).count())
         }
-        // A point: one byte, and two coordinates.
+        // A point: one byte for its form, then two coordinates.
         (DecodingKeyKind::SecretOrDer(point), Algorithm::ES256) => point.len() == 1 + 2 * 32,
         (DecodingKeyKind::SecretOrDer(point), Algorithm::ES384) => point.len() == 1 + 2 * 48,
         (DecodingKeyKind::SecretOrDer(key), _) => key.len() == 32,

@@ -1,8 +1,8 @@
-//! Access tokens: who signs them, how they are verified, and for how long a verification is remembered.
+//! Verification of access tokens, and the cache of its results.
 //!
-//! `own` are those that this service signs with its secret (HS256), `issuer` those of another identity provider, whose
-//! public keys `jwks` keeps. The two never share a key: a token's `alg` says which of them is asked, and each then uses
-//! only keys and algorithms of its own. `cache` remembers what was verified, and nothing else.
+//! `own` has the tokens that this service signs with its secret (HS256). `issuer` has those of another identity
+//! provider, whose public keys `jwks` caches. The two never share a key: a token's `alg` selects one of them, which
+//! then uses only its own keys and algorithms. `cache` stores the results of verification, and nothing else.
 
 mod cache;
 mod issuer;
@@ -26,62 +26,65 @@ pub use issuer::{BadIssuer, ClaimNames, ClaimPath, Issuer, IssuerOptions};
 pub use jwks::{BadSource, Pace, Source};
 pub use own::{Keys, WeakSecret};
 
-/// A token of ours has some 400 bytes, another issuer's a few thousand. What is far longer is not parsed.
+/// In bytes; longer tokens are not parsed. This service's tokens have about 400, other issuers' a few thousand.
 const TOKEN_BYTES: usize = 8192;
 
-/// Seconds by which the clocks of the machines that sign and verify may differ.
+/// In seconds: the allowed difference between the clocks of the machines that sign and verify.
 const LEEWAY: i64 = 5;
 
-/// What a token of a business says.
+/// The content of this service's token for a business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
-    /// Who acts.
+    /// The user that acts, or the subject of a script's token.
     pub user_id: UserId,
-    /// For which business.
+    /// The business in which they act.
     pub business_id: BusinessId,
-    /// What it may do.
+    /// What the holder may do.
     pub authority: Authority,
-    /// The user's version when the token was made. None in a script's token, whose subject is no user of ours.
+    /// The user's version when the token was made. `None` in a script's token, whose subject is not in the table of
+    /// users.
     pub version: Option<i32>,
     /// When the token was made, in seconds since 1970.
     pub issued_at: i64,
-    /// When it ends.
+    /// When the token expires, in seconds since 1970.
     pub expires_at: i64,
 }
 
-/// What another issuer's token of a business says. Its user is none of our table of users, so no version of theirs revokes
-/// it, and when it was made decides nothing: it is good until it ends or its key is taken back.
+/// The content of another issuer's token for a business.
+///
+/// Its user is not in the table of users, so no user's version revokes it. The time at which it was made decides
+/// nothing: it is valid until it expires or its key is withdrawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IssuedClaims {
-    /// Who acts.
+    /// The user that acts: a UUID derived from the issuer and the subject.
     pub user_id: UserId,
-    /// For which business.
+    /// The business in which they act.
     pub business_id: BusinessId,
-    /// What it may do.
+    /// What the holder may do.
     pub authority: Authority,
-    /// When it ends, in seconds since 1970.
+    /// When the token expires, in seconds since 1970.
     pub expires_at: i64,
 }
 
-/// What a platform token says. It has no business.
+/// The content of a platform token, which has no business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlatformClaims {
-    /// Who acts.
+    /// The subject that acts.
     pub user_id: UserId,
     /// When the token was made, in seconds since 1970.
     pub issued_at: i64,
-    /// When it ends.
+    /// When the token expires, in seconds since 1970.
     pub expires_at: i64,
 }
 
-/// A token that has been verified, by whose word.
+/// A verified token, by its issuer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verified {
-    /// Ours, for a business.
+    /// This service's token for a business.
     Own(Claims),
-    /// Another issuer's, for a business.
+    /// Another issuer's token for a business.
     Issued(IssuedClaims),
-    /// Ours, for the platform. No other issuer can give that role.
+    /// This service's token for the platform. No other issuer can grant that role.
     Platform(PlatformClaims),
 }
 
@@ -95,32 +98,32 @@ impl Verified {
     }
 }
 
-/// The roles that a token of ours can have.
+/// The roles of tokens that this service signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RoleName {
-    /// Everything in its business.
+    /// May do everything in its business.
     Admin,
     /// Sells, takes payments, fulfils, adjusts stock.
     Staff,
-    /// Its own orders, balance and profile.
+    /// Reads and changes only its own orders, balance and profile.
     Customer,
-    /// Creates businesses and sees no business's rows.
+    /// Creates businesses. Sees no business's rows.
     Platform,
 }
 
-/// Why a token is no credential.
+/// Why a token is not a valid credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadToken {
-    /// It was one.
+    /// It was valid until it expired.
     #[error("the token has expired")]
     Expired,
-    /// It never was, or is not yet.
+    /// It was never valid, or is not valid yet.
     #[error("the token is not valid")]
     Invalid,
 }
 
-/// Verifies every kind of token. One for the process.
+/// Verifies every kind of token. The process has one.
 #[derive(Debug)]
 pub struct Verifier {
     keys: Arc<Keys>,
@@ -129,7 +132,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Our own tokens, and those of the issuer if there is one.
+    /// Accepts this service's tokens, and those of `issuer` if there is one.
     #[must_use]
     pub fn new(keys: Arc<Keys>, issuer: Option<Issuer>) -> Self {
         Self {
@@ -139,7 +142,7 @@ impl Verifier {
         }
     }
 
-    /// What a token says, if its signature is good and its time has come and not gone.
+    /// Verifies a token's signature and times, and returns its content.
     ///
     /// # Errors
     /// See [`BadToken`].
@@ -161,7 +164,7 @@ impl Verifier {
         Ok(verified)
     }
 
-    /// Keeps the issuer's keys fresh, for ever. Ends at once when there is none.
+    /// Reads the issuer's keys in a loop that never ends. Returns at once without an issuer.
     pub async fn keep_fresh(&self) {
         if let Some(issuer) = &self.issuer {
             issuer.keep_fresh().await;
@@ -169,17 +172,18 @@ impl Verifier {
     }
 }
 
-/// What of a token's header is looked at.
+/// The members of a token's header that are read.
 #[derive(Debug)]
 struct Head {
     algorithm: Algorithm,
-    /// Which of the issuer's keys has signed.
+    /// The id of the issuer's key that signed.
     kid: Option<String>,
 }
 
 impl Head {
-    /// Members by which a token would bring its own key or ask for rules that are not known here (RFC 7515, 4.1). None
-    /// of them is ever followed, and a token that has one is refused: whoever writes it hopes for a reader that does.
+    /// Members with which a token would bring its own key, or require extensions that are unknown here (RFC 7515,
+    /// section 4.1). None of them is ever followed. A token that has one is rejected, since its author relies on a
+    /// verifier that does.
     const REFUSED: [&str; 6] = ["jku", "jwk", "x5u", "x5c", "crit", "b64"];
 
     fn of(token: &str) -> Option<Self> {
@@ -197,7 +201,8 @@ impl Head {
     }
 }
 
-/// A part of a token as JSON. A name that appears twice in it makes it none: two readers may disagree on what it says.
+/// A part of a token as JSON. Rejects a part in which a name appears twice, since two readers may read different
+/// values.
 fn object(part: &str) -> Option<Map<String, Value>> {
     let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
     match crate::schema::body::parse(&bytes).ok()? {
@@ -213,7 +218,8 @@ mod tests {
     #[test]
     fn a_key_that_its_issuer_takes_back_is_good_for_a_minute_at_most() {
         let pace = Pace::default();
-        // It is taken back while an answer with it is on its way; the reading after that one takes as long as it may.
+        // The key is withdrawn while a response that contains it is in transit. The next reading takes the longest
+        // allowed time.
         let known = jwks::ANSWER + pace.refresh.max(pace.retry) + jwks::ANSWER;
         assert!(known + cache::KEPT <= std::time::Duration::from_secs(60));
         assert_eq!(jwks::ANSWER, std::time::Duration::from_secs(5));

@@ -1,7 +1,7 @@
-//! Times in tokens of other issuers (RFC 7519, `NumericDate`): seconds since 1970, with or without a fraction.
+//! Times in other issuers' tokens (RFC 7519, `NumericDate`): seconds since 1970, with or without a fraction.
 //!
-//! The number is read by its own text, without a float. Up to 28 digits are exact; a number with more is no time. Only whole
-//! seconds are compared, so a fraction is rounded towards the refusal: an end down, a beginning up.
+//! A number is parsed from its own text and never becomes a float. Up to 28 digits are exact; a longer number is
+//! rejected. Only whole seconds are compared. A fraction is rounded towards rejection: `exp` down, `nbf` up.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -9,14 +9,14 @@ use serde_json::{Map, Value};
 
 use super::{BadToken, LEEWAY};
 
-/// Checks `exp`, which must be there, and `nbf` and `iat`, which may be left out. Returns when the token ends.
+/// Checks `exp`, which is required, and `nbf` and `iat`, which are optional. Returns `exp` in seconds.
 ///
 /// # Errors
 /// See [`BadToken`].
 pub(super) fn check(claims: &Map<String, Value>, now: i64) -> Result<i64, BadToken> {
     let ends = read(claims, "exp")?.ok_or(BadToken::Invalid)?;
     let begins = read(claims, "nbf")?;
-    // Nothing depends on when a token was made. What is no time is a mistake in whoever made it.
+    // Nothing depends on `iat`. A value that is not a time is an error of the issuer, so it is rejected.
     let _ = read(claims, "iat")?;
     let ends = whole(ends.floor())?;
     if ends < now.saturating_sub(LEEWAY) {
@@ -30,7 +30,7 @@ pub(super) fn check(claims: &Map<String, Value>, now: i64) -> Result<i64, BadTok
     Ok(ends)
 }
 
-/// A claim that is a time, if it is there.
+/// A claim that is a time; `None` if it is absent.
 fn read(claims: &Map<String, Value>, name: &str) -> Result<Option<Decimal>, BadToken> {
     let text = match claims.get(name) {
         None => return Ok(None),
@@ -67,7 +67,7 @@ mod tests {
             ),
             (r#"{"exp": 1.70000006E+9, "iat": 0}"#, NOW + 60),
             (r#"{"exp": 99999999999.5}"#, 99_999_999_999),
-            // The clocks may differ by five seconds, and no more.
+            // The clocks may differ by 5 s and no more.
             (r#"{"exp": 1699999995.5, "nbf": 1700000004.5}"#, NOW - 5),
         ] {
             assert_eq!(checked(claims), Ok(ends), "{claims}");
@@ -89,7 +89,7 @@ mod tests {
             (r#"{"exp": 1700000060, "nbf": "soon"}"#, BadToken::Invalid),
             (r#"{"exp": 1700000060, "iat": "once"}"#, BadToken::Invalid),
             (r#"{"exp": 1700000060, "iat": null}"#, BadToken::Invalid),
-            // No time that there is.
+            // Outside the range of times.
             (r#"{"exp": 1e20}"#, BadToken::Invalid),
             (r#"{"exp": 1e400}"#, BadToken::Invalid),
             (r#"{"exp": 1700000060, "nbf": 1e300}"#, BadToken::Invalid),

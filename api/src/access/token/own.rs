@@ -1,7 +1,8 @@
-//! The service's own tokens: JWTs signed with HMAC-SHA-256, made and read here alone.
+//! The service's own tokens: JWTs signed with HMAC-SHA-256.
 //!
-//! Only HS256 is accepted, so a token cannot choose how it is verified. A token that verifies has a subject, and either
-//! a business and an authority that make sense together or the platform's role; nobody else looks at claims.
+//! This module alone makes and reads them. Only HS256 is accepted, so a token cannot choose how it is verified. A
+//! verified token has a subject. It has either a business with a consistent authority, or the platform's role. No other
+//! module reads its claims.
 
 use domain::Authority;
 use entity::{BusinessId, CustomerId, UserId};
@@ -12,13 +13,13 @@ use uuid::Uuid;
 
 use super::{BadToken, Claims, LEEWAY, PlatformClaims, RoleName, TOKEN_BYTES, Verified};
 
-/// Who signs.
+/// The value of `iss`.
 pub(super) const ISSUER: &str = "tradeline";
 
-/// A key shorter than the hash (32 bytes) weakens it: RFC 7518, section 3.2.
+/// In bytes. A key shorter than the hash weakens it (RFC 7518, section 3.2).
 const SECRET_BYTES: usize = 32;
 
-/// Claims as they are written.
+/// The claims in JSON.
 #[derive(Serialize, Deserialize)]
 struct Written {
     sub: Uuid,
@@ -34,12 +35,12 @@ struct Written {
     iss: String,
 }
 
-/// A secret that is too short to sign with.
+/// The secret is too short to sign with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the secret must have at least {SECRET_BYTES} bytes")]
 pub struct WeakSecret;
 
-/// Signs and verifies. Its debug output shows no secret.
+/// Signs and verifies tokens. Its debug output hides the secret.
 pub struct Keys {
     encoding: EncodingKey,
     decoding: DecodingKey,
@@ -48,7 +49,7 @@ pub struct Keys {
 
 impl Keys {
     /// # Errors
-    /// The secret has fewer than 32 bytes.
+    /// [`WeakSecret`] if the secret has fewer than 32 bytes.
     pub fn new(secret: &[u8]) -> Result<Self, WeakSecret> {
         if secret.len() < SECRET_BYTES {
             return Err(WeakSecret);
@@ -65,10 +66,10 @@ impl Keys {
         })
     }
 
-    /// The token that says this.
+    /// Signs a token with these claims.
     ///
     /// # Errors
-    /// The library's; there is no known case.
+    /// The library's; no case is known.
     pub fn sign(&self, claims: &Claims) -> Result<String, jsonwebtoken::errors::Error> {
         let (role, customer_id) = match claims.authority {
             Authority::Admin => (RoleName::Admin, None),
@@ -87,10 +88,10 @@ impl Keys {
         })
     }
 
-    /// The token of a platform caller.
+    /// Signs a platform token.
     ///
     /// # Errors
-    /// The library's; there is no known case.
+    /// The library's; no case is known.
     pub fn sign_platform(
         &self,
         claims: &PlatformClaims,
@@ -111,7 +112,7 @@ impl Keys {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), written, &self.encoding)
     }
 
-    /// What a token says, if it is ours and its time has come and not gone.
+    /// Verifies a token's signature and times, and returns its content.
     ///
     /// # Errors
     /// See [`BadToken`].
@@ -195,7 +196,7 @@ mod tests {
                "iat": now(), "exp": now() + 60, "iss": "tradeline"})
     }
 
-    /// Our signature under claims that [`Keys::sign`] would never write.
+    /// A valid signature over claims that [`Keys::sign`] would never write.
     fn forged(claims: &Value, algorithm: Algorithm) -> String {
         jsonwebtoken::encode(&Header::new(algorithm), claims, &keys().encoding).unwrap()
     }

@@ -1,4 +1,4 @@
-//! Where a request comes from.
+//! The address that a request comes from.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,16 +6,15 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 
 use crate::http::gateways::Peers;
 
-/// The header in which proxies say for whom they speak: each appends the address that it was called from.
+/// The header to which each proxy appends the address that it was called from.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// An address as far as it counts as one: of IPv6 the first 64 bits, since whoever has one address there has all that
-/// follow.
+/// An address for counting. Of IPv6, only the first 64 bits count, since a client usually controls the whole network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// IPv4, also when it came as IPv6.
+    /// An IPv4 address, also one that was mapped to IPv6.
     V4(u32),
-    /// The network of an IPv6 address.
+    /// The network of an IPv6 address: its first 64 bits.
     V6(u64),
 }
 
@@ -23,18 +22,20 @@ impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
-            // The upper half of 128 bits has 64.
+            // The upper half of 128 bits fits into 64.
             IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
         }
     }
 }
 
-/// The same in its standard form (RFC 7239), which is not read here: whoever writes it is on the way.
+/// The standard form of the same header (RFC 7239). Its content is not parsed: its presence shows that a proxy is on
+/// the way.
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
-/// The address that a request came from: the socket's, or what proxies say that are trusted.
+/// The address that a request came from: the socket's, or the one that trusted proxies report.
 ///
-/// From right to left, as long as those who speak are trusted. What stands further left was written by the client.
+/// The header is read from right to left for as long as the reporting proxies are trusted. Entries further left may
+/// have been written by the client.
 pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[Peers]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|peers| peers.contain(address));
     let mut address = peer.to_canonical();
@@ -58,7 +59,7 @@ pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[Peers]) -> IpAddr
     address
 }
 
-/// Whether the socket's peer is on this machine, and so is everyone for whom it says to speak.
+/// Whether the socket's peer is on this machine, and so is every address that the headers report.
 pub(super) fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
     let mut hops = headers
         .get_all(FORWARDED_FOR)
@@ -68,7 +69,7 @@ pub(super) fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
         && hops.all(|hop| parse(hop.trim()).is_some_and(|address| address.is_loopback()))
 }
 
-/// An address, with or without a port, with or without brackets.
+/// Parses an address with or without a port, with or without brackets.
 fn parse(text: &str) -> Option<IpAddr> {
     let bare = text
         .strip_prefix('[')

@@ -1,9 +1,9 @@
 //! Token buckets in a fixed amount of memory.
 //!
 //! A bucket is one number: the time at which it will be full again (the generic cell rate algorithm). A table of sets
-//! keeps them, each set behind a lock of its own and with room for a few. Where a set is full, the bucket that is
-//! nearest to full makes room: forgetting it gives the least away. So a flood of addresses costs no memory, and who is
-//! over a limit is forgotten last.
+//! stores the buckets. Each set has its own lock and room for [`WAYS`] buckets. In a full set, a new bucket replaces
+//! the one that is nearest to full, since that loses the least. A flood of addresses therefore costs no memory, and
+//! keys above their limit are forgotten last.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use super::Rate;
 
-/// Sets of a table. With [`WAYS`], room for 32,768 buckets in some 560 KB.
+/// The number of sets. With [`WAYS`], a table has room for 32,768 buckets in about 560 KB.
 const SETS: usize = 4096;
 
-/// Buckets of a set.
+/// The number of buckets per set.
 const WAYS: usize = 8;
 
-/// Who a bucket belongs to, as a hash that nobody outside can foresee, and when it is full again.
+/// A bucket: the hash of its key, seeded so that clients cannot predict it, and when it is full again.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bucket {
     owner: u64,
@@ -25,12 +25,12 @@ struct Bucket {
     full_at: u64,
 }
 
-/// A bucket for each key.
+/// A table with a bucket per key.
 #[derive(Debug)]
 pub struct Buckets {
-    /// Nanoseconds in which one request is given back.
+    /// The time in which a bucket regains one request, in nanoseconds.
     interval: u64,
-    /// How many nanoseconds a bucket may be away from full.
+    /// The time in which an empty bucket becomes full, in nanoseconds.
     depth: u64,
     hasher: RandomState,
     made: Instant,
@@ -38,7 +38,7 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Full buckets for everyone.
+    /// A table in which every bucket is full.
     #[must_use]
     pub fn new(rate: Rate) -> Self {
         let period = u64::try_from(rate.period.as_nanos()).unwrap_or(u64::MAX);
@@ -52,10 +52,10 @@ impl Buckets {
         }
     }
 
-    /// Takes one request out of the key's bucket.
+    /// Takes one request from the key's bucket.
     ///
     /// # Errors
-    /// It is empty: how long until it is not.
+    /// If the bucket is empty: the time until it has one request again.
     pub fn take(&self, key: &impl Hash) -> Result<(), Duration> {
         self.take_at(key, Instant::now())
     }
@@ -69,7 +69,7 @@ impl Buckets {
         let Some(set) = self.sets.get(place) else {
             return Ok(());
         };
-        // Whatever panicked under the lock left numbers behind, and any number is a bucket.
+        // A panic under the lock cannot leave an invalid set: any numbers are valid buckets.
         let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
         let known = set.iter_mut().find(|bucket| bucket.owner == owner);
         let full_at = known.as_ref().map_or(now, |bucket| bucket.full_at.max(now));
@@ -108,13 +108,13 @@ mod tests {
             assert_eq!(buckets.take_at(&"a", start), Ok(()));
         }
         assert_eq!(buckets.take_at(&"a", start), Err(Duration::from_secs(6)));
-        // Being refused costs nothing.
+        // A rejected request takes nothing from the bucket.
         let later = start + Duration::from_millis(5999);
         assert_eq!(buckets.take_at(&"a", later), Err(Duration::from_millis(1)));
         let later = start + Duration::from_secs(6);
         assert_eq!(buckets.take_at(&"a", later), Ok(()));
         assert!(buckets.take_at(&"a", later).is_err());
-        // Rest does not save up more than a full bucket.
+        // A long pause saves up no more than a full bucket.
         let later = start + Duration::from_secs(3600);
         let taken = (0..20).filter(|_| buckets.take_at(&"a", later).is_ok());
         assert_eq!(taken.count(), 10);
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(taken, 1000);
     }
 
-    /// Prints what a check costs: `cargo test --release -p tradeline -- --ignored --nocapture costs`.
+    /// Prints the cost of a check: `cargo test --release -p tradeline -- --ignored --nocapture costs`.
     #[test]
     #[ignore = "measures, and promises nothing"]
     fn what_a_check_costs() {

@@ -1,8 +1,8 @@
-//! How often a caller may call: a credential, an address without one, whoever tries secrets, and each account's name.
+//! Rate limits: per credential, per address without one, per address that tries secrets, and per account name.
 //!
-//! Every process counts for itself: with several behind one address the limits add up. A request with a good
-//! credential counts against that alone, one without or with a bad one against its address. `/healthz`, `/readyz` and
-//! `/metrics` are not counted, nor are a browser's preflights.
+//! Each process counts for itself, so that the limits of several processes behind one address add up. A request with a
+//! valid credential counts against that credential alone. One with an invalid credential, or without one, counts
+//! against its address. `/healthz`, `/readyz`, `/metrics` and the preflights of browsers are not counted.
 
 mod address;
 mod buckets;
@@ -28,14 +28,14 @@ use crate::http::gateways::Peers;
 use crate::schema::endpoint::BASE;
 use crate::schema::problem::{Code, Problem};
 
-/// What is never counted: whoever runs the service must always see how it is.
+/// Paths that are never counted, so that operators can always monitor the service.
 const NOT_COUNTED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// How many times as many tries an account has from everywhere as from one address. With one limit for both, anyone could
-/// keep the account's own user out from one address.
+/// The factor between an account's limit from all addresses and its limit from one. With one limit for both, a single
+/// address could lock out the account's user.
 const WIDER: u32 = 10;
 
-/// What is tried at an account. Who tries one takes nothing from the other.
+/// The kind of attempt at an account. Each kind is counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Try {
     /// A login.
@@ -44,20 +44,20 @@ pub enum Try {
     Registration,
 }
 
-/// The counts of one process.
+/// The rate limits of one process.
 #[derive(Debug)]
 pub struct Limits {
     credentials: Option<Buckets>,
     addresses: Option<Buckets>,
     guesses: Option<Buckets>,
     accounts: Option<Buckets>,
-    /// The same accounts from all addresses together: [`WIDER`] times as many.
+    /// The same accounts from all addresses together, with [`WIDER`] times the limit.
     accounts_from_everywhere: Option<Buckets>,
     trusted_proxies: Vec<Peers>,
 }
 
 impl Limits {
-    /// Nothing counted so far. `off` for credentials switches all of it off.
+    /// Full buckets with these rates. `off` for credentials disables all rates.
     #[must_use]
     pub fn new(settings: &LimitSettings) -> Self {
         let of = |limit: RateLimit| match settings.rate_limit {
@@ -74,10 +74,10 @@ impl Limits {
         }
     }
 
-    /// Counts a request with a good credential: of someone of a business, or of the platform, which is of none.
+    /// Counts a request with a valid credential. `business` is `None` for the platform.
     ///
     /// # Errors
-    /// [`Code::RateLimited`], as from all of these.
+    /// [`Code::RateLimited`], as from all of these methods.
     pub fn of_credential(
         &self,
         business: Option<BusinessId>,
@@ -87,7 +87,7 @@ impl Limits {
         count(self.credentials.as_ref(), &key, "this credential")
     }
 
-    /// Counts a request without a good credential.
+    /// Counts a request without a valid credential.
     ///
     /// # Errors
     /// [`Code::RateLimited`].
@@ -95,7 +95,7 @@ impl Limits {
         self.by_origin(self.addresses.as_ref(), req.request())
     }
 
-    /// Counts a request that has found no endpoint.
+    /// Counts a request that matched no endpoint.
     ///
     /// # Errors
     /// [`Code::RateLimited`].
@@ -111,9 +111,10 @@ impl Limits {
         self.by_origin(self.guesses.as_ref(), req.request())
     }
 
-    /// Counts a try at an account, whether or not there is one, from the request's address and from everywhere. `business`
-    /// is what its slug or id stands for, if it stands for one, and `email` the address in its one spelling: in whatever way they
-    /// are written, they are one account.
+    /// Counts an attempt at an account, which need not exist, for the request's address and for all addresses.
+    ///
+    /// `business` is the id of the business that the client named, or the client's text if it is unknown. `email` is
+    /// the address in its one spelling. All spellings of an account therefore count as one.
     ///
     /// # Errors
     /// [`Code::RateLimited`].
@@ -150,7 +151,7 @@ impl Limits {
     }
 
     fn origin(&self, req: &HttpRequest) -> Origin {
-        // Only requests that no socket brought have no peer.
+        // Only requests without a socket, as in tests, have no peer.
         let peer = req
             .peer_addr()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
@@ -158,8 +159,9 @@ impl Limits {
     }
 }
 
-/// Whether a request comes from this machine itself: its socket's peer, and everyone for whom anyone on the way says to speak,
-/// trusted or not. A proxy on this machine that does not say it must not be in front of what rests on this.
+/// Whether a request comes from this machine: its socket's peer and every address that the headers report, by a trusted
+/// proxy or not. A proxy on this machine that adds no such header must not stand in front of an endpoint that relies on
+/// it.
 #[must_use]
 pub fn is_local(req: &ServiceRequest) -> bool {
     req.peer_addr()
@@ -174,7 +176,7 @@ fn count(buckets: Option<&Buckets>, key: &impl Hash, whose: &str) -> Result<(), 
 }
 
 fn refusal(whose: &str, wait: Duration) -> Problem {
-    // Whole seconds, rounded up: who comes back then is served.
+    // Whole seconds, rounded up, so that a client that waits as long is served.
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
     Problem::new(
@@ -184,16 +186,16 @@ fn refusal(whose: &str, wait: Duration) -> Problem {
     .retry_after(seconds)
 }
 
-/// The middleware, for [`actix_web::middleware::from_fn`]: counts what is outside of the API, where no credential is
-/// looked at. [`crate::access`] counts the rest.
+/// The middleware, for [`actix_web::middleware::from_fn`]. It counts requests outside the API, where no credential is
+/// checked. [`crate::access`] counts the others.
 ///
 /// # Errors
-/// Those of what it wraps; its own refusals are responses.
+/// Those of the wrapped service. A rejection is a response, not an error.
 pub async fn outside_the_api(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    // As the routing reads it, and not as it was written: `/%61pi` is `/api`.
+    // The decoded path that the routing reads, not the one that was sent: `/%61pi` is `/api`.
     let path = req.match_info().as_str();
     let counted_there = path
         .strip_prefix(BASE)

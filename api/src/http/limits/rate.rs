@@ -1,30 +1,30 @@
-//! How much is allowed in which time, as the settings say it.
+//! A rate limit: a number of requests per time, as the settings write it.
 
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The most requests that a rate may count.
+/// The most requests of a rate.
 const MOST: u32 = 1_000_000;
 
-/// So many requests at once, and as many again in each such time.
+/// A burst of `count` requests, and `count` more in each `period`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many.
+    /// The number of requests.
     pub count: u32,
-    /// In which time.
+    /// The time in which they are regained.
     pub period: Duration,
 }
 
-/// A rate, or none.
+/// A rate, or no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateLimit {
-    /// Nothing is counted.
+    /// No limit: nothing is counted.
     Off,
-    /// No more than this.
+    /// At most this rate.
     At(Rate),
 }
 
-/// What is no rate.
+/// The text is not a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be a number of requests from 1 to {MOST} and a time, such as 600/min, 20/s or 5000/h, or off"
@@ -32,7 +32,7 @@ pub enum RateLimit {
 pub struct BadRate;
 
 impl RateLimit {
-    /// So many times as often, within what a rate may be.
+    /// The rate multiplied by `factor`, at most 1,000,000 requests.
     #[must_use]
     pub fn times(self, factor: u32) -> Self {
         match self {
@@ -44,7 +44,7 @@ impl RateLimit {
         }
     }
 
-    /// The rate, if there is one.
+    /// The rate; `None` if nothing is counted.
     #[must_use]
     pub fn rate(self) -> Option<Rate> {
         match self {

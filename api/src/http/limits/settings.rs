@@ -1,4 +1,4 @@
-//! What bounds clients, as the settings have it.
+//! The settings that limit clients.
 
 use clap::Args;
 
@@ -6,11 +6,11 @@ use super::RateLimit;
 use crate::http::gateways::Peers;
 use crate::http::headers::WebOrigin;
 
-/// What bounds a client: how often it may call, how slow and how many it may be, and from which pages.
+/// The limits of clients: their rates, their speed, their connections, and the pages that may call.
 #[derive(Debug, Clone, Args)]
 pub struct LimitSettings {
-    /// Requests of one credential: so many at once, and as many again in each such time (s, min, h). `off` switches
-    /// this and the three other rates off.
+    /// Requests of one credential: a burst of this many, and as many again per time (s, min, h). `off` disables this
+    /// and the three other rates.
     #[arg(
         long,
         env = "TRADELINE_RATE_LIMIT",
@@ -19,7 +19,7 @@ pub struct LimitSettings {
         value_name = "RATE"
     )]
     pub rate_limit: RateLimit,
-    /// Requests of one address without a good credential; an IPv6 network of 64 bits is one address.
+    /// Requests of one address without a valid credential. An IPv6 network of 64 bits is one address.
     #[arg(
         long,
         env = "TRADELINE_RATE_LIMIT_ADDRESS",
@@ -28,7 +28,7 @@ pub struct LimitSettings {
         value_name = "RATE"
     )]
     pub rate_limit_address: RateLimit,
-    /// Requests of one address that try a secret: logins and their like.
+    /// Requests of one address that try a secret, such as logins.
     #[arg(
         long,
         env = "TRADELINE_RATE_LIMIT_LOGIN",
@@ -37,7 +37,7 @@ pub struct LimitSettings {
         value_name = "RATE"
     )]
     pub rate_limit_login: RateLimit,
-    /// Logins that name one account, from one address. From all addresses together ten times as many.
+    /// Logins to one account from one address. The limit for all addresses together is ten times as high.
     #[arg(
         long,
         env = "TRADELINE_RATE_LIMIT_ACCOUNT",
@@ -46,8 +46,8 @@ pub struct LimitSettings {
         value_name = "RATE"
     )]
     pub rate_limit_account: RateLimit,
-    /// Addresses or networks of proxies that are believed when X-Forwarded-For says for whom they speak, such as
-    /// 10.0.0.0/8,fd00::/8; never everyone's. Left out: the address is the socket's.
+    /// Addresses or networks of proxies whose X-Forwarded-For is trusted, such as 10.0.0.0/8,fd00::/8. The range of all
+    /// addresses is not allowed. If unset, the client's address is the socket's.
     #[arg(
         long,
         env = "TRADELINE_TRUSTED_PROXIES",
@@ -56,7 +56,7 @@ pub struct LimitSettings {
         value_delimiter = ','
     )]
     pub trusted_proxies: Vec<Peers>,
-    /// Origins whose pages may call the API, such as https://shop.example,http://localhost:5173. Left out: none.
+    /// Origins whose pages may call the API, such as https://shop.example,http://localhost:5173. If unset, none.
     #[arg(
         long,
         env = "TRADELINE_CORS_ORIGINS",
@@ -65,15 +65,15 @@ pub struct LimitSettings {
         value_delimiter = ','
     )]
     pub cors_origins: Vec<WebOrigin>,
-    /// Seconds in which a request's head must have arrived, and as many again for its body.
+    /// Seconds in which a request's head must arrive, and as many again for its body.
     #[arg(long, env = "TRADELINE_REQUEST_SECONDS", default_value_t = 15, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u16).range(1..=600))]
     pub request_seconds: u16,
-    /// Seconds that a connection may rest between two requests.
+    /// Seconds that a connection may be idle between two requests.
     #[arg(long, env = "TRADELINE_IDLE_SECONDS", default_value_t = 75, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub idle_seconds: u16,
-    /// Connections of clients for each HTTP thread. Further ones wait until one ends.
+    /// Client connections per HTTP thread. Further ones wait until one closes.
     #[arg(long, env = "TRADELINE_CLIENTS", default_value_t = 4096, global = true, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..))]
     pub clients: u16,

@@ -1,15 +1,18 @@
-//! The smallest and the largest payments that Stripe takes, from docs.stripe.com/currencies, "Minimum and maximum charge
-//! amounts", and the description of `amount` in docs.stripe.com/api/payment_intents/create.
+//! The lowest and the highest payments that Stripe accepts.
 //!
-//! The smallest ones are those of an account that is paid out in the same currency; of others Stripe asks for as much after
-//! conversion, which only it can know. What is not listed here is left to Stripe, which refuses it when it is asked.
+//! Sources: docs.stripe.com/currencies, "Minimum and maximum charge amounts", and the description of `amount` in
+//! docs.stripe.com/api/payment_intents/create.
+//!
+//! The minimums are those of an account with payouts in the same currency. For other accounts Stripe applies the
+//! minimum after conversion, which only Stripe can know. A limit that is not listed here is left to Stripe, which
+//! rejects the payment when it is requested.
 
 use domain::card::provider::Limits;
 use entity::{Currency, Money};
 
 use super::minor;
 
-/// The smallest payment in each currency, as Stripe writes amounts.
+/// The lowest payment in each currency, in Stripe's minor units.
 const MINIMUM: [(&str, i64); 24] = [
     ("AED", 200),
     ("AUD", 50),
@@ -37,7 +40,7 @@ const MINIMUM: [(&str, i64); 24] = [
     ("USD", 50),
 ];
 
-/// The largest integer in currencies whose units are worth little: ten digits, of the rupiah twelve.
+/// The highest integer in currencies with units of low value: 10 digits, 12 for IDR.
 const MAXIMUM: [(&str, i64); 4] = [
     ("COP", 9_999_999_999),
     ("HUF", 9_999_999_999),
@@ -45,10 +48,10 @@ const MAXIMUM: [(&str, i64); 4] = [
     ("JPY", 9_999_999_999),
 ];
 
-/// The largest integer in all others: eight digits.
+/// The highest integer in all other currencies: 8 digits.
 const MAXIMUM_OF_OTHERS: i64 = 99_999_999;
 
-/// What Stripe takes in a currency; `None` for one in which it takes no payments.
+/// The limits in a currency; `None` if Stripe accepts no payments in it.
 pub(super) fn limits(currency: Currency) -> Option<Limits> {
     let step = minor::step(currency)?;
     let code = currency.to_string();
@@ -65,7 +68,7 @@ pub(super) fn limits(currency: Currency) -> Option<Limits> {
     })
 }
 
-/// The largest amount up to this integer in a currency whose amounts have no parts.
+/// The highest amount up to `minor` in a currency that is written in hundredths and charged in whole units.
 fn whole(minor: i64, currency: Currency) -> Option<Money> {
     minor::amount(minor - minor % 100, currency)
 }
@@ -92,7 +95,7 @@ mod tests {
             ("IDR", None, "9999999999.99", "0.01"),
             ("KRW", None, "99999999", "1"),
             ("KWD", None, "99999.999", "0.010"),
-            // Written as hundredths, charged in whole units.
+            // Written in hundredths, charged in whole units.
             ("ISK", None, "999999", "1"),
         ] {
             let limits = limits(currency(code)).unwrap();

@@ -1,4 +1,4 @@
-//! What a webhook says, as far as it is of use here.
+//! Parser of Stripe's webhook events.
 
 use domain::card::checkout::{Event, EventKind};
 use entity::{BusinessId, OrderId};
@@ -7,22 +7,23 @@ use serde_json::{Map, Value};
 
 use super::{Stripe, order_in, received, words};
 
-/// Something that has happened to an intent.
+/// An event about a payment intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Notice {
     id: String,
     kind: String,
-    /// The intent.
+    /// The intent's id.
     pub(super) intent: String,
-    /// Whose it is, if the notice says so itself.
+    /// The order of the intent; `None` if the event does not name it.
     pub(super) order: Option<(BusinessId, OrderId)>,
     told: EventKind,
 }
 
-/// The longest id that Stripe gives out, in bytes.
+/// The maximum length of an id from Stripe, in bytes.
 const ID_BYTES: usize = 255;
 
-/// An event as it is written. Every text that is kept or asked with is an id ([`id`]) or goes through [`words`].
+/// An event as Stripe writes it. Every text that is stored or sent back is an id (see [`id`]) or passes through
+/// [`words`].
 #[derive(Deserialize)]
 struct Written {
     #[serde(deserialize_with = "id")]
@@ -57,8 +58,8 @@ struct PaymentError {
     code: Option<String>,
 }
 
-/// A charge, a refund or a dispute in an event. A charge has the metadata that its intent had when it was made, as a rule;
-/// the others have their own.
+/// A charge, a refund or a dispute in an event. A charge usually has the metadata of its intent at the time of the
+/// charge; the others have their own.
 #[derive(Deserialize)]
 struct OfIntent {
     #[serde(deserialize_with = "id")]
@@ -69,13 +70,13 @@ struct OfIntent {
     metadata: Map<String, Value>,
 }
 
-/// An id or a code: 1 to 255 visible characters of ASCII, which every column, index and log line takes.
+/// Parses an id or a code: 1 to 255 visible ASCII characters, which every column, index and log line accepts.
 fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     checked_id(text)
 }
 
-/// As [`id`], for one that may be missing or null.
+/// As [`id`], for a member that may be absent or null.
 fn optional_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     text.map(checked_id).transpose()
@@ -91,7 +92,7 @@ fn checked_id<E: serde::de::Error>(text: String) -> Result<String, E> {
     )))
 }
 
-/// Reads an event. `None` for one of a kind that is of no use here, and for one of a payment that is not ours: one account
+/// Parses an event. `None` if its type is not used here, or if its payment is not this service's: one Stripe account
 /// may serve other shops too.
 pub(super) fn read(body: &[u8]) -> Result<Option<Notice>, serde_json::Error> {
     let Written { id, kind, data } = serde_json::from_slice(body)?;
@@ -113,7 +114,7 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Notice>, serde_json::Error> {
             let intent = serde_json::from_value(data.object)?;
             of_intent(id, kind, intent, EventKind::Cancelled)
         }
-        // Of these the event says that there is something new. What, is asked for: they come in any order.
+        // These events only signal a change. The current state is requested, since events arrive in any order.
         "charge.refunded"
         | "charge.refund.updated"
         | "refund.created"
@@ -155,7 +156,7 @@ fn about_intent(
     Some(Notice {
         id,
         kind,
-        // A payment without an intent was made by other means than ours.
+        // A payment without an intent was not made by this service.
         intent: object.payment_intent?,
         order: order_in(&object.metadata),
         told: told(object.id),
@@ -163,7 +164,7 @@ fn about_intent(
 }
 
 impl Notice {
-    /// The notice for the domain.
+    /// The event in the domain's form.
     pub(super) fn event(self, (business_id, order_id): (BusinessId, OrderId)) -> Event {
         Event {
             provider: Stripe::NAME,
@@ -233,7 +234,7 @@ mod tests {
             assert_eq!(notice.intent, "pi_1");
             assert_eq!(notice.told, expected);
         }
-        // Servers like Stripe leave out what is the same.
+        // Servers compatible with Stripe omit members that equal another.
         let notice = told("payment_intent.succeeded", intent(ours)).unwrap();
         assert_eq!(notice.told, EventKind::Paid(dollars(1099, "10.99")));
         let notice = told("payment_intent.payment_failed", intent(ours)).unwrap();
@@ -257,7 +258,7 @@ mod tests {
 
     #[test]
     fn whatever_becomes_of_a_refund_or_a_dispute_is_told_of_its_intent() {
-        // The metadata of a refund is its own: it names no order.
+        // A refund has its own metadata, which names no order.
         let refund = json!({"id": "re_1", "object": "refund", "payment_intent": "pi_1", "amount": 250,
                             "metadata": {"refund_id": OrderId::new()}});
         for kind in [

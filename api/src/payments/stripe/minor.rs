@@ -1,43 +1,43 @@
-//! Amounts as Stripe has them: integers, in a unit that is the currency's smallest but for some.
+//! Conversion between amounts and Stripe's integers, which count a unit of the currency.
 //!
-//! Which unit that is, is Stripe's to say and not ISO 4217's (docs.stripe.com/currencies): the two differ where a currency
-//! has changed. Nothing is ever rounded. An amount that has no such integer cannot be charged.
+//! Stripe defines the unit (docs.stripe.com/currencies), not ISO 4217. The two differ for currencies that have changed.
+//! Nothing is ever rounded: an amount without an exact integer cannot be charged.
 
 use entity::{Currency, Money};
 use rust_decimal::Decimal;
 
-/// Charged in whole units.
+/// Currencies charged in whole units.
 const ZERO_DECIMAL: [&str; 15] = [
     "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF",
     "XOF", "XPF",
 ];
-/// Charged in whole units, which are written as hundredths all the same: what was so once stays so.
+/// Currencies charged in whole units but written in hundredths, for compatibility with their former form.
 const WHOLE_AS_HUNDREDTHS: [&str; 2] = ["ISK", "UGX"];
-/// Written as thousandths, of which the last digit must be 0.
+/// Currencies written in thousandths, with 0 as the last digit.
 const THREE_DECIMAL: [&str; 5] = ["BHD", "JOD", "KWD", "OMR", "TND"];
 
-/// How a currency's amounts are written.
+/// The unit in which a currency's amounts are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Unit {
-    /// Digits after the decimal point that the integer includes.
+    /// The number of decimals that the integer includes.
     digits: u32,
-    /// What the integer must be a multiple of.
+    /// The integer must be a multiple of this number.
     step: i64,
 }
 
 /// Why an amount cannot be charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Inexpressible {
-    /// How its amounts are written is not known.
+    /// The unit of the currency is not known.
     #[error("it takes no payments in {0}")]
     Currency(Currency),
-    /// It has smaller parts than are charged, or more digits than there is room for.
+    /// The amount has smaller parts than can be charged, or exceeds the integer's range.
     #[error("it cannot charge {} {} exactly", .0.to_text(*.1), .1)]
     Amount(Money, Currency),
 }
 
 impl Inexpressible {
-    /// Stripe's code for it, or one like it.
+    /// Stripe's code for the refusal, or a similar one.
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Currency(_) => "currency_not_supported",
@@ -46,8 +46,10 @@ impl Inexpressible {
     }
 }
 
-/// The unit of a currency, if Stripe takes payments in it. One that it does not know is refused here: whether its
-/// thousandths would be taken for hundredths is not to be found out with someone's money.
+/// The unit of a currency; `None` if Stripe accepts no payments in it.
+///
+/// A currency that Stripe does not list is rejected here. Stripe might read its thousandths as hundredths, and a
+/// customer's payment is not the place to find out.
 fn unit(currency: Currency) -> Option<Unit> {
     let code = currency.to_string();
     let is_in = |codes: &[&str]| codes.contains(&code.as_str());
@@ -65,7 +67,7 @@ fn unit(currency: Currency) -> Option<Unit> {
     Some(Unit { digits, step })
 }
 
-/// The integer that says this amount.
+/// The integer of an amount.
 ///
 /// # Errors
 /// See [`Inexpressible`].
@@ -85,13 +87,14 @@ fn exactly(amount: Money, unit: Unit) -> Option<i64> {
     (minor % unit.step == 0).then_some(minor)
 }
 
-/// The smallest difference of two amounts that can be charged; `None` where Stripe takes no payments in the currency.
+/// The smallest difference between two amounts that can be charged; `None` if Stripe accepts no payments in the
+/// currency.
 pub(super) fn step(currency: Currency) -> Option<Money> {
     let unit = unit(currency)?;
     Money::new(Decimal::new(unit.step, unit.digits), currency).ok()
 }
 
-/// The amount that this integer says, if it is one of this currency.
+/// The amount of an integer; `None` if it is not a valid amount of the currency.
 pub(super) fn amount(minor: i64, currency: Currency) -> Option<Money> {
     let amount = Decimal::new(minor, unit(currency)?.digits);
     Money::new(amount, currency).ok()
@@ -116,17 +119,17 @@ mod tests {
             ("0.01", "EUR", 1),
             ("0.1", "GBP", 10),
             ("999999999999999.99", "USD", 99_999_999_999_999_999),
-            // Charged in hundredths, whatever they are paid out in.
+            // Charged in hundredths, although payouts are in whole units.
             ("5.50", "HUF", 550),
             ("5.50", "TWD", 550),
             ("500", "JPY", 500),
             ("999999999999999", "KRW", 999_999_999_999_999),
-            // Whole units, written as hundredths.
+            // Whole units, written in hundredths.
             ("5", "ISK", 500),
             ("1200", "UGX", 120_000),
             ("5.12", "KWD", 5120),
             ("0.010", "TND", 10),
-            // ISO gives it hundredths; Stripe does not.
+            // ISO 4217 has hundredths; Stripe has whole units.
             ("5.00", "MGA", 5),
         ] {
             let amount = money(text, code);
@@ -159,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_currency_of_an_unknown_unit_is_refused() {
-        // Thousandths, ten-thousandths and none by ISO, and on none of Stripe's lists.
+        // ISO 4217 has thousandths, ten-thousandths and no decimals; Stripe lists none of them.
         for code in ["IQD", "LYD", "CLF", "UYI"] {
             let currency = currency(code);
             assert_eq!(

@@ -1,8 +1,9 @@
-//! Stripe: the domain's payment provider over HTTPS, and the webhooks by which it tells what has happened.
+//! Stripe: an implementation of the domain's payment provider over HTTPS, and the reader of its webhooks.
 //!
-//! One intent an order and one refund a refund: each is asked for under a key that is the same each time, which Stripe
-//! keeps for a day. A refund may be asked for again later than that, so it is looked for first, by our id, which it carries.
-//! What Stripe is asked carries the business and the order, so that its webhooks name them.
+//! There is one intent per order, and one Stripe refund per refund. Each is requested with the same idempotency key on
+//! every attempt. Stripe stores keys for a day, and a refund may be retried later than that. A retry therefore first
+//! searches for the refund by this service's id, which it carries. Intents carry the business and the order, so that
+//! webhooks name them.
 
 mod amounts;
 mod event;
@@ -30,26 +31,26 @@ use crate::http::client;
 pub use signature::{InvalidSignature, WebhookSecrets};
 pub use webhooks::{BadWebhook, Webhooks};
 
-/// How long Stripe may take to answer, all of it. A payment that is made while we wait is none that is lost.
+/// The limit for Stripe's complete response. A payment made during a timeout is not lost.
 pub const ANSWER: Duration = Duration::from_secs(10);
-/// How long it may take to be reached.
+/// The limit for connecting to Stripe.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How large an answer may be: an intent with all that belongs to it has some ten thousand bytes.
+/// The largest response, in bytes. An intent with all its parts has about 10,000.
 const ANSWER_BYTES: usize = 1024 * 1024;
-/// The version of the API that this was written for. An account's own may be any other.
+/// The API version that this code was written for. The account's default version may differ.
 const VERSION: &str = "2024-06-20";
-/// How much of what Stripe says is kept.
+/// The most characters that are stored of a text from Stripe.
 const WORDS: usize = 300;
 
-/// The names under which an intent carries whose it is.
+/// The metadata names under which an intent carries its business and its order.
 const BUSINESS_ID: &str = "business_id";
 const ORDER_ID: &str = "order_id";
-/// The name under which a refund that we have asked for carries which one it is.
+/// The metadata name under which a refund carries this service's refund id.
 const REFUND_ID: &str = "refund_id";
-/// How many refunds are listed at once.
+/// The number of refunds per page of a list.
 const PAGE: &str = "100";
 
-/// See [the module](self).
+/// The client of one Stripe account. See [the module](self).
 #[derive(Debug)]
 pub struct Stripe {
     http: Client,
@@ -57,12 +58,12 @@ pub struct Stripe {
     key: Secret,
 }
 
-/// Why an answer is not the one that was hoped for.
+/// Why a request has no successful response.
 #[derive(Debug)]
 enum Unanswered {
-    /// It says nothing about the request, or there is none.
+    /// There is no response, or it says nothing about the request.
     No(String),
-    /// It is a refusal.
+    /// Stripe refused the request.
     Refusal {
         status: StatusCode,
         code: String,
@@ -79,7 +80,7 @@ impl From<Unanswered> for Failure {
     }
 }
 
-/// An intent, as far as it is of use here.
+/// The members of an intent that are used here.
 #[derive(Debug, Deserialize)]
 struct IntentAnswer {
     id: String,
@@ -103,7 +104,7 @@ struct RefundAnswer {
     metadata: Map<String, Value>,
 }
 
-/// The refunds of a payment, the newest first.
+/// One page of a payment's refunds, newest first.
 #[derive(Debug, Deserialize)]
 struct RefundsAnswer {
     data: Vec<RefundAnswer>,
@@ -111,7 +112,7 @@ struct RefundsAnswer {
     has_more: bool,
 }
 
-/// A dispute, as far as it is of use here.
+/// The members of a dispute that are used here.
 #[derive(Debug, Deserialize)]
 struct DisputeAnswer {
     id: String,
@@ -129,7 +130,7 @@ struct EvidenceAnswer {
     due_by: Option<i64>,
 }
 
-/// Money that a dispute has taken from the account, or given back to it.
+/// Money that a dispute took from the account (negative) or returned to it, in minor units.
 #[derive(Debug, Deserialize)]
 struct BalanceAnswer {
     amount: i64,
@@ -149,10 +150,10 @@ struct ErrorDetail {
 }
 
 impl Stripe {
-    /// The name of the provider.
+    /// The provider's name.
     pub const NAME: &'static str = "stripe";
 
-    /// At this address, with the account's secret key. `patience` is how long an answer may take.
+    /// A client for this URL and this account's secret key. `patience` limits the time to a complete response.
     ///
     /// # Errors
     /// The library's.
@@ -161,7 +162,7 @@ impl Stripe {
         Ok(Self { http, base, key })
     }
 
-    /// Whose an intent is, as it was told when it was made; `None` if it was not, or if there is no such intent.
+    /// The business and the order in an intent's metadata; `None` if they are missing or if the intent does not exist.
     ///
     /// # Errors
     /// [`Failure::NoAnswer`].
@@ -173,10 +174,10 @@ impl Stripe {
         }
     }
 
-    /// The refund that was made of this one before, if it was.
+    /// The refund that an earlier attempt made; `None` if there is none.
     async fn made_before(&self, wanted: &WantedRefund) -> Result<Option<Refund>, Failure> {
         let refunds = self.list_refunds(&wanted.intent).await;
-        // A look that is refused says nothing about the refund.
+        // A refused search says nothing about the refund.
         let refunds = refunds.map_err(|unanswered| match unanswered {
             Unanswered::No(why) | Unanswered::Refusal { message: why, .. } => {
                 Failure::NoAnswer(why)
@@ -187,7 +188,7 @@ impl Stripe {
         Ok(refunds.into_iter().find(is_it).map(Refund::from))
     }
 
-    /// All refunds of a payment, the newest first.
+    /// All refunds of a payment, newest first.
     async fn list_refunds(&self, intent: &str) -> Result<Vec<RefundAnswer>, Unanswered> {
         let mut form = vec![
             ("payment_intent", intent.to_owned()),
@@ -210,7 +211,7 @@ impl Stripe {
             .await
     }
 
-    /// Asks for something. What is changed under a key is changed once, however often it is asked for.
+    /// Sends a request. With `key`, a change is made once, however often it is requested.
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -218,7 +219,7 @@ impl Stripe {
         key: Option<String>,
         form: &[(&str, String)],
     ) -> Result<T, Unanswered> {
-        // An id may be what an event has said; none has a character that means something in a path.
+        // The id may come from an event. No id contains a character with a meaning in a path.
         let plain = |part: &&str| {
             part.bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -231,7 +232,7 @@ impl Stripe {
             });
         }
         let mut url = self.base.clone();
-        // An address of this scheme always has a path.
+        // A URL with this scheme always has a path.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("v1").extend(path);
         }
@@ -264,7 +265,7 @@ impl Stripe {
             false => message,
         };
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            // The operator's to mend, and no fault of the order's: it is asked again.
+            // The operator must correct this. The order is not at fault, so the request is retried.
             tracing::error!(%status, message, "Stripe does not accept STRIPE_SECRET_KEY");
         }
         Err(if is_refusal(status) {
@@ -279,16 +280,17 @@ impl Stripe {
     }
 }
 
-/// The code of a refusal of which Stripe says none.
+/// The code of a refusal for which Stripe states none.
 const UNKNOWN: &str = "unknown";
 
-/// Whether this is a code as Stripe has them. Clients are told it, and nothing else that Stripe says.
+/// Whether the text has the form of Stripe's codes. Clients see the code, and no other text from Stripe.
 fn is_code(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     (1..=100).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
-/// Whether a status says that this very request will not be done, now or later. 409 says that its twin is being done.
+/// Whether a status means that this request will never succeed. 409 means that another request with the same key is in
+/// progress.
 fn is_refusal(status: StatusCode) -> bool {
     status.is_client_error()
         && !matches!(
@@ -301,9 +303,9 @@ fn is_refusal(status: StatusCode) -> bool {
         )
 }
 
-/// Sends a request, and reads its answer up to a length that no good one has.
+/// Sends a request and reads its response, up to a length that no valid response has.
 async fn answer(request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>), Unanswered> {
-    // Without the address, which is the operator's to know; the library's words have no header in them.
+    // The URL is removed, since only the operator may know it. The library's messages contain no header.
     let lost = |error: reqwest::Error| Unanswered::No(causes(&error.without_url()));
     let mut response = request.send().await.map_err(lost)?;
     let mut text = Vec::new();
@@ -316,26 +318,26 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>
     Ok((response.status(), text))
 }
 
-/// An error and what has caused it.
+/// An error and its causes, separated by colons.
 fn causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let causes: Vec<String> = causes.map(ToString::to_string).collect();
     causes.join(": ")
 }
 
-/// Text of Stripe's as it can be kept: of some length, and without what no text column takes.
+/// A text from Stripe in a form that can be stored: at most [`WORDS`] characters, no control characters.
 fn words(text: &str) -> String {
     let kept = text.chars().filter(|letter| !letter.is_control());
     kept.take(WORDS).collect()
 }
 
-/// Whose an object is that carries this.
+/// The business and the order in an object's metadata.
 fn order_in(metadata: &Map<String, Value>) -> Option<(BusinessId, OrderId)> {
     let id = |name| metadata.get(name)?.as_str()?.parse().ok();
     Some((BusinessId(id(BUSINESS_ID)?), OrderId(id(ORDER_ID)?)))
 }
 
-/// Money as Stripe writes it, its currency in small letters.
+/// Money as Stripe writes it, with its currency in lower case.
 fn received(minor: i64, currency: &str) -> Received {
     let currency = currency.to_ascii_uppercase();
     let known: Option<Currency> = currency.parse().ok();
@@ -354,7 +356,7 @@ impl From<IntentAnswer> for Intent {
                 IntentState::Paid(received(minor, &answer.currency))
             }
             "canceled" => IntentState::Cancelled,
-            // Waiting for a card, for a confirmation, for a bank: all of it can still be paid.
+            // Waiting for a card, a confirmation or a bank: it can still be paid.
             _ => IntentState::Open,
         };
         Self {
@@ -413,8 +415,7 @@ impl From<DisputeAnswer> for FoundDispute {
     }
 }
 
-/// An inquiry of a bank's, which may become a dispute, has the statuses with `warning`. One that is not known is taken for
-/// open.
+/// Statuses with `warning` belong to a bank's inquiry, which may become a dispute. An unknown status counts as open.
 fn dispute_status(status: &str) -> disputes::Status {
     match status {
         "needs_response" | "warning_needs_response" => disputes::Status::NeedsResponse,
@@ -425,7 +426,7 @@ fn dispute_status(status: &str) -> disputes::Status {
     }
 }
 
-/// The refusal of what is not even asked for.
+/// The refusal of a payment that is not even requested from Stripe.
 fn inexpressible(inexpressible: &minor::Inexpressible) -> Failure {
     Failure::Refused {
         code: inexpressible.code().to_owned(),
@@ -461,7 +462,7 @@ impl Provider for Stripe {
     }
 
     async fn cancel(&self, intent: &str) -> Result<Intent, Failure> {
-        // Without a key: a second time it is refused, and what it is then is looked up.
+        // Sent without an idempotency key: a second cancellation is refused, and the intent's state is then read.
         let path = ["payment_intents", intent, "cancel"];
         let cancelled: Result<IntentAnswer, _> = self.ask(Method::POST, &path, None, &[]).await;
         let is = match cancelled {

@@ -1,21 +1,23 @@
-//! Whether a webhook is Stripe's: its `Stripe-Signature` header has the time at which it was sent and HMACs of that and of
-//! the body, to the byte (docs.stripe.com/webhooks/signature).
+//! Verification of a webhook's signature.
+//!
+//! The `Stripe-Signature` header has the time at which the webhook was sent, and HMACs of that time and the exact body
+//! (docs.stripe.com/webhooks/signature).
 
 use domain::Secret;
 use hmac::digest::InvalidLength;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// How far the time in a signature may be from ours, in seconds. Whoever has read a webhook on its way can send it again for
-/// so long; that makes nothing twice, since each event is taken once.
+/// In seconds: the allowed difference between the signature's time and this machine's. An attacker who has read a
+/// webhook can replay it for that long. A replay has no effect, since each event is processed once.
 const TOLERANCE: u64 = 300;
 
-/// It is no good signature. Never said why: that would help to make one.
+/// The signature is not valid. The reason is never stated, since it would help to forge one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the signature is not valid")]
 pub struct InvalidSignature;
 
-/// What webhooks are signed with: one secret, or several while one takes the place of another.
+/// The secrets that sign webhooks: one, or several during a rotation.
 #[derive(Clone)]
 pub struct WebhookSecrets(Vec<Hmac<Sha256>>);
 
@@ -27,7 +29,7 @@ impl std::fmt::Debug for WebhookSecrets {
 
 impl WebhookSecrets {
     /// # Errors
-    /// The library's; HMAC takes a key of any length.
+    /// The library's. HMAC accepts keys of any length, so none is expected.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Result<Self, InvalidLength> {
         let keyed = |secret: &Secret| Hmac::new_from_slice(secret.reveal().as_bytes());
         secrets
@@ -37,7 +39,7 @@ impl WebhookSecrets {
             .map(Self)
     }
 
-    /// Checks the header of a webhook with this body, at this time (seconds since 1970).
+    /// Checks the header of a webhook with this body. `now` is in seconds since 1970.
     ///
     /// # Errors
     /// [`InvalidSignature`].
@@ -46,7 +48,7 @@ impl WebhookSecrets {
         if signed.at.abs_diff(now) > TOLERANCE {
             return Err(InvalidSignature);
         }
-        // All of them, so that the time that it takes tells nothing of which one fits.
+        // Compares all combinations, so that the time does not reveal which one matches.
         let fits = self.0.iter().fold(false, |fits, key| {
             let hmac = key.clone().chain_update(signed.time).chain_update(".");
             let hmac = hmac.chain_update(body);
@@ -59,12 +61,12 @@ impl WebhookSecrets {
     }
 }
 
-/// What a header says.
+/// The content of the header.
 struct Signed<'a> {
-    /// The time as it is written, which is how it is signed.
+    /// The time as written: the signature covers this text.
     time: &'a str,
     at: i64,
-    /// Those of the scheme that is looked at. Others, such as the `v0` of test events, are worth nothing.
+    /// The signatures of scheme `v1`. Others, such as the `v0` of test events, are ignored.
     signatures: Vec<[u8; 32]>,
 }
 
@@ -91,7 +93,7 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// The bytes that hexadecimal digits say.
+/// Decodes 64 hexadecimal digits.
 fn bytes(hex: &str) -> Option<[u8; 32]> {
     let digits = hex.bytes().map(|byte| char::from(byte).to_digit(16));
     let digits = digits.collect::<Option<Vec<u32>>>()?;
@@ -168,7 +170,7 @@ mod tests {
             format!("t={NOW},v1={other}"),
             format!("t={NOW},v0={new}"),
             format!("t={NOW},v1 ={new}"),
-            // Signed is the time that is written.
+            // The signature covers the time as written.
             format!("t={later},v1={new}"),
             format!("t=0{NOW},v1={new}"),
             format!("t=+{NOW},v1={new}"),

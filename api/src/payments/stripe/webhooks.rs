@@ -1,4 +1,4 @@
-//! Taking webhooks: the signature first, then the event.
+//! Reader of webhooks: it verifies the signature, then parses the event.
 
 use std::sync::Arc;
 
@@ -8,35 +8,36 @@ use domain::card::provider::{Failure, Provider};
 
 use super::{InvalidSignature, Stripe, WebhookSecrets, event};
 
-/// What takes webhooks.
+/// The reader of the webhooks of one Stripe account.
 #[derive(Debug)]
 pub struct Webhooks {
     stripe: Arc<Stripe>,
     secrets: WebhookSecrets,
 }
 
-/// Why a webhook tells nothing.
+/// Why a webhook cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BadWebhook {
-    /// It is not Stripe's, or it is old.
+    /// It does not come from Stripe, or it is too old.
     #[error(transparent)]
     Signature(#[from] InvalidSignature),
-    /// It is Stripe's, and no event.
+    /// The signature is valid, but the body is not an event.
     #[error("it is no event: {0}")]
     NoEvent(#[from] serde_json::Error),
-    /// Whose it is could not be asked.
+    /// The order could not be requested from Stripe.
     #[error(transparent)]
     Asking(#[from] Failure),
 }
 
 impl Webhooks {
-    /// Those of this account, signed with any of these.
+    /// A reader of this account's webhooks, signed with any of these secrets.
     #[must_use]
     pub fn new(stripe: Arc<Stripe>, secrets: WebhookSecrets) -> Self {
         Self { stripe, secrets }
     }
 
-    /// What a webhook with this header and this body tells; `None` when it is nothing for us.
+    /// Reads a webhook with this header and this body; `None` if it does not concern this service. Sends one request to
+    /// Stripe if the event does not name its order.
     ///
     /// # Errors
     /// See [`BadWebhook`].
@@ -56,7 +57,7 @@ impl Webhooks {
         }
     }
 
-    /// Whom to ask for what an event does not say itself.
+    /// The provider, to request what the event does not contain.
     #[must_use]
     pub fn provider(&self) -> &dyn Provider {
         &*self.stripe

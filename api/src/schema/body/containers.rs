@@ -1,4 +1,4 @@
-//! Members that may be left out, may be null, or are lists.
+//! Parsers of members that may be absent, may be null, or are lists.
 
 use serde_json::Value;
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, SchemaType, Type};
@@ -30,20 +30,20 @@ impl<T: FromJson> FromJson for Option<T> {
     }
 }
 
-/// What a PATCH does to a field that may be empty.
+/// The change that a PATCH makes to a nullable field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Change<T> {
-    /// The member is not there.
+    /// The member is absent: the field stays as it is.
     #[default]
     Keep,
-    /// The member is null.
+    /// The member is null: the field becomes empty.
     Clear,
-    /// The member has a value.
+    /// The member has a value: the field takes it.
     Set(T),
 }
 
 impl<T> Change<T> {
-    /// In the domain's words: `None` keeps, `Some(None)` clears, `Some(Some(_))` sets.
+    /// The change in the form that the domain takes: `None` keeps, `Some(None)` clears, `Some(Some(_))` sets.
     pub fn changed<U>(self, into: impl FnOnce(T) -> U) -> Option<Option<U>> {
         match self {
             Self::Keep => None,
@@ -81,7 +81,7 @@ fn nullable(schema: RefOr<Schema>) -> RefOr<Schema> {
     OneOfBuilder::new().item(null).item(schema).into()
 }
 
-/// From `MIN` to `MAX` values.
+/// A list of `MIN` to `MAX` elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List<T, const MIN: usize, const MAX: usize>(pub Vec<T>);
 
@@ -109,7 +109,7 @@ impl<T: FromJson, const MIN: usize, const MAX: usize> FromJson for List<T, MIN, 
             .enumerate()
             .map(|(index, value)| at.inside(&index.to_string(), |at| T::from_json(value, at)))
             .collect();
-        // Only now: stopping at the first element with a fault would hide those of the others.
+        // Collected only now: stopping at the first invalid element would hide the faults of the others.
         read.into_iter().collect::<Option<_>>().map(Self)
     }
 

@@ -1,12 +1,13 @@
-//! Text to JSON values, stricter than `serde_json`: a name that appears twice in one object is refused, since two
-//! readers of such a text may disagree on what it says.
+//! Parser from text to JSON values, stricter than `serde_json`.
+//!
+//! It rejects an object in which a name appears twice, since two readers of such a text may read different values.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads a whole text. Nesting deeper than 128 is refused.
+/// Parses a whole text. Rejects nesting deeper than 128 levels.
 pub(crate) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Unambiguous>(text).map(|value| value.0)
 }
@@ -82,15 +83,16 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// `serde_json` hands over a number that fits no integer type as an object with one member of a name of its own. A text
-/// may have an object with such a name too, which is none.
+/// The kind of an object's name. `serde_json` passes a number that fits no integer type as an object with one member,
+/// whose name is private to it. A text may contain an object with the same name, which is not a number.
 enum Name {
     OfMember(String),
     OfNumber,
 }
 
 impl<'de> Deserialize<'de> for Name {
-    /// Asked whether there is one, the name of a member says yes, and that of a number says itself.
+    /// Asks for an option: the name of a text's member answers with `visit_some`, the private name of a number with
+    /// itself.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_option(AnyName)
     }

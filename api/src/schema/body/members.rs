@@ -1,4 +1,4 @@
-//! Objects: the members of one, and the macro that declares the struct they are read into.
+//! Parser of objects, and the macro that declares the struct that an object is parsed into.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use crate::schema::faults::At;
 pub struct Members(Map<String, Value>);
 
 impl Members {
-    /// The members of this value, which must be an object.
+    /// The members of `value`. Reports a fault if it is not an object.
     pub fn of(value: Value, at: &mut At) -> Option<Self> {
         match value {
             Value::Object(members) => Some(Self(members)),
@@ -21,7 +21,7 @@ impl Members {
         }
     }
 
-    /// Reads a member.
+    /// Removes the member `name` and parses it.
     pub fn take<T: FromJson>(&mut self, name: &str, at: &mut At) -> Option<T> {
         let value = self.0.remove(name);
         at.inside(name, |at| match value {
@@ -30,7 +30,7 @@ impl Members {
         })
     }
 
-    /// Reports every member that nobody has read: a typo never passes silently.
+    /// Reports every member that was not read, so that a misspelt name is never ignored.
     pub fn refuse_rest(&mut self, at: &mut At) {
         for name in self.0.keys() {
             at.inside(name, |at| at.fault("is not a known field"));
@@ -38,28 +38,28 @@ impl Members {
     }
 }
 
-/// The name in JSON of a field in Rust, which differs for keywords.
+/// The JSON name of a Rust field. The two differ for keywords, such as `r#type`.
 #[must_use]
 pub fn member_name(field: &'static str) -> &'static str {
     field.strip_prefix("r#").unwrap_or(field)
 }
 
-/// Declares a request's body: the struct, how it is read from JSON, and its OpenAPI schema.
+/// Declares a request's body: the struct, its JSON parser and its OpenAPI schema.
 ///
-/// `#[example({…})]` gives the document's example its values. It may leave out what the document can make up by itself:
-/// required members whose type tells an example, such as ids and amounts, and members that may be left out.
+/// `#[example({…})]` gives the example in the OpenAPI document its values. It may omit optional members. It may also
+/// omit required members whose type provides an example, such as ids and amounts.
 ///
 /// ```
 /// use entity::{Money, ProductId, Quantity};
-/// use tradeline::body::List;
-/// use tradeline::text::Text;
+/// use tradeline::schema::body::List;
+/// use tradeline::schema::text::Text;
 ///
 /// tradeline::body! {
 ///     /// One product of a purchase.
 ///     pub struct Line {
 ///         /// The product.
 ///         pub product_id: ProductId,
-///         /// How many.
+///         /// The number of units.
 ///         pub quantity: Quantity,
 ///         /// The price that the buyer saw.
 ///         pub unit_price: Option<Money>,
@@ -70,9 +70,9 @@ pub fn member_name(field: &'static str) -> &'static str {
 ///     /// A purchase.
 ///     #[example({"note": "Leave it at the gate."})]
 ///     pub struct Purchase {
-///         /// What is bought.
+///         /// The products to buy.
 ///         pub items: List<Line, 1, 500>,
-///         /// A word to the warehouse.
+///         /// A note to the warehouse.
 ///         pub note: Option<Text<1, 200>>,
 ///     }
 /// }

@@ -1,7 +1,7 @@
-//! From a request's bytes to its parsed body.
+//! Extractors that read a request's bytes and parse its body.
 //!
-//! A body has at most [`MAX_BYTES`], as it is sent and as it is read: one that is sent compressed is decompressed no
-//! further. Its credential has been checked before a byte of it is read.
+//! A body has at most [`MAX_BYTES`], both as sent and after decompression. Decompression stops at that limit. The
+//! caller's credential is checked before any byte of the body is read.
 
 use std::future::poll_fn;
 use std::io::Read;
@@ -25,42 +25,42 @@ use crate::schema::idempotency;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::text;
 
-/// The largest body.
+/// The largest body, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
 
-/// How much more of a body that is too large is read and thrown away. Most clients read no answer before they have sent
-/// everything; closing on them would turn the 413 into a broken connection.
+/// How many bytes of a body that is too large are read and discarded. Most clients read no response before they have
+/// sent everything. Closing the connection on them would turn the 413 into a broken connection.
 const MAX_DISCARDED: usize = 32 * 1024 * 1024;
 
-/// For how long.
+/// How long a body that is too large is read and discarded.
 const DISCARD_FOR: Duration = Duration::from_secs(5);
 
-/// A request with a JSON body, whatever its `Content-Type` says.
+/// A request with a JSON body. `Content-Type` is ignored.
 #[derive(Debug)]
 pub struct Json<T> {
-    /// What was asked.
+    /// The parsed body.
     pub body: T,
-    /// The caller's claim to have this request done once, if it brought an `Idempotency-Key`.
+    /// The idempotency key; `None` without an `Idempotency-Key` header.
     pub claim: Option<IdempotencyKey>,
 }
 
-/// A request that needs no body. An empty one, or `{}`, is welcome.
+/// A request that needs no body. An empty body and `{}` are accepted.
 #[derive(Debug)]
 pub struct Bare {
-    /// The caller's claim to have this request done once, if it brought an `Idempotency-Key`.
+    /// The idempotency key; `None` without an `Idempotency-Key` header.
     pub claim: Option<IdempotencyKey>,
 }
 
-/// A request whose body is read as it came, for whoever checks a signature of it.
+/// A request whose body is read unchanged, for a handler that checks a signature of it.
 #[derive(Debug)]
 pub struct Raw(pub Vec<u8>);
 
 crate::body! {
-    /// Nothing.
+    /// An object without members.
     struct Nothing {}
 }
 
-/// How long a client may take to send a request's body. In the app's data; without it, as long as it likes.
+/// The time that a client has to send a request's body. It is read from the app's data; without it there is no limit.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyTimeout(pub Duration);
 
@@ -101,12 +101,13 @@ impl FromRequest for Raw {
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (req, payload) = (req.clone(), payload.take());
-        // What is signed are the bytes of the content, and nobody says whether that is before or after compression.
+        // The signature covers the bytes of the content. No source says whether that is before or after compression, so
+        // a compressed body is rejected.
         Box::pin(async move { read_in_time(&req, payload, &[]).await.map(Self) })
     }
 }
 
-/// Parses the text of a body whose bytes were these.
+/// Parses `text` as the body. `bytes` are the body as received, for the hash of the idempotency key.
 fn parse<T: FromJson>(
     req: &HttpRequest,
     bytes: &[u8],
@@ -135,7 +136,7 @@ fn parse<T: FromJson>(
     at.finish(body.map(|body| (body, claim)))
 }
 
-/// Takes `business_id` off a body. It may repeat the caller's business and names no other.
+/// Removes `business_id` from a body. It may repeat the caller's business, and is rejected if it names another.
 fn check_business(value: &mut Value, own: BusinessId, at: &mut At) -> Result<(), Problem> {
     let Some(named) = value
         .as_object_mut()
@@ -156,10 +157,10 @@ fn check_business(value: &mut Value, own: BusinessId, at: &mut At) -> Result<(),
     }
 }
 
-/// The content encodings, beside none, in which a body may be sent.
+/// The content encodings in which a body may be sent, in addition to none.
 const CODINGS: &[&str] = &["gzip"];
 
-/// The bytes of a body, if they come in time.
+/// The bytes of a body. Rejects a body that does not arrive within [`BodyTimeout`].
 async fn read_in_time(
     req: &HttpRequest,
     payload: Payload,
@@ -180,7 +181,7 @@ async fn read_in_time(
         })
 }
 
-/// The bytes of a body, up to [`MAX_BYTES`].
+/// The bytes of a body, at most [`MAX_BYTES`].
 async fn read(
     req: &HttpRequest,
     payload: Payload,
@@ -208,10 +209,11 @@ async fn read(
     }
 }
 
-/// A body on its way.
+/// A body that is still arriving.
 struct Sent {
     chunks: Pin<Box<BodyStream<Payload>>>,
-    /// After a request to upgrade the connection the stream has no end of its own: so many bytes are the body.
+    /// The length of the body in a request that asks to upgrade the connection, whose stream has no end of its own.
+    /// `None` for all other requests.
     length: Option<usize>,
 }
 
@@ -230,7 +232,7 @@ impl Sent {
         Some(chunk.map_err(|_broken| Problem::new(Code::MalformedJson, "The body broke off.")))
     }
 
-    /// All of it, or none when it is more than [`MAX_BYTES`].
+    /// All bytes of the body, or `None` if they exceed [`MAX_BYTES`].
     async fn bytes(&mut self) -> Result<Option<Vec<u8>>, Problem> {
         let mut bytes = Vec::new();
         while self.length.is_none_or(|length| bytes.len() < length) {
@@ -248,10 +250,10 @@ impl Sent {
         Ok(Some(bytes))
     }
 
-    /// Reads on for a while and throws it away.
+    /// Reads and discards the rest of the body, up to [`MAX_DISCARDED`] bytes and for at most [`DISCARD_FOR`].
     async fn discard(&mut self) {
         if self.length.is_some() {
-            // Such a connection is closed with the answer.
+            // Such a connection is closed with the response.
             return;
         }
         let reading = async {
@@ -263,12 +265,12 @@ impl Sent {
                 }
             }
         };
-        // A client that is slower than this may miss its answer.
+        // A client that takes longer may miss its response.
         let _ = tokio::time::timeout(DISCARD_FOR, reading).await;
     }
 }
 
-/// Whether a body is sent compressed. Any encoding but these, and more than one, is refused.
+/// Whether the body is compressed. Rejects any encoding outside `codings`, and more than one.
 fn is_gzip(headers: &HeaderMap, codings: &'static [&'static str]) -> Result<bool, Problem> {
     let mut named = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {
@@ -278,7 +280,7 @@ fn is_gzip(headers: &HeaderMap, codings: &'static [&'static str]) -> Result<bool
     named.retain(|name| !name.is_empty() && name != "identity");
     match named.as_slice() {
         [] => Ok(false),
-        // RFC 9110 has the second name for the first.
+        // RFC 9110 defines `x-gzip` as another name for `gzip`.
         [name] if codings.contains(&name.strip_prefix("x-").unwrap_or(name)) => Ok(true),
         _ => {
             let readable = match codings {
@@ -294,7 +296,7 @@ fn is_gzip(headers: &HeaderMap, codings: &'static [&'static str]) -> Result<bool
     }
 }
 
-/// The bytes that were compressed, up to [`MAX_BYTES`]: what would become more is decompressed no further.
+/// The decompressed bytes, at most [`MAX_BYTES`]. Decompression stops when the limit is exceeded.
 fn decompressed(bytes: &[u8]) -> Result<Vec<u8>, Problem> {
     let mut plain = Vec::new();
     let mut decoder = MultiGzDecoder::new(bytes).take(MAX_BYTES as u64 + 1);
@@ -310,7 +312,7 @@ fn decompressed(bytes: &[u8]) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// What a body is refused with that is larger than [`MAX_BYTES`].
+/// The problem for a body larger than [`MAX_BYTES`].
 pub(crate) fn too_large() -> Problem {
     let detail = format!(
         "A body has at most {} KiB, also when it is decompressed.",
@@ -319,12 +321,12 @@ pub(crate) fn too_large() -> Problem {
     Problem::new(Code::PayloadTooLarge, detail).with("max_bytes", MAX_BYTES)
 }
 
-/// How many bytes a request says that its body has.
+/// The `Content-Length` of a request, in bytes.
 fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether a request says itself that its body is too large.
+/// Whether the `Content-Length` alone exceeds [`MAX_BYTES`].
 pub(crate) fn announces_too_much(headers: &HeaderMap) -> bool {
     announced(headers).is_some_and(|length| length > MAX_BYTES as u64)
 }

@@ -7,7 +7,7 @@ use crate::schema::faults::{At, MAX_FAULTS};
 use crate::schema::text::{Email, Secret, Text, Whole};
 
 crate::body! {
-    /// One line.
+    /// One line of a purchase.
     struct Line {
         /// The product.
         product_id: ProductId,
@@ -302,7 +302,7 @@ fn values_are_what_serde_json_reads() {
             serde_json::from_str::<Value>(text).unwrap()
         );
     }
-    // How serde_json hands over numbers inside must not become a way in.
+    // The private form in which `serde_json` passes numbers must not be accepted from a text.
     for text in ["1", "1 or nothing"] {
         let object = format!(r#"{{"$serde_json::private::Number": "{text}"}}"#);
         let read = json::parse(object.as_bytes()).unwrap();
@@ -347,7 +347,7 @@ fn the_schema_says_what_the_reader_does() {
     );
     assert_eq!(schema["properties"]["items"]["maxItems"], json!(3));
     assert!(schema["properties"]["type"].is_object());
-    // A body within a body is a component of its own.
+    // A body within a body becomes a separate component.
     let line = schema["properties"]["items"]["items"]["$ref"].as_str();
     assert_eq!(line, Some("#/components/schemas/Line"));
     let schema = serde_json::to_value(<Line as PartialSchema>::schema()).unwrap();

@@ -1,4 +1,4 @@
-//! Members that are neither lists nor objects.
+//! Parsers of members that are neither lists nor objects.
 
 use entity::{Money, Quantity};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use super::FromJson;
 use crate::schema::faults::At;
 use crate::schema::text::{self, FromText};
 
-/// Everything that is written as text in JSON too is read by the same rule as in a query.
+/// Types that are text in JSON: parsed with the same rule as in a query.
 macro_rules! as_text {
     ($([$($generics:tt)*] $type:ty;)*) => {$(
         impl<$($generics)*> FromJson for $type {
@@ -91,9 +91,9 @@ impl FromJson for Quantity {
     }
 }
 
-/// A number by its own text, so that it never goes through a float. `1.0` and `1e2` are not whole numbers here.
+/// Parses a number from its own text, so that it never becomes a float. `1.0` and `1e2` are not whole numbers here.
 fn whole<T: FromText>(value: &Value, at: &mut At) -> Option<T> {
-    // A string has no business here, but the rule's message says so just as well.
+    // The empty text fails with the rule's message, which is also the right one for a string.
     let text = match value {
         Value::Number(number) => number.as_str(),
         _ => "",
@@ -102,7 +102,7 @@ fn whole<T: FromText>(value: &Value, at: &mut At) -> Option<T> {
 }
 
 impl FromJson for Money {
-    /// A string or a number, by its own text: no float comes near it.
+    /// Accepts a string or a number. Parses a number from its own text, so that it never becomes a float.
     fn from_json(value: Value, at: &mut At) -> Option<Self> {
         let Some(currency) = at.currency() else {
             at.fault("is an amount, which needs a business and its currency");
@@ -127,7 +127,7 @@ impl FromJson for Money {
     }
 }
 
-/// An amount as text of this form, or as a number with this lower bound.
+/// The schema of an amount: text with this pattern, or a number with the given lower bound.
 fn amount_schema(pattern: &str, number: ObjectBuilder) -> RefOr<Schema> {
     let text = ObjectBuilder::new()
         .schema_type(SchemaType::new(Type::String))
@@ -142,7 +142,7 @@ fn amount_schema(pattern: &str, number: ObjectBuilder) -> RefOr<Schema> {
         .into()
 }
 
-/// An amount of more than nothing.
+/// An amount above 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Positive(pub Money);
 

@@ -1,16 +1,16 @@
-//! The tags of the OpenAPI document: the chapters into which it sorts the endpoints.
+//! The tags of the OpenAPI document, which group the endpoints.
 
-/// Makes the enum and its table in one go, so that no tag can lack its name or its description.
+/// Declares the enum together with its table, so that every tag has a name and a description.
 macro_rules! tags {
     ($($tag:ident $name:literal $about:literal;)*) => {
-        /// A chapter of the document. Each group of endpoints in the table has one.
+        /// A group of endpoints in the OpenAPI document and in the endpoint table.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Tag {
             $(#[doc = $about] $tag,)*
         }
 
         impl Tag {
-            /// Its name. Generated clients name modules and classes after it.
+            /// The name, from which generated clients name modules and classes.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -18,7 +18,7 @@ macro_rules! tags {
                 }
             }
 
-            /// What its endpoints are for.
+            /// The description of the group.
             #[must_use]
             pub const fn about(self) -> &'static str {
                 match self {

@@ -1,34 +1,39 @@
 //! Examples of bodies, composed from their schemas.
 //!
-//! A member's value is, in this order: the one that the hint of its object has (`#[example({…})]` of a `body!`,
-//! `#[schema(example = json!({…}))]` of a view), the one of its own schema, null or nothing where it may be left out, and
-//! one that follows from its type. A text has no such value: its object needs a hint, or the document is not made.
+//! A member takes its value from the first of these that has one:
+//!
+//! 1. the hint of its object (`#[example({…})]` of a `body!`, `#[schema(example = json!({…}))]` of a view);
+//! 2. its own schema;
+//! 3. null, or no value, if it may be absent;
+//! 4. its type.
+//!
+//! Text has no value of its type. Its object needs a hint, otherwise the document is not made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-/// Which way a body goes.
+/// The direction of a body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// To the service: what may be left out is left out.
+    /// To the service: optional members are omitted.
     In,
-    /// To the client: what there may not be is null.
+    /// To the client: nullable members are null.
     Out,
 }
 
-/// What examples are composed from.
+/// The sources of examples.
 pub(super) struct Examples<'a> {
     /// The components' schemas, as JSON.
     pub(super) schemas: Value,
-    /// What types say of the examples of their objects.
+    /// The hints of types, by the name of the component.
     pub(super) hints: &'a BTreeMap<String, Value>,
     /// The members without a value, such as `CustomerView.name`.
     pub(super) missing: BTreeSet<String>,
 }
 
 impl Examples<'_> {
-    /// An example of a component, with what its hint says and what this one does.
+    /// An example of the component `name`. `hint` takes precedence over the component's own hint.
     pub(super) fn of(&mut self, name: &str, way: Way, hint: Option<&Value>) -> Value {
         let hint = hint.or_else(|| self.hints.get(name)).cloned();
         let Some(schema) = self.schemas.get(name).cloned() else {
@@ -41,7 +46,7 @@ impl Examples<'_> {
     fn compose(&mut self, schema: &Value, place: &str, way: Way, hint: Option<&Value>) -> Value {
         if let Some(reference) = schema["$ref"].as_str() {
             let name = reference.rsplit('/').next().unwrap_or_default();
-            // A type such as an id has the values of the member: they tell one id from another.
+            // A scalar type, such as an id, takes its example from the member's name, which tells one id from another.
             return match self.schemas[name]["type"].as_str() {
                 Some("string") => self.scalar(&self.schemas[name].clone(), place),
                 _ => self.of(name, way, hint),
@@ -98,7 +103,7 @@ impl Examples<'_> {
         Value::Object(members)
     }
 
-    /// A value of what is no object, no list and no choice.
+    /// The value of a schema that is neither an object, a list nor a choice.
     fn scalar(&mut self, schema: &Value, place: &str) -> Value {
         if let Some(example) = self.scalar_example(schema) {
             return example;
@@ -126,7 +131,7 @@ impl Examples<'_> {
         }
     }
 
-    /// The value that a schema gives itself.
+    /// The value that a schema itself provides.
     fn scalar_example(&self, schema: &Value) -> Option<Value> {
         let given = [
             &schema["example"],
@@ -148,8 +153,8 @@ fn is_nullable(schema: &Value) -> bool {
         || choices.is_some_and(|choices| choices.iter().any(|choice| choice["type"] == "null"))
 }
 
-/// An id in the member with this name. Those of the demo data where there is one: what is sent from the page at `/docs`
-/// then means something.
+/// The id for the member `member`. Where the demo data has such an id, it is that one: requests sent from the page at
+/// `/docs` then refer to existing rows.
 fn id(member: &str) -> &'static str {
     match member {
         "business_id" => "550e8400-e29b-41d4-a716-446655440099",

@@ -1,4 +1,4 @@
-//! Errors in the document: a component for each code, with the members that its problems have.
+//! Errors in the OpenAPI document: one component per problem code, with the members of its problems.
 
 use std::collections::BTreeSet;
 
@@ -13,15 +13,15 @@ use super::example::{Examples, Way};
 use super::schemas::{Component, string};
 use crate::schema::problem::{Code, MEDIA_TYPE};
 
-/// The name of the component that is a problem of any code.
+/// The component of a problem with any code.
 const ANY: &str = "Problem";
 
-/// The name of a code's component: `InsufficientStockProblem`.
+/// The component of a code: `InsufficientStockProblem`.
 fn component_name(code: Code) -> String {
     format!("{code:?}{ANY}")
 }
 
-/// The components for these codes, with all that they refer to.
+/// The components of these codes, with all components that they refer to.
 pub(super) fn components(codes: &BTreeSet<Code>) -> Vec<Component> {
     let mut components = vec![(ANY.to_owned(), any())];
     for code in codes {
@@ -33,7 +33,7 @@ pub(super) fn components(codes: &BTreeSet<Code>) -> Vec<Component> {
     components
 }
 
-/// A problem of any code.
+/// The schema of a problem with any code.
 fn any() -> RefOr<Schema> {
     let codes = Code::ALL.iter().map(|code| code.text());
     let status = ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer));
@@ -60,7 +60,7 @@ fn any() -> RefOr<Schema> {
     all.into_iter().fold(object, ObjectBuilder::required).into()
 }
 
-/// A problem of this code.
+/// The schema of a problem with this code.
 fn of(code: Code) -> RefOr<Schema> {
     let own = ObjectBuilder::new()
         .property("code", string().enum_values(Some([code.text()])))
@@ -80,7 +80,7 @@ fn of(code: Code) -> RefOr<Schema> {
     Schema::AllOf(all.build()).into()
 }
 
-/// An example of a code's problems, which responses refer to by the code.
+/// An example of a problem with this code. Responses refer to it by the code.
 pub(super) fn example(code: Code, examples: &mut Examples<'_>) -> Example {
     let mut hint = json!({
         "type": code.type_uri(),
@@ -103,7 +103,7 @@ pub(super) fn example(code: Code, examples: &mut Examples<'_>) -> Example {
         .build()
 }
 
-/// The response with this status, which has one of these codes.
+/// The response with this status, whose problem has one of these codes.
 pub(super) fn response(status: u16, codes: &BTreeSet<Code>) -> Response {
     let lines = codes
         .iter()

@@ -1,4 +1,4 @@
-//! The components of the document: the schemas that its parts refer to, each under one name.
+//! The components of the OpenAPI document: the schemas that its parts refer to, each under one name.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,17 @@ use crate::schema::endpoint::{Body, Content, Endpoint, Shape, Who};
 /// A schema with its name.
 pub(super) type Component = (String, RefOr<Schema>);
 
-/// The schemas, and the values that their types give for examples.
+/// The components, and the hints of their types for examples.
 #[derive(Default)]
 pub(super) struct Schemas {
     pub(super) components: BTreeMap<String, RefOr<Schema>>,
-    /// What an object's type says of its example, by the object's name. It need not be all of it: [`super::example`].
+    /// The hint of an object's type, by the object's name. It may cover only some members: see [`super::example`].
     pub(super) hints: BTreeMap<String, Value>,
 }
 
 impl Schemas {
     pub(super) fn add(&mut self, (name, mut schema): Component) -> Result<(), BadDocument> {
-        // A part of an example is no example of the schema: the document has whole ones where bodies are.
+        // A partial example is not a valid example of the schema. The document has complete ones where bodies are.
         if let Some(hint) = take_hint(&mut schema) {
             self.hints.insert(name.clone(), hint);
         }
@@ -44,7 +44,7 @@ impl Schemas {
             .try_for_each(|component| self.add(component))
     }
 
-    /// Those of an endpoint's body and answers.
+    /// Adds the components of an endpoint's body and responses.
     pub(super) fn add_all(&mut self, endpoint: &Endpoint) -> Result<(), BadDocument> {
         if let Some(Body { shape, .. }) = &endpoint.body {
             let schema = (shape.schema)();
@@ -71,7 +71,7 @@ fn others(shape: &Shape) -> Vec<Component> {
     others
 }
 
-/// What the type of an object says of its example.
+/// Removes and returns the hint of an object's schema.
 fn take_hint(schema: &mut RefOr<Schema>) -> Option<Value> {
     let (example, examples) = match schema {
         RefOr::T(Schema::Object(object)) => (&mut object.example, &mut object.examples),
@@ -83,7 +83,7 @@ fn take_hint(schema: &mut RefOr<Schema>) -> Option<Value> {
     hint.or_else(|| examples.pop_if(|hint| hint.is_object()))
 }
 
-/// The schema of a body, with the member that every body of a caller may have and no type declares.
+/// Adds the member `business_id` to the schema of a body. Every caller may send it, and no type declares it.
 fn with_business_id(mut schema: RefOr<Schema>) -> RefOr<Schema> {
     if let RefOr::T(Schema::Object(object)) = &mut schema {
         let business_id = uuid().description(Some(

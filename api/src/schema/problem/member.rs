@@ -1,4 +1,4 @@
-//! The members that a problem has beyond those of RFC 9457: their names and their types, code by code.
+//! The members that problems have in addition to those of RFC 9457: their names and types, by code.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{Currency, CustomerId, DisputeId, OrderId, ProductId, ReservationId};
@@ -13,20 +13,20 @@ use crate::schema::text::{Amount, FromText};
 /// A member of the problems with one code.
 #[derive(Debug, Clone, Copy)]
 pub struct Member {
-    /// Its name.
+    /// The name in JSON.
     pub name: &'static str,
     /// Whether every problem with the code has it.
     pub required: bool,
-    /// Its schema.
+    /// The function that makes its schema.
     pub schema: fn() -> RefOr<Schema>,
-    /// The components that the schema refers to.
+    /// Adds the components that the schema refers to.
     pub components: fn(&mut Vec<(String, RefOr<Schema>)>),
-    /// A value, where the type alone does not tell one.
+    /// An example, where the type alone provides none.
     pub example: Option<&'static str>,
 }
 
 impl Member {
-    /// A member of this type.
+    /// A member of the type `T`.
     pub(super) const fn of<T: Type>(name: &'static str, example: Option<&'static str>) -> Self {
         Self {
             name,
@@ -38,15 +38,15 @@ impl Member {
     }
 }
 
-/// What a member can be.
+/// A type that a member can have.
 pub(super) trait Type {
-    /// Whether the member is always there.
+    /// Whether the member is always present.
     const REQUIRED: bool = true;
 
-    /// How OpenAPI describes it.
+    /// The OpenAPI schema.
     fn schema() -> RefOr<Schema>;
 
-    /// The components that this refers to.
+    /// Adds the components that the schema refers to.
     fn components(components: &mut Vec<(String, RefOr<Schema>)>);
 }
 
@@ -116,7 +116,7 @@ impl Type for NaiveDate {
     fn components(_: &mut Vec<(String, RefOr<Schema>)>) {}
 }
 
-/// A number of units where items are meant, an amount where money is.
+/// A number of units in problems about items, an amount in problems about money.
 pub(super) enum CountOrAmount {}
 
 impl Type for CountOrAmount {
@@ -132,7 +132,7 @@ impl Type for CountOrAmount {
     }
 }
 
-/// Declares a text that is one of a few.
+/// Declares a text with a fixed set of values.
 macro_rules! words {
     ($($(#[doc = $about:literal])* $name:ident [$($word:literal),*];)*) => {$(
         $(#[doc = $about])*
@@ -158,14 +158,14 @@ words! {
     ReportFormat ["application/json", "text/csv"];
 }
 
-/// A product of which there is not enough.
+/// A product with too little stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(example = json!({"requested": 3, "available": 1}))]
 pub(super) struct Shortage {
     product_id: ProductId,
-    /// How many the whole request asks for.
+    /// The quantity that the whole request asks for.
     requested: i64,
-    /// How many can be sold.
+    /// The quantity that can be sold.
     available: i64,
 }
 
