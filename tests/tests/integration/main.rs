@@ -1,4 +1,5 @@
-//! The one binary of integration tests; each file is a subject, each name a promise.
+//! This crate is the only binary of integration tests. Each file covers one subject, and each test's name states one
+//! guarantee.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
