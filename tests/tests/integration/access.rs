@@ -307,7 +307,7 @@ async fn each_role_may_call_what_the_table_says_and_gets_403_for_the_rest() {
             let id = id_at_acme(route, &traded);
             if may(route, authority) {
                 let reply = route.send(&client, &id).await;
-                // Two conflicts are expected: an admin's POST and PUT use the same SKU, and a refresh token is valid
+                // Two failures are expected: an admin's POST and PUT use the same SKU, and a refresh token is valid
                 // only once.
                 let spent = route.path == "/api/auth/refresh" && reply.status == 401;
                 let unsigned = route.is_signed() && reply.status == 400;

@@ -135,7 +135,7 @@ async fn pages_neither_repeat_nor_leave_out_while_entries_are_added() {
     for name in 0..23 {
         rename(&admin, ACME_HEADPHONES, &format!("Name {name}")).await;
     }
-    // Many entries of one transaction share their time, so pages must not depend on time alone.
+    // One transaction may write more entries than a page holds.
     let sql = format!(
         "INSERT INTO audit_events (business_id, id, action, entity_type, entity_id, actor_id, actor_role, request_id)
          SELECT '{ACME}', gen_random_uuid(), 'tested', 'test', '{ACME}', '{ACME}', 'admin', 'r'

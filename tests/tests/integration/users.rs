@@ -275,7 +275,7 @@ async fn a_disabled_user_is_out_at_once_and_within_a_second_in_another_process()
             .await
             .refused(401, "unauthenticated");
     }
-    // The requests keep the cache of the other process in use, which must not extend its entries.
+    // The requests keep the other process busy, so that other requests refresh its revocation cache too.
     while since.elapsed() < Duration::from_millis(1000) {
         let status = elsewhere.get("/api/orders").await.status;
         assert!([200, 401].contains(&status), "{status}");
