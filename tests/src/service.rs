@@ -27,8 +27,8 @@ pub struct Service {
     _way: Option<Proxy>,
 }
 
-/// Settings of a test's service: two workers, two lanes, no rate limits, one sealing per hour. Every other setting has its
-/// default.
+/// Settings of a test's service: two workers, two lanes, no rate limits, one sealing per hour. Every other setting has
+/// its default.
 #[must_use]
 pub fn settings() -> Settings {
     let mut settings = Cli::parse_from(["tradeline"]).settings;
