@@ -1,5 +1,5 @@
--- One business with many customers and products, of which there is more than any run sells. Run by the owner of the
--- tables; ids are the numbers that load.lua counts with.
+-- One business with many customers and products, and more stock than any run sells. The owner of the tables runs this.
+-- Ids contain the numbers that load.lua counts with.
 BEGIN;
 SET LOCAL app.business_id = '00000000-0000-7000-8000-000000000000';
 INSERT INTO businesses (id, slug, name, currency)

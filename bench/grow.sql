@@ -1,4 +1,4 @@
--- Many orders at once, with everything that belongs to them, as if they had been sold over the past year. Their ids are
+-- Inserts many orders with everything that belongs to them, as if they had been sold over the past year. Their ids are
 -- UUIDs of version 7 with the time of their order, as the service would have made them.
 BEGIN;
 SET LOCAL session_replication_role = replica;

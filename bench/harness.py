@@ -76,7 +76,7 @@ class Postgres:
                        cwd="/", stdout=subprocess.DEVNULL)
 
     def start(self):
-        # Memory for the five million orders, and checkpoints far apart, the same for both sides. Durability as it is.
+        # Memory for five million orders and rare checkpoints, equal for both sides. Durability has its default.
         settings = ("-c listen_addresses= -c max_connections=200 -c shared_buffers=2GB -c max_wal_size=8GB "
                     f"-c log_lock_waits=on -c log_line_prefix='%m %d ' -k {self.folder}")
         self.as_server("pg_ctl", "-D", self.data, "-l", self.log, "-w", "-o", settings, "start")
@@ -197,7 +197,7 @@ class Stand:
             [self.programs / "tradeline", "token", "--business", BUSINESS, "--role", "staff", "--seconds", "86400"],
             env={**os.environ, "TRADELINE_JWT_SECRET": SECRET}, check=True, capture_output=True, text=True,
         ).stdout.strip()
-        # Last: what fails before leaves no server behind.
+        # Last, so that an earlier failure leaves no server running.
         self.postgres = self.server()
 
     def make(self, database, customers, products):

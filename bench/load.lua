@@ -1,8 +1,8 @@
--- Makes requests for wrk and counts the answers by status. What it makes is set by the environment:
+-- Makes requests for wrk and counts the responses by status. Environment variables configure it:
 --   BENCH_WORKLOAD   spread | hot | overlap | hot_customer | product | list | balance
 --   BENCH_TOKEN      a token of the bench business
---   BENCH_CUSTOMERS, BENCH_PRODUCTS   how many there are
---   BENCH_SEED       a number that no other wrk has, lest two ask for the same at the same time
+--   BENCH_CUSTOMERS, BENCH_PRODUCTS   the number of customers and of products
+--   BENCH_SEED       a number that no other wrk process has, so that two do not send the same requests
 -- Prints one line of JSON at the end.
 
 local workload = os.getenv("BENCH_WORKLOAD")
@@ -35,7 +35,7 @@ local function any_customer()
    return customer_id(math.random(customers))
 end
 
--- Two different numbers up to `most`, in random order.
+-- Two different numbers from 1 to `most`, in random order.
 local function two(most)
    local first = math.random(most)
    local second = math.random(most - 1)

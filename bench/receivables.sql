@@ -1,6 +1,6 @@
--- Two years of trade on credit with everything that belongs to it: of all orders 85 % are paid by one payment each, 5 %
--- are paid in part, 10 % not at all, and every twentieth customer has paid 50.00 ahead. Run after data.sql by a
--- superuser. Which orders are paid is decided by a hash, so that it has nothing to do with whose they are.
+-- Inserts two years of sales on credit with everything that belongs to them. Of all orders, 85 % are paid by one
+-- payment each, 5 % are paid in part and 10 % are unpaid. Every twentieth customer has 50.00 on account. A superuser
+-- runs this after data.sql. A hash decides which orders are paid, so that it does not depend on the customer.
 BEGIN;
 SET LOCAL session_replication_role = replica;
 CREATE TEMPORARY TABLE past ON COMMIT DROP AS

@@ -1,9 +1,9 @@
--- The well-known way, as the measure of the desk: one stored procedure a purchase, which locks as it goes. It has what
--- such a schema has (keys, foreign keys, checks, an index on each foreign key that is searched) and none of what
--- Tradeline adds: no tenants, no row security, no audit trail, no idempotency, no HTTP.
+-- The reference that the desk is compared with: one stored procedure per purchase, which takes its locks one after
+-- another. It has what such a schema has: keys, foreign keys, checks, and an index on each foreign key that is
+-- searched. It has nothing that Tradeline adds: tenants, row-level security, audit entries, idempotency keys, HTTP.
 CREATE SCHEMA reference;
 SET search_path = reference;
--- For every session to come. A setting of the function itself would be pushed and popped in each call.
+-- Applies to all later sessions. A setting of the function itself would be set and reset in each call.
 ALTER DATABASE :"DBNAME" SET search_path = reference;
 
 CREATE TABLE customers (
@@ -85,5 +85,5 @@ $$;
 
 INSERT INTO customers SELECT n, 900000000000000 FROM generate_series(1, :customers) AS n;
 INSERT INTO products SELECT n, 10 + n % 90, 1000000000 FROM generate_series(1, :products) AS n;
--- Only what is loaded is analysed: on the empty tables it would make the foreign-key checks scan.
+-- Analyses only tables with rows: an ANALYZE of the empty tables would make foreign-key checks use sequential scans.
 VACUUM (ANALYZE) customers, products;

@@ -1,7 +1,8 @@
-//! The ceiling of the purchase desk: the same batches without HTTP, JSON or tokens. For `bench/run`.
+//! This program measures the upper limit of the desk's throughput: the same batches without HTTP, JSON or tokens.
+//! `bench/run` starts it.
 //!
-//! `desk <database url> <seconds> <customers> <products>` sells from 64 tasks to the business of `bench/data.sql` and
-//! prints purchases a second.
+//! `desk <database url> <seconds> <customers> <products>` purchases from 64 tasks at the business of `bench/data.sql`
+//! and prints purchases per second.
 
 #![expect(
     clippy::unwrap_used,

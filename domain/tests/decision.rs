@@ -1,4 +1,4 @@
-//! Laws of the decision, tried on arbitrary books and purchases, without a database.
+//! These tests check invariants of the decision for arbitrary customers, stock and purchases, without a database.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -69,7 +69,7 @@ fn stock(price: i64, on_hand: i64) -> (CatalogueItem, StockLevel) {
     (article(price), StockLevel::new(on_hand, 0, 0, 0))
 }
 
-/// The books of these customers and of these products, which are numbered from 1.
+/// The state of these customers and of these products, which are numbered from 1.
 fn books(
     accounts: HashMap<CustomerId, Buyer>,
     stock: Vec<(CatalogueItem, StockLevel)>,
@@ -113,7 +113,7 @@ fn purchase(buyer: u128, lines: &[Line]) -> Purchase {
     }
 }
 
-/// One customer (limit 10.00, owing 1.00) and two products (1.00 each: 5 and 3 on hand).
+/// One customer (credit limit 10.00, balance 1.00) and two products at 1.00 each, with 5 and 3 on hand.
 fn small_shop() -> BatchState {
     books(
         [(customer(1), account(1000, 100))].into(),
@@ -121,7 +121,7 @@ fn small_shop() -> BatchState {
     )
 }
 
-/// Decides, and asserts that a refusal leaves the books as they were.
+/// Executes a purchase and asserts that it is rejected and leaves the state unchanged.
 fn refusal(books: &mut BatchState, purchase: &Purchase) -> Error {
     let before = books.clone();
     let refusal = books.purchase(purchase, order(), actor()).unwrap_err();
@@ -257,7 +257,7 @@ fn what_was_paid_ahead_settles_orders_at_once_the_oldest_credit_first() {
 fn credit_on_account_raises_what_can_be_bought() {
     let mut books = small_shop();
     let ledger = &mut books.accounts.get_mut(&customer(1)).unwrap().ledger;
-    // It owed 100 of 1000, and then paid 300.
+    // The customer owed 100 cents of a limit of 1,000, and then paid 300.
     ledger.post(-cents(300));
     put(&mut books, 3, stock(1200, 10));
     let sale = books
@@ -386,10 +386,10 @@ fn an_order_beyond_every_column_is_refused_and_does_not_overflow() {
     ));
 }
 
-/// For how long orders by card hold stock here, in seconds.
+/// How long an order by card holds its stock, in seconds.
 const SECONDS: i32 = 1800;
 
-/// How they are placed here.
+/// Terms of orders by card, without limits on the amount.
 const TERMS: Terms = Terms {
     provider: "none",
     seconds: SECONDS,
@@ -408,7 +408,7 @@ fn order_by_card(
     books.checkout(purchase, &TERMS, (order(), reservation(hold)), actor())
 }
 
-/// As [`refusal`], of an order by card.
+/// Does the same as [`refusal`] for an order by card.
 fn refusal_by_card(books: &mut BatchState, purchase: &Purchase) -> Error {
     let before = books.clone();
     let refusal = order_by_card(books, purchase, 99).unwrap_err();
@@ -416,7 +416,7 @@ fn refusal_by_card(books: &mut BatchState, purchase: &Purchase) -> Error {
     refusal
 }
 
-/// As [`refusal`], of a reservation that is to be confirmed by card.
+/// Does the same as [`refusal`] for the confirmation of a reservation by card.
 fn refusal_to_confirm(books: &mut BatchState, hold: u128) -> Error {
     let before = books.clone();
     let refusal = books
@@ -529,7 +529,7 @@ fn a_card_is_charged_neither_with_nothing_nor_with_more_than_an_order_can_be() {
     order_by_card(&mut books, &purchase(1, &[line(3, 1), line(1, 1)]), 3).unwrap();
 }
 
-/// How many of a product a reservation has.
+/// The quantity of a product in a reservation.
 fn has(books: &BatchState, hold: u128, number: u128) -> i64 {
     books.shelf.reservations[&reservation(hold)].quantity_of(product(number))
 }
@@ -556,7 +556,7 @@ fn an_order_takes_as_much_of_what_its_customer_holds_as_it_buys_and_of_the_oldes
         assert_eq!(standing(&books, 2), (Status::Active, None));
         assert_eq!((has(&books, 2, 1), has(&books, 2, 2)), (1, 1));
         assert_eq!(counts(&books, 2), (3, 1));
-        // The last of it.
+        // Uses up the last held unit of the product.
         books
             .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
             .unwrap();
@@ -570,7 +570,7 @@ fn what_is_held_is_bought_at_its_price_and_only_the_rest_at_that_of_now() {
     let mut books = small_shop();
     assert_eq!(reserve(&mut books, 1, &[line(1, 2)], 1), Status::Active);
     books.catalogue.get_mut(&product(1)).unwrap().price = cents(120);
-    // One order has one price a product.
+    // An order has one price per product.
     let Error::PricesDiffer { product_id, prices } =
         refusal(&mut books, &purchase(1, &[line(1, 3)]))
     else {
@@ -626,7 +626,7 @@ fn whose_place_is_the_first_may_buy_what_is_free_and_waits_for_the_rest() {
         for buyer in [2, 3] {
             books.accounts.insert(customer(buyer), account(1000, 0));
         }
-        // Three of five are held; the first in line wants four, the second one.
+        // Three of five are held. The first position on the waitlist wants four, the second one.
         assert_eq!(reserve(&mut books, 3, &[line(1, 3)], 1), Status::Active);
         assert_eq!(reserve(&mut books, 1, &[line(1, 4)], 2), Status::Waiting);
         assert_eq!(reserve(&mut books, 2, &[line(1, 1)], 3), Status::Waiting);
@@ -644,7 +644,7 @@ fn whose_place_is_the_first_may_buy_what_is_free_and_waits_for_the_rest() {
         }
         assert_eq!(standing(&books, 2), (Status::Waiting, None));
         assert_eq!(has(&books, 2, 1), 2);
-        // What comes free goes to its rest first, and then to the next.
+        // Released units go first to the rest of the first position, and then to the next.
         books.cancel(reservation(1), actor()).unwrap();
         assert_eq!(standing(&books, 2).0, Status::Active);
         assert_eq!(standing(&books, 3).0, Status::Active);
@@ -711,7 +711,7 @@ fn each_buys_at_the_cheapest_price_that_is_left_to_them_and_holds_count() {
     assert_eq!(reserve(&mut books, 2, &[line(1, 1)], 1), Status::Active);
     let held = books.shelf.reservations[&reservation(1)].total();
     assert_eq!(held, cents(70));
-    // The first customer has used up both.
+    // The first customer has used up the discount.
     assert_eq!(buy(&mut books, 1), cents(100));
     let two = purchase(2, &[line(1, 2)]);
     assert!(matches!(
@@ -767,7 +767,7 @@ fn nobody_holds_more_units_than_they_may_and_buying_on_credit_is_not_holding() {
     };
     assert!(matches!(refused, Error::HoldLimitExceeded(limit) if limit == expected));
     assert_eq!(books, before);
-    // What it holds is in its way neither by card nor on credit.
+    // The customer's own holds prevent neither an order by card nor a purchase on credit.
     assert!(matches!(
         refusal_by_card(&mut books, &purchase(1, &[line(1, 3)])),
         Error::HoldLimitExceeded(HoldLimit::Units {
@@ -809,7 +809,7 @@ fn what_an_own_reservation_has_beyond_the_order_stays_held() {
     }
     assert_eq!(reserve(&mut books, 1, &[line(2, 3)], 1), Status::Active);
     assert_eq!(reserve(&mut books, 2, &[line(2, 1)], 2), Status::Waiting);
-    // Newcomers come after those who wait, whatever they pay with.
+    // New customers come after the waitlist, for every payment method.
     assert!(matches!(
         refusal_by_card(&mut books, &purchase(3, &[line(2, 1)])),
         Error::InsufficientStock(short) if short[0].available == 0
@@ -843,7 +843,7 @@ fn what_was_ordered_by_card_counts_as_bought() {
         Error::PurchaseLimitReached { bought, limit, .. } => (bought, limit),
         other => panic!("{other:?}"),
     };
-    // The one that it used up counts as bought and not as held.
+    // The unit that the order used up counts as bought, not as held.
     let four = purchase(1, &[line(1, 4)]);
     assert_eq!(reached(refusal_by_card(&mut books, &four)), (1, 4));
     assert_eq!(reserve(&mut books, 1, &[line(1, 1)], 3), Status::Active);
@@ -971,7 +971,7 @@ prop_compose! {
     }
 }
 
-/// Everything that can be seen of a decision.
+/// The whole outcome of a decision, as text.
 fn seen(decision: &Result<Sale, Error>) -> String {
     format!("{decision:?}")
 }
@@ -1100,8 +1100,8 @@ proptest! {
         }
     }
 
-    /// Between two batches the books go through the database, where only what they write survives: accounts and counts
-    /// on hand. What a customer has bought is read anew from the orders.
+    /// Between two batches the state goes through the database, where only the written accounts and stock levels
+    /// remain. Earlier purchases of a customer are read again from the orders.
     #[test]
     fn the_decision_does_not_depend_on_how_requests_are_cut_into_batches(
         books in arbitrary_books(),

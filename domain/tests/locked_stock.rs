@@ -1,4 +1,5 @@
-//! Laws of held stock and of lines, on arbitrary histories, against a model of plain lists and without a database.
+//! These tests check invariants of held stock and waitlists on arbitrary histories against a model of plain lists,
+//! without a database.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -20,24 +21,25 @@ use uuid::Uuid;
 const CUSTOMERS: usize = 4;
 const PRODUCTS: usize = 3;
 
-/// What each customer may owe; everything costs one.
+/// The credit limit of each customer; every product costs one.
 const CREDIT: [i64; CUSTOMERS] = [100_000, 100_000, 9, 100_000];
-/// What one customer may have of each product.
+/// The limit per customer of each product.
 const LIMIT: [Option<i64>; PRODUCTS] = [None, Some(6), None];
 
-/// What happens; customers, products and reservations by their number, reservations in the order in which they came.
+/// A step of a history. Customers, products and reservations are numbers; reservations are numbered in order of
+/// creation.
 #[derive(Debug, Clone)]
 enum Step {
     Buy(usize, Vec<(usize, i64)>),
     Reserve(usize, Vec<(usize, i64)>, bool),
     Confirm(usize),
     Cancel(usize),
-    /// Stock that leaves the shelf otherwise, if so much is free.
+    /// Takes stock for another reason, if this quantity is unreserved.
     Take(usize, i64),
     PutBack(usize, i64),
 }
 
-/// Why not.
+/// The reason of a rejection.
 #[derive(Debug, Clone, PartialEq)]
 enum No {
     TooMany,
@@ -49,12 +51,12 @@ enum No {
     Unknown,
 }
 
-/// What the books should come to, in the plainest form.
+/// The expected state.
 struct Model {
     on_hand: [i64; PRODUCTS],
     owed: [i64; CUSTOMERS],
     bought: [[i64; PRODUCTS]; CUSTOMERS],
-    /// In the order in which they came, which is the order of every line.
+    /// In order of creation, which is the order of every waitlist.
     holds: Vec<Hold>,
 }
 
@@ -101,7 +103,7 @@ impl Model {
         }
     }
 
-    /// Whether the first place of the product's line is the customer's.
+    /// The customer's hold that is first on the product's waitlist.
     fn own_place(&self, who: usize, product: usize) -> Option<usize> {
         let first = self.line(product).first().copied()?;
         (self.holds[first].customer == who).then_some(first)
@@ -114,8 +116,8 @@ impl Model {
         }
     }
 
-    /// What an order takes of its customer's holds, the oldest first, and of the place that is the first in line: which
-    /// hold, of what, how many.
+    /// What an order takes from its customer's own holds, oldest first, and from their position if it is first on the
+    /// waitlist. Each part is a hold, a product and a quantity.
     fn own(&self, who: usize, wanted: &[(usize, i64)]) -> Vec<(usize, usize, i64)> {
         let mut used = Vec::new();
         for (product, quantity) in wanted {
@@ -134,7 +136,7 @@ impl Model {
         used
     }
 
-    /// What is used up of a hold is gone from it; one of which nothing is left is the order.
+    /// Decrements holds by the quantity that an order uses. An empty hold is confirmed.
     fn use_own(&mut self, used: &[(usize, usize, i64)]) {
         for (at, product, quantity) in used {
             for item in &mut self.holds[*at].items {
@@ -168,7 +170,7 @@ impl Model {
         }
     }
 
-    /// `used` of what it has is what this very demand takes.
+    /// `used` is the part of the customer's holds that this command takes itself.
     fn check_limit(
         &self,
         who: usize,
@@ -224,7 +226,7 @@ impl Model {
         Ok(())
     }
 
-    /// What becomes of it; `Waiting` or `Active` for a reservation.
+    /// Executes a step. Returns `Waiting` or `Active` for a reservation.
     fn apply(&mut self, step: &Step) -> Result<Option<Status>, No> {
         match step {
             Step::Buy(who, lines) => {
@@ -312,7 +314,7 @@ impl Model {
     }
 }
 
-/// Two lines of one product are one demand, in the order in which products are first named.
+/// Adds up lines of the same product, in the order in which products are first named.
 fn added_up(lines: &[(usize, i64)]) -> Vec<(usize, i64)> {
     let mut sums: Vec<(usize, i64)> = Vec::new();
     for (product, quantity) in lines {
@@ -388,7 +390,7 @@ fn lines(of: &[(usize, i64)]) -> Vec<Line> {
     lines.collect()
 }
 
-/// Does it; `next` is the number of the next reservation.
+/// Executes a step; `next` is the number of the next reservation.
 fn perform(books: &mut BatchState, step: &Step, next: usize) -> Result<Option<Status>, Error> {
     let order = OrderId::new();
     match step {
@@ -445,7 +447,7 @@ fn no(error: Error) -> No {
     }
 }
 
-/// Of a product, as the shelf has them, in the order of their places.
+/// The product's waitlist in order of positions, from the locked stock.
 fn in_line(shelf: &LockedStock, id: ProductId) -> Vec<&Reservation> {
     let waits = |one: &&Reservation| one.place().is_some() && one.quantity_of(id) > 0;
     let mut line: Vec<_> = shelf.reservations.values().filter(waits).collect();
@@ -586,7 +588,7 @@ proptest! {
         }
     }
 
-    /// However the units come free, those in line get them in the order in which they came.
+    /// Stock that is released in any way goes to the waitlist in order of arrival.
     #[test]
     fn a_line_is_served_in_the_order_in_which_it_came(
         wants in prop::collection::vec(1..4_i64, 1..15),
@@ -601,7 +603,7 @@ proptest! {
         for (given_up, back) in frees {
             let _ = books.cancel(reservation(given_up), actor());
             books.shelf.take(product(0), -back);
-            // Whoever waits came after everyone who has been served.
+            // Everyone who still waits came after everyone who was allocated stock.
             let status = |at: &usize| books.shelf.reservations[&reservation(*at)].status;
             let served = (0..wants.len()).filter(|at| status(at) == Status::Active).max();
             let waits = (0..wants.len()).find(|at| status(at) == Status::Waiting);

@@ -1,4 +1,4 @@
-//! Laws of settling, tried on arbitrary accounts and histories, without a database.
+//! These tests check invariants of settlement for arbitrary accounts and histories, without a database.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -28,7 +28,7 @@ fn day(number: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(number)
 }
 
-/// An account with these orders: total, the day on which each was made, and that on which it is due.
+/// An account with these orders: the total, the day of creation and the due day of each.
 fn books(orders: &[(i64, i64, i64)]) -> AccountState {
     let mut account = Account::default();
     for (total, ..) in orders {
@@ -46,7 +46,7 @@ fn books(orders: &[(i64, i64, i64)]) -> AccountState {
     books
 }
 
-/// Which orders a credit settles, by the shares so far.
+/// The orders that a credit settles, summed up from the shares so far.
 fn settling(books: &AccountState, entry_number: i64, kind: Kind) -> Settling {
     let mut orders: BTreeMap<OrderId, Money> = BTreeMap::new();
     for share in books
@@ -65,7 +65,7 @@ fn settling(books: &AccountState, entry_number: i64, kind: Kind) -> Settling {
     }
 }
 
-/// Which credits cover which payouts, by the shares so far, of those for which this holds.
+/// The credits that cover payouts, summed up from the shares so far, if `which` is true for them.
 fn covering(books: &AccountState, which: impl Fn(&Covering) -> bool) -> Vec<Covering> {
     let mut sums: BTreeMap<(i64, i64), Covering> = BTreeMap::new();
     for share in &books.payout_shares {
@@ -255,7 +255,7 @@ fn arbitrary_action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// A credit that was given, as a document would tell of it.
+/// A credit as its document describes it.
 #[derive(Debug, Clone)]
 struct Given {
     number: i64,
@@ -265,13 +265,13 @@ struct Given {
     reversed: bool,
 }
 
-/// An account's history: what the documents say beside the books.
+/// An account with the documents of its history.
 struct History {
     books: AccountState,
     totals: Vec<i64>,
     cancelled: [bool; 4],
     given: Vec<Given>,
-    /// The payouts: their entries, their amounts, and whether they were reversed.
+    /// The payouts: the entry number, the amount, and whether it was reversed.
     paid_out: Vec<(i64, Money, bool)>,
 }
 
@@ -434,7 +434,7 @@ impl History {
             );
             let expected = if *reversed { Money::ZERO } else { *amount };
             assert_eq!(covered, expected);
-            // From the day of its entry on: whatever covers it later takes the place of what does no more.
+            // The payout is fully covered from its own date on; later shares only replace shares that were taken back.
             let entry = books
                 .entries
                 .iter()
@@ -460,7 +460,7 @@ fn is_paid_out(error: &Error) -> bool {
     matches!(error, Error::CreditPaidOut { .. })
 }
 
-/// What these come to, which at no time was less than nothing or more than this.
+/// The sum of the amounts. Asserts that it was between zero and `most` at every time.
 fn within(shares: impl Iterator<Item = (DateTime<Utc>, Money)>, most: Money) -> Money {
     let mut by_time: BTreeMap<DateTime<Utc>, Money> = BTreeMap::new();
     for (at, amount) in shares {

@@ -1,4 +1,4 @@
-//! What can become of an order.
+//! These tests check the transition table of orders.
 
 use domain::Error;
 use domain::orders::transitions::{TABLE, described, find, find_for};
@@ -65,7 +65,7 @@ fn every_order_ends_and_nothing_follows_the_end() {
         for end in [Status::Fulfilled, Status::Cancelled] {
             assert!(reached.contains(&end), "{of:?} never comes to {end:?}");
         }
-        // Each status that is not an end leads on.
+        // Only an end has no further transition.
         for status in reached {
             let is_end = matches!(status, Status::Fulfilled | Status::Cancelled);
             assert_eq!(is_end, ways(status).count() == 0, "{of:?} {status:?}");

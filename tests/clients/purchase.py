@@ -28,11 +28,11 @@ assert receipt.status is Status.APPROVED and receipt.items[0].quantity == 1, rec
 order = get_order.sync(receipt.order_id, client=client)
 assert isinstance(order, OrderWithItems), order
 assert order.total_amount == receipt.total_amount and order.items[0].product_id == product, order
-# A date where a time could stand too.
+# A date where a time is accepted too.
 statement = get_statement.sync(customer, client=client, from_="2020-01-01")
 assert isinstance(statement, StatementView), statement
 assert statement.entries[-1].order_id == receipt.order_id, statement
-# What a refusal says beyond its code is typed.
+# The further members of a problem are typed.
 refusal = buy(1_000_000, "purchase-py-refused")
 assert isinstance(refusal, InsufficientStockProblem), refusal
 assert refusal.shortages[0].product_id == product and refusal.shortages[0].requested == 1_000_000, refusal

@@ -1,4 +1,4 @@
-// A purchase with the types that openapi-typescript generates: `node purchase.js BASE CUSTOMER PRODUCT`.
+// Purchases with the types that openapi-typescript generates: `node purchase.js BASE CUSTOMER PRODUCT`.
 
 import createClient from "openapi-fetch";
 import type { paths } from "./schema.js";
@@ -32,12 +32,12 @@ const { data: order } = await client.GET("/api/orders/{order_id}", {
   params: { path: { order_id: receipt.order_id } },
 });
 must(order?.total_amount === receipt.total_amount && order.items[0]?.product_id === product_id, order);
-// A date where a time could stand too.
+// A date where a time is accepted too.
 const { data: statement } = await client.GET("/api/customers/{customer_id}/statement", {
   params: { path: { customer_id }, query: { from: "2020-01-01" } },
 });
 must(typeof statement === "object" && statement.entries.at(-1)?.order_id === receipt.order_id, statement);
-// What a refusal says beyond its code is typed.
+// The further members of a problem are typed.
 const { error } = await buy(1_000_000, "purchase-ts-refused");
 must(error?.code === "insufficient_stock" && error.shortages[0]?.requested === 1_000_000, error);
 console.log(`openapi-typescript: order ${receipt.order_id}`);

@@ -1,10 +1,10 @@
-//! A flash sale: buyers who all want one product at once, some of whom wait in line, some of whom never pay. For
-//! `bench/run`.
+//! This program measures a flash sale: many buyers reserve one product at once, some wait, and some never pay.
+//! `bench/run` starts it.
 //!
-//! `flash_sale <bases> <token> <product> <buyers> <connections> <leavers>` reserves one of the product for each buyer of
-//! `bench/data.sql`, confirms what is held and prints one line of JSON. Every second buyer waits in line; every so manieth of
-//! those who hold one leaves, if any does, and holds it for a minute. Where there are several bases, with commas between
-//! them, a buyer whose service is gone asks the next, under the same idempotency key.
+//! `flash_sale <bases> <token> <product> <buyers> <connections> <leavers>` reserves one unit for each buyer of
+//! `bench/data.sql`, confirms what is held and prints one line of JSON. Every second buyer joins the waitlist if
+//! necessary. One buyer in `leavers` holds a unit for a minute and never pays; 0 means none. `bases` is a list
+//! separated by commas: a buyer whose service is gone asks the next one with the same idempotency key.
 
 #![expect(
     clippy::unwrap_used,
@@ -22,10 +22,10 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 const CUSTOMERS: u128 = 0x0000_0000_0000_7000_8001_0000_0000_0000;
-/// How often a buyer asks whom nobody answers, and how long it waits in between.
+/// Maximum number of attempts without a response, with a pause between them.
 const TRIES: usize = 600;
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often someone in line asks.
+/// Interval at which a buyer on the waitlist asks for their status.
 const POLL: Duration = Duration::from_millis(500);
 
 struct Sale {
@@ -40,7 +40,7 @@ struct Sale {
     confirmed: Mutex<Vec<Duration>>,
 }
 
-/// What a buyer asked for, and what it heard.
+/// A buyer's request, with its time and response.
 #[derive(Clone)]
 struct Asked {
     sent: Instant,
@@ -120,7 +120,7 @@ where
 }
 
 impl Sale {
-    /// Buyers, one after another, until all have asked.
+    /// Sends reservations one after another until all buyers have asked.
     async fn rush(self: Arc<Self>) {
         loop {
             let buyer = self.next.fetch_add(1, Ordering::Relaxed);
@@ -152,7 +152,7 @@ impl Sale {
         }
     }
 
-    /// Those in line, until none waits any more.
+    /// Polls waiting buyers until none is left.
     async fn wait(
         self: Arc<Self>,
         line: Arc<Mutex<VecDeque<String>>>,
@@ -204,7 +204,7 @@ impl Sale {
         .await
     }
 
-    /// An answer of whichever service is there.
+    /// The response of the first service that gives one.
     async fn ask(&self, request: impl Fn(&str) -> RequestBuilder) -> (u16, Value) {
         for base in self.bases.iter().cycle().take(TRIES) {
             let answer = request(base).bearer_auth(&self.token).send().await;
@@ -227,8 +227,8 @@ fn quantile(mut times: Vec<Duration>, which: f64) -> f64 {
     time.map_or(0.0, Duration::as_secs_f64) * 1000.0
 }
 
-/// How many came behind someone who had not even asked when they had heard. Whoever got one comes before everyone in line,
-/// and in line the places count; of two who were under way at once either may be first.
+/// The number of buyers who were overtaken by someone who asked after they had a response. Buyers who got a unit
+/// directly precede the waitlist, which is ordered by position. Two concurrent requests may be in either order.
 fn out_of_order(asked: &[Asked]) -> usize {
     let mut served: Vec<&Asked> = asked.iter().filter(|one| one.status < 300).collect();
     served.sort_by_key(|one| one.place.unwrap_or(0));

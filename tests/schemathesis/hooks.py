@@ -7,14 +7,14 @@ from decimal import ROUND_DOWN, Decimal
 import schemathesis
 from schemathesis.generation import GenerationMode
 
-# Of the demo data.
+# Ids of the demo data.
 BUSINESS = "550e8400-e29b-41d4-a716-446655440099"
 CUSTOMER = "550e8400-e29b-41d4-a716-446655440000"
 PRODUCT = "650e8400-e29b-41d4-a716-446655440001"
 
 AMOUNTS = ("amount", "price", "unit_price", "credit_limit")
 PAST = "2024-02-29"
-# How easy one is to guess is judged by all of it, and by no pattern.
+# The check against guessable passwords considers the whole text, which no pattern of a schema can express.
 PASSWORD = "seven unrelated turnips waltz"
 
 
@@ -27,7 +27,7 @@ def fit(value, name=""):
         return [fit(member) for member in value]
     if name in AMOUNTS and value is not None:
         amount = min(Decimal(str(value)), Decimal(10) ** 15 - 1).quantize(Decimal("0.01"), ROUND_DOWN)
-        # What is paid, credited or written off is more than nothing.
+        # Amounts that are paid, credited or written off are greater than zero.
         return str(amount if amount or name != "amount" else Decimal("0.01"))
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -48,10 +48,10 @@ def before_call(context, case, kwargs):
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
         without_foreign_addresses(case.body)
         return
-    # A cursor is opaque: only a page of the same list can tell one.
+    # A cursor is opaque: only a page of the same list contains a valid one.
     if case.query:
         case.query.pop("cursor", None)
-        # Reports are about what has been, and a time begins before it ends.
+        # Reports are about the past, and a period begins before it ends.
         if "as_of" in case.query:
             case.query["as_of"] = PAST
         if "to" in case.query and case.operation.path.endswith("/statement"):
@@ -59,17 +59,18 @@ def before_call(context, case, kwargs):
             case.query.pop("from", None)
         elif "from" in case.query and not case.operation.path.endswith("/audit"):
             case.query["from"] = PAST
-        # How many days a month has is the calendar's to say, and no pattern's.
+        # The number of days in a month depends on the calendar, which no pattern can express.
         for name, value in case.query.items():
             if isinstance(value, str) and re.match(r"\d{4}-\d\d-(29|3\d)", value):
                 case.query[name] = f"{value[:8]}28{value[10:]}"
-    # A key names one request. Drawn from few values, two requests would share it, which is rightly refused.
+    # A key identifies one request. Among few generated values two requests would share one, which is correctly
+    # rejected.
     if case.headers and case.headers.get("Idempotency-Key"):
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
-    # Any id but the caller's own is refused before anything else happens.
+    # Every id but the caller's own is rejected before anything else is checked.
     if case.headers and case.headers.get("X-Business-Id"):
         case.headers["X-Business-Id"] = BUSINESS
-    # Half of the ids that nobody has are ones that someone has.
+    # Half of the generated ids are replaced with existing ones.
     known = {"customers": CUSTOMER, "products": PRODUCT, "inventory": PRODUCT}.get(case.operation.path.split("/")[2])
     for name, value in (case.path_parameters or {}).items():
         if known and str(value)[-1:] in "02468ace":
@@ -80,23 +81,23 @@ def before_call(context, case, kwargs):
     case.body.pop("business_id", None)
     where = f"{case.operation.method.upper()} {case.operation.path}"
     if where in ("POST /api/purchase", "POST /api/orders/checkout"):
-        # Left out, it is the caller's own customer; staff have none, and a customer no other.
+        # A customer may leave this out or name only themselves, and staff must name a customer.
         case.body["customer_id"] = CUSTOMER
         case.body["items"][0]["product_id"] = PRODUCT
-    # One waits for one product.
+    # A waitlist position is for one product.
     if where == "POST /api/reservations":
         case.body["customer_id"] = CUSTOMER
         case.body["items"] = case.body["items"][:1]
         case.body["items"][0]["product_id"] = PRODUCT
     if where == "POST /api/reservations/{reservation_id}/confirm":
         case.body["payment_method"] = "credit"
-    # ISO says which three letters are a currency, IANA which names are time zones.
+    # ISO 4217 defines valid currencies and IANA defines time zones; a pattern cannot express them.
     if where == "POST /api/businesses":
         case.body["currency"] = "EUR"
         case.body["admin"]["password"] = PASSWORD
     if where in ("POST /api/businesses", "PATCH /api/business") and case.body.get("time_zone"):
         case.body["time_zone"] = "Europe/Paris"
-    # Books are closed until today at the latest. They stay open here, for payments of any date.
+    # The latest closing date is today. A very old date is sent, so that payments of any date stay possible.
     if where == "PATCH /api/business" and case.body.get("books_closed_until"):
         case.body["books_closed_until"] = "1970-01-01"
     if where == "POST /api/auth/register":
@@ -106,42 +107,42 @@ def before_call(context, case, kwargs):
         case.body["password"] = PASSWORD
     if where == "POST /api/customers/{customer_id}/payouts" and case.body.get("paid_at"):
         case.body["paid_at"] = f"{PAST}T12:00:00Z"
-    # A customer goes with the role that acts for one, and with no other.
+    # The role customer needs a customer id, and no other role may have one.
     if where in ("POST /api/users", "PATCH /api/users/{user_id}"):
         case.body.pop("customer_id", None)
         if case.body.get("role") == "customer":
             case.body["customer_id"] = CUSTOMER
-    # One of the two members, and not both.
+    # Exactly one of the two members is required.
     if where == "PATCH /api/inventory/{product_id}":
         case.body.pop("adjust", None)
         if case.body.get("set") is None:
             case.body["set"] = 1
-    # Nothing is no movement, and only what came can leave.
+    # A movement of zero is invalid, and only stock that was received can be taken.
     if where == "POST /api/inventory/movements":
         for line in case.body["lines"]:
             line["product_id"] = PRODUCT
             line["quantity"] = abs(line["quantity"]) or 1
-    # A sale opens before it closes, and each of its products is in it once. It is open: its product is to be sold on.
+    # A sale opens before it closes and names each product once. It is open, so that its product can still be sold.
     if where in ("POST /api/sales", "PATCH /api/sales/{sale_id}"):
         case.body["opens_at"], case.body["closes_at"] = f"{PAST}T12:00:00Z", "2999-01-01T00:00:00Z"
         if case.body.get("products"):
             case.body["products"] = case.body["products"][:1]
             case.body["products"][0]["product_id"] = PRODUCT
-    # Money has come already, goes to one order or to several, and to those no more than there is.
+    # A payment was received in the past. It names one order or several shares, and the shares do not exceed its amount.
     if where == "POST /api/payments":
         case.body["customer_id"] = CUSTOMER
         if case.body.get("received_at"):
             case.body["received_at"] = f"{PAST}T12:00:00Z"
         if case.body.get("allocations"):
             case.body.pop("order_id", None)
-            # Each fits an amount; so must all of them together.
+            # Each share fits an amount, and their sum must fit too.
             while sum(Decimal(share["amount"]) for share in case.body["allocations"]) >= Decimal(10) ** 15:
                 case.body["allocations"].pop()
             case.body["amount"] = str(sum(Decimal(share["amount"]) for share in case.body["allocations"]))
-    # An amount or items, and only items can go back to the shelf.
+    # Either an amount or items; a restock needs items.
     if where == "POST /api/orders/{order_id}/refund":
         case.body.pop("amount" if case.body.get("items") else "restock", None)
-    # Only items can go back to the shelf, and they say the amount.
+    # A restock needs items, and items determine the amount.
     if where == "POST /api/orders/{order_id}/credit-notes":
         if case.body.get("items"):
             case.body.pop("amount", None)

@@ -1,5 +1,5 @@
-//! A customer's account with dates of its own: sales, payments and corrections as rows, as the service would have left
-//! them had it run then. What the service does today goes through its API.
+//! This module builds a customer's account with chosen past dates. It inserts sales, payments and corrections as rows,
+//! as the service would have written them on those dates. Tests use the API for everything that happens now.
 
 use domain::demo::{ACME, ACME_KEYBOARD};
 use entity::{CustomerId, OrderId};
@@ -7,34 +7,34 @@ use uuid::Uuid;
 
 use crate::{Database, Service};
 
-/// An account at Acme.
+/// One customer's account at Acme.
 #[derive(Debug, Clone)]
 pub struct Account {
     database: Database,
-    /// Whose it is.
+    /// The customer who owes the balance.
     pub customer: CustomerId,
 }
 
-/// What lowers a balance.
+/// A document that reduces a customer's balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credit {
-    /// Money.
+    /// A payment by cheque.
     Payment,
-    /// A credit note for this order.
+    /// A credit note for this order, without restock.
     CreditNote(OrderId),
-    /// A write-off of this order.
+    /// A write-off of the balance due of this order.
     WriteOff(OrderId),
 }
 
 impl Account {
-    /// Of a new customer.
+    /// Creates a customer with a credit limit of 100,000.00 and no entries.
     pub async fn open(service: &Service, name: &str) -> Self {
         let customer = service.admin().add_customer(name, "100000.00").await;
         let database = service.database.clone();
         Self { database, customer }
     }
 
-    /// A sale at this time, due so many days later. Times are RFC 3339.
+    /// Inserts a sale of one keyboard at `at` (RFC 3339), due `due_days` later. `total` is in major units.
     pub async fn sell(&self, at: &str, due_days: u32, total: &str) -> OrderId {
         let (order, customer) = (OrderId::new(), self.customer);
         let sql = format!(
@@ -57,13 +57,14 @@ impl Account {
         order
     }
 
-    /// A payment received at this time, that settles these orders, each with so much; the rest stays on account.
-    /// Returns the number of its entry.
+    /// Inserts a payment received at `at` that settles each of `orders` with the given amount. The remainder stays on
+    /// account. Returns the number of the ledger entry.
     pub async fn pay(&self, at: &str, amount: &str, orders: &[(OrderId, &str)]) -> i64 {
         self.credit(Credit::Payment, at, amount, orders).await
     }
 
-    /// Anything that lowers the balance.
+    /// Inserts a credit of any kind with its allocations; see [`Account::pay`] for the parameters. Returns the number
+    /// of the ledger entry.
     pub async fn credit(
         &self,
         credit: Credit,
@@ -122,7 +123,8 @@ impl Account {
         self.database.value(&number).await.parse().unwrap()
     }
 
-    /// Undoes a credit, now: its allocations are taken back, and it is on account no more.
+    /// Reverses the credit with this entry number, now: its allocations are taken back and its amount on account is
+    /// removed.
     pub async fn reverse(&self, number: i64) {
         let customer = self.customer;
         let undone = format!(
@@ -150,7 +152,7 @@ impl Account {
         self.database.execute(&sql).await;
     }
 
-    /// The next entry, and the balance that it leaves.
+    /// SQL that appends one ledger entry and updates the customer's balance. `order` and `at` are SQL expressions.
     fn entry(&self, kind: &str, amount: &str, order: &str, at: &str) -> String {
         let (customer, entry) = (self.customer, Uuid::now_v7());
         format!(

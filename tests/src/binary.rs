@@ -1,4 +1,4 @@
-//! The workspace's programs, as a user runs them.
+//! This module builds the workspace's programs and finds their executables, so that tests run them as a user does.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,17 +6,17 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-/// The program `tradeline`.
+/// Path of the built executable `tradeline`. The first access builds it.
 pub static TRADELINE: LazyLock<PathBuf> = LazyLock::new(|| built("tradeline"));
-/// The program `migration`.
+/// Path of the built executable `migration`. The first access builds it.
 pub static MIGRATION: LazyLock<PathBuf> = LazyLock::new(|| built("migration"));
 
-/// Has cargo build the programs and say where it has put this one. Together with the package of the tests, so that the
-/// dependencies have the features that they were built with already.
+/// Builds the programs with cargo and returns the path of this one. The package `tests` is built in the same command:
+/// otherwise the dependencies would be compiled again with other features.
 fn built(name: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
-    // What cargo says of this package to its tests. A build script that looks at such a variable would think that it
-    // has changed, and half of the dependencies would be built again, and once more by the next `cargo test`.
+    // Cargo passes these variables to the tests of this package. A build script that reads one would see it as changed.
+    // Half of the dependencies would then be rebuilt, now and again at the next `cargo test`.
     let about_us =
         |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in std::env::vars().filter(|(name, _)| about_us(name)) {

@@ -1,14 +1,14 @@
-//! Whether the figures add up, recomputed from the trails, for every business at once.
+//! This module recomputes every stored figure from its source rows, for all businesses at once.
 
 use domain::foundation::tenants;
 use domain::verify::{self, Difference};
 
 use crate::{Database, SERVICE, Service};
 
-/// Every row is a contradiction: what is wrong, where, what the trail says, and what is there.
+/// Each row is one difference: what is wrong, where, the value that the source rows give, and the stored value.
 ///
-/// The receivables' laws hold at every past date too: what allocations come to is looked at each time one began to count.
-/// Orders of the demo data have no audit events, since nobody made them.
+/// The rules of receivables are checked at every past date too: sums of allocations are compared at each
+/// `effective_at`. Orders of the demo data have no audit entries, because no caller created them.
 const DIFFERENCES: &str = "
 WITH ledger AS (
     SELECT business_id, customer_id, id, number, amount, balance_after,
@@ -287,12 +287,12 @@ SELECT 'an event tells of an order that is not there', e.id::text, e.entity_id::
   FROM audit_events e LEFT JOIN orders o ON (o.business_id, o.id) = (e.business_id, e.entity_id)
  WHERE e.entity_type = 'order' AND o.id IS NULL";
 
-/// Every contradiction between the figures and their trails.
+/// Runs the queries above as the superuser; an empty list means that all figures agree.
 pub async fn differences(database: &Database) -> Vec<String> {
     database.column(DIFFERENCES).await
 }
 
-/// What `tradeline verify` finds, as the service's role.
+/// Returns the differences that `tradeline verify` reports, read as the service's role.
 pub async fn verified(database: &Database) -> Vec<Difference> {
     let database = domain::Database::new(&database.url(SERVICE), 1).unwrap();
     let mut found = Vec::new();
@@ -304,10 +304,10 @@ pub async fn verified(database: &Database) -> Vec<Difference> {
     found
 }
 
-/// The figures of every business add up, by these queries and by those of `tradeline verify`.
+/// Asserts that these queries and those of `tradeline verify` find no difference in any business.
 ///
 /// # Panics
-/// They do not.
+/// A difference is found.
 pub async fn books_balance(service: &Service) {
     let found = differences(&service.database).await;
     assert!(found.is_empty(), "{found:#?}");

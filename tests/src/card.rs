@@ -1,4 +1,5 @@
-//! Orders by card, paid with the provider that stays on the machine, which tests have as a user of the embedded start has.
+//! This module places and pays orders by card with the offline provider, which needs no network. Users of the embedded
+//! start get the same provider.
 
 use domain::card;
 use domain::card::checkout::{Event, EventKind, EventOutcome};
@@ -10,12 +11,12 @@ use serde_json::{Value, json};
 use crate::{Client, Database, Reply, SERVICE, Service, purchase};
 
 impl Service {
-    /// Has an order paid, as the buyer's page would.
+    /// Reports an order's payment as succeeded, as the buyer's page would.
     pub async fn pay(&self, order: &str) -> Reply {
         self.tell(order, "succeed").await
     }
 
-    /// Has a try to pay an order fail.
+    /// Reports an attempt to pay an order as failed.
     pub async fn decline(&self, order: &str) -> Reply {
         self.tell(order, "fail").await
     }
@@ -33,7 +34,7 @@ impl Service {
 }
 
 impl Database {
-    /// The time of an order to be paid is over; nobody has seen to it yet.
+    /// Sets the payment deadline of an order to one second ago. The payment worker and the sweeper process it later.
     pub async fn let_time_pass(&self, order: &str) {
         let sql = format!(
             "WITH over AS (SELECT now() - interval '1 second' AS at),
@@ -50,30 +51,30 @@ impl Database {
 }
 
 impl Client {
-    /// Orders by card for the demo customer.
+    /// Places an order by card for the demo customer. Each item is a product and a quantity.
     pub async fn checkout(&self, items: &[(ProductId, i64)]) -> Reply {
         let body = purchase(demo::ACME_CUSTOMER, items);
         self.post("/api/orders/checkout", &body).await
     }
 
-    /// As [`Client::checkout`]; the order's id.
+    /// Calls [`Client::checkout`], expects 201 and returns the order's id.
     pub async fn order_by_card(&self, items: &[(ProductId, i64)]) -> String {
         id_of(&self.checkout(items).await.ok(201))
     }
 
-    /// An order as it is now.
+    /// Reads the current state of an order from the API.
     pub async fn order(&self, order: &str) -> Value {
         self.get(&format!("/api/orders/{order}")).await.ok(200)
     }
 
-    /// What is done to an order.
+    /// Posts to `/api/orders/{order}/{what}`, where `what` is `cancel`, `refund` and so on.
     pub async fn do_to(&self, order: &str, what: &str, body: &Value) -> Reply {
         let path = format!("/api/orders/{order}/{what}");
         self.post(&path, body).await
     }
 }
 
-/// Has the provider tell that an order of Acme's is paid.
+/// Applies the provider's event that an order of Acme's is paid, directly in the domain.
 pub async fn pay(database: &Database, order: OrderId) {
     let service = domain::Database::new(&database.url(SERVICE), 1).unwrap();
     let (total, currency) = card::amount_due(&service, demo::ACME, order).await.unwrap();
@@ -93,7 +94,7 @@ pub async fn pay(database: &Database, order: OrderId) {
     service.close().await;
 }
 
-/// The order's id in an answer.
+/// Returns the member `order_id` of a response.
 #[must_use]
 pub fn id_of(answer: &Value) -> String {
     answer["order_id"].as_str().unwrap().to_owned()

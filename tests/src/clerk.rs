@@ -1,5 +1,5 @@
-//! Someone who stands at a desk of their own, without the service around it: what is asked of the desk goes to the desk and
-//! nowhere else, and no provider hears of an order by card.
+//! This module sends commands to a desk without the HTTP service around it. No payment provider is informed of an order
+//! by card.
 
 use std::sync::Arc;
 
@@ -18,36 +18,36 @@ use serde_json::{Value, json};
 
 use crate::{Database, SERVICE};
 
-/// How orders by card are placed here.
+/// Terms of every order by card in these tests: the offline provider, 1,800 seconds to pay, no limits on the amount.
 pub const TERMS: Terms = Terms {
     provider: Offline::NAME,
     seconds: 1800,
     limits: Some(Limits::NONE),
 };
 
-/// A member of a business's staff.
+/// A caller with staff rights, together with a desk of their own.
 #[derive(Clone)]
 pub struct Clerk {
-    /// What the desk stands on.
+    /// The connection pool that the desk uses, of at most 4 connections.
     pub pool: domain::Database,
     desk: Arc<Desk>,
     caller: Caller,
 }
 
 impl Clerk {
-    /// Of Acme.
+    /// Opens a desk with two lanes for a caller of Acme.
     #[must_use]
     pub fn of_acme(database: &Database) -> Self {
         Self::at(&database.url(SERVICE), demo::ACME)
     }
 
-    /// Of Acme, at a desk with so many lanes.
+    /// Opens a desk with this number of lanes for a caller of Acme.
     #[must_use]
     pub fn with_lanes(database: &Database, lanes: usize) -> Self {
         Self::standing(&database.url(SERVICE), demo::ACME, lanes)
     }
 
-    /// Of this business, with the database at this address: a proxy's, say.
+    /// Opens a desk with two lanes for this business. `url` may lead to a proxy instead of the server.
     #[must_use]
     pub fn at(url: &str, business_id: BusinessId) -> Self {
         Self::standing(url, business_id, 2)
@@ -66,16 +66,17 @@ impl Clerk {
         Self { pool, desk, caller }
     }
 
-    /// In whose name it asks.
+    /// The caller in whose name commands are executed.
     #[must_use]
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// Asks for something; with a key, for the same as whoever has used it before.
+    /// Sends a command to the desk. All commands with the same key have the same request hash, so the second is a
+    /// replay.
     ///
     /// # Errors
-    /// The desk's refusals.
+    /// The desk rejects the command.
     pub async fn ask(&self, work: Work, key: Option<&str>) -> Result<Answered, Error> {
         let claim = key.map(|key| IdempotencyKey {
             key: key.to_owned(),
@@ -90,10 +91,10 @@ impl Clerk {
         self.desk.carry_out(command).await
     }
 
-    /// Orders by card.
+    /// Places an order by card.
     ///
     /// # Errors
-    /// The desk's refusals.
+    /// The desk rejects the command.
     pub async fn checkout(
         &self,
         customer: CustomerId,
@@ -103,10 +104,10 @@ impl Clerk {
         Ok(Ordered::of(&answered))
     }
 
-    /// Has stock held for ten minutes, and waits for it where there is none.
+    /// Holds stock for ten minutes, or takes a position on the waitlist when too little is available.
     ///
     /// # Errors
-    /// The desk's refusals.
+    /// The desk rejects the command.
     pub async fn reserve(
         &self,
         customer: CustomerId,
@@ -116,17 +117,17 @@ impl Clerk {
         Ok(read(&answered, "reservation_id").parse().unwrap())
     }
 
-    /// Orders by card what is held.
+    /// Confirms a reservation as an order by card.
     ///
     /// # Errors
-    /// The desk's refusals.
+    /// The desk rejects the command.
     pub async fn confirm_by_card(&self, id: ReservationId) -> Result<Ordered, Error> {
         let target = self.target(id).await;
         let work = Work::ConfirmByCard(target, TERMS, placed);
         Ok(Ordered::of(&self.ask(work, None).await?))
     }
 
-    /// What of a reservation never changes.
+    /// Reads the ids of a reservation that never change; the desk locks by them.
     pub async fn target(&self, id: ReservationId) -> LockedIds {
         reservations::target(&self.pool, &self.caller, id)
             .await
@@ -134,17 +135,17 @@ impl Clerk {
     }
 }
 
-/// An order by card that was placed.
+/// The ids in the response to an order by card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ordered {
-    /// The order.
+    /// The order, not paid yet.
     pub order: OrderId,
-    /// What holds its stock.
+    /// The reservation that holds the order's stock.
     pub reservation: ReservationId,
 }
 
 impl Ordered {
-    /// What the desk has answered.
+    /// Reads the ids from the desk's response.
     #[must_use]
     pub fn of(answered: &Answered) -> Self {
         Self {
@@ -159,7 +160,7 @@ fn read(answered: &Answered, member: &str) -> String {
     body[member].as_str().unwrap().to_owned()
 }
 
-/// An order by card.
+/// A command that places an order by card. Each item is a product and a quantity.
 #[must_use]
 pub fn checkout(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
     let purchase = Purchase {
@@ -169,7 +170,7 @@ pub fn checkout(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
     Work::Checkout(purchase, TERMS, placed)
 }
 
-/// A purchase on credit.
+/// A command that purchases on credit. Each item is a product and a quantity.
 #[must_use]
 pub fn buy(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
     let purchase = Purchase {
@@ -179,7 +180,7 @@ pub fn buy(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
     Work::Purchase(purchase, sold)
 }
 
-/// A reservation for ten minutes, or a place in line.
+/// A command that holds stock for ten minutes, or takes a position on the waitlist.
 #[must_use]
 pub fn reserve(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
     let wish = NewReservation {
@@ -200,7 +201,7 @@ fn lines(items: &[(ProductId, i64)]) -> Vec<Line> {
     lines.collect()
 }
 
-/// What the desk answers here to an order by card.
+/// Renders the response to an order by card; only the ids, since no client reads it.
 #[must_use]
 pub fn placed(placed: &PlacedOrder) -> Answer {
     answer(&json!({"order_id": placed.order_id, "reservation_id": placed.reservation_id}))

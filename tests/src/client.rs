@@ -1,4 +1,4 @@
-//! A caller of the API, and what it gets.
+//! This module holds an HTTP client of the API and the responses that it receives.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use entity::{CustomerId, ProductId, SaleId};
 
 use crate::{Service, document, events};
 
-/// Calls the API with one credential.
+/// Calls one service with one credential, or with none.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -16,14 +16,14 @@ pub struct Client {
     token: Option<String>,
 }
 
-/// An answer.
+/// A response of the service.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// The status.
+    /// The HTTP status code.
     pub status: u16,
-    /// The headers.
+    /// The response headers.
     pub headers: reqwest::header::HeaderMap,
-    /// The body as it came; of a stream the beginning.
+    /// The body as received. For an event stream, the body up to the end of the first event.
     pub text: String,
 }
 
@@ -36,13 +36,13 @@ impl Client {
         }
     }
 
-    /// The same caller by way of another instance of the service.
+    /// Returns the same caller for another instance of the service.
     #[must_use]
     pub fn at(&self, service: &Service) -> Self {
         self.at_base(&service.base)
     }
 
-    /// The same caller by way of a service at this address, `http://127.0.0.1:…`.
+    /// Returns the same caller for a service at this address, `http://127.0.0.1:…`.
     #[must_use]
     pub fn at_base(&self, base: &str) -> Self {
         Self {
@@ -51,13 +51,13 @@ impl Client {
         }
     }
 
-    /// Its token, for requests by other means; empty without one.
+    /// The bearer token, for requests that other means send. Empty if the caller has none.
     #[must_use]
     pub fn token(&self) -> &str {
         self.token.as_deref().unwrap_or("")
     }
 
-    /// A request to be finished by [`Client::send`]: `path` starts with a slash.
+    /// Prepares a request for [`Client::send`]. `path` starts with a slash.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.token {
@@ -66,15 +66,15 @@ impl Client {
         }
     }
 
-    /// Sends it.
+    /// Sends a request and panics if the connection fails.
     pub async fn send(&self, request: RequestBuilder) -> Reply {
         self.try_send(request).await.unwrap()
     }
 
-    /// Sends it, where no answer is a result too.
+    /// Sends a request in a test where a failed connection is an expected result.
     ///
     /// # Errors
-    /// The connection broke.
+    /// The connection failed before the response was complete.
     pub async fn try_send(&self, request: RequestBuilder) -> Result<Reply, reqwest::Error> {
         let response = request.send().await?;
         Ok(Reply {
@@ -84,24 +84,24 @@ impl Client {
         })
     }
 
-    /// GET.
+    /// Sends a GET request.
     pub async fn get(&self, path: &str) -> Reply {
         self.send(self.request(Method::GET, path)).await
     }
 
-    /// GET, as CSV.
+    /// Sends a GET request that accepts `text/csv`.
     pub async fn csv(&self, path: &str) -> Reply {
         let request = self.request(Method::GET, path);
         self.send(request.header("Accept", "text/csv")).await
     }
 
-    /// POST.
+    /// Sends a POST request without an idempotency key.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send(self.request(Method::POST, path).body(body.to_string()))
             .await
     }
 
-    /// POST with an idempotency key.
+    /// Sends a POST request with an idempotency key.
     pub async fn post_once(&self, key: &str, path: &str, body: &Value) -> Reply {
         let request = self.request(Method::POST, path);
         self.send(
@@ -112,49 +112,49 @@ impl Client {
         .await
     }
 
-    /// PATCH.
+    /// Sends a PATCH request with this JSON body.
     pub async fn patch(&self, path: &str, body: &Value) -> Reply {
         self.send(self.request(Method::PATCH, path).body(body.to_string()))
             .await
     }
 
-    /// PUT.
+    /// Sends a PUT request with this JSON body.
     pub async fn put(&self, path: &str, body: &Value) -> Reply {
         self.send(self.request(Method::PUT, path).body(body.to_string()))
             .await
     }
 
-    /// Buys for the demo customer: product and quantity of each line.
+    /// Purchases on credit for the demo customer. Each item is a product and a quantity.
     pub async fn buy(&self, items: &[(ProductId, i64)]) -> Reply {
         self.buy_for(demo::ACME_CUSTOMER, items).await
     }
 
-    /// Buys for this customer.
+    /// Purchases on credit for this customer. Each item is a product and a quantity.
     pub async fn buy_for(&self, customer: CustomerId, items: &[(ProductId, i64)]) -> Reply {
         self.post("/api/purchase", &purchase(customer, items)).await
     }
 
-    /// As [`Client::buy`], with an idempotency key.
+    /// Calls [`Client::buy`] with an idempotency key.
     pub async fn buy_once(&self, key: &str, items: &[(ProductId, i64)]) -> Reply {
         let body = purchase(demo::ACME_CUSTOMER, items);
         self.post_once(key, "/api/purchase", &body).await
     }
 
-    /// Adds a customer with this credit limit; an admin's to do.
+    /// Creates a customer with this credit limit, in major units. Needs the role admin.
     pub async fn add_customer(&self, name: &str, credit_limit: &str) -> CustomerId {
         let body = json!({"name": name, "credit_limit": credit_limit});
         let added = self.post("/api/customers", &body).await.ok(201);
         added["id"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Adds a product with this price and stock; an admin's to do.
+    /// Creates a product with this price, in major units, and this number on hand. Needs the role admin.
     pub async fn add_product(&self, sku: &str, price: &str, stock: i64) -> ProductId {
         let body = json!({"sku": sku, "name": sku, "price": price, "stock": stock});
         let added = self.post("/api/products", &body).await.ok(201);
         added["id"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Makes a sale to come of a new product with this number; an admin's to do.
+    /// Creates a product with this SKU and a sale of it that opens in the year 2998. Needs the role admin.
     pub async fn add_sale(&self, sku: &str) -> SaleId {
         let product = self.add_product(sku, "10.00", 5).await;
         let body = json!({"name": sku, "products": [{"product_id": product, "price": "8.00"}],
@@ -164,7 +164,7 @@ impl Client {
     }
 }
 
-/// The body of a purchase.
+/// The JSON body of a purchase. Each item is a product and a quantity.
 #[must_use]
 pub fn purchase(customer: CustomerId, items: &[(ProductId, i64)]) -> Value {
     let items: Vec<Value> = items
@@ -175,13 +175,13 @@ pub fn purchase(customer: CustomerId, items: &[(ProductId, i64)]) -> Value {
 }
 
 impl Reply {
-    /// The body as JSON.
+    /// Parses the body as JSON and panics with the text if it is something else.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    /// A header, or nothing.
+    /// The value of a header; empty if the header is absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers
@@ -189,13 +189,14 @@ impl Reply {
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The body of a success with this status.
+    /// Asserts a success with this status and returns its body.
     pub fn ok(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.json()
     }
 
-    /// The body of a refusal with this status and code, after a look at what all refusals have in common.
+    /// Asserts a problem with this status and code and returns its body. Checks the members that all problems share,
+    /// and the schema of this code in the OpenAPI document.
     pub fn refused(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         assert_eq!(self.header("content-type"), "application/problem+json");

@@ -1,19 +1,19 @@
-//! The OpenAPI document, and whether what is sent is what it says.
+//! This module checks JSON values against the OpenAPI document.
 
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-/// The document of this build.
+/// The OpenAPI document of this build, made without a running service.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let table = tradeline::app::table().unwrap();
     json!(tradeline::schema::openapi::document(&table).unwrap())
 });
 
-/// Whether a problem is what the document says of its code.
+/// Asserts that a problem matches the schema that the document gives for its code.
 pub(crate) fn check_problem(problem: &Value) {
     let code = problem["code"].as_str().unwrap();
-    // A code that no endpoint has is no more than a problem: that of a method that a path does not have, say.
+    // Codes of no endpoint have only the general schema: the code of an unsupported method, for example.
     let name = match DOCUMENT["components"]["examples"].get(code) {
         Some(_) => format!("{}Problem", camel_case(code)),
         None => "Problem".to_owned(),
@@ -23,13 +23,13 @@ pub(crate) fn check_problem(problem: &Value) {
     assert!(wrong.is_empty(), "{problem}: {wrong:#?}");
 }
 
-/// `InsufficientStock` for `insufficient_stock`.
+/// Converts `insufficient_stock` to `InsufficientStock`.
 fn camel_case(code: &str) -> String {
     let word = |word: &str| word[..1].to_uppercase() + &word[1..];
     code.split('_').map(word).collect()
 }
 
-/// The schema itself where this is a reference to one.
+/// Follows a `$ref`; returns a schema without one unchanged.
 #[must_use]
 pub fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     match schema["$ref"].as_str() {
@@ -40,7 +40,8 @@ pub fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     }
 }
 
-/// What this value has that its schema does not allow. Knows as much of JSON Schema as the document uses.
+/// Lists everything in a value that its schema does not allow. Supports only the parts of JSON Schema that the document
+/// uses.
 #[must_use]
 pub fn contradictions(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let schema = resolved(document, schema);

@@ -1,4 +1,4 @@
-//! Server-sent events, as a browser's `EventSource` reads them.
+//! This module reads server-sent events as a browser's `EventSource` does.
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use serde_json::Value;
 
 use crate::{Client, Reply};
 
-/// The media type of a stream that may never end.
+/// The media type of a response that may never end.
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// How long a test waits for what must come.
+/// Time limit for an event that must arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A stream of events.
+/// An open event stream.
 pub struct Events {
     response: Response,
     unread: String,
 }
 
-/// One event.
+/// One event of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its id.
+    /// The field `id`, which a client sends back as `Last-Event-ID`.
     pub id: i64,
-    /// What it tells.
+    /// The field `data`, parsed as JSON.
     pub data: Value,
 }
 
 impl Client {
-    /// Opens a stream of events.
+    /// Opens an event stream and expects the status 200.
     pub async fn listen(&self, path: &str) -> Events {
         let response = self.request(Method::GET, path).send().await.unwrap();
         assert_eq!(response.status(), 200);
@@ -40,7 +40,7 @@ impl Client {
     }
 }
 
-/// The body of an answer; of a stream only as much as the first event, since more may never come.
+/// Reads a response's body. Of an event stream, reads only the first event, because more may never arrive.
 pub(crate) async fn body(mut response: Response) -> Result<String, reqwest::Error> {
     if !is_stream(&response) {
         return response.text().await;
@@ -61,7 +61,7 @@ fn is_stream(response: &Response) -> bool {
 }
 
 impl Reply {
-    /// Whether it is the beginning of a stream.
+    /// True if the response is the beginning of an event stream.
     #[must_use]
     pub fn is_stream(&self) -> bool {
         self.header("content-type") == EVENT_STREAM
@@ -69,7 +69,7 @@ impl Reply {
 }
 
 impl Events {
-    /// A header of the answer, or nothing.
+    /// The value of a response header; empty if the header is absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         let headers = self.response.headers();
@@ -78,7 +78,7 @@ impl Events {
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    /// What comes next, up to an empty line: an event, or something that is none. Nothing at the end of the stream.
+    /// The next block of the stream, up to an empty line: an event or a comment. `None` at the end of the stream.
     async fn block(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.unread.split_once("\n\n") {
@@ -91,10 +91,10 @@ impl Events {
         }
     }
 
-    /// The next event. Nothing at the end of the stream.
+    /// The next event, or `None` at the end of the stream.
     ///
     /// # Panics
-    /// Neither comes.
+    /// Neither arrives within 30 seconds.
     pub async fn next(&mut self) -> Option<Event> {
         let next = tokio::time::timeout(PATIENCE, self.next_whenever()).await;
         next.expect("no event comes, and no end")
@@ -116,10 +116,10 @@ impl Events {
         }
     }
 
-    /// The next thing that is no event and is not said once at the beginning: a sign of life.
+    /// The next comment of the stream (a line that starts with a colon), which is the keep-alive.
     ///
     /// # Panics
-    /// None comes.
+    /// No comment arrives within 30 seconds, or the stream ends.
     pub async fn comment(&mut self) -> String {
         let comment = async {
             loop {
@@ -133,7 +133,7 @@ impl Events {
         comment.expect("no sign of life comes")
     }
 
-    /// The events that come within this time.
+    /// Collects the events that arrive within this time.
     pub async fn within(&mut self, time: Duration) -> Vec<Event> {
         let mut events = Vec::new();
         let all = async {

@@ -1,11 +1,11 @@
-//! Stock that is held and waited for, written as the service writes it.
+//! This module inserts holds and waitlist positions, as the service would write them.
 
 use domain::demo::ACME;
 use entity::{ProductId, ReservationId};
 
 use crate::Service;
 
-/// Has Acme's customer hold so many of a product for so many seconds; past its time when negative.
+/// Holds a quantity of a product for Acme's customer. The hold expires in `seconds`, or has expired if negative.
 pub async fn hold(service: &Service, product: ProductId, quantity: i64, seconds: i64) {
     let reservation = ReservationId::new();
     let sql = format!(
@@ -21,7 +21,8 @@ pub async fn hold(service: &Service, product: ProductId, quantity: i64, seconds:
     service.database.execute(&sql).await;
 }
 
-/// Has Acme's customer wait for all there is of a product for so many seconds; past its time when negative.
+/// Puts Acme's customer on the waitlist for all that is on hand of a product. The position expires in `seconds`, or has
+/// expired if negative.
 pub async fn wait_in_line(service: &Service, product: ProductId, seconds: i64) {
     let sql = format!(
         "UPDATE inventory SET waiting = waiting + 1, places_given = places_given + 1 WHERE product_id = '{product}';

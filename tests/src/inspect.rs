@@ -1,4 +1,4 @@
-//! What is in a database, as the superuser sees it.
+//! This module reads a database as the superuser, without row-level security.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{Database, until};
 
 impl Database {
-    /// The rows of a query, each as a JSON object.
+    /// Runs a query and returns each row as a JSON object.
     pub async fn rows(&self, sql: &str) -> Vec<Value> {
         let postgres = self.connect("postgres").await;
         let statement = Statement::from_string(
@@ -24,14 +24,14 @@ impl Database {
             .collect()
     }
 
-    /// The one row of a query, as a JSON object.
+    /// Runs a query that returns exactly one row, and returns it as a JSON object.
     pub async fn row(&self, sql: &str) -> Value {
         let mut rows = self.rows(sql).await;
         assert_eq!(rows.len(), 1, "{sql}: {rows:?}");
         rows.remove(0)
     }
 
-    /// The tables of the schema `public`.
+    /// Names of the tables of the schema `public`, sorted.
     pub async fn tables(&self) -> Vec<String> {
         self.column(
             "SELECT relname FROM pg_class
@@ -40,9 +40,9 @@ impl Database {
         .await
     }
 
-    /// How many rows each table has and a hash of all of them: the same before and after means that nothing changed. Less
-    /// the entries about refused accesses, which a refusal leaves and nothing else. What the service does by itself after an
-    /// answer, giving money back, is waited for.
+    /// The row count and a hash of every table; equal digests mean that nothing changed. Two things are left out:
+    /// entries about refused access, which only a refusal writes, and seals. The method first waits for open refunds,
+    /// which the service makes on its own after a response.
     pub async fn digest(&self) -> Vec<Value> {
         let asked = "SELECT count(*) FROM refunds WHERE status IN ('requested', 'pending')";
         if self.tables().await.iter().any(|table| table == "refunds") {
@@ -51,7 +51,7 @@ impl Database {
         let parts = self.tables().await.into_iter().map(|table| {
             let which = match table.as_str() {
                 "audit_events" => "WHERE action <> 'access.refused'",
-                // They follow by themselves.
+                // Seals are written in the background.
                 "audit_seals" => "WHERE false",
                 _ => "",
             };

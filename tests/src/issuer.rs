@@ -1,4 +1,5 @@
-//! Another identity provider: its keys, its tokens, and the address at which it publishes the keys.
+//! This module holds another identity provider: its keys, its tokens, and an HTTP server that publishes the public
+//! keys.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,31 +15,31 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tradeline::config::Settings;
 
-/// What is in `iss` of its tokens.
+/// The claim `iss` of the provider's tokens.
 pub const ISSUER: &str = "https://issuer.example/auth/v1";
-/// What is in `aud` of its tokens.
+/// The claim `aud` of the provider's tokens.
 pub const AUDIENCE: &str = "tradeline-tests";
 
 /// A key pair that signs tokens.
 #[derive(Clone)]
 pub struct SigningKey {
-    /// Its name.
+    /// The key id in a token's header and in the published set.
     pub kid: String,
-    /// What it is for.
+    /// The signature algorithm that the key is published for.
     pub algorithm: Algorithm,
     encoding: EncodingKey,
-    /// The public half of an Ed25519 key, which the library does not derive.
+    /// The public half of an Ed25519 key, because the library does not derive it.
     edwards: Option<[u8; 32]>,
 }
 
 impl SigningKey {
-    /// A new one for ES256.
+    /// Generates a key pair for ES256.
     #[must_use]
     pub fn new(kid: &str) -> Self {
         Self::of(kid, Algorithm::ES256)
     }
 
-    /// A new one for this algorithm.
+    /// Generates a key pair for this algorithm.
     #[must_use]
     pub fn of(kid: &str, algorithm: Algorithm) -> Self {
         let mut edwards = None;
@@ -66,7 +67,7 @@ impl SigningKey {
         }
     }
 
-    /// The same pair under another name or for another algorithm of its kind.
+    /// The same key pair with another key id or another algorithm of the same key type.
     #[must_use]
     pub fn renamed(&self, kid: &str, algorithm: Algorithm) -> Self {
         Self {
@@ -76,7 +77,7 @@ impl SigningKey {
         }
     }
 
-    /// Its public half, as sets of keys have it.
+    /// The public half as a JSON Web Key.
     #[must_use]
     pub fn jwk(&self) -> Value {
         let mut jwk = if let Some(public) = self.edwards {
@@ -90,14 +91,14 @@ impl SigningKey {
         jwk
     }
 
-    /// A token with these claims.
+    /// Signs a token with these claims.
     #[must_use]
     pub fn sign(&self, claims: &Value) -> String {
         let head = json!({"typ": "JWT", "alg": self.algorithm, "kid": self.kid});
         self.sign_text(&head.to_string(), &claims.to_string())
     }
 
-    /// A token of these very texts, whatever they say.
+    /// Signs these texts as a token, even if they are no valid JSON.
     #[must_use]
     pub fn sign_text(&self, head: &str, claims: &str) -> String {
         let message = format!("{}.{}", base64url(head), base64url(claims));
@@ -107,7 +108,7 @@ impl SigningKey {
     }
 }
 
-/// The alphabet of tokens, without padding.
+/// Encodes bytes as Base64 with the URL alphabet and without padding, as tokens use it.
 #[must_use]
 pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -125,7 +126,7 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     text
 }
 
-/// Claims that nothing is wrong with.
+/// Valid claims for this business and role, expiring in 600 seconds.
 #[must_use]
 pub fn good_claims(business: BusinessId, role: &str) -> Value {
     let now = chrono::Utc::now().timestamp();
@@ -133,31 +134,31 @@ pub fn good_claims(business: BusinessId, role: &str) -> Value {
            "business_id": business, "role": role})
 }
 
-/// How the issuer answers.
+/// How the HTTP server responds to requests.
 #[derive(Clone)]
 pub enum Serving {
-    /// With this status and body.
+    /// Responds with this status and body.
     Answer(u16, Vec<u8>),
-    /// By sending the client elsewhere.
+    /// Responds with 302 and this location.
     Redirect(String),
-    /// With this body after this time.
+    /// Responds with this body after this time.
     Late(Duration, Vec<u8>),
-    /// With a body that never ends.
+    /// Responds with a body that never ends.
     Endless,
-    /// Not at all: connections are closed.
+    /// Closes each connection without a response.
     Down,
 }
 
-/// Publishes keys on loopback for as long as the test runs.
+/// Publishes keys on loopback until the test ends.
 pub struct IssuerServer {
-    /// Where.
+    /// The address of the key set.
     pub url: String,
     serving: Arc<Mutex<Serving>>,
     asked: Arc<AtomicUsize>,
 }
 
 impl IssuerServer {
-    /// One with these keys.
+    /// Starts a server that publishes these keys.
     pub async fn start(keys: &[&SigningKey]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
@@ -178,23 +179,23 @@ impl IssuerServer {
         }
     }
 
-    /// Answers like this from now on.
+    /// Changes how the server responds from now on.
     pub fn serve(&self, serving: Serving) {
         *self.serving.lock().unwrap() = serving;
     }
 
-    /// Publishes these keys, and no others, from now on.
+    /// Publishes only these keys from now on.
     pub fn publish(&self, keys: &[&SigningKey]) {
         self.serve(Serving::Answer(200, set_of(keys)));
     }
 
-    /// How often it has been asked.
+    /// The number of connections accepted so far.
     #[must_use]
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Settings of a service that takes its tokens.
+    /// Settings of a service that accepts this provider's tokens.
     #[must_use]
     pub fn settings(&self) -> Settings {
         let mut settings = crate::settings();
@@ -205,14 +206,14 @@ impl IssuerServer {
     }
 }
 
-/// The set of these keys.
+/// The body of a JSON Web Key Set with the public halves of these keys.
 #[must_use]
 pub fn set_of(keys: &[&SigningKey]) -> Vec<u8> {
     let keys: Vec<Value> = keys.iter().map(|key| key.jwk()).collect();
     json!({"keys": keys}).to_string().into_bytes()
 }
 
-/// What the client does with it, or whether it is still there, is its own affair.
+/// Ignores errors of the socket, because a client may disconnect at any time.
 async fn answer(mut client: TcpStream, serving: Serving) {
     let mut request = [0; 4096];
     let _ = client.read(&mut request).await;

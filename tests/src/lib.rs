@@ -1,8 +1,8 @@
-//! The harness of the integration tests: one PostgreSQL server a run, a database of its own for each test, and the real
-//! service over real HTTP.
+//! The crate holds the harness of the integration tests: one PostgreSQL server per run, one database per test, and the
+//! real service over real HTTP.
 //!
-//! Nothing has to be prepared. The server is a scratch one of the crate `embedded`, gone when the run ends, however it
-//! ends. Each test's database is a copy of a template that was migrated and given the demo data once.
+//! A test needs no preparation. The crate `embedded` starts a temporary server and removes it when the run ends, also
+//! after a crash. Each test's database is a copy of a template that was migrated and filled with the demo data once.
 
 #![expect(
     clippy::unwrap_used,

@@ -8,7 +8,7 @@ import threading
 from aiohttp import web
 from localstripe import resources, server
 
-# One file on the disk for all that run at once: nobody reads it.
+# All processes would write to the same file, which no test reads.
 resources.Store.dump_to_disk = lambda store: None
 
 

@@ -1,11 +1,12 @@
-//! Lists, read page by page.
+//! This module reads the API's lists page by page.
 
 use serde_json::Value;
 
 use crate::Client;
 
 impl Client {
-    /// All rows of a list, read by pages of this size: every page is full but the last, and the last says so.
+    /// Reads all rows of a list in pages of `limit` rows. Asserts that every page but the last is full, and that only
+    /// the last has no cursor.
     pub async fn pages(&self, path: &str, limit: usize) -> Vec<Value> {
         let mut rows = Vec::new();
         let mut cursor = None;
@@ -31,7 +32,7 @@ impl Client {
         }
     }
 
-    /// One page of a list, and the cursor of the next.
+    /// Reads one page of a list and the cursor of the next page; `None` on the last page.
     pub async fn page(
         &self,
         path: &str,
@@ -49,10 +50,10 @@ impl Client {
     }
 }
 
-/// One member of each row, as text.
+/// Collects one text member of each row.
 ///
 /// # Panics
-/// A row has no such text.
+/// A row does not have this member, or it is not text.
 #[must_use]
 pub fn member(rows: &[Value], name: &str) -> Vec<String> {
     let texts = rows.iter().map(|row| row[name].as_str().unwrap());

@@ -1,5 +1,5 @@
-//! PgBouncer between a service and its database: the program of that name on the PATH, with a folder, a socket and a process
-//! of its own, gone when it is dropped or the run ends.
+//! This module runs PgBouncer between a service and its database. It starts the program `pgbouncer` from the PATH, with
+//! a folder, socket and process of its own. They go when it is dropped or the run ends.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{Proxy, SERVICE, until};
 
-/// What the variable says.
+/// True if the variable `TRADELINE_TESTS_POOLER` is `pgbouncer`.
 static WANTED: LazyLock<bool> = LazyLock::new(|| {
     let wanted = std::env::var("TRADELINE_TESTS_POOLER").unwrap_or_default();
     match wanted.as_str() {
@@ -27,7 +27,7 @@ static WANTED: LazyLock<bool> = LazyLock::new(|| {
     }
 });
 
-/// Whether the program knows prepared statements in transaction mode, as it does from 1.21 on.
+/// True if the program supports prepared statements in transaction mode, as versions from 1.21 on do.
 static KEEPS_STATEMENTS: LazyLock<bool> = LazyLock::new(|| {
     let output = Command::new(PROGRAM).arg("--version").output();
     let output = output.expect("PgBouncer is on the PATH: Debian's package is `pgbouncer`");
@@ -51,16 +51,16 @@ static KEEPS_STATEMENTS: LazyLock<bool> = LazyLock::new(|| {
 
 const PROGRAM: &str = "pgbouncer";
 
-/// How a PgBouncer gives server connections to its clients.
+/// How a PgBouncer assigns server connections to its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
-    /// For a transaction each, with prepared statements; for a session where the program has none.
+    /// One transaction each, with prepared statements. Versions before 1.21 use session mode instead.
     BestThereIs,
-    /// For a transaction each, without prepared statements.
+    /// One transaction each, without prepared statements.
     WithoutStatements,
 }
 
-/// A running PgBouncer.
+/// A running PgBouncer. Ends when dropped.
 pub struct PgBouncer {
     url: String,
     child: Child,
@@ -68,13 +68,13 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// In front of this way to a database, for the service's role.
+    /// Starts a PgBouncer in front of this proxy, for the service's role.
     pub async fn to(proxy: &Proxy, pooling: Pooling) -> Self {
         let (port, database) = proxy.target();
         Self::start(port, database, pooling).await
     }
 
-    /// As [`Self::to`], when the run is to be behind PgBouncer.
+    /// Calls [`Self::to`] if the whole run uses PgBouncer.
     pub(crate) async fn if_wanted(proxy: &Proxy) -> Option<Self> {
         match Self::is_wanted() {
             true => Some(Self::to(proxy, Pooling::BestThereIs).await),
@@ -82,7 +82,7 @@ impl PgBouncer {
         }
     }
 
-    /// Whether all services of the run reach their databases by way of PgBouncer.
+    /// True if all services of the run reach their databases through PgBouncer.
     #[must_use]
     pub fn is_wanted() -> bool {
         *WANTED
@@ -93,13 +93,14 @@ impl PgBouncer {
             .prefix("tradeline-pooler-")
             .tempdir()
             .unwrap();
-        // Root's PgBouncer runs as another user.
+        // When root starts PgBouncer, it runs as another user and must write here.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let users = folder.path().join("users");
         fs::write(users, format!("\"{SERVICE}\" \"\"\n")).unwrap();
         let ini = folder.path().join("pgbouncer.ini");
         fs::write(&ini, settings(folder.path(), port, database, pooling)).unwrap();
-        // It ends when the shell's input does, which is when this process has ended, however it did.
+        // The shell ends PgBouncer when its standard input closes. This process holds the other end, so that happens
+        // even if it is killed.
         let script = format!("{PROGRAM} -q \"$0\" & read -r _; kill -KILL $!; wait $!");
         let child = Command::new("sh")
             .args(["-c", &script])
@@ -126,13 +127,13 @@ impl PgBouncer {
         pooler
     }
 
-    /// The database's address by this way.
+    /// The database's URL through the pooler.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What it has logged.
+    /// The text of PgBouncer's log file.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
@@ -146,9 +147,9 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Nothing is set that a service would need: what startup parameters are ignored, above all.
+/// The configuration sets nothing for the service's sake. In particular, it ignores no startup parameters.
 fn settings(folder: &Path, port: u16, database: &str, pooling: Pooling) -> String {
-    // PgBouncer does not run as root.
+    // PgBouncer refuses to run as root.
     let user = match fs::metadata(folder).unwrap().uid() {
         0 => "user = nobody",
         _ => "",

@@ -1,4 +1,4 @@
-//! The program `tradeline` as a process of its own, in a folder of its own.
+//! This module runs the program `tradeline` as a separate process in a folder of its own.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,17 +16,17 @@ use tempfile::TempDir;
 
 use crate::binary::TRADELINE;
 
-/// Longer than anything here takes: what is not there by then is not coming.
+/// Time limit for everything the program does here; each step takes far less.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A folder for the data. It and its database are gone at the end of the test.
+/// A data folder. The folder and its database are removed at the end of the test.
 pub struct Folder {
     temp: TempDir,
     pub data: PathBuf,
 }
 
 impl Folder {
-    /// One that every user may pass through, as `/srv` is.
+    /// Creates a folder that every user may traverse, as `/srv` is.
     pub fn open() -> Self {
         Self::with_mode(0o755)
     }
@@ -41,7 +41,7 @@ impl Folder {
         Self { temp, data }
     }
 
-    /// The server's own file with its process id.
+    /// The process id of the PostgreSQL server, from its own `postmaster.pid`. `None` if the file does not exist.
     pub fn postgres(&self) -> Option<u32> {
         let file = self.data.join("postgres/data/postmaster.pid");
         fs::read_to_string(file).ok()?.lines().next()?.parse().ok()
@@ -50,7 +50,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Where root's folder may not be entered, the database lies elsewhere.
+        // The database lies elsewhere when the server's user may not enter root's folder.
         if let Ok(home) = self.data.join("postgres").canonicalize()
             && !home.starts_with(self.temp.path())
         {
@@ -59,7 +59,8 @@ impl Drop for Folder {
     }
 }
 
-/// The program with these arguments and no settings but its folder.
+/// The program with these arguments and no setting but its data folder. All settings of the test's environment are
+/// removed.
 pub fn command(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(&*TRADELINE);
     for (name, _) in std::env::vars_os() {
@@ -82,26 +83,26 @@ pub fn command(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it to its end.
+/// Runs the program until it exits.
 pub fn run(data: &Path, arguments: &[&str]) -> Output {
     command(data, arguments).output().unwrap()
 }
 
-/// Runs it to its end, with this on its standard input.
+/// Runs the program until it exits, with this text on its standard input.
 pub fn run_with_input(command: &mut Command, input: &str) -> Output {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-    // One that refuses its arguments does not read it.
+    // A program that rejects its arguments does not read its input, so the write may fail.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     ended(child)
 }
 
-/// What it printed, of a run that went well.
+/// Asserts success and returns the standard output, trimmed.
 pub fn printed(output: Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// What it said, of a run that it refused: one line that starts with its name.
+/// Asserts exit code 1 and returns the last line of the log, which must start with the program's name.
 pub fn refusal(command: &mut Command) -> String {
     let output = ended(command.spawn().unwrap());
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -112,7 +113,7 @@ pub fn refusal(command: &mut Command) -> String {
     last.to_owned()
 }
 
-/// Waits for the end of a program that should end by itself, and kills it if it does not.
+/// Waits at most 30 seconds for the exit, then kills the program and panics.
 pub fn ended(mut child: Child) -> Output {
     let deadline = Instant::now() + PATIENCE;
     while child.try_wait().unwrap().is_none() {
@@ -125,11 +126,11 @@ pub fn ended(mut child: Child) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// A service that runs, and is killed when the test ends.
+/// A running service. Killed when the test ends.
 pub struct Program {
     pub child: Child,
     pub base: String,
-    /// From the start to the first good answer of `/readyz`.
+    /// Time from the start to the first 200 of `/readyz`.
     pub ready_after: Duration,
     log: Option<JoinHandle<String>>,
     http: reqwest::Client,
@@ -140,7 +141,7 @@ impl Program {
         Self::spawn(&mut command(&folder.data, &[])).await
     }
 
-    /// Starts it and waits until it says where it listens and that it is ready.
+    /// Starts the program, waits until it prints its address, and expects 200 from `/readyz`.
     pub async fn spawn(command: &mut Command) -> Self {
         let program = Self::listening(command).await;
         let reply = program.get("/readyz", None).await;
@@ -148,7 +149,7 @@ impl Program {
         program
     }
 
-    /// Starts it and waits until it says where it listens.
+    /// Starts the program and waits until it prints its address.
     pub async fn listening(command: &mut Command) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let started = Instant::now();
@@ -165,14 +166,14 @@ impl Program {
             let mut line = String::new();
             let _ = stdout.read_line(&mut line);
             let _ = lines.send(line);
-            // Kept open and read on, as a terminal would.
+            // The pipe must stay open and be read, as a terminal would, or the program's output would block or fail.
             let _ = std::io::copy(&mut stdout, &mut std::io::sink());
         });
         let line = tokio::task::spawn_blocking(move || first.recv_timeout(PATIENCE))
             .await
             .unwrap();
         let line = line.unwrap_or_default();
-        // In plain text, or as the message of a line of JSON.
+        // The address is in plain text, or in the message of a JSON line.
         let base = line.split_once("Tradeline listens on ");
         let base = base.and_then(|(_, rest)| rest.trim().split('"').next());
         let Some(base) = base else {
@@ -220,7 +221,7 @@ impl Program {
         assert!(kill.unwrap().success());
     }
 
-    /// Waits for its end; what it wrote into its log.
+    /// Waits for the exit and returns the status and the log.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
@@ -233,7 +234,7 @@ impl Program {
         (status, self.log.take().unwrap().join().unwrap())
     }
 
-    /// Has it stop as a service manager does.
+    /// Stops the program with SIGTERM, as a service manager does, and returns the log.
     pub fn stop(self) -> String {
         self.signal("TERM");
         let (status, log) = self.wait();
@@ -249,7 +250,7 @@ impl Drop for Program {
     }
 }
 
-/// Whether it runs. One that has ended and whose new parent has not looked yet does not.
+/// True if the process runs. A zombie, whose parent has not collected it yet, does not run.
 pub fn is_alive(process: u32) -> bool {
     let ps = Command::new("ps")
         .args(["-o", "stat=", "-p", &process.to_string()])
@@ -259,7 +260,7 @@ pub fn is_alive(process: u32) -> bool {
     !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 
-/// Waits until a process that has been told to end is gone.
+/// Waits at most 30 seconds until a process that was told to end is gone.
 pub fn wait_for_the_end_of(process: u32) {
     let deadline = Instant::now() + PATIENCE;
     while is_alive(process) {

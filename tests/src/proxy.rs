@@ -1,5 +1,5 @@
-//! What can go wrong between the service and its database, at a chosen moment: a TCP proxy in front of the server's
-//! Unix socket that reads along.
+//! This module simulates faults between a service and its database at a chosen moment. A TCP proxy in front of the
+//! server's Unix socket reads the messages and cuts connections.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,22 +12,22 @@ use tokio::task::JoinHandle;
 
 use crate::{Database, PgBouncer, SERVICE};
 
-/// What happens to the next commit that comes along, whosever it is. The connection is cut in each case.
+/// The fault at the next commit of any session. Every fault cuts the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sabotage {
-    /// The server commits, and its answer is lost.
+    /// The server commits, and its response is lost.
     LoseAnswer,
-    /// As that, and from then on the database cannot be reached.
+    /// The server commits, its response is lost, and the database is unreachable from then on.
     LoseAnswerAndGoDown,
-    /// The server never hears of it.
+    /// The commit never reaches the server.
     LoseCommit,
-    /// As a pooler does: the server commits, its answer is lost, and the client is told so in these words.
+    /// The server commits, its response is lost, and the client receives this error instead, as from a pooler.
     LoseAnswerAndSay(Saying),
-    /// As a pooler does: the server never hears of it, and the client is told so in these words.
+    /// The commit never reaches the server, and the client receives this error, as from a pooler.
     LoseCommitAndSay(Saying),
 }
 
-/// An error in a pooler's words.
+/// An error message as a pooler words it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Saying {
     pub severity: &'static str,
@@ -36,7 +36,7 @@ pub struct Saying {
 }
 
 impl Saying {
-    /// The message of the protocol.
+    /// Encodes the error as an `ErrorResponse` of PostgreSQL's protocol.
     fn to_bytes(self) -> Vec<u8> {
         let mut fields = Vec::new();
         for (name, value) in [
@@ -55,14 +55,14 @@ impl Saying {
     }
 }
 
-/// A way to the database that can be cut.
+/// A route to the database that a test can cut.
 pub struct Proxy {
     shared: Arc<Shared>,
     database: String,
     url: String,
-    /// Between it and its clients, when the run is to be behind one.
+    /// PgBouncer between the proxy and its clients, if the whole run uses one.
     pooler: Option<PgBouncer>,
-    /// Bound but not listening, so that nobody else gets the port while the proxy is down.
+    /// Bound but not listening, so that no other process takes the port while the proxy is down.
     _place: TcpSocket,
 }
 
@@ -70,22 +70,22 @@ struct Shared {
     address: SocketAddr,
     socket: PathBuf,
     state: Mutex<State>,
-    /// Changes when every connection is to end.
+    /// Signals every connection to end.
     cut: watch::Sender<()>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Accepts connections while the proxy is up.
+    /// The task that accepts connections while the proxy is up.
     listener: Option<JoinHandle<()>>,
-    /// What happens to the next commits, and how many of them are left.
+    /// The fault at the next commits, and the number of commits left.
     sabotage: Option<(Sabotage, usize)>,
     sabotaged: usize,
     commits: usize,
 }
 
 impl Proxy {
-    /// A way to this database, for the service's role.
+    /// Opens a route to this database for the service's role.
     pub async fn to(database: &Database) -> Self {
         let place = TcpSocket::new_v4().unwrap();
         place.set_reuseaddr(true).unwrap();
@@ -111,13 +111,13 @@ impl Proxy {
         proxy
     }
 
-    /// The database's address by this way.
+    /// The database's URL through the proxy.
     #[must_use]
     pub fn url(&self) -> &str {
         self.pooler.as_ref().map_or(&self.url, PgBouncer::url)
     }
 
-    /// Where a pooler reaches it: its port, and the name of the database.
+    /// The proxy's port and the database's name, for a pooler in front of it.
     pub(crate) fn target(&self) -> (u16, &str) {
         (self.shared.address.port(), &self.database)
     }
@@ -127,12 +127,12 @@ impl Proxy {
         self.shared.down().await;
     }
 
-    /// Cuts every connection; new ones are welcome.
+    /// Cuts every connection; new ones are accepted.
     pub fn cut(&self) {
         self.shared.cut.send_replace(());
     }
 
-    /// Accepts connections again.
+    /// Accepts connections again after [`Proxy::down`].
     pub fn up(&self) {
         let listener = TcpSocket::new_v4().unwrap();
         listener.set_reuseaddr(true).unwrap();
@@ -142,18 +142,18 @@ impl Proxy {
         self.shared.state.lock().unwrap().listener = Some(task);
     }
 
-    /// Sabotages the next `times` commits.
+    /// Applies a fault to the next `times` commits.
     pub fn sabotage(&self, how: Sabotage, times: usize) {
         self.shared.state.lock().unwrap().sabotage = Some((how, times));
     }
 
-    /// How many commits have come along.
+    /// The number of commits seen so far.
     #[must_use]
     pub fn commits(&self) -> usize {
         self.shared.state.lock().unwrap().commits
     }
 
-    /// How many commits were sabotaged.
+    /// The number of commits that a fault was applied to.
     #[must_use]
     pub fn sabotaged(&self) -> usize {
         self.shared.state.lock().unwrap().sabotaged
@@ -168,10 +168,10 @@ impl Drop for Proxy {
 }
 
 impl Shared {
-    /// Nobody gets in once this has returned, and nobody stays.
+    /// Ends every connection and accepts none after it has returned.
     async fn down(&self) {
         if let Some(listener) = self.close() {
-            // A task that is aborted may still accept one more before it ends.
+            // An aborted task may still accept one connection before it ends, so this waits for its end.
             let _ = listener.await;
         }
         self.cut.send_replace(());
@@ -195,14 +195,14 @@ impl Shared {
         }
     }
 
-    /// Carries bytes both ways until one side ends or a commit is sabotaged.
+    /// Forwards bytes both ways until one side closes or a fault ends the connection.
     async fn carry(&self, client: TcpStream) -> std::io::Result<()> {
         client.set_nodelay(true)?;
         let server = UnixStream::connect(&self.socket).await?;
         let (mut from_client, mut to_client) = client.into_split();
         let (mut from_server, mut to_server) = server.into_split();
 
-        // The first message has no type, only a length.
+        // The startup message has no type, only a length.
         let mut length = [0; 4];
         from_client.read_exact(&mut length).await?;
         to_server.write_all(&length).await?;
@@ -242,7 +242,7 @@ impl Shared {
                 to_server.write_all(&message).await?;
                 continue;
             };
-            // From here on nobody passes answers on.
+            // From here on the server's responses are no longer forwarded.
             stop.send_replace(());
             let (mut from_server, mut to_client) = answers.await??;
             if !matches!(
@@ -250,7 +250,7 @@ impl Shared {
                 Sabotage::LoseCommit | Sabotage::LoseCommitAndSay(_)
             ) {
                 to_server.write_all(&message).await?;
-                // The server says something only after it has committed.
+                // The server sends its first byte only after it has committed.
                 from_server.read_u8().await?;
             }
             match sabotage {
@@ -284,10 +284,10 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// The simple query `COMMIT`, which is how sqlx ends a transaction.
+/// The simple query `COMMIT`, with which sqlx ends a transaction.
 const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
 
-/// One message of PostgreSQL's protocol: its type, the length of the rest, the rest.
+/// Reads one message of PostgreSQL's protocol: a type, the length of the rest, the rest.
 async fn message(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>> {
     let mut head = [0; 5];
     from.read_exact(&mut head).await?;
@@ -298,7 +298,7 @@ async fn message(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>
     Ok(message)
 }
 
-/// A length counts itself.
+/// The bytes after a length field, which counts itself.
 fn body_length(length: [u8; 4]) -> usize {
     usize::try_from(u32::from_be_bytes(length)).unwrap() - length.len()
 }

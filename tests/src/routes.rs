@@ -1,4 +1,5 @@
-//! The endpoints as the service's own document lists them, so that a test over all of them covers a new one by itself.
+//! This module lists the endpoints of the service's OpenAPI document, so that a test over all of them covers new
+//! endpoints without a change.
 
 use domain::demo;
 use reqwest::Method;
@@ -8,43 +9,43 @@ use uuid::Uuid;
 
 use crate::{ACME_KEY, Client, REFRESH_TOKEN, Reply, Service};
 
-/// An operation of the document.
+/// One operation of the document.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// Its method.
+    /// The HTTP method.
     pub method: Method,
-    /// Its path, with `{id}` in it.
+    /// The path with its placeholder, such as `/api/orders/{order_id}`.
     pub path: String,
-    /// All that the document says of it.
+    /// The operation object of the document.
     pub operation: Value,
 }
 
-/// What a trade at Acme has left that paths name.
+/// Ids that a few transactions at Acme have created, for paths that need one.
 #[derive(Debug, Clone)]
 pub struct Traded {
-    /// An order of its customer that is not paid.
+    /// An unpaid order of Acme's customer.
     pub order: String,
-    /// A like one, which tests may cancel.
+    /// Another unpaid order, which a test may cancel.
     cancellable: String,
     payment: String,
     credit_note: String,
     write_off: String,
-    /// A customer with credit on account, and a payout to them.
+    /// A customer with credit on account, to whom the payout was made.
     creditor: String,
     payout: String,
-    /// An order of its customer that can be fulfilled.
+    /// An order of Acme's customer that can be fulfilled.
     fulfillable: String,
-    /// One that was paid by card.
+    /// An order that was paid by card.
     refundable: String,
-    /// Intents of orders by card that are not paid: one is to be, one is to be declined.
+    /// Intents of two unpaid orders by card: the first to be paid, the second to be declined.
     intents: [String; 2],
-    /// Reservations: each is resolved by one test at most.
+    /// Reservations; each test resolves each of them at most once.
     held: [String; 3],
     sale: String,
 }
 
 impl Traded {
-    /// Trades at Acme.
+    /// Makes the transactions at Acme through the API.
     pub async fn at(service: &Service) -> Self {
         let admin = service.admin();
         let id = |made: &Value, member: &str| made[member].as_str().unwrap().to_owned();
@@ -69,7 +70,7 @@ impl Traded {
         let body_of_payout = json!({"amount": "1.00", "method": "cash"});
         let path = format!("/api/customers/{creditor}/payouts");
         let payout = admin.post(&path, &body_of_payout).await.ok(201);
-        // Before anything is held: what one orders uses up what one holds.
+        // This comes before any reservation, because a customer's order uses up that customer's own holds.
         let refundable = admin.order_by_card(&[(demo::ACME_KEYBOARD, 1)]).await;
         service.pay(&refundable).await.ok(200);
         let mut intents = Vec::new();
@@ -94,7 +95,7 @@ impl Traded {
             payout: id(&payout, "payout_id"),
             credit_note: id(&make("credit-notes").await, "credit_note_id"),
             write_off: id(&make("write-offs").await, "write_off_id"),
-            // Another product each time: a test may trade twice.
+            // Each call needs a new product, because a test may call it twice.
             sale: admin
                 .add_sale(&format!("OFFER-{}", Uuid::now_v7()))
                 .await
@@ -106,13 +107,13 @@ impl Traded {
     }
 }
 
-/// An address that no user has.
+/// A unique email address that no user has.
 fn new_address() -> String {
     format!("{}@example.com", Uuid::now_v7())
 }
 
 impl Route {
-    /// Every operation of the document that the service publishes.
+    /// Reads every operation of the document that the service publishes.
     pub async fn all(service: &Service) -> Vec<Self> {
         let document = service.nobody().get("/openapi.json").await.ok(200);
         let paths = document["paths"].as_object().unwrap();
@@ -133,19 +134,19 @@ impl Route {
         routes
     }
 
-    /// `GET /api/products/{product_id}`.
+    /// The method and path, such as `GET /api/products/{product_id}`.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
-    /// Whether its path has an id in it.
+    /// True if the path has a placeholder for an id.
     #[must_use]
     pub fn has_id(&self) -> bool {
         self.path.contains('{')
     }
 
-    /// Whether its credential is a signature of the body.
+    /// True if the credential is a signature of the body: a webhook.
     #[must_use]
     pub fn is_signed(&self) -> bool {
         let parameters = self.operation["parameters"].as_array().unwrap();
@@ -153,13 +154,13 @@ impl Route {
         names.any(|name| name == "Stripe-Signature")
     }
 
-    /// Whether it is the platform's, and of no business.
+    /// True if only the platform may call the endpoint; it belongs to no business.
     #[must_use]
     pub fn is_platforms(&self) -> bool {
         self.operation["x-roles"] == json!(["platform"])
     }
 
-    /// A client that may do the most with it.
+    /// A client with the highest authority that the endpoint accepts.
     #[must_use]
     pub fn best_caller(&self, service: &Service) -> Client {
         if self.is_platforms() {
@@ -171,13 +172,14 @@ impl Route {
         }
     }
 
-    /// Whether it takes a body of ours. One that is signed is its sender's, down to the last byte.
+    /// True if the endpoint takes a body that a test may write. A signed body is excluded, because its sender
+    /// determines every byte.
     #[must_use]
     pub fn has_body(&self) -> bool {
         self.operation.get("requestBody").is_some() && !self.is_signed()
     }
 
-    /// Its path with this id.
+    /// The path with this id in place of the placeholder.
     #[must_use]
     pub fn with_id(&self, id: &str) -> String {
         let Some((start, rest)) = self.path.split_once('{') else {
@@ -188,7 +190,7 @@ impl Route {
         format!("{start}{id}{end}")
     }
 
-    /// An id of Acme's that the path is good with; some need one that has been made.
+    /// An id of Acme's that the endpoint accepts; for some endpoints it comes from [`Traded`].
     #[must_use]
     pub fn id_at_acme(&self, traded: &Traded) -> String {
         match self.path.split('/').nth(2) {
@@ -223,7 +225,7 @@ impl Route {
         }
     }
 
-    /// A body that nothing is wrong with, and that changes something where it is let.
+    /// A valid body, which changes something if the caller is allowed to.
     #[must_use]
     pub fn good_body(&self) -> Value {
         match self.name().as_str() {
@@ -252,7 +254,7 @@ impl Route {
                 json!({"sku": "NEW-2", "name": "Other", "price": "2.00"})
             }
             "PATCH /api/products/{product_id}" => json!({"price": "3.00"}),
-            // Open, so that its product goes on being sold.
+            // The sale is open, so that its product can still be sold.
             "POST /api/sales" => json!({
                 "name": "For ages", "products": [{"product_id": demo::ACME_KEYBOARD}],
                 "opens_at": "2020-01-01T00:00:00Z", "closes_at": "2999-01-01T00:00:00Z",
@@ -298,7 +300,7 @@ impl Route {
         }
     }
 
-    /// Sends it as this client, with a good body if it takes one.
+    /// Sends the request as this client, with a valid body if the endpoint takes one.
     pub async fn send(&self, client: &Client, id: &str) -> Reply {
         let request = client.request(self.method.clone(), &self.with_id(id));
         let request = if self.has_body() {

@@ -1,4 +1,4 @@
-//! The PostgreSQL server of the run, and the databases in it.
+//! This module holds the PostgreSQL server of the run and the databases in it.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,14 +17,14 @@ use uuid::uuid;
 
 use crate::until;
 
-/// The role that owns the tables.
+/// The role that owns the tables and runs migrations.
 pub const OWNER: &str = "tradeline_owner";
-/// A key of Acme's, of which nobody has the text.
+/// The id of an API key of Acme's. Only its hash is stored, and no test knows its text.
 pub const ACME_KEY: ApiKeyId = ApiKeyId(uuid!("650e8400-e29b-41d4-a716-446655440099"));
-/// A refresh token of Acme's buyer, not used yet.
+/// A refresh token of Acme's buyer that was not used yet.
 pub const REFRESH_TOKEN: &str =
     "tl_refresh_VQ6EAOKbQdSnFkRmVUQAmQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-/// The role that the service works as.
+/// The role that the service connects as; row-level security applies to it.
 pub const SERVICE: &str = "tradeline_service";
 
 const TEMPLATE: &str = "template_demo";
@@ -73,7 +73,7 @@ async fn start() -> embedded::Server {
         .tempdir()
         .unwrap()
         .keep();
-    // Speed over durability: what a crash would lose, the next run makes anew.
+    // The server trades durability for speed. A crash may lose data, because each run starts with a new server.
     let settings = [
         ("fsync", "off"),
         ("synchronous_commit", "off"),
@@ -116,7 +116,7 @@ async fn start() -> embedded::Server {
     server
 }
 
-/// A key and a refresh token for each business, beside the demo data.
+/// SQL that adds one API key and one refresh token per business to the demo data.
 fn credentials() -> String {
     format!(
         "INSERT INTO api_keys (business_id, id, name, role, prefix, key_hash, created_by)
@@ -131,7 +131,7 @@ fn credentials() -> String {
     )
 }
 
-/// A test's own database. It is dropped with the last clone.
+/// The database of one test.
 #[derive(Debug, Clone)]
 pub struct Database {
     name: Arc<Name>,
@@ -148,12 +148,12 @@ impl Drop for Name {
 }
 
 impl Database {
-    /// One with all migrations and the demo data.
+    /// Creates a database with all migrations and the demo data.
     pub async fn with_demo() -> Self {
         Self::from_template(&format!("TEMPLATE {TEMPLATE}")).await
     }
 
-    /// One with nothing in it.
+    /// Creates a database without tables.
     pub async fn empty() -> Self {
         Self::from_template("").await
     }
@@ -173,13 +173,13 @@ impl Database {
         }
     }
 
-    /// Its address for this role.
+    /// The connection URL for this role.
     #[must_use]
     pub fn url(&self, role: &str) -> String {
         SERVER.url(role, &self.name.0)
     }
 
-    /// The server's socket.
+    /// The path of the server's Unix socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         let url = self.url(SERVICE);
@@ -188,13 +188,13 @@ impl Database {
         PathBuf::from(host).join(".s.PGSQL.5432")
     }
 
-    /// Its name in the server.
+    /// The database's name in the server.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name.0
     }
 
-    /// Runs a statement as the superuser and keeps its locks until [`Held::release`].
+    /// Runs a statement as the superuser and keeps its locks until [`Held::release`] or [`Held::commit`].
     pub async fn hold(&self, sql: &str) -> Held {
         let postgres = self.connect("postgres").await;
         let transaction = postgres.begin().await.unwrap();
@@ -206,14 +206,14 @@ impl Database {
         }
     }
 
-    /// How many of its sessions wait for a lock.
+    /// The number of sessions that wait for a lock.
     pub async fn blocked(&self) -> u64 {
         let sql = "SELECT count(*) FROM pg_stat_activity
                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
         self.value(sql).await.parse().unwrap()
     }
 
-    /// Ends every session of the service, as an operator may. Says how many there were.
+    /// Ends every session of the service, as an operator may. Returns the number of sessions.
     pub async fn kill_sessions(&self) -> u64 {
         let sql = format!(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -222,28 +222,28 @@ impl Database {
         self.value(&sql).await.parse().unwrap()
     }
 
-    /// How many deadlocks the server has had to break in it. Ends the service's sessions, since a session tells its
-    /// count only when it rests for long or ends.
+    /// The number of deadlocks that the server has resolved in this database. Ends the service's sessions first: a
+    /// session reports its count only when it ends or stays idle for long.
     pub async fn deadlocks(&self) -> u64 {
-        // What sweeps in the background comes back.
+        // Background tasks reconnect, so one attempt may not suffice.
         until("the sessions end", async || self.kill_sessions().await == 0).await;
         let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
         self.value(sql).await.parse().unwrap()
     }
 
-    /// A connection as this role; `postgres` sees everything.
+    /// Connects as this role; row-level security does not apply to `postgres`.
     pub async fn connect(&self, role: &str) -> DatabaseConnection {
         connect(&self.url(role)).await
     }
 
-    /// Runs a statement as the superuser, who sees the rows of every business.
+    /// Runs statements as the superuser, for whom row-level security does not apply.
     pub async fn execute(&self, sql: &str) {
         let postgres = self.connect("postgres").await;
         execute(&postgres, sql).await;
         postgres.close().await.unwrap();
     }
 
-    /// The first column of each row, as text, as the superuser sees it.
+    /// Runs a query as the superuser and returns the first column of each row as text.
     pub async fn column(&self, sql: &str) -> Vec<String> {
         let postgres = self.connect("postgres").await;
         let statement = Statement::from_string(
@@ -261,7 +261,7 @@ impl Database {
             .collect()
     }
 
-    /// The one value of a query, as text.
+    /// Runs a query that returns exactly one row, and returns its value as text.
     pub async fn value(&self, sql: &str) -> String {
         let mut column = self.column(sql).await;
         assert_eq!(column.len(), 1, "{sql}");
@@ -269,7 +269,7 @@ impl Database {
     }
 }
 
-/// Locks that someone else holds.
+/// Locks that an open transaction of another session holds.
 pub struct Held {
     postgres: DatabaseConnection,
     transaction: DatabaseTransaction,
@@ -279,19 +279,19 @@ impl Held {
     /// Runs another statement in the same transaction.
     ///
     /// # Errors
-    /// What the server said.
+    /// The server rejected the statement.
     pub async fn try_also(&self, sql: &str) -> Result<(), DbErr> {
         self.transaction.execute_unprepared(sql).await?;
         Ok(())
     }
 
-    /// Lets go, and keeps what was changed.
+    /// Commits the transaction, which releases its locks.
     pub async fn commit(self) {
         self.transaction.commit().await.unwrap();
         self.postgres.close().await.unwrap();
     }
 
-    /// Lets go, and takes back what was changed.
+    /// Rolls the transaction back, which releases its locks.
     pub async fn release(self) {
         self.transaction.rollback().await.unwrap();
         self.postgres.close().await.unwrap();

@@ -1,4 +1,4 @@
-//! The service under test.
+//! This module starts the service under test in the test's process and makes clients for it.
 
 use std::net::TcpListener;
 
@@ -11,60 +11,60 @@ use tradeline::http::limits::RateLimit;
 
 use crate::{Client, Database, PgBouncer, Proxy, SERVICE, until};
 
-/// What the services of all tests sign with.
+/// The secret with which all tests' services sign tokens.
 pub const SECRET: &str = "a secret that only the tests know, of 32 bytes and more";
 
 /// A running service. Stops when dropped.
 pub struct Service {
-    /// Its database.
+    /// The database that the service uses.
     pub database: Database,
-    /// Its address, `http://127.0.0.1:…`.
+    /// The base URL, `http://127.0.0.1:…`.
     pub base: String,
     http: reqwest::Client,
-    /// There until it is stopped.
+    /// `None` after the service was stopped.
     service: Option<tradeline::service::Service>,
-    /// The way to its database, when the run is to be behind a pooler.
+    /// The proxy between the pooler and the database, if the whole run uses a pooler.
     _way: Option<Proxy>,
 }
 
-/// The settings of a test's service: two workers, two lanes, no limits of rates, the rest as a user
-/// would have it.
+/// Settings of a test's service: two workers, two lanes, no rate limits, one sealing per hour. Every other setting has
+/// its default.
 #[must_use]
 pub fn settings() -> Settings {
     let mut settings = Cli::parse_from(["tradeline"]).settings;
     settings.workers = Some(2);
     settings.lanes = Some(2);
-    // Who tests the sealing does it at its own time: commits that come by themselves would be in the way of others.
+    // Tests of seals call the sealing themselves. Commits of a background task would disturb tests that count commits.
     settings.seal_every = 3600;
     settings.limits.rate_limit = RateLimit::Off;
     settings
 }
 
 impl Service {
-    /// On a database of its own with the demo data.
+    /// Starts a service on a new database with the demo data.
     pub async fn start() -> Self {
         Self::on(Database::with_demo().await).await
     }
 
-    /// On this database. Any number may run on one, as in a deployment.
+    /// Starts a service on this database. Several may share one database, as in a deployment.
     pub async fn on(database: Database) -> Self {
         let url = database.url(SERVICE);
         Self::at(database, &url).await
     }
 
-    /// Two instances on one database with the demo data.
+    /// Starts two instances on one new database with the demo data.
     pub async fn two() -> (Self, Self) {
         let one = Self::start().await;
         let two = Self::on(one.database.clone()).await;
         (one, two)
     }
 
-    /// On this database by way of another address: a proxy's, say.
+    /// Starts a service that reaches this database through another URL, such as a proxy's.
     pub async fn at(database: Database, url: &str) -> Self {
         Self::with(database, url, &settings()).await
     }
 
-    /// With settings of its own.
+    /// Starts a service with these settings.
     pub async fn with(database: Database, url: &str, settings: &Settings) -> Self {
         let way = match PgBouncer::is_wanted() && url == database.url(SERVICE) {
             true => Some(Proxy::to(&database).await),
@@ -88,10 +88,10 @@ impl Service {
         }
     }
 
-    /// Why it does not start at this address.
+    /// Returns the error with which a service refuses to start at this URL.
     ///
     /// # Panics
-    /// It starts.
+    /// The service starts.
     pub async fn refusal(url: &str) -> tradeline::service::Error {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (url, secret) = (
@@ -103,7 +103,7 @@ impl Service {
         service.expect_err("the service starts")
     }
 
-    /// Stops as in production: nothing new, and what is in flight finishes.
+    /// Stops as in production: new requests are rejected, and requests in flight finish.
     pub async fn stop(mut self) {
         if let Some(service) = self.service.take() {
             service.stop().await;
@@ -112,8 +112,9 @@ impl Service {
 
     /// Waits until the pooler, if the run has one, has noticed that its database is back.
     ///
-    /// PgBouncer answers the first client that connects with the failure that it remembers, and tries the server again only
-    /// then, `server_login_retry` after the last attempt at the earliest. The service passes this on as a 503.
+    /// PgBouncer answers the first client that connects with the failure that it remembers. Only then does it try the
+    /// server again, `server_login_retry` after the last attempt at the earliest. The service passes the failure on as
+    /// a 503.
     pub async fn pooler_has_recovered(&self) {
         if PgBouncer::is_wanted() {
             until("the pooler reaches its database", async || {
@@ -123,32 +124,32 @@ impl Service {
         }
     }
 
-    /// How many orders there are beside those of the demo data.
+    /// The number of orders that are not demo data.
     pub async fn orders(&self) -> usize {
         let sql = "SELECT count(*) FROM orders WHERE created_by NOT IN
                    (SELECT actor_id FROM audit_events WHERE request_id = 'demo')";
         self.database.value(sql).await.parse().unwrap()
     }
 
-    /// A client without credentials.
+    /// A client without a credential.
     #[must_use]
     pub fn nobody(&self) -> Client {
         Client::new(self.http.clone(), &self.base, None)
     }
 
-    /// A client with this text for a token.
+    /// A client that sends this text as its bearer token, valid or not.
     #[must_use]
     pub fn bearer(&self, token: &str) -> Client {
         Client::new(self.http.clone(), &self.base, Some(token.to_owned()))
     }
 
-    /// A client with a good token for this business and authority, each time of another user.
+    /// A client with a valid token for this business and authority. Each call makes a new user id.
     #[must_use]
     pub fn caller(&self, business_id: BusinessId, authority: Authority) -> Client {
         self.caller_as(UserId::new(), business_id, authority)
     }
 
-    /// A client of this very user.
+    /// A client with a valid token for this user.
     #[must_use]
     pub fn caller_as(
         &self,
@@ -163,31 +164,31 @@ impl Service {
         self.bearer(&signed(&claims, SECRET))
     }
 
-    /// An admin of Acme.
+    /// A new admin of Acme.
     #[must_use]
     pub fn admin(&self) -> Client {
         self.caller(demo::ACME, Authority::Admin)
     }
 
-    /// Someone of Acme's staff.
+    /// A new staff member of Acme.
     #[must_use]
     pub fn staff(&self) -> Client {
         self.caller(demo::ACME, Authority::Staff)
     }
 
-    /// The buyer of Acme's customer.
+    /// A new user who buys for Acme's demo customer.
     #[must_use]
     pub fn customer(&self) -> Client {
         self.caller(demo::ACME, Authority::Customer(demo::ACME_CUSTOMER))
     }
 
-    /// The platform.
+    /// A client with the platform's authority, which belongs to no business.
     #[must_use]
     pub fn platform(&self) -> Client {
         self.bearer(&platform_token())
     }
 
-    /// An admin of Globex, the other business.
+    /// A new admin of Globex, the other business of the demo data.
     #[must_use]
     pub fn stranger(&self) -> Client {
         self.caller(demo::GLOBEX, Authority::Admin)
@@ -202,14 +203,14 @@ impl Drop for Service {
     }
 }
 
-/// No test speaks TLS, but reqwest as the workspace builds it wants to know how it would.
+/// No test uses TLS, but reqwest as the workspace builds it needs a crypto provider.
 fn http_client() -> reqwest::Client {
-    // The second time it is there already.
+    // The second call fails, because the provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }
 
-/// What a good token says, of another user each time.
+/// Valid claims for this business and authority, expiring in 600 seconds. Each call makes a new user id.
 #[must_use]
 pub fn claims(business_id: BusinessId, authority: Authority) -> Claims {
     let issued_at = chrono::Utc::now().timestamp();
@@ -223,14 +224,14 @@ pub fn claims(business_id: BusinessId, authority: Authority) -> Claims {
     }
 }
 
-/// A token that says this, signed with this secret.
+/// Signs these claims as a token with this secret.
 #[must_use]
 pub fn signed(claims: &Claims, secret: &str) -> String {
     let keys = Keys::new(secret.as_bytes()).unwrap();
     keys.sign(claims).unwrap()
 }
 
-/// A token of the platform, of another user each time.
+/// Signs a valid token of the platform, expiring in 600 seconds. Each call makes a new user id.
 #[must_use]
 pub fn platform_token() -> String {
     let keys = Keys::new(SECRET.as_bytes()).unwrap();

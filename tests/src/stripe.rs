@@ -1,5 +1,5 @@
-//! A Stripe for tests: localstripe, which others wrote, behind a gateway that does what it does not. The gateway keeps answers
-//! by `Idempotency-Key`, as Stripe does, remembers what it was asked, and fails when it is told to.
+//! This module holds a Stripe for tests: the third-party program localstripe behind a gateway that adds what it lacks.
+//! The gateway stores responses by `Idempotency-Key`, as Stripe does, records requests, and fails on demand.
 //!
 //! The Python packages are installed into the build folder on first use.
 
@@ -21,25 +21,25 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tradeline::config::Settings;
 
-/// What is installed: localstripe, and Stripe's own library, which makes and checks signatures.
+/// The packages to install: localstripe, and Stripe's own library, which makes and verifies signatures.
 const PACKAGES: [&str; 2] = ["localstripe==1.15.10", "stripe==16.1.0"];
-/// The versions of what these need in turn.
+/// Pinned versions of the packages' dependencies.
 const CONSTRAINTS: &str = include_str!("../constraints.txt");
 
-/// The account's secret key.
+/// The secret key of the Stripe account.
 pub const SECRET_KEY: &str = "sk_test_that_only_the_tests_know";
-/// What its webhooks are signed with.
+/// The secret that signs the account's webhooks.
 pub const WEBHOOK_SECRET: &str = "whsec_that_only_the_tests_know";
 
-/// The Python that has the packages.
+/// Path of the Python interpreter that has the packages.
 static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
-    // The folder of the build that this program is of.
+    // The build folder that contains this executable.
     let program = std::env::current_exe().unwrap();
     let target = program.ancestors().nth(3).unwrap();
     installed(target, &target.join("stripe-tests"))
 });
 
-/// Installs the packages unless they are there. One installer at a time: others wait for it.
+/// Installs the packages if they are missing. A file lock makes concurrent test processes wait for one installer.
 fn installed(target: &Path, folder: &Path) -> PathBuf {
     let lock = File::create(target.join("stripe-tests.lock")).unwrap();
     lock.lock().unwrap();
@@ -72,7 +72,7 @@ fn installed(target: &Path, folder: &Path) -> PathBuf {
     python
 }
 
-/// Runs a program of Stripe's own library with these arguments: what it prints.
+/// Runs a Python program with Stripe's own library and returns its standard output.
 pub async fn official(program: &str, arguments: &[&str]) -> String {
     let mut python = tokio::process::Command::new(python().await);
     let output = python.args(["-c", program]).args(arguments).output().await;
@@ -82,41 +82,41 @@ pub async fn official(program: &str, arguments: &[&str]) -> String {
 }
 
 async fn python() -> &'static Path {
-    // Another test may be installing it for some time.
+    // Another test may be installing the packages, which takes a while, so this must not block the runtime.
     let python = tokio::task::spawn_blocking(|| PYTHON.as_path()).await;
     python.unwrap()
 }
 
-/// What goes wrong with the next request.
+/// The fault at the next request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is done, and its answer is lost.
+    /// The request is executed, and its response is lost.
     LoseAnswer,
-    /// It is never heard of.
+    /// The request never arrives.
     LoseRequest,
-    /// It is answered with this status, and not done.
+    /// The request is rejected with this status and not executed.
     Status(u16),
-    /// It is done, and answered after this time.
+    /// The request is executed, and the response arrives after this time.
     Delay(Duration),
-    /// It is done, and answered with something else than was agreed on.
+    /// The request is executed, and the response has an unexpected body.
     Garble,
 }
 
-/// Something that the gateway was asked.
+/// One request that the gateway received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// The method and the path.
     pub what: String,
-    /// The headers, their names in small letters.
+    /// The headers; names are in lower case.
     pub headers: HashMap<String, String>,
-    /// The form.
+    /// The decoded form fields, in order.
     pub form: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
-/// A Stripe. Ends when dropped.
+/// A running Stripe for tests. Ends when dropped.
 pub struct Stripe {
-    /// Where the service is to ask.
+    /// The base URL that the service sends its requests to.
     pub base: String,
     shared: Arc<Shared>,
     server: Child,
@@ -133,11 +133,11 @@ struct Shared {
 struct State {
     asked: Vec<Asked>,
     faults: VecDeque<Fault>,
-    /// Under each key the body that it was used with, and the answer once there is one.
+    /// For each idempotency key, the request body and the stored response; `None` while the request is executing.
     answers: HashMap<String, (Vec<u8>, Option<Answer>)>,
-    /// What has become of refunds since they were made, by their ids.
+    /// Later status of refunds, by refund id.
     refunds: HashMap<String, &'static str>,
-    /// Disputes by their ids: localstripe has none.
+    /// Disputes by id, since localstripe has none.
     disputes: HashMap<String, Value>,
 }
 
@@ -159,7 +159,7 @@ impl Answer {
 }
 
 impl Stripe {
-    /// A new one, in which nothing has happened.
+    /// Starts a new account without any object.
     pub async fn start() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut server = Command::new(python().await)
@@ -195,13 +195,13 @@ impl Stripe {
         }
     }
 
-    /// Settings of a service whose provider this is.
+    /// Settings of a service that uses this Stripe as its payment provider.
     #[must_use]
     pub fn settings(&self) -> Settings {
         settings_for(&self.base)
     }
 
-    /// The adapter alone.
+    /// The provider adapter without a service. `patience` is its request timeout.
     #[must_use]
     pub fn adapter(&self, patience: Duration) -> tradeline::payments::stripe::Stripe {
         let base: Url = self.base.parse().unwrap();
@@ -209,23 +209,23 @@ impl Stripe {
         tradeline::payments::stripe::Stripe::new(base, key, patience).unwrap()
     }
 
-    /// The next requests go wrong like this, one each.
+    /// Applies these faults to the next requests, one each.
     pub fn fault(&self, faults: &[Fault]) {
         self.shared.state.lock().unwrap().faults.extend(faults);
     }
 
-    /// Forgets under which keys it was asked, as Stripe does after a day.
+    /// Deletes all stored responses, as Stripe does after a day.
     pub fn forget_keys(&self) {
         self.shared.state.lock().unwrap().answers.clear();
     }
 
-    /// What it was asked so far.
+    /// All requests that the gateway has received.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
         self.shared.state.lock().unwrap().asked.clone()
     }
 
-    /// Has this address told what happens, signed with [`WEBHOOK_SECRET`].
+    /// Sends events to this URL, signed with [`WEBHOOK_SECRET`].
     pub async fn tell(&self, url: &str) {
         let body = serde_json::json!({"url": url, "secret": WEBHOOK_SECRET});
         let request = self.request(Method::POST, "/_config/webhooks/tests");
@@ -233,7 +233,7 @@ impl Stripe {
         assert_eq!(reply.status(), 200);
     }
 
-    /// An object as it is at Stripe, such as `payment_intents/pi_1`.
+    /// Reads an object of Stripe's, such as `payment_intents/pi_1`.
     pub async fn get(&self, path: &str) -> Value {
         let reply = self
             .request(Method::GET, &format!("/v1/{path}"))
@@ -244,7 +244,7 @@ impl Stripe {
         serde_json::from_str(&reply.text().await.unwrap()).unwrap()
     }
 
-    /// How many there are of a kind, such as `payment_intents`.
+    /// The number of objects of a kind, such as `payment_intents`; at most 100.
     pub async fn count(&self, kind: &str) -> usize {
         self.get(&format!("{kind}?limit=100")).await["data"]
             .as_array()
@@ -252,13 +252,13 @@ impl Stripe {
             .len()
     }
 
-    /// What the buyer's page does with a card that is good.
+    /// Confirms an intent with a valid card, as the buyer's page does.
     pub async fn pay(&self, intent: &str) {
         let status = self.confirm(intent, "pm_card_visa").await;
         assert_eq!(status, 200, "{intent} is not paid");
     }
 
-    /// Somebody gives so much of a payment back by hand.
+    /// Refunds `minor` units of a payment as a person does in Stripe's dashboard.
     pub async fn refund_by_hand(&self, intent: &str, minor: i64) {
         let refund = self.request(Method::POST, "/v1/refunds");
         let amount = minor.to_string();
@@ -267,20 +267,20 @@ impl Stripe {
         assert_eq!(reply.status(), 200);
     }
 
-    /// A refund that was made comes to be this after all, `failed` or `canceled`.
+    /// Changes the status of an existing refund to `failed` or `canceled`.
     pub fn settle_refund(&self, refund: &str, status: &'static str) {
         let mut state = self.shared.state.lock().unwrap();
         state.refunds.insert(refund.to_owned(), status);
     }
 
-    /// A dispute of a payment is as this says from now on.
+    /// Stores a dispute under its id; replaces an earlier version.
     pub fn dispute(&self, dispute: &Value) {
         let id = dispute["id"].as_str().unwrap().to_owned();
         let mut state = self.shared.state.lock().unwrap();
         state.disputes.insert(id, dispute.clone());
     }
 
-    /// What it does with one that is declined.
+    /// Confirms an intent with a card that is declined.
     pub async fn decline(&self, intent: &str) {
         let status = self.confirm(intent, "pm_card_chargeCustomerFail").await;
         assert_eq!(status, 402, "{intent} is not declined");
@@ -295,7 +295,7 @@ impl Stripe {
         confirm.send().await.unwrap().status().as_u16()
     }
 
-    /// Not by way of the gateway.
+    /// Sends directly to localstripe, so that the gateway neither records the request nor applies a fault.
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let url = format!("{}{path}", self.shared.upstream);
         self.shared
@@ -313,7 +313,7 @@ impl Drop for Stripe {
     }
 }
 
-/// Settings of a service whose provider is a Stripe at this address.
+/// Settings of a service whose payment provider is a Stripe at this base URL.
 #[must_use]
 pub fn settings_for(base: &str) -> Settings {
     let mut settings = crate::settings();
@@ -333,7 +333,7 @@ impl Shared {
         }
     }
 
-    /// One request a connection.
+    /// Serves one request per connection.
     async fn serve(&self, mut client: TcpStream) -> std::io::Result<()> {
         let asked = read(&mut client).await?;
         let fault = {
@@ -368,7 +368,7 @@ impl Shared {
         client.shutdown().await
     }
 
-    /// Stripe's answer: the first one again to a key that was used before, unless it was for something else.
+    /// Returns the stored response for a key that was used before, or an error if the request was another one.
     async fn answer(&self, asked: &Asked) -> Answer {
         let Some(key) = asked.headers.get("idempotency-key") else {
             return self.forward(asked).await;
@@ -395,7 +395,7 @@ impl Shared {
         }
     }
 
-    /// What localstripe does not do itself: disputes, and refunds that fail.
+    /// Adds what localstripe lacks: disputes, and refunds that fail.
     fn amended(&self, mut answer: Answer) -> Answer {
         let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else {
             return answer;
@@ -444,7 +444,7 @@ impl Shared {
     }
 }
 
-/// Reads a request whose body has a length.
+/// Reads a request with a `Content-Length`.
 async fn read(client: &mut TcpStream) -> std::io::Result<Asked> {
     let mut bytes = Vec::new();
     let head = loop {
@@ -470,7 +470,7 @@ async fn read(client: &mut TcpStream) -> std::io::Result<Asked> {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
     }
-    // A form is what follows a URL's question mark.
+    // A form has the same syntax as a URL's query.
     let form = String::from_utf8(body.clone()).unwrap();
     let form = Url::parse(&format!("http://form/?{form}")).unwrap();
     let form = form.query_pairs().into_owned().collect();
@@ -482,7 +482,7 @@ async fn read(client: &mut TcpStream) -> std::io::Result<Asked> {
     })
 }
 
-/// An HMAC-SHA256 in hexadecimal digits.
+/// HMAC-SHA256 in hexadecimal digits.
 #[must_use]
 pub fn hmac(secret: &str, message: &str) -> String {
     let hmac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();

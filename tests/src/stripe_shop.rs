@@ -1,5 +1,5 @@
-//! A service whose payment provider is a [`Stripe`]. What Stripe tells is told here, when a test says so, signed as Stripe
-//! signs: so it comes late, twice and in any order.
+//! This module holds a service whose payment provider is a [`Stripe`]. Events arrive only when a test sends them,
+//! signed as Stripe signs. Tests can therefore send them late, twice and in any order.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,22 +12,22 @@ use serde_json::{Value, json};
 use crate::stripe::{Stripe, WEBHOOK_SECRET, hmac};
 use crate::{Database, Reply, SERVICE, Service, id_of};
 
-/// See [the module](self).
+/// A service and its Stripe; see [the module](self).
 pub struct StripeShop {
-    /// The provider.
+    /// The payment provider.
     pub stripe: Stripe,
-    /// The service.
+    /// The service under test.
     pub service: Service,
     told: AtomicU32,
 }
 
 impl StripeShop {
-    /// With the demo data.
+    /// Starts both on a new database with the demo data, in USD.
     pub async fn open() -> Self {
         Self::on(Database::with_demo().await).await
     }
 
-    /// With the demo data, and another currency in which everything is.
+    /// Starts both with the demo data, where all businesses have this currency.
     pub async fn in_currency(currency: &str) -> Self {
         let database = Database::with_demo().await;
         let change = format!("UPDATE businesses SET currency = '{currency}'");
@@ -46,7 +46,7 @@ impl StripeShop {
         }
     }
 
-    /// An order by card that can be paid: its id, and its intent's.
+    /// Places an order by card that can be paid. Returns the ids of the order and of its intent.
     pub async fn order(&self, items: &[(ProductId, i64)]) -> (String, String) {
         let placed = self.service.customer().checkout(items).await.ok(201);
         let secret = placed["client_secret"].as_str().unwrap();
@@ -54,7 +54,7 @@ impl StripeShop {
         (id_of(&placed), intent.to_owned())
     }
 
-    /// An order of two keyboards, 100.00, that is paid: its id, and its intent's.
+    /// Places and pays an order of two keyboards, 100.00. Returns the ids of the order and of its intent.
     pub async fn paid(&self) -> (String, String) {
         let (order, intent) = self.order(&[(ACME_KEYBOARD, 2)]).await;
         self.pay(&intent).await;
@@ -62,7 +62,7 @@ impl StripeShop {
         (order, intent)
     }
 
-    /// Has an intent paid, and tells it.
+    /// Pays an intent and sends the event about it.
     pub async fn pay(&self, intent: &str) {
         self.stripe.pay(intent).await;
         let object = self.stripe.get(&format!("payment_intents/{intent}")).await;
@@ -70,31 +70,31 @@ impl StripeShop {
         let _ = told.ok(200);
     }
 
-    /// An order as its admin sees it now.
+    /// Reads the current state of an order as an admin.
     pub async fn order_now(&self, order: &str) -> Value {
         self.service.admin().order(order).await
     }
 
-    /// Tells that something has happened to a refund of this payment.
+    /// Sends an event about a refund of this payment.
     pub async fn tell_refund(&self, kind: &str, intent: &str) -> Reply {
         let refund =
             json!({"id": "re_told", "object": "refund", "payment_intent": intent, "metadata": {}});
         self.tell(kind, refund).await
     }
 
-    /// Makes a dispute at Stripe what this says, and tells it.
+    /// Stores a dispute at Stripe and sends the event about it.
     pub async fn tell_dispute(&self, kind: &str, dispute: &Value) -> Reply {
         self.stripe.dispute(dispute);
         self.tell(kind, dispute.clone()).await
     }
 
-    /// Tells an event of this kind about this object.
+    /// Sends an event of this kind about this object, with a new event id.
     pub async fn tell(&self, kind: &str, object: Value) -> Reply {
         let number = self.told.fetch_add(1, Ordering::Relaxed);
         self.tell_as(&format!("evt_{number}"), kind, object).await
     }
 
-    /// As [`StripeShop::tell`], with this id of the event.
+    /// Sends an event as [`StripeShop::tell`] does, with this event id.
     pub async fn tell_as(&self, id: &str, kind: &str, object: Value) -> Reply {
         let event = json!({"id": id, "object": "event", "type": kind, "data": {"object": object}});
         let (body, at) = (event.to_string(), Utc::now().timestamp());
@@ -108,7 +108,7 @@ impl StripeShop {
         nobody.send(request.body(body)).await
     }
 
-    /// The ids of the refunds that Stripe has, the newest first.
+    /// Ids of Stripe's refunds, newest first.
     pub async fn refund_ids(&self) -> Vec<String> {
         let refunds = self.stripe.get("refunds").await;
         let refunds = refunds["data"].as_array().unwrap().iter();
@@ -116,7 +116,7 @@ impl StripeShop {
         ids.collect()
     }
 
-    /// The one refund of this amount, in minor units.
+    /// Id of the first refund of this amount, in minor units.
     pub async fn refund_of(&self, minor: i64) -> String {
         let refunds = self.stripe.get("refunds").await;
         let mut refunds = refunds["data"].as_array().unwrap().iter();
@@ -125,7 +125,7 @@ impl StripeShop {
     }
 }
 
-/// A dispute of 100.00 as Stripe has it.
+/// A dispute of 100.00 in Stripe's format, due by 2030-01-01.
 #[must_use]
 pub fn dispute(intent: &str, status: &str) -> Value {
     json!({

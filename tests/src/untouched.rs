@@ -1,4 +1,4 @@
-//! What a request that is refused must leave as it was, and where its faults are.
+//! This module asserts that a rejected request changes nothing, and reads where its faults are.
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES};
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{Client, Reply, Route, Service};
 
-/// A service, an admin of it, and its database as it was.
+/// A service, one of its admins, and the digest of its database at the start.
 pub struct Untouched {
     pub service: Service,
     pub admin: Client,
@@ -32,7 +32,7 @@ impl Untouched {
         self.admin.send(request).await
     }
 
-    /// As whoever may do the most with the route.
+    /// Sends a request with the highest authority that the route accepts.
     pub async fn send_to(
         &self,
         route: &Route,
@@ -48,14 +48,14 @@ impl Untouched {
         self.send(Method::POST, "/api/purchase", body).await
     }
 
-    /// A purchase of one line.
+    /// Sends a purchase with this one line for the demo customer.
     pub async fn line(&self, line: Value) -> Reply {
         let body = json!({"customer_id": ACME_CUSTOMER, "items": [line]});
         self.purchase(body.to_string()).await
     }
 }
 
-/// Where the faults are, in order.
+/// JSON pointers of the faults of a 422 `validation_failed`, in order.
 pub fn pointers(reply: &Reply) -> Vec<String> {
     let body = reply.refused(422, "validation_failed");
     let faults = body["errors"].as_array().unwrap().iter();
@@ -72,13 +72,13 @@ pub fn sorted(mut pointers: Vec<String>) -> Vec<String> {
     pointers
 }
 
-/// Of the customer of most examples.
+/// The path of the demo customer.
 #[must_use]
 pub fn customer_path() -> String {
     format!("/api/customers/{ACME_CUSTOMER}")
 }
 
-/// Of the product of most examples.
+/// The path of the headphones' stock.
 #[must_use]
 pub fn stock_path() -> String {
     format!("/api/inventory/{ACME_HEADPHONES}")

@@ -1,17 +1,17 @@
-//! Waiting for something to happen, and doing many things at once.
+//! This module waits for conditions and runs futures at the same time.
 
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-/// How long anything may take that a test waits for.
+/// Time limit for every condition that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Waits until it is so.
+/// Checks a condition every 10 milliseconds until it holds. `what` completes the message "still waiting until".
 ///
 /// # Panics
-/// It is not so for too long.
+/// The condition does not hold within 30 seconds.
 pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !is_so().await {
@@ -23,10 +23,10 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Runs all of them at the same time; the results in the order of the futures.
+/// Runs all futures at the same time. Results are in the order of the futures.
 ///
 /// # Panics
-/// One of them panics.
+/// One of the futures panics.
 pub async fn all<F>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,

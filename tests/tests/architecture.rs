@@ -1,9 +1,9 @@
-//! What may use what: the wings of `domain` and the folders of `api` stand one above the other, each uses those below it,
-//! and no circle of modules is left. `ARCHITECTURE.md` has the picture.
+//! These tests hold the layers of the source against `ARCHITECTURE.md`. The wings of `domain` and the folders of `api`
+//! are in a fixed order, and each uses only those below it. No modules form a cycle.
 //!
-//! Read from the source: `use` lines and paths that begin with `crate`, `self` or `super`, followed through re-exports.
-//! A module and what is inside it count as one where they are seen from outside, so a folder's files may use what their
-//! folder's module declares. Tests inside the source may use anything.
+//! The tests parse `use` lines and paths that begin with `crate`, `self` or `super`, and follow re-exports. From
+//! outside, a module and its content count as one, so a folder's files may use what their folder's module declares.
+//! Test modules inside the source may use anything.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree, Visibility};
 
-/// The wings of `domain`, from the ground up.
+/// The wings of `domain`, lowest first.
 const DOMAIN: [&str; 12] = [
     "foundation",
     "audit",
@@ -34,7 +34,7 @@ const DOMAIN: [&str; 12] = [
     "demo",
 ];
 
-/// The folders and files of `api`, from the ground up.
+/// The folders and files of `api`, lowest first.
 const API: [&str; 13] = [
     "schema",
     "http",
@@ -98,7 +98,7 @@ fn no_modules_form_a_circle() {
         let mut levels: BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
         for (from, to) in &Source::of(name).arrows {
             let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
-            // A module and what is inside it: no arrow between neighbours.
+            // One of the two contains the other, which is no dependency between siblings.
             let (Some(a), Some(b)) = (from.get(common), to.get(common)) else {
                 continue;
             };
@@ -119,7 +119,7 @@ fn no_modules_form_a_circle() {
     assert!(circles.is_empty(), "{circles:#?}");
 }
 
-/// A test that finds nothing proves nothing.
+/// Guards against a parser that finds no dependency at all and lets the other tests pass.
 #[test]
 fn arrows_that_are_there_are_found() {
     let source = Source::of("domain");
@@ -127,7 +127,7 @@ fn arrows_that_are_there_are_found() {
         let module = |text: &str| text.split("::").map(str::to_owned).collect::<Module>();
         source.arrows.contains(&(module(from), module(to)))
     };
-    // By a `use` line, by a re-export, by a path in the code, and by `super`.
+    // One example each: a `use` line, a re-export, a path in the code, and `super`.
     assert!(uses("receivables::payments", "receivables::accounts"));
     assert!(uses("receivables::payments", "foundation::caller"));
     assert!(uses("identity::login", "identity::users"));
@@ -146,7 +146,7 @@ fn arrows_that_are_there_are_found() {
     assert_eq!(found.len(), 4);
 }
 
-/// A circle among these, if there is one, with its first member at its end again.
+/// Returns a cycle if there is one; its first member is repeated at the end.
 fn circle(uses: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
     fn walk<'a>(
         at: &'a str,
@@ -175,10 +175,10 @@ fn circle(uses: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
         .find_map(|start| walk(start, uses, &mut Vec::new(), &mut done))
 }
 
-/// A module by its path from the crate's root; empty for the root.
+/// The path of a module from the crate's root. Empty for the root.
 type Module = Vec<String>;
 
-/// The modules of a crate, and which uses which.
+/// The dependencies between a crate's modules, as pairs of user and used.
 struct Source {
     arrows: BTreeSet<(Module, Module)>,
 }
@@ -246,12 +246,12 @@ fn module_of(path: &Path) -> Module {
     parts
 }
 
-/// What a file names.
+/// The names in one source file.
 #[derive(Default)]
 struct Names {
-    /// Paths that it uses.
+    /// Paths that the file uses.
     paths: BTreeSet<Vec<String>>,
-    /// Names that it gives on, and what they stand for.
+    /// Names that the file re-exports, with the paths that they stand for.
     reexports: BTreeMap<String, Vec<String>>,
 }
 
@@ -269,7 +269,7 @@ impl Visit<'_> for Names {
         let mut leaves = Vec::new();
         expand(&item.tree, &mut Vec::new(), &mut leaves);
         for (path, name) in leaves {
-            // What a module only gives on, it does not use.
+            // A re-export is no use of the path by the module itself.
             if matches!(item.vis, Visibility::Inherited) {
                 self.paths.insert(path);
             } else {
@@ -299,7 +299,7 @@ fn is_test(attributes: &[Attribute]) -> bool {
         .any(|one| one.parse_args::<syn::Ident>().is_ok_and(|is| is == "test"))
 }
 
-/// The leaves of a `use` tree: their paths, and the names that they have here.
+/// Collects the leaves of a `use` tree: each path, and the name under which the file knows it.
 fn expand(tree: &UseTree, before: &mut Vec<String>, leaves: &mut Vec<(Vec<String>, String)>) {
     let mut leaf = |name: String, alias: String| {
         let mut path = before.clone();
@@ -337,7 +337,7 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    /// The module that a path means which stands in this one; `None` for what is of another crate.
+    /// The module that a path in the module `here` leads to. `None` for a path of another crate.
     fn module_of(&self, here: &Module, path: &[String], depth: u32) -> Option<Module> {
         let (mut at, mut rest) = match path.first()?.as_str() {
             "crate" => (Module::new(), path.get(1..)?),
@@ -348,7 +348,7 @@ impl Resolver<'_> {
                 (here.iter().take(kept).cloned().collect(), path.get(ups..)?)
             }
             first => {
-                // A child of this module, by its bare name.
+                // The bare name of a child of this module.
                 let mut child = here.clone();
                 child.push(first.to_owned());
                 self.modules.get(&child)?;

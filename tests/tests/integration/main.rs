@@ -1,4 +1,5 @@
-//! The integration tests: one binary, a folder for each theme, a file for each subject. A test's name is a promise.
+//! This crate is the only binary of integration tests. Each file covers one subject, and each test's name states one
+//! guarantee.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -1,4 +1,5 @@
-//! API keys: shown once, kept as a hash, revoked at once.
+//! These tests check API keys: the text is shown once and stored as a hash, and a revocation takes effect within a
+//! second.
 
 use std::time::{Duration, Instant};
 
@@ -26,13 +27,13 @@ async fn delete(client: &Client, path: &str) -> tests::Reply {
         .await
 }
 
-/// A text with the form of a key: Acme's, or of a business that nobody has.
+/// A random text in the format of a key, for Acme or for an unknown business.
 fn random_key(of_acme: bool) -> String {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text: String = (0..65)
         .map(|_| char::from(LETTERS[rand::rng().random_range(0..64)]))
         .collect();
-    // The last letter of each part has bits that must be zero.
+    // The last character of each part encodes padding bits, which must be zero.
     text.replace_range(21..22, "A");
     text.replace_range(64..65, "A");
     if of_acme {
@@ -123,7 +124,7 @@ async fn a_revoked_key_stops_at_once_and_within_a_second_in_another_process() {
     let (one, two) = Service::two().await;
     let made = make(&one, "staff").await;
     let client = holder(&one, &made);
-    // One that is new is known everywhere at once, also where keys were looked at a moment ago.
+    // A new key is valid in every process at once, also if that process has just cached other keys.
     let elsewhere = client.at(&two);
     assert_eq!(elsewhere.get("/api/orders").await.status, 200);
     let second = make(&one, "staff").await;
@@ -174,7 +175,7 @@ async fn what_only_looks_like_a_key_is_refused_in_the_same_words() {
         good[..good.len() - 1].to_owned(),
         format!("{good}A"),
         good.replace("tl_live_", "TL_LIVE_"),
-        // Acme's key, for Globex.
+        // Acme's key with the business id of Globex.
         good.replace(&good[8..30], "EREREREREREREREREREREQ"),
         random_key(true),
         random_key(false),
@@ -214,14 +215,15 @@ async fn random_keys_cost_the_database_next_to_nothing_and_leave_good_ones_alone
     while !flood.is_finished() {
         let asked = Instant::now();
         assert_eq!(client.get("/api/auth/me").await.status, 200);
-        // Behind the looks for random keys it would wait for minutes.
+        // The request would take minutes if it queued behind the lookups of random keys.
         assert!(asked.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     flood.await.unwrap();
     let rounds = i64::try_from(started.elapsed().as_millis() / 100).unwrap();
     let cost = transactions().await - before;
-    // 1,920 keys: ten looks a second, some of the good client's own, and what the test does itself.
+    // 1,920 keys were tried. The bound covers ten lookups a second, some by the valid client, and the test's own
+    // queries.
     assert!(
         cost < 2 * rounds + 25,
         "{cost} transactions in {rounds} tenths of a second"
@@ -270,7 +272,7 @@ async fn use_is_written_down_once_a_minute_over_all_processes() {
         "SELECT count(*) FROM audit_events WHERE entity_id = '{id}' AND action = 'api_key.used'"
     );
     assert_eq!(one.database.value(&entries).await, "1");
-    // A third process, a minute later.
+    // A third process uses the key more than a minute later.
     let sql = format!(
         "UPDATE api_keys SET last_used_at = now() - interval '61 seconds' WHERE id = '{id}'"
     );

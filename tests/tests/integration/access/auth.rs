@@ -1,4 +1,4 @@
-//! From a password to a token, and who a token is.
+//! These tests check logins with a password, and the identity that a token carries.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ async fn a_customers_login_acts_for_its_customer() {
     assert_eq!(me["role"], "customer");
     assert_eq!(me["customer_id"], json!(ACME_CUSTOMER));
     assert_eq!(me["name"], "Example Buyer");
-    // The user of the token is who the trail names.
+    // The audit trail names the token's user.
     let items = json!([{"product_id": domain::demo::ACME_KEYBOARD, "quantity": 1}]);
     let receipt = client
         .post("/api/purchase", &json!({"items": items}))
@@ -100,7 +100,7 @@ async fn every_failed_login_gets_the_same_bytes() {
         ("acme", "nobody@example.com", "admin123"),
         ("acme", "not an address", "admin123"),
         ("acme", "admin@example.com%", "admin123"),
-        // Another business's user is nobody here.
+        // A user of another business is unknown here.
         ("acme", "admin@globex.example", "admin123"),
         ("globex", "admin@example.com", "admin123"),
         ("initech", "admin@example.com", "admin123"),
@@ -120,7 +120,7 @@ async fn every_failed_login_gets_the_same_bytes() {
         let reply = nobody.send(request).await;
         assert_eq!(reply.status, 401, "{business} {email}: {}", reply.text);
         let _ = reply.refused(401, "invalid_credentials");
-        // In any order: the server's map of headers has none.
+        // A set, because the server's header map has no fixed order.
         let headers: BTreeSet<String> = reply
             .headers
             .iter()
@@ -137,7 +137,7 @@ async fn every_failed_login_gets_the_same_bytes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_or_a_business_that_nobody_has_takes_as_long_as_a_wrong_password() {
     let service = Service::start().await;
-    // The quickest of several: whatever else runs on this machine only adds.
+    // The minimum of several attempts, because other load on this machine can only add time.
     let quickest = async |business: &str, email: &str| {
         let mut best = Duration::MAX;
         for _ in 0..7 {
@@ -165,7 +165,7 @@ async fn an_address_or_a_business_that_nobody_has_takes_as_long_as_a_wrong_passw
     );
     assert!(no_address * 3 > wrong, "{no_address:?} {wrong:?}");
     assert!(no_business * 3 > wrong, "{no_business:?} {wrong:?}");
-    // And the hash is one that is worth its time.
+    // The hash takes long enough to protect the password.
     assert!(wrong > Duration::from_millis(2), "{wrong:?}");
 }
 
@@ -196,7 +196,7 @@ async fn no_answer_has_a_password_or_its_hash_in_it() {
     for path in ["/api/auth/me", "/metrics"] {
         texts.push(client.get(path).await.text);
     }
-    // The demo's login is the document's example.
+    // The document shows the demo's login as an example.
     let document = client.get("/openapi.json").await.text;
     texts.push(document.replace("admin123", ""));
     for text in texts {
@@ -204,7 +204,7 @@ async fn no_answer_has_a_password_or_its_hash_in_it() {
             assert!(!text.contains(told), "{told} in {text}");
         }
     }
-    // Nor is it kept anywhere as it was typed.
+    // No password is stored as plain text either.
     let kept = "SELECT count(*) FROM users WHERE password_hash LIKE '$argon2id$%' AND password_hash NOT LIKE '%123%'";
     let users = service.database.value("SELECT count(*) FROM users").await;
     assert_eq!(service.database.value(kept).await, users);
@@ -275,7 +275,8 @@ async fn while_passwords_are_hashed_the_one_thread_that_serves_goes_on_serving()
             })
         })
         .collect();
-    // They take turns of two. Others are served meanwhile, each in less than a turn.
+    // At most two passwords are hashed at the same time. Other requests are served meanwhile, each in less than one
+    // hash.
     let mut served = 0;
     while !logins.iter().any(tokio::task::JoinHandle::is_finished) {
         let _ = admin.get("/api/auth/me").await.ok(200);

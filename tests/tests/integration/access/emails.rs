@@ -1,4 +1,4 @@
-//! E-mail addresses: one mailbox is one account, however its address is typed.
+//! These tests check email addresses: all spellings of one mailbox's address belong to one account.
 
 use serde_json::json;
 use tests::Service;
@@ -27,7 +27,7 @@ async fn an_account_is_found_by_every_spelling_of_its_address_and_taken_by_each(
         let body = json!({"business": "acme", "email": spelling, "password": PASSWORD});
         nobody.post("/api/auth/login", &body).await.ok(200);
     }
-    // Another mailbox.
+    // The address of another mailbox.
     register("rene@b\u{fc}cher.example").await.ok(201);
 }
 

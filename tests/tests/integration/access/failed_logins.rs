@@ -1,4 +1,4 @@
-//! What failed logins leave in the trail, and what they cost.
+//! These tests check the audit entries of failed logins, and that these logins cost no database lock.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn a_disabled_user_waits_for_nothing_that_a_wrong_password_does_not_wait_f
     let service = Service::start().await;
     let sql = "UPDATE users SET disabled_at = now() WHERE email = 'admin@example.com'";
     service.database.execute(sql).await;
-    // Whoever looks at the user under a lock waits now.
+    // A login that locked the user's row would now wait.
     let lock = "SELECT 1 FROM users WHERE email = 'admin@example.com' FOR UPDATE";
     let held = service.database.hold(lock).await;
     let answers = async {

@@ -1,4 +1,4 @@
-//! `X-Business-Id` instead of a credential: from a gateway that the settings name, and from nobody else.
+//! These tests check `X-Business-Id` in place of a credential: only gateways listed in the settings may send it.
 
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX};
 use reqwest::Method;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::access::roles::is_public;
 
-/// A service that takes these peers for gateways.
+/// Starts a service that trusts these peers as gateways.
 async fn behind(peers: &[&str], role: GatewayRole) -> Service {
     let mut settings = settings();
     settings.outside.trusted_gateways = peers.iter().map(|text| text.parse().unwrap()).collect();
@@ -40,7 +40,7 @@ async fn a_listed_peer_names_the_business_and_has_the_role_of_the_settings() {
         let me = me.ok(200);
         assert_eq!(me["role"], text);
         assert_eq!(me["business"]["slug"], "acme");
-        // It sells, and the trail says through whom.
+        // The gateway can purchase, and the audit entry names its role.
         let body = purchase(ACME_CUSTOMER, &[(ACME_HEADPHONES, 1)]);
         let request = nobody
             .request(Method::POST, "/api/purchase")
@@ -65,7 +65,7 @@ async fn a_listed_peer_names_the_business_and_has_the_role_of_the_settings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_header_of_anyone_else_is_no_credential_on_any_route() {
-    // Nobody is listed, or somebody else is; and what a header says of the way is not where a call comes from.
+    // No gateway is listed, or only other addresses are. Forwarding headers do not change the peer's address.
     for peers in [&[][..], &["10.0.0.0/8", "192.0.2.7", "::1"]] {
         let service = behind(peers, GatewayRole::Admin).await;
         let before = service.database.digest().await;
@@ -112,7 +112,7 @@ async fn a_gateway_names_one_business_that_exists() {
         assert_eq!(reply.status, 401, "{headers:?}: {}", reply.text);
         let _ = reply.refused(401, "unauthenticated");
     }
-    // It is not the platform.
+    // A gateway has no authority of the platform.
     let request = nobody
         .request(Method::POST, "/api/businesses")
         .header("x-business-id", &acme)
@@ -129,7 +129,7 @@ async fn a_credential_wins_over_the_gateway_and_must_be_of_the_business_that_the
     assert_eq!(me.ok(200)["role"], "customer");
     let other = get(&customer, "/api/auth/me", &[("x-business-id", &globex)]).await;
     let _ = other.refused(403, "tenant_mismatch");
-    // A bad credential is not made good by the way that it comes.
+    // An invalid credential is rejected even from a gateway.
     for credential in ["Bearer garbage", "Bearer ", "Basic YTpi", ""] {
         let headers = [
             ("x-business-id", acme.as_str()),

@@ -1,11 +1,11 @@
-//! Guessing a password is slow, and does not keep the user out whose password it is.
+//! These tests check that guessing a password is slow and does not lock out its user.
 
 use domain::demo::ACME;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tests::{Client, Database, Reply, SERVICE, Service, settings};
 
-/// A service that believes who stands before it, and lets each address try an account three times.
+/// Starts a service that trusts its proxy and allows three login attempts per account and address.
 async fn guarded() -> Service {
     let mut settings = settings();
     let never = "100000/h".parse().unwrap();

@@ -1,4 +1,5 @@
-//! Which business a request may name in a header, a body or a query: the caller's own, and a visitor any.
+//! These tests check which business a request may name in a header, a body or a query. A caller may name only their
+//! own; a visitor may name any.
 
 use domain::demo::{ACME, ACME_HEADPHONES, GLOBEX};
 use entity::ProductId;
@@ -117,7 +118,7 @@ async fn a_visitor_names_a_business_and_reads_its_products() {
             .await;
         assert_eq!(one.ok(200)["sku"], "HDP-001");
     }
-    // Another business's product does not exist, in the words for one that nobody has.
+    // The response for another business's product equals that for an unknown product.
     let no_ones = ProductId::new();
     let other = nobody
         .get(&format!("/api/products/{ACME_HEADPHONES}?business=globex"))

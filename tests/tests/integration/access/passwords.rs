@@ -1,4 +1,5 @@
-//! Passwords: one is the same on every keyboard, and those that were chosen before a rule stay good.
+//! These tests check passwords: keyboards that compose characters differently give the same password, and passwords
+//! that precede a rule stay valid.
 
 use serde_json::json;
 use tests::{Reply, Service};
@@ -31,7 +32,7 @@ async fn a_password_is_the_same_however_a_keyboard_composes_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_of_before_the_rules_still_logs_in() {
     let service = Service::start().await;
-    // What the demo's users have would be refused today.
+    // New users could not choose the demo users' passwords.
     log_in(&service, "admin@example.com", "admin123")
         .await
         .ok(200);

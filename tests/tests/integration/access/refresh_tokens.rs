@@ -1,4 +1,4 @@
-//! Refresh tokens: each is good once, and one that comes back ends what came of it.
+//! These tests check refresh tokens: each is valid once, and its reuse revokes all tokens of its login.
 
 use domain::demo::{ACME, GLOBEX};
 use domain::identity::refresh_tokens::delete_expired;
@@ -66,7 +66,7 @@ async fn a_token_that_comes_back_ends_its_login_and_no_other() {
     assert_eq!(count(&service, "refresh_token.reused").await, "0");
     is_refused(&service, &first).await;
     assert_eq!(count(&service, "refresh_token.reused").await, "1");
-    // The refusal has not taken back what it found out.
+    // The rejection must not roll back the recorded reuse.
     for token in [&third, &second, &first] {
         is_refused(&service, token).await;
     }
@@ -124,7 +124,7 @@ async fn who_logs_out_ends_its_own_login_and_nobody_elses() {
     let service = Service::start().await;
     let (mine, other) = (log_in(&service).await, log_in(&service).await);
     let body = json!({"refresh_token": mine["refresh_token"]});
-    // Another user, and another business, with this token.
+    // Another user's or another business's logout with this token has no effect.
     for stranger in [service.admin(), service.customer(), service.stranger()] {
         assert_eq!(stranger.post("/api/auth/logout", &body).await.status, 204);
     }
@@ -169,7 +169,7 @@ async fn whatever_is_wrong_with_a_token_the_answer_is_the_same_and_nothing_is_do
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(service.database.digest().await, before);
-    // It is no credential for anything else.
+    // A refresh token is no access token.
     let _ = service
         .bearer(&good)
         .get("/api/auth/me")
@@ -184,7 +184,7 @@ async fn no_token_is_kept_as_it_was_sent() {
     let second = token(&refresh(&service, &first).await.ok(200));
     for table in service.database.tables().await {
         for token in [&first, &second] {
-            // Its random part alone, as text and within bytes.
+            // The token's random part, as text and in the text of bytes.
             let random = &token[token.len() - 43..];
             let sql = format!(
                 "SELECT count(*) FROM {table} AS t

@@ -1,5 +1,5 @@
-//! Who may call what. Most tests here go through all routes of the published document, so a new one is covered by
-//! itself.
+//! These tests check which roles may call which endpoint. Most go through all routes of the published document, so that
+//! they cover new endpoints without a change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,22 +12,22 @@ use serde_json::json;
 use tests::{Client, Reply, Route, SECRET, Service, Traded, claims, signed};
 use tradeline::schema::endpoint::Who;
 
-/// What everyone may call. This list may only shrink.
+/// Endpoints that need no credential. This list may only shrink.
 pub(crate) const PUBLIC: [&str; 4] = [
     "POST /api/auth/register",
     "POST /api/auth/login",
     "POST /api/auth/refresh",
-    // With a signature of Stripe's.
+    // Authenticated by Stripe's signature.
     "POST /api/webhooks/stripe",
 ];
 
-/// What everyone on the machine itself may call, with the offline provider. This list may only shrink.
+/// Endpoints that need no credential from the same machine, with the offline provider only. This list may only shrink.
 pub(crate) const LOCAL: [&str; 2] = [
     "POST /api/dev/payments/{intent}/succeed",
     "POST /api/dev/payments/{intent}/fail",
 ];
 
-/// What everyone may call who names a business. This list may only shrink.
+/// Endpoints that need no credential when the request names a business. This list may only shrink.
 const PUBLIC_OF_BUSINESS: [&str; 5] = [
     "GET /api/products",
     "GET /api/products/{product_id}",
@@ -36,7 +36,8 @@ const PUBLIC_OF_BUSINESS: [&str; 5] = [
     "GET /api/sales/{sale_id}",
 ];
 
-/// What only an admin may call, by the contract. The code's word is not enough here: a slip in it would be believed.
+/// Endpoints for admins only. The list is written out here, because a mistake in the code's own table would otherwise
+/// pass.
 const FOR_ADMINS: [&str; 21] = [
     "DELETE /api/api-keys/{api_key_id}",
     "GET /api/api-keys",
@@ -61,7 +62,7 @@ const FOR_ADMINS: [&str; 21] = [
     "PUT /api/products/{product_id}",
 ];
 
-/// What a customer may call, by the contract. The rest is for staff.
+/// Endpoints that customers may call. All others are for staff.
 const FOR_CUSTOMERS: [&str; 16] = [
     "GET /api/auth/me",
     "GET /api/business",
@@ -81,7 +82,7 @@ const FOR_CUSTOMERS: [&str; 16] = [
     "POST /api/reservations/{reservation_id}/confirm",
 ];
 
-/// What the platform may call, by the contract: nothing that is of a business. This list may only shrink.
+/// Endpoints that the platform may call: none that belongs to a business. This list may only shrink.
 pub(crate) const FOR_PLATFORM: [&str; 1] = ["POST /api/businesses"];
 
 pub(crate) const ROLES: [Authority; 3] = [
@@ -90,7 +91,7 @@ pub(crate) const ROLES: [Authority; 3] = [
     Authority::Customer(ACME_CUSTOMER),
 ];
 
-/// A service that has traded at Acme, what that has left, and the routes.
+/// Starts a service with transactions at Acme; returns their ids and all routes.
 pub(crate) async fn trading() -> (Service, Traded, Vec<Route>) {
     let service = Service::start().await;
     let traded = Traded::at(&service).await;
@@ -106,7 +107,7 @@ pub(crate) fn id_at_acme(route: &Route, traded: &Traded) -> String {
     }
 }
 
-/// Whether a caller with this authority may call, as the document says; another test proves that the table says the same.
+/// True if the document allows this authority to call the route. Another test compares the document with the table.
 pub(crate) fn may(route: &Route, authority: Authority) -> bool {
     let roles = route.operation["x-roles"].as_array().unwrap();
     roles.contains(&json!("public")) || roles.contains(&json!(authority.role()))
@@ -117,8 +118,8 @@ pub(crate) fn is_public(route: &Route) -> bool {
     PUBLIC.contains(&name.as_str()) || LOCAL.contains(&name.as_str())
 }
 
-/// All that a client sees of an answer, less what differs between any two: the id of the request, and the id that was
-/// asked for.
+/// Everything that a client sees of a response, without the request's id, the date and the requested id, which always
+/// differ.
 pub(crate) fn seen(reply: &Reply, id: &str) -> String {
     let headers: BTreeSet<String> = reply
         .headers
@@ -167,7 +168,7 @@ async fn exactly_the_listed_routes_are_public() {
     assert_eq!(of(Who::PublicOf), PUBLIC_OF_BUSINESS);
     assert_eq!(of(Who::Local), LOCAL);
     assert_eq!(of(Who::Platform), FOR_PLATFORM);
-    // Who could say "nobody" by mistake would have a route that no one can test.
+    // A route for an empty set of roles could be called by no one and would escape these tests.
     assert!(of(Who::Roles(&[])).is_empty());
 }
 
@@ -221,7 +222,7 @@ async fn a_bad_credential_is_refused_by_every_route_that_looks_at_one() {
     let valid = signed(&good, SECRET);
     let (head, rest) = valid.split_once('.').unwrap();
     let (body, signature) = rest.split_once('.').unwrap();
-    // {"alg":"none"}
+    // The header decodes to {"alg":"none"}.
     let unsigned = format!("eyJhbGciOiJub25lIn0.{body}.");
     let bad = [
         ("Bearer garbage".to_owned(), "unauthenticated"),
@@ -256,7 +257,7 @@ async fn a_bad_credential_is_refused_by_every_route_that_looks_at_one() {
     let before = service.database.digest().await;
     for route in routes.iter().filter(|route| !is_public(route)) {
         for (header, code) in &bad {
-            // A visitor that would be let in without a credential is not let in with a bad one.
+            // A visitor who needs no credential is still rejected with an invalid one.
             let path = match PUBLIC_OF_BUSINESS.contains(&route.name().as_str()) {
                 true => format!(
                     "{}?business=acme",
@@ -306,8 +307,8 @@ async fn each_role_may_call_what_the_table_says_and_gets_403_for_the_rest() {
             let id = id_at_acme(route, &traded);
             if may(route, authority) {
                 let reply = route.send(&client, &id).await;
-                // Twice the same sku, from an admin's POST and PUT, is the one conflict that is to be expected.
-                // A refresh token is good once.
+                // Two failures are expected: an admin's POST and PUT use the same SKU, and a refresh token is valid
+                // only once.
                 let spent = route.path == "/api/auth/refresh" && reply.status == 401;
                 let unsigned = route.is_signed() && reply.status == 400;
                 let good = matches!(reply.status, 200..300 | 409) || spent || unsigned;
@@ -339,7 +340,7 @@ async fn the_platform_gets_403_from_every_route_of_a_business_and_nothing_from_i
         }
         let good = route.send(&platform, &id_at_acme(route, &traded)).await;
         let _ = good.refused(403, "forbidden");
-        // Whatever business it names, and whatever else is wrong with the request.
+        // The rejection does not depend on the named business or on other faults of the request.
         let path = format!("{}?business=acme", route.with_id("nonsense"));
         let request = platform
             .request(route.method.clone(), &path)
@@ -362,7 +363,7 @@ async fn who_may_not_call_learns_nothing_of_the_route() {
             if may(route, authority) {
                 continue;
             }
-            // A bad id, a bad query, a bad body, a bad header: the role comes first.
+            // The role is checked before the id, the query, the headers and the body, which are all invalid here.
             let path = format!("{}?typo=1", route.with_id("nonsense"));
             let client = service.caller(ACME, authority);
             let request = client
@@ -386,7 +387,7 @@ async fn staff_set_no_credit_limit_and_no_hold() {
     for decision in [
         json!({"credit_limit": "5000.00"}),
         json!({"credit_limit": "0"}),
-        // What it is already is a decision as well.
+        // Setting the current value is a decision too.
         json!({"credit_limit": "1000.00"}),
         json!({"on_hold": true}),
         json!({"on_hold": false}),
@@ -404,7 +405,7 @@ async fn staff_set_no_credit_limit_and_no_hold() {
             .refused(403, "forbidden");
     }
     assert_eq!(service.database.digest().await, before);
-    // Everything else is theirs to change, and an admin decides.
+    // Staff may change all other members, and an admin may change these.
     let renamed = staff.patch(&path, &json!({"name": "Example Ltd"})).await;
     assert_eq!(renamed.ok(200)["credit_limit"], "1000.00");
     let raised = service

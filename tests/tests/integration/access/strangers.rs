@@ -1,5 +1,5 @@
-//! What belongs to another business, or to another customer, does not exist. Most tests here go through all routes of
-//! the published document, so a new one is covered by itself.
+//! These tests check that data of another business or another customer does not exist for a caller. Most go through all
+//! routes of the published document, so that they cover new endpoints without a change.
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
@@ -22,7 +22,7 @@ async fn for_a_stranger_another_business_ids_are_ids_that_nobody_has() {
             Authority::Admin,
             Authority::Staff,
             Authority::Customer(GLOBEX_CUSTOMER),
-            // A customer of Globex whose token carries the id of Acme's customer is nobody there.
+            // The token of a Globex customer with the id of Acme's customer matches no customer.
             Authority::Customer(ACME_CUSTOMER),
         ] {
             if !may(route, authority) {
@@ -79,7 +79,7 @@ async fn ids_of_another_business_in_a_body_or_a_query_are_ids_that_nobody_has() 
         .get(&format!("/api/orders?customer_id={ACME_CUSTOMER}"))
         .await;
     assert_eq!(orders.ok(200)["data"], json!([]));
-    // A cursor is an id too: one from Acme opens nothing.
+    // A cursor contains an id, so a cursor of Acme's must reveal nothing.
     let mine = service.staff().get("/api/orders?limit=1").await.ok(200);
     let cursor = mine["next_cursor"].as_str().unwrap();
     let orders = stranger.get(&format!("/api/orders?cursor={cursor}")).await;
@@ -88,7 +88,7 @@ async fn ids_of_another_business_in_a_body_or_a_query_are_ids_that_nobody_has() 
     assert_eq!(service.database.digest().await, before);
 }
 
-/// Every id in this JSON, each replaced by one that nobody has.
+/// Replaces every id in this JSON with a new one, and records the pairs.
 fn with_new_ids(value: &Value, replaced: &mut Vec<(String, String)>) -> Value {
     match value {
         Value::String(text) if text.parse::<Uuid>().is_ok() => {

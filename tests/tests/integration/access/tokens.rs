@@ -1,4 +1,4 @@
-//! Tokens of another issuer: what a good one is, and every way to make a bad one.
+//! These tests check tokens of another issuer: valid ones, and every kind of invalid one.
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, GLOBEX};
@@ -17,7 +17,7 @@ async fn service(settings: &Settings) -> Service {
     Service::with(database, &url, settings).await
 }
 
-/// A service that takes the tokens of an issuer with these keys.
+/// Starts a service that trusts an issuer with these keys.
 async fn trusting(keys: &[&SigningKey]) -> (Service, IssuerServer) {
     let issuer = IssuerServer::start(keys).await;
     let service = service(&issuer.settings()).await;
@@ -47,11 +47,11 @@ async fn a_token_of_the_issuer_is_as_good_as_one_of_ours_whatever_it_is_signed_w
             let me = client.get("/api/auth/me").await.ok(200);
             assert_eq!(me["role"], role, "{:?}", key.algorithm);
             assert_eq!(me["business"]["slug"], "acme");
-            // None of our users.
+            // The issuer's user is not in the users table.
             assert_eq!(me["email"], Value::Null);
         }
     }
-    // Ours still are.
+    // Tokens of the service itself stay valid.
     let _ = service.admin().get("/api/auth/me").await.ok(200);
 }
 
@@ -62,7 +62,7 @@ async fn a_user_of_the_issuer_is_always_the_same_and_none_of_ours() {
     let user = async |subject: &str| {
         let mut claims = good_claims(ACME, "admin");
         claims["sub"] = json!(subject);
-        // Another token each time.
+        // The claim makes each token new, so that none comes from the cache.
         claims["jti"] = json!(Uuid::now_v7());
         let me = service.bearer(&key.sign(&claims)).get("/api/auth/me").await;
         me.ok(200)["user_id"].as_str().unwrap().parse().unwrap()
@@ -72,7 +72,7 @@ async fn a_user_of_the_issuer_is_always_the_same_and_none_of_ours() {
     assert_ne!(id, user("auth0|4712").await);
     let space = Uuid::new_v5(&Uuid::NAMESPACE_URL, ISSUER.as_bytes());
     assert_eq!(id, Uuid::new_v5(&space, b"auth0|4711"));
-    // A subject that is one of our users' ids is not that user.
+    // A subject that equals the id of a stored user is a different user.
     let ours = service.database.value("SELECT id FROM users LIMIT 1").await;
     assert_ne!(user(&ours).await.to_string(), ours);
 }
@@ -86,7 +86,7 @@ async fn a_customers_token_acts_for_its_customer_and_the_claims_may_be_anywhere(
     settings.outside.claim_role = "https://tradeline.example/role".parse().unwrap();
     settings.outside.claim_customer = "app_metadata.customer.id".parse().unwrap();
     let service = service(&settings).await;
-    // The names that are not configured decide nothing.
+    // Claims under the default names are ignored.
     let mut claims = good_claims(GLOBEX, "authenticated");
     claims["app_metadata"] = json!({"business_id": ACME, "customer": {"id": ACME_CUSTOMER}});
     claims["https://tradeline.example/role"] = json!("customer");
@@ -139,7 +139,7 @@ async fn claims_that_are_missing_or_wrong_make_a_token_none() {
     ] {
         let mut claims = good_claims(ACME, "admin");
         claims[name] = value.clone();
-        // An expired one is told so; all others are not.
+        // Only an expired token gets a code of its own.
         if (name, &value) == ("exp", &json!(-1)) {
             let reply = service.bearer(&key.sign(&claims)).get("/api/auth/me").await;
             assert_eq!(reply.status, 401, "{}", reply.text);
@@ -155,7 +155,7 @@ async fn claims_that_are_missing_or_wrong_make_a_token_none() {
     barely["exp"] = json!(now as f64 - 59.5);
     let reply = service.bearer(&key.sign(&barely)).get("/api/auth/me").await;
     let _ = reply.refused(401, "token_expired");
-    // Several audiences, ours among them, are good.
+    // A list of audiences that contains the service's is valid.
     let mut claims = good_claims(ACME, "admin");
     claims["aud"] = json!(["another", AUDIENCE]);
     let good = service.bearer(&key.sign(&claims)).get("/api/auth/me").await;
@@ -186,7 +186,7 @@ async fn times_of_the_issuer_may_have_fractions_and_it_need_not_say_when_it_made
     claims.as_object_mut().unwrap().remove("iat");
     let me = service.bearer(&key.sign(&claims)).get("/api/auth/me").await;
     let _ = me.ok(200);
-    // Ours go on saying all of it in whole seconds.
+    // Tokens of the service itself must contain all claims in whole seconds.
     let ours = |iat: Value, exp: Value| {
         let claims = json!({"sub": Uuid::now_v7(), "business_id": ACME, "role": "admin", "iss": "tradeline",
                             "iat": iat, "exp": exp});
@@ -235,7 +235,7 @@ async fn a_token_brings_no_key_and_no_rules_of_its_own() {
     let key = SigningKey::new("1");
     let own = SigningKey::new("1");
     let (service, _issuer) = trusting(&[&key]).await;
-    // The attacker's server, and a public key that fits the signature.
+    // The attacker's server publishes a key that matches the signature.
     let attacker = IssuerServer::start(&[&own]).await;
     let claims = good_claims(ACME, "admin").to_string();
     for (name, value) in [
@@ -258,7 +258,7 @@ async fn a_token_brings_no_key_and_no_rules_of_its_own() {
             let token = own.sign_text(&head(kid), &claims);
             is_refused(&service, name, &token).await;
         }
-        // Even under the issuer's own signature.
+        // These headers are rejected even in a token that the issuer has signed.
         is_refused(&service, name, &key.sign_text(&head(Some("1")), &claims)).await;
     }
     assert_eq!(attacker.asked(), 0);
@@ -279,7 +279,7 @@ async fn the_key_and_not_the_token_says_how_it_is_verified() {
             .await
             .ok(200);
     }
-    // Without a signature.
+    // Tokens without a signature.
     for alg in ["none", "None", "NONE", ""] {
         for kid in ["rsa", "ec", "ed"] {
             let head = json!({"alg": alg, "kid": kid}).to_string();
@@ -287,7 +287,7 @@ async fn the_key_and_not_the_token_says_how_it_is_verified() {
             is_refused(&service, alg, &token).await;
         }
     }
-    // A public key taken for a shared secret: in the forms that attackers have.
+    // A public key used as a shared secret, in the forms that attackers use.
     let n = rsa.jwk()["n"].as_str().unwrap().to_owned();
     let secrets = [n.clone(), rsa.jwk().to_string(), ec.jwk().to_string()];
     for secret in &secrets {
@@ -304,7 +304,7 @@ async fn the_key_and_not_the_token_says_how_it_is_verified() {
             is_refused(&service, &format!("{algorithm:?} {kid:?}"), &token).await;
         }
     }
-    // Another algorithm of the same key, another key's name, another curve, and no name.
+    // Another algorithm for the same key, another key's name, another curve, and no name.
     let other = [
         rsa.renamed("rsa", Algorithm::PS256).sign(&claims),
         rsa.renamed("rsa", Algorithm::RS384).sign(&claims),
@@ -340,7 +340,7 @@ async fn our_secret_signs_nothing_in_the_issuers_name_nor_the_issuers_keys_in_ou
     ours["iss"] = json!("tradeline");
     ours["sub"] = json!(Uuid::now_v7());
     is_refused(&service, "its key, our name", &key.sign(&ours)).await;
-    // Nor does any of its tokens open what is the platform's.
+    // The issuer's tokens never have the platform's authority.
     for business in [json!(ACME), Value::Null] {
         let mut claims = good_claims(ACME, "platform");
         claims["business_id"] = business;
@@ -473,7 +473,7 @@ async fn a_token_that_was_good_a_moment_ago_is_still_looked_at_for_its_time() {
         let _ = client.get("/api/auth/me").await.ok(200);
         let _ = client.get("/api/auth/me").await.ok(200);
     }
-    // Past its end and the leeway of the clocks.
+    // The tokens have expired and the leeway for clocks has passed.
     tokio::time::sleep(std::time::Duration::from_millis(7500)).await;
     for client in &clients {
         let request = client.request(Method::GET, "/api/auth/me");

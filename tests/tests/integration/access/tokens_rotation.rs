@@ -1,4 +1,4 @@
-//! The issuer's keys: they rotate, and the issuer is slow, wrong, or not there.
+//! These tests check the issuer's keys: their rotation, and an issuer that is slow, invalid or unavailable.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn trusting(issuer: &IssuerServer) -> Service {
     Service::with(database, &url, &issuer.settings()).await
 }
 
-/// Another token of this key each time: one that was good is remembered for a while.
+/// A new token of this key on each call, because a valid token is cached for a while.
 fn token(key: &SigningKey) -> String {
     let mut claims = good_claims(ACME, "staff");
     claims["jti"] = json!(Uuid::now_v7());
@@ -28,7 +28,7 @@ async fn status(service: &Service, key: &SigningKey) -> u16 {
     service.bearer(&token(key)).get("/api/auth/me").await.status
 }
 
-/// A verifier whose keys are here, at a pace that a test can wait for.
+/// Creates a verifier for these keys with refresh intervals short enough for a test.
 async fn verifier(keys: Source, pace: Pace) -> Verifier {
     let issuer = Issuer::new(IssuerOptions {
         name: ISSUER.to_owned(),
@@ -70,7 +70,7 @@ async fn a_flood_of_keys_that_nobody_has_asks_the_issuer_once() {
     let service = trusting(&issuer).await;
     assert_eq!(status(&service, &key).await, 200);
     let before = issuer.asked();
-    // Slow enough that all of them come while it is being asked.
+    // The response is slow enough that all requests arrive before it.
     issuer.serve(Serving::Late(Duration::from_millis(300), set_of(&[&key])));
     let forged = all((0..40).map(|number| {
         let client = service.bearer(&token(
@@ -85,7 +85,7 @@ async fn a_flood_of_keys_that_nobody_has_asks_the_issuer_once() {
         assert_eq!(status(&service, &forged).await, 401);
     }
     assert_eq!(issuer.asked(), before + 1);
-    // Nobody who has a good key has noticed.
+    // A valid key is not affected.
     assert_eq!(status(&service, &key).await, 200);
 }
 
@@ -96,7 +96,7 @@ async fn an_issuer_that_is_down_at_the_start_is_asked_again_when_a_token_comes()
     issuer.serve(Serving::Down);
     let service = trusting(&issuer).await;
     until("the service has asked in vain", async || issuer.asked() > 0).await;
-    // The rest of the service does not care.
+    // Tokens of the service itself do not depend on the issuer.
     let _ = service.admin().get("/api/auth/me").await.ok(200);
     issuer.publish(&[&key]);
     assert_eq!(status(&service, &key).await, 200);
@@ -122,7 +122,7 @@ async fn keys_that_are_known_go_on_working_whatever_the_issuer_answers_later() {
         assert!(verifier.verify(&token(&key)).await.is_ok());
         issuer.serve(serving);
         let before = issuer.asked();
-        // The first reading was of a token with an unknown key; the next one has to wait.
+        // The first token with an unknown key has caused a read; the next read must wait for this interval.
         tokio::time::sleep(QUICK.unknown_key).await;
         let unknown = key.renamed("2", key.algorithm);
         let refused = verifier.verify(&token(&unknown)).await;
@@ -144,10 +144,10 @@ async fn an_issuer_that_never_answers_costs_a_token_some_seconds_and_nobody_else
     let unknown = service.bearer(&token(&key.renamed("2", key.algorithm)));
     let waiting = tokio::spawn(async move { unknown.get("/api/auth/me").await.status });
     until("the issuer is asked", async || issuer.asked() > before).await;
-    // Another is served while it waits.
+    // Another request is served meanwhile.
     assert_eq!(status(&service, &key).await, 200);
     assert!(!waiting.is_finished());
-    // It gives up long before the issuer would have answered. How long that is, is a constant with a test of its own.
+    // The service gives up long before the issuer would respond. The exact limit is a constant with a test of its own.
     let refused = tokio::time::timeout(Duration::from_secs(60), waiting).await;
     assert_eq!(refused.unwrap().unwrap(), 401);
 }
@@ -157,7 +157,7 @@ async fn a_client_that_leaves_does_not_end_the_reading_for_the_others() {
     let (old, new) = (SigningKey::new("old"), SigningKey::new("new"));
     let issuer = IssuerServer::start(&[&old]).await;
     let verifier = verifier(issuer.url.parse().unwrap(), Pace::default()).await;
-    // So late that a busy machine does not mistake it for an answer in time.
+    // The response is so late that it cannot arrive in time by accident, even on a busy machine.
     issuer.serve(Serving::Late(Duration::from_secs(3), set_of(&[&new])));
     let wanted = token(&new);
     let impatient = tokio::time::timeout(Duration::from_millis(100), verifier.verify(&wanted));
@@ -171,7 +171,7 @@ async fn keys_are_read_again_in_the_background() {
     let (old, new) = (SigningKey::new("old"), SigningKey::new("new"));
     let issuer = IssuerServer::start(&[&old]).await;
     let pace = Pace {
-        // So that no token has them read.
+        // This interval prevents a read because of an unknown key.
         unknown_key: Duration::from_secs(3600),
         ..QUICK
     };
@@ -190,7 +190,7 @@ async fn keys_are_read_again_in_the_background() {
     })
     .await;
     assert_eq!(verifier.verify(&token(&old)).await, Err(BadToken::Invalid));
-    // What was verified before is remembered for a little while.
+    // A token that was verified before stays cached for a while.
     assert!(matches!(
         verifier.verify(&remembered).await,
         Ok(Verified::Issued(_))

@@ -1,4 +1,4 @@
-//! What requests of nobody cost the database, and what they leave in the trail.
+//! These tests check what requests with unknown businesses or credentials cost the database, and their audit entries.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use tests::{Client, Service, until};
 
 use crate::http::limits::limited;
 
-/// Someone with a key of this business that nobody has made.
+/// A client with an API key of this business that was never issued.
 fn forger(service: &Service, business: BusinessId) -> Client {
     let business = URL_SAFE_NO_PAD.encode(business.0);
     service.bearer(&format!("tl_live_{business}{}", "A".repeat(43)))
@@ -26,14 +26,14 @@ async fn made_up_businesses_are_not_even_looked_for_beyond_the_rate_of_an_addres
         let reply = forger(&service, BusinessId::new()).get("/api/orders").await;
         let _ = reply.refused(401, "unauthenticated");
     }
-    // Whoever looks for a business now waits in vain, and is told so with 503.
+    // A lookup of a business would now wait for the lock and fail with 503.
     let held = service.database.hold("LOCK TABLE businesses").await;
     for path in ["/api/orders", "/api/products", "/api/auth/me"] {
         let reply = forger(&service, BusinessId::new()).get(path).await;
         let _ = reply.refused(429, "rate_limited");
     }
     held.release().await;
-    // A good credential of a business that is known pays for nobody, and a bad one counts once.
+    // A valid credential of a known business is not limited by the address.
     admin.get("/api/auth/me").await.ok(200);
 }
 
@@ -49,7 +49,7 @@ async fn a_made_up_key_counts_once() {
     let _ = reply.refused(429, "rate_limited");
 }
 
-/// The entries about refused accesses, once there are so many.
+/// Waits for this number of entries about refused access, and returns all of them.
 async fn refusals(service: &Service, count: usize) -> Vec<Value> {
     let sql = "SELECT business_id, entity_type, entity_id, actor_role, after FROM audit_events
                 WHERE action = 'access.refused' ORDER BY id";
@@ -96,7 +96,7 @@ async fn a_refresh_token_of_a_login_that_was_ended_leaves_a_trace() {
         .iter()
         .map(|row| row["action"].as_str().unwrap())
         .collect();
-    // The first repetition ends the login, the others find it ended.
+    // The first reuse revokes the login; later ones are rejected because it is revoked.
     assert_eq!(
         actions,
         [
@@ -160,12 +160,12 @@ async fn a_revoked_key_and_a_void_token_leave_a_trace_and_a_made_up_key_none() {
 async fn nobody_can_push_the_entries_of_other_businesses_out() {
     let service = Service::start().await;
     let (staff, stranger) = (service.staff(), service.stranger());
-    // Nothing can be written now.
+    // No audit entry can be written while the lock is held.
     let held = service.database.hold("LOCK TABLE audit_events").await;
     for _ in 0..300 {
         assert_eq!(staff.get("/api/users").await.status, 403);
     }
-    // As many different callers as there may be: each is another entry.
+    // More distinct callers than the buffer keeps; each needs an entry of its own.
     for _ in 0..1100 {
         let caller = service.caller(ACME, Authority::Customer(ACME_CUSTOMER));
         assert_eq!(caller.get("/api/users").await.status, 403);
@@ -196,7 +196,7 @@ async fn the_platform_has_its_own_rate_whatever_it_asks_for_and_pays_for_no_addr
         limits.rate_limit_address = "1/h".parse().unwrap();
     })
     .await;
-    // The address has nothing left.
+    // The address has used up its rate.
     assert_eq!(service.nobody().get("/openapi.json").await.status, 200);
     assert_eq!(service.nobody().get("/openapi.json").await.status, 429);
     for path in ["/api/businesses", "/api/customers"] {

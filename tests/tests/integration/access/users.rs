@@ -1,4 +1,4 @@
-//! Users: who is let in, as what, and how it ends.
+//! These tests check users: who may log in, with which role, and how access ends.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ async fn log_in(service: &Service, email: &str, password: &str) -> Reply {
     service.nobody().post("/api/auth/login", &body).await
 }
 
-/// A client with the tokens of a login.
+/// Logs in; returns a client with the access token, and the refresh token.
 async fn logged_in(service: &Service, email: &str) -> (Client, String) {
     let granted = log_in(service, email, PASSWORD).await.ok(200);
     let client = service.bearer(granted["access_token"].as_str().unwrap());
@@ -34,7 +34,7 @@ fn new_user(email: &str, role: &str) -> Value {
     json!({"email": email, "name": "Someone", "password": PASSWORD, "role": role})
 }
 
-/// Adds a user; its path.
+/// Creates a user and returns the user's path.
 async fn add(service: &Service, email: &str, role: &str) -> String {
     let admin = service.admin();
     let added = admin.post("/api/users", &new_user(email, role)).await;
@@ -42,7 +42,7 @@ async fn add(service: &Service, email: &str, role: &str) -> String {
     format!("/api/users/{}", added["id"].as_str().unwrap())
 }
 
-/// The trail about this user, in its order, less what it was refused.
+/// Audit entries about this user in order, except entries about refused access.
 async fn trail(service: &Service, path: &str) -> Vec<Value> {
     let id = path.rsplit('/').next().unwrap();
     let sql = format!(
@@ -182,7 +182,7 @@ async fn who_registers_is_a_customer_without_credit_and_nothing_else() {
         before,
         "nothing of it stays"
     );
-    // The same address is someone else in another business.
+    // The same address in another business is another user.
     let mut elsewhere = registration.clone();
     elsewhere["business"] = json!("globex");
     assert_eq!(
@@ -275,7 +275,7 @@ async fn a_disabled_user_is_out_at_once_and_within_a_second_in_another_process()
             .await
             .refused(401, "unauthenticated");
     }
-    // Kept busy, so that what is remembered there is renewed by others' requests too.
+    // The requests keep the other process busy, so that other requests refresh its revocation cache too.
     while since.elapsed() < Duration::from_millis(1000) {
         let status = elsewhere.get("/api/orders").await.status;
         assert!([200, 401].contains(&status), "{status}");
@@ -340,7 +340,7 @@ async fn with_another_role_the_tokens_of_before_stop_and_the_login_goes_on_as_wh
     assert_eq!(client.get("/api/auth/me").await.ok(200)["role"], "staff");
     let _ = client.get("/api/users").await.refused(403, "forbidden");
 
-    // What is so already is no change.
+    // A change to the current values has no effect.
     let _ = service
         .admin()
         .patch(&path, &json!({"role": "staff", "disabled": false}))
@@ -386,7 +386,7 @@ async fn the_last_enabled_admin_stays_one_whoever_tries() {
             .refused(409, "conflict");
         assert_eq!(service.database.digest().await, before);
     }
-    // A disabled admin is none.
+    // A disabled admin does not count.
     let second = add(&service, "second@example.com", "admin").await;
     let _ = service
         .admin()
@@ -507,7 +507,7 @@ async fn what_a_caller_was_refused_is_in_the_trail() {
         .post("/api/businesses", &json!({}))
         .await
         .refused(403, "forbidden");
-    // Who has shown no credential is nobody's entry.
+    // A request without a credential writes no audit entry.
     let _ = service
         .nobody()
         .get("/api/users")
@@ -543,7 +543,7 @@ async fn a_service_that_stops_writes_what_was_refused_before() {
         assert_eq!(staff.get("/api/users").await.status, 403);
     }
     service.stop().await;
-    // The same again within a minute is one entry that says how often.
+    // Repetitions within a minute form one entry with a count.
     let sql = "SELECT sum(coalesce((after ->> 'times')::bigint, 1)) FROM audit_events
                 WHERE action = 'access.refused'";
     assert_eq!(database.value(sql).await, "200");

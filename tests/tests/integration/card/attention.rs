@@ -1,10 +1,10 @@
-//! Orders at which a person has to look: which they are, why, and that they end all the same.
+//! These tests check orders that need a person's attention: which orders, for which reason, and that they still end.
 
 use domain::demo::{ACME, ACME_KEYBOARD};
 use serde_json::json;
 use tests::{Service, StripeShop, books_balance, dispute, until};
 
-/// The intent of an order of 100.00, of which so much has come.
+/// The intent of an order of 100.00 USD, of which `minor` cents were received.
 fn received(order: &str, intent: &str, minor: i64) -> serde_json::Value {
     json!({"id": intent, "object": "payment_intent", "amount": 10_000, "amount_received": minor, "currency": "usd",
            "metadata": {"business_id": ACME, "order_id": order}})
@@ -35,7 +35,7 @@ async fn a_payment_of_another_amount_ends_its_order_in_time_and_is_looked_at_unt
     assert_eq!(over["attention"], json!(["payment_mismatched"]));
     books_balance(&shop.service).await;
 
-    // Somebody gives it back at Stripe, in two parts.
+    // A person refunds the payment at Stripe in two parts.
     for (minor, returned, attention) in [
         (1500, 1500, json!(["payment_mismatched"])),
         (2500, 4000, json!([])),

@@ -1,4 +1,4 @@
-//! Orders by card: from the hold to the sale, and every way in which they end otherwise.
+//! These tests check orders by card from the hold to the sale, and all other ways in which they end.
 
 use chrono::{DateTime, Utc};
 use domain::card;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tests::{Database, SERVICE, Service, all, books_balance, id_of, settings, until};
 use tradeline::config::ProviderName;
 
-/// On hand and reserved.
+/// The product's `on_hand` and `reserved`.
 async fn stock(service: &Service, product: ProductId) -> (i64, i64) {
     let stock = service
         .staff()
@@ -21,7 +21,7 @@ async fn stock(service: &Service, product: ProductId) -> (i64, i64) {
     (figure("on_hand"), figure("reserved"))
 }
 
-/// A service, and a product of which there are ten at 20.00.
+/// Starts a service with a product of which ten are on hand, at 20.00 each.
 async fn shop() -> (Service, ProductId) {
     let service = Service::start().await;
     let product = service.admin().add_product("CARD-1", "20.00", 10).await;
@@ -107,7 +107,7 @@ async fn what_is_paid_by_card_is_held_then_sold_then_fulfilled() {
         ]
     );
 
-    // Credit has no part in it.
+    // An order by card does not change the customer's credit.
     let after = service
         .admin()
         .get(&format!("/api/customers/{ACME_CUSTOMER}"))
@@ -153,7 +153,7 @@ async fn a_declined_card_can_be_tried_again_and_the_stock_stays_held() {
     assert_eq!(stock(&service, product).await, (10, 2));
     service.pay(&order).await.ok(200);
     assert_eq!(service.customer().order(&order).await["status"], "paid");
-    // EventKind once more, in whatever order, nothing happens twice.
+    // Repeated events, in any order, have no further effect.
     service.pay(&order).await.ok(200);
     service.decline(&order).await.ok(200);
     assert_eq!(stock(&service, product).await, (8, 0));
@@ -203,7 +203,7 @@ async fn who_waits_in_line_gets_what_an_unpaid_order_held() {
     books_balance(&service).await;
 }
 
-/// An event about an order, as the provider's adapter would read it.
+/// An event about an order, as the provider's adapter would parse it.
 fn told(order: &str, id: &str, told: EventKind) -> Event {
     let order_id: OrderId = order.parse().unwrap();
     Event {
@@ -237,7 +237,8 @@ async fn receive(service: &Service, event: &Event) -> EventOutcome {
     taken
 }
 
-/// An order whose time is over, with nobody having seen to it: its next look is far away.
+/// Places an order by card whose payment deadline is over. The payment worker's next attempt is far in the future, so
+/// it does not process the order.
 async fn overdue_order(service: &Service, items: &[(ProductId, i64)]) -> String {
     let order = service.customer().order_by_card(items).await;
     let sql =
@@ -336,7 +337,7 @@ async fn other_money_than_was_asked_for_makes_no_order_paid() {
         );
         assert_eq!(flagged["payments"][0]["status"], "mismatched");
         assert!(flagged["payments"][0]["failure"].is_string());
-        // What comes later does not make it right.
+        // A later payment of the right amount does not resolve the mismatch.
         let event = told(&order, &format!("late{number}"), paid(20_00));
         assert_eq!(receive(&service, &event).await, EventOutcome::Now);
         assert_eq!(
@@ -344,7 +345,8 @@ async fn other_money_than_was_asked_for_makes_no_order_paid() {
             "payment_pending"
         );
         assert_eq!(flagged["attention"], json!(["payment_mismatched"]));
-        // It ends by its time like others, and its stock is free; a person has to look at it still.
+        // The order expires as usual and its stock is released. It keeps its `attention`, since a person must handle
+        // the payment.
         service.database.let_time_pass(&order).await;
         let customer = service.customer();
         until("it is cancelled", async || {
@@ -373,7 +375,7 @@ async fn an_order_that_is_cancelled_unpaid_was_never_charged_and_owes_nothing() 
             assert_eq!(found[nothing], "0.00", "{nothing}");
         }
     }
-    // On credit the charge was there, and is undone.
+    // An order on credit was charged, so its cancellation writes a credit.
     let bought = service.staff().buy(&[(product, 1)]).await.ok(201);
     let bought = id_of(&bought);
     let cancelled = service.staff().do_to(&bought, "cancel", &json!({})).await;

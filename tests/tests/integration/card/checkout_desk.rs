@@ -1,5 +1,5 @@
-//! Orders by card at the desk itself: their stock is held and not sold, among purchases and reservations of the same
-//! products, and nothing is held or placed twice. What the provider has to do with it is told elsewhere.
+//! These tests check orders by card at the desk, among purchases and reservations of the same products. The stock of
+//! such an order is held, not sold, and nothing is held or placed twice. Other tests cover the payment provider.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use tests::{
     Clerk, Database, Ordered, Proxy, Sabotage, Service, all, differences, pay, until, verified,
 };
 
-/// Acme with a few more customers, and ten of a product that costs 2.00. Its service is gone: nothing happens by itself.
+/// Acme with six more customers, and ten units of a product at 2.00. Its service is stopped, so no background task
+/// runs.
 struct Shop {
     database: Database,
     buyers: Vec<CustomerId>,
@@ -45,7 +46,7 @@ impl Shop {
         Clerk::of_acme(&self.database)
     }
 
-    /// On hand, reserved and waiting, as the row says.
+    /// The product's `on_hand`, `reserved` and `waiting`.
     async fn counts(&self) -> [i64; 3] {
         let few = self.few;
         let sql =
@@ -54,7 +55,7 @@ impl Shop {
         ["on_hand", "reserved", "waiting"].map(|name| row[name].as_i64().unwrap())
     }
 
-    /// The time of what these reservations hold is over, and nobody has come by.
+    /// Lets the holds of the reservations that match `which` expire. Nothing processes them yet.
     async fn let_expire(&self, which: &str) {
         let past = "expires_at = now() - interval '1 s'";
         let sql = format!(
@@ -64,7 +65,7 @@ impl Shop {
         self.database.execute(&sql).await;
     }
 
-    /// Asks for all of it in one batch: while somebody has the product's row, they gather.
+    /// Executes all commands in one batch: they queue while another session holds the lock on the product's row.
     async fn in_one_batch(
         &self,
         clerk: &Clerk,
@@ -82,7 +83,7 @@ impl Shop {
         })
         .await;
         let asked = join_all(asks.into_iter().map(|(work, key)| clerk.ask(work, key)));
-        // They are queued when this is polled.
+        // The commands are queued when this is polled.
         let (answers, ()) = tokio::join!(asked, held.release());
         assert!(matches!(
             first.await.unwrap(),
@@ -218,17 +219,17 @@ async fn sales_reservations_and_orders_by_card_of_one_product_share_a_batch() {
         (buy(a, &few(2)), None),
         (checkout(b, &few(2)), Some("b")),
         (reserve(c, &few(2)), None),
-        // Takes one of the two that this batch has reserved; the other stays held.
+        // Uses up one of the two that this batch has reserved for the customer; the other stays held.
         (checkout(c, &few(1)), None),
         (
             Work::ConfirmByCard(target, tests::clerk::TERMS, tests::clerk::placed),
             None,
         ),
         (checkout(b, &few(1)), None),
-        // Two are left.
+        // Two are available.
         (checkout(a, &few(4)), None),
         (buy(d, &few(1)), None),
-        // One is left: who wants two waits, and newcomers get nothing.
+        // One is available. A customer who wants two goes on the waitlist, and new customers get none.
         (reserve(d, &few(2)), None),
         (checkout(a, &few(1)), None),
     ];
@@ -238,7 +239,7 @@ async fn sales_reservations_and_orders_by_card_of_one_product_share_a_batch() {
         false, false, false, false, false, false, true, false, false, true,
     ];
     assert_eq!(refused, expected, "{answers:#?}");
-    // Three are sold; held are 2 and 1 for b, 1 and 1 for c, 1 for d, who waits for 2 more.
+    // Three are sold. Held are 2 and 1 for b, 1 and 1 for c, and 1 for d; one more reservation of d waits for 2.
     assert_eq!(shop.counts().await, [7, 6, 1]);
     let orders = "SELECT count(*), count(DISTINCT o.xmin::text) AS transactions, count(DISTINCT created_at) AS times
                     FROM orders o WHERE payment_method = 'card'";
@@ -292,7 +293,7 @@ async fn ten_units_are_never_more_than_ten_whoever_asks_for_them_by_whichever_wa
                 Err(
                     Error::InsufficientStock(_)
                     | Error::SoldOut(_)
-                    // It waits, or somebody else's order has used it up.
+                    // The reservation is on the waitlist, or an order of another command has used it up.
                     | Error::ReservationResolved { .. },
                 ) => 0,
                 Err(other) => panic!("{other:?}"),
@@ -307,7 +308,7 @@ async fn ten_units_are_never_more_than_ten_whoever_asks_for_them_by_whichever_wa
     let placed: i64 = taken.iter().sum();
     assert_eq!(placed, 10 - on_hand + held);
     shop.balances().await;
-    // What is not paid for is free again by itself: whoever comes by takes it.
+    // Unpaid stock becomes available when its hold expires; the next order releases and takes it.
     shop.let_expire("true").await;
     let clerk = shop.clerk();
     clerk
@@ -328,7 +329,7 @@ async fn who_waits_for_what_an_unpaid_order_held_gets_it_when_its_time_is_over()
         .checkout(shop.buyers[0], &[(shop.few, 10)])
         .await
         .unwrap();
-    // In line before it is over.
+    // This customer joins the waitlist before the hold expires.
     let waiting = clerk
         .reserve(shop.buyers[1], &[(shop.few, 4)])
         .await
@@ -379,7 +380,7 @@ async fn a_reservation_confirmed_by_card_keeps_its_hold_and_its_price() {
         "trail": "reservation.created order.created reservation.confirmed",
     });
     assert_eq!(shop.database.row(&sql).await, expected);
-    // Once.
+    // A reservation can be confirmed only once.
     assert!(matches!(
         clerk.confirm_by_card(held).await,
         Err(Error::ReservationResolved { .. })
@@ -413,7 +414,7 @@ async fn a_limit_for_each_customer_counts_orders_by_card_once() {
     );
     clerk.checkout(buyer, &few(1)).await.unwrap();
     assert_eq!(bought(clerk.checkout(buyer, &few(1)).await.unwrap_err()), 3);
-    // What is not bought after all does not count.
+    // Cancelled orders do not count against the limit.
     shop.database
         .execute("UPDATE orders SET status = 'cancelled' WHERE payment_method = 'card'")
         .await;

@@ -1,5 +1,5 @@
-//! The service is killed between each two steps of an order by card, and started again: nothing is made twice, nothing is
-//! lost, and the order goes on from where it stood.
+//! These tests kill the service between any two steps of an order by card and start it again. Nothing happens twice,
+//! nothing is lost, and the order continues from its last step.
 
 use std::process::Command;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tests::program::{Folder, Program, command};
 use tests::stripe::{Fault, SECRET_KEY, Stripe, WEBHOOK_SECRET, official};
 use tests::{Client, Database, SECRET, SERVICE, Service, differences, purchase, until, verified};
 
-/// A deployment whose service can be killed: its database and its Stripe live on.
+/// A deployment whose service can be killed while its database and its Stripe keep running.
 struct Deployment {
     database: Database,
     stripe: Stripe,
@@ -35,7 +35,7 @@ impl Deployment {
         }
     }
 
-    /// A process of the service that stops at this place, if at any, as a process that has died does nothing more.
+    /// Starts a process of the service. At the failpoint `stops_at` it does nothing more, like a process that has died.
     async fn start(&self, stops_at: Option<&str>) -> Program {
         let stop = stops_at.map_or(String::new(), |place| format!("{place}=pause"));
         let program = Program::spawn(self.command().env("FAILPOINTS", stop)).await;
@@ -57,12 +57,12 @@ impl Deployment {
         command
     }
 
-    /// The admin by way of this process.
+    /// The admin's client for this process.
     fn admin(&self, program: &Program) -> Client {
         self.admin.at_base(&program.base)
     }
 
-    /// Orders by card, without waiting for the answer, which may never come.
+    /// Sends an order by card and does not wait for the response, which may never arrive.
     fn order(&self, program: &Program) {
         let (admin, body) = (
             self.admin(program),
@@ -75,7 +75,7 @@ impl Deployment {
         });
     }
 
-    /// The same order once more, as a client does that has had no answer.
+    /// Retries the same order, as a client does that has received no response.
     async fn order_again(&self, program: &Program) -> Value {
         let body = purchase(ACME_CUSTOMER, &[(self.product, 3)]);
         let answer = self
@@ -85,7 +85,7 @@ impl Deployment {
         answer.ok(201)
     }
 
-    /// An order that can be paid.
+    /// Places an order that can be paid and returns its id.
     async fn ordered(&self, program: &Program) -> String {
         let order = tests::id_of(&self.order_again(program).await);
         assert_eq!(
@@ -99,12 +99,12 @@ impl Deployment {
         self.database.value(sql).await
     }
 
-    /// Waits until this query finds what it should.
+    /// Waits until this query returns true.
     async fn comes(&self, what: &str, sql: &str) {
         until(what, async || self.value(sql).await == "t").await;
     }
 
-    /// What a new process would wait for is due at once.
+    /// Makes all pending retries due now, so that a new process does not wait for them.
     async fn make_due(&self) {
         let sql = "WITH intents AS (UPDATE payment_intents SET next_try_at = now() WHERE status IN ('requested', 'cancelling')
                                        OR (status = 'pending' AND expires_at <= now()))
@@ -112,7 +112,7 @@ impl Deployment {
         self.database.execute(sql).await;
     }
 
-    /// The order's only intent at Stripe.
+    /// The id of the only intent at Stripe; panics if there are several.
     async fn intent(&self) -> String {
         assert_eq!(self.stripe.count("payment_intents").await, 1);
         let all = self.stripe.get("payment_intents").await;
@@ -130,7 +130,7 @@ async fn kill(mut program: Program) {
     program.child.wait().unwrap();
 }
 
-/// A moment for a process to come to the place where it stops, after the last thing that can be seen from outside.
+/// Gives a process 300 ms to reach its failpoint after its last externally visible effect.
 async fn a_moment() {
     tokio::time::sleep(Duration::from_millis(300)).await;
 }
@@ -168,7 +168,7 @@ async fn killed_between_order_and_intent_or_between_intent_and_answer_the_order_
         let program = deployment.start(None).await;
         let pending = "SELECT EXISTS (SELECT FROM orders WHERE status = 'payment_pending')";
         deployment.comes("the order can be paid", pending).await;
-        // Whoever has had no answer gets the order, and no second one.
+        // A client without a response retries and gets the same order, not a second one.
         let order = deployment.ordered(&program).await;
         deployment.books_balance().await;
         deployment.stripe.pay(&deployment.intent().await).await;
@@ -203,7 +203,7 @@ async fn a_payment_that_is_told_before_its_intent_is_recorded_makes_the_order_pa
     );
     kill(program).await;
 
-    // Whoever has had no answer to the order gets it, and the order stays what it is.
+    // A client without a response retries and gets its order, whose state does not change.
     let program = deployment.start(None).await;
     let answer = deployment.order_again(&program).await;
     assert!(answer["client_secret"].is_string(), "{answer}");
@@ -231,7 +231,7 @@ async fn killed_while_it_takes_a_webhook_the_order_is_paid_once() {
         if place == "event-taken" {
             deployment.comes("the event is taken", taken).await;
         } else {
-            // It is in a transaction that goes no further.
+            // The event is in a transaction that has stopped before its commit.
             let stuck = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
                                            AND state = 'idle in transaction' AND query LIKE '%audit_events%')";
             deployment.comes("the event is being taken", stuck).await;
@@ -239,7 +239,7 @@ async fn killed_while_it_takes_a_webhook_the_order_is_paid_once() {
         }
         kill(program).await;
 
-        // Stripe has had no answer and tells it again.
+        // Stripe has received no response and sends the event again.
         let program = deployment.start(None).await;
         let event = json!({
             "id": deployment.event_id().await, "object": "event", "type": "payment_intent.succeeded",
@@ -267,7 +267,7 @@ async fn killed_while_it_cancels_an_unpaid_order_the_order_is_cancelled_and_its_
         let order = deployment.ordered(&program).await;
         let intent = format!("payment_intents/{}", deployment.intent().await);
         deployment.database.let_time_pass(&order).await;
-        // Its stock does not wait for the provider.
+        // The stock is released before the provider has responded.
         let free = "SELECT bool_and(reserved = 0) FROM inventory";
         deployment.comes("the stock is free", free).await;
         if place == "intent-cancelled" {
@@ -405,13 +405,13 @@ async fn refused_by_the_provider_an_order_is_over_and_its_stock_free_and_the_ans
 }
 
 impl Deployment {
-    /// The id of what was told before, or a new one when nothing was taken.
+    /// The id of the event that was processed before, or a new id if there was none.
     async fn event_id(&self) -> String {
         let taken = "SELECT coalesce(max(event_id), 'evt_again') FROM provider_events";
         self.value(taken).await
     }
 
-    /// Tells it, signed as Stripe signs. The status of the answer.
+    /// Sends the event, signed as Stripe signs. Returns the status of the response.
     async fn told(&self, program: &Program, event: &Value) -> u16 {
         let body = event.to_string();
         let sign = "import sys, time, stripe

@@ -1,4 +1,5 @@
-//! Payments that their buyers dispute: the order tells it, nothing is sent by mistake, and no money goes back twice.
+//! These tests check disputed payments: the order shows the dispute, is not fulfilled by mistake, and no money is
+//! refunded twice.
 
 use domain::demo::ACME_KEYBOARD;
 use serde_json::json;
@@ -74,7 +75,7 @@ async fn a_lost_dispute_is_lost_money_and_nothing_more_goes_back() {
         let _ = refused.refused(409, "dispute_open");
     }
     books_balance(&shop.service).await;
-    // There is nothing left to refund, so it can be cancelled: its goods are for sale again.
+    // Nothing is left to refund, so the order can be cancelled, which restocks its units.
     let stock = async || {
         let path = format!("/api/inventory/{ACME_KEYBOARD}");
         admin.get(&path).await.ok(200)["on_hand"].as_i64().unwrap()
@@ -137,7 +138,7 @@ async fn when_a_dispute_is_won_or_withdrawn_the_order_is_as_any_other() {
 async fn events_of_a_dispute_in_any_order_end_in_what_stripe_has_now() {
     let shop = StripeShop::open().await;
     let (order, intent) = shop.paid().await;
-    // All of it has happened when the first of it is told.
+    // Stripe's dispute is already in its last state when the first event arrives.
     shop.stripe.dispute(&dispute(&intent, "lost"));
     for (kind, then) in [
         ("charge.dispute.closed", "lost"),

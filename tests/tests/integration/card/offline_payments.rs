@@ -1,4 +1,4 @@
-//! Paying with the provider that stays on the machine: for whom it is there, and for whom it is no path at all.
+//! These tests check payments with the offline provider, whose endpoints exist only for callers on the same machine.
 
 use domain::demo::{ACME, ACME_KEYBOARD};
 use entity::{BusinessId, OrderId};
@@ -7,7 +7,7 @@ use serde_json::json;
 use tests::{Database, Reply, SERVICE, Service, books_balance, settings, stripe};
 use tradeline::config::ProviderName;
 
-/// An order by card: its id, and its intent's.
+/// Places an order by card; returns the ids of the order and of its intent.
 async fn order(service: &Service) -> (String, String) {
     let placed = service.customer().checkout(&[(ACME_KEYBOARD, 1)]).await;
     let placed = placed.ok(201);
@@ -25,7 +25,7 @@ async fn tell(service: &Service, path: &str, headers: &[(&str, &str)]) -> Reply 
     nobody.send(request).await
 }
 
-/// All of an answer that is the same for two paths.
+/// The parts of a response that do not depend on the path.
 fn seen(reply: &Reply) -> (u16, serde_json::Value) {
     let mut body = reply.json();
     body["request_id"] = json!("");
@@ -159,7 +159,7 @@ async fn without_a_provider_nothing_is_ordered_by_card() {
         assert_eq!(problem["detail"], "No payment provider is set up.");
     }
     assert_eq!(service.database.digest().await, before);
-    // On credit it can be had still.
+    // The reservation can still be confirmed on credit.
     let on_credit = json!({"payment_method": "credit"});
     let _ = service.customer().post(&confirm, &on_credit).await.ok(201);
 }
@@ -207,7 +207,7 @@ async fn what_is_held_is_ordered_by_card_at_the_price_that_was_reserved() {
     );
     let _ = service.pay(&order).await.ok(200);
     assert_eq!(service.admin().order(&order).await["status"], "paid");
-    // Once it is paid the answer is what it was.
+    // A retry returns the original response unchanged, even after the payment.
     let again = customer.post_once("once", &confirm, &by_card).await;
     assert_eq!((again.status, &again.text), (201, &first.text));
     books_balance(&service).await;

@@ -1,5 +1,5 @@
-//! What the payment provider will not take is known before anything is ordered, and what it refuses afterwards is said with
-//! its code and without its words.
+//! These tests check payments that the provider cannot take. Its known limits are checked before the order is placed. A
+//! later rejection is reported with the provider's code but without its message.
 
 use domain::demo::ACME_CUSTOMER;
 use entity::ProductId;
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use tests::stripe::Fault;
 use tests::{Service, StripeShop, books_balance, purchase};
 
-/// A product at this price.
+/// Creates a product with this price.
 async fn product(service: &Service, price: &str) -> ProductId {
     service.admin().add_product("LIMITS-1", price, 5).await
 }
 
-/// Both ways to an order by card are refused, nothing is ordered, and Stripe hears of nothing.
+/// Asserts that a checkout and a confirmation by card are rejected, no order is placed, and Stripe gets no request.
 async fn refused_before(shop: &StripeShop, product: ProductId) -> Value {
     let customer = shop.service.customer();
     let wish = json!({"items": [{"product_id": product, "quantity": 1}]});
@@ -131,7 +131,7 @@ async fn a_refusal_afterwards_says_that_the_order_is_cancelled_and_says_it_again
     let order = refused["order_id"].as_str().unwrap();
     let found = shop.order_now(order).await;
     assert_eq!(found["cancel_reason"], "payment_refused");
-    // Asked again with the same key, the answer is the same, and Stripe is not asked again.
+    // A retry with the same key gets the same problem without another request to Stripe.
     let asked = shop.stripe.asked().len();
     let again = customer
         .post_once("one", "/api/orders/checkout", &body)
@@ -141,7 +141,7 @@ async fn a_refusal_afterwards_says_that_the_order_is_cancelled_and_says_it_again
         assert_eq!(again[same], refused[same], "{same}");
     }
     assert_eq!(shop.stripe.asked().len(), asked);
-    // What may be tried again is no refusal.
+    // A temporary error is reported as a failure that a client may retry, not as a rejection.
     shop.stripe.fault(&[Fault::Status(500)]);
     let failed = customer.checkout(&[(product, 1)]).await;
     let failed = failed.refused(502, "payment_provider_error");

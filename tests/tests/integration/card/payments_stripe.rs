@@ -1,4 +1,5 @@
-//! Stripe as the payment provider: what is asked of it, what its answers mean, and that nothing is made twice.
+//! These tests check the adapter for Stripe: its requests, its reading of responses, and that retries create nothing
+//! twice.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use domain::card::provider::{
 use entity::{BusinessId, Currency, Money, OrderId, RefundId};
 use tests::stripe::{Fault, SECRET_KEY, Stripe};
 
-/// Longer than anything takes that is not to be late.
+/// A request timeout that no request here reaches unless it is meant to be late.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn wanted(amount: &str, currency: &str) -> WantedIntent {
@@ -110,7 +111,7 @@ async fn cancelling_answers_with_what_the_intent_is_then() {
         ..made.clone()
     };
     assert_eq!(adapter.cancel(&made.id).await.unwrap(), cancelled);
-    // It is cancelled already, which Stripe refuses to do again.
+    // Stripe rejects the cancellation of a cancelled intent; the adapter reports its state.
     assert_eq!(adapter.cancel(&made.id).await.unwrap(), cancelled);
 
     for (amount, currency, minor) in [("10.99", "USD", 1099), ("500", "JPY", 500)] {
@@ -123,7 +124,7 @@ async fn cancelling_answers_with_what_the_intent_is_then() {
         assert_eq!(there["amount"], minor);
     }
 
-    // One that was declined is open still.
+    // An intent whose card was declined is still open.
     let declined = adapter.create(&wanted("3.00", "USD")).await.unwrap();
     stripe.decline(&declined.id).await;
     let there = stripe
@@ -161,7 +162,7 @@ async fn what_stripe_refuses_is_refused_for_good_in_its_words() {
             "Cannot refund a failed payment."
         ))
     );
-    // The key belongs to another amount.
+    // The idempotency key was used with another amount.
     let order = wanted("5.00", "USD");
     adapter.create(&order).await.unwrap();
     let more = WantedIntent {
@@ -172,7 +173,7 @@ async fn what_stripe_refuses_is_refused_for_good_in_its_words() {
         adapter.create(&more).await,
         Err(refused("idempotency_error", "told to: idempotency_error"))
     );
-    // What cannot be charged exactly is not even asked for.
+    // Amounts that Stripe cannot charge exactly are rejected without a request.
     let asked = stripe.asked().len();
     assert_eq!(
         adapter.create(&wanted("5.124", "KWD")).await,
@@ -205,7 +206,7 @@ async fn whatever_leaves_it_open_is_no_answer_and_asking_again_finds_what_was_ma
         Fault::Status(409),
         Fault::Status(408),
         Fault::Status(302),
-        // A wrong key is no fault of the order's.
+        // A wrong API key is not the order's fault, so its outcome stays open.
         Fault::Status(401),
         Fault::Status(403),
     ]
@@ -266,7 +267,7 @@ async fn an_answer_that_comes_too_late_is_none_and_its_intent_is_found_again() {
     assert_eq!(given.state, RefundState::Succeeded);
     assert_eq!(stripe.count("refunds").await, 1);
 
-    // Nobody is there.
+    // The server is gone.
     drop(stripe);
     let gone = patient.cancel(&made.id).await;
     assert!(matches!(gone, Err(Failure::NoAnswer(_))), "{gone:?}");

@@ -1,11 +1,11 @@
-//! Money that was paid by card goes back: whole, in part, by items, and never more than came.
+//! These tests check refunds of card payments: in full, by amount or by items, and never more than was received.
 
 use domain::demo::ACME_HEADPHONES;
 use entity::ProductId;
 use serde_json::{Value, json};
 use tests::{Service, all, books_balance, until};
 
-/// A paid order of five at 20.00 each, of ten.
+/// Starts a service with a paid order of five units at 20.00 each, out of ten.
 async fn paid() -> (Service, ProductId, String) {
     let service = Service::start().await;
     let product = service.admin().add_product("CARD-1", "20.00", 10).await;
@@ -47,7 +47,7 @@ async fn an_order_is_refunded_by_amount_by_items_and_to_the_end() {
         entry["items"],
         json!([{"product_id": product, "quantity": 2}])
     );
-    // Three were not refunded by items; of the money 50.00 are left.
+    // Three units were not refunded by items, and 50.00 are left to refund.
     let four = json!({"items": [{"product_id": product, "quantity": 4}], "reason": "all"});
     let refused = admin
         .do_to(&order, "refund", &four)
@@ -77,7 +77,7 @@ async fn an_order_is_refunded_by_amount_by_items_and_to_the_end() {
         )
         .await;
     assert_eq!(over.refused(409, "conflict")["refundable"], "0.00");
-    // Goods whose money is back are not sent.
+    // An order whose payment was refunded cannot be fulfilled.
     let sent = service.staff().do_to(&order, "fulfill", &json!({})).await;
     sent.refused(409, "conflict");
     until("all refunds are made", async || {
@@ -142,7 +142,7 @@ async fn a_paid_order_is_cancelled_by_an_admin_alone_and_what_is_left_goes_back(
         (&cancelled["status"], &cancelled["amount_refunded"]),
         (&json!("cancelled"), &json!("100.00"))
     );
-    // The two that were broken did not come back.
+    // The two units refunded without a restock stay out of stock.
     assert_eq!(on_hand(&service, product).await, 8);
     books_balance(&service).await;
 }
@@ -214,7 +214,7 @@ async fn goods_come_back_after_their_payment_was_refunded_by_amount_for_what_is_
         .await;
     assert_eq!(more.refused(409, "conflict")["creditable"], 0);
     books_balance(&service).await;
-    // The provider is asked for the two of money, and never for the one of nothing.
+    // The provider gets requests for two refunds, and none for the refund of 0.00.
     until("the refunds are made", async || {
         let refunds = admin.order(&order).await["refunds"].clone();
         let mut refunds = refunds.as_array().unwrap().iter();
@@ -223,7 +223,7 @@ async fn goods_come_back_after_their_payment_was_refunded_by_amount_for_what_is_
     .await;
     let asked = "SELECT count(*) FROM refunds WHERE provider_id IS NOT NULL";
     assert_eq!(service.database.value(asked).await, "2");
-    // A cancellation has nothing left to bring.
+    // A cancellation restocks nothing more.
     admin.do_to(&order, "cancel", &json!({})).await.ok(200);
     assert_eq!(on_hand(&service, product).await, 10);
     books_balance(&service).await;
@@ -246,7 +246,7 @@ async fn goods_that_were_free_or_were_refunded_and_kept_come_back_for_nothing() 
         .await
         .ok(200);
     assert_eq!(on_hand(&service, gift).await, 3);
-    // Refunded before they were sent back; some come after the order was cancelled.
+    // Units are refunded before they come back; some come back after the order was cancelled.
     admin
         .do_to(&order, "refund", &items(product, 3, false))
         .await
@@ -271,7 +271,7 @@ async fn goods_that_were_free_or_were_refunded_and_kept_come_back_for_nothing() 
 async fn goods_that_never_left_the_shelf_do_not_come_back_to_it() {
     let (service, product, _) = paid().await;
     let (admin, shelf) = (service.admin(), on_hand(&service, product).await);
-    // Paid when its time was over and somebody else had the goods: the payment goes back, and nothing was sold.
+    // The payment arrives after the order has expired and its units were sold. It is refunded, and nothing was sold.
     let late = service.customer().order_by_card(&[(product, 5)]).await;
     service.database.let_time_pass(&late).await;
     admin.buy(&[(product, 5)]).await.ok(201);

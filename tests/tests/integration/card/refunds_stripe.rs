@@ -1,4 +1,4 @@
-//! A refund is made at Stripe once, however late it is asked for again: when Stripe has forgotten the key, too.
+//! These tests check that a refund is made at Stripe once, even when it is retried after Stripe has deleted the key.
 
 use std::time::Duration;
 
@@ -13,14 +13,15 @@ use tests::{SERVICE, Service, books_balance};
 
 const STRIPE: &str = tradeline::payments::stripe::Stripe::NAME;
 
-/// Longer than anything takes that is not to be late.
+/// A request timeout that no request here reaches unless it is meant to be late.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn dollars(amount: &str) -> Money {
     Money::parse(amount, Currency::USD).unwrap()
 }
 
-/// An order of 100.00 that is paid at Stripe. The service has no key for Stripe: the cashier asks when it is told to.
+/// An order of 100.00 that is paid at Stripe. The service has no key for Stripe, so the payment worker runs only when a
+/// test runs it.
 struct Shop {
     stripe: Stripe,
     service: Service,
@@ -73,14 +74,14 @@ impl Shop {
         }
     }
 
-    /// An admin gives so much back, and nobody has asked Stripe for it yet.
+    /// Requests a refund as an admin; Stripe gets no request yet.
     async fn refund(&self, amount: &str) {
         let body = json!({"amount": amount, "reason": "a scratch"});
         let admin = self.service.admin();
         let _ = admin.do_to(&self.order, "refund", &body).await.ok(200);
     }
 
-    /// The cashier asks for what is due now. The refund then.
+    /// Makes the refund due, runs the payment worker once, and returns the refund.
     async fn ask(&self) -> Value {
         let due = "UPDATE refunds SET next_try_at = now() WHERE next_try_at IS NOT NULL";
         self.service.database.execute(due).await;
@@ -94,11 +95,11 @@ impl Shop {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_whose_answer_was_lost_is_found_again_after_its_key_is_forgotten() {
     for (amount, looks) in [
-        // A part, which could be given twice.
+        // A partial refund, which Stripe would accept twice.
         ("25.00", vec![]),
-        // The whole, of which Stripe refuses to give more.
+        // A full refund, which Stripe would not accept twice.
         ("100.00", vec![]),
-        // The look may fail too, and that says nothing about the refund.
+        // A failed lookup says nothing about the refund.
         (
             "25.00",
             vec![Fault::LoseAnswer, Fault::Status(500), Fault::Status(404)],
@@ -137,11 +138,11 @@ async fn a_refund_that_never_arrived_is_made_later_beside_those_of_others() {
     shop.stripe.fault(&[Fault::LoseRequest]);
     assert_eq!(shop.ask().await["status"], "requested");
     assert_eq!(shop.stripe.count("refunds").await, 0);
-    // One by hand of the same amount is not it.
+    // A manual refund of the same amount is a different refund.
     shop.stripe.refund_by_hand(&shop.intent, 2500).await;
     assert_eq!(shop.ask().await["status"], "succeeded");
     assert_eq!(shop.stripe.count("refunds").await, 2);
-    // It was looked for because it might have been made; the first time there was nothing to look for.
+    // The second attempt looks for an existing refund, because the first may have succeeded. The first attempt did not.
     let asked = shop.stripe.asked();
     let asked = asked.iter().map(|asked| asked.what.split('?').next());
     let asked: Vec<_> = asked.map(Option::unwrap).collect();
@@ -167,7 +168,7 @@ async fn it_is_found_behind_any_number_of_others() {
     let adapter = shop.stripe.adapter(PATIENCE);
     let made = adapter.refund(&wanted).await.unwrap();
     assert_eq!(made.state, RefundState::Succeeded);
-    // The newest are listed first, a hundred at once.
+    // Stripe lists the newest refunds first, 100 per page.
     for _ in 0..101 {
         shop.stripe.refund_by_hand(&shop.intent, 1).await;
     }

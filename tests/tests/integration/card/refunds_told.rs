@@ -1,11 +1,11 @@
-//! What becomes of refunds at the provider after they were made: what it has now is what the order says, whatever was told
-//! before and in whichever order.
+//! These tests check refunds that change at the provider after they were made. The order shows the provider's current
+//! state, whatever the order of events.
 
 use serde_json::json;
 use tests::stripe::Fault;
 use tests::{StripeShop, books_balance, until};
 
-/// The events in which Stripe tells of refunds.
+/// The events with which Stripe reports refunds.
 const KINDS: [&str; 4] = [
     "refund.failed",
     "refund.updated",
@@ -39,12 +39,12 @@ async fn a_refund_that_fails_after_it_had_succeeded_counts_no_more_and_a_person_
         assert_eq!(entry["after"]["order_id"], order.as_str());
         books_balance(&shop.service).await;
 
-        // What came before is told after it, and once more.
+        // An earlier event arrives late, and the last event arrives again.
         for late in ["charge.refunded", kind] {
             let _ = shop.tell_refund(late, &intent).await.ok(200);
         }
         assert_eq!(shop.order_now(&order).await["refunds"], found["refunds"]);
-        // Whoever gives the money back again has looked.
+        // A new refund shows that a person has dealt with the failure.
         let again = admin.do_to(&order, "refund", &body).await.ok(200);
         assert_eq!(again["attention"], json!([]));
         assert_eq!(again["amount_refunded"], "40.00");
@@ -71,7 +71,7 @@ async fn a_refund_by_hand_counts_while_it_stands_and_not_when_it_is_cancelled() 
     let _ = shop.tell_refund("refund.updated", &intent).await.ok(200);
     let found = shop.order_now(&order).await;
     assert_eq!(found["amount_refunded"], "2.50");
-    // Nobody here has to do anything about it.
+    // The cancelled refund was not the service's, so it needs no attention.
     assert_eq!(found["attention"], json!([]));
     books_balance(&shop.service).await;
 }
@@ -101,7 +101,7 @@ async fn what_was_read_first_and_comes_last_is_not_written() {
     shop.stripe.refund_by_hand(&intent, 250).await;
     let refund = shop.refund_ids().await.remove(0);
     let before = shop.stripe.asked().len();
-    // It is asked whose the payment is, and then what the refunds are: that answer is on its way for long.
+    // The service requests the intent and then the refunds; only the second response is delayed.
     let slow = std::time::Duration::from_secs(2);
     shop.stripe
         .fault(&[Fault::Delay(std::time::Duration::ZERO), Fault::Delay(slow)]);

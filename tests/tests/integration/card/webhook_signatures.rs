@@ -1,5 +1,5 @@
-//! Stripe's webhooks: which are believed, and what those that are do to an order. Signatures are made by hand, by Stripe's own
-//! library and by localstripe.
+//! These tests check Stripe's webhooks: which are accepted, and their effect on an order. Signatures are made here, by
+//! Stripe's own library and by localstripe.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tradeline::http::limits::RateLimit;
 
 const PATH: &str = "/api/webhooks/stripe";
 
-/// Where nobody is: whoever asks there has asked too much.
+/// An address without a server; a request to it would fail.
 const NOBODY: &str = "http://127.0.0.1:1";
 
 async fn service(settings: &Settings) -> Service {
@@ -25,7 +25,7 @@ async fn service(settings: &Settings) -> Service {
     Service::with(database, &url, settings).await
 }
 
-/// A header as Stripe writes it.
+/// A `Stripe-Signature` header.
 fn signature(secret: &str, at: i64, body: &str) -> String {
     let hex = stripe::hmac(secret, &format!("{at}.{body}"));
     format!("t={at},v1={hex}")
@@ -43,7 +43,7 @@ async fn send(service: &Service, signature: &str, body: &str) -> Reply {
     nobody.send(request.body(body.to_owned())).await
 }
 
-/// As Stripe sends it.
+/// Sends a webhook signed as Stripe signs.
 async fn tell(service: &Service, body: &Value) -> Reply {
     let body = body.to_string();
     send(service, &signed_now(WEBHOOK_SECRET, &body), &body).await
@@ -57,7 +57,8 @@ fn ping() -> Value {
     event("evt_ping", "customer.created", json!({"id": "cus_1"}))
 }
 
-/// A service with a Stripe that tells it what happens, and an order by card of two keyboards: its id, and its intent's.
+/// Starts a service, a Stripe that sends it events, and an order by card of two keyboards. Returns the ids of the order
+/// and of its intent.
 async fn ordered() -> (Stripe, Service, String, String) {
     let stripe = Stripe::start().await;
     let service = service(&stripe.settings()).await;
@@ -74,7 +75,7 @@ async fn order(service: &Service) -> (String, String) {
     (id_of(&placed), intent)
 }
 
-/// The intent as it is in an event.
+/// The intent as an event contains it.
 fn intent_of(order: &str, intent: &str, minor: i64) -> Value {
     json!({"id": intent, "object": "payment_intent", "amount": minor, "amount_received": minor, "currency": "usd",
            "metadata": {"business_id": ACME, "order_id": order}})
@@ -130,7 +131,7 @@ async fn whatever_is_wrong_with_a_signature_the_answer_is_the_same_and_nothing_i
         (format!("t={now}"), body.clone()),
         ("nonsense".to_owned(), body.clone()),
         (String::new(), body.clone()),
-        // What has no good signature is not even looked at.
+        // A body without a valid signature is not parsed.
         (signature("whsec_of_another", now, "{"), "{".to_owned()),
     ];
     let mut answers = Vec::new();
@@ -158,7 +159,7 @@ async fn whatever_is_wrong_with_a_signature_the_answer_is_the_same_and_nothing_i
     }
     assert_eq!(service.database.digest().await, before);
 
-    // A token is no signature, of whomever it is.
+    // A bearer token does not replace the signature.
     let admin = service.admin();
     let request = admin.request(Method::POST, PATH).body(body);
     let _ = admin.send(request).await.refused(400, "invalid_signature");
@@ -176,7 +177,7 @@ async fn while_one_secret_takes_the_place_of_another_both_are_good() {
             .await
             .ok(200);
     }
-    // Stripe signs with both meanwhile.
+    // Stripe signs with both secrets during a rotation.
     let now = Utc::now().timestamp();
     let signed = |secret| stripe::hmac(secret, &format!("{now}.{body}"));
     let (old, other) = (signed(WEBHOOK_SECRET), signed("whsec_gone"));
@@ -270,7 +271,7 @@ async fn an_event_with_what_no_column_takes_is_malformed_and_changes_nothing() {
             reply.refused(400, "malformed_json");
         }
     }
-    // Amounts beyond every range, and what is no amount.
+    // Amounts out of range, and values that are no amounts.
     for amount in ["1e30", "9223372036854775808", "10.5", "\"1000\"", "null"] {
         let body = paid("evt_1", &intent, "usd").to_string();
         let body = body.replace(
@@ -282,7 +283,7 @@ async fn an_event_with_what_no_column_takes_is_malformed_and_changes_nothing() {
         assert_eq!(reply.status, 400, "{body}: {}", reply.text);
     }
     assert_eq!(service.database.digest().await, before);
-    // What can be read and is not what was asked for pays nothing; a reason of any length and kind is kept.
+    // An amount that differs from the order's pays nothing. A failure reason of any length and content is stored.
     let mut declined = intent_of(&order, &intent, 1000);
     let words = format!("\u{0}no{}", "!".repeat(5000));
     declined["last_payment_error"] = json!({ "message": words });
@@ -344,7 +345,7 @@ async fn what_is_paid_at_stripe_is_paid_here_by_its_own_webhook() {
     assert_eq!(paid["payments"][0]["intent"], intent.as_str());
     books_balance(&service).await;
 
-    // And what is refunded here is refunded there, once.
+    // A refund requested here is made at Stripe once.
     let body = json!({"amount": "10.00", "reason": "scratched"});
     let _ = admin.do_to(&order, "refund", &body).await.ok(200);
     until("it is refunded", async || {
@@ -431,12 +432,12 @@ async fn a_cancellation_and_a_refund_by_hand_at_stripe_are_told_to_the_order() {
     let (order, intent) = self::order(&service).await;
     stripe.pay(&intent).await;
     comes_to_be(&service, &order, "paid").await;
-    // Ours, and one by hand.
+    // One refund by the service and one manual refund.
     let body = json!({"amount": "1.00", "reason": "a scratch"});
     let _ = service.admin().do_to(&order, "refund", &body).await.ok(200);
     until("ours is made", async || stripe.count("refunds").await == 1).await;
     stripe.refund_by_hand(&intent, 250).await;
-    // A charge that names no order: its intent is asked for it, and what was refunded for what of it is ours.
+    // This charge names no order, so the service reads its intent, and then the refunds to find its own.
     let charge = json!({"id": "ch_1", "payment_intent": intent, "amount_refunded": 350, "currency": "usd",
                         "metadata": {}});
     let refunded = event("evt_2", "charge.refunded", charge);
@@ -449,7 +450,7 @@ async fn a_cancellation_and_a_refund_by_hand_at_stripe_are_told_to_the_order() {
         .await
         .refused(502, "payment_provider_error");
     let _ = tell(&service, &refunded).await.ok(200);
-    // EventKind once more, as another event: it is the same money.
+    // The same money in another event.
     let charge = refunded["data"]["object"].clone();
     let _ = tell(&service, &event("evt_3", "charge.refunded", charge))
         .await

@@ -1,4 +1,5 @@
-//! Purchases that come to share a batch, or cannot: each is served by what it wants itself.
+//! These tests check purchases that share a batch or compete for it: the outcome depends only on the rows that each
+//! needs.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tests::clerk::{Clerk, buy};
 use tests::{Service, all, books_balance, until};
 use tokio::time::timeout;
 
-/// One look at the queue goes through no more than eight of these, and all want the same.
+/// One pass over the queue takes no more than eight of these carts, and all of them need the same row.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_large_carts_that_want_the_same_are_all_served() {
     const CARTS: i64 = 30;
@@ -33,7 +34,7 @@ async fn many_large_carts_that_want_the_same_are_all_served() {
     books_balance(&service).await;
 }
 
-/// One lane, which stands at the keyboards: who comes meanwhile shares the batch after that.
+/// The only lane waits for the keyboards' row. Purchases that arrive meanwhile share the next batch.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_somebody_keeps_locked_harms_nobody_in_the_batch_who_does_not_want_it() {
     let service = Service::start().await;
@@ -60,7 +61,7 @@ async fn a_row_that_somebody_keeps_locked_harms_nobody_in_the_batch_who_does_not
     let wants = [ACME_HEADPHONES, ACME_HEADPHONES, pin];
     let others = buyers[1..].iter().zip(wants);
     let others = others.map(|(buyer, product)| clerk.ask(buy(*buyer, &[(product, 1)]), None));
-    // They are queued when this is polled.
+    // The purchases are queued when this is polled.
     let (answers, ()) = tokio::join!(join_all(others), keyboards.release());
     first.await.unwrap().unwrap();
     assert!(matches!(

@@ -1,4 +1,4 @@
-//! Whatever happens at the same moment, nothing is sold twice and every figure adds up.
+//! These tests run concurrent purchases: no unit is sold twice, and all figures agree.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ async fn parallel_purchases_of_one_customer_never_pass_its_limit() {
     let (one, two) = Service::two().await;
     let admin = one.admin();
     let customer = admin.add_customer("Eager", "1000.00").await;
-    // 7.00 fits in 142 times and leaves 6.00; over 200 purchases, some of which are of 3 pieces.
+    // The limit allows 142 pieces at 7.00 and leaves 6.00. The 200 purchases, some of 3 pieces, exceed it.
     let piece = admin.add_product("PIECE", "7.00", 10_000).await;
     let replies = all((0..200).map(|number| {
         let staff = if number % 2 == 0 {
@@ -50,7 +50,7 @@ async fn parallel_purchases_of_one_customer_never_pass_its_limit() {
     }))
     .await;
     count(&replies, "credit_limit_exceeded");
-    // What is left buys no further piece: nobody was refused for what did not happen.
+    // The rest is less than one piece, so no purchase was rejected for another one that failed.
     let balance = balance(&admin, customer).await;
     assert_eq!(balance, Decimal::new(99_400, 2));
     let receipts = replies.iter().filter(|reply| reply.status == 201);
@@ -66,12 +66,12 @@ async fn parallel_purchases_of_one_customer_never_pass_its_limit() {
 async fn purchases_and_confirmed_reservations_at_one_moment_fit_into_one_limit() {
     let (one, two) = Service::two().await;
     let admin = one.admin();
-    // Who buys what it holds buys that, so it is another product that comes meanwhile.
+    // The purchases are of another product, because a purchase of the held product would use up the customer's holds.
     let kept = admin.add_product("KEPT", "70.00", 1000).await;
     let new = admin.add_product("NEW", "70.00", 1000).await;
     let mut refused = 0;
     for round in 1..=4 {
-        // 14 fit and leave 20.00; 20 are held, which is the most, and 20 come to buy.
+        // 14 orders fit and leave 20.00. 20 reservations (the maximum) and 20 purchases compete.
         let customer = format!("Eager {round}");
         let customer = admin.add_customer(&customer, "1000.00").await;
         let wish = tests::purchase(customer, &[(kept, 1)]);
@@ -90,7 +90,7 @@ async fn purchases_and_confirmed_reservations_at_one_moment_fit_into_one_limit()
             ]
         });
         let replies = all(calls.enumerate().map(|(number, (path, body))| {
-            // Either kind by way of either instance.
+            // Both kinds of request go to both instances.
             let staff = one.staff().at(if number % 4 < 2 { &one } else { &two });
             async move { staff.post(&path, &body).await }
         }))
@@ -103,7 +103,7 @@ async fn purchases_and_confirmed_reservations_at_one_moment_fit_into_one_limit()
     }
     let left = on_hand(&admin, kept).await + on_hand(&admin, new).await;
     assert_eq!(left, 2000 - 4 * 14);
-    // Who was refused to confirm holds what it held.
+    // Reservations whose confirmation was rejected still hold their units.
     let held = format!("SELECT reserved FROM inventory WHERE product_id = '{kept}'");
     assert_eq!(one.database.value(&held).await, refused.to_string());
     assert_eq!(one.database.deadlocks().await, 0);
@@ -123,8 +123,8 @@ async fn carts_in_any_order_over_two_instances_never_deadlock() {
     let buyers = customers(&admin, TASKS, "10000.00").await;
     let mut stock: HashMap<ProductId, i64> = products.iter().map(|id| (*id, 400)).collect();
     let mut dice = dice();
-    // First each buys for its own customer, so that nothing but products is in common; then always one by way of each
-    // instance for the same customer.
+    // In the first round each task has a customer of its own, so only products are shared. In the second round, two
+    // tasks on different instances share a customer.
     for sharing in [1, 2] {
         let carts: Vec<Vec<[(ProductId, i64); 2]>> = (0..TASKS)
             .map(|_| {
@@ -135,7 +135,7 @@ async fn carts_in_any_order_over_two_instances_never_deadlock() {
                 std::iter::repeat_with(cart).take(CARTS).collect()
             })
             .collect();
-        // One purchase after the other: small batches, many of them.
+        // Each task purchases sequentially, which gives many small batches.
         let sales = all(carts.iter().cloned().enumerate().map(|(task, carts)| {
             let staff = one.staff().at(if task % 2 == 0 { &one } else { &two });
             let buyer = buyers[task / sharing];
@@ -147,7 +147,7 @@ async fn carts_in_any_order_over_two_instances_never_deadlock() {
                 replies
             }
         }));
-        // Corrections and changes of customers run in between, on the same rows.
+        // Stock corrections and changes of customers run meanwhile on the same rows.
         let disturbances = all((0..TASKS).map(|task| {
             let admin = one.admin().at(if task % 2 == 0 { &one } else { &two });
             let (product, customer) = (products[task % 8], buyers[task]);
@@ -195,7 +195,7 @@ async fn a_hot_product_sells_out_over_two_instances_to_the_last_piece() {
     .await;
     assert_eq!(count(&replies, "insufficient_stock"), (300, 100));
     assert_eq!(on_hand(&admin, hot).await, 0);
-    // Each sale left one piece less than the one before it: none was decided against an old count.
+    // Each sale left one unit less than the one before, so none was decided with an old stock level.
     let sql = format!(
         "SELECT on_hand_after FROM order_items WHERE product_id = '{hot}' ORDER BY on_hand_after"
     );
@@ -247,7 +247,7 @@ async fn purchases_and_lowered_limits_at_the_same_time_keep_the_limit_that_they_
     };
     let (replies, met) = tokio::join!(purchases, lowering);
     count(&replies, "credit_limit_exceeded");
-    // From the moment at which the new limit was there, nothing was sold beyond it.
+    // Once the new limit was in effect, no purchase exceeded it.
     let after = balance(&admin, customer).await;
     assert!(
         after == met || after <= Decimal::new(20_000, 2),
@@ -273,7 +273,7 @@ async fn two_businesses_at_the_same_time_do_not_meet() {
         }
     }))
     .await;
-    // A desk costs 399.00 and the limit is 2000.00: five of twenty.
+    // A desk costs 399.00 and the limit is 2,000.00, so five of twenty purchases succeed.
     assert_eq!(count(&replies, "credit_limit_exceeded"), (105, 15));
     books_balance(&service).await;
 }
@@ -357,7 +357,7 @@ async fn customers(admin: &Client, count: usize, credit_limit: &str) -> Vec<Cust
     .await
 }
 
-/// How many were sold, and how many refused for this reason. There is no third kind.
+/// The number of purchases that succeeded and the number rejected with this code. Any other response panics.
 fn count(replies: &[Reply], refusal: &str) -> (usize, usize) {
     let sold = replies.iter().filter(|reply| reply.status == 201).count();
     for reply in replies.iter().filter(|reply| reply.status != 201) {
@@ -380,7 +380,7 @@ fn amount(document: &Value, member: &str) -> Decimal {
     document[member].as_str().unwrap().parse().unwrap()
 }
 
-/// Always the same throws: a failure can be repeated.
+/// Random numbers with a fixed seed, so that a failure can be reproduced.
 fn dice() -> StdRng {
     StdRng::seed_from_u64(42)
 }

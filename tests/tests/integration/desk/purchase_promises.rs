@@ -1,8 +1,10 @@
-//! A batch that follows another writes its orders beside it, on the word of what will be left. What it finds under the locks
-//! decides: whoever breaks that word, nothing is sold twice, nobody is refused wrongly, and nobody is passed.
+//! These tests check pipelined batches. Such a batch writes its orders while an earlier batch has not committed, based
+//! on the predicted stock. It is validated under the locks: nothing is sold twice, no customer is rejected wrongly, and
+//! no customer is overtaken.
 //!
-//! A gate at the audit trail stops each batch when it has been decided, in the middle of its writing, and nobody else. It is
-//! no lock: those give up after two seconds, which is little on a busy machine.
+//! A trigger on the audit trail, the gate, stops each batch after its decision, in the middle of its writing, and
+//! blocks nothing else. A lock would not do, because waiting for one ends after two seconds, which is short on a busy
+//! machine.
 
 use domain::Error;
 use domain::foundation::idempotency::Answered;
@@ -27,7 +29,7 @@ BEGIN
 END $$;
 CREATE OR REPLACE TRIGGER wait_at_gate BEFORE INSERT ON audit_events FOR EACH STATEMENT EXECUTE FUNCTION wait_at_gate()";
 
-/// The sessions in the middle of writing orders.
+/// Condition for sessions that are writing orders.
 const WRITING: &str =
     "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
                         AND state = 'active' AND query LIKE '%new_orders%'";
@@ -43,7 +45,7 @@ struct Shop {
 }
 
 impl Shop {
-    /// With so many of what everyone wants.
+    /// Starts a service with this number of units of the product that everyone buys.
     async fn with(stock: i64) -> Self {
         let service = Service::start().await;
         let admin = service.admin();
@@ -71,7 +73,7 @@ impl Shop {
         tokio::spawn(async move { clerk.ask(work, None).await })
     }
 
-    /// Corrects what is on hand, as soon as nobody has it locked.
+    /// Corrects the stock; the request waits while the row is locked.
     fn correct(&self, by: i64) -> JoinHandle<Reply> {
         let (admin, path) = (
             self.admin.clone(),
@@ -81,8 +83,8 @@ impl Shop {
         tokio::spawn(async move { admin.patch(&path, &correction).await })
     }
 
-    /// The first in the middle of its writing, and the second, who wants the same, beside it: with its stock locked first it
-    /// would not have begun.
+    /// Stops the first batch while it writes, and a second batch for the same product beside it. If the second had to
+    /// lock its stock first, it could not have begun.
     async fn two_at_the_gate(&self) -> (Bought, Bought) {
         self.close_gate().await;
         let first = self.buy(0);
@@ -103,7 +105,7 @@ impl Shop {
             .await;
     }
 
-    /// The batch that began first may go on, the others stay.
+    /// Lets the oldest batch continue; the others stay at the gate.
     async fn let_first_through(&self) {
         let sql =
             format!("INSERT INTO let_through SELECT pid {WRITING} ORDER BY xact_start LIMIT 1");
@@ -119,7 +121,7 @@ impl Shop {
         until("they write", async || self.writing().await == batches).await;
     }
 
-    /// Somebody waits for the row of what everyone wants.
+    /// Waits until one session is blocked by the lock on the product's row.
     async fn until_locked_out(&self) {
         until("somebody waits", async || {
             self.service.database.blocked().await == 1
@@ -134,7 +136,7 @@ impl Shop {
             .unwrap()
     }
 
-    /// Who has bought it, in the order of the orders' ids, with what each left.
+    /// Buyers of the product in order of the orders' ids, each with the stock level that their order left.
     async fn sold(&self) -> Vec<String> {
         let sql = format!(
             "SELECT c.name || ' ' || i.on_hand_after FROM orders o JOIN order_items i ON i.order_id = o.id
@@ -155,7 +157,7 @@ async fn who_wants_the_same_is_written_before_the_one_before_it_has_committed() 
     let first = shop.buy(0);
     shop.until_writing("1").await;
     let second = shop.buy(1);
-    // Both in the middle of their writing; with its stock locked first, the second would not have begun.
+    // Both batches are writing. If the second had to lock its stock first, it could not have begun.
     shop.until_writing("2").await;
     shop.open_gate().await;
     first.await.unwrap().unwrap();
@@ -174,7 +176,7 @@ async fn nobody_is_refused_for_a_sale_that_does_not_come_to_pass() {
         shop.buyers[0]
     );
     shop.service.database.execute(&fails).await;
-    // Its stock is locked and the last one promised away when it waits here; after that it fails.
+    // The first batch has locked its stock and predicted zero units. It waits here and then fails.
     shop.close_gate().await;
     let first = shop.buy(0);
     shop.until_writing("1").await;
@@ -289,7 +291,7 @@ async fn what_has_expired_is_freed_under_its_lock_alone() {
     let work = buy(shop.buyers[1], &cart);
     let second = tokio::spawn(async move { clerk.ask(work, None).await });
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    // It has looked, and waits for the first to end.
+    // The second batch has read the expired hold and waits for the first batch to end.
     assert_eq!(shop.writing().await, "1");
     shop.open_gate().await;
     first.await.unwrap().unwrap();
@@ -318,7 +320,7 @@ async fn what_was_kept_and_what_was_broken_is_counted() {
         })
     };
     let admin = shop.admin.at_base(&program.base);
-    // Two who want the same, the second beside the first.
+    // Two purchases of the same product, the second in a pipelined batch.
     let buy = async || {
         let both = [0, 1].map(|buyer| {
             let cart = purchase(shop.buyers[buyer], &[(shop.wanted, 1)]);

@@ -1,14 +1,15 @@
-//! A transaction that lost against another is tried again, and its caller hears nothing of it. Which failures those are is
-//! told to the service by a database that fails with them.
+//! These tests check retries of transactions that lost a conflict, which their caller does not notice. A trigger makes
+//! the database fail with the errors that it uses for such conflicts.
 
 use domain::demo::{ACME_CUSTOMER, ACME_KEYBOARD};
 use serde_json::json;
 use tests::{Database, Service, books_balance};
 
-/// What PostgreSQL says to whoever lost: a serialization failure, and a deadlock.
+/// SQLSTATEs of the transaction that loses: a serialization failure and a deadlock.
 const LOST: [&str; 2] = ["40001", "40P01"];
 
-/// Has the first so many inserts into a table fail like this. They are counted by a sequence, which no rollback sets back.
+/// Makes the first `times` inserts into a table fail with this SQLSTATE. A sequence counts them, because a rollback
+/// does not reset it.
 async fn lose(database: &Database, table: &str, sqlstate: &str, times: u32) {
     let sql = format!(
         "CREATE SEQUENCE tries;
@@ -47,7 +48,7 @@ async fn whatever_loses_outside_the_desk_is_tried_again_and_done_once() {
 async fn a_batch_of_the_desk_that_loses_is_tried_again_and_sold_once() {
     for sqlstate in LOST {
         let service = Service::start().await;
-        // More often than a batch is taken apart: that would be two tries.
+        // More failures than would split the batch: a split would need only two attempts.
         lose(&service.database, "orders", sqlstate, 3).await;
         let bought = service.staff().buy(&[(ACME_KEYBOARD, 1)]).await;
         assert_eq!(bought.status, 201, "{sqlstate}: {}", bought.text);

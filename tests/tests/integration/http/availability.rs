@@ -1,4 +1,5 @@
-//! Live availability: who watches a product sees every state that lasts, at no cost to the database of its own.
+//! These tests check the stream of live availability: a watcher sees every state that lasts, and watchers add no
+//! database load.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ async fn set(service: &Service, product: ProductId, count: i64) {
     let _ = service.staff().patch(&path, &body).await.ok(200);
 }
 
-/// Reads on until this is so.
+/// Reads events until one has this state.
 async fn comes_to(events: &mut Events, expected: &Value) {
     while events.next().await.unwrap().data != *expected {}
 }
@@ -47,7 +48,7 @@ async fn a_stream_tells_the_state_at_once_and_then_each_change_and_nothing_else(
         let sold = events.next().await.unwrap();
         assert_eq!(sold.data, state(98, 98, 0));
         assert!(sold.id > first.id, "{sold:?} after {first:?}");
-        // What happens to other products is no news.
+        // A change of another product sends no event.
         set(&service, ACME_KEYBOARD, 3).await;
         assert_eq!(events.within(Duration::from_millis(1500)).await, []);
         set(&service, ACME_HEADPHONES, 0).await;
@@ -61,7 +62,7 @@ async fn what_is_held_is_not_available_until_its_time_is_over_and_nothing_is_whi
     set(&service, ACME_HEADPHONES, 10).await;
     let mut events = listen(&service.nobody(), ACME_HEADPHONES).await;
     assert_eq!(events.next().await.unwrap().data, state(10, 10, 0));
-    // Three are held for some seconds; one who stood in line does not any more.
+    // Three are held for 10 seconds; the waitlist position and one hold have expired already.
     let hold = |status: &str, held: bool, place: &str, quantity: i64, seconds: i64| {
         let id = Uuid::now_v7();
         format!(
@@ -74,7 +75,7 @@ async fn what_is_held_is_not_available_until_its_time_is_over_and_nothing_is_whi
         )
     };
     let sql = [
-        // Long enough to be seen on a busy machine.
+        // The time is long enough to be observed on a busy machine.
         hold("active", true, "NULL", 3, 10),
         hold("waiting", false, "2", 1, -1),
         hold("active", true, "NULL", 2, -1),
@@ -82,7 +83,7 @@ async fn what_is_held_is_not_available_until_its_time_is_over_and_nothing_is_whi
     ];
     service.database.execute(&sql.concat()).await;
     assert_eq!(events.next().await.unwrap().data, state(7, 10, 0));
-    // Nobody sweeps: it is over by itself.
+    // The hold expires by its time, without the sweeper.
     assert_eq!(events.next().await.unwrap().data, state(10, 10, 0));
     let waits = hold("waiting", false, "3", 9, 600);
     service.database.execute(&waits).await;
@@ -90,7 +91,7 @@ async fn what_is_held_is_not_available_until_its_time_is_over_and_nothing_is_whi
     let over = "UPDATE reservation_items SET expires_at = now() WHERE place = 3";
     service.database.execute(over).await;
     assert_eq!(events.next().await.unwrap().data, state(10, 10, 0));
-    // More is held than there is, since a count has found less: nothing is free, and not less than nothing.
+    // After a stock count more is held than is on hand: zero is available, not a negative number.
     let sql = [
         hold("active", true, "NULL", 8, 600),
         format!("UPDATE inventory SET on_hand = 5 WHERE product_id = '{ACME_HEADPHONES}'"),
@@ -111,7 +112,7 @@ async fn a_burst_of_changes_is_told_as_a_few_and_the_last_is_right() {
         let path = format!("/api/inventory/{ACME_HEADPHONES}");
         let _ = staff.patch(&path, &body).await.ok(200);
     }
-    // Two a second, and one more at either end.
+    // Two events a second, and one more at either end.
     let most = usize::try_from(began.elapsed().as_millis() / 500).unwrap() + 2;
     let told = events.within(Duration::from_secs(2)).await;
     assert_eq!(told.last().unwrap().data, state(401, 401, 0));
@@ -134,7 +135,7 @@ async fn what_may_not_be_read_may_not_be_watched() {
             assert_eq!(body["product_id"], json!(unknown));
         }
     }
-    // Not even by who would see it in a business of its own.
+    // A caller who could read it in a business of their own may not read it here.
     let own = format!("/api/products/{ACME_HEADPHONES}/availability/stream");
     let _ = service
         .stranger()
@@ -147,7 +148,8 @@ async fn what_may_not_be_read_may_not_be_watched() {
         .await
         .refused(403, "tenant_mismatch");
     let _ = nobody.get(&own).await.refused(401, "unauthenticated");
-    // Who sells sees what is not on sale, and goes on when it is; who buys is told no more when it no longer is.
+    // A staff member sees a product that is off sale, and their stream continues when it goes on sale. A buyer's stream
+    // ends when it goes off sale.
     let mut staff = listen(&service.staff(), hidden).await;
     assert_eq!(staff.next().await.unwrap().data, state(4, 4, 0));
     let _ = admin.patch(&patch, &json!({"active": true})).await.ok(200);
@@ -167,8 +169,8 @@ async fn a_thousand_watchers_cost_the_database_what_one_does() {
     let nobody = service.nobody();
     let mut first = listen(&nobody, ACME_HEADPHONES).await;
     let _ = first.next().await.unwrap();
-    // Two looks a second, and some more for what the service does beside. The time is the one that has passed, which is
-    // longer on a busy machine.
+    // Two queries a second, and five for the service's other work. The bound uses the elapsed time, which is longer on
+    // a busy machine.
     let looks = |began: Instant| began.elapsed().as_millis() / 500 + 5;
     let count = async || {
         let (before, began) = (proxy.commits(), Instant::now());
@@ -183,7 +185,7 @@ async fn a_thousand_watchers_cost_the_database_what_one_does() {
     let (before, began) = (proxy.commits(), Instant::now());
     let opened = (0..1000).map(|number| {
         let nobody = nobody.clone();
-        // Of two products, which are looked at together.
+        // The watchers are on two products, which one query reads together.
         let product = if number % 2 == 0 {
             ACME_HEADPHONES
         } else {
@@ -204,7 +206,7 @@ async fn a_thousand_watchers_cost_the_database_what_one_does() {
         of_thousand <= most,
         "{of_thousand} of a thousand, not {most}"
     );
-    // And all of them are told.
+    // Every watcher receives the change.
     set(&service, ACME_HEADPHONES, 17).await;
     for (product, events, first) in &mut watchers {
         if *product == ACME_HEADPHONES {
@@ -213,7 +215,7 @@ async fn a_thousand_watchers_cost_the_database_what_one_does() {
             assert_ne!(first.data, state(17, 17, 0));
         }
     }
-    // When all have left, nobody looks any more.
+    // The queries stop when the last watcher has left.
     drop((first, watchers));
     tests::until("nobody looks any more", async || {
         let before = proxy.commits();
@@ -232,7 +234,7 @@ async fn a_stream_outlives_an_outage_of_the_database() {
     let mut events = listen(&service.nobody(), ACME_HEADPHONES).await;
     assert_eq!(events.next().await.unwrap().data, state(9, 9, 0));
     proxy.down().await;
-    // Who comes now is told so; of a product that is known, what was last seen.
+    // A new watcher of an unread product gets a 503. An open stream keeps its last state and sends nothing.
     let late = service.nobody().get(&path(ACME_KEYBOARD)).await;
     let _ = late.refused(503, "database_unavailable");
     assert_eq!(events.within(Duration::from_secs(2)).await, []);
@@ -261,7 +263,7 @@ async fn a_service_that_stops_ends_its_streams_and_does_not_wait_for_them() {
         }
     });
     service.stop().await;
-    // Requests in flight are waited for for 30 s, and these never end by themselves.
+    // A stop waits up to 30 seconds for requests in flight, and streams never end by themselves.
     assert!(
         began.elapsed() < Duration::from_secs(25),
         "{:?}",
@@ -280,7 +282,7 @@ async fn a_stream_on_which_nothing_happens_shows_signs_of_life_and_is_not_taken_
     let url = database.url(tests::SERVICE);
     let service = Service::with(database, &url, &settings).await;
     let mut events = listen(&service.nobody(), ACME_HEADPHONES).await;
-    // Long after the second for which a connection may be idle.
+    // The keep-alive comment comes long after the limit of one second for idle connections.
     assert_eq!(events.comment().await, ":");
     set(&service, ACME_HEADPHONES, 3).await;
     assert_eq!(events.next().await.unwrap().data, state(3, 3, 0));

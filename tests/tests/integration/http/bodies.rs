@@ -1,4 +1,4 @@
-//! What a body may be, as a whole. Whatever is sent, the answer says what is wrong and where, and nothing has changed.
+//! These tests check request bodies as a whole: the response names each fault and its place, and nothing has changed.
 
 use std::io::Write;
 
@@ -64,7 +64,7 @@ async fn a_member_that_appears_twice_is_refused_however_deep_it_is() {
         format!(
             r#"{{"items": [{{"product_id": "{ACME_HEADPHONES}", "quantity": 1, "quantity": 1000}}]}}"#
         ),
-        // The same name in two spellings.
+        // The same member name in two spellings.
         format!(
             r#"{{"items": [{{"product_id": "{ACME_HEADPHONES}", "quantity": 1, "quantit\u0079": 9}}]}}"#
         ),
@@ -240,7 +240,7 @@ async fn a_body_beyond_256_kib_is_refused_whole_announced_or_not() {
         .await
         .refused(413, "payload_too_large");
     assert_eq!(problem["max_bytes"], 256 * 1024);
-    // Chunked, so that no header says how much will come.
+    // The body is chunked, so that no header announces its length.
     let address = it.service.base.trim_start_matches("http://").to_owned();
     let token = tests::signed(
         &tests::claims(domain::demo::ACME, domain::Authority::Admin),
@@ -264,7 +264,7 @@ async fn a_body_beyond_256_kib_is_refused_whole_announced_or_not() {
         answer.contains("\"code\":\"payload_too_large\""),
         "{answer}"
     );
-    // To the byte: white space is JSON too.
+    // The limit is exact to the byte; trailing white space is valid JSON.
     let good = json!({"customer_id": ACME_CUSTOMER, "items": []}).to_string();
     let padded = |length: usize| format!("{good}{}", " ".repeat(length - good.len()));
     assert_eq!(pointers(&it.purchase(padded(256 * 1024)).await), ["/items"]);
@@ -293,7 +293,7 @@ async fn a_request_that_breaks_off_changes_nothing() {
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = String::new();
-    // An answer or none: either way it was not taken for a purchase.
+    // The server may or may not respond, but it must not execute the purchase.
     let _ = stream.read_to_string(&mut answer).await;
     assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
     it.check().await;
@@ -367,7 +367,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A purchase whose body is sent so.
+/// Sends a purchase with these values of `Content-Encoding`.
 async fn encoded(it: &Untouched, codings: &[&str], body: Vec<u8>) -> Reply {
     let mut request = it.admin.request(Method::POST, "/api/purchase").body(body);
     for coding in codings {
@@ -395,7 +395,7 @@ async fn a_gzip_body_is_read_as_what_it_holds() {
     ] {
         encoded(&it, codings, body).await.ok(201);
     }
-    // The same request, compressed or not.
+    // A compressed retry is the same request for its idempotency key.
     let once = |request: reqwest::RequestBuilder| request.header("idempotency-key", "once");
     let request = it.admin.request(Method::POST, "/api/purchase");
     let first = once(request).body(good.clone());
@@ -426,7 +426,7 @@ async fn a_body_in_an_encoding_that_is_not_read_is_415_and_says_which_are() {
         assert_eq!(problem["encodings"], json!(["gzip"]), "{codings:?}");
         assert_eq!(reply.header("accept-encoding"), "gzip, identity");
     }
-    // What is signed are the bytes as they are sent: a webhook is read as it is.
+    // A webhook's signature covers the bytes as sent, so its body is never decompressed.
     let request = it
         .service
         .nobody()

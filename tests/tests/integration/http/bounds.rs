@@ -1,4 +1,4 @@
-//! Bounds that hold whoever comes at the same moment.
+//! These tests check limits under concurrent requests.
 
 use domain::demo::ACME;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
@@ -10,7 +10,7 @@ async fn of_keys_that_are_made_at_once_no_more_than_a_hundred_are() {
     let (one, two) = Service::two().await;
     let there = "SELECT count(*) FROM api_keys WHERE revoked_at IS NULL AND business_id = ";
     let there = format!("{there}'{ACME}'");
-    // Up to five below the bound, by hand.
+    // Inserts keys until five are left below the limit of 100.
     let many = format!(
         "INSERT INTO api_keys (business_id, id, name, role, prefix, key_hash, created_by)
          SELECT '{ACME}', gen_random_uuid(), 'filler', 'staff', 'tl', sha256(number::text::bytea), gen_random_uuid()

@@ -1,4 +1,4 @@
-//! What a browser is told: headers that keep it safe, and which pages may call.
+//! These tests check what a browser needs: security headers, and the origins whose pages may call the API.
 
 use reqwest::Method;
 use serde_json::json;
@@ -50,7 +50,7 @@ async fn every_answer_has_the_headers_that_keep_browsers_safe() {
         if path.starts_with("/api") {
             assert_eq!(reply.header("cache-control"), "no-store", "{path}");
         }
-        // The service speaks no TLS: who ends it says this.
+        // The service speaks no TLS, so the proxy that terminates TLS sets this header.
         assert_eq!(reply.header("strict-transport-security"), "", "{path}");
     }
 }
@@ -76,7 +76,7 @@ async fn the_page_of_the_document_needs_nothing_that_its_policy_forbids() {
     ] {
         let reply = nobody.get(&format!("/docs/{file}")).await;
         assert_eq!(reply.status, 200, "{file}");
-        // With `nosniff`, a browser runs what says that it is a script and nothing else.
+        // With `nosniff` a browser runs only files that are declared as scripts.
         let kind = reply.header("content-type");
         assert!(
             kind.contains("javascript") || kind.contains("css"),
@@ -150,7 +150,7 @@ async fn no_page_of_another_origin_may_call_unless_it_is_listed() {
         ] {
             assert!(exposed.contains(header), "{exposed}");
         }
-        // A page must be able to read why it was refused.
+        // A page must be able to read the reason of a rejection.
         let request = listed.nobody().request(Method::GET, "/api/orders");
         let reply = admin.send(request.header("origin", origin)).await;
         let _ = reply.refused(401, "unauthenticated");

@@ -1,4 +1,5 @@
-//! Answers in gzip: for whoever asks, where it is of use, and with the same content.
+//! These tests check gzip compression of responses: only on request, only where it saves bytes, and with the same
+//! content.
 
 use std::io::Read;
 
@@ -7,7 +8,7 @@ use flate2::read::GzDecoder;
 use reqwest::Method;
 use tests::{Client, Service, purchase};
 
-/// A GET for gzip: the headers, and the content as it is after decompression if it came compressed.
+/// Sends a GET that accepts gzip. Returns the headers and the content, decompressed if necessary.
 async fn zipped(client: &Client, path: &str, accept: &str) -> (reqwest::header::HeaderMap, String) {
     let request = client
         .request(Method::GET, path)

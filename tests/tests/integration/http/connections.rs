@@ -1,4 +1,4 @@
-//! How slow, how large and how many the connections of clients may be.
+//! These tests check the limits on clients' connections: their speed, the size of their requests, and their number.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ async fn connect(service: &Service) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
-/// How long the service may take to do what it does after some seconds: a busy machine needs longer, and one that never
-/// does it is found out all the same.
+/// Time limit for a reaction that should come within a few seconds. A busy machine needs longer, and a reaction that
+/// never comes still fails the test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What comes until the other side closes.
+/// Reads until the other side closes the connection.
 async fn until_closed(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
@@ -27,7 +27,7 @@ async fn until_closed(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Writes a byte each tenth of a second until the other side closes. What it has answered.
+/// Writes a byte every 100 ms until the other side closes. Returns the response.
 async fn trickle(stream: TcpStream, bytes: &'static str) -> String {
     let (mut read, mut write) = stream.into_split();
     let writer = tokio::spawn(async move {
@@ -56,10 +56,10 @@ async fn a_head_that_trickles_in_is_cut_off() {
         answer.is_empty() || answer.starts_with("HTTP/1.1 408 "),
         "{answer}"
     );
-    // Nor may a connection stay without a word.
+    // A connection that sends nothing is closed too.
     let mut stream = connect(&service).await;
     let _ = until_closed(&mut stream).await;
-    // The setting decides what is too long: where a minute is given, a head of two seconds is read.
+    // The limit comes from the setting: with 60 seconds, a head that takes two seconds is accepted.
     let patient = limited(|limits| limits.request_seconds = 60).await;
     let mut stream = connect(&patient).await;
     stream.write_all(head).await.unwrap();
@@ -128,7 +128,8 @@ async fn a_connection_is_not_ended_while_its_request_is_in_the_works() {
         limits.idle_seconds = 1;
     })
     .await;
-    // Longer than both together, and shorter than a transaction waits for its lock in all its attempts.
+    // The lock is held longer than both limits together. It is shorter than a transaction waits for a lock in all its
+    // attempts.
     let sql = format!("SELECT FROM customers WHERE id = '{ACME_CUSTOMER}' FOR UPDATE");
     let held = service.database.hold(&sql).await;
     let admin = service.admin();
@@ -157,7 +158,7 @@ async fn a_head_beyond_its_size_or_number_of_headers_is_refused() {
         let mut stream = connect(&service).await;
         let head =
             format!("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
-        // The answer may come, and the connection break, before all of it is written.
+        // The service may respond and close before all of the head is written, so the write may fail.
         let _ = stream.write_all(head.as_bytes()).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
@@ -209,7 +210,7 @@ async fn connections_beyond_the_bound_wait_until_one_ends() {
     assert!(served, "it is served as soon as there is room");
 }
 
-/// Asks for a table of some megabytes, with so much room for what comes, and has read the beginning of it.
+/// Requests a table of some megabytes with a receive buffer of `room` bytes, and reads only the beginning.
 async fn ask_for_a_long_table(service: &Service, room: u32) -> TcpStream {
     let sql = format!(
         "INSERT INTO customers (business_id, id, name, credit_limit)
@@ -237,7 +238,7 @@ async fn ask_for_a_long_table(service: &Service, room: u32) -> TcpStream {
     stream
 }
 
-/// How an answer in chunks ends that has come whole.
+/// The end of a complete chunked response.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,9 +249,9 @@ async fn a_client_that_does_not_read_a_long_answer_is_cut_off_and_a_slow_one_get
     })
     .await;
     let mut deaf = ask_for_a_long_table(&service, 4096).await;
-    // Far longer than the three seconds after which it is cut off.
+    // This is far longer than the three seconds after which the connection is closed.
     tokio::time::sleep(Duration::from_secs(12)).await;
-    // What was on its way already is still there to read, and then it breaks off.
+    // Bytes in flight can still be read; then the response breaks off.
     let mut rest = Vec::new();
     let read = tokio::time::timeout(PATIENCE, deaf.read_to_end(&mut rest)).await;
     assert!(read.is_ok(), "it is still open");
@@ -262,7 +263,7 @@ async fn a_client_that_does_not_read_a_long_answer_is_cut_off_and_a_slow_one_get
         let read = slow.read(&mut some).await.unwrap();
         assert!(read > 0, "it broke off after {} bytes", rest.len());
         rest.extend_from_slice(&some[..read]);
-        // For longer than a connection may rest.
+        // The client reads slowly for longer than a connection may be idle.
         if began.elapsed() < Duration::from_secs(6) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -270,7 +271,7 @@ async fn a_client_that_does_not_read_a_long_answer_is_cut_off_and_a_slow_one_get
     assert!(rest.len() > 4_000_000, "{}", rest.len());
 }
 
-/// What comes of a request that is written by hand, until the other side closes.
+/// Sends a request as raw text and reads until the other side closes.
 async fn answer_to(service: &Service, request: &str) -> String {
     let mut stream = connect(service).await;
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -296,7 +297,7 @@ async fn a_body_that_announces_too_much_is_refused_before_it_is_asked_for() {
     ] {
         assert!(answer.contains(told), "{told} in {answer}");
     }
-    // What may be sent is asked for, and then judged.
+    // A body of an allowed size is requested with 100 Continue and then validated.
     let mut stream = connect(&service).await;
     let head = format!("{head}Connection: close\r\nContent-Length: 2\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -330,7 +331,7 @@ async fn a_request_that_would_upgrade_its_connection_is_answered_and_is_the_last
             format!("POST /api/purchase HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}");
         let answer = answer_to(&service, &post).await;
         assert!(answer.starts_with("HTTP/1.1 201 "), "{upgrade}: {answer}");
-        // What is sent after it is no part of it.
+        // Text after the request is not treated as a part of it.
         let answer = answer_to(&service, &format!("{post}{get}")).await;
         assert!(answer.starts_with("HTTP/1.1 201 "), "{upgrade}: {answer}");
     }

@@ -1,5 +1,4 @@
-//! A path that is written in another way is the same path: `%6F` is `o` for the routing, so it must be for everything
-//! else that looks at paths.
+//! These tests check percent-encoded paths. Routing treats `%6F` as `o`, so access checks, limits and headers must too.
 
 use domain::demo::ACME;
 use reqwest::Method;
@@ -9,7 +8,7 @@ use tests::{Client, Reply, Route, Service, until};
 use crate::access::roles::{ROLES, id_at_acme, trading};
 use crate::http::limits::limited;
 
-/// The path, once for each of its literal segments, with one letter of that segment percent-coded.
+/// The path once per literal segment, with one letter of that segment percent-encoded.
 fn spellings(route: &Route, id: &str) -> Vec<String> {
     let segments: Vec<&str> = route.path.split('/').skip(1).collect();
     let literal = |segment: &str| !segment.starts_with('{');
@@ -22,7 +21,7 @@ fn spellings(route: &Route, id: &str) -> Vec<String> {
         .map(|place| {
             let spelled = segments.iter().enumerate().map(|(other, segment)| {
                 match (other == place, literal(segment)) {
-                    // The last letter, since the first is the only one that a prefix could be compared by.
+                    // The last letter is encoded, because a comparison of prefixes would detect only the first.
                     (true, _) => coded(segment, segment.len() - 1),
                     (false, true) => (*segment).to_owned(),
                     (false, false) => id.to_owned(),
@@ -89,7 +88,7 @@ async fn however_a_path_is_spelled_each_role_may_do_what_the_table_says_and_no_m
                 let what = format!("{} {path} as {authority:?}", route.method);
                 let reply = send(&client, route, &path).await;
                 if may {
-                    // A refresh token is good once; a thing that is there already is a conflict.
+                    // A refresh token is valid only once, and an object that exists already is a conflict.
                     let spent = route.path == "/api/auth/refresh" && reply.status == 401;
                     let unsigned = route.is_signed() && reply.status == 400;
                     let good = matches!(reply.status, 200..300 | 409) || spent || unsigned;
@@ -156,7 +155,7 @@ async fn however_it_is_spelled_a_request_counts_once_and_health_never() {
         let reply = nobody.get(path).await;
         assert_eq!(reply.status, status, "{path}: {}", reply.text);
     }
-    // A method that the path does not have counts too.
+    // A method that the path does not support counts too.
     let request = nobody.request(Method::DELETE, "/api/orders");
     assert_eq!(nobody.send(request).await.status, 429);
 }

@@ -1,4 +1,4 @@
-//! A request that is sent again under its key gets its first answer again, and does nothing.
+//! These tests check idempotency keys: a retry returns the original response unchanged and executes nothing.
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX};
@@ -18,7 +18,7 @@ async fn a_repeated_purchase_is_answered_byte_for_byte_and_sold_once() {
     let first = staff.buy_once("order-1", &[(ACME_KEYBOARD, 2)]).await;
     first.ok(201);
     assert_eq!(first.header("idempotency-replayed"), "");
-    // The world moves on; the answer does not.
+    // The stored response does not change with the price or the stock.
     staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
     let price = json!({"price": "75.00"});
     let product = format!("/api/products/{ACME_KEYBOARD}");
@@ -65,7 +65,7 @@ async fn a_key_is_for_one_request_only() {
             purchase(ACME_CUSTOMER, &[(ACME_KEYBOARD, 2)]),
         ),
         ("/api/purchase", purchase(other, &[(ACME_KEYBOARD, 1)])),
-        // What is refused by itself is refused for the key first.
+        // The key is checked first, also for requests that would be rejected anyway.
         (
             "/api/purchase",
             purchase(ACME_CUSTOMER, &[(ACME_KEYBOARD, 1_000_000)]),
@@ -83,7 +83,7 @@ async fn a_key_is_for_one_request_only() {
         let refused = admin.post_once("k", path, &body).await;
         refused.refused(422, "idempotency_key_reused");
     }
-    // Keys are told apart by case.
+    // Keys are case-sensitive.
     admin.buy_once("K", &[(ACME_KEYBOARD, 1)]).await.ok(201);
     is_replay(&admin.buy_once("k", &[(ACME_KEYBOARD, 1)]).await, &first);
     books_balance(&service).await;
@@ -121,7 +121,7 @@ async fn of_different_requests_under_one_key_at_the_same_moment_one_is_done() {
     for number in 0..8 {
         products.push(admin.add_product(&format!("P{number}"), "1.00", 10).await);
     }
-    // They share neither customers nor products, so that nothing but the key stands between them.
+    // The requests share neither customers nor products, so only the key makes them conflict.
     let replies = all((0..8).map(|number| {
         let staff = admin.at(if number % 2 == 0 { &one } else { &two });
         let body = purchase(customers[number], &[(products[number], 1)]);
@@ -149,7 +149,7 @@ async fn a_key_belongs_to_its_caller_and_its_business() {
     let colleague = service.staff().post_once("k", "/api/purchase", &body).await;
     assert_ne!(colleague.ok(201)["order_id"], order);
     assert_eq!(colleague.header("idempotency-replayed"), "");
-    // The same user's id in the other business, where that customer does not exist.
+    // The same user id in the other business, which does not have this customer.
     let stranger = service.caller_as(user, GLOBEX, Authority::Admin);
     let refused = stranger.post_once("k", "/api/purchase", &body).await;
     refused.refused(404, "customer_not_found");
@@ -221,7 +221,7 @@ async fn a_key_is_1_to_255_visible_ascii_characters() {
         .header("Idempotency-Key", "a")
         .header("Idempotency-Key", "b");
     staff.send(two).await.refused(422, "validation_failed");
-    // A bad key hides no other fault.
+    // An invalid key does not suppress other validation errors.
     let both = staff
         .request(Method::POST, "/api/purchase")
         .body("{}")
@@ -299,7 +299,7 @@ async fn answers_older_than_25_hours_go_and_younger_ones_stay() {
         );
         service.database.execute(&sql).await;
     }
-    // More than one step of the deletion takes.
+    // The rows exceed what one step of the deletion removes.
     let many = format!(
         "INSERT INTO idempotency_keys (business_id, caller_id, key, request_hash, status, body, created_at)
          SELECT '{ACME}', '{}', 'many-' || n, decode(repeat('00', 32), 'hex'), 201, '', now() - interval '3 days'
@@ -309,7 +309,7 @@ async fn answers_older_than_25_hours_go_and_younger_ones_stay() {
     service.database.execute(&many).await;
 
     let as_service = domain::Database::new(&service.database.url(SERVICE), 2).unwrap();
-    // Two processes at once: between them they delete each row once.
+    // Two processes delete at the same time; together they delete each row once.
     let (one, two) = tokio::join!(
         idempotency::delete_expired(&as_service, ACME),
         idempotency::delete_expired(&as_service, ACME)
@@ -336,7 +336,7 @@ async fn answers_older_than_25_hours_go_and_younger_ones_stay() {
         &staff.buy_once("fresh", &[(ACME_KEYBOARD, 1)]).await,
         &fresh,
     );
-    // That of the other business is its own to tidy.
+    // Keys of the other business are not deleted by this call.
     is_replay(
         &stranger.post_once("old", "/api/customers", &new).await,
         &foreign,
@@ -346,7 +346,7 @@ async fn answers_older_than_25_hours_go_and_younger_ones_stay() {
     books_balance(&service).await;
 }
 
-/// A POST of this very text under this key.
+/// Sends a POST with exactly this text as its body, under this key.
 async fn post_text(client: &Client, key: &str, path: &str, text: &str) -> Reply {
     let request = client
         .request(Method::POST, path)
@@ -387,13 +387,13 @@ async fn a_request_is_the_same_when_it_means_the_same() {
         let refused = post_text(&admin, "k", path, &other).await;
         refused.refused(422, "idempotency_key_reused");
     }
-    // The order of what is listed is part of the meaning.
+    // The order of a list is part of the request.
     let lines = |first, second| purchase(ACME_CUSTOMER, &[(first, 1), (second, 1)]).to_string();
     let one = post_text(&admin, "l", path, &lines(ACME_KEYBOARD, ACME_HEADPHONES)).await;
     one.ok(201);
     let other = post_text(&admin, "l", path, &lines(ACME_HEADPHONES, ACME_KEYBOARD)).await;
     other.refused(422, "idempotency_key_reused");
-    // Where no body is needed, none and an empty one are the same.
+    // Where the body is optional, no body and an empty object are the same request.
     let order = one.ok(201)["order_id"].as_str().unwrap().to_owned();
     let cancel = format!("/api/orders/{order}/cancel");
     let cancelled = post_text(&admin, "c", &cancel, "").await;
@@ -402,7 +402,7 @@ async fn a_request_is_the_same_when_it_means_the_same() {
     books_balance(&service).await;
 }
 
-/// The hash that earlier versions kept of a request: of its body's bytes.
+/// The request hash of earlier versions, which covered the body's bytes instead of its meaning.
 fn former_hash(method: &str, path: &str, body: &str) -> String {
     let hmac = |key: &[u8], text: &[u8]| {
         let mut hmac = Hmac::<Sha256>::new_from_slice(key).unwrap();
@@ -443,7 +443,7 @@ async fn an_answer_that_an_earlier_version_kept_is_given_again() {
     books_balance(&service).await;
 }
 
-/// The second is the first again, marked as such.
+/// Asserts that the second response is a replay of the first.
 fn is_replay(again: &Reply, first: &Reply) {
     assert_eq!(again.text, first.text);
     assert_eq!(again.status, first.status);
@@ -453,7 +453,7 @@ fn is_replay(again: &Reply, first: &Reply) {
     assert_eq!(again.header("idempotency-replayed"), "true");
 }
 
-/// All are the same success, which was done for one of them and replayed for the others.
+/// Asserts that all responses are the same success, and that all but one are replays.
 fn same_answer_once(replies: &[Reply]) {
     for reply in replies {
         assert_eq!(reply.ok(201), replies[0].ok(201));

@@ -1,4 +1,4 @@
-//! Requests that come again after the answer to the first is kept no longer.
+//! These tests check retries that arrive after the stored response was deleted.
 
 use domain::foundation::idempotency;
 use entity::BusinessId;

@@ -1,4 +1,4 @@
-//! How often one client may call.
+//! These tests check rate limits.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use tests::{Client, Database, Reply, Route, SERVICE, Service, all, settings};
 use tradeline::http::limits::LimitSettings;
 
-/// A service with limits: rates that nothing in a test reaches, but for those that it sets.
+/// Starts a service with rate limits that no test reaches, except those that `set` changes.
 pub(crate) async fn limited(set: impl FnOnce(&mut LimitSettings)) -> Service {
     let mut settings = settings();
     settings.limits.rate_limit = "100000/h".parse().unwrap();
@@ -28,7 +28,7 @@ pub(crate) async fn login(client: &Client, business: &str, email: &str) -> Reply
     client.post("/api/auth/login", &body).await
 }
 
-/// A refusal for too many requests, which says when to come back.
+/// Asserts a 429 and returns its `Retry-After`, in seconds.
 #[track_caller]
 pub(crate) fn assert_limited(reply: &Reply) -> u64 {
     let body = reply.refused(429, "rate_limited");
@@ -38,7 +38,7 @@ pub(crate) fn assert_limited(reply: &Reply) -> u64 {
     seconds
 }
 
-/// How many of this many requests are let through.
+/// Sends this many requests and returns the number that were not rejected by the limit.
 async fn let_through(count: usize, mut send: impl AsyncFnMut() -> Reply) -> usize {
     let mut passed = 0;
     for _ in 0..count {
@@ -60,7 +60,7 @@ async fn a_credential_gets_its_rate_and_no_other_pays_for_it() {
         let_through(8, async || busy.get("/api/orders").await).await,
         5
     );
-    // Whatever it asks for, what it may not and what is not there too: the credential comes first.
+    // The limit is checked before the path, the role and the parameters.
     for path in [
         "/api/auth/me",
         "/api/orders?typo=1",
@@ -68,7 +68,8 @@ async fn a_credential_gets_its_rate_and_no_other_pays_for_it() {
     ] {
         assert_limited(&busy.get(path).await);
     }
-    // Others at the same address, the same user of another business, and those who bring none.
+    // Not affected are others at the same address, the same user id in another business, and requests without a
+    // credential.
     assert_eq!(service.admin().get("/api/orders").await.status, 200);
     let user = UserId::new();
     let (here, there) = (
@@ -91,7 +92,7 @@ async fn the_platform_has_a_rate_like_every_credential_and_what_it_may_not_do_co
         limits.rate_limit_address = "1/h".parse().unwrap();
     })
     .await;
-    // The address has had its share, which is not the platform's.
+    // The address has reached its limit, which is independent of the platform's.
     let nobody = service.nobody();
     assert_eq!(nobody.get("/api/orders").await.status, 401);
     assert_limited(&nobody.get("/api/orders").await);
@@ -106,7 +107,7 @@ async fn the_platform_has_a_rate_like_every_credential_and_what_it_may_not_do_co
     })
     .await;
     assert_eq!(passed, 5);
-    // Who is not the platform pays for asking to be.
+    // Rejected attempts by other roles count against their own rate.
     let admin = service.admin();
     let tries = async || admin.post("/api/businesses", &json!({})).await;
     assert_eq!(let_through(8, tries).await, 5);
@@ -117,7 +118,7 @@ async fn who_waits_as_long_as_it_was_told_is_served() {
     let service = limited(|limits| limits.rate_limit = "1/s".parse().unwrap()).await;
     let client = service.admin();
     for _ in 0..2 {
-        // So many at once that some are refused, however slow the machine is.
+        // The requests are concurrent and many, so that some are rejected even on a slow machine.
         let replies = all((0..30).map(|_| {
             let client = client.clone();
             async move { client.get("/api/auth/me").await }
@@ -163,7 +164,7 @@ async fn without_a_good_credential_the_address_gets_its_rate_on_every_path() {
     assert_limited(&forged.get("/api/orders").await);
     assert_limited(&nobody.get("/docs/").await);
     assert_limited(&nobody.get("/").await);
-    // A good credential is not refused for what others do at its address.
+    // A valid credential is not limited by other requests from its address.
     assert_eq!(service.staff().get("/api/orders").await.status, 200);
 }
 
@@ -191,7 +192,7 @@ async fn logins_from_one_address_have_a_tighter_limit_of_their_own() {
     })
     .await;
     assert_eq!(passed, 4);
-    // Not what is malformed either: it may be tried as often as what is well-formed.
+    // Malformed requests are limited as well.
     let garbage = nobody.request(Method::POST, "/api/auth/login").body("{");
     assert_limited(&nobody.send(garbage).await);
     let reply = nobody.get("/api/products?business=acme").await;
@@ -230,7 +231,7 @@ async fn one_account_is_one_however_its_name_is_written_and_whether_or_not_it_ex
     })
     .await;
     assert_eq!(passed, 3);
-    // The right password does not help either, and another account is another.
+    // The right password does not bypass the limit, and another account has a limit of its own.
     let right = json!({"business": "acme", "email": "admin@example.com", "password": "admin123"});
     assert_limited(&nobody.post("/api/auth/login", &right).await);
     let other =
@@ -266,7 +267,7 @@ async fn a_forwarded_address_counts_only_when_a_trusted_proxy_says_it() {
         let mut number = 0;
         let passed = let_through(4, async || {
             number += 1;
-            // What the client itself wrote stands to the left of what the proxy adds.
+            // The proxy appends the client's address on the right; anything to the left was written by the client.
             let said = format!("198.51.100.{number}, {client}");
             nobody.send(from(get(), &said)).await
         })

@@ -1,4 +1,4 @@
-//! The published document is true: what it says of the service, the service does.
+//! These tests compare the published OpenAPI document with the behaviour of the service.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ async fn document(service: &Service) -> Value {
     service.nobody().get("/openapi.json").await.ok(200)
 }
 
-/// Everything that the document refers to.
+/// Collects all `$ref` values.
 fn references(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
@@ -91,7 +91,7 @@ async fn every_operation_has_a_name_of_its_own_a_success_and_problems_for_errors
             }
             let content = response["content"].as_object().unwrap();
             if status.starts_with('2') {
-                // A stream has text and nothing else.
+                // A stream has no JSON representation.
                 if content.contains_key("text/event-stream") {
                     assert_eq!(content.len(), 1, "{what} {status}");
                     continue;
@@ -116,7 +116,7 @@ async fn every_operation_has_a_name_of_its_own_a_success_and_problems_for_errors
             }
             assert_eq!(components, expected, "{what} {status}");
         }
-        // What its kind can always end in.
+        // Every operation can respond with these statuses.
         assert!(
             responses.contains_key("500") && responses.contains_key("503"),
             "{what}"
@@ -129,7 +129,7 @@ async fn every_operation_has_a_name_of_its_own_a_success_and_problems_for_errors
             "{what}"
         );
         let parameters = route.operation["parameters"].as_array().unwrap();
-        // What is sent with a key is read, even where nothing needs to be.
+        // A request with an idempotency key has its body read, even where no body is needed.
         let named = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
         let reads = route.has_body() || route.is_signed() || named("Idempotency-Key");
         assert_eq!(responses.contains_key("413"), reads, "{what}");
@@ -164,7 +164,7 @@ async fn every_operation_has_a_tag_that_is_described_and_ids_are_called_what_bod
     }
 }
 
-/// An example that is not what its schema says misleads whoever copies it.
+/// A client that copies an invalid example gets an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_body_has_an_example_that_is_what_its_schema_says() {
     let service = Service::start().await;
@@ -227,7 +227,7 @@ async fn the_fields_that_a_schema_requires_are_the_ones_that_are_asked_for() {
             .flatten()
             .map(|name| format!("/{}", name.as_str().unwrap()))
             .collect();
-        // An admin may leave out nothing that its role would supply.
+        // An admin must send every member that other roles may leave out.
         let path = route.with_id(&ACME_HEADPHONES.to_string());
         let best = route.best_caller(&service);
         let request = best.request(route.method.clone(), &path).body("{}");
@@ -250,7 +250,7 @@ async fn the_fields_that_a_schema_requires_are_the_ones_that_are_asked_for() {
             assert_eq!(asked, required, "{}", route.name());
             assert_eq!(faults.len(), required.len(), "{}: {body}", route.name());
         }
-        // And every field of the schema is one that the reader knows.
+        // The reader knows every property of the schema.
         let mut all = json!({});
         for name in schema["properties"].as_object().unwrap().keys() {
             all[name] = json!({"no field": "takes this"});
@@ -260,7 +260,7 @@ async fn the_fields_that_a_schema_requires_are_the_ones_that_are_asked_for() {
             .body(all.to_string());
         let body = best.send(request).await.refused(422, "validation_failed");
         for fault in body["errors"].as_array().unwrap() {
-            // An object within the body reads the value, and does not know what is in it.
+            // A nested object reports the unknown member inside it, which proves that it was read.
             if fault["pointer"].as_str().unwrap().ends_with("/no field") {
                 continue;
             }
@@ -295,7 +295,7 @@ async fn what_is_answered_is_what_the_document_says() {
             route.send(&client, &bad).await,
             route.send(&service.nobody(), &good).await,
         ];
-        // What has no signature of Stripe's is refused, and told in `webhook_signatures.rs` when it has one.
+        // Requests without Stripe's signature are rejected here; `webhook_signatures.rs` tests signed ones.
         assert!(
             replies[0].status < 300 || route.is_signed(),
             "{}: {}",
@@ -343,7 +343,7 @@ async fn what_is_answered_is_what_the_document_says() {
         }
     }
     assert!(checked > 45, "{checked}");
-    // The checker itself finds what is wrong.
+    // Checks the checker: it must detect wrong values.
     let customer = service
         .admin()
         .get(&format!("/api/customers/{ACME_CUSTOMER}"))

@@ -1,4 +1,4 @@
-//! What a URL may be: a path, its id, a query. Whatever else is refused, and nothing has changed.
+//! These tests check URLs: an invalid path, id or query is rejected, and nothing has changed.
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES};
 use reqwest::Method;
@@ -134,14 +134,14 @@ async fn filters_say_what_they_take() {
         ("created_to=2026-02-29", "?created_to"),
         ("created_to=2026-13-01T00:00:00Z", "?created_to"),
         ("created_to=1767225600", "?created_to"),
-        // What RFC 3339 could not write in UTC, or as the database keeps it.
+        // Times that RFC 3339 in UTC, or the database, cannot represent.
         ("created_to=0000-01-01T00:00:00%2B23:59", "?created_to"),
         ("created_from=9999-12-31T23:59:60Z", "?created_from"),
     ] {
         let reply = it.admin.get(&format!("/api/orders?{query}")).await;
         assert_eq!(pointers(&reply), [pointer], "{query}");
     }
-    // The ends of what can be written are dates too.
+    // The first and the last representable times are valid.
     for query in [
         "created_from=0000-01-01T00:00:00Z",
         "created_from=2016-12-31T23:59:60Z",
@@ -242,7 +242,7 @@ async fn an_unknown_path_is_404_and_a_wrong_method_405_with_those_that_are_allow
                 continue;
             }
             let reply = it.send(method.clone(), &path, "{}").await;
-            // `/api/customers/overdue` with another method is no customer's id.
+            // With another method, `/api/customers/overdue` is not read as a customer's id.
             assert_eq!(reply.status, 405, "{method} {path}: {}", reply.text);
             let _ = reply.refused(405, "method_not_allowed");
             let mut named: Vec<&str> = reply.header("allow").split(',').map(str::trim).collect();
@@ -269,7 +269,7 @@ async fn head_is_wherever_get_is_with_the_same_headers_and_no_body() {
             .map(|path| (path.to_owned(), it.service.nobody()))
             .into();
     for route in routes.iter().filter(|route| route.method == Method::GET) {
-        // An id that some have and others do not: both are answered alike.
+        // The id exists on some routes and not on others; HEAD and GET must agree in both cases.
         let id = match route.path.contains("products") || route.path.contains("inventory") {
             true => ACME_HEADPHONES.to_string(),
             false => ACME_CUSTOMER.to_string(),
@@ -287,7 +287,7 @@ async fn head_is_wherever_get_is_with_the_same_headers_and_no_body() {
                 let response = request.send().await.unwrap();
                 let mut headers = response.headers().clone();
                 headers.remove("date");
-                // A report tells its time: another one may take another byte when it is compressed.
+                // A report contains the time, so its compressed length may differ by a byte.
                 if headers.contains_key("content-encoding") {
                     headers.remove("content-length");
                 }
@@ -301,7 +301,7 @@ async fn head_is_wherever_get_is_with_the_same_headers_and_no_body() {
             assert_eq!(whole.text, "", "{path}");
         }
     }
-    // Nothing of a HEAD is left on the connection for the answer after it.
+    // A HEAD leaves no bytes on the connection before the next response.
     for _ in 0..3 {
         let request = it.admin.request(Method::HEAD, "/api/orders");
         assert_eq!(it.admin.send(request).await.text, "");

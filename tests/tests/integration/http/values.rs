@@ -1,4 +1,5 @@
-//! What a member of a body may be: every bad value is refused where it stands, and nothing has changed.
+//! These tests check the members of request bodies: each invalid value is rejected with its place, and nothing has
+//! changed.
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
 use reqwest::Method;
@@ -38,7 +39,7 @@ async fn quantities_are_whole_numbers_from_one_to_a_million() {
         assert_eq!(reply.status, 422, "{quantity}: {}", reply.text);
         assert_eq!(pointers(&reply), ["/items/0/quantity"], "{quantity}");
     }
-    // Each line is good, and only together they ask for more than any line may: that is a matter of stock.
+    // Each line is valid, and their sum exceeds the limit of a line; that is only a shortage of stock.
     let million = json!({"product_id": ACME_HEADPHONES, "quantity": 1_000_000});
     let body = json!({"customer_id": ACME_CUSTOMER, "items": vec![million; 500]});
     let refused = it
@@ -270,7 +271,7 @@ async fn text_is_kept_in_one_form_without_the_spaces_around_it() {
     let made = admin.post("/api/products", &body).await.ok(201);
     assert_eq!(made["sku"], "Caf\u{e9}-1");
     assert_eq!(made["description"], "Angstr\u{f6}m:\n1");
-    // A decomposed letter is one character of the 200, as it is kept.
+    // A letter with a combining mark counts as one of the 200 characters, because it is stored composed.
     let name = "e\u{301}".repeat(200);
     let made = admin
         .post("/api/customers", &json!({"name": name}))
@@ -283,7 +284,7 @@ async fn text_is_kept_in_one_form_without_the_spaces_around_it() {
 async fn text_of_any_script_comes_back_as_it_was_sent() {
     let service = Service::start().await;
     let admin = service.admin();
-    // Characters are counted, not bytes; quotes and markup are nobody's concern.
+    // The limit counts characters, not bytes; quotes and markup have no special meaning.
     for name in [
         "👩‍👩‍👧".repeat(25),
         "Ω".repeat(200),

@@ -1,5 +1,5 @@
-//! Random histories of orders by card against a model of plain lists: with a provider that loses answers, refuses and tells
-//! what it likes when it likes, a clock that the test moves, and nothing that works in the background.
+//! These tests compare random histories of orders by card with a model made of plain lists. The provider loses
+//! responses, rejects requests and sends events at any time. The test moves the clock, and no background task runs.
 
 mod dice;
 mod lists;
@@ -32,7 +32,7 @@ async fn orders_by_card_agree_with_a_plain_model_whatever_the_provider_loses_or_
     for seed in seeds {
         seen.extend(agree(seed, 45, 160).await);
     }
-    // One history does not see everything.
+    // A single history does not reach every end.
     if all > 1 {
         let missing: Vec<&str> = ENDS
             .into_iter()
@@ -42,7 +42,7 @@ async fn orders_by_card_agree_with_a_plain_model_whatever_the_provider_loses_or_
     }
 }
 
-/// Everything that can be the end of something.
+/// Every final status of an intent, an order or a refund, and every reason of a cancellation.
 const ENDS: [&str; 17] = [
     "intent cancelled",
     "intent mismatched",
@@ -63,7 +63,8 @@ const ENDS: [&str; 17] = [
     "refund of nothing succeeded",
 ];
 
-/// Plays a random history and compares after each step.
+/// Executes a random history and compares the service with the model after each step. Returns the ends that it has
+/// reached.
 async fn agree(seed: u64, trouble: u32, steps: usize) -> BTreeSet<String> {
     let mut dice = StdRng::seed_from_u64(seed);
     let mut shop = Shop::open(seed, trouble).await;
@@ -83,14 +84,14 @@ async fn agree(seed: u64, trouble: u32, steps: usize) -> BTreeSet<String> {
     shop.seen().await
 }
 
-/// The provider comes to terms and tells what it has not told, and the cashier asks until nothing is due.
+/// Stops the provider's faults, sends all remaining events, and runs the payment worker until nothing is due.
 async fn become_quiet(shop: &mut Shop) {
     shop.counter.look().trouble = 0;
     while !shop.lists.till.under_way().is_empty() {
         shop.perform(&Step::Settle(true)).await;
     }
     for at in 0..shop.lists.orders.len() {
-        // What is being paid for is paid for, or is not.
+        // Payments in progress now either succeed or fail.
         let total = lists::minor(shop.lists.orders[at].total);
         let step = match at % 2 {
             0 if shop.lists.is_processing(at) => Step::Pay(at, total, "USD"),

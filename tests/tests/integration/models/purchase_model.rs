@@ -1,4 +1,4 @@
-//! A random history of trade agrees, step by step, with a plain model of it.
+//! This test compares a random history of purchases and changes with a simple model after each step.
 
 use std::fmt::Write;
 
@@ -39,7 +39,7 @@ async fn a_random_history_agrees_with_a_plain_model_step_by_step() {
     books_balance(&one).await;
 }
 
-/// What the service should do, in the plainest form: amounts are whole cents.
+/// The expected state of the service. Amounts are in whole cents.
 struct Model {
     customers: Vec<(CustomerId, Account)>,
     products: Vec<(ProductId, LockedStock)>,
@@ -60,7 +60,7 @@ struct LockedStock {
 
 #[derive(Debug)]
 enum Action {
-    /// Customer; product, quantity and the quoted price of each line.
+    /// The customer; the product, quantity and quoted price of each line.
     Buy(CustomerId, Vec<(ProductId, i64, Option<i64>)>),
     Adjust(ProductId, i64),
     Count(ProductId, i64),
@@ -69,7 +69,7 @@ enum Action {
     SetHold(CustomerId, bool),
 }
 
-/// A status, and members that the body must have.
+/// The expected status, and members that the body must have.
 struct Expected(u16, Value);
 
 impl Model {
@@ -117,7 +117,7 @@ impl Model {
                     (*product, dice.random_range(1..8), quoted)
                 });
                 let lines = lines.collect();
-                // Now and then somebody who does not exist.
+                // Sometimes the customer does not exist.
                 let customer = if dice.random_range(0..30) == 0 {
                     CustomerId::new()
                 } else {
@@ -249,7 +249,7 @@ impl Model {
         &mut found.unwrap().1
     }
 
-    /// The service's figures are the model's.
+    /// Asserts that the service's figures equal the model's.
     async fn check(&self, client: &Client, at: &impl Fn() -> String) {
         for (id, account) in &self.customers {
             let found = client.get(&format!("/api/customers/{id}")).await.ok(200);

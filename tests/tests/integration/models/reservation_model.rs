@@ -1,5 +1,6 @@
-//! Random histories of reservations, lines, sales, orders by card and corrections against a model of plain lists, with a clock that the
-//! test moves and without a sweeper in the background: what happens on the way, the desk does itself.
+//! These tests compare random histories of reservations, waitlists, sales, orders by card and corrections with a model
+//! of plain lists. The test moves the clock, and no sweeper runs in the background: the desk releases and allocates
+//! stock itself.
 
 mod lists;
 mod shop;
@@ -33,12 +34,13 @@ async fn bursts_are_carried_out_in_the_order_of_their_arrival_whether_or_not_any
     }
 }
 
-/// What the desk reads of a line is bounded by what may come free: those who leave it must not shorten that.
+/// The number of positions that the desk reads is bounded by the stock that may be released. Positions cancelled in the
+/// same batch must not count towards it.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_leaves_a_line_in_the_same_batch_does_not_cost_the_next_in_line_its_turn() {
     let mut shop = Shop::open().await;
     let reserve = |who: usize| Ask::Reserve(who, vec![(0, 2)], 300, true);
-    // One holds both units, three wait.
+    // One customer holds both units, and three are on the waitlist.
     for who in 0..4 {
         shop.ask(&[reserve(who)], Sweeps::Never, 0).await;
     }
@@ -116,7 +118,7 @@ async fn a_sweep_waits_for_nobody_and_calls_nothing_expired_that_is_held_still()
     shop.keep_the_laws("").await;
 }
 
-/// Which of two desks is first, nobody can say: the laws hold all the same.
+/// The order of two desks is unknown, so only the invariants are checked.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_desks_and_two_sweepers_on_one_database_keep_every_law_and_serve_lines_in_their_order()
 {
@@ -136,7 +138,7 @@ async fn two_desks_and_two_sweepers_on_one_database_keep_every_law_and_serve_lin
         let at = format!("TRADELINE_TEST_SEED={seed}, round {round}: {asks:?}");
         for (ask, answer) in asks.iter().zip(one.into_iter().chain(two)) {
             match answer {
-                // Only to have something to confirm and to give up.
+                // The model records only the ids, so that there are reservations to confirm and cancel.
                 Ok(answered) if matches!(ask, Ask::Reserve(..)) => {
                     let mut lists = shop.lists.clone();
                     lists.holds.clear();
@@ -177,7 +179,7 @@ async fn two_desks_and_two_sweepers_on_one_database_keep_every_law_and_serve_lin
     assert_eq!(shop.database.deadlocks().await, 0);
 }
 
-/// Plays a random history and compares after each step.
+/// Executes a random history and compares the database with the model after each step.
 async fn agree(seed: u64, sweeps: Sweeps, most: usize, steps: usize) {
     let mut dice = StdRng::seed_from_u64(seed);
     let mut shop = Shop::open().await;

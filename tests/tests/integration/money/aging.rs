@@ -1,4 +1,4 @@
-//! Who owes what for how long past due: the buckets less the credit on account are the balance, at every date.
+//! These tests check the aging report: at every date the buckets minus the credit on account equal the balance.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD};
@@ -14,7 +14,7 @@ const BUCKETS: [&str; 5] = [
     "days_over_90",
 ];
 
-/// The row of this customer, or nothing.
+/// The row of this customer, or `None` if the report has none.
 async fn row(service: &Service, account: &Account, query: &str) -> Option<Value> {
     let path = format!("/api/reports/aging{query}");
     let rows = service.staff().pages(&path, 200).await;
@@ -22,7 +22,7 @@ async fn row(service: &Service, account: &Account, query: &str) -> Option<Value>
     rows.into_iter().find(|row| row["customer_id"] == id)
 }
 
-/// What is not nothing of a row.
+/// The amounts of a row that are not zero, by name.
 fn figures(row: Option<Value>) -> Vec<(String, String)> {
     let Some(row) = row else { return Vec::new() };
     let names = BUCKETS.into_iter().chain(["credit_on_account", "balance"]);
@@ -43,7 +43,7 @@ fn amount(value: &Value) -> Decimal {
     value.as_str().unwrap().parse().unwrap()
 }
 
-/// The buckets less the credit on account.
+/// The sum of the buckets minus the credit on account.
 fn sum(row: &Value) -> Decimal {
     let buckets: Decimal = BUCKETS.iter().map(|name| amount(&row[*name])).sum();
     buckets - amount(&row["credit_on_account"])
@@ -98,7 +98,7 @@ async fn a_past_date_counts_nothing_that_came_later() {
                 ("balance", "150.00"),
             ],
         ),
-        // The moment of the payment, which is not in it, and a moment later.
+        // The report excludes the moment itself: one query is at the moment of the payment, one a microsecond later.
         (
             "2024-03-10T10:00:00Z",
             &[
@@ -116,7 +116,7 @@ async fn a_past_date_counts_nothing_that_came_later() {
                 ("balance", "60.00"),
             ],
         ),
-        // The cheque had not bounced yet.
+        // On this date the cheque had not bounced yet.
         (
             "2024-03-20",
             &[
@@ -143,7 +143,7 @@ async fn a_past_date_counts_nothing_that_came_later() {
 async fn due_today_is_current_and_due_yesterday_is_one_day_past() {
     let service = Service::start().await;
     let account = Account::open(&service, "Punctual").await;
-    // Due late on the 31st.
+    // Due at 23:30 on 31 January.
     account.sell("2024-01-01T23:30:00Z", 30, "10.00").await;
     for (as_of, bucket) in [
         ("2024-01-30", "current"),
@@ -163,14 +163,14 @@ async fn due_today_is_current_and_due_yesterday_is_one_day_past() {
     }
 }
 
-/// Two customers with everything that can happen, some of it before it was entered.
+/// Creates two customers with every kind of entry. Some take effect before they were entered.
 async fn eventful(service: &Service) -> [Account; 2] {
     let one = Account::open(service, "=Eventful, \"One\"").await;
     let two = Account::open(service, "Eventful Two").await;
     let a = one.sell("2024-01-05T08:00:00Z", 30, "100.00").await;
     let b = one.sell("2024-01-20T08:00:00Z", 0, "80.50").await;
     let c = one.sell("2024-02-15T08:00:00Z", 60, "19.99").await;
-    // Ahead of everything that it will settle.
+    // The payment precedes the orders that it will settle.
     let ahead = one
         .pay(
             "2024-01-01T08:00:00Z",
@@ -237,7 +237,7 @@ async fn the_buckets_less_the_credit_on_account_are_the_balance_at_every_date() 
                 "{as_of}: {row}"
             );
         }
-        // The balance is the ledger's, whoever adds it up.
+        // The balance is the sum of the ledger, computed independently here.
         for account in &accounts {
             let ledger = format!(
                 "SELECT coalesce(sum(amount), 0)::numeric(19,2) FROM ledger_entries
@@ -291,7 +291,7 @@ async fn every_page_is_about_the_moment_of_the_first_whatever_happens_meanwhile(
         json!(null),
         "the total is the first page's"
     );
-    // What was bought is there as soon as it was bought.
+    // A new report contains the purchase at once.
     assert_ne!(staff.pages("/api/reports/aging", 200).await, whole);
 }
 
@@ -336,7 +336,7 @@ async fn a_date_is_a_day_or_a_time_and_not_in_the_future() {
         let body = reply.refused(422, "validation_failed");
         assert_eq!(body["errors"][0]["pointer"], "?as_of", "{bad}");
     }
-    // A clock that is a little ahead is no future.
+    // A time one minute ahead is accepted, because a client's clock may be slightly fast.
     let ahead = Utc::now() + chrono::TimeDelta::minutes(1);
     let ahead = ahead.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let now = staff
@@ -478,7 +478,7 @@ async fn a_table_is_written_for_the_spreadsheet_that_reads_it() {
         let plain = staff.csv(&path).await;
         assert!(!plain.text.starts_with('\u{feff}'), "{}", plain.text);
         assert!(plain.text.lines().next().unwrap().contains(','));
-        // Moments of now are in some of the lines.
+        // Only the header and the number of lines are compared, because some lines contain the current time.
         let heads = plain.text.lines().next().unwrap();
         let count = plain.text.lines().count();
         let marked = staff.csv(&with("bom=true")).await;
@@ -507,7 +507,7 @@ async fn a_table_is_written_for_the_spreadsheet_that_reads_it() {
             let neutral = "'\u{ff1d}1+1;'=2;\u{a0}'-3";
             assert!(plain.text.contains(neutral), "{}", plain.text);
         }
-        // A format that there is not.
+        // An unsupported format.
         let request = staff.request(reqwest::Method::GET, &path);
         let reply = staff
             .send(request.header("accept", "application/pdf"))

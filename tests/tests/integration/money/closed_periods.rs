@@ -1,4 +1,4 @@
-//! A period can be closed: nothing is dated into it any more, and what was reported of it stays as it was reported.
+//! These tests check closed periods: no document can be dated into one, and reports about it never change.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::demo::ACME;
@@ -59,7 +59,7 @@ async fn a_payment_is_not_dated_into_a_closed_period_and_the_first_open_day_is_o
         pay(&admin, customer, "1.00", json!({})).await.ok(201);
         admin.buy_for(customer, &[(unit, 1)]).await.ok(201);
     }
-    // Opened again, by an admin, and the trail says so.
+    // An admin opens the period again, and the audit trail records it.
     let refused = close(&service.staff(), Value::Null).await;
     let _ = refused.refused(403, "forbidden");
     close(&admin, json!("2024-02-01")).await.ok(200);
@@ -112,7 +112,8 @@ async fn books_are_closed_until_today_at_the_latest() {
             .refused(422, "validation_failed");
         assert_eq!(body["errors"][0]["pointer"], "/books_closed_until", "{bad}");
     }
-    // Where it is tomorrow already, and where it is not.
+    // The latest date follows the business's time zone: first one where it may already be tomorrow, then one where it
+    // is not.
     let zone = |name: &str| json!({"time_zone": name});
     admin
         .patch("/api/business", &zone("Pacific/Kiritimati"))
@@ -155,7 +156,7 @@ async fn what_a_report_said_of_a_closed_period_it_goes_on_saying() {
     let before = reports().await;
     assert_eq!(before[2]["credit_on_account"], "80.00");
     close(&admin, json!("2024-03-01")).await.ok(200);
-    // Credit of the closed period settles orders of the closed period: from the first open day on.
+    // Credit of the closed period settles orders of that period with effect from the first open day.
     let path = format!("/api/customers/{}/allocations", account.customer);
     let some = json!({"allocations": [{"order_id": one, "amount": "30.00"}]});
     admin.post(&path, &some).await.ok(200);
@@ -166,7 +167,7 @@ async fn what_a_report_said_of_a_closed_period_it_goes_on_saying() {
         (&march["credit_on_account"], &march["balance"]),
         (&json!("50.00"), &before[4]["balance"])
     );
-    // So do corrections and a cancellation.
+    // Corrections and a cancellation also take effect from the first open day.
     let note = json!({"amount": "50.00", "reason": "scratched"});
     let note_path = format!("/api/orders/{two}/credit-notes");
     let made = admin.post(&note_path, &note).await;
@@ -205,7 +206,7 @@ async fn closing_waits_for_payments_that_are_being_written() {
     .await;
     held.release().await;
     closing.await.unwrap().ok(200);
-    // It was before the closing, or after it when it had to try again.
+    // The payment committed before the close, or it was retried after the close and rejected.
     let paid = payment.await.unwrap();
     if paid.status != 201 {
         let _ = paid.refused(409, "period_closed");

@@ -1,4 +1,5 @@
-//! Credit notes, write-offs and cancellations: what a customer need not pay, and how each is undone.
+//! These tests check documents that reduce a customer's debt, and their reversal: credit notes, write-offs and
+//! cancellations.
 
 use domain::demo::{ACME_CUSTOMER, GLOBEX_CUSTOMER, GLOBEX_DESK};
 use entity::ProductId;
@@ -60,7 +61,7 @@ async fn a_credit_note_settles_its_order_as_far_as_it_owes_and_the_rest_is_on_ac
     }
     let settled = admin.get(&format!("/api/orders/{id}")).await.ok(200);
     assert_eq!(settled["amount_credited"], "20.00");
-    // Never more altogether than the order was for.
+    // All credit notes together cannot exceed the order's total.
     let body = credit(&admin, &id, json!({"amount": "70.01", "reason": "x"}))
         .await
         .refused(409, "conflict");
@@ -124,7 +125,7 @@ async fn a_credit_note_by_items_is_of_the_price_then_and_never_of_more_than_was_
     let other = json!({"items": [{"product_id": GLOBEX_DESK, "quantity": 1}], "reason": "x"});
     let _ = credit(&admin, &id, other).await.refused(409, "conflict");
 
-    // EventOutcome back, the goods leave the shelf again: if they are there.
+    // A reversal of a restock decrements the stock, and is rejected if too little is on hand.
     admin
         .patch(
             &format!("/api/inventory/{unit}"),
@@ -232,7 +233,7 @@ async fn what_was_credited_is_not_written_off_once_more() {
     let (service, admin, customer, unit) = shop().await;
     let id = order(&admin, customer, unit, 100).await;
     let paid = pay(&admin, customer, "100.00", json!({})).await;
-    // The note goes on account, since nothing is due; then the payment bounces.
+    // The note goes on account because nothing is due. Then the payment is reversed.
     credit(&admin, &id, json!({"amount": "100.00", "reason": "late"}))
         .await
         .ok(201);
@@ -285,7 +286,7 @@ async fn a_cancelled_order_gives_back_stock_and_what_was_paid() {
         (&body["from"], &body["to"]),
         (&json!("cancelled"), &json!("cancelled"))
     );
-    // It is settled for good: nothing of it is credited again, nor taken back; the payment can still bounce.
+    // A cancelled order is final: it can neither be credited nor restored. Its payment can still be reversed.
     let _ = credit(&admin, &id, json!({"amount": "1.00", "reason": "x"}))
         .await
         .refused(409, "conflict");
@@ -322,7 +323,7 @@ async fn the_credits_of_an_order_come_home_when_it_is_cancelled() {
         "the note has settled a part of it"
     );
     cancel(&admin, &one).await.ok(200);
-    // The payment, which is free now, has taken the note's place.
+    // The payment of the cancelled order is free, and replaces the note as the settlement of the second order.
     assert_eq!(due(&admin, &two).await, "10.00");
     let bought = admin.get(&format!("/api/orders/{two}")).await.ok(200);
     assert_eq!(bought["amount_paid"], "30.00");
@@ -330,7 +331,7 @@ async fn the_credits_of_an_order_come_home_when_it_is_cancelled() {
         figures(&admin, customer).await,
         ["-60.00", "1060.00", "70.00"]
     );
-    // It bounces: what is owed is the second order, and nothing of the cancelled one.
+    // After the reversal the customer owes the second order and nothing for the cancelled one.
     reverse(&admin, &paid).await.ok(201);
     assert_eq!(
         (due(&admin, &one).await, due(&admin, &two).await),
@@ -506,7 +507,7 @@ async fn goods_come_back_after_their_order_was_credited_by_amount_for_what_is_le
     credit(&admin, &id, json!({"amount": "8.00", "reason": "late"}))
         .await
         .ok(201);
-    // Without goods it is a matter of money alone, of which there is not that much.
+    // Without a restock the note is about money only, and less than that is left to credit.
     let refused = credit(&admin, &id, items(3, false)).await;
     assert_eq!(refused.refused(409, "conflict")["creditable"], "2.00");
     let half = credit(&admin, &id, items(6, true)).await.ok(201);
@@ -527,10 +528,10 @@ async fn goods_come_back_after_their_order_was_credited_by_amount_for_what_is_le
         assert_eq!(note[name], value, "{name}");
     }
     assert_eq!(on_hand(&admin, unit).await, shelf + 10);
-    // All of them are back.
+    // All units are back in stock.
     let more = credit(&admin, &id, items(1, true)).await;
     assert_eq!(more.refused(409, "conflict")["creditable"], 0);
-    // The account and its statement have the note of nothing.
+    // The ledger, and so the statement, contains the note of 0.00.
     let ledger = admin
         .pages(&format!("/api/customers/{customer}/ledger"), 50)
         .await;
@@ -539,7 +540,7 @@ async fn goods_come_back_after_their_order_was_credited_by_amount_for_what_is_le
         (&json!("credit_note"), &json!("0.00"))
     );
     books_balance(&service).await;
-    // It is undone as others are: the goods leave the shelf again, and may come back again.
+    // Its reversal takes the units out of stock again, and they may be returned again.
     reverse(&admin, &rest).await.ok(201);
     assert_eq!(on_hand(&admin, unit).await, shelf + 6);
     let _ = reverse(&admin, &rest)
@@ -560,7 +561,7 @@ async fn goods_that_were_free_come_back_too() {
         .ok(201);
     let id = sold["order_id"].as_str().unwrap().to_owned();
     let gifts = |quantity: i64, restock: bool| json!({"items": [{"product_id": gift, "quantity": quantity}], "restock": restock, "reason": "unwanted"});
-    // Nothing comes back, and nothing is credited.
+    // A note without a restock and without an amount would do nothing.
     let _ = credit(&admin, &id, gifts(1, false))
         .await
         .refused(409, "nothing_to_credit");
@@ -572,7 +573,7 @@ async fn goods_that_were_free_come_back_too() {
     assert_eq!(on_hand(&admin, gift).await, 5);
     let more = credit(&admin, &id, gifts(1, true)).await;
     assert_eq!(more.refused(409, "conflict")["creditable"], 0);
-    // An order that costs nothing at all.
+    // An order with a total of 0.00.
     let free = admin.buy_for(customer, &[(gift, 5)]).await.ok(201);
     let id = free["order_id"].as_str().unwrap().to_owned();
     credit(&admin, &id, gifts(3, true)).await.ok(201);
@@ -594,10 +595,10 @@ async fn goods_that_were_credited_and_kept_come_back_later_for_nothing() {
     let arrived = credit(&admin, &id, items(4, true)).await.ok(201);
     assert_eq!(arrived["amount"], "0.00");
     books_balance(&service).await;
-    // A cancellation brings nothing more: the six were credited, and are still away.
+    // A cancellation restocks nothing more: the six units were credited and have not come back.
     cancel(&admin, &id).await.ok(200);
     assert_eq!(on_hand(&admin, unit).await, shelf - 6);
-    // They come back to the cancelled order too, for nothing. What is no return is refused, as all else is.
+    // Units of a cancelled order can still be restocked, with a note of 0.00. Every other note is rejected.
     let late = credit(&admin, &id, items(5, true)).await;
     assert_eq!(late.ok(201)["amount"], "0.00");
     assert_eq!(on_hand(&admin, unit).await, shelf - 1);
@@ -607,7 +608,7 @@ async fn goods_that_were_credited_and_kept_come_back_later_for_nothing() {
     let _ = credit(&admin, &id, items(1, false))
         .await
         .refused(409, "conflict");
-    // That they did can be corrected.
+    // Such a restock can be reversed.
     reverse(&admin, &late).await.ok(201);
     assert_eq!(on_hand(&admin, unit).await, shelf - 6);
     credit(&admin, &id, items(6, true)).await.ok(201);

@@ -1,4 +1,5 @@
-//! Who has owed for too long: only the unpaid remainder of an order ages, by default from the day on which it was due.
+//! These tests check the report of overdue customers: only the unpaid part of an order counts, by default from its due
+//! date.
 
 use domain::demo::{ACME, GLOBEX, GLOBEX_CUSTOMER};
 use entity::{BusinessId, CustomerId, OrderId};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use tests::{Account, Credit, Service, books_balance, member};
 use uuid::Uuid;
 
-/// A service whose demo customers owe nothing, so that each test says who does.
+/// Starts a service whose demo customers owe nothing.
 async fn nobody_owes() -> Service {
     let service = Service::start().await;
     service
@@ -27,7 +28,7 @@ async fn overdue(service: &Service, query: &str) -> Vec<Value> {
         .await
 }
 
-/// An order of this customer, so old, as the desk would have left it after these payments.
+/// Inserts an order of this age (an SQL interval) and its payments, as the desk would have written them.
 async fn order(
     service: &Service,
     of: (BusinessId, CustomerId),
@@ -99,7 +100,7 @@ async fn an_order_of_100_with_payments_of_30_and_30_owes_40() {
             .unwrap()
     };
     assert_eq!(parse(&row["oldest_order_date"]), parse(&at["created_at"]));
-    // It was due 15 days ago.
+    // The order was due 15 days ago.
     assert_eq!(row["days_past_due"], 15);
     let by_due_date = overdue(&service, "days=14").await;
     assert_eq!(by_due_date, rows);
@@ -152,7 +153,7 @@ async fn only_what_is_unpaid_of_orders_that_are_older_counts() {
         let rows = overdue(&service, &format!("days={days}&by=order_date")).await;
         assert!(rows.is_empty(), "{days}");
     }
-    // All were due 30 days after they were made.
+    // All orders were due 30 days after their creation.
     for (days, amount) in [
         (0, Some("45.00")),
         (9, Some("45.00")),
@@ -196,7 +197,7 @@ async fn it_is_exact_after_payments_notes_write_offs_a_surplus_and_a_bounced_che
         .credit(note, "2024-03-02T09:00:00Z", "20.00", &[(a, "20.00")])
         .await;
     assert_eq!(told().await, Some(json!(["110.00", first, "110.00"])));
-    // The rest of the first, a part of the second, and 7.00 more.
+    // The cheque settles the rest of the first order and a part of the second; 7.00 stays on account.
     let shares = [(a, "50.00"), (b, "15.00")];
     let cheque = account.pay("2024-03-03T09:00:00Z", "72.00", &shares).await;
     assert_eq!(told().await, Some(json!(["45.00", second, "38.00"])));
@@ -245,7 +246,7 @@ async fn the_longest_overdue_comes_first_whatever_the_amount_and_pages_hold_all(
         order(&service, (ACME, customer), age, amount, &[]).await;
         order(&service, (ACME, customer), "1 day", "7.00", &[]).await;
     }
-    // Some owe since the same moment: their order is theirs alone to break.
+    // These customers have owed since the same moment, so only their ids order them.
     let mut twins = Vec::new();
     for number in 0..5 {
         let customer = admin.add_customer(&format!("Twin {number}"), "0").await;
@@ -335,7 +336,7 @@ async fn the_demo_data_has_some_and_their_debts_are_their_orders_remainders() {
             json!(["Elm Street School", "200.00", 33]),
         ]
     );
-    // What is overdue, said once more by a query of another kind: from what was charged and what was allocated.
+    // Computes the expected names independently, from order totals and allocations.
     let sql = format!(
         "SELECT c.name FROM customers c JOIN orders o ON (o.business_id, o.customer_id) = (c.business_id, c.id)
           WHERE c.business_id = '{ACME}' AND o.created_at < now() - interval '30 days'
@@ -348,7 +349,7 @@ async fn the_demo_data_has_some_and_their_debts_are_their_orders_remainders() {
     assert_eq!(member(&service.database.rows(&sql).await, "name"), names);
 }
 
-/// A customer of Acme's with an order made and due so many days ago by the calendar of UTC, at noon.
+/// Creates a customer with one order, created `made` days ago and due at noon UTC `due` days ago.
 async fn due_ago(service: &Service, name: &str, made: u32, due: u32, total: &str) {
     let customer = service.admin().add_customer(name, "100000.00").await;
     let made_at = format!("{made} days");

@@ -1,4 +1,4 @@
-//! Payments: what they settle, what is kept on account, and what becomes due again when one bounces.
+//! These tests check payments: which orders they settle, what stays on account, and what is due again after a reversal.
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use domain::demo::{ACME, ACME_CUSTOMER, GLOBEX_CUSTOMER, GLOBEX_DESK};
@@ -6,8 +6,8 @@ use entity::{CustomerId, ProductId};
 use serde_json::{Value, json};
 use tests::{Client, Reply, Service, all, books_balance, member};
 
-/// A service, its admin, a new customer with a limit of 1000.00, and a product that costs 1.00: as many as an order is to
-/// be worth.
+/// Starts a service with a new customer, whose credit limit is 1,000.00, and a product at 1.00. A quantity is therefore
+/// also an order's total. Returns the service, an admin's client, the customer and the product.
 pub(crate) async fn shop() -> (Service, Client, CustomerId, ProductId) {
     let service = Service::start().await;
     let admin = service.admin();
@@ -16,7 +16,7 @@ pub(crate) async fn shop() -> (Service, Client, CustomerId, ProductId) {
     (service, admin, customer, unit)
 }
 
-/// Buys for so much, and returns the order's id.
+/// Purchases for `of`, in whole units of currency, and returns the order's id.
 pub(crate) async fn order(
     client: &Client,
     customer: CustomerId,
@@ -27,7 +27,7 @@ pub(crate) async fn order(
     sold["order_id"].as_str().unwrap().to_owned()
 }
 
-/// Pays; `more` are further members of the request.
+/// Records a payment; `more` has further members of the request.
 pub(crate) async fn pay(client: &Client, customer: CustomerId, amount: &str, more: Value) -> Reply {
     let mut body = json!({"customer_id": customer, "amount": amount, "method": "bank transfer"});
     for (name, value) in more.as_object().unwrap() {
@@ -36,13 +36,13 @@ pub(crate) async fn pay(client: &Client, customer: CustomerId, amount: &str, mor
     client.post("/api/payments", &body).await
 }
 
-/// What is due on an order.
+/// The amount due of an order.
 pub(crate) async fn due(client: &Client, order: &str) -> String {
     let order = client.get(&format!("/api/orders/{order}")).await.ok(200);
     order["amount_due"].as_str().unwrap().to_owned()
 }
 
-/// Balance, available credit and credit on account.
+/// The customer's balance, available credit and credit on account.
 pub(crate) async fn figures(client: &Client, customer: CustomerId) -> [String; 3] {
     let found = client
         .get(&format!("/api/customers/{customer}"))
@@ -52,7 +52,7 @@ pub(crate) async fn figures(client: &Client, customer: CustomerId) -> [String; 3
         .map(|name| found[name].as_str().unwrap().to_owned())
 }
 
-/// Undoes what was made, by the path that its answer names.
+/// Reverses a document, by the `Location` of the response that created it.
 pub(crate) async fn reverse(client: &Client, made: &Reply) -> Reply {
     let path = format!("{}/reverse", made.header("location"));
     client.post(&path, &json!({"reason": "bounced"})).await
@@ -111,7 +111,7 @@ async fn without_a_target_what_is_due_for_longest_is_settled_first() {
     let (service, admin, customer, unit) = shop().await;
     let terms = |days: i64| json!({"payment_terms_days": days});
     let at = format!("/api/customers/{customer}");
-    // The second is due before the first.
+    // The second order is due before the first.
     admin.patch(&at, &terms(60)).await.ok(200);
     let late = order(&admin, customer, unit, 50).await;
     admin.patch(&at, &terms(10)).await.ok(200);
@@ -138,7 +138,7 @@ async fn a_payment_settles_the_order_or_the_orders_that_it_names() {
         paid["allocations"],
         json!([{"order_id": orders[2], "amount": "5.00"}])
     );
-    // Two amounts for one order are one.
+    // Two amounts for the same order are added up.
     let shares = json!([{"order_id": orders[1], "amount": "7.00"}, {"order_id": orders[2], "amount": 1.5},
                         {"order_id": orders[1], "amount": "3.00"}]);
     let paid = pay(&admin, customer, "11.50", json!({"allocations": shares}))
@@ -149,7 +149,7 @@ async fn a_payment_settles_the_order_or_the_orders_that_it_names() {
     for (order, left) in orders.iter().zip(["10.00", "10.00", "23.50"]) {
         assert_eq!(due(&admin, order).await, left);
     }
-    // Twice the rest of one order is more than it owes, however it is cut.
+    // Two shares that together exceed the amount due are rejected.
     let half = json!({"order_id": orders[1], "amount": "6.00"});
     let reply = pay(
         &admin,
@@ -184,7 +184,7 @@ async fn more_than_is_owed_is_refused_unless_it_is_kept_on_account() {
             .refused(409, "overpayment");
         assert_eq!(body["amount_due"], amount_due);
     }
-    // Nothing is more than what is due here: a part of the payment is for no order.
+    // No share exceeds its order, but a part of the payment is for no order.
     let body = pay(&admin, customer, "6.00", json!({"allocations": share}))
         .await
         .refused(409, "allocations_do_not_add_up");
@@ -242,7 +242,7 @@ async fn what_is_on_account_raises_available_credit_and_the_next_purchases_use_i
     let shares = json!([{"order_id": first["order_id"], "amount": "100.00"},
                         {"order_id": second["order_id"], "amount": "50.00"}]);
     assert_eq!(read["allocations"], shares);
-    // Bounced, everything that it has bought is owed.
+    // After the reversal everything that the payment had settled is due again.
     reverse(&admin, &reply).await.ok(201);
     assert_eq!(
         figures(&admin, customer).await,
@@ -267,7 +267,7 @@ async fn credit_on_account_settles_open_orders_when_it_is_told_to() {
         .await
         .refused(409, "credit_on_account_exceeded");
 
-    // Paid to an order that owes nothing any more: all of it is on account, though another owes.
+    // A payment for an order that is settled stays on account, even when another order is due.
     pay(&admin, customer, "10.00", json!({"order_id": one}))
         .await
         .ok(201);
@@ -317,7 +317,7 @@ async fn a_payment_may_be_backdated_and_not_be_of_the_future() {
         then.timestamp_micros()
     );
     let ahead = |minutes| (Utc::now() + TimeDelta::minutes(minutes)).to_rfc3339();
-    // The last is of the year before the first that an answer could write.
+    // In UTC, the last time is in the year before the first that a response can represent.
     for at in [
         &ahead(10),
         "9999-12-31T23:59:60Z",
@@ -328,7 +328,7 @@ async fn a_payment_may_be_backdated_and_not_be_of_the_future() {
         let body = reply.refused(422, "validation_failed");
         assert_eq!(body["errors"][0]["pointer"], "/received_at", "{at}");
     }
-    // A clock that is a little ahead says now.
+    // A time one minute ahead counts as now, because a client's clock may be slightly fast.
     let soon = pay(&admin, customer, "1.00", json!({"received_at": ahead(1)}))
         .await
         .ok(201);
@@ -343,7 +343,7 @@ async fn a_payment_may_be_backdated_and_not_be_of_the_future() {
         time(&paid["received_at"]),
         "the trail says so"
     );
-    // It counts from then in the account, and on the order from when that was there.
+    // The payment takes effect at that time in the account, and on the order once the order exists.
     let entry = service
         .database
         .row(
@@ -386,7 +386,7 @@ async fn a_payment_never_touches_an_order_of_another_customer_or_business() {
     let reply = pay(&stranger, customer, "1.00", json!({})).await;
     let _ = reply.refused(404, "customer_not_found");
     assert_eq!(service.database.digest().await, before);
-    // The oldest order of all is not the customer's.
+    // The oldest order belongs to another customer.
     pay(&admin, customer, "10.00", json!({})).await.ok(201);
     assert_eq!(due(&admin, &theirs).await, "10.00");
     assert_eq!(due(&stranger, &foreign).await, "399.00");
@@ -582,9 +582,9 @@ async fn purchases_are_stopped_while_an_order_is_due_for_longer_than_the_busines
     let sql = format!("SELECT due_at FROM orders WHERE id = '{one}'");
     let due_at = &service.database.row(&sql).await["due_at"];
     assert_eq!(time(&body["due_at"]), time(due_at));
-    // Who owes nothing for so long buys.
+    // Customers without overdue orders can still purchase.
     admin.buy_for(ACME_CUSTOMER, &[(unit, 1)]).await.ok(201);
-    // Money is taken all the same, and frees the customer.
+    // A payment is accepted and lifts the block.
     pay(&admin, customer, "10.00", json!({"order_id": one}))
         .await
         .ok(201);
@@ -752,7 +752,7 @@ async fn parallel_payments_and_purchases_of_one_customer_lose_nothing_and_keep_t
         }
     }
     assert_eq!(figures(&admin, customer).await[0], format!("{balance}.00"));
-    // No purchase left the customer above its limit at any moment.
+    // No purchase exceeded the credit limit at any moment.
     let above = format!(
         "SELECT count(*) FROM ledger_entries WHERE customer_id = '{customer}' AND balance_after > 200"
     );

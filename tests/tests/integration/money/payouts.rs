@@ -1,4 +1,4 @@
-//! Payouts: credit on account goes back to its customer, dated, never more than there is, and can be undone.
+//! These tests check payouts of credit on account: they are dated, never exceed the credit, and can be reversed.
 
 use chrono::{DateTime, Days, Utc};
 use domain::demo::{ACME, GLOBEX_CUSTOMER};
@@ -8,7 +8,7 @@ use tests::{Client, Reply, Service, all, books_balance, member};
 
 use crate::money::payments::{due, figures, order, pay, reverse, shop};
 
-/// Pays out; `more` are further members of the request.
+/// Makes a payout; `more` has further members of the request.
 async fn pay_out(client: &Client, customer: CustomerId, amount: &str, more: Value) -> Reply {
     let mut body = json!({"amount": amount, "method": "bank transfer"});
     for (name, value) in more.as_object().unwrap() {
@@ -18,7 +18,7 @@ async fn pay_out(client: &Client, customer: CustomerId, amount: &str, more: Valu
     client.post(&path, &body).await
 }
 
-/// Pays ahead, so many days ago.
+/// Records a payment on account, received this number of days ago.
 async fn ahead(client: &Client, customer: CustomerId, amount: &str, days: u64) -> Reply {
     let received_at = Utc::now() - Days::new(days);
     let more = json!({"on_account": true, "received_at": received_at});
@@ -31,7 +31,7 @@ async fn read(client: &Client, made: &Reply) -> Value {
     client.get(made.header("location")).await.ok(200)
 }
 
-/// What the aging report says of a customer at the end of a day so many days ago: due, on account, balance.
+/// The customer's row of the aging report at the end of a past day: current, credit on account, balance.
 async fn aged(client: &Client, customer: CustomerId, days: u64) -> [String; 3] {
     let day = (Utc::now() - Days::new(days)).date_naive();
     let path = format!("/api/reports/aging?as_of={day}");
@@ -165,7 +165,7 @@ async fn a_payout_counts_from_its_date_and_uses_only_what_was_there_then() {
             "{days} days ago"
         );
     }
-    // All of it, so that nothing is left to show that there was something.
+    // The payout takes all credit, so no remainder hides a wrong figure.
     pay_out(&admin, customer, "55.00", json!({})).await.ok(201);
     assert_eq!(aged(&admin, customer, 3).await, ["0.00", "55.00", "-55.00"]);
     let day = (Utc::now() - Days::new(8)).date_naive();
@@ -216,11 +216,11 @@ async fn a_payout_that_came_back_puts_its_credit_on_account_again_once() {
         .await
         .refused(409, "already_reversed");
     assert_eq!(read(&admin, &payment).await["paid_out"], "0.00");
-    // Between the two it was away: an order that was sold then cannot have been settled with it.
+    // Between the payout and its return the credit was away, so no order of that time could be settled with it.
     assert_eq!(aged(&admin, customer, 5).await, ["0.00", "10.00", "-10.00"]);
     let id = order(&admin, customer, unit, 35).await;
     assert_eq!(due(&admin, &id).await, "0.00");
-    // The payment bounces: its order is due again, and nothing of the payout stands in the way.
+    // The payment's reversal makes its order due again, and the returned payout does not prevent it.
     reverse(&admin, &payment).await.ok(201);
     assert_eq!(due(&admin, &id).await, "35.00");
     let ledger = format!("/api/customers/{customer}/ledger");
@@ -277,7 +277,7 @@ async fn a_cancellation_covers_payouts_of_its_own_credits_with_what_becomes_free
     assert_eq!(read(&admin, &note).await["paid_out"], "60.00");
     let cancel = format!("/api/orders/{id}/cancel");
     admin.post(&cancel, &json!({})).await.ok(200);
-    // 100.00 came, 60.00 went, and nothing was bought.
+    // 100.00 were received, 60.00 paid out, and no order is left.
     assert_eq!(
         figures(&admin, customer).await,
         ["-40.00", "1040.00", "40.00"]
@@ -285,12 +285,12 @@ async fn a_cancellation_covers_payouts_of_its_own_credits_with_what_becomes_free
     assert_eq!(read(&admin, &payment).await["paid_out"], "60.00");
     assert_eq!(due(&admin, &id).await, "0.00");
     books_balance(&service).await;
-    // Nothing but the payout itself makes the payment's money free.
+    // Only a reversal of the payout would free the payment's money.
     let _ = reverse(&admin, &payment)
         .await
         .refused(409, "credit_paid_out");
 
-    // Where the payment had bounced before, nothing becomes free.
+    // If the payment was reversed before, the cancellation frees nothing.
     let id = order(&admin, customer, unit, 140).await;
     let payment = pay(&admin, customer, "100.00", json!({})).await;
     let path = format!("/api/orders/{id}/credit-notes");
@@ -334,11 +334,11 @@ async fn payouts_are_listed_by_customer_and_time_the_newest_first() {
         ["3.00", "2.00"]
     );
     assert_eq!(list(&format!("created_to={}", made[1])).await, ["1.00"]);
-    // A date is the whole day.
+    // A date covers the whole day.
     let (first, last) = (&made[0][..10], &made[2][..10]);
     let days = format!("created_from={first}&created_to={last}");
     assert_eq!(list(&days).await.len(), 3);
-    // Years have four digits, wherever a date may stand.
+    // Years have four digits wherever a date is accepted.
     for list in ["payouts", "orders"] {
         for never in ["created_from=-5000-01-01", "created_to=%2B262142-12-31"] {
             let reply = admin.get(&format!("/api/{list}?{never}")).await;

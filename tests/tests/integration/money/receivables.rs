@@ -1,4 +1,5 @@
-//! Random histories of purchases, payments, credits, payouts and their undoing against a model of plain lists.
+//! This test compares random histories of purchases, payments, credits, payouts and reversals with a model of plain
+//! lists.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use tests::{Client, Reply, Service, books_balance};
 
-/// What the service should have in its books, in the plainest form: amounts are cents, things are places in lists.
+/// The expected state of receivables. Amounts are in cents, and objects are referred to by their index in a list.
 struct Model {
     product: ProductId,
     on_hand: i64,
@@ -24,7 +25,7 @@ struct Customer {
     limit: i64,
     terms: i64,
     orders: Vec<Order>,
-    /// In the order of their entries: payments, credit notes, write-offs and cancellations.
+    /// In order of their entries: payments, credit notes, write-offs and cancellations.
     credits: Vec<Credit>,
     payouts: Vec<Payout>,
 }
@@ -33,7 +34,7 @@ struct Customer {
 struct Order {
     id: String,
     units: i64,
-    /// How many of them have come back.
+    /// Units that are back in stock.
     returned: i64,
     due_day: i64,
     cancelled: bool,
@@ -43,16 +44,16 @@ struct Order {
 struct Credit {
     kind: Kind,
     amount: i64,
-    /// The order that it is about.
+    /// The index of the order that the credit is about.
     about: usize,
-    /// Units that it takes back, and whether they are on the shelf again.
+    /// Units that the credit note is for, and whether they are back in stock.
     units: i64,
     restocked: bool,
-    /// How much of it settles which order.
+    /// Index of each order that the credit settles, with the amount.
     settles: Vec<(usize, i64)>,
-    /// How much of it covers which payout.
+    /// Index of each payout that the credit covers, with the amount.
     covers: Vec<(usize, i64)>,
-    /// For how many days what is left of it is on account.
+    /// The age in days of the credit's part on account.
     days: u64,
     reversed: bool,
     location: String,
@@ -73,15 +74,15 @@ enum Kind {
     Cancellation,
 }
 
-/// What is done, for one of the customers.
+/// An action for one of the customers.
 #[derive(Debug, Clone)]
 enum Action {
-    /// So many units, so many days ago.
+    /// A number of units, and the age of the order in days.
     Buy(i64, i64),
-    /// Amount, days ago, whether the rest is kept, and what for: nothing, one order, or some with their shares.
+    /// The amount, the age in days, whether the rest stays on account, one named order, and orders with their shares.
     Pay(i64, u64, bool, Option<usize>, Vec<(usize, i64)>),
     Allocate(Vec<(usize, i64)>),
-    /// So much, so many days ago.
+    /// The amount and the age in days.
     PayOut(i64, u64),
     ReversePayout(usize),
     Reverse(usize),
@@ -152,7 +153,7 @@ impl Customer {
         orders
     }
 
-    /// The credits about an order that were not undone.
+    /// Credits about an order that were not reversed.
     fn own(&self, order: usize) -> Vec<usize> {
         let own = |credit: &Credit| {
             matches!(credit.kind, Kind::Note | Kind::WriteOff)
@@ -181,23 +182,23 @@ impl Customer {
             .sum()
     }
 
-    /// Units whose price no note has given back.
+    /// Units that no credit note is for.
     fn uncredited_units(&self, order: usize) -> i64 {
         (self.orders[order].units - self.credited_units(order, |_| true)).max(0)
     }
 
-    /// Units that have not come back.
+    /// Units that are not back in stock.
     fn outside(&self, order: usize) -> i64 {
         self.orders[order].units - self.orders[order].returned
     }
 
-    /// Units that come back when the order is cancelled.
+    /// Units that a cancellation restocks.
     fn returning(&self, order: usize) -> i64 {
         let kept = self.credited_units(order, |credit| !credit.restocked);
         (self.outside(order) - kept).max(0)
     }
 
-    /// Covers so much of a payout with what is on account for so many days, the oldest credit first.
+    /// Covers an amount of a payout with credit that was on account for at least `days` days, oldest credit first.
     fn cover(&mut self, payout: usize, amount: i64, days: u64) {
         let mut missing = amount;
         for place in 0..self.credits.len() {
@@ -209,7 +210,7 @@ impl Customer {
         }
     }
 
-    /// Takes back what these credits cover, as sums of payout and credit.
+    /// Removes what these credits cover, and returns the amounts by payout and credit.
     fn uncover(&mut self, credits: &[usize]) -> Vec<(usize, usize, i64)> {
         let mut taken = BTreeMap::new();
         for place in credits {
@@ -568,8 +569,8 @@ impl Model {
 }
 
 impl Customer {
-    /// What others have settled of it is free; its own credits come home; a cancellation settles the rest; and the payouts
-    /// and orders that lost by that are covered and settled from what is free.
+    /// Settlements by other credits become free, and the order's own credits return to it. A cancellation credit
+    /// settles the rest. Payouts and orders that lose credit by this are covered and settled with free credit.
     fn cancel(&mut self, order: usize) -> Outcome {
         let own = self.own(order);
         for credit in 0..self.credits.len() {
@@ -599,7 +600,7 @@ impl Customer {
     }
 }
 
-/// Does it by way of the API, for the customer as the model had it before.
+/// Executes an action through the API; `customer` is the model's state before it.
 async fn perform(
     client: &Client,
     product: ProductId,
@@ -694,7 +695,7 @@ async fn perform(
     }
 }
 
-/// Makes an order, which nothing has settled yet, so many days older: all that the desk would have written then.
+/// Makes an unsettled order older by this number of days, as the desk would have written it then.
 async fn age(service: &Service, order: &str, days: i64) {
     let sql = format!(
         "UPDATE orders SET created_at = created_at - interval '{days} days', due_at = due_at - interval '{days} days'
@@ -704,7 +705,7 @@ async fn age(service: &Service, order: &str, days: i64) {
     service.database.execute(&sql).await;
 }
 
-/// The service's figures are the model's, and its books balance.
+/// Asserts that the service's figures equal the model's and that all figures agree with their sources.
 async fn agree(service: &Service, client: &Client, model: &Model, at: &impl Fn() -> String) {
     for customer in &model.customers {
         let found = client
@@ -767,7 +768,7 @@ const BUCKETS: [&str; 5] = [
     "days_over_90",
 ];
 
-/// What is due, by age, is what the model says of these orders; and at a past date the reports say the same as each other.
+/// Asserts that the aging report equals the model's amounts, and that all reports agree at a past date.
 async fn reports_agree(
     client: &Client,
     customer: &Customer,
@@ -834,7 +835,7 @@ async fn reports_agree(
     }
 }
 
-/// The aging report, and its row for the customer if there is one.
+/// The aging report, and the customer's row if there is one.
 async fn aged(client: &Client, customer: &Customer, more: &str) -> (Value, Option<Value>) {
     let path = format!("/api/reports/aging?limit=200{more}");
     let report = client.get(&path).await.ok(200);

@@ -1,4 +1,4 @@
-//! A customer's account, to read: what an accountant expects of a ledger and of a statement.
+//! These tests check a customer's ledger and statements against what an accountant expects.
 
 use domain::Authority;
 use domain::demo::ACME;
@@ -16,7 +16,7 @@ async fn statement(service: &Service, account: &Account, query: &str) -> Value {
     service.staff().get(&path).await.ok(200)
 }
 
-/// Sold, paid in three parts, one of which bounced, and an earlier payment that was entered last.
+/// Creates an account with a sale, three payments, one of which bounces, and an earlier payment that was entered last.
 async fn sold_and_paid(service: &Service) -> (Account, i64) {
     let account = Account::open(service, "Slow").await;
     let order = account.sell("2024-01-10T09:00:00Z", 30, "100.00").await;
@@ -87,7 +87,7 @@ async fn a_sale_three_payments_and_a_bounced_cheque_read_as_an_accountant_expect
         json!(service.database.value(&order).await)
     );
 
-    // The ledger has them as they were entered, the newest first.
+    // The ledger lists entries in order of entry, newest first.
     let path = format!("/api/customers/{}/ledger", account.customer);
     let ledger = service.staff().pages(&path, 200).await;
     assert_eq!(
@@ -118,7 +118,7 @@ async fn a_sale_three_payments_and_a_bounced_cheque_read_as_an_accountant_expect
 async fn what_one_statement_closes_with_the_next_one_opens_with() {
     let service = Service::start().await;
     let (account, _) = sold_and_paid(&service).await;
-    // A payment at the first moment of February is in February.
+    // A payment at the first moment of February belongs to February.
     let january = statement(&service, &account, "?from=2024-01-01&to=2024-01-31").await;
     let february = statement(&service, &account, "?from=2024-02-01&to=2024-02-29").await;
     assert_eq!(january["opening_balance"], "0.00");
@@ -130,7 +130,7 @@ async fn what_one_statement_closes_with_the_next_one_opens_with() {
         (&json!("2024-02-01"), &json!("2024-02-29"))
     );
     assert_eq!(february["entries"].as_array().unwrap().len(), 2);
-    // The same cut at any moment: nothing falls between two, and nothing is in both.
+    // The same holds for a cut at any moment: each entry is in exactly one of the two statements.
     let whole = statement(&service, &account, "?from=2024-01-01&to=2024-12-31").await;
     for cut in [
         "2024-01-10T09:00:00Z",

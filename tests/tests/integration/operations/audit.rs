@@ -1,4 +1,4 @@
-//! The audit trail as an admin reads it.
+//! These tests check the audit trail as an admin reads it.
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX, GLOBEX_DESK};
@@ -57,7 +57,7 @@ async fn an_admin_reads_who_changed_what_when_and_in_which_request_the_newest_fi
     let at = chrono::DateTime::parse_from_rfc3339(at).unwrap();
     let age = chrono::Utc::now() - at.to_utc();
     assert!((0..60).contains(&age.num_seconds()), "{age}");
-    // What is new was nothing before, and refusals that came again are one entry that says how many.
+    // A new object has no state before. Repeated refusals form one entry with a count.
     let added = admin.add_product("NEW", "1.00", 0).await;
     let found = entries(&admin, &format!("entity_id={added}&action=product.created")).await;
     assert_eq!(found[0]["before"], Value::Null);
@@ -107,7 +107,7 @@ async fn filters_together_leave_what_fits_all_of_them() {
         let found = entries(&first, &query).await;
         assert_eq!(found.len(), count, "{query}: {found:#?}");
     }
-    // From is included, and to is not.
+    // The bound `from` is inclusive and `to` is exclusive.
     let all = entries(&first, &format!("actor_id={one}")).await;
     let times = members(&all, "created_at");
     let [newest, middle, oldest] = &times[..] else {
@@ -135,7 +135,7 @@ async fn pages_neither_repeat_nor_leave_out_while_entries_are_added() {
     for name in 0..23 {
         rename(&admin, ACME_HEADPHONES, &format!("Name {name}")).await;
     }
-    // Many of one transaction too.
+    // One transaction may write more entries than a page holds.
     let sql = format!(
         "INSERT INTO audit_events (business_id, id, action, entity_type, entity_id, actor_id, actor_role, request_id)
          SELECT '{ACME}', gen_random_uuid(), 'tested', 'test', '{ACME}', '{ACME}', 'admin', 'r'
@@ -187,7 +187,7 @@ async fn another_business_has_another_trail() {
     let theirs = service.database.column(&sql).await;
     let read = members(&entries(&stranger, "limit=200").await, "id");
     assert_eq!(sorted(read), sorted(theirs));
-    // Nor by a cursor of theirs.
+    // A cursor of another business gives no access to its entries either.
     let page = stranger.get("/api/audit?limit=1").await.ok(200);
     let cursor = page["next_cursor"].as_str().unwrap_or_default();
     if !cursor.is_empty() {
@@ -270,7 +270,7 @@ async fn what_cannot_be_told_in_the_trail_does_not_happen() {
         let (method, path, body) = &changes[number];
         let mut request = admin.request(method.clone(), path).body(body.to_string());
         if method == Method::POST {
-            // Nor is the key used up.
+            // A failed request must not use up its idempotency key either.
             request = request.header("Idempotency-Key", format!("change-{number}"));
         }
         admin.send(request).await
@@ -281,7 +281,7 @@ async fn what_cannot_be_told_in_the_trail_does_not_happen() {
         assert!(!failed["request_id"].as_str().unwrap().is_empty());
         assert_eq!(service.database.digest().await, before, "{change:?}");
     }
-    // It was the trail and nothing else.
+    // The requests succeed without the trigger, so its failure was the only cause.
     let speech = "DROP TRIGGER silence ON audit_events";
     service.database.execute(speech).await;
     for (number, change) in changes.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Seals on the audit trail: who changes it by hand is found out, and nothing that is committed late is taken for that.
+//! These tests check the seals of the audit trail: a manual change is detected, and an entry that commits late is not
+//! mistaken for one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use crate::operations::row_security::{assert_no_privilege, run, set};
 
-/// Adds entries to Acme's trail, all in one transaction.
+/// SQL that adds entries to Acme's trail in one transaction.
 fn entries(count: usize) -> String {
     format!(
         "INSERT INTO audit_events (business_id, id, action, entity_type, entity_id, actor_id, actor_role, request_id,
@@ -57,7 +58,7 @@ impl Trail {
         self.number(&sql).await
     }
 
-    /// Seals until all is sealed. Transactions of other tests, on the same server, may hold it back for a while.
+    /// Seals until no entry is left. Open transactions of other tests on the same server may delay this.
     async fn seal_all(&self) {
         until("all is sealed", async || {
             self.seal(ACME).await;
@@ -67,7 +68,7 @@ impl Trail {
     }
 }
 
-/// A trail of a few thousand entries, all of them sealed.
+/// A trail of some 1,500 entries, all of them sealed.
 async fn sealed() -> Trail {
     let trail = Trail::of(Database::with_demo().await).await;
     trail.database.execute(&entries(1500)).await;
@@ -87,7 +88,7 @@ async fn every_entry_is_sealed_once_in_bounded_batches_and_a_good_trail_has_no_d
     assert_eq!(trail.seal(ACME).await, 0);
     assert_eq!(trail.sealed().await, trail.written().await);
     assert_eq!(verified(&trail.database).await, []);
-    // The other business has a chain of its own.
+    // Each business has a chain of its own.
     let seals = format!("SELECT count(*) FROM audit_seals WHERE business_id = '{GLOBEX}'");
     until("Globex is sealed", async || {
         trail.seal(GLOBEX).await;
@@ -103,7 +104,7 @@ async fn every_entry_is_sealed_once_in_bounded_batches_and_a_good_trail_has_no_d
 async fn what_is_still_to_be_committed_is_waited_for_and_nothing_after_it_is_sealed_before() {
     let trail = Trail::of(Database::with_demo().await).await;
     trail.seal_all().await;
-    // One entry is made first, with the lowest of ids, and committed last.
+    // This entry is written first, with the lowest id, and commits last.
     let held = trail
         .database
         .hold(&format!(
@@ -121,7 +122,7 @@ async fn what_is_still_to_be_committed_is_waited_for_and_nothing_after_it_is_sea
     trail.seal_all().await;
     assert_eq!(trail.sealed().await, before + 11);
     assert_eq!(verified(&trail.database).await, []);
-    // One that is taken back is waited for as well, and then not missed.
+    // The sealer also waits for a transaction that rolls back, and then does not miss its entries.
     let held = trail.database.hold(&entries(1)).await;
     trail.database.execute(&entries(1)).await;
     assert_eq!(trail.seal(ACME).await, 0);
@@ -173,14 +174,15 @@ const CHANGED: &str = "audit_entries_are_as_they_were_sealed";
 const GAP: &str = "audit_seals_have_no_gap";
 const TO_COME: &str = "audit_entry_is_of_a_transaction_that_has_been";
 
-/// An entry in the middle of the first seal; the last one before a seal's end; what a new one has.
+/// `MIDDLE` selects an entry in the middle of the first seal. `FORGED` inserts a new entry; the caller adds its
+/// transaction id.
 const MIDDLE: &str = "(transaction_id, id) = (SELECT transaction_id, id FROM audit_events
                         WHERE business_id = '{b}' ORDER BY 1, 2 OFFSET 500 LIMIT 1)";
 const FORGED: &str = "INSERT INTO audit_events (business_id, id, action, entity_type, entity_id, actor_id, actor_role,
                                                 request_id, transaction_id)
                       SELECT '{b}', gen_random_uuid(), 'forged', 'test', '{b}', '{b}', 'admin', 'r',";
 
-/// What is done to the trail by hand, and the check that finds it.
+/// Manual changes to the trail, each with the check that must detect it.
 fn sabotage() -> Vec<(String, &'static str)> {
     let mut all = Vec::new();
     for (column, value) in [
@@ -195,7 +197,7 @@ fn sabotage() -> Vec<(String, &'static str)> {
         ("after", "after || '{\"n\": 0}'"),
         ("after", "NULL"),
         ("created_at", "created_at + interval '1 microsecond'"),
-        // Out of its place: the order is sealed as well.
+        // The entry moves to another place, because the seal covers the order too.
         ("transaction_id", "transaction_id - 1"),
     ] {
         all.push((
@@ -204,11 +206,12 @@ fn sabotage() -> Vec<(String, &'static str)> {
         ));
     }
     let changed = [
-        // Nothing is not the same as null.
+        // SQL NULL and JSON null must hash differently.
         "UPDATE audit_events SET before = 'null' WHERE id = (SELECT id FROM audit_events
             WHERE business_id = '{b}' AND before IS NULL ORDER BY transaction_id, id OFFSET 200 LIMIT 1)".into(),
         format!("DELETE FROM audit_events WHERE {MIDDLE}"),
-        // All of one seal; the newest; the oldest.
+        // Deletes the last entry of the second-newest seal, then the newest entry. The forged entries then include the
+        // oldest entry.
         "DELETE FROM audit_events e USING audit_seals s WHERE s.business_id = '{b}' AND e.business_id = '{b}'
             AND s.number = (SELECT max(number) - 1 FROM audit_seals WHERE business_id = '{b}')
             AND (e.transaction_id, e.id) = (s.last_transaction_id, s.last_event_id)".into(),
@@ -217,12 +220,12 @@ fn sabotage() -> Vec<(String, &'static str)> {
         format!("{FORGED} transaction_id FROM audit_events WHERE {MIDDLE}"),
         format!("{FORGED} 1"),
         format!("{FORGED} max(last_transaction_id) - 1 FROM audit_seals WHERE business_id = '{{b}}'"),
-        // Two that change places. The last seals are of a transaction each; of the ones before, two may be of one.
+        // Two entries exchange places. Each of the last seals covers one transaction; two earlier seals may share one.
         "UPDATE audit_events e SET transaction_id = o.last_transaction_id
            FROM audit_seals s, audit_seals o WHERE s.business_id = '{b}' AND o.business_id = '{b}'
             AND e.business_id = '{b}' AND e.id = s.last_event_id AND o.number = s.number - 1
             AND s.number = (SELECT max(number) - 1 FROM audit_seals WHERE business_id = '{b}')".into(),
-        // The seals themselves.
+        // Changes to the seals themselves.
         "UPDATE audit_seals SET hash = sha256('x') WHERE business_id = '{b}' AND number = 2".into(),
         "UPDATE audit_seals SET events = events + 1 WHERE business_id = '{b}' AND number = 1".into(),
         "UPDATE audit_seals SET sealed_at = sealed_at - interval '1 day' WHERE business_id = '{b}' AND number = 1".into(),
@@ -261,7 +264,7 @@ async fn whatever_is_changed_by_hand_is_found() {
             "{check} does not find it: {sql}\n{found:#?}"
         );
         assert!(found.iter().all(says_where), "{sql}\n{found:#?}");
-        // What is wrong in one place is not wrong everywhere.
+        // A change in one place must not be reported everywhere.
         assert!(found.len() <= 3, "{sql}\n{found:#?}");
         tried.insert(check);
         trail.database.execute(&put_back).await;
@@ -294,7 +297,7 @@ async fn the_services_role_chooses_neither_the_place_nor_the_time_of_an_entry_or
     }
 }
 
-/// The ids of Acme's entries, in the trail's order.
+/// Ids of Acme's entries, in the order of the trail.
 async fn order(database: &Database) -> Vec<String> {
     let sql = format!(
         "SELECT id FROM audit_events WHERE business_id = '{ACME}' ORDER BY transaction_id, id"
@@ -302,8 +305,8 @@ async fn order(database: &Database) -> Vec<String> {
     database.column(&sql).await
 }
 
-/// Makes the trail what it is after a restore: rows that this server wrote, with numbers from another, whose last one is
-/// so much above this server's.
+/// Puts the trail into its state after a restore: its transaction numbers come from another server. The highest is
+/// `above` this server's current number.
 async fn restore(database: &Database, above: i64) {
     let sql = format!(
         "UPDATE audit_events SET transaction_id = transaction_id + shift.by
@@ -329,12 +332,13 @@ const NOTHING: Renumbered = Renumbered {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_trail_is_not_sealed_until_it_is_renumbered_and_then_it_is_in_the_order_of_its_making()
  {
-    // Far above, and so little that this server's numbers soon come among those of the restored entries.
+    // The offsets are far above, or so small that this server's numbers soon overlap with those of the restored
+    // entries.
     for above in [1_000_000_000_000, 200, 20] {
         let trail = sealed().await;
         restore(&trail.database, above).await;
         let (mut made, sealed) = (order(&trail.database).await, trail.sealed().await);
-        // Written before anybody has noticed.
+        // Entries that were written before the problem was noticed.
         for _ in 0..30 {
             trail.database.execute(&entries(1)).await;
             let newest = format!(
@@ -358,7 +362,7 @@ async fn a_restored_trail_is_not_sealed_until_it_is_renumbered_and_then_it_is_in
         trail.database.execute(&entries(3)).await;
         trail.seal_all().await;
         assert_eq!(verified(&trail.database).await, [], "{above}");
-        // Once is enough, and it can be restored again.
+        // A second renumbering changes nothing, and the trail can be restored again.
         assert_eq!(renumbered(&trail.database).await, NOTHING, "{above}");
         restore(&trail.database, above).await;
         let made = order(&trail.database).await;

@@ -1,4 +1,5 @@
-//! The database, the network and the clients fail; purchases are made once or not at all, and callers hear which.
+//! These tests let the database, the network and clients fail. A purchase is executed once or not at all, and the
+//! caller learns which.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -19,10 +20,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-/// How soon a caller hears that there is no database.
+/// Time limit within which a caller learns that the database is unavailable.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Waits until `/readyz` asks the database anew: an answer holds for a second.
+/// Waits until `/readyz` queries the database again, because its result is cached for one second.
 async fn readiness_is_forgotten() {
     tokio::time::sleep(Duration::from_millis(1100)).await;
 }
@@ -96,7 +97,7 @@ async fn whole_batches_survive_commits_that_go_wrong() {
         let buyer = admin.add_customer("Buyer", "1000.00").await;
         proxy.sabotage(how, 3);
         let staff = service.staff();
-        // Every second one has a key.
+        // Every second request has an idempotency key.
         let call = |number: usize| {
             let staff = staff.clone();
             async move {
@@ -117,7 +118,7 @@ async fn whole_batches_survive_commits_that_go_wrong() {
             reply.refused(409, "insufficient_stock");
         }
         assert_eq!(service.orders().await, 100, "{how:?}");
-        // What they were told is what was kept, and what is there.
+        // The responses, the stored responses and the orders in the database agree.
         let sold = replies.iter().enumerate();
         for (number, reply) in sold.filter(|(_, reply)| reply.status == 201) {
             assert_eq!(reply.header("idempotency-replayed"), "", "{how:?}");
@@ -146,7 +147,7 @@ async fn when_the_database_stays_away_after_a_commit_the_outcome_is_said_to_be_u
     assert_eq!(proxy.sabotaged(), 1);
     proxy.up();
     service.pooler_has_recovered().await;
-    // As the answer says: the key tells what happened.
+    // As the problem suggests, a retry with the key reveals the outcome.
     let again = staff.buy_once("k", &[(ACME_KEYBOARD, 1)]).await;
     again.ok(201);
     assert_eq!(again.header("idempotency-replayed"), "true");
@@ -164,7 +165,7 @@ async fn after_an_unheard_commit_no_failure_is_mistaken_for_another() {
         async move { staff.buy_once("k", &[(ACME_KEYBOARD, 1)]).await }
     });
     until("the answer is lost", async || proxy.sabotaged() == 1).await;
-    // The service cannot look what became of it: the database is there again, but does not let it.
+    // The database is reachable again but rejects the query with which the service would look up the commit.
     let revoke = format!("REVOKE SELECT ON orders, customers FROM {SERVICE}");
     service.database.execute(&revoke).await;
     proxy.up();
@@ -259,7 +260,7 @@ async fn after_all_idle_connections_were_killed_nobody_notices() {
     let service = Service::start().await;
     let staff = service.staff();
     for _ in 0..3 {
-        // Both workers open all the connections that they may.
+        // Both workers open all the connections that their pool allows.
         let read = || {
             let staff = staff.clone();
             async move { staff.get("/api/orders?limit=200").await.ok(200) }
@@ -267,10 +268,10 @@ async fn after_all_idle_connections_were_killed_nobody_notices() {
         all((0..60).map(|_| read())).await;
         staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
         let killed = service.database.kill_sessions().await;
-        // A pooler opens no more server connections than are used at the same time.
+        // A pooler opens only as many server connections as are used at the same time.
         let expected = if PgBouncer::is_wanted() { 1 } else { 10 };
         assert!(killed >= expected, "{killed}");
-        // One after the other: nobody else uses the dead ones up.
+        // The requests run one after the other, so that each may meet a dead connection.
         for _ in 0..5 {
             read().await;
         }
@@ -305,7 +306,7 @@ async fn connections_that_are_killed_at_work_cost_no_500_and_no_cent() {
     let killing = async {
         let (mut killed, mut before) = (0, 0);
         loop {
-            // Work goes on between the blows: it is not to be the same batch that meets all of them.
+            // Requests complete between the kills, so that no single batch is hit by all of them.
             let enough = || done.load(Ordering::Relaxed) >= (before + 16).min(ALL);
             until("some more is done", async || enough()).await;
             before = done.load(Ordering::Relaxed);
@@ -348,7 +349,7 @@ async fn who_gives_up_while_waiting_buys_nothing_and_harms_nobody() {
             neighbour.buy(&[(ACME_KEYBOARD, 1)]).await
         }));
     }
-    // Staying in line for the whole time: the same kind of client, which does not give up.
+    // This client also waits without reading, but keeps its connection open.
     let staying = raw_purchase(&service, &staff, impatient).await;
     every_worker_has_looked(&service).await;
     drop(leaving);
@@ -359,7 +360,7 @@ async fn who_gives_up_while_waiting_buys_nothing_and_harms_nobody() {
     for neighbour in waiting {
         neighbour.await.unwrap().ok(201);
     }
-    // In line behind all that: it wants what they wanted.
+    // This purchase queues behind all the others and needs the same row.
     staff.buy(&[(ACME_HEADPHONES, 1)]).await.ok(201);
     let bought = format!("SELECT count(*) FROM orders WHERE customer_id = '{impatient}'");
     until("who stays is served", async || {
@@ -377,10 +378,10 @@ async fn a_row_that_someone_holds_for_long_is_an_overload_and_only_for_who_wants
     let staff = service.staff();
     let other = service.admin().add_customer("Other", "1000.00").await;
     let (held, first) = blocked_desk(&service, &staff).await;
-    // The next in line wants other rows.
+    // The next purchase in the queue needs other rows.
     let neighbour = staff.clone();
     let next = tokio::spawn(async move { neighbour.buy_for(other, &[(ACME_KEYBOARD, 1)]).await });
-    // The other business has a lane to itself.
+    // The other business has a lane of its own.
     let stranger = service.stranger();
     for _ in 0..3 {
         stranger
@@ -434,7 +435,7 @@ async fn beyond_its_bound_the_queue_of_a_business_refuses_at_once() {
         })
         .await;
         assert!(!first.is_finished());
-        // The other business, and what is not a purchase, go on.
+        // The other business and other endpoints are not affected.
         let stranger = service.stranger();
         let desk = [(GLOBEX_DESK, 1)];
         stranger.buy_for(GLOBEX_CUSTOMER, &desk).await.ok(201);
@@ -486,7 +487,7 @@ async fn a_service_that_stops_finishes_what_is_in_flight_and_takes_nothing_new()
     books_balance(&left).await;
 }
 
-/// A service whose way to its database can be cut.
+/// Starts a service whose route to its database can be cut.
 async fn behind_proxy() -> (Service, Proxy) {
     let database = Database::with_demo().await;
     let proxy = Proxy::to(&database).await;
@@ -494,8 +495,8 @@ async fn behind_proxy() -> (Service, Proxy) {
     (service, proxy)
 }
 
-/// Someone holds the headphones' stock, and a purchase of Acme's that wants them stands before it at the desk, in a
-/// batch of its own. Behind it stands whoever wants the headphones or buys for the same customer.
+/// Locks the headphones' stock, and waits until a purchase of Acme's is blocked on it in a batch of its own. Purchases
+/// of headphones or for the same customer queue behind it.
 async fn blocked_desk(service: &Service, staff: &Client) -> (Held, JoinHandle<Reply>) {
     let sql = format!("SELECT FROM inventory WHERE product_id = '{ACME_HEADPHONES}' FOR UPDATE");
     let held = service.database.hold(&sql).await;
@@ -508,7 +509,7 @@ async fn blocked_desk(service: &Service, staff: &Client) -> (Held, JoinHandle<Re
     (held, first)
 }
 
-/// Sends a purchase of the headphones on a connection of its own and does not read the answer.
+/// Sends a purchase of headphones on a connection of its own and does not read the response.
 async fn raw_purchase(service: &Service, staff: &Client, customer: CustomerId) -> TcpStream {
     let items: [(ProductId, i64); 1] = [(ACME_HEADPHONES, 1)];
     let body = purchase(customer, &items).to_string();
@@ -523,7 +524,8 @@ async fn raw_purchase(service: &Service, staff: &Client, customer: CustomerId) -
     stream
 }
 
-/// Each worker has handled what had arrived before: the workers take connections in turn and events in their order.
+/// Waits until each worker has handled all earlier events: workers accept connections in turn and handle events in
+/// order.
 async fn every_worker_has_looked(service: &Service) {
     let address = service.base.trim_start_matches("http://");
     for _ in 0..8 {
@@ -543,7 +545,7 @@ async fn every_worker_has_looked(service: &Service) {
 async fn callers_that_leave_in_the_middle_leave_no_transaction_open() {
     let service = Service::start().await;
     let staff = service.staff();
-    // Some leave before the transaction has begun, some in the middle of it, some after it.
+    // Some callers disconnect before the transaction, some during it, and some after it.
     all((0..600_u64).map(|number| {
         let staff = staff.clone();
         async move {

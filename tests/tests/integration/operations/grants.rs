@@ -1,4 +1,5 @@
-//! What the service's role may do at all, and that the service runs as no role that may do more.
+//! These tests check the privileges of the service's role, and that the service refuses to start as a more powerful
+//! role.
 
 use std::net::TcpListener;
 
@@ -39,7 +40,7 @@ async fn the_services_role_has_exactly_the_grants_that_are_listed_here() {
         let mut expected = update.to_vec();
         expected.sort_unstable();
         assert_eq!(database.column(&columns).await, expected, "{table}");
-        // Nobody has anything by way of everybody.
+        // The pseudo-role PUBLIC has no privileges.
         let of_public = format!(
             "SELECT count(*) FROM pg_class, aclexplode(relacl) AS acl
               WHERE pg_class.oid = '{table}'::regclass AND acl.grantee = 0"
@@ -87,8 +88,8 @@ async fn what_is_not_granted_is_refused_whatever_is_set() {
 async fn nothing_in_the_schema_sees_with_other_eyes() {
     let service = Service::start().await;
     let database = &service.database;
-    // A function that runs as its owner, a view (which reads as its owner), a materialized one, a foreign table, a
-    // sequence, whose numbers would tell one business how much another sells.
+    // None of these exists: a function or view that runs with its owner's rights, a materialized view, a foreign table,
+    // or a sequence. A sequence's numbers would reveal to one business how much another sells.
     let functions = "
         SELECT p.oid::regprocedure::text FROM pg_proc p
          WHERE p.prosecdef AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)";
@@ -97,12 +98,12 @@ async fn nothing_in_the_schema_sees_with_other_eyes() {
         SELECT oid::regclass::text FROM pg_class
          WHERE relkind IN ('v', 'm', 'f', 'S') AND relnamespace = 'public'::regnamespace";
     assert_eq!(database.column(relations).await, [""; 0]);
-    // Rules would rewrite statements behind the policies, and triggers reach across businesses.
+    // Rules could rewrite statements around the policies, and triggers could reach across businesses.
     let rules = "SELECT rulename FROM pg_rules WHERE schemaname = 'public'";
     assert_eq!(database.column(rules).await, [""; 0]);
     let triggers = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal";
     assert_eq!(database.column(triggers).await, [""; 0]);
-    // Every policy asks for the setting, and none is for one role alone.
+    // Every policy reads the setting of the current business and applies to all roles.
     let policies = "
         SELECT tablename, qual, with_check FROM pg_policies
          WHERE schemaname = 'public' AND (qual IS NULL OR qual NOT LIKE '%current_setting(%' OR roles <> '{public}')";
@@ -143,8 +144,8 @@ async fn the_services_role_owns_nothing_and_belongs_to_nobody() {
     assert_eq!(code, "42501");
 }
 
-/// A role of this test's database with these attributes, which is granted these roles. Roles are the whole server's:
-/// the database's name makes them this test's.
+/// Creates a role with these attributes and memberships. Roles belong to the whole server, so the database's name makes
+/// its name unique.
 async fn role(database: &Database, kind: &str, attributes: &str, member_of: &[&str]) -> String {
     let name = format!("{kind}_{}", database.name());
     let mut sql = format!("CREATE ROLE {name} LOGIN {attributes}");
@@ -202,14 +203,14 @@ async fn the_service_does_not_start_as_a_role_that_row_security_would_not_bind()
         assert!(message.contains(why), "{name}: {message}");
         assert!(message.contains("granted `tradeline_service`"), "{message}");
     }
-    // Who only pretends to be someone else.
+    // A role that takes another role's rights only by a setting.
     let masked = role("masked", "", &[SERVICE, OWNER]).await;
     database
         .execute(&format!("ALTER ROLE {masked} SET role = {SERVICE}"))
         .await;
     let message = refused_start(&database, &masked).await;
     assert!(message.contains(owner), "{message}");
-    // A role that was granted what the service needs, and nothing else, is as good as the service's own.
+    // A role with exactly the rights that the service needs is accepted too.
     let plain = role("plain", "", &[SERVICE]).await;
     let url = database.url(&plain);
     let service = Service::at(database.clone(), &url).await;
@@ -228,8 +229,8 @@ async fn refused_start(database: &Database, role: &str) -> String {
     }
 }
 
-/// Why the list of refused roles has `pg_write_all_data` and not its sister: neither sees through row security, but the
-/// one can rewrite what is append-only.
+/// Shows why the list of refused roles has `pg_write_all_data` but not `pg_read_all_data`. Row-level security binds
+/// both, but the former can rewrite append-only tables.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_security_binds_the_roles_that_read_and_write_all_data() {
     let service = both_trading().await;

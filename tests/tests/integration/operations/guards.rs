@@ -1,14 +1,15 @@
-//! The database has the last word on stock and money: a figure that cannot be is refused whoever writes it, by hand too.
+//! These tests check the database's constraints on stock and money: an impossible value is rejected for every role,
+//! also in manual SQL.
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
 use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, sqlx};
 use serde_json::json;
 use tests::{Service, hold, id_of};
 
-/// A CHECK is violated.
+/// SQLSTATE `check_violation`.
 const CHECK: &str = "23514";
 
-/// The SQLSTATE and the constraint of a statement that was refused.
+/// The SQLSTATE and the constraint of a rejected statement.
 fn refusal(error: &DbErr) -> (String, String) {
     let DbErr::Exec(RuntimeErr::SqlxError(cause)) = error else {
         panic!("{error}");
@@ -42,7 +43,7 @@ async fn stock_and_amounts_that_cannot_be_are_refused_to_a_hand_that_sees_everyt
             "reserved = on_hand + 1",
             "inventory_reserved_within_on_hand",
         ),
-        // From the other side: what is held is sold to somebody else.
+        // The opposite case: units that are held are sold to another customer.
         (
             &stock,
             "on_hand = reserved - 1",
@@ -95,7 +96,7 @@ async fn stock_and_amounts_that_cannot_be_are_refused_to_a_hand_that_sees_everyt
         let error = postgres.execute_unprepared(&sql).await.unwrap_err();
         let expected = (CHECK.to_owned(), constraint.to_owned());
         assert_eq!(refusal(&error), expected, "{sql}: {error}");
-        // It is that figure and no other that is refused.
+        // The same statement without a change of the value succeeds, so the value was the cause.
         let same = change.split_once(" = ").unwrap().0;
         let sql = format!("UPDATE {table} SET {same} = {same} {which}");
         let done = postgres.execute_unprepared(&sql).await.unwrap();

@@ -1,4 +1,4 @@
-//! What `/metrics` tells whoever runs the service, and that it tells nothing of whoever uses it.
+//! These tests check `/metrics`: it informs operators and reveals nothing about users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tests::program::{Folder, Program, token};
 use uuid::Uuid;
 
-/// One line of the page: the name, the labels, the value.
+/// One line of the page: name, labels and value.
 type Series = (String, BTreeMap<String, String>, f64);
 
-/// The page, read strictly.
+/// Reads and parses the page; a malformed line panics.
 async fn series(program: &Program) -> Vec<Series> {
     let (status, page) = program.get("/metrics", None).await;
     assert_eq!(status, 200);
@@ -31,7 +31,7 @@ async fn series(program: &Program) -> Vec<Series> {
         .collect()
 }
 
-/// The sum of the series with this name and these labels, whatever other labels they have.
+/// The sum of all series with this name and at least these labels.
 fn total(page: &[Series], name: &str, labels: &[(&str, &str)]) -> f64 {
     let has = |of: &BTreeMap<String, String>| {
         let mut wanted = labels.iter();
@@ -90,7 +90,7 @@ async fn what_was_sold_refused_and_logged_in_is_counted_by_route_and_outcome() {
     assert_eq!(grown("tradeline_http_request_seconds_count", &sales), 3.0);
     let seconds = grown("tradeline_http_request_seconds_sum", &sales);
     assert!((0.000_1..30.0).contains(&seconds), "{seconds}");
-    // Each came alone, so each was a batch of one.
+    // Each request came alone, so each batch has one command.
     for (name, count) in [
         ("tradeline_desk_batch_size_count", 3.0),
         ("tradeline_desk_batch_size_sum", 3.0),
@@ -138,7 +138,7 @@ async fn no_label_says_who_or_what_and_no_client_can_make_time_series() {
             .map(|(name, labels, _)| (name.clone(), labels.clone()));
         kept.collect()
     };
-    // The page does not yet show its first reading.
+    // The first page does not yet contain the request that reads it.
     let _ = rounds().await;
     let (first, second) = (rounds().await, rounds().await);
     assert_eq!(names(&first), names(&second));

@@ -1,4 +1,4 @@
-//! The schema can be made, taken away and made again, and is the same each time.
+//! These tests check migrations: the schema can be created, removed and created again, with the same result each time.
 
 use std::process::{Command, Output};
 
@@ -12,14 +12,15 @@ use tests::{
     Database, OWNER, Route, SERVICE, Service, Traded, books_balance, settings, until, verified,
 };
 
-/// All that the catalogue says of the schema `public`, in names: nothing in it depends on when it was made.
+/// Everything that PostgreSQL's catalogue says about the schema `public`, by name. The result does not depend on the
+/// order of creation.
 async fn catalogue(database: &Database) -> Vec<Value> {
     let parts = [
         "SELECT 'table' AS kind, c.relname AS of, c.relkind::text AS name, '' AS position,
                 jsonb_build_array(c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relacl::text,
                                   c.relowner::regrole)::text AS what
            FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace",
-        // Not attnum: a column that was dropped would leave a gap.
+        // The position is counted here, because `attnum` keeps a gap for a dropped column.
         "SELECT 'column', c.relname, a.attname,
                 (row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum))::text,
                 jsonb_build_array(format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated, a.attidentity,
@@ -48,7 +49,7 @@ async fn catalogue(database: &Database) -> Vec<Value> {
     database.rows(&sql).await
 }
 
-/// A database that this migrated, and nothing else.
+/// Creates an empty database and applies all migrations.
 async fn up() -> Database {
     let database = Database::empty().await;
     let owner = database.connect(OWNER).await;
@@ -57,13 +58,13 @@ async fn up() -> Database {
     database
 }
 
-/// Where a step is in the order of steps, from 0.
+/// Position of a migration in the order of migrations, from 0.
 fn index_of(step: &str) -> usize {
     let names = migration::names();
     names.iter().position(|name| name == step).unwrap()
 }
 
-/// The steps that declare with which versions they are compatible: all after the one that makes the table for it.
+/// The migrations that declare the compatible versions: all after the one that creates the table for it.
 fn declared() -> Vec<String> {
     migration::names().split_off(index_of("15_schema_compatibility") + 1)
 }
@@ -135,7 +136,8 @@ async fn each_step_down_undoes_its_own_step_up_and_no_more() {
     for step in migration::names().iter().rev() {
         let _ = schemas.pop();
         Migrator::down(&owner, Some(1)).await.unwrap();
-        // The very first step leaves the privileges of the schema written out: the same ones, in other words.
+        // The first migration leaves the schema's default privileges written out explicitly. They mean the same but
+        // compare as different.
         if schemas.len() > 1 {
             assert_eq!(Some(&catalogue(&database).await), schemas.last(), "{step}");
         }
@@ -170,12 +172,12 @@ async fn the_data_of_one_database_survives_the_steps_of_another() {
     let owner = database.connect(OWNER).await;
     Migrator::down(&owner, None).await.unwrap();
     assert_eq!(kept.digest().await, before);
-    // The role stays too: it is every database's.
+    // The role stays, because it belongs to all databases of the server.
     let service = Service::on(kept).await;
     assert_eq!(service.nobody().get("/readyz").await.status, 200);
 }
 
-/// How many steps lead back to before this one.
+/// The number of migrations to revert until before this one.
 fn back_to(step: &str) -> u32 {
     let steps = migration::names();
     let since = steps.iter().rev().position(|name| name == step);
@@ -223,7 +225,7 @@ async fn orders_by_card_go_down_whole_and_what_was_cancelled_before_comes_up_wit
     let by_card = "SELECT count(*) FROM orders WHERE payment_method = 'card'";
     assert_eq!(database.value(by_card).await, "0");
     Migrator::up(&owner, None).await.unwrap();
-    // The trail goes on telling of what is not there any more.
+    // Audit entries of removed orders stay.
     assert_eq!(verified(&database).await, []);
     let service = Service::on(database).await;
     let stock = service
@@ -303,7 +305,7 @@ async fn every_later_step_has_declared_with_which_versions_it_is_compatible() {
     assert_eq!(database.column(sql).await, declared());
 }
 
-/// Marks a step of a later version as applied.
+/// Marks a migration of a later version as applied.
 async fn apply(database: &Database, step: &str, compatible_from: Option<&str>) {
     let mut sql = format!("INSERT INTO seaql_migrations VALUES ('{step}', 0)");
     if let Some(oldest) = compatible_from {
@@ -319,7 +321,7 @@ async fn a_database_that_is_ahead_is_accepted_as_far_as_its_steps_are_compatible
     let database = Database::with_demo().await;
     let service = Service::on(database.clone()).await;
     let nobody = service.nobody();
-    // An answer holds for a second.
+    // `/readyz` caches its result for one second.
     let answers = async |status: u16, words: &str| {
         until(words, async || {
             let reply = nobody.get("/readyz").await;
@@ -332,7 +334,7 @@ async fn a_database_that_is_ahead_is_accepted_as_far_as_its_steps_are_compatible
     apply(&database, "97_compatible", Some(&newest)).await;
     apply(&database, "98_as_well", Some("15_schema_compatibility")).await;
     answers(200, r#""ahead":["97_compatible","98_as_well"]"#).await;
-    // A process that starts now serves too.
+    // A process that starts now serves requests too.
     let young = Service::on(database.clone()).await;
     young.nobody().get("/readyz").await.ok(200);
     assert_eq!(verified(&database).await, []);
@@ -342,7 +344,7 @@ async fn a_database_that_is_ahead_is_accepted_as_far_as_its_steps_are_compatible
     answers(503, refused).await;
     let gone = "DELETE FROM schema_compatibility WHERE step = '99_contracts'";
     database.execute(gone).await;
-    // One that says nothing is not compatible either.
+    // A migration without a declaration counts as incompatible.
     answers(503, refused).await;
     let gone = "DELETE FROM seaql_migrations WHERE version = '99_contracts'";
     database.execute(gone).await;
@@ -359,7 +361,7 @@ async fn a_database_that_is_ahead_is_accepted_as_far_as_its_steps_are_compatible
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_adds_columns_everywhere_disturbs_nobody() {
     let mut settings = settings();
-    // One connection of each kind, so that every statement is prepared on the one that meets it again.
+    // One connection per pool, so that each prepared statement meets the changed tables again.
     settings.workers = Some(1);
     settings.lanes = Some(1);
     settings.connections = 1;
@@ -389,7 +391,7 @@ async fn a_step_that_adds_columns_everywhere_disturbs_nobody() {
         admin.post("/api/payments", &payment).await.ok(201);
         books_balance(&service).await;
     };
-    // A statement is kept prepared from its first use on.
+    // Statements stay prepared from their first use.
     everything().await;
     let buying = tokio::spawn({
         let admin = admin.clone();
@@ -455,7 +457,7 @@ async fn the_service_migrates_too_and_several_at_once_do_it_once() {
     let up = printed(as_role(OWNER, &["migrate"]).output().unwrap());
     assert_eq!(up, format!("applied {newest}"));
 
-    // A version that is rolled back to leaves a database that is ahead as it is, and says when it cannot work on it.
+    // An older version leaves a newer database unchanged, and reports when it is not compatible with it.
     apply(&database, "98_compatible", Some(&newest)).await;
     let up = printed(as_role(OWNER, &["migrate"]).output().unwrap());
     assert_eq!(up, "nothing is pending");

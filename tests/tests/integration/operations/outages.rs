@@ -1,4 +1,4 @@
-//! What callers hear, and how soon, when something that the service stands on is gone.
+//! These tests check the response, and its delay, when the database or the issuer is unavailable.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,14 +16,14 @@ use tradeline::access::token::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_database_is_gone_those_who_wait_hear_so_together() {
-    // Nobody listens there. Each look waits three seconds for a connection.
+    // No server listens on this port. Each query waits three seconds for a connection.
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 4).unwrap();
     let standing = Arc::new(RevocationCache::default());
     let started = Instant::now();
     let callers = (0..12).map(|number: u32| {
         let (standing, database) = (Arc::clone(&standing), database.clone());
         async move {
-            // Keys and tokens alike.
+            // Half of the callers have API keys, half have tokens.
             let answer = if number.is_multiple_of(2) {
                 let key = format!("tl_live_{number:065}");
                 standing.key(&database, ACME, &key).await.map(|_| ())
@@ -40,7 +40,7 @@ async fn when_the_database_is_gone_those_who_wait_hear_so_together() {
             .into_iter()
             .all(|unavailable| unavailable)
     );
-    // One after another they would wait for 36 s.
+    // Sequential queries would take 36 seconds.
     let took = started.elapsed();
     assert!(took < Duration::from_secs(24), "{took:?}");
 }
@@ -52,8 +52,8 @@ async fn who_has_placed_an_order_by_card_is_not_told_that_nothing_was_changed() 
     assert!(matches!(made, Err(Error::OutcomeUnknown)), "{made:?}");
 }
 
-/// For how long keys are believed that cannot be read again: long enough to verify a token right after they were read.
-/// That they go on working meanwhile is tried with keys that are believed for longer (`tokens_rotation.rs`).
+/// How long keys are trusted that cannot be read again: long enough to verify one token after they were read.
+/// `tokens_rotation.rs` tests, with a longer limit, that they work meanwhile.
 const OLDEST: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +77,7 @@ async fn keys_of_an_issuer_that_cannot_be_asked_end_some_day() {
     };
     let keys = Keys::new(tests::SECRET.as_bytes()).unwrap();
     let verifier = Verifier::new(keys.into(), Some(Issuer::new(options).await.unwrap()));
-    // Another token each time: one that was good is remembered for a while.
+    // Each token is new, because a valid token is cached for a while.
     let token = |number: u8| {
         let mut claims = good_claims(ACME, "staff");
         claims["jti"] = serde_json::json!(number);
@@ -99,7 +99,7 @@ async fn however_many_ask_whether_the_service_is_ready_the_database_is_asked_onc
     let nobody = service.nobody();
     nobody.get("/readyz").await.ok(200);
     let held = service.database.hold("LOCK TABLE seaql_migrations").await;
-    // What was known a moment ago holds for a second.
+    // The previous result is cached for one second.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let asking = (0..30).map(|_| {
         let nobody = nobody.clone();

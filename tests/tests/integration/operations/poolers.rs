@@ -1,5 +1,5 @@
-//! Behind a connection pooler, which tells of a lost server connection in its own words: what was sold is sold once, and
-//! what was written is written once.
+//! These tests check the service behind a connection pooler, which reports a lost server connection in its own words.
+//! Each purchase and each write still happens once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ const CRASHED: Saying = Saying {
     message: "server conn crashed?",
 };
 
-/// How poolers, managed databases and servers that go away word it; the last is a word that nobody foresees.
+/// Errors as worded by poolers, managed databases and servers that shut down. The last is unknown to the service.
 const WORDS: [Saying; 6] = [
     CRASHED,
     Saying {
@@ -57,7 +57,7 @@ async fn behind_proxy() -> (Service, Proxy) {
     (service, proxy)
 }
 
-/// A service behind PgBouncer, behind which the way can be cut.
+/// Starts a service behind PgBouncer, with a proxy between PgBouncer and the database.
 async fn behind_pgbouncer() -> (Service, Proxy, PgBouncer) {
     let database = Database::with_demo().await;
     let proxy = Proxy::to(&database).await;
@@ -66,7 +66,7 @@ async fn behind_pgbouncer() -> (Service, Proxy, PgBouncer) {
     (service, proxy, pooler)
 }
 
-/// Twelve purchases at the same time.
+/// Sends twelve concurrent purchases.
 async fn twelve_purchases(staff: &Client) -> Vec<Reply> {
     let buy = || {
         let staff = staff.clone();
@@ -109,7 +109,7 @@ async fn behind_pgbouncer_a_commit_whose_answer_is_lost_sells_once() {
     }
 }
 
-/// What writes outside of the desk, each with what finds it.
+/// Writes outside the desk, each with a query that counts its result.
 fn writes() -> Vec<(&'static str, Value, &'static str)> {
     vec![
         (
@@ -141,7 +141,7 @@ fn writes() -> Vec<(&'static str, Value, &'static str)> {
     ]
 }
 
-/// Tries each write while its commit is sabotaged: the outcome is unknown, and a repetition with the key finds it.
+/// Sends each write while its commit is sabotaged. The outcome is unknown, and a retry with the key finds it.
 async fn outside_the_desk(service: &Service, proxy: &Proxy, how: Sabotage, made_once: &str) {
     let admin = service.admin();
     for (path, body, made) in writes() {
@@ -196,7 +196,8 @@ async fn an_order_by_card_is_placed_once_when_the_answer_to_its_commit_is_lost()
 async fn a_number_that_another_server_has_given_again_proves_no_commit() {
     let (service, proxy) = behind_proxy().await;
     let staff = service.staff();
-    // As after a takeover by a server that has not heard of the commit: its transaction of the same number is another.
+    // Simulates a failover to a server that did not receive the commit and has given its transaction number to another
+    // transaction.
     let database = &service.database;
     let forge = "CREATE FUNCTION forge() RETURNS trigger LANGUAGE plpgsql AS $$
                  BEGIN NEW.id := gen_random_uuid(); RETURN NEW; END $$;
@@ -205,7 +206,7 @@ async fn a_number_that_another_server_has_given_again_proves_no_commit() {
     proxy.sabotage(Sabotage::LoseAnswerAndSay(CRASHED), 1);
     staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
     assert_eq!(proxy.sabotaged(), 1);
-    // Its entry is not found, though one of its transaction is: so it is sold anew.
+    // The audit entry is not found, although one with its transaction number exists, so the purchase is executed again.
     assert_eq!(service.orders().await, 2);
 }
 
@@ -251,7 +252,7 @@ async fn connections_that_pgbouncer_loses_at_rest_and_at_work_cost_no_500_and_no
     }
     assert_eq!(service.orders().await, sold);
     books_balance(&service).await;
-    // All connections have rested, and each is dead.
+    // All connections were idle, and each is dead now.
     for _ in 0..3 {
         proxy.cut();
         service.staff().get("/api/orders").await.ok(200);
@@ -260,7 +261,7 @@ async fn connections_that_pgbouncer_loses_at_rest_and_at_work_cost_no_500_and_no
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_starts_behind_pgbouncer_as_it_is_installed() {
-    // Among what is not set is `ignore_startup_parameters`.
+    // PgBouncer's default configuration sets no `ignore_startup_parameters`.
     let (service, _proxy, pooler) = behind_pgbouncer().await;
     let staff = service.staff();
     staff.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
@@ -277,7 +278,7 @@ async fn behind_a_pooler_without_prepared_statements_the_service_says_so_and_doe
     let database = Database::with_demo().await;
     let proxy = Proxy::to(&database).await;
     let pooler = PgBouncer::to(&proxy, Pooling::WithoutStatements).await;
-    // The second time the pooler's server connections have statements from the first.
+    // On the second attempt, the pooler's server connections still have prepared statements of the first.
     for _ in 0..2 {
         let refusal = Service::refusal(pooler.url()).await;
         assert!(matches!(refusal, StartError::Pooler), "{refusal}");
@@ -301,7 +302,7 @@ async fn a_transaction_in_which_a_statement_failed_is_not_taken_for_committed() 
     assert!(matches!(committed, Err(Error::Bug(_))), "{committed:?}");
     let name = "SELECT count(*) FROM customers WHERE name = 'Renamed'";
     assert_eq!(database.value(name).await, "0");
-    // The connection goes on, for others.
+    // The connection stays usable for other transactions.
     let transaction = domain.begin(ACME).await.unwrap();
     transaction.execute_unprepared(&renamed).await.unwrap();
     transaction.commit().await.unwrap();

@@ -1,4 +1,4 @@
-//! The program as a user runs it: on an empty folder, on an old one, killed, and told to stop.
+//! These tests run the program as a user does: with an empty folder, with an old one, killed, and stopped.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -21,7 +21,7 @@ fn purchase() -> Value {
 async fn an_empty_folder_is_ready_with_the_demo_data_and_an_old_one_with_its_own() {
     let folder = Folder::open();
     let program = Program::start(&folder).await;
-    // How long a start takes is for the bench to say: here the machine may be busy with others.
+    // The benchmark measures the start time; here other tests load the machine.
     println!("ready on an empty folder after {:?}", program.ready_after);
     let token = token(&folder, &["--role", "admin"]);
     let customers = async |program: &Program| {
@@ -68,7 +68,7 @@ async fn told_to_stop_it_stops_with_its_database_and_ends_well() {
     assert!(!is_alive(postgres), "the database outlives its service");
     assert_eq!(folder.postgres(), None, "it has shut down in order");
 
-    // Ctrl-C is the same.
+    // SIGINT (Ctrl-C) has the same effect.
     let program = Program::start(&folder).await;
     program.signal("INT");
     let (status, log) = program.wait();
@@ -90,7 +90,7 @@ async fn killed_it_starts_again_with_all_that_was_answered_and_leaves_no_old_dat
     program.child.kill().unwrap();
     program.child.wait().unwrap();
 
-    // At once, while the old database may still be on its way out.
+    // The start follows immediately, while the old database server may still be shutting down.
     let program = Program::start(&folder).await;
     println!("ready after a kill after {:?}", program.ready_after);
     let new = folder.postgres().unwrap();
@@ -99,7 +99,7 @@ async fn killed_it_starts_again_with_all_that_was_answered_and_leaves_no_old_dat
     let order = format!("/api/orders/{}", receipt["order_id"].as_str().unwrap());
     let (status, text) = program.get(&order, Some(&admin)).await;
     assert_eq!(status, 200, "{text}");
-    // Killed and not started again, it leaves no database either.
+    // A program that is killed and not started again leaves no database server running.
     drop(program);
     wait_for_the_end_of(new);
 }
@@ -119,7 +119,7 @@ async fn when_its_database_is_killed_it_says_so_and_ends() {
         log.contains("the embedded database ended by itself"),
         "{log}"
     );
-    // What was killed like that recovers.
+    // The database recovers after its server was killed.
     let program = Program::start(&folder).await;
     program.stop();
 }
@@ -180,7 +180,7 @@ async fn the_other_commands_work_beside_a_service_that_runs() {
         };
         assert_eq!(me["customer_id"], own);
     }
-    // A customer's token needs a customer, and another folder's secret signs nothing here.
+    // A customer's token needs a customer id, and the secret of another folder signs no valid token here.
     let business = ACME.to_string();
     let output = run(
         &folder.data,
@@ -219,7 +219,7 @@ async fn the_other_commands_work_beside_a_service_that_runs() {
         .unwrap();
     assert_eq!(printed(psql), "7");
 
-    // Secrets and data are for their owner only.
+    // Only the owner may read secrets and data.
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder.data.join("jwt-secret")), 0o600);
     assert_eq!(mode(&folder.data.join("postgres/data")) & 0o077, 0);
@@ -259,14 +259,14 @@ async fn on_an_empty_database_the_platforms_token_makes_the_first_business() {
     let admin = granted["access_token"].as_str();
     let (status, users) = program.get("/api/users", admin).await;
     assert_eq!(status, 200, "{users}");
-    // The platform itself sees nothing of it.
+    // The platform itself cannot read the new business's data.
     let (status, text) = program.get("/api/users", Some(&platform)).await;
     assert_eq!(status, 403, "{text}");
 }
 
 const PASSWORD: &str = "correct horse battery";
 
-/// Makes a business with this slug, whose admin has this password.
+/// Runs `create-business` with this slug and the admin's password.
 fn create_business(folder: &Folder, slug: &str, password: &str) -> Output {
     let email = format!("admin@{slug}.example");
     let arguments = ["create-business", "--name", slug, "--slug", slug];
@@ -318,11 +318,11 @@ async fn without_demo_data_nobody_can_log_in_until_a_command_has_made_a_business
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     program.stop();
 
-    // While it does not run, the command starts the database, and stops it again.
+    // When the program is not running, the command starts the database and stops it again.
     printed(create_business(&folder, "second", PASSWORD));
     assert_eq!(folder.postgres(), None);
 
-    // Forgotten once, the flag lets no demo login into a database that is in use.
+    // A start without the flag adds no demo users to a database that is in use.
     let program = Program::start(&folder).await;
     assert_eq!(
         login(&program, "second", "admin@second.example", PASSWORD).await,
@@ -494,7 +494,7 @@ async fn no_secret_is_logged_however_much_is() {
         "hunter",
         "admin123",
         "argon2id$",
-        // All that differs between two of their kind.
+        // The part of each secret that differs from other secrets of its kind.
         &token[token.len() - 43..],
         &text(&first["access_token"])[text(&first["access_token"]).len() - 43..],
         &text(&first["refresh_token"])[33..],

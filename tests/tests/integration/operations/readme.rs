@@ -1,4 +1,4 @@
-//! The examples of the README, and after them those of the guide, run as they stand and answer what is shown.
+//! This test runs the README's examples unchanged and compares the responses with those shown.
 
 use std::process::Command;
 
@@ -39,7 +39,7 @@ async fn the_examples_of_the_readme_and_the_guide_run_as_they_stand_and_answer_w
     }
 }
 
-/// The code blocks of this language.
+/// The code blocks in this language.
 fn blocks(markdown: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");
     let blocks = markdown.split(&fence).skip(1);
@@ -48,7 +48,7 @@ fn blocks(markdown: &str, language: &str) -> Vec<String> {
         .collect()
 }
 
-/// An answer without what differs from run to run: times and the ids that the service makes.
+/// A response with its times and generated ids blanked, since they differ from run to run.
 fn normal(answer: &str) -> Value {
     let mut answer: Value = serde_json::from_str(answer).unwrap();
     blank(&mut answer);
@@ -62,7 +62,7 @@ fn blank(value: &mut Value) {
             let is_new_id = text
                 .parse::<uuid::Uuid>()
                 .is_ok_and(|id| id.get_version_num() == 7);
-            // It has the order's id in it.
+            // The client secret contains the order's id.
             let is_new_secret = text.starts_with("pi_offline_");
             if is_time || is_new_id || is_new_secret {
                 "differs".clone_into(text);

@@ -1,8 +1,8 @@
-//! Row security, the second wall between businesses, proved from outside of the code: by a role on a connection, as
-//! whoever had the service's password, or had taken over the service, would try it.
+//! These tests check row-level security, the second barrier between businesses, from outside the code. They use the
+//! service's role on a connection, as an attacker with its password or with control of the service would.
 //!
-//! The tables come from the catalogue, so that a new one is tried by itself. What it must be told of one is in [`TABLES`]
-//! and, so that it has rows, in [`trade`].
+//! The tables come from PostgreSQL's catalogue, so that new ones are covered. A new table needs an entry in [`TABLES`]
+//! and rows from [`trade`].
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
@@ -13,18 +13,17 @@ use sea_orm::{
 use serde_json::json;
 use tests::{Clerk, Client, Database, SERVICE, Service};
 
-/// The tables that are not of businesses: they say which steps the schema has.
+/// Tables that belong to no business: they record the applied migrations.
 pub(crate) const NOT_OF_TENANTS: [&str; 2] = ["schema_compatibility", "seaql_migrations"];
 
-/// What the service's role may do in each table beside reading: nothing more is granted, and nothing less. A table is
-/// append-only when it may only insert.
+/// The exact privileges of the service's role on each table besides SELECT. A table with only INSERT is append-only.
 pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 35] = [
-    // table, may insert, may delete, columns that it may update
+    // The fields: table, INSERT, DELETE, columns with UPDATE.
     ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
     ("audit_events", true, false, &[]),
     ("audit_seals", true, false, &[]),
-    // By column: id, slug, name, currency and time zone.
+    // INSERT is granted by column: id, slug, name, currency and time zone.
     (
         "businesses",
         true,
@@ -215,7 +214,7 @@ pub(crate) const BUSINESSES: [(BusinessId, CustomerId, ProductId); 2] = [
     (GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK),
 ];
 
-/// A service whose two businesses both have rows in every table.
+/// Starts a service whose two businesses both have rows in every table.
 pub(crate) async fn both_trading() -> Service {
     let service = Service::start().await;
     for (business, customer, product) in BUSINESSES {
@@ -255,7 +254,7 @@ pub(crate) async fn both_trading() -> Service {
     service
 }
 
-/// Leaves what belongs to an order by card: all of it, though the provider knows of nothing.
+/// Inserts all rows of an order by card; the provider has no such payment.
 async fn order_by_card(
     database: &Database,
     business: BusinessId,
@@ -281,7 +280,7 @@ async fn order_by_card(
     database.execute(&rows).await;
 }
 
-/// Leaves rows of a business in every table.
+/// Creates rows of a business in the other tables.
 async fn trade(admin: &Client, customer: CustomerId, product: ProductId) {
     let items = json!([{"product_id": product, "quantity": 1}]);
     let body = json!({"customer_id": customer, "items": items});
@@ -312,7 +311,7 @@ async fn trade(admin: &Client, customer: CustomerId, product: ProductId) {
     admin.add_sale("OFFER").await;
 }
 
-/// The tables of businesses, from the catalogue: none can be forgotten.
+/// Tables that belong to businesses, from PostgreSQL's catalogue.
 pub(crate) async fn tables(database: &Database) -> Vec<String> {
     let mut tables = database.tables().await;
     tables.retain(|table| !NOT_OF_TENANTS.contains(&table.as_str()));
@@ -320,7 +319,7 @@ pub(crate) async fn tables(database: &Database) -> Vec<String> {
     tables
 }
 
-/// The column that says whose a row is.
+/// The column with the business's id.
 pub(crate) fn owner_column(table: &str) -> &'static str {
     if table == "businesses" {
         "id"
@@ -329,7 +328,7 @@ pub(crate) fn owner_column(table: &str) -> &'static str {
     }
 }
 
-/// Runs a statement as the service's role in a transaction of its own that is rolled back, after these settings.
+/// Runs a statement after this setting, as the service's role, and rolls the transaction back.
 pub(crate) async fn run(
     connection: &DatabaseConnection,
     setting: &str,
@@ -342,7 +341,7 @@ pub(crate) async fn run(
     done.map(|done| done.rows_affected())
 }
 
-/// How many rows the service's role counts after this setting.
+/// The number of rows that the service's role sees after this setting.
 pub(crate) async fn count(connection: &DatabaseConnection, setting: &str, from: &str) -> i64 {
     let transaction = connection.begin().await.unwrap();
     transaction.execute_unprepared(setting).await.unwrap();
@@ -363,7 +362,7 @@ pub(crate) fn set(business: BusinessId) -> String {
 
 pub(crate) const NOTHING_SET: &str = "SELECT 1";
 
-/// The SQLSTATE and the words of a refusal.
+/// The SQLSTATE and the message of a rejected statement.
 pub(crate) fn refusal(outcome: Result<u64, DbErr>) -> (String, String) {
     match outcome {
         Err(
@@ -475,7 +474,7 @@ async fn a_slug_shows_the_one_business_that_has_it_and_lets_nothing_be_changed()
             assert_no_privilege(run(&connection, setting, change).await, change);
         }
     }
-    // Whoever names a slug sees the business, and renames it no more than one that it does not see.
+    // The slug makes the business visible, but it cannot be renamed.
     let rename = "UPDATE businesses SET name = 'Mine'";
     for setting in [named, NOTHING_SET, set(BusinessId::new()).as_str()] {
         assert_eq!(run(&connection, setting, rename).await.unwrap(), 0);
@@ -526,11 +525,11 @@ async fn a_transaction_makes_the_one_business_that_it_has_named_and_no_other() {
         assert_eq!(code, "42501", "{message}");
         assert!(message.contains("row-level security"), "{message}");
     }
-    // One that is there already cannot be made again.
+    // An existing business cannot be created again.
     let (code, message) = refusal(run(&connection, &set(ACME), &insert(ACME)).await);
     assert_eq!(code, "23505", "{message}");
     assert_eq!(run(&connection, &set(new), &insert(new)).await.unwrap(), 1);
-    // Its past is not the service's to write.
+    // The service cannot set the creation time.
     let dated = "INSERT INTO businesses (id, slug, name, currency, created_at)
                  SELECT gen_random_uuid(), 'new', 'New', 'USD', now()";
     assert_no_privilege(run(&connection, &set(new), dated).await, dated);
@@ -544,10 +543,10 @@ async fn no_table_takes_a_row_for_another_business() {
     let mut tried = 0;
     for table in tables(database).await {
         if table == "businesses" {
-            // It has a promise of its own.
+            // The test for new businesses covers this table.
             continue;
         }
-        // Columns that the database derives, and those that it alone fills in, cannot be written.
+        // Generated columns, and those that only defaults fill, cannot be written.
         let columns = format!(
             "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) AS list FROM pg_attribute
               WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
@@ -566,10 +565,10 @@ async fn no_table_takes_a_row_for_another_business() {
             assert_eq!(code, "42501", "{table}: {message}");
             assert!(message.contains("row-level security"), "{table}: {message}");
         }
-        // The same row is good for its own business, but for being there already.
+        // The same row is accepted for its own business; only its key exists already.
         let again = run(&connection, &set(GLOBEX), &insert).await;
         if table == "audit_events" {
-            // With the number of another transaction it is another entry.
+            // A different transaction number makes it a different entry.
             assert_eq!(again.unwrap(), 1);
         } else {
             let (code, message) = refusal(again);
@@ -607,7 +606,7 @@ async fn rows_of_another_business_can_be_neither_changed_nor_deleted() {
     assert_eq!(database.digest().await, before);
 }
 
-/// The grants are one wall and the policies another: here the first is torn down.
+/// Grants are one barrier and policies another; this test removes the first.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_too_many_opens_no_other_business() {
     let service = both_trading().await;

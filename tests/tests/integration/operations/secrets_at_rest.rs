@@ -1,9 +1,9 @@
-//! What the database holds of secrets tells nothing to whoever reads it.
+//! These tests check that the stored forms of secrets reveal nothing to a reader of the database.
 
 use serde_json::json;
 use tests::{Client, Service, all};
 
-/// Whether what is kept of the one request with this key is a quick hash of it, on which passwords could be tried.
+/// True if the stored hash of this request is a fast unkeyed hash, which would let an attacker try passwords.
 async fn is_quick_hash(service: &Service, key: &str, path: &str, body: &str) -> bool {
     let asked = format!(r"'POST'::bytea || '\x00' || '{path}'::bytea || '\x00' || '{body}'::bytea");
     let sql = format!(
@@ -75,7 +75,7 @@ async fn of_twins_that_add_a_user_one_does_and_all_are_told_so() {
         .iter()
         .filter(|reply| reply.header("idempotency-replayed").is_empty());
     assert_eq!(fresh.count(), 1);
-    // Another request is another, and without the key the address is taken.
+    // Another body under the key is rejected, and without the key the address is taken.
     let mut other = body.clone();
     other["password"] = json!("another horse");
     let reply = admin.post_once("k", "/api/users", &other).await;

@@ -1,4 +1,4 @@
-//! What the program says of its settings before it touches anything.
+//! These tests check how the program validates its settings before it changes anything.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -82,7 +82,7 @@ async fn a_missing_or_short_secret_is_refused_and_no_secret_is_shown() {
     assert!(said.contains("TRADELINE_JWT_SECRET"), "{said}");
     assert!(said.contains("32 bytes"), "{said}");
     assert!(!said.contains(short), "{said}");
-    // A password in an address that is none is not shown either.
+    // A password in an invalid URL is not shown either.
     let said = refusal(
         command(&folder.data, &[])
             .env("DATABASE_URL", "mysql://role:hunter2@host/name")
@@ -90,7 +90,7 @@ async fn a_missing_or_short_secret_is_refused_and_no_secret_is_shown() {
     );
     assert!(said.contains("DATABASE_URL"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
-    // The commands that sign are asked for the same.
+    // Commands that sign tokens need the same secret.
     let business = ACME.to_string();
     let mut token = command(
         &folder.data,
@@ -179,7 +179,7 @@ async fn a_named_database_is_neither_migrated_nor_filled() {
     assert!(log.contains("tradeline migrate"), "{log}");
     assert!(database.tables().await.is_empty());
 
-    // Migrated by hand while it runs, it is ready, and still empty.
+    // After a manual migration the running service is ready, and the database is still empty.
     let program = Program::listening(&mut with(&database)).await;
     let output = Command::new(&*tests::binary::MIGRATION)
         .arg("up")
@@ -192,14 +192,14 @@ async fn a_named_database_is_neither_migrated_nor_filled() {
     assert_eq!(database.value("SELECT count(*) FROM businesses").await, "0");
     program.stop();
 
-    // A step more or less than the service was built with is not ready either.
+    // With an unknown or a missing migration the service is not ready.
     let program = Program::spawn(&mut with(&database)).await;
     for change in [
         "INSERT INTO seaql_migrations VALUES ('99_of_a_later_version', 0)",
         "DELETE FROM seaql_migrations WHERE version IN ('99_of_a_later_version', '06_idempotency_and_audit')",
     ] {
         database.execute(change).await;
-        // An answer holds for a second.
+        // `/readyz` caches its result for one second.
         tokio::time::sleep(Duration::from_millis(1100)).await;
         let (status, text) = program.get("/readyz", None).await;
         assert_eq!(status, 503, "{change}: {text}");
@@ -210,7 +210,7 @@ async fn a_named_database_is_neither_migrated_nor_filled() {
     );
 }
 
-/// A server that answers whoever connects with this refusal of PostgreSQL's protocol.
+/// Starts a server that responds to every connection with this PostgreSQL error.
 fn refusing_server(code: &str, message: &str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -331,7 +331,7 @@ async fn every_setting_is_checked_before_a_database_is_made() {
             "{name}: a database was made for nothing"
         );
     }
-    // A secret that was kept in the folder is one too.
+    // A secret file in the data folder is validated too.
     fs::create_dir(&folder.data).unwrap();
     let kept = folder.data.join("jwt-secret");
     fs::write(&kept, "short").unwrap();
@@ -365,7 +365,7 @@ async fn a_variable_that_is_no_setting_is_named_in_the_log() {
     );
 }
 
-/// Each line of it as JSON.
+/// Parses each line as JSON.
 #[track_caller]
 fn json_lines(text: &str) -> Vec<Value> {
     let lines = text.lines();
@@ -407,7 +407,7 @@ async fn a_log_in_json_is_json_from_its_first_line_to_its_last() {
             .contains("TRADELINE_LISTN")
     );
 
-    // What stops the start is a line of it too, whatever is selected.
+    // An error that stops the start is a JSON line too, regardless of the log filter.
     for (settings, words) in [
         (&[("TRADELINE_WORKERS", "many")][..], "--workers"),
         (&[("RUST_LOG", "inof")], "did you mean `info`?"),

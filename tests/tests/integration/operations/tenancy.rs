@@ -1,4 +1,5 @@
-//! The wall between businesses in keys, transactions and connections. Row security has a file of its own.
+//! These tests check the separation of businesses in keys, transactions and connections. `row_security.rs` tests the
+//! policies.
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
@@ -82,7 +83,7 @@ async fn the_setting_ends_with_its_transaction() {
     let transaction = pool.begin(ACME).await.unwrap();
     let first = number(&transaction, backend).await;
     assert_eq!(number(&transaction, customers).await, 7);
-    // What the connection's next user would meet, whoever that is.
+    // After the end of a transaction the same connection serves another caller.
     for end in ["COMMIT", "ROLLBACK"] {
         transaction
             .execute_unprepared(&format!("{end}; BEGIN"))

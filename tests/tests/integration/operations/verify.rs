@@ -1,4 +1,4 @@
-//! Whether the books add up: `tradeline verify` finds nothing in good books, and names everything that is wrong.
+//! These tests check `tradeline verify`: it finds no difference in correct data, and reports every manipulated row.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
@@ -12,7 +12,8 @@ use tests::{
     until, verified, wait_in_line,
 };
 
-/// A business with one of everything: orders on credit and by card, a sale, payments, credit on account, notes, write-offs, reversals.
+/// Creates a business with every kind of row: orders on credit and by card, a sale, payments, credit on account, credit
+/// notes, write-offs and reversals.
 async fn traded() -> (Service, Account) {
     let service = Service::start().await;
     let account = Account::open(&service, "Checked").await;
@@ -36,7 +37,7 @@ async fn traded() -> (Service, Account) {
     account
         .credit(off, "2024-01-23T09:00:00Z", "5.00", &[(a, "5.00")])
         .await;
-    // Of what is on account some was paid out, and some of that came back.
+    // Credit on account is paid out twice, and one payout is reversed.
     let path = format!("/api/customers/{}/payouts", account.customer);
     let body = json!({"amount": "3.00", "method": "cash", "paid_at": "2024-02-01T09:00:00Z"});
     let _ = service.admin().post(&path, &body).await.ok(201);
@@ -50,7 +51,7 @@ async fn traded() -> (Service, Account) {
         .buy(&[(ACME_HEADPHONES, 2), (ACME_KEYBOARD, 1)])
         .await
         .ok(201);
-    // One that is paid, and one that is not.
+    // One order by card is paid, and one is not.
     let clerk = Clerk::of_acme(&service.database);
     for product in [ACME_HEADPHONES, ACME_KEYBOARD] {
         let placed = clerk.checkout(ACME_CUSTOMER, &[(product, 1)]).await;
@@ -77,7 +78,7 @@ async fn traded() -> (Service, Account) {
 async fn good_books_have_no_differences() {
     let (service, account) = traded().await;
     books_balance(&service).await;
-    // A purchase uses up what is on account, and the books still add up.
+    // A purchase uses up credit on account, and all figures still agree.
     let _ = service
         .staff()
         .buy_for(account.customer, &[(ACME_HEADPHONES, 1)])
@@ -86,7 +87,7 @@ async fn good_books_have_no_differences() {
     books_balance(&service).await;
 }
 
-/// What is done to the books by hand, and the checks that find it.
+/// Manual changes of the data, each with the checks that must detect it.
 const SABOTAGE: &[(&str, &[&str])] = &[
     ("UPDATE customers SET balance = balance + 0.01 WHERE id = '{c}'",
      &["balance_is_the_sum_of_the_entries", "balance_is_what_is_due_less_credit_on_account"]),
@@ -112,7 +113,7 @@ const SABOTAGE: &[(&str, &[&str])] = &[
      &["order_is_settled_by_its_allocations", "balance_is_what_is_due_less_credit_on_account"]),
     ("UPDATE orders SET amount_credited = amount_credited + 1 WHERE customer_id = '{c}'",
      &["order_is_settled_by_its_allocations"]),
-    // The sum stays; at a date between the two more than all of it was settled.
+    // The sum is unchanged, but at a date in between more than the total was settled.
     ("INSERT INTO allocations (business_id, id, customer_id, entry_number, order_id, amount, effective_at)
       SELECT business_id, gen_random_uuid(), customer_id, 3, id, sign * 90, '2024-01-25'::date + days
         FROM orders, (VALUES (1, 0), (-1, 1)) AS v (sign, days) WHERE customer_id = '{c}' AND total_amount = 100",
@@ -140,7 +141,7 @@ const SABOTAGE: &[(&str, &[&str])] = &[
     ("UPDATE payouts SET amount = amount + 1 WHERE customer_id = '{c}'", &["document_agrees_with_its_entry"]),
     ("UPDATE payout_allocations SET amount = amount + 1 WHERE customer_id = '{c}' AND payout_entry = 8",
      &["payout_is_covered_by_credits_at_every_date", "rest_of_a_credit_is_on_account"]),
-    // The sum stays; between the two dates the payout is covered by nothing.
+    // The sum is unchanged, but on one day no credit covers the payout.
     ("UPDATE payout_allocations SET effective_at = effective_at + interval '1 day'
        WHERE customer_id = '{c}' AND payout_entry = 8",
      &["payout_is_covered_by_credits_at_every_date"]),
@@ -157,10 +158,10 @@ const SABOTAGE: &[(&str, &[&str])] = &[
      &["card_order_has_sold_what_was_paid_for", "stock_is_what_moved_less_what_was_sold"]),
     ("UPDATE stock_movements SET order_id = NULL WHERE reason = 'sold'", &["card_order_has_sold_what_was_paid_for"]),
     ("UPDATE orders SET status = 'payment_pending' WHERE status = 'paid'", &["card_order_has_sold_what_was_paid_for"]),
-    // It was paid, and nothing has come back, nor was it refunded by items.
+    // The order was paid, but no units came back and none were refunded by items.
     ("WITH gone AS (DELETE FROM refund_items) UPDATE orders SET status = 'cancelled' WHERE status = 'paid'",
      &["card_order_has_sold_what_was_paid_for"]),
-    // The cashier may have come by meanwhile.
+    // The payment worker may have changed the status in the meantime.
     ("UPDATE orders SET status = 'paid' WHERE status IN ('created', 'payment_pending')",
      &["card_order_has_sold_what_was_paid_for", "held_is_for_an_active_reservation_or_an_unpaid_card_order"]),
     ("UPDATE reservations SET status = 'cancelled', order_id = NULL WHERE status = 'confirmed'",
@@ -184,7 +185,7 @@ const SABOTAGE: &[(&str, &[&str])] = &[
      &["lost_is_what_the_lost_disputes_come_to", "attention_is_asked_for_where_something_is_wrong"]),
     ("UPDATE orders SET attention = ARRAY['dispute_open'] WHERE status = 'paid'",
      &["attention_is_asked_for_where_something_is_wrong"]),
-    // Its money is with nobody who should have it.
+    // The refund has failed, and the order does not ask for attention.
     ("WITH failed AS (UPDATE refunds SET status = 'failed') UPDATE orders SET amount_refunded = 0 WHERE status = 'paid'",
      &["attention_is_asked_for_where_something_is_wrong"]),
     ("UPDATE refund_items SET quantity = 2", &["no_more_is_refunded_by_items_than_was_sold"]),
@@ -201,7 +202,7 @@ const SABOTAGE: &[(&str, &[&str])] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
     let (service, account) = traded().await;
-    // What it does by itself would change the books while they are spoilt and mended.
+    // The service's background tasks would change the data during the test.
     let database = &service.database.clone();
     service.stop().await;
     let mut tried = BTreeSet::new();
@@ -210,7 +211,7 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
         let sql = sql
             .replace("{o}", &ACME_CUSTOMER.to_string())
             .replace("{k}", &ACME_KEYBOARD.to_string());
-        // Who does such things does not mind foreign keys. What was is put back from copies.
+        // The manipulations ignore foreign keys. The rows are restored from copies.
         let tables = [
             "customers",
             "ledger_entries",
@@ -290,7 +291,7 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
             .await;
         assert_eq!(verified(database).await, [], "not put back: {sql}");
     }
-    // Those of the audit trail have a file of their own.
+    // `audit_seals.rs` tests the checks of the audit trail.
     let all: BTreeSet<&str> = verify::checks()
         .map(|check| check.name)
         .filter(|name| !name.starts_with("audit_"))
@@ -298,7 +299,7 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
     assert_eq!(tried, all, "each check is tried");
 }
 
-/// The program with this database.
+/// Runs `tradeline verify` with this database.
 fn run(url: &str) -> Output {
     let mut command = Command::new(&*TRADELINE);
     command

@@ -1,4 +1,4 @@
-//! What is called available is what a newcomer can buy, wherever it is said.
+//! These tests check that every response means the same by `available`: the quantity that a new customer can buy.
 
 use domain::demo::ACME_CUSTOMER;
 use entity::{CustomerId, ProductId};
@@ -18,7 +18,7 @@ async fn reserve(
     client.post("/api/reservations", &body).await
 }
 
-/// What every answer says is available of a product: all the same.
+/// The available quantity of a product. Asserts that all endpoints report the same.
 async fn available(service: &Service, product: ProductId) -> i64 {
     let staff = service.staff();
     let find = |rows: Vec<Value>, id: &str| {
@@ -46,7 +46,7 @@ async fn available(service: &Service, product: ProductId) -> i64 {
     all[0]
 }
 
-/// That a newcomer is told the same, and can buy so many and no more.
+/// Asserts that the available quantity is `expected` and that a purchase of one more by a new customer is rejected.
 async fn agrees(service: &Service, newcomer: CustomerId, product: ProductId, expected: i64) {
     assert_eq!(available(service, product).await, expected);
     let staff = service.staff();

@@ -1,4 +1,4 @@
-//! The platform makes businesses, with an admin who can log in at once; an admin renames its own.
+//! These tests check how the platform creates a business, whose admin can log in at once, and how an admin renames it.
 
 use domain::Authority;
 use domain::demo::{ACME, GLOBEX};
@@ -23,7 +23,7 @@ async fn log_in(service: &Service, business: &str, password: &str) -> Reply {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_business_is_open_for_trade_and_has_only_its_admin_in_it() {
     let service = Service::start().await;
-    // Nobody has looked for it in vain for ever.
+    // This failed login must not be cached for ever.
     let _ = log_in(&service, "initech", PASSWORD)
         .await
         .refused(401, "invalid_credentials");
@@ -64,7 +64,7 @@ async fn a_new_business_is_open_for_trade_and_has_only_its_admin_in_it() {
     let _ = log_in(&service, "initech", "wrong password")
         .await
         .refused(401, "invalid_credentials");
-    // Its trail starts with its making and its admin's.
+    // The trail begins with the creation of the business and of its admin.
     let trail = service
         .database
         .rows(&format!(
@@ -85,7 +85,7 @@ async fn a_new_business_is_open_for_trade_and_has_only_its_admin_in_it() {
         assert!(!event.to_string().contains("argon2"), "{event}");
     }
     assert!(!reply.text.contains("argon2") && !reply.text.contains(PASSWORD));
-    // And nothing was written into another business.
+    // No entry went into another business's trail.
     let acme = format!(
         "SELECT count(*) FROM audit_events WHERE business_id IN ('{ACME}', '{GLOBEX}') AND actor_role = 'platform'"
     );
@@ -110,7 +110,7 @@ async fn a_slug_belongs_to_one_business_and_a_refusal_leaves_nothing_behind() {
         assert_eq!(body["field"], "slug");
     }
     assert_eq!(service.database.digest().await, before);
-    // Of many at once one gets it.
+    // Only one of many concurrent requests gets the slug.
     let replies = all((0..8).map(|_| {
         let platform = service.platform();
         async move {
@@ -144,7 +144,7 @@ async fn a_request_that_is_sent_again_under_its_key_makes_no_second_business() {
     let service = Service::start().await;
     let platform = service.platform();
     let path = "/api/businesses";
-    // Twins at the same moment, one of which finds the slug or the id taken.
+    // The requests run at the same time, so one may find the slug or the id taken.
     let replies = all((0..8).map(|_| {
         let platform = platform.clone();
         async move { platform.post_once("k", path, &initech("initech")).await }
@@ -161,7 +161,7 @@ async fn a_request_that_is_sent_again_under_its_key_makes_no_second_business() {
     }
     let again = platform.post_once("k", path, &initech("other")).await;
     let _ = again.refused(422, "idempotency_key_reused");
-    // Another caller's key is another key.
+    // The same key of another caller is independent.
     let _ = service
         .platform()
         .post_once("k", path, &initech("other"))
@@ -280,7 +280,7 @@ async fn an_admin_renames_its_own_business_and_the_trail_says_so() {
     assert_eq!(event["after"]["name"], "Acme & Daughters");
     assert_eq!(event["actor_role"], "admin");
     let before = service.database.digest().await;
-    // Nothing asked, nothing changed.
+    // An empty request changes nothing.
     assert_eq!(
         admin.patch("/api/business", &json!({})).await.ok(200),
         renamed

@@ -1,5 +1,5 @@
-//! The days of a business are those of its time zone: due dates, aging, statements, lists by date and the blocking of
-//! purchases. PostgreSQL, which has time zones of its own, says what the answers have to be.
+//! These tests check that days are those of the business's time zone: due dates, aging, statements, lists by date and
+//! blocked purchases. PostgreSQL, which has a time zone database of its own, computes the expected values.
 
 use chrono::{DateTime, Timelike, Utc};
 use domain::demo::ACME;
@@ -8,7 +8,8 @@ use tests::{Account, Client, Service, books_balance, member};
 
 use crate::money::payments::{order, shop};
 
-/// On both sides of the date line, with daylight saving in either half of the year, of half an hour, and without.
+/// The zones lie on both sides of the date line. Some have daylight saving in either half of the year, one by half an
+/// hour, and some have none.
 const ZONES: [&str; 9] = [
     "UTC",
     "Pacific/Kiritimati",
@@ -50,13 +51,13 @@ async fn an_order_is_due_at_its_time_of_day_so_many_days_of_the_business_later()
             );
             let row = service.database.row(&sql).await;
             assert_eq!(row["days"], terms, "{zone} {terms}");
-            // A time that clocks skip, or show twice, is PostgreSQL's within an hour.
+            // A local time that clocks skip or repeat may differ from PostgreSQL's by up to an hour.
             let off = time(&row["due_at"]) - time(&row["expected"]);
             assert!(off.num_minutes().abs() <= 60, "{zone} {terms}: {row}");
             dues.push((id, row["due_at"].clone()));
         }
     }
-    // Due is due, whatever the zone is afterwards.
+    // A later change of the zone does not move existing due dates.
     for (id, due_at) in dues {
         let order = admin.get(&format!("/api/orders/{id}")).await.ok(200);
         assert_eq!(time(&order["due_at"]), time(&due_at));
@@ -64,7 +65,7 @@ async fn an_order_is_due_at_its_time_of_day_so_many_days_of_the_business_later()
     books_balance(&service).await;
 }
 
-/// An account with an order every five hours around changes of clocks, month ends and a leap day, and some payments.
+/// Creates an account with payments, and with orders every five hours around clock changes, month ends and a leap day.
 async fn busy(service: &Service) -> Account {
     let account = Account::open(service, "Busy").await;
     for (place, day) in [
@@ -149,11 +150,11 @@ async fn a_statement_closes_with_what_aging_says_at_the_same_parameter() {
             "2024-02-29",
             "2024-03-10",
             "2024-03-31",
-            // The moment of an order and of a payment, and the microseconds around it.
+            // The moment of an order and of a payment, and a microsecond before and after it.
             "2024-03-10T09:59:59.999999Z",
             "2024-03-10T10:00:00Z",
             "2024-03-10T10:00:00.000001Z",
-            // Midnights of some of the zones.
+            // Midnight in some of the zones.
             "2024-03-11T00:00:00Z",
             "2024-03-10T10:00:00%2B14:00",
             "2024-03-10T00:00:00-11:00",
@@ -189,7 +190,7 @@ async fn what_aging_says_it_is_about_gives_the_same_report_again() {
         .get("/api/reports/aging?as_of=2024-03-10")
         .await
         .ok(200);
-    // The day on which the clocks go forward ends at midnight, four hours behind UTC.
+    // Clocks go forward on this day, so it ends at 04:00 UTC.
     assert_eq!(asked["as_of"], "2024-03-11T04:00:00.000000Z");
     assert_eq!(asked["as_of_date"], "2024-03-10");
     let path = format!(
@@ -278,7 +279,7 @@ async fn lists_by_date_are_of_the_days_of_the_business() {
     }
 }
 
-/// The zone in which it is this hour now, with its hours counted as the name counts them: west of Greenwich.
+/// The zone in which the local hour is now `hour`. Names of the form `Etc/GMT+n` count hours west of Greenwich.
 fn zone_at_hour(now: DateTime<Utc>, hour: u32) -> String {
     let west = (i64::from(now.hour()) - i64::from(hour)).rem_euclid(24);
     match west {
@@ -307,7 +308,7 @@ async fn today_begins_at_the_midnight_of_the_business_for_lists_and_blocks() {
             .find(|row| row["customer_id"] == json!(customer));
         row.map(|row| row["days_past_due"].clone())
     };
-    // Where it is noon it was due today, where midnight is less than an hour ago it was due yesterday.
+    // In a zone where it is noon, the order was due today. In a zone just after midnight, it was due yesterday.
     set_zone(&admin, &zone_at_hour(now, 12)).await;
     assert_eq!(days_past_due().await, None);
     order(&admin, customer, unit, 1).await;
@@ -365,7 +366,7 @@ async fn a_business_has_a_zone_of_the_iana_database_from_its_start() {
     );
     let event = service.database.row(&sql).await;
     assert_eq!(event["after"]["time_zone"], "Asia/Tokyo");
-    // What nobody names never changes; what changes is in the trail.
+    // A change of another member leaves the zone unchanged, and changes of the zone are in the audit trail.
     set_zone(&service.admin(), "Europe/Paris").await;
     let named = service
         .admin()

@@ -1,11 +1,11 @@
-//! Customers: who may buy on credit, and on which terms.
+//! These tests check customer records: credit limit, payment terms, credit hold, and the audit entries of changes.
 
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES};
 use entity::CustomerId;
 use serde_json::{Value, json};
 use tests::{Service, member};
 
-/// The trail of one thing, oldest first.
+/// Audit entries of one entity, oldest first.
 async fn trail(service: &Service, id: &str) -> Vec<Value> {
     let sql = format!(
         "SELECT action, entity_type, actor_role, request_id, before, after FROM audit_events
@@ -40,7 +40,7 @@ async fn a_new_customer_is_found_where_the_answer_says_and_starts_with_the_defau
     assert_eq!(read, added);
     let listed = staff.pages("/api/customers", 200).await;
     assert!(listed.contains(&added), "{listed:?}");
-    // Without a limit nothing is bought.
+    // The default credit limit is 0.00, so the customer cannot purchase on credit.
     let id = id.parse().unwrap();
     let refused = staff.buy_for(id, &[(ACME_HEADPHONES, 1)]).await;
     let _ = refused.refused(409, "credit_limit_exceeded");
@@ -96,7 +96,7 @@ async fn a_change_touches_what_it_names_and_null_takes_away() {
     let cleared = admin.patch(&path, &json!({"email": null})).await.ok(200);
     assert_eq!(cleared["email"], Value::Null, "null takes away");
     assert_eq!(cleared["name"], "After");
-    // What cannot be empty is not emptied by a null.
+    // Null leaves a member that has no empty value unchanged.
     let nulls =
         json!({"name": null, "credit_limit": null, "on_hold": null, "payment_terms_days": null});
     let kept = admin.patch(&path, &nulls).await.ok(200);
@@ -125,7 +125,7 @@ async fn every_change_is_in_the_trail_with_before_and_after_and_who_and_why() {
     let _ = service.staff().send(request).await.ok(200);
     let limit = json!({"credit_limit": "2000.5"});
     let _ = service.admin().patch(&path, &limit).await.ok(200);
-    // A refusal leaves none.
+    // A rejected request writes no entry.
     let _ = service
         .staff()
         .patch(&path, &limit)
@@ -172,7 +172,7 @@ async fn a_limit_below_the_balance_stops_purchases_and_shows_as_negative_credit(
     let refused = admin.buy(&[(ACME_HEADPHONES, 1)]).await;
     let body = refused.refused(409, "credit_limit_exceeded");
     assert_eq!(body["available_credit"], "-400.00");
-    // The balance is the purchases' and no one's to set.
+    // Only ledger entries change the balance; the API cannot set it.
     let read = admin.get(&path).await.ok(200);
     assert_eq!(read["balance"], "500.00");
 }
@@ -251,7 +251,7 @@ async fn customers_that_are_added_while_a_list_is_read_neither_hide_nor_repeat_a
     loop {
         let (page, next) = admin.page("/api/customers", 5, cursor.as_deref()).await;
         read.extend(member(&page, "id"));
-        // One more after each page, until the pages are those of the rows that were there.
+        // Adds one customer after each page until all original rows are read.
         if read.len() < there.len() {
             let _ = admin.add_customer("Meanwhile", "0").await;
         }
@@ -320,7 +320,7 @@ async fn changes_at_once_are_all_made_and_all_in_the_trail_as_one_chain() {
     let changes = (0..16).map(|number| {
         let (admin, path) = (service.admin(), path.clone());
         tokio::spawn(async move {
-            // Each changes one field: none may undo another's.
+            // Each request changes one member, and none may overwrite a member that another has changed.
             let body = match number % 4 {
                 0 => json!({"name": format!("Name {number}")}),
                 1 => json!({"email": format!("n{number}@b.example")}),

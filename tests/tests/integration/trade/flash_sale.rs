@@ -1,5 +1,5 @@
-//! A rush: many want the few units that there are, by every way at once, on two services, one of which may be killed.
-//! Exactly as many are sold as there are, each reservation resolves once, and everyone is told.
+//! These tests check a flash sale: many buyers compete for few units by every endpoint, on two services, one of which
+//! may be killed. Exactly the units on hand are sold, each reservation is resolved once, and every buyer gets a result.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,31 +17,31 @@ use tests::{
 
 const UNITS: i64 = 20;
 
-/// What became of a buyer.
+/// The result for one buyer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum End {
     Bought,
     SoldOut,
     Insufficient,
-    /// It has one already.
+    /// The buyer has reached the limit of one per customer.
     Limited,
-    /// It went away, and let its reservation expire.
+    /// The buyer stopped and let the reservation expire.
     Away,
 }
 
-/// How a buyer goes about it.
+/// The endpoints that a buyer uses.
 #[derive(Debug, Clone, Copy)]
 enum Way {
     Purchase,
-    /// Held, then bought.
+    /// Reserves, then confirms.
     Reserve,
-    /// In line, if need be.
+    /// Reserves, or joins the waitlist, then confirms.
     Wait,
-    /// As `Wait`, and then nothing more.
+    /// Reserves as `Wait` does, then stops.
     Abandon,
 }
 
-/// A buyer of one unit. It asks as long as it gets no answer, of one service after the other, under keys.
+/// A buyer of one unit. Retries with idempotency keys, on each service in turn, until a response arrives.
 #[derive(Clone)]
 struct Buyer {
     doors: Arc<Mutex<Vec<Client>>>,
@@ -62,7 +62,7 @@ impl Buyer {
         ][self.number % 5]
     }
 
-    /// An answer that is one: nobody hears that the database or the service is on its way out.
+    /// Retries until the response is a decision: overload, shutdown and database failures are retried.
     async fn ask(&self, path: &str, body: Option<&Value>, what: &str) -> Reply {
         for attempt in 0..600 {
             let door = {
@@ -153,7 +153,7 @@ fn refused(reply: &Reply) -> Option<End> {
     })
 }
 
-/// Moves the clock for one reservation: it is over, unless it is resolved. As everyone, it locks the stock first.
+/// Lets one reservation expire unless it is resolved. It locks the stock first, as all transactions do.
 async fn expire(database: &Database, product: ProductId, path: &str) {
     let id = path.rsplit('/').next().unwrap();
     let sql = format!(
@@ -176,14 +176,14 @@ async fn buyers(admin: &Client, count: usize) -> Vec<CustomerId> {
     .await
 }
 
-/// A product of which one customer may have one.
+/// Creates a product with a limit of one per customer.
 async fn scarce(admin: &Client) -> ProductId {
     let body = json!({"sku": "SCARCE", "name": "Scarce", "price": "1.00", "stock": UNITS, "limit_per_customer": 1});
     let added = admin.post("/api/products", &body).await.ok(201);
     added["id"].as_str().unwrap().parse().unwrap()
 }
 
-/// Exactly as many were sold as there were, to as many customers, and none is left or held.
+/// Asserts that all units were sold, each to another customer, and that none is left or held.
 async fn all_were_sold(database: &Database, product: ProductId, ends: &[End]) {
     let bought = ends.iter().filter(|end| **end == End::Bought).count();
     assert_eq!(bought, usize::try_from(UNITS).unwrap(), "{ends:?}");
@@ -211,7 +211,7 @@ async fn of_200_buyers_by_every_way_on_two_services_exactly_20_get_one_and_all_a
     let admin = one.admin();
     let product = scarce(&admin).await;
     let doors = Arc::new(Mutex::new(vec![one.staff(), two.staff()]));
-    // Every tenth comes twice at once, in two ways.
+    // Every tenth customer buys twice at the same time, by different endpoints.
     let ids = buyers(&admin, 200).await;
     let twice = ids
         .iter()
@@ -309,7 +309,7 @@ async fn the_service_is_killed_in_the_middle_of_a_sale_and_still_exactly_20_are_
     assert_eq!(database.deadlocks().await, 0);
 }
 
-/// The reservation's path.
+/// Reserves one unit and returns the reservation's path.
 async fn reserve(staff: &Client, product: ProductId) -> String {
     let body =
         json!({"customer_id": ACME_CUSTOMER, "items": [{"product_id": product, "quantity": 1}]});
@@ -430,7 +430,7 @@ async fn what_expires_in_the_moment_of_its_confirmation_is_bought_or_gone_and_ne
     for round in 0..40 {
         let path = reserve(&one.staff(), product).await;
         let id = path.rsplit('/').next().unwrap();
-        // Some milliseconds from now, by the database's clock.
+        // The reservation expires within 50 ms by the database's clock.
         let soon = format!(
             "DO $$ DECLARE soon timestamptz := clock_timestamp() + interval '{} milliseconds'; BEGIN
                  UPDATE reservations SET expires_at = soon WHERE id = '{id}';
@@ -477,7 +477,7 @@ async fn sweepers_and_desks_at_once_free_each_thing_once_and_never_meet_in_a_dea
     }
     let pools = [0; 3].map(|_| domain::Database::new(&one.database.url(SERVICE), 2).unwrap());
     for round in 0..6 {
-        // Carts of three products, in different orders.
+        // Each cart has three products, in varying order.
         let cart = |number: usize| -> Vec<Value> {
             let picks = [number, number * 3 + round + 1, number * 5 + 3].map(|at| products[at % 8]);
             picks

@@ -1,10 +1,11 @@
-//! Stock that is held, as its readers see it: what is past its time holds nothing, whether or not anyone has tidied up.
+//! These tests check held stock as readers see it: an expired hold does not count, even before the sweeper has released
+//! it.
 
 use domain::demo::ACME_HEADPHONES;
 use serde_json::{Value, json};
 use tests::{Service, books_balance, hold, wait_in_line};
 
-/// On hand, reserved, available, waiting, as every answer has them.
+/// The product's `on_hand`, `reserved`, `available` and `waiting`; all endpoints must agree.
 async fn figures(service: &Service) -> [i64; 4] {
     let staff = service.staff();
     let stock = staff
@@ -44,14 +45,14 @@ async fn what_is_past_its_time_is_held_by_nobody_and_waits_for_nothing() {
         .execute("UPDATE reservation_items SET expires_at = now()")
         .await;
     assert_eq!(figures(&service).await, [1000, 0, 1000, 0]);
-    // The rows say otherwise until somebody tidies up.
+    // The stored counts change only when the sweeper or another transaction releases the holds.
     let sql =
         format!("SELECT reserved, waiting FROM inventory WHERE product_id = '{ACME_HEADPHONES}'");
     assert_eq!(
         service.database.row(&sql).await,
         json!({"reserved": 35, "waiting": 3})
     );
-    // So does the answer to a correction and to an edit of the catalogue.
+    // The responses to a correction and to a change of the product leave expired holds out as well.
     let path = format!("/api/inventory/{ACME_HEADPHONES}");
     let body = json!({"adjust": 1, "reason": "found"});
     let corrected = service.staff().patch(&path, &body).await.ok(200);

@@ -1,4 +1,5 @@
-//! How much one customer may hold at once: bounds of the business, stricter ones for those who registered themselves.
+//! These tests check how much one customer may hold at once: the business's limits, and stricter ones for customers who
+//! registered themselves.
 
 use domain::demo::ACME_CUSTOMER;
 use entity::{CustomerId, ProductId};
@@ -31,7 +32,7 @@ async fn limit(admin: &Client, limits: Value) -> Value {
     changed["hold_limits"].clone()
 }
 
-/// Someone whom nobody knows, who has just registered.
+/// Registers a new customer and logs in.
 async fn newcomer(service: &Service) -> Client {
     let login = json!({"business": "acme", "email": "new@example.org", "password": "correct horse battery"});
     let mut registration = login.clone();
@@ -65,7 +66,7 @@ async fn who_has_just_registered_cannot_hold_all_there_is() {
         [&json!("units"), &json!(20), &json!(0), &json!(21)]
     );
     reserve(15).await.ok(201);
-    // Unpaid orders by card hold too, and what is held counts for the order that takes it.
+    // Unpaid orders by card count as holds. What a customer holds already counts towards the order that uses it.
     let body = json!({"items": items(product, 20)});
     newcomer.post("/api/orders/checkout", &body).await.ok(201);
     let refused = reserve(1).await.refused(409, "hold_limit_exceeded");
@@ -76,7 +77,7 @@ async fn who_has_just_registered_cannot_hold_all_there_is() {
     let body = json!({"items": items(product, 1)});
     let refused = newcomer.post("/api/orders/checkout", &body).await;
     let _ = refused.refused(409, "hold_limit_exceeded");
-    // Those whom the staff knows are not bounded.
+    // Customers created by staff have no limit by default.
     let staff = service.staff();
     let held = reserve_all(&staff, product).await;
     assert_eq!(held, 201);
@@ -161,7 +162,7 @@ async fn units_and_value_are_bounded_and_places_in_line_count_as_what_they_wait_
             &json!("40.00")
         ]
     );
-    // Buying is not holding, and what was held is held no more.
+    // A purchase is no hold, and it uses up the customer's holds.
     staff.buy(&[(dear, 2)]).await.ok(201);
     reserve(&staff, ACME_CUSTOMER, dear, 2).await.ok(201);
     books_balance(&service).await;
@@ -194,7 +195,8 @@ async fn reservations_at_once_fit_into_one_bound() {
         statuses.push(ask.await.unwrap().status);
     }
     statuses.sort_unstable();
-    // An order by card takes what its customer holds, so that more than five may be answered; never are more held.
+    // An order by card uses up its customer's holds, so more than five requests may succeed. Never more than five units
+    // are held.
     let held = format!("SELECT reserved FROM inventory WHERE product_id = '{product}'");
     assert_eq!(service.database.value(&held).await, "5");
     assert!(statuses.contains(&409), "{statuses:?}");

@@ -1,4 +1,4 @@
-//! Stock: every change of a count is on record, and the records add up to the count.
+//! These tests check stock: every change of `on_hand` is recorded as a movement, and the movements add up to it.
 
 use domain::demo::{ACME, ACME_HEADPHONES, ACME_KEYBOARD};
 use entity::ProductId;
@@ -27,7 +27,8 @@ async fn on_hand(service: &Service, product: ProductId) -> i64 {
     stock["on_hand"].as_i64().unwrap()
 }
 
-/// The newest is what is there now, each is the one before it and its own quantity, and all add up from nothing.
+/// Asserts that the newest movement ends at `on_hand`, that each starts where the one before ended, and that the first
+/// starts at zero.
 fn assert_chain(movements: &[Value], on_hand: i64) {
     let number = |row: &Value, name: &str| row[name].as_i64().unwrap();
     let mut expected = on_hand;
@@ -126,7 +127,7 @@ async fn a_correction_says_one_thing_and_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_is_bounded_by_what_may_be_on_hand_and_not_by_what_one_may_order() {
     let service = Service::start().await;
-    // A stocktake that confirms what a delivery of several million has brought.
+    // A stocktake confirms a delivery of 5,000,000 units.
     for body in [
         json!({"adjust": 5_000_000, "reason": "received"}),
         json!({"set": 5_001_000, "reason": "stocktake"}),
@@ -154,7 +155,7 @@ async fn stock_is_bounded_by_what_may_be_on_hand_and_not_by_what_one_may_order()
         );
     }
     assert_eq!(service.database.digest().await, before);
-    // A delivery and a first stock may be of as many.
+    // A delivery and an initial stock may be as large as the maximum.
     let product = service
         .admin()
         .add_product("BULK", "0.01", MAX_ON_HAND)
@@ -260,7 +261,7 @@ async fn what_is_reserved_stays_on_the_shelf() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_count_never_grows_past_what_can_be_counted() {
     let service = Service::start().await;
-    // By hand: more than may be, and all that the column holds.
+    // Manual SQL sets a value above the maximum: the largest that the column can hold.
     let sql = format!(
         "UPDATE inventory SET on_hand = {} WHERE product_id = '{ACME_HEADPHONES}'",
         i64::MAX
@@ -275,7 +276,7 @@ async fn a_count_never_grows_past_what_can_be_counted() {
     .await;
     let _ = reply.refused(409, "stock_limit_exceeded");
     assert_eq!(service.database.digest().await, before);
-    // It can only become less.
+    // From there the stock can only decrease.
     let stock = correct(
         &service,
         ACME_HEADPHONES,

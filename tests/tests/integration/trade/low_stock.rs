@@ -1,10 +1,10 @@
-//! What is running out: the stock of which less is available than a reader asks for.
+//! These tests check the list of low stock: products of which fewer units are available than the query's bound.
 
 use entity::ProductId;
 use serde_json::{Value, json};
 use tests::{Client, Service, hold, member, pointers, wait_in_line};
 
-/// The products of which fewer than this are available, by pages of every size.
+/// Products of which fewer than `most` units are available. Asserts that all page sizes return the same.
 async fn below(staff: &Client, most: i64) -> Vec<Value> {
     let path = format!("/api/inventory?below={most}");
     let all = staff.pages(&path, 200).await;
@@ -47,7 +47,7 @@ async fn the_list_has_what_runs_out_and_nothing_else() {
     );
     let whole = staff.pages("/api/inventory", 200).await;
     assert_eq!(below(&staff, 1_000_000).await, whole);
-    // The other business has its own.
+    // The other business has a list of its own.
     let theirs = service
         .stranger()
         .pages("/api/inventory?below=1000000", 200)
@@ -77,7 +77,7 @@ async fn what_is_held_is_not_available_until_its_time_is_over() {
         .execute("UPDATE reservation_items SET expires_at = now() WHERE held")
         .await;
     assert!(below(&staff, 5).await.is_empty());
-    // Half of it over: what is left is held.
+    // One of two holds has expired; the other still counts.
     hold(&service, ten, 2, 600).await;
     let low = below(&staff, 9).await;
     let own = low

@@ -1,4 +1,5 @@
-//! A product that is taken off sale is not held, waited for or sold any more, but for what is held already.
+//! These tests check a product that is taken off sale: it can no longer be held, waited for or sold, except for units
+//! that are held already.
 
 use domain::demo::{ACME, ACME_CUSTOMER};
 use entity::{CustomerId, ProductId};
@@ -48,7 +49,7 @@ async fn places_end_with_their_product_and_say_why() {
         assert_eq!(seen["cancel_reason"], "product_inactive");
         assert_eq!(seen["place"], json!(null));
     }
-    // Nobody gets what comes free, also when the product is on sale again.
+    // Released units go to no one on the old waitlist, even when the product is on sale again.
     let cancelled = staff
         .post(&format!("{}/cancel", path(&held)), &json!({}))
         .await;
@@ -88,7 +89,7 @@ async fn what_was_held_before_is_bought_on_credit_by_card_and_by_a_purchase_and_
         let body = json!({"payment_method": method});
         staff.post(&confirm, &body).await.ok(201);
     }
-    // Two are held still.
+    // Two units are still held.
     for refused in [
         staff.buy(&[(product, 3)]).await,
         staff.checkout(&[(product, 3)]).await,
@@ -111,7 +112,7 @@ async fn who_takes_a_place_while_the_product_is_taken_off_sale_loses_it_by_itsel
     let product = admin.add_product("OFF", "1.00", 5).await;
     reserve(&staff, ACME_CUSTOMER, product, 5).await.ok(201);
     let waits = reserve(&staff, ACME_CUSTOMER, product, 1).await.ok(202);
-    // As one who decided by the catalogue of a moment before would leave it.
+    // Simulates a reservation that was decided with the catalogue of a moment before.
     let off = format!("UPDATE products SET active = false WHERE id = '{product}'");
     service.database.execute(&off).await;
     until("the sweeper ends the place", async || {
@@ -129,7 +130,7 @@ async fn what_is_paid_for_after_its_hold_is_not_had_anew_of_a_product_that_is_of
     let admin = service.admin();
     let product = admin.add_product("OFF", "1.00", 5).await;
     let order = admin.order_by_card(&[(product, 1)]).await;
-    // The hold is over, and the order can be paid still.
+    // The hold has expired, but the order can still be paid.
     let past = "expires_at = now() - interval '1 second' WHERE";
     let hold = format!("SELECT reservation_id FROM payment_intents WHERE order_id = '{order}'");
     let sql = format!(

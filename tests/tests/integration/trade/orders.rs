@@ -1,4 +1,4 @@
-//! Orders are there for whom they concern, are due when they should be, and are listed page by page.
+//! These tests check who can see an order, when it is due, and how orders are listed page by page.
 
 use chrono::{DateTime, Duration, Utc};
 use domain::Authority;
@@ -27,7 +27,7 @@ async fn an_order_is_there_for_its_business_and_its_customer_alone() {
     let outsiders = [
         service.stranger(),
         service.caller(GLOBEX, Authority::Customer(GLOBEX_CUSTOMER)),
-        // A customer's id of one business in a token of the other.
+        // A token of one business with a customer id of the other.
         service.caller(GLOBEX, Authority::Customer(ACME_CUSTOMER)),
         neighbour,
     ];
@@ -79,7 +79,7 @@ async fn an_unpaid_order_on_credit_never_expires() {
     let admin = service.admin();
     let product = admin.add_product("KEPT", "10.00", 10).await;
     let bought = id_of(&admin.buy(&[(product, 2)]).await.ok(201));
-    // This one was held before it was bought, and its hold had a time.
+    // This order was confirmed from a reservation, whose hold had an expiry.
     let wish =
         json!({"customer_id": ACME_CUSTOMER, "items": [{"product_id": product, "quantity": 3}]});
     let held = admin.post("/api/reservations", &wish).await.ok(201);
@@ -90,7 +90,7 @@ async fn an_unpaid_order_on_credit_never_expires() {
     let on_credit = json!({"payment_method": "credit"});
     let confirmed = admin.post(&format!("{held}/confirm"), &on_credit).await;
     let confirmed = id_of(&confirmed.ok(201));
-    // By this one it is seen that the time has passed and that who looks has looked.
+    // This order by card shows that time has passed and that the background tasks have run.
     let by_card = admin.order_by_card(&[(product, 4)]).await;
 
     let figures = async || {
@@ -114,7 +114,7 @@ async fn an_unpaid_order_on_credit_never_expires() {
     let before = figures().await;
     assert_eq!(before[0], "confirmed");
     assert_eq!(before[1], "approved");
-    // Years, where an order by card has minutes.
+    // Three years pass, while an order by card expires within minutes.
     let sql = "UPDATE reservation_items SET expires_at = expires_at - interval '3 years';
                UPDATE reservations SET expires_at = expires_at - interval '3 years';
                UPDATE payment_intents SET expires_at = expires_at - interval '3 years',
@@ -172,11 +172,11 @@ async fn orders_are_listed_by_status_customer_method_and_time() {
     let both = format!("?{of_mine}&status=fulfilled");
     assert!(orders(&admin, &both).await.is_empty());
     assert!(orders(&admin, "?payment_method=card").await.is_empty());
-    // The demo data has some too, all of them old.
+    // The demo data adds some older orders.
     let all = orders(&admin, "?payment_method=credit&limit=200").await;
     assert!(all.len() > 4);
     let at = |n: usize| mine[n]["created_at"].as_str().unwrap().to_owned();
-    // From is included, to is not.
+    // The bound `created_from` is inclusive and `created_to` is exclusive.
     let between = format!("?{of_mine}&created_from={}&created_to={}", at(1), at(2));
     assert_eq!(orders(&admin, &between).await, [id(&mine[1])]);
     let recent = format!("?created_from={}&limit=200", at(0));

@@ -1,4 +1,4 @@
-//! What a customer holds and waits for counts for its own orders: they take from it as much as they buy.
+//! These tests check that a customer's order first uses that customer's own holds and waitlist position.
 
 use entity::{CustomerId, ProductId};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use tests::{Reply, Service, books_balance};
 
 struct Shop {
     service: Service,
-    /// Who buys, and two others.
+    /// The buyer and two other customers.
     customers: [CustomerId; 3],
 }
 
@@ -35,7 +35,7 @@ impl Shop {
         let _ = self.service.admin().patch(&path, &body).await.ok(200);
     }
 
-    /// Holds these, or waits for them; returns its path.
+    /// Holds these items, or joins the waitlist if it is one item; returns the reservation's path.
     async fn reserve(&self, who: usize, items: &[(ProductId, i64)]) -> String {
         let items: Vec<Value> = items
             .iter()
@@ -59,7 +59,7 @@ impl Shop {
         staff.post("/api/orders/checkout", &body).await
     }
 
-    /// The status of a reservation, and how many it has of each of its products.
+    /// The status of a reservation and the quantity of each of its items.
     async fn seen(&self, path: &str) -> (String, Vec<i64>) {
         let seen = self.service.staff().get(path).await.ok(200);
         let items = seen["items"].as_array().unwrap().iter();
@@ -70,7 +70,7 @@ impl Shop {
         )
     }
 
-    /// On hand and reserved.
+    /// The product's `on_hand` and `reserved`.
     async fn stock(&self, product: ProductId) -> (i64, i64) {
         let path = format!("/api/inventory/{product}");
         let stock = self.service.staff().get(&path).await.ok(200);
@@ -94,7 +94,7 @@ async fn a_purchase_takes_what_it_buys_of_the_oldest_hold_and_the_rest_stays_hel
     assert_eq!(shop.seen(&second).await, active(&[4, 2]));
     assert_eq!(shop.stock(one).await, (8, 5));
     books_balance(&shop.service).await;
-    // Over the end of the first into the second, whose other product stays as it is.
+    // The order uses up the first hold and a part of the second, whose other product stays held.
     let order = shop.buy(0, &[(one, 3)]).await.ok(201);
     let used = shop.service.staff().get(&first).await.ok(200);
     assert_eq!(
@@ -109,14 +109,14 @@ async fn a_purchase_takes_what_it_buys_of_the_oldest_hold_and_the_rest_stays_hel
         ((3, 0), (5, 2))
     );
     books_balance(&shop.service).await;
-    // What is left is confirmed, and nothing more.
+    // A confirmation orders only the remaining items.
     let confirm = format!("{second}/confirm");
     let body = json!({"payment_method": "credit"});
     let confirmed = shop.service.staff().post(&confirm, &body).await.ok(201);
     assert_eq!(confirmed["total_amount"], "20.00");
     assert_eq!(confirmed["items"].as_array().unwrap().len(), 1);
     books_balance(&shop.service).await;
-    // The trail says what became of it.
+    // The audit trail records each reduction.
     let sql = "SELECT (before->>'quantity') || '>' || (after->>'quantity')
                  FROM audit_events WHERE action = 'reservation.reduced' ORDER BY id";
     let trail = shop.service.database.column(sql).await;
@@ -137,7 +137,7 @@ async fn an_order_by_card_takes_of_a_hold_what_it_orders() {
     books_balance(&shop.service).await;
     let _ = shop.service.pay(&tests::id_of(&order)).await.ok(200);
     assert_eq!(shop.stock(product).await, (3, 3));
-    // By card as well what is left.
+    // The rest can be confirmed by card too.
     let body = json!({"payment_method": "card"});
     let confirm = format!("{hold}/confirm");
     let confirmed = shop.service.staff().post(&confirm, &body).await.ok(201);
@@ -159,7 +159,7 @@ async fn what_is_held_is_bought_at_the_price_of_its_reservation_and_no_order_has
     let prices =
         json!([{"quantity": 2, "unit_price": "10.00"}, {"quantity": 3, "unit_price": "12.00"}]);
     assert_eq!(refused["prices"], prices);
-    // A quote is held against what the units would cost.
+    // A quoted price is compared with the price of the units that the order would take.
     let staff = shop.service.staff();
     for (quantity, quoted, status) in [(2, "12.00", 409), (2, "10.00", 201), (3, "12.00", 201)] {
         let body = json!({"customer_id": shop.customers[0], "items": [
@@ -183,7 +183,7 @@ async fn the_first_in_line_buys_what_is_free_and_keeps_its_place_for_the_rest() 
     let held = shop.reserve(2, &[(product, 7)]).await;
     let first = shop.reserve(0, &[(product, 5)]).await;
     let second = shop.reserve(1, &[(product, 1)]).await;
-    // Three are free: for nobody but the first.
+    // Three units are unreserved, but only the first customer on the waitlist may take them.
     for who in [1, 2] {
         let more = if who == 2 { 8 } else { 1 };
         let refused = shop.buy(who, &[(product, more)]).await;
@@ -195,7 +195,7 @@ async fn the_first_in_line_buys_what_is_free_and_keeps_its_place_for_the_rest() 
     shop.buy(0, &[(product, 2)]).await.ok(201);
     assert_eq!(shop.seen(&first).await, ("waiting".to_owned(), vec![3]));
     assert_eq!(shop.stock(product).await, (8, 7));
-    // By card too.
+    // An order by card may take them too.
     shop.checkout(0, &[(product, 1)]).await.ok(201);
     let rest = shop.service.staff().get(&first).await.ok(200);
     assert_eq!(
@@ -219,12 +219,12 @@ async fn a_place_in_line_leaves_a_discount_for_what_is_bought_out_of_it() {
     let sale = json!({"name": "Two for each", "opens_at": at(-1), "closes_at": at(1), "limit_per_customer": 2,
                       "products": [{"product_id": product, "price": "7.00"}]});
     shop.service.admin().post("/api/sales", &sale).await.ok(201);
-    // Waits for both that the discount has for them, and buys the one that is free.
+    // The customer waits for the two units that the discount allows them, and buys the one that is available.
     let place = shop.reserve(0, &[(product, 2)]).await;
     let bought = shop.buy(0, &[(product, 1)]).await.ok(201);
     assert_eq!(bought["items"][0]["unit_price"], "7.00");
     assert_eq!(shop.seen(&place).await, ("waiting".to_owned(), vec![1]));
-    // A third is no unit of the discount, nor is it free.
+    // A third unit exceeds the discount's limit and is not available.
     let more = shop.buy(0, &[(product, 2)]).await;
     assert_eq!(more.status, 409, "{}", more.text);
     books_balance(&shop.service).await;

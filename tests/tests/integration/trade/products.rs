@@ -1,4 +1,4 @@
-//! The catalogue: what is sold, for how much, and who sees it.
+//! These tests check the catalogue: products, their prices, and who can see them.
 
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES};
 use entity::ProductId;
@@ -13,7 +13,7 @@ async fn trail(service: &Service, id: &str) -> Vec<Value> {
     service.database.rows(&sql).await
 }
 
-/// The numbers of the products that a search finds.
+/// SKUs of the products that a query finds.
 async fn found(client: &Client, query: &str) -> Vec<String> {
     let page = client.get(&format!("/api/products?{query}")).await.ok(200);
     assert_eq!(page["next_cursor"], Value::Null);
@@ -115,14 +115,14 @@ async fn a_number_is_unique_in_its_business_and_free_in_another() {
     let body = admin.put(&path, &put).await.refused(409, "already_exists");
     assert_eq!(body["field"], "sku");
     assert_eq!(service.database.digest().await, before);
-    // To its own number it may be changed, and the other business has numbers of its own.
+    // A product may be changed to its own SKU, and the other business has SKUs of its own.
     let _ = admin.patch(&path, &json!({"sku": "KEY-001"})).await.ok(200);
     let _ = service
         .stranger()
         .post("/api/products", &twin)
         .await
         .ok(201);
-    // Case makes no other number.
+    // SKUs are compared without case.
     let body = json!({"sku": "hdp-001", "name": "x", "price": 1});
     let reply = admin.post("/api/products", &body).await;
     assert_eq!(reply.refused(409, "already_exists")["field"], "sku");
@@ -350,7 +350,7 @@ async fn what_is_not_on_sale_is_seen_by_who_sells_and_by_no_one_else() {
         assert_eq!(found(&seller, "sku=GONE").await, ["GONE"]);
         assert_eq!(seller.pages("/api/products", 3).await.len(), 18);
     }
-    // Nobody buys it, in the words for a product that is not there.
+    // A purchase is rejected exactly as for an unknown product.
     for buyer in [service.customer(), service.staff()] {
         let refused = buyer.buy_for(ACME_CUSTOMER, &[(id, 1)]).await;
         let _ = refused.refused(404, "product_not_found");
@@ -420,7 +420,7 @@ async fn pages_of_every_size_hold_the_same_products_while_more_are_added() {
     assert_eq!(once.len(), read.len(), "a product was listed twice");
     let kept: Vec<&String> = read.iter().filter(|id| there.contains(id)).collect();
     assert_eq!(kept, there.iter().collect::<Vec<_>>());
-    // A search is paged by the same rule.
+    // Search results are paged in the same way.
     let found = admin.pages("/api/products?q=meanwhile", 3).await;
     assert_eq!(found, admin.pages("/api/products?q=meanwhile", 200).await);
     assert!(found.len() > 6);

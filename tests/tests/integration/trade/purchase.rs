@@ -1,4 +1,4 @@
-//! A purchase takes stock and credit in one step, or nothing.
+//! These tests check purchases on credit: each takes stock and credit in one step, or changes nothing.
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX_CUSTOMER, GLOBEX_DESK};
 use entity::{CustomerId, ProductId};
@@ -31,7 +31,7 @@ async fn a_purchase_takes_stock_and_credit_and_leaves_a_trail() {
     );
 
     let order = staff.get(receipt.header("location")).await.ok(200);
-    // What the answer says, and what has come of it: nothing so far.
+    // The order has the members of the receipt, and further members that are still empty.
     let nothing = json!({"amount_refunded": "0.00", "cancel_reason": null, "tracking_reference": null, "payments": [],
                          "refunds": [], "amount_lost": "0.00", "disputes": [], "attention": []});
     for (member, value) in order.as_object().unwrap() {
@@ -197,7 +197,7 @@ async fn credit_can_be_used_to_the_last_cent_and_not_one_further() {
     let refused = admin.buy_for(exact, &[(gum, 1)]).await;
     refused.refused(409, "credit_limit_exceeded");
 
-    // 19,999 times a cent, which binary fractions cannot say.
+    // A total of 19,999 cents, which binary fractions cannot represent exactly.
     let other = admin.add_customer("Other", "199.99").await;
     let receipt = admin.buy_for(other, &[(gum, 19_999)]).await.ok(201);
     assert_eq!(receipt["total_amount"], "199.99");
@@ -293,13 +293,13 @@ async fn a_limit_for_each_customer_counts_what_it_has_bought_before() {
     assert_eq!(problem["limit"], 4);
     assert_eq!(problem["bought"], 3);
     assert_eq!(problem["requested"], 2);
-    // Each customer has its own four.
+    // Each customer has a limit of their own.
     let theirs = admin.buy_for(other, &[(ticket, 4)]).await.ok(201);
     admin.buy(&[(ticket, 1)]).await.ok(201);
     let refused = admin.buy(&[(ticket, 1)]).await;
     refused.refused(409, "purchase_limit_reached");
 
-    // What was cancelled does not count, and neither does a limit that is taken away.
+    // Cancelled orders do not count, and removing the limit takes effect at once.
     let cancel = format!(
         "/api/orders/{}/cancel",
         theirs["order_id"].as_str().unwrap()
@@ -331,7 +331,7 @@ async fn the_price_is_the_products_and_a_quote_must_be_up_to_date() {
     assert_eq!(problem["current"], "120.50");
     let receipt = admin.buy(&[(ACME_HEADPHONES, 2)]).await.ok(201);
     assert_eq!(receipt["total_amount"], "241.00");
-    // What was sold before keeps its price.
+    // An earlier order keeps its price.
     let first = orders(&admin, "?limit=2").await;
     let first = admin.get(&of_order(&first[1])).await.ok(200);
     assert_eq!(first["items"][0]["unit_price"], "100.00");
@@ -377,7 +377,7 @@ async fn a_customer_buys_for_itself_and_for_nobody_else() {
         let problem = refused.refused(404, "customer_not_found");
         assert_eq!(problem["customer_id"], json!(other));
     }
-    // A null is not a customer either, and staff are none.
+    // Staff must name a customer; null does not count as one.
     for body in [
         json!({"items": items}),
         json!({"customer_id": null, "items": items}),
@@ -389,7 +389,7 @@ async fn a_customer_buys_for_itself_and_for_nobody_else() {
     assert_eq!(footprint(&service).await, before);
 }
 
-/// Everything that a purchase can change, in one line.
+/// Sums and counts of everything that a purchase can change.
 async fn footprint(service: &Service) -> String {
     let sql = "SELECT (SELECT sum(balance) FROM customers), (SELECT sum(on_hand) FROM inventory),
                       (SELECT sum(reserved) FROM inventory),
@@ -427,7 +427,7 @@ async fn limited_product(admin: &Client, sku: &str, limit: i64) -> ProductId {
     added["id"].as_str().unwrap().parse().unwrap()
 }
 
-/// The ids in a list of orders.
+/// Ids of the orders on the first page of a list.
 pub(crate) async fn orders(client: &Client, query: &str) -> Vec<String> {
     let page = client.get(&format!("/api/orders{query}")).await.ok(200);
     let rows = page["data"].as_array().unwrap();

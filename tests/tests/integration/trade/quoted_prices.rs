@@ -1,13 +1,13 @@
-//! Who says which price it has seen pays that one or nothing, whether it buys, reserves or orders by card.
+//! These tests check quoted prices: a purchase, a reservation or an order by card gets the quoted price or is rejected.
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
 use serde_json::{Value, json};
 use tests::Untouched;
 
-/// Everything that is asked for with products and prices.
+/// Endpoints that take items with quoted prices.
 const PATHS: [&str; 3] = ["/api/purchase", "/api/reservations", "/api/orders/checkout"];
 
-/// Two keyboards at 50.00, and headphones at what the buyer saw.
+/// Two keyboards at 50.00, and headphones at the quoted price.
 fn quoted(price: &str) -> Value {
     json!({"customer_id": ACME_CUSTOMER, "items": [
         {"product_id": ACME_KEYBOARD, "quantity": 2, "unit_price": "50.00"},
@@ -19,7 +19,7 @@ fn quoted(price: &str) -> Value {
 async fn another_price_than_the_products_is_refused_with_both_and_nothing_is_sold_or_held() {
     let shop = Untouched::start().await;
     for path in PATHS {
-        // A lower one, one that would be to the shop's gain, and none at all.
+        // A lower price, a higher price, and zero.
         for price in ["99.99", "100.01", "0.00"] {
             for client in [shop.service.staff(), shop.service.customer()] {
                 let refused = client.post_once("quoted", path, &quoted(price)).await;
@@ -38,7 +38,7 @@ async fn another_price_than_the_products_is_refused_with_both_and_nothing_is_sol
             }
         }
     }
-    // Nor does it take a place in line.
+    // A rejected quote takes no waitlist position either.
     let mut waiting = quoted("99.99");
     waiting["items"].as_array_mut().unwrap().remove(0);
     waiting["items"][0]["quantity"] = json!(1000);

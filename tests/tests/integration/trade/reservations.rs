@@ -1,11 +1,11 @@
-//! Stock can be held for a while, comes back by itself, and goes to those who waited for it in their order.
+//! These tests check reservations: held stock is released when it expires, and is allocated to the waitlist in order.
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX_CUSTOMER, GLOBEX_DESK};
 use entity::{CustomerId, ProductId};
 use serde_json::{Value, json};
 use tests::{Client, Reply, Service, books_balance, until};
 
-/// Asks for so many to be held for the demo's customer.
+/// Reserves a quantity for the demo customer.
 async fn reserve(client: &Client, product: ProductId, quantity: i64) -> Reply {
     reserve_for(client, ACME_CUSTOMER, product, quantity).await
 }
@@ -23,7 +23,7 @@ async fn reserve_for(
     client.post("/api/reservations", &body).await
 }
 
-/// As [`reserve_for`], and takes a place in line if it must.
+/// Calls [`reserve_for`] with `wait`, which takes a waitlist position if too little is available.
 async fn wait_in_line(
     client: &Client,
     customer: CustomerId,
@@ -62,7 +62,7 @@ async fn status(client: &Client, reservation: &Value) -> Value {
     client.get(&path(reservation)).await.ok(200)["status"].clone()
 }
 
-/// On hand, reserved, available.
+/// The product's `on_hand`, `reserved` and `available`.
 async fn counts(client: &Client, product: ProductId) -> (i64, i64, i64) {
     let stock = client
         .get(&format!("/api/inventory/{product}"))
@@ -72,7 +72,7 @@ async fn counts(client: &Client, product: ProductId) -> (i64, i64, i64) {
     (count("on_hand"), count("reserved"), count("available"))
 }
 
-/// Moves the clock: to the database all reservations are older by so much.
+/// Moves the clock by making all reservations older in the database.
 async fn pass(service: &Service, seconds: i64) {
     for table in ["reservations", "reservation_items"] {
         service
@@ -226,7 +226,7 @@ async fn what_has_expired_comes_back_by_itself_and_serves_the_line() {
     let rare = admin.add_product("RARE", "1.00", 1).await;
     reserve(&staff, rare, 1).await.ok(201);
     pass(&service, 301).await;
-    // Nobody has to come by.
+    // No other command for the product has to come first.
     let customer = admin.add_customer("Waiting", "100.00").await;
     let held = reserve_for(&staff, customer, rare, 1).await.ok(201);
     let other = admin.add_customer("Other", "100.00").await;
@@ -290,7 +290,7 @@ async fn what_is_held_and_waited_for_counts_towards_the_limit_of_a_customer() {
     reserve(&staff, rare, 1)
         .await
         .refused(409, "purchase_limit_reached");
-    // What is held is bought, and not held any more.
+    // A purchase uses up the customer's own hold.
     staff.buy(&[(rare, 2)]).await.ok(201);
     staff
         .buy(&[(rare, 1)])

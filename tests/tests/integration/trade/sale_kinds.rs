@@ -1,11 +1,11 @@
-//! A discount lowers a price while it is open, an exclusive sale is the only time at which its products are sold, and products
-//! say what they cost now, for whoever asks, and why they cannot be bought.
+//! These tests check the two kinds of sales. A discount lowers a price while it is open. An exclusive sale is the only
+//! time at which its products can be bought. Products show their current price and why they cannot be bought.
 
 use entity::ProductId;
 use serde_json::{Value, json};
 use tests::{Client, Reply, Service, books_balance};
 
-/// A sale of this product from and until so many minutes from now.
+/// The body of a sale of this product; `minutes` are its start and end relative to now.
 fn sale(product: ProductId, minutes: (i64, i64), price: Option<&str>) -> Value {
     let at = |minutes: i64| (chrono::Utc::now() + chrono::Duration::minutes(minutes)).to_rfc3339();
     json!({
@@ -27,7 +27,7 @@ async fn make(service: &Service, body: &Value) -> Value {
     service.admin().post("/api/sales", body).await.ok(201)
 }
 
-/// Moves the clock: to the database all sales are earlier by so many minutes.
+/// Moves the clock by making all sales earlier in the database.
 async fn pass(service: &Service, minutes: i64) {
     let by = format!("interval '{minutes} minutes'");
     let earlier =
@@ -35,7 +35,7 @@ async fn pass(service: &Service, minutes: i64) {
     service.database.execute(&earlier).await;
 }
 
-/// A product as this reader sees it, alone and in the list.
+/// The product as this client reads it. Asserts that the list agrees.
 async fn seen(reader: &Client, product: ProductId) -> Value {
     let read = reader
         .get(&format!("/api/products/{product}"))
@@ -47,7 +47,7 @@ async fn seen(reader: &Client, product: ProductId) -> Value {
     read
 }
 
-/// Price, list price, and why it is not for sale.
+/// The price, the list price, and the reason why the product is not for sale.
 async fn terms(reader: &Client, product: ProductId) -> (String, String, Value) {
     let seen = seen(reader, product).await;
     let text = |name: &str| seen[name].as_str().unwrap().to_owned();
@@ -68,7 +68,7 @@ async fn a_discount_that_is_planned_or_over_leaves_its_product_on_sale_at_the_li
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let product = admin.add_product("DROP", "10.00", 10).await;
-    // What is left out is a discount.
+    // The default kind is a discount.
     let made = make(&service, &sale(product, (10, 20), Some("7.00"))).await;
     assert_eq!(made["kind"], "discount");
     for (state, price) in [
@@ -108,7 +108,8 @@ async fn a_product_in_an_exclusive_sale_says_when_it_is_sold() {
     pass(&service, 12).await;
     assert_eq!(terms(&staff, product).await.2, "closed");
     buy(&staff, product, 1).await.refused(409, "sale_not_open");
-    // A discount does not open it, and as a discount the sale keeps it closed no longer.
+    // An open discount does not open the product. When the exclusive sale becomes a discount, it no longer closes the
+    // product.
     make(&service, &sale(product, (-1, 20), Some("6.00"))).await;
     assert_eq!(terms(&staff, product).await.2, "closed");
     buy(&staff, product, 1).await.refused(409, "sale_not_open");
@@ -148,7 +149,7 @@ async fn each_buyer_is_shown_and_charged_the_cheapest_price_that_is_left_to_them
         own(1, price).await.ok(201);
     }
     assert_eq!(seen(&customer, product).await["sale"], json!(null));
-    // Others have theirs left.
+    // Other customers have not used up the discount.
     let anyone = format!("/api/products/{product}?business=acme");
     assert_eq!(service.nobody().get(&anyone).await.ok(200)["price"], "7.00");
     assert_eq!(terms(&service.staff(), product).await, costs("7.00"));
@@ -172,7 +173,7 @@ async fn what_is_held_in_a_sale_uses_it_up_and_more_than_is_left_is_refused() {
     let held = customer.post("/api/reservations", &items(2)).await.ok(201);
     assert_eq!(held["total_amount"], "14.00");
     assert_eq!(terms(&customer, product).await, costs("10.00"));
-    // What is held is bought at its price, and what comes then at the list price.
+    // Held units are bought at their price, and further units at the list price.
     for price in ["14.00", "20.00"] {
         let order = customer.post("/api/purchase", &items(2)).await.ok(201);
         assert_eq!(order["total_amount"], price);

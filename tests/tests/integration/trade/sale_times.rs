@@ -1,12 +1,12 @@
-//! A product of a sale is sold while one of its sales is open, by the database's clock, at the sale's price and within its
-//! limit.
+//! These tests check when products of exclusive sales can be bought: only while a sale is open by the database's clock.
+//! The sale's price and its limit apply.
 
 use domain::demo::ACME_CUSTOMER;
 use entity::ProductId;
 use serde_json::{Value, json};
 use tests::{Client, Reply, Service, books_balance, until};
 
-/// A sale of this product from and until so many minutes from now.
+/// Creates an exclusive sale of this product; `minutes` are its start and end relative to now.
 async fn sale(service: &Service, product: ProductId, minutes: (i64, i64), terms: Value) -> Value {
     let at = |minutes: i64| (chrono::Utc::now() + chrono::Duration::minutes(minutes)).to_rfc3339();
     let mut body = json!({
@@ -25,7 +25,7 @@ async fn reserve(client: &Client, product: ProductId, quantity: i64) -> Reply {
     client.post("/api/reservations", &body).await
 }
 
-/// Moves the clock: to the database all sales are earlier by so many minutes.
+/// Moves the clock by making all sales earlier in the database.
 async fn pass(service: &Service, minutes: i64) {
     let by = format!("interval '{minutes} minutes'");
     let earlier =
@@ -54,12 +54,12 @@ async fn before_and_after_its_sale_a_product_is_refused_with_the_times_and_sold_
     let held = reserve(&staff, product, 1).await.ok(201);
     assert_eq!(held["total_amount"], "7.00");
     pass(&service, 15).await;
-    // One is held, the other is not.
+    // One of the two units is held.
     staff
         .buy(&[(product, 2)])
         .await
         .refused(409, "sale_not_open");
-    // What was held in the sale is bought at its price.
+    // The held unit is bought at the sale's price after the sale has closed.
     let path = format!(
         "/api/reservations/{}/confirm",
         held["reservation_id"].as_str().unwrap()
@@ -108,7 +108,7 @@ async fn the_limit_of_a_sale_counts_what_was_bought_and_held_in_it_and_not_befor
         (&refused["limit"], &refused["bought"]),
         (&json!(2), &json!(1))
     );
-    // Its own reservation is used up by it.
+    // The purchase uses up the customer's own reservation.
     staff.buy(&[(product, 2)]).await.ok(201);
     staff
         .buy(&[(product, 1)])
@@ -134,7 +134,7 @@ async fn who_waits_for_the_stock_while_its_sale_opens_has_bought_in_the_sale() {
         service.database.blocked().await == 1
     })
     .await;
-    // Later than the early one's transaction began.
+    // The sale opens after the waiting transaction has begun.
     let opens = "UPDATE sales SET opens_at = clock_timestamp()";
     service.database.execute(opens).await;
     held.release().await;

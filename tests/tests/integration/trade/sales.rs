@@ -1,11 +1,11 @@
-//! Sales: what is in them and when they are open.
+//! These tests check sales: their products, prices and times.
 
 use domain::demo::{ACME, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX_DESK};
 use entity::{ProductId, SaleId};
 use serde_json::{Value, json};
 use tests::{Client, Reply, Service, Untouched, member, pointers, sorted, until, verified};
 
-/// A sale of these products, each with its price in the sale, from and until so many minutes from now.
+/// The body of a sale of these products with their prices; `minutes` are its start and end relative to now.
 fn sale(minutes: (i64, i64), products: &[(ProductId, Option<&str>)]) -> Value {
     let at = |minutes| chrono::Utc::now() + chrono::TimeDelta::minutes(minutes);
     let products: Vec<Value> = products
@@ -24,7 +24,7 @@ async fn change(admin: &Client, id: SaleId, body: Value) -> Reply {
     admin.patch(&format!("/api/sales/{id}"), &body).await
 }
 
-/// Puts these products into a sale instead of what is in it.
+/// Replaces the products of a sale.
 async fn fill(admin: &Client, id: SaleId, products: &[ProductId]) {
     let products: Vec<Value> = products
         .iter()
@@ -38,7 +38,7 @@ async fn fill(admin: &Client, id: SaleId, products: &[ProductId]) {
     );
 }
 
-/// The sale that a product's buyers are told of.
+/// The sale that a product shows to buyers. Asserts that the list agrees.
 async fn told(client: &Client, product: ProductId) -> Value {
     let read = client
         .get(&format!("/api/products/{product}"))
@@ -53,7 +53,7 @@ async fn told(client: &Client, product: ProductId) -> Value {
     read["sale"].clone()
 }
 
-/// The products that purchases look up sales for.
+/// Products with the flag `in_sale`; only for these do purchases look up sales.
 async fn marked(service: &Service) -> Vec<String> {
     let sql = "SELECT id::text FROM products WHERE in_sale ORDER BY id";
     service.database.column(sql).await
@@ -225,7 +225,7 @@ async fn products_are_marked_while_a_sale_has_them_and_no_longer() {
         &sale((-1, 1), &[(ACME_KEYBOARD, None), (ACME_HEADPHONES, None)]),
     )
     .await;
-    // Over, and yet a sale that the product is in.
+    // A closed sale still counts for the flag.
     let two = make(&admin, &sale((-9, -8), &[(ACME_KEYBOARD, None)])).await;
     for (id, products, expected) in [
         (
@@ -247,7 +247,7 @@ async fn products_are_marked_while_a_sale_has_them_and_no_longer() {
         assert_eq!(marked(&service).await, texts(&expected), "{products:?}");
         assert_eq!(verified(&service.database).await, []);
     }
-    // A change that is about something else leaves them.
+    // A change of another member leaves the flags unchanged.
     fill(&admin, one, &[third]).await;
     let _ = change(&admin, one, json!({"name": "Other"})).await.ok(200);
     assert_eq!(marked(&service).await, texts(&[third]));
@@ -273,7 +273,7 @@ async fn the_marks_are_right_when_sales_of_the_same_products_change_at_once() {
                 second.admin()
             };
             let id = sales[number % sales.len()];
-            // In another order each time, and every third time none at all.
+            // The order of products varies, and every third list is empty.
             let mut some: Vec<ProductId> = products
                 .iter()
                 .skip((number + round) % 5)
@@ -296,7 +296,7 @@ async fn a_product_keeps_its_mark_when_another_sale_takes_it_in_meanwhile() {
     let admin = service.admin();
     let one = make(&admin, &sale((-1, 1), &[(ACME_KEYBOARD, None)])).await;
     let two = make(&admin, &sale((-1, 1), &[(ACME_HEADPHONES, None)])).await;
-    // What such a change does: lock the product, put it in.
+    // Simulates a concurrent change, which locks the product and adds it to a sale.
     let meanwhile = format!(
         "SELECT FROM products WHERE id = '{ACME_KEYBOARD}' FOR UPDATE;
          INSERT INTO sale_products (business_id, sale_id, product_id) VALUES ('{ACME}', '{two}', '{ACME_KEYBOARD}')"
@@ -353,13 +353,14 @@ async fn buyers_are_told_of_the_cheapest_open_sale_or_else_of_the_next() {
     name(("plain", "open", "48.00")).await;
     named("cheap", (-1, 5), Some("45.00")).await;
     name(("cheap", "open", "45.00")).await;
-    // No discount raises a list price that was lowered: at one price the first to open counts.
+    // The list price is now lower than some discounts, which do not raise it. Among equal prices, the sale that opened
+    // first counts.
     let path = format!("/api/products/{ACME_KEYBOARD}");
     let cut = admin.patch(&path, &json!({"price": "44.00"})).await.ok(200);
     assert_eq!(cut["sale"]["sale_id"], json!(dear), "{cut}");
     name(("dear", "open", "44.00")).await;
     assert_eq!(told(&admin, ACME_HEADPHONES).await, Value::Null);
-    // By the database's clock: as soon as it has closed another counts.
+    // As soon as this sale has closed by the database's clock, another one counts.
     let closed = change(&admin, dear, json!({"closes_at": chrono::Utc::now()})).await;
     assert_eq!(closed.ok(200)["state"], "closed");
     name(("plain", "open", "44.00")).await;
@@ -393,7 +394,7 @@ async fn pages_of_every_size_hold_every_sale_once_the_newest_first_with_its_own_
             "pages of {limit}"
         );
     }
-    // The other business has none of them.
+    // The other business sees none of them.
     assert!(service.stranger().pages("/api/sales", 10).await.is_empty());
     let ids = member(&made, "sale_id");
     let path = format!("/api/sales/{}", ids[0]);
@@ -431,7 +432,7 @@ async fn a_sale_opens_before_it_closes_and_names_each_product_once() {
             times("2030-01-01T01:00:00Z", "2030-01-01T01:30:00+01:00"),
             vec!["/closes_at"],
         ),
-        // The database keeps microseconds, and no leap seconds.
+        // The database stores microseconds and no leap seconds, so these times are equal or reversed.
         (
             times(
                 "2030-01-01T00:00:00.0000001Z",
@@ -447,7 +448,7 @@ async fn a_sale_opens_before_it_closes_and_names_each_product_once() {
             times("2030-01-01", "2031-01-01 later"),
             vec!["/closes_at", "/opens_at"],
         ),
-        // Years that answers could not write.
+        // Years that a response cannot represent.
         (
             times("0000-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"),
             vec!["/closes_at", "/opens_at"],
@@ -556,7 +557,7 @@ async fn what_nobody_has_is_put_into_no_sale() {
     let refused = change(&admin, SaleId::new(), json!({"name": "x"})).await;
     let _ = refused.refused(404, "not_found");
     assert_eq!(service.database.digest().await, before);
-    // One that is not sold now may be in a sale that is to come.
+    // A product that is off sale may be in a later sale.
     let hidden = admin.add_product("HIDDEN", "1.00", 1).await;
     let path = format!("/api/products/{hidden}");
     let _ = admin.patch(&path, &json!({"active": false})).await.ok(200);

@@ -1,4 +1,4 @@
-//! Numbers of products: two that differ in case, width or spelling alone are one.
+//! These tests check SKUs: two that differ only in case, width or Unicode composition are the same.
 
 use domain::demo::ACME;
 use migration::{Migrator, MigratorTrait};
@@ -44,7 +44,7 @@ async fn a_number_is_taken_in_every_case_width_and_spelling() {
             .ok(200);
         assert_eq!(found["data"][0]["id"], id.as_str(), "{twin}");
     }
-    // Its own number in another case is no clash.
+    // A product may change the case of its own SKU.
     let renamed = json!({"sku": "STRASSE-\u{c9}1"});
     let renamed = admin
         .patch(&format!("/api/products/{id}"), &renamed)
@@ -55,7 +55,7 @@ async fn a_number_is_taken_in_every_case_width_and_spelling() {
         .post("/api/products", &product("Strasse-e1"))
         .await
         .ok(201);
-    // Another business has numbers of its own.
+    // Another business has SKUs of its own.
     let elsewhere = service
         .stranger()
         .post("/api/products", &product(twins[0]))
@@ -90,7 +90,7 @@ async fn numbers_that_clashed_before_the_rule_stay_until_they_are_changed() {
     let sql = "SELECT sku FROM products WHERE name = sku ORDER BY clashing_sku NULLS FIRST, sku";
     let kept = service.database.column(sql).await;
     assert_eq!(kept, ["\" Old-1\"", "alone", "OLD-1", "old-1"]);
-    // What is not changed can be written as it is.
+    // An unchanged SKU may be sent again, even though it conflicts.
     let path = async |sku: &str| {
         let sql = format!("SELECT id FROM products WHERE sku = '{sku}'");
         format!("/api/products/{}", service.database.value(&sql).await)
@@ -98,7 +98,7 @@ async fn numbers_that_clashed_before_the_rule_stay_until_they_are_changed() {
     let clashing = path("OLD-1").await;
     let same = json!({"sku": "OLD-1", "name": "Old"});
     admin.patch(&clashing, &same).await.ok(200);
-    // From the first change on, it is under the rule.
+    // The rule applies from the first change on.
     admin
         .patch(&clashing, &json!({"sku": "new-1"}))
         .await

@@ -1,4 +1,4 @@
-//! Many movements of stock in one request: all of them or none.
+//! These tests check requests with many stock movements, which are executed completely or not at all.
 
 use domain::demo::{ACME, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX_DESK};
 use entity::ProductId;
@@ -64,7 +64,7 @@ async fn each_line_is_a_movement_of_its_own_in_the_order_of_the_lines() {
     assert!(member(made, "id").is_sorted());
     assert_eq!(on_hand(&service, ACME_HEADPHONES).await, 1003);
     assert_eq!(on_hand(&service, ACME_KEYBOARD).await, keyboards + 7);
-    // What was answered is what the list has, the newest first.
+    // The response equals the list of movements, which has the newest first.
     let listed = service.staff().pages(reply.header("location"), 10).await;
     let of_headphones = [&made[3], &made[2], &made[0]].map(|made| {
         let mut made = made.clone();
@@ -104,12 +104,12 @@ async fn when_one_line_cannot_be_nothing_moves_and_every_short_product_is_named(
             vec![line(ACME_KEYBOARD, 5), line(three, -4)],
             vec![short(three, 4, 3)],
         ),
-        // Added up, each product for itself.
+        // The shortage is the sum per product.
         (
             vec![line(three, -2), line(none, -1), line(three, -2)],
             vec![short(three, 4, 3), short(none, 1, 0)],
         ),
-        // At no line may more have left than was there, whatever comes after it.
+        // The stock may not fall below zero after any line, even when a later line restores it.
         (vec![line(none, -2), line(none, 5)], vec![short(none, 2, 0)]),
         (
             vec![
@@ -127,7 +127,7 @@ async fn when_one_line_cannot_be_nothing_moves_and_every_short_product_is_named(
         assert_eq!(refused["shortages"], json!(shortages), "{lines:?}");
     }
     assert_eq!(service.database.digest().await, before);
-    // What one line brings the next may take, to the last one.
+    // A line may use what an earlier line has received, down to zero.
     let _ = receive(&service, &[line(none, 2), line(none, -2), line(three, -3)])
         .await
         .ok(201);
@@ -282,7 +282,7 @@ async fn deliveries_counts_and_sales_of_the_same_products_at_once_add_up() {
         tokio::spawn(async move {
             match number % 4 {
                 0 | 1 => {
-                    // Up and down and up again, in another order each time.
+                    // Quantities go up, down and up again, in varying order.
                     let lines: Vec<Value> = some
                         .iter()
                         .chain(&some[1..])
@@ -309,7 +309,8 @@ async fn deliveries_counts_and_sales_of_the_same_products_at_once_add_up() {
     for one in work.collect::<Vec<_>>() {
         one.await.unwrap();
     }
-    // 40 deliveries: of each product 3, of three in four 3 more, of one in four 2 less. 20 corrections, 20 sales of two.
+    // 40 deliveries each add 3 to all four products and 3 more to three of them, and take 2 from one. 20 corrections
+    // take 1, and 20 sales take 2.
     let mut all = 0;
     for product in &products {
         all += on_hand(&service, *product).await;

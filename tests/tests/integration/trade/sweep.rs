@@ -1,11 +1,12 @@
-//! The sweeper comes to everyone whom it can serve.
+//! These tests check that the sweeper reaches every waitlist to which it can allocate stock.
 
 use domain::demo::{ACME, ACME_CUSTOMER};
 use domain::stock::reservations;
 use entity::ProductId;
 use tests::{Database, SERVICE, differences, verified};
 
-/// Makes so many products of which three are on hand and two are held, each with someone in line who wants so many.
+/// Creates this number of products with three units each, two of them held, and one waitlist position for `wanted`
+/// units.
 async fn lines(database: &Database, products: u32, wanted: u32) -> Vec<ProductId> {
     let prefix = format!("WANTED-{wanted}");
     let sql = format!(
@@ -41,9 +42,9 @@ async fn lines(database: &Database, products: u32, wanted: u32) -> Vec<ProductId
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_that_nothing_can_be_done_for_keep_nobody_else_waiting() {
     let database = Database::with_demo().await;
-    // More than are looked at in one transaction; the head of each wants two, and one is free.
+    // More products than one transaction processes. One unit is unreserved, but each first position wants two.
     let stuck = lines(&database, 130, 2).await;
-    // Behind them, by their ids and in the table: here the one that is free will do.
+    // This product comes after them by id and in the table, and its position wants one unit.
     let served = lines(&database, 1, 1).await;
     assert!(stuck.iter().all(|product| *product < served[0]));
     let pool = domain::Database::new(&database.url(SERVICE), 1).unwrap();
@@ -52,7 +53,7 @@ async fn lines_that_nothing_can_be_done_for_keep_nobody_else_waiting() {
     let sql =
         "SELECT product_id FROM inventory WHERE reserved = on_hand AND waiting = 0 AND on_hand > 0";
     assert_eq!(database.column(sql).await, [served[0].to_string()]);
-    // Who could not be served waits on.
+    // Positions without enough stock stay on the waitlist.
     let waiting = "SELECT count(*) FROM reservations WHERE status = 'waiting'";
     assert_eq!(database.value(waiting).await, stuck.len().to_string());
     pool.close().await;

@@ -1,4 +1,4 @@
-//! What can become of an order, over HTTP: every status with everything that can be asked for, against the one table.
+//! These tests check every status of an order with every request over HTTP against the transition table.
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD};
@@ -9,7 +9,7 @@ use sea_orm::Iterable;
 use serde_json::{Value, json};
 use tests::{Service, books_balance, id_of};
 
-/// An order with this status, come to it as orders do; `None` where none does.
+/// Creates an order with this status through the usual steps. `None` if orders of this payment method never have it.
 async fn order(service: &Service, of: PaymentMethod, status: Status) -> Option<String> {
     let admin = service.admin();
     let order = match of {
@@ -21,7 +21,7 @@ async fn order(service: &Service, of: PaymentMethod, status: Status) -> Option<S
         (PaymentMethod::Credit, Status::Approved)
         | (PaymentMethod::Card, Status::PaymentPending) => {}
         (PaymentMethod::Card, Status::Created) => {
-            // As the desk leaves it, before the provider has answered.
+            // The state that the desk leaves before the provider has responded.
             let sql = format!(
                 "WITH gone AS (DELETE FROM order_transitions WHERE order_id = '{order}'),
                       intent AS (UPDATE payment_intents
@@ -83,7 +83,7 @@ async fn an_order_goes_where_the_table_says_for_whom_it_says_and_nowhere_else() 
                         .find(|one| (one.of, one.from, one.to) == (of, from, to));
                     let case = format!("{of:?} {from:?} {what} by {role:?}");
                     match way {
-                        // Customers have no such endpoint.
+                        // Customers have no endpoint to fulfil an order.
                         _ if role == Role::Customer && to == Status::Fulfilled => {
                             reply.refused(403, "forbidden");
                         }
@@ -128,7 +128,7 @@ async fn two_who_want_different_things_of_an_order_get_one_of_them() {
         assert_eq!(paid.status, 200, "{}", paid.text);
         let now = service.admin().order(&order).await;
         match cancelled.status {
-            // Paid after it, or not any more.
+            // The payment came after the cancellation; otherwise a customer may no longer cancel.
             200 => assert_eq!(now["status"], "cancelled", "{now}"),
             403 => assert_eq!(
                 (&now["status"], &now["amount_refunded"]),

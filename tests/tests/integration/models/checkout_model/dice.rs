@@ -1,4 +1,4 @@
-//! What happens next.
+//! This module chooses the next step at random.
 
 use entity::orders::Status;
 use entity::refunds::Status as RefundStatus;
@@ -16,7 +16,7 @@ const TTL: [i64; 4] = [300, 900, 1500, 2100];
 impl Shop {
     pub(super) fn random_step(&self, dice: &mut StdRng) -> Step {
         let lists = &self.lists;
-        // Mostly one of the last.
+        // Prefers the last twelve orders and events.
         let order = recent(dice, lists.orders.len(), 12);
         let news = recent(dice, lists.till.news.len(), 12);
         match (dice.random_range(0..100), order, news) {
@@ -41,7 +41,7 @@ impl Shop {
         }
     }
 
-    /// Mostly what was not told yet.
+    /// Prefers an event that was not sent yet.
     fn tell_some(&self, otherwise: usize, dice: &mut StdRng) -> Step {
         let is_new = |news: &usize| !self.told.get(*news).copied().unwrap_or(false);
         let new: Vec<usize> = (0..self.lists.till.news.len()).filter(is_new).collect();
@@ -54,7 +54,7 @@ impl Shop {
         let (order, _) = self.lists.till.news[news];
         let card = self.lists.orders[self.lists.find(order).unwrap()].card();
         match dice.random_range(0..12) {
-            // Before it is known, any intent may turn out to be the order's.
+            // Before the intent is known, an event about any intent could be the order's.
             0 if card.known => Step::TellAmiss(news, Amiss::Intent),
             1 => Step::TellAmiss(news, Amiss::Order),
             2 => Step::TellAmiss(news, Amiss::Provider),
@@ -89,7 +89,7 @@ impl Lists {
         }
     }
 
-    /// Mostly one that can be paid, and often one of which that is not known here.
+    /// Prefers an order that can be paid, and often one whose intent the service does not know yet.
     fn payable(&self, otherwise: usize, dice: &mut StdRng) -> usize {
         let is_open = |at: &usize| {
             let stands = self.till.payments.get(&self.orders[*at].id);
@@ -106,7 +106,7 @@ impl Lists {
     }
 
     fn pay(&self, at: usize, dice: &mut StdRng) -> Step {
-        // Now and then when its time is over, and others have what was held for it.
+        // Sometimes chooses an expired order, whose stock others may have taken.
         let is_late = |at: &usize| {
             let order = &self.orders[*at];
             let stands = self.till.payments.get(&order.id);
@@ -140,7 +140,7 @@ impl Lists {
     }
 
     fn some_refund(&self, at: usize, dice: &mut StdRng) -> Step {
-        // Mostly of one that was paid.
+        // Prefers an order that was paid.
         let is_paid = |at: &usize| {
             let order = &self.orders[*at];
             order.card.as_ref().is_some_and(|card| card.paid > 0)
@@ -177,7 +177,7 @@ impl Lists {
         Step::Refund(at, what, dice.random_range(0..2) == 0)
     }
 
-    /// What has failed once, with its goods back on the shelf or not.
+    /// Repeats a failed refund, with or without a restock.
     fn again(&self, dice: &mut StdRng) -> Option<Step> {
         let orders = self.orders.iter().enumerate();
         let failed = orders.flat_map(|(at, order)| {
@@ -195,8 +195,8 @@ impl Lists {
         Some(Step::Refund(*at, what, restock))
     }
 
-    /// How much somebody may give back at the provider, while none of our refunds is open: one that is open has not reached
-    /// the provider, perhaps, which would let more be given back by hand than there is.
+    /// The amount that a person may refund at the provider. It is `None` while a refund of the service is open. That
+    /// refund may not have reached the provider yet, which would then accept too large a manual refund.
     fn by_hand(&self, at: usize, dice: &mut StdRng) -> Option<i64> {
         let order = &self.orders[at];
         let card = order.card.as_ref()?;

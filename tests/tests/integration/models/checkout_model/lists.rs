@@ -1,5 +1,5 @@
-//! What orders by card, stock and money should come to, in the plainest form: things are places in lists, times are seconds
-//! of a clock that the test moves, amounts are whole units.
+//! This module holds the model: the expected state of orders by card, stock and money. Objects are referred to by their
+//! index in a list. Times are seconds of a clock that the test moves; amounts are whole currency units.
 
 mod orders;
 mod payment_worker;
@@ -16,7 +16,8 @@ use entity::{CustomerId, OrderId, ProductId, RefundId, ReservationId};
 pub(super) use orders::{By, What, minor};
 pub(super) use payment_worker::{Asked, Due, Rows};
 
-/// The clock moves by whole ticks, and what expires does so in the middle of one: however long the test takes.
+/// The model's clock moves in whole ticks of 600 seconds, and every expiry lies in the middle of one. Real time that
+/// the test takes therefore changes nothing.
 pub(super) const TICK: i64 = 600;
 
 #[derive(Debug, Default)]
@@ -24,12 +25,12 @@ pub(super) struct Lists {
     pub(super) now: i64,
     pub(super) customers: Vec<Customer>,
     pub(super) products: Vec<Product>,
-    /// In the order in which they came, which is the order of every line.
+    /// In order of creation, which is the order of every waitlist.
     pub(super) holds: Vec<Hold>,
     pub(super) orders: Vec<Order>,
-    /// Of which order each refund is, as the database tells.
+    /// The order of each refund, read from the database.
     pub(super) refunds: BTreeMap<RefundId, OrderId>,
-    /// What the provider should know.
+    /// The expected state of the provider.
     pub(super) till: super::till::Till,
 }
 
@@ -47,7 +48,7 @@ pub(super) struct Product {
     pub(super) limit: Option<i64>,
 }
 
-/// A reservation, or what holds the stock of an order by card.
+/// A reservation, or the hold of an order by card.
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) id: ReservationId,
@@ -55,7 +56,7 @@ pub(super) struct Hold {
     pub(super) items: Vec<Item>,
     pub(super) ttl: i64,
     pub(super) expires: i64,
-    /// Without regard to the time.
+    /// The stored status, which does not consider the time.
     written: HoldStatus,
 }
 
@@ -63,7 +64,7 @@ pub(super) struct Hold {
 pub(super) struct Item {
     pub(super) product: usize,
     pub(super) quantity: i64,
-    /// Still in the product's counts: nobody has come by since it expired.
+    /// True while the item is in the product's counts: it has not been released since it expired.
     counted: bool,
 }
 
@@ -75,44 +76,44 @@ pub(super) struct Order {
     pub(super) total: i64,
     pub(super) status: Status,
     pub(super) reason: Option<CancelReason>,
-    /// Each status after the first.
+    /// Every change of status, as old and new.
     pub(super) steps: Vec<(Status, Status)>,
     pub(super) card: Option<Card>,
-    /// How many of each product have come back.
+    /// Restocked units by product.
     returned: BTreeMap<usize, i64>,
 }
 
-/// What an order by card has beside.
+/// The additional state of an order by card.
 #[derive(Debug)]
 pub(super) struct Card {
     pub(super) hold: usize,
     pub(super) intent: Intent,
-    /// The provider's id is known.
+    /// True if the service knows the provider's id of the intent.
     pub(super) known: bool,
-    /// It can be paid.
+    /// True if the service has the client secret, so that the buyer can pay.
     pub(super) secret: bool,
     pub(super) has_failed: bool,
     pub(super) expires: i64,
     pub(super) paid: i64,
     pub(super) refunds: Vec<Refund>,
-    /// The events that were taken.
+    /// Ids of the events that were processed.
     taken: BTreeSet<String>,
 }
 
 #[derive(Debug)]
 pub(super) struct Refund {
-    /// As soon as the database has told it.
+    /// `None` until the id was read from the database.
     pub(super) id: Option<RefundId>,
     pub(super) amount: i64,
     pub(super) status: RefundStatus,
     pub(super) restock: bool,
-    /// Which of those that were made by hand, if it is one of them.
+    /// The number of the manual refund at the provider, or `None` for a refund by the service.
     pub(super) hand: Option<usize>,
     pub(super) items: Vec<(usize, i64)>,
     pub(super) known: bool,
 }
 
-/// What is asked of the desk.
+/// A command for the desk.
 #[derive(Debug, Clone)]
 pub(super) enum Ask {
     Buy(usize, Vec<(usize, i64)>),
@@ -124,7 +125,7 @@ pub(super) enum Ask {
 }
 
 impl Lists {
-    /// How many are left until then, the one that has begun among them.
+    /// Ticks left until then, including the one in progress.
     pub(super) fn ticks(&self, then: i64) -> i64 {
         (then - self.now + TICK - 1).div_euclid(TICK)
     }
@@ -146,7 +147,7 @@ impl Order {
 }
 
 impl Card {
-    /// What of it is given back, or on its way.
+    /// The refunded amount, including refunds that are in progress.
     pub(super) fn refunded(&self) -> i64 {
         let counted = self.refunds.iter();
         let counted = counted.filter(|refund| refund.status != RefundStatus::Failed);

@@ -1,4 +1,4 @@
-//! Whether a shop has become what the lists say, and what holds whatever they say.
+//! This module compares the database with the model and checks invariants that hold for any history.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::lists::minor;
 use super::shop::Shop;
 
 impl Shop {
-    /// Counts, statuses, money and what the provider knows are the model's.
+    /// Asserts that stock, statuses, money and the provider's state equal the model's.
     pub(super) async fn check(&mut self) {
         let stock = "SELECT product_id AS id, on_hand, reserved, waiting FROM inventory";
         let stock = by_id(self.rows(stock).await);
@@ -97,7 +97,7 @@ impl Shop {
             let is_due = row["is_due"].as_bool().unwrap();
             let may_be = match row["intent"].as_str().unwrap() {
                 "requested" | "pending" | "cancelling" => is_due,
-                // Whose refunds are read again.
+                // Refunds of these payments are read again from the provider.
                 "mismatched" | "succeeded" => true,
                 _ => !is_due,
             };
@@ -112,7 +112,7 @@ impl Shop {
         assert!(found.is_empty(), "{found:#?} {}", self.at());
     }
 
-    /// What has come about.
+    /// The statuses and reasons that this history has reached.
     pub(super) async fn seen(&self) -> BTreeSet<String> {
         let mut seen = BTreeSet::new();
         for row in self.rows(ORDERS).await {
@@ -134,8 +134,8 @@ impl Shop {
         seen
     }
 
-    /// Once all is quiet: nothing is open whose time is over, nothing is held for what is over, and the provider has the
-    /// money of the orders that are paid and no other.
+    /// Asserts the invariants of a finished history. No expired order is open, no finished order holds stock, and the
+    /// provider has exactly the money of the paid orders.
     pub(super) async fn keep_the_last_laws(&self) {
         let orders = self.rows(ORDERS).await;
         let inner = self.counter.look();
@@ -162,7 +162,7 @@ impl Shop {
                 let id: RefundId = refund["id"].as_str().unwrap().parse().unwrap();
                 let state = till.refunds.get(&id).map(|given| &given.state);
                 let agree = match refund["status"].as_str().unwrap() {
-                    // Those that were made by hand have no id there that we know.
+                    // The model does not know the provider's ids of manual refunds.
                     "succeeded" => matches!(state, None | Some(Some(RefundState::Succeeded))),
                     "failed" => matches!(state, Some(None | Some(RefundState::Failed(_)))),
                     _ => false,
@@ -179,7 +179,7 @@ fn by_id(rows: Vec<Value>) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// What everyone can see, and how many ticks are left.
+/// The status that clients see, and the number of ticks left.
 const HOLDS: &str = "
 SELECT r.id, seen.status, ceil(extract(epoch FROM r.expires_at - now()) / 600)::bigint AS ticks,
        (SELECT bool_and(i.expires_at = r.expires_at) FROM reservation_items i WHERE i.reservation_id = r.id) AS agree

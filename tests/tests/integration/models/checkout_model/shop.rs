@@ -1,4 +1,4 @@
-//! A shop that is played with, and how it is asked.
+//! This module holds the system under test with its model, and turns model commands into commands for the desk.
 
 use std::sync::Arc;
 
@@ -22,17 +22,17 @@ use tests::{Database, SERVICE, Service};
 use super::lists::{Ask, Customer, Lists, Product};
 use super::till::{self, Counter, NAME};
 
-/// A shop, and what it should come to.
+/// A database, a desk and a provider, together with the model of their expected state.
 pub(super) struct Shop {
     pub(super) database: Database,
-    /// A connection that stays: much is looked at.
+    /// A permanent connection for the many queries.
     eyes: DatabaseConnection,
     pub(super) pool: domain::Database,
     pub(super) desk: Arc<Desk>,
     pub(super) counter: Counter,
     pub(super) lists: Lists,
     pub(super) history: String,
-    /// Which news were told.
+    /// For each of the provider's events, whether it was sent.
     pub(super) told: Vec<bool>,
     pub(super) seed: u64,
     pub(super) events: usize,
@@ -89,8 +89,8 @@ pub(super) fn wish(what: refunds::What, restock: bool) -> refunds::NewRefund {
 }
 
 impl Shop {
-    /// Four customers, one of them poor, and four products, one of them limited. The service that made them is gone, and
-    /// whatever works in its background with it.
+    /// Creates four customers, one with little credit, and four products, one with a limit per customer. The service
+    /// that made them is stopped, together with its background tasks.
     pub(super) async fn open(seed: u64, trouble: u32) -> Self {
         let service = Service::start().await;
         let admin = service.admin();
@@ -201,7 +201,7 @@ impl Shop {
         commands.collect()
     }
 
-    /// A refusal in the model's words.
+    /// The error as the model words it.
     pub(super) fn refusal(&self, error: &Error) -> String {
         let number = |id: &ProductId| {
             let mut all = self.lists.products.iter();
@@ -262,7 +262,7 @@ impl Shop {
             .unwrap();
     }
 
-    /// Moves the clock: to the database everything is older by so much.
+    /// Moves the clock forward by making all times in the database older.
     pub(super) async fn pass(&self, seconds: i64) {
         let older = format!("- interval '{seconds} seconds'");
         let all = format!(
@@ -280,7 +280,7 @@ impl Shop {
     }
 }
 
-/// News, as they are told under this id.
+/// An event of the provider with this id.
 pub(super) fn event(order: OrderId, told: EventKind, id: String) -> Event {
     Event {
         provider: NAME,

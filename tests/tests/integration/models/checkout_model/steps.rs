@@ -1,4 +1,4 @@
-//! What is done with a shop, and the same with the lists.
+//! This module applies steps to the system and to the model.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -19,26 +19,26 @@ use super::lists::{Ask, Asked, By, Due, Order, Rows, What, minor};
 use super::shop::{Shop, caller, event, money, nothing, wish};
 use super::till::{Till, received};
 
-/// What happens between two looks at the model. Orders, products and holds are places in its lists.
+/// A step between two comparisons. Numbers are indexes into the model's lists.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// At once, in this order of arrival.
+    /// Concurrent commands, in order of arrival.
     Ask(Vec<Ask>),
     Finish(usize),
     Work,
-    /// The buyer pays so much in this currency.
+    /// The buyer pays this amount, in minor units, in this currency.
     Pay(usize, i64, &'static str),
     Process(usize),
     Decline(usize),
-    /// Cancelled at the provider, by whoever.
+    /// The intent is cancelled at the provider, not by the service.
     Withdraw(usize),
-    /// Whether the oldest refund under way is made.
+    /// The oldest refund in progress succeeds (true) or fails.
     Settle(bool),
-    /// Somebody gives so much back at the provider.
+    /// A person refunds this amount at the provider.
     GiveByHand(usize, i64),
-    /// A piece of news is told, under its own id or a new one.
+    /// An event is sent under its own id, or under a new one (true).
     Tell(usize, bool),
-    /// It is told with the id of another intent, or of an order that is not there, or by another provider.
+    /// An event is sent with another intent's id, with an unknown order, or by another provider.
     TellAmiss(usize, Amiss),
     Cancel(usize, By),
     Refund(usize, What, bool),
@@ -149,7 +149,7 @@ impl Shop {
 
     async fn ask(&mut self, asks: &[Ask]) {
         let commands = self.commands(asks);
-        // Polled in their order: that of their arrival.
+        // Futures are polled in order, so the commands arrive in order.
         let commands = commands.into_iter();
         let answers = join_all(commands.map(|command| self.desk.carry_out(command))).await;
         let before = self.lists.orders.len();
@@ -178,8 +178,8 @@ impl Shop {
         self.be_patient(new.map(|order| order.id)).await;
     }
 
-    /// The cashier leaves new orders to whoever has placed them for a while, and that is longer here: the model's clock
-    /// stands while the real one goes on.
+    /// Postpones the payment worker's first attempt for new orders. The worker leaves new orders to their request for a
+    /// while; that must be longer here, because real time passes while the model's clock stands still.
     async fn be_patient(&self, orders: impl Iterator<Item = OrderId>) {
         let ids = orders.map(|id| format!("'{id}'")).collect::<Vec<_>>();
         if ids.is_empty() {
@@ -192,7 +192,7 @@ impl Shop {
         self.execute(&later).await;
     }
 
-    /// What the provider was asked for since the last look.
+    /// Requests to the provider since the last call.
     fn asked(&mut self) -> Asked {
         let asked = std::mem::take(&mut self.counter.look().asked);
         if !asked.is_empty() {
@@ -201,8 +201,8 @@ impl Shop {
         asked.into()
     }
 
-    /// Waits until nobody has a row locked. Who was refused gives up its transaction, which ends a little later; the cashier
-    /// would pass over what it has locked, and look again.
+    /// Waits until no session holds a row lock. A rejected command's transaction rolls back a little later. The payment
+    /// worker would skip rows that it has locked.
     async fn be_at_rest(&self) {
         let busy = "SELECT count(*) FROM pg_stat_activity
                      WHERE datname = current_database() AND usename = 'tradeline_service' AND state <> 'idle'";
@@ -212,7 +212,7 @@ impl Shop {
         .await;
     }
 
-    /// A round of the cashier's. Says how much was due.
+    /// Runs the payment worker once and returns the number of due intents and refunds.
     pub(super) async fn work(&mut self) -> u64 {
         self.be_at_rest().await;
         let before = self.rows(TRIES).await;
@@ -290,7 +290,7 @@ impl Shop {
     }
 }
 
-/// What happens at the provider without our asking.
+/// Applies a step that happens at the provider without a request by the service.
 fn act(step: &Step, orders: &[Order], till: &mut Till) {
     match step {
         Step::Pay(at, minor, currency) => {
@@ -316,7 +316,7 @@ pub(super) fn outcome(well: bool) -> RefundState {
     }
 }
 
-/// When what is to be asked of the provider is to be asked.
+/// The time of the next request to the provider, per intent and refund.
 const TRIES: &str = "
 SELECT id, order_id, is_refund, extract(epoch FROM at)::float8 AS at, extract(epoch FROM clock_timestamp())::float8 AS now
   FROM (SELECT order_id AS id, order_id, false, next_try_at FROM payment_intents

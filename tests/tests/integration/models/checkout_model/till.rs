@@ -1,5 +1,5 @@
-//! A payment provider in memory. Like a real one it knows what it was asked before by its key, may do a thing and lose the
-//! answer, and tells what has happened when it likes.
+//! This module holds a payment provider in memory. Like a real one, it recognizes idempotency keys, may execute a
+//! request and lose the response, and sends events late.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -18,24 +18,24 @@ use rust_decimal::prelude::ToPrimitive;
 
 pub(super) const NAME: &str = "till";
 
-/// What it does with one request.
+/// The provider's behaviour for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mood {
-    /// What it is asked for.
+    /// Executes the request.
     Well,
-    /// That too, and the answer is lost.
+    /// Executes the request and loses the response.
     Lost,
-    /// Nothing, and says nothing.
+    /// Neither executes the request nor responds.
     Down,
-    /// Refuses what is new to it.
+    /// Rejects a new request; a known key gets its earlier result.
     Refuses,
-    /// Takes its time with a refund.
+    /// Leaves a refund pending.
     Slow,
-    /// Fails with a refund.
+    /// Lets a refund fail.
     Fails,
 }
 
-/// What it was asked for.
+/// A request to the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     Create(OrderId),
@@ -44,12 +44,12 @@ pub(super) enum Call {
     Status(RefundId),
 }
 
-/// Where a payment stands.
+/// The state of a payment at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stands {
     Refused,
     Open,
-    /// Being paid: it can be cancelled no more, and not be paid for sure yet.
+    /// The payment is in progress: it can no longer be cancelled, and its result is open.
     Processing,
     Paid(Received),
     Cancelled,
@@ -59,22 +59,22 @@ pub(super) enum Stands {
 pub(super) struct Given {
     pub(super) order: OrderId,
     pub(super) minor: i64,
-    /// `None` when it was refused.
+    /// `None` if the provider has rejected the refund.
     pub(super) state: Option<RefundState>,
 }
 
-/// All that it knows.
+/// The provider's whole state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Till {
     pub(super) payments: BTreeMap<OrderId, Stands>,
     pub(super) refunds: BTreeMap<RefundId, Given>,
-    /// How much each payment is to be.
+    /// The amount of each payment, in minor units.
     wanted: BTreeMap<OrderId, i64>,
-    /// By hand, of each payment.
+    /// Manual refunds of each payment, in minor units.
     by_hand: BTreeMap<OrderId, Vec<i64>>,
-    /// What can be told, in the order in which it has happened.
+    /// Events in the order in which they happened.
     pub(super) news: Vec<(OrderId, EventKind)>,
-    /// Whether a key that was used before gets the first answer, whatever has happened since.
+    /// True if a repeated key returns the first response even when the state has changed since.
     pub(super) answers_as_before: bool,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn minor(amount: Money) -> i64 {
     (amount.decimal() * Decimal::ONE_HUNDRED).to_i64().unwrap()
 }
 
-/// So much in minor units.
+/// An amount of `minor` minor units; no `Money` if it does not fit USD.
 pub(super) fn received(minor: i64, currency: &str) -> Received {
     Received {
         minor,
@@ -221,12 +221,12 @@ impl Till {
         self.news.push((order, EventKind::RefundsChanged));
     }
 
-    /// How much it was asked to take.
+    /// The amount that the service has requested, in minor units.
     pub(super) fn asked_for(&self, order: OrderId) -> i64 {
         self.wanted[&order]
     }
 
-    /// What it has of an order.
+    /// The amount that the provider has received for an order, in minor units.
     pub(super) fn taken(&self, order: OrderId) -> i64 {
         match self.payments.get(&order) {
             Some(Stands::Paid(received)) => received.minor,
@@ -234,7 +234,7 @@ impl Till {
         }
     }
 
-    /// What of it was given back, or is on its way.
+    /// The refunded amount, including refunds in progress and manual ones.
     pub(super) fn given_back(&self, order: OrderId) -> i64 {
         let all = self.refunds.values().filter(|given| given.order == order);
         let all = all.filter(|given| given.state.as_ref().is_some_and(counts));
@@ -242,12 +242,12 @@ impl Till {
         all.map(|given| given.minor).sum::<i64>() + by_hand
     }
 
-    /// What of it was given back by hand, one after the other.
+    /// Manual refunds of an order, oldest first.
     pub(super) fn by_hand(&self, order: OrderId) -> &[i64] {
         self.by_hand.get(&order).map_or(&[], Vec::as_slice)
     }
 
-    /// All that was given back of it, as it stands now.
+    /// All refunds of an order in their current state.
     fn found(&self, order: OrderId) -> Vec<FoundRefund> {
         let ours = self.refunds.iter().filter(|(_, one)| one.order == order);
         let ours = ours.filter_map(|(id, one)| {
@@ -272,7 +272,7 @@ impl Till {
         self.taken(order) - self.given_back(order)
     }
 
-    /// The buyer pays. Whether that could be.
+    /// The buyer pays. Returns false if the payment is no longer open.
     pub(super) fn pay(&mut self, order: OrderId, received: &Received) -> bool {
         let open = self.open(order);
         if let Some(stands) = open {
@@ -288,14 +288,14 @@ impl Till {
         matches!(stands, Stands::Open | Stands::Processing).then_some(stands)
     }
 
-    /// It takes its time.
+    /// The payment's result is delayed.
     pub(super) fn process(&mut self, order: OrderId) {
         if let Some(stands) = self.open(order) {
             *stands = Stands::Processing;
         }
     }
 
-    /// The buyer's card is declined.
+    /// The buyer's card is declined; the payment stays open.
     pub(super) fn decline(&mut self, order: OrderId) {
         if let Some(stands) = self.open(order) {
             *stands = Stands::Open;
@@ -304,7 +304,7 @@ impl Till {
         }
     }
 
-    /// It can be paid no more.
+    /// The payment is cancelled and can no longer be paid.
     pub(super) fn withdraw(&mut self, order: OrderId) {
         if let Some(stands) = self.payments.get_mut(&order)
             && *stands == Stands::Open
@@ -314,20 +314,20 @@ impl Till {
         }
     }
 
-    /// Somebody gives so much back by hand.
+    /// A person refunds this amount at the provider.
     pub(super) fn give_by_hand(&mut self, order: OrderId, minor: i64) {
         self.by_hand.entry(order).or_default().push(minor);
         self.tell_refunded(order);
     }
 
-    /// What becomes of a refund under way.
+    /// Sets the result of a pending refund.
     pub(super) fn settle(&mut self, id: RefundId, state: RefundState) {
         let given = self.refunds.get_mut(&id).unwrap();
         assert_eq!(given.state, Some(RefundState::Pending));
         given.state = Some(state);
     }
 
-    /// The refunds that are under way.
+    /// Ids of the pending refunds.
     pub(super) fn under_way(&self) -> Vec<RefundId> {
         let all = self.refunds.iter();
         all.filter(|(_, given)| given.state == Some(RefundState::Pending))
@@ -340,7 +340,7 @@ fn counts(state: &RefundState) -> bool {
     !matches!(state, RefundState::Failed(_))
 }
 
-/// The provider, as the domain knows it.
+/// The domain's port to this provider.
 #[derive(Debug)]
 pub(super) struct Counter {
     inner: Mutex<Inner>,
@@ -349,10 +349,10 @@ pub(super) struct Counter {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) till: Till,
-    /// What it was asked for since the last look, and in which mood.
+    /// Requests since the last look, each with the provider's behaviour.
     pub(super) asked: Vec<(Call, Mood)>,
     dice: StdRng,
-    /// Of a hundred requests so many go other than well.
+    /// The percentage of requests that do not go well, from 0 to 100.
     pub(super) trouble: u32,
 }
 
@@ -382,7 +382,7 @@ impl Counter {
         call: Call,
         act: impl FnOnce(&mut Till, Mood) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        // Others get their turn before it hears and before it is heard.
+        // Other tasks may run before the request arrives and before its response does.
         tokio::task::yield_now().await;
         let answer = {
             let mut inner = self.look();
@@ -447,7 +447,7 @@ impl Provider for Counter {
         self.ask(call, |till, mood| till.status(id, mood)).await
     }
 
-    /// Whoever looks finds all of it, whatever the mood.
+    /// A query for refunds always succeeds and finds all of them.
     async fn refunds(&self, intent: &str) -> Result<Vec<FoundRefund>, Failure> {
         Ok(self.look().till.found(order_of(intent)))
     }

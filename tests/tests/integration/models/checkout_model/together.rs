@@ -1,4 +1,5 @@
-//! Much at once on the same few products and orders. Which of two is first, nobody can say: the laws hold all the same.
+//! This test runs many concurrent actions on a few products and orders. Their order is unknown, so it checks only the
+//! invariants.
 
 use std::fmt::Write;
 use std::pin::Pin;
@@ -21,7 +22,7 @@ use super::shop::{Shop, caller, event, money, nothing, wish};
 use super::steps::outcome;
 use super::till::{Till, received};
 
-/// Something under way: what it was refused with, if it was.
+/// An action in progress; its result is the error, if it was rejected.
 type Act<'a> = Pin<Box<dyn Future<Output = Option<Error>> + Send + 'a>>;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +69,8 @@ async fn play(seed: u64) {
         }
         between(&shop, &mut dice).await;
         if round % 4 == 3 {
-            // Where the first in line has run out of time, the next is served by whoever comes by: nobody may have yet.
+            // If the first position on a waitlist has expired, the next command or the sweeper allocates the stock.
+            // Neither may have run yet.
             reservations::sweep(&shop.pool, demo::ACME).await.unwrap();
             shop.keep_the_laws().await;
         }
@@ -93,14 +95,14 @@ fn act<'a, T>(future: impl Future<Output = Result<T, Error>> + Send + 'a) -> Act
     Box::pin(async move { future.await.err() })
 }
 
-/// The last orders by card.
+/// Ids of the ten newest orders by card.
 async fn known(shop: &Shop) -> Vec<OrderId> {
     let last = "SELECT order_id FROM payment_intents ORDER BY order_id DESC LIMIT 10";
     let ids = shop.database.column(last).await;
     ids.iter().map(|id| id.parse().unwrap()).collect()
 }
 
-/// Something that two or three do at once.
+/// A random action that two or three callers execute at the same time.
 fn at_random<'a>(
     shop: &'a Shop,
     other: &'a domain::Database,
@@ -149,7 +151,7 @@ fn at_random<'a>(
     }
 }
 
-/// The same event to both, and its news under another id.
+/// The same event for both instances, and once more under another event id.
 fn tell<'a>(shop: &'a Shop, other: &'a domain::Database, dice: &mut StdRng) -> Vec<Act<'a>> {
     let inner = shop.counter.look();
     let all = inner.till.news.len();
@@ -170,7 +172,7 @@ fn tell<'a>(shop: &'a Shop, other: &'a domain::Database, dice: &mut StdRng) -> V
     acts.into()
 }
 
-/// Buyers pay, goods come, time passes.
+/// Buyers pay, stock is received, and time passes.
 async fn between(shop: &Shop, dice: &mut StdRng) {
     {
         let till = &mut shop.counter.look().till;
@@ -197,7 +199,7 @@ async fn between(shop: &Shop, dice: &mut StdRng) {
         }
         _ => {}
     }
-    // New orders are left to whoever has placed them for a moment, and that is over.
+    // The payment worker leaves new orders to their request for a while; this ends that time.
     let sooner = "UPDATE payment_intents SET next_try_at = now()
                    WHERE status = 'requested' AND next_try_at IS NOT NULL";
     shop.database.execute(sooner).await;
@@ -209,7 +211,7 @@ fn settle(till: &mut Till, well: bool) {
     }
 }
 
-/// The provider tells what it has not told, and the cashier asks until nothing is due.
+/// Stops the provider's faults, sends all remaining events, and runs the payment worker until nothing is due.
 async fn become_quiet(shop: &Shop) {
     shop.counter.look().trouble = 0;
     let mut rounds = 0;

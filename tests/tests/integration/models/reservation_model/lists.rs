@@ -1,10 +1,10 @@
-//! What reservations, lines and stock should come to, in the plainest form: things are places in lists, times are seconds
-//! of a clock that the test moves.
+//! This module holds the model: the expected state of reservations, waitlists and stock. Objects are referred to by
+//! their index in a list, and times are seconds of a clock that the test moves.
 
 use entity::reservations::Status;
 use entity::{CustomerId, OrderId, ProductId, ReservationId};
 
-/// The most that a customer may have at once.
+/// The most reservations that a customer may have open at once.
 const OPEN: usize = domain::stock::reservations::OPEN;
 
 #[derive(Debug, Clone, Default)]
@@ -12,7 +12,7 @@ pub(super) struct Lists {
     pub(super) now: i64,
     pub(super) customers: Vec<Customer>,
     pub(super) products: Vec<Product>,
-    /// In the order in which they came, which is the order of every line.
+    /// In order of creation, which is the order of every waitlist.
     pub(super) holds: Vec<Hold>,
     pub(super) orders: Vec<Order>,
 }
@@ -37,9 +37,9 @@ pub(super) struct Hold {
     pub(super) items: Vec<Item>,
     pub(super) ttl: i64,
     pub(super) expires: i64,
-    /// Without regard to the time.
+    /// The stored status, which does not consider the time.
     written: Status,
-    /// It holds for an order by card that is not paid.
+    /// True while it holds stock for an unpaid order by card.
     for_order: bool,
 }
 
@@ -47,11 +47,11 @@ pub(super) struct Hold {
 pub(super) struct Item {
     pub(super) product: usize,
     pub(super) quantity: i64,
-    /// Still in the product's counts: nobody has come by since it expired.
+    /// True while the item is in the product's counts: it has not been released since it expired.
     counted: bool,
 }
 
-/// Which hold, of which product, how many.
+/// The index of a hold, the index of a product, and a quantity.
 type Part = (usize, usize, i64);
 
 #[derive(Debug, Clone)]
@@ -60,19 +60,19 @@ pub(super) struct Order {
     pub(super) customer: usize,
     pub(super) items: Vec<(usize, i64)>,
     pub(super) cancelled: bool,
-    /// Nothing is owed for it, and its goods are on the shelf.
+    /// An order by card: it adds no debt, and its units are still on hand.
     pub(super) by_card: bool,
 }
 
-/// What is asked for; each costs one.
+/// A command for the desk. Every product costs one unit of currency.
 #[derive(Debug, Clone)]
 pub(super) enum Ask {
     Buy(usize, Vec<(usize, i64)>),
     Reserve(usize, Vec<(usize, i64)>, i64, bool),
-    /// By card, to be paid within so many seconds.
+    /// The last field is the number of seconds to pay.
     Checkout(usize, Vec<(usize, i64)>, i64),
     Confirm(usize),
-    /// By card, to be paid within so many seconds.
+    /// The last field is the number of seconds to pay.
     ConfirmByCard(usize, i64),
     Cancel(usize),
 }
@@ -90,7 +90,7 @@ impl Hold {
         items.map(|item| item.quantity).sum()
     }
 
-    /// What is left of it.
+    /// The items with a quantity above zero.
     fn wanted(&self) -> Vec<(usize, i64)> {
         let items = self.items.iter().filter(|item| item.quantity > 0);
         items.map(|item| (item.product, item.quantity)).collect()
@@ -111,14 +111,14 @@ impl Hold {
 }
 
 impl Lists {
-    /// What the product's row says is reserved.
+    /// The product's `reserved`.
     pub(super) fn reserved(&self, product: usize) -> i64 {
         let counted = self.holds.iter().filter(|hold| hold.is_counted(product));
         let held = counted.filter(|hold| hold.written == Status::Active || hold.for_order);
         held.map(|hold| hold.of(product)).sum()
     }
 
-    /// How many the product's row says stand in line.
+    /// The number of positions on the product's waitlist.
     pub(super) fn waiting(&self, product: usize) -> usize {
         let counted = self.holds.iter().filter(|hold| hold.is_counted(product));
         counted
@@ -132,7 +132,7 @@ impl Lists {
         all.filter(|at| waits(&self.holds[*at])).collect()
     }
 
-    /// Its place in line, from 1.
+    /// The position on the waitlist, from 1.
     pub(super) fn place(&self, hold: usize) -> Option<usize> {
         let line = self.line(self.holds[hold].items[0].product);
         let at = line.iter().position(|other| *other == hold)?;
@@ -151,7 +151,7 @@ impl Lists {
         }
     }
 
-    /// The customer's hold that is the first in the product's line.
+    /// The customer's hold that is first on the product's waitlist.
     fn own_place(&self, who: usize, product: usize) -> Option<usize> {
         let first = self.line(product).first().copied()?;
         (self.holds[first].customer == who).then_some(first)
@@ -168,7 +168,8 @@ impl Lists {
         hold.customer == who && hold.status(self.now) == Status::Active
     }
 
-    /// What an order takes of its customer's holds, the oldest first, and of the place that is the first in line.
+    /// What an order takes from its customer's own holds, oldest first, and from their position if it is first on the
+    /// waitlist.
     fn own(&self, who: usize, wanted: &[(usize, i64)]) -> Vec<Part> {
         let mut used = Vec::new();
         for (product, quantity) in wanted {
@@ -187,7 +188,7 @@ impl Lists {
         used
     }
 
-    /// What is taken of a hold is gone from it; one of which nothing is left is the order.
+    /// Decrements holds by the quantity that an order uses. An empty hold is confirmed.
     fn use_own(&mut self, used: &[Part]) {
         for (at, product, quantity) in used {
             let items = self.holds[*at].items.iter_mut();
@@ -204,7 +205,7 @@ impl Lists {
         }
     }
 
-    /// Someone comes by: what has expired is free again, and the line is served.
+    /// Releases expired stock and allocates what is free to the waitlist, as each command does for its products.
     pub(super) fn touch(&mut self, product: usize) {
         for hold in &mut self.holds {
             if hold.expires <= self.now {
@@ -217,7 +218,7 @@ impl Lists {
         self.serve(product);
     }
 
-    /// A sweep comes by: what unpaid orders held is looked for only where someone waits.
+    /// Applies a run of the sweeper, which looks for expired holds of unpaid orders only where there is a waitlist.
     pub(super) fn sweep(&mut self) {
         for product in 0..self.products.len() {
             let open = |hold: &Hold| matches!(hold.written, Status::Active | Status::Waiting);
@@ -321,7 +322,7 @@ impl Lists {
         Ok(())
     }
 
-    /// The products that it is about.
+    /// Indexes of the products that a command concerns.
     pub(super) fn products_of(&self, ask: &Ask) -> Vec<usize> {
         match ask {
             Ask::Buy(_, items) | Ask::Reserve(_, items, ..) | Ask::Checkout(_, items, _) => {
@@ -334,7 +335,7 @@ impl Lists {
         }
     }
 
-    /// Does it, or says why not.
+    /// Executes a command, or returns the reason of its rejection.
     pub(super) fn ask(&mut self, ask: &Ask) -> Result<String, String> {
         for product in self.products_of(ask) {
             self.touch(product);
@@ -432,7 +433,7 @@ impl Lists {
         });
     }
 
-    /// Whether it can have so much, and what of its own it takes then.
+    /// What an order uses of the customer's own holds, if there is enough stock together with them.
     fn there_is(&self, who: usize, wanted: &[(usize, i64)]) -> Result<Vec<Part>, String> {
         let used = self.own(who, wanted);
         self.check_limit(who, wanted, &used)?;
@@ -486,12 +487,12 @@ impl Lists {
         Ok(place.map_or("Active".to_owned(), |place| format!("Waiting {place}")))
     }
 
-    /// So many are there then, if that can be: what is reserved stays.
+    /// Sets `on_hand` to a counted value, unless more is reserved.
     pub(super) fn count(&mut self, product: usize, on_hand: i64) -> Result<(), String> {
         let mut after = self.clone();
         after.touch(product);
         if on_hand < after.reserved(product) {
-            // Nothing happened, the touch neither.
+            // A rejected count also leaves expired holds unreleased.
             return Err(format!("{} free", after.free(product)));
         }
         after.products[product].on_hand = on_hand;
@@ -500,7 +501,7 @@ impl Lists {
         Ok(())
     }
 
-    /// The goods of an order come back.
+    /// Restocks the units of an order.
     pub(super) fn take_back(&mut self, order: usize) -> Result<(), String> {
         if self.orders[order].cancelled {
             return Err("cancelled".to_owned());
@@ -523,7 +524,7 @@ fn resolved(status: Status) -> String {
     }
 }
 
-/// Two lines of one product are one demand.
+/// Adds up lines of the same product.
 fn added_up(lines: &[(usize, i64)]) -> Vec<(usize, i64)> {
     let mut sums: Vec<(usize, i64)> = Vec::new();
     for (product, quantity) in lines {

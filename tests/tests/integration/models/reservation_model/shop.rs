@@ -1,4 +1,5 @@
-//! A shop that is played with: what is asked of the desk, and whether it has become what the lists say.
+//! This module holds the system under test with its model: it sends commands to the desk and compares the database with
+//! the model.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,25 +25,26 @@ use tests::{Database, SERVICE, Service, differences, until, verified};
 
 use super::lists::{Ask, Customer, Lists, Product};
 
-/// The clock moves by whole ticks, and what expires does so in the middle of one: however long the test takes.
+/// The model's clock moves in whole ticks of 600 seconds, and every expiry lies in the middle of one. Real time that
+/// the test takes therefore changes nothing.
 pub(super) const TICK: i64 = 600;
 const TTL: [i64; 5] = [300, 900, 1500, 2100, 3300];
 
-/// When sweeps run.
+/// When the sweeper runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Sweeps {
-    /// At the end alone.
+    /// Only at the end.
     Never,
     /// Between two steps.
     Sometimes,
-    /// Two of them, while each step is carried out.
+    /// Twice during each step.
     Always,
 }
 
-/// What happens between two looks at the model.
+/// A step between two comparisons.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// At once, in this order of arrival.
+    /// Concurrent commands, in order of arrival.
     Ask(Vec<Ask>),
     Adjust(usize, i64),
     Count(usize, i64),
@@ -51,7 +53,7 @@ pub(super) enum Step {
     Sweep,
 }
 
-/// A shop, and what it should come to.
+/// A database and a desk, together with the model of their expected state.
 pub(super) struct Shop {
     pub(super) database: Database,
     pub(super) pool: domain::Database,
@@ -78,7 +80,7 @@ fn sold(receipt: &Receipt) -> Answer {
     answer(format!("{} sold", receipt.order_id))
 }
 
-/// Two ids: of the order, and of what holds its stock.
+/// The ids of the order and of the reservation that holds its stock.
 fn placed(placed: &PlacedOrder) -> Answer {
     answer(format!(
         "{},{} placed",
@@ -113,8 +115,8 @@ pub(super) fn caller() -> Caller {
 }
 
 impl Shop {
-    /// Five customers, one of them poor, and four products, one of them limited. The service that made them is gone, and
-    /// its sweeper with it.
+    /// Creates five customers, one with little credit, and four products, one with a limit per customer. The service
+    /// that made them is stopped, together with its sweeper.
     pub(super) async fn open() -> Self {
         let service = Service::start().await;
         let admin = service.admin();
@@ -190,7 +192,7 @@ impl Shop {
                 (product, dice.random_range(1..4))
             });
             let lines: Vec<_> = lines.collect();
-            // Mostly one of the last.
+            // Prefers the last 25 reservations.
             let all = self.lists.holds.len();
             let known = all.checked_sub(1 + dice.random_range(0..all.clamp(1, 25)));
             let seconds = *TTL.choose(dice).unwrap();
@@ -260,7 +262,7 @@ impl Shop {
         commands.collect()
     }
 
-    /// A refusal in the model's words.
+    /// The error as the model words it.
     pub(super) fn told(&self, error: &Error) -> String {
         let number = |id: &ProductId| {
             let mut all = self.lists.products.iter();
@@ -332,7 +334,7 @@ impl Shop {
 
     pub(super) async fn ask(&mut self, asks: &[Ask], sweeps: Sweeps, seed: u64) {
         let commands = self.commands(asks);
-        // Polled in their order: that of their arrival.
+        // Futures are polled in order, so the commands arrive in order.
         let answers = join_all(
             commands
                 .into_iter()
@@ -358,7 +360,7 @@ impl Shop {
             }) else {
                 continue;
             };
-            // An order's first, and that of what was made to hold last.
+            // The first id is that of an order, and the last that of a hold.
             if self.lists.orders.len() > orders {
                 let id = ids.clone().next().unwrap();
                 self.lists.orders[orders].id = id.parse().unwrap();
@@ -370,19 +372,19 @@ impl Shop {
         }
     }
 
-    /// As `ask`: while one before them waits for the first product, they gather.
+    /// Sends all commands in one batch: they queue while another command waits for the first product.
     pub(super) async fn ask_in_one_batch(&mut self, asks: &[Ask]) {
         let product = self.lists.products[0].id;
         let row = format!("SELECT FROM inventory WHERE product_id = '{product}' FOR UPDATE");
         let held = self.database.hold(&row).await;
         let database = self.database.clone();
-        // More than there are, and so refused.
+        // The command asks for more than is on hand and is therefore rejected.
         let none = Ask::Reserve(4, vec![(0, 100)], 300, false);
         let (desk, first) = (Arc::clone(&self.desk), self.commands(&[none]).remove(0));
         let first = tokio::spawn(async move { desk.carry_out(first).await });
         until("the first waits", async || database.blocked().await == 1).await;
         let release = async {
-            // They are queued: they were asked for before this is polled.
+            // The commands are queued, because they were polled before this.
             held.release().await;
         };
         tokio::join!(self.ask(asks, Sweeps::Never, 0), release);
@@ -396,7 +398,7 @@ impl Shop {
             .map(|_| ())
     }
 
-    /// Moves the clock: to the database all reservations are older by so much.
+    /// Moves the clock by making all reservations older in the database.
     pub(super) async fn pass(&mut self, seconds: i64) {
         self.lists.now += seconds;
         let older = format!("- interval '{seconds} seconds'");
@@ -416,7 +418,7 @@ impl Shop {
         format!("TRADELINE_TEST_SEED={seed}\n{}", self.history)
     }
 
-    /// What its customer sees.
+    /// Asserts that a customer reads the expected status and position.
     pub(super) async fn read_one(&self, at: usize, seed: u64) {
         let hold = &self.lists.holds[at];
         let found = reservations::read(&self.pool, &caller(), hold.id)
@@ -427,7 +429,7 @@ impl Shop {
         assert_eq!((found.status, place), expected, "{at} {}", self.at(seed));
     }
 
-    /// Counts, statuses and places are the model's.
+    /// Asserts that stock, statuses and positions equal the model's.
     pub(super) async fn check(&self, step: &str, seed: u64) {
         let lists = &self.lists;
         let counts = "SELECT product_id, on_hand, reserved, waiting FROM inventory";
@@ -476,7 +478,7 @@ impl Shop {
         assert!(found.is_empty(), "{found:#?} {at}");
     }
 
-    /// Places are given in the order of arrival, as ids are; those who were served came in that order.
+    /// Asserts that stock was allocated in order of arrival, which is the order of ids.
     pub(super) async fn lines_were_served_in_order(&self) {
         let served = self.database.rows(SERVED).await;
         assert!(!served.is_empty());
@@ -498,7 +500,7 @@ fn by_id(rows: Vec<Value>, id: &str) -> HashMap<String, Value> {
         .collect()
 }
 
-/// What everyone can see, and how many ticks are left of what is open.
+/// The status and position that clients see, and the ticks left if the reservation is open.
 const STANDINGS: &str = "
 SELECT r.id, seen.status, line.place,
        CASE WHEN seen.status IN ('waiting', 'active')

@@ -1,4 +1,4 @@
-//! Orders by card: what becomes of them, of their money and of their goods.
+//! This module holds the model's rules for orders by card, their payments and their refunds.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use entity::reservations::Status as HoldStatus;
 use super::super::till::{Call, Mood};
 use super::{Asked, Lists, Refund};
 
-/// Who asks.
+/// The caller of a cancellation.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) enum By {
     Customer(usize),
@@ -21,7 +21,7 @@ pub(in super::super) enum By {
     Admin,
 }
 
-/// What is to be refunded.
+/// The scope of a refund.
 #[derive(Debug, Clone)]
 pub(in super::super) enum What {
     Rest,
@@ -29,7 +29,7 @@ pub(in super::super) enum What {
     Items(Vec<(usize, i64)>),
 }
 
-/// Whole units in minor ones.
+/// Converts whole currency units to minor units.
 pub(in super::super) fn minor(amount: i64) -> i64 {
     100 * amount
 }
@@ -39,7 +39,7 @@ impl Lists {
         self.orders.iter().position(|order| order.id == id)
     }
 
-    /// What the provider was asked for, with places for ids.
+    /// A short text of the requests to the provider, with indexes in place of ids.
     pub(in super::super) fn in_short(&self, asked: &[(Call, Mood)]) -> String {
         let said = asked.iter().map(|(call, mood)| {
             let (what, order) = match call {
@@ -60,7 +60,7 @@ impl Lists {
         }
     }
 
-    /// The provider is asked for the intent, if it is not known what the buyer pays with.
+    /// Requests the intent from the provider if the client secret is not known yet.
     pub(in super::super) fn finish(
         &mut self,
         at: usize,
@@ -83,7 +83,7 @@ impl Lists {
         }
     }
 
-    /// `None` when there was no answer, and whether it was made.
+    /// `None` if there was no response; otherwise whether the intent was created.
     pub(super) fn create(&mut self, at: usize, asked: &mut Asked) -> Option<bool> {
         let id = self.orders[at].id;
         let (call, mood) = asked.pop_front().unwrap();
@@ -143,7 +143,7 @@ impl Lists {
         }
     }
 
-    /// Something that the provider tells.
+    /// Processes an event of the provider.
     pub(in super::super) fn receive(
         &mut self,
         at: usize,
@@ -221,7 +221,7 @@ impl Lists {
         self.orders[at].card_mut().refunds.push(Refund {
             id: None,
             amount,
-            // Nothing is asked of the provider where nothing is to be paid.
+            // A refund of zero needs no request to the provider.
             status: match amount {
                 0 => RefundStatus::Succeeded,
                 _ => RefundStatus::Requested,
@@ -248,7 +248,7 @@ impl Lists {
         }
     }
 
-    /// What the provider has of refunds is written, what fails before what does not.
+    /// Stores the provider's refunds; failed ones first, because they free an amount for the others.
     pub(super) fn read_refunds(&mut self, at: usize) {
         if self.orders[at].card().intent == Intent::Mismatched {
             return;
@@ -295,7 +295,7 @@ impl Lists {
         (refund.status, refund.known) = (status, true);
     }
 
-    /// A payment of another amount ends its order when its time is over.
+    /// Cancels an order with a mismatched payment once it has expired.
     pub(super) fn end_mismatched(&mut self, at: usize) {
         self.touch_order(at);
         let order = &self.orders[at];
@@ -341,7 +341,8 @@ impl Lists {
         Ok(())
     }
 
-    /// What comes back when a sold order is cancelled: all that has not come back, but for what was refunded and kept.
+    /// The units that a cancellation restocks: all that are not back yet, except those that were refunded without a
+    /// restock.
     fn returning(&self, at: usize) -> Vec<(usize, i64)> {
         let items = self.orders[at].items.iter();
         let items = items.map(|(product, quantity)| {
@@ -351,7 +352,7 @@ impl Lists {
         items.filter(|(_, quantity)| *quantity > 0).collect()
     }
 
-    /// Units of refunds that have not failed.
+    /// Units of one product in refunds that have not failed.
     fn refunded(&self, at: usize, product: usize, which: impl Fn(&Refund) -> bool) -> i64 {
         let refunds = self.orders[at].card.iter().flat_map(|card| &card.refunds);
         let refunds = refunds.filter(|refund| refund.status != RefundStatus::Failed);
@@ -373,7 +374,7 @@ impl Lists {
         }
     }
 
-    /// How many of a product are on an order, and how many of those have left the shelf.
+    /// The number of units of a product on an order, and the number of those that were sold.
     fn sold(&self, at: usize, product: usize) -> (i64, i64) {
         let order = &self.orders[at];
         let line = order.items.iter().find(|(other, _)| *other == product);
@@ -382,13 +383,13 @@ impl Lists {
         (quantity, if was_paid { quantity } else { 0 })
     }
 
-    /// How many of a product were not refunded by items.
+    /// Units of a product that were not refunded by items.
     fn unrefunded(&self, at: usize, product: usize) -> i64 {
         let (ordered, _) = self.sold(at, product);
         (ordered - self.refunded(at, product, |_| true)).max(0)
     }
 
-    /// How many of a product may still be refunded by items.
+    /// Units of a product that may still be refunded by items.
     fn refundable(&self, at: usize, product: usize, restock: bool) -> i64 {
         if restock {
             self.sold(at, product).1 - self.returned(at, product)
@@ -423,7 +424,7 @@ impl Lists {
             }
         }
         let products: BTreeSet<_> = items.iter().map(|(product, _)| *product).collect();
-        // The first that will not do, by the products' ids.
+        // The error is about the first invalid product in order of ids.
         let mut products: Vec<usize> = products.into_iter().collect();
         products.sort_by_key(|product| self.products[*product].id);
         for product in products {

@@ -1,4 +1,4 @@
-//! What the cashier asks the provider, and what comes of it.
+//! This module holds the model's rules for the payment worker: its requests to the provider and their effects.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -12,17 +12,17 @@ use super::super::till::{Call, Mood};
 use super::Lists;
 use super::orders::minor;
 
-/// What the provider was asked for, in its order.
+/// Requests to the provider, in order.
 pub(in super::super) type Asked = VecDeque<(Call, Mood)>;
 
-/// What the rows say is to be asked for.
+/// Ids of intents and refunds that are due.
 #[derive(Debug, Default)]
 pub(in super::super) struct Rows {
     pub(in super::super) orders: BTreeSet<OrderId>,
     pub(in super::super) refunds: BTreeSet<RefundId>,
 }
 
-/// What was due when a round began, and what may have become due while it went on.
+/// The rows that were due when a run began, and those that may have become due during it.
 #[derive(Debug, Default)]
 pub(in super::super) struct Due {
     pub(in super::super) must: Rows,
@@ -30,9 +30,9 @@ pub(in super::super) struct Due {
 }
 
 impl Lists {
-    /// A round of the cashier's that has asked for this.
+    /// Applies a run of the payment worker that has made these requests.
     pub(in super::super) fn work(&mut self, due: &Due, asked: &mut Asked) {
-        // Those that are paid come first, and nothing about them can go wrong.
+        // Paid orders come first and need no request that could fail.
         for id in &due.must.orders {
             let at = self.find(*id).unwrap();
             let intent = self.orders[at].card().intent;
@@ -115,7 +115,7 @@ impl Lists {
         true
     }
 
-    /// The database tells which refunds an order has, the oldest first.
+    /// Stores the ids of an order's refunds, oldest first, as read from the database.
     pub(in super::super) fn name_refunds(&mut self, at: usize, ids: &[RefundId]) {
         if let Some(card) = &mut self.orders[at].card {
             for (refund, id) in card.refunds.iter_mut().zip(ids) {
@@ -124,12 +124,12 @@ impl Lists {
         }
     }
 
-    /// Of which order it is, and its place there.
+    /// The index of a refund's order, and the refund's index in that order.
     fn find_refund(&self, id: RefundId) -> (usize, usize) {
         let at = self.find(self.refunds[&id]).unwrap();
         let refunds = &self.orders[at].card().refunds;
         let known = refunds.iter().position(|refund| refund.id == Some(id));
-        // One that was made in this very step is the first without a name.
+        // A refund that this step has created is the first one without an id.
         let nth = known.or_else(|| refunds.iter().position(|refund| refund.id.is_none()));
         (at, nth.unwrap())
     }

@@ -1,4 +1,4 @@
-//! The shelf, the lines before it, and what the desk does with them.
+//! This module holds the model's rules for stock, waitlists and the desk's commands.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use entity::{OrderId, ReservationId};
 
 use super::{Ask, Card, Hold, Item, Lists, Order};
 
-/// Which hold, of which product, how many.
+/// The index of a hold, the index of a product, and a quantity.
 type Part = (usize, usize, i64);
 
-/// The most that a customer may have at once.
+/// The most reservations that a customer may have open at once.
 const OPEN: usize = domain::stock::reservations::OPEN;
 
 impl Hold {
@@ -42,14 +42,14 @@ impl Hold {
 }
 
 impl Lists {
-    /// What the product's row says is reserved.
+    /// The product's `reserved`.
     pub(in super::super) fn reserved(&self, product: usize) -> i64 {
         let counted = self.holds.iter().filter(|hold| hold.is_counted(product));
         let held = counted.filter(|hold| hold.written != HoldStatus::Waiting);
         held.map(|hold| hold.of(product)).sum()
     }
 
-    /// How many the product's row says stand in line.
+    /// The number of positions on the product's waitlist.
     pub(in super::super) fn waiting(&self, product: usize) -> usize {
         let counted = self.holds.iter().filter(|hold| hold.is_counted(product));
         counted
@@ -76,7 +76,7 @@ impl Lists {
         }
     }
 
-    /// Whether what the order is about is held for it, or can be had.
+    /// True if the order's stock is held for it, or is available to it.
     pub(super) fn has_stock(&self, order: usize) -> bool {
         let hold = &self.holds[self.orders[order].card().hold];
         let mut items = self.orders[order].items.iter();
@@ -86,7 +86,7 @@ impl Lists {
         })
     }
 
-    /// The customer's hold that is the first in the product's line.
+    /// The customer's hold that is first on the product's waitlist.
     fn own_place(&self, who: usize, product: usize) -> Option<usize> {
         let first = self.line(product).first().copied()?;
         (self.holds[first].customer == who).then_some(first)
@@ -103,7 +103,8 @@ impl Lists {
         hold.customer == who && hold.status(self.now) == HoldStatus::Active
     }
 
-    /// What an order takes of its customer's holds, the oldest first, and of the place that is the first in line.
+    /// What an order takes from its customer's own holds, oldest first, and from their position if it is first on the
+    /// waitlist.
     fn own(&self, who: usize, wanted: &[(usize, i64)]) -> Vec<Part> {
         let mut used = Vec::new();
         for (product, quantity) in wanted {
@@ -122,7 +123,7 @@ impl Lists {
         used
     }
 
-    /// What is taken of a hold is gone from it; one of which nothing is left is the order.
+    /// Decrements holds by the quantity that an order uses. An empty hold is confirmed.
     fn use_own(&mut self, used: &[Part]) {
         for (at, product, quantity) in used {
             let items = self.holds[*at].items.iter_mut();
@@ -139,7 +140,7 @@ impl Lists {
         }
     }
 
-    /// What an order has anew comes out of its customer's places.
+    /// New stock of an order comes out of its customer's positions.
     pub(super) fn use_places(&mut self, order: usize) {
         let (who, hold) = (self.orders[order].customer, self.orders[order].card().hold);
         for (product, quantity) in self.orders[order].items.clone() {
@@ -151,7 +152,7 @@ impl Lists {
         }
     }
 
-    /// Someone comes by: what has expired is free again, and the line is served.
+    /// Releases expired stock and allocates what is free to the waitlist, as each command does for its products.
     pub(super) fn touch(&mut self, product: usize) {
         for hold in &mut self.holds {
             if hold.expires <= self.now {
@@ -164,8 +165,8 @@ impl Lists {
         self.serve(product);
     }
 
-    /// Someone comes by wherever a reservation has expired, or someone waits for what is free or has expired. What was
-    /// held for an order by card alone stays.
+    /// Processes each product with an expired reservation, or with a waitlist that could be allocated stock. Expired
+    /// holds of orders by card alone are left to the payment worker.
     pub(in super::super) fn sweep(&mut self) {
         let is_over = |hold: &Hold| hold.expires <= self.now;
         let is_due = |product: &usize| {
@@ -196,13 +197,13 @@ impl Lists {
         }
     }
 
-    /// Puts so many on the shelf, or takes them from it.
+    /// Adds a quantity to `on_hand`, or subtracts it if negative, and allocates to the waitlist.
     pub(in super::super) fn shelve(&mut self, product: usize, quantity: i64) {
         self.products[product].on_hand += quantity;
         self.serve(product);
     }
 
-    /// So many come from a supplier.
+    /// Receives this quantity from a supplier.
     pub(in super::super) fn receive_goods(&mut self, product: usize, quantity: i64) {
         self.touch(product);
         self.shelve(product, quantity);
@@ -306,7 +307,7 @@ impl Lists {
         Ok(())
     }
 
-    /// The products that it is about.
+    /// Indexes of the products that a command concerns.
     fn products_of(&self, ask: &Ask) -> Vec<usize> {
         match ask {
             Ask::Buy(_, items) | Ask::Checkout(_, items, _) | Ask::Reserve(_, items, ..) => {
@@ -319,7 +320,7 @@ impl Lists {
         }
     }
 
-    /// Does it, or says why not.
+    /// Executes a command, or returns the reason of its rejection.
     pub(in super::super) fn ask(&mut self, ask: &Ask) -> Result<&'static str, String> {
         for product in self.products_of(ask) {
             self.touch(product);
@@ -361,7 +362,7 @@ impl Lists {
         }
     }
 
-    /// Whose it is and what, if it is active.
+    /// The customer and the items of a hold, if it is active.
     fn held(&self, at: usize) -> Result<(usize, Vec<(usize, i64)>), String> {
         let hold = &self.holds[at];
         match hold.status(self.now) {
@@ -387,7 +388,7 @@ impl Lists {
         }
     }
 
-    /// What of the customer's own such an order uses up, when there is enough with it.
+    /// What an order uses of the customer's own holds, if there is enough stock together with them.
     fn enough(&self, who: usize, wanted: &[(usize, i64)]) -> Result<Vec<Part>, String> {
         let used = self.own(who, wanted);
         self.check_limit(who, wanted, &used)?;
@@ -439,7 +440,7 @@ impl Lists {
         });
     }
 
-    /// One that was made while others did something too: what has become of it, the lists do not know.
+    /// Adds a reservation that was made among concurrent actions. The model does not know its current status.
     pub(in super::super) fn note(&mut self, ask: &Ask, id: ReservationId) {
         if let Ask::Reserve(who, lines, ttl, _) = ask {
             self.hold(*who, &added_up(lines), *ttl, HoldStatus::Active);
@@ -483,7 +484,7 @@ fn resolved(status: HoldStatus) -> String {
     }
 }
 
-/// Two lines of one product are one demand.
+/// Adds up lines of the same product.
 fn added_up(lines: &[(usize, i64)]) -> Vec<(usize, i64)> {
     let mut sums: Vec<(usize, i64)> = Vec::new();
     for (product, quantity) in lines {
