@@ -15,9 +15,9 @@ use actix_web::http::{Method, Uri};
 
 use crate::access::BUSINESS_ID;
 use crate::endpoint::BASE;
-use crate::idempotency;
 use crate::problem::{Code, Problem};
 use crate::request::REQUEST_ID;
+use crate::{idempotency, response};
 
 /// An answer of the API is data: nothing in it is to be run, shown in a frame or loaded from elsewhere.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -136,7 +136,7 @@ pub fn cors(origins: &[WebOrigin]) -> Cors {
         CONTENT_DISPOSITION,
         LOCATION,
         RETRY_AFTER,
-        idempotency::REPLAYED,
+        response::REPLAYED,
         REQUEST_ID,
     ]);
     origins

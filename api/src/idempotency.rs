@@ -1,11 +1,10 @@
-//! `Idempotency-Key`: from the header to the domain's claim, and from the domain's answer to the response.
+//! `Idempotency-Key`: from the header to the domain's key.
 //!
 //! Requests are the same when method, path and query are, and their bodies mean the same.
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, LOCATION};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use domain::foundation::idempotency::{Answer, Answered, IdempotencyKey};
+use actix_web::http::header::HeaderName;
+use actix_web::{HttpRequest, web};
+use domain::IdempotencyKey;
 use hmac::digest::InvalidLength;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
@@ -16,9 +15,6 @@ use crate::problem::Problem;
 
 /// The header that carries the key.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// The header of an answer that was given before.
-pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The longest key.
 pub const KEY_LENGTH: usize = 255;
@@ -75,7 +71,7 @@ impl std::fmt::Debug for Hasher {
     }
 }
 
-/// A request's JSON body, for [`claim`].
+/// A request's JSON body, for [`key_of`].
 #[derive(Debug, Clone, Copy)]
 pub struct Body<'a> {
     /// As it came.
@@ -84,11 +80,11 @@ pub struct Body<'a> {
     pub value: &'a Value,
 }
 
-/// The claim of a request with this body, if it has a key. A bad key is a fault. The app's data must have a [`Hasher`].
+/// The key of a request with this body, if it has one. A bad key is a fault. The app's data must have a [`Hasher`].
 ///
 /// # Errors
 /// There is none: a bug.
-pub fn claim(
+pub fn key_of(
     req: &HttpRequest,
     body: Body<'_>,
     at: &mut At,
@@ -113,29 +109,6 @@ pub fn claim(
         request_hash: hasher.of_meaning(req, &canonical(body.value)),
         former_hash: Some(hasher.of_bytes(req, body.bytes)),
     }))
-}
-
-/// The response that says what the domain has answered, byte for byte.
-#[must_use]
-pub fn response(answered: Answered) -> HttpResponse {
-    let Answer {
-        status,
-        location,
-        body,
-    } = answered.answer;
-    let Ok(status) = StatusCode::from_u16(status) else {
-        tracing::error!(status, "a kept answer has no HTTP status");
-        return HttpResponse::InternalServerError().finish();
-    };
-    let mut response = HttpResponseBuilder::new(status);
-    response.insert_header((CONTENT_TYPE, "application/json"));
-    if let Some(location) = location {
-        response.insert_header((LOCATION, location));
-    }
-    if answered.replayed {
-        response.insert_header((REPLAYED, "true"));
-    }
-    response.body(body)
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ pub mod query;
 pub mod readiness;
 pub mod renumber;
 pub mod request;
+pub mod response;
 pub mod service;
 pub mod sheet;
 pub mod stripe;

@@ -1,21 +1,22 @@
 //! `/api/customers/{customer_id}/allocations`: settling orders with credit on account.
 
 use actix_web::web::Data;
+use domain::Posted;
 use domain::receivables::credit_on_account;
 use domain::receivables::settlement::Target;
 use entity::users::Role;
-use entity::{Currency, CustomerId};
+use entity::{Currency, CustomerId, Money, OrderId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Response;
 use super::payments::{AccountSummaryView, AllocationRequest, AllocationView, MAX_ORDERS, orders};
-use super::{Response, done};
 use crate::access::Signed;
 use crate::body::{Json, List};
 use crate::endpoint::Endpoint;
-use crate::idempotency;
 use crate::path::Id;
 use crate::problem::Code;
+use crate::response::done;
 use crate::service::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -67,22 +68,14 @@ async fn allocate(
 ) -> Response {
     let target = request.body.allocations.map_or(Target::OldestDue, orders);
     let currency = caller.currency;
-    credit_on_account::allocate(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        id.0,
-        &target,
-        |shares, figures| {
-            done(&AllocationsView {
-                customer_id: id.0,
-                currency,
-                allocations: AllocationView::all(shares, currency),
-                figures: AccountSummaryView::of(figures, currency),
-            })
-        },
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let render = |posted: &Posted<Vec<(OrderId, Money)>>| {
+        done(&AllocationsView {
+            customer_id: id.0,
+            currency,
+            allocations: AllocationView::all(&posted.document, currency),
+            figures: AccountSummaryView::of(&posted.account, currency),
+        })
+    };
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(credit_on_account::allocate(&state.database, &write, id.0, &target).await)
 }

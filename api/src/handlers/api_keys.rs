@@ -1,24 +1,23 @@
 //! `/api/api-keys`: what programs call with.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::Secret;
 use domain::identity::api_keys::{self, NewKey};
+use domain::{Outcome, Secret, StoredResponse};
 use entity::api_keys::KeyRole;
 use entity::users::Role;
 use entity::{ApiKeyId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Response, created};
+use super::Response;
 use crate::access::Signed;
 use crate::body::Json;
 use crate::endpoint::Endpoint;
-use crate::idempotency;
 use crate::path::Id;
 use crate::problem::Code;
 use crate::query::{Page, Query};
+use crate::response::{View, created};
 use crate::service::State;
 use crate::text::{self, Text};
 
@@ -117,10 +116,8 @@ impl ApiKeyView {
 async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
     let paging = query.paging();
     query.finish()?;
-    let page = api_keys::list(&state.database, &caller, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, ApiKeyView::of)))
+    let page = api_keys::list(&state.database, &caller, &paging).await;
+    caller.answer(page.map(|page| View(Page::of(page, ApiKeyView::of))))
 }
 
 async fn create(state: Data<State>, caller: Signed, request: Json<ApiKeyRequest>) -> Response {
@@ -128,32 +125,31 @@ async fn create(state: Data<State>, caller: Signed, request: Json<ApiKeyRequest>
         name: request.body.name.0,
         role: request.body.role,
     };
-    let render = |row: &entity::api_keys::Model, key: Option<&Secret>| {
-        let view = NewApiKeyView {
-            id: row.id,
-            name: row.name.clone(),
-            role: row.role,
-            prefix: row.prefix.clone(),
-            key: key.map(|key| key.reveal().to_owned()),
-            created_at: row.created_at,
-        };
-        created(format!("/api/api-keys/{}", row.id), &view)
+    let render = |row: &entity::api_keys::Model| shown(row, None);
+    let write = caller.write(request.key.as_ref(), &render);
+    let created = api_keys::create(&state.database, &write, &new).await;
+    caller.answer(created.map(|outcome| match outcome {
+        // What was stored has no key.
+        Outcome::Done { value, .. } => Outcome::Done {
+            response: shown(&value.row, Some(&value.secret)),
+            value,
+        },
+        replayed @ Outcome::Replayed(_) => replayed,
+    }))
+}
+
+fn shown(row: &entity::api_keys::Model, key: Option<&Secret>) -> StoredResponse {
+    let view = NewApiKeyView {
+        id: row.id,
+        name: row.name.clone(),
+        role: row.role,
+        prefix: row.prefix.clone(),
+        key: key.map(|key| key.reveal().to_owned()),
+        created_at: row.created_at,
     };
-    api_keys::create(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        &new,
-        render,
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    created(&format!("/api/api-keys/{}", row.id), &view)
 }
 
 async fn revoke(state: Data<State>, caller: Signed, id: Id<ApiKeyId>) -> Response {
-    api_keys::revoke(&state.database, &state.standing, &caller, id.0)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::NoContent().finish())
+    caller.answer(api_keys::revoke(&state.database, &state.standing, &caller, id.0).await)
 }

@@ -1,6 +1,5 @@
 //! `/api/audit`: what changed in the business, by whom, before and after.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::audit::{self, Filter};
@@ -16,6 +15,7 @@ use super::Response;
 use crate::access::Signed;
 use crate::endpoint::Endpoint;
 use crate::query::{Page, Query};
+use crate::response::View;
 use crate::service::State;
 use crate::text::{self, Text};
 
@@ -98,8 +98,6 @@ async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response 
     };
     let paging = query.paging();
     query.finish()?;
-    let page = audit::list(&state.database, &caller, &filter, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, AuditEntryView::of)))
+    let page = audit::list(&state.database, &caller, &filter, &paging).await;
+    caller.answer(page.map(|page| View(Page::of(page, AuditEntryView::of))))
 }

@@ -271,10 +271,7 @@ fn granted(state: &State, login: Login) -> Response {
 
 async fn logout(state: Data<State>, caller: Signed, request: Json<LogoutRequest>) -> Response {
     let token = &request.body.refresh_token.0;
-    refresh::log_out(&state.database, &caller, token)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::NoContent().finish())
+    caller.answer(refresh::log_out(&state.database, &caller, token).await)
 }
 
 async fn me(state: Data<State>, caller: Signed) -> Response {

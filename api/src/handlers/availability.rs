@@ -23,6 +23,7 @@ use crate::endpoint::Endpoint;
 use crate::idle::Watched;
 use crate::path::Id;
 use crate::problem::Code;
+use crate::response::json;
 use crate::service::State;
 
 const EVENTS: &str = "text/event-stream";
@@ -64,7 +65,7 @@ fn event(sight: &Sight) -> Bytes {
         waiting: sight.availability.waiting,
     };
     let id = sight.at.timestamp_micros();
-    Bytes::from(format!("id: {id}\ndata: {}\n\n", super::json(&view)))
+    Bytes::from(format!("id: {id}\ndata: {}\n\n", json(&view)))
 }
 
 /// A stream to one client.

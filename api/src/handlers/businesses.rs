@@ -1,8 +1,8 @@
 //! `/api/businesses` and `/api/business`: making a business, and seeing and changing one's own.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::NaiveDate;
+use domain::WriteRequest;
 use domain::foundation::new_password::NewPassword;
 use domain::identity::businesses::{self, BusinessChange, HoldLimitsChange};
 use domain::identity::founding::{self, Founded, NewBusiness};
@@ -11,12 +11,12 @@ use entity::{BusinessId, Currency, Money, TimeZone, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Response, created};
+use super::Response;
 use crate::access::{Platform, Signed};
 use crate::body::{Change, Json};
 use crate::endpoint::Endpoint;
-use crate::idempotency;
 use crate::problem::{Code, Problem};
+use crate::response::{Answer, View, created};
 use crate::service::State;
 use crate::text::{Amount, Email, Slug, Text, Whole};
 
@@ -199,6 +199,7 @@ async fn create(
         currency,
         time_zone: time_zone.unwrap_or(TimeZone::UTC),
         admin_email: admin.email.into_string(),
+        admin_password: admin.password,
     };
     let render = |founded: &Founded| {
         let Founded { business, admin } = founded.clone();
@@ -213,31 +214,28 @@ async fn create(
                 email: admin.email,
             },
         };
-        created(OWN.to_owned(), &view)
+        created(OWN, &view)
     };
-    founding::create(
-        &state.database,
-        &state.passwords,
-        &platform.0,
-        request.claim.as_ref(),
-        &new,
-        &admin.password,
-        render,
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| match error {
-        domain::Error::WeakPassword(weak) => Problem::fault("/admin/password", &weak.to_string()),
-        // No amount can be in what this is refused with.
-        error => Problem::of(error, currency),
-    })
+    let write = WriteRequest {
+        caller: &platform.0,
+        key: request.key.as_ref(),
+        render: &render,
+    };
+    let founded = founding::create(&state.database, &state.passwords, &write, &new).await;
+    founded
+        .map_err(|error| match error {
+            domain::Error::WeakPassword(weak) => {
+                Problem::fault("/admin/password", &weak.to_string())
+            }
+            // No amount can be in what this is refused with.
+            error => Problem::of(error, currency),
+        })?
+        .into_response()
 }
 
 async fn read(state: Data<State>, caller: Signed) -> Response {
-    let business = businesses::of_caller(&state.database, &caller)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(BusinessView::from(business)))
+    let business = businesses::of_caller(&state.database, &caller).await;
+    caller.answer(business.map(|business| View(BusinessView::from(business))))
 }
 
 fn hold_limits(patch: HoldLimitsPatch) -> HoldLimitsChange {
@@ -261,8 +259,6 @@ async fn change(state: Data<State>, caller: Signed, request: Json<BusinessPatch>
             .hold_limits
             .map_or_else(HoldLimitsChange::default, hold_limits),
     };
-    let business = businesses::change(&state.database, &caller, &change)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(BusinessView::from(business)))
+    let business = businesses::change(&state.database, &caller, &change).await;
+    caller.answer(business.map(|business| View(BusinessView::from(business))))
 }

@@ -1,25 +1,23 @@
 //! `/api/orders/{order_id}/credit-notes` and `/api/credit-notes`: what need not be paid of an order.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::foundation::idempotency::Answer;
 use domain::receivables::credit_notes::{self, CreditNote, NewCreditNote, What};
 use domain::stock::MAX_LINES;
-use domain::{AccountSummary, Caller};
+use domain::{Caller, Posted, StoredResponse};
 use entity::users::Role;
 use entity::{CreditNoteId, Currency, CustomerId, OrderId, ProductId, Quantity, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Response;
 use super::payments::{AccountSummaryView, ReversalRequest};
-use super::{Response, created};
 use crate::access::Signed;
 use crate::body::{Json, List, Positive};
 use crate::endpoint::Endpoint;
-use crate::idempotency;
 use crate::path::Id;
 use crate::problem::{Code, Problem};
+use crate::response::{View, created};
 use crate::service::State;
 use crate::text::{self, Amount, Text};
 
@@ -185,14 +183,15 @@ fn what(body: &mut CreditNoteRequest) -> Result<What, Problem> {
     }
 }
 
-fn render(caller: &Caller) -> impl Fn(&CreditNote, &AccountSummary) -> Answer {
+fn render(caller: &Caller) -> impl Fn(&Posted<CreditNote>) -> StoredResponse + use<> {
     let currency = caller.currency;
-    move |found, figures| {
+    move |posted| {
+        let credit_note = &posted.document;
         let view = CreditNoteWithBalance {
-            credit_note: CreditNoteView::of(found, currency),
-            figures: AccountSummaryView::of(figures, currency),
+            credit_note: CreditNoteView::of(credit_note, currency),
+            figures: AccountSummaryView::of(&posted.account, currency),
         };
-        created(format!("/api/credit-notes/{}", found.note.id), &view)
+        created(&format!("/api/credit-notes/{}", credit_note.note.id), &view)
     }
 }
 
@@ -207,23 +206,14 @@ async fn create(
         credited: what(&mut request.body)?,
         reason: request.body.reason.0,
     };
-    credit_notes::create(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        &new,
-        render(&caller),
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let render = render(&caller);
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(credit_notes::create(&state.database, &write, &new).await)
 }
 
 async fn read(state: Data<State>, caller: Signed, id: Id<CreditNoteId>) -> Response {
-    let note = credit_notes::read(&state.database, &caller, id.0)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(CreditNoteView::of(&note, caller.currency)))
+    let note = credit_notes::read(&state.database, &caller, id.0).await;
+    caller.answer(note.map(|note| View(CreditNoteView::of(&note, caller.currency))))
 }
 
 async fn reverse(
@@ -232,15 +222,8 @@ async fn reverse(
     id: Id<CreditNoteId>,
     request: Json<ReversalRequest>,
 ) -> Response {
-    credit_notes::reverse(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        id.0,
-        &request.body.reason.0,
-        render(&caller),
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let render = render(&caller);
+    let write = caller.write(request.key.as_ref(), &render);
+    caller
+        .answer(credit_notes::reverse(&state.database, &write, id.0, &request.body.reason.0).await)
 }

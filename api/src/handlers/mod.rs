@@ -26,9 +26,6 @@ mod users;
 mod webhooks;
 mod write_offs;
 
-use domain::foundation::idempotency::Answer;
-use serde::Serialize;
-
 use crate::endpoint::{Endpoint, Tag};
 use crate::problem::Problem;
 
@@ -63,32 +60,6 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
         (Tag::Webhooks, webhooks::endpoints()),
         (Tag::Simulation, dev::endpoints()),
     ]
-}
-
-/// The answer to a request that created something.
-fn created(location: String, view: &impl Serialize) -> Answer {
-    Answer {
-        status: 201,
-        location: Some(location),
-        body: json(view),
-    }
-}
-
-/// The answer to a request that changed what was there.
-fn done(view: &impl Serialize) -> Answer {
-    Answer {
-        status: 200,
-        location: None,
-        body: json(view),
-    }
-}
-
-/// A view as JSON. Views have text keys and no floats, so this cannot fail; if it did, the client would get no body.
-fn json(view: &impl Serialize) -> String {
-    serde_json::to_string(view).unwrap_or_else(|error| {
-        tracing::error!(%error, "a view is not JSON");
-        String::new()
-    })
 }
 
 type Response = Result<actix_web::HttpResponse, Problem>;

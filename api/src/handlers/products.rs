@@ -1,6 +1,5 @@
 //! `/api/products`: the catalogue.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
@@ -14,14 +13,14 @@ use entity::{Currency, Money, ProductId, SaleId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Response, created};
+use super::Response;
 use crate::access::{Signed, Visitor};
 use crate::body::{Change, Json};
 use crate::endpoint::Endpoint;
-use crate::idempotency;
 use crate::path::Id;
 use crate::problem::Code;
 use crate::query::{Page, Query};
+use crate::response::{View, created};
 use crate::service::State;
 use crate::text::{self, Amount, Prose, Sku, Text, Whole};
 
@@ -288,12 +287,12 @@ async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Respons
     };
     let paging = query.paging();
     query.finish()?;
-    let page = products::list(&state.database, visitor.business_id, &filter, &paging)
-        .await
-        .map_err(|error| visitor.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, |row| {
-        ProductView::of(&row, visitor.currency)
-    })))
+    let page = products::list(&state.database, visitor.business_id, &filter, &paging).await;
+    visitor.answer(page.map(|page| {
+        View(Page::of(page, |row| {
+            ProductView::of(&row, visitor.currency)
+        }))
+    }))
 }
 
 async fn read(state: Data<State>, visitor: Visitor, id: Id<ProductId>) -> Response {
@@ -303,9 +302,8 @@ async fn read(state: Data<State>, visitor: Visitor, id: Id<ProductId>) -> Respon
         id.0,
         &reader(&visitor),
     )
-    .await
-    .map_err(|error| visitor.problem(error))?;
-    Ok(HttpResponse::Ok().json(ProductView::of(&product, visitor.currency)))
+    .await;
+    visitor.answer(product.map(|product| View(ProductView::of(&product, visitor.currency))))
 }
 
 async fn create(state: Data<State>, caller: Signed, request: Json<ProductRequest>) -> Response {
@@ -323,20 +321,12 @@ async fn create(state: Data<State>, caller: Signed, request: Json<ProductRequest
     };
     let render = |product: &Product| {
         created(
-            format!("/api/products/{}", product.product.id),
+            &format!("/api/products/{}", product.product.id),
             &ProductView::of(product, caller.currency),
         )
     };
-    products::create(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        &new,
-        render,
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(products::create(&state.database, &write, &new).await)
 }
 
 async fn replace(
@@ -376,10 +366,8 @@ async fn change(
 }
 
 async fn apply(state: &State, caller: &Signed, id: ProductId, change: &ProductChange) -> Response {
-    let product = products::change(&state.database, caller, id, change)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(ProductView::of(&product, caller.currency)))
+    let product = products::change(&state.database, caller, id, change).await;
+    caller.answer(product.map(|product| View(ProductView::of(&product, caller.currency))))
 }
 
 pub(super) fn limit(most: PurchaseLimit) -> Option<i32> {

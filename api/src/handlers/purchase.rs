@@ -1,11 +1,10 @@
 //! `POST /api/purchase`: stock and credit in one step.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
+use domain::StoredResponse;
 use domain::desk::purchase::{Purchase, Receipt};
 use domain::desk::{Command, Work};
-use domain::foundation::idempotency::Answer;
 use domain::stock::{Line, MAX_LINES};
 use entity::orders::{PaymentMethod, Status};
 use entity::users::Role;
@@ -13,12 +12,12 @@ use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::created;
+use super::Response;
 use crate::access::Signed;
 use crate::body::{Json, List};
 use crate::endpoint::Endpoint;
-use crate::idempotency;
 use crate::problem::{Code, Problem};
+use crate::response::created;
 use crate::service::State;
 use crate::text::{self, Amount};
 
@@ -120,11 +119,7 @@ pub(super) struct SoldView {
     pub(super) line_total: Amount,
 }
 
-async fn purchase(
-    state: Data<State>,
-    caller: Signed,
-    request: Json<PurchaseRequest>,
-) -> Result<HttpResponse, Problem> {
+async fn purchase(state: Data<State>, caller: Signed, request: Json<PurchaseRequest>) -> Response {
     let customer_id = buyer(&caller, request.body.customer_id)?;
     let purchase = Purchase {
         customer_id,
@@ -132,13 +127,10 @@ async fn purchase(
     };
     let command = Command {
         work: Work::Purchase(purchase, receipt),
-        claim: request.claim,
+        key: request.key,
         caller: caller.0.clone(),
     };
-    let answered = state.desk.carry_out(command).await;
-    answered
-        .map(idempotency::response)
-        .map_err(|error| caller.problem(error))
+    caller.answer(state.desk.carry_out(command).await)
 }
 
 /// The customer who buys: the one named, or the caller itself. For a customer no other exists.
@@ -150,7 +142,7 @@ pub(super) fn buyer(caller: &Signed, named: Option<CustomerId>) -> Result<Custom
     }
 }
 
-pub(super) fn receipt(receipt: &Receipt) -> Answer {
+pub(super) fn receipt(receipt: &Receipt) -> StoredResponse {
     let amount = |money: Money| Amount::of(money, receipt.currency);
     let view = ReceiptView {
         order_id: receipt.order_id,
@@ -179,5 +171,5 @@ pub(super) fn receipt(receipt: &Receipt) -> Answer {
             })
             .collect(),
     };
-    created(format!("/api/orders/{}", receipt.order_id), &view)
+    created(&format!("/api/orders/{}", receipt.order_id), &view)
 }

@@ -22,6 +22,7 @@ use crate::endpoint::Endpoint;
 use crate::path::Id;
 use crate::problem::Code;
 use crate::query::{Page, Query};
+use crate::response::View;
 use crate::service::State;
 use crate::sheet::{self, Dialect, Lines, NotCsv};
 use crate::text::{self, Amount};
@@ -167,12 +168,12 @@ async fn ledger(
 ) -> Response {
     let paging = query.paging();
     query.finish()?;
-    let page = statements::ledger(&state.database, &caller, id.0, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, |entry| {
-        EntryView::of(entry, caller.currency)
-    })))
+    let page = statements::ledger(&state.database, &caller, id.0, &paging).await;
+    caller.answer(page.map(|page| {
+        View(Page::of(page, |entry| {
+            EntryView::of(entry, caller.currency)
+        }))
+    }))
 }
 
 async fn statement(

@@ -18,3 +18,4 @@ pub(crate) mod retry;
 pub(crate) mod secret;
 pub mod tenants;
 pub mod unicode;
+pub mod write;

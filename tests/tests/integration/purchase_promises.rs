@@ -4,8 +4,8 @@
 //! A gate at the audit trail stops each batch when it has been decided, in the middle of its writing, and nobody else. It is
 //! no lock: those give up after two seconds, which is little on a busy machine.
 
-use domain::Error;
-use domain::foundation::idempotency::Answered;
+use domain::desk::Executed;
+use domain::{Error, Outcome};
 use entity::{CustomerId, ProductId};
 use serde_json::json;
 use tests::clerk::{Clerk, buy};
@@ -32,7 +32,7 @@ const WRITING: &str =
     "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
                         AND state = 'active' AND query LIKE '%new_orders%'";
 
-type Bought = JoinHandle<Result<Answered, Error>>;
+type Bought = JoinHandle<Result<Outcome<Executed>, Error>>;
 
 struct Shop {
     service: Service,

@@ -6,8 +6,8 @@ mod shop;
 
 use std::fmt::Write;
 
-use domain::AccountSummary;
-use domain::receivables::credit_notes::{self, CreditNote, NewCreditNote, What};
+use domain::desk::Executed;
+use domain::receivables::credit_notes::{self, NewCreditNote, What};
 use domain::stock::inventory::Correction;
 use entity::Quantity;
 use futures_util::future::join_all;
@@ -15,7 +15,8 @@ use lists::Ask;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use shop::{Shop, Sweeps, TICK, answer, caller, sweep};
+use shop::{Shop, Sweeps, TICK, caller, sweep};
+use tests::clerk::unkeyed;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_command_at_a_time_agrees_with_a_plain_model_whether_or_not_anything_sweeps() {
@@ -78,14 +79,15 @@ async fn a_return_is_undone_although_nobody_has_freed_yet_what_had_expired() {
         },
         reason: "scratched".to_owned(),
     };
-    let id = |note: &CreditNote, _: &AccountSummary| answer(note.note.id.to_string());
-    let note = credit_notes::create(&shop.pool, &caller(), None, &returned, id).await;
-    let note = note.unwrap().answer.body.parse().unwrap();
+    let caller = caller();
+    let write = unkeyed(&caller);
+    let note = credit_notes::create(&shop.pool, &write, &returned).await;
+    let note = note.unwrap().value().unwrap().document.note.id;
     shop.lists.products[0].on_hand += 1;
     let all = Ask::Reserve(1, vec![(0, 2)], 300, false);
     shop.ask(&[all], Sweeps::Never, 0).await;
     shop.pass(TICK).await;
-    credit_notes::reverse(&shop.pool, &caller(), None, note, "not ours", id)
+    credit_notes::reverse(&shop.pool, &write, note, "not ours")
         .await
         .unwrap();
     shop.lists.touch(0);
@@ -137,7 +139,7 @@ async fn two_desks_and_two_sweepers_on_one_database_keep_every_law_and_serve_lin
         for (ask, answer) in asks.iter().zip(one.into_iter().chain(two)) {
             match answer {
                 // Only to have something to confirm and to give up.
-                Ok(answered) if matches!(ask, Ask::Reserve(..)) => {
+                Ok(outcome) if matches!(ask, Ask::Reserve(..)) => {
                     let mut lists = shop.lists.clone();
                     lists.holds.clear();
                     for product in &mut lists.products {
@@ -145,14 +147,10 @@ async fn two_desks_and_two_sweepers_on_one_database_keep_every_law_and_serve_lin
                     }
                     let _ = lists.ask(ask);
                     let mut hold = lists.holds.remove(0);
-                    hold.id = answered
-                        .answer
-                        .body
-                        .split(' ')
-                        .next()
-                        .unwrap()
-                        .parse()
-                        .unwrap();
+                    let Some(Executed::Reserved(found)) = outcome.value() else {
+                        panic!("a reservation was made");
+                    };
+                    hold.id = found.reservation.id;
                     shop.lists.holds.push(hold);
                 }
                 Ok(_) => {}
