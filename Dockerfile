@@ -4,7 +4,7 @@
 #   docker run --rm -e DATABASE_URL=postgres://owner:…@db/tradeline tradeline tradeline migrate
 #   docker run -p 8080:8080 -e DATABASE_URL=postgres://tradeline_service:…@db/tradeline -e TRADELINE_JWT_SECRET=… tradeline
 
-FROM rust:1.95-slim-bookworm AS build
+FROM rust:1.95.0-slim-bookworm AS build
 WORKDIR /source
 COPY . .
 RUN cargo build --release --locked -p tradeline -p migration

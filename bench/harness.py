@@ -1,6 +1,7 @@
 """What both benches stand on: the programs, a PostgreSQL server of their own, and processes of the service."""
 
 import glob
+import itertools
 import os
 import pwd
 import re
@@ -183,8 +184,13 @@ class Stand:
         profile = "dev" if smoke else "release"
         say(f"building ({profile})")
         build = ["cargo", "build", "-q", "--locked", "--profile", profile]
-        for what in (["-p", "tradeline", "-p", "migration"], *more):
-            subprocess.run([*build, *what], cwd=ROOT, check=True)
+        selections = (["-p", "tradeline", "-p", "migration", "--bins"], *more)
+        if smoke:
+            # In one command with the package `tests`, so that the dependencies have the features that `cargo test` has
+            # built them with. A release build has the features that are shipped.
+            selections = (["-p", "tests", *itertools.chain(*selections)],)
+        for selection in selections:
+            subprocess.run([*build, *selection], cwd=ROOT, check=True)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         self.programs = target / ("debug" if smoke else "release")
         self.token = subprocess.run(

@@ -13,13 +13,15 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 BUSINESS = "550e8400-e29b-41d4-a716-446655440099"
 CUSTOMER = "550e8400-e29b-41d4-a716-446655440000"
 PRODUCT = "650e8400-e29b-41d4-a716-446655440001"
+# With the package `tests`, so that the dependencies have the features that `cargo test` has built them with.
+BUILD = ["cargo", "build", "-q", "--locked", "-p", "tests", "-p", "tradeline", "--bin", "tradeline"]
 
 
 class Service:
     """A running service, whose data are in this folder."""
 
     def __init__(self, folder):
-        subprocess.run(["cargo", "build", "-q", "--locked", "-p", "tradeline"], cwd=ROOT, check=True)
+        subprocess.run(BUILD, cwd=ROOT, check=True)
         self.program = TARGET / "debug" / "tradeline"
         ours = {name: value for name, value in os.environ.items()
                 if not name.startswith(("TRADELINE_", "STRIPE_")) and name != "DATABASE_URL"}

@@ -4,10 +4,23 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, ServiceConfig};
 
-use crate::endpoint::{self, BadTable, Table};
-use crate::openapi::Document;
-use crate::service::{Error, State};
-use crate::{handlers, metrics, openapi};
+use crate::access::routing;
+use crate::schema::endpoint::{BadTable, Table};
+use crate::schema::openapi;
+use crate::schema::openapi::{BadDocument, Document};
+use crate::state::State;
+use crate::{handlers, metrics};
+
+/// A bug in what the service answers to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Two endpoints are in each other's way.
+    #[error(transparent)]
+    Table(#[from] BadTable),
+    /// The API's document cannot be made.
+    #[error("the API's document cannot be made: {0}")]
+    Document(#[from] BadDocument),
+}
 
 /// What all workers share and nobody changes.
 #[derive(Debug, Clone)]
@@ -41,16 +54,16 @@ pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
     config
         .app_data(Data::from(state.verifier.clone()))
         .app_data(Data::from(state.gateways.clone()))
-        .app_data(Data::from(state.directory.clone()))
+        .app_data(Data::from(state.businesses.clone()))
         .app_data(Data::from(state.limits.clone()))
-        .app_data(Data::from(state.standing.clone()))
+        .app_data(Data::from(state.revocation.clone()))
         .app_data(Data::from(state.hasher.clone()))
-        .app_data(Data::from(state.journal.clone()))
+        .app_data(Data::from(state.access_log.clone()))
         .app_data(Data::from(state.sealer.clone()))
         .app_data(Data::from(state.payment_worker.clone()))
         .app_data(Data::new(state.database.clone()))
         .app_data(Data::new(state))
-        .configure(|config| endpoint::configure(&parts.table, config))
+        .configure(|config| routing::configure(&parts.table, config))
         .configure(handlers::configure_health)
         .configure(metrics::configure)
         .configure(|config| openapi::configure(parts.document.clone(), config));

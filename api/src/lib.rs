@@ -1,44 +1,36 @@
 //! HTTP and JSON, and nothing else: handlers take a caller and a parsed request, call one domain function and wrap its
 //! answer.
 //!
-//! A request passes, from the outside in: [`request`] (its id, the shape of every error, the metrics), [`log`] (the
-//! span and the one line), [`headers`] (which pages may call), [`compression`], the routing that [`endpoint`]'s table
-//! makes, [`access`] (who may call), the extractors ([`body`], [`query`], [`path`]) and the handler.
+//! A request passes, from the outside in: [`http::request`] (its id, the shape of every error, the metrics), [`http::log`]
+//! (the span and the one line), [`http::headers`] (which pages may call), [`http::compression`], the routing that
+//! [`schema::endpoint`]'s table makes, [`access`] (who may call), the extractors ([`schema`]) and the handler.
+//!
+//! Each folder may use those below it in this list, and none above.
+//!
+//! | folder | subject |
+//! | --- | --- |
+//! | [`commands`] | the commands of the program beside serving |
+//! | [`service`], [`app`] | the running service, and what it answers to |
+//! | `handlers` | one handler for each endpoint |
+//! | [`state`] | what a handler works with |
+//! | [`config`] | settings |
+//! | [`payments`] | payment providers |
+//! | [`access`] | who may call |
+//! | [`http`] | what every request and answer passes |
+//! | [`schema`] | how requests are read and answers are described |
 
-pub mod accept;
 pub mod access;
 pub mod app;
-pub mod backend;
-pub mod body;
-pub mod compression;
+pub mod commands;
 pub mod config;
-pub mod create_business;
-pub mod credential;
-pub mod endpoint;
-pub mod gateway;
 mod handlers;
-pub mod headers;
-pub mod idempotency;
-pub mod idle;
-pub mod limit;
-pub mod log;
+pub mod http;
 pub mod metrics;
-pub mod migrate;
-pub mod openapi;
-pub mod outgoing;
-pub mod path;
-pub mod problem;
-pub mod query;
+pub mod payments;
 pub mod readiness;
-pub mod renumber;
-pub mod request;
-pub mod response;
+pub mod schema;
 pub mod service;
-pub mod sheet;
-pub mod stripe;
-pub mod text;
-pub mod token;
-pub mod verify;
+pub mod state;
 
 #[cfg(test)]
 mod tests;

@@ -7,14 +7,17 @@ use chrono::Utc;
 use clap::Parser;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tradeline::backend::{self, Backend};
+use tradeline::access::token::Keys;
+use tradeline::app;
+use tradeline::commands::create_business;
+use tradeline::commands::database_choice::{self, Backend};
 use tradeline::config::{
-    Cli, Command, MigrateAction, MigrateRequest, Settings, TokenRequest, unknown_variables,
+    self, BusinessRequest, Cli, Command, MigrateAction, MigrateRequest, Settings, TokenRequest,
+    unknown_variables,
 };
-use tradeline::create_business::{self, BusinessRequest};
+use tradeline::http::log;
+use tradeline::schema::openapi;
 use tradeline::service::Service;
-use tradeline::token::Keys;
-use tradeline::{app, log, openapi};
 
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
@@ -77,7 +80,7 @@ fn start_log(settings: &Settings) -> Result<(), log::LogError> {
 
 /// Unlike other commands it has three ends: that the books do not add up is no failure to look.
 async fn verify(settings: &Settings) -> ExitCode {
-    match tradeline::verify::once(settings, &mut std::io::stdout()).await {
+    match tradeline::commands::verify::once(settings, &mut std::io::stdout()).await {
         Ok(outcome) if outcome.found() == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(error) => {
@@ -88,7 +91,10 @@ async fn verify(settings: &Settings) -> ExitCode {
 }
 
 async fn renumber_audit(settings: &Settings) -> Outcome {
-    println!("{}", tradeline::renumber::audit(settings).await?);
+    println!(
+        "{}",
+        tradeline::commands::renumber_audit::audit(settings).await?
+    );
     Ok(())
 }
 
@@ -156,7 +162,7 @@ fn allow_many_files() {
 }
 
 fn token(settings: &Settings, request: &TokenRequest) -> Outcome {
-    let keys = Keys::new(backend::jwt_secret(settings)?.reveal().as_bytes())?;
+    let keys = Keys::new(config::jwt_secret(settings)?.reveal().as_bytes())?;
     println!("{}", request.sign(&keys, Utc::now())?);
     Ok(())
 }
@@ -164,7 +170,7 @@ fn token(settings: &Settings, request: &TokenRequest) -> Outcome {
 async fn migrate(settings: &Settings, request: &MigrateRequest) -> Outcome {
     start_log(settings)?;
     let action = request.action.unwrap_or(MigrateAction::Up);
-    Ok(tradeline::migrate::run(settings, action, &mut std::io::stdout()).await?)
+    Ok(tradeline::commands::migrate::run(settings, action, &mut std::io::stdout()).await?)
 }
 
 async fn create_business(settings: &Settings, request: BusinessRequest) -> Outcome {
@@ -183,6 +189,6 @@ fn print_openapi() -> Outcome {
 }
 
 fn database_url(settings: &Settings) -> Outcome {
-    println!("{}", backend::url_of_running(settings)?);
+    println!("{}", database_choice::url_of_running(settings)?);
     Ok(())
 }

@@ -7,7 +7,7 @@ use domain::{Database, SchemaState};
 use entity::Currency;
 use tokio::sync::Mutex;
 
-use crate::problem::Problem;
+use crate::schema::problem::Problem;
 
 /// How long an answer holds.
 const HOLDS: Duration = Duration::from_secs(1);

@@ -12,29 +12,26 @@ use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::dev::{AppConfig, Server, ServerHandle, fn_service};
 use actix_web::middleware::from_fn;
 use actix_web::{App, rt};
-use domain::audit::seals::Sealer;
-use domain::card::checkout::PaymentWorker;
+use domain::card::PaymentWorker;
 use domain::desk::Desk;
 use domain::foundation::idempotency;
 use domain::identity::passwords::Passwords;
 use domain::identity::refresh_tokens;
 use domain::stock::availability::Hub;
-use domain::stock::reservations::Sweeper;
-use domain::{AccessLog, BusinessCache, CannotConnect, Database, RevocationCache, Secret};
+use domain::{AccessLog, CannotConnect, Database, Secret};
 use hmac::digest::InvalidLength;
 use tokio::time::timeout;
 
-use crate::body::BodyTimeout;
-use crate::config::{BadSettings, Checked, LimitSettings, Settings};
-use crate::endpoint::BadTable;
-use crate::gateway::Gateways;
-use crate::idempotency::Hasher;
-use crate::limit::Limits;
-use crate::openapi::BadDocument;
-use crate::readiness::Readiness;
-use crate::stripe::Webhooks;
-use crate::token::{Keys, Verifier, WeakSecret};
-use crate::{app, compression, headers, idle, limit, log, request, verify};
+use crate::access::token::{Keys, Verifier, WeakSecret};
+use crate::app;
+use crate::commands::verify;
+use crate::config::{BadSettings, Checked, Settings};
+use crate::http::limits::LimitSettings;
+use crate::http::limits::Limits;
+use crate::http::{compression, connection_progress, headers, limits, log, request};
+use crate::schema::body::BodyTimeout;
+use crate::schema::idempotency::Hasher;
+use crate::state::State;
 
 /// How long a client that is refused in the middle of a large body may take to read why.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,53 +46,6 @@ const WATCH_CONNECTIONS: u32 = 2;
 /// How often old idempotency keys and refresh tokens are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
-/// What a handler works with. Each HTTP worker has its own database connections; the rest is shared.
-#[derive(Debug, Clone)]
-pub struct State {
-    /// Connections for everything but sales.
-    pub database: Database,
-    /// Where sales queue.
-    pub desk: Arc<Desk>,
-    /// Gives back what has expired.
-    pub sweeper: Arc<Sweeper>,
-    /// Asks the payment provider, if there is one, for whatever is due.
-    pub payment_worker: Arc<PaymentWorker>,
-    /// Takes Stripe's webhooks, if it is the provider.
-    pub webhooks: Option<Arc<Webhooks>>,
-    /// How long an order by card may be paid, in seconds.
-    pub payment_seconds: i32,
-    /// Who watches what is available.
-    pub availability: Arc<Hub>,
-    /// The businesses met so far.
-    pub directory: Arc<BusinessCache>,
-    /// Which credentials still stand.
-    pub standing: Arc<RevocationCache>,
-    /// What goes into the audit trail off the requests' path.
-    pub journal: Arc<AccessLog>,
-    /// Seals the audit trail.
-    pub sealer: Arc<Sealer>,
-    /// Hashes and checks passwords.
-    pub passwords: Passwords,
-    /// Hashes requests that have an idempotency key.
-    pub hasher: Arc<Hasher>,
-    /// Signs tokens.
-    pub keys: Arc<Keys>,
-    /// Verifies tokens, ours and others'.
-    pub verifier: Arc<Verifier>,
-    /// Who may name a business without a credential.
-    pub gateways: Arc<Gateways>,
-    /// How long a token from a login is good, in seconds.
-    pub token_seconds: u32,
-    /// How often clients may call.
-    pub limits: Arc<Limits>,
-    /// How long a refresh token is good.
-    pub refresh_token_life: Duration,
-    /// Whether the database can be worked with, as it was a moment ago.
-    pub readiness: Arc<Readiness>,
-    /// The migrations that this version was built with.
-    pub migrations: Arc<Vec<String>>,
-}
-
 /// A service that runs.
 #[derive(Debug)]
 pub struct Service {
@@ -105,7 +55,7 @@ pub struct Service {
     server: tokio::task::JoinHandle<io::Result<()>>,
     desk: Arc<Desk>,
     availability: Arc<Hub>,
-    journal: Arc<AccessLog>,
+    access_log: Arc<AccessLog>,
     database: Database,
     lanes: usize,
 }
@@ -147,12 +97,9 @@ pub enum Error {
     /// Something else in the process records metrics.
     #[error("the metrics cannot be recorded: {0}")]
     Metrics(String),
-    /// Two endpoints are in each other's way: a bug.
+    /// What it answers to cannot be put together: a bug.
     #[error(transparent)]
-    Table(#[from] BadTable),
-    /// The API's document cannot be made: a bug.
-    #[error("the API's document cannot be made: {0}")]
-    Document(#[from] BadDocument),
+    App(#[from] app::Error),
     /// The address to listen on is taken, or not ours.
     #[error("cannot listen: {0}")]
     Listen(#[from] io::Error),
@@ -204,9 +151,9 @@ impl Service {
             webhooks: providers.webhooks,
             payment_seconds: settings.payments.payment_seconds,
             availability: Hub::new(database.another(WATCH_CONNECTIONS)),
-            directory: Arc::default(),
-            standing: Arc::default(),
-            journal: Arc::new(AccessLog::start(database.clone())),
+            businesses: Arc::default(),
+            revocation: Arc::default(),
+            access_log: Arc::new(AccessLog::start(database.clone())),
             sealer: Arc::default(),
             passwords: Passwords::default(),
             hasher,
@@ -236,7 +183,7 @@ impl Service {
         }
 
         let address = listener.local_addr()?;
-        let (desk, journal) = (Arc::clone(&state.desk), Arc::clone(&state.journal));
+        let (desk, access_log) = (Arc::clone(&state.desk), Arc::clone(&state.access_log));
         let availability = Arc::clone(&state.availability);
         let database = state.database.clone();
         let sizes = Sizes {
@@ -253,7 +200,7 @@ impl Service {
             server,
             desk,
             availability,
-            journal,
+            access_log,
             database,
             lanes,
         })
@@ -276,7 +223,7 @@ impl Service {
         if let Err(error) = self.server.await {
             tracing::error!(%error, "the HTTP server ended badly");
         }
-        self.journal.flush().await;
+        self.access_log.flush().await;
     }
 
     /// Stops at once, without waiting for anyone.
@@ -316,7 +263,7 @@ fn http(
     let app = move || {
         // Runs on each worker's own thread. A worker that takes a dead one's place takes its lanes too.
         let worker = started.fetch_add(1, Ordering::Relaxed) % sizes.workers;
-        idle::start(idle + request_timeout);
+        connection_progress::start(idle + request_timeout);
         let state = State {
             database: state.database.another(sizes.connections),
             ..state.clone()
@@ -328,7 +275,7 @@ fn http(
             .configure(|config| app::configure(config, &parts, state))
             .app_data(BodyTimeout(request_timeout))
             .wrap(from_fn(compression::answers))
-            .wrap(from_fn(limit::outside_the_api))
+            .wrap(from_fn(limits::outside_the_api))
             .wrap(headers::cors(&origins))
             .wrap(log::requests())
             .wrap(from_fn(request::outermost))
@@ -355,7 +302,9 @@ fn http(
             // A client that closes its side has given up: its request is dropped, and buys nothing if it still waits.
             .h1_allow_half_closed(false)
             .expect(fn_service(request::before_continue))
-            .on_connect_ext(|stream: &rt::net::TcpStream, data| idle::watch(stream, data))
+            .on_connect_ext(|stream: &rt::net::TcpStream, data| {
+                connection_progress::watch(stream, data)
+            })
             .finish(map_config(app, |()| AppConfig::default()))
             .tcp()
     })?;
@@ -430,7 +379,7 @@ async fn warn_unless_migrated(state: &State) {
 async fn delete_expired(state: State) {
     loop {
         tokio::time::sleep(TIDY_EVERY).await;
-        for business in state.directory.met() {
+        for business in state.businesses.met() {
             if let Err(error) = idempotency::delete_expired(&state.database, business).await {
                 tracing::warn!(%error, %business, "old idempotency keys stay for now");
             }

@@ -21,20 +21,21 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::access::{Signed, Visitor};
-use crate::body::{Bare, Json};
+use crate::access::token::{Claims, Keys, Verifier};
+use crate::access::{Authenticated, Visitor};
 use crate::config::Cli;
-use crate::endpoint::{self, Endpoint, Table, Tag};
-use crate::gateway::Gateways;
-use crate::idempotency::Hasher;
-use crate::limit::Limits;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::query::{Page, Query};
-use crate::response::created;
-use crate::text::{Amount, Text};
-use crate::token::{Claims, Keys, Verifier};
-use crate::{log, metrics, openapi, request};
+use crate::http::gateways::Gateways;
+use crate::http::limits::Limits;
+use crate::http::{log, request};
+use crate::metrics;
+use crate::schema::body::{Bare, Json};
+use crate::schema::endpoint::{Endpoint, Table, Tag};
+use crate::schema::idempotency::Hasher;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::query::{Page, Query};
+use crate::schema::text::{Amount, Text};
+use crate::schema::{openapi, response::created};
 
 crate::body! {
     /// A thing to be made.
@@ -74,7 +75,7 @@ fn view(currency: Currency) -> ThingView {
     }
 }
 
-async fn create(caller: Signed, request: Json<NewThing>) -> Result<HttpResponse, Problem> {
+async fn create(caller: Authenticated, request: Json<NewThing>) -> Result<HttpResponse, Problem> {
     let NewThing {
         name,
         quantity,
@@ -92,7 +93,7 @@ async fn create(caller: Signed, request: Json<NewThing>) -> Result<HttpResponse,
     }))
 }
 
-async fn list(caller: Signed, mut query: Query) -> Result<HttpResponse, Problem> {
+async fn list(caller: Authenticated, mut query: Query) -> Result<HttpResponse, Problem> {
     query.paging::<CustomerId>();
     query.take::<CustomerId>("customer_id");
     query.finish()?;
@@ -103,11 +104,11 @@ async fn list(caller: Signed, mut query: Query) -> Result<HttpResponse, Problem>
     Ok(HttpResponse::Ok().json(Page::of(page, view)))
 }
 
-async fn show(id: Id<CustomerId>, caller: Signed) -> Result<HttpResponse, Problem> {
+async fn show(id: Id<CustomerId>, caller: Authenticated) -> Result<HttpResponse, Problem> {
     Err(caller.problem(domain::Error::CustomerNotFound(id.0)))
 }
 
-async fn cancel(_: Signed, _: Id<CustomerId>, _: Bare) -> HttpResponse {
+async fn cancel(_: Authenticated, _: Id<CustomerId>, _: Bare) -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
 
@@ -212,7 +213,7 @@ fn app() -> App<
         .app_data(web::Data::new(directory))
         .app_data(web::Data::new(Limits::new(&limits)))
         .app_data(web::Data::new(database))
-        .configure(|config| endpoint::configure(&table, config))
+        .configure(|config| crate::access::routing::configure(&table, config))
         .configure(|config| openapi::configure(document, config))
         .configure(metrics::configure)
         .wrap(log::requests())

@@ -7,12 +7,12 @@ use entity::users::Role;
 use sea_orm::Iterable;
 
 #[test]
-fn the_architecture_shows_the_table() {
-    let architecture = include_str!("../../ARCHITECTURE.md");
+fn the_apis_page_shows_the_table() {
+    let page = include_str!("../../docs/api.md");
     let described = described();
     assert!(
-        architecture.contains(&described),
-        "ARCHITECTURE.md lacks:\n\n{described}"
+        page.contains(&described),
+        "docs/api.md lacks:\n\n{described}"
     );
 }
 

@@ -104,10 +104,11 @@ pub enum Error {
         link: PathBuf,
     },
 
-    /// The installed server programs are of other versions than the cluster.
+    /// No installed server programs are of the cluster's major version.
     #[error(
-        "the database files in {} need the server programs of PostgreSQL {wanted}, and only \
-         {found} can be run here: install version {wanted}, or dump and restore the data",
+        "the database files in {} need the server programs of PostgreSQL {wanted}; found here: \
+         {found}. Install version {wanted} (Debian, Ubuntu: apt-get install postgresql-{wanted}; \
+         macOS: brew install postgresql@{wanted}), or dump and restore the data",
         .data.display()
     )]
     WrongVersion {
@@ -115,20 +116,21 @@ pub enum Error {
         data: PathBuf,
         /// The major version that made it.
         wanted: u32,
-        /// The versions found, as a list for people.
+        /// The versions found, as a list for people, or `none`.
         found: String,
     },
 
-    /// No server programs are installed, and they could not be downloaded.
+    /// No server programs that could make a new cluster are installed.
     #[error(
-        "no server programs of PostgreSQL {oldest} or newer found, and downloading them failed: \
-         install them (on Debian: apt install postgresql), or set DATABASE_URL"
+        "the server programs of PostgreSQL {oldest} or newer are not found, neither on PATH nor in \
+         the usual folders: install them (Debian, Ubuntu: apt-get install postgresql; macOS: brew \
+         install postgresql@{suggested}), or set DATABASE_URL to use a running server"
     )]
     NoPrograms {
-        /// The oldest version that would do.
+        /// The oldest supported major version.
         oldest: u32,
-        /// Why the download failed.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// The major version to install where packages are named for one.
+        suggested: u32,
     },
 
     /// `initdb` failed.

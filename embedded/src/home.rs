@@ -11,8 +11,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// Where root's homes and programs lie that the server's user must reach.
-pub(crate) const SHELTER: &str = "/var/lib/tradeline";
+/// Holds root's homes that the server's user could not reach elsewhere.
+const SHELTER: &str = "/var/lib/tradeline";
 
 /// The folder of one cluster. It is ours; the server's user may pass through it.
 #[derive(Clone, Debug)]

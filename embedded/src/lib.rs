@@ -5,6 +5,8 @@
 //! user. PostgreSQL trusts whoever reaches that socket, in any role, so the folder is the access
 //! control: only that user and root can open it.
 //!
+//! PostgreSQL's programs must be installed (see `programs`): nothing is downloaded.
+//!
 //! The server never outlives its parent. It is stopped by [`Server::stop`], by dropping the
 //! [`Server`], and by the end of the parent in any way, `kill -9` included (see `guard`).
 //!
@@ -27,7 +29,6 @@
 
 mod account;
 mod cluster;
-mod download;
 mod error;
 mod files;
 mod guard;

@@ -1,14 +1,18 @@
-//! Finding the server's programs: installed ones if any fit, else downloaded ones.
+//! Finds the installed server programs: on `PATH`, then in the usual folders of Debian, Red Hat and
+//! Homebrew.
 
+use crate::Error;
 use crate::account::Account;
-use crate::{Error, download};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
 /// The oldest major version that the application supports.
-pub(crate) const OLDEST: u32 = 15;
+const OLDEST: u32 = 15;
+
+/// The major version to install on macOS: Homebrew names its packages for one.
+const SUGGESTED: u32 = 17;
 
 /// Server programs that the server's user can run.
 #[derive(Debug)]
@@ -21,13 +25,18 @@ pub(crate) struct Programs {
 impl Programs {
     /// The programs for the cluster `data`, of version `wanted` if it exists already. The first
     /// that fit are taken.
-    pub(crate) async fn find(
+    pub(crate) fn find(account: &Account, data: &Path, wanted: Option<u32>) -> Result<Self, Error> {
+        Self::first_of(candidates(), account, data, wanted)
+    }
+
+    fn first_of(
+        folders: impl Iterator<Item = PathBuf>,
         account: &Account,
         data: &Path,
         wanted: Option<u32>,
     ) -> Result<Self, Error> {
         let mut others = BTreeSet::new();
-        for folder in candidates(account) {
+        for folder in folders {
             match Self::probe(folder, account) {
                 Some(found)
                     if wanted.map_or(found.major >= OLDEST, |wanted| found.major == wanted) =>
@@ -40,25 +49,22 @@ impl Programs {
                 None => {}
             }
         }
-        if let Some(wanted) = wanted
-            && !others.is_empty()
-        {
-            let found: Vec<_> = others.iter().map(u32::to_string).collect();
-            return Err(Error::WrongVersion {
-                data: data.to_owned(),
-                wanted,
-                found: found.join(", "),
-            });
-        }
-        let folder = download::programs(account, wanted).await;
-        folder
-            .and_then(|folder| {
-                Self::probe(folder, account).ok_or_else(|| "the programs do not run here".into())
-            })
-            .map_err(|source| Error::NoPrograms {
+        let Some(wanted) = wanted else {
+            return Err(Error::NoPrograms {
                 oldest: OLDEST,
-                source,
-            })
+                suggested: SUGGESTED,
+            });
+        };
+        let found: Vec<_> = others.iter().map(u32::to_string).collect();
+        Err(Error::WrongVersion {
+            data: data.to_owned(),
+            wanted,
+            found: if found.is_empty() {
+                "none".to_owned()
+            } else {
+                found.join(", ")
+            },
+        })
     }
 
     /// The path of one of the programs.
@@ -78,11 +84,11 @@ impl Programs {
 }
 
 /// The folders to look in, the preferred first.
-fn candidates(account: &Account) -> impl Iterator<Item = PathBuf> {
+fn candidates() -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path: Vec<_> = env::split_paths(&path).collect();
     // Each source is looked at only when those before it had nothing that fits.
-    let sources: [Box<dyn FnOnce() -> Vec<PathBuf>>; 6] = [
+    let sources: [Box<dyn FnOnce() -> Vec<PathBuf>>; 5] = [
         Box::new(move || on_path),
         Box::new(|| {
             let folder = printed(Command::new("pg_config").arg("--bindir"));
@@ -101,10 +107,6 @@ fn candidates(account: &Account) -> impl Iterator<Item = PathBuf> {
             let mut homebrew = newest_first("/opt/homebrew/opt", "postgresql");
             homebrew.extend(newest_first("/usr/local/opt", "postgresql"));
             homebrew
-        }),
-        Box::new({
-            let downloads = download::folder(account);
-            move || newest_first(downloads, "")
         }),
     ];
     sources.into_iter().flat_map(|source| source())
@@ -152,6 +154,29 @@ fn major(version: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn refusal(wanted: Option<u32>) -> String {
+        let data = Path::new("/srv/data");
+        let account = Account::for_cluster(data).unwrap();
+        let found = Programs::first_of(std::iter::empty(), &account, data, wanted);
+        found.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn without_programs_the_error_says_what_to_install() {
+        assert_eq!(
+            refusal(None),
+            "the server programs of PostgreSQL 15 or newer are not found, neither on PATH nor in \
+             the usual folders: install them (Debian, Ubuntu: apt-get install postgresql; macOS: \
+             brew install postgresql@17), or set DATABASE_URL to use a running server"
+        );
+        assert_eq!(
+            refusal(Some(16)),
+            "the database files in /srv/data need the server programs of PostgreSQL 16; found \
+             here: none. Install version 16 (Debian, Ubuntu: apt-get install postgresql-16; macOS: \
+             brew install postgresql@16), or dump and restore the data"
+        );
+    }
 
     #[test]
     fn versions_are_read_as_postgres_prints_them() {

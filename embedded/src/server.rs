@@ -53,7 +53,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When another process runs a server on the folder, when no server programs are to be had, or
+    /// When another process runs a server on the folder, when no server programs are installed, or
     /// when the folder cannot be used or the server does not start.
     pub async fn start(settings: Settings) -> Result<Self, Error> {
         let folder = open_folder(&settings)?;
@@ -71,7 +71,7 @@ impl Server {
 
         let data_folder = home.data();
         let major = cluster::major(&data_folder)?;
-        let programs = Programs::find(&account, &data_folder, major).await?;
+        let programs = Programs::find(&account, &data_folder, major)?;
         if major.is_none() {
             cluster::create(&home, &account, &programs, sweeper.as_ref()).await?;
         }

@@ -1,6 +1,7 @@
 //! Orders by card, paid with the provider that stays on the machine, which tests have as a user of the embedded start has.
 
-use domain::card::checkout::{self, Event, EventKind, EventOutcome};
+use domain::card;
+use domain::card::checkout::{Event, EventKind, EventOutcome};
 use domain::card::provider::Offline;
 use domain::demo;
 use entity::{OrderId, ProductId};
@@ -75,7 +76,7 @@ impl Client {
 /// Has the provider tell that an order of Acme's is paid.
 pub async fn pay(database: &Database, order: OrderId) {
     let service = domain::Database::new(&database.url(SERVICE), 1).unwrap();
-    let (total, currency) = checkout::due(&service, demo::ACME, order).await.unwrap();
+    let (total, currency) = card::amount_due(&service, demo::ACME, order).await.unwrap();
     let event = Event {
         provider: Offline::NAME,
         id: format!("paid-{order}"),
@@ -86,7 +87,7 @@ pub async fn pay(database: &Database, order: OrderId) {
         told: EventKind::Paid(Offline::received(total, currency)),
     };
     assert_eq!(
-        checkout::receive(&service, &Offline, &event).await.unwrap(),
+        card::receive(&service, &Offline, &event).await.unwrap(),
         EventOutcome::Now
     );
     service.close().await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// The document of this build.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let table = tradeline::app::table().unwrap();
-    json!(tradeline::openapi::document(&table).unwrap())
+    json!(tradeline::schema::openapi::document(&table).unwrap())
 });
 
 /// Whether a problem is what the document says of its code.

@@ -1,8 +1,8 @@
 //! The PostgreSQL server of the run, and the databases in it.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use domain::demo::{ACME, ACME_BUYER};
 use entity::ApiKeyId;
@@ -12,6 +12,7 @@ use sea_orm::{
     Statement, TransactionTrait,
 };
 
+use tokio::sync::mpsc;
 use uuid::uuid;
 
 use crate::until;
@@ -30,17 +31,41 @@ const TEMPLATE: &str = "template_demo";
 
 /// The server, and the template in it. It runs on a thread of its own, since every test has its own runtime, and for
 /// as long as the process.
-static SERVER: LazyLock<embedded::Server> = LazyLock::new(|| {
+static SERVER: LazyLock<Running> = LazyLock::new(|| {
     let (started, wait) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
-            started.send(start().await).unwrap();
-            std::future::pending::<()>().await;
+            let server = start().await;
+            let (unused, names) = mpsc::unbounded_channel();
+            started.send(Running { server, unused }).unwrap();
+            drop_unused(names).await;
         });
     });
     wait.recv().expect("the test server does not start")
 });
+
+struct Running {
+    server: embedded::Server,
+    /// Takes the names of databases that no test uses any more.
+    unused: mpsc::UnboundedSender<String>,
+}
+
+impl Running {
+    fn url(&self, role: &str, database: &str) -> String {
+        self.server.url(role, database)
+    }
+}
+
+/// Drops databases as their tests end: some 700 of them would take 8 GB.
+async fn drop_unused(mut names: mpsc::UnboundedReceiver<String>) {
+    while let Some(name) = names.recv().await {
+        let postgres = connect(&SERVER.url("postgres", "postgres")).await;
+        // By force: what a stopped service leaves open ends with it.
+        execute(&postgres, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        postgres.close().await.unwrap();
+    }
+}
 
 async fn start() -> embedded::Server {
     let folder = tempfile::Builder::new()
@@ -106,10 +131,20 @@ fn credentials() -> String {
     )
 }
 
-/// A test's own database.
+/// A test's own database. It is dropped with the last clone.
 #[derive(Debug, Clone)]
 pub struct Database {
-    name: String,
+    name: Arc<Name>,
+}
+
+#[derive(Debug)]
+struct Name(String);
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        // A run that ends takes its server with it.
+        let _ = SERVER.unused.send(std::mem::take(&mut self.0));
+    }
 }
 
 impl Database {
@@ -133,13 +168,15 @@ impl Database {
         )
         .await;
         postgres.close().await.unwrap();
-        Self { name }
+        Self {
+            name: Arc::new(Name(name)),
+        }
     }
 
     /// Its address for this role.
     #[must_use]
     pub fn url(&self, role: &str) -> String {
-        SERVER.url(role, &self.name)
+        SERVER.url(role, &self.name.0)
     }
 
     /// The server's socket.
@@ -154,7 +191,7 @@ impl Database {
     /// Its name in the server.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.name.0
     }
 
     /// Runs a statement as the superuser and keeps its locks until [`Held::release`].

@@ -5,9 +5,9 @@ use std::net::TcpListener;
 use clap::Parser;
 use domain::{Authority, Secret, demo};
 use entity::{BusinessId, UserId};
+use tradeline::access::token::{Claims, Keys, PlatformClaims};
 use tradeline::config::{Cli, Settings};
-use tradeline::limit::RateLimit;
-use tradeline::token::{Claims, Keys, PlatformClaims};
+use tradeline::http::limits::RateLimit;
 
 use crate::{Client, Database, PgBouncer, Proxy, SERVICE, until};
 

@@ -203,10 +203,10 @@ impl Stripe {
 
     /// The adapter alone.
     #[must_use]
-    pub fn adapter(&self, patience: Duration) -> tradeline::stripe::Stripe {
+    pub fn adapter(&self, patience: Duration) -> tradeline::payments::stripe::Stripe {
         let base: Url = self.base.parse().unwrap();
         let key = Secret::from(SECRET_KEY.to_owned());
-        tradeline::stripe::Stripe::new(base, key, patience).unwrap()
+        tradeline::payments::stripe::Stripe::new(base, key, patience).unwrap()
     }
 
     /// The next requests go wrong like this, one each.

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use domain::Database;
 
-use super::{BadOutside, BadPayments, Settings, Tills};
-use crate::backend;
-use crate::token::{Issuer, Keys, WeakSecret};
+use super::secret_file::{SecretError, known_secret, secret_file};
+use super::{BadIdentitySettings, BadPayments, Providers, Settings};
+use crate::access::token::{Issuer, Keys, WeakSecret};
 
 /// What was made of the settings on the way.
 #[derive(Debug)]
 pub struct Checked {
     /// With whom orders are paid by card.
-    pub providers: Tills,
+    pub providers: Providers,
     /// Whose tokens are taken beside the service's own.
     pub issuer: Option<Issuer>,
 }
@@ -22,7 +22,7 @@ pub struct Checked {
 pub enum BadSettings {
     /// The secret is missing or cannot be read.
     #[error(transparent)]
-    NoSecret(#[from] backend::Error),
+    NoSecret(#[from] SecretError),
     /// The secret that is set is too short.
     #[error("TRADELINE_JWT_SECRET: {0}")]
     Secret(WeakSecret),
@@ -39,7 +39,7 @@ pub enum BadSettings {
     DatabaseUrl(sea_orm::DbErr),
     /// The settings about other issuers and gateways do not hold together.
     #[error(transparent)]
-    Outside(#[from] BadOutside),
+    IdentitySettings(#[from] BadIdentitySettings),
     /// The settings about payments by card do not hold together.
     #[error(transparent)]
     Payments(#[from] BadPayments),
@@ -58,7 +58,7 @@ impl Settings {
     /// # Errors
     /// See [`BadSettings`].
     pub async fn check(&self) -> Result<Checked, BadSettings> {
-        if let Some(secret) = backend::known_secret(self)? {
+        if let Some(secret) = known_secret(self)? {
             Keys::new(secret.reveal().as_bytes()).map_err(|weak| self.weak_secret(weak))?;
         }
         if let Some(url) = &self.database_url {
@@ -82,7 +82,7 @@ impl Settings {
         match self.jwt_secret {
             Some(_) => BadSettings::Secret(reason),
             None => BadSettings::KeptSecret {
-                path: backend::secret_file(self),
+                path: secret_file(self),
                 reason,
             },
         }

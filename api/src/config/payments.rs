@@ -9,8 +9,8 @@ use hmac::digest::InvalidLength;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 
-use crate::outgoing;
-use crate::stripe::{self, Stripe, WebhookSecrets, Webhooks};
+use crate::http::client;
+use crate::payments::stripe::{self, Stripe, WebhookSecrets, Webhooks};
 
 /// With whom orders are paid by card.
 #[derive(Debug, Clone, Args)]
@@ -87,7 +87,7 @@ impl std::str::FromStr for ApiBase {
 
     fn from_str(text: &str) -> Result<Self, BadApiBase> {
         let url: Url = text.parse().map_err(|_no_url| BadApiBase::NoUrl)?;
-        if !outgoing::is_secure(&url) {
+        if !client::is_secure(&url) {
             return Err(BadApiBase::Insecure);
         }
         let bare = url.username().is_empty() && url.password().is_none();
@@ -100,7 +100,7 @@ impl std::str::FromStr for ApiBase {
 
 /// The provider, and what takes its webhooks.
 #[derive(Debug, Default)]
-pub struct Tills {
+pub struct Providers {
     /// The provider, if there is one.
     pub provider: Shared,
     /// What takes Stripe's webhooks, if it is the provider.
@@ -145,7 +145,7 @@ impl Payments {
     ///
     /// # Errors
     /// See [`BadPayments`].
-    pub fn providers(&self, demo: bool) -> Result<Tills, BadPayments> {
+    pub fn providers(&self, demo: bool) -> Result<Providers, BadPayments> {
         let (key, secret) = (&self.stripe_secret_key, &self.stripe_webhook_secret);
         let contradiction = |provider| {
             let set = match (key, secret) {
@@ -166,7 +166,7 @@ impl Payments {
             }
             Some(ProviderName::None) => {
                 contradiction("none")?;
-                Ok(Tills::default())
+                Ok(Providers::default())
             }
             Some(ProviderName::Stripe) | None => match (key, secret) {
                 (Some(key), Some(secret)) => self.stripe(key, secret),
@@ -179,12 +179,12 @@ impl Payments {
                     missing: KEY,
                 }),
                 (None, None) if demo => Ok(offline()),
-                (None, None) => Ok(Tills::default()),
+                (None, None) => Ok(Providers::default()),
             },
         }
     }
 
-    fn stripe(&self, key: &Secret, secrets: &Secret) -> Result<Tills, BadPayments> {
+    fn stripe(&self, key: &Secret, secrets: &Secret) -> Result<Providers, BadPayments> {
         let is_header = HeaderValue::from_str(key.reveal()).is_ok();
         if !is_header || key.reveal().trim().is_empty() {
             return Err(BadPayments::NoSecret(KEY));
@@ -197,15 +197,15 @@ impl Payments {
         let base = self.stripe_api_base.0.clone();
         let stripe = Arc::new(Stripe::new(base, key.clone(), stripe::ANSWER)?);
         let secrets = WebhookSecrets::new(&secrets)?;
-        Ok(Tills {
+        Ok(Providers {
             provider: Some(stripe.clone()),
             webhooks: Some(Arc::new(Webhooks::new(stripe, secrets))),
         })
     }
 }
 
-fn offline() -> Tills {
-    Tills {
+fn offline() -> Providers {
+    Providers {
         provider: Some(Arc::new(Offline)),
         webhooks: None,
     }

@@ -11,15 +11,16 @@ use entity::{Currency, CustomerId, Money};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
-use crate::accept::Form;
-use crate::access::Signed;
-use crate::endpoint::Endpoint;
-use crate::idle::Watched;
-use crate::query::{Page, Query};
-use crate::service::State;
-use crate::sheet::{self, Columns, Dialect};
-use crate::text::{self, Amount};
+use crate::access::Authenticated;
+use crate::http::connection_progress::Watched;
+use crate::http::csv::{self, Columns};
+use crate::schema::content_negotiation::Form;
+use crate::schema::csv_dialect::Dialect;
+use crate::schema::endpoint::Endpoint;
+use crate::schema::query::{Page, Query};
+use crate::schema::response::Response;
+use crate::schema::text::{self, Amount};
+use crate::state::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -99,7 +100,7 @@ impl BucketsView {
 
 async fn report(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     form: Form,
     watched: Watched,
     mut query: Query,
@@ -136,20 +137,20 @@ async fn report(
 /// The whole report as a table, all of it about the same moment.
 async fn sheet(
     state: &State,
-    caller: &Signed,
+    caller: &Authenticated,
     as_of: Option<When>,
     (dialect, watched): (Dialect, Watched),
 ) -> Response {
     let (database, own) = (state.database.clone(), Caller::clone(caller));
     let currency = own.currency;
-    let first = aging::report(&database, &own, as_of, &sheet::page(None))
+    let first = aging::report(&database, &own, as_of, &csv::page(None))
         .await
         .map_err(|error| caller.problem(error))?;
     let (as_of, day) = (first.as_of, first.day);
     let next = move |place| {
         let (database, own) = (database.clone(), own.clone());
         async move {
-            let paging = sheet::page(Some(place));
+            let paging = csv::page(Some(place));
             let next = aging::report(&database, &own, None, &paging);
             next.await.map(|report| report.page)
         }
@@ -158,7 +159,7 @@ async fn sheet(
         let amount = |money: Money| money.to_text(currency);
         vec![
             row.customer_id.to_string(),
-            sheet::text(&row.customer_name),
+            csv::text(&row.customer_name),
             currency.to_string(),
             text::rfc3339(&as_of),
             day.to_string(),
@@ -190,5 +191,5 @@ async fn sheet(
         line,
     };
     let name = format!("aging-{day}");
-    Ok(sheet::streamed(&name, watched, columns, first.page, next))
+    Ok(csv::streamed(&name, watched, columns, first.page, next))
 }

@@ -9,15 +9,14 @@ use entity::{Currency, CustomerId, Money, OrderId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
 use super::payments::{AccountSummaryView, AllocationRequest, AllocationView, MAX_ORDERS, orders};
-use crate::access::Signed;
-use crate::body::{Json, List};
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::response::done;
-use crate::service::State;
+use crate::access::Authenticated;
+use crate::schema::body::{Json, List};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::schema::response::{Response, done};
+use crate::state::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -62,7 +61,7 @@ struct AllocationsView {
 
 async fn allocate(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<CustomerId>,
     request: Json<AllocationsRequest>,
 ) -> Response {

@@ -10,16 +10,15 @@ use entity::{ApiKeyId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
-use crate::access::Signed;
-use crate::body::Json;
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::query::{Page, Query};
-use crate::response::{View, created};
-use crate::service::State;
-use crate::text::{self, Text};
+use crate::access::Authenticated;
+use crate::schema::body::Json;
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
+use crate::schema::text::{self, Text};
+use crate::state::State;
 
 const ADMIN: &[Role] = &[Role::Admin];
 
@@ -113,14 +112,18 @@ impl ApiKeyView {
     }
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let paging = query.paging();
     query.finish()?;
     let page = api_keys::list(&state.database, &caller, &paging).await;
     caller.answer(page.map(|page| View(Page::of(page, ApiKeyView::of))))
 }
 
-async fn create(state: Data<State>, caller: Signed, request: Json<ApiKeyRequest>) -> Response {
+async fn create(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<ApiKeyRequest>,
+) -> Response {
     let new = NewKey {
         name: request.body.name.0,
         role: request.body.role,
@@ -150,6 +153,6 @@ fn shown(row: &entity::api_keys::Model, key: Option<&Secret>) -> StoredResponse 
     created(&format!("/api/api-keys/{}", row.id), &view)
 }
 
-async fn revoke(state: Data<State>, caller: Signed, id: Id<ApiKeyId>) -> Response {
-    caller.answer(api_keys::revoke(&state.database, &state.standing, &caller, id.0).await)
+async fn revoke(state: Data<State>, caller: Authenticated, id: Id<ApiKeyId>) -> Response {
+    caller.answer(api_keys::revoke(&state.database, &state.revocation, &caller, id.0).await)
 }

@@ -11,13 +11,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Response;
-use crate::access::Signed;
-use crate::endpoint::Endpoint;
-use crate::query::{Page, Query};
-use crate::response::View;
-use crate::service::State;
-use crate::text::{self, Text};
+use crate::access::Authenticated;
+use crate::schema::endpoint::Endpoint;
+use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View};
+use crate::schema::text::{self, Text};
+use crate::state::State;
 
 /// A word of the trail: what happened, or what to.
 type Word = Text<1, 100>;
@@ -87,7 +86,7 @@ impl AuditEntryView {
     }
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let filter = Filter {
         entity_type: query.take::<Word>("entity_type").map(|word| word.0),
         entity_id: query.take("entity_id"),

@@ -16,18 +16,18 @@ use entity::{Currency, CustomerId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
 use super::businesses::BusinessView;
 use super::users::UserView;
-use crate::access::Signed;
-use crate::body::Json;
-use crate::endpoint::Endpoint;
-use crate::limit::Try;
-use crate::problem::{Code, Problem};
-use crate::request::RequestId;
-use crate::service::State;
-use crate::text::{Email, FromText, Secret, Text};
-use crate::token::Claims;
+use crate::access::Authenticated;
+use crate::access::token::Claims;
+use crate::http::limits::Try;
+use crate::http::request::RequestId;
+use crate::schema::body::Json;
+use crate::schema::endpoint::Endpoint;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::response::Response;
+use crate::schema::text::{Email, FromText, Secret, Text};
+use crate::state::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -190,7 +190,7 @@ async fn count_try(
     named: &str,
     email: &str,
 ) -> Result<Option<Arc<Business>>, Problem> {
-    let found = state.directory.by_name(&state.database, named);
+    let found = state.businesses.by_name(&state.database, named);
     let found = found.await.map_err(problem)?;
     let business = found.as_ref().map(|business| business.id).ok_or(named);
     state.limits.of_account(req, what, business, email)?;
@@ -219,7 +219,7 @@ async fn login(
     };
     let login = login::log_in(
         &state.database,
-        &state.directory,
+        &state.businesses,
         &state.passwords,
         &attempt,
         state.refresh_token_life,
@@ -236,7 +236,7 @@ async fn refresh(
 ) -> Response {
     let login = refresh::refresh(
         &state.database,
-        &state.directory,
+        &state.businesses,
         &request.body.refresh_token.0,
         &request_id.0,
         state.refresh_token_life,
@@ -269,12 +269,16 @@ fn granted(state: &State, login: Login) -> Response {
     }))
 }
 
-async fn logout(state: Data<State>, caller: Signed, request: Json<LogoutRequest>) -> Response {
+async fn logout(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<LogoutRequest>,
+) -> Response {
     let token = &request.body.refresh_token.0;
     caller.answer(refresh::log_out(&state.database, &caller, token).await)
 }
 
-async fn me(state: Data<State>, caller: Signed) -> Response {
+async fn me(state: Data<State>, caller: Authenticated) -> Response {
     let profile = login::profile(&state.database, &caller)
         .await
         .map_err(|error| caller.problem(error))?;

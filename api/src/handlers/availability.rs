@@ -16,15 +16,14 @@ use futures_util::stream;
 use rand::RngExt;
 use serde::Serialize;
 
-use super::Response;
 use super::products::sees_inactive;
 use crate::access::Visitor;
-use crate::endpoint::Endpoint;
-use crate::idle::Watched;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::response::json;
-use crate::service::State;
+use crate::http::connection_progress::Watched;
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::schema::response::{Response, json};
+use crate::state::State;
 
 const EVENTS: &str = "text/event-stream";
 

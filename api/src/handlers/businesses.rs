@@ -11,14 +11,13 @@ use entity::{BusinessId, Currency, Money, TimeZone, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
-use crate::access::{Platform, Signed};
-use crate::body::{Change, Json};
-use crate::endpoint::Endpoint;
-use crate::problem::{Code, Problem};
-use crate::response::{Answer, View, created};
-use crate::service::State;
-use crate::text::{Amount, Email, Slug, Text, Whole};
+use crate::access::{Authenticated, Platform};
+use crate::schema::body::{Change, Json};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::response::{Answer, Response, View, created};
+use crate::schema::text::{Amount, Email, Slug, Text, Whole};
+use crate::state::State;
 
 /// Where the callers of a business find it.
 const OWN: &str = "/api/business";
@@ -233,7 +232,7 @@ async fn create(
         .into_response()
 }
 
-async fn read(state: Data<State>, caller: Signed) -> Response {
+async fn read(state: Data<State>, caller: Authenticated) -> Response {
     let business = businesses::of_caller(&state.database, &caller).await;
     caller.answer(business.map(|business| View(BusinessView::from(business))))
 }
@@ -247,7 +246,11 @@ fn hold_limits(patch: HoldLimitsPatch) -> HoldLimitsChange {
     }
 }
 
-async fn change(state: Data<State>, caller: Signed, request: Json<BusinessPatch>) -> Response {
+async fn change(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<BusinessPatch>,
+) -> Response {
     let body = request.body;
     let days = |days: Whole<0, 3650>| i32::try_from(days.get()).unwrap_or(i32::MAX);
     let change = BusinessChange {

@@ -3,7 +3,8 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::card::checkout::{self, Checkout, Terms};
+use domain::card;
+use domain::card::checkout::{Checkout, Terms};
 use domain::desk::purchase::Purchase;
 use domain::desk::{Command, Work};
 use domain::stock::{Line, MAX_LINES};
@@ -14,15 +15,14 @@ use entity::{Currency, CustomerId, OrderId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
 use super::purchase::{LineRequest, buyer};
-use crate::access::Signed;
-use crate::body::{Json, List};
-use crate::endpoint::Endpoint;
-use crate::problem::Code;
-use crate::response::created;
-use crate::service::State;
-use crate::text::{self, Amount};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, List};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::problem::Code;
+use crate::schema::response::{Response, created};
+use crate::schema::text::{self, Amount};
+use crate::state::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -75,7 +75,11 @@ pub(super) struct CheckoutView {
     expires_at: DateTime<Utc>,
 }
 
-async fn order(state: Data<State>, caller: Signed, request: Json<CheckoutRequest>) -> Response {
+async fn order(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<CheckoutRequest>,
+) -> Response {
     let purchase = Purchase {
         customer_id: buyer(&caller, request.body.customer_id)?,
         lines: request.body.items.0.into_iter().map(Line::from).collect(),
@@ -90,7 +94,7 @@ async fn order(state: Data<State>, caller: Signed, request: Json<CheckoutRequest
 /// the first did not get done, it does.
 pub(super) async fn place(
     state: &State,
-    caller: &Signed,
+    caller: &Authenticated,
     key: Option<IdempotencyKey>,
     work: impl FnOnce(Terms) -> Work,
 ) -> Response {
@@ -114,7 +118,7 @@ pub(super) async fn place(
     let outcome = state.desk.carry_out(command).await.map_err(refused)?;
     state.payment_worker.watch(caller.business_id);
     let order = outcome.placed_order().map_err(refused)?;
-    let checkout = checkout::finish(&state.database, provider, caller.business_id, order).await;
+    let checkout = card::finish(&state.database, provider, caller.business_id, order).await;
     caller.answer(checkout.map(|checkout| outcome.with_response(payable(checkout))))
 }
 

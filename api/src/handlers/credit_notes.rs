@@ -10,16 +10,15 @@ use entity::{CreditNoteId, Currency, CustomerId, OrderId, ProductId, Quantity, U
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
 use super::payments::{AccountSummaryView, ReversalRequest};
-use crate::access::Signed;
-use crate::body::{Json, List, Positive};
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::response::{View, created};
-use crate::service::State;
-use crate::text::{self, Amount, Text};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, List, Positive};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::response::{Response, View, created};
+use crate::schema::text::{self, Amount, Text};
+use crate::state::State;
 
 const ADMIN: &[Role] = &[Role::Admin];
 
@@ -197,7 +196,7 @@ fn render(caller: &Caller) -> impl Fn(&Posted<CreditNote>) -> StoredResponse + u
 
 async fn create(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<OrderId>,
     mut request: Json<CreditNoteRequest>,
 ) -> Response {
@@ -211,14 +210,14 @@ async fn create(
     caller.answer(credit_notes::create(&state.database, &write, &new).await)
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<CreditNoteId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<CreditNoteId>) -> Response {
     let note = credit_notes::read(&state.database, &caller, id.0).await;
     caller.answer(note.map(|note| View(CreditNoteView::of(&note, caller.currency))))
 }
 
 async fn reverse(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<CreditNoteId>,
     request: Json<ReversalRequest>,
 ) -> Response {

@@ -9,16 +9,15 @@ use entity::{Currency, CustomerId, Money};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
-use crate::access::Signed;
-use crate::body::{Change, Json};
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::query::{Page, Query};
-use crate::response::{View, created};
-use crate::service::State;
-use crate::text::{self, Amount, Email, Text, Whole};
+use crate::access::Authenticated;
+use crate::schema::body::{Change, Json};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
+use crate::schema::text::{self, Amount, Email, Text, Whole};
+use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
@@ -131,14 +130,18 @@ impl CustomerView {
     }
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let paging = query.paging();
     query.finish()?;
     let page = customers::list(&state.database, &caller, &paging).await;
     caller.answer(page.map(|page| View(Page::of(page, |row| CustomerView::of(&row, &caller)))))
 }
 
-async fn create(state: Data<State>, caller: Signed, request: Json<CustomerRequest>) -> Response {
+async fn create(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<CustomerRequest>,
+) -> Response {
     let body = request.body;
     let new = NewCustomer {
         name: body.name.0,
@@ -156,14 +159,14 @@ async fn create(state: Data<State>, caller: Signed, request: Json<CustomerReques
     caller.answer(customers::create(&state.database, &write, &new).await)
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<CustomerId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<CustomerId>) -> Response {
     let customer = customers::read(&state.database, &caller, id.0).await;
     caller.answer(customer.map(|customer| View(CustomerView::of(&customer, &caller))))
 }
 
 async fn change(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<CustomerId>,
     request: Json<CustomerPatch>,
 ) -> Response {

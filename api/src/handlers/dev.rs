@@ -2,17 +2,18 @@
 
 use actix_web::web::Data;
 use domain::Error;
-use domain::card::checkout::{self, Event, EventKind, EventOutcome};
+use domain::card;
+use domain::card::checkout::{Event, EventKind, EventOutcome};
 use domain::card::provider::Offline;
 use entity::Currency;
 use uuid::Uuid;
 
-use super::Response;
 use super::webhooks::{ReceivedView, received};
-use crate::endpoint::Endpoint;
-use crate::path::Name;
-use crate::problem::{Code, Problem};
-use crate::service::State;
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Name;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::response::Response;
+use crate::state::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -61,7 +62,7 @@ async fn tell(
         other => Problem::of(other, Currency::USD),
     };
     let (business_id, order_id) = Offline::order_of(&intent).ok_or_else(unknown)?;
-    let (amount, currency) = checkout::due(&state.database, business_id, order_id)
+    let (amount, currency) = card::amount_due(&state.database, business_id, order_id)
         .await
         .map_err(problem)?;
     let event = Event {
@@ -73,7 +74,7 @@ async fn tell(
         intent: intent.clone(),
         told: told(Offline::received(amount, currency)),
     };
-    let taken = checkout::receive(&state.database, &Offline, &event)
+    let taken = card::receive(&state.database, &Offline, &event)
         .await
         .map_err(problem)?;
     if taken == EventOutcome::NotOurs {

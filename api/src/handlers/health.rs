@@ -4,9 +4,9 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde_json::json;
 
-use super::Response;
-use crate::problem::{Code, Problem};
-use crate::service::State;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::response::Response;
+use crate::state::State;
 
 /// Serves `/healthz` and `/readyz`.
 pub(crate) fn configure(config: &mut ServiceConfig) {

@@ -12,16 +12,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Response;
-use crate::access::Signed;
-use crate::body::{At, Json, List};
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::query::{Page, Query};
-use crate::response::{View, created};
-use crate::service::State;
-use crate::text::{self, Text, Whole};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, List};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::faults::At;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
+use crate::schema::text::{self, Text, Whole};
+use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
@@ -242,7 +242,7 @@ impl From<StockChange> for MovementView {
     }
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let below = query.take::<Below>("below").map(Whole::get);
     let paging = query.paging();
     query.finish()?;
@@ -250,14 +250,14 @@ async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response 
     caller.answer(page.map(|page| View(Page::of(page, StockView::from))))
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<ProductId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<ProductId>) -> Response {
     let stock = inventory::read(&state.database, &caller, id.0).await;
     caller.answer(stock.map(|stock| View(StockView::from(stock))))
 }
 
 async fn correct(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<ProductId>,
     request: Json<StockPatch>,
 ) -> Response {
@@ -308,7 +308,11 @@ fn render(moved: &Vec<Moved>) -> StoredResponse {
     created(&location, &MovementsView { movements })
 }
 
-async fn receive(state: Data<State>, caller: Signed, request: Json<MovementsRequest>) -> Response {
+async fn receive(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<MovementsRequest>,
+) -> Response {
     let lines = lines(request.body)?;
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(inventory::receive(&state.database, &write, &lines).await)
@@ -316,7 +320,7 @@ async fn receive(state: Data<State>, caller: Signed, request: Json<MovementsRequ
 
 async fn movements(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<ProductId>,
     mut query: Query,
 ) -> Response {

@@ -26,8 +26,7 @@ mod users;
 mod webhooks;
 mod write_offs;
 
-use crate::endpoint::{Endpoint, Tag};
-use crate::problem::Problem;
+use crate::schema::endpoint::{Endpoint, Tag};
 
 pub(crate) use health::configure as configure_health;
 
@@ -61,5 +60,3 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
         (Tag::Simulation, dev::endpoints()),
     ]
 }
-
-type Response = Result<actix_web::HttpResponse, Problem>;

@@ -21,17 +21,16 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
-use super::Response;
 use super::purchase::SoldView;
-use crate::access::Signed;
-use crate::body::{Bare, Json, List, Positive};
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::query::{Page, Query};
-use crate::response::{View, done};
-use crate::service::State;
-use crate::text::{self, Amount, FromText, Text};
+use crate::access::Authenticated;
+use crate::schema::body::{Bare, Json, List, Positive};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, done};
+use crate::schema::text::{self, Amount, FromText, Text};
+use crate::state::State;
 
 const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 
@@ -454,7 +453,7 @@ impl StepView {
     }
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let attention = query.take::<WantingAttention>("attention");
     let filter = Filter {
         customer_id: query.take("customer_id"),
@@ -464,12 +463,12 @@ async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response 
     page(&state, &caller, filter, query).await
 }
 
-async fn my_orders(state: Data<State>, caller: Signed, query: Query) -> Response {
+async fn my_orders(state: Data<State>, caller: Authenticated, query: Query) -> Response {
     page(&state, &caller, Filter::default(), query).await
 }
 
 /// A page of the orders that the caller may see and that pass this filter and those that every list takes.
-async fn page(state: &State, caller: &Signed, filter: Filter, mut query: Query) -> Response {
+async fn page(state: &State, caller: &Authenticated, filter: Filter, mut query: Query) -> Response {
     let filter = Filter {
         status: query.take("status"),
         payment_method: query.take("payment_method"),
@@ -487,7 +486,7 @@ async fn page(state: &State, caller: &Signed, filter: Filter, mut query: Query) 
     }))
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<OrderId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<OrderId>) -> Response {
     let order = orders::read(&state.database, &caller, id.0).await;
     caller.answer(order.map(|order| View(OrderWithItems::of(&order, caller.currency))))
 }
@@ -496,7 +495,12 @@ fn render(currency: Currency) -> impl Fn(&Order) -> StoredResponse {
     move |order| done(&OrderWithItems::of(order, currency))
 }
 
-async fn cancel(state: Data<State>, caller: Signed, id: Id<OrderId>, request: Bare) -> Response {
+async fn cancel(
+    state: Data<State>,
+    caller: Authenticated,
+    id: Id<OrderId>,
+    request: Bare,
+) -> Response {
     let render = render(caller.currency);
     let write = caller.write(request.key.as_ref(), &render);
     let cancelled = cancellation::cancel(&state.database, &write, id.0).await;
@@ -509,7 +513,7 @@ async fn cancel(state: Data<State>, caller: Signed, id: Id<OrderId>, request: Ba
 
 async fn fulfil(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<OrderId>,
     request: Json<FulfilmentRequest>,
 ) -> Response {
@@ -525,7 +529,7 @@ async fn fulfil(
 
 async fn refund(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<OrderId>,
     mut request: Json<RefundRequest>,
 ) -> Response {
@@ -544,7 +548,7 @@ async fn refund(
 }
 
 /// Which amounts the provider takes that is set up.
-fn takes(state: &State, caller: &Signed) -> Option<(&'static str, Limits)> {
+fn takes(state: &State, caller: &Authenticated) -> Option<(&'static str, Limits)> {
     let provider = state.payment_worker.provider()?;
     Some((provider.name(), provider.limits(caller.currency)?))
 }

@@ -12,15 +12,16 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
-use super::Response;
-use crate::accept::Form;
-use crate::access::Signed;
-use crate::endpoint::Endpoint;
-use crate::idle::Watched;
-use crate::query::{Page, Query};
-use crate::service::State;
-use crate::sheet::{self, Columns, Dialect};
-use crate::text::{self, Amount, FromText, Whole};
+use crate::access::Authenticated;
+use crate::http::connection_progress::Watched;
+use crate::http::csv::{self, Columns};
+use crate::schema::content_negotiation::Form;
+use crate::schema::csv_dialect::Dialect;
+use crate::schema::endpoint::Endpoint;
+use crate::schema::query::{Page, Query};
+use crate::schema::response::Response;
+use crate::schema::text::{self, Amount, FromText, Whole};
+use crate::state::State;
 
 /// Days that an order may be past due, if the client does not say.
 const DEFAULT_DAYS: u32 = 30;
@@ -94,7 +95,7 @@ pub(super) struct OverdueView {
 
 async fn list(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     form: Form,
     watched: Watched,
     mut query: Query,
@@ -123,19 +124,19 @@ async fn list(
 /// The whole list as a table.
 async fn sheet(
     state: &State,
-    caller: &Signed,
+    caller: &Authenticated,
     criterion: Criterion,
     (dialect, watched): (Dialect, Watched),
 ) -> Response {
     let (database, own) = (state.database.clone(), Caller::clone(caller));
     let currency = own.currency;
-    let first = overdue::list(&database, &own, criterion, &sheet::page(None))
+    let first = overdue::list(&database, &own, criterion, &csv::page(None))
         .await
         .map_err(|error| caller.problem(error))?;
     let next = move |place: Place| {
         let (database, own) = (database.clone(), own.clone());
         async move {
-            let paging = sheet::page(Some(place));
+            let paging = csv::page(Some(place));
             let next = overdue::list(&database, &own, criterion, &paging);
             next.await.map(|list| list.page)
         }
@@ -143,7 +144,7 @@ async fn sheet(
     let line = move |row: &Overdue| {
         vec![
             row.customer_id.to_string(),
-            sheet::text(&row.customer_name),
+            csv::text(&row.customer_name),
             currency.to_string(),
             row.balance.to_text(currency),
             row.overdue_amount.to_text(currency),
@@ -169,7 +170,7 @@ async fn sheet(
         line,
     };
     let name = format!("overdue-{}", first.today);
-    Ok(sheet::streamed(&name, watched, columns, first.page, next))
+    Ok(csv::streamed(&name, watched, columns, first.page, next))
 }
 
 fn view(row: Overdue, currency: Currency) -> OverdueView {

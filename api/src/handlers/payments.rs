@@ -10,16 +10,15 @@ use entity::{Currency, CustomerId, Money, OrderId, PaymentId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
-use crate::access::Signed;
-use crate::body::{Json, List, Positive};
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::query::{Page, Query};
-use crate::response::{View, created};
-use crate::service::State;
-use crate::text::{self, Amount, Text};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, List, Positive};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
+use crate::schema::text::{self, Amount, Text};
+use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
@@ -278,7 +277,11 @@ fn render(caller: &Caller) -> impl Fn(&Posted<Payment>) -> StoredResponse + use<
     }
 }
 
-async fn receive(state: Data<State>, caller: Signed, request: Json<PaymentRequest>) -> Response {
+async fn receive(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<PaymentRequest>,
+) -> Response {
     let new = payment(request.body)?;
     let render = render(&caller);
     let write = caller.write(request.key.as_ref(), &render);
@@ -287,7 +290,7 @@ async fn receive(state: Data<State>, caller: Signed, request: Json<PaymentReques
 
 async fn reverse(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<PaymentId>,
     request: Json<ReversalRequest>,
 ) -> Response {
@@ -296,12 +299,12 @@ async fn reverse(
     caller.answer(payments::reverse(&state.database, &write, id.0, &request.body.reason.0).await)
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<PaymentId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<PaymentId>) -> Response {
     let payment = payments::read(&state.database, &caller, id.0).await;
     caller.answer(payment.map(|payment| View(PaymentView::of(&payment, caller.currency))))
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let customer = query.take("customer_id");
     let paging = query.paging();
     query.finish()?;

@@ -10,17 +10,16 @@ use entity::{Currency, CustomerId, PayoutId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
 use super::payments::{AccountSummaryView, ReversalRequest};
-use crate::access::Signed;
-use crate::body::{Json, Positive};
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::query::{Page, Query};
-use crate::response::{View, created};
-use crate::service::State;
-use crate::text::{self, Amount, Text};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, Positive};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
+use crate::schema::text::{self, Amount, Text};
+use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
@@ -151,7 +150,7 @@ fn render(caller: &Caller) -> impl Fn(&Posted<Payout>) -> StoredResponse + use<>
 
 async fn create(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<CustomerId>,
     request: Json<PayoutRequest>,
 ) -> Response {
@@ -170,7 +169,7 @@ async fn create(
 
 async fn reverse(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<PayoutId>,
     request: Json<ReversalRequest>,
 ) -> Response {
@@ -179,12 +178,12 @@ async fn reverse(
     caller.answer(payouts::reverse(&state.database, &write, id.0, &request.body.reason.0).await)
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<PayoutId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<PayoutId>) -> Response {
     let payout = payouts::read(&state.database, &caller, id.0).await;
     caller.answer(payout.map(|payout| View(PayoutView::of(&payout, caller.currency))))
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let filter = Filter {
         customer_id: query.take("customer_id"),
         created_from: query.take("created_from"),

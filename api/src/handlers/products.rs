@@ -13,16 +13,15 @@ use entity::{Currency, Money, ProductId, SaleId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
-use crate::access::{Signed, Visitor};
-use crate::body::{Change, Json};
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::query::{Page, Query};
-use crate::response::{View, created};
-use crate::service::State;
-use crate::text::{self, Amount, Prose, Sku, Text, Whole};
+use crate::access::{Authenticated, Visitor};
+use crate::schema::body::{Change, Json};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
+use crate::schema::text::{self, Amount, Prose, Sku, Text, Whole};
+use crate::state::State;
 
 const ADMIN: &[Role] = &[Role::Admin];
 
@@ -306,7 +305,11 @@ async fn read(state: Data<State>, visitor: Visitor, id: Id<ProductId>) -> Respon
     visitor.answer(product.map(|product| View(ProductView::of(&product, visitor.currency))))
 }
 
-async fn create(state: Data<State>, caller: Signed, request: Json<ProductRequest>) -> Response {
+async fn create(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<ProductRequest>,
+) -> Response {
     let body = request.body;
     let new = NewProduct {
         details: Details {
@@ -331,7 +334,7 @@ async fn create(state: Data<State>, caller: Signed, request: Json<ProductRequest
 
 async fn replace(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<ProductId>,
     request: Json<ProductDetails>,
 ) -> Response {
@@ -349,7 +352,7 @@ async fn replace(
 
 async fn change(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<ProductId>,
     request: Json<ProductPatch>,
 ) -> Response {
@@ -365,7 +368,12 @@ async fn change(
     apply(&state, &caller, id.0, &change).await
 }
 
-async fn apply(state: &State, caller: &Signed, id: ProductId, change: &ProductChange) -> Response {
+async fn apply(
+    state: &State,
+    caller: &Authenticated,
+    id: ProductId,
+    change: &ProductChange,
+) -> Response {
     let product = products::change(&state.database, caller, id, change).await;
     caller.answer(product.map(|product| View(ProductView::of(&product, caller.currency))))
 }

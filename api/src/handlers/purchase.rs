@@ -12,14 +12,13 @@ use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
-use crate::access::Signed;
-use crate::body::{Json, List};
-use crate::endpoint::Endpoint;
-use crate::problem::{Code, Problem};
-use crate::response::created;
-use crate::service::State;
-use crate::text::{self, Amount};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, List};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::response::{Response, created};
+use crate::schema::text::{self, Amount};
+use crate::state::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -119,7 +118,11 @@ pub(super) struct SoldView {
     pub(super) line_total: Amount,
 }
 
-async fn purchase(state: Data<State>, caller: Signed, request: Json<PurchaseRequest>) -> Response {
+async fn purchase(
+    state: Data<State>,
+    caller: Authenticated,
+    request: Json<PurchaseRequest>,
+) -> Response {
     let customer_id = buyer(&caller, request.body.customer_id)?;
     let purchase = Purchase {
         customer_id,
@@ -134,7 +137,10 @@ async fn purchase(state: Data<State>, caller: Signed, request: Json<PurchaseRequ
 }
 
 /// The customer who buys: the one named, or the caller itself. For a customer no other exists.
-pub(super) fn buyer(caller: &Signed, named: Option<CustomerId>) -> Result<CustomerId, Problem> {
+pub(super) fn buyer(
+    caller: &Authenticated,
+    named: Option<CustomerId>,
+) -> Result<CustomerId, Problem> {
     match named.or(caller.confined_to()) {
         Some(customer) if caller.may_act_for(customer) => Ok(customer),
         Some(other) => Err(caller.problem(domain::Error::CustomerNotFound(other))),

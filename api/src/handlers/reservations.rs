@@ -13,17 +13,16 @@ use entity::{Currency, CustomerId, OrderId, ProductId, ReservationId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
 use super::checkout::{self, CheckoutView};
 use super::purchase::{LineRequest, ReceiptView, buyer, receipt};
-use crate::access::Signed;
-use crate::body::{Bare, Json, List};
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::response::{View, accepted, created, done};
-use crate::service::State;
-use crate::text::{self, Amount, Whole};
+use crate::access::Authenticated;
+use crate::schema::body::{Bare, Json, List};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::response::{Response, View, accepted, created, done};
+use crate::schema::text::{self, Amount, Whole};
+use crate::state::State;
 
 const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 
@@ -199,7 +198,7 @@ impl ReservationView {
 
 async fn reserve(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     request: Json<ReservationRequest>,
 ) -> Response {
     let body = request.body;
@@ -228,14 +227,14 @@ async fn reserve(
     caller.answer(state.desk.carry_out(command).await)
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<ReservationId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<ReservationId>) -> Response {
     let found = reservations::read(&state.database, &caller, id.0).await;
     caller.answer(found.map(|found| View(ReservationView::of(&found, caller.currency))))
 }
 
 async fn confirm(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<ReservationId>,
     request: Json<Confirmation>,
 ) -> Response {
@@ -256,7 +255,7 @@ async fn confirm(
 
 async fn cancel(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<ReservationId>,
     request: Bare,
 ) -> Response {

@@ -11,17 +11,17 @@ use entity::{Currency, Money, ProductId, SaleId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
 use super::products::{PurchaseLimit, limit};
-use crate::access::{Signed, Visitor};
-use crate::body::{At, Change, Json, List};
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::query::{Page, Query};
-use crate::response::{View, created};
-use crate::service::State;
-use crate::text::{self, Amount, Text};
+use crate::access::{Authenticated, Visitor};
+use crate::schema::body::{Change, Json, List};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::faults::At;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
+use crate::schema::text::{self, Amount, Text};
+use crate::state::State;
 
 const ADMIN: &[Role] = &[Role::Admin];
 
@@ -202,7 +202,7 @@ fn new(body: SaleRequest) -> Result<NewSale, Problem> {
     }))
 }
 
-async fn create(state: Data<State>, caller: Signed, request: Json<SaleRequest>) -> Response {
+async fn create(state: Data<State>, caller: Authenticated, request: Json<SaleRequest>) -> Response {
     let new = new(request.body)?;
     let render = |sale: &Sale| {
         created(
@@ -216,7 +216,7 @@ async fn create(state: Data<State>, caller: Signed, request: Json<SaleRequest>) 
 
 async fn change(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<SaleId>,
     request: Json<SalePatch>,
 ) -> Response {

@@ -15,17 +15,17 @@ use sea_orm::ActiveEnum;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
-use crate::accept::Form;
-use crate::access::Signed;
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::query::{Page, Query};
-use crate::response::View;
-use crate::service::State;
-use crate::sheet::{self, Dialect, Lines, NotCsv};
-use crate::text::{self, Amount};
+use crate::access::Authenticated;
+use crate::http::csv::{self, Lines, NotCsv};
+use crate::schema::content_negotiation::Form;
+use crate::schema::csv_dialect::Dialect;
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View};
+use crate::schema::text::{self, Amount};
+use crate::state::State;
 
 const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 
@@ -162,7 +162,7 @@ impl TotalsView {
 
 async fn ledger(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<CustomerId>,
     mut query: Query,
 ) -> Response {
@@ -178,7 +178,7 @@ async fn ledger(
 
 async fn statement(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<CustomerId>,
     form: Form,
     mut query: Query,
@@ -198,7 +198,7 @@ async fn statement(
         let name = format!("statement-{}", statement.last_day);
         let lines = lines(Lines::first(dialect), statement, bounds, caller.currency);
         let lines = lines.and_then(Lines::finish);
-        return Ok(sheet::response(&name, lines));
+        return Ok(csv::response(&name, lines));
     }
     let view = view(statement, bounds, caller.currency);
     Ok(HttpResponse::Ok().insert_header(Form::VARY).json(view))
@@ -267,7 +267,7 @@ fn lines(
     ))?;
     let id = |id: Option<String>| id.unwrap_or_default();
     for entry in statement.entries {
-        let note = |note: Option<String>| note.as_deref().map_or_else(String::new, sheet::text);
+        let note = |note: Option<String>| note.as_deref().map_or_else(String::new, csv::text);
         lines.add(&[
             text::rfc3339(&entry.effective_at),
             entry.kind.to_value(),

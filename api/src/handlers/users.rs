@@ -10,16 +10,15 @@ use entity::{CustomerId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
-use crate::access::Signed;
-use crate::body::Json;
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::{Code, Problem};
-use crate::query::{Page, Query};
-use crate::response::{View, created};
-use crate::service::State;
-use crate::text::{self, Email, Text};
+use crate::access::Authenticated;
+use crate::schema::body::Json;
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
+use crate::schema::text::{self, Email, Text};
+use crate::state::State;
 
 const ADMIN: &[Role] = &[Role::Admin];
 
@@ -114,14 +113,14 @@ impl UserView {
     }
 }
 
-async fn list(state: Data<State>, caller: Signed, mut query: Query) -> Response {
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let paging = query.paging();
     query.finish()?;
     let page = users::list(&state.database, &caller, &paging).await;
     caller.answer(page.map(|page| View(Page::of(page, UserView::of))))
 }
 
-async fn create(state: Data<State>, caller: Signed, request: Json<UserRequest>) -> Response {
+async fn create(state: Data<State>, caller: Authenticated, request: Json<UserRequest>) -> Response {
     let body = request.body;
     let new = NewUser {
         email: body.email.into_string(),
@@ -155,7 +154,7 @@ fn authority(role: Role, customer: Option<CustomerId>) -> Result<Authority, Prob
 
 async fn change(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<UserId>,
     request: Json<UserPatch>,
 ) -> Response {
@@ -166,6 +165,6 @@ async fn change(
         customer_id: body.customer_id,
         disabled: body.disabled,
     };
-    let user = users::change(&state.database, &state.standing, &caller, id.0, &change).await;
+    let user = users::change(&state.database, &state.revocation, &caller, id.0, &change).await;
     caller.answer(user.map(|user| View(UserView::of(user))))
 }

@@ -3,17 +3,18 @@
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use domain::card::checkout::{self, EventOutcome};
+use domain::card;
+use domain::card::checkout::EventOutcome;
 use entity::Currency;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
-use crate::body::Raw;
-use crate::endpoint::Endpoint;
-use crate::problem::{Code, Problem};
-use crate::service::State;
-use crate::stripe::BadWebhook;
+use crate::payments::stripe::BadWebhook;
+use crate::schema::body::Raw;
+use crate::schema::endpoint::Endpoint;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::response::Response;
+use crate::state::State;
 
 /// The header that carries the signature.
 const SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
@@ -49,7 +50,7 @@ async fn receive(state: Data<State>, request: HttpRequest, body: Raw) -> Respons
         return Ok(received());
     };
     // No amount of the domain's errors here is the client's to read, so no currency matters.
-    let taken = checkout::receive(&state.database, webhooks.provider(), &event)
+    let taken = card::receive(&state.database, webhooks.provider(), &event)
         .await
         .map_err(|error| Problem::of(error, Currency::USD))?;
     tracing::info!(event = event.id, kind = event.kind, ?taken, business_id = %event.business_id, "Stripe has told");

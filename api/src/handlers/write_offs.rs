@@ -9,16 +9,15 @@ use entity::{Currency, CustomerId, OrderId, UserId, WriteOffId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Response;
 use super::payments::{AccountSummaryView, ReversalRequest};
-use crate::access::Signed;
-use crate::body::{Json, Positive};
-use crate::endpoint::Endpoint;
-use crate::path::Id;
-use crate::problem::Code;
-use crate::response::{View, created};
-use crate::service::State;
-use crate::text::{self, Amount, Text};
+use crate::access::Authenticated;
+use crate::schema::body::{Json, Positive};
+use crate::schema::endpoint::Endpoint;
+use crate::schema::path::Id;
+use crate::schema::problem::Code;
+use crate::schema::response::{Response, View, created};
+use crate::schema::text::{self, Amount, Text};
+use crate::state::State;
 
 const ADMIN: &[Role] = &[Role::Admin];
 
@@ -135,7 +134,7 @@ fn render(caller: &Caller) -> impl Fn(&Posted<WriteOff>) -> StoredResponse + use
 
 async fn create(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<OrderId>,
     request: Json<WriteOffRequest>,
 ) -> Response {
@@ -149,14 +148,14 @@ async fn create(
     caller.answer(write_offs::create(&state.database, &write, &new).await)
 }
 
-async fn read(state: Data<State>, caller: Signed, id: Id<WriteOffId>) -> Response {
+async fn read(state: Data<State>, caller: Authenticated, id: Id<WriteOffId>) -> Response {
     let write_off = write_offs::read(&state.database, &caller, id.0).await;
     caller.answer(write_off.map(|write_off| View(WriteOffView::of(&write_off, caller.currency))))
 }
 
 async fn reverse(
     state: Data<State>,
-    caller: Signed,
+    caller: Authenticated,
     id: Id<WriteOffId>,
     request: Json<ReversalRequest>,
 ) -> Response {

@@ -5,11 +5,12 @@ use entity::Currency;
 use serde_json::{Value, json};
 
 use super::{BUSINESS, ThingView, endpoints, send, special, staff};
-use crate::body::At;
-use crate::endpoint::{BadTable, Endpoint, Table, Tag};
-use crate::openapi::{self, BadDocument};
-use crate::query::Page;
-use crate::{app, body};
+use crate::app;
+use crate::schema::body;
+use crate::schema::endpoint::{BadTable, Endpoint, Table, Tag};
+use crate::schema::faults::At;
+use crate::schema::openapi::{self, BadDocument};
+use crate::schema::query::Page;
 
 #[actix_web::test]
 async fn metrics_count_by_route() {
@@ -162,11 +163,11 @@ fn members_without_an_example_are_named() {
         name: String,
         colour: Option<String>,
     }
-    body! {
+    crate::body! {
         /// Something without a name.
         struct NamelessRequest {
             /// Its name.
-            name: crate::text::Text<1, 20>,
+            name: crate::schema::text::Text<1, 20>,
         }
     }
     let endpoint = get("getX", "/api/x").body::<NamelessRequest>();

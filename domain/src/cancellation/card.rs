@@ -4,7 +4,7 @@ use entity::orders::{CancelReason, Status};
 use entity::{Money, OrderId, payment_intents};
 
 use crate::card::attention;
-use crate::card::checkout::locked::{LockedOrder, Stock};
+use crate::card::locked_order::{LockedOrder, Stock};
 use crate::card::refunds::New;
 use crate::foundation::write::Write;
 use crate::orders::disputes;

@@ -4,7 +4,7 @@
 use entity::orders::{self, Attention};
 use entity::{Money, disputes, payment_intents, refunds};
 
-use crate::card::checkout::locked::LockedOrder;
+use crate::card::locked_order::LockedOrder;
 use crate::orders::write;
 use crate::{Error, Transaction};
 

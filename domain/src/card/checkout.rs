@@ -3,18 +3,10 @@
 //! 1. The desk holds the stock and writes the order, `created`, with the intent that is to be made: one transaction.
 //! 2. Outside any transaction the provider makes the intent, under a key that is the same each time.
 //! 3. The order becomes `payment_pending`, with what the buyer's page pays with.
-//! 4. What the provider tells later ([`receive`]) makes it `paid`, and its hold a sale.
+//! 4. What the provider tells later ([`crate::card::receive`]) makes it `paid`, and its hold a sale.
 //!
 //! Whatever comes in between, a crash or a lost answer, the rows say what is to be asked of the provider next
-//! (`payment_intents.next_try_at`), and the [`PaymentWorker`] asks it.
-
-mod due;
-mod events;
-mod intent;
-pub(crate) mod locked;
-mod payment_worker;
-mod reading;
-mod refunds_found;
+//! (`payment_intents.next_try_at`), and the [`crate::card::PaymentWorker`] asks it.
 
 use chrono::{DateTime, Utc};
 use entity::{BusinessId, Currency, CustomerId, Money, OrderId, ReservationId};
@@ -23,11 +15,6 @@ use crate::Error;
 use crate::card::provider::{Limits, Received};
 use crate::foundation::error::RefusedAmount;
 use crate::orders::SoldLine;
-
-pub use due::due;
-pub use events::receive;
-pub use intent::finish;
-pub use payment_worker::{PaymentWorker, work};
 
 /// For how long an order by card may be paid when nothing else is said, in seconds.
 pub const SECONDS: i32 = 1800;

@@ -8,7 +8,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
-use crate::card::checkout::locked::LockedOrder;
+use crate::card::locked_order::LockedOrder;
 use crate::card::provider::FoundDispute;
 use crate::orders;
 use crate::{Error, Transaction};

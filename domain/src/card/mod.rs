@@ -2,8 +2,20 @@
 //!
 //! May use `receivables` and what is below it. The provider is asked outside of transactions only.
 
+mod amount_due;
 pub(crate) mod attention;
 pub mod checkout;
 pub(crate) mod disputes;
+mod events;
+mod intents;
+pub(crate) mod locked_order;
+mod payment_worker;
 pub mod provider;
+mod reading;
 pub mod refunds;
+mod refunds_found;
+
+pub use amount_due::amount_due;
+pub use events::receive;
+pub use intents::finish;
+pub use payment_worker::{PaymentWorker, work};

@@ -5,7 +5,7 @@
 //! asked for it.
 //!
 //! A refund is decided and written under its order's lock; what is requested counts at once, so that two at the same
-//! moment cannot both have what is left. The provider is asked afterwards, by the [`crate::card::checkout::PaymentWorker`], under the
+//! moment cannot both have what is left. The provider is asked afterwards, by the [`crate::card::PaymentWorker`], under the
 //! refund's id as its key. One that the provider will not make counts no more.
 
 use entity::orders::{PaymentMethod, Status as OrderStatus};
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
 use crate::card::attention;
-use crate::card::checkout::locked::{AT_ONCE, LockedOrder, Stock};
+use crate::card::locked_order::{AT_ONCE, LockedOrder, Stock};
 use crate::card::provider::{Limits, RefundState};
 use crate::foundation::error::RefusedAmount;
 use crate::foundation::retry::retry;

@@ -2,10 +2,10 @@
 //! failures, which are the operator's.
 //!
 //! The database has the last word on both. A violated constraint becomes a domain error in this file and nowhere else; the
-//! meaning of every other error that the database answers is in `database/answer.rs`.
+//! meaning of every other error that the database answers is in `sql_errors.rs`.
 
-use crate::foundation::database::Meaning;
 use crate::foundation::new_password::WeakPassword;
+use crate::foundation::sql_errors::Meaning;
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::orders::Status;
 use entity::{

@@ -16,6 +16,7 @@ pub(crate) mod poller;
 pub(crate) mod retention;
 pub(crate) mod retry;
 pub(crate) mod secret;
+pub(crate) mod sql_errors;
 pub mod tenants;
 pub mod unicode;
 pub mod write;

@@ -1,4 +1,4 @@
-//! What can become of an order: one table, from which the decisions here, the diagram in ARCHITECTURE.md and the tests are
+//! What can become of an order: one table, from which the decisions here, the diagram in docs/api.md and the tests are
 //! made.
 
 use entity::orders::{PaymentMethod, Status};
@@ -70,16 +70,16 @@ macro_rules! transition {
 
 /// All of them. What is not here cannot happen.
 pub const TABLE: &[Transition] = &[
-    transition!(Credit: Created to Approved, Desk, "leaves the shelf", "taken", "paid ahead: settles it"),
+    transition!(Credit: Created to Approved, Desk, "decremented", "charged", "credit on account settles it"),
     transition!(Credit: Approved to Fulfilled, Staff, "", "", ""),
-    transition!(Credit: Approved to Cancelled, StaffOrCustomer, "back on the shelf", "given back",
+    transition!(Credit: Approved to Cancelled, StaffOrCustomer, "restocked", "charge reversed",
         "payments become credit on account"),
     transition!(Card: Created to PaymentPending, Service, "", "", "intent made"),
-    transition!(Card: Created to Cancelled, StaffOrCustomer, "held no more", "", "intent cancelled"),
+    transition!(Card: Created to Cancelled, StaffOrCustomer, "hold released", "", "intent cancelled"),
     transition!(Card: PaymentPending to Paid, Service, "hold becomes a sale", "", "received"),
-    transition!(Card: PaymentPending to Cancelled, StaffOrCustomer, "held no more", "", "intent cancelled"),
+    transition!(Card: PaymentPending to Cancelled, StaffOrCustomer, "hold released", "", "intent cancelled"),
     transition!(Card: Paid to Fulfilled, Staff, "", "", ""),
-    transition!(Card: Paid to Cancelled, Admin, "back on the shelf", "", "the rest is refunded"),
+    transition!(Card: Paid to Cancelled, Admin, "restocked", "", "the remainder is refunded"),
 ];
 
 /// The transition of such an order, if there is one. The service itself may do what others may.
@@ -111,7 +111,7 @@ pub fn find_for(
     }
 }
 
-/// The table as ARCHITECTURE.md shows it: a Mermaid diagram and what each step does.
+/// The table as docs/api.md shows it: a Mermaid diagram and what each step does.
 #[must_use]
 pub fn described() -> String {
     let name = |status: Status| {
@@ -140,7 +140,7 @@ pub fn described() -> String {
             Who::Service => "the service",
             Who::Staff => "staff",
             Who::Admin => "an admin",
-            Who::StaffOrCustomer => "staff, its customer while nothing is paid",
+            Who::StaffOrCustomer => "staff; its customer while nothing is paid",
         };
         let cells = [
             method(one.of),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use sea_orm::sqlx::{self, ConnectOptions, Connection};
 use tokio::time::timeout;
 
-use super::{Database, Meaning};
+use super::Database;
+use crate::foundation::sql_errors::Meaning;
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -6,7 +6,6 @@
 //! is why this is not SeaORM's own transaction; everything else goes through SeaORM, for which [`Transaction`] is a
 //! connection.
 
-mod answer;
 mod connect;
 mod schema;
 mod session;
@@ -22,14 +21,13 @@ use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Executor, P
 use sea_orm::{DbErr, RuntimeErr};
 use tokio::time::timeout;
 
-pub(crate) use answer::Meaning;
 pub use connect::CannotConnect;
 pub use schema::SchemaState;
 pub(crate) use session::Session;
 pub use transaction::Transaction;
 
-use self::answer::lacks_prepared_statement;
 use crate::Error;
+use crate::foundation::sql_errors::{Meaning, lacks_prepared_statement};
 
 /// A pool of connections to the database, as the service's role. Its debug output shows no password.
 #[derive(Clone)]

@@ -5,12 +5,12 @@
 //! it; and when a connection that has rested turns out to be dead, a new one is opened.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tokio::time::timeout;
 
+use super::transaction::Home;
 use super::{
     ACQUIRE_TIMEOUT, PATIENCE, Transaction, beginning, db_error, in_time, is_death, shown,
 };
@@ -24,20 +24,6 @@ pub(crate) struct Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         shown(&self.options, "Session", f)
-    }
-}
-
-/// Where a session's connection is between transactions: nowhere before the first, and after one that was not ended well.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Home(Arc<Mutex<Option<PgConnection>>>);
-
-impl Home {
-    pub(super) fn keep(&self, connection: PgConnection) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-    }
-
-    fn take(&self) -> Option<PgConnection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

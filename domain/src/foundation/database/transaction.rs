@@ -1,6 +1,7 @@
 //! A transaction, which is a connection to SeaORM.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgConnection;
@@ -9,10 +10,9 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statem
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::Mutex;
 
-use super::answer::proves_rollback;
-use super::session::Home;
 use super::{PATIENCE, db_error, in_time};
 use crate::Error;
+use crate::foundation::sql_errors::proves_rollback;
 
 /// A transaction of one business. Rolls back when dropped.
 #[derive(Debug)]
@@ -190,4 +190,18 @@ impl ConnectionTrait for Transaction {
 fn query(statement: Statement) -> sqlx::query::Query<'static, Postgres, SqlxValues> {
     let values = statement.values.unwrap_or(sea_orm::Values(Vec::new()));
     sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
+}
+
+/// Where a session's connection is between transactions: nowhere before the first, and after one that was not ended well.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Home(Arc<std::sync::Mutex<Option<PgConnection>>>);
+
+impl Home {
+    pub(super) fn keep(&self, connection: PgConnection) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+    }
+
+    pub(super) fn take(&self) -> Option<PgConnection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }

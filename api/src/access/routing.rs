@@ -1,0 +1,56 @@
+//! From the table of endpoints to actix's routes, each behind the check of who may call it.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::ServiceRequest;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Route, web};
+
+use super::{check, count_strays};
+use crate::schema::endpoint::{BASE, Endpoint, Table};
+
+/// Serves the table's endpoints, each behind its own [`check`]. [`super::check`] says what the app's data must have.
+pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
+    // The router tries one after another, each with a parameter by a regular expression: those without any come first. A
+    // literal segment sorts before a parameter, so that `/orders/my-orders` is not taken for an order's id.
+    type Place<'a> = (bool, Vec<(bool, &'a str)>);
+    let mut paths: BTreeMap<Place<'_>, Vec<&Endpoint>> = BTreeMap::new();
+    for endpoint in table.endpoints() {
+        let segments = endpoint
+            .path
+            .split('/')
+            .map(|segment| (segment.starts_with('{'), segment));
+        let segments: Vec<_> = segments.collect();
+        let has_parameter = segments.iter().any(|(is_parameter, _)| *is_parameter);
+        let place = (has_parameter, segments);
+        paths.entry(place).or_default().push(endpoint);
+    }
+    let mut scope = web::scope(BASE);
+    for endpoints in paths.values() {
+        let Some(path) = endpoints
+            .first()
+            .and_then(|first| first.path.strip_prefix(BASE))
+        else {
+            continue;
+        };
+        let resource = endpoints
+            .iter()
+            .fold(web::resource(path), |resource, endpoint| {
+                resource.route(checked_route(endpoint))
+            });
+        scope = scope.service(resource);
+    }
+    config.service(scope.wrap(from_fn(count_strays)));
+}
+
+/// The route of an endpoint, with its own check around its handler: whatever way a request finds to the handler, it is
+/// through the check of this endpoint and of no other.
+fn checked_route(endpoint: &Endpoint) -> Route {
+    let route = endpoint.route();
+    let endpoint = Rc::new(endpoint.clone());
+    route.wrap(from_fn(move |req: ServiceRequest, next: Next<BoxBody>| {
+        check(Rc::clone(&endpoint), req, next)
+    }))
+}

@@ -1,0 +1,263 @@
+//! Answers as CSV: tables that people open in a spreadsheet.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use actix_web::web::Bytes;
+use domain::{Page, Paging};
+use futures_util::stream;
+
+use crate::http::connection_progress::Watched;
+use crate::schema::content_negotiation::Form;
+use crate::schema::csv_dialect::{Dialect, Separator};
+use crate::schema::problem::Problem;
+
+/// One page of a whole list.
+#[must_use]
+pub fn page<K>(after: Option<K>) -> Paging<K> {
+    Paging { limit: 1000, after }
+}
+
+/// Lines of a table, in memory.
+#[derive(Debug)]
+pub struct Lines(csv::Writer<Vec<u8>>);
+
+/// A table could not be written: a bug, since memory is there and every line has its columns.
+#[derive(Debug, thiserror::Error)]
+#[error("a table is not CSV: {0}")]
+pub struct NotCsv(String);
+
+impl Lines {
+    /// The first lines of a table.
+    #[must_use]
+    pub fn first(dialect: Dialect) -> Self {
+        let mark = if dialect.bom { "\u{feff}" } else { "" };
+        Self::after(dialect, mark.as_bytes())
+    }
+
+    /// Further lines of a table.
+    fn further(dialect: Dialect) -> Self {
+        Self::after(dialect, b"")
+    }
+
+    fn after(dialect: Dialect, start: &[u8]) -> Self {
+        let separator = match dialect.separator {
+            Separator::Comma => b',',
+            Separator::Semicolon => b';',
+        };
+        let mut writer = csv::WriterBuilder::new();
+        Self(writer.delimiter(separator).from_writer(start.to_vec()))
+    }
+
+    /// Adds a line of cells that are as they are to be read: the heads of columns, amounts, ids, times.
+    ///
+    /// # Errors
+    /// See [`NotCsv`].
+    pub fn add<T: AsRef<str>>(&mut self, cells: &[T]) -> Result<(), NotCsv> {
+        let cells = cells.iter().map(AsRef::as_ref);
+        self.0
+            .write_record(cells)
+            .map_err(|error| NotCsv(error.to_string()))
+    }
+
+    /// The lines as bytes.
+    ///
+    /// # Errors
+    /// See [`NotCsv`].
+    pub fn finish(self) -> Result<Bytes, NotCsv> {
+        let bytes = self.0.into_inner();
+        bytes
+            .map(Bytes::from)
+            .map_err(|error| NotCsv(error.to_string()))
+    }
+}
+
+/// A cell with text that someone wrote. Spreadsheets take what begins like a formula for one and run it, with whatever
+/// the writer had in mind; an apostrophe makes it text. One that reads another separator than the table was written with
+/// splits cells at it, so every part that such a program could see counts as a beginning.
+#[must_use]
+pub fn text(written: &str) -> String {
+    let mut cell = String::with_capacity(written.len());
+    let mut begins = true;
+    for (index, letter) in written.char_indices() {
+        let first = index == 0 && matches!(letter, '\t' | '\r' | '\n');
+        if first || (begins && starts_formula(letter)) {
+            cell.push('\'');
+        }
+        cell.push(letter);
+        begins = is_separator(letter) || (begins && is_skipped(letter));
+    }
+    cell
+}
+
+/// What spreadsheets begin formulas with, in any width.
+fn starts_formula(letter: char) -> bool {
+    matches!(letter, '=' | '+' | '-' | '@')
+        || matches!(letter, '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}')
+        || matches!(letter, '\u{fe66}' | '\u{fe62}' | '\u{fe63}' | '\u{fe6b}')
+        // The minus sign of mathematics.
+        || letter == '\u{2212}'
+}
+
+fn is_separator(letter: char) -> bool {
+    matches!(letter, ',' | ';' | '|' | '\t' | '\r' | '\n')
+}
+
+/// What a reader may drop before the beginning of a cell.
+fn is_skipped(letter: char) -> bool {
+    letter.is_whitespace()
+        || letter.is_control()
+        || letter == '"'
+        || domain::foundation::unicode::is_invisible(letter)
+}
+
+/// A whole table as an answer, to be kept under this name.
+#[must_use]
+pub fn response(name: &str, lines: Result<Bytes, NotCsv>) -> HttpResponse {
+    match lines {
+        Ok(bytes) => head(name).body(bytes),
+        Err(error) => {
+            tracing::error!(%error, "bug");
+            actix_web::ResponseError::error_response(&Problem::internal())
+        }
+    }
+}
+
+fn head(name: &str) -> actix_web::HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
+        .insert_header((
+            CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{name}.csv\""),
+        ))
+        .insert_header(Form::VARY);
+    response
+}
+
+/// Why a table ends before its end. Its client sees a broken answer, never one that looks whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the list could not be read to its end")]
+struct Broken;
+
+/// What a list's table has: the heads of its columns, and the line of a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Columns<L> {
+    /// How it is written.
+    pub dialect: Dialect,
+    /// The first line.
+    pub heads: &'static [&'static str],
+    /// The cells of a row.
+    pub line: L,
+}
+
+/// Where the reading of a list stands.
+enum Step<T, K> {
+    First(Page<T, K>),
+    After(K),
+    End,
+}
+
+/// A whole list as an answer: the first page, and those that `next` reads after it.
+///
+/// Each page is a transaction of its own, read when the client has taken what was before it: a slow client holds no
+/// transaction open. One that takes nothing for longer than connections may rest is cut off by [`crate::http::connection_progress`].
+pub fn streamed<T, K, F>(
+    name: &str,
+    watched: Watched,
+    columns: Columns<impl Fn(&T) -> Vec<String> + 'static>,
+    first: Page<T, K>,
+    next: impl Fn(K) -> F + 'static,
+) -> HttpResponse
+where
+    T: 'static,
+    K: 'static,
+    F: Future<Output = Result<Page<T, K>, domain::Error>> + 'static,
+{
+    let state = (Step::First(first), columns, next, watched);
+    let pages = stream::try_unfold(state, |(step, columns, next, watched)| async move {
+        // While a page is read and written the connection is busy.
+        let busy = watched.busy();
+        let (mut lines, page) = match step {
+            Step::First(page) => {
+                let mut lines = Lines::first(columns.dialect);
+                lines.add(columns.heads).map_err(broken)?;
+                (lines, page)
+            }
+            Step::After(key) => {
+                let page = next(key).await.map_err(broken)?;
+                (Lines::further(columns.dialect), page)
+            }
+            Step::End => return Ok(None),
+        };
+        for row in &page.rows {
+            lines.add(&(columns.line)(row)).map_err(broken)?;
+        }
+        let bytes = lines.finish().map_err(broken)?;
+        drop(busy);
+        let step = page.next.map_or(Step::End, Step::After);
+        Ok::<_, Broken>(Some((bytes, (step, columns, next, watched))))
+    });
+    head(name).streaming(pages)
+}
+
+fn broken(error: impl std::fmt::Display) -> Broken {
+    tracing::warn!(%error, "a list breaks off");
+    Broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_like_a_formula_is_text() {
+        for formula in [
+            "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\tx", "＝1", "＋1", "－1",
+            "＠A", "−1",
+        ] {
+            assert!(text(formula).starts_with('\''), "{formula:?}");
+        }
+        for (hidden, neutral) in [
+            (" =1", " '=1"),
+            ("\u{a0}=1", "\u{a0}'=1"),
+            ("\u{200b}=1", "\u{200b}'=1"),
+            ("\u{feff}＝1", "\u{feff}'＝1"),
+            ("\"=1", "\"'=1"),
+            ("a;=1", "a;'=1"),
+            ("a, +1", "a, '+1"),
+            ("a|@b", "a|'@b"),
+            ("a;\u{200b}\"-1", "a;\u{200b}\"'-1"),
+        ] {
+            assert_eq!(text(hidden), neutral);
+        }
+        for plain in ["", "Acme", "1-2", "a=b", "'=1", "a @ b", "x - y", "a, b; c"] {
+            assert_eq!(text(plain), plain);
+        }
+    }
+
+    #[test]
+    fn cells_with_separators_quotes_and_line_breaks_are_quoted() {
+        let semicolon = Dialect {
+            separator: Separator::Semicolon,
+            bom: true,
+        };
+        for (dialect, expected) in [
+            (
+                Dialect::default(),
+                "name,amount\n\"Acme, \"\"the\"\" company\nof old\",-30.00\na;b,1\n",
+            ),
+            (
+                semicolon,
+                "\u{feff}name;amount\n\"Acme, \"\"the\"\" company\nof old\";-30.00\n\"a;b\";1\n",
+            ),
+        ] {
+            let mut lines = Lines::first(dialect);
+            lines.add(&["name", "amount"]).unwrap();
+            lines
+                .add(&["Acme, \"the\" company\nof old", "-30.00"])
+                .unwrap();
+            lines.add(&["a;b", "1"]).unwrap();
+            assert_eq!(lines.finish().unwrap(), expected.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Headers that every answer has for the browser's sake, and who may read answers from another origin.
+//!
+//! There is no `Strict-Transport-Security`: the service speaks plain HTTP, over which browsers ignore it. Whoever ends
+//! TLS in front of it sends it.
+
+use std::str::FromStr;
+
+use actix_cors::{Cors, CorsError};
+use actix_web::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use actix_web::http::{Method, Uri};
+
+use crate::schema::endpoint::BASE;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::{idempotency, response};
+
+/// An answer of the API is data: nothing in it is to be run, shown in a frame or loaded from elsewhere.
+const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// The page that shows the API's document runs the scripts that come with it. Its styles are written by them.
+const DOCS_PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+                         img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                         frame-ancestors 'none'";
+
+/// How long a browser may remember what a preflight said, in seconds.
+const PREFLIGHT_SECONDS: usize = 3600;
+
+/// Adds them to the headers of an answer to a request for this path.
+pub fn secure(headers: &mut HeaderMap, path: &str) {
+    let policy = match path == "/docs" || path.starts_with("/docs/") {
+        true => DOCS_PAGE,
+        false => NOTHING,
+    };
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // What is of a business or of a caller stays in no cache, unless its handler says otherwise.
+    if path.starts_with(BASE) && !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// An origin as browsers write it: `https://shop.example`, `http://localhost:5173`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebOrigin(String);
+
+/// What is no origin. A wildcard is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be a scheme and a host as browsers write them, such as https://shop.example or http://localhost:5173, \
+     without a path and without *"
+)]
+pub struct BadOrigin;
+
+impl FromStr for WebOrigin {
+    type Err = BadOrigin;
+
+    fn from_str(text: &str) -> Result<Self, BadOrigin> {
+        let uri: Uri = text.parse().map_err(|_no_uri| BadOrigin)?;
+        let scheme = uri.scheme_str().ok_or(BadOrigin)?;
+        let authority = uri.authority().ok_or(BadOrigin)?.as_str();
+        let host = authority.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte)
+        });
+        // Browsers leave the scheme's own port out: with it, nothing would ever match.
+        let own_port = if scheme == "https" { ":443" } else { ":80" };
+        let exact = format!("{scheme}://{authority}") == text && !authority.ends_with(own_port);
+        (exact && host && ["http", "https"].contains(&scheme))
+            .then(|| Self(text.to_owned()))
+            .ok_or(BadOrigin)
+    }
+}
+
+/// The methods that pages may call with.
+const PAGES_METHODS: [Method; 6] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+];
+
+/// The header with which a page takes up an event stream where it broke off.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// The headers that pages may send, beside those that every page may.
+const PAGES_HEADERS: [HeaderName; 7] = [
+    AUTHORIZATION,
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    idempotency::IDEMPOTENCY_KEY,
+    LAST_EVENT_ID,
+    REQUEST_ID,
+    BUSINESS_ID,
+];
+
+/// What a browser is told that asks for a page which may not make its request: this is for whoever writes the page.
+#[must_use]
+pub fn cors_refusal(error: &CorsError) -> Problem {
+    let detail = match error {
+        CorsError::OriginNotAllowed => {
+            "The page's origin is not among TRADELINE_CORS_ORIGINS.".to_owned()
+        }
+        CorsError::MethodNotAllowed => {
+            let methods = PAGES_METHODS.map(|method| method.to_string()).join(", ");
+            format!("Access-Control-Request-Method must be one of {methods}.")
+        }
+        CorsError::HeadersNotAllowed => {
+            let names = PAGES_HEADERS.map(|name| name.to_string()).join(", ");
+            format!("Access-Control-Request-Headers may name {names}.")
+        }
+        other => format!("The preflight request cannot be read: {other}."),
+    };
+    Problem::new(Code::CorsRefused, detail)
+}
+
+/// The middleware that lets pages of these origins call the API, and tells others that they may not. They bring a token of
+/// their own: cookies, which a browser sends by itself, are not allowed and mean nothing here.
+pub fn cors(origins: &[WebOrigin]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods(PAGES_METHODS)
+        .allowed_headers(PAGES_HEADERS)
+        .max_age(PREFLIGHT_SECONDS);
+    if origins.is_empty() {
+        // No answer depends on who asks.
+        return cors.disable_vary_header();
+    }
+    let cors = cors.expose_headers([
+        CONTENT_DISPOSITION,
+        LOCATION,
+        RETRY_AFTER,
+        response::REPLAYED,
+        REQUEST_ID,
+    ]);
+    origins
+        .iter()
+        .fold(cors, |cors, WebOrigin(origin)| cors.allowed_origin(origin))
+}
+
+/// The header that may repeat the caller's business.
+pub const BUSINESS_ID: HeaderName = HeaderName::from_static("x-business-id");
+
+/// The header that carries the id, both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_exact() {
+        for good in [
+            "https://shop.example",
+            "http://localhost:5173",
+            "https://[::1]:8443",
+        ] {
+            assert_eq!(good.parse(), Ok(WebOrigin(good.to_owned())));
+        }
+        for bad in [
+            "*",
+            "null",
+            "",
+            "shop.example",
+            "https://*.shop.example",
+            "https://shop.example/",
+            "https://shop.example/path",
+            "https://Shop.example",
+            "https://user@shop.example",
+            "https://shop.example:443",
+            "http://shop.example:80",
+            "ftp://shop.example",
+            "https://",
+        ] {
+            assert_eq!(bad.parse::<WebOrigin>(), Err(BadOrigin), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Where a request comes from.
+
+use std::net::{IpAddr, SocketAddr};
+
+use actix_web::http::header::{HeaderMap, HeaderName};
+
+use crate::http::gateways::Peers;
+
+/// The header in which proxies say for whom they speak: each appends the address that it was called from.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// An address as far as it counts as one: of IPv6 the first 64 bits, since whoever has one address there has all that
+/// follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// IPv4, also when it came as IPv6.
+    V4(u32),
+    /// The network of an IPv6 address.
+    V6(u64),
+}
+
+impl From<IpAddr> for Origin {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.to_bits()),
+            // The upper half of 128 bits has 64.
+            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+/// The same in its standard form (RFC 7239), which is not read here: whoever writes it is on the way.
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+
+/// The address that a request came from: the socket's, or what proxies say that are trusted.
+///
+/// From right to left, as long as those who speak are trusted. What stands further left was written by the client.
+pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[Peers]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|peers| peers.contain(address));
+    let mut address = peer.to_canonical();
+    if !is_trusted(address) {
+        return address;
+    }
+    let lines: Vec<&str> = headers
+        .get_all(FORWARDED_FOR)
+        .map(|line| line.to_str().unwrap_or("unreadable"))
+        .collect();
+    let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+    for hop in hops {
+        let Some(said) = parse(hop.trim()) else {
+            break;
+        };
+        address = said;
+        if !is_trusted(address) {
+            break;
+        }
+    }
+    address
+}
+
+/// Whether the socket's peer is on this machine, and so is everyone for whom it says to speak.
+pub(super) fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
+    let mut hops = headers
+        .get_all(FORWARDED_FOR)
+        .flat_map(|line| line.to_str().unwrap_or("unreadable").split(','));
+    peer.to_canonical().is_loopback()
+        && !headers.contains_key(FORWARDED)
+        && hops.all(|hop| parse(hop.trim()).is_some_and(|address| address.is_loopback()))
+}
+
+/// An address, with or without a port, with or without brackets.
+fn parse(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
+    let address: Option<IpAddr> = bare.parse().ok().or_else(with_port);
+    address.map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn seen(peer: &str, lines: &[&'static str]) -> String {
+        let trusted: Vec<Peers> = ["10.0.0.0/8", "fd00::/8"]
+            .iter()
+            .map(|net| net.parse().unwrap())
+            .collect();
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(FORWARDED_FOR, HeaderValue::from_static(line));
+        }
+        of(peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn only_a_trusted_peer_is_believed() {
+        assert_eq!(seen("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+        assert_eq!(seen("10.1.1.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(seen("::ffff:10.1.1.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(seen("10.1.1.1", &[]), "10.1.1.1");
+    }
+
+    #[test]
+    fn what_the_client_wrote_itself_is_not_believed() {
+        assert_eq!(seen("10.1.1.1", &["1.2.3.4, 198.51.100.7"]), "198.51.100.7");
+        assert_eq!(
+            seen("10.1.1.1", &["1.2.3.4", "198.51.100.7"]),
+            "198.51.100.7"
+        );
+        assert_eq!(
+            seen("10.1.1.1", &["1.2.3.4, 198.51.100.7, 10.2.2.2"]),
+            "198.51.100.7"
+        );
+        assert_eq!(
+            seen("10.1.1.1", &["1.2.3.4, nonsense, 10.2.2.2"]),
+            "10.2.2.2"
+        );
+        assert_eq!(seen("10.1.1.1", &["nonsense"]), "10.1.1.1");
+        assert_eq!(seen("10.1.1.1", &["10.3.3.3"]), "10.3.3.3");
+    }
+
+    #[test]
+    fn local_is_what_nobody_says_to_be_from_elsewhere() {
+        let local = |peer: &str, lines: &[(HeaderName, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, line) in lines {
+                headers.append(name.clone(), HeaderValue::from_static(line));
+            }
+            is_local(peer.parse().unwrap(), &headers)
+        };
+        for peer in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(local(peer, &[]), "{peer}");
+            assert!(local(peer, &[(FORWARDED_FOR, "127.0.0.1, [::1]:4711")]));
+            for line in [
+                "192.0.2.1",
+                "127.0.0.1, 192.0.2.1",
+                "192.0.2.1, ::1",
+                "unknown",
+                "",
+            ] {
+                assert!(!local(peer, &[(FORWARDED_FOR, line)]), "{peer} {line}");
+            }
+            let lines = [(FORWARDED_FOR, "127.0.0.1"), (FORWARDED_FOR, "192.0.2.1")];
+            assert!(!local(peer, &lines), "{peer}");
+            assert!(!local(peer, &[(FORWARDED, "for=127.0.0.1")]), "{peer}");
+        }
+        for peer in ["192.0.2.1", "10.0.0.1", "0.0.0.0", "::", "2001:db8::1"] {
+            assert!(!local(peer, &[]), "{peer}");
+            assert!(!local(peer, &[(FORWARDED_FOR, "127.0.0.1")]), "{peer}");
+        }
+    }
+
+    #[test]
+    fn ports_and_brackets_are_no_obstacle() {
+        assert_eq!(seen("10.1.1.1", &["198.51.100.7:4711"]), "198.51.100.7");
+        assert_eq!(seen("fd00::1", &["[2001:db8::1]:4711"]), "2001:db8::1");
+        assert_eq!(seen("fd00::1", &["[2001:db8::1]"]), "2001:db8::1");
+        assert_eq!(seen("fd00::1", &["2001:db8::1"]), "2001:db8::1");
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address() {
+        let origin = |text: &str| Origin::from(text.parse::<IpAddr>().unwrap());
+        assert_eq!(origin("2001:db8:1:2::1"), origin("2001:db8:1:2:ffff::9"));
+        assert_ne!(origin("2001:db8:1:2::1"), origin("2001:db8:1:3::1"));
+        assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
+        assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
+    }
+}

@@ -1,0 +1,127 @@
+//! Members that may be left out, may be null, or are lists.
+
+use serde_json::Value;
+use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, SchemaType, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+
+use super::FromJson;
+use crate::schema::faults::At;
+
+impl<T: FromJson> FromJson for Option<T> {
+    const REQUIRED: bool = false;
+
+    fn from_json(value: Value, at: &mut At) -> Option<Self> {
+        match value {
+            Value::Null => Some(None),
+            value => T::from_json(value, at).map(Some),
+        }
+    }
+
+    fn missing(_: &mut At) -> Option<Self> {
+        Some(None)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        nullable(T::schema())
+    }
+
+    fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
+        T::components(components);
+    }
+}
+
+/// What a PATCH does to a field that may be empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Change<T> {
+    /// The member is not there.
+    #[default]
+    Keep,
+    /// The member is null.
+    Clear,
+    /// The member has a value.
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// In the domain's words: `None` keeps, `Some(None)` clears, `Some(Some(_))` sets.
+    pub fn changed<U>(self, into: impl FnOnce(T) -> U) -> Option<Option<U>> {
+        match self {
+            Self::Keep => None,
+            Self::Clear => Some(None),
+            Self::Set(value) => Some(Some(into(value))),
+        }
+    }
+}
+
+impl<T: FromJson> FromJson for Change<T> {
+    const REQUIRED: bool = false;
+
+    fn from_json(value: Value, at: &mut At) -> Option<Self> {
+        match value {
+            Value::Null => Some(Self::Clear),
+            value => T::from_json(value, at).map(Self::Set),
+        }
+    }
+
+    fn missing(_: &mut At) -> Option<Self> {
+        Some(Self::Keep)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        nullable(T::schema())
+    }
+
+    fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
+        T::components(components);
+    }
+}
+
+fn nullable(schema: RefOr<Schema>) -> RefOr<Schema> {
+    let null = ObjectBuilder::new().schema_type(SchemaType::new(Type::Null));
+    OneOfBuilder::new().item(null).item(schema).into()
+}
+
+/// From `MIN` to `MAX` values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List<T, const MIN: usize, const MAX: usize>(pub Vec<T>);
+
+impl<T, const MIN: usize, const MAX: usize> IntoIterator for List<T, MIN, MAX> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<T: FromJson, const MIN: usize, const MAX: usize> FromJson for List<T, MIN, MAX> {
+    fn from_json(value: Value, at: &mut At) -> Option<Self> {
+        let Value::Array(values) = value else {
+            at.fault("must be a list");
+            return None;
+        };
+        if !(MIN..=MAX).contains(&values.len()) {
+            at.fault(format!("must have from {MIN} to {MAX} elements"));
+            return None;
+        }
+        let read: Vec<Option<T>> = values
+            .into_iter()
+            .enumerate()
+            .map(|(index, value)| at.inside(&index.to_string(), |at| T::from_json(value, at)))
+            .collect();
+        // Only now: stopping at the first element with a fault would hide those of the others.
+        read.into_iter().collect::<Option<_>>().map(Self)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ArrayBuilder::new()
+            .items(T::schema())
+            .min_items(Some(MIN))
+            .max_items(Some(MAX))
+            .into()
+    }
+
+    fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
+        T::components(components);
+    }
+}

@@ -1,0 +1,329 @@
+//! From a request's bytes to its parsed body.
+//!
+//! A body has at most [`MAX_BYTES`], as it is sent and as it is read: one that is sent compressed is decompressed no
+//! further. Its credential has been checked before a byte of it is read.
+
+use std::future::poll_fn;
+use std::io::Read;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::body::{BodyStream, MessageBody};
+use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, UPGRADE};
+use actix_web::web::Bytes;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use domain::{Caller, IdempotencyKey};
+use entity::BusinessId;
+use flate2::bufread::MultiGzDecoder;
+use serde_json::Value;
+
+use super::{FromJson, json};
+use crate::schema::faults::At;
+use crate::schema::idempotency;
+use crate::schema::problem::{Code, Problem};
+use crate::schema::text;
+
+/// The largest body.
+pub const MAX_BYTES: usize = 256 * 1024;
+
+/// How much more of a body that is too large is read and thrown away. Most clients read no answer before they have sent
+/// everything; closing on them would turn the 413 into a broken connection.
+const MAX_DISCARDED: usize = 32 * 1024 * 1024;
+
+/// For how long.
+const DISCARD_FOR: Duration = Duration::from_secs(5);
+
+/// A request with a JSON body, whatever its `Content-Type` says.
+#[derive(Debug)]
+pub struct Json<T> {
+    /// What was asked.
+    pub body: T,
+    /// What makes a retry get the original response, if the request has an `Idempotency-Key`.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// A request that needs no body. An empty one, or `{}`, is welcome.
+#[derive(Debug)]
+pub struct Bare {
+    /// What makes a retry get the original response, if the request has an `Idempotency-Key`.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// A request whose body is read as it came, for whoever checks a signature of it.
+#[derive(Debug)]
+pub struct Raw(pub Vec<u8>);
+
+crate::body! {
+    /// Nothing.
+    struct Nothing {}
+}
+
+/// How long a client may take to send a request's body. In the app's data; without it, as long as it likes.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyTimeout(pub Duration);
+
+type Reading<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
+
+impl<T: FromJson + 'static> FromRequest for Json<T> {
+    type Error = Problem;
+    type Future = Reading<Self>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (req, payload) = (req.clone(), payload.take());
+        Box::pin(async move {
+            let bytes = read_in_time(&req, payload, CODINGS).await?;
+            let (body, key) = parse(&req, &bytes, &bytes)?;
+            Ok(Self { body, key })
+        })
+    }
+}
+
+impl FromRequest for Bare {
+    type Error = Problem;
+    type Future = Reading<Self>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (req, payload) = (req.clone(), payload.take());
+        Box::pin(async move {
+            let bytes = read_in_time(&req, payload, CODINGS).await?;
+            let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+            let (Nothing {}, key) = parse(&req, &bytes, text)?;
+            Ok(Self { key })
+        })
+    }
+}
+
+impl FromRequest for Raw {
+    type Error = Problem;
+    type Future = Reading<Self>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (req, payload) = (req.clone(), payload.take());
+        // What is signed are the bytes of the content, and nobody says whether that is before or after compression.
+        Box::pin(async move { read_in_time(&req, payload, &[]).await.map(Self) })
+    }
+}
+
+/// Parses the text of a body whose bytes were these.
+fn parse<T: FromJson>(
+    req: &HttpRequest,
+    bytes: &[u8],
+    text: &[u8],
+) -> Result<(T, Option<IdempotencyKey>), Problem> {
+    let mut value = json::parse(text).map_err(|error| {
+        Problem::new(
+            Code::MalformedJson,
+            format!("The body is not good JSON: {error}."),
+        )
+    })?;
+    let caller = req
+        .extensions()
+        .get::<Caller>()
+        .map(|caller| (caller.business_id, caller.currency));
+    let mut at = At::new(caller.map(|(_, currency)| currency));
+    if let Some((business_id, _)) = caller {
+        check_business(&mut value, business_id, &mut at)?;
+    }
+    let body = idempotency::Body {
+        bytes,
+        value: &value,
+    };
+    let key = idempotency::key_of(req, body, &mut at)?;
+    let body = T::from_json(value, &mut at);
+    at.finish(body.map(|body| (body, key)))
+}
+
+/// Takes `business_id` off a body. It may repeat the caller's business and names no other.
+fn check_business(value: &mut Value, own: BusinessId, at: &mut At) -> Result<(), Problem> {
+    let Some(named) = value
+        .as_object_mut()
+        .and_then(|body| body.remove("business_id"))
+    else {
+        return Ok(());
+    };
+    match named.as_str().and_then(text::id::<BusinessId>) {
+        Some(named) if named == own => Ok(()),
+        Some(_) => Err(Problem::new(
+            Code::TenantMismatch,
+            "The body's business_id is not the caller's business.",
+        )),
+        None => {
+            at.inside("business_id", |at| at.fault("must be a UUID"));
+            Ok(())
+        }
+    }
+}
+
+/// The content encodings, beside none, in which a body may be sent.
+const CODINGS: &[&str] = &["gzip"];
+
+/// The bytes of a body, if they come in time.
+async fn read_in_time(
+    req: &HttpRequest,
+    payload: Payload,
+    codings: &'static [&'static str],
+) -> Result<Vec<u8>, Problem> {
+    let reading = read(req, payload, codings);
+    let Some(BodyTimeout(limit)) = req.app_data().copied() else {
+        return reading.await;
+    };
+    tokio::time::timeout(limit, reading)
+        .await
+        .unwrap_or_else(|_elapsed| {
+            let seconds = limit.as_secs();
+            Err(Problem::new(
+                Code::RequestTimeout,
+                format!("The body did not arrive within {seconds} seconds."),
+            ))
+        })
+}
+
+/// The bytes of a body, up to [`MAX_BYTES`].
+async fn read(
+    req: &HttpRequest,
+    payload: Payload,
+    codings: &'static [&'static str],
+) -> Result<Vec<u8>, Problem> {
+    let mut sent = Sent::of(req, payload);
+    let is_gzip = match is_gzip(req.headers(), codings) {
+        Ok(is_gzip) => is_gzip,
+        Err(problem) => {
+            sent.discard().await;
+            return Err(problem);
+        }
+    };
+    let bytes = match announces_too_much(req.headers()) {
+        true => None,
+        false => sent.bytes().await?,
+    };
+    let Some(bytes) = bytes else {
+        sent.discard().await;
+        return Err(too_large());
+    };
+    match is_gzip {
+        true => decompressed(&bytes),
+        false => Ok(bytes),
+    }
+}
+
+/// A body on its way.
+struct Sent {
+    chunks: Pin<Box<BodyStream<Payload>>>,
+    /// After a request to upgrade the connection the stream has no end of its own: so many bytes are the body.
+    length: Option<usize>,
+}
+
+impl Sent {
+    fn of(req: &HttpRequest, payload: Payload) -> Self {
+        let upgrade = req.headers().contains_key(UPGRADE) && !req.chunked().unwrap_or(true);
+        let length = announced(req.headers()).unwrap_or(0);
+        Self {
+            chunks: Box::pin(BodyStream::new(payload)),
+            length: upgrade.then(|| usize::try_from(length).unwrap_or(usize::MAX)),
+        }
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, Problem>> {
+        let chunk = poll_fn(|context| self.chunks.as_mut().poll_next(context)).await?;
+        Some(chunk.map_err(|_broken| Problem::new(Code::MalformedJson, "The body broke off.")))
+    }
+
+    /// All of it, or none when it is more than [`MAX_BYTES`].
+    async fn bytes(&mut self) -> Result<Option<Vec<u8>>, Problem> {
+        let mut bytes = Vec::new();
+        while self.length.is_none_or(|length| bytes.len() < length) {
+            match self.next().await.transpose()? {
+                Some(chunk) if bytes.len() + chunk.len() <= MAX_BYTES => {
+                    bytes.extend_from_slice(&chunk);
+                }
+                Some(_) => return Ok(None),
+                None => break,
+            }
+        }
+        if let Some(length) = self.length {
+            bytes.truncate(length);
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Reads on for a while and throws it away.
+    async fn discard(&mut self) {
+        if self.length.is_some() {
+            // Such a connection is closed with the answer.
+            return;
+        }
+        let reading = async {
+            let mut discarded = 0;
+            while let Some(Ok(chunk)) = self.next().await {
+                discarded += chunk.len();
+                if discarded > MAX_DISCARDED {
+                    break;
+                }
+            }
+        };
+        // A client that is slower than this may miss its answer.
+        let _ = tokio::time::timeout(DISCARD_FOR, reading).await;
+    }
+}
+
+/// Whether a body is sent compressed. Any encoding but these, and more than one, is refused.
+fn is_gzip(headers: &HeaderMap, codings: &'static [&'static str]) -> Result<bool, Problem> {
+    let mut named = Vec::new();
+    for value in headers.get_all(CONTENT_ENCODING) {
+        let text = String::from_utf8_lossy(value.as_bytes()).to_lowercase();
+        named.extend(text.split(',').map(|name| name.trim().to_owned()));
+    }
+    named.retain(|name| !name.is_empty() && name != "identity");
+    match named.as_slice() {
+        [] => Ok(false),
+        // RFC 9110 has the second name for the first.
+        [name] if codings.contains(&name.strip_prefix("x-").unwrap_or(name)) => Ok(true),
+        _ => {
+            let readable = match codings {
+                [] => "as it is, without a Content-Encoding".to_owned(),
+                names => format!("as it is, or with Content-Encoding: {}", names.join(", ")),
+            };
+            let detail = format!(
+                "The body's Content-Encoding is {}. It is read {readable}.",
+                named.join(", ")
+            );
+            Err(Problem::new(Code::UnsupportedEncoding, detail).with("encodings", codings.to_vec()))
+        }
+    }
+}
+
+/// The bytes that were compressed, up to [`MAX_BYTES`]: what would become more is decompressed no further.
+fn decompressed(bytes: &[u8]) -> Result<Vec<u8>, Problem> {
+    let mut plain = Vec::new();
+    let mut decoder = MultiGzDecoder::new(bytes).take(MAX_BYTES as u64 + 1);
+    decoder.read_to_end(&mut plain).map_err(|error| {
+        Problem::new(
+            Code::MalformedJson,
+            format!("The body is not good gzip: {error}."),
+        )
+    })?;
+    match plain.len() > MAX_BYTES {
+        true => Err(too_large()),
+        false => Ok(plain),
+    }
+}
+
+/// What a body is refused with that is larger than [`MAX_BYTES`].
+pub(crate) fn too_large() -> Problem {
+    let detail = format!(
+        "A body has at most {} KiB, also when it is decompressed.",
+        MAX_BYTES / 1024
+    );
+    Problem::new(Code::PayloadTooLarge, detail).with("max_bytes", MAX_BYTES)
+}
+
+/// How many bytes a request says that its body has.
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether a request says itself that its body is too large.
+pub(crate) fn announces_too_much(headers: &HeaderMap) -> bool {
+    announced(headers).is_some_and(|length| length > MAX_BYTES as u64)
+}

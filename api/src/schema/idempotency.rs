@@ -1,0 +1,139 @@
+//! `Idempotency-Key`: from the header to the domain's key.
+//!
+//! Requests are the same when method, path and query are, and their bodies mean the same.
+
+use actix_web::http::header::HeaderName;
+use actix_web::{HttpRequest, web};
+use domain::IdempotencyKey;
+use hmac::digest::InvalidLength;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::Value;
+use sha2::Sha256;
+
+use crate::schema::canonical::canonical;
+use crate::schema::faults::At;
+use crate::schema::problem::Problem;
+
+/// The header that carries the key.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The longest key.
+pub const KEY_LENGTH: usize = 255;
+
+/// What the service's secret makes another key of, for [`Hasher`]. No token's text can be this.
+const PURPOSE: &[u8] = b"tradeline: hashes of requests";
+
+/// Hashes requests with a key that is made of the service's secret. A request may hold a password, and its hash is kept
+/// for a day: without the key, whoever reads the table cannot try passwords on it. Processes that share a secret agree.
+#[derive(Clone)]
+pub struct Hasher(Hmac<Sha256>);
+
+impl Hasher {
+    /// # Errors
+    /// The library's; HMAC takes a key of any length.
+    pub fn new(secret: &[u8]) -> Result<Self, InvalidLength> {
+        let derived = Hmac::<Sha256>::new_from_slice(secret)?.chain_update(PURPOSE);
+        let key = derived.finalize().into_bytes();
+        Hmac::new_from_slice(&key).map(Self)
+    }
+
+    /// A hash of these parts. None but the last can hold a zero, so they cannot run together.
+    fn hash(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut hmac = self.0.clone();
+        for (index, part) in parts.iter().enumerate() {
+            if index > 0 {
+                hmac.update(&[0]);
+            }
+            hmac.update(part);
+        }
+        hmac.finalize().into_bytes().into()
+    }
+
+    /// The hash of a request whose body means this.
+    fn of_meaning(&self, req: &HttpRequest, meaning: &str) -> [u8; 32] {
+        let (method, path) = (req.method().as_str(), req.path());
+        let query = req.query_string();
+        self.hash(&[method, path, query, meaning].map(str::as_bytes))
+    }
+
+    /// The hash that earlier versions kept of a request with these bytes for a body.
+    fn of_bytes(&self, req: &HttpRequest, body: &[u8]) -> [u8; 32] {
+        self.hash(&[
+            req.method().as_str().as_bytes(),
+            req.path().as_bytes(),
+            body,
+        ])
+    }
+}
+
+impl std::fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hasher(key not shown)")
+    }
+}
+
+/// A request's JSON body, for [`key_of`].
+#[derive(Debug, Clone, Copy)]
+pub struct Body<'a> {
+    /// As it came.
+    pub bytes: &'a [u8],
+    /// What was read of it.
+    pub value: &'a Value,
+}
+
+/// The key of a request with this body, if it has one. A bad key is a fault. The app's data must have a [`Hasher`].
+///
+/// # Errors
+/// There is none: a bug.
+pub fn key_of(
+    req: &HttpRequest,
+    body: Body<'_>,
+    at: &mut At,
+) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut keys = req.headers().get_all(IDEMPOTENCY_KEY);
+    let Some(key) = keys.next() else {
+        return Ok(None);
+    };
+    let key = key.as_bytes();
+    let visible = key.iter().all(u8::is_ascii_graphic);
+    if !visible || !(1..=KEY_LENGTH).contains(&key.len()) || keys.next().is_some() {
+        let message = format!("must be one key of 1 to {KEY_LENGTH} visible ASCII characters");
+        at.fault_at("Idempotency-Key", message);
+        return Ok(None);
+    }
+    let hasher = req.app_data::<web::Data<Hasher>>().ok_or_else(|| {
+        tracing::error!("the app lacks what hashes requests");
+        Problem::internal()
+    })?;
+    Ok(Some(IdempotencyKey {
+        key: String::from_utf8_lossy(key).into_owned(),
+        request_hash: hasher.of_meaning(req, &canonical(body.value)),
+        former_hash: Some(hasher.of_bytes(req, body.bytes)),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn the_same_request_has_another_hash_under_another_secret_and_one_under_the_same() {
+        let request = |uri: &str| TestRequest::post().uri(uri).to_http_request();
+        let hash = |secret: &[u8], uri: &str, meaning: &str| {
+            Hasher::new(secret)
+                .unwrap()
+                .of_meaning(&request(uri), meaning)
+        };
+        let one = hash(b"one", "/a", "{}");
+        assert_eq!(one, hash(b"one", "/a", "{}"));
+        assert_ne!(one, hash(b"two", "/a", "{}"));
+        assert_ne!(one, hash(b"one", "/a", "[]"));
+        assert_ne!(one, hash(b"one", "/a?dry_run=true", "{}"));
+        assert_ne!(hash(b"one", "/a", "b"), hash(b"one", "/ab", ""));
+        let hasher = Hasher::new(b"one").unwrap();
+        assert_ne!(hasher.of_bytes(&request("/a"), b"{}"), one);
+        assert_eq!(format!("{hasher:?}"), "Hasher(key not shown)");
+    }
+}

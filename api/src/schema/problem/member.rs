@@ -1,0 +1,188 @@
+//! The members that a problem has beyond those of RFC 9457: their names and their types, code by code.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use entity::{Currency, CustomerId, DisputeId, OrderId, ProductId, ReservationId};
+use serde::Serialize;
+use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, SchemaType, Type as JsonType};
+use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::schema::problem::Fault;
+use crate::schema::text::{Amount, FromText};
+
+/// A member of the problems with one code.
+#[derive(Debug, Clone, Copy)]
+pub struct Member {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether every problem with the code has it.
+    pub required: bool,
+    /// Its schema.
+    pub schema: fn() -> RefOr<Schema>,
+    /// The components that the schema refers to.
+    pub components: fn(&mut Vec<(String, RefOr<Schema>)>),
+    /// A value, where the type alone does not tell one.
+    pub example: Option<&'static str>,
+}
+
+impl Member {
+    /// A member of this type.
+    pub(super) const fn of<T: Type>(name: &'static str, example: Option<&'static str>) -> Self {
+        Self {
+            name,
+            required: T::REQUIRED,
+            schema: T::schema,
+            components: T::components,
+            example,
+        }
+    }
+}
+
+/// What a member can be.
+pub(super) trait Type {
+    /// Whether the member is always there.
+    const REQUIRED: bool = true;
+
+    /// How OpenAPI describes it.
+    fn schema() -> RefOr<Schema>;
+
+    /// The components that this refers to.
+    fn components(components: &mut Vec<(String, RefOr<Schema>)>);
+}
+
+impl<T: Type> Type for Option<T> {
+    const REQUIRED: bool = false;
+
+    fn schema() -> RefOr<Schema> {
+        T::schema()
+    }
+
+    fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
+        T::components(components);
+    }
+}
+
+impl<T: Type> Type for Vec<T> {
+    fn schema() -> RefOr<Schema> {
+        ArrayBuilder::new().items(T::schema()).into()
+    }
+
+    fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
+        T::components(components);
+    }
+}
+
+macro_rules! types {
+    (inline: $($inline:ty),*; components: $($component:ty),*;) => {
+        $(impl Type for $inline {
+            fn schema() -> RefOr<Schema> {
+                <Self as PartialSchema>::schema()
+            }
+
+            fn components(_: &mut Vec<(String, RefOr<Schema>)>) {}
+        })*
+        $(impl Type for $component {
+            fn schema() -> RefOr<Schema> {
+                Ref::from_schema_name(Self::name()).into()
+            }
+
+            fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
+                components.push((Self::name().into_owned(), <Self as PartialSchema>::schema()));
+                Self::schemas(components);
+            }
+        })*
+    };
+}
+
+types! {
+    inline: String, i64;
+    components: Amount, Currency, CustomerId, DisputeId, OrderId, ProductId, ReservationId, entity::orders::Status, Fault, Shortage,
+        UnitsAtPrice;
+}
+
+impl Type for DateTime<Utc> {
+    fn schema() -> RefOr<Schema> {
+        <Self as FromText>::schema()
+    }
+
+    fn components(_: &mut Vec<(String, RefOr<Schema>)>) {}
+}
+
+impl Type for NaiveDate {
+    fn schema() -> RefOr<Schema> {
+        <Self as FromText>::schema()
+    }
+
+    fn components(_: &mut Vec<(String, RefOr<Schema>)>) {}
+}
+
+/// A number of units where items are meant, an amount where money is.
+pub(super) enum CountOrAmount {}
+
+impl Type for CountOrAmount {
+    fn schema() -> RefOr<Schema> {
+        let either = OneOfBuilder::new()
+            .item(<i64 as Type>::schema())
+            .item(<Amount as Type>::schema());
+        Schema::OneOf(either.build()).into()
+    }
+
+    fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
+        <Amount as Type>::components(components);
+    }
+}
+
+/// Declares a text that is one of a few.
+macro_rules! words {
+    ($($(#[doc = $about:literal])* $name:ident [$($word:literal),*];)*) => {$(
+        $(#[doc = $about])*
+        pub(super) enum $name {}
+
+        impl Type for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(SchemaType::new(JsonType::String))
+                    .enum_values(Some([$($word),*]))
+                    .into()
+            }
+
+            fn components(_: &mut Vec<(String, RefOr<Schema>)>) {}
+        }
+    )*};
+}
+
+words! {
+    /// A content encoding in which a body may be sent.
+    ContentCoding ["gzip"];
+    /// The media type of a report.
+    ReportFormat ["application/json", "text/csv"];
+}
+
+/// A product of which there is not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({"requested": 3, "available": 1}))]
+pub(super) struct Shortage {
+    product_id: ProductId,
+    /// How many the whole request asks for.
+    requested: i64,
+    /// How many can be sold.
+    available: i64,
+}
+
+/// Units of a product in one order that have the same price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({"quantity": 2, "unit_price": "100.00"}))]
+pub(super) struct UnitsAtPrice {
+    pub(super) quantity: i64,
+    pub(super) unit_price: Amount,
+}
+
+impl From<&domain::Shortage> for Shortage {
+    fn from(shortage: &domain::Shortage) -> Self {
+        Self {
+            product_id: shortage.product_id,
+            requested: shortage.requested,
+            available: shortage.available,
+        }
+    }
+}

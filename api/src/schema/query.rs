@@ -1,0 +1,299 @@
+//! Reading query strings so that every fault is reported at once, and lists page by page.
+//!
+//! ```ignore
+//! async fn list(caller: Authenticated, mut query: Query) -> Result<HttpResponse, Problem> {
+//!     let status = query.take::<orders::Status>("status");
+//!     let paging = query.paging();
+//!     query.finish()?;
+//! ```
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::future::{Ready, ready};
+use std::str::FromStr;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use domain::Paging;
+use serde::Serialize;
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::schema::faults::{At, MAX_FAULTS};
+use crate::schema::problem::Problem;
+use crate::schema::text::{FromText, Whole};
+
+/// The parameters of a request that have not been read yet, and what was wrong with those that have.
+#[derive(Debug)]
+pub struct Query {
+    pairs: Vec<(String, String)>,
+    at: At,
+}
+
+impl Query {
+    /// Reads a query string.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let mut at = At::new(None);
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(text).map_or_else(
+            |_undecodable| {
+                at.fault_at("?", "cannot be decoded");
+                Vec::new()
+            },
+            web::Query::into_inner,
+        );
+        Self { pairs, at }
+    }
+
+    /// Reads a parameter that may be left out. A faulty one is reported by [`Query::finish`].
+    pub fn take<T: FromText>(&mut self, name: &str) -> Option<T> {
+        let text = self.text(name)?;
+        T::from_text(&text)
+            .map_err(|message| self.fault(name, message))
+            .ok()
+    }
+
+    /// Which page is asked for, by `limit` and `cursor`. `K` is the key of the list's rows.
+    pub fn paging<K: FromStr>(&mut self) -> Paging<K> {
+        let limit = self.take::<Limit>("limit");
+        Paging {
+            limit: limit.map_or(DEFAULT_LIMIT, |limit| limit.get().unsigned_abs()),
+            after: self.take::<Cursor<K>>("cursor").map(|cursor| cursor.0),
+        }
+    }
+
+    /// Reports a fault of a parameter: a rule that is about several, say.
+    pub fn fault(&mut self, name: &str, message: impl Into<String>) {
+        self.at.fault_at(format!("?{name}"), message);
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// `validation_failed` with every fault, those of unknown parameters too.
+    pub fn finish(mut self) -> Result<(), Problem> {
+        // Each pair is looked at once: there may be tens of thousands, from someone without a credential.
+        let mut seen = HashSet::new();
+        for (name, _) in std::mem::take(&mut self.pairs) {
+            if seen.len() == MAX_FAULTS {
+                break;
+            }
+            if !seen.contains(&name) {
+                self.fault(&name, "is not a known parameter");
+                seen.insert(name);
+            }
+        }
+        self.at.finish(Some(()))
+    }
+
+    /// The same without a parameter that was read elsewhere.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.pairs.retain(|(other, _)| other != name);
+        self
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        let mut found = self.pairs.extract_if(.., |(other, _)| other == name);
+        let (_, text) = found.next()?;
+        let repeated = found.count() > 0;
+        if repeated {
+            self.fault(name, "must not be repeated");
+            return None;
+        }
+        Some(text)
+    }
+}
+
+/// In the extensions of a request whose `business` parameter was read where access is decided.
+#[derive(Debug)]
+pub struct BusinessIsRead;
+
+impl FromRequest for Query {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let query = Self::of(req.query_string());
+        let is_read = req.extensions().contains::<BusinessIsRead>();
+        // Read where access is decided.
+        let query = if is_read {
+            query.without("business")
+        } else {
+            query
+        };
+        ready(Ok(query))
+    }
+}
+
+/// Rows a page, if the client does not say.
+const DEFAULT_LIMIT: u64 = 50;
+
+/// Rows a page, if the client does.
+pub type Limit = Whole<1, 200>;
+
+/// Where a page ends: the key of its last row, in a form that clients cannot read and so do not rely on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor<K>(pub K);
+
+impl<K: Display> Cursor<K> {
+    /// As clients see it.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.0.to_string())
+    }
+}
+
+impl<K: FromStr> FromText for Cursor<K> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        BASE64_URL_SAFE_NO_PAD
+            .decode(text)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .and_then(|text| text.parse().ok())
+            .map(Self)
+            .ok_or_else(|| "must be the next_cursor of an earlier page".to_owned())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::String))
+            .into()
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize)]
+pub struct Page<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// What to ask for as `cursor` to get the next page; null on the last.
+    pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A page with a view of each row.
+    #[must_use]
+    pub fn of<R, K: Display>(page: domain::Page<R, K>, view: impl FnMut(R) -> T) -> Self {
+        Self {
+            data: page.rows.into_iter().map(view).collect(),
+            next_cursor: page.next.map(|key| Cursor(key).encode()),
+        }
+    }
+}
+
+// By hand: the derived name is `Page` whatever it is a page of, and all lists would share one schema.
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let next_cursor = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some(
+                "What to ask for as `cursor` to get the next page; null on the last.",
+            ));
+        let rows = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
+        ObjectBuilder::new()
+            .description(Some("A page of a list."))
+            .property("data", rows)
+            .property("next_cursor", next_cursor)
+            .required("data")
+            .required("next_cursor")
+            .into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn name() -> Cow<'static, str> {
+        Cow::Owned(format!("PageOf{}", T::name()))
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::CustomerId;
+    use entity::orders::Status;
+    use serde_json::{Value, json};
+
+    fn faults(query: Query) -> Value {
+        match query.finish() {
+            Ok(()) => json!([]),
+            Err(problem) => {
+                let body: Value = serde_json::from_str(&problem.body("", "")).unwrap();
+                body["errors"].clone()
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_are_read_by_their_types() {
+        let id = CustomerId::new();
+        let mut query = Query::of(&format!("customer_id={id}&status=payment_pending&limit=7"));
+        assert_eq!(query.take("customer_id"), Some(id));
+        assert_eq!(query.take("status"), Some(Status::PaymentPending));
+        assert_eq!(query.take::<CustomerId>("other"), None);
+        assert_eq!(
+            query.paging::<CustomerId>(),
+            Paging {
+                limit: 7,
+                after: None
+            }
+        );
+        assert_eq!(faults(query), json!([]));
+    }
+
+    #[test]
+    fn a_cursor_survives_the_round_trip() {
+        let id = CustomerId::new();
+        let mut query = Query::of(&format!("cursor={}", Cursor(id).encode()));
+        assert_eq!(
+            query.paging(),
+            Paging {
+                limit: 50,
+                after: Some(id)
+            }
+        );
+        assert_eq!(faults(query), json!([]));
+    }
+
+    /// As many names as a request's head can hold. Comparing each with each takes twenty seconds.
+    #[test]
+    fn unknown_parameters_cost_no_more_than_reading_them() {
+        let names: Vec<String> = (0..60_000).map(|name| format!("{name:x}")).collect();
+        let query = Query::of(&names.join("&"));
+        let started = std::time::Instant::now();
+        let faults = faults(query);
+        assert!(started.elapsed().as_secs() < 2, "{:?}", started.elapsed());
+        let faults = faults.as_array().unwrap();
+        assert_eq!(faults.len(), MAX_FAULTS);
+        assert_eq!(faults[0]["pointer"], "?0");
+    }
+
+    #[test]
+    fn every_fault_is_reported() {
+        let mut query = Query::of("limit=201&cursor=%00&status=lost&from=a&from=b&typo=1&typo=2");
+        query.paging::<CustomerId>();
+        query.take::<Status>("status");
+        query.take::<bool>("from");
+        assert_eq!(
+            faults(query),
+            json!([
+                {"pointer": "?limit", "message": "must be a whole number from 1 to 200"},
+                {"pointer": "?cursor", "message": "must be the next_cursor of an earlier page"},
+                {"pointer": "?status", "message":
+                    "must be one of created, payment_pending, approved, paid, fulfilled, cancelled"},
+                {"pointer": "?from", "message": "must not be repeated"},
+                {"pointer": "?typo", "message": "is not a known parameter"},
+            ])
+        );
+    }
+}

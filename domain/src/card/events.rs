@@ -1,0 +1,318 @@
+//! What the provider tells, and what it does to an order.
+//!
+//! Events come in any order, more than once, and before the answer to the request that they follow from. So what an event
+//! does depends on what the order is now, under its lock, and not on what came before it.
+
+use chrono::{DateTime, Utc};
+use entity::orders::{CancelReason, Status};
+use entity::payment_intents::Status as IntentStatus;
+use entity::{Money, payment_intents};
+use fail::fail_point;
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+
+use super::checkout::{Event, EventKind, EventOutcome};
+use super::locked_order::{AT_ONCE, LockedOrder, Stock};
+use super::reading::{ATTEMPTS, Reading};
+use crate::audit::Actor;
+use crate::card::attention;
+use crate::card::provider::{Provider, Received};
+use crate::card::refunds::New;
+use crate::foundation::retry::retry;
+use crate::orders::step;
+use crate::{Database, Error, Transaction};
+
+/// Takes what the provider has told, each event once. Of refunds and disputes the event says only that there is something
+/// new: the provider is asked what it has now.
+///
+/// # Errors
+/// [`Error::ProviderSilent`]; [`Error::DatabaseUnavailable`] and its like: the provider tells it again.
+pub async fn receive(
+    database: &Database,
+    provider: &dyn Provider,
+    event: &Event,
+) -> Result<EventOutcome, Error> {
+    for _ in 0..ATTEMPTS {
+        let reading = Reading::of(database, provider, event).await?;
+        if let Some(taken) = take(database, event, reading.as_ref()).await? {
+            return Ok(taken);
+        }
+    }
+    Err(Error::Overloaded)
+}
+
+/// Takes an event. `None` when another reading was written since this one began.
+async fn take(
+    database: &Database,
+    event: &Event,
+    reading: Option<&Reading>,
+) -> Result<Option<EventOutcome>, Error> {
+    retry(|| async {
+        let business = event.business_id;
+        let transaction = database.begin(business).await?;
+        let stock = match event.told {
+            EventKind::Paid(_) | EventKind::Cancelled => Stock::Locked,
+            EventKind::Failed(_) | EventKind::RefundsChanged | EventKind::DisputeChanged(_) => {
+                Stock::Left
+            }
+        };
+        let locked = LockedOrder::of(&transaction, business, event.order_id, stock).await?;
+        let is_ours = |locked: &LockedOrder| {
+            event.is_about(&locked.intent) && (reading.is_some() || event.told.says_all())
+        };
+        let Some(mut locked) = locked.filter(is_ours) else {
+            tracing::warn!(
+                event = event.id,
+                kind = event.kind,
+                "an event is about no order of ours"
+            );
+            return Ok(Some(EventOutcome::NotOurs));
+        };
+        if reading.is_some_and(|reading| !reading.is_current(&locked)) {
+            return Ok(None);
+        }
+        if !is_new(&transaction, event).await? {
+            return Ok(Some(EventOutcome::Before));
+        }
+        apply(&transaction, &mut locked, event, reading).await?;
+        fail_point!("event-to-commit");
+        transaction.commit().await?;
+        fail_point!("event-taken");
+        Ok(Some(EventOutcome::Now))
+    })
+    .await
+}
+
+impl EventKind {
+    /// Whether it says all that there is to know. Of the rest the provider is asked.
+    pub(super) fn says_all(&self) -> bool {
+        match self {
+            Self::Paid(_) | Self::Failed(_) | Self::Cancelled => true,
+            Self::RefundsChanged | Self::DisputeChanged(_) => false,
+        }
+    }
+}
+
+impl Event {
+    /// Whether it is about this intent, or what will turn out to be it.
+    pub(super) fn is_about(&self, intent: &payment_intents::Model) -> bool {
+        let is_known = intent
+            .provider_id
+            .as_ref()
+            .is_none_or(|id| *id == self.intent);
+        is_known && intent.provider == self.provider
+    }
+}
+
+const KEEP: &str = "
+INSERT INTO provider_events (business_id, provider, event_id, kind, order_id) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING";
+
+/// Whether the event was not taken before. The order is locked, so a twin waits for it and finds it taken.
+async fn is_new(transaction: &Transaction, event: &Event) -> Result<bool, Error> {
+    let values: [Value; 5] = [
+        event.business_id.0.into(),
+        event.provider.into(),
+        event.id.clone().into(),
+        event.kind.clone().into(),
+        event.order_id.0.into(),
+    ];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, KEEP, values);
+    let kept = transaction.execute_raw(statement).await?;
+    Ok(kept.rows_affected() > 0)
+}
+
+async fn apply(
+    transaction: &Transaction,
+    locked: &mut LockedOrder,
+    event: &Event,
+    reading: Option<&Reading>,
+) -> Result<(), Error> {
+    let actor = Actor::system(event.business_id);
+    locked.intent.provider_id = Some(event.intent.clone());
+    match &event.told {
+        EventKind::Paid(received) => paid(transaction, actor, locked, received).await,
+        EventKind::Failed(reason) => failed(transaction, actor, locked, reason).await,
+        EventKind::Cancelled => {
+            // It may be our own doing, told before its answer was written.
+            let reason = if locked.now() < locked.intent.expires_at {
+                CancelReason::PaymentCancelled
+            } else {
+                CancelReason::PaymentExpired
+            };
+            cancelled(transaction, actor, locked, reason).await
+        }
+        EventKind::RefundsChanged | EventKind::DisputeChanged(_) => match reading {
+            Some(reading) => reading.write(transaction, actor, locked).await,
+            // It is about no order of ours, and was not taken.
+            None => Ok(()),
+        },
+    }
+}
+
+/// Money has come for an order whose stock is locked.
+pub(super) async fn paid(
+    transaction: &Transaction,
+    actor: Actor<'_>,
+    locked: &mut LockedOrder,
+    received: &Received,
+) -> Result<(), Error> {
+    match locked.intent.status {
+        // EventKind twice.
+        IntentStatus::Succeeded | IntentStatus::Mismatched => return Ok(()),
+        IntentStatus::Requested
+        | IntentStatus::Pending
+        | IntentStatus::Cancelling
+        | IntentStatus::Cancelled
+        | IntentStatus::Refused => {}
+    }
+    if !received.is(locked.order.total_amount, locked.currency) {
+        return mismatched(transaction, actor, locked, received).await;
+    }
+    let before = locked.audit_snapshot();
+    locked.intent.status = IntentStatus::Succeeded;
+    locked.intent.failure = None;
+    locked.intent.next_try_at = unbooked(locked);
+    locked.write_intent(transaction).await?;
+    let total = locked.order.total_amount;
+    locked.order.amount_settled = total;
+    locked.order.amount_credited = Money::ZERO;
+    if locked.intent.readings > 0 {
+        attention::assess(transaction, locked).await?;
+    }
+    match locked.order.status {
+        Status::Created | Status::PaymentPending if locked.has_stock() => {
+            if locked.order.status == Status::Created {
+                step(
+                    transaction,
+                    actor,
+                    &mut locked.order,
+                    Status::PaymentPending,
+                )
+                .await?;
+            }
+            locked.sell(transaction, actor).await?;
+            step(transaction, actor, &mut locked.order, Status::Paid).await?;
+            locked
+                .record(transaction, actor, "order.paid", before)
+                .await
+        }
+        // Paid when somebody else had the stock: it is told on the order, and the money goes back.
+        Status::Created | Status::PaymentPending => {
+            locked.release(transaction, actor).await?;
+            locked.order.cancel_reason = Some(CancelReason::StockGone);
+            give_back(transaction, actor, locked, "paid when its stock was gone").await?;
+            step(transaction, actor, &mut locked.order, Status::Cancelled).await?;
+            locked
+                .record(transaction, actor, "order.cancelled", before)
+                .await
+        }
+        Status::Cancelled => {
+            locked.order.cancel_reason = Some(CancelReason::PaidTooLate);
+            give_back(transaction, actor, locked, "paid after it was cancelled").await?;
+            locked.write_expired(transaction).await?;
+            locked
+                .record(transaction, actor, "order.paid_too_late", before)
+                .await
+        }
+        status @ (Status::Approved | Status::Paid | Status::Fulfilled) => Err(Error::Bug(format!(
+            "order {} is {status:?} and was not paid",
+            locked.order.id
+        ))),
+    }
+}
+
+/// When an order that is paid only now is to be looked at again: at once, if its refunds were read before it was paid, since
+/// there was nothing then that they could be of.
+fn unbooked(locked: &LockedOrder) -> Option<DateTime<Utc>> {
+    (locked.intent.readings > 0).then_some(AT_ONCE)
+}
+
+/// The whole payment goes back.
+async fn give_back(
+    transaction: &Transaction,
+    actor: Actor<'_>,
+    locked: &mut LockedOrder,
+    reason: &str,
+) -> Result<(), Error> {
+    let refund = New {
+        amount: locked.order.total_amount,
+        reason: reason.to_owned(),
+        restock: false,
+        found: None,
+        items: Vec::new(),
+    };
+    refund.add(transaction, actor, &mut locked.order).await?;
+    Ok(())
+}
+
+/// Other money has come than was asked for. The order is not paid, and somebody has to look at it.
+async fn mismatched(
+    transaction: &Transaction,
+    actor: Actor<'_>,
+    locked: &mut LockedOrder,
+    received: &Received,
+) -> Result<(), Error> {
+    let before = locked.audit_snapshot();
+    let (minor, currency) = (received.minor, &received.currency);
+    tracing::error!(order = %locked.order.id, minor, currency, "a payment is not what was asked for");
+    locked.intent.status = IntentStatus::Mismatched;
+    locked.intent.failure = Some(format!("received {minor} in minor units of {currency}"));
+    locked.intent.received_minor = Some(minor);
+    locked.intent.received_currency = Some(currency.clone());
+    // It ends by its time, as an order that is not paid does.
+    locked.intent.next_try_at = unbooked(locked).or(Some(locked.intent.expires_at));
+    locked.write_intent(transaction).await?;
+    locked.write_expired(transaction).await?;
+    attention::assess(transaction, locked).await?;
+    locked
+        .record(transaction, actor, "payment.mismatched", before)
+        .await
+}
+
+/// A try to pay has failed. The order can still be paid, and its stock is held until its time is over.
+async fn failed(
+    transaction: &Transaction,
+    actor: Actor<'_>,
+    locked: &mut LockedOrder,
+    reason: &str,
+) -> Result<(), Error> {
+    let is_open = matches!(
+        locked.intent.status,
+        IntentStatus::Requested | IntentStatus::Pending
+    );
+    if !is_open {
+        return Ok(());
+    }
+    let before = locked.audit_snapshot();
+    locked.intent.failure = Some(reason.to_owned());
+    locked.write_intent(transaction).await?;
+    locked
+        .record(transaction, actor, "payment.failed", before)
+        .await
+}
+
+/// An order whose stock is locked cannot be paid any more.
+pub(super) async fn cancelled(
+    transaction: &Transaction,
+    actor: Actor<'_>,
+    locked: &mut LockedOrder,
+    reason: CancelReason,
+) -> Result<(), Error> {
+    match locked.intent.status {
+        IntentStatus::Requested | IntentStatus::Pending | IntentStatus::Cancelling => {}
+        IntentStatus::Succeeded
+        | IntentStatus::Mismatched
+        | IntentStatus::Cancelled
+        | IntentStatus::Refused => return locked.write_expired(transaction).await,
+    }
+    locked.intent.status = IntentStatus::Cancelled;
+    locked.intent.next_try_at = None;
+    locked.write_intent(transaction).await?;
+    if matches!(
+        locked.order.status,
+        Status::Created | Status::PaymentPending
+    ) {
+        return locked.cancel_unpaid(transaction, actor, reason).await;
+    }
+    locked.write_expired(transaction).await
+}

@@ -1,0 +1,467 @@
+//! Asking the provider for whatever is due: intents that a crash has left unmade, those whose time is over, those that are
+//! to be cancelled, and refunds.
+//!
+//! What is due stands in the rows (`next_try_at`). It is leased before the provider is asked, for longer each time that
+//! the provider does not answer, so that several processes do not ask for the same; if they did, the key is the same. A
+//! provider may forget a key before it is asked again: of a refund it is told that it may have been made. What the provider
+//! says is written under the order's lock, whoever has asked.
+
+use entity::orders::{CancelReason, Status as OrderStatus};
+use entity::payment_intents::Status;
+use entity::{BusinessId, OrderId, RefundId, Tenant, payment_intents, refunds};
+use fail::fail_point;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, Statement, Value,
+};
+
+use super::intents::{record_made, record_refused, wanted};
+use super::locked_order::{self, AT_ONCE, LockedOrder, Stock};
+use super::{events, reading};
+use crate::audit::Actor;
+use crate::card::provider::{Failure, Intent, IntentState, Provider, Shared, WantedRefund};
+use crate::card::refunds::Said;
+use crate::foundation::poller::Poller;
+use crate::foundation::retry::retry;
+use crate::orders::payments;
+use crate::{Database, Error};
+
+/// The most of either kind that one round asks for.
+const ROWS: i64 = 50;
+
+/// Asks in the background.
+#[derive(Debug)]
+pub struct PaymentWorker {
+    provider: Shared,
+    watch: Poller,
+}
+
+impl PaymentWorker {
+    /// With this provider, if there is one.
+    #[must_use]
+    pub fn new(provider: Shared) -> Self {
+        Self {
+            provider,
+            watch: Poller::default(),
+        }
+    }
+
+    /// The provider.
+    #[must_use]
+    pub fn provider(&self) -> Option<&dyn Provider> {
+        self.provider.as_deref()
+    }
+
+    /// There will be something to ask in this business.
+    pub fn watch(&self, business: BusinessId) {
+        self.watch.add(business);
+    }
+
+    /// There may be something to ask in this business now.
+    pub fn wake(&self, business: BusinessId) {
+        self.watch.wake(business);
+    }
+
+    /// Works for ever.
+    pub async fn keep_working(&self, database: &Database) {
+        let Some(provider) = self.provider() else {
+            return;
+        };
+        let look = |business| async move {
+            match work(database, provider, business).await {
+                Ok(_) => goes_on(database, business).await.unwrap_or(true),
+                Err(error) => {
+                    tracing::warn!(%error, %business, "payments wait for now");
+                    true
+                }
+            }
+        };
+        self.watch.keep_looking(database, look).await;
+    }
+}
+
+/// Asks for everything that is due in a business. Says how much there was.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`]; [`Error::Overloaded`].
+pub async fn work(
+    database: &Database,
+    provider: &dyn Provider,
+    business: BusinessId,
+) -> Result<u64, Error> {
+    let mut asked = 0;
+    for order in lease(database, business, provider, INTENTS).await? {
+        asked += 1;
+        if !see_to_intent(database, provider, business, OrderId(order)).await? {
+            // The provider does not answer: the others would wait as long.
+            return Ok(asked);
+        }
+    }
+    for refund in lease(database, business, provider, REFUNDS).await? {
+        asked += 1;
+        if !see_to_refund(database, provider, business, RefundId(refund)).await? {
+            return Ok(asked);
+        }
+    }
+    Ok(asked)
+}
+
+/// Takes what is due, those that are paid first: none of them waits for a provider that does not answer. Each for a minute, two, four, up to a quarter of an hour. The rows are locked alone and for this moment,
+/// so their place in the lock order does not matter.
+const INTENTS: &str = "
+UPDATE payment_intents SET tries = tries + 1, next_try_at = now() + least(interval '1 minute' * (1 << least(tries, 4)),
+                                                                          interval '15 minutes')
+ WHERE business_id = $1
+   AND order_id IN (SELECT order_id FROM payment_intents
+                     WHERE business_id = $1 AND provider = $2 AND next_try_at <= now()
+                     ORDER BY next_try_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+RETURNING order_id AS id, status IN ('succeeded', 'mismatched') AS is_paid";
+
+const REFUNDS: &str = "
+UPDATE refunds SET tries = tries + 1, next_try_at = now() + least(interval '1 minute' * (1 << least(tries, 4)),
+                                                                  interval '15 minutes')
+ WHERE business_id = $1
+   AND id IN (SELECT r.id FROM refunds r
+                JOIN payment_intents i ON i.business_id = $1 AND i.order_id = r.order_id AND i.provider = $2
+               WHERE r.business_id = $1 AND r.next_try_at <= now()
+               ORDER BY r.next_try_at LIMIT $3 FOR UPDATE OF r SKIP LOCKED)
+RETURNING id, false AS is_paid";
+
+/// Something that is due.
+#[derive(Debug, FromQueryResult)]
+struct Leased {
+    id: uuid::Uuid,
+    is_paid: bool,
+}
+
+async fn lease(
+    database: &Database,
+    business: BusinessId,
+    provider: &dyn Provider,
+    due: &str,
+) -> Result<Vec<uuid::Uuid>, Error> {
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let values: [Value; 3] = [business.0.into(), provider.name().into(), ROWS.into()];
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, due, values);
+        let mut leased = Leased::find_by_statement(statement)
+            .all(&transaction)
+            .await?;
+        if leased.is_empty() {
+            transaction.rollback().await;
+            return Ok(Vec::new());
+        }
+        transaction.commit().await?;
+        leased.sort_by_key(|one| !one.is_paid);
+        Ok(leased.into_iter().map(|one| one.id).collect())
+    })
+    .await
+}
+
+const GOES_ON: &str = "
+SELECT EXISTS (SELECT FROM payment_intents WHERE business_id = $1 AND next_try_at IS NOT NULL)
+    OR EXISTS (SELECT FROM refunds WHERE business_id = $1 AND next_try_at IS NOT NULL)";
+
+/// Whether anything will be due.
+async fn goes_on(database: &Database, business: BusinessId) -> Result<bool, Error> {
+    let transaction = database.begin_read(business).await?;
+    let values: [Value; 1] = [business.0.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, GOES_ON, values);
+    let row = transaction.query_one_raw(statement).await?;
+    transaction.commit().await?;
+    row.map_or(Ok(false), |row| Ok(row.try_get_by_index(0)?))
+}
+
+/// Asks what is to be asked about an intent. `false` when there was no answer.
+async fn see_to_intent(
+    database: &Database,
+    provider: &dyn Provider,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<bool, Error> {
+    let Some((intent, wanted)) = read(database, business, id).await? else {
+        return Ok(true);
+    };
+    match (intent.status, intent.provider_id) {
+        // Whether it was made is not known, or what it is paid with, so it is made first: the key is the same.
+        (Status::Requested, _) | (Status::Cancelling, None) => match provider.create(&wanted).await
+        {
+            Ok(made) => {
+                fail_point!("intent-found");
+                record_made(database, business, id, &made).await?;
+                // What else is to be done with it is done now and not after its lease.
+                Box::pin(see_to_made(database, provider, business, id)).await
+            }
+            Err(failure) => refused(database, business, id, &failure).await,
+        },
+        (Status::Pending | Status::Cancelling, Some(at_provider)) => {
+            free_expired(database, business, id).await?;
+            fail_point!("intent-to-cancel");
+            match provider.cancel(&at_provider).await {
+                Ok(cancelled) => {
+                    fail_point!("intent-cancelled");
+                    record_cancelled(database, business, id, &cancelled).await?;
+                    Ok(true)
+                }
+                Err(failure @ Failure::Refused { .. }) => {
+                    tracing::warn!(order = %id, %failure, "the provider does not know the intent");
+                    let gone = Intent {
+                        id: at_provider,
+                        client_secret: intent.client_secret.unwrap_or_default(),
+                        state: IntentState::Cancelled,
+                    };
+                    record_cancelled(database, business, id, &gone).await?;
+                    Ok(true)
+                }
+                Err(failure @ Failure::NoAnswer(_)) => {
+                    tracing::warn!(order = %id, %failure, "an intent is to be cancelled");
+                    Ok(false)
+                }
+            }
+        }
+        (Status::Mismatched | Status::Succeeded, _) => {
+            see_to_paid(database, provider, business, id).await
+        }
+        (Status::Pending, None) | (Status::Cancelled | Status::Refused, _) => {
+            settled(database, business, id).await?;
+            Ok(true)
+        }
+    }
+}
+
+/// A payment that came: an order that is not paid by it ends by its time, and its refunds are read again.
+async fn see_to_paid(
+    database: &Database,
+    provider: &dyn Provider,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<bool, Error> {
+    end_mismatched(database, business, id).await?;
+    match reading::refresh(database, provider, business, id).await {
+        Ok(()) => settled(database, business, id).await.map(|()| true),
+        Err(Error::ProviderSilent) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends an order whose payment was of another amount, once its time is over: its stock is free, and its `attention` stays.
+async fn end_mismatched(
+    database: &Database,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<(), Error> {
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let locked = LockedOrder::of(&transaction, business, id, Stock::Locked).await?;
+        let Some(mut locked) = locked.filter(|one| one.intent.status == Status::Mismatched) else {
+            return Ok(());
+        };
+        let is_over = locked.now() >= locked.intent.expires_at;
+        let is_open = matches!(
+            locked.order.status,
+            OrderStatus::Created | OrderStatus::PaymentPending
+        );
+        if is_open && is_over {
+            let reason = CancelReason::PaymentExpired;
+            let actor = Actor::system(business);
+            locked.cancel_unpaid(&transaction, actor, reason).await?;
+        } else {
+            locked.write_expired(&transaction).await?;
+        }
+        transaction.commit().await
+    })
+    .await
+}
+
+/// An intent that was just found to be made: cancelled, if that is what is to become of it.
+async fn see_to_made(
+    database: &Database,
+    provider: &dyn Provider,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<bool, Error> {
+    let Some((intent, _)) = read(database, business, id).await? else {
+        return Ok(true);
+    };
+    if intent.status == Status::Cancelling && intent.provider_id.is_some() {
+        return see_to_intent(database, provider, business, id).await;
+    }
+    Ok(true)
+}
+
+async fn read(
+    database: &Database,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Option<(payment_intents::Model, crate::card::provider::WantedIntent)>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let Some(intent) = payments::intent(&transaction, business, id).await? else {
+            return Ok(None);
+        };
+        let currency = locked_order::currency(&transaction, business).await?;
+        transaction.commit().await?;
+        let wanted = wanted(&intent, currency);
+        Ok(Some((intent, wanted)))
+    })
+    .await
+}
+
+async fn refused(
+    database: &Database,
+    business: BusinessId,
+    id: OrderId,
+    failure: &Failure,
+) -> Result<bool, Error> {
+    match failure {
+        Failure::NoAnswer(_) => {
+            tracing::warn!(order = %id, %failure, "an intent is to be made");
+            Ok(false)
+        }
+        Failure::Refused { code, message } => {
+            tracing::warn!(order = %id, %failure, "an order cannot be paid");
+            record_refused(database, business, id, (code, message)).await?;
+            Ok(true)
+        }
+    }
+}
+
+/// Gives back what the order holds no more, before the provider is asked: others do not wait for its answer.
+async fn free_expired(database: &Database, business: BusinessId, id: OrderId) -> Result<(), Error> {
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        if let Some(locked) = LockedOrder::of(&transaction, business, id, Stock::Locked).await? {
+            locked.write_expired(&transaction).await?;
+        }
+        transaction.commit().await
+    })
+    .await
+}
+
+/// Writes what the provider has said to an intent's cancellation.
+async fn record_cancelled(
+    database: &Database,
+    business: BusinessId,
+    id: OrderId,
+    intent: &Intent,
+) -> Result<(), Error> {
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let locked = LockedOrder::of(&transaction, business, id, Stock::Locked).await?;
+        let Some(mut locked) = locked else {
+            return Ok(());
+        };
+        let actor = Actor::system(business);
+        match &intent.state {
+            // Being paid at this moment: what becomes of that is told, or asked for next time.
+            IntentState::Open => return Ok(()),
+            IntentState::Paid(received) => {
+                events::paid(&transaction, actor, &mut locked, received).await?;
+            }
+            IntentState::Cancelled => {
+                let reason = CancelReason::PaymentExpired;
+                events::cancelled(&transaction, actor, &mut locked, reason).await?;
+            }
+        }
+        transaction.commit().await
+    })
+    .await
+}
+
+/// There is nothing to ask about the intent any more, unless something has come up since it was leased. What is not over
+/// yet is looked at when its time is.
+async fn settled(database: &Database, business: BusinessId, id: OrderId) -> Result<(), Error> {
+    retry(|| async {
+        let transaction = database.begin(business).await?;
+        let locked = LockedOrder::of(&transaction, business, id, Stock::Left).await?;
+        let Some(mut locked) = locked.filter(|one| one.intent.next_try_at != Some(AT_ONCE)) else {
+            return Ok(());
+        };
+        let is_unpaid = matches!(
+            locked.order.status,
+            OrderStatus::Created | OrderStatus::PaymentPending
+        );
+        match locked.intent.status {
+            Status::Requested | Status::Cancelling | Status::Pending => return Ok(()),
+            Status::Mismatched if is_unpaid => {
+                locked.intent.next_try_at = Some(locked.intent.expires_at);
+            }
+            Status::Mismatched | Status::Succeeded | Status::Cancelled | Status::Refused => {
+                locked.intent.next_try_at = None;
+            }
+        }
+        locked.write_intent(&transaction).await?;
+        transaction.commit().await
+    })
+    .await
+}
+
+/// Asks what is to be asked about a refund. `false` when there was no answer.
+async fn see_to_refund(
+    database: &Database,
+    provider: &dyn Provider,
+    business: BusinessId,
+    id: RefundId,
+) -> Result<bool, Error> {
+    let Some((refund, wanted)) = read_refund(database, business, id).await? else {
+        return Ok(true);
+    };
+    let answer = match (refund.status, &refund.provider_id) {
+        (refunds::Status::Pending, Some(at_provider)) => provider.refund_status(at_provider).await,
+        (refunds::Status::Requested | refunds::Status::Pending, _) => {
+            fail_point!("refund-to-make");
+            provider.refund(&wanted).await
+        }
+        (refunds::Status::Succeeded | refunds::Status::Failed, _) => return Ok(true),
+    };
+    fail_point!("refund-made");
+    let said = match answer {
+        Ok(made) => Said::of(&made.id, &made.state),
+        Err(Failure::Refused { message, .. }) => Said {
+            status: refunds::Status::Failed,
+            provider_id: None,
+            failure: Some(message),
+        },
+        Err(failure @ Failure::NoAnswer(_)) => {
+            tracing::warn!(refund = %id, %failure, "a refund is to be made");
+            return Ok(false);
+        }
+    };
+    if let Some(why) = &said.failure {
+        tracing::error!(refund = %id, order = %refund.order_id, why, "a refund has failed");
+    }
+    crate::card::refunds::record(database, &refund, &said).await?;
+    Ok(true)
+}
+
+async fn read_refund(
+    database: &Database,
+    business: BusinessId,
+    id: RefundId,
+) -> Result<Option<(refunds::Model, WantedRefund)>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let refund = refunds::Entity::of(business)
+            .filter(refunds::Column::Id.eq(id))
+            .one(&transaction)
+            .await?;
+        let Some(refund) = refund else {
+            return Ok(None);
+        };
+        let intent = payments::intent(&transaction, business, refund.order_id).await?;
+        let currency = locked_order::currency(&transaction, business).await?;
+        transaction.commit().await?;
+        let Some(at_provider) = intent.and_then(|intent| intent.provider_id) else {
+            return Err(Error::Bug(format!("refund {id} is of no payment")));
+        };
+        let wanted = WantedRefund {
+            refund_id: id,
+            intent: at_provider,
+            amount: refund.amount,
+            currency,
+            // This time is counted already.
+            asked_before: refund.tries > 1,
+        };
+        Ok(Some((refund, wanted)))
+    })
+    .await
+}

@@ -1,0 +1,157 @@
+//! Reading what the provider has of a payment, when an event says that it has changed or a refund has failed.
+//!
+//! The provider is asked outside any transaction, so two readings may overlap, and the older may be written last. Each has
+//! the number of those that were written before it began; under the order's lock one whose number has passed is not written,
+//! and the provider is asked again. So what is written last is what the provider had last.
+
+use entity::{BusinessId, OrderId, payment_intents};
+
+use super::checkout::{Event, EventKind};
+use super::locked_order::{LockedOrder, Stock};
+use super::refunds_found;
+use crate::audit::Actor;
+use crate::card::attention;
+use crate::card::disputes;
+use crate::card::provider::{Failure, FoundDispute, FoundRefund, Provider};
+use crate::foundation::retry::retry;
+use crate::orders::payments;
+use crate::{Database, Error, Transaction};
+
+/// How often the provider is asked while others write what they have read.
+pub(super) const ATTEMPTS: usize = 5;
+
+/// What the provider has.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// How many were written before it began.
+    number: i32,
+    found: Found,
+}
+
+#[derive(Debug)]
+enum Found {
+    Refunds(Vec<FoundRefund>),
+    Dispute(FoundDispute),
+}
+
+impl Reading {
+    /// What the provider has of what the event is about. `None` when that is no payment of ours, or when the event says all
+    /// that there is to know.
+    ///
+    /// # Errors
+    /// [`Error::ProviderSilent`].
+    pub(super) async fn of(
+        database: &Database,
+        provider: &dyn Provider,
+        event: &Event,
+    ) -> Result<Option<Self>, Error> {
+        if event.told.says_all() {
+            return Ok(None);
+        }
+        let intent = read(database, event.business_id, event.order_id).await?;
+        let Some(intent) = intent.filter(|intent| event.is_about(intent)) else {
+            return Ok(None);
+        };
+        let found = match &event.told {
+            EventKind::DisputeChanged(dispute) => {
+                provider.dispute(dispute).await.map(Found::Dispute)
+            }
+            _ => provider.refunds(&event.intent).await.map(Found::Refunds),
+        };
+        Ok(Some(Self {
+            number: intent.readings,
+            found: found.map_err(|failure| silent(&failure, event.order_id))?,
+        }))
+    }
+
+    /// Whether no other was written since it began.
+    pub(super) fn is_current(&self, locked: &LockedOrder) -> bool {
+        self.number == locked.intent.readings
+    }
+
+    /// Writes what was found.
+    pub(super) async fn write(
+        &self,
+        transaction: &Transaction,
+        actor: Actor<'_>,
+        locked: &mut LockedOrder,
+    ) -> Result<(), Error> {
+        match &self.found {
+            Found::Refunds(found) => {
+                refunds_found::correct(transaction, actor, locked, found).await?;
+            }
+            Found::Dispute(found) => disputes::record(transaction, actor, locked, found).await?,
+        }
+        locked.intent.readings += 1;
+        locked.write_intent(transaction).await?;
+        attention::assess(transaction, locked).await
+    }
+}
+
+/// Reads an order's refunds anew.
+///
+/// # Errors
+/// [`Error::ProviderSilent`]; [`Error::Overloaded`] when others read them all the time.
+pub(super) async fn refresh(
+    database: &Database,
+    provider: &dyn Provider,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<(), Error> {
+    for _ in 0..ATTEMPTS {
+        let Some(intent) = read(database, business, id).await? else {
+            return Ok(());
+        };
+        let Some(at_provider) = &intent.provider_id else {
+            return Ok(());
+        };
+        let found = match provider.refunds(at_provider).await {
+            Ok(found) => found,
+            Err(failure @ Failure::Refused { .. }) => {
+                // The account has no such payment (any more): asked again, it would say the same.
+                tracing::error!(order = %id, %failure, "the payment provider does not know a payment");
+                return Ok(());
+            }
+            Err(failure) => return Err(silent(&failure, id)),
+        };
+        let reading = Reading {
+            number: intent.readings,
+            found: Found::Refunds(found),
+        };
+        let written = retry(|| async {
+            let transaction = database.begin(business).await?;
+            let locked = LockedOrder::of(&transaction, business, id, Stock::Left).await?;
+            let mut locked = locked.ok_or(Error::OrderNotFound(id))?;
+            if !reading.is_current(&locked) {
+                return Ok(false);
+            }
+            let actor = Actor::system(business);
+            reading.write(&transaction, actor, &mut locked).await?;
+            transaction.commit().await?;
+            Ok(true)
+        });
+        if written.await? {
+            return Ok(());
+        }
+    }
+    Err(Error::Overloaded)
+}
+
+async fn read(
+    database: &Database,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<Option<payment_intents::Model>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let intent = payments::intent(&transaction, business, id).await?;
+        transaction.commit().await?;
+        Ok(intent)
+    })
+    .await
+}
+
+fn silent(failure: &Failure, order: OrderId) -> Error {
+    tracing::warn!(%order, %failure, "the payment provider does not say what it has of a payment");
+    Error::ProviderSilent
+}

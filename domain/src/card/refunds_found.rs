@@ -1,0 +1,393 @@
+//! Bringing an order's refunds to what the provider has. What it has now is the truth both ways: a refund that failed after
+//! it had succeeded counts no more, and neither does one that was made by hand and cancelled.
+//!
+//! A refund that was requested here and has not reached the provider yet holds its amount. A refund by hand that does not fit
+//! beside it is written in part; when ours fails the refunds are read again, and the rest is written.
+
+use entity::refunds::{self, Status};
+use entity::{Currency, Money, payment_intents};
+use serde_json::json;
+
+use super::locked_order::LockedOrder;
+use crate::audit::Actor;
+use crate::card::provider::{FoundRefund, RefundState};
+use crate::card::{
+    refunds as domain_refunds,
+    refunds::{New, Said},
+};
+use crate::orders::refunds as order_refunds;
+use crate::{Error, Transaction};
+
+/// Why a refund was made that is not of ours.
+const BY_HAND: &str = "refunded at the payment provider";
+/// Why a row counts no more that stood for several refunds by hand.
+const REPLACED: &str = "replaced by one refund for each at the payment provider";
+
+/// Writes what is to be changed. The caller assesses and writes the order and its intent.
+pub(super) async fn correct(
+    transaction: &Transaction,
+    actor: Actor<'_>,
+    locked: &mut LockedOrder,
+    found: &[FoundRefund],
+) -> Result<(), Error> {
+    if locked.intent.status == payment_intents::Status::Mismatched {
+        return returned(transaction, actor, locked, found).await;
+    }
+    let (business, id) = (locked.order.business_id, locked.order.id);
+    let known = order_refunds::of(transaction, business, id).await?;
+    let paid = locked.order.amount_paid();
+    let plan = Plan::of(known, found, paid, locked.currency);
+    for (refund, said) in &plan.changed {
+        domain_refunds::settle(transaction, locked.currency, refund, said).await?;
+    }
+    let added: Money = plan.added.iter().map(|new| new.amount).sum();
+    locked.order.amount_refunded = plan.refunded() - added;
+    for new in plan.added {
+        let before = locked.audit_snapshot();
+        let amount = new.amount.to_text(locked.currency);
+        let refund_id = new.add(transaction, actor, &mut locked.order).await?;
+        let more = json!({"refund_id": refund_id, "amount": amount, "reason": BY_HAND});
+        locked
+            .record_with(transaction, actor, "order.refunded", before, more)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Of a payment that was not what was asked for, what was given back is counted in its own currency's minor units.
+async fn returned(
+    transaction: &Transaction,
+    actor: Actor<'_>,
+    locked: &mut LockedOrder,
+    found: &[FoundRefund],
+) -> Result<(), Error> {
+    let counts = |one: &&FoundRefund| {
+        !matches!(one.state, RefundState::Failed(_))
+            && Some(&one.amount.currency) == locked.intent.received_currency.as_ref()
+    };
+    let returned: i64 = found
+        .iter()
+        .filter(counts)
+        .map(|one| one.amount.minor)
+        .sum();
+    if returned == locked.intent.returned_minor {
+        return Ok(());
+    }
+    let before = locked.audit_snapshot();
+    locked.intent.returned_minor = returned;
+    let more = json!({"returned_minor": returned, "currency": locked.intent.received_currency});
+    locked
+        .record_with(transaction, actor, "payment.returned", before, more)
+        .await
+}
+
+/// What is to be written.
+struct Plan {
+    /// The refunds as they will be, without those that are added.
+    rows: Vec<refunds::Model>,
+    changed: Vec<(refunds::Model, Said)>,
+    added: Vec<New>,
+    paid: Money,
+}
+
+impl Plan {
+    fn of(
+        known: Vec<refunds::Model>,
+        found: &[FoundRefund],
+        paid: Money,
+        currency: Currency,
+    ) -> Self {
+        let mut plan = Self {
+            rows: known,
+            changed: Vec::new(),
+            added: Vec::new(),
+            paid,
+        };
+        let is_failed = |one: &&FoundRefund| matches!(one.state, RefundState::Failed(_));
+        // What fails makes room for what does not.
+        let failed_first = || {
+            let others = found.iter().filter(|one| !is_failed(one));
+            found.iter().filter(is_failed).chain(others)
+        };
+        for one in failed_first() {
+            if one.refund_id.is_some() {
+                plan.take_ours(one);
+            }
+        }
+        plan.name_those_by_hand(found);
+        for one in failed_first() {
+            if one.refund_id.is_none() {
+                plan.take_by_hand(one, currency);
+            }
+        }
+        plan
+    }
+
+    /// What will be refunded altogether.
+    fn refunded(&self) -> Money {
+        let added = self.added.iter().map(|new| new.amount);
+        let rows = self.rows.iter().filter(|row| counts(row));
+        rows.map(|row| row.amount).chain(added).sum()
+    }
+
+    fn set(&mut self, at: usize, said: Said) {
+        let row = &mut self.rows[at];
+        if row.status == said.status && row.provider_id == said.provider_id {
+            return;
+        }
+        self.changed.push((row.clone(), said.clone()));
+        row.status = said.status;
+        row.provider_id = said.provider_id;
+    }
+
+    fn take_ours(&mut self, found: &FoundRefund) {
+        let at = self
+            .rows
+            .iter()
+            .position(|row| !row.by_hand && Some(row.id) == found.refund_id);
+        let Some(at) = at else {
+            tracing::error!(
+                refund = found.id,
+                "a refund carries an id that is none of its order's"
+            );
+            return;
+        };
+        let said = Said::of(&found.id, &found.state);
+        let counts_anew = said.status != Status::Failed && !counts(&self.rows[at]);
+        if counts_anew && self.refunded() + self.rows[at].amount > self.paid {
+            tracing::error!(
+                refund = found.id,
+                "a refund that had failed was made, and another was made for it"
+            );
+            return;
+        }
+        self.set(at, said);
+    }
+
+    /// Rows by hand without an id of the provider's were written by an earlier version, which added them up. One that is the
+    /// same as a refund is taken for it; others are replaced.
+    fn name_those_by_hand(&mut self, found: &[FoundRefund]) {
+        for at in 0..self.rows.len() {
+            let row = &self.rows[at];
+            if !row.by_hand || row.provider_id.is_some() || !counts(row) {
+                continue;
+            }
+            let named = |id: &str| {
+                let mut rows = self.rows.iter();
+                rows.any(|row| row.provider_id.as_deref() == Some(id))
+            };
+            let same = found.iter().find(|one| {
+                one.refund_id.is_none() && one.amount.amount == Some(row.amount) && !named(&one.id)
+            });
+            let said = same.map_or_else(
+                || Said {
+                    status: Status::Failed,
+                    provider_id: None,
+                    failure: Some(REPLACED.to_owned()),
+                },
+                |one| Said::of(&one.id, &one.state),
+            );
+            self.set(at, said);
+        }
+    }
+
+    fn take_by_hand(&mut self, found: &FoundRefund, currency: Currency) {
+        let is_ours = found.amount.currency == currency.to_string();
+        let Some(amount) = found.amount.amount.filter(|_| is_ours) else {
+            tracing::error!(
+                refund = found.id,
+                "a refund is in another currency than its order"
+            );
+            return;
+        };
+        let said = Said::of(&found.id, &found.state);
+        let its = |row: &refunds::Model| row.by_hand && row.provider_id.as_ref() == Some(&found.id);
+        for at in 0..self.rows.len() {
+            if its(&self.rows[at]) && counts(&self.rows[at]) {
+                self.set(at, said.clone());
+            }
+        }
+        if said.status == Status::Failed {
+            return;
+        }
+        let written = self.rows.iter().filter(|row| its(row) && counts(row));
+        let written: Money = written.map(|row| row.amount).sum();
+        let missing = (amount - written).min(self.paid - self.refunded());
+        if missing > Money::ZERO {
+            self.added.push(New {
+                amount: missing,
+                reason: BY_HAND.to_owned(),
+                restock: false,
+                found: Some((found.id.clone(), said.status)),
+                items: Vec::new(),
+            });
+        }
+    }
+}
+
+fn counts(row: &refunds::Model) -> bool {
+    row.status != Status::Failed
+}
+
+#[cfg(test)]
+mod tests {
+    use entity::{BusinessId, OrderId, RefundId, UserId};
+
+    use super::*;
+    use crate::card::provider::Received;
+
+    const PAID: &str = "100";
+
+    fn money(text: &str) -> Money {
+        Money::parse(text, Currency::USD).unwrap()
+    }
+
+    /// A refund of ours.
+    fn row(amount: &str, status: Status) -> refunds::Model {
+        let now = chrono::DateTime::UNIX_EPOCH;
+        refunds::Model {
+            business_id: BusinessId::new(),
+            id: RefundId::new(),
+            order_id: OrderId::new(),
+            amount: money(amount),
+            status,
+            reason: "a scratch".to_owned(),
+            restock: false,
+            by_hand: false,
+            provider_id: None,
+            failure: None,
+            next_try_at: None,
+            tries: 0,
+            created_by: UserId::new(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    fn by_hand(amount: &str, id: Option<&str>) -> refunds::Model {
+        refunds::Model {
+            by_hand: true,
+            provider_id: id.map(str::to_owned),
+            ..row(amount, Status::Succeeded)
+        }
+    }
+
+    fn found(id: &str, ours: Option<RefundId>, amount: &str, state: RefundState) -> FoundRefund {
+        let amount = money(amount);
+        FoundRefund {
+            id: id.to_owned(),
+            refund_id: ours,
+            amount: Received {
+                minor: 0,
+                currency: "USD".to_owned(),
+                amount: Some(amount),
+            },
+            state,
+        }
+    }
+
+    fn failed() -> RefundState {
+        RefundState::Failed("expired_or_canceled_card".to_owned())
+    }
+
+    fn plan(known: Vec<refunds::Model>, found: &[FoundRefund]) -> Plan {
+        Plan::of(known, found, money(PAID), Currency::USD)
+    }
+
+    fn added(plan: &Plan) -> Vec<(&str, Money)> {
+        let added = plan.added.iter();
+        let added = added.map(|new| (new.found.as_ref().unwrap().0.as_str(), new.amount));
+        added.collect()
+    }
+
+    #[test]
+    fn a_refund_that_fails_after_it_had_succeeded_counts_no_more() {
+        let ours = row("40", Status::Succeeded);
+        let id = ours.id;
+        let plan = plan(vec![ours], &[found("re_1", Some(id), "40", failed())]);
+        assert_eq!(plan.refunded(), Money::ZERO);
+        let [(_, said)] = &plan.changed[..] else {
+            panic!("{:?}", plan.changed);
+        };
+        assert_eq!(said.status, Status::Failed);
+        assert_eq!(said.failure.as_deref(), Some("expired_or_canceled_card"));
+        assert!(plan.added.is_empty());
+    }
+
+    #[test]
+    fn what_is_the_same_changes_nothing() {
+        let ours = refunds::Model {
+            provider_id: Some("re_1".to_owned()),
+            ..row("40", Status::Succeeded)
+        };
+        let all = [
+            found("re_1", Some(ours.id), "40", RefundState::Succeeded),
+            found("re_2", None, "2.50", RefundState::Succeeded),
+        ];
+        let plan = plan(vec![ours, by_hand("2.50", Some("re_2"))], &all);
+        assert!(plan.changed.is_empty() && plan.added.is_empty());
+        assert_eq!(plan.refunded(), money("42.50"));
+    }
+
+    #[test]
+    fn a_refund_by_hand_is_added_and_counts_no_more_when_it_is_cancelled() {
+        let hand = found("re_2", None, "2.50", RefundState::Succeeded);
+        let new = plan(Vec::new(), std::slice::from_ref(&hand));
+        assert_eq!(added(&new), [("re_2", money("2.50"))]);
+        let cancelled = FoundRefund {
+            state: failed(),
+            ..hand
+        };
+        let gone = plan(vec![by_hand("2.50", Some("re_2"))], &[cancelled]);
+        assert_eq!(gone.refunded(), Money::ZERO);
+        assert!(gone.added.is_empty());
+    }
+
+    #[test]
+    fn a_refund_by_hand_beside_one_that_is_requested_is_written_as_far_as_there_is_money() {
+        let ours = row("70", Status::Requested);
+        let id = ours.id;
+        let hand = found("re_2", None, "60", RefundState::Succeeded);
+        let part = plan(vec![ours.clone()], std::slice::from_ref(&hand));
+        assert_eq!(added(&part), [("re_2", money("30"))]);
+        // When ours fails, there is room for the rest.
+        let all = [hand, found("re_1", Some(id), "70", failed())];
+        let rest = plan(vec![ours, by_hand("30", Some("re_2"))], &all);
+        assert_eq!(added(&rest), [("re_2", money("30"))]);
+        assert_eq!(rest.refunded(), money("60"));
+    }
+
+    #[test]
+    fn a_refund_that_had_failed_and_was_made_counts_again_while_there_is_money() {
+        let ours = row("40", Status::Failed);
+        let all = [found("re_1", Some(ours.id), "40", RefundState::Succeeded)];
+        assert_eq!(plan(vec![ours.clone()], &all).refunded(), money("40"));
+        let other = row("80", Status::Succeeded);
+        assert_eq!(plan(vec![ours, other], &all).refunded(), money("80"));
+    }
+
+    #[test]
+    fn rows_of_an_earlier_version_are_taken_for_what_they_are_or_replaced() {
+        // One row for one refund is named, and follows it.
+        let named = plan(
+            vec![by_hand("2.50", None)],
+            &[found("re_2", None, "2.50", failed())],
+        );
+        assert_eq!(named.refunded(), Money::ZERO);
+        // One row for two refunds, of which one was cancelled.
+        let two = [
+            found("re_2", None, "2.50", failed()),
+            found("re_3", None, "1", RefundState::Succeeded),
+        ];
+        let replaced = plan(vec![by_hand("3.50", None)], &two);
+        assert_eq!(added(&replaced), [("re_3", money("1"))]);
+        assert_eq!(replaced.refunded(), money("1"));
+    }
+
+    #[test]
+    fn a_refund_in_another_currency_is_left_out() {
+        let mut foreign = found("re_2", None, "2.50", RefundState::Succeeded);
+        foreign.amount.currency = "EUR".to_owned();
+        assert!(plan(Vec::new(), &[foreign]).added.is_empty());
+    }
+}

@@ -1,0 +1,17 @@
+//! Who may call what, and the walls between businesses.
+
+mod api_keys;
+mod auth;
+mod emails;
+mod failed_logins;
+mod gateways;
+mod lockouts;
+mod named_businesses;
+mod passwords;
+mod refresh_tokens;
+pub(crate) mod roles;
+mod strangers;
+mod tokens;
+mod tokens_rotation;
+mod unknown_businesses;
+mod users;

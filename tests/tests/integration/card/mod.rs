@@ -1,0 +1,14 @@
+//! Orders by card, the provider, refunds and disputes.
+
+mod attention;
+mod checkout;
+mod checkout_desk;
+mod checkout_faults;
+mod disputes;
+mod offline_payments;
+mod payment_limits;
+mod payments_stripe;
+mod refunds;
+mod refunds_stripe;
+mod refunds_told;
+mod webhook_signatures;

@@ -1,0 +1,19 @@
+//! Faults, the database and what an operator sees.
+
+mod audit;
+mod audit_seals;
+mod documents;
+mod faults;
+mod grants;
+mod guards;
+mod metrics;
+mod migration;
+mod outages;
+mod poolers;
+mod program;
+mod readme;
+pub(crate) mod row_security;
+mod secrets_at_rest;
+mod settings;
+mod tenancy;
+mod verify;

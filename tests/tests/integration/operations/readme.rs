@@ -1,0 +1,75 @@
+//! The examples of the README, and after them those of the guide, run as they stand and answer what is shown.
+
+use std::process::Command;
+
+use serde_json::Value;
+use tests::Service;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_of_the_readme_and_the_guide_run_as_they_stand_and_answer_what_is_shown() {
+    let readme = include_str!("../../../../README.md");
+    let guide = include_str!("../../../../docs/guide.md");
+    let (_, examples) = readme.split_once("## Buy and be refused").unwrap();
+    let (examples, _) = examples.split_once("\n## ").unwrap();
+    let pages = [examples, guide];
+    let commands = pages.map(|page| blocks(page, "sh"));
+    let answers = pages.map(|page| blocks(page, "json"));
+    // All but the login, which is the first, show their answer.
+    assert_eq!(commands[0].len(), 3, "log in, buy, be refused");
+    assert_eq!(answers[0].len(), 2);
+    assert!(commands[1].len() > 10, "{}", commands[1].len());
+    assert_eq!(answers[1].len(), commands[1].len());
+    let (commands, answers) = (commands.concat(), answers.concat());
+
+    let service = Service::start().await;
+    let script = commands
+        .join("\necho\n")
+        .replace("http://127.0.0.1:8080", &service.base);
+    let output =
+        tokio::task::spawn_blocking(move || Command::new("sh").args(["-euc", &script]).output())
+            .await
+            .unwrap()
+            .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let printed: Vec<&str> = printed.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(printed.len(), answers.len(), "{printed:?}");
+    for (printed, shown) in printed.iter().zip(answers) {
+        assert_eq!(normal(printed), normal(&shown), "{printed}");
+    }
+}
+
+/// The code blocks of this language.
+fn blocks(markdown: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let blocks = markdown.split(&fence).skip(1);
+    blocks
+        .map(|rest| rest.split_once("```").unwrap().0.trim().to_owned())
+        .collect()
+}
+
+/// An answer without what differs from run to run: times and the ids that the service makes.
+fn normal(answer: &str) -> Value {
+    let mut answer: Value = serde_json::from_str(answer).unwrap();
+    blank(&mut answer);
+    answer
+}
+
+fn blank(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            let is_time = chrono::DateTime::parse_from_rfc3339(text).is_ok();
+            let is_new_id = text
+                .parse::<uuid::Uuid>()
+                .is_ok_and(|id| id.get_version_num() == 7);
+            // It has the order's id in it.
+            let is_new_secret = text.starts_with("pi_offline_");
+            if is_time || is_new_id || is_new_secret {
+                "differs".clone_into(text);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(blank),
+        Value::Object(members) => members.values_mut().for_each(blank),
+        _ => {}
+    }
+}
