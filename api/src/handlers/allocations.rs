@@ -34,7 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::OrderNotFound,
             Code::Overpayment,
             Code::CreditOnAccountExceeded,
-            Code::Conflict,
+            Code::AmountTooLarge,
         ])
         .idempotent(),
     ]

@@ -36,7 +36,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(ADMIN)
             .body::<ApiKeyRequest>()
             .created::<NewApiKeyView>()
-            .codes(&[Code::Conflict])
+            .codes(&[Code::ApiKeyLimitReached])
             .idempotent(),
         Endpoint::delete("revokeApiKey", "/api/api-keys/{api_key_id}", revoke)
             .summary(

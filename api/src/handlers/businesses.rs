@@ -29,7 +29,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_platform()
             .body::<BusinessRequest>()
             .created::<FoundedView>()
-            .codes(&[Code::AlreadyExists, Code::Conflict])
+            .codes(&[Code::AlreadyExists, Code::IdempotencyKeyExpired])
             .idempotent(),
         Endpoint::get("getBusiness", OWN, read)
             .summary("Read the caller's business")

@@ -42,7 +42,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::PurchaseLimitReached,
                 Code::InsufficientStock,
                 Code::InvalidTransition,
-                Code::Conflict,
+                Code::NothingToPay,
+                Code::AmountTooLarge,
+                Code::NoPaymentProvider,
                 Code::PaymentRefused,
                 Code::PaymentProviderError,
             ])
@@ -100,8 +102,7 @@ pub(super) async fn place(
 ) -> Response {
     let refused = |error| caller.problem(error);
     let Some(provider) = state.payment_worker.provider() else {
-        let nobody = domain::Error::Conflict("no payment provider is set up");
-        return Err(refused(nobody));
+        return Err(refused(domain::Error::NoPaymentProvider));
     };
     let terms = Terms {
         provider: provider.name(),

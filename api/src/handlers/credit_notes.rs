@@ -33,7 +33,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .for_roles(ADMIN)
         .body::<CreditNoteRequest>()
         .created::<CreditNoteWithBalance>()
-        .codes(&[Code::OrderNotFound, Code::NothingToCredit, Code::Conflict])
+        .codes(&[
+            Code::OrderNotFound,
+            Code::NothingToCredit,
+            Code::CreditableQuantityExceeded,
+            Code::CreditableAmountExceeded,
+            Code::OrderCancelled,
+            Code::AmountTooLarge,
+        ])
         .idempotent(),
         Endpoint::get("getCreditNote", "/api/credit-notes/{credit_note_id}", read)
             .summary("Read a credit note")
@@ -54,7 +61,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::AlreadyReversed,
             Code::CreditPaidOut,
             Code::InsufficientStock,
-            Code::Conflict,
+            Code::OrderCancelled,
+            Code::AmountTooLarge,
         ])
         .idempotent(),
     ]

@@ -59,7 +59,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::ProductNotFound,
                 Code::InsufficientStock,
                 Code::StockLimitExceeded,
-                Code::Conflict,
+                Code::CountedBelowReserved,
             ]),
         Endpoint::post("createStockMovements", "/api/inventory/movements", receive)
             .summary("Move stock of many products, all of it or none: a delivery, say")
@@ -70,7 +70,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::ProductNotFound,
                 Code::InsufficientStock,
                 Code::StockLimitExceeded,
-                Code::Conflict,
             ])
             .idempotent(),
         Endpoint::get(

@@ -76,7 +76,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::InvalidTransition,
                 Code::CreditPaidOut,
                 Code::DisputeOpen,
-                Code::Conflict,
+                Code::AlreadyPaid, Code::AmountTooLarge,
             ])
             .idempotent(),
         Endpoint::post("fulfillOrder", "/api/orders/{order_id}/fulfill", fulfil)
@@ -88,7 +88,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::OrderNotFound,
                 Code::InvalidTransition,
                 Code::DisputeOpen,
-                Code::Conflict,
+                Code::AlreadyRefunded,
             ])
             .idempotent(),
         Endpoint::post("refundOrder", "/api/orders/{order_id}/refund", refund)
@@ -102,7 +102,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::OrderNotFound,
                 Code::ProductNotFound,
                 Code::DisputeOpen,
-                Code::Conflict,
+                Code::NotPaid, Code::NotPaidByCard, Code::AlreadyRefunded, Code::NothingToRefund, Code::RefundableAmountExceeded, Code::CreditableQuantityExceeded,
                 Code::PaymentRefused,
             ])
             .idempotent(),

@@ -44,7 +44,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::Overpayment,
                 Code::AllocationsDoNotAddUp,
                 Code::PeriodClosed,
-                Code::Conflict,
+                Code::AmountTooLarge,
             ])
             .idempotent(),
         Endpoint::get("getPayment", "/api/payments/{payment_id}", read)
@@ -65,7 +65,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::NotFound,
             Code::AlreadyReversed,
             Code::CreditPaidOut,
-            Code::Conflict,
+            Code::AmountTooLarge,
         ])
         .idempotent(),
     ]

@@ -38,7 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::CustomerNotFound,
             Code::CreditOnAccountExceeded,
             Code::PeriodClosed,
-            Code::Conflict,
+            Code::AmountTooLarge,
         ])
         .idempotent(),
         Endpoint::get("listPayouts", "/api/payouts", list)
@@ -64,7 +64,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(&[Role::Admin])
             .body::<ReversalRequest>()
             .created::<PayoutWithBalance>()
-            .codes(&[Code::NotFound, Code::AlreadyReversed, Code::Conflict])
+            .codes(&[Code::NotFound, Code::AlreadyReversed, Code::AmountTooLarge])
             .idempotent(),
     ]
 }

@@ -48,7 +48,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::HoldLimitExceeded,
                 Code::InsufficientStock,
                 Code::SoldOut,
-                Code::Conflict,
+                Code::AmountTooLarge,
             ])
             .idempotent(),
         Endpoint::get("getReservation", "/api/reservations/{reservation_id}", read)
@@ -73,7 +73,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::CustomerOnHold,
             Code::CustomerOverdue,
             Code::CreditLimitExceeded,
-            Code::Conflict,
+            Code::NothingToPay,
+            Code::AmountTooLarge,
+            Code::NoPaymentProvider,
             Code::PaymentRefused,
             Code::PaymentProviderError,
         ])

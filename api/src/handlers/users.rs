@@ -44,7 +44,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(ADMIN)
             .body::<UserPatch>()
             .ok::<UserView>()
-            .codes(&[Code::NotFound, Code::CustomerNotFound, Code::Conflict]),
+            .codes(&[Code::NotFound, Code::CustomerNotFound, Code::LastAdmin, Code::RoleCustomerMismatch]),
     ]
 }
 

@@ -32,7 +32,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .for_roles(ADMIN)
         .body::<WriteOffRequest>()
         .created::<WriteOffWithBalance>()
-        .codes(&[Code::OrderNotFound, Code::Overpayment, Code::Conflict])
+        .codes(&[
+            Code::OrderNotFound,
+            Code::Overpayment,
+            Code::CreditableAmountExceeded,
+            Code::OrderCancelled,
+            Code::AmountTooLarge,
+        ])
         .idempotent(),
         Endpoint::get("getWriteOff", "/api/write-offs/{write_off_id}", read)
             .summary("Read a write-off")
@@ -52,7 +58,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::NotFound,
             Code::AlreadyReversed,
             Code::CreditPaidOut,
-            Code::Conflict,
+            Code::OrderCancelled,
+            Code::AmountTooLarge,
         ])
         .idempotent(),
     ]

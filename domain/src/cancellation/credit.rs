@@ -64,9 +64,7 @@ async fn cancelled(
     let (of, to) = (order.payment_method, Status::Cancelled);
     transitions::find_for(caller.authority.role(), of, order.status, to)?;
     if caller.confined_to().is_some() && order.amount_paid() > Money::ZERO {
-        return Err(Error::Conflict(
-            "an order that is paid is cancelled by staff",
-        ));
+        return Err(Error::AlreadyPaid(id));
     }
     let charge = charge_of(transaction, business, locked.id(), id).await?;
     let own_numbers = own.iter().map(|credit| credit.entry_number).collect();

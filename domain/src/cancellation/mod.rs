@@ -15,7 +15,7 @@ use crate::{Database, Error, Outcome, WriteRequest};
 ///
 /// # Errors
 /// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::Forbidden`] for an order that is paid by card, but from
-/// an admin; [`Error::Conflict`] for an order on credit that is paid, from a customer; those of [`WriteRequest`].
+/// an admin; [`Error::AlreadyPaid`] for an order on credit that is paid, from a customer; those of [`WriteRequest`].
 pub async fn cancel(
     database: &Database,
     request: &WriteRequest<'_, Order>,

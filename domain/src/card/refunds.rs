@@ -70,7 +70,8 @@ impl What {
 /// Refunds an order that was paid by card. The provider is asked for it afterwards.
 ///
 /// # Errors
-/// [`Error::OrderNotFound`]; [`Error::Conflict`] for an order that was not paid by card; [`Error::MoreThanPaid`];
+/// [`Error::OrderNotFound`]; [`Error::NotPaidByCard`]; [`Error::NotPaid`]; [`Error::AlreadyRefunded`]; [`Error::MoreThanPaid`];
+/// [`Error::NothingToRefund`];
 /// [`Error::MoreThanSold`]; [`Error::DisputeOpen`] while the payment is disputed or when a dispute was lost;
 /// [`Error::PaymentRefused`] for an amount that the provider cannot refund; those of [`WriteRequest`].
 pub async fn request(
@@ -137,9 +138,7 @@ async fn not_by_card(
         .one(transaction)
         .await?;
     Ok(match order {
-        Some(order) if order.payment_method == PaymentMethod::Credit => {
-            Error::Conflict("an order on credit is credited and not refunded")
-        }
+        Some(order) if order.payment_method == PaymentMethod::Credit => Error::NotPaidByCard(id),
         Some(_) | None => Error::OrderNotFound(id),
     })
 }
@@ -149,7 +148,7 @@ fn expect_paid(order: &orders::Model) -> Result<(), Error> {
     match order.status {
         OrderStatus::Paid | OrderStatus::Fulfilled | OrderStatus::Cancelled => Ok(()),
         OrderStatus::Created | OrderStatus::PaymentPending | OrderStatus::Approved => {
-            Err(Error::Conflict("the order is not paid"))
+            Err(Error::NotPaid(order.id))
         }
     }
 }
@@ -189,8 +188,15 @@ fn decide(
         What::Items { restock: true, .. } => price.min(refundable),
         What::Items { restock: false, .. } => price,
     };
-    if amount > refundable || (amount <= Money::ZERO && !wish.what.restocks()) {
+    let is_for_nothing = amount <= Money::ZERO && !wish.what.restocks();
+    if refundable == Money::ZERO && (amount > refundable || is_for_nothing) {
+        return Err(Error::AlreadyRefunded(order.id));
+    }
+    if amount > refundable {
         return Err(Error::MoreThanPaid { refundable });
+    }
+    if is_for_nothing {
+        return Err(Error::NothingToRefund);
     }
     Ok(New {
         amount,

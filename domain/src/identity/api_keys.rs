@@ -60,7 +60,7 @@ pub struct CreatedKey {
 /// responses: a retry makes no second key, and does not show the first one again.
 ///
 /// # Errors
-/// [`Error::Conflict`] when there are too many; those of [`WriteRequest`].
+/// [`Error::ApiKeyLimitReached`]; those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
     request: &WriteRequest<'_, api_keys::Model>,
@@ -84,7 +84,7 @@ pub async fn create(
             .count(transaction)
             .await?;
         if there >= KEYS {
-            return Err(Error::Conflict("the business has 100 keys already"));
+            return Err(Error::ApiKeyLimitReached { limit: KEYS });
         }
         let row = insert(transaction, caller, new, &secret).await?;
         write.finish(row).await

@@ -46,7 +46,7 @@ pub struct Founded {
 /// made of caller and key, since that is where the answer to it must be found again.
 ///
 /// # Errors
-/// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the slug; [`Error::Conflict`] for a key whose answer is kept no longer; those of
+/// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the slug; [`Error::IdempotencyKeyExpired`]; those of
 /// [`WriteRequest`].
 pub async fn create(
     database: &Database,
@@ -80,9 +80,7 @@ pub async fn create(
                 return Ok(replayed);
             }
             if is_there {
-                return Err(Error::Conflict(
-                    "the idempotency key has made a business, and the answer is kept no longer",
-                ));
+                return Err(Error::IdempotencyKeyExpired);
             }
             let actor = Actor::platform(platform, id);
             let founded = insert(transaction, actor, new, &admin, &hash).await?;

@@ -198,8 +198,7 @@ pub(crate) async fn insert(
 /// Changes a user. When that makes its tokens void, this process knows at once and others within a second.
 ///
 /// # Errors
-/// [`Error::UserNotFound`]; [`Error::CustomerNotFound`]; [`Error::Conflict`] when no enabled admin would be left, or a
-/// role and a customer do not go together.
+/// [`Error::UserNotFound`]; [`Error::CustomerNotFound`]; [`Error::LastAdmin`]; [`Error::RoleCustomerMismatch`].
 pub async fn change(
     database: &Database,
     standing: &RevocationCache,
@@ -279,17 +278,13 @@ fn decide(
         Role::Admin | Role::Staff => change.customer_id,
     };
     if (role == Role::Customer) != customer_id.is_some() {
-        return Err(Error::Conflict(
-            "a user with the role customer acts for a customer, and no other does",
-        ));
+        return Err(Error::RoleCustomerMismatch);
     }
     let disabled = change.disabled.unwrap_or(user.disabled_at.is_some());
     let was_admin = user.role == Role::Admin && user.disabled_at.is_none();
     let is_admin = role == Role::Admin && !disabled;
     if was_admin && !is_admin && admins.is_empty() {
-        return Err(Error::Conflict(
-            "the business would have no enabled admin left",
-        ));
+        return Err(Error::LastAdmin);
     }
     Ok(Next {
         name: change.name.clone().unwrap_or_else(|| user.name.clone()),

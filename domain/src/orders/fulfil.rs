@@ -22,8 +22,7 @@ pub struct Fulfilment<'a> {
 /// Fulfils an order, whole. Nothing of it can be cancelled any more.
 ///
 /// # Errors
-/// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::Conflict`] for an order whose payment was refunded
-/// altogether; [`Error::DisputeOpen`] unless the dispute is acknowledged; those of [`WriteRequest`].
+/// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::AlreadyRefunded`]; [`Error::DisputeOpen`] unless the dispute is acknowledged; those of [`WriteRequest`].
 pub async fn fulfil(
     database: &Database,
     request: &WriteRequest<'_, Order>,
@@ -48,7 +47,7 @@ pub async fn fulfil(
             let (of, from, to) = (order.payment_method, order.status, Status::Fulfilled);
             transitions::find_for(caller.authority.role(), of, from, to)?;
             if order.amount_refunded > Money::ZERO && order.amount_refunded == order.amount_paid() {
-                return Err(Error::Conflict("the order's payment was refunded"));
+                return Err(Error::AlreadyRefunded(id));
             }
             if of == PaymentMethod::Card && !fulfilment.acknowledge_dispute {
                 disputes::check_none(transaction, caller.business_id, id).await?;

@@ -256,9 +256,7 @@ impl LockedAccount {
         let account = &self.books.account;
         // No limit bounds what is paid ahead, nor what is owed again when a payment bounces.
         if !account.balance.is_storable() || !account.credit().is_storable() {
-            return Err(Error::Conflict(
-                "the customer's balance would be larger than one can be",
-            ));
+            return Err(Error::AmountTooLarge("the customer's balance"));
         }
         if !self.books.entries.is_empty() {
             self.write_entries(transaction).await?;

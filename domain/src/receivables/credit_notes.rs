@@ -84,7 +84,7 @@ impl CreditNote {
 ///
 /// # Errors
 /// [`Error::OrderNotFound`] for one that is not on credit, too; [`Error::MoreThanSold`]; and, but for items that go back to
-/// the shelf, [`Error::MoreThanCharged`], [`Error::NothingToCredit`], and [`Error::Conflict`] when the order is cancelled;
+/// the shelf, [`Error::MoreThanCharged`], [`Error::NothingToCredit`], and [`Error::OrderCancelled`] when the order is cancelled;
 /// those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
@@ -277,7 +277,7 @@ async fn find(
 ///
 /// # Errors
 /// [`Error::CreditNoteNotFound`]; [`Error::InsufficientStock`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`];
-/// [`Error::Conflict`] when its order is cancelled, unless it is of nothing; those of [`WriteRequest`].
+/// [`Error::OrderCancelled`] when its order is cancelled, unless it is of nothing; those of [`WriteRequest`].
 pub async fn reverse(
     database: &Database,
     request: &WriteRequest<'_, Posted<CreditNote>>,

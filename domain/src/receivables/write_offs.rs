@@ -148,7 +148,7 @@ async fn find(
 /// Undoes a write-off: its order is due again.
 ///
 /// # Errors
-/// [`Error::WriteOffNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; [`Error::Conflict`] when its order is
+/// [`Error::WriteOffNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; [`Error::OrderCancelled`] when its order is
 /// cancelled; those of [`WriteRequest`].
 pub async fn reverse(
     database: &Database,

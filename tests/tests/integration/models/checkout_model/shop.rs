@@ -209,7 +209,12 @@ impl Shop {
             Error::Forbidden => "forbidden".to_owned(),
             Error::OrderNotFound(_) => "no order".to_owned(),
             Error::ProductNotFound(_) => "no product".to_owned(),
-            Error::Conflict(_) => "conflict".to_owned(),
+            Error::NotPaid(_) => "not paid".to_owned(),
+            Error::NotPaidByCard(_) => "not paid by card".to_owned(),
+            Error::AlreadyPaid(_) => "already paid".to_owned(),
+            Error::AlreadyRefunded(_) => "already refunded".to_owned(),
+            Error::NothingToRefund => "nothing to refund".to_owned(),
+            Error::NothingToPay => "nothing to pay".to_owned(),
             Error::PaymentProvider { .. } | Error::PaymentRefused { .. } => "provider".to_owned(),
             Error::MoreThanPaid { refundable } => {
                 format!("more than paid: {}", till::minor(*refundable) / 100)
