@@ -179,7 +179,7 @@ async fn create_business(settings: &Settings, request: BusinessRequest) -> Outco
     let password = create_business::read_password()?;
     println!(
         "{}",
-        create_business::create(settings, request, &password).await?
+        create_business::create(settings, request, password).await?
     );
     Ok(())
 }

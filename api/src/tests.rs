@@ -13,9 +13,8 @@ use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::{App, Error, HttpResponse, web};
 use clap::Parser;
-use domain::foundation::idempotency::{Answer, Answered};
 use domain::identity::businesses::Business;
-use domain::{AccessLog, Authority, BusinessCache, Database, RevocationCache};
+use domain::{AccessLog, Authority, BusinessCache, Database, Outcome, RevocationCache};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Money, Quantity, UserId};
 use serde::Serialize;
@@ -36,7 +35,7 @@ use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{Page, Query};
 use crate::schema::text::{Amount, Text};
-use crate::schema::{idempotency, openapi};
+use crate::schema::{openapi, response::created};
 
 crate::body! {
     /// A thing to create.
@@ -86,17 +85,11 @@ async fn create(caller: Authenticated, request: Json<NewThing>) -> Result<HttpRe
         "name": name.0,
         "quantity": quantity.get(),
         "price": price.map(|price| Amount::of(price, caller.currency)),
-        "key": request.claim.map(|claim| claim.key),
+        "key": request.key.map(|key| key.key),
     });
-    let location = Some("/api/things/1".to_owned());
-    let answer = Answer {
-        status: 201,
-        location,
-        body: body.to_string(),
-    };
-    Ok(idempotency::response(Answered {
-        answer,
-        replayed: false,
+    caller.answer(Ok(Outcome::Done {
+        value: (),
+        response: created("/api/things/1", &body),
     }))
 }
 

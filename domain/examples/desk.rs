@@ -15,9 +15,8 @@ use std::time::{Duration, Instant};
 
 use domain::desk::purchase::{Purchase, Receipt};
 use domain::desk::{Command, Desk, Work};
-use domain::foundation::idempotency::Answer;
 use domain::stock::Line;
-use domain::{Authority, Caller, Database};
+use domain::{Authority, Caller, Database, StoredResponse};
 use entity::{BusinessId, Currency, CustomerId, ProductId, Quantity, UserId};
 use rand::RngExt;
 use uuid::Uuid;
@@ -82,7 +81,7 @@ async fn sell(desk: Arc<Desk>, until: Instant, customers: u128, products: u128) 
                 },
                 render,
             ),
-            claim: None,
+            key: None,
         };
         desk.carry_out(command)
             .await
@@ -92,10 +91,6 @@ async fn sell(desk: Arc<Desk>, until: Instant, customers: u128, products: u128) 
     sold
 }
 
-fn render(receipt: &Receipt) -> Answer {
-    Answer {
-        status: 201,
-        location: None,
-        body: receipt.order_id.to_string(),
-    }
+fn render(receipt: &Receipt) -> StoredResponse {
+    StoredResponse::new(receipt.order_id.to_string().into_bytes())
 }

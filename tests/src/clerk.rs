@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use domain::card::checkout::{PlacedOrder, Terms};
+use domain::card::checkout::Terms;
 use domain::card::provider::{Limits, Offline};
-use domain::desk::purchase::{Purchase, Receipt};
-use domain::desk::{Command, Desk, Work};
-use domain::foundation::idempotency::{Answer, Answered, IdempotencyKey};
+use domain::desk::purchase::Purchase;
+use domain::desk::{Command, Desk, Executed, Work};
 use domain::stock::Line;
 use domain::stock::reservations::{self, CurrentReservation, LockedIds, NewReservation};
-use domain::{Authority, Caller, Error, demo};
+use domain::{
+    Authority, Caller, Error, IdempotencyKey, Outcome, StoredResponse, WriteRequest, demo,
+};
 use entity::{
     BusinessId, Currency, CustomerId, OrderId, ProductId, Quantity, ReservationId, UserId,
 };
-use serde_json::{Value, json};
 
 use crate::{Database, SERVICE};
 
@@ -76,9 +76,9 @@ impl Clerk {
     /// replay.
     ///
     /// # Errors
-    /// The desk rejects the command.
-    pub async fn ask(&self, work: Work, key: Option<&str>) -> Result<Answered, Error> {
-        let claim = key.map(|key| IdempotencyKey {
+    /// The desk's refusals.
+    pub async fn ask(&self, work: Work, key: Option<&str>) -> Result<Outcome<Executed>, Error> {
+        let key = key.map(|key| IdempotencyKey {
             key: key.to_owned(),
             request_hash: [7; 32],
             former_hash: None,
@@ -86,7 +86,7 @@ impl Clerk {
         let command = Command {
             caller: self.caller.clone(),
             work,
-            claim,
+            key,
         };
         self.desk.carry_out(command).await
     }
@@ -100,8 +100,8 @@ impl Clerk {
         customer: CustomerId,
         items: &[(ProductId, i64)],
     ) -> Result<Ordered, Error> {
-        let answered = self.ask(checkout(customer, items), None).await?;
-        Ok(Ordered::of(&answered))
+        let outcome = self.ask(checkout(customer, items), None).await?;
+        Ok(Ordered::of(outcome))
     }
 
     /// Holds stock for ten minutes, or takes a position on the waitlist when too little is available.
@@ -113,8 +113,10 @@ impl Clerk {
         customer: CustomerId,
         items: &[(ProductId, i64)],
     ) -> Result<ReservationId, Error> {
-        let answered = self.ask(reserve(customer, items), None).await?;
-        Ok(read(&answered, "reservation_id").parse().unwrap())
+        match self.ask(reserve(customer, items), None).await?.value() {
+            Some(Executed::Reserved(found)) => Ok(found.reservation.id),
+            other => panic!("nothing was reserved: {other:?}"),
+        }
     }
 
     /// Confirms a reservation as an order by card.
@@ -123,8 +125,8 @@ impl Clerk {
     /// The desk rejects the command.
     pub async fn confirm_by_card(&self, id: ReservationId) -> Result<Ordered, Error> {
         let target = self.target(id).await;
-        let work = Work::ConfirmByCard(target, TERMS, placed);
-        Ok(Ordered::of(&self.ask(work, None).await?))
+        let work = Work::ConfirmByCard(target, TERMS);
+        Ok(Ordered::of(self.ask(work, None).await?))
     }
 
     /// Reads the ids of a reservation that never change; the desk locks by them.
@@ -147,17 +149,35 @@ pub struct Ordered {
 impl Ordered {
     /// Reads the ids from the desk's response.
     #[must_use]
-    pub fn of(answered: &Answered) -> Self {
-        Self {
-            order: read(answered, "order_id").parse().unwrap(),
-            reservation: read(answered, "reservation_id").parse().unwrap(),
+    pub fn of(outcome: Outcome<Executed>) -> Self {
+        match outcome.value() {
+            Some(Executed::PlacedOrder(placed)) => Self {
+                order: placed.order_id,
+                reservation: placed.reservation_id,
+            },
+            other => panic!("no order by card was placed: {other:?}"),
         }
     }
 }
 
-fn read(answered: &Answered, member: &str) -> String {
-    let body: Value = serde_json::from_str(&answered.answer.body).unwrap();
-    body[member].as_str().unwrap().to_owned()
+/// A write without a key, whose response nobody reads.
+pub fn unkeyed<T>(caller: &Caller) -> WriteRequest<'_, T> {
+    WriteRequest {
+        caller,
+        key: None,
+        render: &unread,
+    }
+}
+
+/// A response that nobody reads.
+pub fn unread<T>(_: &T) -> StoredResponse {
+    StoredResponse::new([])
+}
+
+/// A reservation's response that nobody reads.
+#[must_use]
+pub fn unread_reservation(_: &CurrentReservation, _: Currency) -> StoredResponse {
+    StoredResponse::new([])
 }
 
 /// A command that places an order by card. Each item is a product and a quantity.
@@ -167,7 +187,7 @@ pub fn checkout(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
         customer_id: customer,
         lines: lines(items),
     };
-    Work::Checkout(purchase, TERMS, placed)
+    Work::Checkout(purchase, TERMS)
 }
 
 /// A command that purchases on credit. Each item is a product and a quantity.
@@ -177,7 +197,7 @@ pub fn buy(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
         customer_id: customer,
         lines: lines(items),
     };
-    Work::Purchase(purchase, sold)
+    Work::Purchase(purchase, unread)
 }
 
 /// A command that holds stock for ten minutes, or takes a position on the waitlist.
@@ -189,7 +209,7 @@ pub fn reserve(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
         ttl_seconds: 600,
         wait: true,
     };
-    Work::Reserve(wish, held)
+    Work::Reserve(wish, unread_reservation)
 }
 
 fn lines(items: &[(ProductId, i64)]) -> Vec<Line> {
@@ -199,26 +219,4 @@ fn lines(items: &[(ProductId, i64)]) -> Vec<Line> {
         quoted: None,
     });
     lines.collect()
-}
-
-/// Renders the response to an order by card; only the ids, since no client reads it.
-#[must_use]
-pub fn placed(placed: &PlacedOrder) -> Answer {
-    answer(&json!({"order_id": placed.order_id, "reservation_id": placed.reservation_id}))
-}
-
-fn sold(receipt: &Receipt) -> Answer {
-    answer(&json!({"order_id": receipt.order_id}))
-}
-
-fn held(found: &CurrentReservation, _: Currency) -> Answer {
-    answer(&json!({"reservation_id": found.reservation.id, "status": found.status}))
-}
-
-fn answer(body: &Value) -> Answer {
-    Answer {
-        status: 201,
-        location: None,
-        body: body.to_string(),
-    }
 }

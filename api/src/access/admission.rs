@@ -25,15 +25,15 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use domain::audit::seals::Sealer;
 use domain::card::PaymentWorker;
 use domain::card::provider::Offline;
 use domain::identity::api_keys;
 use domain::identity::businesses::Business;
 use domain::{
-    AccessLog, Authority, BusinessCache, Caller, Database, PlatformCaller, Refusal,
-    RevocationCache, RevokedCredential,
+    AccessLog, Authority, BusinessCache, Caller, Database, IdempotencyKey, PlatformCaller, Refusal,
+    RevocationCache, RevokedCredential, StoredResponse, WriteRequest,
 };
 use entity::{BusinessId, Currency, UserId};
 
@@ -47,6 +47,7 @@ use crate::http::request::RequestId;
 use crate::schema::endpoint::{Endpoint, Who};
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{BusinessIsRead, Query};
+use crate::schema::response::Answer;
 use crate::schema::text::BusinessName;
 use crate::schema::text::{self, FromText, Text};
 
@@ -470,6 +471,30 @@ impl Authenticated {
     pub fn problem(&self, error: domain::Error) -> Problem {
         Problem::of(error, self.currency)
     }
+
+    /// The response to what the domain has answered.
+    ///
+    /// # Errors
+    /// The problem that a domain error is to this caller.
+    pub fn answer(
+        &self,
+        answer: Result<impl Answer, domain::Error>,
+    ) -> Result<HttpResponse, Problem> {
+        answer.map_err(|error| self.problem(error))?.into_response()
+    }
+
+    /// A write in this caller's name.
+    pub fn write<'a, T>(
+        &'a self,
+        key: Option<&'a IdempotencyKey>,
+        render: &'a (dyn Fn(&T) -> StoredResponse + Sync),
+    ) -> WriteRequest<'a, T> {
+        WriteRequest {
+            caller: self,
+            key,
+            render,
+        }
+    }
 }
 
 impl Deref for Authenticated {
@@ -518,6 +543,17 @@ impl Visitor {
     #[must_use]
     pub fn problem(&self, error: domain::Error) -> Problem {
         Problem::of(error, self.currency)
+    }
+
+    /// The response to what the domain has answered.
+    ///
+    /// # Errors
+    /// The problem that a domain error is to this visitor.
+    pub fn answer(
+        &self,
+        answer: Result<impl Answer, domain::Error>,
+    ) -> Result<HttpResponse, Problem> {
+        answer.map_err(|error| self.problem(error))?.into_response()
     }
 }
 

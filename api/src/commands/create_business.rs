@@ -4,11 +4,10 @@
 
 use std::io::{self, BufRead, IsTerminal, Read};
 
-use domain::PlatformCaller;
-use domain::foundation::idempotency::Answer;
 use domain::foundation::new_password::{NewPassword, WeakPassword};
 use domain::identity::founding::{self, Founded, NewBusiness};
 use domain::identity::passwords::Passwords;
+use domain::{PlatformCaller, StoredResponse, WriteRequest};
 use entity::UserId;
 use uuid::Uuid;
 
@@ -75,7 +74,7 @@ pub fn read_password() -> Result<NewPassword, Error> {
 pub async fn create(
     settings: &Settings,
     request: BusinessRequest,
-    password: &NewPassword,
+    password: NewPassword,
 ) -> Result<String, Error> {
     let new = NewBusiness {
         slug: request.slug.0,
@@ -83,28 +82,32 @@ pub async fn create(
         currency: request.currency,
         time_zone: request.time_zone,
         admin_email: request.admin_email.into_string(),
+        admin_password: password,
     };
     let platform = PlatformCaller {
         user_id: UserId(Uuid::nil()),
         request_id: "create-business".to_owned(),
     };
-    // No HTTP client gets this response: only its body is used.
-    let said = |founded: &Founded| Answer {
-        status: 201,
-        location: None,
-        body: format!(
+    let said = |founded: &Founded| {
+        let text = format!(
             "made the business {} with the id {}; its admin {} logs in with that slug and the password",
             founded.business.slug, founded.business.id, founded.admin.email
-        ),
+        );
+        StoredResponse::new(text.into_bytes())
+    };
+    let write = WriteRequest {
+        caller: &platform,
+        key: None,
+        render: &said,
     };
     let (database, server) = database_choice::open_as_service(settings).await?;
     let passwords = Passwords::default();
-    let made = founding::create(&database, &passwords, &platform, None, &new, password, said).await;
+    let made = founding::create(&database, &passwords, &write, &new).await;
     database.close().await;
     if let Some(server) = server {
         server.stop().await?;
     }
     let slug = new.slug;
     let made = made.map_err(|source| Error::Refused { slug, source })?;
-    Ok(made.answer.body)
+    Ok(String::from_utf8_lossy(made.response().bytes()).into_owned())
 }

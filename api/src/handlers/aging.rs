@@ -11,7 +11,6 @@ use entity::{Currency, CustomerId, Money};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::Response;
 use crate::access::Authenticated;
 use crate::http::connection_progress::Watched;
 use crate::http::csv::{self, Columns};
@@ -19,6 +18,7 @@ use crate::schema::content_negotiation::Form;
 use crate::schema::csv_dialect::Dialect;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::query::{Page, Query};
+use crate::schema::response::Response;
 use crate::schema::text::{self, Amount};
 use crate::state::State;
 

@@ -1,21 +1,21 @@
 //! `/api/customers/{customer_id}/allocations`: settling orders with credit on account.
 
 use actix_web::web::Data;
+use domain::Posted;
 use domain::receivables::credit_on_account;
 use domain::receivables::settlement::Target;
 use entity::users::Role;
-use entity::{Currency, CustomerId};
+use entity::{Currency, CustomerId, Money, OrderId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Response, done};
 use super::payments::{AccountSummaryView, AllocationRequest, AllocationView, MAX_ORDERS, orders};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
+use crate::schema::response::{Response, done};
 use crate::state::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -34,7 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::OrderNotFound,
             Code::Overpayment,
             Code::CreditOnAccountExceeded,
-            Code::Conflict,
+            Code::AmountTooLarge,
         ])
         .idempotent(),
     ]
@@ -67,22 +67,14 @@ async fn allocate(
 ) -> Response {
     let target = request.body.allocations.map_or(Target::OldestDue, orders);
     let currency = caller.currency;
-    credit_on_account::allocate(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        id.0,
-        &target,
-        |shares, figures| {
-            done(&AllocationsView {
-                customer_id: id.0,
-                currency,
-                allocations: AllocationView::all(shares, currency),
-                figures: AccountSummaryView::of(figures, currency),
-            })
-        },
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let render = |posted: &Posted<Vec<(OrderId, Money)>>| {
+        done(&AllocationsView {
+            customer_id: id.0,
+            currency,
+            allocations: AllocationView::all(&posted.document, currency),
+            figures: AccountSummaryView::of(&posted.account, currency),
+        })
+    };
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(credit_on_account::allocate(&state.database, &write, id.0, &target).await)
 }

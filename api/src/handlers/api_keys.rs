@@ -1,24 +1,22 @@
 //! `/api/api-keys`: what programs call with.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::Secret;
 use domain::identity::api_keys::{self, NewKey};
+use domain::{Outcome, Secret, StoredResponse};
 use entity::api_keys::KeyRole;
 use entity::users::Role;
 use entity::{ApiKeyId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Response, created};
 use crate::access::Authenticated;
 use crate::schema::body::Json;
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
 use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Text};
 use crate::state::State;
 
@@ -38,7 +36,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(ADMIN)
             .body::<ApiKeyRequest>()
             .created::<NewApiKeyView>()
-            .codes(&[Code::Conflict])
+            .codes(&[Code::ApiKeyLimitReached])
             .idempotent(),
         Endpoint::delete("revokeApiKey", "/api/api-keys/{api_key_id}", revoke)
             .summary(
@@ -117,10 +115,8 @@ impl ApiKeyView {
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let paging = query.paging();
     query.finish()?;
-    let page = api_keys::list(&state.database, &caller, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, ApiKeyView::of)))
+    let page = api_keys::list(&state.database, &caller, &paging).await;
+    caller.answer(page.map(|page| View(Page::of(page, ApiKeyView::of))))
 }
 
 async fn create(
@@ -132,32 +128,31 @@ async fn create(
         name: request.body.name.0,
         role: request.body.role,
     };
-    let render = |row: &entity::api_keys::Model, key: Option<&Secret>| {
-        let view = NewApiKeyView {
-            id: row.id,
-            name: row.name.clone(),
-            role: row.role,
-            prefix: row.prefix.clone(),
-            key: key.map(|key| key.reveal().to_owned()),
-            created_at: row.created_at,
-        };
-        created(format!("/api/api-keys/{}", row.id), &view)
+    let render = |row: &entity::api_keys::Model| shown(row, None);
+    let write = caller.write(request.key.as_ref(), &render);
+    let created = api_keys::create(&state.database, &write, &new).await;
+    caller.answer(created.map(|outcome| match outcome {
+        // What was stored has no key.
+        Outcome::Done { value, .. } => Outcome::Done {
+            response: shown(&value.row, Some(&value.secret)),
+            value,
+        },
+        replayed @ Outcome::Replayed(_) => replayed,
+    }))
+}
+
+fn shown(row: &entity::api_keys::Model, key: Option<&Secret>) -> StoredResponse {
+    let view = NewApiKeyView {
+        id: row.id,
+        name: row.name.clone(),
+        role: row.role,
+        prefix: row.prefix.clone(),
+        key: key.map(|key| key.reveal().to_owned()),
+        created_at: row.created_at,
     };
-    api_keys::create(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        &new,
-        render,
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    created(&format!("/api/api-keys/{}", row.id), &view)
 }
 
 async fn revoke(state: Data<State>, caller: Authenticated, id: Id<ApiKeyId>) -> Response {
-    api_keys::revoke(&state.database, &state.revocation, &caller, id.0)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::NoContent().finish())
+    caller.answer(api_keys::revoke(&state.database, &state.revocation, &caller, id.0).await)
 }

@@ -1,6 +1,5 @@
 //! `/api/audit`: what changed in the business, by whom, before and after.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::audit::{self, Filter};
@@ -12,10 +11,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::answer::Response;
 use crate::access::Authenticated;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View};
 use crate::schema::text::{self, Text};
 use crate::state::State;
 
@@ -98,8 +97,6 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
     };
     let paging = query.paging();
     query.finish()?;
-    let page = audit::list(&state.database, &caller, &filter, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, AuditEntryView::of)))
+    let page = audit::list(&state.database, &caller, &filter, &paging).await;
+    caller.answer(page.map(|page| View(Page::of(page, AuditEntryView::of))))
 }

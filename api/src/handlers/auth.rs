@@ -16,7 +16,6 @@ use entity::{Currency, CustomerId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::Response;
 use super::businesses::BusinessView;
 use super::users::UserView;
 use crate::access::Authenticated;
@@ -26,6 +25,7 @@ use crate::http::request::RequestId;
 use crate::schema::body::Json;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::problem::{Code, Problem};
+use crate::schema::response::Response;
 use crate::schema::text::{Email, FromText, Secret, Text};
 use crate::state::State;
 
@@ -275,10 +275,7 @@ async fn logout(
     request: Json<LogoutRequest>,
 ) -> Response {
     let token = &request.body.refresh_token.0;
-    refresh::log_out(&state.database, &caller, token)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::NoContent().finish())
+    caller.answer(refresh::log_out(&state.database, &caller, token).await)
 }
 
 async fn me(state: Data<State>, caller: Authenticated) -> Response {

@@ -16,13 +16,13 @@ use futures_util::stream;
 use rand::RngExt;
 use serde::Serialize;
 
-use super::answer::Response;
 use super::products::sees_inactive;
 use crate::access::Visitor;
 use crate::http::connection_progress::Watched;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
+use crate::schema::response::{Response, json};
 use crate::state::State;
 
 const EVENTS: &str = "text/event-stream";
@@ -64,10 +64,7 @@ fn event(sight: &Sight) -> Bytes {
         waiting: sight.availability.waiting,
     };
     let id = sight.at.timestamp_micros();
-    Bytes::from(format!(
-        "id: {id}\ndata: {}\n\n",
-        super::answer::json(&view)
-    ))
+    Bytes::from(format!("id: {id}\ndata: {}\n\n", json(&view)))
 }
 
 /// A stream to one client.

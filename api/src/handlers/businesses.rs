@@ -1,8 +1,8 @@
 //! `/api/businesses` and `/api/business`: making a business, and seeing and changing one's own.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::NaiveDate;
+use domain::WriteRequest;
 use domain::foundation::new_password::NewPassword;
 use domain::identity::businesses::{self, BusinessChange, HoldLimitsChange};
 use domain::identity::founding::{self, Founded, NewBusiness};
@@ -11,12 +11,11 @@ use entity::{BusinessId, Currency, Money, TimeZone, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Response, created};
 use crate::access::{Authenticated, Platform};
 use crate::schema::body::{Change, Json};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::problem::{Code, Problem};
+use crate::schema::response::{Answer, Response, View, created};
 use crate::schema::text::{Amount, Email, Slug, Text, Whole};
 use crate::state::State;
 
@@ -30,7 +29,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_platform()
             .body::<BusinessRequest>()
             .created::<FoundedView>()
-            .codes(&[Code::AlreadyExists, Code::Conflict])
+            .codes(&[Code::AlreadyExists, Code::IdempotencyKeyExpired])
             .idempotent(),
         Endpoint::get("getBusiness", OWN, read)
             .summary("Read the caller's business")
@@ -199,6 +198,7 @@ async fn create(
         currency,
         time_zone: time_zone.unwrap_or(TimeZone::UTC),
         admin_email: admin.email.into_string(),
+        admin_password: admin.password,
     };
     let render = |founded: &Founded| {
         let Founded { business, admin } = founded.clone();
@@ -213,31 +213,28 @@ async fn create(
                 email: admin.email,
             },
         };
-        created(OWN.to_owned(), &view)
+        created(OWN, &view)
     };
-    founding::create(
-        &state.database,
-        &state.passwords,
-        &platform.0,
-        request.claim.as_ref(),
-        &new,
-        &admin.password,
-        render,
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| match error {
-        domain::Error::WeakPassword(weak) => Problem::fault("/admin/password", &weak.to_string()),
-        // No amount can be in what this is refused with.
-        error => Problem::of(error, currency),
-    })
+    let write = WriteRequest {
+        caller: &platform.0,
+        key: request.key.as_ref(),
+        render: &render,
+    };
+    let founded = founding::create(&state.database, &state.passwords, &write, &new).await;
+    founded
+        .map_err(|error| match error {
+            domain::Error::WeakPassword(weak) => {
+                Problem::fault("/admin/password", &weak.to_string())
+            }
+            // No amount can be in what this is refused with.
+            error => Problem::of(error, currency),
+        })?
+        .into_response()
 }
 
 async fn read(state: Data<State>, caller: Authenticated) -> Response {
-    let business = businesses::of_caller(&state.database, &caller)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(BusinessView::from(business)))
+    let business = businesses::of_caller(&state.database, &caller).await;
+    caller.answer(business.map(|business| View(BusinessView::from(business))))
 }
 
 fn hold_limits(patch: HoldLimitsPatch) -> HoldLimitsChange {
@@ -265,8 +262,6 @@ async fn change(
             .hold_limits
             .map_or_else(HoldLimitsChange::default, hold_limits),
     };
-    let business = businesses::change(&state.database, &caller, &change)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(BusinessView::from(business)))
+    let business = businesses::change(&state.database, &caller, &change).await;
+    caller.answer(business.map(|business| View(BusinessView::from(business))))
 }

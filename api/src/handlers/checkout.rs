@@ -4,25 +4,23 @@
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::card;
-use domain::card::checkout::{Checkout, PlacedOrder, Terms};
+use domain::card::checkout::{Checkout, Terms};
 use domain::desk::purchase::Purchase;
 use domain::desk::{Command, Work};
-use domain::foundation::idempotency::{Answer, Answered, IdempotencyKey};
 use domain::stock::{Line, MAX_LINES};
+use domain::{IdempotencyKey, StoredResponse};
 use entity::orders::Status;
 use entity::users::Role;
 use entity::{Currency, CustomerId, OrderId};
 use serde::Serialize;
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::answer::{Response, created};
 use super::purchase::{LineRequest, buyer};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
-use crate::schema::problem::{Code, Problem};
+use crate::schema::problem::Code;
+use crate::schema::response::{Response, created};
 use crate::schema::text::{self, Amount};
 use crate::state::State;
 
@@ -44,7 +42,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::PurchaseLimitReached,
                 Code::InsufficientStock,
                 Code::InvalidTransition,
-                Code::Conflict,
+                Code::NothingToPay,
+                Code::AmountTooLarge,
+                Code::NoPaymentProvider,
                 Code::PaymentRefused,
                 Code::PaymentProviderError,
             ])
@@ -86,8 +86,8 @@ async fn order(
         customer_id: buyer(&caller, request.body.customer_id)?,
         lines: request.body.items.0.into_iter().map(Line::from).collect(),
     };
-    place(&state, &caller, request.claim, |terms| {
-        Work::Checkout(purchase, terms, placed)
+    place(&state, &caller, request.key, |terms| {
+        Work::Checkout(purchase, terms)
     })
     .await
 }
@@ -97,13 +97,12 @@ async fn order(
 pub(super) async fn place(
     state: &State,
     caller: &Authenticated,
-    claim: Option<IdempotencyKey>,
+    key: Option<IdempotencyKey>,
     work: impl FnOnce(Terms) -> Work,
 ) -> Response {
     let refused = |error| caller.problem(error);
     let Some(provider) = state.payment_worker.provider() else {
-        let nobody = domain::Error::Conflict("no payment provider is set up");
-        return Err(refused(nobody));
+        return Err(refused(domain::Error::NoPaymentProvider));
     };
     let terms = Terms {
         provider: provider.name(),
@@ -114,44 +113,17 @@ pub(super) async fn place(
     state.sweeper.watch(caller.business_id);
     let command = Command {
         work: work(terms),
-        claim,
+        key,
         caller: caller.0.clone(),
     };
-    let answered = state.desk.carry_out(command).await.map_err(refused)?;
+    let outcome = state.desk.carry_out(command).await.map_err(refused)?;
     state.payment_worker.watch(caller.business_id);
-    let order = order_in(&answered.answer)?;
-    let checkout = card::finish(&state.database, provider, caller.business_id, order)
-        .await
-        .map_err(refused)?;
-    Ok(idempotency::response(Answered {
-        answer: payable(checkout),
-        replayed: answered.replayed,
-    }))
+    let order = outcome.placed_order().map_err(refused)?;
+    let checkout = card::finish(&state.database, provider, caller.business_id, order).await;
+    caller.answer(checkout.map(|checkout| outcome.with_response(payable(checkout))))
 }
 
-/// The name under which the order is kept that the desk has placed: the rest of an answer is not known yet.
-const ORDER_ID: &str = "order_id";
-
-pub(super) fn placed(placed: &PlacedOrder) -> Answer {
-    let kept = json!({ORDER_ID: placed.order_id});
-    created(location(placed.order_id), &kept)
-}
-
-fn location(order: OrderId) -> String {
-    format!("/api/orders/{order}")
-}
-
-/// Which order was placed, now or when the key was first used.
-fn order_in(answer: &Answer) -> Result<OrderId, Problem> {
-    let kept: Option<Value> = serde_json::from_str(&answer.body).ok();
-    let order = kept.and_then(|kept| text::id(kept.get(ORDER_ID)?.as_str()?));
-    order.ok_or_else(|| {
-        tracing::error!("what was kept of an order by card names none");
-        Problem::internal()
-    })
-}
-
-fn payable(checkout: Checkout) -> Answer {
+fn payable(checkout: Checkout) -> StoredResponse {
     let view = CheckoutView {
         order_id: checkout.order_id,
         status: Status::PaymentPending,
@@ -160,5 +132,5 @@ fn payable(checkout: Checkout) -> Answer {
         client_secret: checkout.client_secret,
         expires_at: checkout.expires_at,
     };
-    created(location(checkout.order_id), &view)
+    created(&format!("/api/orders/{}", view.order_id), &view)
 }

@@ -1,25 +1,22 @@
 //! `/api/orders/{order_id}/credit-notes` and `/api/credit-notes`: what need not be paid of an order.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::foundation::idempotency::Answer;
 use domain::receivables::credit_notes::{self, CreditNote, NewCreditNote, What};
 use domain::stock::MAX_LINES;
-use domain::{AccountSummary, Caller};
+use domain::{Caller, Posted, StoredResponse};
 use entity::users::Role;
 use entity::{CreditNoteId, Currency, CustomerId, OrderId, ProductId, Quantity, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Response, created};
 use super::payments::{AccountSummaryView, ReversalRequest};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
+use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Amount, Text};
 use crate::state::State;
 
@@ -36,7 +33,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .for_roles(ADMIN)
         .body::<CreditNoteRequest>()
         .created::<CreditNoteWithBalance>()
-        .codes(&[Code::OrderNotFound, Code::NothingToCredit, Code::Conflict])
+        .codes(&[
+            Code::OrderNotFound,
+            Code::NothingToCredit,
+            Code::CreditableQuantityExceeded,
+            Code::CreditableAmountExceeded,
+            Code::OrderCancelled,
+            Code::AmountTooLarge,
+        ])
         .idempotent(),
         Endpoint::get("getCreditNote", "/api/credit-notes/{credit_note_id}", read)
             .summary("Read a credit note")
@@ -57,7 +61,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::AlreadyReversed,
             Code::CreditPaidOut,
             Code::InsufficientStock,
-            Code::Conflict,
+            Code::OrderCancelled,
+            Code::AmountTooLarge,
         ])
         .idempotent(),
     ]
@@ -185,14 +190,15 @@ fn what(body: &mut CreditNoteRequest) -> Result<What, Problem> {
     }
 }
 
-fn render(caller: &Caller) -> impl Fn(&CreditNote, &AccountSummary) -> Answer {
+fn render(caller: &Caller) -> impl Fn(&Posted<CreditNote>) -> StoredResponse + use<> {
     let currency = caller.currency;
-    move |found, figures| {
+    move |posted| {
+        let credit_note = &posted.document;
         let view = CreditNoteWithBalance {
-            credit_note: CreditNoteView::of(found, currency),
-            figures: AccountSummaryView::of(figures, currency),
+            credit_note: CreditNoteView::of(credit_note, currency),
+            figures: AccountSummaryView::of(&posted.account, currency),
         };
-        created(format!("/api/credit-notes/{}", found.note.id), &view)
+        created(&format!("/api/credit-notes/{}", credit_note.note.id), &view)
     }
 }
 
@@ -207,23 +213,14 @@ async fn create(
         credited: what(&mut request.body)?,
         reason: request.body.reason.0,
     };
-    credit_notes::create(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        &new,
-        render(&caller),
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let render = render(&caller);
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(credit_notes::create(&state.database, &write, &new).await)
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<CreditNoteId>) -> Response {
-    let note = credit_notes::read(&state.database, &caller, id.0)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(CreditNoteView::of(&note, caller.currency)))
+    let note = credit_notes::read(&state.database, &caller, id.0).await;
+    caller.answer(note.map(|note| View(CreditNoteView::of(&note, caller.currency))))
 }
 
 async fn reverse(
@@ -232,15 +229,8 @@ async fn reverse(
     id: Id<CreditNoteId>,
     request: Json<ReversalRequest>,
 ) -> Response {
-    credit_notes::reverse(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        id.0,
-        &request.body.reason.0,
-        render(&caller),
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let render = render(&caller);
+    let write = caller.write(request.key.as_ref(), &render);
+    caller
+        .answer(credit_notes::reverse(&state.database, &write, id.0, &request.body.reason.0).await)
 }

@@ -1,6 +1,5 @@
 //! `/api/customers`: who may buy on credit.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
@@ -10,14 +9,13 @@ use entity::{Currency, CustomerId, Money};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Response, created};
 use crate::access::Authenticated;
 use crate::schema::body::{Change, Json};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
 use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Amount, Email, Text, Whole};
 use crate::state::State;
 
@@ -135,10 +133,8 @@ impl CustomerView {
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let paging = query.paging();
     query.finish()?;
-    let page = customers::list(&state.database, &caller, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, |row| CustomerView::of(&row, &caller))))
+    let page = customers::list(&state.database, &caller, &paging).await;
+    caller.answer(page.map(|page| View(Page::of(page, |row| CustomerView::of(&row, &caller)))))
 }
 
 async fn create(
@@ -155,27 +151,17 @@ async fn create(
     };
     let render = |customer: &entity::customers::Model| {
         created(
-            format!("/api/customers/{}", customer.id),
+            &format!("/api/customers/{}", customer.id),
             &CustomerView::of(customer, &caller),
         )
     };
-    customers::create(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        &new,
-        render,
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(customers::create(&state.database, &write, &new).await)
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<CustomerId>) -> Response {
-    let customer = customers::read(&state.database, &caller, id.0)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(CustomerView::of(&customer, &caller)))
+    let customer = customers::read(&state.database, &caller, id.0).await;
+    caller.answer(customer.map(|customer| View(CustomerView::of(&customer, &caller))))
 }
 
 async fn change(
@@ -191,10 +177,8 @@ async fn change(
         credit: terms(body.credit_limit, body.on_hold, body.payment_terms_days),
         reason: body.reason.map(|reason| reason.0),
     };
-    let customer = customers::change(&state.database, &caller, id.0, &change)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(CustomerView::of(&customer, &caller)))
+    let customer = customers::change(&state.database, &caller, id.0, &change).await;
+    caller.answer(customer.map(|customer| View(CustomerView::of(&customer, &caller))))
 }
 
 fn terms(

@@ -8,11 +8,11 @@ use domain::card::provider::Offline;
 use entity::Currency;
 use uuid::Uuid;
 
-use super::answer::Response;
 use super::webhooks::{ReceivedView, received};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Name;
 use crate::schema::problem::{Code, Problem};
+use crate::schema::response::Response;
 use crate::state::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {

@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde_json::json;
 
-use super::answer::Response;
 use crate::schema::problem::{Code, Problem};
+use crate::schema::response::Response;
 use crate::state::State;
 
 /// Serves `/healthz` and `/readyz`.

@@ -1,10 +1,9 @@
 //! `/api/inventory`: what is on the shelf, and how it came there.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::foundation::idempotency::Answer;
-use domain::stock::inventory::{self, Correction, Line, Moved, StockChange};
+use domain::StoredResponse;
+use domain::stock::inventory::{self, Correction, Line, Moved, NewCorrection, StockChange};
 use entity::inventory::MAX_ON_HAND;
 use entity::stock_movements::{CorrectionReason, Reason};
 use entity::users::Role;
@@ -13,15 +12,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::answer::{Response, created};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::faults::At;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Text, Whole};
 use crate::state::State;
 
@@ -61,7 +59,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::ProductNotFound,
                 Code::InsufficientStock,
                 Code::StockLimitExceeded,
-                Code::Conflict,
+                Code::CountedBelowReserved,
             ]),
         Endpoint::post("createStockMovements", "/api/inventory/movements", receive)
             .summary("Move stock of many products, all of it or none: a delivery, say")
@@ -72,7 +70,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::ProductNotFound,
                 Code::InsufficientStock,
                 Code::StockLimitExceeded,
-                Code::Conflict,
             ])
             .idempotent(),
         Endpoint::get(
@@ -248,17 +245,13 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
     let below = query.take::<Below>("below").map(Whole::get);
     let paging = query.paging();
     query.finish()?;
-    let page = inventory::list(&state.database, &caller, below, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, StockView::from)))
+    let page = inventory::list(&state.database, &caller, below, &paging).await;
+    caller.answer(page.map(|page| View(Page::of(page, StockView::from))))
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<ProductId>) -> Response {
-    let stock = inventory::read(&state.database, &caller, id.0)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(StockView::from(stock)))
+    let stock = inventory::read(&state.database, &caller, id.0).await;
+    caller.answer(stock.map(|stock| View(StockView::from(stock))))
 }
 
 async fn correct(
@@ -274,18 +267,13 @@ async fn correct(
         (None, Some(counted)) => Correction::Set(counted),
         _ => return Err(Problem::fault("", "must have either adjust or set")),
     };
-    let note = body.note.map(|note| note.0);
-    let stock = inventory::correct(
-        &state.database,
-        &caller,
-        id.0,
+    let new = NewCorrection {
         correction,
-        body.reason.into(),
-        note,
-    )
-    .await
-    .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(StockView::from(stock)))
+        reason: body.reason.into(),
+        note: body.note.map(|note| note.0),
+    };
+    let stock = inventory::correct(&state.database, &caller, id.0, &new).await;
+    caller.answer(stock.map(|stock| View(StockView::from(stock))))
 }
 
 fn lines(body: MovementsRequest) -> Result<Vec<Line>, Problem> {
@@ -307,7 +295,7 @@ fn lines(body: MovementsRequest) -> Result<Vec<Line>, Problem> {
 }
 
 /// Where the first of the movements is found.
-fn render(moved: &[Moved]) -> Answer {
+fn render(moved: &Vec<Moved>) -> StoredResponse {
     let location = moved.first().map_or_else(String::new, |first| {
         format!("/api/inventory/{}/movements", first.product_id)
     });
@@ -316,7 +304,7 @@ fn render(moved: &[Moved]) -> Answer {
         movement: moved.change.clone().into(),
     });
     let movements = movements.collect();
-    created(location, &MovementsView { movements })
+    created(&location, &MovementsView { movements })
 }
 
 async fn receive(
@@ -325,16 +313,8 @@ async fn receive(
     request: Json<MovementsRequest>,
 ) -> Response {
     let lines = lines(request.body)?;
-    inventory::receive(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        &lines,
-        render,
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(inventory::receive(&state.database, &write, &lines).await)
 }
 
 async fn movements(
@@ -345,8 +325,6 @@ async fn movements(
 ) -> Response {
     let paging = query.paging();
     query.finish()?;
-    let page = inventory::movements(&state.database, &caller, id.0, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, MovementView::from)))
+    let page = inventory::movements(&state.database, &caller, id.0, &paging).await;
+    caller.answer(page.map(|page| View(Page::of(page, MovementView::from))))
 }

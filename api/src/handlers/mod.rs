@@ -2,7 +2,6 @@
 
 mod aging;
 mod allocations;
-mod answer;
 mod api_keys;
 mod audit;
 mod auth;

@@ -1,8 +1,8 @@
 //! `/api/orders`: what was sold, and what becomes of it.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
+use domain::StoredResponse;
 use domain::cancellation;
 use domain::card::provider::Limits;
 use domain::card::refunds::{self, NewRefund, What};
@@ -21,15 +21,14 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
-use super::answer::{Response, done};
 use super::purchase::SoldView;
 use crate::access::Authenticated;
 use crate::schema::body::{Bare, Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, done};
 use crate::schema::text::{self, Amount, FromText, Text};
 use crate::state::State;
 
@@ -77,7 +76,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::InvalidTransition,
                 Code::CreditPaidOut,
                 Code::DisputeOpen,
-                Code::Conflict,
+                Code::AlreadyPaid, Code::AmountTooLarge,
             ])
             .idempotent(),
         Endpoint::post("fulfillOrder", "/api/orders/{order_id}/fulfill", fulfil)
@@ -89,7 +88,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::OrderNotFound,
                 Code::InvalidTransition,
                 Code::DisputeOpen,
-                Code::Conflict,
+                Code::AlreadyRefunded,
             ])
             .idempotent(),
         Endpoint::post("refundOrder", "/api/orders/{order_id}/refund", refund)
@@ -103,7 +102,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::OrderNotFound,
                 Code::ProductNotFound,
                 Code::DisputeOpen,
-                Code::Conflict,
+                Code::NotPaid, Code::NotPaidByCard, Code::AlreadyRefunded, Code::NothingToRefund, Code::RefundableAmountExceeded, Code::CreditableQuantityExceeded,
                 Code::PaymentRefused,
             ])
             .idempotent(),
@@ -479,19 +478,21 @@ async fn page(state: &State, caller: &Authenticated, filter: Filter, mut query: 
     };
     let paging = query.paging();
     query.finish()?;
-    let page = orders::list(&state.database, caller, &filter, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, |order| {
-        OrderView::of(&order, caller.currency)
-    })))
+    let page = orders::list(&state.database, caller, &filter, &paging).await;
+    caller.answer(page.map(|page| {
+        View(Page::of(page, |order| {
+            OrderView::of(&order, caller.currency)
+        }))
+    }))
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<OrderId>) -> Response {
-    let order = orders::read(&state.database, &caller, id.0)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(OrderWithItems::of(&order, caller.currency)))
+    let order = orders::read(&state.database, &caller, id.0).await;
+    caller.answer(order.map(|order| View(OrderWithItems::of(&order, caller.currency))))
+}
+
+fn render(currency: Currency) -> impl Fn(&Order) -> StoredResponse {
+    move |order| done(&OrderWithItems::of(order, currency))
 }
 
 async fn cancel(
@@ -500,18 +501,14 @@ async fn cancel(
     id: Id<OrderId>,
     request: Bare,
 ) -> Response {
-    let answered = cancellation::cancel(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        id.0,
-        |order| done(&OrderWithItems::of(order, caller.currency)),
-    )
-    .await
-    .map_err(|error| caller.problem(error))?;
-    // By card there is something to ask the provider for.
-    state.payment_worker.wake(caller.business_id);
-    Ok(idempotency::response(answered))
+    let render = render(caller.currency);
+    let write = caller.write(request.key.as_ref(), &render);
+    let cancelled = cancellation::cancel(&state.database, &write, id.0).await;
+    if cancelled.is_ok() {
+        // By card there is something to ask the provider for.
+        state.payment_worker.wake(caller.business_id);
+    }
+    caller.answer(cancelled)
 }
 
 async fn fulfil(
@@ -525,17 +522,9 @@ async fn fulfil(
         tracking_reference: tracking_reference.map(|text| text.0.as_str()),
         acknowledge_dispute: request.body.acknowledge_dispute.unwrap_or(false),
     };
-    orders::fulfil(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        id.0,
-        fulfilment,
-        |order| done(&OrderWithItems::of(order, caller.currency)),
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let render = render(caller.currency);
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(orders::fulfil(&state.database, &write, id.0, fulfilment).await)
 }
 
 async fn refund(
@@ -546,22 +535,16 @@ async fn refund(
 ) -> Response {
     let wish = NewRefund {
         what: what(&mut request.body)?,
-        restock: request.body.restock.unwrap_or(false),
         reason: request.body.reason.0,
         takes: takes(&state, &caller),
     };
-    let answered = refunds::request(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        id.0,
-        &wish,
-        |order| done(&OrderWithItems::of(order, caller.currency)),
-    )
-    .await
-    .map_err(|error| caller.problem(error))?;
-    state.payment_worker.wake(caller.business_id);
-    Ok(idempotency::response(answered))
+    let render = render(caller.currency);
+    let write = caller.write(request.key.as_ref(), &render);
+    let refunded = refunds::request(&state.database, &write, id.0, &wish).await;
+    if refunded.is_ok() {
+        state.payment_worker.wake(caller.business_id);
+    }
+    caller.answer(refunded)
 }
 
 /// Which amounts the provider takes that is set up.
@@ -582,7 +565,10 @@ fn what(body: &mut RefundRequest) -> Result<What, Problem> {
         (None, Some(items)) => {
             let items = items.into_iter();
             let items = items.map(|item| (item.product_id, item.quantity.get()));
-            Ok(What::Items(items.collect()))
+            Ok(What::Items {
+                items: items.collect(),
+                restock,
+            })
         }
         (Some(_), Some(_)) => Err(Problem::fault("", "must not have both amount and items")),
     }

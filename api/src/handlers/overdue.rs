@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
-use super::answer::Response;
 use crate::access::Authenticated;
 use crate::http::connection_progress::Watched;
 use crate::http::csv::{self, Columns};
@@ -20,6 +19,7 @@ use crate::schema::content_negotiation::Form;
 use crate::schema::csv_dialect::Dialect;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::query::{Page, Query};
+use crate::schema::response::Response;
 use crate::schema::text::{self, Amount, FromText, Whole};
 use crate::state::State;
 

@@ -1,25 +1,22 @@
 //! `/api/payments`: money received, which orders it settles, and what became of it.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::foundation::idempotency::Answer;
 use domain::receivables::payments::{self, NewPayment, Payment};
 use domain::receivables::settlement::Target;
-use domain::{AccountSummary, Caller};
+use domain::{AccountSummary, Caller, Posted, StoredResponse};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Money, OrderId, PaymentId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Response, created};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Amount, Text};
 use crate::state::State;
 
@@ -47,7 +44,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::Overpayment,
                 Code::AllocationsDoNotAddUp,
                 Code::PeriodClosed,
-                Code::Conflict,
+                Code::AmountTooLarge,
             ])
             .idempotent(),
         Endpoint::get("getPayment", "/api/payments/{payment_id}", read)
@@ -68,7 +65,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::NotFound,
             Code::AlreadyReversed,
             Code::CreditPaidOut,
-            Code::Conflict,
+            Code::AmountTooLarge,
         ])
         .idempotent(),
     ]
@@ -268,14 +265,15 @@ fn payment(body: PaymentRequest) -> Result<NewPayment, Problem> {
     })
 }
 
-fn render(caller: &Caller) -> impl Fn(&Payment, &AccountSummary) -> Answer {
+fn render(caller: &Caller) -> impl Fn(&Posted<Payment>) -> StoredResponse + use<> {
     let currency = caller.currency;
-    move |payment, figures| {
+    move |posted| {
+        let payment = &posted.document;
         let view = PaymentWithBalance {
             payment: PaymentView::of(payment, currency),
-            figures: AccountSummaryView::of(figures, currency),
+            figures: AccountSummaryView::of(&posted.account, currency),
         };
-        created(format!("/api/payments/{}", payment.payment.id), &view)
+        created(&format!("/api/payments/{}", payment.payment.id), &view)
     }
 }
 
@@ -285,16 +283,9 @@ async fn receive(
     request: Json<PaymentRequest>,
 ) -> Response {
     let new = payment(request.body)?;
-    payments::receive(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        &new,
-        render(&caller),
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let render = render(&caller);
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(payments::receive(&state.database, &write, &new).await)
 }
 
 async fn reverse(
@@ -303,34 +294,24 @@ async fn reverse(
     id: Id<PaymentId>,
     request: Json<ReversalRequest>,
 ) -> Response {
-    payments::reverse(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        id.0,
-        &request.body.reason.0,
-        render(&caller),
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let render = render(&caller);
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(payments::reverse(&state.database, &write, id.0, &request.body.reason.0).await)
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<PaymentId>) -> Response {
-    let payment = payments::read(&state.database, &caller, id.0)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(PaymentView::of(&payment, caller.currency)))
+    let payment = payments::read(&state.database, &caller, id.0).await;
+    caller.answer(payment.map(|payment| View(PaymentView::of(&payment, caller.currency))))
 }
 
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let customer = query.take("customer_id");
     let paging = query.paging();
     query.finish()?;
-    let page = payments::list(&state.database, &caller, customer, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, |payment| {
-        PaymentView::of(&payment, caller.currency)
-    })))
+    let page = payments::list(&state.database, &caller, customer, &paging).await;
+    caller.answer(page.map(|page| {
+        View(Page::of(page, |payment| {
+            PaymentView::of(&payment, caller.currency)
+        }))
+    }))
 }

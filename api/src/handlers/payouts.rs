@@ -1,26 +1,23 @@
 //! `/api/customers/{id}/payouts` and `/api/payouts`: credit on account that is given back to its customer.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::foundation::dates::When;
-use domain::foundation::idempotency::Answer;
 use domain::receivables::payouts::{self, Filter, NewPayout, Payout};
-use domain::{AccountSummary, Caller};
+use domain::{Caller, Posted, StoredResponse};
 use entity::users::Role;
 use entity::{Currency, CustomerId, PayoutId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Response, created};
 use super::payments::{AccountSummaryView, ReversalRequest};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, Positive};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
 use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Amount, Text};
 use crate::state::State;
 
@@ -41,7 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::CustomerNotFound,
             Code::CreditOnAccountExceeded,
             Code::PeriodClosed,
-            Code::Conflict,
+            Code::AmountTooLarge,
         ])
         .idempotent(),
         Endpoint::get("listPayouts", "/api/payouts", list)
@@ -67,7 +64,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(&[Role::Admin])
             .body::<ReversalRequest>()
             .created::<PayoutWithBalance>()
-            .codes(&[Code::NotFound, Code::AlreadyReversed, Code::Conflict])
+            .codes(&[Code::NotFound, Code::AlreadyReversed, Code::AmountTooLarge])
             .idempotent(),
     ]
 }
@@ -139,14 +136,15 @@ impl PayoutView {
     }
 }
 
-fn render(caller: &Caller) -> impl Fn(&Payout, &AccountSummary) -> Answer {
+fn render(caller: &Caller) -> impl Fn(&Posted<Payout>) -> StoredResponse + use<> {
     let currency = caller.currency;
-    move |payout, figures| {
+    move |posted| {
+        let payout = &posted.document;
         let view = PayoutWithBalance {
             payout: PayoutView::of(payout, currency),
-            figures: AccountSummaryView::of(figures, currency),
+            figures: AccountSummaryView::of(&posted.account, currency),
         };
-        created(format!("/api/payouts/{}", payout.payout.id), &view)
+        created(&format!("/api/payouts/{}", payout.payout.id), &view)
     }
 }
 
@@ -164,16 +162,9 @@ async fn create(
         reference: body.reference.map(|reference| reference.0),
         paid_at: body.paid_at,
     };
-    payouts::create(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        &new,
-        render(&caller),
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let render = render(&caller);
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(payouts::create(&state.database, &write, &new).await)
 }
 
 async fn reverse(
@@ -182,24 +173,14 @@ async fn reverse(
     id: Id<PayoutId>,
     request: Json<ReversalRequest>,
 ) -> Response {
-    payouts::reverse(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        id.0,
-        &request.body.reason.0,
-        render(&caller),
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let render = render(&caller);
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(payouts::reverse(&state.database, &write, id.0, &request.body.reason.0).await)
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<PayoutId>) -> Response {
-    let payout = payouts::read(&state.database, &caller, id.0)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(PayoutView::of(&payout, caller.currency)))
+    let payout = payouts::read(&state.database, &caller, id.0).await;
+    caller.answer(payout.map(|payout| View(PayoutView::of(&payout, caller.currency))))
 }
 
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
@@ -210,10 +191,10 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
     };
     let paging = query.paging();
     query.finish()?;
-    let page = payouts::list(&state.database, &caller, &filter, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, |payout| {
-        PayoutView::of(&payout, caller.currency)
-    })))
+    let page = payouts::list(&state.database, &caller, &filter, &paging).await;
+    caller.answer(page.map(|page| {
+        View(Page::of(page, |payout| {
+            PayoutView::of(&payout, caller.currency)
+        }))
+    }))
 }

@@ -1,6 +1,5 @@
 //! `/api/products`: the catalogue.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
@@ -14,14 +13,13 @@ use entity::{Currency, Money, ProductId, SaleId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Response, created};
 use crate::access::{Authenticated, Visitor};
 use crate::schema::body::{Change, Json};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
 use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Amount, Prose, Sku, Text, Whole};
 use crate::state::State;
 
@@ -288,12 +286,12 @@ async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Respons
     };
     let paging = query.paging();
     query.finish()?;
-    let page = products::list(&state.database, visitor.business_id, &filter, &paging)
-        .await
-        .map_err(|error| visitor.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, |row| {
-        ProductView::of(&row, visitor.currency)
-    })))
+    let page = products::list(&state.database, visitor.business_id, &filter, &paging).await;
+    visitor.answer(page.map(|page| {
+        View(Page::of(page, |row| {
+            ProductView::of(&row, visitor.currency)
+        }))
+    }))
 }
 
 async fn read(state: Data<State>, visitor: Visitor, id: Id<ProductId>) -> Response {
@@ -303,9 +301,8 @@ async fn read(state: Data<State>, visitor: Visitor, id: Id<ProductId>) -> Respon
         id.0,
         &reader(&visitor),
     )
-    .await
-    .map_err(|error| visitor.problem(error))?;
-    Ok(HttpResponse::Ok().json(ProductView::of(&product, visitor.currency)))
+    .await;
+    visitor.answer(product.map(|product| View(ProductView::of(&product, visitor.currency))))
 }
 
 async fn create(
@@ -327,20 +324,12 @@ async fn create(
     };
     let render = |product: &Product| {
         created(
-            format!("/api/products/{}", product.product.id),
+            &format!("/api/products/{}", product.product.id),
             &ProductView::of(product, caller.currency),
         )
     };
-    products::create(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        &new,
-        render,
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(products::create(&state.database, &write, &new).await)
 }
 
 async fn replace(
@@ -385,10 +374,8 @@ async fn apply(
     id: ProductId,
     change: &ProductChange,
 ) -> Response {
-    let product = products::change(&state.database, caller, id, change)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(ProductView::of(&product, caller.currency)))
+    let product = products::change(&state.database, caller, id, change).await;
+    caller.answer(product.map(|product| View(ProductView::of(&product, caller.currency))))
 }
 
 pub(super) fn limit(most: PurchaseLimit) -> Option<i32> {

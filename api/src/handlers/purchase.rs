@@ -1,11 +1,10 @@
 //! `POST /api/purchase`: stock and credit in one step.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
+use domain::StoredResponse;
 use domain::desk::purchase::{Purchase, Receipt};
 use domain::desk::{Command, Work};
-use domain::foundation::idempotency::Answer;
 use domain::stock::{Line, MAX_LINES};
 use entity::orders::{PaymentMethod, Status};
 use entity::users::Role;
@@ -13,12 +12,11 @@ use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::created;
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::problem::{Code, Problem};
+use crate::schema::response::{Response, created};
 use crate::schema::text::{self, Amount};
 use crate::state::State;
 
@@ -124,7 +122,7 @@ async fn purchase(
     state: Data<State>,
     caller: Authenticated,
     request: Json<PurchaseRequest>,
-) -> Result<HttpResponse, Problem> {
+) -> Response {
     let customer_id = buyer(&caller, request.body.customer_id)?;
     let purchase = Purchase {
         customer_id,
@@ -132,13 +130,10 @@ async fn purchase(
     };
     let command = Command {
         work: Work::Purchase(purchase, receipt),
-        claim: request.claim,
+        key: request.key,
         caller: caller.0.clone(),
     };
-    let answered = state.desk.carry_out(command).await;
-    answered
-        .map(idempotency::response)
-        .map_err(|error| caller.problem(error))
+    caller.answer(state.desk.carry_out(command).await)
 }
 
 /// The customer who buys: the one named, or the caller itself. For a customer no other exists.
@@ -153,7 +148,7 @@ pub(super) fn buyer(
     }
 }
 
-pub(super) fn receipt(receipt: &Receipt) -> Answer {
+pub(super) fn receipt(receipt: &Receipt) -> StoredResponse {
     let amount = |money: Money| Amount::of(money, receipt.currency);
     let view = ReceiptView {
         order_id: receipt.order_id,
@@ -182,5 +177,5 @@ pub(super) fn receipt(receipt: &Receipt) -> Answer {
             })
             .collect(),
     };
-    created(format!("/api/orders/{}", receipt.order_id), &view)
+    created(&format!("/api/orders/{}", receipt.order_id), &view)
 }

@@ -1,10 +1,9 @@
 //! `/api/reservations`: stock that is held for a while, and places in line.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
+use domain::StoredResponse;
 use domain::desk::{Command, Work};
-use domain::foundation::idempotency::Answer;
 use domain::stock::reservations::{self, CurrentReservation, NewReservation};
 use domain::stock::{Line, MAX_LINES};
 use entity::orders::PaymentMethod;
@@ -14,15 +13,14 @@ use entity::{Currency, CustomerId, OrderId, ProductId, ReservationId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Response, created, done};
 use super::checkout::{self, CheckoutView};
 use super::purchase::{LineRequest, ReceiptView, buyer, receipt};
 use crate::access::Authenticated;
 use crate::schema::body::{Bare, Json, List};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
+use crate::schema::response::{Response, View, accepted, created, done};
 use crate::schema::text::{self, Amount, Whole};
 use crate::state::State;
 
@@ -50,7 +48,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::HoldLimitExceeded,
                 Code::InsufficientStock,
                 Code::SoldOut,
-                Code::Conflict,
+                Code::AmountTooLarge,
             ])
             .idempotent(),
         Endpoint::get("getReservation", "/api/reservations/{reservation_id}", read)
@@ -75,7 +73,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::CustomerOnHold,
             Code::CustomerOverdue,
             Code::CreditLimitExceeded,
-            Code::Conflict,
+            Code::NothingToPay,
+            Code::AmountTooLarge,
+            Code::NoPaymentProvider,
             Code::PaymentRefused,
             Code::PaymentProviderError,
         ])
@@ -223,17 +223,15 @@ async fn reserve(
     state.sweeper.watch(caller.business_id);
     let command = Command {
         work: Work::Reserve(wish, reserved),
-        claim: request.claim,
+        key: request.key,
         caller: caller.0.clone(),
     };
-    carry_out(&state, &caller, command).await
+    caller.answer(state.desk.carry_out(command).await)
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<ReservationId>) -> Response {
-    let found = reservations::read(&state.database, &caller, id.0)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(ReservationView::of(&found, caller.currency)))
+    let found = reservations::read(&state.database, &caller, id.0).await;
+    caller.answer(found.map(|found| View(ReservationView::of(&found, caller.currency))))
 }
 
 async fn confirm(
@@ -246,15 +244,15 @@ async fn confirm(
         .await
         .map_err(|error| caller.problem(error))?;
     if request.body.payment_method == PaymentMethod::Card {
-        let by_card = |terms| Work::ConfirmByCard(target, terms, checkout::placed);
-        return checkout::place(&state, &caller, request.claim, by_card).await;
+        let by_card = |terms| Work::ConfirmByCard(target, terms);
+        return checkout::place(&state, &caller, request.key, by_card).await;
     }
     let command = Command {
         work: Work::Confirm(target, receipt),
-        claim: request.claim,
+        key: request.key,
         caller: caller.0.clone(),
     };
-    carry_out(&state, &caller, command).await
+    caller.answer(state.desk.carry_out(command).await)
 }
 
 async fn cancel(
@@ -270,28 +268,17 @@ async fn cancel(
         work: Work::Cancel(target, |found, currency| {
             done(&ReservationView::of(found, currency))
         }),
-        claim: request.claim,
+        key: request.key,
         caller: caller.0.clone(),
     };
-    carry_out(&state, &caller, command).await
+    caller.answer(state.desk.carry_out(command).await)
 }
 
-async fn carry_out(state: &State, caller: &Authenticated, command: Command) -> Response {
-    let answered = state.desk.carry_out(command).await;
-    answered
-        .map(idempotency::response)
-        .map_err(|error| caller.problem(error))
-}
-
-fn reserved(found: &CurrentReservation, currency: Currency) -> Answer {
+fn reserved(found: &CurrentReservation, currency: Currency) -> StoredResponse {
     let view = ReservationView::of(found, currency);
     let location = format!("/api/reservations/{}", found.reservation.id);
-    let answer = created(location, &view);
     match found.status {
-        Status::Waiting => Answer {
-            status: 202,
-            ..answer
-        },
-        _ => answer,
+        Status::Waiting => accepted(&location, &view),
+        _ => created(&location, &view),
     }
 }

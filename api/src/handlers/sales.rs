@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::catalogue::sales::{self, NewSale, Sale, SaleChange, SaleProduct};
@@ -12,16 +11,15 @@ use entity::{Currency, Money, ProductId, SaleId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Response, created};
 use super::products::{PurchaseLimit, limit};
 use crate::access::{Authenticated, Visitor};
 use crate::schema::body::{Change, Json, List};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::faults::At;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Amount, Text};
 use crate::state::State;
 
@@ -208,20 +206,12 @@ async fn create(state: Data<State>, caller: Authenticated, request: Json<SaleReq
     let new = new(request.body)?;
     let render = |sale: &Sale| {
         created(
-            format!("/api/sales/{}", sale.sale.id),
+            &format!("/api/sales/{}", sale.sale.id),
             &SaleView::of(sale, caller.currency),
         )
     };
-    sales::create(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        &new,
-        render,
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(sales::create(&state.database, &write, &new).await)
 }
 
 async fn change(
@@ -241,24 +231,19 @@ async fn change(
         closes_at: body.closes_at,
         limit_per_customer: body.limit_per_customer.changed(limit).map(Option::flatten),
     }))?;
-    let sale = sales::change(&state.database, &caller, id.0, &change)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(SaleView::of(&sale, caller.currency)))
+    let sale = sales::change(&state.database, &caller, id.0, &change).await;
+    caller.answer(sale.map(|sale| View(SaleView::of(&sale, caller.currency))))
 }
 
 async fn read(state: Data<State>, visitor: Visitor, id: Id<SaleId>) -> Response {
-    let sale = sales::read(&state.database, visitor.business_id, id.0)
-        .await
-        .map_err(|error| visitor.problem(error))?;
-    Ok(HttpResponse::Ok().json(SaleView::of(&sale, visitor.currency)))
+    let sale = sales::read(&state.database, visitor.business_id, id.0).await;
+    visitor.answer(sale.map(|sale| View(SaleView::of(&sale, visitor.currency))))
 }
 
 async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Response {
     let paging = query.paging();
     query.finish()?;
-    let page = sales::list(&state.database, visitor.business_id, &paging)
-        .await
-        .map_err(|error| visitor.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, |sale| SaleView::of(&sale, visitor.currency))))
+    let page = sales::list(&state.database, visitor.business_id, &paging).await;
+    visitor
+        .answer(page.map(|page| View(Page::of(page, |sale| SaleView::of(&sale, visitor.currency)))))
 }

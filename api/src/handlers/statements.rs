@@ -15,7 +15,6 @@ use sea_orm::ActiveEnum;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::Response;
 use crate::access::Authenticated;
 use crate::http::csv::{self, Lines, NotCsv};
 use crate::schema::content_negotiation::Form;
@@ -24,6 +23,7 @@ use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
 use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View};
 use crate::schema::text::{self, Amount};
 use crate::state::State;
 
@@ -168,12 +168,12 @@ async fn ledger(
 ) -> Response {
     let paging = query.paging();
     query.finish()?;
-    let page = statements::ledger(&state.database, &caller, id.0, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, |entry| {
-        EntryView::of(entry, caller.currency)
-    })))
+    let page = statements::ledger(&state.database, &caller, id.0, &paging).await;
+    caller.answer(page.map(|page| {
+        View(Page::of(page, |entry| {
+            EntryView::of(entry, caller.currency)
+        }))
+    }))
 }
 
 async fn statement(

@@ -1,6 +1,5 @@
 //! `/api/users`: who logs in, and as what.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Authority;
@@ -11,14 +10,13 @@ use entity::{CustomerId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Response, created};
 use crate::access::Authenticated;
 use crate::schema::body::Json;
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{Page, Query};
+use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Email, Text};
 use crate::state::State;
 
@@ -46,7 +44,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(ADMIN)
             .body::<UserPatch>()
             .ok::<UserView>()
-            .codes(&[Code::NotFound, Code::CustomerNotFound, Code::Conflict]),
+            .codes(&[Code::NotFound, Code::CustomerNotFound, Code::LastAdmin, Code::RoleCustomerMismatch]),
     ]
 }
 
@@ -118,10 +116,8 @@ impl UserView {
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
     let paging = query.paging();
     query.finish()?;
-    let page = users::list(&state.database, &caller, &paging)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(Page::of(page, UserView::of)))
+    let page = users::list(&state.database, &caller, &paging).await;
+    caller.answer(page.map(|page| View(Page::of(page, UserView::of))))
 }
 
 async fn create(state: Data<State>, caller: Authenticated, request: Json<UserRequest>) -> Response {
@@ -134,19 +130,10 @@ async fn create(state: Data<State>, caller: Authenticated, request: Json<UserReq
     };
     let render = |user: &entity::users::Model| {
         let view = UserView::of(user.clone());
-        created(format!("/api/users/{}", user.id), &view)
+        created(&format!("/api/users/{}", user.id), &view)
     };
-    users::create(
-        &state.database,
-        &state.passwords,
-        &caller,
-        request.claim.as_ref(),
-        &new,
-        render,
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(users::create(&state.database, &state.passwords, &write, &new).await)
 }
 
 fn authority(role: Role, customer: Option<CustomerId>) -> Result<Authority, Problem> {
@@ -178,8 +165,6 @@ async fn change(
         customer_id: body.customer_id,
         disabled: body.disabled,
     };
-    let user = users::change(&state.database, &state.revocation, &caller, id.0, &change)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(UserView::of(user)))
+    let user = users::change(&state.database, &state.revocation, &caller, id.0, &change).await;
+    caller.answer(user.map(|user| View(UserView::of(user))))
 }

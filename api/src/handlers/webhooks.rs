@@ -9,11 +9,11 @@ use entity::Currency;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::Response;
 use crate::payments::stripe::BadWebhook;
 use crate::schema::body::Raw;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::problem::{Code, Problem};
+use crate::schema::response::Response;
 use crate::state::State;
 
 /// The header that carries the signature.

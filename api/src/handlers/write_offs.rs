@@ -1,24 +1,21 @@
 //! `/api/orders/{order_id}/write-offs` and `/api/write-offs`: what a business gives up of an order.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::foundation::idempotency::Answer;
-use domain::receivables::write_offs::{self, WriteOff};
-use domain::{AccountSummary, Caller};
+use domain::receivables::write_offs::{self, NewWriteOff, WriteOff};
+use domain::{Caller, Posted, StoredResponse};
 use entity::users::Role;
 use entity::{Currency, CustomerId, OrderId, UserId, WriteOffId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Response, created};
 use super::payments::{AccountSummaryView, ReversalRequest};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, Positive};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::idempotency;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
+use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Amount, Text};
 use crate::state::State;
 
@@ -35,7 +32,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .for_roles(ADMIN)
         .body::<WriteOffRequest>()
         .created::<WriteOffWithBalance>()
-        .codes(&[Code::OrderNotFound, Code::Overpayment, Code::Conflict])
+        .codes(&[
+            Code::OrderNotFound,
+            Code::Overpayment,
+            Code::CreditableAmountExceeded,
+            Code::OrderCancelled,
+            Code::AmountTooLarge,
+        ])
         .idempotent(),
         Endpoint::get("getWriteOff", "/api/write-offs/{write_off_id}", read)
             .summary("Read a write-off")
@@ -55,7 +58,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::NotFound,
             Code::AlreadyReversed,
             Code::CreditPaidOut,
-            Code::Conflict,
+            Code::OrderCancelled,
+            Code::AmountTooLarge,
         ])
         .idempotent(),
     ]
@@ -120,14 +124,18 @@ impl WriteOffView {
     }
 }
 
-fn render(caller: &Caller) -> impl Fn(&WriteOff, &AccountSummary) -> Answer {
+fn render(caller: &Caller) -> impl Fn(&Posted<WriteOff>) -> StoredResponse + use<> {
     let currency = caller.currency;
-    move |found, figures| {
+    move |posted| {
+        let write_off = &posted.document;
         let view = WriteOffWithBalance {
-            write_off: WriteOffView::of(found, currency),
-            figures: AccountSummaryView::of(figures, currency),
+            write_off: WriteOffView::of(write_off, currency),
+            figures: AccountSummaryView::of(&posted.account, currency),
         };
-        created(format!("/api/write-offs/{}", found.write_off.id), &view)
+        created(
+            &format!("/api/write-offs/{}", write_off.write_off.id),
+            &view,
+        )
     }
 }
 
@@ -137,25 +145,19 @@ async fn create(
     id: Id<OrderId>,
     request: Json<WriteOffRequest>,
 ) -> Response {
-    write_offs::create(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        id.0,
-        request.body.amount.map(|amount| amount.0),
-        &request.body.reason.0,
-        render(&caller),
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let new = NewWriteOff {
+        order_id: id.0,
+        amount: request.body.amount.map(|amount| amount.0),
+        reason: request.body.reason.0,
+    };
+    let render = render(&caller);
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(write_offs::create(&state.database, &write, &new).await)
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<WriteOffId>) -> Response {
-    let write_off = write_offs::read(&state.database, &caller, id.0)
-        .await
-        .map_err(|error| caller.problem(error))?;
-    Ok(HttpResponse::Ok().json(WriteOffView::of(&write_off, caller.currency)))
+    let write_off = write_offs::read(&state.database, &caller, id.0).await;
+    caller.answer(write_off.map(|write_off| View(WriteOffView::of(&write_off, caller.currency))))
 }
 
 async fn reverse(
@@ -164,15 +166,7 @@ async fn reverse(
     id: Id<WriteOffId>,
     request: Json<ReversalRequest>,
 ) -> Response {
-    write_offs::reverse(
-        &state.database,
-        &caller,
-        request.claim.as_ref(),
-        id.0,
-        &request.body.reason.0,
-        render(&caller),
-    )
-    .await
-    .map(idempotency::response)
-    .map_err(|error| caller.problem(error))
+    let render = render(&caller);
+    let write = caller.write(request.key.as_ref(), &render);
+    caller.answer(write_offs::reverse(&state.database, &write, id.0, &request.body.reason.0).await)
 }

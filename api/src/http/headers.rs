@@ -14,8 +14,8 @@ use actix_web::http::header::{
 use actix_web::http::{Method, Uri};
 
 use crate::schema::endpoint::BASE;
-use crate::schema::idempotency;
 use crate::schema::problem::{Code, Problem};
+use crate::schema::{idempotency, response};
 
 /// The policy of API responses. They are data: nothing in them may run, be framed or be loaded from elsewhere.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -134,7 +134,7 @@ pub fn cors(origins: &[WebOrigin]) -> Cors {
         CONTENT_DISPOSITION,
         LOCATION,
         RETRY_AFTER,
-        idempotency::REPLAYED,
+        response::REPLAYED,
         REQUEST_ID,
     ]);
     origins

@@ -2,10 +2,9 @@
 //!
 //! Two requests are the same when method, path and query are equal and their bodies have the same meaning.
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, LOCATION};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use domain::foundation::idempotency::{Answer, Answered, IdempotencyKey};
+use actix_web::http::header::HeaderName;
+use actix_web::{HttpRequest, web};
+use domain::IdempotencyKey;
 use hmac::digest::InvalidLength;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
@@ -18,10 +17,7 @@ use crate::schema::problem::Problem;
 /// The request header that carries the key.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The response header that marks a stored response.
-pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-
-/// The maximum length of a key, in characters.
+/// The longest key.
 pub const KEY_LENGTH: usize = 255;
 
 /// Separates the key of [`Hasher`] from other uses of the service's secret. No token's text can equal it.
@@ -79,7 +75,7 @@ impl std::fmt::Debug for Hasher {
     }
 }
 
-/// A request's JSON body, for [`claim`].
+/// A request's JSON body, for [`key_of`].
 #[derive(Debug, Clone, Copy)]
 pub struct Body<'a> {
     /// The bytes as received.
@@ -88,12 +84,11 @@ pub struct Body<'a> {
     pub value: &'a Value,
 }
 
-/// The idempotency key of a request; `None` without the header. An invalid key is reported as a fault. The app's data
-/// must contain a [`Hasher`].
+/// The key of a request with this body, if it has one. A bad key is a fault. The app's data must have a [`Hasher`].
 ///
 /// # Errors
-/// `internal_error` if the [`Hasher`] is missing, which is a bug.
-pub fn claim(
+/// There is none: a bug.
+pub fn key_of(
     req: &HttpRequest,
     body: Body<'_>,
     at: &mut At,
@@ -118,29 +113,6 @@ pub fn claim(
         request_hash: hasher.of_meaning(req, &canonical(body.value)),
         former_hash: Some(hasher.of_bytes(req, body.bytes)),
     }))
-}
-
-/// The response of an outcome. A stored response is returned unchanged.
-#[must_use]
-pub fn response(answered: Answered) -> HttpResponse {
-    let Answer {
-        status,
-        location,
-        body,
-    } = answered.answer;
-    let Ok(status) = StatusCode::from_u16(status) else {
-        tracing::error!(status, "a kept answer has no HTTP status");
-        return HttpResponse::InternalServerError().finish();
-    };
-    let mut response = HttpResponseBuilder::new(status);
-    response.insert_header((CONTENT_TYPE, "application/json"));
-    if let Some(location) = location {
-        response.insert_header((LOCATION, location));
-    }
-    if answered.replayed {
-        response.insert_header((REPLAYED, "true"));
-    }
-    response.body(body)
 }
 
 #[cfg(test)]

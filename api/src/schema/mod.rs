@@ -14,4 +14,5 @@ pub mod openapi;
 pub mod path;
 pub mod problem;
 pub mod query;
+pub mod response;
 pub mod text;

@@ -160,10 +160,32 @@ codes! {
     };
     AlreadyExists "already_exists" CONFLICT "There is one like it already" { field: String = "email" };
     DisputeOpen "dispute_open" CONFLICT "The payment is disputed" { dispute_id: DisputeId };
-    Conflict "conflict" CONFLICT "The change contradicts what is there" {
-        product_id: Option<ProductId>, on_hand: Option<i64>, reserved: Option<i64>, counted: Option<i64>,
-        requested: Option<i64>, creditable: Option<CountOrAmount>, refundable: Option<Amount>, currency: Option<Currency>,
+    CountedBelowReserved "counted_below_reserved" CONFLICT "The count is less than what is reserved" {
+        product_id: ProductId, on_hand: i64, reserved: i64, counted: i64,
     };
+    CreditableQuantityExceeded "creditable_quantity_exceeded" CONFLICT "The order has fewer units to credit or refund" {
+        product_id: ProductId, requested: i64, creditable: i64,
+    };
+    CreditableAmountExceeded "creditable_amount_exceeded" CONFLICT "The amount exceeds what can be credited of the order" {
+        creditable: Amount, currency: Currency,
+    };
+    RefundableAmountExceeded "refundable_amount_exceeded" CONFLICT "The amount exceeds what can be refunded of the order" {
+        refundable: Amount, currency: Currency,
+    };
+    AlreadyRefunded "already_refunded" CONFLICT "The payment is already refunded" { order_id: OrderId };
+    NothingToRefund "nothing_to_refund" CONFLICT "There is nothing to refund";
+    NotPaid "not_paid" CONFLICT "The order is not paid" { order_id: OrderId };
+    NotPaidByCard "not_paid_by_card" CONFLICT "The order is not paid by card" { order_id: OrderId };
+    AlreadyPaid "already_paid" CONFLICT "The order is paid" { order_id: OrderId };
+    OrderCancelled "order_cancelled" CONFLICT "The order is cancelled" { order_id: OrderId };
+    NothingToPay "nothing_to_pay" CONFLICT "There is nothing to pay";
+    NoPaymentProvider "no_payment_provider" CONFLICT "No payment provider is set up";
+    AmountTooLarge "amount_too_large" CONFLICT "An amount would be too large";
+    LastAdmin "last_admin" CONFLICT "The business needs an enabled admin";
+    RoleCustomerMismatch "role_customer_mismatch" CONFLICT "The role and the customer do not go together";
+    ApiKeyLimitReached "api_key_limit_reached" CONFLICT "The business has as many API keys as one may" { limit: i64 };
+    IdempotencyKeyExpired "idempotency_key_expired" CONFLICT "The response to the idempotency key is no longer stored";
+    Conflict "conflict" CONFLICT "The change conflicts with the current state";
     ReservationExpired "reservation_expired" GONE "The reservation has expired" {
         reservation_id: ReservationId, expires_at: DateTime<Utc>,
     };
@@ -352,7 +374,7 @@ impl Problem {
                 on_hand,
                 reserved,
                 counted,
-            } => Self::new(Code::Conflict, detail)
+            } => Self::new(Code::CountedBelowReserved, detail)
                 .with("product_id", product_id.to_string())
                 .with("on_hand", on_hand)
                 .with("reserved", reserved)
@@ -491,13 +513,15 @@ impl Problem {
                 product_id,
                 requested,
                 creditable,
-            } => Self::new(Code::Conflict, detail)
+            } => Self::new(Code::CreditableQuantityExceeded, detail)
                 .with("product_id", product_id.to_string())
                 .with("requested", requested)
                 .with("creditable", creditable),
-            Error::MoreThanCharged { creditable } => Self::new(Code::Conflict, detail)
-                .with("creditable", money(creditable))
-                .with("currency", currency.to_string()),
+            Error::MoreThanCharged { creditable } => {
+                Self::new(Code::CreditableAmountExceeded, detail)
+                    .with("creditable", money(creditable))
+                    .with("currency", currency.to_string())
+            }
             Error::NothingToCredit => Self::new(Code::NothingToCredit, detail),
             Error::CreditOnAccountExceeded {
                 credit_on_account,
@@ -514,7 +538,7 @@ impl Problem {
                 .with("credit_on_account", money(credit_on_account))
                 .with("currency", currency.to_string()),
             Error::AlreadyReversed => Self::new(Code::AlreadyReversed, detail),
-            Error::MoreThanPaid { refundable } => Self::new(Code::Conflict, detail)
+            Error::MoreThanPaid { refundable } => Self::new(Code::RefundableAmountExceeded, detail)
                 .with("refundable", money(refundable))
                 .with("currency", currency.to_string()),
             Error::PaymentProvider { order_id } => Self::new(Code::PaymentProviderError, detail)
@@ -534,6 +558,21 @@ impl Problem {
             Error::AlreadyExists(field) => {
                 Self::new(Code::AlreadyExists, detail).with("field", field)
             }
+            Error::OrderCancelled(id) => Self::about_order(Code::OrderCancelled, detail, id),
+            Error::NotPaidByCard(id) => Self::about_order(Code::NotPaidByCard, detail, id),
+            Error::NotPaid(id) => Self::about_order(Code::NotPaid, detail, id),
+            Error::AlreadyPaid(id) => Self::about_order(Code::AlreadyPaid, detail, id),
+            Error::AlreadyRefunded(id) => Self::about_order(Code::AlreadyRefunded, detail, id),
+            Error::NothingToRefund => Self::new(Code::NothingToRefund, detail),
+            Error::NothingToPay => Self::new(Code::NothingToPay, detail),
+            Error::NoPaymentProvider => Self::new(Code::NoPaymentProvider, detail),
+            Error::AmountTooLarge(_) => Self::new(Code::AmountTooLarge, detail),
+            Error::LastAdmin => Self::new(Code::LastAdmin, detail),
+            Error::RoleCustomerMismatch => Self::new(Code::RoleCustomerMismatch, detail),
+            Error::ApiKeyLimitReached { limit } => {
+                Self::new(Code::ApiKeyLimitReached, detail).with("limit", limit)
+            }
+            Error::IdempotencyKeyExpired => Self::new(Code::IdempotencyKeyExpired, detail),
             Error::Conflict(_) => Self::new(Code::Conflict, detail),
             Error::StatementTooLong { count } => Self::fault(
                 "?from",
@@ -570,8 +609,11 @@ impl Problem {
         }
     }
 
-    /// The problem for a payment or refund that the provider refused. It names the limit that was missed, or the order
-    /// that was cancelled because of the refusal.
+    fn about_order(code: Code, detail: String, id: OrderId) -> Self {
+        Self::new(code, detail).with("order_id", id.to_string())
+    }
+
+    /// A payment or a refund that the provider does not take: by how much it was missed, or which order is cancelled for it.
     fn payment_refused(
         refused: &RefusedAmount,
         order: Option<OrderId>,

@@ -6,26 +6,26 @@ use entity::{Money, OrderId, payment_intents};
 use crate::card::attention;
 use crate::card::locked_order::{LockedOrder, Stock};
 use crate::card::refunds::New;
-use crate::foundation::idempotency::{self, Answered, IdempotencyKey};
+use crate::foundation::write::Write;
 use crate::orders::disputes;
 use crate::orders::goods::Goods;
-use crate::orders::{step, transitions};
-use crate::{Caller, Error, Transaction};
+use crate::orders::{Order, step, transitions};
+use crate::{Caller, Error, Outcome, Transaction};
 
 /// Why what was paid is given back.
 const REASON: &str = "order cancelled";
 
-/// Cancels it; the provider is asked afterwards. `Some` when that was done and answered before.
+/// Cancels it; the provider is asked afterwards. `Some` is the original outcome, when this is a retry.
 pub(super) async fn cancel(
-    transaction: &Transaction,
+    write: &Write<'_, Order>,
     caller: &Caller,
-    claim: Option<&IdempotencyKey>,
     id: OrderId,
-) -> Result<Option<Answered>, Error> {
+) -> Result<Option<Outcome<Order>>, Error> {
+    let transaction = write.transaction();
     let locked = LockedOrder::of(transaction, caller.business_id, id, Stock::Locked).await?;
     let mut locked = locked.ok_or(Error::OrderNotFound(id))?;
-    if let Some(before) = idempotency::before(transaction, caller, claim).await? {
-        return Ok(Some(before));
+    if let Some(replayed) = write.replayed().await? {
+        return Ok(Some(replayed));
     }
     let order = &locked.order;
     let role = caller.authority.role();

@@ -9,32 +9,32 @@ use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::json;
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answered, IdempotencyKey};
+use crate::foundation::write::Write;
 use crate::orders::credited::{self, Credited};
 use crate::orders::goods::Goods;
-use crate::orders::{step, transitions};
+use crate::orders::{Order, step, transitions};
 use crate::receivables::accounts::LockedAccount;
 use crate::receivables::allocations::settling;
 use crate::receivables::payout_allocations::covering;
 use crate::receivables::reversals;
 use crate::receivables::settlement::Settling;
 use crate::stock::inventory::returns;
-use crate::{Caller, Error, Transaction};
+use crate::{Caller, Error, Outcome, Transaction};
 
 /// Why the charge is undone, in the customer's account.
 const REASON: &str = "order cancelled";
 
-/// Cancels it. What payments have settled of it is credit on account again. `Some` when that was done and answered before.
+/// Cancels it. What payments have settled of it is credit on account again. `Some` is the original outcome, when this is a
+/// retry.
 pub(super) async fn cancel(
-    transaction: &Transaction,
+    write: &Write<'_, Order>,
     caller: &Caller,
-    claim: Option<&IdempotencyKey>,
-    customer: CustomerId,
-    id: OrderId,
-) -> Result<Option<Answered>, Error> {
-    let mut locked = LockedAccount::of(transaction, caller, customer).await?;
-    if let Some(before) = idempotency::before(transaction, caller, claim).await? {
-        return Ok(Some(before));
+    order: &orders::Model,
+) -> Result<Option<Outcome<Order>>, Error> {
+    let (transaction, id) = (write.transaction(), order.id);
+    let mut locked = LockedAccount::of(transaction, caller, order.customer_id).await?;
+    if let Some(replayed) = write.replayed().await? {
+        return Ok(Some(replayed));
     }
     let goods = Goods::of(transaction, caller.business_id, id).await?;
     let goods = goods.returning();
@@ -64,9 +64,7 @@ async fn cancelled(
     let (of, to) = (order.payment_method, Status::Cancelled);
     transitions::find_for(caller.authority.role(), of, order.status, to)?;
     if caller.confined_to().is_some() && order.amount_paid() > Money::ZERO {
-        return Err(Error::Conflict(
-            "an order that is paid is cancelled by staff",
-        ));
+        return Err(Error::AlreadyPaid(id));
     }
     let charge = charge_of(transaction, business, locked.id(), id).await?;
     let own_numbers = own.iter().map(|credit| credit.entry_number).collect();

@@ -26,13 +26,12 @@ use crate::card::attention;
 use crate::card::locked_order::{AT_ONCE, LockedOrder, Stock};
 use crate::card::provider::{Limits, RefundState};
 use crate::foundation::error::RefusedAmount;
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
 use crate::orders as domain_orders;
 use crate::orders::Order;
 use crate::orders::disputes;
 use crate::orders::goods::{self, Goods, Units};
-use crate::{Caller, Database, Error, Transaction};
+use crate::{Database, Error, Outcome, Transaction, WriteRequest};
 
 /// What is to be refunded.
 #[derive(Debug, Clone)]
@@ -41,8 +40,6 @@ pub struct NewRefund {
     pub what: What,
     /// Why.
     pub reason: String,
-    /// Whether the items go back to the shelf.
-    pub restock: bool,
     /// The provider's name, and which amounts it takes: what it will not refund is refused at once.
     pub takes: Option<(&'static str, Limits)>,
 }
@@ -54,67 +51,80 @@ pub enum What {
     Rest,
     /// So much.
     Amount(Money),
-    /// What these items cost; when they go back to the shelf, no more than can be.
-    Items(Vec<(ProductId, i64)>),
+    /// What these items cost.
+    Items {
+        /// Which, and how many.
+        items: Vec<(ProductId, i64)>,
+        /// Whether they go back to the shelf, for what can be refunded if they cost more.
+        restock: bool,
+    },
+}
+
+impl What {
+    /// Whether something goes back to the shelf.
+    fn restocks(&self) -> bool {
+        matches!(self, Self::Items { restock: true, .. })
+    }
 }
 
 /// Refunds an order that was paid by card. The provider is asked for it afterwards.
 ///
 /// # Errors
-/// [`Error::OrderNotFound`]; [`Error::Conflict`] for an order that was not paid by card; [`Error::MoreThanPaid`];
+/// [`Error::OrderNotFound`]; [`Error::NotPaidByCard`]; [`Error::NotPaid`]; [`Error::AlreadyRefunded`]; [`Error::MoreThanPaid`];
+/// [`Error::NothingToRefund`];
 /// [`Error::MoreThanSold`]; [`Error::DisputeOpen`] while the payment is disputed or when a dispute was lost;
-/// [`Error::PaymentRefused`] for an amount that the provider cannot refund; those of [`idempotency`].
+/// [`Error::PaymentRefused`] for an amount that the provider cannot refund; those of [`WriteRequest`].
 pub async fn request(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Order>,
     id: OrderId,
     wish: &NewRefund,
-    render: impl Fn(&Order) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let business = caller.business_id;
-        let transaction = database.begin(business).await?;
-        let stock = if wish.restock {
-            Stock::Locked
-        } else {
-            Stock::Left
-        };
-        let Some(mut locked) = LockedOrder::of(&transaction, business, id, stock).await? else {
-            return Err(not_by_card(&transaction, business, id).await?);
-        };
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        expect_paid(&locked.order)?;
-        let (items, price) = items(&transaction, &locked.order, wish).await?;
-        // Goods may come back for nothing, whatever has become of the payment.
-        let is_for_nothing = wish.restock && price.min(refundable(&locked.order)) == Money::ZERO;
-        if !is_for_nothing {
-            disputes::check_none(&transaction, business, id).await?;
-        }
-        let new = decide(&locked.order, wish, items, price)?;
-        check_step(&locked, wish, new.amount)?;
-        let before = locked.audit_snapshot();
-        if wish.restock {
-            let goods = new.items.clone();
-            locked.put_back(&transaction, caller.into(), goods).await?;
-        }
-        let mut after = new.audit_snapshot(locked.currency);
-        let refund = new.add(&transaction, caller.into(), &mut locked.order);
-        after["refund_id"] = json!(refund.await?);
-        if locked.order.attention.is_some() {
-            attention::assess(&transaction, &mut locked).await?;
-        }
-        locked
-            .record_with(&transaction, caller.into(), "order.refunded", before, after)
-            .await?;
-        let order = domain_orders::whole(&transaction, locked.order.clone()).await?;
-        let answered = idempotency::keep(&transaction, caller, claim, render(&order)).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+) -> Result<Outcome<Order>, Error> {
+    let caller = request.caller;
+    request
+        .run(database, || async {
+            let business = caller.business_id;
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            let stock = if wish.what.restocks() {
+                Stock::Locked
+            } else {
+                Stock::Left
+            };
+            let Some(mut locked) = LockedOrder::of(transaction, business, id, stock).await? else {
+                return Err(not_by_card(transaction, business, id).await?);
+            };
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            expect_paid(&locked.order)?;
+            let (items, price) = items(transaction, &locked.order, wish).await?;
+            // Goods may come back for nothing, whatever has become of the payment.
+            let is_for_nothing =
+                wish.what.restocks() && price.min(refundable(&locked.order)) == Money::ZERO;
+            if !is_for_nothing {
+                disputes::check_none(transaction, business, id).await?;
+            }
+            let new = decide(&locked.order, wish, items, price)?;
+            check_step(&locked, wish, new.amount)?;
+            let before = locked.audit_snapshot();
+            if wish.what.restocks() {
+                let goods = new.items.clone();
+                locked.put_back(transaction, caller.into(), goods).await?;
+            }
+            let mut after = new.audit_snapshot(locked.currency);
+            let refund = new.add(transaction, caller.into(), &mut locked.order);
+            after["refund_id"] = json!(refund.await?);
+            if locked.order.attention.is_some() {
+                attention::assess(transaction, &mut locked).await?;
+            }
+            locked
+                .record_with(transaction, caller.into(), "order.refunded", before, after)
+                .await?;
+            let order = domain_orders::whole(transaction, locked.order.clone()).await?;
+            write.finish(order).await
+        })
+        .await
 }
 
 /// Why an order without an intent cannot be refunded.
@@ -128,9 +138,7 @@ async fn not_by_card(
         .one(transaction)
         .await?;
     Ok(match order {
-        Some(order) if order.payment_method == PaymentMethod::Credit => {
-            Error::Conflict("an order on credit is credited and not refunded")
-        }
+        Some(order) if order.payment_method == PaymentMethod::Credit => Error::NotPaidByCard(id),
         Some(_) | None => Error::OrderNotFound(id),
     })
 }
@@ -140,7 +148,7 @@ fn expect_paid(order: &orders::Model) -> Result<(), Error> {
     match order.status {
         OrderStatus::Paid | OrderStatus::Fulfilled | OrderStatus::Cancelled => Ok(()),
         OrderStatus::Created | OrderStatus::PaymentPending | OrderStatus::Approved => {
-            Err(Error::Conflict("the order is not paid"))
+            Err(Error::NotPaid(order.id))
         }
     }
 }
@@ -151,12 +159,12 @@ async fn items(
     order: &orders::Model,
     wish: &NewRefund,
 ) -> Result<(Units, Money), Error> {
-    let What::Items(wanted) = &wish.what else {
+    let What::Items { items, restock } = &wish.what else {
         return Ok((Units::new(), Money::ZERO));
     };
-    let asked = goods::add_up(wanted.iter().copied());
+    let asked = goods::add_up(items.iter().copied());
     let goods = Goods::of(transaction, order.business_id, order.id).await?;
-    let price = goods.price(&asked, wish.restock)?;
+    let price = goods.price(&asked, *restock)?;
     Ok((asked, price))
 }
 
@@ -173,25 +181,27 @@ fn decide(
     items: Units,
     price: Money,
 ) -> Result<New, Error> {
-    if wish.restock && items.is_empty() {
-        return Err(Error::Conflict(
-            "only a refund by items can put something back on the shelf",
-        ));
-    }
     let refundable = refundable(order);
     let amount = match &wish.what {
         What::Rest => refundable,
         What::Amount(amount) => *amount,
-        What::Items(_) if wish.restock => price.min(refundable),
-        What::Items(_) => price,
+        What::Items { restock: true, .. } => price.min(refundable),
+        What::Items { restock: false, .. } => price,
     };
-    if amount > refundable || (amount <= Money::ZERO && !wish.restock) {
+    let is_for_nothing = amount <= Money::ZERO && !wish.what.restocks();
+    if refundable == Money::ZERO && (amount > refundable || is_for_nothing) {
+        return Err(Error::AlreadyRefunded(order.id));
+    }
+    if amount > refundable {
         return Err(Error::MoreThanPaid { refundable });
+    }
+    if is_for_nothing {
+        return Err(Error::NothingToRefund);
     }
     Ok(New {
         amount,
         reason: wish.reason.clone(),
-        restock: wish.restock,
+        restock: wish.what.restocks(),
         found: None,
         items: items.into_iter().collect(),
     })

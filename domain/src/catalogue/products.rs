@@ -16,10 +16,9 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
 use crate::catalogue::sales::{self, InSales, Limited, Offer, Selling};
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
 use crate::stock::locked_stock::{self, Range};
-use crate::{Caller, Database, Error, Page, Paging, Transaction};
+use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
 /// A product to be.
 #[derive(Debug, Clone)]
@@ -129,31 +128,24 @@ impl From<Details> for ProductChange {
 /// Adds a product and its stock.
 ///
 /// # Errors
-/// [`Error::AlreadyExists`] for the number; those of [`idempotency`].
+/// [`Error::AlreadyExists`] for the number; those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Product>,
     new: &NewProduct,
-    render: impl Fn(&Product) -> Answer,
-) -> Result<Answered, Error> {
-    let created = retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        let product = insert(&transaction, caller, ProductId::new(), new).await?;
-        let answered = idempotency::keep(&transaction, caller, claim, render(&product)).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await;
-    match created {
-        Err(refusal @ Error::AlreadyExists(_)) => {
-            idempotency::unless_twin(database, caller, claim, refusal).await
-        }
-        other => other,
-    }
+) -> Result<Outcome<Product>, Error> {
+    let caller = request.caller;
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            let product = insert(transaction, caller, ProductId::new(), new).await?;
+            write.finish(product).await
+        })
+        .await
 }
 
 /// Writes a new product, its inventory row, the movement that its first stock is, and its trail.

@@ -28,9 +28,8 @@ use uuid::Uuid;
 
 use crate::audit::{self, Change};
 use crate::foundation::dates::exact;
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
-use crate::{Caller, Database, Error, Page, Paging, Transaction};
+use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
 pub(crate) use history::{InSales, Limited, bought, in_sales};
 pub use offer::{Offer, Selling};
@@ -88,49 +87,48 @@ pub struct Sale {
 /// Makes a sale.
 ///
 /// # Errors
-/// [`Error::ProductNotFound`]; [`Error::SalePriceAboveListPrice`]; [`Error::SaleNeverOpen`]; those of [`idempotency`].
+/// [`Error::ProductNotFound`]; [`Error::SalePriceAboveListPrice`]; [`Error::SaleNeverOpen`]; those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Sale>,
     new: &NewSale,
-    render: impl Fn(&Sale) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        let list_prices =
-            lock_products(&transaction, caller.business_id, &new.products, []).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        check_prices(&new.products, &list_prices)?;
-        let row = sales::ActiveModel {
-            business_id: Set(caller.business_id),
-            id: Set(SaleId::new()),
-            name: Set(new.name.clone()),
-            kind: Set(new.kind),
-            opens_at: Set(exact(new.opens_at)),
-            closes_at: Set(exact(new.closes_at)),
-            limit_per_customer: Set(new.limit_per_customer),
-            ..Default::default()
-        };
-        let sale = row.insert(&transaction).await?;
-        put_in(&transaction, &sale, &new.products).await?;
-        mark(&transaction, caller.business_id, ids(&new.products)).await?;
-        let sale = with_state(&transaction, sale, new.products.clone()).await?;
-        let event = Change {
-            action: "sale.created",
-            entity_type: "sale",
-            entity_id: sale.sale.id.0,
-            before: None,
-            after: audit_snapshot(&sale.sale, &sale.products, caller.currency),
-        };
-        audit::record(&transaction, caller, event).await?;
-        let answered = idempotency::keep(&transaction, caller, claim, render(&sale)).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+) -> Result<Outcome<Sale>, Error> {
+    let caller = request.caller;
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            let list_prices =
+                lock_products(transaction, caller.business_id, &new.products, []).await?;
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            check_prices(&new.products, &list_prices)?;
+            let row = sales::ActiveModel {
+                business_id: Set(caller.business_id),
+                id: Set(SaleId::new()),
+                name: Set(new.name.clone()),
+                kind: Set(new.kind),
+                opens_at: Set(exact(new.opens_at)),
+                closes_at: Set(exact(new.closes_at)),
+                limit_per_customer: Set(new.limit_per_customer),
+                ..Default::default()
+            };
+            let sale = row.insert(transaction).await?;
+            put_in(transaction, &sale, &new.products).await?;
+            mark(transaction, caller.business_id, ids(&new.products)).await?;
+            let sale = with_state(transaction, sale, new.products.clone()).await?;
+            let event = Change {
+                action: "sale.created",
+                entity_type: "sale",
+                entity_id: sale.sale.id.0,
+                before: None,
+                after: audit_snapshot(&sale.sale, &sale.products, caller.currency),
+            };
+            audit::record(transaction, caller, event).await?;
+            write.finish(sale).await
+        })
+        .await
 }
 
 /// Changes a sale. Products that leave their last one are sold as the catalogue says again.

@@ -5,7 +5,7 @@ use entity::{EventId, OrderId, orders};
 use serde_json::{Value, json};
 
 use super::command::Work;
-use super::outcome::{Done, Outcome};
+use super::outcome::{Done, Executed};
 use crate::audit::Change;
 use crate::card::checkout::PlacedOrder;
 use crate::stock::locked_stock::{Event, LockedStock, Reservation};
@@ -14,16 +14,16 @@ use crate::stock::locked_stock::{Event, LockedStock, Reservation};
 pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &LockedStock) -> Vec<Event<'a>> {
     let mut events = Vec::new();
     for one in done {
-        match &one.outcome {
-            Outcome::Sold(receipt) => events.extend(confirmed(one, shelf, receipt.order_id)),
-            Outcome::PlacedOrder(placed, _) => {
+        match &one.executed {
+            Executed::Sold(receipt) => events.extend(confirmed(one, shelf, receipt.order_id)),
+            Executed::PlacedOrder(placed) => {
                 events.push(event(one, order(placed)));
                 events.extend(confirmed(one, shelf, placed.order_id));
             }
-            Outcome::Reserved(found) => {
+            Executed::Reserved(found) => {
                 events.push(event(one, change(&found.reservation)));
             }
-            Outcome::Cancelled { found, before } => {
+            Executed::Cancelled { found, before } => {
                 let change = Change {
                     action: "reservation.cancelled",
                     before: Some(json!({ "status": before })),
@@ -39,8 +39,8 @@ pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &LockedStock) -> Vec<Event
 /// The reservations that have become this order.
 fn confirmed<'a>(done: &'a Done<'_>, shelf: &LockedStock, order: OrderId) -> Vec<Event<'a>> {
     // One that is made with its order was never anything else.
-    let made = match (&done.command.work, &done.outcome) {
-        (Work::Checkout(..), Outcome::PlacedOrder(placed, _)) => Some(placed.reservation_id),
+    let made = match (&done.command.work, &done.executed) {
+        (Work::Checkout(..), Executed::PlacedOrder(placed)) => Some(placed.reservation_id),
         _ => None,
     };
     let became = |reservation: &&Reservation| {

@@ -1,16 +1,16 @@
 //! One batch of commands: one transaction, or several when something outside it gets in the way.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use entity::reservations::Status;
-use entity::{BusinessId, OrderId, ReservationId, UserId};
+use entity::{BusinessId, OrderId, ReservationId};
 
 use super::command::{Command, Work};
 use super::decision::{BatchState, Ordered, Sale};
 use super::lock::{LockedBatch, begin, lock};
-use super::outcome::{Done, Outcome};
+use super::outcome::{Done, Executed, stored_order};
 use super::pipeline::{self, Predictions};
 use super::queue::Row;
 use super::queues::InFlight;
@@ -20,12 +20,15 @@ use crate::card::checkout::PlacedOrder;
 use crate::desk::purchase::Receipt;
 use crate::foundation::database::Session;
 use crate::foundation::dates;
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
+use crate::foundation::idempotency::{
+    self, IdempotencyKey, Outcome, Record, Records, StoredResponse,
+};
 use crate::foundation::retry::{ATTEMPTS, is_worth_another_try, pause};
 use crate::stock::reservations::{CurrentReservation, Reservation};
 use crate::{Error, Transaction};
 
-type Answers = Vec<Result<Answered, Error>>;
+/// One a command.
+type Answers = Vec<Result<Outcome<Executed>, Error>>;
 
 /// Serves a batch; one answer a job, in the same order.
 ///
@@ -202,8 +205,8 @@ async fn attempt(
         transaction.rollback().await;
         return Err(Error::Contention);
     }
-    let known = known_answers(&transaction, business, jobs).await?;
-    let decided = decide(locked, known, jobs);
+    let records = records(&transaction, business, jobs).await?;
+    let decided = decide(locked, records, jobs);
     let shelf = &decided.books.shelf;
     // Those who wait are served even when whoever comes by gets nothing: in a rush nobody else comes.
     let is_idle = decided.done.is_empty() && !shelf.is_changed();
@@ -236,7 +239,7 @@ async fn attempt(
     }
     if is_idle {
         transaction.rollback().await;
-        return Ok(decided.answers);
+        return Ok(decided.into_answers());
     }
     // The next that want these rows may set out: until the commit is made they wait for the locks, behind nobody else.
     if let Some(in_flight) = in_flight {
@@ -249,12 +252,12 @@ async fn attempt(
                 *unconfirmed = Some(UnconfirmedCommit {
                     at: Instant::now(),
                     written,
-                    answers: decided.answers,
+                    answers: decided.into_answers(),
                 });
             }
             Err(error)
         }
-        _ => Ok(decided.answers),
+        _ => Ok(decided.into_answers()),
     }
 }
 
@@ -284,29 +287,48 @@ fn only_purchases(jobs: &[Command]) -> bool {
     jobs.iter().all(buys)
 }
 
-/// The answers that callers of this batch have had before under the keys that they use now.
-type Known = HashMap<(UserId, String), ([u8; 32], Answer)>;
-
-async fn known_answers(
+/// The records of the keys that this batch's callers use.
+async fn records(
     transaction: &Transaction,
     business: BusinessId,
     jobs: &[Command],
-) -> Result<Known, Error> {
-    let claims = jobs.iter().filter_map(|job| {
-        let claim = job.claim.as_ref()?;
-        Some((job.caller.user_id, claim.key.clone()))
+) -> Result<Records, Error> {
+    let keys = jobs.iter().filter_map(|job| {
+        let key = job.key.as_ref()?;
+        Some((job.caller.user_id, key.key.clone()))
     });
-    idempotency::find(transaction, business, claims).await
+    idempotency::find(transaction, business, keys).await
 }
 
-/// A batch after its decisions: what to write, what to answer, and the books as they are now.
+/// A batch after its decisions: what to write, what each command comes to, and the books as they are now.
 struct Decided<'a> {
+    /// Those that change something, in the order of the commands.
     done: Vec<Done<'a>>,
-    answers: Answers,
+    /// One a command. Of those that change something the value is in `done`.
+    answers: Vec<Result<Outcome<()>, Error>>,
     books: BatchState,
 }
 
-fn decide(locked: LockedBatch, mut known: Known, jobs: &[Command]) -> Decided<'_> {
+impl Decided<'_> {
+    fn into_answers(self) -> Answers {
+        let mut done = self.done.into_iter();
+        let answers = self.answers.into_iter().map(|answer| match answer? {
+            Outcome::Replayed(response) => Ok(Outcome::Replayed(response)),
+            Outcome::Done { response, .. } => {
+                let one = done.next().ok_or_else(|| {
+                    Error::Bug("a command has an outcome and was not done".into())
+                })?;
+                Ok(Outcome::Done {
+                    value: one.executed,
+                    response,
+                })
+            }
+        });
+        answers.collect()
+    }
+}
+
+fn decide(locked: LockedBatch, mut records: Records, jobs: &[Command]) -> Decided<'_> {
     let LockedBatch {
         mut books,
         terms,
@@ -316,34 +338,38 @@ fn decide(locked: LockedBatch, mut known: Known, jobs: &[Command]) -> Decided<'_
     let mut done = Vec::with_capacity(jobs.len());
     let mut answers = Vec::with_capacity(jobs.len());
     for command in jobs {
-        let name = |claim: &IdempotencyKey| (command.caller.user_id, claim.key.clone());
-        if let Some(claim) = &command.claim
-            && let Some((request_hash, answer)) = known.get(&name(claim))
+        let name = |key: &IdempotencyKey| (command.caller.user_id, key.key.clone());
+        if let Some(key) = &command.key
+            && let Some(record) = records.get(&name(key))
         {
-            answers.push(idempotency::replay(claim, request_hash, answer));
+            answers.push(record.replay(key).map(Outcome::Replayed));
             continue;
         }
         let terms_days = terms.get(&command.customer()).copied().unwrap_or(0);
         let due_at = dates::due_at(time_zone, books.shelf.now, terms_days);
-        let (outcome, answer) = match carry_out(&mut books, command, due_at) {
+        let (executed, response) = match carry_out(&mut books, command, due_at) {
             Ok(carried_out) => carried_out,
             Err(refusal) => {
                 answers.push(Err(refusal));
                 continue;
             }
         };
-        if let Some(claim) = &command.claim {
-            // A twin in the same batch gets this answer.
-            known.insert(name(claim), (claim.request_hash, answer.clone()));
+        if let Some(key) = &command.key {
+            // A twin in the same batch gets this response.
+            let record = Record {
+                request_hash: key.request_hash,
+                response: response.clone(),
+            };
+            records.insert(name(key), record);
         }
-        answers.push(Ok(Answered {
-            answer: answer.clone(),
-            replayed: false,
+        answers.push(Ok(Outcome::Done {
+            value: (),
+            response: response.clone(),
         }));
         done.push(Done {
             command,
-            outcome,
-            answer,
+            executed,
+            response,
         });
     }
     Decided {
@@ -353,14 +379,14 @@ fn decide(locked: LockedBatch, mut known: Known, jobs: &[Command]) -> Decided<'_
     }
 }
 
-/// Decides one command, and puts the result into the form that its client gets. Ids are made here, while the rows are
+/// Decides one command, and renders what comes of it. Ids are made here, while the rows are
 /// locked, so that orders and corrections of one product, and orders of one customer, have ids in the order in which they
 /// happened.
 fn carry_out(
     books: &mut BatchState,
     command: &Command,
     due_at: DateTime<Utc>,
-) -> Result<(Outcome, Answer), Error> {
+) -> Result<(Executed, StoredResponse), Error> {
     // An order is of the moment by which it was decided: a sale that opened while it waited for its rows counts it.
     let now = books.shelf.now;
     let actor = command.caller.user_id;
@@ -391,38 +417,36 @@ fn carry_out(
     Ok(match &command.work {
         Work::Purchase(purchase, render) => {
             let receipt = sold(books.purchase(purchase, order_id, actor)?);
-            let answer = render(&receipt);
-            (Outcome::Sold(receipt), answer)
+            let response = render(&receipt);
+            (Executed::Sold(receipt), response)
         }
         Work::Confirm(target, render) => {
             let receipt = sold(books.confirm(target.id, order_id, actor)?);
-            let answer = render(&receipt);
-            (Outcome::Sold(receipt), answer)
+            let response = render(&receipt);
+            (Executed::Sold(receipt), response)
         }
-        Work::Checkout(purchase, terms, render) => {
+        Work::Checkout(purchase, terms) => {
             let ids = (order_id, ReservationId::new());
             let placed = placed(books.checkout(purchase, terms, ids, actor)?);
-            let answer = render(&placed);
-            (Outcome::PlacedOrder(placed, *terms), answer)
+            (Executed::PlacedOrder(placed), stored_order(order_id))
         }
-        Work::ConfirmByCard(target, terms, render) => {
+        Work::ConfirmByCard(target, terms) => {
             let placed = placed(books.confirm_by_card(target.id, terms, order_id)?);
-            let answer = render(&placed);
-            (Outcome::PlacedOrder(placed, *terms), answer)
+            (Executed::PlacedOrder(placed), stored_order(order_id))
         }
         Work::Reserve(wish, render) => {
             let made = books.reserve(wish, ReservationId::new(), actor)?.clone();
             let found = as_found(books, made);
-            let answer = render(&found, currency);
-            (Outcome::Reserved(found), answer)
+            let response = render(&found, currency);
+            (Executed::Reserved(found), response)
         }
         Work::Cancel(target, render) => {
             let before = books.shelf.reservations.get(&target.id);
             let before = before.map_or(Status::Active, |one| one.status);
             let cancelled = books.cancel(target.id, actor)?.clone();
             let found = as_found(books, cancelled);
-            let answer = render(&found, currency);
-            (Outcome::Cancelled { found, before }, answer)
+            let response = render(&found, currency);
+            (Executed::Cancelled { found, before }, response)
         }
     })
 }

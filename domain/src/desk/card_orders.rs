@@ -5,7 +5,8 @@ use chrono::Duration;
 use entity::BusinessId;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
-use super::outcome::{Done, Outcome, item_values, items};
+use super::command::Work;
+use super::outcome::{Done, Executed, item_values, items};
 use crate::card::checkout::{PlacedOrder, Terms};
 use crate::stock::locked_stock::each;
 use crate::{Error, Transaction};
@@ -39,9 +40,12 @@ SELECT $1, order_id, reservation_id, provider, amount, 'requested', expires_at, 
 /// The orders by card of a batch. Most batches have none.
 fn placed<'a>(done: &'a [Done<'_>]) -> Vec<(&'a Done<'a>, &'a PlacedOrder, &'a Terms)> {
     done.iter()
-        .filter_map(|one| match &one.outcome {
-            Outcome::PlacedOrder(placed, terms) => Some((one, placed, terms)),
-            Outcome::Sold(_) | Outcome::Reserved(_) | Outcome::Cancelled { .. } => None,
+        .filter_map(|one| match (&one.executed, &one.command.work) {
+            (
+                Executed::PlacedOrder(placed),
+                Work::Checkout(_, terms) | Work::ConfirmByCard(_, terms),
+            ) => Some((one, placed, terms)),
+            _ => None,
         })
         .collect()
 }

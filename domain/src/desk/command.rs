@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::purchase::{Purchase, Receipt};
 use super::queue::Row;
 use crate::Caller;
-use crate::card::checkout::{PlacedOrder, Terms};
-use crate::foundation::idempotency::{Answer, IdempotencyKey};
+use crate::card::checkout::Terms;
+use crate::foundation::idempotency::{IdempotencyKey, StoredResponse};
 use crate::stock::reservations::{CurrentReservation, LockedIds, NewReservation};
 
 /// Something that is asked of the desk.
@@ -17,26 +17,33 @@ pub struct Command {
     pub caller: Caller,
     /// What is asked for.
     pub work: Work,
-    /// Present when a repetition must get the first answer.
-    pub claim: Option<IdempotencyKey>,
+    /// Present when a retry must get the original response.
+    pub key: Option<IdempotencyKey>,
 }
 
-/// What can be asked for. Each brings the function that puts its result into the form that the client gets: it is called
-/// before the commit, since the answer to a keyed request commits with its effect.
+/// What can be asked for. Each brings the function that renders what comes of it: it is called before the commit, since the
+/// response to a request with a key commits with its effect. Of an order by card there is nothing to be rendered yet, since
+/// the provider has not been asked: the order's id is stored, see [`Outcome::placed_order`](crate::Outcome::placed_order).
 #[derive(Debug)]
 pub enum Work {
     /// Buying on credit.
-    Purchase(Purchase, fn(&Receipt) -> Answer),
+    Purchase(Purchase, fn(&Receipt) -> StoredResponse),
     /// Holding stock, or waiting for some.
-    Reserve(NewReservation, fn(&CurrentReservation, Currency) -> Answer),
+    Reserve(
+        NewReservation,
+        fn(&CurrentReservation, Currency) -> StoredResponse,
+    ),
     /// Buying on credit what is held.
-    Confirm(LockedIds, fn(&Receipt) -> Answer),
+    Confirm(LockedIds, fn(&Receipt) -> StoredResponse),
     /// Ordering by card: the stock is held until it is paid for.
-    Checkout(Purchase, Terms, fn(&PlacedOrder) -> Answer),
+    Checkout(Purchase, Terms),
     /// Ordering by card what is held.
-    ConfirmByCard(LockedIds, Terms, fn(&PlacedOrder) -> Answer),
+    ConfirmByCard(LockedIds, Terms),
     /// Giving up what is held, or a place in line.
-    Cancel(LockedIds, fn(&CurrentReservation, Currency) -> Answer),
+    Cancel(
+        LockedIds,
+        fn(&CurrentReservation, Currency) -> StoredResponse,
+    ),
 }
 
 impl Command {
@@ -76,10 +83,10 @@ impl Command {
     /// What no other command may have while this one is carried out.
     pub(super) fn rows(&self) -> Box<[Row]> {
         let products = self.products().map(|(product, _)| Row::Product(product));
-        let key = self.claim.iter();
+        let key = self.key.iter();
         std::iter::once(Row::Customer(self.customer()))
             .chain(products)
-            .chain(key.map(|claim| Row::key(self.caller.user_id, &claim.key)))
+            .chain(key.map(|key| Row::key(self.caller.user_id, &key.key)))
             .collect()
     }
 }

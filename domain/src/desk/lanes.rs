@@ -18,9 +18,10 @@ use tokio::time::timeout;
 
 use super::batch;
 use super::command::Command;
+use super::outcome::Executed;
 use super::queues::{Queues, Waiting};
 use crate::foundation::database::Session;
-use crate::foundation::idempotency::Answered;
+use crate::foundation::idempotency::Outcome;
 use crate::{Database, Error};
 
 /// How long purchases gather behind a batch at most: one that waits for a row that another process holds may take
@@ -84,7 +85,7 @@ impl Desk {
     /// # Errors
     /// The refusals of [`super::decision`]; [`Error::IdempotencyKeyReused`]; [`Error::Overloaded`] at once
     /// when too many wait; [`Error::DatabaseUnavailable`]; [`Error::OutcomeUnknown`].
-    pub async fn carry_out(&self, command: Command) -> Result<Answered, Error> {
+    pub async fn carry_out(&self, command: Command) -> Result<Outcome<Executed>, Error> {
         let (reply, answer) = oneshot::channel();
         self.queues.push(Waiting { command, reply })?;
         answer.await.unwrap_or(Err(Error::OutcomeUnknown))

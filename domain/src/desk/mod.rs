@@ -5,7 +5,7 @@
 //!
 //! 1. begins, and locks its customers by id, then its inventory rows by product id (`lock.rs`), or, where it follows a batch
 //!    that is still being written, the customers alone and the inventory rows at its end (`promise.rs`);
-//! 2. reads what it needs to know beside those rows: keys that were answered before, what a customer has bought of
+//! 2. reads what it needs to know beside those rows: the records of their idempotency keys, what a customer has bought of
 //!    a limited product, and, where stock is held or waited for, the reservations that matter ([`crate::stock::locked_stock`]);
 //! 3. decides each command in turn in memory ([`decision`], pure functions);
 //! 4. writes all orders on credit in one statement (`write.rs`), all reservations in another, with orders by card around
@@ -33,4 +33,5 @@ mod write;
 
 pub use command::{Command, Work};
 pub use lanes::Desk;
+pub use outcome::Executed;
 pub use queues::{BATCH, WAITING};

@@ -11,10 +11,11 @@ use entity::{BusinessId, ProductId};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::command::Command;
+use super::outcome::Executed;
 use super::pipeline::{BackOff, PredictedStock, Predictions, Progress, Stage};
 use super::queue::{Queue, Row, TakenBatch};
 use crate::Error;
-use crate::foundation::idempotency::Answered;
+use crate::foundation::idempotency::Outcome;
 
 /// The most purchases in one transaction.
 pub const BATCH: usize = 64;
@@ -166,7 +167,7 @@ impl BusinessQueue {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) command: Command,
-    pub(super) reply: oneshot::Sender<Result<Answered, Error>>,
+    pub(super) reply: oneshot::Sender<Result<Outcome<Executed>, Error>>,
 }
 
 impl Waitings {

@@ -15,7 +15,7 @@ use super::outcome::{Done, item_values, items};
 use super::{audit_entries, card_orders};
 use crate::audit::{Written, role_name};
 use crate::desk::purchase::Receipt;
-use crate::foundation::idempotency::Answer;
+use crate::foundation::idempotency::StoredResponse;
 use crate::receivables::allocations::{self, Allocation};
 use crate::stock::locked_stock::{self, Kept, each};
 use crate::{Error, Transaction};
@@ -24,7 +24,7 @@ use crate::{Error, Transaction};
 struct Sold<'a> {
     command: &'a Command,
     receipt: &'a Receipt,
-    answer: &'a Answer,
+    response: &'a StoredResponse,
     /// Its entry in the audit trail.
     event_id: EventId,
 }
@@ -34,7 +34,7 @@ impl<'a> Sold<'a> {
         Some(Self {
             command: done.command,
             receipt: done.receipt()?,
-            answer: &done.answer,
+            response: &done.response,
             event_id: EventId::new(),
         })
     }
@@ -44,7 +44,7 @@ const WRITE: &str = "
 WITH new_orders AS (
     INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, due_at, created_by, created_at,
                         updated_at)
-    SELECT $1, id, customer_id, 'approved', 'credit', total_amount, due_at, created_by, $35, $35
+    SELECT $1, id, customer_id, 'approved', 'credit', total_amount, due_at, created_by, $26, $26
       FROM unnest($2::uuid[], $3::uuid[], $4::numeric[], $5::timestamptz[], $6::uuid[])
         AS sold (id, customer_id, total_amount, due_at, created_by)
 ), new_items AS (
@@ -57,7 +57,7 @@ WITH new_orders AS (
 ), new_entries AS (
     INSERT INTO ledger_entries (business_id, customer_id, number, id, kind, amount, balance_after, order_id, effective_at,
                                 created_at)
-    SELECT $1, customer_id, number, id, 'charge', amount, balance_after, order_id, $35, $35
+    SELECT $1, customer_id, number, id, 'charge', amount, balance_after, order_id, $26, $26
       FROM unnest($3::uuid[], $32::bigint[], $16::uuid[], $4::numeric[], $17::numeric[], $2::uuid[])
         AS entry (customer_id, number, id, amount, balance_after, order_id)
 ), new_events AS (
@@ -66,10 +66,10 @@ WITH new_orders AS (
       FROM unnest($18::uuid[], $2::uuid[], $6::uuid[], $19::text[], $20::text[], $21::text[])
         AS event (id, entity_id, actor_id, actor_role, request_id, after)
 ), new_keys AS (
-    INSERT INTO idempotency_keys (business_id, caller_id, key, request_hash, status, location, body)
-    SELECT $1, caller_id, key, request_hash, status, location, body
-      FROM unnest($22::uuid[], $23::text[], $24::bytea[], $25::smallint[], $26::text[], $27::text[])
-        AS answer (caller_id, key, request_hash, status, location, body)
+    INSERT INTO idempotency_keys (business_id, caller_id, key, request_hash, response)
+    SELECT $1, caller_id, key, request_hash, response
+      FROM unnest($22::uuid[], $23::text[], $24::bytea[], $25::bytea[])
+        AS record (caller_id, key, request_hash, response)
 ), charged AS (
     UPDATE customers SET balance = account.balance, entry_count = account.entry_count, updated_at = now()
       FROM unnest($28::uuid[], $29::numeric[], $33::bigint[]) AS account (id, balance, entry_count)
@@ -77,7 +77,7 @@ WITH new_orders AS (
  RETURNING 1
 ), taken AS (
     UPDATE inventory SET on_hand = stock.on_hand, reserved = stock.reserved, updated_at = now()
-      FROM unnest($30::uuid[], $31::bigint[], $34::bigint[]) AS stock (product_id, on_hand, reserved)
+      FROM unnest($30::uuid[], $31::bigint[], $27::bigint[]) AS stock (product_id, on_hand, reserved)
      WHERE inventory.business_id = $1 AND inventory.product_id = stock.product_id
  RETURNING 1
 )
@@ -117,8 +117,8 @@ pub(super) async fn write(
     let keys = kept.filter_map(|one| {
         Some(Kept {
             caller: one.command.caller.user_id,
-            claim: one.command.claim.as_ref()?,
-            answer: &one.answer,
+            claim: one.command.key.as_ref()?,
+            response: &one.response,
         })
     });
     let events = audit_entries::events(done, &books.shelf);
@@ -248,6 +248,7 @@ fn values(
     values.push(each(&items, |(.., line)| line.on_hand_after.unwrap_or(-1)));
     values.extend(entry_and_event_values(sold));
     values.extend(key_values(sold));
+    values.extend([books.shelf.now.into(), reserved.into()]);
     values.extend([
         customers.into(),
         balances.into(),
@@ -255,8 +256,6 @@ fn values(
         on_hand.into(),
         each(sold, |sale| sale.receipt.charge.number),
         entry_counts.into(),
-        reserved.into(),
-        books.shelf.now.into(),
     ]);
     values
 }
@@ -294,28 +293,24 @@ fn entry_and_event_values(sold: &[Sold<'_>]) -> [Value; 6] {
     ]
 }
 
-/// `$22` to `$27`: for the sales that carry a key, in the keys' order, so that two batches with the same keys meet at
+/// `$22` to `$25`: for the sales that carry a key, in the keys' order, so that two batches with the same keys meet at
 /// the first of them and not in a deadlock.
-fn key_values(sold: &[Sold<'_>]) -> [Value; 6] {
+fn key_values(sold: &[Sold<'_>]) -> [Value; 4] {
     let mut keyed: Vec<_> = sold
         .iter()
         .filter_map(|sale| {
             Some((
                 sale.command.caller.user_id.0,
-                sale.command.claim.as_ref()?,
-                sale.answer,
+                sale.command.key.as_ref()?,
+                sale.response,
             ))
         })
         .collect();
     keyed.sort_unstable_by(|(a, left, _), (b, right, _)| (a, &left.key).cmp(&(b, &right.key)));
     [
         each(&keyed, |(caller, ..)| *caller),
-        each(&keyed, |(_, claim, _)| claim.key.clone()),
-        each(&keyed, |(_, claim, _)| claim.request_hash.to_vec()),
-        each(&keyed, |(_, _, answer)| answer.status.cast_signed()),
-        each(&keyed, |(_, _, answer)| {
-            answer.location.clone().unwrap_or_default()
-        }),
-        each(&keyed, |(_, _, answer)| answer.body.clone()),
+        each(&keyed, |(_, key, _)| key.key.clone()),
+        each(&keyed, |(_, key, _)| key.request_hash.to_vec()),
+        each(&keyed, |(_, _, response)| response.bytes().to_vec()),
     ]
 }

@@ -323,7 +323,51 @@ pub enum Error {
     /// Something unique is taken.
     #[error("another one has the same {0}")]
     AlreadyExists(&'static str),
-    /// The change contradicts what is there.
+    /// The order is cancelled.
+    #[error("order {0} is cancelled")]
+    OrderCancelled(OrderId),
+    /// The order is on credit: it is credited and not refunded.
+    #[error("order {0} is not paid by card: an order on credit gets a credit note")]
+    NotPaidByCard(OrderId),
+    /// Nothing of the order was paid yet.
+    #[error("order {0} is not paid")]
+    NotPaid(OrderId),
+    /// Something of the order is paid, so that its customer cannot cancel it.
+    #[error("order {0} is paid, in whole or in part: staff can cancel it")]
+    AlreadyPaid(OrderId),
+    /// The order's payment was refunded, all of it.
+    #[error("the payment of order {0} is already refunded")]
+    AlreadyRefunded(OrderId),
+    /// A refund would be of nothing, and nothing comes back with it.
+    #[error("items that cost nothing can only be refunded with restock, when they come back")]
+    NothingToRefund,
+    /// A card would be charged with nothing.
+    #[error("the total is 0, which a card cannot be charged with")]
+    NothingToPay,
+    /// No payment provider is set up.
+    #[error("no payment provider is set up")]
+    NoPaymentProvider,
+    /// An amount would be larger than the service can store.
+    #[error("{0} would have more than 15 digits before the decimal point")]
+    AmountTooLarge(&'static str),
+    /// No enabled admin would be left in the business.
+    #[error("the business would have no enabled admin left")]
+    LastAdmin,
+    /// A user with the role customer needs a customer, and no other user has one.
+    #[error("a user with the role customer acts for a customer, and no other user does")]
+    RoleCustomerMismatch,
+    /// The business has as many keys that are not revoked as one may.
+    #[error("the business has {limit} API keys already: revoke one first")]
+    ApiKeyLimitReached {
+        /// How many.
+        limit: u64,
+    },
+    /// The idempotency key has made a business, and the response is not stored any more.
+    #[error(
+        "the idempotency key was used more than 24 hours ago, and the response is no longer stored"
+    )]
+    IdempotencyKeyExpired,
+    /// The change conflicts with the current state in a way for which no program is prepared.
     #[error("{0}")]
     Conflict(&'static str),
     /// More happened on the account in the time than one statement shows.

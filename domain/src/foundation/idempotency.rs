@@ -1,21 +1,22 @@
-//! Answering a repeated request with the first answer.
+//! Idempotency records: a retry of a request with a key returns the original response unchanged.
 //!
-//! A keyed request's answer is a row of the same transaction as its effect, unique per business, caller and key. A
-//! repetition finds the row after it has locked what it would change, so a twin that runs at the same moment waits for
-//! the first and then replays it; where nothing is locked, the second insert of the key fails, and the retry finds the
-//! row. Only successes are kept: a request that was refused is decided anew.
+//! The response to a request with a key is a row of the same transaction as its effect, unique per business, caller and
+//! key. A retry finds the row after it has locked what it would change, so a twin that runs at the same moment waits for
+//! the first and then replays it; where nothing is locked, the second insert of the key fails, and the next attempt finds
+//! the row. Only successes are stored: a request that was refused is decided anew. What a response says is its caller's
+//! matter: here it is bytes.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use entity::{BusinessId, Tenant, UserId, idempotency_keys};
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::foundation::retention;
-use crate::foundation::retry::retry;
-use crate::{Caller, Database, Error, Transaction};
+use crate::{Database, Error, Transaction};
 
 /// What makes two requests one: the key that the client chose, and a hash of everything it asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,188 +25,209 @@ pub struct IdempotencyKey {
     pub key: String,
     /// A keyed hash of method, target and what the body means: a body may hold a password.
     pub request_hash: [u8; 32],
-    /// The hash that earlier versions kept of the same request: of its body's bytes. It finds the answers that they kept,
-    /// and can go a day after the last of them has.
+    /// The hash that earlier versions stored of the same request: of its body's bytes. It finds the responses that they
+    /// stored, and can go a day after the last of them has.
     pub former_hash: Option<[u8; 32]>,
 }
 
-/// An answer in the form that the client gets, kept and repeated byte for byte. Its debug output does not show the body:
-/// a new API key is in one.
+/// A response in the form that its caller has rendered it: opaque here, stored and returned unchanged. Its debug output
+/// does not show it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// Where the created resource is.
-    pub location: Option<String>,
-    /// The body, JSON.
-    pub body: String,
-}
+pub struct StoredResponse(Arc<[u8]>);
 
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer")
-            .field("status", &self.status)
-            .field("location", &self.location)
-            .field("body", &format_args!("(not shown)"))
-            .finish()
+impl StoredResponse {
+    /// Of these bytes.
+    #[must_use]
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// As they were rendered.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 
-/// An answer, and whether it is a repetition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered {
-    /// What the client gets.
-    pub answer: Answer,
-    /// True when nothing was done, since it had been done before.
-    pub replayed: bool,
+impl fmt::Debug for StoredResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoredResponse({} bytes, not shown)", self.0.len())
+    }
 }
 
-/// The answers kept under these callers' keys, with the hash of the request that each was given to.
+/// What became of a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<T> {
+    /// It was made, now.
+    Done {
+        /// What it has made or changed.
+        value: T,
+        /// What the caller rendered of it, which is stored if the request had a key.
+        response: StoredResponse,
+    },
+    /// It had been made before: the original response.
+    Replayed(StoredResponse),
+}
+
+impl<T> Outcome<T> {
+    /// Now made, or the original.
+    #[must_use]
+    pub fn response(&self) -> &StoredResponse {
+        match self {
+            Self::Done { response, .. } | Self::Replayed(response) => response,
+        }
+    }
+
+    /// Whether nothing was done, since it had been done before.
+    #[must_use]
+    pub fn is_replayed(&self) -> bool {
+        matches!(self, Self::Replayed(_))
+    }
+
+    /// What was made, unless it had been made before.
+    #[must_use]
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Done { value, .. } => Some(value),
+            Self::Replayed(_) => None,
+        }
+    }
+
+    /// With another response: of what is known only after the commit.
+    #[must_use]
+    pub fn with_response(self, response: StoredResponse) -> Self {
+        match self {
+            Self::Done { value, .. } => Self::Done { value, response },
+            Self::Replayed(_) => Self::Replayed(response),
+        }
+    }
+
+    /// With something else about the same write.
+    #[must_use]
+    pub fn map<U>(self, about: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Self::Done { value, response } => Outcome::Done {
+                value: about(value),
+                response,
+            },
+            Self::Replayed(response) => Outcome::Replayed(response),
+        }
+    }
+}
+
+/// Whose keys are looked up: keys are unique per business and caller.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope {
+    pub(crate) business_id: BusinessId,
+    pub(crate) caller_id: UserId,
+}
+
+/// A stored response, with the hash of the request that it was given to.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) request_hash: [u8; 32],
+    pub(crate) response: StoredResponse,
+}
+
+impl Record {
+    /// The original response, unless the key was used for another request.
+    pub(crate) fn replay(&self, key: &IdempotencyKey) -> Result<StoredResponse, Error> {
+        if key.request_hash != self.request_hash && key.former_hash != Some(self.request_hash) {
+            return Err(Error::IdempotencyKeyReused);
+        }
+        Ok(self.response.clone())
+    }
+}
+
+/// Records by caller and key.
+pub(crate) type Records = HashMap<(UserId, String), Record>;
+
+/// The records of these callers' keys.
 pub(crate) async fn find(
     transaction: &Transaction,
     business: BusinessId,
-    claims: impl Iterator<Item = (UserId, String)>,
-) -> Result<HashMap<(UserId, String), ([u8; 32], Answer)>, Error> {
-    let claims: Vec<(UserId, String)> = claims.collect();
-    if claims.is_empty() {
-        return Ok(HashMap::new());
+    keys: impl Iterator<Item = (UserId, String)>,
+) -> Result<Records, Error> {
+    let (callers, keys): (Vec<_>, Vec<_>) = keys.map(|(caller, key)| (caller.0, key)).unzip();
+    if keys.is_empty() {
+        return Ok(Records::new());
     }
-    let callers: Vec<_> = claims.iter().map(|(caller, _)| caller.0).collect();
-    let keys: Vec<_> = claims.into_iter().map(|(_, key)| key).collect();
     // Any caller with any key: a superset of what is asked for, from which the caller of this function picks by both.
-    let rows = idempotency_keys::Entity::of(business)
+    let rows: Vec<(UserId, String, Vec<u8>, Vec<u8>)> = idempotency_keys::Entity::of(business)
+        .select_only()
+        .columns([
+            idempotency_keys::Column::CallerId,
+            idempotency_keys::Column::Key,
+            idempotency_keys::Column::RequestHash,
+        ])
+        .expr_as(idempotency_keys::response(), "stored_response")
         .filter(
             Expr::col(idempotency_keys::Column::CallerId.as_column_ref()).eq(PgFunc::any(callers)),
         )
         .filter(Expr::col(idempotency_keys::Column::Key.as_column_ref()).eq(PgFunc::any(keys)))
+        .into_tuple()
         .all(transaction)
         .await?;
     rows.into_iter()
-        .map(|row| {
-            let request_hash: [u8; 32] = row
-                .request_hash
+        .map(|(caller, key, request_hash, response)| {
+            let request_hash: [u8; 32] = request_hash
                 .try_into()
                 .map_err(|bytes: Vec<u8>| Error::Bug(format!("a hash of {} bytes", bytes.len())))?;
-            let answer = Answer {
-                status: row.status.cast_unsigned(),
-                location: row.location.filter(|location| !location.is_empty()),
-                body: row.body,
+            let record = Record {
+                request_hash,
+                response: StoredResponse::new(response),
             };
-            Ok(((row.caller_id, row.key), (request_hash, answer)))
+            Ok(((caller, key), record))
         })
         .collect()
 }
 
-/// The first answer again, unless the key was used for another request.
-pub(crate) fn replay(
-    claim: &IdempotencyKey,
-    request_hash: &[u8; 32],
-    answer: &Answer,
-) -> Result<Answered, Error> {
-    if claim.request_hash != *request_hash && claim.former_hash != Some(*request_hash) {
-        return Err(Error::IdempotencyKeyReused);
-    }
-    Ok(Answered {
-        answer: answer.clone(),
-        replayed: true,
-    })
-}
-
-/// The answer that this claim has had before, for operations outside the purchase desk.
-pub(crate) async fn before(
+/// The original response to this key's request, if there was one.
+pub(crate) async fn replayed(
     transaction: &Transaction,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
-) -> Result<Option<Answered>, Error> {
-    before_of(transaction, caller.business_id, caller.user_id, claim).await
-}
-
-/// As [`before`], for a caller that is of no business.
-pub(crate) async fn before_of(
-    transaction: &Transaction,
-    business: BusinessId,
-    user: UserId,
-    claim: Option<&IdempotencyKey>,
-) -> Result<Option<Answered>, Error> {
-    let Some(claim) = claim else { return Ok(None) };
-    let name = (user, claim.key.clone());
-    let known = find(transaction, business, std::iter::once(name.clone())).await?;
-    known
+    scope: Scope,
+    key: &IdempotencyKey,
+) -> Result<Option<StoredResponse>, Error> {
+    let name = (scope.caller_id, key.key.clone());
+    let records = find(
+        transaction,
+        scope.business_id,
+        std::iter::once(name.clone()),
+    )
+    .await?;
+    records
         .get(&name)
-        .map(|(request_hash, answer)| replay(claim, request_hash, answer))
+        .map(|record| record.replay(key))
         .transpose()
 }
 
-/// Keeps the answer under the claim, if there is one, and returns it. A twin that has kept its answer first makes this
-/// [`Error::Contention`]: the next attempt finds it.
-pub(crate) async fn keep(
+/// Stores the response under the key. A twin that has stored its own first makes this [`Error::Contention`]: the next
+/// attempt finds it.
+pub(crate) async fn remember(
     transaction: &Transaction,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
-    answer: Answer,
-) -> Result<Answered, Error> {
-    keep_of(
-        transaction,
-        caller.business_id,
-        caller.user_id,
-        claim,
-        answer,
-    )
-    .await
+    scope: Scope,
+    key: &IdempotencyKey,
+    response: &StoredResponse,
+) -> Result<(), Error> {
+    let row = idempotency_keys::ActiveModel {
+        business_id: Set(scope.business_id),
+        caller_id: Set(scope.caller_id),
+        key: Set(key.key.clone()),
+        request_hash: Set(key.request_hash.to_vec()),
+        response: Set(Some(response.bytes().to_vec())),
+        ..Default::default()
+    };
+    idempotency_keys::Entity::insert(row)
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(())
 }
 
-/// As [`keep`], for a caller that is of no business.
-pub(crate) async fn keep_of(
-    transaction: &Transaction,
-    business: BusinessId,
-    user: UserId,
-    claim: Option<&IdempotencyKey>,
-    answer: Answer,
-) -> Result<Answered, Error> {
-    if let Some(claim) = claim {
-        let row = idempotency_keys::ActiveModel {
-            business_id: Set(business),
-            caller_id: Set(user),
-            key: Set(claim.key.clone()),
-            request_hash: Set(claim.request_hash.to_vec()),
-            status: Set(answer.status.cast_signed()),
-            location: Set(answer.location.clone()),
-            body: Set(answer.body.clone()),
-            ..Default::default()
-        };
-        idempotency_keys::Entity::insert(row)
-            .exec_without_returning(transaction)
-            .await?;
-    }
-    Ok(Answered {
-        answer,
-        replayed: false,
-    })
-}
-
-/// Answers for an operation outside the purchase desk that was refused because something unique is taken: when it was
-/// taken by a twin with the same claim, which committed in between, the twin's answer is this one's too.
-pub(crate) async fn unless_twin(
-    database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
-    refusal: Error,
-) -> Result<Answered, Error> {
-    if claim.is_none() {
-        return Err(refusal);
-    }
-    let twin = retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        before(&transaction, caller, claim).await
-    });
-    twin.await?.ok_or(refusal)
-}
-
-/// Deletes the business's answers that are older than 25 hours. Says how many there were.
+/// Deletes the business's records that are older than 25 hours. Returns how many there were.
 ///
 /// Any number of processes may do it at once: one waits for another that has the same rows, in the order of their
 /// places on disk, and finds them gone. `FOR UPDATE SKIP LOCKED` would pass over them instead, but needs the right to
-/// change answers, which the service does not have.
+/// change records, which the service does not have.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -224,14 +246,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_answer_says_is_not_shown() {
-        let answer = Answer {
-            status: 201,
-            location: Some("/api/api-keys/1".to_owned()),
-            body: "hunter2".to_owned(),
-        };
-        let shown = format!("{answer:?}");
-        assert!(shown.contains("/api/api-keys/1"), "{shown}");
-        assert!(!shown.contains("hunter2"), "{shown}");
+    fn what_a_response_says_is_not_shown() {
+        let response = StoredResponse::new(*b"hunter2");
+        assert_eq!(
+            format!("{response:?}"),
+            "StoredResponse(7 bytes, not shown)"
+        );
     }
 }

@@ -19,3 +19,4 @@ pub(crate) mod secret;
 pub(crate) mod sql_errors;
 pub mod tenants;
 pub mod unicode;
+pub mod write;

@@ -13,11 +13,12 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::foundation::secret::{self, Kind, Secret};
-use crate::{Caller, Database, Error, Page, Paging, RevocationCache, Transaction};
+use crate::{
+    Caller, Database, Error, Outcome, Page, Paging, RevocationCache, Transaction, WriteRequest,
+};
 
 const API_KEY: Kind = Kind("tl_live_");
 
@@ -46,45 +47,50 @@ pub fn is_meant(text: &str) -> bool {
     text.starts_with(API_KEY.0)
 }
 
-/// Makes a key. `render` makes the answer, with the key and without it: the first is for the client, the second is kept
-/// under the claim, since a key must not lie in the table of answers. So a repetition does not make a second key, and
-/// does not show the first one again.
+/// A key that has just been made.
+#[derive(Debug)]
+pub struct CreatedKey {
+    /// Its row.
+    pub row: api_keys::Model,
+    /// The key itself, which is shown now and never again.
+    pub secret: Secret,
+}
+
+/// Makes a key. The response that is stored is rendered of its row alone, since a key must not lie in the table of
+/// responses: a retry makes no second key, and does not show the first one again.
 ///
 /// # Errors
-/// [`Error::Conflict`] when there are too many; those of [`idempotency`].
+/// [`Error::ApiKeyLimitReached`]; those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, api_keys::Model>,
     new: &NewKey,
-    render: impl Fn(&api_keys::Model, Option<&Secret>) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
+) -> Result<Outcome<CreatedKey>, Error> {
+    let caller = request.caller;
+    let secret = API_KEY.make(caller.business_id);
+    let created = request.run(database, || async {
+        let write = request.begin(database).await?;
+        let transaction = write.transaction();
+        if let Some(replayed) = write.replayed().await? {
+            return Ok(replayed);
         }
         // Not the stronger lock, for which every new row of the business would wait: each points at this one.
         businesses::Entity::of(caller.business_id)
             .lock(LockType::NoKeyUpdate)
-            .one(&transaction)
+            .one(transaction)
             .await?;
         let there = api_keys::Entity::of(caller.business_id)
             .filter(api_keys::Column::RevokedAt.is_null())
-            .count(&transaction)
+            .count(transaction)
             .await?;
         if there >= KEYS {
-            return Err(Error::Conflict("the business has 100 keys already"));
+            return Err(Error::ApiKeyLimitReached { limit: KEYS });
         }
-        let secret = API_KEY.make(caller.business_id);
-        let row = insert(&transaction, caller, new, &secret).await?;
-        let kept = render(&row, None);
-        let mut answered = idempotency::keep(&transaction, caller, claim, kept).await?;
-        transaction.commit().await?;
-        answered.answer = render(&row, Some(&secret));
-        Ok(answered)
-    })
-    .await
+        let row = insert(transaction, caller, new, &secret).await?;
+        write.finish(row).await
+    });
+    let created = created.await?;
+    Ok(created.map(|row| CreatedKey { row, secret }))
 }
 
 async fn insert(

@@ -7,10 +7,9 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
-use crate::{Authority, Caller, Database, Error, Page, Paging, Transaction};
+use crate::{Authority, Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
 /// A customer to be.
 #[derive(Debug, Clone)]
@@ -63,26 +62,25 @@ impl CreditTerms {
 /// Adds a customer.
 ///
 /// # Errors
-/// [`Error::Forbidden`] when someone other than an admin sets a limit or a hold; those of [`idempotency`].
+/// [`Error::Forbidden`] when someone other than an admin sets a limit or a hold; those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, customers::Model>,
     new: &NewCustomer,
-    render: impl Fn(&customers::Model) -> Answer,
-) -> Result<Answered, Error> {
+) -> Result<Outcome<customers::Model>, Error> {
+    let caller = request.caller;
     new.credit.check_authority(caller)?;
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        let customer = insert(&transaction, caller, CustomerId::new(), new).await?;
-        let answered = idempotency::keep(&transaction, caller, claim, render(&customer)).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            let customer = insert(transaction, caller, CustomerId::new(), new).await?;
+            write.finish(customer).await
+        })
+        .await
 }
 
 /// Writes a new customer and its trail.

@@ -8,12 +8,11 @@ use uuid::Uuid;
 
 use super::businesses::audit_snapshot;
 use crate::audit::{self, Actor, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
+use crate::foundation::idempotency::{IdempotencyKey, Scope};
 use crate::foundation::new_password::NewPassword;
-use crate::foundation::retry::retry;
 use crate::identity::passwords::Passwords;
 use crate::identity::users::NewUser;
-use crate::{Authority, Database, Error, PlatformCaller, Transaction};
+use crate::{Authority, Database, Error, Outcome, PlatformCaller, Transaction, WriteRequest};
 
 /// A business to be.
 #[derive(Debug, Clone)]
@@ -28,6 +27,8 @@ pub struct NewBusiness {
     pub time_zone: TimeZone,
     /// The address of its first admin, in lower case.
     pub admin_email: String,
+    /// The password of its first admin.
+    pub admin_password: NewPassword,
 }
 
 /// A business that has just been made.
@@ -45,76 +46,55 @@ pub struct Founded {
 /// made of caller and key, since that is where the answer to it must be found again.
 ///
 /// # Errors
-/// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the slug; [`Error::Conflict`] for a key whose answer is kept no longer; those of
-/// [`idempotency`].
+/// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the slug; [`Error::IdempotencyKeyExpired`]; those of
+/// [`WriteRequest`].
 pub async fn create(
     database: &Database,
     passwords: &Passwords,
-    platform: &PlatformCaller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Founded, PlatformCaller>,
     new: &NewBusiness,
-    admin_password: &NewPassword,
-    render: impl Fn(&Founded) -> Answer,
-) -> Result<Answered, Error> {
+) -> Result<Outcome<Founded>, Error> {
+    let platform = request.caller;
     let known = vec![new.admin_email.clone(), new.name.clone(), new.slug.clone()];
-    let hash = passwords.hash(admin_password, known).await?;
+    let hash = passwords.hash(&new.admin_password, known).await?;
     let admin = NewUser {
         email: new.admin_email.clone(),
         name: new.admin_email.clone(),
-        password: admin_password.clone(),
+        password: new.admin_password.clone(),
         authority: Authority::Admin,
     };
-    let id = claim.map_or_else(BusinessId::new, |claim| id_of(platform, claim));
-    let made = retry(|| async {
-        let transaction = database.begin(id).await?;
-        // Looked at first: what is there has committed together with its answer, which the next look then finds.
-        let is_there = businesses::Entity::of(id)
-            .one(&transaction)
-            .await?
-            .is_some();
-        if let Some(before) = before(&transaction, platform, id, claim).await? {
-            return Ok(before);
-        }
-        if is_there {
-            return Err(Error::Conflict(
-                "the idempotency key has made a business, and the answer is kept no longer",
-            ));
-        }
-        let actor = Actor::platform(platform, id);
-        let founded = insert(&transaction, actor, new, &admin, &hash).await?;
-        let answer = render(&founded);
-        let user = platform.user_id;
-        let answered = idempotency::keep_of(&transaction, id, user, claim, answer).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await;
-    let Err(refusal @ Error::AlreadyExists(_)) = made else {
-        return made;
+    let id = request
+        .key
+        .map_or_else(BusinessId::new, |key| id_of(platform, key));
+    let scope = Scope {
+        business_id: id,
+        caller_id: platform.user_id,
     };
-    // When the slug was taken by a twin with the same key, the twin's answer is this one's too.
-    let twin = retry(|| async {
-        let transaction = database.begin_read(id).await?;
-        before(&transaction, platform, id, claim).await
-    });
-    twin.await?.ok_or(refusal)
-}
-
-async fn before(
-    transaction: &Transaction,
-    platform: &PlatformCaller,
-    id: BusinessId,
-    claim: Option<&IdempotencyKey>,
-) -> Result<Option<Answered>, Error> {
-    idempotency::before_of(transaction, id, platform.user_id, claim).await
+    request
+        .run_in(database, scope, || async {
+            let write = request.begin_in(database, scope).await?;
+            let transaction = write.transaction();
+            // Looked at first: what is there has committed together with its response, which the next look then finds.
+            let is_there = businesses::Entity::of(id).one(transaction).await?.is_some();
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            if is_there {
+                return Err(Error::IdempotencyKeyExpired);
+            }
+            let actor = Actor::platform(platform, id);
+            let founded = insert(transaction, actor, new, &admin, &hash).await?;
+            write.finish(founded).await
+        })
+        .await
 }
 
 /// The space of ids that are made of keys.
 const KEYED: Uuid = uuid::uuid!("5b0f6c62-5d6e-4c39-9a4f-2f6d3b0f8d51");
 
-fn id_of(platform: &PlatformCaller, claim: &IdempotencyKey) -> BusinessId {
+fn id_of(platform: &PlatformCaller, key: &IdempotencyKey) -> BusinessId {
     let of_caller = Uuid::new_v5(&KEYED, platform.user_id.0.as_bytes());
-    BusinessId(Uuid::new_v5(&of_caller, claim.key.as_bytes()))
+    BusinessId(Uuid::new_v5(&of_caller, key.key.as_bytes()))
 }
 
 async fn insert(

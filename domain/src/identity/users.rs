@@ -14,7 +14,6 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::new_password::NewPassword;
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
@@ -22,7 +21,10 @@ use crate::identity::businesses::{self, Business};
 use crate::identity::customers::{CreditTerms, NewCustomer};
 use crate::identity::passwords::Passwords;
 use crate::identity::refresh_tokens;
-use crate::{Authority, Caller, Database, Error, Page, Paging, RevocationCache, Transaction};
+use crate::{
+    Authority, Caller, Database, Error, Outcome, Page, Paging, RevocationCache, Transaction,
+    WriteRequest,
+};
 
 /// A user to be.
 #[derive(Debug, Clone)]
@@ -67,37 +69,30 @@ pub struct Registration {
 ///
 /// # Errors
 /// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the address; [`Error::CustomerNotFound`];
-/// [`Error::Overloaded`]; those of [`idempotency`].
+/// [`Error::Overloaded`]; those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
     passwords: &Passwords,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, users::Model>,
     new: &NewUser,
-    render: impl Fn(&users::Model) -> Answer,
-) -> Result<Answered, Error> {
+) -> Result<Outcome<users::Model>, Error> {
+    let caller = request.caller;
     let known = known_about(database, caller.business_id, new).await?;
     let hash = passwords.hash(&new.password, known).await?;
-    let made = retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        if let Authority::Customer(customer) = new.authority {
-            expect_customer(&transaction, caller.business_id, customer).await?;
-        }
-        let user = insert(&transaction, caller.into(), UserId::new(), new, &hash).await?;
-        let answered = idempotency::keep(&transaction, caller, claim, render(&user)).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await;
-    match made {
-        Err(refusal @ Error::AlreadyExists(_)) => {
-            idempotency::unless_twin(database, caller, claim, refusal).await
-        }
-        made => made,
-    }
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            if let Authority::Customer(customer) = new.authority {
+                expect_customer(transaction, caller.business_id, customer).await?;
+            }
+            let user = insert(transaction, caller.into(), UserId::new(), new, &hash).await?;
+            write.finish(user).await
+        })
+        .await
 }
 
 /// Adds a user who acts for a customer of its own, which is added with it and has no credit.
@@ -203,8 +198,7 @@ pub(crate) async fn insert(
 /// Changes a user. When that makes its tokens void, this process knows at once and others within a second.
 ///
 /// # Errors
-/// [`Error::UserNotFound`]; [`Error::CustomerNotFound`]; [`Error::Conflict`] when no enabled admin would be left, or a
-/// role and a customer do not go together.
+/// [`Error::UserNotFound`]; [`Error::CustomerNotFound`]; [`Error::LastAdmin`]; [`Error::RoleCustomerMismatch`].
 pub async fn change(
     database: &Database,
     standing: &RevocationCache,
@@ -284,17 +278,13 @@ fn decide(
         Role::Admin | Role::Staff => change.customer_id,
     };
     if (role == Role::Customer) != customer_id.is_some() {
-        return Err(Error::Conflict(
-            "a user with the role customer acts for a customer, and no other does",
-        ));
+        return Err(Error::RoleCustomerMismatch);
     }
     let disabled = change.disabled.unwrap_or(user.disabled_at.is_some());
     let was_admin = user.role == Role::Admin && user.disabled_at.is_none();
     let is_admin = role == Role::Admin && !disabled;
     if was_admin && !is_admin && admins.is_empty() {
-        return Err(Error::Conflict(
-            "the business would have no enabled admin left",
-        ));
+        return Err(Error::LastAdmin);
     }
     Ok(Next {
         name: change.name.clone().unwrap_or_else(|| user.name.clone()),

@@ -63,7 +63,7 @@ pub(crate) fn check(
     amount: Money,
 ) -> Result<(), Error> {
     if order.status == Status::Cancelled {
-        return Err(Error::Conflict("the order is cancelled"));
+        return Err(Error::OrderCancelled(order.id));
     }
     let creditable = left(order, credited);
     if amount > creditable {

@@ -7,10 +7,8 @@ use serde_json::json;
 
 use super::{Order, step, transitions, whole};
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
-use crate::foundation::retry::retry;
 use crate::orders::disputes;
-use crate::{Caller, Database, Error};
+use crate::{Database, Error, Outcome, WriteRequest};
 
 /// What is said of an order that is fulfilled.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,54 +22,52 @@ pub struct Fulfilment<'a> {
 /// Fulfils an order, whole. Nothing of it can be cancelled any more.
 ///
 /// # Errors
-/// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::Conflict`] for an order whose payment was refunded
-/// altogether; [`Error::DisputeOpen`] unless the dispute is acknowledged; those of [`idempotency`].
+/// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::AlreadyRefunded`]; [`Error::DisputeOpen`] unless the dispute is acknowledged; those of [`WriteRequest`].
 pub async fn fulfil(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Order>,
     id: OrderId,
     fulfilment: Fulfilment<'_>,
-    render: impl Fn(&Order) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        let mut order = orders::Entity::of(caller.business_id)
-            .filter(orders::Column::Id.eq(id))
-            .lock_exclusive()
-            .one(&transaction)
-            .await?
-            .filter(|order| caller.may_act_for(order.customer_id))
-            .ok_or(Error::OrderNotFound(id))?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        let (of, from, to) = (order.payment_method, order.status, Status::Fulfilled);
-        transitions::find_for(caller.authority.role(), of, from, to)?;
-        if order.amount_refunded > Money::ZERO && order.amount_refunded == order.amount_paid() {
-            return Err(Error::Conflict("the order's payment was refunded"));
-        }
-        if of == PaymentMethod::Card && !fulfilment.acknowledge_dispute {
-            disputes::check_none(&transaction, caller.business_id, id).await?;
-        }
-        order.tracking_reference = fulfilment.tracking_reference.map(str::to_owned);
-        step(&transaction, caller.into(), &mut order, to).await?;
-        let change = Change {
-            action: "order.fulfilled",
-            entity_type: "order",
-            entity_id: id.0,
-            before: Some(json!({ "status": from })),
-            after: json!({
-                "status": to,
-                "tracking_reference": order.tracking_reference,
-                "acknowledge_dispute": fulfilment.acknowledge_dispute,
-            }),
-        };
-        audit::record(&transaction, caller, change).await?;
-        let order = whole(&transaction, order).await?;
-        let answered = idempotency::keep(&transaction, caller, claim, render(&order)).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+) -> Result<Outcome<Order>, Error> {
+    let caller = request.caller;
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            let mut order = orders::Entity::of(caller.business_id)
+                .filter(orders::Column::Id.eq(id))
+                .lock_exclusive()
+                .one(transaction)
+                .await?
+                .filter(|order| caller.may_act_for(order.customer_id))
+                .ok_or(Error::OrderNotFound(id))?;
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            let (of, from, to) = (order.payment_method, order.status, Status::Fulfilled);
+            transitions::find_for(caller.authority.role(), of, from, to)?;
+            if order.amount_refunded > Money::ZERO && order.amount_refunded == order.amount_paid() {
+                return Err(Error::AlreadyRefunded(id));
+            }
+            if of == PaymentMethod::Card && !fulfilment.acknowledge_dispute {
+                disputes::check_none(transaction, caller.business_id, id).await?;
+            }
+            order.tracking_reference = fulfilment.tracking_reference.map(str::to_owned);
+            step(transaction, caller.into(), &mut order, to).await?;
+            let change = Change {
+                action: "order.fulfilled",
+                entity_type: "order",
+                entity_id: id.0,
+                before: Some(json!({ "status": from })),
+                after: json!({
+                    "status": to,
+                    "tracking_reference": order.tracking_reference,
+                    "acknowledge_dispute": fulfilment.acknowledge_dispute,
+                }),
+            };
+            audit::record(transaction, caller, change).await?;
+            let order = whole(transaction, order).await?;
+            write.finish(order).await
+        })
+        .await
 }

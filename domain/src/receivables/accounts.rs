@@ -49,6 +49,15 @@ pub struct AccountSummary {
     pub on_account: Money,
 }
 
+/// What was posted to a customer's account, and the account after it.
+#[derive(Debug, Clone)]
+pub struct Posted<T> {
+    /// The document, or what it settled.
+    pub document: T,
+    /// The account.
+    pub account: AccountSummary,
+}
+
 /// The clock is read after the lock was had: the time at which the transaction began may be before that of one which
 /// had the row first. The count makes the customer wait for the business. It must hold whatever it is: PostgreSQL counts
 /// anew, and finds none, when it has had to wait for the customer.
@@ -247,9 +256,7 @@ impl LockedAccount {
         let account = &self.books.account;
         // No limit bounds what is paid ahead, nor what is owed again when a payment bounces.
         if !account.balance.is_storable() || !account.credit().is_storable() {
-            return Err(Error::Conflict(
-                "the customer's balance would be larger than one can be",
-            ));
+            return Err(Error::AmountTooLarge("the customer's balance"));
         }
         if !self.books.entries.is_empty() {
             self.write_entries(transaction).await?;
@@ -317,8 +324,15 @@ impl LockedAccount {
         Ok(())
     }
 
-    /// What the customer owes and may still buy, as the books are now.
-    pub(crate) fn figures(&self) -> AccountSummary {
+    /// What was posted, with the account as it is now.
+    pub(crate) fn posted<T>(&self, document: T) -> Posted<T> {
+        Posted {
+            document,
+            account: self.summary(),
+        }
+    }
+
+    fn summary(&self) -> AccountSummary {
         AccountSummary {
             balance: self.books.account.balance,
             available_credit: self.customer.credit_limit - self.books.account.balance,
@@ -336,7 +350,7 @@ impl LockedAccount {
 
     /// What it owes now, for the trail.
     pub(crate) fn audit_snapshot(&self) -> serde_json::Value {
-        let figures = self.figures();
+        let figures = self.summary();
         json!({
             "customer_id": self.customer.id,
             "customer_balance": figures.balance.to_text(self.currency),

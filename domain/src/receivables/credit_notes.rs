@@ -15,14 +15,13 @@ use sea_orm::{
 use serde_json::json;
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
 use crate::orders::goods::{self, Goods, Units};
 use crate::orders::{self, credited};
-use crate::receivables::accounts::{AccountSummary, LockedAccount};
+use crate::receivables::accounts::{LockedAccount, Posted};
 use crate::receivables::reversals::{self, CreditState, Reversal, ReversibleCredit};
 use crate::stock::inventory::returns;
-use crate::{Caller, Database, Error, Transaction};
+use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
 
 /// A credit note to be.
 #[derive(Debug, Clone)]
@@ -85,15 +84,14 @@ impl CreditNote {
 ///
 /// # Errors
 /// [`Error::OrderNotFound`] for one that is not on credit, too; [`Error::MoreThanSold`]; and, but for items that go back to
-/// the shelf, [`Error::MoreThanCharged`], [`Error::NothingToCredit`], and [`Error::Conflict`] when the order is cancelled;
-/// those of [`idempotency`].
+/// the shelf, [`Error::MoreThanCharged`], [`Error::NothingToCredit`], and [`Error::OrderCancelled`] when the order is cancelled;
+/// those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Posted<CreditNote>>,
     new: &NewCreditNote,
-    render: impl Fn(&CreditNote, &AccountSummary) -> Answer,
-) -> Result<Answered, Error> {
+) -> Result<Outcome<Posted<CreditNote>>, Error> {
+    let caller = request.caller;
     let (asked, restock) = match &new.credited {
         What::Amount(_) => (Units::new(), false),
         What::Items { items, restock } => {
@@ -101,59 +99,59 @@ pub async fn create(
             (goods::add_up(items), *restock)
         }
     };
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        let customer = orders::owner(&transaction, caller, new.order_id).await?;
-        let mut locked = LockedAccount::of(&transaction, caller, customer).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        // Also those that do not go back to the shelf: the note's items point at their stock.
-        let mut shelf = returns::open(
-            &transaction,
-            caller,
-            asked.iter().map(|(id, count)| (*id, *count)),
-        )
-        .await?;
-        let order = locked.lock_order(&transaction, new.order_id).await?;
-        let amount = worth(&transaction, &order, new, &asked).await?;
-        let entry_number = locked
-            .books
-            .credit(Kind::CreditNote, new.order_id, amount)?;
-        locked.write(&transaction).await?;
-        let note = credit_notes::Model {
-            business_id: caller.business_id,
-            id: CreditNoteId::new(),
-            customer_id: customer,
-            entry_number,
-            order_id: new.order_id,
-            amount,
-            reason: new.reason.clone(),
-            restock,
-            created_by: caller.user_id,
-            created_at: locked.books.now,
-        };
-        let note = CreditNote {
-            note,
-            items: asked
-                .iter()
-                .map(|(id, quantity)| (*id, *quantity))
-                .collect(),
-            allocations: crate::receivables::allocations::by_order(&locked.books.shares),
-            paid_out: Money::ZERO,
-            reversal: None,
-        };
-        insert(&transaction, &note).await?;
-        if restock {
-            returns::put_back(&transaction, caller, new.order_id, &mut shelf, &note.items).await?;
-        }
-        audit::record(&transaction, caller, created(&locked, &note, caller)).await?;
-        let answer = render(&note, &locked.figures());
-        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            let customer = orders::owner(transaction, caller, new.order_id).await?;
+            let mut locked = LockedAccount::of(transaction, caller, customer).await?;
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            // Also those that do not go back to the shelf: the note's items point at their stock.
+            let mut shelf = returns::open(
+                transaction,
+                caller,
+                asked.iter().map(|(id, count)| (*id, *count)),
+            )
+            .await?;
+            let order = locked.lock_order(transaction, new.order_id).await?;
+            let amount = worth(transaction, &order, new, &asked).await?;
+            let entry_number = locked
+                .books
+                .credit(Kind::CreditNote, new.order_id, amount)?;
+            locked.write(transaction).await?;
+            let note = credit_notes::Model {
+                business_id: caller.business_id,
+                id: CreditNoteId::new(),
+                customer_id: customer,
+                entry_number,
+                order_id: new.order_id,
+                amount,
+                reason: new.reason.clone(),
+                restock,
+                created_by: caller.user_id,
+                created_at: locked.books.now,
+            };
+            let note = CreditNote {
+                note,
+                items: asked
+                    .iter()
+                    .map(|(id, quantity)| (*id, *quantity))
+                    .collect(),
+                allocations: crate::receivables::allocations::by_order(&locked.books.shares),
+                paid_out: Money::ZERO,
+                reversal: None,
+            };
+            insert(transaction, &note).await?;
+            if restock {
+                returns::put_back(transaction, caller, new.order_id, &mut shelf, &note.items)
+                    .await?;
+            }
+            audit::record(transaction, caller, created(&locked, &note, caller)).await?;
+            write.finish(locked.posted(note)).await
+        })
+        .await
 }
 
 /// What the note is of, or why it cannot be.
@@ -279,43 +277,42 @@ async fn find(
 ///
 /// # Errors
 /// [`Error::CreditNoteNotFound`]; [`Error::InsufficientStock`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`];
-/// [`Error::Conflict`] when its order is cancelled, unless it is of nothing; those of [`idempotency`].
+/// [`Error::OrderCancelled`] when its order is cancelled, unless it is of nothing; those of [`WriteRequest`].
 pub async fn reverse(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Posted<CreditNote>>,
     id: CreditNoteId,
     reason: &str,
-    render: impl Fn(&CreditNote, &AccountSummary) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        let mut note = find(&transaction, caller, id).await?;
-        let mut locked = LockedAccount::of(&transaction, caller, note.note.customer_id).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        let goods = note.items.iter().filter(|_| note.note.restock);
-        let goods: Vec<(ProductId, i64)> = goods.map(|(id, count)| (*id, -count)).collect();
-        let mut shelf = returns::open(&transaction, caller, goods.iter().copied()).await?;
-        let credit = ReversibleCredit {
-            entry_number: note.note.entry_number,
-            kind: Kind::CreditNote,
-            amount: note.note.amount,
-            about: Some(note.note.order_id),
-        };
-        let reversal = reversals::undo(&transaction, caller, &mut locked, credit, reason).await?;
-        returns::put_back(&transaction, caller, note.note.order_id, &mut shelf, &goods).await?;
-        let event =
-            reversals::reversed(&locked, "credit_note.reversed", "credit_note", id.0, reason);
-        audit::record(&transaction, caller, event).await?;
-        note.allocations = Vec::new();
-        note.paid_out = Money::ZERO;
-        note.reversal = Some(reversal);
-        let answer = render(&note, &locked.figures());
-        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+) -> Result<Outcome<Posted<CreditNote>>, Error> {
+    let caller = request.caller;
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            let mut note = find(transaction, caller, id).await?;
+            let mut locked = LockedAccount::of(transaction, caller, note.note.customer_id).await?;
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            let goods = note.items.iter().filter(|_| note.note.restock);
+            let goods: Vec<(ProductId, i64)> = goods.map(|(id, count)| (*id, -count)).collect();
+            let mut shelf = returns::open(transaction, caller, goods.iter().copied()).await?;
+            let credit = ReversibleCredit {
+                entry_number: note.note.entry_number,
+                kind: Kind::CreditNote,
+                amount: note.note.amount,
+                about: Some(note.note.order_id),
+            };
+            let reversal =
+                reversals::undo(transaction, caller, &mut locked, credit, reason).await?;
+            returns::put_back(transaction, caller, note.note.order_id, &mut shelf, &goods).await?;
+            let event =
+                reversals::reversed(&locked, "credit_note.reversed", "credit_note", id.0, reason);
+            audit::record(transaction, caller, event).await?;
+            note.allocations = Vec::new();
+            note.paid_out = Money::ZERO;
+            note.reversal = Some(reversal);
+            write.finish(locked.posted(note)).await
+        })
+        .await
 }

@@ -7,13 +7,12 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Query
 use serde_json::json;
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
-use crate::receivables::accounts::{AccountSummary, LockedAccount, allocations_trail};
+use crate::receivables::accounts::{LockedAccount, Posted, allocations_trail};
 use crate::receivables::allocations::by_order;
 use crate::receivables::reversals::{self, CreditState, Reversal};
 use crate::receivables::settlement::Target;
-use crate::{Caller, Database, Error, Page, Paging, Transaction};
+use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
 /// A payment to be.
 #[derive(Debug, Clone)]
@@ -73,58 +72,56 @@ impl Payment {
 /// # Errors
 /// [`Error::CustomerNotFound`]; [`Error::OrderNotFound`] for an order that is not the customer's or not on credit;
 /// [`Error::Overpayment`]; [`Error::AllocationsDoNotAddUp`]; [`Error::ImpossibleDate`]; [`Error::PeriodClosed`]; those of
-/// [`idempotency`].
+/// [`WriteRequest`].
 pub async fn receive(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Posted<Payment>>,
     new: &NewPayment,
-    render: impl Fn(&Payment, &AccountSummary) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        let mut locked = LockedAccount::of(&transaction, caller, new.customer_id).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        locked
-            .lock_target(&transaction, &new.target, new.amount)
-            .await?;
-        let now = locked.books.now;
-        let received_at = locked.dated("received_at", new.received_at)?;
-        let entry_number =
+) -> Result<Outcome<Posted<Payment>>, Error> {
+    let caller = request.caller;
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            let mut locked = LockedAccount::of(transaction, caller, new.customer_id).await?;
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
             locked
-                .books
-                .receive(new.amount, received_at, &new.target, new.on_account)?;
-        locked.write(&transaction).await?;
-        let payment = payments::Model {
-            business_id: caller.business_id,
-            id: PaymentId::new(),
-            customer_id: new.customer_id,
-            entry_number,
-            amount: new.amount,
-            method: new.method.clone(),
-            reference: new.reference.clone(),
-            received_at,
-            created_by: caller.user_id,
-            created_at: now,
-        };
-        payments::Entity::insert(payment.clone().into_active_model().reset_all())
-            .exec_without_returning(&transaction)
-            .await?;
-        let payment = Payment {
-            payment,
-            allocations: by_order(&locked.books.shares),
-            paid_out: Money::ZERO,
-            reversal: None,
-        };
-        audit::record(&transaction, caller, received(&locked, &payment, caller)).await?;
-        let answer = render(&payment, &locked.figures());
-        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+                .lock_target(transaction, &new.target, new.amount)
+                .await?;
+            let now = locked.books.now;
+            let received_at = locked.dated("received_at", new.received_at)?;
+            let entry_number =
+                locked
+                    .books
+                    .receive(new.amount, received_at, &new.target, new.on_account)?;
+            locked.write(transaction).await?;
+            let payment = payments::Model {
+                business_id: caller.business_id,
+                id: PaymentId::new(),
+                customer_id: new.customer_id,
+                entry_number,
+                amount: new.amount,
+                method: new.method.clone(),
+                reference: new.reference.clone(),
+                received_at,
+                created_by: caller.user_id,
+                created_at: now,
+            };
+            payments::Entity::insert(payment.clone().into_active_model().reset_all())
+                .exec_without_returning(transaction)
+                .await?;
+            let payment = Payment {
+                payment,
+                allocations: by_order(&locked.books.shares),
+                paid_out: Money::ZERO,
+                reversal: None,
+            };
+            audit::record(transaction, caller, received(&locked, &payment, caller)).await?;
+            write.finish(locked.posted(payment)).await
+        })
+        .await
 }
 
 fn received(locked: &LockedAccount, payment: &Payment, caller: &Caller) -> Change {
@@ -224,42 +221,41 @@ async fn with_state(
 /// out to the customer is covered by other credit on account.
 ///
 /// # Errors
-/// [`Error::PaymentNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; those of [`idempotency`].
+/// [`Error::PaymentNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; those of [`WriteRequest`].
 pub async fn reverse(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Posted<Payment>>,
     id: PaymentId,
     reason: &str,
-    render: impl Fn(&Payment, &AccountSummary) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        // Payments never change: which customer is to be locked can be read before the lock.
-        let payment = find(&transaction, caller, id).await?;
-        let mut locked = LockedAccount::of(&transaction, caller, payment.customer_id).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        let credit = reversals::ReversibleCredit {
-            entry_number: payment.entry_number,
-            kind: Kind::Payment,
-            amount: payment.amount,
-            about: None,
-        };
-        let reversal = reversals::undo(&transaction, caller, &mut locked, credit, reason).await?;
-        let event = reversals::reversed(&locked, "payment.reversed", "payment", id.0, reason);
-        audit::record(&transaction, caller, event).await?;
-        let payment = Payment {
-            payment,
-            allocations: Vec::new(),
-            paid_out: Money::ZERO,
-            reversal: Some(reversal),
-        };
-        let answer = render(&payment, &locked.figures());
-        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+) -> Result<Outcome<Posted<Payment>>, Error> {
+    let caller = request.caller;
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            // Payments never change: which customer is to be locked can be read before the lock.
+            let payment = find(transaction, caller, id).await?;
+            let mut locked = LockedAccount::of(transaction, caller, payment.customer_id).await?;
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            let credit = reversals::ReversibleCredit {
+                entry_number: payment.entry_number,
+                kind: Kind::Payment,
+                amount: payment.amount,
+                about: None,
+            };
+            let reversal =
+                reversals::undo(transaction, caller, &mut locked, credit, reason).await?;
+            let event = reversals::reversed(&locked, "payment.reversed", "payment", id.0, reason);
+            audit::record(transaction, caller, event).await?;
+            let payment = Payment {
+                payment,
+                allocations: Vec::new(),
+                paid_out: Money::ZERO,
+                reversal: Some(reversal),
+            };
+            write.finish(locked.posted(payment)).await
+        })
+        .await
 }

@@ -12,12 +12,11 @@ use serde_json::json;
 use crate::audit::{self, Change};
 use crate::foundation::clock;
 use crate::foundation::dates::When;
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
-use crate::receivables::accounts::{AccountSummary, LockedAccount};
+use crate::receivables::accounts::{LockedAccount, Posted};
 use crate::receivables::payout_allocations::covering;
 use crate::receivables::reversals::{self, Reversal};
-use crate::{Caller, Database, Error, Page, Paging, Transaction};
+use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
 /// A payout to be.
 #[derive(Debug, Clone)]
@@ -58,50 +57,48 @@ pub struct Filter {
 ///
 /// # Errors
 /// [`Error::CustomerNotFound`]; [`Error::ImpossibleDate`]; [`Error::PeriodClosed`]; [`Error::CreditOnAccountExceeded`]; those
-/// of [`idempotency`].
+/// of [`WriteRequest`].
 pub async fn create(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Posted<Payout>>,
     new: &NewPayout,
-    render: impl Fn(&Payout, &AccountSummary) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        let mut locked = LockedAccount::of(&transaction, caller, new.customer_id).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        let now = locked.books.now;
-        let paid_at = locked.dated("paid_at", new.paid_at)?;
-        let entry_number = locked.books.pay_out(new.amount, paid_at)?;
-        locked.write(&transaction).await?;
-        let payout = payouts::Model {
-            business_id: caller.business_id,
-            id: PayoutId::new(),
-            customer_id: new.customer_id,
-            entry_number,
-            amount: new.amount,
-            method: new.method.clone(),
-            reference: new.reference.clone(),
-            paid_at,
-            created_by: caller.user_id,
-            created_at: now,
-        };
-        payouts::Entity::insert(payout.clone().into_active_model().reset_all())
-            .exec_without_returning(&transaction)
-            .await?;
-        audit::record(&transaction, caller, created(&locked, &payout, caller)).await?;
-        let payout = Payout {
-            payout,
-            reversal: None,
-        };
-        let answer = render(&payout, &locked.figures());
-        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+) -> Result<Outcome<Posted<Payout>>, Error> {
+    let caller = request.caller;
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            let mut locked = LockedAccount::of(transaction, caller, new.customer_id).await?;
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            let now = locked.books.now;
+            let paid_at = locked.dated("paid_at", new.paid_at)?;
+            let entry_number = locked.books.pay_out(new.amount, paid_at)?;
+            locked.write(transaction).await?;
+            let payout = payouts::Model {
+                business_id: caller.business_id,
+                id: PayoutId::new(),
+                customer_id: new.customer_id,
+                entry_number,
+                amount: new.amount,
+                method: new.method.clone(),
+                reference: new.reference.clone(),
+                paid_at,
+                created_by: caller.user_id,
+                created_at: now,
+            };
+            payouts::Entity::insert(payout.clone().into_active_model().reset_all())
+                .exec_without_returning(transaction)
+                .await?;
+            audit::record(transaction, caller, created(&locked, &payout, caller)).await?;
+            let payout = Payout {
+                payout,
+                reversal: None,
+            };
+            write.finish(locked.posted(payout)).await
+        })
+        .await
 }
 
 fn created(locked: &LockedAccount, payout: &payouts::Model, caller: &Caller) -> Change {
@@ -122,44 +119,43 @@ fn created(locked: &LockedAccount, payout: &payouts::Model, caller: &Caller) -> 
 /// Undoes a payout that did not reach the customer: the credits that it used up are on account again.
 ///
 /// # Errors
-/// [`Error::PayoutNotFound`]; [`Error::AlreadyReversed`]; those of [`idempotency`].
+/// [`Error::PayoutNotFound`]; [`Error::AlreadyReversed`]; those of [`WriteRequest`].
 pub async fn reverse(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Posted<Payout>>,
     id: PayoutId,
     reason: &str,
-    render: impl Fn(&Payout, &AccountSummary) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let business = caller.business_id;
-        let transaction = database.begin(business).await?;
-        // Payouts never change: which customer is to be locked can be read before the lock.
-        let payout = find(&transaction, caller, id).await?;
-        let mut locked = LockedAccount::of(&transaction, caller, payout.customer_id).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        let entry = payout.entry_number;
-        reversals::expect_standing(&transaction, business, payout.customer_id, entry).await?;
-        let customer = payout.customer_id;
-        let covering = covering(&transaction, business, customer, vec![entry], Vec::new()).await?;
-        let number = locked.books.reverse_payout(payout.amount, &covering);
-        locked.write(&transaction).await?;
-        let reversal =
-            reversals::record(&transaction, caller, &locked, number, entry, reason).await?;
-        let event = reversals::reversed(&locked, "payout.reversed", "payout", id.0, reason);
-        audit::record(&transaction, caller, event).await?;
-        let payout = Payout {
-            payout,
-            reversal: Some(reversal),
-        };
-        let answer = render(&payout, &locked.figures());
-        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+) -> Result<Outcome<Posted<Payout>>, Error> {
+    let caller = request.caller;
+    request
+        .run(database, || async {
+            let business = caller.business_id;
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            // Payouts never change: which customer is to be locked can be read before the lock.
+            let payout = find(transaction, caller, id).await?;
+            let mut locked = LockedAccount::of(transaction, caller, payout.customer_id).await?;
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            let entry = payout.entry_number;
+            reversals::expect_standing(transaction, business, payout.customer_id, entry).await?;
+            let customer = payout.customer_id;
+            let covering =
+                covering(transaction, business, customer, vec![entry], Vec::new()).await?;
+            let number = locked.books.reverse_payout(payout.amount, &covering);
+            locked.write(transaction).await?;
+            let reversal =
+                reversals::record(transaction, caller, &locked, number, entry, reason).await?;
+            let event = reversals::reversed(&locked, "payout.reversed", "payout", id.0, reason);
+            audit::record(transaction, caller, event).await?;
+            let payout = Payout {
+                payout,
+                reversal: Some(reversal),
+            };
+            write.finish(locked.posted(payout)).await
+        })
+        .await
 }
 
 /// Reads a payout.

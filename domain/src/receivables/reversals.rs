@@ -82,9 +82,11 @@ pub(crate) async fn undo(
     // What was credited of a cancelled order has settled it for good; the cancellation gave back the rest. A note of
     // nothing has settled nothing: that its goods came back can be corrected.
     let about = orders.iter().find(|order| Some(order.id) == credit.about);
-    let is_closed = about.is_some_and(|order| order.status == Status::Cancelled);
-    if is_closed && credit.amount > Money::ZERO {
-        return Err(Error::Conflict("the order is cancelled"));
+    let closed = about.filter(|order| order.status == Status::Cancelled);
+    if let Some(order) = closed
+        && credit.amount > Money::ZERO
+    {
+        return Err(Error::OrderCancelled(order.id));
     }
     let number = locked
         .books

@@ -5,12 +5,11 @@ use entity::{CustomerId, Money, OrderId, Tenant, WriteOffId, write_offs};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
 use crate::foundation::retry::retry;
 use crate::orders::{self, credited};
-use crate::receivables::accounts::{AccountSummary, LockedAccount};
+use crate::receivables::accounts::{LockedAccount, Posted};
 use crate::receivables::reversals::{self, Reversal, ReversibleCredit};
-use crate::{Caller, Database, Error, Transaction};
+use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
 
 /// A write-off.
 #[derive(Debug, Clone)]
@@ -21,67 +20,75 @@ pub struct WriteOff {
     pub reversal: Option<Reversal>,
 }
 
+/// A write-off to be.
+#[derive(Debug, Clone)]
+pub struct NewWriteOff {
+    /// Of which order.
+    pub order_id: OrderId,
+    /// How much of it. `None` is all that is due.
+    pub amount: Option<Money>,
+    /// Why.
+    pub reason: String,
+}
+
 /// Gives up so much of an order, or all that is due.
 ///
 /// # Errors
 /// [`Error::OrderNotFound`] for one that is not on credit, too; [`Error::Overpayment`] for more than is due, or when
-/// nothing is; [`Error::MoreThanCharged`]; those of [`idempotency`].
+/// nothing is; [`Error::MoreThanCharged`]; those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
-    order_id: OrderId,
-    amount: Option<Money>,
-    reason: &str,
-    render: impl Fn(&WriteOff, &AccountSummary) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        let customer = orders::owner(&transaction, caller, order_id).await?;
-        let mut locked = LockedAccount::of(&transaction, caller, customer).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        let order = locked.lock_order(&transaction, order_id).await?;
-        let due = order.amount_due;
-        let amount = amount.unwrap_or(due);
-        if amount > due || amount == Money::ZERO {
-            return Err(Error::Overpayment {
-                amount_due: due,
-                order_id: Some(order_id),
-            });
-        }
-        // What was credited is not given up once more: it is the customer's to pay with.
-        let credited = credited::of(&transaction, caller.business_id, order_id).await?;
-        credited::check(&order, &credited, amount)?;
-        let entry_number = locked.books.credit(Kind::WriteOff, order_id, amount)?;
-        locked.write(&transaction).await?;
-        let write_off = write_offs::Model {
-            business_id: caller.business_id,
-            id: WriteOffId::new(),
-            customer_id: customer,
-            entry_number,
-            order_id,
-            amount,
-            reason: reason.to_owned(),
-            created_by: caller.user_id,
-            created_at: locked.books.now,
-        };
-        write_offs::Entity::insert(write_off.clone().into_active_model().reset_all())
-            .exec_without_returning(&transaction)
-            .await?;
-        let event = created(&locked, &write_off, caller);
-        audit::record(&transaction, caller, event).await?;
-        let write_off = WriteOff {
-            write_off,
-            reversal: None,
-        };
-        let answer = render(&write_off, &locked.figures());
-        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+    request: &WriteRequest<'_, Posted<WriteOff>>,
+    new: &NewWriteOff,
+) -> Result<Outcome<Posted<WriteOff>>, Error> {
+    let caller = request.caller;
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            let order_id = new.order_id;
+            let customer = orders::owner(transaction, caller, order_id).await?;
+            let mut locked = LockedAccount::of(transaction, caller, customer).await?;
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            let order = locked.lock_order(transaction, order_id).await?;
+            let due = order.amount_due;
+            let amount = new.amount.unwrap_or(due);
+            if amount > due || amount == Money::ZERO {
+                return Err(Error::Overpayment {
+                    amount_due: due,
+                    order_id: Some(order_id),
+                });
+            }
+            // What was credited is not given up once more: it is the customer's to pay with.
+            let credited = credited::of(transaction, caller.business_id, order_id).await?;
+            credited::check(&order, &credited, amount)?;
+            let entry_number = locked.books.credit(Kind::WriteOff, order_id, amount)?;
+            locked.write(transaction).await?;
+            let write_off = write_offs::Model {
+                business_id: caller.business_id,
+                id: WriteOffId::new(),
+                customer_id: customer,
+                entry_number,
+                order_id,
+                amount,
+                reason: new.reason.clone(),
+                created_by: caller.user_id,
+                created_at: locked.books.now,
+            };
+            write_offs::Entity::insert(write_off.clone().into_active_model().reset_all())
+                .exec_without_returning(transaction)
+                .await?;
+            let event = created(&locked, &write_off, caller);
+            audit::record(transaction, caller, event).await?;
+            let write_off = WriteOff {
+                write_off,
+                reversal: None,
+            };
+            write.finish(locked.posted(write_off)).await
+        })
+        .await
 }
 
 fn created(locked: &LockedAccount, write_off: &write_offs::Model, caller: &Caller) -> Change {
@@ -141,40 +148,40 @@ async fn find(
 /// Undoes a write-off: its order is due again.
 ///
 /// # Errors
-/// [`Error::WriteOffNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; [`Error::Conflict`] when its order is
-/// cancelled; those of [`idempotency`].
+/// [`Error::WriteOffNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; [`Error::OrderCancelled`] when its order is
+/// cancelled; those of [`WriteRequest`].
 pub async fn reverse(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Posted<WriteOff>>,
     id: WriteOffId,
     reason: &str,
-    render: impl Fn(&WriteOff, &AccountSummary) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        let write_off = find(&transaction, caller, id).await?;
-        let mut locked = LockedAccount::of(&transaction, caller, write_off.customer_id).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        let credit = ReversibleCredit {
-            entry_number: write_off.entry_number,
-            kind: Kind::WriteOff,
-            amount: write_off.amount,
-            about: Some(write_off.order_id),
-        };
-        let reversal = reversals::undo(&transaction, caller, &mut locked, credit, reason).await?;
-        let event = reversals::reversed(&locked, "write_off.reversed", "write_off", id.0, reason);
-        audit::record(&transaction, caller, event).await?;
-        let write_off = WriteOff {
-            write_off,
-            reversal: Some(reversal),
-        };
-        let answer = render(&write_off, &locked.figures());
-        let answered = idempotency::keep(&transaction, caller, claim, answer).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+) -> Result<Outcome<Posted<WriteOff>>, Error> {
+    let caller = request.caller;
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            let write_off = find(transaction, caller, id).await?;
+            let mut locked = LockedAccount::of(transaction, caller, write_off.customer_id).await?;
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            let credit = ReversibleCredit {
+                entry_number: write_off.entry_number,
+                kind: Kind::WriteOff,
+                amount: write_off.amount,
+                about: Some(write_off.order_id),
+            };
+            let reversal =
+                reversals::undo(transaction, caller, &mut locked, credit, reason).await?;
+            let event =
+                reversals::reversed(&locked, "write_off.reversed", "write_off", id.0, reason);
+            audit::record(transaction, caller, event).await?;
+            let write_off = WriteOff {
+                write_off,
+                reversal: Some(reversal),
+            };
+            write.finish(locked.posted(write_off)).await
+        })
+        .await
 }

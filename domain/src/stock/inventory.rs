@@ -64,6 +64,17 @@ pub struct StockChange {
     pub created_at: DateTime<Utc>,
 }
 
+/// A correction that is asked for.
+#[derive(Debug, Clone)]
+pub struct NewCorrection {
+    /// Of how much.
+    pub correction: Correction,
+    /// Why.
+    pub reason: Reason,
+    /// What is remarked.
+    pub note: Option<String>,
+}
+
 /// A correction that is to be written down.
 pub(crate) struct NewMovement {
     pub(crate) quantity: i64,
@@ -81,11 +92,10 @@ pub async fn correct(
     database: &Database,
     caller: &Caller,
     id: ProductId,
-    correction: Correction,
-    reason: Reason,
-    note: Option<String>,
+    new: &NewCorrection,
 ) -> Result<inventory::Model, Error> {
-    let range = match correction {
+    let (reason, note) = (new.reason, &new.note);
+    let range = match new.correction {
         Correction::Adjust(by) => Range::of(by),
         Correction::Set(counted) => Range {
             taken: i64::MAX,
@@ -97,7 +107,7 @@ pub async fn correct(
         let transaction = database.begin(business).await?;
         let mut shelf = locked_stock::open(&transaction, business, [(id, range)]).await?;
         let stock = shelf.counts.get(&id).ok_or(Error::ProductNotFound(id))?;
-        let (before, on_hand) = (stock.on_hand, corrected(id, stock, correction)?);
+        let (before, on_hand) = (stock.on_hand, corrected(id, stock, new.correction)?);
         let movement = NewMovement {
             quantity: on_hand - before,
             on_hand_after: on_hand,

@@ -13,8 +13,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, UPGRADE};
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use domain::Caller;
-use domain::foundation::idempotency::IdempotencyKey;
+use domain::{Caller, IdempotencyKey};
 use entity::BusinessId;
 use flate2::bufread::MultiGzDecoder;
 use serde_json::Value;
@@ -40,15 +39,15 @@ const DISCARD_FOR: Duration = Duration::from_secs(5);
 pub struct Json<T> {
     /// The parsed body.
     pub body: T,
-    /// The idempotency key; `None` without an `Idempotency-Key` header.
-    pub claim: Option<IdempotencyKey>,
+    /// What makes a retry get the original response, if the request has an `Idempotency-Key`.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// A request that needs no body. An empty body and `{}` are accepted.
 #[derive(Debug)]
 pub struct Bare {
-    /// The idempotency key; `None` without an `Idempotency-Key` header.
-    pub claim: Option<IdempotencyKey>,
+    /// What makes a retry get the original response, if the request has an `Idempotency-Key`.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// A request whose body is read unchanged, for a handler that checks a signature of it.
@@ -74,8 +73,8 @@ impl<T: FromJson + 'static> FromRequest for Json<T> {
         let (req, payload) = (req.clone(), payload.take());
         Box::pin(async move {
             let bytes = read_in_time(&req, payload, CODINGS).await?;
-            let (body, claim) = parse(&req, &bytes, &bytes)?;
-            Ok(Self { body, claim })
+            let (body, key) = parse(&req, &bytes, &bytes)?;
+            Ok(Self { body, key })
         })
     }
 }
@@ -89,8 +88,8 @@ impl FromRequest for Bare {
         Box::pin(async move {
             let bytes = read_in_time(&req, payload, CODINGS).await?;
             let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-            let (Nothing {}, claim) = parse(&req, &bytes, text)?;
-            Ok(Self { claim })
+            let (Nothing {}, key) = parse(&req, &bytes, text)?;
+            Ok(Self { key })
         })
     }
 }
@@ -131,9 +130,9 @@ fn parse<T: FromJson>(
         bytes,
         value: &value,
     };
-    let claim = idempotency::claim(req, body, &mut at)?;
+    let key = idempotency::key_of(req, body, &mut at)?;
     let body = T::from_json(value, &mut at);
-    at.finish(body.map(|body| (body, claim)))
+    at.finish(body.map(|body| (body, key)))
 }
 
 /// Removes `business_id` from a body. It may repeat the caller's business, and is rejected if it names another.

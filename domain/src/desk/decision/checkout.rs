@@ -32,7 +32,7 @@ impl BatchState {
     /// The customer's own reservations count as they do for a purchase: see [`super::basket`].
     ///
     /// # Errors
-    /// One of those of [this module](super), credit aside; [`Error::HoldLimitExceeded`]; [`Error::Conflict`] for a total
+    /// One of those of [this module](super), credit aside; [`Error::HoldLimitExceeded`]; [`Error::NothingToPay`] or [`Error::AmountTooLarge`] for a total
     /// that no card can be charged with; [`Error::PaymentRefused`] for one that the provider does not take. The books are
     /// then as they were.
     pub fn checkout(
@@ -91,7 +91,7 @@ impl BatchState {
     /// for as long as it may be paid.
     ///
     /// # Errors
-    /// Those of [`BatchState::confirm`], credit aside; [`Error::Conflict`] for a total that no card can be charged with;
+    /// Those of [`BatchState::confirm`], credit aside; [`Error::NothingToPay`] or [`Error::AmountTooLarge`] for a total that no card can be charged with;
     /// [`Error::PaymentRefused`] for one that the provider does not take. The books are then as they were.
     pub fn confirm_by_card(
         &mut self,
@@ -121,12 +121,10 @@ impl BatchState {
 fn payable(demands: &[Demand], terms: &Terms) -> Result<Money, Error> {
     let total = total(demands);
     if total == Money::ZERO {
-        return Err(Error::Conflict("a card cannot be charged with nothing"));
+        return Err(Error::NothingToPay);
     }
     if !total.is_storable() {
-        return Err(Error::Conflict(
-            "the total is larger than an order's can be",
-        ));
+        return Err(Error::AmountTooLarge("the total"));
     }
     terms.check(total)?;
     Ok(total)

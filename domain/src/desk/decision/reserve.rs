@@ -30,9 +30,7 @@ impl BatchState {
         }
         let demands = self.demands(customer, &wish.lines)?;
         if !total(&demands).is_storable() {
-            return Err(Error::Conflict(
-                "the total is larger than an order's can be",
-            ));
+            return Err(Error::AmountTooLarge("the total"));
         }
         self.check_limits(customer, &demands, &[])?;
         let short = Self::check_stock(&demands, |product| self.shelf.open(product)).err();

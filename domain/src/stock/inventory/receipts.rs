@@ -6,12 +6,10 @@ use entity::ProductId;
 use entity::stock_movements::{CorrectionReason, Reason};
 use serde_json::json;
 
-use super::{Moved, NewMovement, after, returns, write};
+use super::{Moved, NewMovement, after, returns};
 use crate::audit::{self, Change};
-use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
-use crate::foundation::retry::retry;
 use crate::stock::locked_stock::StockLevel;
-use crate::{Caller, Database, Error, Shortage};
+use crate::{Database, Error, Outcome, Shortage, WriteRequest};
 
 /// One of many movements.
 #[derive(Debug, Clone)]
@@ -31,35 +29,35 @@ pub struct Line {
 /// # Errors
 /// [`Error::ProductNotFound`] with the first that is unknown; [`Error::InsufficientStock`] with everything of which more
 /// would leave, at some line, than is there and not reserved; [`Error::StockLimitExceeded`];
-/// those of [`idempotency`].
+/// those of [`WriteRequest`].
 pub async fn receive(
     database: &Database,
-    caller: &Caller,
-    claim: Option<&IdempotencyKey>,
+    request: &WriteRequest<'_, Vec<Moved>>,
     lines: &[Line],
-    render: impl Fn(&[Moved]) -> Answer,
-) -> Result<Answered, Error> {
-    retry(|| async {
-        let transaction = database.begin(caller.business_id).await?;
-        let lines_by = lines.iter().map(|line| (line.product_id, line.quantity));
-        let mut shelf = returns::open(&transaction, caller, lines_by).await?;
-        if let Some(before) = idempotency::before(&transaction, caller, claim).await? {
-            return Ok(before);
-        }
-        let movements = decide(&shelf.counts, lines)?;
-        let before = shelf.counts.iter();
-        let before = before
-            .map(|(id, one)| (id.to_string(), one.on_hand))
-            .collect();
-        let moved = write(&transaction, caller.into(), None, &mut shelf, movements).await?;
-        if let Some(event) = event(before, &moved) {
-            audit::record(&transaction, caller, event).await?;
-        }
-        let answered = idempotency::keep(&transaction, caller, claim, render(&moved)).await?;
-        transaction.commit().await?;
-        Ok(answered)
-    })
-    .await
+) -> Result<Outcome<Vec<Moved>>, Error> {
+    let caller = request.caller;
+    request
+        .run(database, || async {
+            let write = request.begin(database).await?;
+            let transaction = write.transaction();
+            let lines_by = lines.iter().map(|line| (line.product_id, line.quantity));
+            let mut shelf = returns::open(transaction, caller, lines_by).await?;
+            if let Some(replayed) = write.replayed().await? {
+                return Ok(replayed);
+            }
+            let movements = decide(&shelf.counts, lines)?;
+            let before = shelf.counts.iter();
+            let before = before
+                .map(|(id, one)| (id.to_string(), one.on_hand))
+                .collect();
+            let moved =
+                super::write(transaction, caller.into(), None, &mut shelf, movements).await?;
+            if let Some(event) = event(before, &moved) {
+                audit::record(transaction, caller, event).await?;
+            }
+            write.finish(moved).await
+        })
+        .await
 }
 
 /// What each line leaves on the shelf, or why they cannot all be.

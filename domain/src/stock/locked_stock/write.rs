@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Item, LockedStock, Reservation, StockLevel};
 use crate::audit::{Actor, Change, Written};
-use crate::foundation::idempotency::{Answer, IdempotencyKey};
+use crate::foundation::idempotency::{IdempotencyKey, StoredResponse};
 use crate::{Error, Transaction};
 
 /// An entry of the audit trail that is written with the shelf.
@@ -25,14 +25,14 @@ pub(crate) struct Event<'a> {
     pub(crate) change: Change,
 }
 
-/// An answer that is kept with the shelf.
+/// A response that is stored with the shelf.
 pub(crate) struct Kept<'a> {
     /// Whose it is.
     pub(crate) caller: UserId,
     /// Under which key.
     pub(crate) claim: &'a IdempotencyKey,
-    /// The answer.
-    pub(crate) answer: &'a Answer,
+    /// The response.
+    pub(crate) response: &'a StoredResponse,
 }
 
 const WRITE: &str = "
@@ -41,8 +41,8 @@ WITH new_reservations AS (
                               created_at)
     SELECT $1, id, customer_id, status, ttl_seconds, expires_at, created_by,
            nullif(order_id, '00000000-0000-0000-0000-000000000000'), created_at
-      FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::timestamptz[], $7::uuid[], $54::uuid[],
-                  $55::timestamptz[])
+      FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::timestamptz[], $7::uuid[], $52::uuid[],
+                  $53::timestamptz[])
         AS reservation (id, customer_id, status, ttl_seconds, expires_at, created_by, order_id, created_at)
 ), new_items AS (
     INSERT INTO reservation_items (business_id, reservation_id, product_id, line, quantity, unit_price, held, place,
@@ -91,10 +91,10 @@ WITH new_reservations AS (
                   $47::text[])
         AS event (id, action, entity_type, entity_id, actor_id, actor_role, request_id, before, after)
 ), new_keys AS (
-    INSERT INTO idempotency_keys (business_id, caller_id, key, request_hash, status, location, body)
-    SELECT $1, caller_id, key, request_hash, status, location, body
-      FROM unnest($48::uuid[], $49::text[], $50::bytea[], $51::smallint[], $52::text[], $53::text[])
-        AS answer (caller_id, key, request_hash, status, location, body)
+    INSERT INTO idempotency_keys (business_id, caller_id, key, request_hash, response)
+    SELECT $1, caller_id, key, request_hash, response
+      FROM unnest($48::uuid[], $49::text[], $50::bytea[], $51::bytea[])
+        AS record (caller_id, key, request_hash, response)
 )
 SELECT (SELECT count(*) FROM resolved) AS resolved, (SELECT count(*) FROM changed) AS changed,
        (SELECT count(*) FROM counted) AS counted, pg_current_xact_id()::text::bigint AS transaction_id";
@@ -136,9 +136,9 @@ pub(crate) async fn write(
     values.extend(count_values(&counts));
     values.extend(event_values(&events));
     values.extend(key_values(keys));
-    // `$54`: one that is made and used up in the same batch has become an order already.
+    // `$52`: one that is made and used up in the same batch has become an order already.
     values.push(each(&new, |one| or_nil(one.order_id)));
-    // `$55`: the time after the locks, from which its life is counted.
+    // `$53`: the time after the locks, from which its life is counted.
     values.push(each(&new, |one| one.created_at));
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, WRITE, values);
     let row = transaction
@@ -409,18 +409,14 @@ fn event_values(events: &[Event<'_>]) -> [Value; 9] {
     ]
 }
 
-/// `$48` to `$53`, in the keys' order: see `desk/write.rs`.
-fn key_values(mut keys: Vec<Kept<'_>>) -> [Value; 6] {
+/// `$48` to `$51`, in the keys' order: see `desk/write.rs`.
+fn key_values(mut keys: Vec<Kept<'_>>) -> [Value; 4] {
     keys.sort_unstable_by(|a, b| (a.caller, &a.claim.key).cmp(&(b.caller, &b.claim.key)));
     [
         each(&keys, |kept| kept.caller.0),
         each(&keys, |kept| kept.claim.key.clone()),
         each(&keys, |kept| kept.claim.request_hash.to_vec()),
-        each(&keys, |kept| kept.answer.status.cast_signed()),
-        each(&keys, |kept| {
-            kept.answer.location.clone().unwrap_or_default()
-        }),
-        each(&keys, |kept| kept.answer.body.clone()),
+        each(&keys, |kept| kept.response.bytes().to_vec()),
     ]
 }
 

@@ -300,7 +300,7 @@ async fn a_business_has_at_most_100_keys_that_are_good() {
         .admin()
         .post("/api/api-keys", &body)
         .await
-        .refused(409, "conflict");
+        .refused(409, "api_key_limit_reached");
     assert_eq!(delete(&service.admin(), &path(&last)).await.status, 204);
     let _ = make(&service, "staff").await;
 }

@@ -246,7 +246,10 @@ async fn a_role_and_a_customer_go_together_or_not_at_all() {
         json!({"role": "customer"}),
         json!({"customer_id": ACME_CUSTOMER}),
     ] {
-        let _ = admin.patch(&path, &change).await.refused(409, "conflict");
+        let _ = admin
+            .patch(&path, &change)
+            .await
+            .refused(409, "role_customer_mismatch");
     }
     let change = json!({"role": "customer", "customer_id": ACME_CUSTOMER});
     assert_eq!(
@@ -383,7 +386,7 @@ async fn the_last_enabled_admin_stays_one_whoever_tries() {
             .admin()
             .patch(&path, &change)
             .await
-            .refused(409, "conflict");
+            .refused(409, "last_admin");
         assert_eq!(service.database.digest().await, before);
     }
     // A disabled admin does not count.
@@ -397,7 +400,7 @@ async fn the_last_enabled_admin_stays_one_whoever_tries() {
         .admin()
         .patch(&path, &json!({"role": "staff"}))
         .await
-        .refused(409, "conflict");
+        .refused(409, "last_admin");
     let _ = service
         .admin()
         .patch(&second, &json!({"disabled": false}))

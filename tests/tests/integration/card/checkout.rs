@@ -505,7 +505,7 @@ async fn nothing_is_ordered_by_card_where_no_provider_is_set_up() {
     let url = database.url(SERVICE);
     let service = Service::with(database, &url, &settings).await;
     let refused = service.customer().checkout(&[(ACME_KEYBOARD, 1)]).await;
-    refused.refused(409, "conflict");
+    refused.refused(409, "no_payment_provider");
     assert_eq!(service.orders().await, 0);
     let nothing = service
         .nobody()

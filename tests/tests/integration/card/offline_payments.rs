@@ -155,7 +155,7 @@ async fn without_a_provider_nothing_is_ordered_by_card() {
             .post_once("key", &confirm, &by_card)
             .await,
     ] {
-        let problem = reply.refused(409, "conflict");
+        let problem = reply.refused(409, "no_payment_provider");
         assert_eq!(problem["detail"], "No payment provider is set up.");
     }
     assert_eq!(service.database.digest().await, before);

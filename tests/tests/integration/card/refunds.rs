@@ -52,13 +52,13 @@ async fn an_order_is_refunded_by_amount_by_items_and_to_the_end() {
     let refused = admin
         .do_to(&order, "refund", &four)
         .await
-        .refused(409, "conflict");
+        .refused(409, "creditable_quantity_exceeded");
     assert_eq!(refused["creditable"], 3);
     let three = json!({"items": [{"product_id": product, "quantity": 3}], "reason": "all"});
     let refused = admin
         .do_to(&order, "refund", &three)
         .await
-        .refused(409, "conflict");
+        .refused(409, "refundable_amount_exceeded");
     assert_eq!(refused["refundable"], "50.00");
     assert_eq!(refused["currency"], "USD");
     let rest = admin
@@ -76,10 +76,10 @@ async fn an_order_is_refunded_by_amount_by_items_and_to_the_end() {
             &json!({"amount": "0.01", "reason": "more"}),
         )
         .await;
-    assert_eq!(over.refused(409, "conflict")["refundable"], "0.00");
-    // An order whose payment was refunded cannot be fulfilled.
+    assert_eq!(over.refused(409, "already_refunded")["order_id"], order);
+    // Goods whose money is back are not sent.
     let sent = service.staff().do_to(&order, "fulfill", &json!({})).await;
-    sent.refused(409, "conflict");
+    sent.refused(409, "already_refunded");
     until("all refunds are made", async || {
         let now = admin.order(&order).await;
         let refunds = now["refunds"].as_array().unwrap().clone();
@@ -157,12 +157,12 @@ async fn only_what_was_paid_by_card_is_refunded() {
     admin
         .do_to(&on_credit, "refund", &body)
         .await
-        .refused(409, "conflict");
+        .refused(409, "not_paid_by_card");
     let unpaid = service.customer().order_by_card(&[(product, 1)]).await;
     admin
         .do_to(&unpaid, "refund", &body)
         .await
-        .refused(409, "conflict");
+        .refused(409, "not_paid");
     let unknown = entity::OrderId::new().to_string();
     admin
         .do_to(&unknown, "refund", &body)
@@ -212,7 +212,10 @@ async fn goods_come_back_after_their_payment_was_refunded_by_amount_for_what_is_
     let more = admin
         .do_to(&order, "refund", &items(product, 1, true))
         .await;
-    assert_eq!(more.refused(409, "conflict")["creditable"], 0);
+    assert_eq!(
+        more.refused(409, "creditable_quantity_exceeded")["creditable"],
+        0
+    );
     books_balance(&service).await;
     // The provider gets requests for two refunds, and none for the refund of 0.00.
     until("the refunds are made", async || {
@@ -240,7 +243,7 @@ async fn goods_that_were_free_or_were_refunded_and_kept_come_back_for_nothing() 
         .await;
     service.pay(&mixed).await.ok(200);
     let refused = admin.do_to(&mixed, "refund", &items(gift, 1, false)).await;
-    refused.refused(409, "conflict");
+    refused.refused(409, "nothing_to_refund");
     admin
         .do_to(&mixed, "refund", &items(gift, 3, true))
         .await
@@ -263,7 +266,10 @@ async fn goods_that_were_free_or_were_refunded_and_kept_come_back_for_nothing() 
     let more = admin
         .do_to(&order, "refund", &items(product, 1, true))
         .await;
-    assert_eq!(more.refused(409, "conflict")["creditable"], 0);
+    assert_eq!(
+        more.refused(409, "creditable_quantity_exceeded")["creditable"],
+        0
+    );
     books_balance(&service).await;
 }
 
@@ -278,7 +284,10 @@ async fn goods_that_never_left_the_shelf_do_not_come_back_to_it() {
     service.pay(&late).await.ok(200);
     assert_eq!(admin.order(&late).await["status"], "cancelled");
     let refused = admin.do_to(&late, "refund", &items(product, 1, true)).await;
-    assert_eq!(refused.refused(409, "conflict")["creditable"], 0);
+    assert_eq!(
+        refused.refused(409, "creditable_quantity_exceeded")["creditable"],
+        0
+    );
     assert_eq!(shelf, 5);
     assert_eq!(on_hand(&service, product).await, 0);
     books_balance(&service).await;

@@ -6,8 +6,8 @@
 //! blocks nothing else. A lock would not do, because waiting for one ends after two seconds, which is short on a busy
 //! machine.
 
-use domain::Error;
-use domain::foundation::idempotency::Answered;
+use domain::desk::Executed;
+use domain::{Error, Outcome};
 use entity::{CustomerId, ProductId};
 use serde_json::json;
 use tests::clerk::{Clerk, buy};
@@ -34,7 +34,7 @@ const WRITING: &str =
     "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
                         AND state = 'active' AND query LIKE '%new_orders%'";
 
-type Bought = JoinHandle<Result<Answered, Error>>;
+type Bought = JoinHandle<Result<Outcome<Executed>, Error>>;
 
 struct Shop {
     service: Service,

@@ -414,6 +414,71 @@ fn former_hash(method: &str, path: &str, body: &str) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Makes of a stored response what a version before step 21 would have inserted, which knew nothing of the new column.
+fn as_before_step_21(key: &str, reply: &Reply) -> String {
+    format!(
+        "INSERT INTO idempotency_keys (business_id, caller_id, key, request_hash, status, location, body)
+         SELECT business_id, caller_id, 'former', request_hash, {}, '{}', $body${}$body$
+           FROM idempotency_keys WHERE key = '{key}';
+         DELETE FROM idempotency_keys WHERE key = '{key}';
+         UPDATE idempotency_keys SET key = '{key}' WHERE key = 'former'",
+        reply.status,
+        reply.header("location"),
+        reply.text,
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn during_an_upgrade_each_version_does_once_what_the_other_has_done() {
+    let service = Service::start().await;
+    let staff = service.staff();
+    let name = json!({"name": "Zo\u{eb} \"Z\" O'Brien"});
+    let body = json!({"items": [{"product_id": ACME_KEYBOARD, "quantity": 1}], "customer_id": ACME_CUSTOMER});
+    for (key, path, body) in [
+        ("sold", "/api/purchase", &body),
+        ("added", "/api/customers", &name),
+        ("held", "/api/reservations", &body),
+    ] {
+        let first = staff.post_once(key, path, body).await;
+        first.ok(201);
+        // An earlier version reads these columns alone, and acts by the key's row: it tells its client to come again.
+        let read = format!(
+            "SELECT status || (body::jsonb ->> 'code') FROM idempotency_keys WHERE key = '{key}'"
+        );
+        assert_eq!(service.database.value(&read).await, "500outcome_unknown");
+        let earlier = as_before_step_21(key, &first);
+        service.database.execute(&earlier).await;
+        is_replay(&staff.post_once(key, path, body).await, &first);
+    }
+    // Of an order by card an earlier version kept the id alone, before its intent was made.
+    let path = "/api/orders/checkout";
+    let placed = staff.post_once("card", path, &body).await;
+    let order = placed.ok(201)["order_id"].clone();
+    let mut earlier = as_before_step_21("card", &placed);
+    earlier = earlier.replace(&placed.text, &json!({"order_id": order}).to_string());
+    service.database.execute(&earlier).await;
+    is_replay(&staff.post_once("card", path, &body).await, &placed);
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_response_that_cannot_be_read_is_an_error_and_nothing_is_done() {
+    let service = Service::start().await;
+    let staff = service.staff();
+    let first = staff.buy_once("k", &[(ACME_KEYBOARD, 1)]).await;
+    first.ok(201);
+    for bytes in ["", "ff", "01", "0100c8ffff"] {
+        let spoil = format!(
+            "UPDATE idempotency_keys SET response = decode('{bytes}', 'hex') WHERE key = 'k'"
+        );
+        service.database.execute(&spoil).await;
+        let again = staff.buy_once("k", &[(ACME_KEYBOARD, 1)]).await;
+        let _ = again.refused(500, "internal_error");
+    }
+    assert_eq!(service.orders().await, 1);
+    books_balance(&service).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_an_earlier_version_kept_is_given_again() {
     let service = Service::start().await;

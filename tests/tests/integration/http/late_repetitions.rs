@@ -28,7 +28,7 @@ async fn a_key_that_has_made_a_business_says_so_for_ever() {
     assert_eq!(idempotency::delete_expired(&database, id).await.unwrap(), 1);
     for slug in ["initech", "initech", "initech-2"] {
         let reply = platform.post_once("k", path, &body(slug)).await;
-        let _ = reply.refused(409, "conflict");
+        let _ = reply.refused(409, "idempotency_key_expired");
     }
     platform
         .post_once("k2", path, &body("initech-2"))

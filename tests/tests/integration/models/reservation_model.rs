@@ -7,8 +7,8 @@ mod shop;
 
 use std::fmt::Write;
 
-use domain::AccountSummary;
-use domain::receivables::credit_notes::{self, CreditNote, NewCreditNote, What};
+use domain::desk::Executed;
+use domain::receivables::credit_notes::{self, NewCreditNote, What};
 use domain::stock::inventory::Correction;
 use entity::Quantity;
 use futures_util::future::join_all;
@@ -16,7 +16,8 @@ use lists::Ask;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use shop::{Shop, Sweeps, TICK, answer, caller, sweep};
+use shop::{Shop, Sweeps, TICK, caller, sweep};
+use tests::clerk::unkeyed;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_command_at_a_time_agrees_with_a_plain_model_whether_or_not_anything_sweeps() {
@@ -80,14 +81,15 @@ async fn a_return_is_undone_although_nobody_has_freed_yet_what_had_expired() {
         },
         reason: "scratched".to_owned(),
     };
-    let id = |note: &CreditNote, _: &AccountSummary| answer(note.note.id.to_string());
-    let note = credit_notes::create(&shop.pool, &caller(), None, &returned, id).await;
-    let note = note.unwrap().answer.body.parse().unwrap();
+    let caller = caller();
+    let write = unkeyed(&caller);
+    let note = credit_notes::create(&shop.pool, &write, &returned).await;
+    let note = note.unwrap().value().unwrap().document.note.id;
     shop.lists.products[0].on_hand += 1;
     let all = Ask::Reserve(1, vec![(0, 2)], 300, false);
     shop.ask(&[all], Sweeps::Never, 0).await;
     shop.pass(TICK).await;
-    credit_notes::reverse(&shop.pool, &caller(), None, note, "not ours", id)
+    credit_notes::reverse(&shop.pool, &write, note, "not ours")
         .await
         .unwrap();
     shop.lists.touch(0);
@@ -138,8 +140,8 @@ async fn two_desks_and_two_sweepers_on_one_database_keep_every_law_and_serve_lin
         let at = format!("TRADELINE_TEST_SEED={seed}, round {round}: {asks:?}");
         for (ask, answer) in asks.iter().zip(one.into_iter().chain(two)) {
             match answer {
-                // The model records only the ids, so that there are reservations to confirm and cancel.
-                Ok(answered) if matches!(ask, Ask::Reserve(..)) => {
+                // Only to have something to confirm and to give up.
+                Ok(outcome) if matches!(ask, Ask::Reserve(..)) => {
                     let mut lists = shop.lists.clone();
                     lists.holds.clear();
                     for product in &mut lists.products {
@@ -147,14 +149,10 @@ async fn two_desks_and_two_sweepers_on_one_database_keep_every_law_and_serve_lin
                     }
                     let _ = lists.ask(ask);
                     let mut hold = lists.holds.remove(0);
-                    hold.id = answered
-                        .answer
-                        .body
-                        .split(' ')
-                        .next()
-                        .unwrap()
-                        .parse()
-                        .unwrap();
+                    let Some(Executed::Reserved(found)) = outcome.value() else {
+                        panic!("a reservation was made");
+                    };
+                    hold.id = found.reservation.id;
                     shop.lists.holds.push(hold);
                 }
                 Ok(_) => {}

@@ -64,7 +64,7 @@ async fn a_credit_note_settles_its_order_as_far_as_it_owes_and_the_rest_is_on_ac
     // All credit notes together cannot exceed the order's total.
     let body = credit(&admin, &id, json!({"amount": "70.01", "reason": "x"}))
         .await
-        .refused(409, "conflict");
+        .refused(409, "creditable_amount_exceeded");
     assert_eq!(body["creditable"], "70.00");
     credit(&admin, &id, json!({"amount": "70.00", "reason": "x"}))
         .await
@@ -117,13 +117,17 @@ async fn a_credit_note_by_items_is_of_the_price_then_and_never_of_more_than_was_
     );
 
     let body = json!({"items": items(3), "reason": "x"});
-    let refused = credit(&admin, &id, body).await.refused(409, "conflict");
+    let refused = credit(&admin, &id, body)
+        .await
+        .refused(409, "creditable_quantity_exceeded");
     assert_eq!(
         (&refused["requested"], &refused["creditable"]),
         (&json!(3), &json!(2))
     );
     let other = json!({"items": [{"product_id": GLOBEX_DESK, "quantity": 1}], "reason": "x"});
-    let _ = credit(&admin, &id, other).await.refused(409, "conflict");
+    let _ = credit(&admin, &id, other)
+        .await
+        .refused(409, "creditable_quantity_exceeded");
 
     // A reversal of a restock decrements the stock, and is rejected if too little is on hand.
     admin
@@ -241,7 +245,7 @@ async fn what_was_credited_is_not_written_off_once_more() {
     assert_eq!(due(&admin, &id).await, "100.00");
     let body = write_off(&admin, &id, json!({"reason": "lost"}))
         .await
-        .refused(409, "conflict");
+        .refused(409, "creditable_amount_exceeded");
     assert_eq!(body["creditable"], "0.00");
     let path = format!("/api/customers/{customer}/allocations");
     admin.post(&path, &json!({})).await.ok(200);
@@ -289,11 +293,11 @@ async fn a_cancelled_order_gives_back_stock_and_what_was_paid() {
     // A cancelled order is final: it can neither be credited nor restored. Its payment can still be reversed.
     let _ = credit(&admin, &id, json!({"amount": "1.00", "reason": "x"}))
         .await
-        .refused(409, "conflict");
+        .refused(409, "order_cancelled");
     let _ = write_off(&admin, &id, json!({"reason": "x"}))
         .await
         .refused(409, "overpayment");
-    let _ = reverse(&admin, &note).await.refused(409, "conflict");
+    let _ = reverse(&admin, &note).await.refused(409, "order_cancelled");
     reverse(&admin, &paid).await.ok(201);
     assert_eq!(figures(&admin, customer).await, ["0.00", "1000.00", "0.00"]);
     assert_eq!(due(&admin, &id).await, "0.00");
@@ -353,7 +357,7 @@ async fn a_customer_cancels_its_own_order_while_nothing_of_it_is_paid() {
         .ok(201);
     let before = service.database.digest().await;
     let _ = cancel(&me, &theirs).await.refused(404, "order_not_found");
-    let _ = cancel(&me, &partly).await.refused(409, "conflict");
+    let _ = cancel(&me, &partly).await.refused(409, "already_paid");
     assert_eq!(service.database.digest().await, before);
     assert_eq!(cancel(&me, &mine).await.ok(200)["status"], "cancelled");
     cancel(&service.staff(), &partly).await.ok(200);
@@ -509,7 +513,10 @@ async fn goods_come_back_after_their_order_was_credited_by_amount_for_what_is_le
         .ok(201);
     // Without a restock the note is about money only, and less than that is left to credit.
     let refused = credit(&admin, &id, items(3, false)).await;
-    assert_eq!(refused.refused(409, "conflict")["creditable"], "2.00");
+    assert_eq!(
+        refused.refused(409, "creditable_amount_exceeded")["creditable"],
+        "2.00"
+    );
     let half = credit(&admin, &id, items(6, true)).await.ok(201);
     assert_eq!(
         (&half["amount"], &half["customer_balance"]),
@@ -530,8 +537,11 @@ async fn goods_come_back_after_their_order_was_credited_by_amount_for_what_is_le
     assert_eq!(on_hand(&admin, unit).await, shelf + 10);
     // All units are back in stock.
     let more = credit(&admin, &id, items(1, true)).await;
-    assert_eq!(more.refused(409, "conflict")["creditable"], 0);
-    // The ledger, and so the statement, contains the note of 0.00.
+    assert_eq!(
+        more.refused(409, "creditable_quantity_exceeded")["creditable"],
+        0
+    );
+    // The account and its statement have the note of nothing.
     let ledger = admin
         .pages(&format!("/api/customers/{customer}/ledger"), 50)
         .await;
@@ -572,8 +582,11 @@ async fn goods_that_were_free_come_back_too() {
     );
     assert_eq!(on_hand(&admin, gift).await, 5);
     let more = credit(&admin, &id, gifts(1, true)).await;
-    assert_eq!(more.refused(409, "conflict")["creditable"], 0);
-    // An order with a total of 0.00.
+    assert_eq!(
+        more.refused(409, "creditable_quantity_exceeded")["creditable"],
+        0
+    );
+    // An order that costs nothing at all.
     let free = admin.buy_for(customer, &[(gift, 5)]).await.ok(201);
     let id = free["order_id"].as_str().unwrap().to_owned();
     credit(&admin, &id, gifts(3, true)).await.ok(201);
@@ -591,7 +604,7 @@ async fn goods_that_were_credited_and_kept_come_back_later_for_nothing() {
     credit(&admin, &id, items(10, false)).await.ok(201);
     let _ = credit(&admin, &id, items(1, false))
         .await
-        .refused(409, "conflict");
+        .refused(409, "creditable_quantity_exceeded");
     let arrived = credit(&admin, &id, items(4, true)).await.ok(201);
     assert_eq!(arrived["amount"], "0.00");
     books_balance(&service).await;
@@ -604,11 +617,11 @@ async fn goods_that_were_credited_and_kept_come_back_later_for_nothing() {
     assert_eq!(on_hand(&admin, unit).await, shelf - 1);
     let _ = credit(&admin, &id, items(2, true))
         .await
-        .refused(409, "conflict");
+        .refused(409, "creditable_quantity_exceeded");
     let _ = credit(&admin, &id, items(1, false))
         .await
-        .refused(409, "conflict");
-    // Such a restock can be reversed.
+        .refused(409, "creditable_quantity_exceeded");
+    // That they did can be corrected.
     reverse(&admin, &late).await.ok(201);
     assert_eq!(on_hand(&admin, unit).await, shelf - 6);
     credit(&admin, &id, items(6, true)).await.ok(201);

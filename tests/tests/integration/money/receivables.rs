@@ -380,7 +380,7 @@ impl Model {
                     return Err((409, "already_reversed"));
                 }
                 if closed && credit.amount > 0 {
-                    return Err((409, "conflict"));
+                    return Err((409, "order_cancelled"));
                 }
                 let mut after = customer.clone();
                 let taken = after.uncover(&[*place]);
@@ -397,8 +397,11 @@ impl Model {
                 *customer = after;
             }
             Action::CreditAmount(order, amount) => {
-                if customer.orders[*order].cancelled || *amount > customer.creditable(*order) {
-                    return Err((409, "conflict"));
+                if customer.orders[*order].cancelled {
+                    return Err((409, "order_cancelled"));
+                }
+                if *amount > customer.creditable(*order) {
+                    return Err((409, "creditable_amount_exceeded"));
                 }
                 let credit = customer.grant(Kind::Note, *amount, *order);
                 customer.settle(credit, *order, *amount);
@@ -412,13 +415,19 @@ impl Model {
                 };
                 let amount = if *restock {
                     if *units > customer.outside(*order) {
-                        return Err((409, "conflict"));
+                        return Err((409, "creditable_quantity_exceeded"));
                     }
                     customer.orders[*order].returned += units;
                     (uncredited.min(*units) * PRICE).min(left)
                 } else {
-                    if *units > uncredited || units * PRICE > left {
-                        return Err((409, "conflict"));
+                    if *units > uncredited {
+                        return Err((409, "creditable_quantity_exceeded"));
+                    }
+                    if cancelled {
+                        return Err((409, "order_cancelled"));
+                    }
+                    if units * PRICE > left {
+                        return Err((409, "creditable_amount_exceeded"));
                     }
                     units * PRICE
                 };
@@ -434,7 +443,7 @@ impl Model {
                     return Err((409, "overpayment"));
                 }
                 if amount > customer.creditable(*order) {
-                    return Err((409, "conflict"));
+                    return Err((409, "creditable_amount_exceeded"));
                 }
                 let credit = customer.grant(Kind::WriteOff, amount, *order);
                 customer.settle(credit, *order, amount);

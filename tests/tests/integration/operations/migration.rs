@@ -205,6 +205,39 @@ async fn payouts_and_returns_for_nothing_are_not_lost_by_going_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stored_responses_go_down_to_the_columns_of_before_and_come_up_as_they_were() {
+    let service = Service::start().await;
+    let (staff, database) = (service.staff(), service.database.clone());
+    let customer = serde_json::json!({"name": "Zo\u{eb} \"Z\" O'Brien"});
+    let order = serde_json::json!({
+        "customer_id": ACME_CUSTOMER, "items": [{"product_id": ACME_HEADPHONES, "quantity": 1}],
+    });
+    let mut locations = Vec::new();
+    for (key, path, body) in [
+        ("a", "/api/customers", &customer),
+        ("b", "/api/purchase", &order),
+        ("c", "/api/orders/checkout", &order),
+    ] {
+        let original = staff.post_once(key, path, body).await;
+        original.ok(201);
+        locations.push(format!("201{}", original.header("location")));
+    }
+    service.stop().await;
+    let stored = "SELECT encode(coalesce(response, former_response(status, location, body)), 'hex')
+                    FROM idempotency_keys ORDER BY key";
+    let before = database.column(stored).await;
+    assert_eq!(before.len(), 3);
+    let owner = database.connect(OWNER).await;
+    Migrator::down(&owner, Some(back_to("21_opaque_responses")))
+        .await
+        .unwrap();
+    let kept = "SELECT status || location FROM idempotency_keys ORDER BY key";
+    assert_eq!(database.column(kept).await, locations);
+    Migrator::up(&owner, None).await.unwrap();
+    assert_eq!(database.column(stored).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn orders_by_card_go_down_whole_and_what_was_cancelled_before_comes_up_with_its_history() {
     let service = Service::start().await;
     let (admin, database) = (service.admin(), service.database.clone());

@@ -80,7 +80,7 @@ async fn a_count_below_what_is_held_is_refused_with_the_figures() {
         service.staff().patch(&path, &body).await
     };
     for counted in [29, 0] {
-        let refused = count(counted).await.refused(409, "conflict");
+        let refused = count(counted).await.refused(409, "counted_below_reserved");
         let figures = ["on_hand", "reserved", "counted", "product_id"].map(|name| &refused[name]);
         assert_eq!(
             figures,

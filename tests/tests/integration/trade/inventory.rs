@@ -221,7 +221,7 @@ async fn what_is_reserved_stays_on_the_shelf() {
         json!({"set": 989, "reason": "stocktake"}),
     )
     .await;
-    let _ = reply.refused(409, "conflict");
+    let _ = reply.refused(409, "counted_below_reserved");
     let rich = service.admin().add_customer("Rich", "99999.00").await;
     let refused = service
         .staff()

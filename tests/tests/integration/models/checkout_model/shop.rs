@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use domain::card::checkout::{Event, EventKind, PlacedOrder, Terms};
+use domain::card::checkout::{Event, EventKind, Terms};
 use domain::card::provider::Limits;
 use domain::card::refunds;
-use domain::desk::purchase::{Purchase, Receipt};
-use domain::desk::{Command, Desk, Work};
-use domain::foundation::idempotency::Answer;
+use domain::desk::purchase::Purchase;
+use domain::desk::{Command, Desk, Executed, Work};
 use domain::stock::Line;
-use domain::stock::inventory::{self, Correction};
-use domain::stock::reservations::{self, CurrentReservation, LockedIds};
-use domain::{Authority, Caller, Error, demo, orders};
+use domain::stock::inventory::{self, Correction, NewCorrection};
+use domain::stock::reservations::{self, LockedIds};
+use domain::{Authority, Caller, Error, Outcome, demo};
 use entity::stock_movements::Reason;
 use entity::{Currency, Money, OrderId, ProductId, Quantity, UserId};
 use rust_decimal::Decimal;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::Value;
+use tests::clerk::{unread, unread_reservation};
 use tests::{Database, SERVICE, Service};
 
 use super::lists::{Ask, Customer, Lists, Product};
@@ -38,31 +38,17 @@ pub(super) struct Shop {
     pub(super) events: usize,
 }
 
-fn found(found: &CurrentReservation, _: Currency) -> Answer {
-    answer(format!("{} {:?}", found.reservation.id, found.status))
-}
-
-fn sold(receipt: &Receipt) -> Answer {
-    answer(format!("{} sold", receipt.order_id))
-}
-
-fn placed(placed: &PlacedOrder) -> Answer {
-    answer(format!(
-        "{} placed {}",
-        placed.order_id, placed.reservation_id
-    ))
-}
-
-pub(super) fn answer(body: String) -> Answer {
-    Answer {
-        status: 200,
-        location: None,
-        body,
+/// What came of it in the model's words, after its id; of an order by card the id of what holds its stock follows.
+pub(super) fn words(outcome: Outcome<Executed>) -> String {
+    match outcome.value().unwrap() {
+        Executed::Sold(receipt) => format!("{} sold", receipt.order_id),
+        Executed::PlacedOrder(placed) => {
+            format!("{} placed {}", placed.order_id, placed.reservation_id)
+        }
+        Executed::Reserved(found) | Executed::Cancelled { found, .. } => {
+            format!("{} {:?}", found.reservation.id, found.status)
+        }
     }
-}
-
-pub(super) fn nothing(_: &orders::Order) -> Answer {
-    answer(String::new())
 }
 
 pub(super) fn caller(authority: Authority) -> Caller {
@@ -79,11 +65,10 @@ pub(super) fn money(units: i64) -> Money {
     Money::new(Decimal::from(units), Currency::USD).unwrap()
 }
 
-pub(super) fn wish(what: refunds::What, restock: bool) -> refunds::NewRefund {
+pub(super) fn wish(what: refunds::What) -> refunds::NewRefund {
     refunds::NewRefund {
         what,
         reason: "scratched".to_owned(),
-        restock,
         takes: None,
     }
 }
@@ -174,9 +159,9 @@ impl Shop {
             limits: Some(Limits::NONE),
         };
         let work = |ask: &Ask| match ask {
-            Ask::Buy(who, items) => Work::Purchase(purchase(*who, items), sold),
+            Ask::Buy(who, items) => Work::Purchase(purchase(*who, items), unread),
             Ask::Checkout(who, items, seconds) => {
-                Work::Checkout(purchase(*who, items), terms(*seconds), placed)
+                Work::Checkout(purchase(*who, items), terms(*seconds))
             }
             Ask::Reserve(who, items, ttl, wait) => {
                 let wish = reservations::NewReservation {
@@ -185,18 +170,16 @@ impl Shop {
                     ttl_seconds: i32::try_from(*ttl).unwrap(),
                     wait: *wait,
                 };
-                Work::Reserve(wish, found)
+                Work::Reserve(wish, unread_reservation)
             }
-            Ask::Confirm(at) => Work::Confirm(target(*at), sold),
-            Ask::ConfirmByCard(at, seconds) => {
-                Work::ConfirmByCard(target(*at), terms(*seconds), placed)
-            }
-            Ask::GiveUp(at) => Work::Cancel(target(*at), found),
+            Ask::Confirm(at) => Work::Confirm(target(*at), unread),
+            Ask::ConfirmByCard(at, seconds) => Work::ConfirmByCard(target(*at), terms(*seconds)),
+            Ask::GiveUp(at) => Work::Cancel(target(*at), unread_reservation),
         };
         let commands = asks.iter().map(|ask| Command {
             caller: caller(Authority::Staff),
             work: work(ask),
-            claim: None,
+            key: None,
         });
         commands.collect()
     }
@@ -226,7 +209,12 @@ impl Shop {
             Error::Forbidden => "forbidden".to_owned(),
             Error::OrderNotFound(_) => "no order".to_owned(),
             Error::ProductNotFound(_) => "no product".to_owned(),
-            Error::Conflict(_) => "conflict".to_owned(),
+            Error::NotPaid(_) => "not paid".to_owned(),
+            Error::NotPaidByCard(_) => "not paid by card".to_owned(),
+            Error::AlreadyPaid(_) => "already paid".to_owned(),
+            Error::AlreadyRefunded(_) => "already refunded".to_owned(),
+            Error::NothingToRefund => "nothing to refund".to_owned(),
+            Error::NothingToPay => "nothing to pay".to_owned(),
             Error::PaymentProvider { .. } | Error::PaymentRefused { .. } => "provider".to_owned(),
             Error::MoreThanPaid { refundable } => {
                 format!("more than paid: {}", till::minor(*refundable) / 100)
@@ -255,9 +243,13 @@ impl Shop {
     }
 
     pub(super) async fn goods(&self, product: ProductId, quantity: i64) {
-        let by = Correction::Adjust(quantity);
+        let new = NewCorrection {
+            correction: Correction::Adjust(quantity),
+            reason: Reason::Correction,
+            note: None,
+        };
         let staff = caller(Authority::Staff);
-        inventory::correct(&self.pool, &staff, product, by, Reason::Correction, None)
+        inventory::correct(&self.pool, &staff, product, &new)
             .await
             .unwrap();
     }

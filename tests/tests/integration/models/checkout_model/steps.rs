@@ -13,10 +13,11 @@ use domain::{Authority, demo, orders};
 use entity::OrderId;
 use futures_util::future::join_all;
 use serde_json::Value;
+use tests::clerk::unkeyed;
 use tests::until;
 
 use super::lists::{Ask, Asked, By, Due, Order, Rows, What, minor};
-use super::shop::{Shop, caller, event, money, nothing, wish};
+use super::shop::{Shop, caller, event, money, wish, words};
 use super::till::{Till, received};
 
 /// A step between two comparisons. Numbers are indexes into the model's lists.
@@ -97,8 +98,8 @@ impl Shop {
                     By::Admin => Authority::Admin,
                 };
                 let id = self.lists.orders[*at].id;
-                let done =
-                    cancellation::cancel(&self.pool, &caller(authority), None, id, nothing).await;
+                let caller = caller(authority);
+                let done = cancellation::cancel(&self.pool, &unkeyed(&caller), id).await;
                 let done = done.map(|_| ()).map_err(|error| self.refusal(&error));
                 assert_eq!(done, expected, "{}", self.at());
             }
@@ -112,12 +113,15 @@ impl Shop {
                         let items = items.map(|(product, quantity)| {
                             (self.lists.products[*product].id, *quantity)
                         });
-                        refunds::What::Items(items.collect())
+                        refunds::What::Items {
+                            items: items.collect(),
+                            restock: *restock,
+                        }
                     }
                 };
                 let (id, admin) = (self.lists.orders[*at].id, caller(Authority::Admin));
-                let wish = wish(what, *restock);
-                let done = refunds::request(&self.pool, &admin, None, id, &wish, nothing).await;
+                let (wish, write) = (wish(what), unkeyed(&admin));
+                let done = refunds::request(&self.pool, &write, id, &wish).await;
                 let done = done.map(|_| ()).map_err(|error| self.refusal(&error));
                 assert_eq!(done, expected, "{}", self.at());
             }
@@ -125,7 +129,7 @@ impl Shop {
                 let expected = self.lists.fulfil(*at);
                 let (id, staff) = (self.lists.orders[*at].id, caller(Authority::Staff));
                 let sent = orders::Fulfilment::default();
-                let done = orders::fulfil(&self.pool, &staff, None, id, sent, nothing).await;
+                let done = orders::fulfil(&self.pool, &unkeyed(&staff), id, sent).await;
                 let done = done.map(|_| ()).map_err(|error| self.refusal(&error));
                 assert_eq!(done, expected, "{}", self.at());
             }
@@ -157,7 +161,7 @@ impl Shop {
             let (orders, holds) = (self.lists.orders.len(), self.lists.holds.len());
             let expected = self.lists.ask(ask);
             let answer = answer.map_err(|error| self.refusal(&error));
-            let answer = answer.map(|answered| answered.answer.body);
+            let answer = answer.map(words);
             let told = answer.as_ref().map(|body| body.split(' ').nth(1).unwrap());
             let expected = expected.as_ref().copied();
             assert_eq!(told, expected, "{ask:?} {}", self.at());

@@ -18,9 +18,10 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use super::lists::TICK;
-use super::shop::{Shop, caller, event, money, nothing, wish};
+use super::shop::{Shop, caller, event, money, wish, words};
 use super::steps::outcome;
 use super::till::{Till, received};
+use tests::clerk::unkeyed;
 
 /// An action in progress; its result is the error, if it was rejected.
 type Act<'a> = Pin<Box<dyn Future<Output = Option<Error>> + Send + 'a>>;
@@ -86,9 +87,7 @@ async fn serve(desk: &Arc<Desk>, commands: Vec<Command>) -> Vec<Result<String, E
     let commands = commands.into_iter();
     let answers = join_all(commands.map(|command| desk.carry_out(command))).await;
     let bodies = answers.into_iter();
-    bodies
-        .map(|answer| answer.map(|answered| answered.answer.body))
-        .collect()
+    bodies.map(|answer| answer.map(words)).collect()
 }
 
 fn act<'a, T>(future: impl Future<Output = Result<T, Error>> + Send + 'a) -> Act<'a> {
@@ -123,7 +122,10 @@ fn at_random<'a>(
             let who = [Authority::Staff, Authority::Admin];
             let who = *who.choose(dice).unwrap();
             twice(&|at| {
-                act(async move { cancellation::cancel(at, &caller(who), None, id, nothing).await })
+                act(async move {
+                    let caller = caller(who);
+                    cancellation::cancel(at, &unkeyed(&caller), id).await
+                })
             })
         }
         9 | 10 => {
@@ -137,15 +139,16 @@ fn at_random<'a>(
                     } else {
                         refunds::What::Amount(amount)
                     };
-                    let (admin, wish) = (caller(Authority::Admin), wish(what, false));
-                    refunds::request(at, &admin, None, id, &wish, nothing).await
+                    let (admin, wish) = (caller(Authority::Admin), wish(what));
+                    refunds::request(at, &unkeyed(&admin), id, &wish).await
                 })
             })
         }
         _ => twice(&|at| {
             act(async move {
                 let staff = caller(Authority::Staff);
-                orders::fulfil(at, &staff, None, id, orders::Fulfilment::default(), nothing).await
+                let sent = orders::Fulfilment::default();
+                orders::fulfil(at, &unkeyed(&staff), id, sent).await
             })
         }),
     }

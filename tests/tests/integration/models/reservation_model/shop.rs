@@ -5,15 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::cancellation;
-use domain::card::checkout::{PlacedOrder, Terms};
+use domain::card::checkout::Terms;
 use domain::card::provider::{Limits, Offline};
-use domain::desk::purchase::{Purchase, Receipt};
-use domain::desk::{Command, Desk, Work};
-use domain::foundation::idempotency::Answer;
+use domain::desk::purchase::Purchase;
+use domain::desk::{Command, Desk, Executed, Work};
 use domain::stock::Line;
-use domain::stock::inventory::{self, Correction};
-use domain::stock::reservations::{self, CurrentReservation, LockedIds, NewReservation};
-use domain::{Authority, Caller, Error, demo, orders};
+use domain::stock::inventory::{self, Correction, NewCorrection};
+use domain::stock::reservations::{self, LockedIds, NewReservation};
+use domain::{Authority, Caller, Error, Outcome, demo};
 use entity::stock_movements::Reason;
 use entity::{Currency, ProductId, Quantity, UserId};
 use futures_util::future::join_all;
@@ -21,6 +20,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::Value;
+use tests::clerk::{unkeyed, unread, unread_reservation};
 use tests::{Database, SERVICE, Service, differences, until, verified};
 
 use super::lists::{Ask, Customer, Lists, Product};
@@ -66,26 +66,21 @@ pub(super) async fn sweep(pool: &domain::Database) {
     reservations::sweep(pool, demo::ACME).await.unwrap();
 }
 
-fn found(found: &CurrentReservation, _: Currency) -> Answer {
-    let place = found
-        .place
-        .map_or(String::new(), |place| format!(" {place}"));
-    answer(format!(
-        "{} {:?}{place}",
-        found.reservation.id, found.status
-    ))
-}
-
-fn sold(receipt: &Receipt) -> Answer {
-    answer(format!("{} sold", receipt.order_id))
-}
-
-/// The ids of the order and of the reservation that holds its stock.
-fn placed(placed: &PlacedOrder) -> Answer {
-    answer(format!(
-        "{},{} placed",
-        placed.order_id, placed.reservation_id
-    ))
+/// The ids of what came of it, and the rest in the model's words: of an order by card the order's id and that of what holds
+/// its stock.
+fn words(outcome: Outcome<Executed>) -> String {
+    match outcome.value().unwrap() {
+        Executed::Sold(receipt) => format!("{} sold", receipt.order_id),
+        Executed::PlacedOrder(placed) => {
+            format!("{},{} placed", placed.order_id, placed.reservation_id)
+        }
+        Executed::Reserved(found) | Executed::Cancelled { found, .. } => {
+            let place = found
+                .place
+                .map_or(String::new(), |place| format!(" {place}"));
+            format!("{} {:?}{place}", found.reservation.id, found.status)
+        }
+    }
 }
 
 fn terms(seconds: i64) -> Terms {
@@ -93,14 +88,6 @@ fn terms(seconds: i64) -> Terms {
         provider: Offline::NAME,
         seconds: i32::try_from(seconds).unwrap(),
         limits: Some(Limits::NONE),
-    }
-}
-
-pub(super) fn answer(body: String) -> Answer {
-    Answer {
-        status: 200,
-        location: None,
-        body,
     }
 }
 
@@ -235,9 +222,9 @@ impl Shop {
             lines: lines(items),
         };
         let work = |ask: &Ask| match ask {
-            Ask::Buy(who, items) => Work::Purchase(purchase(*who, items), sold),
+            Ask::Buy(who, items) => Work::Purchase(purchase(*who, items), unread),
             Ask::Checkout(who, items, seconds) => {
-                Work::Checkout(purchase(*who, items), terms(*seconds), placed)
+                Work::Checkout(purchase(*who, items), terms(*seconds))
             }
             Ask::Reserve(who, items, ttl, wait) => {
                 let wish = NewReservation {
@@ -246,18 +233,16 @@ impl Shop {
                     ttl_seconds: i32::try_from(*ttl).unwrap(),
                     wait: *wait,
                 };
-                Work::Reserve(wish, found)
+                Work::Reserve(wish, unread_reservation)
             }
-            Ask::Confirm(at) => Work::Confirm(target(*at), sold),
-            Ask::ConfirmByCard(at, seconds) => {
-                Work::ConfirmByCard(target(*at), terms(*seconds), placed)
-            }
-            Ask::Cancel(at) => Work::Cancel(target(*at), found),
+            Ask::Confirm(at) => Work::Confirm(target(*at), unread),
+            Ask::ConfirmByCard(at, seconds) => Work::ConfirmByCard(target(*at), terms(*seconds)),
+            Ask::Cancel(at) => Work::Cancel(target(*at), unread_reservation),
         };
         let commands = asks.iter().map(|ask| Command {
             caller: caller(),
             work: work(ask),
-            claim: None,
+            key: None,
         });
         commands.collect()
     }
@@ -316,8 +301,8 @@ impl Shop {
             Step::CancelOrder(at) => {
                 let expected = self.lists.take_back(*at);
                 let id = self.lists.orders[*at].id;
-                let nothing = |_: &orders::Order| answer(String::new());
-                let done = cancellation::cancel(&self.pool, &caller(), None, id, nothing).await;
+                let caller = caller();
+                let done = cancellation::cancel(&self.pool, &unkeyed(&caller), id).await;
                 assert_eq!(done.is_ok(), expected.is_ok(), "{done:?} {}", self.at(seed));
             }
             Step::Pass(seconds) => self.pass(*seconds).await,
@@ -350,7 +335,7 @@ impl Shop {
             let (orders, holds) = (self.lists.orders.len(), self.lists.holds.len());
             let expected = self.lists.ask(ask);
             let answer = answer.map_err(|error| self.told(&error));
-            let answer = answer.map(|answered| answered.answer.body);
+            let answer = answer.map(words);
             let told = answer.as_ref().map(|body| body.split_once(' ').unwrap());
             let told = told.map(|(_, told)| told.to_owned()).map_err(Clone::clone);
             assert_eq!(told, expected, "{ask:?} {}", self.at(seed));
@@ -392,8 +377,12 @@ impl Shop {
     }
 
     pub(super) async fn correct(&self, product: ProductId, by: Correction) -> Result<(), Error> {
-        let why = Reason::Correction;
-        inventory::correct(&self.pool, &caller(), product, by, why, None)
+        let new = NewCorrection {
+            correction: by,
+            reason: Reason::Correction,
+            note: None,
+        };
+        inventory::correct(&self.pool, &caller(), product, &new)
             .await
             .map(|_| ())
     }

@@ -404,15 +404,15 @@ impl Lists {
         what: &What,
         restock: bool,
     ) -> Result<(), String> {
-        let conflict = || Err("conflict".to_owned());
+        let restock = restock && matches!(what, What::Items(_));
         if self.orders[at].card.is_none() {
-            return conflict();
+            return Err("not paid by card".to_owned());
         }
         if !matches!(
             self.orders[at].status,
             Status::Paid | Status::Fulfilled | Status::Cancelled
         ) {
-            return conflict();
+            return Err("not paid".to_owned());
         }
         let mut items: Vec<(usize, i64)> = Vec::new();
         if let What::Items(wanted) = what {
@@ -434,9 +434,6 @@ impl Lists {
                 return Err(format!("more than sold of {product}: {left}"));
             }
         }
-        if restock && items.is_empty() {
-            return conflict();
-        }
         let card = self.orders[at].card();
         let left = card.paid - card.refunded();
         let priced = items.iter().map(|(product, quantity)| {
@@ -450,8 +447,14 @@ impl Lists {
             What::Items(_) if restock => price.min(left),
             What::Items(_) => price,
         };
-        if amount > left || (amount <= 0 && !restock) {
+        if left == 0 && !(restock && amount == 0) {
+            return Err("already refunded".to_owned());
+        }
+        if amount > left {
             return Err(format!("more than paid: {left}"));
+        }
+        if amount <= 0 && !restock {
+            return Err("nothing to refund".to_owned());
         }
         if restock {
             self.touch_order(at);
@@ -465,7 +468,7 @@ impl Lists {
         let order = &mut self.orders[at];
         match (order.status, &order.card) {
             (Status::Paid, Some(card)) if card.refunded() == card.paid => {
-                Err("conflict".to_owned())
+                Err("already refunded".to_owned())
             }
             (Status::Paid, Some(_)) | (Status::Approved, None) => {
                 order.step(Status::Fulfilled);
