@@ -5,6 +5,7 @@
 
 mod fault;
 mod member;
+pub mod pages;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
@@ -200,10 +201,10 @@ impl Code {
         self.row().1
     }
 
-    /// The `type` of every answer with this code.
+    /// The `type` of every answer with this code: the path of its page, on this service.
     #[must_use]
     pub fn type_uri(self) -> String {
-        format!("urn:tradeline:error:{}", self.text())
+        format!("{}/{}", pages::BASE, self.text())
     }
 
     /// What it means, the same in every answer.
@@ -725,7 +726,7 @@ mod tests {
         assert_eq!(
             fields(Error::CustomerNotFound(id)),
             json!({
-                "type": "urn:tradeline:error:customer_not_found",
+                "type": "/problems/customer_not_found",
                 "title": "The customer does not exist",
                 "status": 404,
                 "detail": format!("Customer {id} does not exist."),
