@@ -8,6 +8,7 @@ use crate::access::routing;
 use crate::schema::endpoint::{BadTable, Table};
 use crate::schema::openapi;
 use crate::schema::openapi::{BadDocument, Document};
+use crate::schema::problem;
 use crate::state::State;
 use crate::{handlers, metrics};
 
@@ -65,6 +66,7 @@ pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
         .app_data(Data::new(state))
         .configure(|config| routing::configure(&parts.table, config))
         .configure(handlers::configure_health)
+        .configure(problem::pages::configure)
         .configure(metrics::configure)
         .configure(|config| openapi::configure(parts.document.clone(), config));
 }

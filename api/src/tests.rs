@@ -259,7 +259,7 @@ impl Reply {
         assert_eq!(self.status, status, "{body}");
         assert_eq!(body["code"], code, "{body}");
         assert_eq!(body["status"], status);
-        assert_eq!(body["type"], format!("urn:tradeline:error:{code}"));
+        assert_eq!(body["type"], format!("/problems/{code}"));
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(body["request_id"], self.header("x-request-id"));
         for member in ["title", "detail", "instance", "request_id"] {

@@ -5,6 +5,7 @@
 
 mod fault;
 mod member;
+pub mod pages;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
@@ -225,7 +226,7 @@ impl Code {
     /// The value of the member `type`.
     #[must_use]
     pub fn type_uri(self) -> String {
-        format!("urn:tradeline:error:{}", self.text())
+        format!("{}/{}", pages::BASE, self.text())
     }
 
     /// The value of the member `title`: the meaning of the code, the same in every response.
@@ -768,7 +769,7 @@ mod tests {
         assert_eq!(
             fields(Error::CustomerNotFound(id)),
             json!({
-                "type": "urn:tradeline:error:customer_not_found",
+                "type": "/problems/customer_not_found",
                 "title": "The customer does not exist",
                 "status": 404,
                 "detail": format!("Customer {id} does not exist."),

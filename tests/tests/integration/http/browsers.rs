@@ -218,3 +218,21 @@ async fn a_preflight_that_is_refused_says_why() {
         assert_nothing_for_other_origins(&reply);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_type_of_a_problem_leads_to_the_page_of_its_code() {
+    let service = Service::start().await;
+    let nobody = service.nobody();
+    let refused = nobody.get("/api/orders").await;
+    refused.refused(401, "unauthenticated");
+    let page = nobody.get(refused.body["type"].as_str().unwrap()).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(page.text.contains("Log in"), "{}", page.text);
+    assert!(
+        page.header("content-security-policy")
+            .contains("default-src 'none'")
+    );
+    let unknown = nobody.get("/problems/no_such_code").await;
+    unknown.refused(404, "not_found");
+}
