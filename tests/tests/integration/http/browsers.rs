@@ -224,8 +224,8 @@ async fn the_type_of_a_problem_leads_to_the_page_of_its_code() {
     let service = Service::start().await;
     let nobody = service.nobody();
     let refused = nobody.get("/api/orders").await;
-    refused.refused(401, "unauthenticated");
-    let page = nobody.get(refused.body["type"].as_str().unwrap()).await;
+    let problem = refused.refused(401, "unauthenticated");
+    let page = nobody.get(problem["type"].as_str().unwrap()).await;
     assert_eq!(page.status, 200, "{}", page.text);
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     assert!(page.text.contains("Log in"), "{}", page.text);
