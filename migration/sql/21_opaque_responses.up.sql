@@ -17,7 +17,7 @@ ALTER TABLE idempotency_keys
 
 -- The bytes that stand for what earlier versions kept. Format 1: the byte 1, the status and the length of the location as
 -- two bytes each, the location, the body. Of an order by card earlier versions kept the id alone, and it stays that.
-CREATE FUNCTION former_response(status smallint, location text, body text) RETURNS bytea
+CREATE OR REPLACE FUNCTION former_response(status smallint, location text, body text) RETURNS bytea
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE
         WHEN body ~ '^\{"order_id":"[0-9a-f-]{36}"\}$' THEN uuid_send(substring(body FROM 14 FOR 36)::uuid)
