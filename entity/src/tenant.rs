@@ -76,6 +76,7 @@ tenant!(
     credits_on_account,
     customers,
     disputes,
+    held_stock,
     idempotency_keys,
     inventory,
     ledger_entries,

@@ -96,6 +96,7 @@ fn steps() -> Vec<Step> {
         // The versions before cannot read an account that has a payout.
         step!("19_returns_and_payouts", compatible_from: "19_returns_and_payouts"),
         step!("20_skus", compatible_from: "15_schema_compatibility"),
+        step!("22_held_stock", compatible_from: "15_schema_compatibility"),
     ]
 }
 
