@@ -7,14 +7,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use entity::{BusinessId, Tenant, UserId, idempotency_keys};
 use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};
 
+use crate::foundation::kept::Kept;
 use crate::foundation::retention;
 use crate::foundation::retry::retry;
+use crate::foundation::rows::ArrayStatement;
 use crate::{Caller, Database, Error, Transaction};
 
 /// What makes two requests one: the key that the client chose, and a hash of everything it asked.
@@ -154,6 +157,9 @@ pub(crate) async fn keep(
     .await
 }
 
+static KEEP: LazyLock<ArrayStatement> =
+    LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<Kept<'_>>()));
+
 /// As [`keep`], for a caller that is of no business.
 pub(crate) async fn keep_of(
     transaction: &Transaction,
@@ -163,19 +169,13 @@ pub(crate) async fn keep_of(
     answer: Answer,
 ) -> Result<Answered, Error> {
     if let Some(claim) = claim {
-        let row = idempotency_keys::ActiveModel {
-            business_id: Set(business),
-            caller_id: Set(user),
-            key: Set(claim.key.clone()),
-            request_hash: Set(claim.request_hash.to_vec()),
-            status: Set(answer.status.cast_signed()),
-            location: Set(answer.location.clone()),
-            body: Set(answer.body.clone()),
-            ..Default::default()
+        let kept = Kept {
+            caller: user,
+            claim,
+            answer: &answer,
         };
-        idempotency_keys::Entity::insert(row)
-            .exec_without_returning(transaction)
-            .await?;
+        let statement = KEEP.of(business).rows(&[kept]).statement()?;
+        transaction.execute_raw(statement).await?;
     }
     Ok(Answered {
         answer,
@@ -210,13 +210,13 @@ pub(crate) async fn unless_twin(
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
 pub async fn delete_expired(database: &Database, business: BusinessId) -> Result<u64, Error> {
-    retention::delete::<idempotency_keys::Entity>(
-        database,
-        business,
-        "SELECT ctid FROM idempotency_keys
-          WHERE business_id = $1 AND created_at < now() - interval '25 hours' LIMIT $2",
-    )
-    .await
+    let over = Query::select()
+        .expr(Expr::cust("ctid"))
+        .from(idempotency_keys::Entity)
+        .and_where(idempotency_keys::Column::BusinessId.eq(business))
+        .and_where(Expr::cust("created_at < now() - interval '25 hours'"))
+        .to_owned();
+    retention::delete::<idempotency_keys::Entity>(database, business, over).await
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Fulfilling an order: its goods are with the customer, or on their way.
 
 use entity::orders::{PaymentMethod, Status};
-use entity::{Money, OrderId, Tenant, orders};
-use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
+use entity::{Money, OrderId};
 use serde_json::json;
 
 use super::{Order, step, transitions, whole};
 use crate::audit::{self, Change};
 use crate::foundation::idempotency::{self, Answer, Answered, IdempotencyKey};
+use crate::foundation::locks;
 use crate::foundation::retry::retry;
 use crate::orders::disputes;
 use crate::{Caller, Database, Error};
@@ -36,10 +36,7 @@ pub async fn fulfil(
 ) -> Result<Answered, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
-        let mut order = orders::Entity::of(caller.business_id)
-            .filter(orders::Column::Id.eq(id))
-            .lock_exclusive()
-            .one(&transaction)
+        let mut order = locks::order(&transaction, caller.business_id, id)
             .await?
             .filter(|order| caller.may_act_for(order.customer_id))
             .ok_or(Error::OrderNotFound(id))?;

@@ -41,6 +41,7 @@ mod idempotency;
 mod inventory;
 mod late_repetitions;
 mod limits;
+mod lock_order;
 mod lockouts;
 mod low_stock;
 mod metrics;
