@@ -134,8 +134,7 @@ const STOCKED_DAYS_AGO: u64 = 150;
 /// Those of the database.
 pub async fn load(owner: &Database) -> Result<bool, Error> {
     let transaction = owner.begin(ACME).await?;
-    let there = customers::Entity::of(ACME)
-        .filter(customers::Column::Id.eq(ACME_CUSTOMER))
+    let there = customers::Entity::by_id(ACME, ACME_CUSTOMER)
         .one(&transaction)
         .await?;
     if there.is_some() {

@@ -18,6 +18,7 @@ pub mod credit_notes;
 pub mod credits_on_account;
 pub mod customers;
 pub mod disputes;
+pub mod held_stock;
 pub mod idempotency_keys;
 mod ids;
 pub mod inventory;

@@ -1,7 +1,7 @@
 //! The tenant scope with which every query on a tenant's table starts.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{DeleteMany, EntityTrait, QueryFilter, Select, UpdateMany};
+use sea_orm::{DeleteMany, EntityTrait, PrimaryKeyTrait, QueryFilter, Select, UpdateMany};
 
 use crate::BusinessId;
 
@@ -18,6 +18,19 @@ pub trait Tenant: EntityTrait {
             reason = "the one place that starts a read"
         )]
         Self::find().filter(is(Self::BUSINESS, business))
+    }
+
+    /// Reads the row of one business with this id: the second and last column of the primary key.
+    #[must_use]
+    fn by_id<I>(business: BusinessId, id: I) -> Select<Self>
+    where
+        (BusinessId, I): Into<<Self::PrimaryKey as PrimaryKeyTrait>::ValueType>,
+    {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the key begins with the business"
+        )]
+        Self::find_by_id((business, id))
     }
 
     /// Updates rows of one business.
@@ -63,6 +76,7 @@ tenant!(
     credits_on_account,
     customers,
     disputes,
+    held_stock,
     idempotency_keys,
     inventory,
     ledger_entries,

@@ -98,6 +98,7 @@ fn steps() -> Vec<Step> {
         step!("19_returns_and_payouts", compatible_from: "19_returns_and_payouts"),
         step!("20_skus", compatible_from: "15_schema_compatibility"),
         step!("21_opaque_responses", compatible_from: "15_schema_compatibility"),
+        step!("22_held_stock", compatible_from: "15_schema_compatibility"),
     ]
 }
 

@@ -5,17 +5,20 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use entity::users::Role;
 use entity::{BusinessId, EventId, Tenant, UserId, audit_events};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::Event;
 use crate::foundation::clock;
 use crate::foundation::dates::When;
 use crate::foundation::pages;
+use crate::foundation::rows::ArrayStatement;
 use crate::{Caller, Database, Error, Page, Paging, PlatformCaller, Transaction};
 
 /// A change. `before` is absent for what is new.
@@ -117,28 +120,22 @@ pub(crate) async fn record(
     record_as(transaction, caller.into(), change).await
 }
 
+static RECORD: LazyLock<ArrayStatement> =
+    LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<Event<'_>>()));
+
 /// As [`record`], for anyone.
 pub(crate) async fn record_as(
     transaction: &Transaction,
     actor: Actor<'_>,
     change: Change,
 ) -> Result<(), Error> {
-    let event = audit_events::ActiveModel {
-        business_id: Set(actor.business_id),
-        id: Set(EventId::new()),
-        action: Set(change.action.to_owned()),
-        entity_type: Set(change.entity_type.to_owned()),
-        entity_id: Set(change.entity_id),
-        actor_id: Set(actor.user_id),
-        actor_role: Set(actor.role.to_owned()),
-        request_id: Set(actor.request_id.to_owned()),
-        before: Set(change.before),
-        after: Set(Some(change.after)),
-        ..Default::default()
+    let event = Event {
+        id: EventId::new(),
+        actor,
+        change,
     };
-    audit_events::Entity::insert(event)
-        .exec_without_returning(transaction)
-        .await?;
+    let statement = RECORD.of(actor.business_id).rows(&[event]).statement()?;
+    transaction.execute_raw(statement).await?;
     Ok(())
 }
 

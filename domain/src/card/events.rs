@@ -6,9 +6,10 @@
 use chrono::{DateTime, Utc};
 use entity::orders::{CancelReason, Status};
 use entity::payment_intents::Status as IntentStatus;
-use entity::{Money, payment_intents};
+use entity::{Money, payment_intents, provider_events};
 use fail::fail_point;
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, EntityTrait};
 
 use super::checkout::{Event, EventKind, EventOutcome};
 use super::locked_order::{AT_ONCE, LockedOrder, Stock};
@@ -103,22 +104,21 @@ impl Event {
     }
 }
 
-const KEEP: &str = "
-INSERT INTO provider_events (business_id, provider, event_id, kind, order_id) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT DO NOTHING";
-
 /// Whether the event was not taken before. The order is locked, so a twin waits for it and finds it taken.
 async fn is_new(transaction: &Transaction, event: &Event) -> Result<bool, Error> {
-    let values: [Value; 5] = [
-        event.business_id.0.into(),
-        event.provider.into(),
-        event.id.clone().into(),
-        event.kind.clone().into(),
-        event.order_id.0.into(),
-    ];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, KEEP, values);
-    let kept = transaction.execute_raw(statement).await?;
-    Ok(kept.rows_affected() > 0)
+    let row = provider_events::ActiveModel {
+        business_id: Set(event.business_id),
+        provider: Set(event.provider.into()),
+        event_id: Set(event.id.clone()),
+        kind: Set(event.kind.clone()),
+        order_id: Set(event.order_id),
+        ..Default::default()
+    };
+    let kept = provider_events::Entity::insert(row)
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(kept > 0)
 }
 
 async fn apply(

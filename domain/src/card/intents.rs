@@ -4,7 +4,6 @@ use entity::orders::{CancelReason, Status};
 use entity::payment_intents;
 use entity::{BusinessId, OrderId, Tenant, orders};
 use fail::fail_point;
-use sea_orm::{ColumnTrait, QueryFilter};
 
 use super::checkout::Checkout;
 use super::events;
@@ -117,10 +116,7 @@ impl OrderWithIntent {
         id: OrderId,
     ) -> Result<Self, Error> {
         let intent = payments::intent(transaction, business, id).await?;
-        let order = orders::Entity::of(business)
-            .filter(orders::Column::Id.eq(id))
-            .one(transaction)
-            .await?;
+        let order = orders::Entity::by_id(business, id).one(transaction).await?;
         Ok(Self {
             order: order.ok_or(Error::OrderNotFound(id))?,
             intent: intent.ok_or(Error::OrderNotFound(id))?,

@@ -8,12 +8,11 @@ use entity::{
     payment_intents, reservations,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect, Statement,
-};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
+use crate::foundation::locks;
 use crate::orders::payments;
 use crate::orders::step;
 use crate::stock::inventory::{self, NewMovement};
@@ -55,7 +54,7 @@ impl LockedOrder {
             return Ok(None);
         };
         let lines = lines(transaction, business, id).await?;
-        lock_customer(transaction, business, id).await?;
+        locks::customer_of_order(transaction, business, id).await?;
         let shelf = match stock {
             Stock::Left => LockedStock::new(DateTime::UNIX_EPOCH, [].into()),
             Stock::Locked => {
@@ -71,16 +70,10 @@ impl LockedOrder {
                     .await?
             }
         };
-        let order = orders::Entity::of(business)
-            .filter(orders::Column::Id.eq(id))
-            .lock_exclusive()
-            .one(transaction)
+        let order = locks::order(transaction, business, id)
             .await?
             .ok_or(Error::OrderNotFound(id))?;
-        let intent = payment_intents::Entity::of(business)
-            .filter(payment_intents::Column::OrderId.eq(id))
-            .lock_exclusive()
-            .one(transaction)
+        let intent = locks::payment_intent(transaction, business, id)
             .await?
             .ok_or(Error::OrderNotFound(id))?;
         Ok(Some(Self {
@@ -324,24 +317,6 @@ pub(crate) async fn currency(
     let row = businesses::Entity::of(business).one(transaction).await?;
     let row = row.ok_or_else(|| Error::Bug(format!("business {business} is not there")))?;
     Ok(row.currency)
-}
-
-/// The database looks after what a row refers to when it is written more than once in a transaction, and locks it for that.
-/// So an order's customer is locked to stay before its stock is, as customers are on every path.
-const CUSTOMER: &str = "
-SELECT FROM customers
- WHERE business_id = $1 AND id = (SELECT customer_id FROM orders WHERE business_id = $1 AND id = $2)
-   FOR KEY SHARE";
-
-async fn lock_customer(
-    transaction: &Transaction,
-    business: BusinessId,
-    id: OrderId,
-) -> Result<(), Error> {
-    let values: [sea_orm::Value; 2] = [business.0.into(), id.0.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, CUSTOMER, values);
-    transaction.execute_raw(statement).await?;
-    Ok(())
 }
 
 async fn lines(

@@ -6,13 +6,14 @@
 //! provider may forget a key before it is asked again: of a refund it is told that it may have been made. What the provider
 //! says is written under the order's lock, whoever has asked.
 
+use std::sync::LazyLock;
+
 use entity::orders::{CancelReason, Status as OrderStatus};
 use entity::payment_intents::Status;
 use entity::{BusinessId, OrderId, RefundId, Tenant, payment_intents, refunds};
 use fail::fail_point;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, Statement, Value,
-};
+use sea_orm::sea_query::{Expr, PostgresQueryBuilder};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 
 use super::intents::{record_made, record_refused, wanted};
 use super::locked_order::{self, AT_ONCE, LockedOrder, Stock};
@@ -20,6 +21,7 @@ use super::{events, reading};
 use crate::audit::Actor;
 use crate::card::provider::{Failure, Intent, IntentState, Provider, Shared, WantedRefund};
 use crate::card::refunds::Said;
+use crate::foundation::locks;
 use crate::foundation::poller::Poller;
 use crate::foundation::retry::retry;
 use crate::orders::payments;
@@ -89,14 +91,14 @@ pub async fn work(
     business: BusinessId,
 ) -> Result<u64, Error> {
     let mut asked = 0;
-    for order in lease(database, business, provider, INTENTS).await? {
+    for order in lease(database, business, provider, &INTENTS).await? {
         asked += 1;
         if !see_to_intent(database, provider, business, OrderId(order)).await? {
             // The provider does not answer: the others would wait as long.
             return Ok(asked);
         }
     }
-    for refund in lease(database, business, provider, REFUNDS).await? {
+    for refund in lease(database, business, provider, &REFUNDS).await? {
         asked += 1;
         if !see_to_refund(database, provider, business, RefundId(refund)).await? {
             return Ok(asked);
@@ -107,24 +109,50 @@ pub async fn work(
 
 /// Takes what is due, those that are paid first: none of them waits for a provider that does not answer. Each for a minute, two, four, up to a quarter of an hour. The rows are locked alone and for this moment,
 /// so their place in the lock order does not matter.
-const INTENTS: &str = "
-UPDATE payment_intents SET tries = tries + 1, next_try_at = now() + least(interval '1 minute' * (1 << least(tries, 4)),
-                                                                          interval '15 minutes')
- WHERE business_id = $1
-   AND order_id IN (SELECT order_id FROM payment_intents
-                     WHERE business_id = $1 AND provider = $2 AND next_try_at <= now()
-                     ORDER BY next_try_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-RETURNING order_id AS id, status IN ('succeeded', 'mismatched') AS is_paid";
+static INTENTS: LazyLock<String> = LazyLock::new(|| {
+    use payment_intents::{Column, Entity};
 
-const REFUNDS: &str = "
-UPDATE refunds SET tries = tries + 1, next_try_at = now() + least(interval '1 minute' * (1 << least(tries, 4)),
-                                                                  interval '15 minutes')
- WHERE business_id = $1
-   AND id IN (SELECT r.id FROM refunds r
-                JOIN payment_intents i ON i.business_id = $1 AND i.order_id = r.order_id AND i.provider = $2
-               WHERE r.business_id = $1 AND r.next_try_at <= now()
-               ORDER BY r.next_try_at LIMIT $3 FOR UPDATE OF r SKIP LOCKED)
-RETURNING id, false AS is_paid";
+    let due = locks::due_intents()
+        .column((Entity, Column::OrderId))
+        .expr_as(Expr::cust(NEXT_TRY), "next_try_at")
+        .limit(ROWS.unsigned_abs())
+        .to_string(PostgresQueryBuilder);
+    format!(
+        "
+WITH due AS MATERIALIZED (
+    {due}
+)
+UPDATE payment_intents SET tries = payment_intents.tries + 1, next_try_at = due.next_try_at
+  FROM due
+ WHERE payment_intents.business_id = $1 AND payment_intents.order_id = due.order_id
+RETURNING payment_intents.order_id AS id, status IN ('succeeded', 'mismatched') AS is_paid"
+    )
+});
+
+static REFUNDS: LazyLock<String> = LazyLock::new(|| {
+    use refunds::{Column, Entity};
+
+    let due = locks::due_refunds()
+        .column((Entity, Column::Id))
+        .expr_as(Expr::cust(NEXT_TRY_OF_REFUND), "next_try_at")
+        .limit(ROWS.unsigned_abs())
+        .to_string(PostgresQueryBuilder);
+    format!(
+        "
+WITH due AS MATERIALIZED (
+    {due}
+)
+UPDATE refunds SET tries = refunds.tries + 1, next_try_at = due.next_try_at
+  FROM due
+ WHERE refunds.business_id = $1 AND refunds.id = due.id
+RETURNING refunds.id, false AS is_paid"
+    )
+});
+
+/// Not in the `SET`: an expression that reads the clock and a column is computed where the row is found.
+const NEXT_TRY: &str = "now() + least(interval '1 minute' * (1 << least(payment_intents.tries, 4)), interval '15 minutes')";
+const NEXT_TRY_OF_REFUND: &str =
+    "now() + least(interval '1 minute' * (1 << least(refunds.tries, 4)), interval '15 minutes')";
 
 /// Something that is due.
 #[derive(Debug, FromQueryResult)]
@@ -141,7 +169,7 @@ async fn lease(
 ) -> Result<Vec<uuid::Uuid>, Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
-        let values: [Value; 3] = [business.0.into(), provider.name().into(), ROWS.into()];
+        let values: [Value; 2] = [business.0.into(), provider.name().into()];
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, due, values);
         let mut leased = Leased::find_by_statement(statement)
             .all(&transaction)
@@ -159,7 +187,7 @@ async fn lease(
 
 const GOES_ON: &str = "
 SELECT EXISTS (SELECT FROM payment_intents WHERE business_id = $1 AND next_try_at IS NOT NULL)
-    OR EXISTS (SELECT FROM refunds WHERE business_id = $1 AND next_try_at IS NOT NULL)";
+    OR EXISTS (SELECT FROM refunds WHERE business_id = $1 AND next_try_at IS NOT NULL) AS goes_on";
 
 /// Whether anything will be due.
 async fn goes_on(database: &Database, business: BusinessId) -> Result<bool, Error> {
@@ -168,7 +196,7 @@ async fn goes_on(database: &Database, business: BusinessId) -> Result<bool, Erro
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, GOES_ON, values);
     let row = transaction.query_one_raw(statement).await?;
     transaction.commit().await?;
-    row.map_or(Ok(false), |row| Ok(row.try_get_by_index(0)?))
+    row.map_or(Ok(false), |row| Ok(row.try_get("", "goes_on")?))
 }
 
 /// Asks what is to be asked about an intent. `false` when there was no answer.
@@ -440,8 +468,7 @@ async fn read_refund(
 ) -> Result<Option<(refunds::Model, WantedRefund)>, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
-        let refund = refunds::Entity::of(business)
-            .filter(refunds::Column::Id.eq(id))
+        let refund = refunds::Entity::by_id(business, id)
             .one(&transaction)
             .await?;
         let Some(refund) = refund else {

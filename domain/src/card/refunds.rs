@@ -133,10 +133,7 @@ async fn not_by_card(
     business: BusinessId,
     id: OrderId,
 ) -> Result<Error, Error> {
-    let order = orders::Entity::of(business)
-        .filter(orders::Column::Id.eq(id))
-        .one(transaction)
-        .await?;
+    let order = orders::Entity::by_id(business, id).one(transaction).await?;
     Ok(match order {
         Some(order) if order.payment_method == PaymentMethod::Credit => Error::NotPaidByCard(id),
         Some(_) | None => Error::OrderNotFound(id),
@@ -394,8 +391,7 @@ pub(crate) async fn record(
         let transaction = database.begin(business).await?;
         let locked = LockedOrder::of(&transaction, business, refund.order_id, Stock::Left).await?;
         let mut locked = locked.ok_or(Error::OrderNotFound(refund.order_id))?;
-        let now = refunds::Entity::of(business)
-            .filter(refunds::Column::Id.eq(refund.id))
+        let now = refunds::Entity::by_id(business, refund.id)
             .one(&transaction)
             .await?;
         let is_open =

@@ -10,12 +10,12 @@ use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, QueryFilter,
-    QuerySelect,
 };
 use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
 use crate::catalogue::sales::{self, InSales, Limited, Offer, Selling};
+use crate::foundation::locks;
 use crate::foundation::retry::retry;
 use crate::stock::locked_stock::{self, Range};
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
@@ -209,10 +209,7 @@ pub async fn change(
 ) -> Result<Product, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
-        let product = products::Entity::of(caller.business_id)
-            .filter(products::Column::Id.eq(id))
-            .lock_exclusive()
-            .one(&transaction)
+        let product = locks::product(&transaction, caller.business_id, id)
             .await?
             .ok_or(Error::ProductNotFound(id))?;
         let before = audit_snapshot(&product, caller.currency);
@@ -229,8 +226,7 @@ pub async fn change(
             after: audit_snapshot(&product, caller.currency),
         };
         audit::record(&transaction, caller, event).await?;
-        let stock = inventory::Entity::of(caller.business_id)
-            .filter(inventory::Column::ProductId.eq(id))
+        let stock = inventory::Entity::by_id(caller.business_id, id)
             .one(&transaction)
             .await?;
         let found = [(product, stock)];

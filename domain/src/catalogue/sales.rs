@@ -21,13 +21,14 @@ use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    IntoActiveModel, QueryFilter, QueryOrder, Statement, Value,
 };
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::audit::{self, Change};
 use crate::foundation::dates::exact;
+use crate::foundation::locks;
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
@@ -144,10 +145,7 @@ pub async fn change(
     retry(|| async {
         let business = caller.business_id;
         let transaction = database.begin(business).await?;
-        let sale = sales::Entity::of(business)
-            .filter(sales::Column::Id.eq(id))
-            .lock_exclusive()
-            .one(&transaction)
+        let sale = locks::sale(&transaction, business, id)
             .await?
             .ok_or(Error::SaleNotFound(id))?;
         let products = products_of(&transaction, business, [id]).await?.remove(&id);
@@ -230,16 +228,9 @@ async fn lock_products(
 ) -> Result<HashMap<ProductId, Money>, Error> {
     let touched: BTreeSet<ProductId> = ids(new).chain(leaving).collect();
     let touched: Vec<Uuid> = touched.into_iter().map(|id| id.0).collect();
-    let locked: Vec<(ProductId, Money)> = products::Entity::of(business)
-        .select_only()
-        .column(products::Column::Id)
-        .column(products::Column::Price)
-        .filter(is_any(products::Column::Id, touched))
-        .order_by_asc(products::Column::Id)
-        .lock_exclusive()
-        .into_tuple()
-        .all(transaction)
-        .await?;
+    let columns = [products::Column::Id, products::Column::Price];
+    let locked: Vec<(ProductId, Money)> =
+        locks::products(transaction, business, touched, columns).await?;
     let list_prices: HashMap<ProductId, Money> = locked.into_iter().collect();
     match ids(new).find(|id| !list_prices.contains_key(id)) {
         Some(unknown) => Err(Error::ProductNotFound(unknown)),
@@ -312,8 +303,7 @@ async fn mark(
 pub async fn read(database: &Database, business: BusinessId, id: SaleId) -> Result<Sale, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
-        let sale = sales::Entity::of(business)
-            .filter(sales::Column::Id.eq(id))
+        let sale = sales::Entity::by_id(business, id)
             .one(&transaction)
             .await?
             .ok_or(Error::SaleNotFound(id))?;
@@ -372,12 +362,12 @@ async fn with_state(
 
 /// The database's time. Whether a sale is open is for no other clock to say.
 pub(crate) async fn clock(transaction: &Transaction) -> Result<DateTime<Utc>, Error> {
-    let statement = Statement::from_string(DbBackend::Postgres, "SELECT clock_timestamp()");
+    let statement = Statement::from_string(DbBackend::Postgres, "SELECT clock_timestamp() AS now");
     let row = transaction
         .query_one_raw(statement)
         .await?
         .ok_or_else(|| Error::Bug("the clock answered nothing".into()))?;
-    Ok(row.try_get_by_index(0)?)
+    Ok(row.try_get("", "now")?)
 }
 
 /// What is in these sales, by product id.

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::command::Work;
 use super::outcome::{Done, Executed};
-use crate::audit::Change;
+use crate::audit::{Change, Event};
 use crate::card::checkout::PlacedOrder;
-use crate::stock::locked_stock::{Event, LockedStock, Reservation};
+use crate::stock::locked_stock::{LockedStock, Reservation};
 
 /// What callers have done to reservations, and the orders by card that they have made.
 pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &LockedStock) -> Vec<Event<'a>> {

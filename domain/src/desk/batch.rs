@@ -221,21 +221,28 @@ async fn attempt(
     } else {
         Stock::Now
     };
-    let written = if is_idle {
-        None
-    } else {
-        write::write(&transaction, business, &decided.done, &decided.books, stock).await?
-    };
-    if let (Some(in_flight), Some(written)) = (&in_flight, &written) {
-        in_flight.wrote(written.transaction_id);
+    let mut written = None;
+    if !is_idle {
+        let batch =
+            write::write(&transaction, business, &decided.done, &decided.books, stock).await?;
+        written = batch.entry;
+        if let Some(in_flight) = &in_flight {
+            in_flight.wrote(batch.versions);
+        }
     }
     // Refusals too rest on what was promised.
-    if is_pipelined && !pipeline::take(&transaction, business, predicted, &assumed, shelf).await? {
-        transaction.rollback().await;
-        if let Some(in_flight) = in_flight {
-            in_flight.back_off();
+    if is_pipelined {
+        let taken = pipeline::take(&transaction, business, predicted, &assumed, shelf).await?;
+        let Some(versions) = taken else {
+            transaction.rollback().await;
+            if let Some(in_flight) = in_flight {
+                in_flight.back_off();
+            }
+            return Err(Error::Contention);
+        };
+        if let Some(in_flight) = &in_flight {
+            in_flight.wrote(versions);
         }
-        return Err(Error::Contention);
     }
     if is_idle {
         transaction.rollback().await;

@@ -1,41 +1,64 @@
 //! Writing orders by card: the orders and their lines before the reservations that hold their stock, the intents that the
 //! provider is to make after them.
 
-use chrono::Duration;
-use entity::BusinessId;
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use std::sync::LazyLock;
+
+use chrono::{DateTime, Duration, Utc};
+use entity::orders::{PaymentMethod, Status};
+use entity::payment_intents::Status as IntentStatus;
+use entity::{BusinessId, Money, OrderId, ReservationId};
+use sea_orm::ConnectionTrait;
 
 use super::command::Work;
-use super::outcome::{Done, Executed, item_values, items};
+use super::outcome::{Done, Executed};
 use crate::card::checkout::{PlacedOrder, Terms};
-use crate::stock::locked_stock::each;
+use crate::foundation::rows::{ArrayStatement, Columns, Insert, Row};
+use crate::orders::{NewItem, NewOrder};
 use crate::{Error, Transaction};
 
 /// After so long without its intent an order's placing is taken to have died: until then whoever placed it is at it.
 const GRACE: Duration = Duration::seconds(15);
 
-/// A line has no count: it is not a movement.
-const ORDERS: &str = "
-WITH new_orders AS (
-    INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, due_at, created_by,
-                        created_at, updated_at)
-    SELECT $1, id, customer_id, 'created', 'card', total_amount, due_at, created_by, created_at, created_at
-      FROM unnest($2::uuid[], $3::uuid[], $4::numeric[], $5::timestamptz[], $6::uuid[], $15::timestamptz[])
-        AS placed (id, customer_id, total_amount, due_at, created_by, created_at)
-)
-INSERT INTO order_items (business_id, order_id, product_id, line, sku, name, quantity, unit_price, line_total)
-SELECT $1, order_id, product_id, line, sku, name, quantity, unit_price, line_total
-  FROM unnest($7::uuid[], $8::uuid[], $9::int[], $10::text[], $11::text[], $12::bigint[], $13::numeric[],
-              $14::numeric[])
-    AS item (order_id, product_id, line, sku, name, quantity, unit_price, line_total)";
+static ORDERS: LazyLock<ArrayStatement> = LazyLock::new(|| {
+    ArrayStatement::new(|arrays| {
+        let orders = arrays.insert::<NewOrder>();
+        let items = arrays.insert::<NewItem<'_>>();
+        format!("WITH new_orders AS ({orders}) {items}")
+    })
+});
 
-const INTENTS: &str = "
-INSERT INTO payment_intents (business_id, order_id, reservation_id, provider, amount, status, expires_at, next_try_at,
-                             created_at, updated_at)
-SELECT $1, order_id, reservation_id, provider, amount, 'requested', expires_at, next_try_at, created_at, created_at
-  FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::numeric[], $6::timestamptz[], $7::timestamptz[],
-              $8::timestamptz[])
-    AS wanted (order_id, reservation_id, provider, amount, expires_at, next_try_at, created_at)";
+static INTENTS: LazyLock<ArrayStatement> =
+    LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<NewIntent>()));
+
+/// An intent that the provider is to make.
+struct NewIntent {
+    order_id: OrderId,
+    reservation_id: ReservationId,
+    provider: &'static str,
+    amount: Money,
+    expires_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
+}
+
+impl Row for NewIntent {
+    const NAME: &'static str = "new_intent";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("order_id", |intent| intent.order_id);
+        columns.column("reservation_id", |intent| intent.reservation_id);
+        columns.column("provider", |intent| intent.provider.to_owned());
+        columns.column("amount", |intent| intent.amount);
+        columns.column("status", |_| IntentStatus::Requested);
+        columns.column("expires_at", |intent| intent.expires_at);
+        columns.column("next_try_at", |intent| intent.created_at + GRACE);
+        columns.column("created_at", |intent| intent.created_at);
+        columns.column("updated_at", |intent| intent.created_at);
+    }
+}
+
+impl Insert for NewIntent {
+    const TABLE: &'static str = "payment_intents";
+}
 
 /// The orders by card of a batch. Most batches have none.
 fn placed<'a>(done: &'a [Done<'_>]) -> Vec<(&'a Done<'a>, &'a PlacedOrder, &'a Terms)> {
@@ -60,22 +83,23 @@ pub(super) async fn write_orders(
     if orders.is_empty() {
         return Ok(());
     }
-    let items = items(
+    let items = NewItem::of(
         orders
             .iter()
             .map(|(_, placed, _)| (placed.order_id, &placed.lines)),
     );
-    let mut values: Vec<Value> = vec![
-        business.0.into(),
-        each(&orders, |(_, placed, _)| placed.order_id.0),
-        each(&orders, |(_, placed, _)| placed.customer_id.0),
-        each(&orders, |(_, placed, _)| placed.total.decimal()),
-        each(&orders, |(_, placed, _)| placed.expires_at),
-        each(&orders, |(one, ..)| one.command.caller.user_id.0),
-    ];
-    values.extend(item_values(&items));
-    values.push(each(&orders, |(_, placed, _)| placed.created_at));
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, ORDERS, values);
+    let orders = orders.iter().map(|(one, placed, _)| NewOrder {
+        id: placed.order_id,
+        customer_id: placed.customer_id,
+        status: Status::Created,
+        payment_method: PaymentMethod::Card,
+        total: placed.total,
+        due_at: placed.expires_at,
+        created_by: one.command.caller.user_id,
+        created_at: placed.created_at,
+    });
+    let orders: Vec<NewOrder> = orders.collect();
+    let statement = ORDERS.of(business).rows(&orders).rows(&items).statement()?;
     transaction.execute_raw(statement).await?;
     Ok(())
 }
@@ -90,17 +114,16 @@ pub(super) async fn write_intents(
     if orders.is_empty() {
         return Ok(());
     }
-    let values: [Value; 8] = [
-        business.0.into(),
-        each(&orders, |(_, placed, _)| placed.order_id.0),
-        each(&orders, |(_, placed, _)| placed.reservation_id.0),
-        each(&orders, |(.., terms)| terms.provider.to_owned()),
-        each(&orders, |(_, placed, _)| placed.total.decimal()),
-        each(&orders, |(_, placed, _)| placed.expires_at),
-        each(&orders, |(_, placed, _)| placed.created_at + GRACE),
-        each(&orders, |(_, placed, _)| placed.created_at),
-    ];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, INTENTS, values);
+    let intents = orders.iter().map(|(_, placed, terms)| NewIntent {
+        order_id: placed.order_id,
+        reservation_id: placed.reservation_id,
+        provider: terms.provider,
+        amount: placed.total,
+        expires_at: placed.expires_at,
+        created_at: placed.created_at,
+    });
+    let intents: Vec<NewIntent> = intents.collect();
+    let statement = INTENTS.of(business).rows(&intents).statement()?;
     transaction.execute_raw(statement).await?;
     Ok(())
 }

@@ -1,11 +1,17 @@
 //! What a batch reads: its rows, locked, and what is to be known beside them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use entity::{BusinessId, CustomerId, Money, OrderId, ProductId, Tenant, TimeZone, orders};
+use entity::{
+    BusinessId, CustomerId, Money, OrderId, ProductId, Tenant, TimeZone, customers, inventory,
+    orders,
+};
 use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::{
+    Expr, ExprTrait, JoinType, PostgresQueryBuilder, Query, SelectStatement, UnionType, WithClause,
+};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryFilter, QueryOrder,
     QueryResult, QuerySelect, Statement,
@@ -19,6 +25,7 @@ use super::{holds, purchase_history};
 use crate::catalogue::sales;
 use crate::foundation::database::Session;
 use crate::foundation::dates::past_due_bound;
+use crate::foundation::locks;
 use crate::receivables::allocations::on_account;
 use crate::receivables::ledger;
 use crate::stock::locked_stock::{self, LockedStock, StockLevel, Wanted};
@@ -54,48 +61,92 @@ pub(super) struct LockedBatch {
     pub(super) has_no_holds: bool,
 }
 
+/// What [`lock`] reads: the name of each column, and what it is of a customer and of stock.
+const COLUMNS: [(&str, &str, &str); 22] = [
+    ("is_account", "true", "false"),
+    ("id", "account.id", "stock.product_id"),
+    ("at", "now()", "clock_timestamp()"),
+    ("credit_limit", "credit_limit", "NULL"),
+    ("balance", "balance", "NULL"),
+    ("on_hold", "on_hold", "NULL"),
+    ("payment_terms_days", "payment_terms_days", "NULL"),
+    ("entry_count", "entry_count", "NULL"),
+    ("on_account", "on_account", "NULL"),
+    ("block_after_days", "block_after_days", "NULL"),
+    ("time_zone", "time_zone", "NULL"),
+    ("on_hand", "NULL", "on_hand"),
+    ("reserved", "NULL", "reserved"),
+    ("waiting", "NULL", "waiting"),
+    ("places_given", "NULL", "places_given"),
+    ("version", "NULL", "version"),
+    ("sku", "NULL", "sku"),
+    ("name", "NULL", "name"),
+    ("price", "NULL", "price"),
+    ("active", "NULL", "active"),
+    ("limit_per_customer", "NULL", "limit_per_customer"),
+    ("in_sale", "NULL", "in_sale"),
+];
+
 /// Locks and reads, in one round trip: customers by id, then inventory rows by product id, the one order of every path.
-/// The count of the customers makes the stock wait for them. The catalogue is only read: its editors do not wait for
-/// sales. The clock is read as each row of stock is had: the latest is the time after all locks. The settings of the
-/// business come along with the customers.
-macro_rules! read {
-    ($stock:literal) => {
-        concat!(
-            "
-WITH account AS MATERIALIZED (
-    SELECT id, credit_limit, balance, on_hold, payment_terms_days, entry_count, on_account
-      FROM customers
-     WHERE business_id = $1 AND id = ANY ($2)
-     ORDER BY id
-       FOR UPDATE
-), stock AS MATERIALIZED (
-    SELECT product_id, on_hand, reserved, waiting, places_given, xmin::text::bigint AS version
-      FROM inventory
-     WHERE business_id = $1 AND product_id = ANY ($3) AND (SELECT count(*) FROM account) >= 0
-     ORDER BY product_id
-       ",
-            $stock,
-            "
-)
-SELECT true AS is_account, id, credit_limit, balance, on_hold, payment_terms_days, now(),
-       entry_count, on_account, business.block_after_days,
-       NULL AS on_hand, NULL AS reserved, NULL AS sku, NULL AS name, NULL AS price, NULL AS active, NULL AS most,
-       NULL AS waiting, NULL AS places_given, NULL AS in_sale, NULL AS version, business.time_zone
-  FROM account, (SELECT block_after_days, time_zone FROM businesses WHERE id = $1) AS business
- UNION ALL
-SELECT false, product_id, NULL, NULL, NULL, NULL, clock_timestamp(),
-       NULL, NULL, NULL,
-       on_hand, reserved, sku, name, price, active, limit_per_customer, waiting, places_given, in_sale, version, NULL
-  FROM stock JOIN products ON products.business_id = $1 AND products.id = stock.product_id"
-        )
+/// `$1` is the business, `$2` are the customers, `$3` the products. The count of the customers makes the stock wait for
+/// them. The catalogue is only read: its editors do not wait for sales. The clock is read as each row of stock is had: the
+/// latest is the time after all locks. The settings of the business come along with the customers.
+fn read(mut stock: SelectStatement) -> String {
+    let account = {
+        use customers::Column;
+
+        let mut account = locks::customers([
+            Column::Id,
+            Column::CreditLimit,
+            Column::Balance,
+            Column::OnHold,
+            Column::PaymentTermsDays,
+            Column::EntryCount,
+            Column::OnAccount,
+        ]);
+        account.and_where(locks::is_any(Column::Id, "$2"));
+        account
     };
+    stock
+        .expr_as(Expr::cust("xmin::text::bigint"), "version")
+        .and_where(locks::is_any(inventory::Column::ProductId, "$3"))
+        .and_where(Expr::cust("(SELECT count(*) FROM account) >= 0"));
+    let (mut of_account, mut of_stock) = (Query::select(), Query::select());
+    for (name, customer, product) in COLUMNS {
+        of_account.expr_as(Expr::cust(customer), name);
+        of_stock.expr_as(Expr::cust(product), name);
+    }
+    of_account.from("account").join(
+        JoinType::InnerJoin,
+        "businesses",
+        Expr::cust("businesses.id = $1"),
+    );
+    of_stock.from("stock").join(
+        JoinType::InnerJoin,
+        "products",
+        Expr::cust("products.business_id = $1 AND products.id = stock.product_id"),
+    );
+    of_account.union(UnionType::All, of_stock);
+    let mut locked = WithClause::new();
+    locked
+        .cte(locks::materialized("account", account))
+        .cte(locks::materialized("stock", stock));
+    of_account.with(locked).to_string(PostgresQueryBuilder)
 }
 
+const STOCK: [inventory::Column; 5] = [
+    inventory::Column::ProductId,
+    inventory::Column::OnHand,
+    inventory::Column::Reserved,
+    inventory::Column::Waiting,
+    inventory::Column::PlacesGiven,
+];
+
 /// As most batches begin.
-const LOCK: &str = read!("FOR NO KEY UPDATE");
+static LOCK: LazyLock<String> = LazyLock::new(|| read(locks::stock(STOCK)));
 
 /// As those begin that follow others: their stock is locked at their end.
-const FOLLOW: &str = read!("");
+static FOLLOW: LazyLock<String> = LazyLock::new(|| read(locks::stock_unlocked(STOCK)));
 
 /// Locks what a batch needs. Of a batch that follows others the customers alone: what was promised of its stock counts as if
 /// it were there, and the rest is as it is at this moment. Of reservations it knows nothing.
@@ -111,7 +162,11 @@ pub(super) async fn lock(
             .flat_map(|job| job.products().map(|(id, _)| id.0)),
     );
     let values = [business.0.into(), customers.into(), products.into()];
-    let sql = if predicted.is_empty() { LOCK } else { FOLLOW };
+    let sql = if predicted.is_empty() {
+        LOCK.as_str()
+    } else {
+        FOLLOW.as_str()
+    };
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
 
     let mut books = BatchState {
@@ -126,29 +181,29 @@ pub(super) async fn lock(
     let mut in_sale = Vec::new();
     let mut assumed = Assumed::new();
     for row in transaction.query_all_raw(statement).await? {
-        let at: DateTime<Utc> = row.try_get_by_index(6)?;
+        let at: DateTime<Utc> = row.try_get("", "at")?;
         books.shelf.now = Ord::max(books.shelf.now, at);
-        if row.try_get_by_index(0)? {
-            let id: CustomerId = row.try_get_by_index(1)?;
+        if row.try_get("", "is_account")? {
+            let id: CustomerId = row.try_get("", "id")?;
             books.accounts.insert(id, account(&row)?);
-            terms.insert(id, row.try_get_by_index(5)?);
-            if row.try_get_by_index::<Money>(8)? > Money::ZERO {
+            terms.insert(id, row.try_get("", "payment_terms_days")?);
+            if row.try_get::<Money>("", "on_account")? > Money::ZERO {
                 with_credit.push(id.0);
             }
-            block_after_days = row.try_get_by_index(9)?;
+            block_after_days = row.try_get("", "block_after_days")?;
             time_zone = row.try_get("", "time_zone")?;
         } else {
-            let id: ProductId = row.try_get_by_index(1)?;
+            let id: ProductId = row.try_get("", "id")?;
             books.catalogue.insert(id, article(&row)?);
             let mut counts = counts(&row)?;
             counts.inactive = !books.catalogue[&id].active;
             if let Some(predict) = predicted.get(&id) {
                 counts.on_hand = predict.on_hand;
             }
-            let version = Version::of_row(row.try_get_by_index(20)?);
+            let version = Version::of_row(row.try_get("", "version")?);
             assumed.insert(id, (counts.on_hand, version));
             books.shelf.counts.insert(id, counts);
-            if row.try_get_by_index(19)? {
+            if row.try_get("", "in_sale")? {
                 in_sale.push(id);
             }
         }
@@ -218,13 +273,13 @@ fn wanted(books: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wa
 
 fn account(row: &QueryResult) -> Result<Buyer, DbErr> {
     Ok(Buyer {
-        credit_limit: row.try_get_by_index(2)?,
+        credit_limit: row.try_get("", "credit_limit")?,
         ledger: ledger::Account {
-            balance: row.try_get_by_index(3)?,
-            entry_count: row.try_get_by_index(7)?,
+            balance: row.try_get("", "balance")?,
+            entry_count: row.try_get("", "entry_count")?,
             on_account: BTreeMap::new(),
         },
-        on_hold: row.try_get_by_index(4)?,
+        on_hold: row.try_get("", "on_hold")?,
         overdue: None,
         bought: HashMap::new(),
         holds: Holds::default(),
@@ -232,13 +287,13 @@ fn account(row: &QueryResult) -> Result<Buyer, DbErr> {
 }
 
 fn article(row: &QueryResult) -> Result<CatalogueItem, DbErr> {
-    let (sku, name): (String, String) = (row.try_get_by_index(12)?, row.try_get_by_index(13)?);
-    let limit: Option<i32> = row.try_get_by_index(16)?;
+    let (sku, name): (String, String) = (row.try_get("", "sku")?, row.try_get("", "name")?);
+    let limit: Option<i32> = row.try_get("", "limit_per_customer")?;
     Ok(CatalogueItem {
         sku: sku.into(),
         name: name.into(),
-        price: row.try_get_by_index(14)?,
-        active: row.try_get_by_index(15)?,
+        price: row.try_get("", "price")?,
+        active: row.try_get("", "active")?,
         limit_per_customer: limit.map(i64::from),
         selling: Selling::Always,
     })
@@ -246,10 +301,10 @@ fn article(row: &QueryResult) -> Result<CatalogueItem, DbErr> {
 
 fn counts(row: &QueryResult) -> Result<StockLevel, DbErr> {
     Ok(StockLevel::new(
-        row.try_get_by_index(10)?,
-        row.try_get_by_index(11)?,
-        row.try_get_by_index(17)?,
-        row.try_get_by_index(18)?,
+        row.try_get("", "on_hand")?,
+        row.try_get("", "reserved")?,
+        row.try_get("", "waiting")?,
+        row.try_get("", "places_given")?,
     ))
 }
 

@@ -2,7 +2,6 @@
 
 use entity::OrderId;
 use entity::reservations::Status;
-use sea_orm::Value;
 use uuid::Uuid;
 
 use super::command::Command;
@@ -10,8 +9,6 @@ use super::purchase::Receipt;
 use crate::Error;
 use crate::card::checkout::PlacedOrder;
 use crate::foundation::idempotency::{Outcome, StoredResponse};
-use crate::orders::SoldLine;
-use crate::stock::locked_stock::each;
 use crate::stock::reservations::CurrentReservation;
 
 /// A command that was decided in its favour and is to be written.
@@ -69,30 +66,4 @@ impl Done<'_> {
             Executed::PlacedOrder(_) | Executed::Reserved(_) | Executed::Cancelled { .. } => None,
         }
     }
-}
-
-/// The lines of orders, each with its order and its place there.
-pub(super) fn items<'a>(
-    orders: impl Iterator<Item = (OrderId, &'a Vec<SoldLine>)>,
-) -> Vec<(Uuid, i32, &'a SoldLine)> {
-    orders
-        .flat_map(|(order, lines)| {
-            let numbered = (0_i32..).zip(lines);
-            numbered.map(move |(number, line)| (order.0, number, line))
-        })
-        .collect()
-}
-
-/// `$7` to `$14`.
-pub(super) fn item_values(items: &[(Uuid, i32, &SoldLine)]) -> [Value; 8] {
-    [
-        each(items, |(order_id, ..)| *order_id),
-        each(items, |(_, _, line)| line.product_id.0),
-        each(items, |(_, number, _)| *number),
-        each(items, |(_, _, line)| line.sku.to_string()),
-        each(items, |(_, _, line)| line.name.to_string()),
-        each(items, |(_, _, line)| line.quantity),
-        each(items, |(_, _, line)| line.unit_price.decimal()),
-        each(items, |(_, _, line)| line.line_total.decimal()),
-    ]
 }

@@ -16,13 +16,18 @@
 //! that (`FOR KEY SHARE`) waits for nobody, as long as everyone who locks stock does it `FOR NO KEY UPDATE`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use entity::inventory::Column;
 use entity::{BusinessId, ProductId};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sea_orm::FromQueryResult;
+use sea_orm::sea_query::{Expr, PostgresQueryBuilder};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::foundation::locks;
+use crate::foundation::rows::{ArrayStatement, Columns, Row};
 use crate::stock::locked_stock::LockedStock;
 use crate::{Error, Transaction};
 
@@ -38,8 +43,9 @@ pub(super) struct PredictedStock {
     pub(super) batch: watch::Receiver<Progress>,
 }
 
-/// Which transaction wrote a row last, as the row's `xmin` tells. StockLevel alone would not tell that others have changed
-/// them and changed them back: what they did then would stand before what was sold earlier, by the order of ids.
+/// Which version of a row was read or written, as its `xmin` tells. [`StockLevel`](crate::stock::locked_stock::StockLevel)
+/// alone would not tell that others have changed the row and changed it back: what they did then would stand before what
+/// was sold earlier, by the order of ids. It is compared and nothing else: whoever writes a row is told its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Version(i64);
 
@@ -47,29 +53,27 @@ impl Version {
     pub(super) fn of_row(xmin: i64) -> Self {
         Self(xmin)
     }
-
-    /// Of the rows that this transaction writes: a row has the lower half of the number.
-    fn by(transaction: i64) -> Self {
-        Self(transaction & i64::from(u32::MAX))
-    }
 }
 
+/// The versions of the rows of stock that a batch has written.
+pub(super) type Versions = BTreeMap<ProductId, Version>;
+
 /// How far a batch is that has promised something, and what the rows are to show that it has written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Progress {
     pub(super) stage: Stage,
-    version: Option<Version>,
+    versions: Versions,
 }
 
 impl Progress {
     pub(super) const BEGUN: Self = Self {
         stage: Stage::Open,
-        version: None,
+        versions: Versions::new(),
     };
 
-    /// Its orders are written, by the transaction with this number.
-    pub(super) fn wrote(&mut self, transaction: i64) {
-        self.version = Some(Version::by(transaction));
+    /// Its stock is written.
+    pub(super) fn wrote(&mut self, versions: Versions) {
+        self.versions = versions;
     }
 }
 
@@ -111,30 +115,69 @@ pub(super) async fn ended(predicted: &Predictions) {
     }
 }
 
+/// What is left of a product.
+struct Remaining {
+    product_id: ProductId,
+    on_hand: i64,
+}
+
+impl Row for Remaining {
+    const NAME: &'static str = "remaining";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("product_id", |one| one.product_id);
+        columns.column("on_hand", |one| one.on_hand);
+    }
+}
+
 /// The stock of a batch that follows, locked in the one order and counted down where it is all as it was assumed to be.
 /// Both lists of products are in that order.
-const TAKE: &str = "
+static TAKE: LazyLock<ArrayStatement> = LazyLock::new(|| {
+    ArrayStatement::new(|arrays| {
+        let (products, on_hand) = (arrays.value("uuid[]"), arrays.value("bigint[]"));
+        let remaining = arrays.rows::<Remaining>();
+        let mut stock = locks::stock([
+            Column::ProductId,
+            Column::OnHand,
+            Column::Reserved,
+            Column::Waiting,
+        ]);
+        let stock = stock
+            .expr_as(Expr::cust("xmin::text::bigint"), "version")
+            .and_where(locks::is_any(Column::ProductId, &products))
+            .to_string(PostgresQueryBuilder);
+        format!(
+            "
 WITH stock AS MATERIALIZED (
-    SELECT product_id, on_hand, reserved, waiting, xmin::text::bigint AS version
-      FROM inventory
-     WHERE business_id = $1 AND product_id = ANY ($2)
-     ORDER BY product_id
-       FOR NO KEY UPDATE
+    {stock}
 ), kept AS MATERIALIZED (
-    SELECT array_agg(on_hand ORDER BY product_id) = $3 AND bool_and(reserved = 0 AND waiting = 0) AS is_valid,
+    SELECT array_agg(on_hand ORDER BY product_id) = {on_hand} AND bool_and(reserved = 0 AND waiting = 0) AS is_valid,
            array_agg(version ORDER BY product_id) AS versions
       FROM stock
 ), taken AS (
     UPDATE inventory SET on_hand = remaining.on_hand, updated_at = now()
-      FROM unnest($4::uuid[], $5::bigint[]) AS remaining (product_id, on_hand)
+      FROM {remaining}
      WHERE inventory.business_id = $1 AND inventory.product_id = remaining.product_id
        AND (SELECT is_valid FROM kept)
- RETURNING 1
+ RETURNING inventory.product_id, inventory.xmin::text::bigint AS version
 )
-SELECT coalesce(is_valid, false) AS is_valid, coalesce(versions, '{}') AS versions, (SELECT count(*) FROM taken) AS taken
-  FROM kept";
+SELECT coalesce(is_valid, false) AS is_valid, coalesce(versions, '{{}}') AS found,
+       (SELECT coalesce(array_agg(version ORDER BY product_id), '{{}}') FROM taken) AS taken
+  FROM kept"
+        )
+    })
+});
 
-/// Locks the stock of a batch that follows, and takes what it has sold. False when the stock is not what it was assumed to
+/// What [`TAKE`] returns: whether the stock was as it was assumed to be, the versions of its rows then, and those of the
+/// rows that were counted down, by product id.
+#[derive(FromQueryResult)]
+struct Taken {
+    is_valid: bool,
+    found: Vec<i64>,
+    taken: Vec<i64>,
+}
+
+/// Locks the stock of a batch that follows, and takes what it has sold. `None` when the stock is not what it was assumed to
 /// be: then nothing of the batch may stand.
 pub(super) async fn take(
     transaction: &Transaction,
@@ -142,50 +185,57 @@ pub(super) async fn take(
     predicted: &Predictions,
     assumed: &Assumed,
     shelf: &LockedStock,
-) -> Result<bool, Error> {
+) -> Result<Option<Versions>, Error> {
     locked(predicted).await;
     if is_withdrawn(predicted) {
-        return Ok(false);
+        return Ok(None);
     }
     let (products, on_hand): (Vec<Uuid>, Vec<i64>) = assumed
         .iter()
         .map(|(id, (on_hand, _))| (id.0, *on_hand))
         .unzip();
-    let remaining = left(assumed, shelf);
-    let (sold, remaining): (Vec<Uuid>, Vec<i64>) = remaining
+    let remaining: Vec<Remaining> = left(assumed, shelf)
         .into_iter()
-        .map(|(id, on_hand)| (id.0, on_hand))
-        .unzip();
-    let due = i64::try_from(sold.len()).unwrap_or(i64::MAX);
-    let values: [Value; 5] = [
-        business.0.into(),
-        products.into(),
-        on_hand.into(),
-        sold.into(),
-        remaining.into(),
-    ];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, TAKE, values);
-    let row = transaction
-        .query_one_raw(statement)
+        .map(|(product_id, on_hand)| Remaining {
+            product_id,
+            on_hand,
+        })
+        .collect();
+    let statement = TAKE
+        .of(business)
+        .value(products)
+        .value(on_hand)
+        .rows(&remaining)
+        .statement()?;
+    let row = Taken::find_by_statement(statement)
+        .one(transaction)
         .await?
         .ok_or_else(|| Error::Bug("the stock's statement answered nothing".into()))?;
-    let (is_valid, taken): (bool, i64) = (row.try_get("", "is_valid")?, row.try_get("", "taken")?);
     // The rows are locked: one that is not counted down would be sold again.
-    if is_valid && taken != due {
+    if row.is_valid && row.taken.len() != remaining.len() {
         return Err(Error::Bug(format!(
-            "{due} products sold, {taken} rows updated"
+            "{} products sold, {} rows updated",
+            remaining.len(),
+            row.taken.len()
         )));
     }
     // Who has written a row has said so before it committed, and has committed, now that the row is locked.
-    let versions: Vec<i64> = row.try_get("", "versions")?;
     let expected = assumed
         .iter()
         .map(|(id, (_, version))| match predicted.get(id) {
-            Some(predict) => predict.batch.borrow().version,
+            Some(predict) => predict.batch.borrow().versions.get(id).copied(),
             None => Some(*version),
         });
-    let found = versions.into_iter().map(|xmin| Some(Version::of_row(xmin)));
-    Ok(is_valid && expected.eq(found) && !is_withdrawn(predicted))
+    let found = row
+        .found
+        .into_iter()
+        .map(|xmin| Some(Version::of_row(xmin)));
+    if !row.is_valid || !expected.eq(found) || is_withdrawn(predicted) {
+        return Ok(None);
+    }
+    let products = remaining.iter().map(|one| one.product_id);
+    let versions = row.taken.into_iter().map(Version::of_row);
+    Ok(Some(products.zip(versions).collect()))
 }
 
 /// The stock that a batch is decided by: how many are on hand, as was promised if it was, and who had written the row last
@@ -221,13 +271,6 @@ impl BackOff {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_row_has_the_lower_half_of_its_transactions_number() {
-        assert_eq!(Version::by(731), Version::of_row(731));
-        assert_eq!(Version::by(4_294_967_299), Version::of_row(3));
-        assert_eq!(Version::by(12_884_901_887), Version::of_row(4_294_967_295));
-    }
 
     #[test]
     fn a_broken_promise_is_followed_by_a_second_without_any() {

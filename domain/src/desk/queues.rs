@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::command::Command;
 use super::outcome::Executed;
-use super::pipeline::{BackOff, PredictedStock, Predictions, Progress, Stage};
+use super::pipeline::{BackOff, PredictedStock, Predictions, Progress, Stage, Versions};
 use super::queue::{Queue, Row, TakenBatch};
 use crate::Error;
 use crate::foundation::idempotency::Outcome;
@@ -317,10 +317,10 @@ impl InFlight {
         self.rows.append(&mut self.predicted);
     }
 
-    /// The batch's orders are written, by the transaction with this number.
-    pub(super) fn wrote(&self, transaction: i64) {
+    /// The batch's stock is written.
+    pub(super) fn wrote(&self, versions: Versions) {
         self.progress
-            .send_modify(|progress| progress.wrote(transaction));
+            .send_modify(|progress| progress.wrote(versions));
     }
 
     fn reach(&self, stage: Stage) {

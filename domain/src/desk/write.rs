@@ -3,21 +3,30 @@
 //! One statement instead of one a table is worth an eighth of the throughput. Every value travels in an array, so a batch
 //! of any size is the same prepared statement. Foreign keys are checked at its end, so the order of its parts is free.
 
-use entity::{BusinessId, CustomerId, EventId, LedgerEntryId, ProductId};
-use rust_decimal::Decimal;
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use entity::ledger_entries::Kind;
+use entity::orders::{PaymentMethod, Status};
+use entity::{BusinessId, CustomerId, EventId, Money, ProductId};
+use sea_orm::FromQueryResult;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::command::Command;
 use super::decision::BatchState;
-use super::outcome::{Done, item_values, items};
+use super::outcome::Done;
+use super::pipeline::{Version, Versions};
 use super::{audit_entries, card_orders};
-use crate::audit::{Written, role_name};
+use crate::audit::{Change, Event, Written};
 use crate::desk::purchase::Receipt;
+use crate::foundation::idempotency::NewRecord;
 use crate::foundation::idempotency::StoredResponse;
+use crate::foundation::rows::{ArrayStatement, Columns, Row, count};
+use crate::orders::{NewItem, NewOrder};
 use crate::receivables::allocations::{self, Allocation};
-use crate::stock::locked_stock::{self, Kept, each};
+use crate::receivables::ledger::Account;
+use crate::receivables::new_entries::NewEntry;
+use crate::stock::locked_stock::{self, StockLevel};
 use crate::{Error, Transaction};
 
 /// One that came to an order.
@@ -38,51 +47,143 @@ impl<'a> Sold<'a> {
             event_id: EventId::new(),
         })
     }
+
+    fn order(&self) -> NewOrder {
+        NewOrder {
+            id: self.receipt.order_id,
+            customer_id: self.receipt.customer_id,
+            status: Status::Approved,
+            payment_method: PaymentMethod::Credit,
+            total: self.receipt.total,
+            due_at: self.receipt.due_at,
+            created_by: self.command.caller.user_id,
+            created_at: self.receipt.created_at,
+        }
+    }
+
+    fn entry(&self) -> NewEntry {
+        NewEntry {
+            customer_id: self.receipt.customer_id,
+            posting: self.receipt.charge,
+            kind: Kind::Charge,
+            order_id: Some(self.receipt.order_id),
+            effective_at: self.receipt.created_at,
+            created_at: self.receipt.created_at,
+        }
+    }
+
+    fn event(&self) -> Event<'a> {
+        let text = |amount: Money| amount.to_text(self.receipt.currency);
+        Event {
+            id: self.event_id,
+            actor: (&self.command.caller).into(),
+            change: Change {
+                action: "order.approved",
+                entity_type: "order",
+                entity_id: self.receipt.order_id.0,
+                before: None,
+                after: json!({
+                    "status": "approved",
+                    "customer_id": self.receipt.customer_id,
+                    "total_amount": text(self.receipt.total),
+                    "customer_balance": text(self.receipt.charge.balance_after),
+                }),
+            },
+        }
+    }
+
+    fn key(&self) -> Option<NewRecord<'a>> {
+        Some(NewRecord {
+            caller_id: self.command.caller.user_id,
+            key: self.command.key.as_ref()?,
+            response: self.response,
+        })
+    }
 }
 
-const WRITE: &str = "
-WITH new_orders AS (
-    INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, due_at, created_by, created_at,
-                        updated_at)
-    SELECT $1, id, customer_id, 'approved', 'credit', total_amount, due_at, created_by, $26, $26
-      FROM unnest($2::uuid[], $3::uuid[], $4::numeric[], $5::timestamptz[], $6::uuid[])
-        AS sold (id, customer_id, total_amount, due_at, created_by)
-), new_items AS (
-    INSERT INTO order_items (business_id, order_id, product_id, line, sku, name, quantity, unit_price, line_total,
-                             on_hand_after)
-    SELECT $1, order_id, product_id, line, sku, name, quantity, unit_price, line_total, on_hand_after
-      FROM unnest($7::uuid[], $8::uuid[], $9::int[], $10::text[], $11::text[], $12::bigint[], $13::numeric[],
-                  $14::numeric[], $15::bigint[])
-        AS item (order_id, product_id, line, sku, name, quantity, unit_price, line_total, on_hand_after)
-), new_entries AS (
-    INSERT INTO ledger_entries (business_id, customer_id, number, id, kind, amount, balance_after, order_id, effective_at,
-                                created_at)
-    SELECT $1, customer_id, number, id, 'charge', amount, balance_after, order_id, $26, $26
-      FROM unnest($3::uuid[], $32::bigint[], $16::uuid[], $4::numeric[], $17::numeric[], $2::uuid[])
-        AS entry (customer_id, number, id, amount, balance_after, order_id)
-), new_events AS (
-    INSERT INTO audit_events (business_id, id, action, entity_type, entity_id, actor_id, actor_role, request_id, after)
-    SELECT $1, id, 'order.approved', 'order', entity_id, actor_id, actor_role, request_id, after::jsonb
-      FROM unnest($18::uuid[], $2::uuid[], $6::uuid[], $19::text[], $20::text[], $21::text[])
-        AS event (id, entity_id, actor_id, actor_role, request_id, after)
-), new_keys AS (
-    INSERT INTO idempotency_keys (business_id, caller_id, key, request_hash, response)
-    SELECT $1, caller_id, key, request_hash, response
-      FROM unnest($22::uuid[], $23::text[], $24::bytea[], $25::bytea[])
-        AS record (caller_id, key, request_hash, response)
-), charged AS (
-    UPDATE customers SET balance = account.balance, entry_count = account.entry_count, updated_at = now()
-      FROM unnest($28::uuid[], $29::numeric[], $33::bigint[]) AS account (id, balance, entry_count)
-     WHERE customers.business_id = $1 AND customers.id = account.id
- RETURNING 1
+/// A customer's account after the batch.
+struct NewBalance<'a> {
+    customer_id: CustomerId,
+    account: &'a Account,
+}
+
+impl Row for NewBalance<'_> {
+    const NAME: &'static str = "new_balance";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("customer_id", |new| new.customer_id);
+        columns.column("balance", |new| new.account.balance);
+        columns.column("entry_count", |new| new.account.entry_count);
+    }
+}
+
+/// A product's stock after the batch.
+struct NewStock<'a> {
+    product_id: ProductId,
+    level: &'a StockLevel,
+}
+
+impl Row for NewStock<'_> {
+    const NAME: &'static str = "new_stock";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("product_id", |new| new.product_id);
+        columns.column("on_hand", |new| new.level.on_hand);
+        columns.column("reserved", |new| new.level.reserved);
+    }
+}
+
+static WRITE: LazyLock<ArrayStatement> = LazyLock::new(|| {
+    ArrayStatement::new(|arrays| {
+        let orders = arrays.insert::<NewOrder>();
+        let items = arrays.insert::<NewItem<'_>>();
+        let entries = arrays.insert::<NewEntry>();
+        let events = arrays.insert_returning::<Event<'_>>("transaction_id");
+        let keys = arrays.insert::<NewRecord<'_>>();
+        let balances = arrays.rows::<NewBalance<'_>>();
+        let stock = arrays.rows::<NewStock<'_>>();
+        format!(
+            "
+WITH new_orders AS ({orders}),
+     new_items AS ({items}),
+     new_entries AS ({entries}),
+     new_events AS ({events}),
+     new_keys AS ({keys}),
+     charged AS (
+    UPDATE customers SET balance = new_balance.balance, entry_count = new_balance.entry_count, updated_at = now()
+      FROM {balances}
+     WHERE customers.business_id = $1 AND customers.id = new_balance.customer_id
+ RETURNING customers.id
 ), taken AS (
-    UPDATE inventory SET on_hand = stock.on_hand, reserved = stock.reserved, updated_at = now()
-      FROM unnest($30::uuid[], $31::bigint[], $27::bigint[]) AS stock (product_id, on_hand, reserved)
-     WHERE inventory.business_id = $1 AND inventory.product_id = stock.product_id
- RETURNING 1
+    UPDATE inventory SET on_hand = new_stock.on_hand, reserved = new_stock.reserved, updated_at = now()
+      FROM {stock}
+     WHERE inventory.business_id = $1 AND inventory.product_id = new_stock.product_id
+ RETURNING inventory.product_id, inventory.xmin::text::bigint AS version
 )
-SELECT (SELECT count(*) FROM charged) AS charged, (SELECT count(*) FROM taken) AS taken,
-       pg_current_xact_id()::text::bigint AS transaction_id";
+SELECT (SELECT count(*) FROM charged) AS charged,
+       (SELECT coalesce(array_agg(version ORDER BY product_id), '{{}}') FROM taken) AS versions,
+       (SELECT max(transaction_id) FROM new_events) AS transaction_id"
+        )
+    })
+});
+
+/// What [`WRITE`] returns.
+#[derive(FromQueryResult)]
+struct Counted {
+    charged: i64,
+    /// Of the rows of stock, by product id.
+    versions: Vec<i64>,
+    transaction_id: i64,
+}
+
+/// What a batch has written.
+pub(super) struct WrittenBatch {
+    /// One of its entries of the audit trail, of which everything that was done has one: the database can be asked for it
+    /// when the answer to the commit is lost.
+    pub(super) entry: Option<Written>,
+    /// The stock that was counted down with the orders.
+    pub(super) versions: Versions,
+}
 
 /// When stock is counted down that was sold on credit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,31 +194,32 @@ pub(super) enum Stock {
     Later,
 }
 
-/// Writes what was done and the rows of the books that it changed. Returns one of the entries of the audit trail, of which
-/// everything that was done has one: the database can be asked for it when the answer to the commit is lost.
+/// Writes what was done and the rows of the books that it changed.
 pub(super) async fn write(
     transaction: &Transaction,
     business: BusinessId,
     done: &[Done<'_>],
     books: &BatchState,
     stock: Stock,
-) -> Result<Option<Written>, Error> {
+) -> Result<WrittenBatch, Error> {
     let sold: Vec<Sold<'_>> = done.iter().filter_map(Sold::of).collect();
-    let written = match sold.as_slice() {
-        [] => None,
-        [first, ..] => {
-            let transaction_id = write_orders(transaction, business, &sold, books, stock).await?;
-            Some(Written {
-                transaction_id,
-                event_id: first.event_id,
-            })
-        }
+    let mut written = WrittenBatch {
+        entry: None,
+        versions: Versions::new(),
     };
+    if let [first, ..] = sold.as_slice() {
+        let counted = write_orders(transaction, business, &sold, books, stock).await?;
+        written.entry = Some(Written {
+            transaction_id: counted.transaction_id,
+            event_id: first.event_id,
+        });
+        written.versions = counted.versions;
+    }
     let kept = done.iter().filter(|one| one.receipt().is_none());
     let keys = kept.filter_map(|one| {
-        Some(Kept {
-            caller: one.command.caller.user_id,
-            claim: one.command.key.as_ref()?,
+        Some(NewRecord {
+            caller_id: one.command.caller.user_id,
+            key: one.command.key.as_ref()?,
             response: &one.response,
         })
     });
@@ -127,7 +229,14 @@ pub(super) async fn write(
     let also =
         locked_stock::write(transaction, business, &books.shelf, events, keys.collect()).await?;
     card_orders::write_intents(transaction, business, done).await?;
-    Ok(written.or(also))
+    written.entry = written.entry.or(also);
+    Ok(written)
+}
+
+/// The number of the transaction, and the stock that was counted down.
+struct WrittenOrders {
+    transaction_id: i64,
+    versions: Versions,
 }
 
 async fn write_orders(
@@ -136,27 +245,55 @@ async fn write_orders(
     sold: &[Sold<'_>],
     books: &BatchState,
     stock: Stock,
-) -> Result<i64, Error> {
-    let (customers, mut products) = touched(sold);
-    if stock == Stock::Later {
-        products.clear();
+) -> Result<WrittenOrders, Error> {
+    let balances = balances(sold, books);
+    let stock = match stock {
+        Stock::Now => new_stock(sold, books),
+        Stock::Later => Vec::new(),
+    };
+    let items = NewItem::of(
+        sold.iter()
+            .map(|sale| (sale.receipt.order_id, &sale.receipt.lines)),
+    );
+    // What is sold on credit has left the shelf: its line is its movement.
+    if items.iter().any(|item| item.line.on_hand_after.is_none()) {
+        return Err(Error::Bug("a line that was sold has no count".into()));
     }
-    let (charged, taken) = (customers.len(), products.len());
-    let values = values(business, sold, books, customers, products);
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, WRITE, values);
-    let row = transaction
-        .query_one_raw(statement)
+    let orders: Vec<NewOrder> = sold.iter().map(Sold::order).collect();
+    let entries: Vec<NewEntry> = sold.iter().map(Sold::entry).collect();
+    let events: Vec<Event<'_>> = sold.iter().map(Sold::event).collect();
+    let keys = NewRecord::in_order(sold.iter().filter_map(Sold::key).collect());
+    let statement = WRITE
+        .of(business)
+        .rows(&orders)
+        .rows(&items)
+        .rows(&entries)
+        .rows(&events)
+        .rows(&keys)
+        .rows(&balances)
+        .rows(&stock)
+        .statement()?;
+    let counted = Counted::find_by_statement(statement)
+        .one(transaction)
         .await?
         .ok_or_else(|| Error::Bug("the desk's statement answered nothing".into()))?;
-    let written: (i64, i64) = (row.try_get("", "charged")?, row.try_get("", "taken")?);
     // The rows were locked a moment ago: one that is not there any more would be a sale that nobody pays for.
-    if written != (count(charged), count(taken)) {
+    if counted.charged != count(balances.len()) || counted.versions.len() != stock.len() {
         return Err(Error::Bug(format!(
-            "{charged} customers and {taken} products sold, {written:?} rows updated"
+            "{} customers and {} products sold, {} and {} rows updated",
+            balances.len(),
+            stock.len(),
+            counted.charged,
+            counted.versions.len()
         )));
     }
     use_credit(transaction, business, sold, books).await?;
-    Ok(row.try_get("", "transaction_id")?)
+    let products = stock.iter().map(|new| new.product_id);
+    let versions = counted.versions.into_iter().map(Version::of_row);
+    Ok(WrittenOrders {
+        transaction_id: counted.transaction_id,
+        versions: products.zip(versions).collect(),
+    })
 }
 
 /// Settles orders at once of customers who have paid ahead. Most batches have none.
@@ -192,125 +329,27 @@ async fn use_credit(
     allocations::write(transaction, business, &shares, &accounts).await
 }
 
-fn count(of: usize) -> i64 {
-    i64::try_from(of).unwrap_or(i64::MAX)
-}
-
-/// The customers and products that these sales changed, each once.
-fn touched(sold: &[Sold<'_>]) -> (Vec<Uuid>, Vec<Uuid>) {
-    let mut customers: Vec<Uuid> = sold.iter().map(|sale| sale.receipt.customer_id.0).collect();
-    let mut products: Vec<Uuid> = sold
-        .iter()
-        .flat_map(|sale| sale.receipt.lines.iter().map(|line| line.product_id.0))
-        .collect();
-    for ids in [&mut customers, &mut products] {
-        ids.sort_unstable();
-        ids.dedup();
-    }
-    (customers, products)
-}
-
-/// The values of [`WRITE`], in the order of its numbers.
-fn values(
-    business: BusinessId,
-    sold: &[Sold<'_>],
-    books: &BatchState,
-    customers: Vec<Uuid>,
-    products: Vec<Uuid>,
-) -> Vec<Value> {
-    let accounts = || {
-        let found = customers
-            .iter()
-            .map(|id| books.accounts.get(&CustomerId(*id)));
-        found.flatten().map(|account| &account.ledger)
-    };
-    let balances: Vec<Decimal> = accounts()
-        .map(|account| account.balance.decimal())
-        .collect();
-    let entry_counts: Vec<i64> = accounts().map(|account| account.entry_count).collect();
-    let counts = || {
-        let found = products
-            .iter()
-            .map(|id| books.shelf.counts.get(&ProductId(*id)));
-        found.flatten()
-    };
-    let on_hand: Vec<i64> = counts().map(|counts| counts.on_hand).collect();
-    let reserved: Vec<i64> = counts().map(|counts| counts.reserved).collect();
-
-    let mut values: Vec<Value> = vec![business.0.into()];
-    values.extend(order_values(sold));
-    let items = items(
-        sold.iter()
-            .map(|sale| (sale.receipt.order_id, &sale.receipt.lines)),
-    );
-    values.extend(item_values(&items));
-    // What is sold has left the shelf: a line without a count would be refused by the database.
-    values.push(each(&items, |(.., line)| line.on_hand_after.unwrap_or(-1)));
-    values.extend(entry_and_event_values(sold));
-    values.extend(key_values(sold));
-    values.extend([books.shelf.now.into(), reserved.into()]);
-    values.extend([
-        customers.into(),
-        balances.into(),
-        products.into(),
-        on_hand.into(),
-        each(sold, |sale| sale.receipt.charge.number),
-        entry_counts.into(),
-    ]);
-    values
-}
-
-/// `$2` to `$6`.
-fn order_values(sold: &[Sold<'_>]) -> [Value; 5] {
-    [
-        each(sold, |sale| sale.receipt.order_id.0),
-        each(sold, |sale| sale.receipt.customer_id.0),
-        each(sold, |sale| sale.receipt.total.decimal()),
-        each(sold, |sale| sale.receipt.due_at),
-        each(sold, |sale| sale.command.caller.user_id.0),
-    ]
-}
-
-/// `$16` to `$21`.
-fn entry_and_event_values(sold: &[Sold<'_>]) -> [Value; 6] {
-    [
-        each(sold, |_| LedgerEntryId::new().0),
-        each(sold, |sale| sale.receipt.charge.balance_after.decimal()),
-        each(sold, |sale| sale.event_id.0),
-        each(sold, |sale| {
-            role_name(sale.command.caller.authority.role()).to_owned()
-        }),
-        each(sold, |sale| sale.command.caller.request_id.clone()),
-        each(sold, |sale| {
-            json!({
-                "status": "approved",
-                "customer_id": sale.receipt.customer_id,
-                "total_amount": sale.receipt.total.to_text(sale.receipt.currency),
-                "customer_balance": sale.receipt.charge.balance_after.to_text(sale.receipt.currency),
-            })
-            .to_string()
-        }),
-    ]
-}
-
-/// `$22` to `$25`: for the sales that carry a key, in the keys' order, so that two batches with the same keys meet at
-/// the first of them and not in a deadlock.
-fn key_values(sold: &[Sold<'_>]) -> [Value; 4] {
-    let mut keyed: Vec<_> = sold
-        .iter()
-        .filter_map(|sale| {
-            Some((
-                sale.command.caller.user_id.0,
-                sale.command.key.as_ref()?,
-                sale.response,
-            ))
+/// The accounts that these sales changed, by customer.
+fn balances<'a>(sold: &[Sold<'_>], books: &'a BatchState) -> Vec<NewBalance<'a>> {
+    let customers: BTreeSet<CustomerId> =
+        sold.iter().map(|sale| sale.receipt.customer_id).collect();
+    let balances = customers.into_iter().filter_map(|customer_id| {
+        Some(NewBalance {
+            customer_id,
+            account: &books.accounts.get(&customer_id)?.ledger,
         })
+    });
+    balances.collect()
+}
+
+/// The stock that these sales changed, by product.
+fn new_stock<'a>(sold: &[Sold<'_>], books: &'a BatchState) -> Vec<NewStock<'a>> {
+    let lines = sold.iter().flat_map(|sale| &sale.receipt.lines);
+    let levels: BTreeMap<ProductId, &StockLevel> = lines
+        .filter_map(|line| Some((line.product_id, books.shelf.counts.get(&line.product_id)?)))
         .collect();
-    keyed.sort_unstable_by(|(a, left, _), (b, right, _)| (a, &left.key).cmp(&(b, &right.key)));
-    [
-        each(&keyed, |(caller, ..)| *caller),
-        each(&keyed, |(_, key, _)| key.key.clone()),
-        each(&keyed, |(_, key, _)| key.request_hash.to_vec()),
-        each(&keyed, |(_, _, response)| response.bytes().to_vec()),
-    ]
+    let stock = levels
+        .into_iter()
+        .map(|(product_id, level)| NewStock { product_id, level });
+    stock.collect()
 }

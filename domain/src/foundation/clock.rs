@@ -1,19 +1,21 @@
 //! What the clocks of a business show, for what is asked about by its days.
 
 use chrono::{DateTime, Utc};
-use entity::{BusinessId, TimeZone};
-use sea_orm::{DbBackend, FromQueryResult, Statement};
+use entity::{BusinessId, Tenant, TimeZone, businesses};
+use sea_orm::QuerySelect;
+use sea_orm::sea_query::Expr;
 
 use crate::foundation::dates::{Clock, When};
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Transaction};
 
-const CLOCK: &str = "SELECT now() AS now, time_zone FROM businesses WHERE id = $1";
-
 /// What the clocks of a business show in this transaction.
 pub(crate) async fn of(transaction: &Transaction, business: BusinessId) -> Result<Clock, Error> {
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, CLOCK, [business.0.into()]);
-    Clock::find_by_statement(statement)
+    businesses::Entity::of(business)
+        .select_only()
+        .column(businesses::Column::TimeZone)
+        .expr_as(Expr::current_timestamp(), "now")
+        .into_model::<Clock>()
         .one(transaction)
         .await?
         .ok_or_else(|| Error::Bug(format!("business {business} is not there")))

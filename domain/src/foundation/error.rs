@@ -464,8 +464,11 @@ impl From<DbErr> for Error {
 }
 
 /// What a violated constraint means. A constraint that is not here cannot be violated unless there is a bug.
+///
+/// A database of several machines numbers the constraints of its parts: `products_sku_key1` is the same rule as
+/// `products_sku_key`. No name of ours ends with a digit.
 fn refusal_of_constraint(name: &str) -> Option<Error> {
-    match name {
+    match name.trim_end_matches(|sign: char| sign.is_ascii_digit()) {
         "products_sku_key" | "products_exact_sku_key" => Some(Error::AlreadyExists("sku")),
         "users_email_key" => Some(Error::AlreadyExists("email")),
         "businesses_slug_key" => Some(Error::AlreadyExists("slug")),
@@ -526,4 +529,25 @@ pub enum DateFault {
     },
     /// It is before 1970.
     Before1970,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constraint_is_known_by_its_name_with_a_number_or_without() {
+        for name in [
+            "users_email_key",
+            "users_email_key1",
+            "users_email_key102008",
+        ] {
+            let refusal = refusal_of_constraint(name);
+            assert!(
+                matches!(refusal, Some(Error::AlreadyExists("email"))),
+                "{name}"
+            );
+        }
+        assert!(refusal_of_constraint("users_email").is_none());
+    }
 }

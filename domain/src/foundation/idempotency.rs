@@ -8,14 +8,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use entity::{BusinessId, Tenant, UserId, idempotency_keys};
 use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QuerySelect};
 
 use crate::foundation::retention;
+use crate::foundation::rows::{ArrayStatement, Columns, Insert, Row};
 use crate::{Database, Error, Transaction};
 
 /// What makes two requests one: the key that the client chose, and a hash of everything it asked.
@@ -201,6 +202,40 @@ pub(crate) async fn replayed(
         .transpose()
 }
 
+/// A row of `idempotency_keys` that is to be inserted.
+pub(crate) struct NewRecord<'a> {
+    pub(crate) caller_id: UserId,
+    pub(crate) key: &'a IdempotencyKey,
+    pub(crate) response: &'a StoredResponse,
+}
+
+impl NewRecord<'_> {
+    /// Sorts by caller and key, the order in which keys are inserted: two batches with the same keys then meet at the first
+    /// of them and not in a deadlock.
+    pub(crate) fn in_order(mut records: Vec<Self>) -> Vec<Self> {
+        records.sort_unstable_by(|a, b| (a.caller_id, &a.key.key).cmp(&(b.caller_id, &b.key.key)));
+        records
+    }
+}
+
+impl Row for NewRecord<'_> {
+    const NAME: &'static str = "new_key";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("caller_id", |new| new.caller_id);
+        columns.column("key", |new| new.key.key.clone());
+        columns.column("request_hash", |new| new.key.request_hash.to_vec());
+        columns.column("response", |new| new.response.bytes().to_vec());
+    }
+}
+
+impl Insert for NewRecord<'_> {
+    const TABLE: &'static str = "idempotency_keys";
+}
+
+static REMEMBER: LazyLock<ArrayStatement> =
+    LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<NewRecord<'_>>()));
+
 /// Stores the response under the key. A twin that has stored its own first makes this [`Error::Contention`]: the next
 /// attempt finds it.
 pub(crate) async fn remember(
@@ -209,17 +244,13 @@ pub(crate) async fn remember(
     key: &IdempotencyKey,
     response: &StoredResponse,
 ) -> Result<(), Error> {
-    let row = idempotency_keys::ActiveModel {
-        business_id: Set(scope.business_id),
-        caller_id: Set(scope.caller_id),
-        key: Set(key.key.clone()),
-        request_hash: Set(key.request_hash.to_vec()),
-        response: Set(Some(response.bytes().to_vec())),
-        ..Default::default()
+    let record = NewRecord {
+        caller_id: scope.caller_id,
+        key,
+        response,
     };
-    idempotency_keys::Entity::insert(row)
-        .exec_without_returning(transaction)
-        .await?;
+    let statement = REMEMBER.of(scope.business_id).rows(&[record]).statement()?;
+    transaction.execute_raw(statement).await?;
     Ok(())
 }
 
@@ -232,13 +263,13 @@ pub(crate) async fn remember(
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
 pub async fn delete_expired(database: &Database, business: BusinessId) -> Result<u64, Error> {
-    retention::delete::<idempotency_keys::Entity>(
-        database,
-        business,
-        "SELECT ctid FROM idempotency_keys
-          WHERE business_id = $1 AND created_at < now() - interval '25 hours' LIMIT $2",
-    )
-    .await
+    let over = Query::select()
+        .expr(Expr::cust("ctid"))
+        .from(idempotency_keys::Entity)
+        .and_where(idempotency_keys::Column::BusinessId.eq(business))
+        .and_where(Expr::cust("created_at < now() - interval '25 hours'"))
+        .to_owned();
+    retention::delete::<idempotency_keys::Entity>(database, business, over).await
 }
 
 #[cfg(test)]

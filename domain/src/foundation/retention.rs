@@ -1,8 +1,8 @@
 //! Deleting what is over, some rows at a time, so that no transaction holds many locks for long.
 
 use entity::{BusinessId, Tenant};
-use sea_orm::sea_query::Expr;
-use sea_orm::{QueryFilter, Value};
+use sea_orm::QueryFilter;
+use sea_orm::sea_query::{Expr, SelectStatement};
 
 use crate::{Database, Error};
 
@@ -10,23 +10,23 @@ use crate::{Database, Error};
 const ROWS: u64 = 1000;
 
 /// Deletes the rows of a business's table whose places `which` selects, and says how many there were. `which` is a
-/// SELECT of `ctid`, with the business as `$1` and the most rows that it may find as `$2`.
+/// SELECT of `ctid` in the business.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
 pub(crate) async fn delete<E: Tenant>(
     database: &Database,
     business: BusinessId,
-    which: &str,
+    which: SelectStatement,
 ) -> Result<u64, Error> {
-    let places = format!("ctid = ANY (ARRAY({which}))");
+    let which = which.to_owned().limit(ROWS).to_owned();
+    // An array and not a list: the rows are then read by their places.
+    let places = Expr::cust_with_expr("ctid = ANY (ARRAY $1)", which);
     let mut all = 0;
     loop {
         let transaction = database.begin(business).await?;
-        let over =
-            Expr::cust_with_values(places.clone(), [Value::from(business), Value::from(ROWS)]);
         let deleted = E::delete_of(business)
-            .filter(over)
+            .filter(places.clone())
             .exec(&transaction)
             .await?;
         transaction.commit().await?;

@@ -4,15 +4,14 @@
 
 use chrono::Utc;
 use entity::api_keys::{self, KeyRole};
-use entity::{ApiKeyId, BusinessId, Tenant, businesses};
-use sea_orm::sea_query::LockType;
+use entity::{ApiKeyId, BusinessId, Tenant};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QuerySelect,
 };
 use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
+use crate::foundation::locks;
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::foundation::secret::{self, Kind, Secret};
@@ -74,11 +73,7 @@ pub async fn create(
         if let Some(replayed) = write.replayed().await? {
             return Ok(replayed);
         }
-        // Not the stronger lock, for which every new row of the business would wait: each points at this one.
-        businesses::Entity::of(caller.business_id)
-            .lock(LockType::NoKeyUpdate)
-            .one(transaction)
-            .await?;
+        locks::business(transaction, caller.business_id).await?;
         let there = api_keys::Entity::of(caller.business_id)
             .filter(api_keys::Column::RevokedAt.is_null())
             .count(transaction)
@@ -149,10 +144,7 @@ pub async fn revoke(
     let business = caller.business_id;
     let revoked = retry(|| async {
         let transaction = database.begin(business).await?;
-        let key = api_keys::Entity::of(business)
-            .filter(api_keys::Column::Id.eq(id))
-            .lock_exclusive()
-            .one(&transaction)
+        let key = locks::api_key(&transaction, business, id)
             .await?
             .ok_or(Error::ApiKeyNotFound(id))?;
         if key.revoked_at.is_some() {

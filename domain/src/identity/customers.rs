@@ -1,12 +1,11 @@
 //! Customers: who may buy on credit, up to which limit and on which terms.
 
 use entity::{Currency, CustomerId, Money, Tenant, customers};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, IntoActiveModel, QueryFilter, QuerySelect,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
+use crate::foundation::locks;
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::{Authority, Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
@@ -128,10 +127,7 @@ pub async fn change(
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
         // Locked, since a purchase may be deciding against this limit.
-        let customer = customers::Entity::of(caller.business_id)
-            .filter(customers::Column::Id.eq(id))
-            .lock_exclusive()
-            .one(&transaction)
+        let customer = locks::customer(&transaction, caller.business_id, id)
             .await?
             .ok_or(Error::CustomerNotFound(id))?;
         let before = audit_snapshot(&customer, caller.currency);
@@ -186,8 +182,7 @@ pub async fn read(
 ) -> Result<customers::Model, Error> {
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
-        let customer = customers::Entity::of(caller.business_id)
-            .filter(customers::Column::Id.eq(id))
+        let customer = customers::Entity::by_id(caller.business_id, id)
             .one(&transaction)
             .await?;
         transaction.commit().await?;

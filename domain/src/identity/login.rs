@@ -199,8 +199,7 @@ async fn record_failure(
 pub async fn profile(database: &Database, caller: &Caller) -> Result<Profile, Error> {
     let transaction = database.begin_read(caller.business_id).await?;
     let business = businesses::read(&transaction, caller.business_id).await?;
-    let user = users::Entity::of(caller.business_id)
-        .filter(users::Column::Id.eq(caller.user_id))
+    let user = users::Entity::by_id(caller.business_id, caller.user_id)
         .one(&transaction)
         .await?;
     transaction.commit().await?;

@@ -10,6 +10,7 @@ use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
+use crate::foundation::locks;
 use crate::foundation::retention;
 use crate::foundation::secret::{self, Kind, Secret};
 use crate::{Database, Error, Transaction};
@@ -85,7 +86,7 @@ pub async fn delete_expired(database: &Database, business: BusinessId) -> Result
     retention::delete::<refresh_tokens::Entity>(
         database,
         business,
-        "SELECT ctid FROM refresh_tokens WHERE business_id = $1 AND expires_at < now() LIMIT $2 FOR UPDATE SKIP LOCKED",
+        locks::expired_refresh_tokens(business),
     )
     .await
 }

@@ -6,14 +6,11 @@
 
 use entity::users::{self, PasswordHash, Role};
 use entity::{BusinessId, CustomerId, Tenant, UserId, customers};
-use sea_orm::sea_query::LockType;
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Actor, Change};
+use crate::foundation::locks;
 use crate::foundation::new_password::NewPassword;
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
@@ -234,17 +231,10 @@ async fn lock_with_admins(
     let enabled_admins = Condition::all()
         .add(users::Column::Role.eq(Role::Admin))
         .add(users::Column::DisabledAt.is_null());
-    let rows = users::Entity::of(business)
-        .filter(
-            Condition::any()
-                .add(users::Column::Id.eq(id))
-                .add(enabled_admins),
-        )
-        .order_by_asc(users::Column::Id)
-        .lock(LockType::NoKeyUpdate)
-        .all(transaction)
-        .await?;
-    Ok(rows)
+    let which = Condition::any()
+        .add(users::Column::Id.eq(id))
+        .add(enabled_admins);
+    locks::users(transaction, business, which).await
 }
 
 /// The user with this id, and the others.
@@ -369,10 +359,7 @@ pub(crate) async fn lock(
     business: BusinessId,
     id: UserId,
 ) -> Result<users::Model, Error> {
-    users::Entity::of(business)
-        .filter(users::Column::Id.eq(id))
-        .lock(LockType::NoKeyUpdate)
-        .one(transaction)
+    locks::user(transaction, business, id)
         .await?
         .ok_or_else(|| Error::Bug(format!("user {id} is not there")))
 }
@@ -383,8 +370,7 @@ async fn expect_customer(
     business: BusinessId,
     id: CustomerId,
 ) -> Result<(), Error> {
-    customers::Entity::of(business)
-        .filter(customers::Column::Id.eq(id))
+    customers::Entity::by_id(business, id)
         .one(transaction)
         .await?
         .map(|_customer| ())

@@ -4,12 +4,12 @@
 use entity::ledger_entries::Kind;
 use entity::orders::Status;
 use entity::{BusinessId, Money, OrderId, orders};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 
 use crate::{Error, Transaction};
 
 /// A credit note or a write-off that was not undone.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromQueryResult)]
 pub(crate) struct Credited {
     pub(crate) entry_number: i64,
     pub(crate) kind: Kind,
@@ -36,15 +36,8 @@ pub(crate) async fn of(
 ) -> Result<Vec<Credited>, Error> {
     let values: [Value; 2] = [business.0.into(), order.0.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, CREDITED, values);
-    let rows = transaction.query_all_raw(statement).await?;
-    let credits = rows.iter().map(|row| {
-        Ok(Credited {
-            entry_number: row.try_get_by_index(0)?,
-            kind: row.try_get_by_index(1)?,
-            amount: row.try_get_by_index(2)?,
-        })
-    });
-    credits.collect()
+    let credits = Credited::find_by_statement(statement);
+    Ok(credits.all(transaction).await?)
 }
 
 /// What can still be credited of the order: nothing once it is cancelled.

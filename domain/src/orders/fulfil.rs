@@ -1,12 +1,12 @@
 //! Fulfilling an order: its goods are with the customer, or on their way.
 
 use entity::orders::{PaymentMethod, Status};
-use entity::{Money, OrderId, Tenant, orders};
-use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
+use entity::{Money, OrderId};
 use serde_json::json;
 
 use super::{Order, step, transitions, whole};
 use crate::audit::{self, Change};
+use crate::foundation::locks;
 use crate::orders::disputes;
 use crate::{Database, Error, Outcome, WriteRequest};
 
@@ -34,10 +34,7 @@ pub async fn fulfil(
         .run(database, || async {
             let write = request.begin(database).await?;
             let transaction = write.transaction();
-            let mut order = orders::Entity::of(caller.business_id)
-                .filter(orders::Column::Id.eq(id))
-                .lock_exclusive()
-                .one(transaction)
+            let mut order = locks::order(transaction, caller.business_id, id)
                 .await?
                 .filter(|order| caller.may_act_for(order.customer_id))
                 .ok_or(Error::OrderNotFound(id))?;

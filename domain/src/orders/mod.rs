@@ -6,6 +6,7 @@ pub(crate) mod credited;
 pub(crate) mod disputes;
 mod fulfil;
 pub(crate) mod goods;
+mod new_rows;
 pub(crate) mod payments;
 pub(crate) mod refunds;
 mod sold_line;
@@ -28,6 +29,7 @@ use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 pub use fulfil::{Fulfilment, fulfil};
+pub(crate) use new_rows::{NewItem, NewOrder};
 pub use payments::{Mismatch, Payment};
 pub use sold_line::SoldLine;
 pub use step::Step;
@@ -98,8 +100,7 @@ pub(crate) async fn visible(
     caller: &Caller,
     id: OrderId,
 ) -> Result<orders::Model, Error> {
-    orders::Entity::of(caller.business_id)
-        .filter(orders::Column::Id.eq(id))
+    orders::Entity::by_id(caller.business_id, id)
         .one(transaction)
         .await?
         .filter(|order| caller.may_act_for(order.customer_id))
@@ -127,8 +128,7 @@ pub(crate) async fn whole_again(
     business: BusinessId,
     id: OrderId,
 ) -> Result<Order, Error> {
-    let order = orders::Entity::of(business)
-        .filter(orders::Column::Id.eq(id))
+    let order = orders::Entity::by_id(business, id)
         .one(transaction)
         .await?
         .ok_or(Error::OrderNotFound(id))?;
@@ -155,8 +155,7 @@ pub(crate) async fn owner(
     caller: &Caller,
     id: OrderId,
 ) -> Result<CustomerId, Error> {
-    let order = orders::Entity::of(caller.business_id)
-        .filter(orders::Column::Id.eq(id))
+    let order = orders::Entity::by_id(caller.business_id, id)
         .filter(orders::Column::PaymentMethod.eq(PaymentMethod::Credit))
         .one(transaction)
         .await?;

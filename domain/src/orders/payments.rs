@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use entity::orders::PaymentMethod;
 use entity::payment_intents::Status;
 use entity::{BusinessId, Money, OrderId, PaymentId, Tenant, orders, payment_intents};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, Statement, Value};
+use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 
 use crate::{Error, Transaction};
 
@@ -52,7 +52,7 @@ pub struct Mismatch {
 
 /// What payments on account have settled of an order, and still do.
 const ON_ACCOUNT: &str = "
-SELECT p.id, p.method, sum(a.amount), p.received_at
+SELECT p.id, p.method, sum(a.amount) AS amount, p.received_at
   FROM allocations a
   JOIN payments p ON p.business_id = $1 AND p.customer_id = a.customer_id AND p.entry_number = a.entry_number
  WHERE a.business_id = $1 AND a.order_id = $2
@@ -87,22 +87,31 @@ pub(super) async fn of(
     }
 }
 
+/// A row of [`ON_ACCOUNT`].
+#[derive(FromQueryResult)]
+struct OnAccount {
+    id: PaymentId,
+    method: String,
+    amount: Money,
+    received_at: DateTime<Utc>,
+}
+
 async fn on_account(
     transaction: &Transaction,
     order: &orders::Model,
 ) -> Result<Vec<Payment>, Error> {
     let values: [Value; 2] = [order.business_id.0.into(), order.id.0.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, ON_ACCOUNT, values);
-    let rows = transaction.query_all_raw(statement).await?;
-    let payments = rows.iter().map(|row| {
-        Ok(Payment::OnAccount {
-            payment_id: row.try_get_by_index(0)?,
-            method: row.try_get_by_index(1)?,
-            amount: row.try_get_by_index(2)?,
-            received_at: row.try_get_by_index(3)?,
-        })
+    let rows = OnAccount::find_by_statement(statement)
+        .all(transaction)
+        .await?;
+    let payments = rows.into_iter().map(|row| Payment::OnAccount {
+        payment_id: row.id,
+        method: row.method,
+        amount: row.amount,
+        received_at: row.received_at,
     });
-    payments.collect()
+    Ok(payments.collect())
 }
 
 /// An order's intent, as it was last written.
@@ -111,8 +120,7 @@ pub(crate) async fn intent(
     business: BusinessId,
     id: OrderId,
 ) -> Result<Option<payment_intents::Model>, Error> {
-    let intent = payment_intents::Entity::of(business)
-        .filter(payment_intents::Column::OrderId.eq(id))
+    let intent = payment_intents::Entity::by_id(business, id)
         .one(transaction)
         .await?;
     Ok(intent)

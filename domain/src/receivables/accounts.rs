@@ -10,20 +10,23 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
-    BusinessId, Currency, CustomerId, LedgerEntryId, Money, OrderId, PayoutAllocationId, Tenant,
-    TimeZone, customers, ledger_entries, orders, payout_allocations,
+    BusinessId, Currency, CustomerId, Money, OrderId, PayoutAllocationId, Tenant, TimeZone,
+    businesses, customers, orders, payout_allocations,
 };
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, Order as Sort, PostgresQueryBuilder, Query, WithClause};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult,
-    IdenStatic, Iterable, QueryFilter, Statement, Value,
+    Iterable, QueryFilter, Statement, Value,
 };
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::foundation::dates::{When, not_after};
+use crate::foundation::locks;
+use crate::foundation::rows::ArrayStatement;
 use crate::receivables::allocations::{self, Allocation, on_account};
 use crate::receivables::ledger::Account;
+use crate::receivables::new_entries::NewEntry;
 use crate::receivables::settlement::{AccountState, Order, Target};
 use crate::{Caller, Error, Transaction};
 
@@ -62,44 +65,50 @@ pub struct Posted<T> {
 /// had the row first. The count makes the customer wait for the business. It must hold whatever it is: PostgreSQL counts
 /// anew, and finds none, when it has had to wait for the customer.
 static LOCK: LazyLock<String> = LazyLock::new(|| {
-    let columns = columns::<customers::Entity>();
-    format!(
-        "
-WITH business AS MATERIALIZED (
-    SELECT time_zone, books_closed_until FROM businesses WHERE id = $1 FOR SHARE
-), account AS MATERIALIZED (
-    SELECT {columns} FROM customers
-     WHERE business_id = $1 AND id = $2 AND (SELECT count(*) FROM business) >= 0
-       FOR UPDATE
-)
-SELECT {columns}, time_zone, books_closed_until, clock_timestamp() AS now FROM account, business"
-    )
+    let business = locks::shared_business([
+        businesses::Column::TimeZone,
+        businesses::Column::BooksClosedUntil,
+    ]);
+    let mut account = locks::customers(customers::Column::iter());
+    account
+        .and_where(locks::is(customers::Column::Id, "$2"))
+        .and_where(Expr::cust("(SELECT count(*) FROM business) >= 0"));
+    let mut locked = WithClause::new();
+    locked
+        .cte(locks::materialized("business", business))
+        .cte(locks::materialized("account", account));
+    Query::select()
+        .columns(customers::Column::iter().map(|column| ("account", column)))
+        .column("time_zone")
+        .column("books_closed_until")
+        .expr_as(Expr::cust("clock_timestamp()"), "now")
+        .from("account")
+        .from("business")
+        .to_owned()
+        .with(locked)
+        .to_string(PostgresQueryBuilder)
 });
 
 /// Locks orders on credit by id. They are the customer's, or are not there.
 static LOCK_ORDERS: LazyLock<String> = LazyLock::new(|| {
-    let columns = columns::<orders::Entity>();
-    format!(
-        "
-WITH locked AS MATERIALIZED (
-    SELECT {columns} FROM orders
-     WHERE business_id = $1 AND customer_id = $2 AND payment_method = 'credit' AND id = ANY ($3)
-     ORDER BY id
-       FOR UPDATE
-)
-SELECT {columns}, (SELECT max(effective_at) FROM allocations
-                    WHERE business_id = $1 AND order_id = locked.id AND amount < 0) AS undone_at
-  FROM locked
- ORDER BY id"
-    )
+    let mut orders = locks::orders();
+    orders
+        .and_where(locks::is(orders::Column::CustomerId, "$2"))
+        .and_where(Expr::cust("payment_method = 'credit'"))
+        .and_where(locks::is_any(orders::Column::Id, "$3"));
+    let mut locked = WithClause::new();
+    locked.cte(locks::materialized("locked", orders));
+    let undone_at = "(SELECT max(effective_at) FROM allocations \
+                      WHERE business_id = $1 AND order_id = locked.id AND amount < 0)";
+    Query::select()
+        .columns(orders::Column::iter())
+        .expr_as(Expr::cust(undone_at), "undone_at")
+        .from("locked")
+        .order_by("id", Sort::Asc)
+        .to_owned()
+        .with(locked)
+        .to_string(PostgresQueryBuilder)
 });
-
-/// The columns of a table that this version knows. A prepared statement with `*` would fail once a migration has added
-/// another ("cached plan must not change result type").
-fn columns<E: EntityTrait>() -> String {
-    let names: Vec<&str> = E::Column::iter().map(|column| column.as_str()).collect();
-    names.join(", ")
-}
 
 /// The orders that this amount would settle, that which is due for longest first. What is due on the customer's orders
 /// changes under its own lock alone, so this can be read before they are locked.
@@ -109,6 +118,9 @@ SELECT id
           FROM orders
          WHERE business_id = $1 AND customer_id = $2 AND payment_method = 'credit' AND amount_due > 0) AS queue
  WHERE before < $3";
+
+static ENTRIES: LazyLock<ArrayStatement> =
+    LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<NewEntry>()));
 
 impl LockedAccount {
     /// Locks a customer and reads what it has on account.
@@ -247,7 +259,7 @@ impl LockedAccount {
         ];
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, OLDEST_DUE, values);
         let rows = transaction.query_all_raw(statement).await?;
-        let ids = rows.iter().map(|row| row.try_get_by_index(0));
+        let ids = rows.iter().map(|row| row.try_get("", "id"));
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
@@ -296,23 +308,17 @@ impl LockedAccount {
     }
 
     async fn write_entries(&self, transaction: &Transaction) -> Result<(), Error> {
-        for entry in &self.books.entries {
-            let row = ledger_entries::ActiveModel {
-                business_id: Set(self.business),
-                customer_id: Set(self.customer.id),
-                number: Set(entry.posting.number),
-                id: Set(LedgerEntryId::new()),
-                kind: Set(entry.kind),
-                amount: Set(entry.posting.amount),
-                balance_after: Set(entry.posting.balance_after),
-                order_id: Set(entry.order_id),
-                effective_at: Set(entry.effective_at),
-                created_at: Set(self.books.now),
-            };
-            ledger_entries::Entity::insert(row)
-                .exec_without_returning(transaction)
-                .await?;
-        }
+        let entries = self.books.entries.iter().map(|entry| NewEntry {
+            customer_id: self.customer.id,
+            posting: entry.posting,
+            kind: entry.kind,
+            order_id: entry.order_id,
+            effective_at: entry.effective_at,
+            created_at: self.books.now,
+        });
+        let entries: Vec<NewEntry> = entries.collect();
+        let statement = ENTRIES.of(self.business).rows(&entries).statement()?;
+        transaction.execute_raw(statement).await?;
         let account = &self.books.account;
         let (balance, count) = (account.balance, account.entry_count);
         customers::Entity::update_of(self.business)

@@ -2,15 +2,16 @@
 //!
 //! The customers' rows are locked by whoever writes, the orders' rows after them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
 use entity::{AllocationId, BusinessId, CustomerId, Money, OrderId};
-use rust_decimal::Decimal;
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
+use crate::foundation::rows::{ArrayStatement, Columns, Row, count};
 use crate::receivables::ledger::{Account, Credit, Used};
 use crate::receivables::settlement::{Settling, Share};
 use crate::{Error, Transaction};
@@ -28,13 +29,22 @@ pub(crate) fn by_order(shares: &[Share]) -> Vec<(OrderId, Money)> {
 }
 
 const SETTLING: &str = "
-SELECT a.entry_number, e.kind, a.order_id, sum(a.amount)
+SELECT a.entry_number, e.kind, a.order_id, sum(a.amount) AS amount
   FROM allocations a
   JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (a.business_id, a.customer_id, a.entry_number)
  WHERE a.business_id = $1 AND a.customer_id = $2 AND (a.order_id = ANY ($3) OR a.entry_number = ANY ($4))
  GROUP BY a.entry_number, e.kind, a.order_id
 HAVING sum(a.amount) <> 0
  ORDER BY a.entry_number, a.order_id";
+
+/// A row of [`SETTLING`].
+#[derive(FromQueryResult)]
+struct Settles {
+    entry_number: i64,
+    kind: Kind,
+    order_id: OrderId,
+    amount: Money,
+}
 
 /// What settles these orders of a customer, and which orders these credits of it settle.
 pub(crate) async fn settling(
@@ -52,16 +62,16 @@ pub(crate) async fn settling(
     ];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, SETTLING, values);
     let mut found: BTreeMap<i64, Settling> = BTreeMap::new();
-    for row in transaction.query_all_raw(statement).await? {
-        let entry_number = row.try_get_by_index(0)?;
-        let kind = row.try_get_by_index(1)?;
-        let credit = found.entry(entry_number).or_insert(Settling {
-            entry_number,
-            kind,
+    for row in Settles::find_by_statement(statement)
+        .all(transaction)
+        .await?
+    {
+        let credit = found.entry(row.entry_number).or_insert(Settling {
+            entry_number: row.entry_number,
+            kind: row.kind,
             orders: Vec::new(),
         });
-        let order = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
-        credit.orders.push(order);
+        credit.orders.push((row.order_id, row.amount));
     }
     Ok(found.into_values().collect())
 }
@@ -83,10 +93,20 @@ SELECT c.customer_id, c.entry_number, e.kind, c.amount,
                                     AND a.entry_number = c.entry_number AND a.amount < 0),
                 (SELECT max(p.effective_at) FROM payout_allocations p
                   WHERE p.business_id = c.business_id AND p.customer_id = c.customer_id
-                    AND p.credit_entry = c.entry_number AND p.amount < 0))
+                    AND p.credit_entry = c.entry_number AND p.amount < 0)) AS since
   FROM credits_on_account c
   JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (c.business_id, c.customer_id, c.entry_number)
  WHERE c.business_id = $1 AND c.customer_id = ANY ($2)";
+
+/// A row of [`ON_ACCOUNT`].
+#[derive(FromQueryResult)]
+struct OnAccount {
+    customer_id: CustomerId,
+    entry_number: i64,
+    kind: Kind,
+    amount: Money,
+    since: DateTime<Utc>,
+}
 
 /// What is left of the credits of these customers, whose rows are locked.
 pub(crate) async fn on_account(
@@ -97,25 +117,82 @@ pub(crate) async fn on_account(
     let values = [business.0.into(), customers.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, ON_ACCOUNT, values);
     let mut credits: HashMap<CustomerId, Vec<(i64, Credit)>> = HashMap::new();
-    for row in transaction.query_all_raw(statement).await? {
+    for row in OnAccount::find_by_statement(statement)
+        .all(transaction)
+        .await?
+    {
         let credit = Credit {
-            kind: row.try_get_by_index(2)?,
-            amount: row.try_get_by_index(3)?,
-            since: row.try_get_by_index(4)?,
+            kind: row.kind,
+            amount: row.amount,
+            since: row.since,
         };
-        let of = credits.entry(row.try_get_by_index(0)?).or_default();
-        of.push((row.try_get_by_index(1)?, credit));
+        let of = credits.entry(row.customer_id).or_default();
+        of.push((row.entry_number, credit));
     }
     Ok(credits)
 }
 
-const WRITE: &str = "
+impl Row for Allocation {
+    const NAME: &'static str = "share";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("id", |_| AllocationId::new());
+        columns.column("customer_id", |share| share.customer_id);
+        columns.column("entry_number", |share| share.used.entry_number);
+        columns.column("order_id", |share| share.order_id);
+        columns.column("amount", |share| share.used.amount);
+        columns.column("effective_at", |share| share.effective_at);
+        columns.column("is_money", |share| share.used.kind == Kind::Payment);
+    }
+}
+
+/// What is left of a credit.
+struct Rest {
+    customer_id: CustomerId,
+    entry_number: i64,
+    amount: Money,
+}
+
+impl Row for Rest {
+    const NAME: &'static str = "rest";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("customer_id", |rest| rest.customer_id);
+        columns.column("entry_number", |rest| rest.entry_number);
+        columns.column("amount", |rest| rest.amount);
+    }
+}
+
+/// What a customer has on account.
+struct Total {
+    customer_id: CustomerId,
+    amount: Money,
+}
+
+impl Row for Total {
+    const NAME: &'static str = "total";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("customer_id", |total| total.customer_id);
+        columns.column("amount", |total| total.amount);
+    }
+}
+
+static WRITE: LazyLock<ArrayStatement> = LazyLock::new(|| {
+    ArrayStatement::new(|arrays| {
+        let (shares, rests, totals) = (
+            arrays.rows::<Allocation>(),
+            arrays.rows::<Rest>(),
+            arrays.rows::<Total>(),
+        );
+        format!(
+            "
 WITH share AS (
-    SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $6::numeric[], $7::timestamptz[], $8::boolean[])
-        AS share (id, customer_id, entry_number, order_id, amount, effective_at, is_money)
+    SELECT * FROM {shares}
 ), written AS (
     INSERT INTO allocations (business_id, id, customer_id, entry_number, order_id, amount, effective_at)
     SELECT $1, id, customer_id, entry_number, order_id, amount, effective_at FROM share
+ RETURNING 1
 ), settled AS (
     UPDATE orders
        SET amount_settled = amount_settled + sums.amount, amount_credited = amount_credited + sums.credited,
@@ -125,22 +202,34 @@ WITH share AS (
      WHERE orders.business_id = $1 AND orders.id = sums.order_id
  RETURNING 1
 ), rest AS (
-    SELECT * FROM unnest($9::uuid[], $10::bigint[], $11::numeric[]) AS rest (customer_id, entry_number, amount)
+    SELECT * FROM {rests}
 ), kept AS (
     INSERT INTO credits_on_account (business_id, customer_id, entry_number, amount)
     SELECT $1, customer_id, entry_number, amount FROM rest WHERE amount > 0
         ON CONFLICT (business_id, customer_id, entry_number) DO UPDATE SET amount = excluded.amount
+ RETURNING 1
 ), gone AS (
     DELETE FROM credits_on_account AS credit USING rest
      WHERE credit.business_id = $1 AND credit.customer_id = rest.customer_id
        AND credit.entry_number = rest.entry_number AND rest.amount = 0
+ RETURNING 1
 ), counted AS (
     UPDATE customers SET on_account = total.amount, updated_at = now()
-      FROM unnest($12::uuid[], $13::numeric[]) AS total (customer_id, amount)
+      FROM {totals}
      WHERE customers.business_id = $1 AND customers.id = total.customer_id
  RETURNING 1
 )
-SELECT (SELECT count(*) FROM settled), (SELECT count(*) FROM counted)";
+SELECT (SELECT count(*) FROM settled) AS settled, (SELECT count(*) FROM counted) AS counted"
+        )
+    })
+});
+
+/// How many orders and customers [`WRITE`] has updated.
+#[derive(FromQueryResult)]
+struct Updated {
+    settled: i64,
+    counted: i64,
+}
 
 /// Writes allocations, what they settle of their orders, and what they leave of these accounts' credits. The orders and
 /// the entries are there already.
@@ -150,75 +239,37 @@ pub(crate) async fn write(
     allocations: &[Allocation],
     accounts: &[(CustomerId, &Account)],
 ) -> Result<(), Error> {
-    let each =
-        |value: fn(&Allocation) -> Uuid| -> Vec<Uuid> { allocations.iter().map(value).collect() };
-    let rest = || {
-        accounts.iter().flat_map(|(customer, account)| {
+    let rests: Vec<Rest> = accounts
+        .iter()
+        .flat_map(|(customer_id, account)| {
             let credits = account.on_account.iter();
-            credits.map(move |(number, credit)| (customer.0, *number, credit.amount.decimal()))
+            credits.map(|(number, credit)| Rest {
+                customer_id: *customer_id,
+                entry_number: *number,
+                amount: credit.amount,
+            })
         })
-    };
-    let values = [
-        business.0.into(),
-        each(|_| AllocationId::new().0).into(),
-        each(|share| share.customer_id.0).into(),
-        allocations
-            .iter()
-            .map(|share| share.used.entry_number)
-            .collect::<Vec<i64>>()
-            .into(),
-        each(|share| share.order_id.0).into(),
-        allocations
-            .iter()
-            .map(|share| share.used.amount.decimal())
-            .collect::<Vec<Decimal>>()
-            .into(),
-        allocations
-            .iter()
-            .map(|share| share.effective_at)
-            .collect::<Vec<_>>()
-            .into(),
-        allocations
-            .iter()
-            .map(|share| share.used.kind == Kind::Payment)
-            .collect::<Vec<bool>>()
-            .into(),
-        rest()
-            .map(|(customer, ..)| customer)
-            .collect::<Vec<Uuid>>()
-            .into(),
-        rest()
-            .map(|(_, number, _)| number)
-            .collect::<Vec<i64>>()
-            .into(),
-        rest()
-            .map(|(.., amount)| amount)
-            .collect::<Vec<Decimal>>()
-            .into(),
-        accounts
-            .iter()
-            .map(|(customer, _)| customer.0)
-            .collect::<Vec<Uuid>>()
-            .into(),
-        accounts
-            .iter()
-            .map(|(_, account)| account.credit().decimal())
-            .collect::<Vec<Decimal>>()
-            .into(),
-    ];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, WRITE, values);
-    let row = transaction
-        .query_one_raw(statement)
+        .collect();
+    let totals: Vec<Total> = accounts
+        .iter()
+        .map(|(customer_id, account)| Total {
+            customer_id: *customer_id,
+            amount: account.credit(),
+        })
+        .collect();
+    let statement = WRITE
+        .of(business)
+        .rows(allocations)
+        .rows(&rests)
+        .rows(&totals)
+        .statement()?;
+    let updated = Updated::find_by_statement(statement)
+        .one(transaction)
         .await?
         .ok_or_else(|| Error::Bug("the allocations' statement answered nothing".into()))?;
-    let written: (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-    let mut orders = each(|share| share.order_id.0);
-    orders.sort_unstable();
-    orders.dedup();
-    let expected = (
-        i64::try_from(orders.len()).unwrap_or(i64::MAX),
-        i64::try_from(accounts.len()).unwrap_or(i64::MAX),
-    );
+    let written = (updated.settled, updated.counted);
+    let orders: HashSet<OrderId> = allocations.iter().map(|share| share.order_id).collect();
+    let expected = (count(orders.len()), count(totals.len()));
     // Their rows are locked: one that is not there would be an amount that settles nothing.
     if written != expected {
         return Err(Error::Bug(format!(

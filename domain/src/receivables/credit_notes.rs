@@ -244,8 +244,7 @@ async fn find(
     caller: &Caller,
     id: CreditNoteId,
 ) -> Result<CreditNote, Error> {
-    let note = credit_notes::Entity::of(caller.business_id)
-        .filter(credit_notes::Column::Id.eq(id))
+    let note = credit_notes::Entity::by_id(caller.business_id, id)
         .one(transaction)
         .await?
         .ok_or(Error::CreditNoteNotFound(id))?;

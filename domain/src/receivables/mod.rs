@@ -9,6 +9,7 @@ pub(crate) mod allocations;
 pub mod credit_notes;
 pub mod credit_on_account;
 pub mod ledger;
+pub(crate) mod new_entries;
 pub mod overdue;
 pub mod payments;
 pub(crate) mod payout_allocations;

@@ -160,8 +160,7 @@ pub(crate) async fn find(
     caller: &Caller,
     id: PaymentId,
 ) -> Result<payments::Model, Error> {
-    payments::Entity::of(caller.business_id)
-        .filter(payments::Column::Id.eq(id))
+    payments::Entity::by_id(caller.business_id, id)
         .one(transaction)
         .await?
         .ok_or(Error::PaymentNotFound(id))

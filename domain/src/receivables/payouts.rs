@@ -178,8 +178,7 @@ async fn find(
     caller: &Caller,
     id: PayoutId,
 ) -> Result<payouts::Model, Error> {
-    payouts::Entity::of(caller.business_id)
-        .filter(payouts::Column::Id.eq(id))
+    payouts::Entity::by_id(caller.business_id, id)
         .one(transaction)
         .await?
         .ok_or(Error::PayoutNotFound(id))

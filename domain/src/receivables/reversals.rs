@@ -8,8 +8,8 @@ use entity::ledger_entries::Kind;
 use entity::orders::Status;
 use entity::{BusinessId, CustomerId, Money, OrderId, Tenant, reversals};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult,
-    QueryFilter, Statement, Value,
+    ActiveValue::Set, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, Statement,
+    Value,
 };
 use uuid::Uuid;
 
@@ -158,7 +158,7 @@ pub(crate) struct CreditState {
 }
 
 const ALLOCATED: &str = "
-SELECT a.customer_id, a.entry_number, a.order_id, sum(a.amount)
+SELECT a.customer_id, a.entry_number AS number, a.order_id, sum(a.amount) AS amount
   FROM unnest($2::uuid[], $3::bigint[]) AS credit (customer_id, number)
   JOIN allocations a
     ON (a.business_id, a.customer_id, a.entry_number) = ($1, credit.customer_id, credit.number)
@@ -173,6 +173,24 @@ SELECT a.customer_id, a.credit_entry AS number, sum(a.amount) AS amount
     ON (a.business_id, a.customer_id, a.credit_entry) = ($1, credit.customer_id, credit.number)
  GROUP BY a.customer_id, a.credit_entry";
 
+/// What of a credit settles an order.
+#[derive(FromQueryResult)]
+struct Allocated {
+    customer_id: CustomerId,
+    number: i64,
+    order_id: OrderId,
+    amount: Money,
+}
+
+/// How a credit was undone.
+#[derive(FromQueryResult)]
+struct Reversed {
+    customer_id: CustomerId,
+    number: i64,
+    reason: String,
+    at: DateTime<Utc>,
+}
+
 /// What was paid out of a credit.
 #[derive(FromQueryResult)]
 struct PaidOut {
@@ -182,7 +200,7 @@ struct PaidOut {
 }
 
 const REVERSED: &str = "
-SELECT r.customer_id, r.reverses, r.reason, r.created_at
+SELECT r.customer_id, r.reverses AS number, r.reason, r.created_at AS at
   FROM unnest($2::uuid[], $3::bigint[]) AS credit (customer_id, number)
   JOIN reversals r ON (r.business_id, r.customer_id, r.reverses) = ($1, credit.customer_id, credit.number)";
 
@@ -201,10 +219,12 @@ pub(crate) async fn states(
     let numbers: Vec<i64> = credits.iter().map(|(_, number)| *number).collect();
     let values: [Value; 3] = [business.0.into(), customers.into(), numbers.into()];
     let read = |sql| Statement::from_sql_and_values(DbBackend::Postgres, sql, values.clone());
-    for row in transaction.query_all_raw(read(ALLOCATED)).await? {
-        let credit = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        let share = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
-        states.entry(credit).or_default().allocations.push(share);
+    for row in Allocated::find_by_statement(read(ALLOCATED))
+        .all(transaction)
+        .await?
+    {
+        let state = states.entry((row.customer_id, row.number)).or_default();
+        state.allocations.push((row.order_id, row.amount));
     }
     for credit in PaidOut::find_by_statement(read(PAID_OUT))
         .all(transaction)
@@ -213,11 +233,14 @@ pub(crate) async fn states(
         let entry = (credit.customer_id, credit.number);
         states.entry(entry).or_default().paid_out = credit.amount;
     }
-    for row in transaction.query_all_raw(read(REVERSED)).await? {
-        let credit = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        states.entry(credit).or_default().reversal = Some(Reversal {
-            reason: row.try_get_by_index(2)?,
-            at: row.try_get_by_index(3)?,
+    for row in Reversed::find_by_statement(read(REVERSED))
+        .all(transaction)
+        .await?
+    {
+        let state = states.entry((row.customer_id, row.number)).or_default();
+        state.reversal = Some(Reversal {
+            reason: row.reason,
+            at: row.at,
         });
     }
     Ok(states)

@@ -7,9 +7,7 @@ use entity::{
     CreditNoteId, CustomerId, LedgerEntryId, Money, OrderId, PaymentId, PayoutId, Tenant,
     WriteOffId, customers,
 };
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, Statement as Sql, Value,
-};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement as Sql, Value};
 
 use crate::foundation::clock;
 use crate::foundation::dates::When;
@@ -223,8 +221,7 @@ async fn visible(
     caller: &Caller,
     id: CustomerId,
 ) -> Result<customers::Model, Error> {
-    customers::Entity::of(caller.business_id)
-        .filter(customers::Column::Id.eq(id))
+    customers::Entity::by_id(caller.business_id, id)
         .one(transaction)
         .await?
         .filter(|customer| caller.may_act_for(customer.id))

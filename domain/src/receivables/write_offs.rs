@@ -2,7 +2,7 @@
 
 use entity::ledger_entries::Kind;
 use entity::{CustomerId, Money, OrderId, Tenant, WriteOffId, write_offs};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 
 use crate::audit::{self, Change};
 use crate::foundation::retry::retry;
@@ -138,8 +138,7 @@ async fn find(
     caller: &Caller,
     id: WriteOffId,
 ) -> Result<write_offs::Model, Error> {
-    write_offs::Entity::of(caller.business_id)
-        .filter(write_offs::Column::Id.eq(id))
+    write_offs::Entity::by_id(caller.business_id, id)
         .one(transaction)
         .await?
         .ok_or(Error::WriteOffNotFound(id))

@@ -6,24 +6,25 @@ pub(crate) mod returns;
 mod write;
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use entity::stock_movements::Reason;
 use entity::{
-    BusinessId, MovementId, OrderId, ProductId, ReservationId, Tenant, UserId, inventory,
-    order_items, orders, stock_movements,
+    BusinessId, MovementId, OrderId, ProductId, ReservationId, Tenant, UserId, held_stock,
+    inventory, order_items, orders, stock_movements,
 };
-use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement,
-    Value,
-};
+use sea_orm::sea_query::extension::postgres::PgFunc;
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::audit::{self, Change};
 use crate::foundation::retry::retry;
+use crate::foundation::rows::ArrayStatement;
 use crate::stock::locked_stock::{self, Range, StockLevel};
+use crate::stock::new_movements;
 use crate::{Caller, Database, Error, Page, Paging, Shortage, Transaction};
 
 pub use receipts::{Line, receive};
@@ -130,8 +131,7 @@ pub async fn correct(
         )
         .await?;
         audit::record(&transaction, caller, event).await?;
-        let stock = inventory::Entity::of(business)
-            .filter(inventory::Column::ProductId.eq(id))
+        let stock = inventory::Entity::by_id(business, id)
             .one(&transaction)
             .await?
             .ok_or(Error::ProductNotFound(id))?;
@@ -177,6 +177,10 @@ fn after(product_id: ProductId, on_hand: i64, change: i64) -> Result<i64, Error>
     Ok(count)
 }
 
+static RECORD: LazyLock<ArrayStatement> = LazyLock::new(|| {
+    ArrayStatement::new(|arrays| arrays.insert::<new_movements::NewMovement<'_>>())
+});
+
 /// Writes a movement.
 pub(crate) async fn record(
     transaction: &Transaction,
@@ -184,20 +188,23 @@ pub(crate) async fn record(
     product_id: ProductId,
     movement: NewMovement,
 ) -> Result<(), Error> {
-    let row = stock_movements::ActiveModel {
-        business_id: Set(caller.business_id),
-        product_id: Set(product_id),
-        id: Set(MovementId::new()),
-        quantity: Set(movement.quantity),
-        on_hand_after: Set(movement.on_hand_after),
-        reason: Set(movement.reason),
-        note: Set(movement.note),
-        actor_id: Set(caller.user_id),
-        ..Default::default()
+    let movement = new_movements::NewMovement {
+        id: MovementId::new(),
+        product_id,
+        quantity: movement.quantity,
+        on_hand_after: movement.on_hand_after,
+        reason: movement.reason,
+        note: movement.note.as_deref(),
+        reserved: 0,
+        reservation_id: None,
+        order_id: None,
+        actor: caller.user_id,
     };
-    stock_movements::Entity::insert(row)
-        .exec_without_returning(transaction)
-        .await?;
+    let statement = RECORD
+        .of(caller.business_id)
+        .rows(&[movement])
+        .statement()?;
+    transaction.execute_raw(statement).await?;
     Ok(())
 }
 
@@ -212,8 +219,7 @@ pub async fn read(
 ) -> Result<inventory::Model, Error> {
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
-        let stock = inventory::Entity::of(caller.business_id)
-            .filter(inventory::Column::ProductId.eq(id))
+        let stock = inventory::Entity::by_id(caller.business_id, id)
             .one(&transaction)
             .await?;
         let mut stock = stock.ok_or(Error::ProductNotFound(id))?;
@@ -262,7 +268,7 @@ pub async fn list(
 }
 
 /// Takes from these rows what has expired and nobody has freed yet: for showing them, never for writing. Costs a query
-/// only where something is reserved, and one where somebody waits.
+/// where something is reserved or somebody waits.
 pub(crate) async fn without_expired<'a>(
     transaction: &Transaction,
     business: BusinessId,
@@ -272,54 +278,33 @@ pub(crate) async fn without_expired<'a>(
         .into_iter()
         .filter(|row| row.reserved > 0 || row.waiting > 0)
         .collect();
-    let reserved = rows.iter().filter(|row| row.reserved > 0);
-    let reserved = reserved.map(|row| row.product_id);
-    let held = expired(transaction, business, reserved.collect::<Vec<_>>()).await?;
-    let waiting = rows.iter().filter(|row| row.waiting > 0);
-    let waiting = waiting.map(|row| row.product_id.0).collect();
-    let waited = by_product(transaction, business, WAITED, waiting).await?;
+    let products = rows.iter().map(|row| row.product_id);
+    let held = held(transaction, business, products.collect::<Vec<_>>()).await?;
     for row in &mut rows {
-        row.reserved -= held.get(&row.product_id).copied().unwrap_or(0);
-        row.waiting -= waited.get(&row.product_id).copied().unwrap_or(0);
+        if let Some(held) = held.get(&row.product_id) {
+            row.reserved -= held.reserved - held.held;
+            row.waiting -= held.places - held.waiting;
+        }
     }
     Ok(())
 }
 
-const EXPIRED: &str = "
-SELECT product_id, sum(quantity)::bigint FROM reservation_items
- WHERE business_id = $1 AND product_id = ANY ($2) AND held AND expires_at <= now()
- GROUP BY product_id";
-
-const WAITED: &str = "
-SELECT product_id, count(*) FROM reservation_items
- WHERE business_id = $1 AND product_id = ANY ($2) AND place IS NOT NULL AND expires_at <= now()
- GROUP BY product_id";
-
-/// What of these products' `reserved` is held by nobody any more, since its time is over.
-pub(crate) async fn expired(
+/// What is held of these products, and who waits for them.
+pub(crate) async fn held(
     transaction: &Transaction,
     business: BusinessId,
     products: impl IntoIterator<Item = ProductId>,
-) -> Result<HashMap<ProductId, i64>, Error> {
-    let ids = products.into_iter().map(|id| id.0).collect();
-    by_product(transaction, business, EXPIRED, ids).await
-}
-
-async fn by_product(
-    transaction: &Transaction,
-    business: BusinessId,
-    sql: &str,
-    products: Vec<Uuid>,
-) -> Result<HashMap<ProductId, i64>, Error> {
+) -> Result<HashMap<ProductId, held_stock::Model>, Error> {
+    let products: Vec<Uuid> = products.into_iter().map(|id| id.0).collect();
     if products.is_empty() {
         return Ok(HashMap::new());
     }
-    let values: [Value; 2] = [business.0.into(), products.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-    let rows = transaction.query_all_raw(statement).await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
-        .collect()
+    let product = Expr::col(held_stock::Column::ProductId.as_column_ref());
+    let rows = held_stock::Entity::of(business)
+        .filter(product.eq(PgFunc::any(products)))
+        .all(transaction)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.product_id, row)).collect())
 }
 
 /// Lists every change of a product's count, the newest first: corrections and what was paid for by card, and sales on
@@ -335,8 +320,7 @@ pub async fn movements(
 ) -> Result<Page<StockChange, Uuid>, Error> {
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
-        inventory::Entity::of(caller.business_id)
-            .filter(inventory::Column::ProductId.eq(id))
+        inventory::Entity::by_id(caller.business_id, id)
             .one(&transaction)
             .await?
             .ok_or(Error::ProductNotFound(id))?;

@@ -7,6 +7,7 @@ pub mod availability;
 pub mod inventory;
 mod line;
 pub mod locked_stock;
+mod new_movements;
 pub mod reservations;
 
 pub use line::{Line, MAX_LINES};

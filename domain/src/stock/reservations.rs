@@ -114,8 +114,7 @@ async fn reservation(
     id: ReservationId,
 ) -> Result<Reservation, Error> {
     let business = caller.business_id;
-    let row = reservations::Entity::of(business)
-        .filter(reservations::Column::Id.eq(id))
+    let row = reservations::Entity::by_id(business, id)
         .one(transaction)
         .await?
         .filter(|row| caller.may_act_for(row.customer_id))
@@ -149,9 +148,9 @@ async fn reservation(
 
 /// The database's time, and how many stand in line up to the reservation.
 const STANDING: &str = "
-SELECT now(),
+SELECT now() AS now,
        (SELECT count(*) FROM reservation_items
-         WHERE business_id = $1 AND product_id = $2 AND place IS NOT NULL AND place <= $3 AND expires_at > now())";
+         WHERE business_id = $1 AND product_id = $2 AND place IS NOT NULL AND place <= $3 AND expires_at > now()) AS place";
 
 async fn standing(
     transaction: &Transaction,
@@ -169,6 +168,6 @@ async fn standing(
         .query_one_raw(statement)
         .await?
         .ok_or_else(|| Error::Bug("the time was not told".into()))?;
-    let place = waits.map(|_| row.try_get_by_index(1)).transpose()?;
-    Ok((row.try_get_by_index(0)?, place))
+    let place = waits.map(|_| row.try_get("", "place")).transpose()?;
+    Ok((row.try_get("", "now")?, place))
 }

@@ -20,12 +20,11 @@ SELECT 'product ' || i.product_id AS subject,
     Check {
         name: "reserved_is_what_is_held",
         sql: "
-SELECT 'product ' || i.product_id AS subject, format('%s reserved', coalesce(h.quantity, 0)) AS expected,
+SELECT 'product ' || i.product_id AS subject, format('%s reserved', coalesce(h.reserved, 0)) AS expected,
        format('%s reserved', i.reserved) AS found
   FROM inventory i
-  LEFT JOIN (SELECT product_id, sum(quantity) AS quantity FROM reservation_items
-              WHERE business_id = $1 AND held GROUP BY product_id) AS h ON h.product_id = i.product_id
- WHERE i.business_id = $1 AND i.reserved <> coalesce(h.quantity, 0)",
+  LEFT JOIN held_stock h ON h.business_id = $1 AND h.product_id = i.product_id
+ WHERE i.business_id = $1 AND i.reserved <> coalesce(h.reserved, 0)",
     },
     Check {
         name: "reserved_is_what_was_held_less_what_was_released",
@@ -40,12 +39,11 @@ SELECT 'product ' || i.product_id AS subject, format('%s reserved', coalesce(m.r
     Check {
         name: "waiting_is_the_length_of_the_line",
         sql: "
-SELECT 'product ' || i.product_id AS subject, format('%s waiting', coalesce(l.places, 0)) AS expected,
+SELECT 'product ' || i.product_id AS subject, format('%s waiting', coalesce(h.places, 0)) AS expected,
        format('%s waiting', i.waiting) AS found
   FROM inventory i
-  LEFT JOIN (SELECT product_id, count(*) AS places FROM reservation_items
-              WHERE business_id = $1 AND place IS NOT NULL GROUP BY product_id) AS l ON l.product_id = i.product_id
- WHERE i.business_id = $1 AND i.waiting <> coalesce(l.places, 0)",
+  LEFT JOIN held_stock h ON h.business_id = $1 AND h.product_id = i.product_id
+ WHERE i.business_id = $1 AND i.waiting <> coalesce(h.places, 0)",
     },
     // What was paid for by card has left the shelf, and was put back when the order was cancelled, all but what was
     // refunded by items that stayed away.

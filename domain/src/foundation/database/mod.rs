@@ -62,6 +62,12 @@ const PING_AFTER: Duration = Duration::from_secs(5);
 
 /// What no transaction may exceed: it would hold its locks, and everyone behind them, as long. The last is for a service
 /// whose machine is gone without a word, of which the server would otherwise hear after hours.
+///
+/// They are set in the message that begins each transaction, which costs no round trip, and not on a role. `ALTER ROLE … SET`
+/// holds for the role that logs in, which is one of the operator's that no migration knows: members of
+/// `tradeline_service` do not inherit its settings. A pooler in transaction mode refuses them as startup parameters and
+/// leaks them between clients as settings of the session. So are the desk's settings of planning, which would be wrong for
+/// the reports of the same role.
 const LIMITS: [&str; 3] = [
     "lock_timeout = '2s'",
     "statement_timeout = '30s'",

@@ -1,14 +1,14 @@
 //! What a business's own callers see and change of it.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use entity::{BusinessId, Money, Tenant, TimeZone, businesses};
-use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel, QuerySelect};
+use entity::{BusinessId, Money, TimeZone, businesses};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{audit_snapshot, read};
 use crate::audit::{self, Change};
 use crate::foundation::clock;
 use crate::foundation::error::DateFault;
+use crate::foundation::locks;
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Transaction};
 
@@ -85,10 +85,7 @@ pub async fn change(
 ) -> Result<businesses::Model, Error> {
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
-        // Not the stronger lock, for which every new row of the business would wait: each points at this one.
-        let business = businesses::Entity::of(caller.business_id)
-            .lock(LockType::NoKeyUpdate)
-            .one(&transaction)
+        let business = locks::business(&transaction, caller.business_id)
             .await?
             .ok_or_else(|| Error::Bug(format!("business {} is not there", caller.business_id)))?;
         let before = audit_snapshot(&business);

@@ -6,11 +6,10 @@ macro_rules! stock_level {
     () => {
         "
  CROSS JOIN LATERAL (
-        SELECT greatest(i.on_hand - coalesce(sum(r.quantity) FILTER (WHERE r.held), 0), 0)::bigint AS unreserved,
-               count(*) FILTER (WHERE r.place IS NOT NULL) AS waiting
-          FROM reservation_items r
-         WHERE r.business_id = i.business_id AND r.product_id = i.product_id
-           AND (r.held OR r.place IS NOT NULL) AND r.expires_at > now()) AS stock
+        SELECT greatest(i.on_hand - coalesce(sum(h.held), 0), 0)::bigint AS unreserved,
+               coalesce(sum(h.waiting), 0)::bigint AS waiting
+          FROM held_stock h
+         WHERE h.business_id = i.business_id AND h.product_id = i.product_id) AS stock
  CROSS JOIN LATERAL (
         SELECT CASE WHEN stock.waiting > 0 THEN 0 ELSE stock.unreserved END AS available) AS level"
     };

@@ -1,14 +1,17 @@
 //! The one statement that writes movements and the counts that they lead to.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use chrono::{DateTime, Utc};
 use entity::{MovementId, OrderId, ProductId};
-use sea_orm::{ActiveEnum, ConnectionTrait, DbBackend, Statement, Value};
-use uuid::Uuid;
+use sea_orm::FromQueryResult;
 
 use super::{NewMovement, StockChange};
 use crate::audit::Actor;
+use crate::foundation::rows::{ArrayStatement, Columns, Row};
 use crate::stock::locked_stock::{self, LockedStock};
+use crate::stock::new_movements;
 use crate::{Error, Transaction};
 
 /// A movement that is written down.
@@ -20,18 +23,43 @@ pub struct Moved {
     pub change: StockChange,
 }
 
-/// A remark is never empty, so that empty text stands for none.
-const WRITE: &str = "
+/// What is on hand of a product now.
+struct OnHand {
+    product_id: ProductId,
+    on_hand: i64,
+}
+
+impl Row for OnHand {
+    const NAME: &'static str = "counted";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("product_id", |counted| counted.product_id);
+        columns.column("on_hand", |counted| counted.on_hand);
+    }
+}
+
+static WRITE: LazyLock<ArrayStatement> = LazyLock::new(|| {
+    ArrayStatement::new(|arrays| {
+        let counts = arrays.rows::<OnHand>();
+        let movements = arrays.insert_returning::<new_movements::NewMovement<'_>>("created_at");
+        format!(
+            "
 WITH counted AS (
     UPDATE inventory SET on_hand = counted.on_hand, updated_at = now()
-      FROM unnest($10::uuid[], $11::bigint[]) AS counted (product_id, on_hand)
+      FROM {counts}
      WHERE inventory.business_id = $1 AND inventory.product_id = counted.product_id
+ RETURNING 1
 )
-INSERT INTO stock_movements (business_id, product_id, id, quantity, on_hand_after, reason, note, order_id, actor_id)
-SELECT $1, product_id, id, quantity, on_hand, reason, nullif(note, ''), $2, $3
-  FROM unnest($4::uuid[], $5::uuid[], $6::bigint[], $7::bigint[], $8::text[], $9::text[])
-    AS moved (id, product_id, quantity, on_hand, reason, note)
-RETURNING created_at";
+{movements}"
+        )
+    })
+});
+
+/// What [`WRITE`] returns of a movement.
+#[derive(FromQueryResult)]
+struct Written {
+    created_at: DateTime<Utc>,
+}
 
 /// Writes movements of locked stock, in their order; those of one product follow from each other. What comes to the shelf
 /// goes to those who wait. `order` is the order to which the goods went, or from which they came back. What has become of
@@ -56,9 +84,33 @@ pub(crate) async fn write(
     // First, since what has expired may be more than what is left on hand.
     let business = actor.business_id;
     locked_stock::write(transaction, business, shelf, Vec::new(), Vec::new()).await?;
-    let ids: Vec<Uuid> = movements.iter().map(|_| MovementId::new().0).collect();
-    let statement = statement(actor, order, &ids, &movements);
-    let rows = transaction.query_all_raw(statement).await?;
+    let ids: Vec<MovementId> = movements.iter().map(|_| MovementId::new()).collect();
+    let new = ids.iter().zip(&movements);
+    let new: Vec<new_movements::NewMovement<'_>> = new
+        .map(|(id, (product_id, movement))| new_movements::NewMovement {
+            id: *id,
+            product_id: *product_id,
+            quantity: movement.quantity,
+            on_hand_after: movement.on_hand_after,
+            reason: movement.reason,
+            note: movement.note.as_deref(),
+            reserved: 0,
+            reservation_id: None,
+            order_id: order,
+            actor: actor.user_id,
+        })
+        .collect();
+    let counts: Vec<OnHand> = counts(&movements)
+        .into_iter()
+        .map(|(product_id, on_hand)| OnHand {
+            product_id,
+            on_hand,
+        })
+        .collect();
+    let statement = WRITE.of(business).rows(&counts).rows(&new).statement()?;
+    let rows = Written::find_by_statement(statement)
+        .all(transaction)
+        .await?;
     if rows.len() != movements.len() {
         return Err(Error::Bug(format!(
             "{} of {} movements were written",
@@ -69,7 +121,7 @@ pub(crate) async fn write(
     let moved = rows.iter().zip(ids).zip(movements);
     let moved = moved.map(|((row, id), (product_id, movement))| {
         let change = StockChange {
-            id,
+            id: id.0,
             quantity: movement.quantity,
             on_hand_after: movement.on_hand_after,
             reason: Some(movement.reason),
@@ -79,11 +131,11 @@ pub(crate) async fn write(
             reservation_id: None,
             actor_id: actor.user_id,
             // The same on all rows.
-            created_at: row.try_get_by_index(0)?,
+            created_at: row.created_at,
         };
-        Ok(Moved { product_id, change })
+        Moved { product_id, change }
     });
-    moved.collect()
+    Ok(moved.collect())
 }
 
 /// What is on hand after all movements.
@@ -92,43 +144,4 @@ fn counts(movements: &[(ProductId, NewMovement)]) -> BTreeMap<ProductId, i64> {
     after
         .map(|(product, movement)| (*product, movement.on_hand_after))
         .collect()
-}
-
-fn statement(
-    actor: Actor<'_>,
-    order: Option<OrderId>,
-    ids: &[Uuid],
-    movements: &[(ProductId, NewMovement)],
-) -> Statement {
-    let (counted, counts): (Vec<Uuid>, Vec<i64>) = counts(movements)
-        .into_iter()
-        .map(|(product, on_hand)| (product.0, on_hand))
-        .unzip();
-    let of = |figure: fn(&NewMovement) -> i64| -> Vec<i64> {
-        movements
-            .iter()
-            .map(|(_, movement)| figure(movement))
-            .collect()
-    };
-    let products: Vec<Uuid> = movements.iter().map(|(product, _)| product.0).collect();
-    let reasons = movements
-        .iter()
-        .map(|(_, movement)| movement.reason.to_value());
-    let notes = movements
-        .iter()
-        .map(|(_, movement)| movement.note.clone().unwrap_or_default());
-    let values: [Value; 11] = [
-        actor.business_id.0.into(),
-        order.map(|order| order.0).into(),
-        actor.user_id.0.into(),
-        ids.to_vec().into(),
-        products.into(),
-        of(|movement| movement.quantity).into(),
-        of(|movement| movement.on_hand_after).into(),
-        reasons.collect::<Vec<String>>().into(),
-        notes.collect::<Vec<String>>().into(),
-        counted.into(),
-        counts.into(),
-    ];
-    Statement::from_sql_and_values(DbBackend::Postgres, WRITE, values)
 }

@@ -29,7 +29,7 @@ use entity::{CustomerId, Money, OrderId, ProductId, ReservationId, UserId};
 
 pub use own::Part;
 pub(crate) use read::{Range, Wanted, open, open_with, put, read};
-pub(crate) use write::{Event, Kept, each, write};
+pub(crate) use write::write;
 
 /// The most that may stand in line for one product.
 pub const LINE: i64 = 10_000;

@@ -2,14 +2,24 @@
 //! is held and for which nobody waits, which is most of them.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use entity::{BusinessId, CustomerId, ProductId, ReservationId};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
+use entity::{
+    BusinessId, CustomerId, ProductId, ReservationId, Tenant, inventory, reservation_items,
+};
+use sea_orm::sea_query::extension::postgres::PgFunc;
+use sea_orm::sea_query::{Expr, ExprTrait, PostgresQueryBuilder};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryFilter, QueryResult,
+    QuerySelect, Statement, Value,
+};
 use uuid::Uuid;
 
 use super::{HoldChange, Item, LockedStock, Reservation, StockLevel};
 use crate::audit::SYSTEM;
+use crate::foundation::locks;
+use crate::foundation::rows::{ArrayStatement, Columns, Row};
 use crate::{Error, Transaction};
 
 /// What is to be known of reservations beside what the locked stock needs.
@@ -23,13 +33,11 @@ pub(crate) struct Wanted {
     pub(crate) change: HashMap<ProductId, Range>,
 }
 
-const OPEN: &str = "
-SELECT i.product_id, i.on_hand, i.reserved, i.waiting, i.places_given, clock_timestamp() AS now, p.active
-  FROM inventory i
-  JOIN products p ON p.business_id = $1 AND p.id = i.product_id
- WHERE i.business_id = $1 AND i.product_id = ANY ($2)
- ORDER BY i.product_id
-   FOR NO KEY UPDATE OF i";
+static OPEN: LazyLock<String> = LazyLock::new(|| {
+    locks::stock_on_sale()
+        .and_where(locks::is_any(inventory::Column::ProductId, "$2"))
+        .to_string(PostgresQueryBuilder)
+});
 
 /// Locks stock by product id, and opens a shelf on it. Customers are locked before it and orders after it. Unknown
 /// products are not on it.
@@ -64,7 +72,7 @@ pub(crate) async fn open_with(
         return Ok(shelf);
     }
     let values: [Value; 2] = [business.0.into(), ids.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, OPEN, values);
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, OPEN.as_str(), values);
     for row in transaction.query_all_raw(statement).await? {
         put(&mut shelf, &row)?;
     }
@@ -99,8 +107,8 @@ impl Range {
     /// Of a change by so many.
     pub(crate) fn of(change: i64) -> Self {
         Self {
-            taken: -change.min(0),
-            returned: change.max(0),
+            taken: -Ord::min(change, 0),
+            returned: Ord::max(change, 0),
         }
     }
 }
@@ -168,13 +176,13 @@ async fn read_reservations(
 /// Adds a row of a reservation and one of its items.
 fn add(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
     let item = Item {
-        product_id: row.try_get_by_index(0)?,
-        quantity: row.try_get_by_index(1)?,
-        unit_price: row.try_get_by_index(2)?,
-        held: row.try_get_by_index(3)?,
-        place: row.try_get_by_index(4)?,
+        product_id: row.try_get("", "product_id")?,
+        quantity: row.try_get("", "quantity")?,
+        unit_price: row.try_get("", "unit_price")?,
+        held: row.try_get("", "held")?,
+        place: row.try_get("", "place")?,
     };
-    let id: ReservationId = row.try_get_by_index(5)?;
+    let id: ReservationId = row.try_get("", "id")?;
     if let Some(known) = shelf.reservations.get_mut(&id) {
         let is_new = |other: &Item| other.product_id != item.product_id;
         if known.items.iter().all(is_new) {
@@ -184,13 +192,13 @@ fn add(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
     }
     let reservation = Reservation {
         id,
-        customer_id: row.try_get_by_index(6)?,
-        status: row.try_get_by_index(7)?,
-        ttl_seconds: row.try_get_by_index(8)?,
-        expires_at: row.try_get_by_index(9)?,
-        order_id: row.try_get_by_index(10)?,
-        created_by: row.try_get_by_index(11)?,
-        created_at: row.try_get_by_index(12)?,
+        customer_id: row.try_get("", "customer_id")?,
+        status: row.try_get("", "status")?,
+        ttl_seconds: row.try_get("", "ttl_seconds")?,
+        expires_at: row.try_get("", "expires_at")?,
+        order_id: row.try_get("", "order_id")?,
+        created_by: row.try_get("", "created_by")?,
+        created_at: row.try_get("", "created_at")?,
         cancel_reason: None,
         items: vec![item],
         is_new: false,
@@ -199,10 +207,15 @@ fn add(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
     Ok(())
 }
 
-const EXPIRED: &str = "
-SELECT reservation_id, product_id, expires_at, quantity, held
-  FROM reservation_items
- WHERE business_id = $1 AND product_id = ANY ($2) AND (held OR place IS NOT NULL) AND expires_at <= $3";
+/// An item whose time is over.
+#[derive(FromQueryResult)]
+struct Expired {
+    reservation_id: ReservationId,
+    product_id: ProductId,
+    expires_at: DateTime<Utc>,
+    quantity: i64,
+    held: bool,
+}
 
 /// Frees what has expired on the locked rows. That a reservation has expired is not written here: its row may be
 /// anyone's, and its time says it.
@@ -211,21 +224,34 @@ async fn free_expired(
     business: BusinessId,
     shelf: &mut LockedStock,
 ) -> Result<(), Error> {
+    use reservation_items::Column;
+
     let touched = shelf.counts.iter();
     let touched = touched.filter(|(_, counts)| counts.reserved > 0 || counts.waiting > 0);
     let products: Vec<Uuid> = touched.map(|(id, _)| id.0).collect();
     if products.is_empty() {
         return Ok(());
     }
-    let values: [Value; 3] = [business.0.into(), products.into(), shelf.now.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, EXPIRED, values);
-    for row in transaction.query_all_raw(statement).await? {
-        let (id, product) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        let expires_at: DateTime<Utc> = row.try_get_by_index(2)?;
-        let quantity: i64 = row.try_get_by_index(3)?;
-        let held: bool = row.try_get_by_index(4)?;
-        shelf.changes.expired.push((id, product, expires_at));
-        shelf.end(id, product, held.then_some(quantity));
+    let expired = reservation_items::Entity::of(business)
+        .select_only()
+        .columns([
+            Column::ReservationId,
+            Column::ProductId,
+            Column::ExpiresAt,
+            Column::Quantity,
+            Column::Held,
+        ])
+        .filter(Expr::col(Column::ProductId.as_column_ref()).eq(PgFunc::any(products)))
+        // In words: the plan of any parameters could not use the index of what is held and waited for.
+        .filter(Expr::cust("(held OR place IS NOT NULL)"))
+        .filter(Column::ExpiresAt.lte(shelf.now))
+        .into_model::<Expired>()
+        .all(transaction)
+        .await?;
+    for item in expired {
+        let (id, product) = (item.reservation_id, item.product_id);
+        shelf.changes.expired.push((id, product, item.expires_at));
+        shelf.end(id, product, item.held.then_some(item.quantity));
     }
     Ok(())
 }
@@ -261,23 +287,48 @@ impl LockedStock {
     }
 }
 
+/// A product for which someone waits: how many may be free, and how many may be left on hand.
+struct Waitlist {
+    product_id: ProductId,
+    free: i64,
+    remaining: i64,
+}
+
+impl Row for Waitlist {
+    const NAME: &'static str = "waitlist";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("product_id", |one| one.product_id);
+        columns.column("free", |one| one.free);
+        columns.column("remaining", |one| one.remaining);
+    }
+}
+
 /// From the head of each line as many as what is free or may come free could serve, and everyone who wants more than
 /// what may be left on hand.
-const LINES: &str = "
+static LINES: LazyLock<ArrayStatement> = LazyLock::new(|| {
+    ArrayStatement::new(|arrays| {
+        let now = arrays.value("timestamptz");
+        let lines = arrays.rows::<Waitlist>();
+        format!(
+            "
 SELECT i.product_id, i.quantity, i.unit_price, i.held, i.place,
        r.id, r.customer_id, r.status, r.ttl_seconds, r.expires_at, r.order_id, r.created_by, r.created_at
-  FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) AS stock (product_id, free, remaining)
+  FROM {lines}
  CROSS JOIN LATERAL (
         (SELECT * FROM reservation_items i
-          WHERE i.business_id = $1 AND i.product_id = stock.product_id AND i.place IS NOT NULL
-            AND i.expires_at > $5 AND i.quantity <= stock.remaining
-          ORDER BY i.place LIMIT stock.free)
+          WHERE i.business_id = $1 AND i.product_id = waitlist.product_id AND i.place IS NOT NULL
+            AND i.expires_at > {now} AND i.quantity <= waitlist.remaining
+          ORDER BY i.place LIMIT waitlist.free)
          UNION ALL
         (SELECT * FROM reservation_items i
-          WHERE i.business_id = $1 AND i.product_id = stock.product_id AND i.place IS NOT NULL
-            AND i.expires_at > $5 AND i.quantity > stock.remaining)
+          WHERE i.business_id = $1 AND i.product_id = waitlist.product_id AND i.place IS NOT NULL
+            AND i.expires_at > {now} AND i.quantity > waitlist.remaining)
        ) AS i
-  JOIN reservations r ON r.business_id = $1 AND r.id = i.reservation_id";
+  JOIN reservations r ON r.business_id = $1 AND r.id = i.reservation_id"
+        )
+    })
+});
 
 async fn read_lines(
     transaction: &Transaction,
@@ -293,37 +344,40 @@ async fn read_lines(
             .map(|item| item.quantity)
             .sum()
     };
-    let (mut products, mut free, mut remaining) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, counts) in shelf.counts.iter().filter(|(_, one)| one.waiting > 0) {
-        products.push(id.0);
+    let mut waitlists = Vec::new();
+    for (&product_id, counts) in shelf.counts.iter().filter(|(_, one)| one.waiting > 0) {
         // All of a line that ends.
         if counts.inactive {
-            free.push(0);
-            remaining.push(0);
+            waitlists.push(Waitlist {
+                product_id,
+                free: 0,
+                remaining: 0,
+            });
             continue;
         }
-        let change = wanted.change.get(id).copied().unwrap_or_default();
-        let may_be_free = (counts.free() + known(*id)).saturating_add(change.returned);
-        free.push(may_be_free.clamp(0, super::LINE));
-        remaining.push(counts.on_hand.saturating_sub(change.taken));
+        let change = wanted.change.get(&product_id).copied();
+        let change = change.unwrap_or_default();
+        let may_be_free = (counts.free() + known(product_id)).saturating_add(change.returned);
+        waitlists.push(Waitlist {
+            product_id,
+            free: may_be_free.clamp(0, super::LINE),
+            remaining: counts.on_hand.saturating_sub(change.taken),
+        });
     }
-    if products.is_empty() {
+    if waitlists.is_empty() {
         return Ok(());
     }
-    let values: [Value; 5] = [
-        business.0.into(),
-        products.into(),
-        free.into(),
-        remaining.into(),
-        shelf.now.into(),
-    ];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, LINES, values);
+    let statement = LINES
+        .of(business)
+        .value(shelf.now)
+        .rows(&waitlists)
+        .statement()?;
     for row in transaction.query_all_raw(statement).await? {
         add(shelf, &row)?;
         let (product, quantity): (ProductId, i64) =
-            (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            (row.try_get("", "product_id")?, row.try_get("", "quantity")?);
         let (place, id): (Option<i64>, ReservationId) =
-            (row.try_get_by_index(4)?, row.try_get_by_index(5)?);
+            (row.try_get("", "place")?, row.try_get("", "id")?);
         if let (Some(counts), Some(place)) = (shelf.counts.get_mut(&product), place) {
             counts.line.insert(place, (id, quantity));
         }

@@ -5,19 +5,22 @@
 //! over, since whoever has them does the same.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use chrono::DateTime;
 use entity::reservations::Status;
-use entity::{BusinessId, EventId, Tenant, reservations};
+use entity::{BusinessId, EventId, ReservationId, Tenant, reservations};
+use sea_orm::sea_query::{Expr, ExprTrait, PostgresQueryBuilder};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QuerySelect, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, QuerySelect, Statement,
+    Value,
 };
 use serde_json::json;
-use uuid::Uuid;
 
-use crate::audit::{Actor, Change};
+use crate::audit::{Actor, Change, Event};
+use crate::foundation::locks;
 use crate::foundation::poller::Poller;
-use crate::stock::locked_stock::{self, Event, LockedStock, Wanted};
+use crate::stock::locked_stock::{self, LockedStock, Wanted};
 use crate::{Database, Error, Transaction};
 
 /// How many products, and how many reservations, one transaction tidies.
@@ -93,36 +96,35 @@ pub async fn sweep(database: &Database, business: BusinessId) -> Result<Swept, E
 ///
 /// Whatever is taken here is changed, and then is not taken again. A line whose head wants more than is free, and may get
 /// it later, is none of it: a hundred of them would be taken each time, and those behind them would wait for ever.
-const STOCK: &str = "
-WITH due AS (
-    (SELECT i.product_id
-       FROM reservations r
-       JOIN reservation_items i ON i.business_id = $1 AND i.reservation_id = r.id AND (i.held OR i.place IS NOT NULL)
-      WHERE r.business_id = $1 AND r.status IN ('waiting', 'active') AND r.expires_at <= now()
-      LIMIT $2)
-     UNION
-    (SELECT product_id FROM inventory
-      WHERE business_id = $1 AND waiting > 0
-        AND ((SELECT i.quantity FROM reservation_items i
-               WHERE i.business_id = $1 AND i.product_id = inventory.product_id AND i.place IS NOT NULL
-               ORDER BY i.place LIMIT 1) NOT BETWEEN on_hand - reserved + 1 AND on_hand
-             OR EXISTS (SELECT FROM reservation_items i
-                         WHERE i.business_id = $1 AND i.product_id = inventory.product_id
-                           AND (i.held OR i.place IS NOT NULL) AND i.expires_at <= now())
-             OR NOT EXISTS (SELECT FROM products p
-                             WHERE p.business_id = $1 AND p.id = inventory.product_id AND p.active))
-      LIMIT $2)
-)
-SELECT i.product_id, i.on_hand, i.reserved, i.waiting, i.places_given, clock_timestamp() AS now, p.active
-  FROM inventory i
-  JOIN products p ON p.business_id = $1 AND p.id = i.product_id
- WHERE i.business_id = $1 AND i.product_id IN (SELECT product_id FROM due)
- ORDER BY i.product_id
-   FOR NO KEY UPDATE OF i SKIP LOCKED";
+static STOCK: LazyLock<String> = LazyLock::new(|| {
+    let due = format!("inventory.product_id IN ({DUE})");
+    locks::free_stock_on_sale()
+        .and_where(Expr::cust(due))
+        .to_string(PostgresQueryBuilder)
+});
+
+const DUE: &str = "
+(SELECT i.product_id
+   FROM reservations r
+   JOIN reservation_items i ON i.business_id = $1 AND i.reservation_id = r.id AND (i.held OR i.place IS NOT NULL)
+  WHERE r.business_id = $1 AND r.status IN ('waiting', 'active') AND r.expires_at <= now()
+  LIMIT $2)
+ UNION
+(SELECT product_id FROM inventory
+  WHERE business_id = $1 AND waiting > 0
+    AND ((SELECT i.quantity FROM reservation_items i
+           WHERE i.business_id = $1 AND i.product_id = inventory.product_id AND i.place IS NOT NULL
+           ORDER BY i.place LIMIT 1) NOT BETWEEN on_hand - reserved + 1 AND on_hand
+         OR EXISTS (SELECT FROM reservation_items i
+                     WHERE i.business_id = $1 AND i.product_id = inventory.product_id
+                       AND (i.held OR i.place IS NOT NULL) AND i.expires_at <= now())
+         OR NOT EXISTS (SELECT FROM products p
+                         WHERE p.business_id = $1 AND p.id = inventory.product_id AND p.active))
+  LIMIT $2)";
 
 async fn give_back(transaction: &Transaction, business: BusinessId) -> Result<u64, Error> {
     let values: [Value; 2] = [business.0.into(), ROWS.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, STOCK, values);
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, STOCK.as_str(), values);
     let rows = transaction.query_all_raw(statement).await?;
     if rows.is_empty() {
         return Ok(0);
@@ -138,35 +140,53 @@ async fn give_back(transaction: &Transaction, business: BusinessId) -> Result<u6
 }
 
 /// Writes down that reservations have expired of which nothing is held any more.
-const MARK: &str = "
+static MARK: LazyLock<String> = LazyLock::new(|| {
+    use reservations::Column;
+
+    let holds = "EXISTS (SELECT FROM reservation_items i
+        WHERE i.business_id = $1 AND i.reservation_id = reservations.id AND (i.held OR i.place IS NOT NULL))";
+    let over = locks::free_reservations([Column::Id, Column::Status])
+        .and_where(Expr::cust(
+            "status IN ('waiting', 'active') AND expires_at <= now()",
+        ))
+        .and_where(Expr::cust(holds).not())
+        .limit(ROWS.unsigned_abs())
+        .to_string(PostgresQueryBuilder);
+    format!(
+        "
 WITH over AS (
-    SELECT id, status FROM reservations r
-     WHERE business_id = $1 AND status IN ('waiting', 'active') AND expires_at <= now()
-       AND NOT EXISTS (SELECT FROM reservation_items i
-                        WHERE i.business_id = $1 AND i.reservation_id = r.id AND (i.held OR i.place IS NOT NULL))
-     ORDER BY expires_at
-     LIMIT $2
-       FOR UPDATE SKIP LOCKED
+    {over}
 )
 UPDATE reservations SET status = 'expired', updated_at = now()
   FROM over
  WHERE reservations.business_id = $1 AND reservations.id = over.id
-RETURNING reservations.id, over.status";
+RETURNING reservations.id, over.status"
+    )
+});
+
+/// A reservation that was found expired, and what it was before.
+#[derive(FromQueryResult)]
+struct Marked {
+    id: ReservationId,
+    status: Status,
+}
 
 async fn mark(transaction: &Transaction, business: BusinessId) -> Result<u64, Error> {
-    let values: [Value; 2] = [business.0.into(), ROWS.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, MARK, values);
+    let values: [Value; 1] = [business.0.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, MARK.as_str(), values);
     let mut events = Vec::new();
-    for row in transaction.query_all_raw(statement).await? {
-        let (id, status): (Uuid, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    for marked in Marked::find_by_statement(statement)
+        .all(transaction)
+        .await?
+    {
         events.push(Event {
             id: EventId::new(),
             actor: Actor::system(business),
             change: Change {
                 action: "reservation.expired",
                 entity_type: "reservation",
-                entity_id: id,
-                before: Some(json!({ "status": status })),
+                entity_id: marked.id.0,
+                before: Some(json!({ "status": marked.status })),
                 after: json!({ "status": "expired" }),
             },
         });

@@ -4,9 +4,9 @@
 use std::net::TcpListener;
 
 use domain::Secret;
-use domain::demo::ACME;
+use domain::demo::{ACME, ACME_HEADPHONES};
 use serde_json::json;
-use tests::{Database, OWNER, SECRET, SERVICE, Service, settings};
+use tests::{Database, OWNER, SECRET, SERVICE, Service, hold, settings};
 
 use crate::operations::row_security::{
     NOTHING_SET, TABLES, assert_no_privilege, both_trading, count, owner_column, refusal, run, set,
@@ -96,8 +96,16 @@ async fn nothing_in_the_schema_sees_with_other_eyes() {
     assert_eq!(database.column(functions).await, [""; 0]);
     let relations = "
         SELECT oid::regclass::text FROM pg_class
-         WHERE relkind IN ('v', 'm', 'f', 'S') AND relnamespace = 'public'::regnamespace";
+         WHERE relkind IN ('v', 'm', 'f', 'S') AND relnamespace = 'public'::regnamespace
+           AND NOT (relkind = 'v' AND coalesce(reloptions @> '{security_invoker=true}', false))";
     assert_eq!(database.column(relations).await, [""; 0]);
+    // Views that read as whoever asks see what the tables show to them. Nobody may do more with one than read it.
+    let views = "
+        SELECT relname || ' ' || coalesce((SELECT string_agg(grantee::regrole::text || ' ' || privilege_type, ', ')
+                                             FROM aclexplode(relacl) WHERE grantee <> relowner), '')
+          FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace";
+    let expected = format!("held_stock {SERVICE} SELECT");
+    assert_eq!(database.column(views).await, [expected]);
     // Rules could rewrite statements around the policies, and triggers could reach across businesses.
     let rules = "SELECT rulename FROM pg_rules WHERE schemaname = 'public'";
     assert_eq!(database.column(rules).await, [""; 0]);
@@ -108,6 +116,17 @@ async fn nothing_in_the_schema_sees_with_other_eyes() {
         SELECT tablename, qual, with_check FROM pg_policies
          WHERE schemaname = 'public' AND (qual IS NULL OR qual NOT LIKE '%current_setting(%' OR roles <> '{public}')";
     assert_eq!(database.rows(policies).await, [json!(null); 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_shows_what_the_transactions_business_owns() {
+    let service = both_trading().await;
+    hold(&service, ACME_HEADPHONES, 3, 600).await;
+    let connection = service.database.connect(SERVICE).await;
+    assert_ne!(count(&connection, &set(ACME), "held_stock").await, 0);
+    let others = format!("held_stock WHERE business_id <> '{ACME}'");
+    assert_eq!(count(&connection, &set(ACME), &others).await, 0);
+    assert_eq!(count(&connection, NOTHING_SET, "held_stock").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ mod documents;
 mod faults;
 mod grants;
 mod guards;
+mod lock_order;
 mod metrics;
 mod migration;
 mod outages;

@@ -1,0 +1,83 @@
+//! Rows of `orders` and `order_items` that are to be inserted: the one place that names their columns for it.
+
+use chrono::{DateTime, Utc};
+use entity::orders::{PaymentMethod, Status};
+use entity::{CustomerId, Money, OrderId, UserId};
+
+use super::SoldLine;
+use crate::foundation::rows::{Columns, Insert, Row};
+
+/// An order.
+pub(crate) struct NewOrder {
+    pub(crate) id: OrderId,
+    pub(crate) customer_id: CustomerId,
+    pub(crate) status: Status,
+    pub(crate) payment_method: PaymentMethod,
+    pub(crate) total: Money,
+    pub(crate) due_at: DateTime<Utc>,
+    pub(crate) created_by: UserId,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+impl Row for NewOrder {
+    const NAME: &'static str = "new_order";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("id", |order| order.id);
+        columns.column("customer_id", |order| order.customer_id);
+        columns.column("status", |order| order.status);
+        columns.column("payment_method", |order| order.payment_method);
+        columns.column("total_amount", |order| order.total);
+        columns.column("due_at", |order| order.due_at);
+        columns.column("created_by", |order| order.created_by);
+        columns.column("created_at", |order| order.created_at);
+        columns.column("updated_at", |order| order.created_at);
+    }
+}
+
+impl Insert for NewOrder {
+    const TABLE: &'static str = "orders";
+}
+
+/// A line of an order. It has a count when it is its own movement of stock.
+pub(crate) struct NewItem<'a> {
+    pub(crate) order_id: OrderId,
+    /// From 0.
+    pub(crate) number: i32,
+    pub(crate) line: &'a SoldLine,
+}
+
+impl<'a> NewItem<'a> {
+    /// The lines of orders, in their order.
+    pub(crate) fn of(orders: impl Iterator<Item = (OrderId, &'a Vec<SoldLine>)>) -> Vec<Self> {
+        let items = orders.flat_map(|(order_id, lines)| {
+            let numbered = (0_i32..).zip(lines);
+            numbered.map(move |(number, line)| Self {
+                order_id,
+                number,
+                line,
+            })
+        });
+        items.collect()
+    }
+}
+
+impl Row for NewItem<'_> {
+    const NAME: &'static str = "new_item";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("order_id", |item| item.order_id);
+        columns.column("product_id", |item| item.line.product_id);
+        columns.column("line", |item| item.number);
+        columns.column("sku", |item| item.line.sku.to_string());
+        columns.column("name", |item| item.line.name.to_string());
+        columns.column("quantity", |item| item.line.quantity);
+        columns.column("unit_price", |item| item.line.unit_price);
+        columns.column("line_total", |item| item.line.line_total);
+        columns.nullable("on_hand_after", |item| item.line.on_hand_after);
+    }
+}
+
+impl Insert for NewItem<'_> {
+    const TABLE: &'static str = "order_items";
+}

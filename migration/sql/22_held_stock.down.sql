@@ -1,0 +1,1 @@
+DROP VIEW held_stock;
