@@ -82,7 +82,7 @@ pub enum LogError {
     },
     /// Another logger is installed already.
     #[error(transparent)]
-    EventOutcome(#[from] TryInitError),
+    AlreadyInstalled(#[from] TryInitError),
 }
 
 /// Sends the process's logs to standard error, filtered by `RUST_LOG` or [`QUIET`].

@@ -314,8 +314,8 @@ fn parameters(endpoint: &Endpoint, segments: &[&str]) -> Vec<Parameter> {
     });
     let mut headers = vec![header(
         "X-Request-Id",
-        "EventOutcome over if it is 1 to 128 visible ASCII characters, or made; in the answer, in every log line and in the \
-         audit trail.",
+        "Used if it is 1 to 128 visible ASCII characters, otherwise generated. It is in the response, in every log line and \
+         in the audit trail.",
         string(),
     )];
     if endpoint.signed {

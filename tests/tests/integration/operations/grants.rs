@@ -101,12 +101,12 @@ async fn nothing_in_the_schema_sees_with_other_eyes() {
     assert_eq!(database.column(relations).await, [""; 0]);
     // Views that read as whoever asks see what the tables show to them. Nobody may do more with one than read it.
     let views = "
-        SELECT relname || ' ' || coalesce((SELECT string_agg(grantee::regrole::text || ' ' || privilege_type, ', ')
-                                             FROM aclexplode(relacl) WHERE grantee <> relowner), '')
+        SELECT relname AS name, (SELECT jsonb_object_agg(grantee::regrole, privilege_type) FROM aclexplode(relacl)
+                                  WHERE grantee <> relowner) AS granted
           FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace";
-    let expected = format!("held_stock {SERVICE} SELECT");
-    assert_eq!(database.column(views).await, [expected]);
-    // Rules could rewrite statements around the policies, and triggers could reach across businesses.
+    let expected = json!({"name": "held_stock", "granted": {SERVICE: "SELECT"}});
+    assert_eq!(database.rows(views).await, [expected]);
+    // Rules would rewrite statements behind the policies, and triggers reach across businesses.
     let rules = "SELECT rulename FROM pg_rules WHERE schemaname = 'public'";
     assert_eq!(database.column(rules).await, [""; 0]);
     let triggers = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal";
