@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::audit::{self, Actor, Change};
+use crate::audit::{self, Action, Actor, Change};
 use crate::foundation::retry::retry;
 use crate::foundation::secret;
 use crate::{Caller, Database, Error, Transaction};
@@ -328,7 +328,7 @@ async fn write_refusal(
         request_id,
     };
     let change = Change {
-        action: "access.refused",
+        action: Action::AccessRefused,
         entity_type,
         entity_id: id,
         before: None,

@@ -15,6 +15,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Event;
+use crate::audit::action::Action;
 use crate::foundation::clock;
 use crate::foundation::dates::When;
 use crate::foundation::pages;
@@ -24,7 +25,7 @@ use crate::{Caller, Database, Error, Page, Paging, PlatformCaller, Transaction};
 /// A change. `before` is absent for what is new.
 pub(crate) struct Change {
     /// What happened, `<entity>.<participle>`.
-    pub(crate) action: &'static str,
+    pub(crate) action: Action,
     /// What kind of thing it happened to.
     pub(crate) entity_type: &'static str,
     /// Which one.

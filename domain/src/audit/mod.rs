@@ -3,10 +3,12 @@
 //! May use `foundation`.
 
 pub mod access_log;
+mod action;
 mod entries;
 mod new_events;
 pub mod seals;
 
+pub use action::Action;
 pub(crate) use entries::{
     Actor, Change, NOBODY, SYSTEM, Written, is_written, record, record_as, role_name,
 };

@@ -20,7 +20,7 @@ impl Row for Event<'_> {
 
     fn columns(columns: &mut impl Columns<Self>) {
         columns.column("id", |event| event.id);
-        columns.column("action", |event| event.change.action.to_owned());
+        columns.column("action", |event| event.change.action.text().to_owned());
         columns.column("entity_type", |event| event.change.entity_type.to_owned());
         columns.column("entity_id", |event| event.change.entity_id);
         columns.column("actor_id", |event| event.actor.user_id);

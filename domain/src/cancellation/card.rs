@@ -3,6 +3,7 @@
 use entity::orders::{CancelReason, Status};
 use entity::{Money, OrderId, payment_intents};
 
+use crate::audit::Action;
 use crate::card::attention;
 use crate::card::locked_order::{LockedOrder, Stock};
 use crate::card::refunds::New;
@@ -101,6 +102,6 @@ async fn undo(
     )
     .await?;
     locked
-        .record(transaction, caller.into(), "order.cancelled", before)
+        .record(transaction, caller.into(), Action::OrderCancelled, before)
         .await
 }

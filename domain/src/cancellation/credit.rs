@@ -8,7 +8,7 @@ use entity::{BusinessId, CustomerId, Money, OrderId, ProductId, Tenant, ledger_e
 use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::json;
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::foundation::write::Write;
 use crate::orders::credited::{self, Credited};
 use crate::orders::goods::Goods;
@@ -143,7 +143,7 @@ fn event(
         .map(|(id, quantity)| json!({"product_id": id, "quantity": quantity}));
     after["returned"] = returned.collect::<Vec<_>>().into();
     Change {
-        action: "order.cancelled",
+        action: Action::OrderCancelled,
         entity_type: "order",
         entity_id: order.id.0,
         before: Some(before),

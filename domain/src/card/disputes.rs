@@ -7,7 +7,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
-use crate::audit::{self, Actor, Change};
+use crate::audit::{self, Action, Actor, Change};
 use crate::card::locked_order::LockedOrder;
 use crate::card::provider::FoundDispute;
 use crate::orders;
@@ -30,11 +30,11 @@ pub(crate) async fn record(
         Some(known) if *known == now => return Ok(()),
         Some(known) => {
             update(transaction, &now).await?;
-            ("dispute.changed", Some(audit_snapshot(locked, known)))
+            (Action::DisputeChanged, Some(audit_snapshot(locked, known)))
         }
         None => {
             insert(transaction, &now).await?;
-            ("dispute.opened", None)
+            (Action::DisputeOpened, None)
         }
     };
     let change = Change {

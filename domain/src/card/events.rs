@@ -14,7 +14,7 @@ use sea_orm::{ActiveValue::Set, EntityTrait};
 use super::checkout::{Event, EventKind, EventOutcome};
 use super::locked_order::{AT_ONCE, LockedOrder, Stock};
 use super::reading::{ATTEMPTS, Reading};
-use crate::audit::Actor;
+use crate::audit::{Action, Actor};
 use crate::card::attention;
 use crate::card::provider::{Provider, Received};
 use crate::card::refunds::New;
@@ -193,7 +193,7 @@ pub(super) async fn paid(
             locked.sell(transaction, actor).await?;
             step(transaction, actor, &mut locked.order, Status::Paid).await?;
             locked
-                .record(transaction, actor, "order.paid", before)
+                .record(transaction, actor, Action::OrderPaid, before)
                 .await
         }
         // Paid when somebody else had the stock: it is told on the order, and the money goes back.
@@ -203,7 +203,7 @@ pub(super) async fn paid(
             give_back(transaction, actor, locked, "paid when its stock was gone").await?;
             step(transaction, actor, &mut locked.order, Status::Cancelled).await?;
             locked
-                .record(transaction, actor, "order.cancelled", before)
+                .record(transaction, actor, Action::OrderCancelled, before)
                 .await
         }
         Status::Cancelled => {
@@ -211,7 +211,7 @@ pub(super) async fn paid(
             give_back(transaction, actor, locked, "paid after it was cancelled").await?;
             locked.write_expired(transaction).await?;
             locked
-                .record(transaction, actor, "order.paid_too_late", before)
+                .record(transaction, actor, Action::OrderPaidTooLate, before)
                 .await
         }
         status @ (Status::Approved | Status::Paid | Status::Fulfilled) => Err(Error::Bug(format!(
@@ -265,7 +265,7 @@ async fn mismatched(
     locked.write_expired(transaction).await?;
     attention::assess(transaction, locked).await?;
     locked
-        .record(transaction, actor, "payment.mismatched", before)
+        .record(transaction, actor, Action::PaymentMismatched, before)
         .await
 }
 
@@ -287,7 +287,7 @@ async fn failed(
     locked.intent.failure = Some(reason.to_owned());
     locked.write_intent(transaction).await?;
     locked
-        .record(transaction, actor, "payment.failed", before)
+        .record(transaction, actor, Action::PaymentFailed, before)
         .await
 }
 

@@ -9,7 +9,7 @@ use super::checkout::Checkout;
 use super::events;
 use super::locked_order::currency;
 use super::locked_order::{LockedOrder, Stock};
-use crate::audit::Actor;
+use crate::audit::{Action, Actor};
 use crate::card::provider::{Failure, Intent, IntentState, Provider, WantedIntent};
 use crate::foundation::error::RefusedAmount;
 use crate::foundation::retry::retry;
@@ -212,7 +212,7 @@ async fn take(
         )
         .await?;
         locked
-            .record(transaction, actor, "order.payment_pending", before)
+            .record(transaction, actor, Action::OrderPaymentPending, before)
             .await?;
     }
     Ok(())

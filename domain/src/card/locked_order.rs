@@ -11,7 +11,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 
-use crate::audit::{self, Actor, Change};
+use crate::audit::{self, Action, Actor, Change};
 use crate::foundation::locks;
 use crate::orders::payments;
 use crate::orders::step;
@@ -222,7 +222,7 @@ impl LockedOrder {
         self.order.amount_credited = self.order.total_amount;
         self.order.cancel_reason = Some(reason);
         step(transaction, actor, &mut self.order, Status::Cancelled).await?;
-        self.record(transaction, actor, "order.cancelled", before)
+        self.record(transaction, actor, Action::OrderCancelled, before)
             .await
     }
 
@@ -245,7 +245,7 @@ impl LockedOrder {
         &self,
         transaction: &Transaction,
         actor: Actor<'_>,
-        action: &'static str,
+        action: Action,
         before: Value,
     ) -> Result<(), Error> {
         self.record_with(transaction, actor, action, before, json!({}))
@@ -257,7 +257,7 @@ impl LockedOrder {
         &self,
         transaction: &Transaction,
         actor: Actor<'_>,
-        action: &'static str,
+        action: Action,
         before: Value,
         more: Value,
     ) -> Result<(), Error> {

@@ -21,7 +21,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
-use crate::audit::{self, Actor, Change};
+use crate::audit::{self, Action, Actor, Change};
 use crate::card::attention;
 use crate::card::locked_order::{AT_ONCE, LockedOrder, Stock};
 use crate::card::provider::{Limits, RefundState};
@@ -119,7 +119,13 @@ pub async fn request(
                 attention::assess(transaction, &mut locked).await?;
             }
             locked
-                .record_with(transaction, caller.into(), "order.refunded", before, after)
+                .record_with(
+                    transaction,
+                    caller.into(),
+                    Action::OrderRefunded,
+                    before,
+                    after,
+                )
                 .await?;
             let order = domain_orders::whole(transaction, locked.order.clone()).await?;
             write.finish(order).await
@@ -360,9 +366,9 @@ pub(crate) async fn settle(
         return Ok(());
     }
     let action = match said.status {
-        Status::Requested | Status::Pending => "refund.pending",
-        Status::Succeeded => "refund.succeeded",
-        Status::Failed => "refund.failed",
+        Status::Requested | Status::Pending => Action::RefundPending,
+        Status::Succeeded => Action::RefundSucceeded,
+        Status::Failed => Action::RefundFailed,
     };
     let change = Change {
         action,

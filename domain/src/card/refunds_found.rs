@@ -9,7 +9,7 @@ use entity::{Currency, Money, payment_intents};
 use serde_json::json;
 
 use super::locked_order::LockedOrder;
-use crate::audit::Actor;
+use crate::audit::{Action, Actor};
 use crate::card::provider::{FoundRefund, RefundState};
 use crate::card::{
     refunds as domain_refunds,
@@ -48,7 +48,7 @@ pub(super) async fn correct(
         let refund_id = new.add(transaction, actor, &mut locked.order).await?;
         let more = json!({"refund_id": refund_id, "amount": amount, "reason": BY_HAND});
         locked
-            .record_with(transaction, actor, "order.refunded", before, more)
+            .record_with(transaction, actor, Action::OrderRefunded, before, more)
             .await?;
     }
     Ok(())
@@ -77,7 +77,7 @@ async fn returned(
     locked.intent.returned_minor = returned;
     let more = json!({"returned_minor": returned, "currency": locked.intent.received_currency});
     locked
-        .record_with(transaction, actor, "payment.returned", before, more)
+        .record_with(transaction, actor, Action::PaymentReturned, before, more)
         .await
 }
 

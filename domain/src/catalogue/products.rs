@@ -13,7 +13,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::catalogue::sales::{self, InSales, Limited, Offer, Selling};
 use crate::foundation::locks;
 use crate::foundation::retry::retry;
@@ -187,7 +187,7 @@ pub(crate) async fn insert(
         crate::stock::inventory::record(transaction, caller, id, movement).await?;
     }
     let change = Change {
-        action: "product.created",
+        action: Action::ProductCreated,
         entity_type: "product",
         entity_id: id.0,
         before: None,
@@ -219,7 +219,7 @@ pub async fn change(
             end_line(&transaction, caller.business_id, id).await?;
         }
         let event = Change {
-            action: "product.changed",
+            action: Action::ProductChanged,
             entity_type: "product",
             entity_id: id.0,
             before: Some(before),

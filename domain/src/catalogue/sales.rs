@@ -26,7 +26,7 @@ use sea_orm::{
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::foundation::dates::exact;
 use crate::foundation::locks;
 use crate::foundation::retry::retry;
@@ -120,7 +120,7 @@ pub async fn create(
             mark(transaction, caller.business_id, ids(&new.products)).await?;
             let sale = with_state(transaction, sale, new.products.clone()).await?;
             let event = Change {
-                action: "sale.created",
+                action: Action::SaleCreated,
                 entity_type: "sale",
                 entity_id: sale.sale.id.0,
                 before: None,
@@ -161,7 +161,7 @@ pub async fn change(
         };
         let sale = with_state(&transaction, sale, products).await?;
         let event = Change {
-            action: "sale.changed",
+            action: Action::SaleChanged,
             entity_type: "sale",
             entity_id: id.0,
             before: Some(before),

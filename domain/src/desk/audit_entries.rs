@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::command::Work;
 use super::outcome::{Done, Executed};
-use crate::audit::{Change, Event};
+use crate::audit::{Action, Change, Event};
 use crate::card::checkout::PlacedOrder;
 use crate::stock::locked_stock::{LockedStock, Reservation};
 
@@ -25,7 +25,7 @@ pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &LockedStock) -> Vec<Event
             }
             Executed::Cancelled { found, before } => {
                 let change = Change {
-                    action: "reservation.cancelled",
+                    action: Action::ReservationCancelled,
                     before: Some(json!({ "status": before })),
                     ..change(&found.reservation)
                 };
@@ -51,7 +51,7 @@ fn confirmed<'a>(done: &'a Done<'_>, shelf: &LockedStock, order: OrderId) -> Vec
     let confirmed = shelf.reservations.values().filter(became);
     let events = confirmed.map(|reservation| {
         let change = Change {
-            action: "reservation.confirmed",
+            action: Action::ReservationConfirmed,
             before: Some(json!({ "status": Status::Active })),
             ..change(reservation)
         };
@@ -62,7 +62,7 @@ fn confirmed<'a>(done: &'a Done<'_>, shelf: &LockedStock, order: OrderId) -> Vec
 
 fn order(placed: &PlacedOrder) -> Change {
     Change {
-        action: "order.created",
+        action: Action::OrderCreated,
         entity_type: "order",
         entity_id: placed.order_id.0,
         before: None,
@@ -91,7 +91,7 @@ fn change(reservation: &Reservation) -> Change {
         .map(|item| json!({ "product_id": item.product_id, "quantity": item.quantity }))
         .collect();
     Change {
-        action: "reservation.created",
+        action: Action::ReservationCreated,
         entity_type: "reservation",
         entity_id: reservation.id.0,
         before: None,

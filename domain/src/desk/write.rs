@@ -17,7 +17,7 @@ use super::decision::BatchState;
 use super::outcome::Done;
 use super::pipeline::{Version, Versions};
 use super::{audit_entries, card_orders};
-use crate::audit::{Change, Event, Written};
+use crate::audit::{Action, Change, Event, Written};
 use crate::desk::purchase::Receipt;
 use crate::foundation::idempotency::NewRecord;
 use crate::foundation::idempotency::StoredResponse;
@@ -78,7 +78,7 @@ impl<'a> Sold<'a> {
             id: self.event_id,
             actor: (&self.command.caller).into(),
             change: Change {
-                action: "order.approved",
+                action: Action::OrderApproved,
                 entity_type: "order",
                 entity_id: self.receipt.order_id.0,
                 before: None,

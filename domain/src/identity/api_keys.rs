@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::foundation::locks;
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
@@ -107,7 +107,7 @@ async fn insert(
     .insert(transaction)
     .await?;
     let change = Change {
-        action: "api_key.created",
+        action: Action::ApiKeyCreated,
         entity_type: "api_key",
         entity_id: row.id.0,
         before: None,
@@ -155,7 +155,7 @@ pub async fn revoke(
         row.revoked_at = Set(Some(Utc::now()));
         let key = row.update(&transaction).await?;
         let change = Change {
-            action: "api_key.revoked",
+            action: Action::ApiKeyRevoked,
             entity_type: "api_key",
             entity_id: id.0,
             before: Some(before),

@@ -4,7 +4,7 @@ use entity::{Currency, CustomerId, Money, Tenant, customers};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 use serde_json::{Value, json};
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::foundation::locks;
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
@@ -103,7 +103,7 @@ pub(crate) async fn insert(
     .insert(transaction)
     .await?;
     let change = Change {
-        action: "customer.created",
+        action: Action::CustomerCreated,
         entity_type: "customer",
         entity_id: customer.id.0,
         before: None,
@@ -137,7 +137,7 @@ pub async fn change(
             after["reason"] = json!(reason);
         }
         let event = Change {
-            action: "customer.changed",
+            action: Action::CustomerChanged,
             entity_type: "customer",
             entity_id: id.0,
             before: Some(before),

@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::businesses::audit_snapshot;
-use crate::audit::{self, Actor, Change};
+use crate::audit::{self, Action, Actor, Change};
 use crate::foundation::idempotency::{IdempotencyKey, Scope};
 use crate::foundation::new_password::NewPassword;
 use crate::identity::passwords::Passwords;
@@ -118,7 +118,7 @@ async fn insert(
     let mut after = audit_snapshot(&business);
     after["admin"] = json!({"user_id": admin_id, "email": admin.email});
     let change = Change {
-        action: "business.created",
+        action: Action::BusinessCreated,
         entity_type: "business",
         entity_id: business.id.0,
         before: None,

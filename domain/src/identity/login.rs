@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::audit::{self, Actor, Change};
+use crate::audit::{self, Action, Actor, Change};
 use crate::foundation::email;
 use crate::foundation::retry::retry;
 use crate::foundation::secret::Secret;
@@ -136,7 +136,7 @@ async fn open(
             request_id: &attempt.request_id,
         };
         let change = Change {
-            action: "login.succeeded",
+            action: Action::LoginSucceeded,
             entity_type: "user",
             entity_id: user.id.0,
             before: None,
@@ -180,7 +180,7 @@ async fn record_failure(
             request_id: &attempt.request_id,
         };
         let change = Change {
-            action: "login.failed",
+            action: Action::LoginFailed,
             entity_type,
             entity_id,
             before: None,

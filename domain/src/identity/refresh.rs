@@ -14,7 +14,7 @@ use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::audit::{self, Actor, Change};
+use crate::audit::{self, Action, Actor, Change};
 use crate::foundation::retry::retry;
 use crate::foundation::secret::{self, Secret};
 use crate::identity::login::Login;
@@ -68,7 +68,7 @@ pub async fn refresh(
             Worth::Nothing => {
                 // Someone still holds a token of a login that was ended for a reason.
                 if token.revoked_at.is_some() {
-                    let change = of_family("refresh_token.refused", &token);
+                    let change = of_family(Action::RefreshTokenRefused, &token);
                     audit::record_as(&transaction, nobody(business.id, request_id), change).await?;
                     transaction.commit().await?;
                 }
@@ -81,7 +81,7 @@ pub async fn refresh(
                     table::Column::FamilyId.eq(token.family_id),
                 )
                 .await?;
-                let change = of_family("refresh_token.reused", &token);
+                let change = of_family(Action::RefreshTokenReused, &token);
                 audit::record_as(&transaction, nobody(business.id, request_id), change).await?;
                 // The refusal does not take this back.
                 transaction.commit().await?;
@@ -122,7 +122,12 @@ pub async fn log_out(database: &Database, caller: &Caller, token: &Secret) -> Re
         };
         let family = table::Column::FamilyId.eq(token.family_id);
         if refresh_tokens::revoke(&transaction, caller.business_id, family).await? > 0 {
-            audit::record(&transaction, caller, of_family("user.logged_out", &token)).await?;
+            audit::record(
+                &transaction,
+                caller,
+                of_family(Action::UserLoggedOut, &token),
+            )
+            .await?;
         }
         transaction.commit().await
     })
@@ -158,7 +163,7 @@ fn nobody(business_id: BusinessId, request_id: &str) -> Actor<'_> {
     }
 }
 
-fn of_family(action: &'static str, token: &table::Model) -> Change {
+fn of_family(action: Action, token: &table::Model) -> Change {
     Change {
         action,
         entity_type: "user",

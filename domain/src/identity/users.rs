@@ -9,7 +9,7 @@ use entity::{BusinessId, CustomerId, Tenant, UserId, customers};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel};
 use serde_json::{Value, json};
 
-use crate::audit::{self, Actor, Change};
+use crate::audit::{self, Action, Actor, Change};
 use crate::foundation::locks;
 use crate::foundation::new_password::NewPassword;
 use crate::foundation::pages;
@@ -182,7 +182,7 @@ pub(crate) async fn insert(
     .insert(transaction)
     .await?;
     let change = Change {
-        action: "user.created",
+        action: Action::UserCreated,
         entity_type: "user",
         entity_id: id.0,
         before: None,
@@ -295,11 +295,11 @@ async fn write(
     let renamed = user.name != next.name;
     let reassigned = (user.role, user.customer_id) != (next.role, next.customer_id);
     let switched = was_disabled != next.disabled;
-    let actions: Vec<&'static str> = [
-        (renamed, "user.changed"),
-        (reassigned, "user.role_changed"),
-        (switched && next.disabled, "user.disabled"),
-        (switched && !next.disabled, "user.enabled"),
+    let actions: Vec<Action> = [
+        (renamed, Action::UserChanged),
+        (reassigned, Action::UserRoleChanged),
+        (switched && next.disabled, Action::UserDisabled),
+        (switched && !next.disabled, Action::UserEnabled),
     ]
     .into_iter()
     .filter_map(|(is_so, action)| is_so.then_some(action))

@@ -5,7 +5,7 @@ use entity::{Money, OrderId};
 use serde_json::json;
 
 use super::{Order, step, transitions, whole};
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::foundation::locks;
 use crate::orders::disputes;
 use crate::{Database, Error, Outcome, WriteRequest};
@@ -52,7 +52,7 @@ pub async fn fulfil(
             order.tracking_reference = fulfilment.tracking_reference.map(str::to_owned);
             step(transaction, caller.into(), &mut order, to).await?;
             let change = Change {
-                action: "order.fulfilled",
+                action: Action::OrderFulfilled,
                 entity_type: "order",
                 entity_id: id.0,
                 before: Some(json!({ "status": from })),

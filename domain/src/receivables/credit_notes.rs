@@ -14,7 +14,7 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::foundation::retry::retry;
 use crate::orders::goods::{self, Goods, Units};
 use crate::orders::{self, credited};
@@ -213,7 +213,7 @@ fn created(locked: &LockedAccount, note: &CreditNote, caller: &Caller) -> Change
         .map(|(id, quantity)| json!({"product_id": id, "quantity": quantity}));
     after["items"] = items.collect::<Vec<_>>().into();
     Change {
-        action: "credit_note.created",
+        action: Action::CreditNoteCreated,
         entity_type: "credit_note",
         entity_id: note.note.id.0,
         before: Some(locked.audit_snapshot_before()),
@@ -305,8 +305,13 @@ pub async fn reverse(
             let reversal =
                 reversals::undo(transaction, caller, &mut locked, credit, reason).await?;
             returns::put_back(transaction, caller, note.note.order_id, &mut shelf, &goods).await?;
-            let event =
-                reversals::reversed(&locked, "credit_note.reversed", "credit_note", id.0, reason);
+            let event = reversals::reversed(
+                &locked,
+                Action::CreditNoteReversed,
+                "credit_note",
+                id.0,
+                reason,
+            );
             audit::record(transaction, caller, event).await?;
             note.allocations = Vec::new();
             note.paid_out = Money::ZERO;

@@ -2,7 +2,7 @@
 
 use entity::{CustomerId, Money, OrderId};
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::receivables::accounts::{LockedAccount, Posted, allocations_trail};
 use crate::receivables::allocations::by_order;
 use crate::receivables::settlement::Target;
@@ -38,7 +38,7 @@ pub async fn allocate(
                 let mut after = locked.audit_snapshot();
                 after["allocations"] = allocations_trail(&shares, caller.currency);
                 let event = Change {
-                    action: "customer.credit_allocated",
+                    action: Action::CustomerCreditAllocated,
                     entity_type: "customer",
                     entity_id: customer.0,
                     before: Some(locked.audit_snapshot_before()),

@@ -6,7 +6,7 @@ use entity::{CustomerId, Money, OrderId, PaymentId, Tenant, payments};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::json;
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::foundation::retry::retry;
 use crate::receivables::accounts::{LockedAccount, Posted, allocations_trail};
 use crate::receivables::allocations::by_order;
@@ -132,7 +132,7 @@ fn received(locked: &LockedAccount, payment: &Payment, caller: &Caller) -> Chang
     after["received_at"] = json!(payment.payment.received_at);
     after["allocations"] = allocations_trail(&payment.allocations, caller.currency);
     Change {
-        action: "payment.received",
+        action: Action::PaymentReceived,
         entity_type: "payment",
         entity_id: payment.payment.id.0,
         before: Some(locked.audit_snapshot_before()),
@@ -246,7 +246,8 @@ pub async fn reverse(
             };
             let reversal =
                 reversals::undo(transaction, caller, &mut locked, credit, reason).await?;
-            let event = reversals::reversed(&locked, "payment.reversed", "payment", id.0, reason);
+            let event =
+                reversals::reversed(&locked, Action::PaymentReversed, "payment", id.0, reason);
             audit::record(transaction, caller, event).await?;
             let payment = Payment {
                 payment,

@@ -9,7 +9,7 @@ use entity::{CustomerId, Money, PayoutId, Tenant, payouts};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::json;
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::foundation::clock;
 use crate::foundation::dates::When;
 use crate::foundation::retry::retry;
@@ -108,7 +108,7 @@ fn created(locked: &LockedAccount, payout: &payouts::Model, caller: &Caller) -> 
     after["reference"] = json!(payout.reference);
     after["paid_at"] = json!(payout.paid_at);
     Change {
-        action: "payout.created",
+        action: Action::PayoutCreated,
         entity_type: "payout",
         entity_id: payout.id.0,
         before: Some(locked.audit_snapshot_before()),
@@ -147,7 +147,8 @@ pub async fn reverse(
             locked.write(transaction).await?;
             let reversal =
                 reversals::record(transaction, caller, &locked, number, entry, reason).await?;
-            let event = reversals::reversed(&locked, "payout.reversed", "payout", id.0, reason);
+            let event =
+                reversals::reversed(&locked, Action::PayoutReversed, "payout", id.0, reason);
             audit::record(transaction, caller, event).await?;
             let payout = Payout {
                 payout,

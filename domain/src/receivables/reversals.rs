@@ -13,7 +13,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::audit::Change;
+use crate::audit::{Action, Change};
 use crate::receivables::accounts::LockedAccount;
 use crate::receivables::allocations::settling;
 use crate::receivables::payout_allocations::covering;
@@ -32,7 +32,7 @@ pub struct Reversal {
 /// The change that undoes a document.
 pub(crate) fn reversed(
     locked: &LockedAccount,
-    action: &'static str,
+    action: Action,
     entity_type: &'static str,
     entity_id: Uuid,
     reason: &str,

@@ -4,7 +4,7 @@ use entity::ledger_entries::Kind;
 use entity::{CustomerId, Money, OrderId, Tenant, WriteOffId, write_offs};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::foundation::retry::retry;
 use crate::orders::{self, credited};
 use crate::receivables::accounts::{LockedAccount, Posted};
@@ -97,7 +97,7 @@ fn created(locked: &LockedAccount, write_off: &write_offs::Model, caller: &Calle
     after["amount"] = write_off.amount.to_text(caller.currency).into();
     after["reason"] = write_off.reason.clone().into();
     Change {
-        action: "write_off.created",
+        action: Action::WriteOffCreated,
         entity_type: "write_off",
         entity_id: write_off.id.0,
         before: Some(locked.audit_snapshot_before()),
@@ -174,7 +174,7 @@ pub async fn reverse(
             let reversal =
                 reversals::undo(transaction, caller, &mut locked, credit, reason).await?;
             let event =
-                reversals::reversed(&locked, "write_off.reversed", "write_off", id.0, reason);
+                reversals::reversed(&locked, Action::WriteOffReversed, "write_off", id.0, reason);
             audit::record(transaction, caller, event).await?;
             let write_off = WriteOff {
                 write_off,

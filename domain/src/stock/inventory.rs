@@ -20,7 +20,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::foundation::retry::retry;
 use crate::foundation::rows::ArrayStatement;
 use crate::stock::locked_stock::{self, Range, StockLevel};
@@ -116,7 +116,7 @@ pub async fn correct(
             note: note.clone(),
         };
         let event = Change {
-            action: "inventory.corrected",
+            action: Action::InventoryCorrected,
             entity_type: "inventory",
             entity_id: id.0,
             before: Some(json!({ "on_hand": before })),

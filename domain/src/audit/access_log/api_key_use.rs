@@ -8,7 +8,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, QueryFilter};
 use serde_json::json;
 
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::{Caller, Error, Transaction};
 
 /// Those of these keys, as hashes, that were revoked.
@@ -44,7 +44,7 @@ pub(super) async fn note_use(transaction: &Transaction, caller: &Caller) -> Resu
         return Ok(());
     }
     let change = Change {
-        action: "api_key.used",
+        action: Action::ApiKeyUsed,
         entity_type: "api_key",
         entity_id: id.0,
         before: None,

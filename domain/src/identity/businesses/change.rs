@@ -5,7 +5,7 @@ use entity::{BusinessId, Money, TimeZone, businesses};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{audit_snapshot, read};
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::foundation::clock;
 use crate::foundation::error::DateFault;
 use crate::foundation::locks;
@@ -123,7 +123,7 @@ pub async fn change(
         }
         let business = row.update(&transaction).await?;
         let event = Change {
-            action: "business.changed",
+            action: Action::BusinessChanged,
             entity_type: "business",
             entity_id: business.id.0,
             before: Some(before),

@@ -7,7 +7,7 @@ use entity::stock_movements::{CorrectionReason, Reason};
 use serde_json::json;
 
 use super::{Moved, NewMovement, after, returns};
-use crate::audit::{self, Change};
+use crate::audit::{self, Action, Change};
 use crate::stock::locked_stock::StockLevel;
 use crate::{Database, Error, Outcome, Shortage, WriteRequest};
 
@@ -116,7 +116,7 @@ fn event(before: BTreeMap<String, i64>, moved: &[Moved]) -> Option<Change> {
         })
     });
     Some(Change {
-        action: "inventory.moved",
+        action: Action::InventoryMoved,
         entity_type: "stock_movement",
         // The first stands for all.
         entity_id: moved.first()?.change.id,

@@ -14,7 +14,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Item, LockedStock, Reservation, StockLevel};
-use crate::audit::{Actor, Change, Event, Written};
+use crate::audit::{Action, Actor, Change, Event, Written};
 use crate::foundation::idempotency::NewRecord;
 use crate::foundation::rows::{ArrayStatement, Columns, Insert, Row, count};
 use crate::stock::new_movements::NewMovement;
@@ -382,7 +382,7 @@ impl LockedStock {
     fn own_events<'a>(&self, business: BusinessId) -> Vec<Event<'a>> {
         let actor = Actor::system(business);
         let served = self.changes.served.iter().map(|id| Change {
-            action: "reservation.served",
+            action: Action::ReservationServed,
             entity_type: "reservation",
             entity_id: id.0,
             before: Some(json!({ "status": "waiting" })),
@@ -392,21 +392,21 @@ impl LockedStock {
             }),
         });
         let sold_out = self.changes.sold_out.iter().map(|(id, count)| Change {
-            action: "inventory.sold_out",
+            action: Action::InventorySoldOut,
             entity_type: "inventory",
             entity_id: id.0,
             before: None,
             after: json!({ "turned_away": count }),
         });
         let off_sale = self.changes.off_sale.iter().map(|id| Change {
-            action: "reservation.cancelled",
+            action: Action::ReservationCancelled,
             entity_type: "reservation",
             entity_id: id.0,
             before: Some(json!({ "status": "waiting" })),
             after: json!({ "status": "cancelled", "cancel_reason": "product_inactive" }),
         });
         let reduced = self.changes.reductions.iter().map(|one| Change {
-            action: "reservation.reduced",
+            action: Action::ReservationReduced,
             entity_type: "reservation",
             entity_id: one.part.reservation_id.0,
             before: Some(json!({

@@ -17,7 +17,7 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use crate::audit::{Actor, Change, Event};
+use crate::audit::{Action, Actor, Change, Event};
 use crate::foundation::locks;
 use crate::foundation::poller::Poller;
 use crate::stock::locked_stock::{self, LockedStock, Wanted};
@@ -183,7 +183,7 @@ async fn mark(transaction: &Transaction, business: BusinessId) -> Result<u64, Er
             id: EventId::new(),
             actor: Actor::system(business),
             change: Change {
-                action: "reservation.expired",
+                action: Action::ReservationExpired,
                 entity_type: "reservation",
                 entity_id: marked.id.0,
                 before: Some(json!({ "status": marked.status })),

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, CommandFactory};
+use domain::audit::Action;
 use tradeline::config::Cli;
 use tradeline::schema::problem::Code;
 
@@ -21,6 +22,17 @@ fn quoted(text: &str) -> Vec<String> {
 fn cells(line: &str) -> Vec<&str> {
     let row = line.trim().trim_matches('|');
     row.split(" | ").map(str::trim).collect()
+}
+
+#[test]
+fn the_apis_page_lists_exactly_the_audit_actions_that_there_are() {
+    let page = include_str!("../../../../docs/api.md");
+    let (_, table) = page.split_once("\n## Audit actions\n").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let listed: Vec<String> = rows.map(|row| quoted(cells(row)[0]).remove(0)).collect();
+    let had: Vec<&str> = Action::ALL.iter().map(|action| action.text()).collect();
+    assert_eq!(listed, had);
 }
 
 #[test]
