@@ -7,44 +7,18 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use entity::users::Role;
 use entity::{BusinessId, EventId, Tenant, UserId, audit_events};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
-use serde_json::Value;
 use uuid::Uuid;
 
-use super::Event;
-use crate::audit::action::Action;
+use super::change::{Actor, Change, Written};
+use super::new_events::Event;
 use crate::foundation::clock;
 use crate::foundation::dates::When;
 use crate::foundation::pages;
 use crate::foundation::rows::ArrayStatement;
-use crate::{Caller, Database, Error, Page, Paging, PlatformCaller, Transaction};
-
-/// A change. `before` is absent for what is new.
-pub(crate) struct Change {
-    /// What happened, `<entity>.<participle>`.
-    pub(crate) action: Action,
-    /// What kind of thing it happened to.
-    pub(crate) entity_type: &'static str,
-    /// Which one.
-    pub(crate) entity_id: Uuid,
-    /// What it was.
-    pub(crate) before: Option<Value>,
-    /// What it is.
-    pub(crate) after: Value,
-}
-
-/// An entry that a transaction has written, by which the transaction is found again when the answer to its commit was lost.
-/// The number alone is not enough: another server, which has taken over, may have given it to another transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// The transaction's number.
-    pub(crate) transaction_id: i64,
-    /// The entry.
-    pub(crate) event_id: EventId,
-}
+use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 /// Whether the entry is there, and with it all that its transaction wrote.
 pub(crate) async fn is_written(
@@ -58,58 +32,6 @@ pub(crate) async fn is_written(
         .one(transaction)
         .await?;
     Ok(found.is_some())
-}
-
-/// The role of who has shown no credential, or a bad one.
-pub(crate) const NOBODY: &str = "nobody";
-
-/// Who does what nobody asked for: frees what has expired, serves those who wait.
-pub(crate) const SYSTEM: UserId = UserId(Uuid::nil());
-
-/// Who did it. Most is done by a caller; a login is not yet one.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Actor<'a> {
-    /// In which business.
-    pub(crate) business_id: BusinessId,
-    /// Who.
-    pub(crate) user_id: UserId,
-    /// As what.
-    pub(crate) role: &'static str,
-    /// In which request.
-    pub(crate) request_id: &'a str,
-}
-
-impl<'a> From<&'a Caller> for Actor<'a> {
-    fn from(caller: &'a Caller) -> Self {
-        Self {
-            business_id: caller.business_id,
-            user_id: caller.user_id,
-            role: role_name(caller.authority.role()),
-            request_id: &caller.request_id,
-        }
-    }
-}
-
-impl<'a> Actor<'a> {
-    /// The service itself, for what nobody asked it to do.
-    pub(crate) fn system(business_id: BusinessId) -> Self {
-        Self {
-            business_id,
-            user_id: SYSTEM,
-            role: "system",
-            request_id: "",
-        }
-    }
-
-    /// The platform, in the business that it makes.
-    pub(crate) fn platform(platform: &'a PlatformCaller, business_id: BusinessId) -> Self {
-        Self {
-            business_id,
-            user_id: platform.user_id,
-            role: "platform",
-            request_id: &platform.request_id,
-        }
-    }
 }
 
 /// Adds the caller's change to the trail. It is there when the transaction commits, and only then.
@@ -237,13 +159,4 @@ pub async fn list(
         }
     })
     .await
-}
-
-/// A role as the trail names it.
-pub(crate) fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Admin => "admin",
-        Role::Staff => "staff",
-        Role::Customer => "customer",
-    }
 }

@@ -4,13 +4,13 @@
 
 pub mod access_log;
 mod action;
+mod change;
 mod entries;
 mod new_events;
 pub mod seals;
 
 pub use action::Action;
-pub(crate) use entries::{
-    Actor, Change, NOBODY, SYSTEM, Written, is_written, record, record_as, role_name,
-};
+pub(crate) use change::{Actor, Change, NOBODY, SYSTEM, Written, role_name};
 pub use entries::{Filter, NoPlace, Place, list};
+pub(crate) use entries::{is_written, record, record_as};
 pub(crate) use new_events::Event;

@@ -2,7 +2,7 @@
 
 use entity::EventId;
 
-use super::{Actor, Change};
+use super::change::{Actor, Change};
 use crate::foundation::rows::{Columns, Insert, Row};
 
 /// An entry of the audit trail that is to be written.

@@ -4,7 +4,6 @@ use entity::stock_movements::Reason;
 use entity::{MovementId, OrderId, ProductId, ReservationId, UserId};
 
 use crate::foundation::rows::{Columns, Insert, Row};
-use crate::stock::locked_stock::HoldChange;
 
 /// A movement of stock. Its id is made under the product's lock: a product's movements are in the order of their ids.
 pub(crate) struct NewMovement<'a> {
@@ -19,28 +18,6 @@ pub(crate) struct NewMovement<'a> {
     pub(crate) reservation_id: Option<ReservationId>,
     pub(crate) order_id: Option<OrderId>,
     pub(crate) actor: UserId,
-}
-
-impl NewMovement<'_> {
-    /// Of a change of what is held.
-    pub(crate) fn of_hold(hold: &HoldChange) -> Self {
-        let reason = match hold.reserved {
-            1.. => Reason::Reserved,
-            _ => Reason::Released,
-        };
-        Self {
-            id: MovementId::new(),
-            product_id: hold.product_id,
-            quantity: 0,
-            on_hand_after: hold.on_hand_after,
-            reason,
-            note: None,
-            reserved: hold.reserved,
-            reservation_id: Some(hold.reservation_id),
-            order_id: hold.order_id,
-            actor: hold.actor,
-        }
-    }
 }
 
 impl Row for NewMovement<'_> {

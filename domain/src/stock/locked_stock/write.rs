@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
+use entity::MovementId;
 use entity::reservations::{CancelReason, Status};
+use entity::stock_movements::Reason;
 use entity::{BusinessId, EventId, Money, OrderId, ProductId, ReservationId, Tenant, reservations};
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -13,7 +15,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Item, LockedStock, Reservation, StockLevel};
+use super::{HoldChange, Item, LockedStock, Reservation, StockLevel};
 use crate::audit::{Action, Actor, Change, Event, Written};
 use crate::foundation::idempotency::NewRecord;
 use crate::foundation::rows::{ArrayStatement, Columns, Insert, Row, count};
@@ -224,7 +226,7 @@ pub(crate) async fn write(
     let new: Vec<NewReservation<'_>> = new.into_iter().map(NewReservation).collect();
     let resolved: Vec<Resolved<'_>> = known.into_iter().map(Resolved).collect();
     let movements = shelf.changes.movements.iter();
-    let movements: Vec<NewMovement<'_>> = movements.map(NewMovement::of_hold).collect();
+    let movements: Vec<NewMovement<'_>> = movements.map(NewMovement::from).collect();
     let keys = NewRecord::in_order(keys);
     let statement = WRITE
         .of(business)
@@ -429,5 +431,26 @@ impl LockedStock {
                 change,
             })
             .collect()
+    }
+}
+
+impl From<&HoldChange> for NewMovement<'_> {
+    fn from(hold: &HoldChange) -> Self {
+        let reason = match hold.reserved {
+            1.. => Reason::Reserved,
+            _ => Reason::Released,
+        };
+        Self {
+            id: MovementId::new(),
+            product_id: hold.product_id,
+            quantity: 0,
+            on_hand_after: hold.on_hand_after,
+            reason,
+            note: None,
+            reserved: hold.reserved,
+            reservation_id: Some(hold.reservation_id),
+            order_id: hold.order_id,
+            actor: hold.actor,
+        }
     }
 }
