@@ -1,7 +1,9 @@
-//! The audit trail: what changed, by whom, before and after, in the transaction that changed it.
+//! Audit entries: each change with its actor and the states before and after, written in the transaction of the
+//! change.
 //!
-//! It is read along its key, the newest transaction first ([`crate::audit::seals`] has what that order is). Filters pick from what
-//! is read: an index for each would cost every sale, and the trail is read by few.
+//! Entries are read along their key, the newest transaction first ([`crate::audit::seals`] defines the order).
+//! Filters are applied to the rows that are read: an index for each filter would burden every sale, for the sake of
+//! rare queries.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,31 +23,31 @@ use crate::foundation::pages;
 use crate::foundation::rows::ArrayStatement;
 use crate::{Caller, Database, Error, Page, Paging, PlatformCaller, Transaction};
 
-/// A change. `before` is absent for what is new.
+/// A change of one entity.
 pub(crate) struct Change {
-    /// What happened, `<entity>.<participle>`.
+    /// The event, as `<entity>.<participle>`.
     pub(crate) action: &'static str,
-    /// What kind of thing it happened to.
+    /// The kind of the changed entity, such as `order`.
     pub(crate) entity_type: &'static str,
-    /// Which one.
+    /// The id of the changed entity.
     pub(crate) entity_id: Uuid,
-    /// What it was.
+    /// The state before; `None` for a new entity.
     pub(crate) before: Option<Value>,
-    /// What it is.
+    /// The state after the change.
     pub(crate) after: Value,
 }
 
-/// An entry that a transaction has written, by which the transaction is found again when the answer to its commit was lost.
-/// The number alone is not enough: another server, which has taken over, may have given it to another transaction.
+/// An audit entry by which a transaction can be looked up when the answer to its commit was lost. The transaction's
+/// number alone is not enough: after a failover another transaction may have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// The transaction's number.
+    /// The number of the transaction that wrote the entry.
     pub(crate) transaction_id: i64,
-    /// The entry.
+    /// The id of the entry.
     pub(crate) event_id: EventId,
 }
 
-/// Whether the entry is there, and with it all that its transaction wrote.
+/// Whether the entry exists, and with it everything that its transaction wrote.
 pub(crate) async fn is_written(
     transaction: &Transaction,
     business: BusinessId,
@@ -59,22 +61,22 @@ pub(crate) async fn is_written(
     Ok(found.is_some())
 }
 
-/// The role of who has shown no credential, or a bad one.
+/// The role of an actor without a valid credential.
 pub(crate) const NOBODY: &str = "nobody";
 
-/// Who does what nobody asked for: frees what has expired, serves those who wait.
+/// The actor of changes that no user requested, such as expiries and allocations.
 pub(crate) const SYSTEM: UserId = UserId(Uuid::nil());
 
-/// Who did it. Most is done by a caller; a login is not yet one.
+/// The actor of an entry: mostly a caller, but a login has none yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Actor<'a> {
-    /// In which business.
+    /// The business to which the entry belongs.
     pub(crate) business_id: BusinessId,
-    /// Who.
+    /// The user, the API key, or [`SYSTEM`].
     pub(crate) user_id: UserId,
-    /// As what.
+    /// The role at the time of the change.
     pub(crate) role: &'static str,
-    /// In which request.
+    /// The id of the request; empty for the system.
     pub(crate) request_id: &'a str,
 }
 
@@ -90,7 +92,7 @@ impl<'a> From<&'a Caller> for Actor<'a> {
 }
 
 impl<'a> Actor<'a> {
-    /// The service itself, for what nobody asked it to do.
+    /// The service itself, for changes that no user requested.
     pub(crate) fn system(business_id: BusinessId) -> Self {
         Self {
             business_id,
@@ -100,7 +102,7 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// The platform, in the business that it makes.
+    /// The platform, in the business that it creates.
     pub(crate) fn platform(platform: &'a PlatformCaller, business_id: BusinessId) -> Self {
         Self {
             business_id,
@@ -111,7 +113,7 @@ impl<'a> Actor<'a> {
     }
 }
 
-/// Adds the caller's change to the trail. It is there when the transaction commits, and only then.
+/// Writes an audit entry of the caller's change. It exists once the transaction has committed.
 pub(crate) async fn record(
     transaction: &Transaction,
     caller: &Caller,
@@ -123,7 +125,7 @@ pub(crate) async fn record(
 static RECORD: LazyLock<ArrayStatement> =
     LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<Event<'_>>()));
 
-/// As [`record`], for anyone.
+/// As [`record`], for any actor.
 pub(crate) async fn record_as(
     transaction: &Transaction,
     actor: Actor<'_>,
@@ -139,7 +141,7 @@ pub(crate) async fn record_as(
     Ok(())
 }
 
-/// An entry's place in the trail.
+/// The position of an entry in the order of the list; used as a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     transaction_id: i64,
@@ -152,7 +154,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A text is no [`Place`].
+/// The text is not a [`Place`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a number and an entry's id with a space between them")]
 pub struct NoPlace;
@@ -169,27 +171,27 @@ impl FromStr for Place {
     }
 }
 
-/// Which entries are wanted; what is left out does not matter.
+/// The filter of a list; absent fields match every entry.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// About this kind of thing.
+    /// The kind of the changed entity.
     pub entity_type: Option<String>,
-    /// About this one.
+    /// The id of the changed entity.
     pub entity_id: Option<Uuid>,
-    /// Done by this user or key.
+    /// The user or API key that made the change.
     pub actor_id: Option<UserId>,
-    /// That this happened.
+    /// The event, exactly.
     pub action: Option<String>,
-    /// Then or later.
+    /// The first instant or day, included.
     pub from: Option<When>,
-    /// Before then, or on that day at the latest.
+    /// The end: an instant is excluded, a day is included.
     pub to: Option<When>,
 }
 
-/// Lists entries of the caller's business, the newest first.
+/// Lists audit entries of the caller's business, newest first.
 ///
-/// # Errors
-/// [`Error::Overloaded`] when too little is found in too much; [`Error::DatabaseUnavailable`].
+/// # Errors [`Error::Overloaded`] when a selective filter has to read too many entries;
+/// [`Error::DatabaseUnavailable`].
 pub async fn list(
     database: &Database,
     caller: &Caller,
@@ -238,7 +240,7 @@ pub async fn list(
     .await
 }
 
-/// A role as the trail names it.
+/// The name of a role in audit entries.
 pub(crate) fn role_name(role: Role) -> &'static str {
     match role {
         Role::Admin => "admin",
