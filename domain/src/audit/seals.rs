@@ -189,7 +189,7 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// Notes a possible change in a business. It is a hint: without it, the change is found within [`ALL_EVERY`].
+    /// Notes a possible change in a business. It is a hint: without it, the change is found within a minute.
     pub fn note(&self, business: BusinessId) {
         self.lock().insert(business);
     }

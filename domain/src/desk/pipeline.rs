@@ -47,7 +47,7 @@ pub(super) struct PredictedStock {
 
 /// The version of a row that was read or written: its `xmin`. [`StockLevel`](crate::stock::locked_stock::StockLevel)
 /// alone would miss that others changed the row and changed it back. Their movements would then have lower ids than
-/// earlier sales. Versions are only compared; whoever writes a row gets its version.
+/// earlier sales. Versions are only compared; a write returns the new version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Version(i64);
 

@@ -1,9 +1,9 @@
 //! The queue of one business: which commands are next, and which must wait for others.
 //!
 //! Commands that need the same row are executed in order of arrival. A command that shares no row with any earlier
-//! one waits for none of them. A batch takes, in order of arrival, the commands that share no row with a batch in
-//! flight or with a command that was passed over. The result equals that of strictly serial execution, since commands
-//! that share no row do not affect each other.
+//! one waits for none of them. A batch takes commands in order of arrival. It passes over those that share a row with
+//! a batch in flight, or with a command that was passed over. The result equals that of strictly serial execution,
+//! since commands that share no row do not affect each other.
 //!
 //! A batch that has been decided may predict what it leaves of a row (`pipeline.rs`). The next batch may then take
 //! commands that need this row, as a pipelined batch. It does so where that makes it at least twice as large.

@@ -279,7 +279,7 @@ async fn write_orders(
         .one(transaction)
         .await?
         .ok_or_else(|| Error::Bug("the desk's statement answered nothing".into()))?;
-    // The rows were locked before; a missing one would be a sale that nobody pays for.
+    // The rows were locked before; a missing one would be a sale without a charge.
     if counted.charged != count(balances.len()) || counted.versions.len() != stock.len() {
         return Err(Error::Bug(format!(
             "{} customers and {} products sold, {} and {} rows updated",

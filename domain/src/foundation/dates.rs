@@ -149,8 +149,8 @@ pub fn past_due_bound(zone: TimeZone, today: NaiveDate, days: u32) -> DateTime<U
     zone.start_of(today - Days::new(days.into()))
 }
 
-/// The bounds of the aging buckets. Due at the first bound or later is current. Due before the second is past due by
-/// more than 30 days, before the third by more than 60, before the fourth by more than 90.
+/// The bounds of the aging buckets. An order due at the first bound or later is current. Orders due before the
+/// second, third and fourth are past due by more than 30, 60 and 90 days.
 #[must_use]
 pub fn past_due_bounds(zone: TimeZone, today: NaiveDate) -> [DateTime<Utc>; 4] {
     [0, 30, 60, 90].map(|days| past_due_bound(zone, today, days))

@@ -65,7 +65,7 @@ impl Sweeper {
     }
 }
 
-/// Sweeps a business until only locked rows are left.
+/// Sweeps a business until no expired hold and no allocatable waitlist is left, locked rows aside.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`]; [`Error::Contention`].
@@ -141,7 +141,7 @@ async fn give_back(transaction: &Transaction, business: BusinessId) -> Result<u6
     Ok(u64::try_from(changed).unwrap_or(0))
 }
 
-/// Marks reservations as expired once none of their items is held.
+/// Marks reservations as expired once none of their items holds or waits any more.
 static MARK: LazyLock<String> = LazyLock::new(|| {
     use reservations::Column;
 
