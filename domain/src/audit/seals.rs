@@ -22,7 +22,7 @@
 //!
 //! Two attacks or accidents are outside the seals:
 //!
-//! - A seal does not cover the numbers of the transactions. After a restore from a dump into a server whose numbers
+//! Two cases are outside the seals:
 //!   are lower, [`renumber`] lowers the restored numbers, and the seals stay valid. Until then [`seal`] refuses to
 //!   continue.
 //! - A chain without its newest seals is still a chain. To prove that none was removed, an operator must keep a copy

@@ -1,7 +1,7 @@
 //! The reads of a batch: its locked rows, and what else its decisions need.
 //!
-//! A batch costs one round trip here, and one more for each of: timed sales, purchase history, credit on account,
-//! overdue orders, reservations and hold limits. Most batches need none of these.
+//! A batch costs one round trip here, and at least one more for each of: timed sales, purchase history, credit on
+//! account, overdue orders, reservations and hold limits. Most batches need none of these.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;

@@ -46,8 +46,8 @@ pub(super) struct PredictedStock {
 }
 
 /// The version of a row that was read or written: its `xmin`. [`StockLevel`](crate::stock::locked_stock::StockLevel)
-/// alone would miss that others changed the row and changed it back. Their movements would then have lower ids than
-/// earlier sales. Versions are only compared; a write returns the new version.
+/// alone would miss that others changed the row and changed it back. In the row's history their movements would then
+/// precede sales with lower ids. Versions are only compared; a write returns the new version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Version(i64);
 
