@@ -1,11 +1,11 @@
-//! The rules of the trade, and the only place that opens a transaction. Knows no HTTP.
+//! The business rules, and the only crate that opens a database transaction. It knows no HTTP.
 //!
-//! The modules are wings. Each may use those below it in the list, and none above; `ARCHITECTURE.md` has the picture, and
-//! a test reads the `use` lines.
+//! The modules are wings. Each may use the wings below it in the list and none above. `ARCHITECTURE.md` has the
+//! picture; a test reads the `use` lines.
 //!
 //! | wing | subject |
 //! | --- | --- |
-//! | [`verify`], [`demo`] | proofs over all books; demo data |
+//! | [`verify`], [`demo`] | proofs over all stored state; demo data |
 //! | [`desk`] | executes the commands that sell |
 //! | [`cancellation`] | cancels orders |
 //! | [`card`] | checkout by card, refunds, disputes |
@@ -17,9 +17,9 @@
 //! | [`audit`] | audit entries, seals, the access log |
 //! | [`foundation`] | database, locks, retry, idempotency, errors |
 //!
-//! Every write takes the same path: begin, lock rows in the one order (customers by id, inventory by product id, orders
-//! by id), decide in memory, write, commit. Nothing is checked before `begin`, and nothing outside the database is
-//! called before the commit.
+//! Every write takes the same steps: begin, lock rows, decide in memory, write, commit. The lock order is customers
+//! by id, inventory by product id, orders by id. No check runs before `begin`, and no external service is called
+//! before the commit.
 
 pub mod audit;
 pub mod cancellation;

@@ -1,9 +1,10 @@
-//! Entries of the trail that no change brings with it: a refused access, the use of a key. They are written off the
-//! request's path, by one task, from a bounded queue: when more comes than can be written, entries are dropped and
-//! counted, and no request waits.
+//! The access log: audit entries of refused requests and of the use of API keys.
 //!
-//! Nobody can push others' entries out: a refusal that comes again within a minute is only counted, in one entry at the
-//! minute's end, and the entries of one business have a bound of their own.
+//! One task writes them off the request path, from a bounded queue. When more entries arrive than can be written,
+//! they are dropped and counted; no request waits. A batch is one transaction per business.
+//!
+//! No caller can displace the entries of others. A repeated refusal within a minute is only counted, and gives one
+//! entry at the end of the minute. Each business has a limit of its own in the queue.
 
 mod api_key_use;
 mod refusal_counter;
@@ -24,55 +25,55 @@ use crate::{Caller, Database, Error, Transaction};
 
 use refusal_counter::RefusalCounter;
 
-/// How many entries wait at most.
+/// The most entries in the queue.
 const WAITING: usize = 1024;
-/// How many are written in one transaction.
+/// The most entries that are taken from the queue at once.
 const AT_ONCE: usize = 64;
-/// How far apart transactions are: a caller that is refused all the time must not keep the database busy.
+/// The time between two batches, so that a client that is always refused does not keep the database busy.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often is looked for refusals whose minute is over, and for keys that may be made up.
+/// The time between two checks for counted refusals whose minute is over, and for unverified keys.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long a stopping service waits for the last entries.
+/// The longest time that a stopping service waits for the last entries.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What was refused.
+/// A refused request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Refusal {
-    /// The method.
+    /// The HTTP method of the request.
     pub method: String,
-    /// The pattern of the path.
+    /// The path's pattern, without the values of its parameters.
     pub path: String,
-    /// Why: the code that the client got.
+    /// The error code that the client received.
     pub code: &'static str,
 }
 
-/// A credential that is good no more. Who came with it is no caller, and yet known.
+/// A credential that is no longer valid. Its owner is not a caller, but is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RevokedCredential {
-    /// A token of this user that a change of the user has made void.
+    /// A token of this user that was revoked by a change of the user.
     Token(BusinessId, UserId),
-    /// Text that has the form of a key of this business, as its hash. It was one, or never.
+    /// The hash of a text with the form of an API key of this business. The key was revoked, or never existed.
     Key(BusinessId, [u8; 32]),
 }
 
 impl RevokedCredential {
-    /// A key that does not stand.
+    /// An API key that is not valid.
     #[must_use]
     pub fn key(business: BusinessId, text: &str) -> Self {
         Self::Key(business, secret::hash(text))
     }
 }
 
-/// Who was refused.
+/// The originator of a refused request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum By {
-    /// A caller, with its role.
+    /// A caller, with their role.
     Caller(UserId, &'static str),
     VoidToken(UserId),
     VoidKey([u8; 32]),
 }
 
-/// A refusal, and whose it was.
+/// A refusal with its business and originator.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Refused {
     business: BusinessId,
@@ -83,13 +84,13 @@ struct Refused {
 #[derive(Debug)]
 enum Notice {
     Entry(Entry),
-    /// Everything before this is written.
+    /// Answered once all earlier entries are written.
     Flush(oneshot::Sender<()>),
 }
 
 #[derive(Debug)]
 enum Entry {
-    /// So many times, the last time in this request.
+    /// The number of refusals, and the id of the last of their requests.
     Refused(Refused, u32, String),
     KeyUsed(Caller),
 }
@@ -102,7 +103,7 @@ impl Entry {
         }
     }
 
-    /// The key that is good no more, if it ever was.
+    /// The hash of an invalid key, which may never have existed.
     fn void_key(&self) -> Option<[u8; 32]> {
         match self {
             Self::Refused(
@@ -124,7 +125,7 @@ impl Entry {
     }
 }
 
-/// Takes entries.
+/// Accepts entries for the access log.
 #[derive(Debug)]
 pub struct AccessLog {
     inbox: mpsc::Sender<Notice>,
@@ -132,7 +133,7 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Starts the task that writes. It ends when the journal is dropped.
+    /// Starts the task that writes. It ends when the access log is dropped.
     #[must_use]
     pub fn start(database: Database) -> Self {
         let (inbox, notices) = mpsc::channel(WAITING);
@@ -141,7 +142,7 @@ impl AccessLog {
         Self { inbox, tally }
     }
 
-    /// The caller was refused something.
+    /// Records that a caller was refused.
     pub fn refused(&self, caller: &Caller, refusal: Refusal) {
         let role = audit::role_name(caller.authority.role());
         let refused = Refused {
@@ -152,7 +153,7 @@ impl AccessLog {
         self.note_refusal(refused, &caller.request_id);
     }
 
-    /// Someone was refused for a credential that is good no more. Of a key that never was one, nothing is written.
+    /// Records a refusal of an invalid credential. Nothing is written for a key that never existed.
     pub fn refused_void(&self, void: RevokedCredential, request_id: &str, refusal: Refusal) {
         let (business, by) = match void {
             RevokedCredential::Token(business, user) => (business, By::VoidToken(user)),
@@ -175,21 +176,21 @@ impl AccessLog {
         }
     }
 
-    /// The caller, who came with a key, has used it.
+    /// Records that a caller has used their API key.
     pub fn key_used(&self, caller: &Caller) {
         let (business, key) = (caller.business_id, ApiKeyId(caller.user_id.0));
-        // What could not be sent is left out: a key that is in use comes again.
+        // An entry that was not accepted is left out: a key in use comes again.
         if self.tally.is_new_use(business, key) && !self.send(Entry::KeyUsed(caller.clone())) {
             self.tally.forget_use(business, key);
         }
     }
 
-    /// Waits until all entries up to now are written, but not for ever.
+    /// Waits until all entries so far are written, for a limited time.
     pub async fn flush(&self) {
         let (done, wait) = oneshot::channel();
         let flush = async {
             if self.inbox.send(Notice::Flush(done)).await.is_ok() {
-                // Ended without a word, the task has nothing more to write.
+                // If the task has ended, it has nothing left to write.
                 let _ = wait.await;
             }
         };
@@ -198,7 +199,8 @@ impl AccessLog {
         }
     }
 
-    /// Whether there was room for it. What nothing proves gets less room, and is no loss.
+    /// Queues an entry; returns false if the queue has no room. Entries for unverified keys get less room, and their
+    /// loss is not counted.
     fn send(&self, entry: Entry) -> bool {
         let (business, proven) = (entry.business(), entry.void_key().is_none());
         let sent = self.tally.may_wait(business, proven)
@@ -227,7 +229,7 @@ async fn write_all(
     tally: Arc<RefusalCounter>,
 ) {
     let mut batch = Vec::with_capacity(AT_ONCE);
-    // Keys that may be made up, for which is looked together: a flood of them costs a look a second.
+    // Entries for unverified keys are looked up together, so that a flood of them costs one query a second.
     let (mut unproven, mut looked) = (Vec::new(), Instant::now());
     loop {
         let received = notices.recv_many(&mut batch, AT_ONCE);
@@ -257,7 +259,7 @@ async fn write_all(
             tokio::time::sleep(PAUSE).await;
         }
         for done in flushes {
-            // Who waited may have lost patience.
+            // The receiver may have timed out.
             let _ = done.send(());
         }
     }
@@ -279,7 +281,7 @@ async fn write_each(database: &Database, entries: Vec<Entry>) {
 
 async fn write(database: &Database, business: BusinessId, entries: &[Entry]) -> Result<(), Error> {
     let hashes: HashSet<[u8; 32]> = entries.iter().filter_map(Entry::void_key).collect();
-    // Keys by id, as every process locks them.
+    // Locks keys by id, as every process does.
     let mut used: Vec<&Caller> = entries.iter().filter_map(Entry::user_of_key).collect();
     used.sort_unstable_by_key(|caller| caller.user_id.0);
     retry(|| async {

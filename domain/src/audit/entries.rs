@@ -1,7 +1,9 @@
-//! The audit trail: what changed, by whom, before and after, in the transaction that changed it.
+//! Audit entries: each change with its actor and the states before and after, written in the transaction of the
+//! change.
 //!
-//! It is read along its key, the newest transaction first ([`crate::audit::seals`] has what that order is). Filters pick from what
-//! is read: an index for each would cost every sale, and the trail is read by few.
+//! Entries are read along their key, the newest transaction first ([`crate::audit::seals`] defines the order).
+//! Filters are applied to the rows that are read: an index for each filter would burden every sale, for the sake of
+//! rare queries.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,7 +22,7 @@ use crate::foundation::pages;
 use crate::foundation::rows::ArrayStatement;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
-/// Whether the entry is there, and with it all that its transaction wrote.
+/// Whether the entry exists, and with it everything that its transaction wrote.
 pub(crate) async fn is_written(
     transaction: &Transaction,
     business: BusinessId,
@@ -46,7 +48,7 @@ pub(crate) async fn record(
 static RECORD: LazyLock<ArrayStatement> =
     LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<Event<'_>>()));
 
-/// As [`record`], for anyone.
+/// As [`record`], for any actor.
 pub(crate) async fn record_as(
     transaction: &Transaction,
     actor: Actor<'_>,
@@ -62,7 +64,7 @@ pub(crate) async fn record_as(
     Ok(())
 }
 
-/// An entry's place in the trail.
+/// The position of an entry in the order of the list; used as a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     transaction_id: i64,
@@ -75,7 +77,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A text is no [`Place`].
+/// The text is not a [`Place`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a number and an entry's id with a space between them")]
 pub struct NoPlace;
@@ -92,27 +94,27 @@ impl FromStr for Place {
     }
 }
 
-/// Which entries are wanted; what is left out does not matter.
+/// The filter of a list; absent fields match every entry.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// About this kind of thing.
+    /// The kind of the changed entity.
     pub entity_type: Option<String>,
-    /// About this one.
+    /// The id of the changed entity.
     pub entity_id: Option<Uuid>,
-    /// Done by this user or key.
+    /// The user or API key that made the change.
     pub actor_id: Option<UserId>,
-    /// That this happened.
+    /// The event, exactly.
     pub action: Option<String>,
-    /// Then or later.
+    /// The first instant or day, included.
     pub from: Option<When>,
-    /// Before then, or on that day at the latest.
+    /// The end: an instant is excluded, a day is included.
     pub to: Option<When>,
 }
 
-/// Lists entries of the caller's business, the newest first.
+/// Lists audit entries of the caller's business, newest first.
 ///
-/// # Errors
-/// [`Error::Overloaded`] when too little is found in too much; [`Error::DatabaseUnavailable`].
+/// # Errors [`Error::Overloaded`] when a selective filter has to read too many entries;
+/// [`Error::DatabaseUnavailable`].
 pub async fn list(
     database: &Database,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! Who did what, and the proof that nothing was changed afterwards: entries, seals, and the log of accesses.
+//! The audit wing: entries, the seals that prove them unchanged, and the access log.
 //!
 //! May use `foundation`.
 

@@ -1,17 +1,17 @@
-//! Rows of `audit_events` that are to be inserted: the one place that names their columns for it.
+//! Rows to be inserted into `audit_events`. Only this file names their columns for an insert.
 
 use entity::EventId;
 
 use super::change::{Actor, Change};
 use crate::foundation::rows::{Columns, Insert, Row};
 
-/// An entry of the audit trail that is to be written.
+/// An audit entry to be written.
 pub(crate) struct Event<'a> {
-    /// Its id.
+    /// Made by the service, so that the entry can be looked up after a lost commit.
     pub(crate) id: EventId,
-    /// Who did it.
+    /// The user, key or system that made the change.
     pub(crate) actor: Actor<'a>,
-    /// What.
+    /// The changed entity with its states.
     pub(crate) change: Change,
 }
 

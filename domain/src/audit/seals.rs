@@ -1,28 +1,32 @@
-//! Seals on the audit trail: who changes an entry, takes one away or puts one in between cannot hide it from
-//! `tradeline verify`.
+//! Seals of the audit entries: a changed, removed or inserted entry is found by `tradeline verify`.
 //!
-//! The entries of a business are sealed in batches, one after another, off the path of what they tell. A seal is the
-//! SHA-256 of the seal before, of its own place, and of its entries in their order, so each holds all before it.
+//! The entries of a business are sealed in batches, one after another, off the request path. A seal is the SHA-256 of
+//! the previous seal, of its own position, and of its entries in order. Each seal therefore covers all entries before
+//! it.
 //!
-//! The order is that of the transactions' numbers, and of the ids within one. It is no order of time, and need not be:
-//! what matters is that nothing can come in before what is sealed, although ids are made long before they are committed,
-//! and commits happen in any order. An entry has the number of the transaction that wrote it, by the server's word
-//! (`pg_current_xact_id()`, a default that the service's role cannot override). A batch is read in one statement, from one
-//! snapshot, and takes only numbers below the snapshot's `xmin`, which is the lowest number of all transactions that had
-//! not ended when it was taken. So
+//! The order is that of the transactions' numbers, and of the ids within one transaction. It need not be the order of
+//! time. No entry may be inserted before a sealed one, although ids are made long before their commit and commits
+//! happen in any order.
 //!
-//! - nothing can be put in before: whoever writes from then on has a number of `xmin` or above. A transaction gets its
-//!   number with its first write, and numbers only rise;
-//! - nothing is left out: each transaction below `xmin` has ended, and the snapshot sees what it has committed. A batch
-//!   begins right after the last entry of the seal before, and skips none up to its own last one.
+//! An entry has the number of the transaction that wrote it, as the server assigns it (`pg_current_xact_id()`, a
+//! default that the service's role cannot override). A batch is read in one statement, from one snapshot. It takes
+//! only numbers below the snapshot's `xmin`, the lowest number of all transactions that were still open. Therefore
 //!
-//! A transaction that stays open holds the sealing back and breaks nothing. One sealer at a time works on a business, by an
-//! advisory lock; if two did, the second would fail at the primary key.
+//! - nothing can be inserted before a seal: later writers have a number of `xmin` or above. A transaction gets its
+//!   number at its first write, and numbers only increase;
+//! - nothing is left out: every transaction below `xmin` has ended, and the snapshot sees what it has committed. A
+//!   batch begins right after the last entry of the previous seal, and skips none up to its own last one.
 //!
-//! What a seal does not hold is the number of the transaction itself. A database that was restored from a dump into a server
-//! whose numbers are lower stays sealed when [`renumber`] lowers the numbers of what was restored. Until then [`seal`]
-//! refuses to go on. And a chain without its newest links is a chain: whoever wants to know
-//! that none was taken away keeps the newest seal elsewhere from time to time.
+//! A transaction that stays open delays the sealing and breaks nothing. An advisory lock permits one sealer per
+//! business at a time; if two ran, the second would fail at the primary key. A batch costs two statements.
+//!
+//! Two attacks or accidents are outside the seals:
+//!
+//! Two cases are outside the seals:
+//!   are lower, [`renumber`] lowers the restored numbers, and the seals stay valid. Until then [`seal`] refuses to
+//!   continue.
+//! - A chain without its newest seals is still a chain. To prove that none was removed, an operator must keep a copy
+//!   of the newest seal elsewhere from time to time.
 
 mod renumber;
 
@@ -39,13 +43,13 @@ use crate::{Database, Error};
 
 pub use renumber::{Renumbered, renumber};
 
-/// How many entries one seal is about, at most.
+/// The most entries of one seal.
 const BATCH: i64 = 1000;
 
-/// How often every business is looked at. What is changed by way of this process is looked at sooner.
+/// The time between two checks of all businesses. Changes by this process are sealed sooner.
 const ALL_EVERY: Duration = Duration::from_secs(60);
 
-/// What stands for a seal before the first: a place before every entry, and a hash.
+/// The values in place of a seal before the first: a position before every entry, and a zero hash.
 macro_rules! beginning {
     () => {
         "'-9223372036854775808'::bigint, '00000000-0000-0000-0000-000000000000'::uuid, decode(repeat('00', 32), 'hex')"
@@ -53,8 +57,8 @@ macro_rules! beginning {
 }
 pub(crate) use beginning;
 
-/// The hash of a seal: `previous` is that before, `number` and `sealed_at` are its own, `e` its entries, of business `$1`.
-/// Each entry is one JSON array, of which PostgreSQL makes the same text whatever is set.
+/// The hash of a seal. `previous` is the previous hash, `number` and `sealed_at` are its own, `e` are its entries, of
+/// business `$1`. Each entry is one JSON array, whose text PostgreSQL makes independently of all settings.
 macro_rules! hash {
     ($previous:literal, $number:literal, $sealed_at:literal) => {
         concat!(
@@ -69,8 +73,8 @@ macro_rules! hash {
 }
 pub(crate) use hash;
 
-/// The number of the transaction that wrote a row, by the row itself. The row has only the lower half of it: the number is
-/// the latest one with this half.
+/// The number of the transaction that wrote a row, from its `xmin`. That has only the lower 32 bits; the number is
+/// the latest one with these bits.
 macro_rules! number_of_writer {
     ($xmin:literal) => {
         concat!(
@@ -82,9 +86,9 @@ macro_rules! number_of_writer {
 }
 pub(crate) use number_of_writer;
 
-/// Whether this transaction is the one that seals the business, and whether an entry that matters has a higher number than
-/// the transaction that wrote its row: then it was restored from another server, and what is written now may come before
-/// it. Those that matter are the last sealed one, those that would be sealed next, and the one with the highest number.
+/// Returns whether this transaction got the lock of the business. Also returns whether an entry has a higher number
+/// than the transaction that wrote its row. Such an entry was restored from another server, and new entries could
+/// come before it. The check covers the last sealed entry, the next batch, and the entry with the highest number.
 const BEGIN: &str = concat!(
     "
 WITH newest AS (
@@ -135,10 +139,11 @@ SELECT $1, p.number + 1, max(e.transaction_id), (array_agg(e.id ORDER BY e.trans
 RETURNING events"
 );
 
-/// Seals what can be sealed of a business, and says how many entries that were. None also when another seals it now.
+/// Seals the entries of a business that can be sealed, and returns their number. Returns 0 if another process is
+/// sealing it.
 ///
-/// # Errors
-/// [`Error::DatabaseUnavailable`]; [`Error::Conflict`] when entries were restored from another server: [`renumber`] mends that.
+/// # Errors [`Error::DatabaseUnavailable`]; [`Error::Conflict`] when entries were restored from another server, until
+/// [`renumber`] is run.
 pub async fn seal(database: &Database, business: BusinessId) -> Result<i64, Error> {
     let mut all = 0;
     loop {
@@ -165,7 +170,7 @@ async fn seal_batch(database: &Database, business: BusinessId) -> Result<i64, Er
     if !row.try_get("", "alone")? {
         return Ok(0);
     }
-    // A statement of its own, whose snapshot is younger than the lock: it sees what the sealer before has sealed.
+    // A separate statement, whose snapshot is newer than the lock: it sees the seals of the previous sealer.
     let seal = Statement::from_sql_and_values(DbBackend::Postgres, SEAL, values);
     let Some(row) = transaction.query_one_raw(seal).await? else {
         transaction.rollback().await;
@@ -179,17 +184,18 @@ async fn seal_batch(database: &Database, business: BusinessId) -> Result<i64, Er
 /// Seals in the background.
 #[derive(Debug, Default)]
 pub struct Sealer {
-    /// Where something may have happened since the last look.
+    /// The businesses with possible changes since the last check.
     noted: Mutex<HashSet<BusinessId>>,
 }
 
 impl Sealer {
-    /// Something may have happened in this business. A hint: without it, it is found a little later.
+    /// Notes a possible change in a business. It is a hint: without it, the change is found within a minute.
     pub fn note(&self, business: BusinessId) {
         self.lock().insert(business);
     }
 
-    /// Seals for ever: after each such time what has been noted, and now and then everything.
+    /// Seals until it is dropped: the noted businesses after each interval `every`, and all of them from time to
+    /// time.
     pub async fn keep_sealing(&self, database: Database, every: Duration) {
         let mut all: Option<Instant> = None;
         loop {
@@ -206,7 +212,7 @@ impl Sealer {
             let noted = std::mem::take(&mut *self.lock());
             for business in noted {
                 match seal(&database, business).await {
-                    // The last entries may be of transactions that were not over yet.
+                    // The last entries may belong to transactions that were still open.
                     Ok(1..) => self.note(business),
                     Ok(_) => {}
                     Err(error) => {

@@ -1,7 +1,7 @@
-//! What is sold and for how much: products and timed sales.
+//! The catalogue wing: products and timed sales.
 //!
-//! May use `stock` and what is below it: a product is created with its first stock and listed with what is available.
-//! Stock needs no product's name or price.
+//! May use `stock` and what is below it: a product is created with its first stock and listed with its availability.
+//! Stock does not need the names or prices of products.
 
 pub mod products;
 pub mod sales;

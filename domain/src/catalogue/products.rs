@@ -1,4 +1,4 @@
-//! The catalogue: what is sold, for how much, and how many one customer may buy.
+//! Products: their catalogue data, price, availability and limit per customer.
 
 use std::collections::HashMap;
 
@@ -20,36 +20,36 @@ use crate::foundation::retry::retry;
 use crate::stock::locked_stock::{self, Range};
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
-/// A product to be.
+/// A product to be created.
 #[derive(Debug, Clone)]
 pub struct NewProduct {
-    /// What is written in the catalogue.
+    /// The catalogue data.
     pub details: Details,
-    /// What is on the shelf from the start.
+    /// The first stock on hand, in units; may be 0.
     pub stock: i64,
 }
 
-/// What the catalogue says of a product.
+/// The catalogue data of a product.
 #[derive(Debug, Clone)]
 pub struct Details {
-    /// Its number, unique in the business in any case and width.
+    /// The stock-keeping unit. Unique within the business, whatever the case and width of its letters.
     pub sku: String,
-    /// Its name.
+    /// The name that orders copy.
     pub name: String,
-    /// More about it.
+    /// A longer text; `None` without one.
     pub description: Option<String>,
-    /// What one costs.
+    /// The list price of one unit.
     pub price: Money,
-    /// The most that one customer may ever buy.
+    /// The most units that one customer may ever buy; `None` means no limit.
     pub limit_per_customer: Option<i32>,
     /// Whether it is on sale.
     pub active: bool,
 }
 
-/// What of a product changes. `None` leaves it as it is; `Some(None)` takes it away.
+/// A change of a product. `None` keeps a field; `Some(None)` clears it.
 #[derive(Debug, Clone, Default)]
 pub struct ProductChange {
-    /// See [`Details`], as with the others.
+    /// See [`Details`] for this and the other fields.
     pub sku: Option<String>,
     pub name: Option<String>,
     pub description: Option<Option<String>>,
@@ -58,61 +58,61 @@ pub struct ProductChange {
     pub active: Option<bool>,
 }
 
-/// A product with its stock.
+/// A product with its availability and its price for the reader.
 #[derive(Debug, Clone)]
 pub struct Product {
-    /// The catalogue's row.
+    /// The row of the catalogue.
     pub product: products::Model,
-    /// What a newcomer could buy now.
+    /// Units that a new buyer could get now.
     pub available: i64,
-    /// What one costs the reader now. Where it is not for sale, its list price.
+    /// The price of one unit for the reader now. The list price while it is not for sale.
     pub price: Money,
-    /// The open sale in which the reader buys it, or else the next that opens.
+    /// The open sale in which the reader would buy it, otherwise the next sale to open; `None` without either.
     pub sale: Option<CurrentSale>,
-    /// Why it cannot be bought.
+    /// The reason why it cannot be bought; `None` if it can.
     pub not_for_sale: Option<NotForSale>,
 }
 
-/// Why a product cannot be bought, whatever there is of it.
+/// The reason why a product cannot be bought, whatever its stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotForSale {
     /// It was taken off sale.
     Inactive,
-    /// It is sold in exclusive sales, and none is open.
+    /// It is in exclusive sales, and none of them is open.
     NotInSale {
-        /// Whether this one is still to open.
+        /// Whether the sale is still to open.
         upcoming: bool,
-        /// When the next of them opens, or the last one opened.
+        /// The opening of the next exclusive sale, or of the last one.
         opens_at: DateTime<Utc>,
-        /// When that closes, or closed.
+        /// The closing of that sale.
         closes_at: DateTime<Utc>,
     },
 }
 
-/// A sale that a product is in.
+/// A timed sale with a product in it.
 #[derive(Debug, Clone)]
 pub struct CurrentSale {
-    /// The sale.
+    /// The terms of the sale.
     pub offer: Offer,
-    /// Where it stands, by the database's clock.
+    /// Whether it is upcoming, open or closed, by the database's clock.
     pub state: State,
 }
 
-/// Which products a reader sees.
+/// The filter of a list, and its reader.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Text that the name or the number contains, in any case.
+    /// Text that the name or the SKU contains, in any case.
     pub search: Option<String>,
-    /// This number, in any case and width.
+    /// The SKU, in any case and width.
     pub sku: Option<String>,
-    /// Those that are not on sale too.
+    /// Whether to include products that are off sale.
     pub inactive_too: bool,
-    /// The customer to whom they are shown, whose price they have.
+    /// The customer whose price is returned; `None` for the price of a new customer.
     pub buyer: Option<CustomerId>,
 }
 
 impl From<Details> for ProductChange {
-    /// Replaces everything.
+    /// A change that replaces all fields.
     fn from(details: Details) -> Self {
         Self {
             sku: Some(details.sku),
@@ -125,10 +125,9 @@ impl From<Details> for ProductChange {
     }
 }
 
-/// Adds a product and its stock.
+/// Creates a product with its stock.
 ///
-/// # Errors
-/// [`Error::AlreadyExists`] for the number; those of [`WriteRequest`].
+/// # Errors [`Error::AlreadyExists`] for the SKU; those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
     request: &WriteRequest<'_, Product>,
@@ -148,7 +147,7 @@ pub async fn create(
         .await
 }
 
-/// Writes a new product, its inventory row, the movement that its first stock is, and its trail.
+/// Writes a new product, its inventory row, the movement of its first stock, and its audit entry.
 pub(crate) async fn insert(
     transaction: &Transaction,
     caller: &Caller,
@@ -197,10 +196,9 @@ pub(crate) async fn insert(
     Ok(Product::plain(product, new.stock))
 }
 
-/// Changes what the catalogue says of a product. Its stock changes in [`crate::stock::inventory`] only.
+/// Changes the catalogue data of a product. Its stock changes in [`crate::stock::inventory`] only.
 ///
-/// # Errors
-/// [`Error::ProductNotFound`]; [`Error::AlreadyExists`] for the number.
+/// # Errors [`Error::ProductNotFound`]; [`Error::AlreadyExists`] for the SKU.
 pub async fn change(
     database: &Database,
     caller: &Caller,
@@ -237,14 +235,14 @@ pub async fn change(
     .await
 }
 
-/// Nobody waits for a product that is off sale: its places end. Its stock is locked after its catalogue row, which nobody
-/// waits for who has stock locked.
+/// Cancels the waitlist of a product that is taken off sale. Its stock is locked after its product row. This cannot
+/// deadlock, since no transaction that has locked stock waits for a product row.
 async fn end_line(
     transaction: &Transaction,
     business: BusinessId,
     id: ProductId,
 ) -> Result<(), Error> {
-    // Serving the line, which opening does, ends it.
+    // Opening the locked stock allocates its waitlist, which cancels that of a product off sale.
     let shelf = locked_stock::open(transaction, business, [(id, Range::default())]).await?;
     locked_stock::write(transaction, business, &shelf, Vec::new(), Vec::new()).await?;
     Ok(())
@@ -274,10 +272,9 @@ fn apply(product: products::Model, change: &ProductChange) -> products::ActiveMo
     row
 }
 
-/// Reads a product with its stock, for a reader as the filter describes them.
+/// Reads a product with its availability, for the reader that the filter describes.
 ///
-/// # Errors
-/// [`Error::ProductNotFound`].
+/// # Errors [`Error::ProductNotFound`].
 pub async fn read(
     database: &Database,
     business: BusinessId,
@@ -299,7 +296,7 @@ pub async fn read(
     .await
 }
 
-/// Lists products in the order in which they were added.
+/// Lists products in the order of their creation.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -334,13 +331,13 @@ pub async fn list(
     .await
 }
 
-/// The number is this one, in any case and width. The function is the schema's, and so is the index on it.
+/// Compares the SKU, in any case and width. The function `sku_key` and its index belong to the schema.
 fn has_sku(sku: &str) -> SimpleExpr {
     let key = |text: SimpleExpr| SimpleExpr::from(Func::cust("sku_key").arg(text));
     key(Expr::col(products::Column::Sku.as_column_ref())).eq(key(Expr::val(sku)))
 }
 
-/// Name or number contains the text as it stands: `%` and `_` mean themselves.
+/// Whether the name or the SKU contains the text literally: `%` and `_` are escaped.
 fn matches(text: &str) -> Condition {
     let escaped = text
         .replace('\\', r"\\")
@@ -355,7 +352,7 @@ fn matches(text: &str) -> Condition {
 }
 
 impl Product {
-    /// One that is in no sale.
+    /// A product without its timed sales.
     fn plain(product: products::Model, available: i64) -> Self {
         Self {
             available,
@@ -366,7 +363,7 @@ impl Product {
         }
     }
 
-    /// Applies its sales, for a reader who has so many of it in each.
+    /// Applies the product's timed sales; `has` is what the reader has used of each sale's limit.
     fn in_sales(&mut self, offers: &[Offer], has: &InSales, now: DateTime<Utc>) {
         let product = &self.product;
         let selling = Selling::at(offers, product.price, now);
@@ -391,8 +388,8 @@ impl Product {
     }
 }
 
-/// Adds what is not on the rows themselves. Of most products nothing is reserved and they are in no sale, so that most
-/// pages cost no query more.
+/// Adds availability and sales to the rows. Most products have no holds and no sales, so most pages cost no further
+/// query.
 async fn complete(
     transaction: &Transaction,
     business: BusinessId,
@@ -430,7 +427,7 @@ async fn complete(
     Ok(found)
 }
 
-/// The limits of the sales that are open.
+/// The limits per customer of the open sales.
 fn limits(offers: &HashMap<ProductId, Vec<Offer>>, now: DateTime<Utc>) -> Vec<Limited> {
     let all = offers
         .iter()

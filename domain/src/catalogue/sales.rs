@@ -1,11 +1,11 @@
-//! Sales with a start and an end. A discount lowers the price of its products while it is open; an exclusive sale is the only
-//! time at which its products are sold.
+//! Timed sales. A discount lowers the price of its products while it is open. Products in an exclusive sale are sold
+//! only while it is open.
 //!
-//! A sale's row is locked before the catalogue rows of its products, those by id. Under their locks `products.in_sale`
-//! is kept true for exactly the products that a sale has, so that purchases of others look for none.
+//! A sale's row is locked before its product rows, which are locked by id. Under these locks `products.in_sale` is
+//! kept true for exactly the products in a sale, so that purchases of others skip the look-up.
 //!
-//! A product's price in a sale is not above its list price when it is put there. A list price that is lowered later leaves
-//! sales as they are: see [`Offer::price`].
+//! A product's price in a sale must not exceed its list price when it is set. Lowering the list price later does not
+//! change sales: see [`Offer::price`].
 
 mod history;
 mod offer;
@@ -36,36 +36,36 @@ pub(crate) use history::{InSales, Limited, bought, in_sales};
 pub use offer::{Offer, Selling};
 pub(crate) use offer::{next, of_products};
 
-/// A sale to be.
+/// A sale to be created.
 #[derive(Debug, Clone)]
 pub struct NewSale {
-    /// What it is called.
+    /// The name that readers see.
     pub name: String,
-    /// What it means outside its window.
+    /// Whether its products are sold outside its window.
     pub kind: Kind,
-    /// What is in it, each product once.
+    /// Its products, each once.
     pub products: Vec<SaleProduct>,
-    /// When it opens.
+    /// The opening, included.
     pub opens_at: DateTime<Utc>,
-    /// When it closes.
+    /// The closing, excluded. Must be after the opening.
     pub closes_at: DateTime<Utc>,
-    /// How many of each of its products one customer may buy and hold in it.
+    /// The most units of each product that one customer may buy or hold in the sale; `None` means no limit.
     pub limit_per_customer: Option<i32>,
 }
 
-/// A product of a sale.
+/// A product in a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SaleProduct {
-    /// The product.
+    /// The product, which must exist.
     pub product_id: ProductId,
-    /// What it costs while the sale is open, when that is not the list price.
+    /// The price while the sale is open; `None` means the list price.
     pub price: Option<Money>,
 }
 
-/// What of a sale changes. `None` leaves it as it is; `Some(None)` takes it away.
+/// A change of a sale. `None` keeps a field; `Some(None)` clears it.
 #[derive(Debug, Clone, Default)]
 pub struct SaleChange {
-    /// See [`NewSale`], as with the others.
+    /// See [`NewSale`] for this and the other fields.
     pub name: Option<String>,
     pub kind: Option<Kind>,
     pub products: Option<Vec<SaleProduct>>,
@@ -77,15 +77,15 @@ pub struct SaleChange {
 /// A sale with its products.
 #[derive(Debug, Clone)]
 pub struct Sale {
-    /// The sale.
+    /// The row of the sale.
     pub sale: sales::Model,
-    /// Its products, by id.
+    /// Its products, ordered by id.
     pub products: Vec<SaleProduct>,
-    /// Where it stands, by the database's clock.
+    /// Whether it is upcoming, open or closed, by the database's clock.
     pub state: State,
 }
 
-/// Makes a sale.
+/// Creates a sale.
 ///
 /// # Errors
 /// [`Error::ProductNotFound`]; [`Error::SalePriceAboveListPrice`]; [`Error::SaleNeverOpen`]; those of [`WriteRequest`].
@@ -132,10 +132,10 @@ pub async fn create(
         .await
 }
 
-/// Changes a sale. Products that leave their last one are sold as the catalogue says again.
+/// Changes a sale. A product that leaves its last sale is sold at its list price again.
 ///
-/// # Errors
-/// [`Error::SaleNotFound`]; [`Error::ProductNotFound`]; [`Error::SalePriceAboveListPrice`]; [`Error::SaleNeverOpen`].
+/// # Errors [`Error::SaleNotFound`]; [`Error::ProductNotFound`]; [`Error::SalePriceAboveListPrice`];
+/// [`Error::SaleNeverOpen`].
 pub async fn change(
     database: &Database,
     caller: &Caller,
@@ -200,7 +200,7 @@ fn apply(sale: sales::Model, change: &SaleChange) -> Result<sales::ActiveModel, 
     Ok(row)
 }
 
-/// Puts other products into a locked sale.
+/// Replaces the products of a locked sale.
 async fn replace(
     transaction: &Transaction,
     sale: &sales::Model,
@@ -218,8 +218,9 @@ async fn replace(
     mark(transaction, business, ids(old).chain(ids(new))).await
 }
 
-/// Locks the catalogue rows of these products, which must be there, and of those that leave, by id. Returns their list
-/// prices.
+/// Locks the product rows of new and leaving products, by id. Returns their list prices.
+///
+/// # Errors [`Error::ProductNotFound`] for a new product that does not exist.
 async fn lock_products(
     transaction: &Transaction,
     business: BusinessId,
@@ -238,7 +239,7 @@ async fn lock_products(
     }
 }
 
-/// Whether no product would cost more in a sale than it does otherwise.
+/// Checks that no price in the sale exceeds the list price.
 fn check_prices(
     products: &[SaleProduct],
     list_prices: &HashMap<ProductId, Money>,
@@ -283,7 +284,7 @@ UPDATE products SET in_sale = NOT in_sale
  WHERE business_id = $1 AND id = ANY ($2)
    AND in_sale <> EXISTS (SELECT FROM sale_products s WHERE s.business_id = $1 AND s.product_id = products.id)";
 
-/// Writes on locked products whether a sale has them.
+/// Updates `in_sale` of locked products.
 async fn mark(
     transaction: &Transaction,
     business: BusinessId,
@@ -296,7 +297,7 @@ async fn mark(
     Ok(())
 }
 
-/// Reads a sale.
+/// Reads a sale with its products.
 ///
 /// # Errors
 /// [`Error::SaleNotFound`].
@@ -315,7 +316,7 @@ pub async fn read(database: &Database, business: BusinessId, id: SaleId) -> Resu
     .await
 }
 
-/// Lists sales, the newest first.
+/// Lists sales, newest first.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -360,7 +361,7 @@ async fn with_state(
     })
 }
 
-/// The database's time. Whether a sale is open is for no other clock to say.
+/// The database's time, the only clock that decides whether a sale is open.
 pub(crate) async fn clock(transaction: &Transaction) -> Result<DateTime<Utc>, Error> {
     let statement = Statement::from_string(DbBackend::Postgres, "SELECT clock_timestamp() AS now");
     let row = transaction
@@ -370,7 +371,7 @@ pub(crate) async fn clock(transaction: &Transaction) -> Result<DateTime<Utc>, Er
     Ok(row.try_get("", "now")?)
 }
 
-/// What is in these sales, by product id.
+/// The products of these sales, ordered by id.
 async fn products_of(
     transaction: &Transaction,
     business: BusinessId,

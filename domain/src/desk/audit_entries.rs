@@ -1,4 +1,5 @@
-//! The audit trail of reservations and of orders by card. That of orders on credit is written with them.
+//! The audit entries of reservations and of card orders. Those of orders on credit are written with the orders
+//! (`write.rs`).
 
 use entity::reservations::Status;
 use entity::{EventId, OrderId, orders};
@@ -10,7 +11,7 @@ use crate::audit::{Action, Change, Event};
 use crate::card::checkout::PlacedOrder;
 use crate::stock::locked_stock::{LockedStock, Reservation};
 
-/// What callers have done to reservations, and the orders by card that they have made.
+/// The audit entries of all reservations and card orders of a batch.
 pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &LockedStock) -> Vec<Event<'a>> {
     let mut events = Vec::new();
     for one in done {
@@ -36,9 +37,9 @@ pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &LockedStock) -> Vec<Event
     events
 }
 
-/// The reservations that have become this order.
+/// The reservations that became this order.
 fn confirmed<'a>(done: &'a Done<'_>, shelf: &LockedStock, order: OrderId) -> Vec<Event<'a>> {
-    // One that is made with its order was never anything else.
+    // A reservation that is created together with its order was never active, so it gets no entry of its own.
     let made = match (&done.command.work, &done.executed) {
         (Work::Checkout(..), Executed::PlacedOrder(placed)) => Some(placed.reservation_id),
         _ => None,

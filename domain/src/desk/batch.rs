@@ -1,4 +1,4 @@
-//! One batch of commands: one transaction, or several when something outside it gets in the way.
+//! One batch of commands: one transaction, or several when an attempt fails for a reason outside the batch.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -27,14 +27,14 @@ use crate::foundation::retry::{ATTEMPTS, is_worth_another_try, pause};
 use crate::stock::reservations::{CurrentReservation, Reservation};
 use crate::{Error, Transaction};
 
-/// One a command.
+/// One answer per command, in the order of the commands.
 type Answers = Vec<Result<Outcome<Executed>, Error>>;
 
-/// Serves a batch; one answer a job, in the same order.
+/// Executes a batch. Returns one answer per command, in the same order.
 ///
-/// A failure that is nobody's fault is retried. When the database cannot be had, everyone hears of it; otherwise the jobs are
-/// taken one by one, so that one that the database will not have, or that wants a row which somebody keeps locked, harms no
-/// other.
+/// A transient failure is retried. When the database is unavailable, every command gets that error. After any other
+/// failure the commands are executed one by one. A command that the database rejects, or whose row stays locked, then
+/// affects no other.
 pub(super) async fn execute(
     session: &mut Session,
     business: BusinessId,
@@ -54,7 +54,7 @@ pub(super) async fn execute(
     }
 }
 
-/// Jobs alone would meet the same.
+/// Errors that each command alone would meet too.
 fn is_everyones(error: &Error) -> bool {
     matches!(
         error,
@@ -62,7 +62,7 @@ fn is_everyones(error: &Error) -> bool {
     )
 }
 
-/// What a caller is told of a failure.
+/// The error that the caller gets. [`Error::Contention`] is internal.
 fn reported(error: Error) -> Error {
     match error {
         Error::Contention => Error::Overloaded,
@@ -70,8 +70,9 @@ fn reported(error: Error) -> Error {
     }
 }
 
-/// After a row that was not had in so many attempts, each job has one. Who shares a row with one that did not get its rows
-/// has none: a row that somebody keeps locked costs its wait once and not once a job.
+/// Executes the commands one by one. After [`Error::Contention`] each command has a single attempt. A command that
+/// shares a row with one that did not get its locks is refused without an attempt. A row that stays locked thus costs
+/// its lock timeout once, not once per command.
 async fn execute_one_by_one(
     session: &mut Session,
     business: BusinessId,
@@ -91,7 +92,7 @@ async fn execute_one_by_one(
             answers.push(Err(Error::Overloaded));
             continue;
         }
-        // The rows are given back with the last one: nobody who came later is to go between them.
+        // The rows are released with the last command. An earlier release would let a later arrival in between.
         let flight = (at + 1 == jobs.len()).then_some(&mut *in_flight);
         let alone = std::slice::from_ref(job);
         match execute_together(session, business, alone, flight, attempts).await {
@@ -107,8 +108,10 @@ async fn execute_one_by_one(
     answers
 }
 
-/// Follows those before it, if they have promised anything and it can; otherwise, and from its second try on, it goes by its
-/// locks alone. [`Error::Contention`] when it did not get its rows in so many attempts.
+/// Executes commands in one transaction. Follows earlier batches if they have predicted stock and these commands
+/// allow it. Otherwise, and from the second attempt on, it relies on its locks alone.
+///
+/// # Errors [`Error::Contention`] when it did not get its locks in `attempts` attempts.
 async fn execute_together(
     session: &mut Session,
     business: BusinessId,
@@ -150,7 +153,7 @@ async fn execute_together(
             in_flight.withdraw();
         }
         if !predicted.is_empty() {
-            // Of a commit whose answer was lost it is known that those before it had ended.
+            // A lost answer to a commit implies that the earlier batches have ended: their locks were granted.
             if unconfirmed.is_none() {
                 pipeline::ended(&predicted).await;
             }
@@ -158,7 +161,8 @@ async fn execute_together(
             continue;
         }
         match &unconfirmed {
-            // Until an attempt can ask what became of the commit, no other answer would be true, whatever the failure.
+            // Until an attempt can look up the result of the commit, any other answer could be false, whatever the
+            // failure.
             Some(commit) if commit.at.elapsed() > CONFIRMATION_TIMEOUT => {
                 return Err(Error::OutcomeUnknown);
             }
@@ -173,18 +177,20 @@ async fn execute_together(
     }
 }
 
-/// How long a batch tries to find out what became of its commit.
+/// The longest time for which a batch tries to find out the result of its commit.
 const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What an attempt decided whose commit was not confirmed, and an entry of the audit trail that it wrote.
+/// The decisions of an attempt whose commit was not confirmed, and an audit entry that it wrote.
 struct UnconfirmedCommit {
     at: Instant,
     written: Written,
     answers: Answers,
 }
 
-/// One transaction: lock, decide, write, commit. One that follows locks its customers, decides, writes, locks its stock,
-/// commits; [`Error::Contention`] when the stock is not as it was promised.
+/// One transaction: lock, decide, write, commit. A pipelined batch locks its customers, decides, writes, locks its
+/// stock, commits.
+///
+/// # Errors [`Error::Contention`] when the stock differs from the predicted stock.
 async fn attempt(
     session: &mut Session,
     business: BusinessId,
@@ -208,7 +214,7 @@ async fn attempt(
     let records = records(&transaction, business, jobs).await?;
     let decided = decide(locked, records, jobs);
     let shelf = &decided.books.shelf;
-    // Those who wait are served even when whoever comes by gets nothing: in a rush nobody else comes.
+    // The waitlist is allocated even when every command is refused. In a rush no other transaction may come to do it.
     let is_idle = decided.done.is_empty() && !shelf.is_changed();
     if is_plain
         && !is_idle
@@ -230,7 +236,7 @@ async fn attempt(
             in_flight.wrote(batch.versions);
         }
     }
-    // Refusals too rest on what was promised.
+    // Refusals depend on the predicted stock too, so it is validated for them as well.
     if is_pipelined {
         let taken = pipeline::take(&transaction, business, predicted, &assumed, shelf).await?;
         let Some(versions) = taken else {
@@ -248,12 +254,14 @@ async fn attempt(
         transaction.rollback().await;
         return Ok(decided.into_answers());
     }
-    // The next that want these rows may set out: until the commit is made they wait for the locks, behind nobody else.
+    // The next batches that need these rows may start. Until the commit they wait for the row locks, behind no other
+    // batch.
     if let Some(in_flight) = in_flight {
         in_flight.release();
     }
     match transaction.commit().await {
-        // What nobody asked for is done again by whoever comes next.
+        // A batch of refusals changes only expired holds and waitlists, and the next batch repeats that. A failed
+        // commit of it is not an error.
         Err(error) if !decided.done.is_empty() => {
             if let (Error::OutcomeUnknown, Some(written)) = (&error, written) {
                 *unconfirmed = Some(UnconfirmedCommit {
@@ -268,9 +276,9 @@ async fn attempt(
     }
 }
 
-/// The answers of the earlier attempt, if it turns out to have been committed. The rows that it had locked are this one's
-/// now, so it is over, one way or the other. A server that has taken over from the one that was asked to commit has what
-/// was committed there, or it has not, and then it is gone.
+/// The answers of the earlier attempt, if it was committed. This attempt holds the rows that the earlier one had
+/// locked, so the earlier one has ended. A server that has taken over after a failover either has the earlier commit,
+/// or has lost it for good.
 async fn answers_of_earlier(
     transaction: &Transaction,
     business: BusinessId,
@@ -288,13 +296,13 @@ async fn answers_of_earlier(
     }
 }
 
-/// What else a batch may do depends on reservations, which are read under the locks of the stock.
+/// True if no command depends on reservations, which are read under the locks of the stock.
 fn only_purchases(jobs: &[Command]) -> bool {
     let buys = |job: &Command| matches!(job.work, Work::Purchase(..));
     jobs.iter().all(buys)
 }
 
-/// The records of the keys that this batch's callers use.
+/// The stored responses of the batch's idempotency keys.
 async fn records(
     transaction: &Transaction,
     business: BusinessId,
@@ -307,11 +315,11 @@ async fn records(
     idempotency::find(transaction, business, keys).await
 }
 
-/// A batch after its decisions: what to write, what each command comes to, and the books as they are now.
+/// A batch after its decisions.
 struct Decided<'a> {
-    /// Those that change something, in the order of the commands.
+    /// The commands that change something, in the order of the commands.
     done: Vec<Done<'a>>,
-    /// One a command. Of those that change something the value is in `done`.
+    /// One answer per command. The value of a command that changes something is in `done`.
     answers: Vec<Result<Outcome<()>, Error>>,
     books: BatchState,
 }
@@ -362,7 +370,7 @@ fn decide(locked: LockedBatch, mut records: Records, jobs: &[Command]) -> Decide
             }
         };
         if let Some(key) = &command.key {
-            // A twin in the same batch gets this response.
+            // A second command with the same idempotency key in this batch gets this response.
             let record = Record {
                 request_hash: key.request_hash,
                 response: response.clone(),
@@ -386,15 +394,14 @@ fn decide(locked: LockedBatch, mut records: Records, jobs: &[Command]) -> Decide
     }
 }
 
-/// Decides one command, and renders what comes of it. Ids are made here, while the rows are
-/// locked, so that orders and corrections of one product, and orders of one customer, have ids in the order in which they
-/// happened.
+/// Decides one command and renders its response. Ids are made here, while the rows are locked. The ids of one
+/// product's orders and corrections, and of one customer's orders, are thus in the order of the events.
 fn carry_out(
     books: &mut BatchState,
     command: &Command,
     due_at: DateTime<Utc>,
 ) -> Result<(Executed, StoredResponse), Error> {
-    // An order is of the moment by which it was decided: a sale that opened while it waited for its rows counts it.
+    // An order is dated by its decision. A sale that opened while the command waited for its rows applies.
     let now = books.shelf.now;
     let actor = command.caller.user_id;
     let currency = command.caller.currency;
@@ -458,7 +465,7 @@ fn carry_out(
     })
 }
 
-/// A reservation as it has just been made or given up: at the end of its line, if it waits.
+/// A reservation right after it was made or cancelled. If it waits, its position is the last of the waitlist.
 fn as_found(books: &BatchState, reservation: Reservation) -> CurrentReservation {
     let waits = reservation.items.iter().find(|item| item.place.is_some());
     let counts = waits.and_then(|item| books.shelf.counts.get(&item.product_id));

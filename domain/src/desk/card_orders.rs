@@ -1,5 +1,7 @@
-//! Writing orders by card: the orders and their lines before the reservations that hold their stock, the intents that the
-//! provider is to make after them.
+//! Writes card orders: the orders and their lines before the reservations that hold their stock, the intents after
+//! them.
+//!
+//! Costs two statements in batches with card orders, and none in others.
 
 use std::sync::LazyLock;
 
@@ -16,7 +18,8 @@ use crate::foundation::rows::{ArrayStatement, Columns, Insert, Row};
 use crate::orders::{NewItem, NewOrder};
 use crate::{Error, Transaction};
 
-/// After so long without its intent an order's placing is taken to have died: until then whoever placed it is at it.
+/// The delay before the payment worker creates a missing intent. Until then the request that placed the order is
+/// taken to be at work.
 const GRACE: Duration = Duration::seconds(15);
 
 static ORDERS: LazyLock<ArrayStatement> = LazyLock::new(|| {
@@ -30,7 +33,7 @@ static ORDERS: LazyLock<ArrayStatement> = LazyLock::new(|| {
 static INTENTS: LazyLock<ArrayStatement> =
     LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<NewIntent>()));
 
-/// An intent that the provider is to make.
+/// A payment intent that the provider is yet to create.
 struct NewIntent {
     order_id: OrderId,
     reservation_id: ReservationId,
@@ -60,7 +63,7 @@ impl Insert for NewIntent {
     const TABLE: &'static str = "payment_intents";
 }
 
-/// The orders by card of a batch. Most batches have none.
+/// The card orders of a batch. Most batches have none.
 fn placed<'a>(done: &'a [Done<'_>]) -> Vec<(&'a Done<'a>, &'a PlacedOrder, &'a Terms)> {
     done.iter()
         .filter_map(|one| match (&one.executed, &one.command.work) {
@@ -73,7 +76,7 @@ fn placed<'a>(done: &'a [Done<'_>]) -> Vec<(&'a Done<'a>, &'a PlacedOrder, &'a T
         .collect()
 }
 
-/// Writes the orders, before the reservations that they have become.
+/// Writes the orders. Must precede the reservations, which reference them.
 pub(super) async fn write_orders(
     transaction: &Transaction,
     business: BusinessId,
@@ -104,7 +107,7 @@ pub(super) async fn write_orders(
     Ok(())
 }
 
-/// Writes what the provider is to make, after the reservations.
+/// Writes the requested intents. Must follow the reservations, which they reference.
 pub(super) async fn write_intents(
     transaction: &Transaction,
     business: BusinessId,

@@ -1,4 +1,4 @@
-//! What can be asked of the desk.
+//! The commands that the desk executes.
 
 use entity::{Currency, CustomerId, ProductId};
 use uuid::Uuid;
@@ -10,36 +10,38 @@ use crate::card::checkout::Terms;
 use crate::foundation::idempotency::{IdempotencyKey, StoredResponse};
 use crate::stock::reservations::{CurrentReservation, LockedIds, NewReservation};
 
-/// Something that is asked of the desk.
+/// One command for the desk, with its caller.
 #[derive(Debug)]
 pub struct Command {
-    /// In whose name.
+    /// The user on whose behalf the command is executed, and the business it belongs to.
     pub caller: Caller,
-    /// What is asked for.
+    /// The operation, with its parameters.
     pub work: Work,
-    /// Present when a retry must get the original response.
+    /// `None` when a retry is a new command; otherwise a retry returns the original response.
     pub key: Option<IdempotencyKey>,
 }
 
-/// What can be asked for. Each brings the function that renders what comes of it: it is called before the commit, since the
-/// response to a request with a key commits with its effect. Of an order by card there is nothing to be rendered yet, since
-/// the provider has not been asked: the order's id is stored, see [`Outcome::placed_order`](crate::Outcome::placed_order).
+/// The operations of the desk. Each brings the function that renders its response. The function runs before the
+/// commit, since the response to a request with an idempotency key commits with its effect.
+///
+/// A card order has no response at that time, since the provider has not been called. The order's id is stored
+/// instead: see [`Outcome::placed_order`](crate::Outcome::placed_order).
 #[derive(Debug)]
 pub enum Work {
-    /// Buying on credit.
+    /// Buys on credit.
     Purchase(Purchase, fn(&Receipt) -> StoredResponse),
-    /// Holding stock, or waiting for some.
+    /// Holds stock, or takes a position in a waitlist.
     Reserve(
         NewReservation,
         fn(&CurrentReservation, Currency) -> StoredResponse,
     ),
-    /// Buying on credit what is held.
+    /// Buys held stock on credit.
     Confirm(LockedIds, fn(&Receipt) -> StoredResponse),
-    /// Ordering by card: the stock is held until it is paid for.
+    /// Orders by card. The stock is held until the order is paid or expires.
     Checkout(Purchase, Terms),
-    /// Ordering by card what is held.
+    /// Orders held stock by card.
     ConfirmByCard(LockedIds, Terms),
-    /// Giving up what is held, or a place in line.
+    /// Releases a hold, or gives up a position in a waitlist.
     Cancel(
         LockedIds,
         fn(&CurrentReservation, Currency) -> StoredResponse,
@@ -47,7 +49,7 @@ pub enum Work {
 }
 
 impl Command {
-    /// Whom it is about.
+    /// The customer whose row the command locks.
     pub(super) fn customer(&self) -> CustomerId {
         match &self.work {
             Work::Purchase(purchase, _) | Work::Checkout(purchase, ..) => purchase.customer_id,
@@ -58,13 +60,13 @@ impl Command {
         }
     }
 
-    /// Which stock it is about, with how many at most it may take from the shelf.
+    /// The products whose rows the command locks, each with the most units that it may take out of stock on hand.
     pub(super) fn products(&self) -> impl Iterator<Item = (ProductId, i64)> {
         let (lines, target, sells) = match &self.work {
             Work::Purchase(purchase, _) => (purchase.lines.as_slice(), None, true),
             Work::Reserve(wish, _) => (wish.lines.as_slice(), None, false),
             Work::Confirm(target, _) => ([].as_slice(), Some(target), true),
-            // What is ordered by card stays on the shelf.
+            // The units of a card order stay on hand until the payment.
             Work::Checkout(purchase, ..) => (purchase.lines.as_slice(), None, false),
             Work::ConfirmByCard(target, ..) | Work::Cancel(target, _) => {
                 ([].as_slice(), Some(target), false)
@@ -80,7 +82,7 @@ impl Command {
             .map(move |(product, quantity)| (product, taken(quantity)))
     }
 
-    /// What no other command may have while this one is carried out.
+    /// The rows that no other command may use while this one is executed.
     pub(super) fn rows(&self) -> Box<[Row]> {
         let products = self.products().map(|(product, _)| Row::Product(product));
         let key = self.key.iter();
@@ -91,7 +93,7 @@ impl Command {
     }
 }
 
-/// Sorted, each once: one statement serves a batch of any size, and twins do not ask twice.
+/// Sorts ids and removes duplicates, so that one statement serves a batch of any size.
 pub(super) fn distinct(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
     let mut ids: Vec<Uuid> = ids.collect();
     ids.sort_unstable();

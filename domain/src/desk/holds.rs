@@ -1,7 +1,7 @@
-//! What the customers of a batch may hold at once, and what they hold beside what the shelf knows.
+//! The hold limits of a batch's customers, and what they hold outside the locked stock.
 //!
-//! One statement, in batches that reserve or order by card, and none in others. It is read under the customers' locks,
-//! without which nothing of theirs is held.
+//! Costs one statement, in batches that reserve or order by card, and none in others. It is read under the customers'
+//! locks, which every new hold requires.
 
 use entity::{BusinessId, CustomerId, Money};
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
@@ -11,8 +11,8 @@ use super::command::{Command, Work, distinct};
 use super::decision::{BatchState, Holds};
 use crate::{Error, Transaction};
 
-/// The bounds of customers who registered themselves are those of everyone, where these are stricter. What the shelf knows is
-/// left out.
+/// A customer who registered themselves gets the stricter of the two limits of the business. Reservations that the
+/// locked stock already knows (`$4`) are left out.
 const HOLDS: &str = "
 SELECT c.id AS customer_id,
        CASE WHEN c.self_registered THEN least(b.hold_limit_units, b.self_registered_hold_limit_units)
@@ -46,7 +46,7 @@ struct Row {
     value: Money,
 }
 
-/// Reads it for those who are about to hold something.
+/// Reads the limits and holds of the customers who are about to hold something.
 pub(super) async fn read(
     transaction: &Transaction,
     business: BusinessId,

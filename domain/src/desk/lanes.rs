@@ -1,11 +1,11 @@
-//! The lanes: workers that execute commands, a batch at a time.
+//! The lanes: workers that execute commands, one batch at a time.
 //!
-//! Commands of a business wait in its queue (`queues.rs`). A few lanes, each with a connection of its own, take turns at the
-//! businesses where some may go; a lane takes all that may, up to [`BATCH`](super::BATCH). Alone, a command is a batch of
-//! one and waits for nobody.
+//! Commands of a business wait in its queue (`queues.rs`). Each lane has a database connection of its own. The lanes
+//! serve the businesses with ready commands in turn. A lane takes all ready commands of one business, up to
+//! [`BATCH`](super::BATCH). A single command is a batch of one and does not wait for more.
 //!
-//! A lane lives on the runtime that opened it. One that is idle on the thread where a command arrives is woken before
-//! others: a command that comes alone never changes threads.
+//! A lane runs on the runtime that opened it. An idle lane on the thread where a command arrives is woken first, so
+//! that a single command does not change threads.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,11 +24,11 @@ use crate::foundation::database::Session;
 use crate::foundation::idempotency::Outcome;
 use crate::{Database, Error};
 
-/// How long purchases gather behind a batch at most: one that waits for a row that another process holds may take
-/// seconds.
+/// The longest time for which commands gather behind a batch. A batch that waits for a row lock of another process
+/// may take seconds.
 const GATHERING: Duration = Duration::from_millis(20);
 
-/// Where purchases queue.
+/// The queues and the lanes that serve them.
 #[derive(Debug, Default)]
 pub struct Desk {
     queues: Arc<Queues>,
@@ -36,7 +36,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk with that many lanes on the current runtime.
+    /// Opens a desk with `lanes` lanes on the current runtime.
     #[must_use]
     pub fn open(database: &Database, lanes: usize) -> Arc<Self> {
         let desk = Arc::new(Self::default());
@@ -50,8 +50,8 @@ impl Desk {
         for _ in 0..lanes {
             let (desk, database) = (Arc::clone(self), database.clone());
             let lane = tokio::spawn(async move {
-                // A panic is a bug, and costs the batch that met it: its callers are told that the outcome is not
-                // known. The lane goes on with the next.
+                // A panic is a bug and costs the batch that met it: its callers get [`Error::OutcomeUnknown`]. The
+                // lane is restarted for the next batch.
                 let lane = || tokio::spawn(Arc::clone(&desk).lane(database.session(), generation));
                 while lane().await.is_err_and(|ended| ended.is_panic()) {
                     tracing::error!("a lane of the purchase desk panicked");
@@ -64,34 +64,32 @@ impl Desk {
         }
     }
 
-    /// Opens lanes on the current runtime and ends all earlier ones, each after its batch. For when the runtimes that
-    /// those live on are about to end: nothing that waits is lost.
+    /// Opens lanes on the current runtime and ends all earlier lanes, each after its batch. Used when the runtimes of
+    /// the earlier lanes are about to end. No queued command is lost.
     pub async fn hand_over(self: &Arc<Self>, database: &Database, lanes: usize) {
         let earlier =
             std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
         self.queues.next_generation();
         self.add_lanes(database, lanes);
         for lane in earlier {
-            // It has ended, with its runtime if not by itself.
+            // The lane has ended, by itself or with its runtime.
             let _ = lane.await;
         }
     }
 
-    /// Carries out a command when its turn comes, in order of arrival within the business.
+    /// Executes a command when its turn comes, in order of arrival within the business.
     ///
-    /// A caller that goes away before the turn comes gets nothing; after that the command is carried out, or refused,
-    /// without it.
+    /// A command whose caller goes away before its turn is dropped. After that it is executed or refused regardless.
     ///
-    /// # Errors
-    /// The refusals of [`super::decision`]; [`Error::IdempotencyKeyReused`]; [`Error::Overloaded`] at once
-    /// when too many wait; [`Error::DatabaseUnavailable`]; [`Error::OutcomeUnknown`].
+    /// # Errors The refusals of [`super::decision`]; [`Error::IdempotencyKeyReused`]; [`Error::Overloaded`] at once
+    /// when too many commands are queued; [`Error::DatabaseUnavailable`]; [`Error::OutcomeUnknown`].
     pub async fn carry_out(&self, command: Command) -> Result<Outcome<Executed>, Error> {
         let (reply, answer) = oneshot::channel();
         self.queues.push(Waiting { command, reply })?;
         answer.await.unwrap_or(Err(Error::OutcomeUnknown))
     }
 
-    /// Serves until a later generation of lanes takes over.
+    /// Executes batches until a later generation of lanes takes over.
     async fn lane(self: Arc<Self>, mut session: Session, generation: u32) {
         while let Some((in_flight, waiting)) = self.queues.next(generation).await {
             let started = Instant::now();
@@ -120,7 +118,7 @@ impl Desk {
             };
             metrics::histogram!("tradeline_desk_batch_seconds").record(started.elapsed());
             for (reply, answer) in replies.into_iter().zip(answers) {
-                // Whoever is gone does not miss it.
+                // A send fails when the caller has gone away; there is then no receiver to inform.
                 let _ = reply.send(answer);
             }
         }
@@ -128,7 +126,7 @@ impl Desk {
     }
 }
 
-/// A batch that others gather behind.
+/// A batch behind which other commands gather. Dropping it ends the gathering.
 struct BeingExecuted {
     queues: Arc<Queues>,
     business: BusinessId,

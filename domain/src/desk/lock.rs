@@ -1,4 +1,7 @@
-//! What a batch reads: its rows, locked, and what is to be known beside them.
+//! The reads of a batch: its locked rows, and what else its decisions need.
+//!
+//! A batch costs one round trip here, and at least one more for each of: timed sales, purchase history, credit on
+//! account, overdue orders, reservations and hold limits. Most batches need none of these.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -31,16 +34,16 @@ use crate::receivables::ledger;
 use crate::stock::locked_stock::{self, LockedStock, StockLevel, Wanted};
 use crate::{Error, Transaction};
 
-/// How the desk's statements are planned: without sequential scans, and once for all values. On tables that were empty
-/// when they were last analysed the foreign-key checks would otherwise scan them whole, at a sixth of the speed, until
-/// the next analyse.
+/// Planner settings of the desk's statements: no sequential scans, and one generic plan for all values. On tables
+/// that were empty when last analysed, foreign-key checks would otherwise scan the whole table. Throughput would then
+/// be a sixth until the next analyse.
 const PLANNING: [&str; 3] = [
     "enable_seqscan = off",
     "plan_cache_mode = force_generic_plan",
     "jit = off",
 ];
 
-/// Begins a selling transaction.
+/// Begins a transaction of the desk, with its planner settings.
 pub(super) async fn begin(
     session: &mut Session,
     business: BusinessId,
@@ -49,19 +52,19 @@ pub(super) async fn begin(
     session.begin_with(&whose, &PLANNING).await
 }
 
-/// The rows of a batch, locked, with the database's time after the locks.
+/// The locked rows of a batch.
 pub(super) struct LockedBatch {
     pub(super) books: BatchState,
     pub(super) terms: HashMap<CustomerId, i32>,
-    /// That of the business, by which what is sold is due.
+    /// The business's time zone, which determines due dates.
     pub(super) time_zone: TimeZone,
-    /// The stock as it was read or promised.
+    /// The stock as it was read or predicted.
     pub(super) assumed: Assumed,
-    /// The rows say that nothing of this stock is held or waited for, not even by reservations that have expired.
+    /// True if no product has a hold or a waitlist, not even an expired one, by the counters of the rows.
     pub(super) has_no_holds: bool,
 }
 
-/// What [`lock`] reads: the name of each column, and what it is of a customer and of stock.
+/// The columns of [`read`]: name, value for a customer, value for a product.
 const COLUMNS: [(&str, &str, &str); 22] = [
     ("is_account", "true", "false"),
     ("id", "account.id", "stock.product_id"),
@@ -87,10 +90,13 @@ const COLUMNS: [(&str, &str, &str); 22] = [
     ("in_sale", "NULL", "in_sale"),
 ];
 
-/// Locks and reads, in one round trip: customers by id, then inventory rows by product id, the one order of every path.
-/// `$1` is the business, `$2` are the customers, `$3` the products. The count of the customers makes the stock wait for
-/// them. The catalogue is only read: its editors do not wait for sales. The clock is read as each row of stock is had: the
-/// latest is the time after all locks. The settings of the business come along with the customers.
+/// Locks and reads in one round trip: customers by id, then inventory rows by product id, the lock order of every
+/// path. `$1` is the business, `$2` are the customers, `$3` the products.
+///
+/// - The count of the customers makes the locks of the stock wait for those of the customers.
+/// - Products are read without a lock, so that their editors do not wait for sales.
+/// - The clock is read as each inventory row is locked; the latest value is the time after all locks.
+/// - The settings of the business come with the customers.
 fn read(mut stock: SelectStatement) -> String {
     let account = {
         use customers::Column;
@@ -142,14 +148,14 @@ const STOCK: [inventory::Column; 5] = [
     inventory::Column::PlacesGiven,
 ];
 
-/// As most batches begin.
+/// The first statement of most batches: locks customers and stock.
 static LOCK: LazyLock<String> = LazyLock::new(|| read(locks::stock(STOCK)));
 
-/// As those begin that follow others: their stock is locked at their end.
+/// The first statement of a pipelined batch: locks customers only. Its stock is locked at its end.
 static FOLLOW: LazyLock<String> = LazyLock::new(|| read(locks::stock_unlocked(STOCK)));
 
-/// Locks what a batch needs. Of a batch that follows others the customers alone: what was promised of its stock counts as if
-/// it were there, and the rest is as it is at this moment. Of reservations it knows nothing.
+/// Locks and reads what a batch needs. A pipelined batch locks its customers alone. Predicted stock replaces its
+/// stock on hand; the other products count as they are at this moment. A pipelined batch reads no reservations.
 pub(super) async fn lock(
     transaction: &Transaction,
     business: BusinessId,
@@ -208,8 +214,8 @@ pub(super) async fn lock(
             }
         }
     }
-    // None of these in most batches: few products are in a sale, limited or held, few customers pay ahead, few businesses
-    // block.
+    // Most batches skip all of these reads. Few products are in a sale, limited or held, few customers pay ahead, few
+    // businesses block overdue customers.
     if !in_sale.is_empty() {
         read_sales(transaction, business, &mut books, in_sale).await?;
     }
@@ -223,7 +229,7 @@ pub(super) async fn lock(
         read_overdue(transaction, business, &mut books, bound).await?;
     }
     let has_no_holds = books.shelf.counts.values().all(StockLevel::has_no_holds);
-    // What has expired is freed by the reader, who must have the stock locked.
+    // The read releases expired holds, which requires the locks of the stock.
     if predicted.is_empty()
         && let Some(wanted) = wanted(&books, jobs, has_no_holds)
     {
@@ -239,9 +245,9 @@ pub(super) async fn lock(
     })
 }
 
-/// What is to be known of reservations, if anything.
+/// The reservations that the batch needs to read; `None` if it needs none.
 fn wanted(books: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wanted> {
-    // Whoever buys, on credit or by card, has to know of its own reservations of the same products alone.
+    // A purchase or a card order depends only on its customer's own reservations of the same products.
     let only_purchases = jobs
         .iter()
         .all(|job| matches!(job.work, Work::Purchase(..) | Work::Checkout(..)));
@@ -261,7 +267,7 @@ fn wanted(books: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wa
             wanted.reservations.push(target.id);
         }
         for (product, quantity) in job.products() {
-            // More than is there cannot be taken.
+            // A quantity above the stock on hand is refused, so it does not change the stock.
             let on_hand = books.shelf.counts.get(&product);
             if on_hand.is_some_and(|counts| quantity <= counts.on_hand) {
                 wanted.change.entry(product).or_default().taken += quantity;
@@ -308,7 +314,7 @@ fn counts(row: &QueryResult) -> Result<StockLevel, DbErr> {
     ))
 }
 
-/// What the sales of products mean now.
+/// Reads the timed sales of these products and sets the terms that apply now.
 async fn read_sales(
     transaction: &Transaction,
     business: BusinessId,
@@ -325,7 +331,7 @@ async fn read_sales(
     Ok(())
 }
 
-/// What customers have paid ahead.
+/// Reads the credit on account of customers who have some.
 async fn read_credit(
     transaction: &Transaction,
     business: BusinessId,
@@ -340,7 +346,7 @@ async fn read_credit(
     Ok(())
 }
 
-/// The order that stops a customer's purchases: of those that were due before this moment, the one that is due for longest.
+/// Reads the order that blocks each customer's purchases: of the orders due before `bound`, the one due for longest.
 async fn read_overdue(
     transaction: &Transaction,
     business: BusinessId,
@@ -362,7 +368,7 @@ async fn read_overdue(
         .columns([Column::CustomerId, Column::Id, Column::DueAt])
         .distinct_on([Column::CustomerId])
         .filter(is_any(Column::CustomerId, buyers))
-        // In words and not as parameters: the plan of any parameters could not use the index of what is unpaid.
+        // Literals, not parameters: a generic plan with parameters could not use the partial index of unpaid orders.
         .filter(Expr::cust("amount_due > 0 AND payment_method = 'credit'"))
         .filter(Column::DueAt.lt(bound))
         .order_by_asc(Column::CustomerId)
@@ -382,7 +388,7 @@ async fn read_overdue(
     Ok(())
 }
 
-/// `column = ANY($n)`: an array, so that a batch of 7 and one of 60 are the same prepared statement.
+/// `column = ANY($n)`. With an array, batches of any size share one prepared statement.
 pub(super) fn is_any(column: impl ColumnTrait, ids: Vec<Uuid>) -> Expr {
     Expr::col(column.as_column_ref()).eq(PgFunc::any(ids))
 }

@@ -1,19 +1,20 @@
-//! The desk, where everything is sold and reserved: stock from the shelf and credit from the customer, all of it or none.
+//! The desk executes the commands that sell or reserve: each takes its stock and its credit completely or not at all.
 //!
-//! [`Desk`] takes commands in the order of their arrival (`queue.rs`) and serves them in batches: one transaction each, a
-//! handful of round trips however many it holds. A batch (`batch.rs`)
+//! [`Desk`] takes commands in order of arrival (`queue.rs`) and executes them in batches. A batch is one transaction
+//! of a few round trips, whatever its size. A batch (`batch.rs`)
 //!
-//! 1. begins, and locks its customers by id, then its inventory rows by product id (`lock.rs`), or, where it follows a batch
-//!    that is still being written, the customers alone and the inventory rows at its end (`promise.rs`);
-//! 2. reads what it needs to know beside those rows: the records of their idempotency keys, what a customer has bought of
-//!    a limited product, and, where stock is held or waited for, the reservations that matter ([`crate::stock::locked_stock`]);
+//! 1. begins, and locks its customers by id, then its inventory rows by product id (`lock.rs`). A pipelined batch
+//!    follows a batch that is still being written; it locks its inventory rows at its end (`pipeline.rs`);
+//! 2. reads the stored responses of its idempotency keys and the purchase history of limited products. Where stock is
+//!    held or waited for, it also reads the reservations concerned ([`crate::stock::locked_stock`]);
 //! 3. decides each command in turn in memory ([`decision`], pure functions);
-//! 4. writes all orders on credit in one statement (`write.rs`), all reservations in another, with orders by card around
-//!    that (`cards.rs`), and commits.
+//! 4. writes all orders on credit in one statement (`write.rs`) and all reservations in another. Card orders are
+//!    written before the reservations and their intents after them (`card_orders.rs`). Then it commits.
 //!
-//! Row locks make it right, with any number of processes on one database; the desk only makes it fast and fair: first
-//! come, first served, whether one buys, orders by card, reserves, confirms or gives up.
-//! Bounds: [`crate::stock::MAX_LINES`] lines a command, [`BATCH`] commands a batch, [`WAITING`] waiting in a business.
+//! Row locks make the result correct, with any number of processes on one database. The desk makes it fast and fair:
+//! purchases, card orders, reservations, confirmations and cancellations are executed in order of arrival. Bounds:
+//! [`crate::stock::MAX_LINES`] lines per command, [`BATCH`] commands per batch, [`WAITING`] queued commands per
+//! business.
 
 mod audit_entries;
 mod batch;

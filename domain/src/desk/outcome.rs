@@ -1,4 +1,4 @@
-//! What came of a command, and is to be written.
+//! The outcomes of commands, before they are written.
 
 use entity::OrderId;
 use entity::reservations::Status;
@@ -11,37 +11,37 @@ use crate::card::checkout::PlacedOrder;
 use crate::foundation::idempotency::{Outcome, StoredResponse};
 use crate::stock::reservations::CurrentReservation;
 
-/// A command that was decided in its favour and is to be written.
+/// A command that was not refused and is to be written.
 pub(super) struct Done<'a> {
     pub(super) command: &'a Command,
     pub(super) executed: Executed,
     pub(super) response: StoredResponse,
 }
 
-/// What came of a command.
+/// The effect of a command.
 #[derive(Debug, Clone)]
 pub enum Executed {
-    /// An order on credit: of [`Work::Purchase`](super::Work::Purchase) and [`Work::Confirm`](super::Work::Confirm).
+    /// An order on credit, from [`Work::Purchase`](super::Work::Purchase) or [`Work::Confirm`](super::Work::Confirm).
     Sold(Receipt),
-    /// An order by card: of [`Work::Checkout`](super::Work::Checkout) and
+    /// A card order, from [`Work::Checkout`](super::Work::Checkout) or
     /// [`Work::ConfirmByCard`](super::Work::ConfirmByCard).
     PlacedOrder(PlacedOrder),
-    /// A reservation.
+    /// A new reservation, with its hold or its position in a waitlist.
     Reserved(CurrentReservation),
-    /// A reservation less.
+    /// A reservation that was cancelled, from [`Work::Cancel`](super::Work::Cancel).
     Cancelled {
-        /// As it is now.
+        /// The reservation after the cancellation.
         found: CurrentReservation,
-        /// What it was before.
+        /// The status before the cancellation.
         before: Status,
     },
 }
 
 impl Outcome<Executed> {
-    /// The order that a command to order by card has placed, now or when its key was first used.
+    /// The order that a card checkout has placed, now or when its idempotency key was first used.
     ///
     /// # Errors
-    /// [`Error::Bug`] for another command.
+    /// [`Error::Bug`] for a command that places no card order.
     pub fn placed_order(&self) -> Result<OrderId, Error> {
         let id = match self {
             Self::Done { value, .. } => match value {
@@ -54,7 +54,7 @@ impl Outcome<Executed> {
     }
 }
 
-/// What is stored of an order by card.
+/// The stored response of a card order: the 16 bytes of its id.
 pub(super) fn stored_order(id: OrderId) -> StoredResponse {
     StoredResponse::new(*id.0.as_bytes())
 }

@@ -1,19 +1,21 @@
-//! Promises: what a batch that is still being written will leave of its stock.
+//! Pipelined batches: they use the predicted stock that a batch still being written will leave.
 //!
-//! All sales of one product wait for its row, and whoever has the row keeps it until its commit is on the disk. If each
-//! batch first had the row and then wrote its orders, a product that everyone wants would be sold by one database
-//! process at a time. So a batch of plain purchases says what it leaves on hand as soon as it is decided, and the next
-//! one *follows* (`batch.rs`): it locks its customers, is decided by what was promised, writes its orders beside the batch
-//! before it, and only then locks its stock, finds there what was promised, counts it down and commits.
+//! All sales of one product wait for its row lock, which is held until the commit is on disk. If each batch locked
+//! the row before it wrote its orders, one database process at a time would sell a popular product. So a batch of
+//! plain purchases predicts its stock on hand as soon as it is decided. The next batch is *pipelined* (`batch.rs`):
 //!
-//! A promise is a guess about the database like any other. What is found under the locks decides: where rows are not as they
-//! were promised, or were last written by anybody but who promised them, the follower undoes everything, waits until those
-//! that it followed have ended, and is sold like everyone, locks first. So nothing is sold that is not there, nobody is
-//! refused for stock that is there, and who came first goes first, whatever others do to the same rows, from this process
-//! or another.
+//! 1. it locks its customers, is decided by the predicted stock, and writes its orders beside the earlier batch;
+//! 2. then it locks its stock, validates the predicted stock, decrements it and commits.
 //!
-//! The lock order stands: customers by id, then stock by product id. What the orders' foreign keys lock of the stock before
-//! that (`FOR KEY SHARE`) waits for nobody, as long as everyone who locks stock does it `FOR NO KEY UPDATE`.
+//! A prediction is not trusted: the rows found under the locks decide. Validation fails where a row differs from its
+//! prediction, or was last written by another transaction than the predicting one. The pipelined batch then rolls
+//! back, waits until the batches that it followed have ended, and starts again with locks first.
+//!
+//! Stock is therefore never oversold, available stock is never refused, and the order of arrival holds. This is true
+//! whatever other transactions do to the same rows, from this process or another.
+//!
+//! The lock order is unchanged: customers by id, then stock by product id. The orders' foreign keys lock stock
+//! earlier (`FOR KEY SHARE`). That lock never waits, as long as all code that locks stock uses `FOR NO KEY UPDATE`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -31,21 +33,21 @@ use crate::foundation::rows::{ArrayStatement, Columns, Row};
 use crate::stock::locked_stock::LockedStock;
 use crate::{Error, Transaction};
 
-/// How long a business makes no promises after one that was not kept: somebody else sells the same goods.
+/// The time for which a business predicts nothing after a failed validation: another process sells the same products.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
-/// What a batch that has sold of a product leaves of it, of which nothing is held or waited for.
+/// The stock that a batch leaves of a product that it has sold. The product has no holds and no waitlist.
 #[derive(Debug, Clone)]
 pub(super) struct PredictedStock {
-    /// This many on hand.
+    /// The units on hand.
     pub(super) on_hand: i64,
-    /// How far who promises it is. Closed when it has ended.
+    /// The progress of the predicting batch. Closed when that batch has ended.
     pub(super) batch: watch::Receiver<Progress>,
 }
 
-/// Which version of a row was read or written, as its `xmin` tells. [`StockLevel`](crate::stock::locked_stock::StockLevel)
-/// alone would not tell that others have changed the row and changed it back: what they did then would stand before what
-/// was sold earlier, by the order of ids. It is compared and nothing else: whoever writes a row is told its version.
+/// The version of a row that was read or written: its `xmin`. [`StockLevel`](crate::stock::locked_stock::StockLevel)
+/// alone would miss that others changed the row and changed it back. In the row's history their movements would then
+/// precede sales with lower ids. Versions are only compared; a write returns the new version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Version(i64);
 
@@ -55,10 +57,10 @@ impl Version {
     }
 }
 
-/// The versions of the rows of stock that a batch has written.
+/// The versions of the inventory rows that a batch has written.
 pub(super) type Versions = BTreeMap<ProductId, Version>;
 
-/// How far a batch is that has promised something, and what the rows are to show that it has written.
+/// The progress of a predicting batch, and the versions that its rows will show.
 #[derive(Debug, Clone)]
 pub(super) struct Progress {
     pub(super) stage: Stage,
@@ -71,31 +73,31 @@ impl Progress {
         versions: Versions::new(),
     };
 
-    /// Its stock is written.
+    /// Records the versions of the stock that the batch has written.
     pub(super) fn wrote(&mut self, versions: Versions) {
         self.versions = versions;
     }
 }
 
-/// The stage of a batch that has promised something.
+/// The stage of a predicting batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// A follower could still be at its stock before it.
+    /// A pipelined batch could still lock the stock before it.
     Open,
-    /// It has its stock locked.
+    /// Its stock is locked.
     Locked,
-    /// It has begun anew. Even if it comes to the same: what is sold after it is to be decided after it.
+    /// It has started again. Its followers must be decided after it, even if it decides the same.
     Withdrawn,
 }
 
-/// What the batches before this one have promised of its products. Empty when there is nothing to follow.
+/// The predicted stock that a batch follows, by product. Empty when the batch is not pipelined.
 pub(super) type Predictions = HashMap<ProductId, PredictedStock>;
 
-/// Waits until none who promised something is [`Stage::Open`].
+/// Waits until no predicting batch is [`Stage::Open`].
 async fn locked(predicted: &Predictions) {
     for predict in predicted.values() {
         let mut batch = predict.batch.clone();
-        // Who has ended without a lock has sold nothing.
+        // A batch that ended without its locks has sold nothing.
         let _ = batch
             .wait_for(|progress| progress.stage != Stage::Open)
             .await;
@@ -107,7 +109,7 @@ fn is_withdrawn(predicted: &Predictions) -> bool {
     predictions.any(|predict| predict.batch.borrow().stage == Stage::Withdrawn)
 }
 
-/// Waits until all have ended who promised something.
+/// Waits until all predicting batches have ended.
 pub(super) async fn ended(predicted: &Predictions) {
     for predict in predicted.values() {
         let mut batch = predict.batch.clone();
@@ -115,7 +117,7 @@ pub(super) async fn ended(predicted: &Predictions) {
     }
 }
 
-/// What is left of a product.
+/// The stock on hand that a batch leaves of a product.
 struct Remaining {
     product_id: ProductId,
     on_hand: i64,
@@ -130,8 +132,8 @@ impl Row for Remaining {
     }
 }
 
-/// The stock of a batch that follows, locked in the one order and counted down where it is all as it was assumed to be.
-/// Both lists of products are in that order.
+/// Locks the stock of a pipelined batch in the lock order, and decrements it if all of it is as assumed. Both lists
+/// of products are in that order.
 static TAKE: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let (products, on_hand) = (arrays.value("uuid[]"), arrays.value("bigint[]"));
@@ -168,8 +170,8 @@ SELECT coalesce(is_valid, false) AS is_valid, coalesce(versions, '{{}}') AS foun
     })
 });
 
-/// What [`TAKE`] returns: whether the stock was as it was assumed to be, the versions of its rows then, and those of the
-/// rows that were counted down, by product id.
+/// The result of [`TAKE`]: whether the stock was as assumed, the versions of its rows before, and those of the
+/// decremented rows, by product id.
 #[derive(FromQueryResult)]
 struct Taken {
     is_valid: bool,
@@ -177,8 +179,8 @@ struct Taken {
     taken: Vec<i64>,
 }
 
-/// Locks the stock of a batch that follows, and takes what it has sold. `None` when the stock is not what it was assumed to
-/// be: then nothing of the batch may stand.
+/// Locks the stock of a pipelined batch and decrements it by what was sold. `None` when the stock differs from what
+/// was assumed: the batch must then roll back.
 pub(super) async fn take(
     transaction: &Transaction,
     business: BusinessId,
@@ -211,7 +213,7 @@ pub(super) async fn take(
         .one(transaction)
         .await?
         .ok_or_else(|| Error::Bug("the stock's statement answered nothing".into()))?;
-    // The rows are locked: one that is not counted down would be sold again.
+    // The rows are locked; a row that was not decremented would be sold again.
     if row.is_valid && row.taken.len() != remaining.len() {
         return Err(Error::Bug(format!(
             "{} products sold, {} rows updated",
@@ -219,7 +221,8 @@ pub(super) async fn take(
             row.taken.len()
         )));
     }
-    // Who has written a row has said so before it committed, and has committed, now that the row is locked.
+    // A batch records the versions of its rows before it commits. It has committed, since its rows are now locked
+    // here.
     let expected = assumed
         .iter()
         .map(|(id, (_, version))| match predicted.get(id) {
@@ -238,11 +241,11 @@ pub(super) async fn take(
     Ok(Some(products.zip(versions).collect()))
 }
 
-/// The stock that a batch is decided by: how many are on hand, as was promised if it was, and who had written the row last
-/// when it was read.
+/// The stock that a batch is decided by: units on hand, predicted or read, and the version of the row when it was
+/// read.
 pub(super) type Assumed = BTreeMap<ProductId, (i64, Version)>;
 
-/// What is left of the products that a batch has sold of.
+/// The stock on hand that a batch leaves of the products that it has sold.
 pub(super) fn left(assumed: &Assumed, shelf: &LockedStock) -> BTreeMap<ProductId, i64> {
     let left = assumed.iter().filter_map(|(id, (before, _))| {
         let on_hand = shelf.counts.get(id)?.on_hand;
@@ -251,7 +254,7 @@ pub(super) fn left(assumed: &Assumed, shelf: &LockedStock) -> BTreeMap<ProductId
     left.collect()
 }
 
-/// Whether a business makes promises.
+/// The back-off of a business after a failed validation. While it lasts, no stock is predicted.
 #[derive(Debug, Default)]
 pub(super) struct BackOff {
     until: Option<Instant>,
@@ -262,7 +265,7 @@ impl BackOff {
         self.until.is_none_or(|until| until <= now)
     }
 
-    /// A promise was not kept.
+    /// Starts the back-off after a failed validation.
     pub(super) fn begin(&mut self, now: Instant) {
         self.until = Some(now + BACK_OFF);
     }

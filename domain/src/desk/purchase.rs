@@ -1,4 +1,4 @@
-//! Purchases on credit: stock from the shelf and credit from the customer, all of it or none. They are made at the desk
+//! Purchases on credit: a purchase takes its stock and its credit completely or not at all. The desk executes them
 //! ([`crate::desk`]).
 
 use chrono::{DateTime, Utc};
@@ -9,48 +9,48 @@ use crate::orders::SoldLine;
 use crate::receivables::ledger::{Posting, Used};
 use crate::stock::Line;
 
-/// What a customer asks for.
+/// A request to buy.
 #[derive(Debug, Clone)]
 pub struct Purchase {
-    /// Who buys and owes.
+    /// The customer who buys, and owes for a purchase on credit.
     pub customer_id: CustomerId,
-    /// What, in the buyer's order. Two lines of one product count as one.
+    /// The lines in the buyer's order. Several lines of one product count as one.
     pub lines: Vec<Line>,
 }
 
-/// A purchase that was made.
+/// An approved order on credit.
 #[derive(Debug, Clone)]
 pub struct Receipt {
-    /// The new order, approved.
+    /// The new order, in status `approved`.
     pub order_id: OrderId,
-    /// Who owes for it.
+    /// The customer who owes for it.
     pub customer_id: CustomerId,
     /// The business's currency.
     pub currency: Currency,
-    /// What was sold, in the buyer's order.
+    /// The order's lines in the buyer's order, one per product.
     pub lines: Vec<SoldLine>,
     /// The sum of the lines.
     pub total: Money,
-    /// The charge in the customer's account. Its `balance_after` is what the customer owes now.
+    /// The charge in the customer's account. Its `balance_after` is what the customer now owes.
     pub charge: Posting,
-    /// The credits that have settled it.
+    /// The credits that settle the order at once, in the order of their use.
     pub credit_used: Vec<Used>,
-    /// What it may still buy.
+    /// The credit limit minus the balance after the charge.
     pub available_credit: Money,
-    /// When it was sold: the database's clock.
+    /// The database's time after the locks.
     pub created_at: DateTime<Utc>,
-    /// When it is to be paid.
+    /// The end of the payment terms.
     pub due_at: DateTime<Utc>,
 }
 
 impl Receipt {
-    /// What money that was paid ahead has settled.
+    /// The amount that earlier payments settle.
     #[must_use]
     pub fn amount_paid(&self) -> Money {
         self.settled_by(|kind| kind == Kind::Payment)
     }
 
-    /// What credit without money has settled.
+    /// The amount that credits other than payments settle.
     #[must_use]
     pub fn amount_credited(&self) -> Money {
         self.settled_by(|kind| kind != Kind::Payment)

@@ -1,4 +1,6 @@
-//! What customers have bought before of products with a limit per customer, read for a batch.
+//! The purchase history of a batch: earlier purchases of products with a limit per customer.
+//!
+//! Costs one statement when a product is limited, and none otherwise.
 
 use entity::BusinessId;
 use uuid::Uuid;
@@ -7,7 +9,7 @@ use super::decision::BatchState;
 use crate::catalogue::sales::{self, Limited};
 use crate::{Error, Transaction};
 
-/// Reads it for the locked customers. Nothing is read where nothing is limited, as mostly.
+/// Reads the history of the locked customers, if any product of the batch is limited.
 pub(super) async fn read(
     transaction: &Transaction,
     business: BusinessId,

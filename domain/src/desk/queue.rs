@@ -1,33 +1,33 @@
-//! The queue of one business: who is served next, and who has to wait for whom.
+//! The queue of one business: which commands are next, and which must wait for others.
 //!
-//! Purchases that want the same row are served in order of arrival. One that shares no row with any before it waits for
-//! none of them: a batch takes, in order of arrival, what meets neither a batch in flight nor a purchase that was passed
-//! over. The outcome is that of one strict line, since the order of two purchases that share nothing cannot be told from
-//! it.
+//! Commands that need the same row are executed in order of arrival. A command that shares no row with any earlier
+//! one waits for none of them. A batch takes commands in order of arrival. It passes over those that share a row with
+//! a batch in flight, or with a command that was passed over. The result equals that of strictly serial execution,
+//! since commands that share no row do not affect each other.
 //!
-//! A batch that has been decided may promise what it leaves of a row (`promise.rs`). The next may then take those who want
-//! that row, and follow. It does where that makes it twice as large; otherwise they are passed over, as if the row were
-//! in flight, since to follow costs a statement more.
+//! A batch that has been decided may predict what it leaves of a row (`pipeline.rs`). The next batch may then take
+//! commands that need this row, as a pipelined batch. It does so where that makes it at least twice as large.
+//! Otherwise they are passed over as if the row were in flight, since pipelining costs one more statement.
 //!
-//! A transaction costs the same few hundred microseconds whatever it holds. So while a batch is being sold, the next
-//! gathers until it is half as large; when none is, nobody waits.
+//! A transaction takes the same few hundred microseconds whatever its size. While a batch is being executed, the next
+//! one therefore gathers until it is half as large. When no batch is being executed, no command waits.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use entity::{CustomerId, ProductId, UserId};
 
-/// The most rows that one look at the queue goes through, which bounds the time that it takes and the size of a batch of
-/// large carts. The first purchase is always looked at.
+/// The most rows that one call of [`Queue::take`] examines. It bounds the time of the call and the size of a batch of
+/// large carts. The first command is always examined.
 const ROWS: usize = 4096;
 
-/// What two purchases cannot have at once.
+/// A row that two commands cannot use at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Row {
     Customer(CustomerId),
     Product(ProductId),
-    /// A hash of a caller and its idempotency key: of twins the second waits for the first's answer. Others that happen
-    /// to have the same hash merely wait too.
+    /// A hash of a caller and an idempotency key. The second of two commands with one key waits for the first one's
+    /// response. Two keys with the same hash merely cause a needless wait.
     Key(u64),
 }
 
@@ -39,20 +39,20 @@ impl Row {
     }
 }
 
-/// Who waits, as `T`, and what is promised of a row, as `P`.
+/// Waiting commands of type `T`, and predictions for rows of type `P`.
 #[derive(Debug)]
 pub(super) struct Queue<T, P> {
     waiting: VecDeque<(T, Box<[Row]>)>,
-    /// The rows of the batches in flight that are not promised, with how many of those batches have each: one that could
-    /// not keep its promise takes the row back while who followed it has it too.
+    /// The rows in flight without a prediction, each with the number of batches that have it. The number exceeds 1
+    /// when a batch withdraws its prediction while a pipelined batch has the row too.
     in_flight: HashMap<Row, usize>,
-    /// What the newest batch that had such a row leaves of it, and the number of that batch.
+    /// The prediction of the newest batch that has the row, and the number of that batch.
     predicted: HashMap<Row, (u64, P)>,
-    /// The rows that whoever comes now must wait for: those in flight, and those of the ones that wait for them.
+    /// The rows that a new command must wait for: those in flight, and those of the commands that wait for them.
     spoken_for: HashSet<Row>,
-    /// How many have come since the last look and could go.
+    /// The number of commands that arrived since the last [`Queue::take`] and are ready.
     gathered: usize,
-    /// How many are in the batches that the next one gathers behind.
+    /// The number of commands in the batches behind which the next one gathers.
     being_sold: usize,
 }
 
@@ -69,23 +69,24 @@ impl<T, P> Default for Queue<T, P> {
     }
 }
 
-/// What a look at the queue took.
+/// The result of [`Queue::take`].
 #[derive(Debug)]
 pub(super) struct TakenBatch<T, P> {
     pub(super) batch: Vec<T>,
-    /// To be given back, or promised, when the batch is done with them. Each once.
+    /// The rows to release or predict once the batch is done with them, without duplicates.
     pub(super) rows: Vec<Row>,
-    /// What others have promised of those rows.
+    /// The predictions of earlier batches for these rows.
     pub(super) predicted: Vec<(Row, P)>,
-    /// Another look may take more before anything changes: not all were looked at. Never after a look that took nobody: it
-    /// would be the same look again, and who is in the way says so when it gives its rows back.
+    /// Whether another call may take more before anything changes, since not all commands were examined. Always false
+    /// when nothing was taken: the next call would be identical, and the batch in the way wakes a lane when it
+    /// releases its rows.
     pub(super) is_worth_another_look: bool,
 }
 
-/// Whom a look would take, by place in the queue.
+/// The commands that a call would take, by index in the queue.
 struct Choice {
     places: Vec<usize>,
-    /// From here on nobody was looked at.
+    /// The index from which on no command was examined.
     looked_until: usize,
 }
 
@@ -94,7 +95,7 @@ impl<T, P: Clone> Queue<T, P> {
         self.waiting.len()
     }
 
-    /// Nobody waits, nothing is in flight.
+    /// True if no command waits and nothing is in flight.
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty()
             && self.in_flight.is_empty()
@@ -102,7 +103,7 @@ impl<T, P: Clone> Queue<T, P> {
             && self.being_sold == 0
     }
 
-    /// Joins the queue. True when it is time to take a batch.
+    /// Adds a command at the end. Returns true when it is time to take a batch.
     pub(super) fn push(&mut self, item: T, rows: Box<[Row]>) -> bool {
         let free = is_free(&rows, &self.spoken_for);
         if free {
@@ -118,7 +119,7 @@ impl<T, P: Clone> Queue<T, P> {
         2 * self.gathered >= self.being_sold
     }
 
-    /// Takes those that may go now, in order of arrival, `most` of them. Drops those that are `gone`.
+    /// Takes up to `most` ready commands in order of arrival. Drops those for which `gone` is true.
     pub(super) fn take(&mut self, most: usize, gone: impl Fn(&T) -> bool) -> TakenBatch<T, P> {
         self.waiting.retain(|(item, _)| !gone(item));
         let mut choice = self.choose(most, false);
@@ -149,8 +150,8 @@ impl<T, P: Clone> Queue<T, P> {
         }
     }
 
-    /// In order of arrival, those who want nothing that is in flight, is promised (unless they are to follow), or is
-    /// wanted by one before them who has to wait.
+    /// Chooses, in order of arrival, the commands whose rows are not in flight, not predicted and not needed by an
+    /// earlier command that must wait. With `take_predictions`, predicted rows are allowed.
     fn choose(&mut self, most: usize, take_predictions: bool) -> Choice {
         self.spoken_for.clear();
         self.spoken_for.extend(self.in_flight.keys());
@@ -177,7 +178,7 @@ impl<T, P: Clone> Queue<T, P> {
         choice
     }
 
-    /// Takes the chosen out of the queue, with their rows.
+    /// Removes the chosen commands from the queue. Returns them with their rows.
     fn remove(&mut self, choice: &Choice) -> (Vec<T>, Vec<Row>) {
         let mut batch = Vec::with_capacity(choice.places.len());
         let mut wanted = HashSet::new();
@@ -192,7 +193,7 @@ impl<T, P: Clone> Queue<T, P> {
             }
         }
         self.waiting = left;
-        // Whoever comes now waits behind those who were passed over, and for nothing that is promised.
+        // A new command waits behind those that were passed over, but not for predicted rows.
         self.spoken_for.clear();
         self.spoken_for.extend(self.in_flight.keys());
         let passed_over = self.waiting.iter().take(choice.looked_until - batch.len());
@@ -201,13 +202,13 @@ impl<T, P: Clone> Queue<T, P> {
         (batch, wanted.into_iter().collect())
     }
 
-    /// Gives back the rows of a batch. True when some may wait for them.
+    /// Releases the rows of a batch. Returns true when commands may be waiting for them.
     pub(super) fn release(&mut self, rows: &[Row]) -> bool {
         for row in rows {
             self.give_back(*row);
         }
         if self.waiting.is_empty() {
-            // No look follows: whoever comes next must not wait for what was just given back.
+            // No `take` follows, so a new command must not wait for the rows that were just released.
             self.spoken_for.clear();
             self.spoken_for.extend(self.in_flight.keys());
             return false;
@@ -215,8 +216,8 @@ impl<T, P: Clone> Queue<T, P> {
         true
     }
 
-    /// From now on the next may follow: a batch with this number says what it leaves of these rows, which it had in flight.
-    /// True when it is time to take a batch of those who waited for them.
+    /// Records what a batch leaves of rows that it had in flight, so that the next batch may be pipelined. Returns
+    /// true when it is time to take a batch of the commands that waited for them.
     pub(super) fn predict(
         &mut self,
         batch: u64,
@@ -230,13 +231,14 @@ impl<T, P: Clone> Queue<T, P> {
         self.gathered > 0 && self.is_time()
     }
 
-    /// The batch has ended, one way or the other. True when some may wait who would not follow.
+    /// Forgets the predictions of a batch that has ended, committed or not. Returns true when commands may be waiting
+    /// that would not be pipelined.
     pub(super) fn forget(&mut self, batch: u64, rows: &[Row]) -> bool {
         self.take_back(batch, rows);
         !self.waiting.is_empty()
     }
 
-    /// The batch begins anew: what it had promised is in flight again.
+    /// Withdraws the predictions of a batch that starts again. Its rows are in flight again.
     pub(super) fn withdraw(&mut self, batch: u64, rows: &[Row]) {
         self.take_back(batch, rows);
         for row in rows {
@@ -244,7 +246,7 @@ impl<T, P: Clone> Queue<T, P> {
         }
     }
 
-    /// What the batch has promised counts no more. Of a row that a later batch has promised too, that one's word stays.
+    /// Removes a batch's predictions. A prediction by a later batch for the same row stays.
     fn take_back(&mut self, batch: u64, rows: &[Row]) {
         for row in rows {
             if self.predicted.get(row).is_some_and(|(by, _)| *by == batch) {
@@ -262,7 +264,8 @@ impl<T, P: Clone> Queue<T, P> {
         }
     }
 
-    /// So many are sold, or take too long for others to gather behind them. True when some have gathered.
+    /// Ends the gathering behind `count` commands: they are executed, or take too long. Returns true when commands
+    /// have gathered.
     pub(super) fn executed(&mut self, count: usize) -> bool {
         self.being_sold -= count;
         self.gathered > 0

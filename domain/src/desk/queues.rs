@@ -1,4 +1,4 @@
-//! The queues of all businesses, which of them a lane may serve next, and what each batch in flight has of them.
+//! The queues of all businesses, which of them a lane may serve next, and the rows of each batch in flight.
 //!
 //! Two batches in flight share a row only where the first has predicted what it leaves of it (`pipeline.rs`).
 
@@ -17,26 +17,26 @@ use super::queue::{Queue, Row, TakenBatch};
 use crate::Error;
 use crate::foundation::idempotency::Outcome;
 
-/// The most purchases in one transaction.
+/// The most commands in one batch, and so in one transaction.
 pub const BATCH: usize = 64;
 
-/// The most purchases that wait in one business. Beyond it a purchase is refused at once.
+/// The most queued commands of one business. Further ones get [`Error::Overloaded`] at once.
 pub const WAITING: usize = 1024;
 
-/// The most purchases that wait in all businesses together, which bounds the memory that waiting takes.
+/// The most queued commands of all businesses together. It bounds the memory of the queues.
 const WAITING_IN_ALL: usize = 8 * WAITING;
 
-/// The queues of all businesses.
+/// The queues of all businesses, behind one mutex.
 #[derive(Debug, Default)]
 pub(super) struct Queues {
     state: Mutex<Waitings>,
 }
 
 impl Queues {
-    /// Puts a command at the end of its business's queue.
+    /// Adds a command to the end of its business's queue.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] at once when too many wait.
+    /// [`Error::Overloaded`] at once when the business or the process has too many queued commands.
     pub(super) fn push(&self, waiting: Waiting) -> Result<(), Error> {
         let business = waiting.command.caller.business_id;
         let rows = waiting.command.rows();
@@ -57,7 +57,7 @@ impl Queues {
         Ok(())
     }
 
-    /// Waits for a business whose turn it is and takes its batch. `None` when the lane is to end.
+    /// Waits for a ready business and takes its batch. `None` when the lane must end.
     pub(super) async fn next(
         self: &Arc<Self>,
         generation: u32,
@@ -66,7 +66,7 @@ impl Queues {
             let wake = {
                 let mut state = self.state();
                 if state.generation != generation {
-                    // What it was woken for is someone else's to do.
+                    // The wake-up may have been for a batch, which another lane must now take.
                     state.wake_if_ready();
                     return None;
                 }
@@ -111,19 +111,19 @@ impl Queues {
         }
     }
 
-    /// Wakes a lane if a business has something that may go.
+    /// Wakes an idle lane if a business is ready.
     pub(super) fn wake_if_ready(&self) {
         self.state().wake_if_ready();
     }
 
-    /// So many commands of a business are executed, and those that have gathered behind them may go. Nobody is woken: it is
-    /// the lane itself that looks next.
+    /// Ends the gathering behind `count` commands of a business. Wakes no lane, since the calling lane itself looks
+    /// next.
     pub(super) fn executed(&self, business: BusinessId, count: usize) {
         self.state().change(business, |queue| queue.executed(count));
     }
 
     fn state(&self) -> MutexGuard<'_, Waitings> {
-        // Nothing that can panic runs under this lock; if it did, the queues would still be whole.
+        // No code that can panic runs under this lock. After a panic the queues would still be consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,18 +134,18 @@ struct Waitings {
     /// The businesses that a lane may take from now, each once, in turn.
     ready: VecDeque<BusinessId>,
     waiting: usize,
-    /// How many batches there have been.
+    /// The number of batches so far.
     batches: u64,
-    /// The lanes that have nothing to do, the last to have become so last.
+    /// The idle lanes; the most recently idle one is last.
     idle: Vec<Idle>,
-    /// Lanes that were opened under an earlier number end after their batch.
+    /// A lane with an earlier generation ends after its batch.
     generation: u32,
 }
 
 #[derive(Debug)]
 struct Idle {
     thread: ThreadId,
-    /// Gone when the lane is, with a thread that died: such a one is passed over.
+    /// Dangling when the lane has ended, for example with its thread. Such an entry is removed.
     wake: Weak<Notify>,
 }
 
@@ -153,12 +153,12 @@ struct Idle {
 struct BusinessQueue {
     queue: Queue<Waiting, PredictedStock>,
     back_off: BackOff,
-    /// Some may go, and the business is in [`Waitings::ready`].
+    /// Whether the business is in [`Waitings::ready`].
     ready: bool,
 }
 
 impl BusinessQueue {
-    /// There is nothing of this business to be known: not even that it makes no promises for now.
+    /// True if nothing is queued or in flight, and no back-off must be remembered.
     fn is_forgotten(&self) -> bool {
         self.queue.is_idle() && self.back_off.is_over(Instant::now())
     }
@@ -171,7 +171,7 @@ pub(super) struct Waiting {
 }
 
 impl Waitings {
-    /// Wakes a lane, if one is idle: one of this thread, else the one that has rested least.
+    /// Wakes one idle lane, if there is one: a lane of this thread, otherwise the most recently idle one.
     fn wake(&mut self) {
         self.idle.retain(|lane| lane.wake.strong_count() > 0);
         let here = std::thread::current().id();
@@ -191,8 +191,8 @@ impl Waitings {
         }
     }
 
-    /// Changes the line of a business. When the change says that some may go now, a lane is to look at the line; true
-    /// when none was to before.
+    /// Changes the queue of a business. When `change` returns true, the business becomes ready. Returns true if it
+    /// was not ready before.
     fn change(
         &mut self,
         business: BusinessId,
@@ -212,14 +212,14 @@ impl Waitings {
         became_ready
     }
 
-    /// Takes the batch of the business whose turn it is.
+    /// Takes a batch of the business whose turn it is.
     fn take(&mut self) -> Option<(BusinessId, TakenBatch<Waiting, PredictedStock>)> {
         while let Some(business) = self.ready.pop_front() {
             let Some(business_queue) = self.queues_by_business.get_mut(&business) else {
                 continue;
             };
             let before = business_queue.queue.len();
-            // Those whose clients have given up are dropped before they are decided.
+            // Commands whose clients have gone away are dropped undecided.
             let taken = business_queue
                 .queue
                 .take(BATCH, |waiting| waiting.reply.is_closed());
@@ -252,31 +252,33 @@ fn product_predictions(predicted: Vec<(Row, PredictedStock)>) -> Predictions {
     products.collect()
 }
 
-/// What a batch has of the queue, from its taking until it is dropped, when it has ended.
+/// The rows of a batch in flight. Dropped when the batch has ended.
 #[derive(Debug)]
 pub(super) struct InFlight {
     queues: Arc<Queues>,
     pub(super) business: BusinessId,
     number: u64,
-    /// The rows that nobody else may have.
+    /// The rows that no other batch may have.
     rows: Vec<Row>,
-    /// Those that others may have who follow.
+    /// The rows that pipelined batches may have.
     predicted: Vec<Row>,
-    /// Until it begins again: then who has followed it has to come after it, and nobody else before them.
+    /// False from the second attempt on. The pipelined batches behind this one must then come after it, and no other
+    /// batch before them.
     may_predict: bool,
     is_pipelined: Predictions,
-    /// For those who follow. Closed when the batch has ended.
+    /// For pipelined batches. Closed when the batch has ended.
     progress: watch::Sender<Progress>,
 }
 
 impl InFlight {
-    /// What it follows. The first to ask has it: a batch follows once, and then goes by its locks.
+    /// Takes the predictions that this batch follows. Later calls return none: a batch is pipelined in its first
+    /// attempt only.
     pub(super) fn take_predictions(&mut self) -> Predictions {
         std::mem::take(&mut self.is_pipelined)
     }
 
-    /// Says what the batch leaves of the products that it has sold of, whether or not they are locked yet: who waits for them
-    /// may follow.
+    /// Predicts what the batch leaves of the products that it has sold, so that commands waiting for them may be
+    /// pipelined. `is_locked` says whether the batch has locked these rows.
     pub(super) fn predict(&mut self, on_hand: BTreeMap<ProductId, i64>, is_locked: bool) {
         let mut state = self.queues.state();
         let trusted = |business_queue: &BusinessQueue| {
@@ -305,7 +307,7 @@ impl InFlight {
         state.wake_if_ready();
     }
 
-    /// Takes the promise back: the batch has to begin again, and makes no other.
+    /// Withdraws the predictions. The batch starts again and predicts nothing from then on.
     pub(super) fn withdraw(&mut self) {
         self.may_predict = false;
         self.reach(Stage::Withdrawn);
@@ -317,7 +319,7 @@ impl InFlight {
         self.rows.append(&mut self.predicted);
     }
 
-    /// The batch's stock is written.
+    /// Records the row versions of the stock that the batch has written.
     pub(super) fn wrote(&self, versions: Versions) {
         self.progress
             .send_modify(|progress| progress.wrote(versions));
@@ -327,7 +329,7 @@ impl InFlight {
         self.progress.send_modify(|progress| progress.stage = stage);
     }
 
-    /// What this batch followed was not as it had been promised.
+    /// Starts the back-off: the stock differed from the predicted stock.
     pub(super) fn back_off(&mut self) {
         metrics::counter!("tradeline_desk_promises_broken_total").increment(1);
         let mut state = self.queues.state();
@@ -336,7 +338,7 @@ impl InFlight {
         }
     }
 
-    /// Gives the rows back: all are locked, and with the commit on its way, who waits for them may set out.
+    /// Releases the rows. All are locked and the commit is about to be sent, so that waiting commands may start.
     pub(super) fn release(&mut self) {
         if self.may_predict {
             self.reach(Stage::Locked);
@@ -349,7 +351,7 @@ impl InFlight {
 }
 
 impl Drop for InFlight {
-    /// Whoever waited for these rows may go, and whoever would not follow.
+    /// Releases all rows and forgets the predictions, then wakes a lane for waiting commands.
     fn drop(&mut self) {
         let mut state = self.queues.state();
         state.change(self.business, |queue| {

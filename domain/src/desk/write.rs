@@ -1,7 +1,9 @@
-//! The one statement that writes a batch's sales: orders on credit, lines, ledger entries, balances, stock, audit entries and answers.
+//! The one statement that writes a batch's sales on credit: orders, lines, ledger entries, balances, stock, audit
+//! entries and stored responses.
 //!
-//! One statement instead of one a table is worth an eighth of the throughput. Every value travels in an array, so a batch
-//! of any size is the same prepared statement. Foreign keys are checked at its end, so the order of its parts is free.
+//! A single statement instead of one per table gains an eighth of the throughput. Every value travels in an array, so
+//! that batches of any size share one prepared statement. Foreign keys are checked at its end, so its parts may run
+//! in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -29,12 +31,12 @@ use crate::receivables::new_entries::NewEntry;
 use crate::stock::locked_stock::{self, StockLevel};
 use crate::{Error, Transaction};
 
-/// One that came to an order.
+/// A command that became an order on credit.
 struct Sold<'a> {
     command: &'a Command,
     receipt: &'a Receipt,
     response: &'a StoredResponse,
-    /// Its entry in the audit trail.
+    /// The id of its audit entry.
     event_id: EventId,
 }
 
@@ -167,34 +169,34 @@ SELECT (SELECT count(*) FROM charged) AS charged,
     })
 });
 
-/// What [`WRITE`] returns.
+/// The result of [`WRITE`].
 #[derive(FromQueryResult)]
 struct Counted {
     charged: i64,
-    /// Of the rows of stock, by product id.
+    /// The row versions of the stock, by product id.
     versions: Vec<i64>,
     transaction_id: i64,
 }
 
-/// What a batch has written.
+/// The result of writing a batch.
 pub(super) struct WrittenBatch {
-    /// One of its entries of the audit trail, of which everything that was done has one: the database can be asked for it
-    /// when the answer to the commit is lost.
+    /// One of the audit entries, of which every executed command has one. The database can be queried for it when the
+    /// answer to the commit is lost.
     pub(super) entry: Option<Written>,
-    /// The stock that was counted down with the orders.
+    /// The versions of the inventory rows that were decremented with the orders.
     pub(super) versions: Versions,
 }
 
-/// When stock is counted down that was sold on credit.
+/// The time at which stock sold on credit is decremented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stock {
-    /// With the orders: its rows are locked.
+    /// With the orders, since its rows are locked.
     Now,
-    /// When its rows are locked, by [`super::pipeline::take`].
+    /// At the end, when [`super::pipeline::take`] has locked its rows.
     Later,
 }
 
-/// Writes what was done and the rows of the books that it changed.
+/// Writes the executed commands and the changed rows of the batch state.
 pub(super) async fn write(
     transaction: &Transaction,
     business: BusinessId,
@@ -224,7 +226,7 @@ pub(super) async fn write(
         })
     });
     let events = audit_entries::events(done, &books.shelf);
-    // A reservation points at the order that it has become, and an intent at both.
+    // A reservation references the order that it became, and an intent references both.
     card_orders::write_orders(transaction, business, done).await?;
     let also =
         locked_stock::write(transaction, business, &books.shelf, events, keys.collect()).await?;
@@ -233,7 +235,7 @@ pub(super) async fn write(
     Ok(written)
 }
 
-/// The number of the transaction, and the stock that was counted down.
+/// The number of the transaction, and the versions of the decremented stock.
 struct WrittenOrders {
     transaction_id: i64,
     versions: Versions,
@@ -255,7 +257,7 @@ async fn write_orders(
         sold.iter()
             .map(|sale| (sale.receipt.order_id, &sale.receipt.lines)),
     );
-    // What is sold on credit has left the shelf: its line is its movement.
+    // An order line on credit takes its units out of stock on hand, so the line is its own stock movement.
     if items.iter().any(|item| item.line.on_hand_after.is_none()) {
         return Err(Error::Bug("a line that was sold has no count".into()));
     }
@@ -277,7 +279,7 @@ async fn write_orders(
         .one(transaction)
         .await?
         .ok_or_else(|| Error::Bug("the desk's statement answered nothing".into()))?;
-    // The rows were locked a moment ago: one that is not there any more would be a sale that nobody pays for.
+    // The rows were locked before; a missing one would be a sale without a charge.
     if counted.charged != count(balances.len()) || counted.versions.len() != stock.len() {
         return Err(Error::Bug(format!(
             "{} customers and {} products sold, {} and {} rows updated",
@@ -296,7 +298,7 @@ async fn write_orders(
     })
 }
 
-/// Settles orders at once of customers who have paid ahead. Most batches have none.
+/// Settles the orders of customers with credit on account. Most batches have none.
 async fn use_credit(
     transaction: &Transaction,
     business: BusinessId,
@@ -311,7 +313,8 @@ async fn use_credit(
                 customer_id: receipt.customer_id,
                 order_id: receipt.order_id,
                 used: *used,
-                // A credit that was given while this purchase waited for the customer's row is younger than it.
+                // A credit can be newer than the purchase when it was posted while the purchase waited for the
+                // customer's row.
                 effective_at: receipt.created_at.max(used.since),
             })
         })
@@ -342,7 +345,7 @@ fn balances<'a>(sold: &[Sold<'_>], books: &'a BatchState) -> Vec<NewBalance<'a>>
     balances.collect()
 }
 
-/// The stock that these sales changed, by product.
+/// The stock levels that these sales changed, by product.
 fn new_stock<'a>(sold: &[Sold<'_>], books: &'a BatchState) -> Vec<NewStock<'a>> {
     let lines = sold.iter().flat_map(|sale| &sale.receipt.lines);
     let levels: BTreeMap<ProductId, &StockLevel> = lines

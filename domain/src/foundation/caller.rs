@@ -1,45 +1,47 @@
-//! Who acts, for which business, in which request.
+//! The authenticated caller of a request, with its business.
 
 use entity::users::Role;
 use entity::{BusinessId, Currency, CustomerId, UserId};
 
-/// An authenticated caller. Every domain function that touches a business takes one, so nothing is done in no one's name.
+/// An authenticated caller. Every domain function that uses a business's data takes one, so that no access is
+/// anonymous.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The caller's business. There is no other for it.
+    /// The caller's business, the only one that it can access.
     pub business_id: BusinessId,
     /// The currency of that business.
     pub currency: Currency,
-    /// Who acts.
+    /// The user or API key that authenticated.
     pub user_id: UserId,
-    /// What it may do.
+    /// The role, which decides what the caller may do.
     pub authority: Authority,
-    /// The request, for the audit trail.
+    /// The id of the request, for the audit entries.
     pub request_id: String,
 }
 
-/// A caller above businesses. It makes them and sees no business's rows: what needs a [`Caller`] cannot be given this.
+/// A caller of the platform, which creates businesses. It sees no business's rows: functions that need a [`Caller`]
+/// do not accept it.
 #[derive(Debug, Clone)]
 pub struct PlatformCaller {
-    /// Who acts.
+    /// The platform user that authenticated.
     pub user_id: UserId,
-    /// The request, for the audit trail.
+    /// The id of the request, for the audit entries.
     pub request_id: String,
 }
 
-/// What a caller may do, with what that needs to be known: a customer without a customer's id cannot be made.
+/// A caller's role with the data that it needs. A customer role without a customer cannot be constructed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authority {
     /// See [`Role::Admin`].
     Admin,
     /// See [`Role::Staff`].
     Staff,
-    /// See [`Role::Customer`]; the customer for whom it acts.
+    /// See [`Role::Customer`]. Holds the only customer for whom the caller may act.
     Customer(CustomerId),
 }
 
 impl Caller {
-    /// The customer that the caller is confined to, if it is.
+    /// The only customer that the caller may act for; `None` for admins and staff.
     #[must_use]
     pub fn confined_to(&self) -> Option<CustomerId> {
         match self.authority {
@@ -56,7 +58,7 @@ impl Caller {
 }
 
 impl Authority {
-    /// The role without its particulars.
+    /// The role without its data.
     #[must_use]
     pub fn role(self) -> Role {
         match self {

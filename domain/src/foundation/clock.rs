@@ -1,4 +1,4 @@
-//! What the clocks of a business show, for what is asked about by its days.
+//! The local time of a business, for requests that name days.
 
 use chrono::{DateTime, Utc};
 use entity::{BusinessId, Tenant, TimeZone, businesses};
@@ -9,7 +9,7 @@ use crate::foundation::dates::{Clock, When};
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Transaction};
 
-/// What the clocks of a business show in this transaction.
+/// The transaction's time and the time zone of the business. Costs one statement.
 pub(crate) async fn of(transaction: &Transaction, business: BusinessId) -> Result<Clock, Error> {
     businesses::Entity::of(business)
         .select_only()
@@ -21,8 +21,8 @@ pub(crate) async fn of(transaction: &Transaction, business: BusinessId) -> Resul
         .ok_or_else(|| Error::Bug(format!("business {business} is not there")))
 }
 
-/// The first moment of a list and the first after it. Moments cost nothing; for days the time zone is read, in a
-/// transaction of its own.
+/// Converts the bounds of a list to the first instant in it and the first after it. Instants cost nothing. Days need
+/// the time zone, which is read in a transaction of its own.
 pub(crate) async fn span(
     database: &Database,
     caller: &Caller,

@@ -1,7 +1,7 @@
-//! Days and moments, in the time zone of a business. A moment is as exact as the database keeps it: to the microsecond.
+//! Days and instants in the time zone of a business. Instants have the precision of the database: microseconds.
 //!
-//! All day arithmetic of due dates and reports is here and in [`TimeZone`]. SQL gets instants, so that there is one copy
-//! of the time zones' rules.
+//! All day arithmetic of due dates and reports is here and in [`TimeZone`]. SQL gets instants, so that there is one
+//! copy of the time-zone rules.
 
 use std::fmt;
 
@@ -12,17 +12,17 @@ use sea_orm::FromQueryResult;
 use crate::Error;
 use crate::foundation::error::DateFault;
 
-/// A day, or a moment of one, as a request names it.
+/// A day or an instant, as a request names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// A whole day of the business.
+    /// A whole day in the business's time zone.
     Day(NaiveDate),
-    /// A moment.
+    /// An instant in UTC.
     Moment(DateTime<Utc>),
 }
 
 impl When {
-    /// Where a time begins that begins with this.
+    /// The first instant of an interval that starts with this.
     #[must_use]
     pub fn start(self, zone: TimeZone) -> DateTime<Utc> {
         match self {
@@ -31,8 +31,9 @@ impl When {
         }
     }
 
-    /// Where a time ends that ends with this: the day is in it, the moment is not. So a time that ends here and one that
-    /// begins with the next day, or at this moment, have nothing between them or in common.
+    /// The first instant after an interval that ends with this. The day is included, the instant is not. An interval
+    /// that ends here therefore adjoins one that starts with the next day, or at this instant, without gap or
+    /// overlap.
     #[must_use]
     pub fn end(self, zone: TimeZone) -> DateTime<Utc> {
         match self {
@@ -41,10 +42,9 @@ impl When {
         }
     }
 
-    /// Refuses what is before 1970, which no business means. `field` is where the request names it.
+    /// Rejects dates before 1970, which are always mistakes. `field` is the request's name for the date.
     ///
-    /// # Errors
-    /// [`Error::ImpossibleDate`].
+    /// # Errors [`Error::ImpossibleDate`].
     pub fn not_before_1970(self, field: &'static str) -> Result<(), Error> {
         let is_before = match self {
             Self::Day(day) => day.year() < 1970,
@@ -58,38 +58,38 @@ impl When {
     }
 }
 
-/// What the clocks of a business show in a transaction.
+/// The time of a transaction, with the time zone of its business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
 pub struct Clock {
-    /// The moment at which the transaction began, by the clock that dates everything.
+    /// The start of the transaction by the database's clock, which dates everything.
     pub now: DateTime<Utc>,
-    /// The time zone of the business.
+    /// The time zone in which days are counted.
     pub time_zone: TimeZone,
 }
 
 impl Clock {
-    /// The day that it is now.
+    /// The current day in the business's time zone.
     #[must_use]
     pub fn today(&self) -> NaiveDate {
         self.time_zone.day_of(self.now)
     }
 
-    /// Where a report ends that ends with this, which is now if it is left out or still to come. All reports end by this
-    /// rule: what counts from this moment on is not in them.
+    /// The end of a report whose request names `end`. It is now if the end is absent or in the future. The instant
+    /// itself is excluded. All reports use this rule.
     #[must_use]
     pub fn until(&self, end: Option<When>) -> DateTime<Utc> {
         let end = end.map_or(self.now, |end| end.end(self.time_zone));
         end.min(self.now)
     }
 
-    /// The last day of a report that ends at this moment.
+    /// The last day of a report that ends at this instant.
     #[must_use]
     pub fn last_day(&self, until: DateTime<Utc>) -> NaiveDate {
         self.time_zone.day_of(until - TimeDelta::microseconds(1))
     }
 }
 
-/// How far the clock of a client may be ahead of the database's. What it calls now is then taken as now.
+/// The tolerance for clocks of clients that are ahead of the database's. A time within it is taken as now.
 pub const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(2);
 
 impl fmt::Display for DateFault {
@@ -111,10 +111,10 @@ impl fmt::Display for DateFault {
     }
 }
 
-/// The moment as it counts: now, if it is ahead by as much as clocks may be. `field` is where the request names it.
+/// Rejects times in the future. A time within [`CLOCK_TOLERANCE`] of now becomes now. `field` is the request's name
+/// for the time.
 ///
-/// # Errors
-/// [`Error::ImpossibleDate`].
+/// # Errors [`Error::ImpossibleDate`].
 pub fn not_after(
     now: DateTime<Utc>,
     field: &'static str,
@@ -127,36 +127,36 @@ pub fn not_after(
     Ok(exact(moment).min(now))
 }
 
-/// When an order is due: so many days after the day on which it was made, at the same time of day. It is past due from
+/// The due time of an order: `terms_days` days after the order, at the same time of day. The order is past due from
 /// the start of the next day on ([`past_due_bound`]).
 #[must_use]
 pub fn due_at(zone: TimeZone, made_at: DateTime<Utc>, terms_days: i32) -> DateTime<Utc> {
     zone.days_after(made_at, u64::try_from(terms_days).unwrap_or(0))
 }
 
-/// By how many days an order is past due on this day. Days count by their dates: due yesterday is one day, at whatever
-/// time; due today or later is none.
+/// The number of days by which an order is past due on the day `today`. Days count by their dates: due yesterday at
+/// any time is 1, due today or later is 0.
 #[must_use]
 pub fn days_past_due(zone: TimeZone, due_at: DateTime<Utc>, today: NaiveDate) -> i32 {
     let days = (today - zone.day_of(due_at)).num_days().max(0);
     i32::try_from(days).unwrap_or(i32::MAX)
 }
 
-/// What is due before this moment is past due by more than so many days on this day: aging, lists of who is overdue and
-/// the blocking of purchases all ask for it.
+/// The instant before which an order must be due to be past due by more than `days` days on `today`. Aging, the list
+/// of overdue customers and the blocking of purchases use it.
 #[must_use]
 pub fn past_due_bound(zone: TimeZone, today: NaiveDate, days: u32) -> DateTime<Utc> {
     zone.start_of(today - Days::new(days.into()))
 }
 
-/// The moments that part the buckets of aging: what is due at the first or later is current; before the second it is past
-/// due by more than 30 days, before the third by more than 60, before the fourth by more than 90.
+/// The bounds of the aging buckets. An order due at the first bound or later is current. Orders due before the
+/// second, third and fourth are past due by more than 30, 60 and 90 days.
 #[must_use]
 pub fn past_due_bounds(zone: TimeZone, today: NaiveDate) -> [DateTime<Utc>; 4] {
     [0, 30, 60, 90].map(|days| past_due_bound(zone, today, days))
 }
 
-/// As exact as the database keeps it.
+/// Truncates to the precision of the database: microseconds.
 #[must_use]
 pub fn exact(moment: DateTime<Utc>) -> DateTime<Utc> {
     moment.trunc_subsecs(6)
@@ -179,13 +179,13 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// The number of the bucket by the bounds, from 0.
+    /// The 0-based number of the bucket by the bounds.
     fn bucket(zone: TimeZone, due_at: DateTime<Utc>, today: NaiveDate) -> usize {
         let bounds = past_due_bounds(zone, today);
         bounds.iter().filter(|bound| due_at < **bound).count()
     }
 
-    /// Zones on both sides of the date line, with and without daylight saving, by whole hours and by others.
+    /// Zones on both sides of the date line, with and without daylight saving, with whole and fractional hours.
     const ZONES: [&str; 9] = [
         "UTC",
         "Pacific/Kiritimati",

@@ -1,18 +1,18 @@
-//! E-mail addresses: what may be one, and which spellings are the same mailbox.
+//! E-mail addresses: which texts are valid, and which spellings are the same mailbox.
 
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
 
 use crate::foundation::unicode;
 
-/// RFC 5321 leaves an address 254 characters.
+/// The longest address in bytes, by RFC 5321.
 pub const MAX_BYTES: usize = 254;
-/// RFC 5321 leaves what stands before the @ 64 characters.
+/// The longest local part in bytes, by RFC 5321.
 const MAX_LOCAL_BYTES: usize = 64;
 
-/// The one spelling of this address, or none if it is no address: trimmed, in normalization form C and lower case, the
-/// domain as DNS has it. Only a message that arrives proves an address, so any mailbox and any domain is good that mail
-/// could be sent to without quotes.
+/// The canonical spelling of an address; `None` if it is invalid. The result is trimmed, in normalization form C and
+/// lower case, with the domain in its DNS form. Only a delivered message proves an address, so every mailbox and
+/// domain that needs no quotes is accepted.
 #[must_use]
 pub fn canonical(text: &str) -> Option<String> {
     let (local, domain) = text.trim().rsplit_once('@')?;
@@ -28,7 +28,7 @@ pub fn canonical(text: &str) -> Option<String> {
             DnsLength::Verify,
         )
         .ok()?;
-    // An address of a machine, not a name: mail takes those in brackets only.
+    // The last label of an IP address is a number; mail accepts those only in brackets.
     let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
     if domain.rsplit('.').next().is_none_or(is_number) {
         return None;
@@ -37,14 +37,13 @@ pub fn canonical(text: &str) -> Option<String> {
     (address.len() <= MAX_BYTES).then_some(address)
 }
 
-/// The spelling to look an address up by, whatever was typed: [`canonical`], or what accounts were named by before that
-/// rule.
+/// The spelling for looking an address up: [`canonical`], or the form that accounts had before that rule.
 #[must_use]
 pub fn lookup_form(text: &str) -> String {
     canonical(text).unwrap_or_else(|| unicode::nfc(&text.to_lowercase()).into_owned())
 }
 
-/// One word between the dots of a mailbox's name.
+/// Whether a part between the dots of a mailbox's name is valid.
 fn is_atom(word: &str) -> bool {
     let good = |letter: char| match letter.is_ascii() {
         true => letter.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(letter),

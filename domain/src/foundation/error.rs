@@ -1,8 +1,7 @@
-//! Everything that a domain function may answer instead of a result: refusals, which are the caller's to react to, and
-//! failures, which are the operator's.
+//! The errors of domain functions: refusals, to which the caller can react, and failures, which concern the operator.
 //!
-//! The database has the last word on both. A violated constraint becomes a domain error in this file and nowhere else; the
-//! meaning of every other error that the database answers is in `sql_errors.rs`.
+//! The database decides both. A violated constraint becomes a domain error only in this file. The meaning of all
+//! other database errors is in `sql_errors.rs`.
 
 use crate::foundation::new_password::WeakPassword;
 use crate::foundation::sql_errors::Meaning;
@@ -14,421 +13,422 @@ use entity::{
 };
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
-/// Why a domain function did not do what was asked. Unless it says otherwise, nothing was changed.
+/// The reason why a domain function failed. Unless a variant says otherwise, nothing was changed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The caller's role does not allow it.
+    /// The caller's role does not permit the operation.
     #[error("the caller may not do this")]
     Forbidden,
-    /// Unknown address, unknown business, wrong password, disabled user or a refresh token that is no good: never said
-    /// which.
+    /// The address or business is unknown, the password is wrong, the user is disabled, or the refresh token is
+    /// invalid. The response never says which.
     #[error("the credentials are not valid")]
     InvalidCredentials,
-    /// No such customer that the caller may see.
+    /// The customer does not exist, or the caller may not see them.
     #[error("customer {0} does not exist")]
     CustomerNotFound(CustomerId),
-    /// No such product, or it is not on sale.
+    /// The product does not exist or is not on sale.
     #[error("product {0} does not exist")]
     ProductNotFound(ProductId),
-    /// No such order that the caller may see.
+    /// The order does not exist, or the caller may not see it.
     #[error("order {0} does not exist")]
     OrderNotFound(OrderId),
-    /// No such user in the caller's business.
+    /// The caller's business has no such user.
     #[error("there is no such user")]
     UserNotFound(UserId),
-    /// No such key in the caller's business.
+    /// The caller's business has no such API key.
     #[error("there is no such key")]
     ApiKeyNotFound(ApiKeyId),
-    /// No such payment in the caller's business.
+    /// The caller's business has no such payment.
     #[error("there is no such payment")]
     PaymentNotFound(PaymentId),
-    /// No such payout in the caller's business.
+    /// The caller's business has no such payout.
     #[error("there is no such payout")]
     PayoutNotFound(PayoutId),
-    /// No such credit note in the caller's business.
+    /// The caller's business has no such credit note.
     #[error("there is no such credit note")]
     CreditNoteNotFound(CreditNoteId),
-    /// No such write-off in the caller's business.
+    /// The caller's business has no such write-off.
     #[error("there is no such write-off")]
     WriteOffNotFound(WriteOffId),
-    /// No such sale in the business.
+    /// The business has no such sale.
     #[error("there is no such sale")]
     SaleNotFound(SaleId),
-    /// Fewer on the shelf than asked for. Every short product at once.
+    /// More units are requested than are available. Lists every short product.
     #[error("not enough stock")]
     InsufficientStock(Vec<Shortage>),
-    /// Fewer were counted than are reserved.
+    /// The counted units are fewer than the reserved ones.
     #[error("fewer of product {product_id} were counted than are reserved")]
     CountedBelowReserved {
-        /// The product.
+        /// The product that was counted.
         product_id: ProductId,
-        /// What was on the shelf by the books.
+        /// The recorded units on hand.
         on_hand: i64,
-        /// What of it is reserved.
+        /// Of those, the reserved units.
         reserved: i64,
-        /// What was counted.
+        /// The units that were counted.
         counted: i64,
     },
-    /// More of a product would be on hand than may be.
+    /// The stock on hand would exceed [`entity::inventory::MAX_ON_HAND`].
     #[error(
         "{on_hand} of product {product_id} would be on hand, and the most is {}",
         entity::inventory::MAX_ON_HAND
     )]
     StockLimitExceeded {
-        /// The product.
+        /// The product that would exceed it.
         product_id: ProductId,
-        /// What would be on hand.
+        /// The units that would be on hand.
         on_hand: i64,
     },
-    /// The purchase does not fit into the customer's available credit.
+    /// The purchase would exceed the customer's credit limit.
     #[error("the purchase passes the customer's credit limit")]
     CreditLimitExceeded {
-        /// What the customer may owe at most.
+        /// The most that the customer may owe.
         credit_limit: Money,
-        /// What it owes.
+        /// The customer's balance before the purchase.
         balance: Money,
-        /// What the purchase would add.
+        /// The total of the purchase.
         amount: Money,
     },
     /// An admin has stopped sales to the customer.
     #[error("customer {0} is on hold")]
     CustomerOnHold(CustomerId),
-    /// The customer owes on an order that is due for longer than its business lets it be.
+    /// The customer has an order that is past due by more days than the business allows.
     #[error("order {order_id} of customer {customer} was due at {due_at} and is not paid")]
     CustomerOverdue {
-        /// The customer.
+        /// The customer who owes for it.
         customer: CustomerId,
-        /// The order that is due for longest.
+        /// The unpaid order that is due for longest.
         order_id: OrderId,
-        /// When it was due.
+        /// The end of its payment terms.
         due_at: DateTime<Utc>,
     },
-    /// The buyer saw another price than the product has.
+    /// The quoted price differs from the current one.
     #[error("the price of product {product_id} has changed")]
     PriceChanged {
-        /// The product.
+        /// The product whose price differs.
         product_id: ProductId,
-        /// What the buyer saw.
+        /// The price that the buyer saw.
         quoted: Money,
-        /// What it costs.
+        /// The price that would be charged.
         current: Money,
     },
-    /// Units of one product would have different prices in one order: some are held at another price than the rest has.
+    /// One order would have units of a product at different prices: held units have the price of their reservation.
     #[error(
         "the units of product {product_id} in this order have different prices: buy those of each price in an order of \
          their own, what is held first"
     )]
     PricesDiffer {
-        /// The product.
+        /// The product with several prices.
         product_id: ProductId,
-        /// How many there are at each price, what is held first.
+        /// The number of units at each price, held units first.
         prices: Vec<(i64, Money)>,
     },
     /// The customer would hold more than one customer may.
     #[error("{0}")]
     HoldLimitExceeded(HoldLimit),
-    /// A sale would sell a product for more than its list price.
+    /// The price in a sale exceeds the list price.
     #[error("the sale's price of product {product_id} is above its list price")]
     SalePriceAboveListPrice {
-        /// The product.
+        /// The product whose price is too high.
         product_id: ProductId,
-        /// What it would cost in the sale.
+        /// The price in the sale.
         price: Money,
-        /// What it costs otherwise.
+        /// The list price, the highest that is permitted.
         list_price: Money,
     },
-    /// The customer would own more of a product than one customer may.
+    /// The purchase would exceed the product's limit per customer.
     #[error("product {product_id} is limited to {limit} a customer")]
     PurchaseLimitReached {
-        /// The product.
+        /// The limited product.
         product_id: ProductId,
-        /// The most that one customer may buy.
+        /// The most units that one customer may buy.
         limit: i64,
-        /// What the customer has bought before.
+        /// Units that count already: bought, held or waited for.
         bought: i64,
-        /// What it asks for now.
+        /// Units of this request.
         requested: i64,
     },
     /// The product is in exclusive sales, and none of them is open.
     #[error("product {product_id} is sold from {opens_at} to {closes_at}")]
     SaleNotOpen {
-        /// The product.
+        /// The product that is sold at other times.
         product_id: ProductId,
-        /// When its next sale opens, or its last one opened.
+        /// The opening of its next sale, or of its last one.
         opens_at: DateTime<Utc>,
-        /// When that closes, or closed.
+        /// The closing of that sale.
         closes_at: DateTime<Utc>,
     },
-    /// No such reservation that the caller may see.
+    /// The reservation does not exist, or the caller may not see it.
     #[error("reservation {0} does not exist")]
     ReservationNotFound(ReservationId),
-    /// Its time has passed.
+    /// The reservation has expired.
     #[error("reservation {id} has expired")]
     ReservationExpired {
-        /// The reservation.
+        /// The expired reservation.
         id: ReservationId,
-        /// When it did.
+        /// The time at which it expired.
         expires_at: DateTime<Utc>,
     },
-    /// The reservation has been resolved before, or cannot become that yet.
+    /// The reservation is already resolved, or its status does not permit the change yet.
     #[error("the reservation cannot go from there to where it is asked to")]
     ReservationResolved {
-        /// What it is.
+        /// Its current status.
         from: reservations::Status,
-        /// What it was to be.
+        /// The requested status.
         to: reservations::Status,
     },
-    /// The customer holds and waits for as much as one may.
+    /// The customer has as many open reservations as one customer may have.
     #[error("a customer may have {limit} reservations at once")]
     ReservationLimitReached {
-        /// How many.
+        /// The most open reservations of one customer.
         limit: usize,
     },
-    /// So many of it cannot come free any more.
+    /// The product can no longer become available in the requested quantity.
     #[error("product {0} is sold out")]
     SoldOut(ProductId),
-    /// A sale would close before it opens.
+    /// A sale would close at or before its opening.
     #[error("the sale would not open before it closes")]
     SaleNeverOpen {
-        /// The time that is to be another.
+        /// The field of the request to correct.
         field: &'static str,
     },
-    /// More is to be settled than is due.
+    /// The amount exceeds what is due, or nothing is due.
     #[error("the amount is more than what is due")]
     Overpayment {
-        /// What is due on what was to be settled.
+        /// The amount due on the order, or on all orders concerned.
         amount_due: Money,
-        /// The order, when it is about one.
+        /// The order, if the amount was for a single one.
         order_id: Option<OrderId>,
     },
-    /// A payment names amounts for orders, and nothing for the rest of it.
+    /// The allocations of a payment sum up to less than its amount, and the rest is not declared as credit on
+    /// account.
     #[error(
         "the allocations are less than the payment: allocate the rest too, or send `on_account: true` to keep it as \
          credit of the customer"
     )]
     AllocationsDoNotAddUp {
-        /// What was paid.
+        /// The amount of the payment.
         amount: Money,
-        /// What of it has an order.
+        /// The sum of its allocations.
         allocated: Money,
     },
-    /// A document is dated into a time whose books are closed.
+    /// A document is dated within a closed period.
     #[error(
         "{date} is in a closed period: the books are closed until {closed_until}, the first day that is open"
     )]
     PeriodClosed {
         /// The day of the document, in the time zone of the business.
         date: NaiveDate,
-        /// The first day that is open.
+        /// The first open day.
         closed_until: NaiveDate,
     },
-    /// A request names a moment or a day that cannot be meant.
+    /// A time or a day of a request is outside the permitted range.
     #[error("{field} {fault}")]
     ImpossibleDate {
-        /// Where the request names it.
+        /// The name of the field in the request.
         field: &'static str,
-        /// Why not.
+        /// The rule that it violates.
         fault: DateFault,
     },
-    /// A time is to begin after its end.
+    /// An interval starts after its end.
     #[error("the time begins after its end")]
     BackwardSpan,
-    /// A cursor belongs to a report about another moment.
+    /// A cursor belongs to a report of another time.
     #[error("the cursor belongs to another report")]
     ForeignCursor,
-    /// More of a product is to be credited than was sold and not credited before.
+    /// More units are to be credited than were sold and not yet credited.
     #[error("the order has not that many of product {product_id} to credit")]
     MoreThanSold {
-        /// The product.
+        /// The product to be credited.
         product_id: ProductId,
-        /// How many were to be credited.
+        /// The units of this request.
         requested: i64,
-        /// How many can be.
+        /// The units that can still be credited.
         creditable: i64,
     },
-    /// More of an order is to be credited or written off than was charged and not credited or written off before.
+    /// More is to be credited or written off than was charged and not yet credited or written off.
     #[error("the amount is more than what can be credited of the order")]
     MoreThanCharged {
-        /// How much can be.
+        /// The amount that can still be credited.
         creditable: Money,
     },
-    /// A credit note would be of nothing, and nothing comes back with it.
+    /// A credit note has no amount and returns no goods.
     #[error("items that cost nothing can only be credited with restock, when they come back")]
     NothingToCredit,
-    /// More is to be paid out or allocated than the customer has on account.
+    /// A payout or an allocation exceeds the customer's credit on account.
     #[error("the amount exceeds the customer's credit on account")]
     CreditOnAccountExceeded {
-        /// What is on account; for a payout with a date, what was there at that date and is there still.
+        /// The credit on account. For a payout with a date, the part of it that existed at that date.
         credit_on_account: Money,
-        /// What was asked for.
+        /// The requested amount.
         amount: Money,
     },
-    /// A credit that is to be undone was paid out to the customer, and no other credit on account can take its place.
+    /// A credit to be reversed was paid out, and no other credit on account can replace it.
     #[error("the credit was paid out to the customer: reverse the payout first")]
     CreditPaidOut {
-        /// How much of it was paid out.
+        /// The part of it that was paid out.
         paid_out: Money,
-        /// What other credit is on account.
+        /// The other credit on account.
         credit_on_account: Money,
     },
-    /// The document was undone before: each is undone once.
+    /// The document was already reversed; a document can be reversed once.
     #[error("it was already reversed")]
     AlreadyReversed,
-    /// The order's status does not lead there.
+    /// The transition table of orders does not permit the change.
     #[error("the order cannot go from there to where it is asked to")]
     InvalidTransition {
-        /// Its status.
+        /// The order's current status.
         from: Status,
-        /// What it was to be.
+        /// The requested status.
         to: Status,
     },
-    /// More of an order is to be refunded than was paid by card and not refunded before.
+    /// The amount exceeds what was paid by card and not yet refunded.
     #[error("the amount is more than what can be refunded of the order")]
     MoreThanPaid {
-        /// How much can be.
+        /// The amount that can still be refunded.
         refundable: Money,
     },
-    /// The order is placed and its stock held, but the payment provider has not made its intent: it does not answer, and is
-    /// asked again.
+    /// The order is placed and its stock is held, but the payment provider did not answer. Its intent does not exist
+    /// yet; the payment worker retries.
     #[error("the payment provider does not answer: the order stands, and it is asked again")]
     PaymentProvider {
-        /// The order.
+        /// The order that was placed.
         order_id: OrderId,
     },
-    /// The payment provider does not say what it has.
+    /// The payment provider did not answer a query about its state.
     #[error("the payment provider does not answer")]
     ProviderSilent,
-    /// The payment provider does not take the amount, now or later.
+    /// The payment provider rejects the amount, now and later.
     #[error("the payment provider does not take the payment")]
     PaymentRefused {
-        /// Why.
+        /// The provider's reason.
         refused: Box<RefusedAmount>,
-        /// The order, when it was placed: it is cancelled.
+        /// The order, if it was placed: it is then cancelled.
         order_id: Option<OrderId>,
     },
-    /// The payment is disputed, or a dispute of it was lost.
+    /// The order's payment is disputed, or a dispute of it was lost.
     #[error("{}", match .is_lost {
         true => "a dispute of the order's payment was lost",
         false => "the order's payment is disputed",
     })]
     DisputeOpen {
-        /// The dispute.
+        /// The dispute, open or lost.
         dispute_id: DisputeId,
-        /// Whether it was lost.
+        /// Whether the dispute was lost.
         is_lost: bool,
     },
-    /// The password that someone chose is not good enough.
+    /// A new password violates the password rules.
     #[error("the password {0}")]
     WeakPassword(WeakPassword),
-    /// Something unique is taken.
+    /// A unique value is already in use; names the field.
     #[error("another one has the same {0}")]
     AlreadyExists(&'static str),
-    /// The order is cancelled.
+    /// The operation does not apply to a cancelled order.
     #[error("order {0} is cancelled")]
     OrderCancelled(OrderId),
-    /// The order is on credit: it is credited and not refunded.
+    /// A refund was requested for an order on credit, which gets a credit note instead.
     #[error("order {0} is not paid by card: an order on credit gets a credit note")]
     NotPaidByCard(OrderId),
-    /// Nothing of the order was paid yet.
+    /// Nothing of the order has been paid yet.
     #[error("order {0} is not paid")]
     NotPaid(OrderId),
-    /// Something of the order is paid, so that its customer cannot cancel it.
+    /// The order is paid, in whole or in part, so the customer cannot cancel it; staff can.
     #[error("order {0} is paid, in whole or in part: staff can cancel it")]
     AlreadyPaid(OrderId),
-    /// The order's payment was refunded, all of it.
+    /// The order's payment was refunded completely.
     #[error("the payment of order {0} is already refunded")]
     AlreadyRefunded(OrderId),
-    /// A refund would be of nothing, and nothing comes back with it.
+    /// A refund has no amount and returns no goods.
     #[error("items that cost nothing can only be refunded with restock, when they come back")]
     NothingToRefund,
-    /// A card would be charged with nothing.
+    /// A card order has the total zero.
     #[error("the total is 0, which a card cannot be charged with")]
     NothingToPay,
-    /// No payment provider is set up.
+    /// The service has no payment provider configured.
     #[error("no payment provider is set up")]
     NoPaymentProvider,
-    /// An amount would be larger than the service can store.
+    /// An amount would exceed what the service can store; names the amount.
     #[error("{0} would have more than 15 digits before the decimal point")]
     AmountTooLarge(&'static str),
-    /// No enabled admin would be left in the business.
+    /// The change would leave the business without an enabled admin.
     #[error("the business would have no enabled admin left")]
     LastAdmin,
-    /// A user with the role customer needs a customer, and no other user has one.
+    /// A user with the role `customer` needs a customer; other roles must have none.
     #[error("a user with the role customer acts for a customer, and no other user does")]
     RoleCustomerMismatch,
-    /// The business has as many keys that are not revoked as one may.
+    /// The business has as many unrevoked API keys as it may have.
     #[error("the business has {limit} API keys already: revoke one first")]
     ApiKeyLimitReached {
-        /// How many.
+        /// The most unrevoked API keys of one business.
         limit: u64,
     },
-    /// The idempotency key has made a business, and the response is not stored any more.
+    /// The idempotency key has created a business, and the stored response is already deleted.
     #[error(
         "the idempotency key was used more than 24 hours ago, and the response is no longer stored"
     )]
     IdempotencyKeyExpired,
-    /// The change conflicts with the current state in a way for which no program is prepared.
+    /// A conflict with the current state for which there is no code of its own.
     #[error("{0}")]
     Conflict(&'static str),
-    /// More happened on the account in the time than one statement shows.
+    /// The interval of a statement has more entries than one statement can have.
     #[error("the time has {count} entries, more than one statement shows")]
     StatementTooLong {
-        /// How many entries.
+        /// The number of entries in the interval.
         count: usize,
     },
     /// The caller has used the idempotency key for another request.
     #[error("the idempotency key belongs to another request")]
     IdempotencyKeyReused,
-    /// Too much is waiting already, or rows stayed locked through every attempt. Refused before anything changed.
+    /// The queue is full, or rows stayed locked through every attempt. Nothing was changed.
     #[error("too many requests are waiting")]
     Overloaded,
-    /// The database cannot be reached. Refused before anything changed.
+    /// The database is unavailable. Nothing was changed.
     #[error("the database is not available")]
     DatabaseUnavailable(#[source] DbErr),
-    /// The connection broke while the commit was on its way, and the database could not be asked what became of it.
+    /// The connection broke during the commit, and its result could not be looked up. The change may have been made.
     #[error("the connection to the database broke during the commit")]
     OutcomeUnknown,
-    /// A serialization failure, a deadlock, a lock that was not had in time, or a twin with the same idempotency key.
-    /// [`crate::foundation::retry`] tries again; no caller outside sees it.
+    /// A serialization failure, a deadlock, a lock timeout, or a concurrent request with the same idempotency key.
+    /// [`crate::foundation::retry`] retries it; it never reaches a client.
     #[error("another transaction was in the way")]
     Contention,
-    /// A bug: an answer of the database that no rule foresees.
+    /// A bug, such as a database answer that no rule expects.
     #[error("unexpected: {0}")]
     Bug(String),
 }
 
-/// A product of which there is not enough.
+/// A product with insufficient stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shortage {
-    /// The product.
+    /// The short product.
     pub product_id: ProductId,
-    /// How many the whole request asks for.
+    /// Units of the whole request.
     pub requested: i64,
-    /// How many can be sold.
+    /// Units that the buyer could get.
     pub available: i64,
 }
 
-/// A bound on what one customer may hold at once, and what would exceed it.
+/// A limit on what one customer may hold at once, with the request that would exceed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HoldLimit {
-    /// In units.
+    /// The limit in units.
     #[error("the customer may hold {limit} units at once, holds {held} and asks for {requested}")]
     Units {
-        /// The most.
+        /// The most units that one customer may hold.
         limit: i64,
-        /// What the customer holds and waits for beside the request.
+        /// Units held or waited for outside this request.
         held: i64,
-        /// What the request would hold.
+        /// Units that the request would hold.
         requested: i64,
     },
-    /// In money.
+    /// The limit in money.
     #[error("the value of what the customer would hold at once exceeds the limit of one customer")]
     Value {
-        /// The most.
+        /// The highest value that one customer may hold.
         limit: Money,
-        /// What that is worth which the customer holds and waits for beside the request.
+        /// The value of the units held or waited for outside this request.
         held: Money,
-        /// What that is worth which the request would hold.
+        /// The value of the units that the request would hold.
         requested: Money,
     },
 }
@@ -463,38 +463,39 @@ impl From<DbErr> for Error {
     }
 }
 
-/// What a violated constraint means. A constraint that is not here cannot be violated unless there is a bug.
+/// The refusal that a violated constraint means. All other constraints can be violated only by a bug.
 ///
-/// A database of several machines numbers the constraints of its parts: `products_sku_key1` is the same rule as
-/// `products_sku_key`. No name of ours ends with a digit.
+/// A distributed database numbers the constraints of its partitions: `products_sku_key1` is the same rule as
+/// `products_sku_key`. No constraint of this schema has a name that ends with a digit.
 fn refusal_of_constraint(name: &str) -> Option<Error> {
     match name.trim_end_matches(|sign: char| sign.is_ascii_digit()) {
         "products_sku_key" | "products_exact_sku_key" => Some(Error::AlreadyExists("sku")),
         "users_email_key" => Some(Error::AlreadyExists("email")),
         "businesses_slug_key" => Some(Error::AlreadyExists("slug")),
-        // Two times within a leap second: the database keeps the second after it.
+        // Two times within one leap second: the database rounds both to the following second.
         "sales_open_before_they_close" => Some(Error::SaleNeverOpen { field: "closes_at" }),
-        // A twin committed first: the next attempt finds its answer. A business has an id of its request's key.
+        // A concurrent request with the same key has committed first; the next attempt finds its response. The id of
+        // a business is derived from the key of its request.
         "idempotency_keys_pkey" | "businesses_pkey" => Some(Error::Contention),
         _ => None,
     }
 }
 
-/// Why a provider does not take an amount.
+/// The reason why a payment provider rejects an amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedAmount {
-    /// The provider's code.
+    /// The provider's error code.
     pub code: String,
-    /// The smallest payment, when it was smaller.
+    /// The smallest permitted payment, if the amount was below it.
     pub minimum: Option<Money>,
-    /// The largest payment, when it was larger.
+    /// The largest permitted payment, if the amount was above it.
     pub maximum: Option<Money>,
-    /// What the amount is to be a multiple of, when it was none.
+    /// The unit of which the amount must be a multiple, if it was not.
     pub step: Option<Money>,
 }
 
 impl RefusedAmount {
-    /// With this code and nothing more to say.
+    /// A reason with a code only.
     #[must_use]
     pub fn with_code(code: &str) -> Self {
         Self {
@@ -505,29 +506,29 @@ impl RefusedAmount {
         }
     }
 
-    /// No payment is taken in the currency.
+    /// The provider does not support the currency.
     #[must_use]
     pub fn currency() -> Self {
         Self::with_code("currency_not_supported")
     }
 }
 
-/// Why a moment or a day cannot be meant.
+/// The reason why a time or a day is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DateFault {
-    /// It is ahead of now by more than clocks are.
+    /// The time is ahead of now by more than [`CLOCK_TOLERANCE`](crate::foundation::dates::CLOCK_TOLERANCE).
     Future {
-        /// What the clock shows that dates everything.
+        /// The database's time.
         now: DateTime<Utc>,
     },
-    /// It is after today.
+    /// The day is after today.
     AfterToday {
-        /// The day that it is.
+        /// The current day in the time zone of the business.
         today: NaiveDate,
-        /// The time zone in which it is.
+        /// The time zone of the business.
         zone: TimeZone,
     },
-    /// It is before 1970.
+    /// The time or day is before 1970-01-01.
     Before1970,
 }
 

@@ -1,10 +1,12 @@
-//! Idempotency records: a retry of a request with a key returns the original response unchanged.
+//! Idempotency: a retry of a request with an idempotency key returns the original response unchanged.
 //!
-//! The response to a request with a key is a row of the same transaction as its effect, unique per business, caller and
-//! key. A retry finds the row after it has locked what it would change, so a twin that runs at the same moment waits for
-//! the first and then replays it; where nothing is locked, the second insert of the key fails, and the next attempt finds
-//! the row. Only successes are stored: a request that was refused is decided anew. What a response says is its caller's
-//! matter: here it is bytes.
+//! The stored response is a row of the same transaction as the request's effect, unique per business, caller and key.
+//! A retry looks it up after it has locked what it would change. A concurrent retry therefore waits for the first
+//! request and then returns its response. Where nothing is locked, the second insert of the key fails, and the next
+//! attempt finds the row.
+//!
+//! Only successes are stored; a refused request is decided anew. The content of a response is opaque here. A key
+//! costs two statements: the look-up and the insert.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,31 +21,31 @@ use crate::foundation::retention;
 use crate::foundation::rows::{ArrayStatement, Columns, Insert, Row};
 use crate::{Database, Error, Transaction};
 
-/// What makes two requests one: the key that the client chose, and a hash of everything it asked.
+/// The identity of a request: the key that the client chose, and a hash of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
     /// 1 to 255 visible ASCII characters.
     pub key: String,
-    /// A keyed hash of method, target and what the body means: a body may hold a password.
+    /// A keyed hash of method, target and parsed body. It is keyed because a body may contain a password.
     pub request_hash: [u8; 32],
-    /// The hash that earlier versions stored of the same request: of its body's bytes. It finds the responses that they
-    /// stored, and can go a day after the last of them has.
+    /// The hash that earlier versions stored for the same request, over the bytes of its body. It can be removed a
+    /// day after the last of these versions was stopped.
     pub former_hash: Option<[u8; 32]>,
 }
 
-/// A response in the form that its caller has rendered it: opaque here, stored and returned unchanged. Its debug output
-/// does not show it.
+/// A response as its caller rendered it. The bytes are opaque here, and are stored and returned unchanged. The debug
+/// output hides them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredResponse(Arc<[u8]>);
 
 impl StoredResponse {
-    /// Of these bytes.
+    /// Wraps rendered bytes.
     #[must_use]
     pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
         Self(bytes.into())
     }
 
-    /// As they were rendered.
+    /// The bytes as they were rendered.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -56,22 +58,22 @@ impl fmt::Debug for StoredResponse {
     }
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome<T> {
-    /// It was made, now.
+    /// The write was executed by this request.
     Done {
-        /// What it has made or changed.
+        /// The typed result of the write.
         value: T,
-        /// What the caller rendered of it, which is stored if the request had a key.
+        /// The rendered response, which is stored if the request has a key.
         response: StoredResponse,
     },
-    /// It had been made before: the original response.
+    /// The write was executed by an earlier request, whose response this is.
     Replayed(StoredResponse),
 }
 
 impl<T> Outcome<T> {
-    /// Now made, or the original.
+    /// The response, new or original.
     #[must_use]
     pub fn response(&self) -> &StoredResponse {
         match self {
@@ -79,13 +81,13 @@ impl<T> Outcome<T> {
         }
     }
 
-    /// Whether nothing was done, since it had been done before.
+    /// Whether an earlier request has executed the write.
     #[must_use]
     pub fn is_replayed(&self) -> bool {
         matches!(self, Self::Replayed(_))
     }
 
-    /// What was made, unless it had been made before.
+    /// The typed result; `None` for a replayed response.
     #[must_use]
     pub fn value(self) -> Option<T> {
         match self {
@@ -94,7 +96,7 @@ impl<T> Outcome<T> {
         }
     }
 
-    /// With another response: of what is known only after the commit.
+    /// Replaces the response of a new outcome, for content that is known only after the commit.
     #[must_use]
     pub fn with_response(self, response: StoredResponse) -> Self {
         match self {
@@ -103,7 +105,7 @@ impl<T> Outcome<T> {
         }
     }
 
-    /// With something else about the same write.
+    /// Replaces the typed result of a new outcome.
     #[must_use]
     pub fn map<U>(self, about: impl FnOnce(T) -> U) -> Outcome<U> {
         match self {
@@ -116,14 +118,14 @@ impl<T> Outcome<T> {
     }
 }
 
-/// Whose keys are looked up: keys are unique per business and caller.
+/// The owner of an idempotency key, which is unique per business and caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scope {
     pub(crate) business_id: BusinessId,
     pub(crate) caller_id: UserId,
 }
 
-/// A stored response, with the hash of the request that it was given to.
+/// A stored response with the hash of its request.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) request_hash: [u8; 32],
@@ -131,7 +133,9 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// The original response, unless the key was used for another request.
+    /// The original response.
+    ///
+    /// # Errors [`Error::IdempotencyKeyReused`] if the key was used for another request.
     pub(crate) fn replay(&self, key: &IdempotencyKey) -> Result<StoredResponse, Error> {
         if key.request_hash != self.request_hash && key.former_hash != Some(self.request_hash) {
             return Err(Error::IdempotencyKeyReused);
@@ -140,10 +144,10 @@ impl Record {
     }
 }
 
-/// Records by caller and key.
+/// Stored responses by caller and key.
 pub(crate) type Records = HashMap<(UserId, String), Record>;
 
-/// The records of these callers' keys.
+/// Reads the stored responses of these callers' keys. Costs one statement, or none without keys.
 pub(crate) async fn find(
     transaction: &Transaction,
     business: BusinessId,
@@ -153,7 +157,8 @@ pub(crate) async fn find(
     if keys.is_empty() {
         return Ok(Records::new());
     }
-    // Any caller with any key: a superset of what is asked for, from which the caller of this function picks by both.
+    // Matches any of the callers with any of the keys: a superset, from which the caller of this function picks by
+    // both.
     let rows: Vec<(UserId, String, Vec<u8>, Vec<u8>)> = idempotency_keys::Entity::of(business)
         .select_only()
         .columns([
@@ -183,7 +188,7 @@ pub(crate) async fn find(
         .collect()
 }
 
-/// The original response to this key's request, if there was one.
+/// The original response to the key's request; `None` if there is none.
 pub(crate) async fn replayed(
     transaction: &Transaction,
     scope: Scope,
@@ -202,7 +207,7 @@ pub(crate) async fn replayed(
         .transpose()
 }
 
-/// A row of `idempotency_keys` that is to be inserted.
+/// A row to be inserted into `idempotency_keys`.
 pub(crate) struct NewRecord<'a> {
     pub(crate) caller_id: UserId,
     pub(crate) key: &'a IdempotencyKey,
@@ -210,8 +215,8 @@ pub(crate) struct NewRecord<'a> {
 }
 
 impl NewRecord<'_> {
-    /// Sorts by caller and key, the order in which keys are inserted: two batches with the same keys then meet at the first
-    /// of them and not in a deadlock.
+    /// Sorts by caller and key, the order of all inserts. Two batches with the same keys then wait at the first of
+    /// them instead of deadlocking.
     pub(crate) fn in_order(mut records: Vec<Self>) -> Vec<Self> {
         records.sort_unstable_by(|a, b| (a.caller_id, &a.key.key).cmp(&(b.caller_id, &b.key.key)));
         records
@@ -236,8 +241,8 @@ impl Insert for NewRecord<'_> {
 static REMEMBER: LazyLock<ArrayStatement> =
     LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<NewRecord<'_>>()));
 
-/// Stores the response under the key. A twin that has stored its own first makes this [`Error::Contention`]: the next
-/// attempt finds it.
+/// Stores the response under the key. [`Error::Contention`] if a concurrent request has stored its own first; the
+/// next attempt finds that one.
 pub(crate) async fn remember(
     transaction: &Transaction,
     scope: Scope,
@@ -254,14 +259,13 @@ pub(crate) async fn remember(
     Ok(())
 }
 
-/// Deletes the business's records that are older than 25 hours. Returns how many there were.
+/// Deletes the business's stored responses that are older than 25 hours. Returns their number.
 ///
-/// Any number of processes may do it at once: one waits for another that has the same rows, in the order of their
-/// places on disk, and finds them gone. `FOR UPDATE SKIP LOCKED` would pass over them instead, but needs the right to
-/// change records, which the service does not have.
+/// Any number of processes may run it at once. One waits for another that deletes the same rows, in the order of
+/// their position on disk, and then finds them gone. `FOR UPDATE SKIP LOCKED` would avoid the wait, but needs the
+/// right to update, which the service's role does not have.
 ///
-/// # Errors
-/// [`Error::DatabaseUnavailable`].
+/// # Errors [`Error::DatabaseUnavailable`].
 pub async fn delete_expired(database: &Database, business: BusinessId) -> Result<u64, Error> {
     let over = Query::select()
         .expr(Expr::cust("ctid"))

@@ -1,17 +1,20 @@
-//! Row locks: the one place that takes any, in the one order.
+//! Row locks: the only file that takes any, in one order.
 //!
-//! Whoever locks rows of several kinds in one transaction locks them in the order of this file: the business, customers by
-//! id, stock by product id, orders by id with their payment intents. Those after them are locked in transactions that
-//! lock nothing before them: users by id, whose rows stand for their refresh tokens; API keys; a sale, then products of
-//! the catalogue by id. One exception: a product that is taken off sale has its stock locked after its catalogue row, for
-//! which nobody waits who has stock locked. At the end are locks that pass over what others have locked, and so wait for
-//! nobody. Idempotency keys are locked by being inserted, after all of these.
+//! A transaction that locks rows of several kinds locks them in the order of this file: the business, customers by
+//! id, stock by product id, orders by id with their payment intents.
 //!
-//! Most locks are one query of SeaORM's. Three statements lock and read more at once, since a round trip less is worth
-//! it: the desk's (5 % of its throughput), an account's, and an order's on account. They take the locking part of their
-//! text from here as a `SELECT` whose parameters are in its text: `$1` is the business.
+//! The following are locked in transactions that lock nothing before them: users by id, whose lock covers their
+//! refresh tokens; API keys; a sale, then products by id. The one exception is a product that is taken off sale: its
+//! stock is locked after its product row. No transaction that has locked stock waits for a product row.
 //!
-//! A test reads the sources and finds no lock anywhere else.
+//! The locks at the end of the file skip locked rows and so never wait. Idempotency keys are locked by their insert,
+//! after all of these.
+//!
+//! Most locks are one SeaORM query. Three statements lock and read more in one round trip: the desk's (5 % of its
+//! throughput), an account's, and an order's on account. They take the locking part from here as a `SELECT` with its
+//! parameters in the text: `$1` is the business.
+//!
+//! A test checks that no other source file takes a lock.
 
 use entity::{
     ApiKeyId, BusinessId, CustomerId, OrderId, ProductId, SaleId, Tenant, UserId, api_keys,
@@ -32,8 +35,8 @@ use crate::{Error, Transaction};
 
 // ---- The business
 
-/// Locks the business's row. Not the stronger lock, for which every new row of the business would wait: each points at this
-/// one.
+/// Locks the business's row `FOR NO KEY UPDATE`. With the stronger `FOR UPDATE`, every insert of the business would
+/// wait, since each row references this one.
 pub(crate) async fn business(
     transaction: &Transaction,
     business: BusinessId,
@@ -46,7 +49,7 @@ pub(crate) async fn business(
     .await
 }
 
-/// Shares a lock on the business's row: its books are not closed meanwhile.
+/// Locks the business's row `FOR SHARE`, so that its closing date cannot change meanwhile.
 pub(crate) fn shared_business(
     columns: impl IntoIterator<Item = businesses::Column>,
 ) -> SelectStatement {
@@ -59,7 +62,7 @@ pub(crate) fn shared_business(
 
 // ---- Customers
 
-/// Locks a customer.
+/// Locks one customer; `None` if there is none.
 pub(crate) async fn customer(
     transaction: &Transaction,
     business: BusinessId,
@@ -69,7 +72,7 @@ pub(crate) async fn customer(
     one(transaction, customer, LockType::Update).await
 }
 
-/// Locks customers by id. Which ones is for the caller to add.
+/// Locks customers by id. The caller adds the condition.
 pub(crate) fn customers(columns: impl IntoIterator<Item = customers::Column>) -> SelectStatement {
     let mut select = rows(customers::Entity, columns);
     select
@@ -79,8 +82,8 @@ pub(crate) fn customers(columns: impl IntoIterator<Item = customers::Column>) ->
     select
 }
 
-/// Locks an order's customer to stay. The database looks after what a row refers to when it is written more than once in a
-/// transaction, and locks it for that: after the stock, if it were not locked here before.
+/// Locks an order's customer `FOR KEY SHARE`. When a row is written twice in one transaction, the database checks its
+/// foreign key again and locks the customer for that. Without this lock it would do so after the stock.
 pub(crate) async fn customer_of_order(
     transaction: &Transaction,
     business: BusinessId,
@@ -99,17 +102,16 @@ pub(crate) async fn customer_of_order(
     Ok(())
 }
 
-// ---- Stock. Everyone locks it `FOR NO KEY UPDATE`: a foreign key to a row of it, checked in no order, then waits for
-// nobody.
+// ---- Stock. All code locks it `FOR NO KEY UPDATE`: the foreign-key checks, which come in no order, then never wait.
 
-/// Locks stock by product id. Which is for the caller to add.
+/// Locks stock by product id. The caller adds the condition.
 pub(crate) fn stock(columns: impl IntoIterator<Item = inventory::Column>) -> SelectStatement {
     let mut select = stock_unlocked(columns);
     select.lock(LockType::NoKeyUpdate);
     select
 }
 
-/// The same rows in the same order, for those who lock them later.
+/// Selects the same rows in the same order without locks, for batches that lock them later.
 pub(crate) fn stock_unlocked(
     columns: impl IntoIterator<Item = inventory::Column>,
 ) -> SelectStatement {
@@ -120,8 +122,8 @@ pub(crate) fn stock_unlocked(
     select
 }
 
-/// Locks stock by product id, with whether its product is on sale and the time at which each row was had. Which is for the
-/// caller to add.
+/// Locks stock by product id. Also returns whether the product is on sale, and the time at which each row was locked.
+/// The caller adds the condition.
 pub(crate) fn stock_on_sale() -> SelectStatement {
     use inventory::Column;
 
@@ -148,7 +150,7 @@ pub(crate) fn stock_on_sale() -> SelectStatement {
     select
 }
 
-/// As [`stock_on_sale`], passing over what others have locked.
+/// As [`stock_on_sale`], skipping locked rows.
 pub(crate) fn free_stock_on_sale() -> SelectStatement {
     let mut select = stock_on_sale();
     select.lock_with_tables_behavior(
@@ -161,7 +163,7 @@ pub(crate) fn free_stock_on_sale() -> SelectStatement {
 
 // ---- Orders
 
-/// Locks an order.
+/// Locks one order; `None` if there is none.
 pub(crate) async fn order(
     transaction: &Transaction,
     business: BusinessId,
@@ -171,7 +173,7 @@ pub(crate) async fn order(
     one(transaction, order, LockType::Update).await
 }
 
-/// Locks orders by id, with all their columns. Which ones is for the caller to add.
+/// Locks orders by id and returns all columns. The caller adds the condition.
 pub(crate) fn orders() -> SelectStatement {
     let mut select = rows(orders::Entity, orders::Column::iter());
     select
@@ -181,7 +183,7 @@ pub(crate) fn orders() -> SelectStatement {
     select
 }
 
-/// Locks the payment intent of an order that is locked.
+/// Locks the payment intent of an order that must already be locked.
 pub(crate) async fn payment_intent(
     transaction: &Transaction,
     business: BusinessId,
@@ -206,7 +208,7 @@ pub(crate) async fn users(
     Ok(users.all(transaction).await?)
 }
 
-/// Locks a user, and with it the user's refresh tokens.
+/// Locks a user, which covers the user's refresh tokens.
 pub(crate) async fn user(
     transaction: &Transaction,
     business: BusinessId,
@@ -216,7 +218,7 @@ pub(crate) async fn user(
     one(transaction, user, LockType::NoKeyUpdate).await
 }
 
-/// Locks an API key.
+/// Locks one API key; `None` if there is none.
 pub(crate) async fn api_key(
     transaction: &Transaction,
     business: BusinessId,
@@ -228,7 +230,7 @@ pub(crate) async fn api_key(
 
 // ---- The catalogue
 
-/// Locks a sale.
+/// Locks one timed sale; `None` if there is none.
 pub(crate) async fn sale(
     transaction: &Transaction,
     business: BusinessId,
@@ -238,7 +240,7 @@ pub(crate) async fn sale(
     one(transaction, sale, LockType::Update).await
 }
 
-/// Locks products of the catalogue by id, and reads these of their columns.
+/// Locks products by id and returns the given columns.
 pub(crate) async fn products<T: sea_orm::TryGetableMany + Send>(
     transaction: &Transaction,
     business: BusinessId,
@@ -254,7 +256,7 @@ pub(crate) async fn products<T: sea_orm::TryGetableMany + Send>(
     Ok(products.into_tuple().all(transaction).await?)
 }
 
-/// Locks a product of the catalogue.
+/// Locks one product; `None` if there is none.
 pub(crate) async fn product(
     transaction: &Transaction,
     business: BusinessId,
@@ -264,15 +266,14 @@ pub(crate) async fn product(
     one(transaction, product, LockType::Update).await
 }
 
-// ---- Locks that wait for nobody
+// ---- Locks that never wait
 
-/// Locks what others have not locked of this.
+/// Locks the rows of the query that are not locked.
 fn skip_locked(select: &mut SelectStatement) -> &mut SelectStatement {
     select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
 }
 
-/// Payment intents of the provider `$2` that are due, those first that are due for longest. How many, and what is read of
-/// them, is for the caller to add.
+/// Locks due payment intents of the provider `$2`, the longest due first. The caller adds the limit and the columns.
 pub(crate) fn due_intents() -> SelectStatement {
     use payment_intents::Column;
 
@@ -286,7 +287,8 @@ pub(crate) fn due_intents() -> SelectStatement {
     select
 }
 
-/// Refunds of payments at the provider `$2` that are due, likewise.
+/// Locks due refunds of payments at the provider `$2`, the longest due first. The caller adds the limit and the
+/// columns.
 pub(crate) fn due_refunds() -> SelectStatement {
     use refunds::Column;
 
@@ -312,7 +314,7 @@ pub(crate) fn due_refunds() -> SelectStatement {
     select
 }
 
-/// Reservations, those first that expire first. Which ones, and how many, is for the caller to add.
+/// Locks reservations, the first to expire first. The caller adds the condition and the limit.
 pub(crate) fn free_reservations(
     columns: impl IntoIterator<Item = reservations::Column>,
 ) -> SelectStatement {
@@ -324,7 +326,7 @@ pub(crate) fn free_reservations(
     select
 }
 
-/// Places on disk of refresh tokens that have expired. How many is for the caller to add.
+/// Locks expired refresh tokens and returns their `ctid`. The caller adds the limit.
 pub(crate) fn expired_refresh_tokens(business: BusinessId) -> SelectStatement {
     let mut select = rows(refresh_tokens::Entity, []);
     select
@@ -335,7 +337,7 @@ pub(crate) fn expired_refresh_tokens(business: BusinessId) -> SelectStatement {
     select
 }
 
-// ---- How a lock is written
+// ---- Helpers
 
 async fn one<E: EntityTrait>(
     transaction: &Transaction,
@@ -364,7 +366,7 @@ pub(crate) fn is_any(column: impl ColumnTrait, parameter: &str) -> Expr {
     Expr::col(column.as_column_ref()).eq(PgFunc::any(Expr::cust(parameter.to_owned())))
 }
 
-/// `name AS MATERIALIZED (select)`: read once, and locked then.
+/// `name AS MATERIALIZED (select)`, so that the rows are read and locked exactly once.
 pub(crate) fn materialized(name: &'static str, select: SelectStatement) -> CommonTableExpression {
     let mut common = CommonTableExpression::new();
     common.table_name(name).query(select).materialized(true);

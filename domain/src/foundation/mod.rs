@@ -1,5 +1,5 @@
-//! What every wing stands on: the database and its transactions, retries, idempotency keys, pages, dates, errors, the caller,
-//! secrets, and background work.
+//! The foundation of all wings: database and transactions, retries, idempotency keys, pages, dates, errors, the
+//! caller, secrets, and background work.
 //!
 //! May use `entity` only.
 

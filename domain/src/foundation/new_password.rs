@@ -1,23 +1,23 @@
-//! A password to be, of a length that may be, and why one is not good enough.
+//! New passwords: their permitted length, and the reasons why one is rejected.
 
 use super::secret::Secret;
 use super::unicode;
 
-/// A password that a user may choose, in normalization form KC. Its debug output does not show it.
+/// A password of a permitted length, in normalization form KC. Its debug output hides it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPassword(Secret);
 
-/// Why a password is not good enough.
+/// The reason why a password is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
-    /// Too short, or longer than anyone types.
+    /// Too short or too long: see [`NewPassword::MIN`] and [`NewPassword::MAX`].
     #[error(
         "must have from {} to {} characters",
         NewPassword::MIN,
         NewPassword::MAX
     )]
     Length,
-    /// Among the first that anyone tries.
+    /// Found among the guesses that an attacker tries first.
     #[error(
         "is too easy to guess: use several unrelated words, and neither the e-mail address nor the business's name"
     )]
@@ -25,16 +25,15 @@ pub enum WeakPassword {
 }
 
 impl NewPassword {
-    /// The fewest characters.
+    /// The fewest characters, after normalization.
     pub const MIN: usize = 8;
-    /// The most characters.
+    /// The most characters, after normalization.
     pub const MAX: usize = 128;
 
-    /// Takes a password whose length is good. How easily it is guessed is judged by [`crate::identity::passwords::Passwords::hash`], which knows whose
-    /// it is.
+    /// Checks the length of a password. [`crate::identity::passwords::Passwords::hash`] checks how easily it is
+    /// guessed, since it knows the user.
     ///
-    /// # Errors
-    /// [`WeakPassword::Length`].
+    /// # Errors [`WeakPassword::Length`].
     pub fn new(text: &str) -> Result<Self, WeakPassword> {
         let normal = unicode::nfkc(text);
         if !(Self::MIN..=Self::MAX).contains(&normal.chars().count()) {
@@ -43,7 +42,7 @@ impl NewPassword {
         Ok(Self(Secret::from(normal.into_owned())))
     }
 
-    /// The password itself.
+    /// The normalized password.
     pub(crate) fn secret(&self) -> &Secret {
         &self.0
     }

@@ -1,5 +1,6 @@
-//! Lists by keyset: a page continues after the last row of the one before it, so rows that are added meanwhile neither
-//! shift nor repeat anything, and page 1,000 costs what page 1 does.
+//! Keyset pagination: a page continues after the last row of the previous one.
+//!
+//! Rows that are added meanwhile neither shift nor repeat others. Page 1,000 costs as much as page 1.
 
 use entity::BusinessId;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Value};
@@ -7,33 +8,33 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Se
 use crate::foundation::retry::retry;
 use crate::{Database, Error};
 
-/// Which page.
+/// The requested page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paging<K> {
-    /// The most rows.
+    /// The most rows of the page.
     pub limit: u64,
-    /// The key of the last row of the page before.
+    /// The key of the last row of the previous page; `None` for the first page.
     pub after: Option<K>,
 }
 
-/// One page and where the next starts.
+/// One page, and the start of the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T, K> {
-    /// The rows, at most as many as were asked for.
+    /// The rows, at most [`Paging::limit`].
     pub rows: Vec<T>,
-    /// The key of the last row, when there are more after it.
+    /// The key of the last row; `None` on the last page.
     pub next: Option<K>,
 }
 
 impl<K> Paging<K> {
-    /// One row more than is shown: so it is known whether more follow.
+    /// The rows to read: one more than is returned, which tells whether another page follows.
     pub(crate) fn rows(&self) -> u64 {
         self.limit + 1
     }
 }
 
 impl<K: Copy + Into<Value>> Paging<K> {
-    /// The page's rows in rising order of this column.
+    /// The page's rows in ascending order of this column.
     pub(crate) fn rising<S>(&self, select: S, key: impl ColumnTrait) -> S
     where
         S: QueryFilter + QueryOrder + QuerySelect,
@@ -45,7 +46,7 @@ impl<K: Copy + Into<Value>> Paging<K> {
         select.order_by_asc(key).limit(self.rows())
     }
 
-    /// The page's rows in falling order of this column.
+    /// The page's rows in descending order of this column.
     pub(crate) fn falling<S>(&self, select: S, key: impl ColumnTrait) -> S
     where
         S: QueryFilter + QueryOrder + QuerySelect,
@@ -59,7 +60,7 @@ impl<K: Copy + Into<Value>> Paging<K> {
 }
 
 impl<T, K> Page<T, K> {
-    /// Makes a page from its rows, of which one more was read than is shown.
+    /// Makes a page from its rows, of which [`Paging::rows`] were read.
     pub(crate) fn of(mut rows: Vec<T>, paging: &Paging<K>, key: impl Fn(&T) -> K) -> Self {
         let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;

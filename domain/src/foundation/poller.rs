@@ -1,7 +1,7 @@
-//! Which businesses background work has to look at.
+//! Selects the businesses that a background task must look at.
 //!
-//! Often at those in which this process has something going on, seldom at all of them: for what another process has left
-//! behind.
+//! Businesses with activity in this process are polled every second. All others are polled once a minute, for work
+//! that another process has left behind.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,13 +12,13 @@ use tokio::sync::Notify;
 
 use crate::Database;
 
-/// How often the businesses are looked at in which this process has something going on.
+/// The time between two polls of a business with activity in this process.
 const OFTEN: Duration = Duration::from_secs(1);
 
-/// How often all are.
+/// The time between two polls of all businesses.
 const SELDOM: Duration = Duration::from_secs(60);
 
-/// The businesses to look at.
+/// The businesses to poll.
 #[derive(Debug, Default)]
 pub(crate) struct Poller {
     watched: Mutex<HashSet<BusinessId>>,
@@ -26,20 +26,20 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
-    /// There is something going on in this business.
+    /// Adds a business that has work now or soon.
     pub(crate) fn add(&self, business: BusinessId) {
         self.watched().insert(business);
     }
 
-    /// There is something to be done now.
+    /// Adds a business whose work is due now, and polls at once.
     pub(crate) fn wake(&self, business: BusinessId) {
         self.add(business);
         self.woken.notify_one();
     }
 
-    /// Looks at them for ever. `look` says whether something goes on still.
+    /// Polls until it is dropped. `look` returns whether the business still has work.
     ///
-    /// Not an `AsyncFn`: whether the futures of one can go to another thread cannot be said of all lifetimes at once.
+    /// It is not an `AsyncFn`: the compiler cannot prove that its futures are `Send` for all lifetimes at once.
     pub(crate) async fn keep_looking<F: Future<Output = bool>>(
         &self,
         database: &Database,
@@ -56,7 +56,7 @@ impl Poller {
             }
             let watched: Vec<BusinessId> = self.watched().iter().copied().collect();
             for business in watched {
-                // Before it is looked at: what begins from now on is watched anew.
+                // Removed before the poll, so that work that arrives during it adds the business again.
                 self.watched().remove(&business);
                 if look(business).await {
                     self.add(business);

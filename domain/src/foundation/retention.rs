@@ -1,4 +1,4 @@
-//! Deleting what is over, some rows at a time, so that no transaction holds many locks for long.
+//! Deletes expired rows in small transactions, so that no transaction holds many locks for long.
 
 use entity::{BusinessId, Tenant};
 use sea_orm::QueryFilter;
@@ -6,13 +6,13 @@ use sea_orm::sea_query::{Expr, SelectStatement};
 
 use crate::{Database, Error};
 
-/// How many rows one transaction deletes.
+/// The most rows that one transaction deletes.
 const ROWS: u64 = 1000;
 
-/// Deletes the rows of a business's table whose places `which` selects, and says how many there were. `which` is a
-/// SELECT of `ctid` in the business.
+/// Deletes the rows of a business's table that `which` selects. Returns their number. `which` must select `ctid`
+/// within the business.
 ///
-/// # Errors
+/// # Errors [`Error::DatabaseUnavailable`].
 /// [`Error::DatabaseUnavailable`].
 pub(crate) async fn delete<E: Tenant>(
     database: &Database,
@@ -20,7 +20,7 @@ pub(crate) async fn delete<E: Tenant>(
     which: SelectStatement,
 ) -> Result<u64, Error> {
     let which = which.to_owned().limit(ROWS).to_owned();
-    // An array and not a list: the rows are then read by their places.
+    // An array instead of a subquery: PostgreSQL then reads the rows directly by their `ctid`.
     let places = Expr::cust_with_expr("ctid = ANY (ARRAY $1)", which);
     let mut all = 0;
     loop {

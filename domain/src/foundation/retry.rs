@@ -1,4 +1,4 @@
-//! Trying again: the one place where a transaction that lost against another is repeated.
+//! Retries: the only file that repeats a transaction after a transient failure.
 
 use std::time::Duration;
 
@@ -7,17 +7,16 @@ use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 use crate::Error;
 
-/// How often an operation is tried before its caller hears of it.
+/// The number of attempts before an operation fails.
 pub(crate) const ATTEMPTS: u32 = 5;
 
-/// Runs `attempt` until it succeeds or fails for a reason that another try does not mend, at most [`ATTEMPTS`] times.
+/// Runs `attempt` until it succeeds or fails permanently, at most [`ATTEMPTS`] times.
 ///
-/// Each attempt is a whole transaction: it begins, decides anew and commits. Two failures are worth another try, since
-/// nothing was changed: contention, and a connection that turned out to be dead before the commit was sent (the server
-/// was restarted). A commit whose answer was lost is never repeated here.
+/// Each attempt is a whole transaction: it begins, decides anew and commits. Two failures are retried, since they
+/// change nothing: contention, and a connection that was dead before the commit was sent, as after a restart of the
+/// server. A commit without an answer is never repeated here.
 ///
-/// # Errors
-/// What the last attempt said; contention that never ended is [`Error::Overloaded`].
+/// # Errors The error of the last attempt; [`Error::Overloaded`] in place of [`Error::Contention`].
 pub(crate) async fn retry<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
@@ -43,12 +42,12 @@ where
     }
 }
 
-/// Whether the transaction may do better next time.
+/// Whether another attempt may succeed.
 #[must_use]
 pub(crate) fn is_worth_another_try(error: &Error) -> bool {
     match error {
         Error::Contention => true,
-        // Who has waited in vain for a connection hears so now, not five times as late.
+        // A caller that has waited in vain for a connection gets the error now, not after five such waits.
         Error::DatabaseUnavailable(cause) => !is_pool_timeout(cause),
         _ => false,
     }
@@ -58,7 +57,8 @@ fn is_pool_timeout(error: &DbErr) -> bool {
     matches!(error, DbErr::Query(RuntimeErr::SqlxError(cause)) if matches!(**cause, sqlx::Error::PoolTimedOut))
 }
 
-/// Waits before attempt `tried + 1`: up to 5, 10, 20, 40 ms, at random, so that those who met do not meet again.
+/// Waits before attempt `tried + 1`: a random time of up to 5, 10, 20, 40 ms, so that the transactions do not collide
+/// again. The bound stops growing at 160 ms.
 pub(crate) async fn pause(tried: u32) {
     let bound = 5_000 << tried.min(6);
     let wait = rand::rng().random_range(0..bound / 2);

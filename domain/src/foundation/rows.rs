@@ -1,12 +1,13 @@
 //! Rows as arrays: statements that write any number of rows with one text.
 //!
-//! A [`Row`] lists its columns once, by name, each with a function from the row to its value. The list makes both halves of
-//! a statement: the text `unnest($2::uuid[], $3::bigint[]) AS name (id, quantity)`, and one array a column. The text does
-//! not depend on the number of rows, so a batch of one and a batch of sixty-four are the same prepared statement. It is
-//! made once, in a `LazyLock`; a row costs the database a value a column.
+//! A [`Row`] lists its columns once, each with a name and a function from the row to its value. The list makes both
+//! halves of a statement: the text `unnest($2::uuid[], $3::bigint[]) AS name (id, quantity)`, and one array per
+//! column. The text does not depend on the number of rows, so that batches of 1 and of 64 share one prepared
+//! statement. It is made once, in a `LazyLock`; a row costs one value per column.
 //!
 //! ```text
-//! static WRITE: LazyLock<ArrayStatement> = LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<NewOrder>()));
+//! static WRITE: LazyLock<ArrayStatement> =
+//!     LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<NewOrder>()));
 //! let statement = WRITE.of(business).rows(&orders).statement()?;
 //! ```
 
@@ -17,43 +18,43 @@ use uuid::Uuid;
 
 use crate::Error;
 
-/// A row that travels in arrays.
+/// A row that is sent as elements of arrays.
 pub(crate) trait Row: Sized {
-    /// Its name in the statement: that of the relation that it is read from.
+    /// The name of the relation in the statement.
     const NAME: &'static str;
 
-    /// Lists its columns, always the same in the same order.
+    /// Lists the columns, always the same ones in the same order.
     fn columns(columns: &mut impl Columns<Self>);
 }
 
-/// A row that is inserted into a table of businesses, all its columns as they are.
+/// A row that is inserted into a table of a business, with all its columns.
 pub(crate) trait Insert: Row {
-    /// The table.
+    /// The name of the table.
     const TABLE: &'static str;
 }
 
-/// Takes the columns of a row.
+/// Receives the columns of a row.
 pub(crate) trait Columns<R> {
-    /// A column without nulls.
+    /// Adds a column without nulls.
     fn column<T>(&mut self, name: &'static str, value: impl Fn(&R) -> T)
     where
         T: ValueType + Into<Value>;
 
-    /// A column with nulls: of the types `uuid`, `bigint`, `text` and `jsonb`. The driver's arrays have none, so a value
-    /// that never occurs stands for it on the way ([`Placeholder`]).
+    /// Adds a nullable column of type `uuid`, `bigint`, `text` or `jsonb`. The driver's arrays have no nulls, so a
+    /// value that never occurs is sent instead ([`Placeholder`]).
     fn nullable<T>(&mut self, name: &'static str, value: impl Fn(&R) -> Option<T>)
     where
         T: ValueType + Into<Value>;
 }
 
-/// What stands for null in an array, as a value and in SQL.
+/// The value that is sent in place of null, and the same in SQL.
 struct Placeholder {
     value: Value,
     sql: &'static str,
 }
 
 impl Placeholder {
-    /// No row has the nil UUID or that number in a nullable column, and no text there is empty.
+    /// No nullable column has the nil UUID, the lowest bigint, JSON null or an empty text as a value.
     fn of(kind: &ArrayType) -> Self {
         let (value, sql) = match kind {
             ArrayType::Uuid => (
@@ -68,7 +69,7 @@ impl Placeholder {
     }
 }
 
-/// PostgreSQL's name of a type. One without a name here fails when the statement is prepared.
+/// PostgreSQL's name of a type. The statement of an unknown type fails when it is prepared.
 fn sql_type(kind: &ArrayType) -> &'static str {
     match kind {
         ArrayType::Bool => "boolean",
@@ -136,7 +137,7 @@ impl Names {
     }
 }
 
-/// The columns of rows as arrays.
+/// Collects the columns of rows as arrays.
 struct Values<'a, R> {
     rows: &'a [R],
     values: &'a mut Vec<Value>,
@@ -164,17 +165,17 @@ impl<R> Columns<R> for Values<'_, R> {
     }
 }
 
-/// Stands in for the name of rows where a value is bound.
+/// Marks a single value in the list of bound rows.
 const VALUE: &str = "a value";
 
-/// Numbers the arrays of a statement while its text is written. `$1` is the business.
+/// Numbers the parameters of a statement while its text is written. `$1` is the business.
 pub(crate) struct Arrays {
     parameters: usize,
     rows: Vec<&'static str>,
 }
 
 impl Arrays {
-    /// These rows as a relation, for `FROM`.
+    /// These rows as a relation for `FROM`.
     pub(crate) fn rows<R: Row>(&mut self) -> String {
         let columns = Names::of::<R>();
         let first = self.parameters + 1;
@@ -199,20 +200,20 @@ impl Arrays {
         format!("(SELECT {selected} FROM {unnested}) AS {name}")
     }
 
-    /// A value that is no row's, of this type.
+    /// A single parameter of this type.
     pub(crate) fn value(&mut self, sql_type: &str) -> String {
         self.parameters += 1;
         self.rows.push(VALUE);
         format!("${}::{sql_type}", self.parameters)
     }
 
-    /// The statement that inserts these rows of the business. It returns something a row, but no column: for a column
-    /// row security would be asked a second time.
+    /// The statement that inserts these rows into the business. It returns a constant per row, since returning a
+    /// column would make PostgreSQL check row security a second time.
     pub(crate) fn insert<R: Insert>(&mut self) -> String {
         self.insert_returning::<R>("1")
     }
 
-    /// As [`Arrays::insert`], returning something of the rows.
+    /// As [`Arrays::insert`], with an expression to return for each row.
     pub(crate) fn insert_returning<R: Insert>(&mut self, returning: &str) -> String {
         let names = Names::of::<R>().names();
         let (table, rows) = (R::TABLE, self.rows::<R>());
@@ -222,14 +223,14 @@ impl Arrays {
     }
 }
 
-/// A statement whose values are a business and rows.
+/// A statement with a business and rows as parameters.
 pub(crate) struct ArrayStatement {
     sql: String,
     rows: Vec<&'static str>,
 }
 
 impl ArrayStatement {
-    /// Writes its text.
+    /// Writes the text of the statement.
     pub(crate) fn new(write: impl FnOnce(&mut Arrays) -> String) -> Self {
         let mut arrays = Arrays {
             parameters: 1,
@@ -240,7 +241,7 @@ impl ArrayStatement {
         Self { sql, rows }
     }
 
-    /// Begins to bind its values.
+    /// Starts binding the parameters.
     pub(crate) fn of(&self, business: BusinessId) -> Bound<'_> {
         Bound {
             statement: self,
@@ -250,7 +251,7 @@ impl ArrayStatement {
     }
 }
 
-/// A statement whose values are being bound.
+/// A statement whose parameters are being bound.
 pub(crate) struct Bound<'a> {
     statement: &'a ArrayStatement,
     values: Vec<Value>,
@@ -266,15 +267,16 @@ impl Bound<'_> {
         self
     }
 
-    /// Binds the next value.
+    /// Binds the next single value.
     pub(crate) fn value(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
         self.rows.push(VALUE);
         self
     }
 
-    /// # Errors
-    /// [`Error::Bug`] when other rows were bound than the text names.
+    /// The statement with all its parameters.
+    ///
+    /// # Errors [`Error::Bug`] if the bound rows differ from those that the text names.
     pub(crate) fn statement(self) -> Result<Statement, Error> {
         let expected = &self.statement.rows;
         if self.rows != *expected {
@@ -292,7 +294,7 @@ impl Bound<'_> {
     }
 }
 
-/// How many rows a statement is to have written.
+/// A number of rows as the database counts them.
 pub(crate) fn count(rows: usize) -> i64 {
     <i64 as TryFrom<usize>>::try_from(rows).unwrap_or(i64::MAX)
 }

@@ -1,8 +1,7 @@
-//! Secrets that this service hands out: text that names its business and hides 256 random bits.
+//! Secrets that this service issues: a prefix, the id of the business, and 256 random bits.
 //!
-//! The business is in the text so that it is known before anything is looked up, and the look-up runs under that
-//! business's row security. What is kept is a SHA-256: with that many random bits there is nothing to guess, so a slow
-//! hash would only cost time.
+//! The text contains the business so that the look-up can run under that business's row security. Only a SHA-256 is
+//! stored. With 256 random bits nothing can be guessed, so a slow hash would only cost time.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,19 +9,19 @@ use entity::BusinessId;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// The characters that 16 bytes and 32 bytes take.
+/// The lengths of 16 and of 32 bytes in unpadded Base64.
 const BUSINESS: usize = 22;
 const RANDOM: usize = 43;
 
-/// How much of the random part people may see, 48 bits: enough to tell keys apart, and 208 stay hidden.
+/// The visible characters of the random part: 48 bits, enough to tell keys apart; 208 bits stay hidden.
 const SEEN: usize = 8;
 
-/// Text that must not be shown. Its debug output does not.
+/// A text that must not be logged. Its debug output hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text.
+    /// The text in the clear.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -41,12 +40,12 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// What a secret is for. Its text starts with it, so that none is taken for another, and leak scanners know it.
+/// The prefix of a kind of secret. Kinds cannot be confused, and leak scanners recognise it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind(pub(crate) &'static str);
 
 impl Kind {
-    /// A new secret of this business.
+    /// Makes a new secret for this business.
     pub(crate) fn make(self, business: BusinessId) -> Secret {
         let mut text = self.0.to_owned();
         URL_SAFE_NO_PAD.encode_string(business.0.as_bytes(), &mut text);
@@ -54,7 +53,8 @@ impl Kind {
         Secret(text)
     }
 
-    /// The business that the text names, if it has this kind's form. Nothing proves yet that the secret exists.
+    /// The business that the text names; `None` if it lacks this kind's form. It does not prove that the secret
+    /// exists.
     pub(crate) fn business_of(self, text: &str) -> Option<BusinessId> {
         let rest = text.strip_prefix(self.0)?;
         if rest.len() != BUSINESS + RANDOM {
@@ -64,14 +64,14 @@ impl Kind {
         Uuid::from_slice(&bytes).ok().map(BusinessId)
     }
 
-    /// The start of the text, by which people know it.
+    /// The start of the text, by which users recognise the key.
     pub(crate) fn start_of(self, secret: &Secret) -> String {
         let length = self.0.len() + BUSINESS + SEEN;
         secret.0.chars().take(length).collect()
     }
 }
 
-/// What is kept of a secret.
+/// The hash of a secret that is stored.
 pub(crate) fn hash(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
 }

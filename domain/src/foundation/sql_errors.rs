@@ -1,32 +1,32 @@
-//! The meaning of an error that the database answers: one table, for PostgreSQL itself and for the poolers and managed
-//! proxies that may stand before it.
+//! The meaning of database errors: one table for PostgreSQL, poolers and managed proxies.
 //!
-//! Poolers report a lost server connection with codes of their own. PgBouncer uses 08P01, Odyssey 08006, pgcat, PgDog and
-//! PgBouncer's relatives 58000, Supavisor and Neon XX000. Almost all of them end the client's session with it, which the
-//! severity FATAL says. So the severity counts more than the code, and messages count only where the code says nothing.
+//! Poolers report a lost server connection with codes of their own. PgBouncer uses 08P01, Odyssey 08006, pgcat, PgDog
+//! and relatives of PgBouncer 58000, Supavisor and Neon XX000. Almost all of them also end the client's session,
+//! which the severity FATAL tells. So the severity takes precedence over the code, and messages matter only where the
+//! code is ambiguous.
 
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-/// What an error means for the transaction in which it came, before its commit was sent.
+/// The meaning of an error for its transaction, before the commit was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// Another transaction was in the way: the whole transaction is worth another attempt.
+    /// A conflict with another transaction; the whole transaction can be retried.
     Contention,
-    /// The statement ran into its timeout. Another attempt would take as long.
+    /// The statement exceeded its timeout; a retry would take as long.
     TooSlow,
-    /// The session, or the server behind it, is gone.
+    /// The session, or the server behind the pooler, is gone.
     ConnectionLost,
-    /// The server, or the pooler before it, cannot do it now: no memory, no room, no connection, a standby.
+    /// The server or the pooler is temporarily unable: no memory, disk space or connection, or a standby.
     Unavailable,
-    /// Anything else: a violated constraint, or a bug.
+    /// Any other error: a violated constraint, or a bug.
     Other,
 }
 
-/// An error that the database answered, reduced to what its meaning depends on.
+/// A database error, reduced to what its meaning depends on.
 #[derive(Debug, Clone, Copy)]
 struct Answer<'a> {
-    /// FATAL and PANIC end the session.
+    /// True for FATAL and PANIC, which end the session.
     ends_session: bool,
     code: &'a str,
     message: &'a str,
@@ -38,12 +38,13 @@ impl Meaning {
     }
 }
 
-/// Whether this answer to a COMMIT proves that the transaction was rolled back. Every other error leaves it open.
+/// Whether this answer to a COMMIT proves a rollback. After any other error the outcome is unknown.
 pub(crate) fn proves_rollback(error: &dyn DatabaseError) -> bool {
     Answer::of(error).is_some_and(Answer::proves_rollback)
 }
 
-/// Whether a pooler has lost a prepared statement, or has given us a server connection that has another of its name.
+/// Whether a pooler has lost a prepared statement, or has switched to a server connection that has another one of its
+/// name.
 pub(crate) fn lacks_prepared_statement(error: &dyn DatabaseError) -> bool {
     Answer::of(error).is_some_and(|answer| LOST_STATEMENT.contains(&answer.code))
 }
@@ -51,9 +52,10 @@ pub(crate) fn lacks_prepared_statement(error: &dyn DatabaseError) -> bool {
 /// `invalid_sql_statement_name`, `duplicate_prepared_statement`.
 const LOST_STATEMENT: [&str; 2] = ["26000", "42P05"];
 
-/// What poolers say with XX000, `internal_error`, in lower case. PostgreSQL says it too, of its own bugs.
+/// Messages of poolers with the code XX000, `internal_error`, in lower case. PostgreSQL uses the code for its own
+/// bugs.
 const LOST_BY_MESSAGE: [&str; 12] = [
-    // PgBouncer's words, which other poolers have taken over.
+    // PgBouncer, and poolers that have copied its messages.
     "server conn crashed",
     "server login",
     "cannot connect to server",
@@ -86,14 +88,15 @@ impl<'a> Answer<'a> {
 
     fn meaning(self) -> Meaning {
         match (self.class(), self.code) {
-            // Serialization failure, deadlock and their like; a lock that was not granted in time.
+            // Serialization failure, deadlock and the rest of the class; a lock timeout.
             ("40", _) | (_, "55P03") => Meaning::Contention,
             (_, "57014") if !self.ends_session => Meaning::TooSlow,
-            // A wrong password, a role or a database that does not exist: waiting does not mend it.
+            // A wrong password, an unknown role or an unknown database: waiting does not help.
             ("28" | "3D", _) => Meaning::Other,
             // Insufficient resources, a system error, a standby, a lost prepared statement.
             ("53" | "58", _) | (_, "25006" | "26000" | "42P05") => Meaning::Unavailable,
-            // A connection exception; an operator's or a crash's shutdown, a start-up; timeouts that end the session.
+            // A connection exception; a shutdown by an operator or a crash; a start-up; timeouts that end the
+            // session.
             ("08", _)
             | (_, "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03" | "25P04") => {
                 Meaning::ConnectionLost
@@ -104,8 +107,8 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// PostgreSQL answers a COMMIT with an error that leaves the session intact only before the commit is recorded. The
-    /// codes are those that no pooler uses for a failure of its own.
+    /// PostgreSQL answers a COMMIT with an error that keeps the session only before the commit is recorded. No pooler
+    /// uses these codes for failures of its own.
     fn proves_rollback(self) -> bool {
         if self.ends_session {
             return false;
@@ -113,8 +116,8 @@ impl<'a> Answer<'a> {
         match (self.class(), self.code) {
             // `statement_completion_unknown`.
             (_, "40003") => false,
-            // Serialization failure; a deferred constraint, or a trigger that raises; a failed transaction; a lock or
-            // a statement that took too long.
+            // Serialization failure; a deferred constraint, or a trigger that raises; a failed transaction; a lock
+            // timeout or a statement timeout.
             ("23" | "40" | "P0", _) | (_, "25P02" | "55P03" | "57014") => true,
             _ => false,
         }
@@ -145,9 +148,9 @@ mod tests {
         }
     }
 
-    /// What servers, poolers and managed databases say when a connection is lost or cannot be had.
+    /// Errors of servers, poolers and managed databases when a connection is lost or refused.
     const LOST: [(bool, &str, &str); 34] = [
-        // PostgreSQL, and what runs it for others (RDS, Aurora, Cloud SQL, Azure), at a stop, a crash and a failover.
+        // PostgreSQL and managed services (RDS, Aurora, Cloud SQL, Azure), at a stop, a crash and a failover.
         (
             true,
             "57P01",
@@ -207,7 +210,7 @@ mod tests {
             "53300",
             "no more connections allowed (max_client_conn)",
         ),
-        // Odyssey says it with either severity.
+        // Odyssey uses either severity.
         (
             false,
             "08006",
@@ -272,7 +275,7 @@ mod tests {
             assert!(error(code, "").proves_rollback(), "{code}");
             assert!(!fatal(code, "").proves_rollback(), "{code}");
         }
-        // Nobody has listed these as harmless.
+        // Codes that are not listed prove nothing.
         for code in [
             "40003", "XX000", "42501", "22003", "01000", "0A000", "99999", "",
         ] {
@@ -285,7 +288,7 @@ mod tests {
         for code in ["40001", "40P01", "55P03"] {
             assert_eq!(error(code, "").meaning(), Meaning::Contention, "{code}");
         }
-        // A standby ends the session of a query that stands in the way of what it replays.
+        // A standby ends the session of a query that conflicts with recovery.
         assert_eq!(fatal("40001", "").meaning(), Meaning::Contention);
         assert_eq!(error("57014", "").meaning(), Meaning::TooSlow);
         for code in ["26000", "42P05"] {
@@ -298,7 +301,7 @@ mod tests {
             error("23505", "duplicate key"),
             error("42P01", "relation \"x\" does not exist"),
             error("XX000", "cache lookup failed for relation 1"),
-            // Words of a client are no words of a pooler.
+            // Text of a client must not be mistaken for a pooler's message.
             error(
                 "22P02",
                 "invalid input syntax for type uuid: \"server conn crashed?\"",

@@ -1,4 +1,4 @@
-//! The list of all tenants, for work that concerns each of them: background tasks and operators' commands.
+//! The list of all tenants, for background tasks and operators' commands.
 
 use entity::{BusinessId, businesses};
 use sea_orm::{EntityTrait, QueryOrder, QuerySelect};
@@ -6,10 +6,10 @@ use sea_orm::{EntityTrait, QueryOrder, QuerySelect};
 use crate::foundation::retry::retry;
 use crate::{Database, Error};
 
-/// All businesses, in the order of their ids: the policy `listed` shows them to a transaction that asks for it.
+/// All businesses, ordered by id. The row-security policy `listed` shows them to a transaction with the setting used
+/// here.
 ///
-/// # Errors
-/// [`Error::DatabaseUnavailable`].
+/// # Errors [`Error::DatabaseUnavailable`].
 pub async fn all_businesses(database: &Database) -> Result<Vec<BusinessId>, Error> {
     retry(|| async {
         let transaction = database

@@ -1,7 +1,7 @@
-//! Text in one form: which spellings are the same text, and which characters nobody sees.
+//! Unicode rules: which spellings are the same text, and which characters are invisible.
 //!
-//! Two texts that look alike must not be two names. So text is kept in Unicode's normalization form C, and characters
-//! that leave no mark, or reorder what stands around them, are rejected where text is read.
+//! Two texts that look alike must not be two names. Text is therefore stored in normalization form C. Characters that
+//! are invisible, or that reorder others, are rejected where text is read.
 
 use std::borrow::Cow;
 
@@ -12,27 +12,28 @@ use icu_properties::props::{
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Joins what would be apart. Emoji and scripts such as Devanagari need it.
+/// Joins neighbouring characters. Emoji and scripts such as Devanagari need it.
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
-/// Keeps apart what would be joined. Persian needs it.
+/// Separates characters that would be joined. Persian needs it.
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
-/// Draws a key around the character before it, as in 1️⃣.
+/// Draws a key around the preceding character, as in 1️⃣.
 const KEYCAP: char = '\u{20e3}';
 
-/// The text in normalization form C: an accented letter is one character where there is one for it.
+/// The text in normalization form C, which composes accented letters where Unicode has a composed one.
 #[must_use]
 pub fn nfc(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 
-/// The text in normalization form KC: as [`nfc`], and a full-width letter, for instance, is the plain one.
+/// The text in normalization form KC: as [`nfc`], and compatibility forms such as full-width letters become plain
+/// ones.
 #[must_use]
 pub fn nfkc(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfkc().normalize(text)
 }
 
-/// Whether a character leaves no mark of its own: zero-width and bidirectional controls, soft hyphens, fillers, tags,
-/// variation selectors, line separators and what is no character.
+/// Whether a character is invisible: zero-width and bidirectional controls, soft hyphens, fillers, tags, variation
+/// selectors, line separators and noncharacters.
 #[must_use]
 pub fn is_invisible(character: char) -> bool {
     let category = CodePointMapData::<GeneralCategory>::new().get(character);
@@ -48,14 +49,14 @@ pub fn is_invisible(character: char) -> bool {
         || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
 }
 
-/// The first invisible character of a code, in which none has a purpose.
+/// The first invisible character of a code; no code needs one.
 #[must_use]
 pub fn invisible_in_code(text: &str) -> Option<char> {
     text.chars().find(|character| is_invisible(*character))
 }
 
-/// The first invisible character of a name or a sentence that its script or its emoji does not need: a joiner after a
-/// letter that joins, and a variation selector after an ideograph or an emoji, are part of how they are written.
+/// The first invisible character of a name or a sentence that is not part of its script or emoji. A joiner after a
+/// letter that joins, and a variation selector after an ideograph or an emoji, are permitted.
 #[must_use]
 pub fn invisible_in_prose(text: &str) -> Option<char> {
     let mut base = None;
@@ -85,7 +86,7 @@ pub fn invisible_in_prose(text: &str) -> Option<char> {
     None
 }
 
-/// Whether a joiner changes how the characters before it are drawn. `base` is the last that is no mark on another.
+/// Whether a joiner affects the preceding characters. `base` is the last of them that is not a combining mark.
 fn joins(joiner: char, base: Option<char>, previous: Option<char>) -> bool {
     let after_virama = previous.is_some_and(|previous| {
         CodePointMapData::<CanonicalCombiningClass>::new().get(previous)
@@ -100,7 +101,7 @@ fn joins(joiner: char, base: Option<char>, previous: Option<char>) -> bool {
         })
 }
 
-/// Marks on the character before them, and the skin tones of emoji.
+/// Combining marks, and the skin tones of emoji.
 fn is_transparent(character: char) -> bool {
     matches!(character, '\u{1f3fb}'..='\u{1f3ff}')
         || CodePointMapData::<JoiningType>::new().get(character) == JoiningType::Transparent

@@ -13,10 +13,12 @@
 //! })
 //! ```
 //!
-//! The closure is an attempt, a whole transaction, and takes nothing: a helper that hands it the transaction would be an
-//! `AsyncFn` over a reference, whose future is not `Send`. The key is looked up after the locks, so that a twin waits for
-//! them and then finds the response; the response is rendered before the commit, since it commits with its effect.
-//! A key costs two statements: the look-up and the insert.
+//! The closure is one attempt, a whole transaction, and takes no parameter. A helper that passed the transaction to
+//! it would need an `AsyncFn` over a reference, whose future is not `Send`.
+//!
+//! The idempotency key is looked up after the locks, so that a concurrent retry waits for them and then finds the
+//! stored response. The response is rendered before the commit, since it commits with its effect. A key costs two
+//! statements: the look-up and the insert.
 
 use std::fmt;
 
@@ -24,16 +26,16 @@ use crate::foundation::idempotency::{self, IdempotencyKey, Outcome, Scope, Store
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Transaction};
 
-/// A write that is asked for: by whom, under which key, and how its caller renders what comes of it.
+/// A requested write: its caller, its idempotency key, and the function that renders its response.
 ///
-/// Every write can fail with [`Error::IdempotencyKeyReused`], [`Error::Overloaded`] when rows stayed locked,
+/// # Errors Every write can fail with [`Error::IdempotencyKeyReused`], [`Error::Overloaded`] when rows stayed locked,
 /// [`Error::DatabaseUnavailable`] and [`Error::OutcomeUnknown`].
 pub struct WriteRequest<'a, T, C = Caller> {
-    /// In whose name.
+    /// The caller on whose behalf the write is executed.
     pub caller: &'a C,
-    /// Present when a retry must get the original response.
+    /// `None` when a retry is a new write; otherwise a retry returns the original response.
     pub key: Option<&'a IdempotencyKey>,
-    /// Called before the commit, once an attempt.
+    /// Renders the response. Called before the commit, once per attempt.
     pub render: &'a (dyn Fn(&T) -> StoredResponse + Sync),
 }
 
@@ -47,15 +49,15 @@ impl<T, C: fmt::Debug> fmt::Debug for WriteRequest<'_, T, C> {
 }
 
 impl<T> WriteRequest<'_, T> {
-    /// Begins an attempt, in the business of the caller.
+    /// Begins an attempt in the caller's business.
     pub(crate) async fn begin(&self, database: &Database) -> Result<Write<'_, T>, Error> {
         self.begin_in(database, self.scope()).await
     }
 
-    /// Runs attempts until one succeeds or fails for good: see [`retry`].
+    /// Runs attempts until one succeeds or fails permanently: see [`retry`].
     ///
-    /// A write that is refused because something unique is taken may have met its own twin, which committed in between:
-    /// the twin's response is then this one's too.
+    /// A write that is refused because a unique value is taken may have met a concurrent request with the same key,
+    /// which has committed meanwhile. The response of that request is then returned.
     pub(crate) async fn run<F>(
         &self,
         database: &Database,
@@ -75,9 +77,9 @@ impl<T> WriteRequest<'_, T> {
     }
 }
 
-/// For a caller who is of no business.
+/// For a caller without a business, such as the platform.
 impl<T, C> WriteRequest<'_, T, C> {
-    /// As [`WriteRequest::begin`], in this business.
+    /// As [`WriteRequest::begin`], in the business of `scope`.
     pub(crate) async fn begin_in(
         &self,
         database: &Database,
@@ -91,7 +93,7 @@ impl<T, C> WriteRequest<'_, T, C> {
         })
     }
 
-    /// As [`WriteRequest::run`], in this business.
+    /// As [`WriteRequest::run`], in the business of `scope`.
     pub(crate) async fn run_in<F>(
         &self,
         database: &Database,
@@ -116,7 +118,7 @@ impl<T, C> WriteRequest<'_, T, C> {
     }
 }
 
-/// An attempt at a write: its transaction, which rolls back when this is dropped.
+/// An attempt at a write. Its transaction rolls back when this is dropped.
 pub(crate) struct Write<'a, T> {
     transaction: Transaction,
     scope: Scope,
@@ -129,15 +131,15 @@ impl<T> Write<'_, T> {
         &self.transaction
     }
 
-    /// The outcome of the original request, if this is a retry. To be asked after everything is locked that could be
-    /// changed.
+    /// The outcome of the original request, if this is a retry. Must be called after all rows are locked that the
+    /// write could change.
     pub(crate) async fn replayed(&self) -> Result<Option<Outcome<T>>, Error> {
         let Some(key) = self.key else { return Ok(None) };
         let response = idempotency::replayed(&self.transaction, self.scope, key).await?;
         Ok(response.map(Outcome::Replayed))
     }
 
-    /// Renders what was made, stores the response if there is a key, and commits.
+    /// Renders the response, stores it if there is a key, and commits.
     pub(crate) async fn finish(self, value: T) -> Result<Outcome<T>, Error> {
         let response = (self.render)(&value);
         if let Some(key) = self.key {

@@ -1,14 +1,15 @@
-//! What is free of a product, told to whoever watches, live.
+//! Live availability of products, for any number of watchers.
 //!
-//! Watchers cost the database nothing each. For each business that has some, one task of this process looks twice a second
-//! at the products that they watch, all of them in one query, and tells those who watch a product only when something of
-//! it has changed. So what happens between two looks is told as one change, and a watcher that is slow passes over states
-//! and is told the newest. A task ends when the last watcher of its business has left.
+//! Watchers add no database load each. For each watched business, one task of this process polls all watched products
+//! twice a second in one query. It notifies the watchers of a product only when its availability has changed. Changes
+//! between two polls are merged into one, and a slow watcher gets only the newest state. A task ends when the last
+//! watcher of its business has left.
 //!
-//! A product that nobody watches yet is looked for out of turn, together with others that have come with it. When the
-//! database is away, those who watch already wait for it, and those who come are told so.
+//! A product that was not watched before is polled out of turn, together with others that arrive at the same time.
+//! When the database is unavailable, existing watchers wait for it, and new ones get the error.
 //!
-//! The tasks run where the hub was made, and not with the watchers: a connection belongs to the thread that opened it.
+//! The tasks run on the runtime of the hub, not of the watchers, since a connection belongs to the thread that opened
+//! it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,38 +27,38 @@ use crate::foundation::retry::retry;
 use crate::stock::inventory::level::stock_level;
 use crate::{Database, Error};
 
-/// How far apart are two looks at the same product.
+/// The time between two polls of the same product.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How far apart are two looks for products that nobody watched before.
+/// The shortest time between two polls for newly watched products.
 const FIND_EVERY: Duration = Duration::from_millis(50);
-/// How long is waited after a look that failed.
+/// The time to wait after a failed poll.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How much there is of a product.
+/// The stock of a product, in units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Availability {
-    /// What a newcomer could buy.
+    /// Units that a new buyer could get; 0 while the waitlist is not empty.
     pub available: i64,
-    /// On the shelf.
+    /// Units on hand, held ones included.
     pub on_hand: i64,
-    /// How many stand in line for it.
+    /// The number of reservations in its waitlist.
     pub waiting: i64,
 }
 
-/// What was seen of a product, and when.
+/// The result of a poll for one product.
 #[derive(Debug, Clone, Copy)]
 pub struct Sight {
-    /// How much there was.
+    /// The stock at that time.
     pub availability: Availability,
-    /// When, by the database's clock.
+    /// The database's time of the poll.
     pub at: DateTime<Utc>,
 }
 
-/// What is known of a product that someone watches.
+/// What is known of a watched product.
 #[derive(Debug, Clone)]
 enum Seen {
     NotYet,
-    /// It could not be looked for.
+    /// The poll failed.
     Failed(Error),
     Missing,
     There {
@@ -67,7 +68,7 @@ enum Seen {
 }
 
 impl Seen {
-    /// Whether someone who is let see these products sees anything else in `other`.
+    /// Whether a watcher would see a difference in `other`.
     fn differs_from(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Missing, Self::Missing) => false,
@@ -82,7 +83,7 @@ impl Seen {
         }
     }
 
-    /// Whether there is something to show to someone to whom those that are not active are shown, or are not.
+    /// Whether the product exists for the watcher: inactive products only with `inactive_too`.
     fn is_shown(&self, inactive_too: bool) -> bool {
         matches!(self, Self::There { active, .. } if *active || inactive_too)
     }
@@ -92,11 +93,11 @@ impl Seen {
     }
 }
 
-/// The products of one business that someone watches.
+/// The watched products of one business.
 #[derive(Debug, Default)]
 struct Watched {
     products: HashMap<ProductId, watch::Sender<Seen>>,
-    /// That there is one of which nothing is known.
+    /// Notified when a product is watched of which nothing is known yet.
     newcomer: Arc<Notify>,
 }
 
@@ -106,16 +107,16 @@ struct Watching {
     stopped: bool,
 }
 
-/// Where watchers come to. One for the process.
+/// Watches products for all watchers. One per process.
 #[derive(Debug)]
 pub struct Hub {
     database: Database,
-    /// Where the connections are.
+    /// The runtime of the connections.
     runtime: Handle,
     watching: Mutex<Watching>,
 }
 
-/// Someone who watches a product.
+/// A watcher of one product.
 #[derive(Debug)]
 pub struct Watcher {
     hub: Arc<Hub>,
@@ -126,7 +127,7 @@ pub struct Watcher {
 }
 
 impl Hub {
-    /// A hub whose tasks run on this runtime and look by way of these connections, which nobody else uses.
+    /// Makes a hub whose tasks run on the current runtime. `database` must be a pool of its own.
     #[must_use]
     pub fn new(database: Database) -> Arc<Self> {
         Arc::new(Self {
@@ -136,7 +137,7 @@ impl Hub {
         })
     }
 
-    /// Begins to watch a product; one that is not active only with `inactive_too`.
+    /// Starts watching a product; an inactive product only with `inactive_too`.
     ///
     /// # Errors
     /// [`Error::ProductNotFound`]; [`Error::Overloaded`] when the hub has stopped; [`Error::DatabaseUnavailable`].
@@ -156,8 +157,8 @@ impl Hub {
         let was_known = watcher.seen.borrow().is_known();
         let known = watcher.seen.wait_for(|seen| !matches!(seen, Seen::NotYet));
         let known = known.await.map_err(|_stopped| Error::Overloaded)?.clone();
-        // Whom the last look would turn away is not told so before another one: the product may have been added, or put on
-        // sale, a moment ago.
+        // A watcher is not turned away because of an old poll. The product may have been added, or put on sale, since
+        // then.
         if was_known && !known.is_shown(inactive_too) {
             let hub = Arc::clone(self);
             let looking = async move { hub.look_at(business, &[product]).await };
@@ -173,7 +174,7 @@ impl Hub {
         }
     }
 
-    /// Ends the watching of everyone, and lets nobody begin any more.
+    /// Ends all watching. [`Hub::watch`] is refused from then on.
     pub fn stop(&self) {
         let mut watching = self.lock();
         watching.stopped = true;
@@ -198,7 +199,7 @@ impl Hub {
             watched.newcomer.notify_one();
             watch::Sender::new(Seen::NotYet)
         });
-        // What has failed for those who came before is tried anew for this one.
+        // A poll that failed for earlier watchers is repeated for this one.
         product.send_if_modified(|seen| {
             let failed = matches!(seen, Seen::Failed(_));
             if failed {
@@ -210,7 +211,7 @@ impl Hub {
         Ok(product.subscribe())
     }
 
-    /// Looks at what is watched of a business, until nobody does.
+    /// Polls the watched products of a business until none is left.
     async fn look_after(self: Arc<Self>, business: BusinessId) {
         let mut next = Instant::now();
         let mut fails = false;
@@ -225,7 +226,7 @@ impl Hub {
             let failed = match self.look_at(business, &products).await {
                 Ok(()) => false,
                 Err(error) => {
-                    // Once an outage, and not twice a second.
+                    // Logged once per outage, not twice a second.
                     if !fails {
                         tracing::warn!(%error, %business, "what is available cannot be looked at");
                     }
@@ -242,7 +243,7 @@ impl Hub {
         }
     }
 
-    /// What is to be looked at now, and what tells of newcomers. Nothing when nobody watches any more.
+    /// The products to poll now, and the notification of new ones. `None` when no product is watched any more.
     fn to_look_at(&self, business: BusinessId, all: bool) -> Option<(Vec<ProductId>, Arc<Notify>)> {
         let mut watching = self.lock();
         let watched = watching.businesses.get(&business)?;
@@ -269,8 +270,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Tells those who watch these products what has been seen, where that is new. A failure is told only to those who
-    /// know nothing yet.
+    /// Notifies the watchers of these products of new states. A failure is passed on only where nothing is known yet.
     fn tell(
         &self,
         business: BusinessId,
@@ -305,8 +305,8 @@ impl Hub {
 }
 
 impl Watcher {
-    /// What there is, the first time at once and then when it has changed. Nothing when the watching is over: the hub has
-    /// stopped, or the product is not on sale any more.
+    /// Returns the current state at first, and then each change. `None` when the hub has stopped or the product is
+    /// off sale.
     pub async fn next(&mut self) -> Option<Sight> {
         self.seen.changed().await.ok()?;
         match &*self.seen.borrow_and_update() {
@@ -322,7 +322,7 @@ impl Drop for Watcher {
         let Some(watched) = watching.businesses.get_mut(&self.business) else {
             return;
         };
-        // This one is still counted.
+        // The receiver of this watcher still counts.
         if let Some(watchers) = watched.products.get(&self.product)
             && watchers.receiver_count() <= 1
         {

@@ -1,4 +1,4 @@
-//! Stock: counting it, correcting it, and the trail of every change.
+//! Inventory: reading stock, correcting it, and the list of every change.
 
 pub(crate) mod level;
 mod receipts;
@@ -31,52 +31,52 @@ pub use receipts::{Line, receive};
 pub use write::Moved;
 pub(crate) use write::write;
 
-/// What happens to a count.
+/// The kind of a correction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Correction {
-    /// So many came, or left when negative.
+    /// Adds these units to the count; negative to subtract.
     Adjust(i64),
-    /// So many were counted.
+    /// Sets the count to the units that were counted.
     Set(i64),
 }
 
-/// One change of a product's count on hand, a sale or a correction.
+/// One change of a product's stock: a sale, a correction, or a hold.
 #[derive(Debug, Clone)]
 pub struct StockChange {
-    /// The movement's id, or that of the order on credit which was the movement.
+    /// The movement's id, or that of the order on credit whose line is the movement.
     pub id: Uuid,
-    /// What was added; negative when stock left the shelf.
+    /// Units added to the stock on hand; negative when units left, 0 for a hold.
     pub quantity: i64,
-    /// What was on the shelf then.
+    /// Units on hand after the change.
     pub on_hand_after: i64,
     /// `None` for a sale on credit.
     pub reason: Option<Reason>,
-    /// What was remarked.
+    /// The note of a correction, if it has one.
     pub note: Option<String>,
-    /// What was added to what is reserved.
+    /// Units added to the reserved stock; negative when a hold ended.
     pub reserved: i64,
-    /// The order, for a sale or a return; what a reservation became.
+    /// The order of a sale or a return, or the order that a reservation became.
     pub order_id: Option<OrderId>,
-    /// Whose stock was held or released.
+    /// The reservation whose stock was held or released.
     pub reservation_id: Option<ReservationId>,
-    /// Who did it.
+    /// The user who made the change; the system's id when an expiry did.
     pub actor_id: UserId,
-    /// When.
+    /// The database's time of the change.
     pub created_at: DateTime<Utc>,
 }
 
-/// A correction that is asked for.
+/// A requested correction.
 #[derive(Debug, Clone)]
 pub struct NewCorrection {
-    /// Of how much.
+    /// The change of the count.
     pub correction: Correction,
-    /// Why.
+    /// The reason that the movement records.
     pub reason: Reason,
-    /// What is remarked.
+    /// A free text for the movement.
     pub note: Option<String>,
 }
 
-/// A correction that is to be written down.
+/// A movement to be written.
 pub(crate) struct NewMovement {
     pub(crate) quantity: i64,
     pub(crate) on_hand_after: i64,
@@ -84,10 +84,10 @@ pub(crate) struct NewMovement {
     pub(crate) note: Option<String>,
 }
 
-/// Corrects a count.
+/// Corrects the count of a product. Locks its inventory row.
 ///
 /// # Errors
-/// [`Error::ProductNotFound`]; [`Error::InsufficientStock`] when more would leave than is there and not reserved;
+/// [`Error::ProductNotFound`]; [`Error::InsufficientStock`] when more than the unreserved stock would leave;
 /// [`Error::CountedBelowReserved`]; [`Error::StockLimitExceeded`].
 pub async fn correct(
     database: &Database,
@@ -141,7 +141,7 @@ pub async fn correct(
     .await
 }
 
-/// The count after the correction, or why it cannot be: what is reserved stays on the shelf.
+/// The count after the correction. Reserved units must stay on hand.
 fn corrected(id: ProductId, stock: &StockLevel, correction: Correction) -> Result<i64, Error> {
     match correction {
         Correction::Adjust(by) => {
@@ -165,7 +165,7 @@ fn corrected(id: ProductId, stock: &StockLevel, correction: Correction) -> Resul
     }
 }
 
-/// The count after so many came, or left when negative.
+/// The count after a change by `change` units, with the upper limit checked.
 fn after(product_id: ProductId, on_hand: i64, change: i64) -> Result<i64, Error> {
     let count = on_hand.saturating_add(change);
     if change > 0 && count > inventory::MAX_ON_HAND {
@@ -181,7 +181,7 @@ static RECORD: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| arrays.insert::<new_movements::NewMovement<'_>>())
 });
 
-/// Writes a movement.
+/// Writes a movement without changing the inventory row.
 pub(crate) async fn record(
     transaction: &Transaction,
     caller: &Caller,
@@ -208,7 +208,7 @@ pub(crate) async fn record(
     Ok(())
 }
 
-/// Reads a product's stock.
+/// Reads a product's stock, expired holds excluded.
 ///
 /// # Errors
 /// [`Error::ProductNotFound`].
@@ -230,8 +230,8 @@ pub async fn read(
     .await
 }
 
-/// Of which less is available than this. Without an index: one on what is available would make every sale write it, and
-/// walking 100,000 products for those few takes some tens of milliseconds.
+/// Filters products of which less is available than `$1`. It uses no index: an index on availability would have to be
+/// written by every sale. A scan of 100,000 products takes some tens of milliseconds.
 const BELOW: &str = concat!(
     "
 (inventory.on_hand - inventory.reserved < $1 OR inventory.waiting > 0)
@@ -242,7 +242,7 @@ AND (inventory.reserved = 0 AND inventory.waiting = 0
     ") < $1)"
 );
 
-/// Lists stock by product, all or that of which less is available than this.
+/// Lists stock by product id: all products, or those of which less than `below` is available.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -267,8 +267,8 @@ pub async fn list(
     .await
 }
 
-/// Takes from these rows what has expired and nobody has freed yet: for showing them, never for writing. Costs a query
-/// where something is reserved or somebody waits.
+/// Subtracts expired holds and positions that are still counted in these rows. Only for output; the rows must not be
+/// written. Costs one query if any row has a hold or a waitlist.
 pub(crate) async fn without_expired<'a>(
     transaction: &Transaction,
     business: BusinessId,
@@ -289,7 +289,7 @@ pub(crate) async fn without_expired<'a>(
     Ok(())
 }
 
-/// What is held of these products, and who waits for them.
+/// Reads the current holds and waitlists of these products.
 pub(crate) async fn held(
     transaction: &Transaction,
     business: BusinessId,
@@ -307,8 +307,8 @@ pub(crate) async fn held(
     Ok(rows.into_iter().map(|row| (row.product_id, row)).collect())
 }
 
-/// Lists every change of a product's count, the newest first: corrections and what was paid for by card, and sales on
-/// credit from the order lines that they are.
+/// Lists every change of a product's stock, newest first. Corrections, holds and card sales are movements; sales on
+/// credit come from their order lines.
 ///
 /// # Errors
 /// [`Error::ProductNotFound`].
@@ -367,7 +367,7 @@ async fn sales(
     let all = order_items::Entity::of(caller.business_id)
         .find_also_related(orders::Entity)
         .filter(order_items::Column::ProductId.eq(id))
-        // What was ordered by card leaves the shelf with a movement of its own.
+        // A card order takes its units out of stock on hand with a movement of its own.
         .filter(order_items::Column::OnHandAfter.is_not_null());
     let select = paging.falling(all, order_items::Column::OrderId);
     let rows = select.all(transaction).await?;

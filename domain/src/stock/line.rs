@@ -1,17 +1,18 @@
-//! What a buyer asks for, line by line: in a purchase, a checkout or a reservation.
+//! The lines of a purchase, a checkout or a reservation.
 
 use entity::{Money, ProductId, Quantity};
 
-/// One line of what a buyer asks for.
+/// One line of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Line {
-    /// What.
+    /// The requested product.
     pub product_id: ProductId,
-    /// How many.
+    /// The requested units; at least 1.
     pub quantity: Quantity,
-    /// The price that the buyer saw. Never the price that is charged.
+    /// The price that the buyer saw; `None` if they did not say. It is compared with the current price, and never
+    /// charged.
     pub quoted: Option<Money>,
 }
 
-/// The most lines that one order or reservation may have.
+/// The most lines of one order or reservation.
 pub const MAX_LINES: usize = 500;

@@ -1,5 +1,5 @@
-//! What is on hand, what is held, and for whom: locked stock with its holds and waitlists, inventory and its movements,
-//! reservations, and availability.
+//! The stock wing: locked stock with its holds and waitlists, inventory and its movements, reservations, and
+//! availability.
 //!
 //! May use `identity` and what is below it.
 

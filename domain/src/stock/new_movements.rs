@@ -1,18 +1,19 @@
-//! Rows of `stock_movements` that are to be inserted: the one place that names their columns for it.
+//! Rows to be inserted into `stock_movements`. Only this file names their columns for an insert.
 
 use entity::stock_movements::Reason;
 use entity::{MovementId, OrderId, ProductId, ReservationId, UserId};
 
 use crate::foundation::rows::{Columns, Insert, Row};
 
-/// A movement of stock. Its id is made under the product's lock: a product's movements are in the order of their ids.
+/// A new stock movement. Its id is made under the product's lock, so that a product's movements are in the order of
+/// their ids.
 pub(crate) struct NewMovement<'a> {
     pub(crate) id: MovementId,
     pub(crate) product_id: ProductId,
     pub(crate) quantity: i64,
     pub(crate) on_hand_after: i64,
     pub(crate) reason: Reason,
-    /// Never empty.
+    /// `None` without a note; never an empty text, which stands for null in an array.
     pub(crate) note: Option<&'a str>,
     pub(crate) reserved: i64,
     pub(crate) reservation_id: Option<ReservationId>,

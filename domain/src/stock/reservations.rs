@@ -1,7 +1,7 @@
-//! Stock that is held for a customer for a while, and places in line for what others hold.
+//! Reservations: stock that is held for a customer for a limited time, and positions in waitlists.
 //!
-//! Reservations are made, confirmed and given up at the desk ([`crate::desk`]), in one order of arrival with purchases.
-//! What holds for the stock is said in [`crate::stock::locked_stock`].
+//! The desk ([`crate::desk`]) makes, confirms and cancels reservations, in one order of arrival with purchases. The
+//! rules for their stock are in [`crate::stock::locked_stock`].
 
 mod sweep;
 
@@ -19,44 +19,45 @@ use crate::{Caller, Database, Error, Transaction};
 pub use crate::stock::locked_stock::{Item, Reservation};
 pub use sweep::{Sweeper, Swept, sweep};
 
-/// The most reservations that a customer may have at once, places in line among them.
+/// The most open reservations of one customer, those in waitlists included.
 pub const OPEN: usize = 20;
 
-/// For how long stock may be held, in seconds.
+/// The permitted durations of a hold, in seconds.
 pub const TTL: std::ops::RangeInclusive<i32> = 60..=3600;
 
-/// What a customer wants to have held.
+/// A requested reservation.
 #[derive(Debug, Clone)]
 pub struct NewReservation {
-    /// Who.
+    /// The customer for whom stock is held.
     pub customer_id: CustomerId,
-    /// What, in the customer's order. Two lines of one product count as one.
+    /// The lines in the customer's order. Several lines of one product count as one.
     pub lines: Vec<Line>,
-    /// For how long: one of [`TTL`].
+    /// The duration of the hold in seconds, within [`TTL`].
     pub ttl_seconds: i32,
-    /// Whether to wait when there is not enough of its one product. One waits for as long as one would hold.
+    /// Whether to join the waitlist when stock is insufficient, for a reservation of a single product. A position
+    /// expires after the same duration as a hold.
     pub wait: bool,
 }
 
-/// A reservation that is to be resolved: what can be known of it before its rows are locked.
+/// A reservation to be resolved, as far as it can be known before its rows are locked.
 #[derive(Debug, Clone)]
 pub struct LockedIds {
-    /// Its id.
+    /// The reservation.
     pub id: ReservationId,
-    /// Whose it is.
+    /// Its customer, which never changes.
     pub customer_id: CustomerId,
-    /// What it is about. Orders may take of it, so that it becomes less, never more.
+    /// Its products and quantities. Orders may reduce them meanwhile; they never grow.
     pub items: Vec<(ProductId, i64)>,
 }
 
-/// A reservation as it is at some time.
+/// A reservation with its status at one moment.
 #[derive(Debug, Clone)]
 pub struct CurrentReservation {
-    /// The reservation.
+    /// The reservation as it is stored.
     pub reservation: Reservation,
-    /// What it is then: expired, too, when nobody has written it down.
+    /// The status at that moment. It is `expired` after the expiry even if the stored status is not.
     pub status: Status,
-    /// How many in line are served before it, and one.
+    /// The 1-based position in the waitlist; `None` unless the reservation waits.
     pub place: Option<i64>,
 }
 
@@ -70,7 +71,7 @@ pub async fn read(
     id: ReservationId,
 ) -> Result<CurrentReservation, Error> {
     retry(|| async {
-        // One moment for all of it: whoever waits has a place.
+        // A snapshot: a reservation that waits then has a position.
         let transaction = database.begin_snapshot(caller.business_id, &[]).await?;
         let reservation = reservation(&transaction, caller, id).await?;
         let (now, place) = standing(&transaction, caller.business_id, &reservation).await?;
@@ -85,7 +86,7 @@ pub async fn read(
     .await
 }
 
-/// What of a reservation must be known before its rows can be locked.
+/// Reads what must be known of a reservation before its rows can be locked.
 ///
 /// # Errors
 /// [`Error::ReservationNotFound`].
@@ -146,7 +147,7 @@ async fn reservation(
     })
 }
 
-/// The database's time, and how many stand in line up to the reservation.
+/// The database's time, and the 1-based position of the reservation in its waitlist.
 const STANDING: &str = "
 SELECT now() AS now,
        (SELECT count(*) FROM reservation_items

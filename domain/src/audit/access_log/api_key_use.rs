@@ -1,4 +1,4 @@
-//! When API keys were last used, and which of those that were refused had been revoked.
+//! The last use of API keys, and the look-up of revoked keys.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::audit::{self, Action, Change};
 use crate::{Caller, Error, Transaction};
 
-/// Those of these keys, as hashes, that were revoked.
+/// Those of the hashes that belong to a revoked key, with its id. Costs one statement.
 pub(super) async fn revoked(
     transaction: &Transaction,
     business: BusinessId,
@@ -23,12 +23,12 @@ pub(super) async fn revoked(
         .filter(api_keys::Column::RevokedAt.is_not_null())
         .all(transaction)
         .await?;
-    // The database keeps no hash of another length.
+    // A hash of another length does not occur in the database.
     let entry = |row: api_keys::Model| Some((row.key_hash.try_into().ok()?, row.id));
     Ok(rows.into_iter().filter_map(entry).collect())
 }
 
-/// Writes down that the caller, who came with a key, has used it, unless that was written within a minute.
+/// Records that the caller has used their API key, unless a use was recorded within [`NOTE_EVERY`].
 pub(super) async fn note_use(transaction: &Transaction, caller: &Caller) -> Result<(), Error> {
     let (id, now) = (ApiKeyId(caller.user_id.0), Utc::now());
     let long_ago = Condition::any()
@@ -53,5 +53,5 @@ pub(super) async fn note_use(transaction: &Transaction, caller: &Caller) -> Resu
     audit::record(transaction, caller, change).await
 }
 
-/// How often the use of a key is written down at most, in seconds.
+/// The shortest time between two recorded uses of a key, in seconds.
 pub(super) const NOTE_EVERY: i64 = 60;

@@ -1,4 +1,4 @@
-//! What the journal remembers, so that little of it has to be written.
+//! The memory of the access log: repeated refusals and uses of keys, which need not be written again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,13 +8,13 @@ use entity::{ApiKeyId, BusinessId};
 
 use super::{By, Refused, api_key_use};
 
-/// For how long a refusal that comes again is only counted.
+/// The time for which a repeated refusal is only counted.
 const COUNTED_FOR: Duration = Duration::from_secs(60);
-/// Of how many refusals, and of how many keys, something is remembered.
+/// The most refusals, and the most keys, that are remembered.
 const REMEMBERED: usize = 10_000;
-/// How many entries of one business may wait.
+/// The most queued entries of one business.
 const OF_ONE: usize = 128;
-/// How many may wait before nothing more is taken in that nobody has proven.
+/// The number of queued entries of a business from which on entries for unverified keys are rejected.
 const UNPROVEN: usize = 32;
 
 #[derive(Debug, Default)]
@@ -22,10 +22,10 @@ pub(super) struct RefusalCounter(Mutex<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// The refusals that were sent within a minute.
+    /// The refusals that were queued within the last minute.
     refused: HashMap<Refused, Repeats>,
     waiting: HashMap<BusinessId, usize>,
-    /// When the use of a key was last sent.
+    /// The time at which a use of the key was last queued.
     used: HashMap<(BusinessId, ApiKeyId), Instant>,
 }
 
@@ -33,12 +33,12 @@ struct Counts {
 struct Repeats {
     since: Instant,
     times: u32,
-    /// The last request.
+    /// The id of the last request.
     request_id: String,
 }
 
 impl RefusalCounter {
-    /// Whether this was refused before within the minute, and now once more.
+    /// Counts a refusal that was queued within the last minute. Returns false if it was not.
     pub(super) fn repeats(&self, refused: &Refused, request_id: &str) -> bool {
         let mut counts = self.lock();
         let Some(repeats) = counts.refused.get_mut(refused) else {
@@ -49,10 +49,10 @@ impl RefusalCounter {
         true
     }
 
-    /// This was refused and sent. Where there is no room to remember it, the next one is sent too.
+    /// Remembers a refusal that was queued. Without room to remember it, the next one is queued too.
     pub(super) fn remember(&self, refused: Refused) {
         let mut counts = self.lock();
-        // Anyone can make up as many keys as there is room: they must leave some.
+        // Invented keys could fill the memory, so they get only half of it.
         let room = match refused.by {
             By::VoidKey(_) => REMEMBERED / 2,
             By::Caller(..) | By::VoidToken(_) => REMEMBERED,
@@ -67,7 +67,7 @@ impl RefusalCounter {
         }
     }
 
-    /// What has come again in a minute that is over, or in any when all is wanted.
+    /// Takes the repeated refusals whose minute is over, or all of them.
     pub(super) fn take_repeated(&self, all: bool) -> Vec<(Refused, u32, String)> {
         let mut counts = self.lock();
         counts
@@ -78,7 +78,7 @@ impl RefusalCounter {
             .collect()
     }
 
-    /// Makes room for another entry of this business to wait, if there may be one.
+    /// Reserves room in the queue for an entry of this business. Returns false if there is none.
     pub(super) fn may_wait(&self, business: BusinessId, proven: bool) -> bool {
         let mut counts = self.lock();
         let waiting = counts.waiting.entry(business).or_default();
@@ -89,7 +89,7 @@ impl RefusalCounter {
         may
     }
 
-    /// One of this business waits no longer.
+    /// Releases the room of an entry.
     pub(super) fn no_longer_wait(&self, business: BusinessId) {
         let mut counts = self.lock();
         if let Some(waiting) = counts.waiting.get_mut(&business) {
@@ -100,7 +100,7 @@ impl RefusalCounter {
         }
     }
 
-    /// Whether this use of a key is the first within a minute, which it then was.
+    /// Whether this is the first use of a key within a minute. It is then remembered.
     pub(super) fn is_new_use(&self, business: BusinessId, key: ApiKeyId) -> bool {
         let every = Duration::from_secs(api_key_use::NOTE_EVERY.unsigned_abs());
         let mut counts = self.lock();
@@ -109,14 +109,14 @@ impl RefusalCounter {
             return false;
         }
         if counts.used.len() >= REMEMBERED {
-            // What is forgotten is asked of the database once more, which knows.
+            // A forgotten use costs one more statement, which finds that it is recorded.
             counts.used.clear();
         }
         counts.used.insert((business, key), Instant::now());
         true
     }
 
-    /// That use was not sent.
+    /// Forgets a use that could not be queued.
     pub(super) fn forget_use(&self, business: BusinessId, key: ApiKeyId) {
         self.lock().used.remove(&(business, key));
     }

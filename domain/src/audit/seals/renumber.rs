@@ -1,12 +1,12 @@
-//! Giving restored entries of the audit trail numbers below all that this server has given or will give.
+//! Renumbers restored audit entries, so that they precede all entries of this server.
 //!
-//! An entry has the number of the transaction that made it, and an entry that this server has made was written by that
-//! very transaction. So an entry whose number is higher than that of the transaction that wrote its row was restored from
-//! another server. Everything up to the restore, in the numbers of either server, is older than what this server has made
-//! since, and keeps its order. The hash of no seal depends on the numbers.
+//! An entry has the number of the transaction that made it. If this server made it, that transaction also wrote its
+//! row. An entry with a higher number than the transaction that wrote its row was therefore restored from another
+//! server. All entries up to the restore, by the numbers of either server, are older than later ones, and keep their
+//! order. The hash of a seal does not depend on the numbers.
 //!
-//! Locks: both tables against writing, until the commit; reading goes on. Cost: three statements a business with restored
-//! entries, one a business without.
+//! It locks both tables against writing until the commit; reading continues. It costs three statements per business
+//! with restored entries, and one per business without.
 
 use std::time::Duration;
 
@@ -17,29 +17,28 @@ use super::number_of_writer;
 use crate::foundation::tenants;
 use crate::{Database, Error, Transaction};
 
-/// The longest that a statement may take, and the longest wait for those who are writing.
+/// The longest time of a statement, and the longest wait for transactions that are writing.
 const SETTINGS: [&str; 2] = ["statement_timeout = '1h'", "lock_timeout = '30s'"];
 
-/// The longest wait for an answer: longer than a statement may take.
+/// The longest wait for an answer, which exceeds the statement timeout.
 const PATIENCE: Duration = Duration::from_secs(3610);
 
-/// What a renumbering has changed.
+/// The result of a renumbering.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Renumbered {
-    /// Businesses with restored entries.
+    /// The number of businesses with restored entries.
     pub businesses: u64,
-    /// Entries that have another number now.
+    /// The number of entries with a new number.
     pub entries: u64,
-    /// Seals that name another number now.
+    /// The number of seals whose last entry has a new number.
     pub seals: u64,
 }
 
-/// Lowers the numbers of all restored entries, in one transaction. May be called at any time, also while services write: what
-/// they have written since the restore stays where it is. Where nothing is to be renumbered nothing is changed.
+/// Lowers the numbers of all restored entries in one transaction. It may run at any time, also while services write:
+/// entries since the restore keep their numbers. Without restored entries nothing is changed.
 ///
-/// # Errors
-/// [`Error::Forbidden`] when the role may not change the trail; [`Error::Contention`] when somebody has been writing to it
-/// for 30 seconds; [`Error::DatabaseUnavailable`]; [`Error::OutcomeUnknown`].
+/// # Errors [`Error::Forbidden`] when the role may not update audit entries; [`Error::Contention`] when other
+/// transactions have been writing for 30 seconds; [`Error::DatabaseUnavailable`]; [`Error::OutcomeUnknown`].
 pub async fn renumber(database: &Database) -> Result<Renumbered, Error> {
     let businesses = tenants::all_businesses(database).await?;
     let transaction = database
@@ -75,8 +74,8 @@ async fn may_change(transaction: &Transaction) -> Result<bool, Error> {
     Ok(right.is_some_and(|right| right.is_given))
 }
 
-/// The highest number of a restored entry, and that of the last transaction that restored any: what this server has made
-/// since has a higher one.
+/// The highest number of a restored entry, and the number of the last transaction that restored any. Later entries of
+/// this server have a higher one.
 const RESTORED: &str = concat!(
     "SELECT max(transaction_id) AS highest, max(",
     number_of_writer!("xmin"),
@@ -90,7 +89,8 @@ struct Restored {
     restored_by: Option<i64>,
 }
 
-/// Before the entries, whose numbers tell which seals were made since the restore: those whose last entry was.
+/// Must run before the entries are renumbered: their numbers tell which seals were made since the restore, by their
+/// last entry.
 const SEALS: &str = concat!(
     "UPDATE audit_seals SET last_transaction_id = last_transaction_id - $2
       WHERE business_id = $1
@@ -113,7 +113,7 @@ async fn renumber_business(
     transaction: &Transaction,
     business: BusinessId,
 ) -> Result<Renumbered, Error> {
-    // Row security binds the owner too.
+    // Row security applies to the owner of the tables too.
     let whose = format!("SET LOCAL app.business_id = '{business}'");
     transaction.execute_unprepared(&whose).await?;
     let values = [business.0.into()];

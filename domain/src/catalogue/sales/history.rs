@@ -1,4 +1,4 @@
-//! What customers have bought and hold of products with a limit per customer.
+//! The purchase history and the holds of products with a limit per customer.
 
 use std::collections::HashMap;
 
@@ -10,17 +10,17 @@ use uuid::Uuid;
 use super::Offer;
 use crate::{Error, Transaction};
 
-/// A limit per customer: a product's own, or that of a sale of it.
+/// A limit per customer: a product's own, or that of a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limited {
     pub(crate) product_id: ProductId,
-    /// The sale, if the limit is a sale's.
+    /// The sale whose limit it is; `None` for the product's own limit.
     pub(crate) sale_id: Option<SaleId>,
-    /// What was bought from then on counts.
+    /// The time from which on purchases count.
     pub(crate) since: DateTime<Utc>,
 }
 
-/// How much of a limit a customer has used.
+/// A customer's use of a limit, in units.
 #[derive(Debug, FromQueryResult)]
 pub(crate) struct Usage {
     pub(crate) customer_id: CustomerId,
@@ -30,7 +30,7 @@ pub(crate) struct Usage {
 }
 
 impl Limited {
-    /// The limit of a product itself.
+    /// The product's own limit, for all time.
     pub(crate) fn ever(product_id: ProductId) -> Self {
         Self {
             product_id,
@@ -39,7 +39,7 @@ impl Limited {
         }
     }
 
-    /// The limit of a sale.
+    /// The limit of a sale, from its opening on.
     pub(crate) fn in_sale(product_id: ProductId, offer: &Offer) -> Self {
         Self {
             product_id,
@@ -49,8 +49,8 @@ impl Limited {
     }
 }
 
-/// Only a cancelled order counts no more: goods that come back have been had. An array has no gaps: the id that nothing has
-/// stands for none.
+/// Only cancelled orders do not count; returned goods still do. The driver's arrays have no nulls, so the nil UUID
+/// stands for a limit without a sale.
 const BOUGHT: &str = "
 SELECT o.customer_id, i.product_id, nullif(limited.sale_id, '00000000-0000-0000-0000-000000000000') AS sale_id,
        coalesce(sum(i.quantity) FILTER (WHERE o.created_at >= limited.since), 0)::bigint AS quantity
@@ -61,7 +61,7 @@ SELECT o.customer_id, i.product_id, nullif(limited.sale_id, '00000000-0000-0000-
  WHERE o.business_id = $1 AND o.customer_id = ANY ($2) AND o.status <> 'cancelled'
  GROUP BY o.customer_id, i.product_id, limited.sale_id";
 
-/// What these customers have bought of limited products, within each limit. Nothing is read where nothing is limited.
+/// The units that these customers have bought within each limit. Costs one statement, or none without limits.
 pub(crate) async fn bought(
     transaction: &Transaction,
     business: BusinessId,
@@ -82,8 +82,7 @@ SELECT r.customer_id, i.product_id, nullif(limited.sale_id, '00000000-0000-0000-
    AND i.held
  GROUP BY r.customer_id, i.product_id, limited.sale_id";
 
-/// What these customers hold of limited products, within each limit. A place in line uses nothing of a sale up, as at the
-/// desk.
+/// The units that these customers hold within each limit. Positions in waitlists do not count, as at the desk.
 async fn held(
     transaction: &Transaction,
     business: BusinessId,
@@ -121,10 +120,11 @@ async fn usage(
     Ok(usage.collect::<Result<_, _>>()?)
 }
 
-/// What one customer has in each sale of each product.
+/// A customer's units in each sale, by product and sale.
 pub(crate) type InSales = HashMap<(ProductId, SaleId), i64>;
 
-/// What a customer has bought, holds and waits for of products, in each of their sales that have a limit.
+/// The units that a customer has bought or holds in each sale with a limit. Costs two statements, or none without
+/// limits.
 pub(crate) async fn in_sales(
     transaction: &Transaction,
     business: BusinessId,

@@ -1,4 +1,4 @@
-//! What the sales of a product mean for whoever buys it at some time.
+//! The effect of a product's timed sales on its buyer at a given time.
 
 use std::collections::HashMap;
 
@@ -10,28 +10,28 @@ use uuid::Uuid;
 
 use crate::{Error, Transaction};
 
-/// A sale that a product is in.
+/// A sale, with its terms for one product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// The sale.
+    /// The sale to which the terms belong.
     pub sale_id: SaleId,
-    /// Its name.
+    /// The sale's name.
     pub name: String,
-    /// What it means outside its window.
+    /// Whether the product is sold outside the window.
     pub kind: Kind,
-    /// From when on the product is sold in it.
+    /// The opening, included.
     pub opens_at: DateTime<Utc>,
-    /// From when on it is not any more.
+    /// The closing, excluded.
     pub closes_at: DateTime<Utc>,
-    /// What it costs in the sale, when that is not the list price.
+    /// The price in the sale; `None` means the list price.
     pub price: Option<Money>,
-    /// How many of it one customer may buy and hold in the sale.
+    /// The most units that one customer may buy or hold in the sale; `None` means no limit.
     pub limit_per_customer: Option<i32>,
 }
 
 impl Offer {
-    /// What the product costs in the sale. A discount never raises the list price, which may have been lowered since the
-    /// sale was made; the price of an exclusive sale stands.
+    /// The price in the sale. A discount never exceeds the list price, which may have been lowered since. An
+    /// exclusive sale keeps its own price.
     #[must_use]
     pub fn price(&self, list_price: Money) -> Money {
         match (self.kind, self.price) {
@@ -41,38 +41,38 @@ impl Offer {
         }
     }
 
-    /// Where its sale stands.
+    /// Whether the sale is upcoming, open or closed at `now`.
     #[must_use]
     pub fn state(&self, now: DateTime<Utc>) -> State {
         State::at(now, self.opens_at, self.closes_at)
     }
 
-    /// Whether a customer who has so many in the sale may have more.
+    /// Whether a customer with `has` units in the sale may have more.
     fn is_left_to(&self, has: i64) -> bool {
         self.limit_per_customer
             .is_none_or(|limit| has < i64::from(limit))
     }
 }
 
-/// How a product is sold at some time.
+/// The way in which a product is sold at a given time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selling {
-    /// At its list price: no sale of it is open, and none is exclusive.
+    /// At its list price: no sale is open, and none is exclusive.
     Always,
-    /// In sales.
+    /// In at least one open sale.
     InSales {
-        /// The open ones: the cheapest first, then the one that opened first, then the older.
+        /// The open sales: the cheapest first, then the earliest to open, then the oldest.
         open: Vec<Offer>,
-        /// Whether one of them is exclusive: then the list price holds for nobody.
+        /// Whether one of the product's sales is exclusive, so that the list price applies to no buyer.
         exclusive: bool,
     },
-    /// Not now: it is in exclusive sales, none of which is open. This is the next of them to open, or else the last that
-    /// closed.
+    /// Not at all: it is in exclusive sales, and none of them is open. Holds the next of them to open, otherwise the
+    /// last that closed.
     Closed(Offer),
 }
 
 impl Selling {
-    /// How a product with these sales and this list price is sold at that time.
+    /// The way in which a product with these sales and this list price is sold at `now`.
     #[must_use]
     pub fn at(offers: &[Offer], list_price: Money, now: DateTime<Utc>) -> Self {
         let exclusive = |offer: &&Offer| offer.kind == Kind::Exclusive;
@@ -101,9 +101,9 @@ impl Selling {
         }
     }
 
-    /// The open sale in which a customer buys who has so many of the product in each: the cheapest that is left to them.
-    /// `None` where the list price holds. Where they have used up all and the list price does not hold, the cheapest,
-    /// whose limit then refuses them.
+    /// The open sale in which a customer buys; `has` returns the units that they have in a sale. It is the cheapest
+    /// whose limit is not used up. `None` when the list price applies. If all limits are used up and the list price
+    /// does not apply, it is the cheapest, whose limit then refuses them.
     pub fn offer_for(&self, has: impl Fn(&Offer) -> i64) -> Option<&Offer> {
         let Self::InSales { open, exclusive } = self else {
             return None;
@@ -112,7 +112,7 @@ impl Selling {
         left.or_else(|| open.first().filter(|_| *exclusive))
     }
 
-    /// The open sales that have a limit a customer.
+    /// The open sales with a limit per customer.
     pub fn limited(&self) -> impl Iterator<Item = &Offer> {
         let open = match self {
             Self::InSales { open, .. } => open.as_slice(),
@@ -123,7 +123,7 @@ impl Selling {
     }
 }
 
-/// The next of a product's sales to open, of whatever kind.
+/// The product's next sale to open, of either kind.
 pub(crate) fn next(offers: &[Offer], now: DateTime<Utc>) -> Option<&Offer> {
     in_state(offers, State::Upcoming, now).min_by_key(|offer| (offer.opens_at, offer.sale_id))
 }
@@ -132,7 +132,7 @@ fn in_state(offers: &[Offer], state: State, now: DateTime<Utc>) -> impl Iterator
     offers.iter().filter(move |offer| offer.state(now) == state)
 }
 
-/// Of the sales that have closed, a product's last exclusive one is enough: there may be many.
+/// Of the closed sales, only the last exclusive one of each product is read, since there may be many.
 const OFFERS: &str = "
 SELECT product_id, sale_id, name, kind, opens_at, closes_at, price, limit_per_customer
   FROM (SELECT p.product_id, p.sale_id, s.name, s.kind, s.opens_at, s.closes_at, p.price, s.limit_per_customer,
@@ -154,7 +154,8 @@ struct Row {
     limit_per_customer: Option<i32>,
 }
 
-/// The sales of products, as far as [`Selling::at`] can want them at any time from the transaction's start on.
+/// The sales of these products, as far as [`Selling::at`] needs them at any time from the start of the transaction
+/// on.
 pub(crate) async fn of_products(
     transaction: &Transaction,
     business: BusinessId,
@@ -193,7 +194,7 @@ mod tests {
         Money::parse(text, Currency::USD).unwrap()
     }
 
-    /// A sale from and until so many seconds after the epoch.
+    /// A sale; opening and closing in seconds after the epoch.
     fn sale(kind: Kind, opens: i64, closes: i64, price: Option<&str>) -> Offer {
         Offer {
             sale_id: SaleId::new(),
@@ -225,7 +226,7 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
     }
 
-    /// What a newcomer pays; `None` when the product is not sold.
+    /// The price for a new customer; `None` if the product is not sold.
     fn price(offers: &[Offer], list: &str, second: i64) -> Option<Money> {
         let selling = Selling::at(offers, usd(list), at(second));
         if let Selling::Closed(_) = selling {
@@ -340,7 +341,7 @@ mod tests {
     }
 
     proptest! {
-        /// Discounts never take a product off sale and never make it dearer.
+        /// Discounts never take a product off sale and never raise its price.
         #[test]
         fn discounts_only_ever_lower_the_price(
             sales in prop::collection::vec((0..20_i64, 1..10_i64, prop::option::of(0..20_u8)), 0..6),

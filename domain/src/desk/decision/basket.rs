@@ -1,10 +1,10 @@
-//! What an order asks for, and what of it comes out of its customer's own reservations.
+//! The demands of an order, and the units of it that its customer's own reservations supply.
 //!
-//! An order takes as much of what its customer holds as it buys: of the oldest reservation first, and at the price that was
-//! reserved. Only what is not held must be on sale, within the limits and in stock. When the customer's own place is the
-//! first in a product's line, the order takes from that place what is unreserved.
+//! An order uses its customer's holds of its products first, from the oldest reservation on, at the prices that were
+//! reserved. Only the remaining units must be on sale, within the limits and in stock. When the customer's own
+//! position is the first of a product's waitlist, the order uses unreserved stock in that position's stead.
 //!
-//! An order has one price a product: where held units and others have different prices, it is refused.
+//! An order has one price per product. It is refused where held units and other units differ in price.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,23 +16,24 @@ use crate::Error;
 use crate::stock::Line;
 use crate::stock::locked_stock::{Part, Reservation};
 
-/// What is asked of one product, all its lines together.
+/// The demand for one product, all its lines together.
 pub(super) struct Asked {
     pub(super) product_id: ProductId,
     pub(super) quantity: i64,
     quoted: Vec<Money>,
 }
 
-/// See [the module](self).
+/// The demands of an order; see [the module](self).
 pub(super) struct Basket {
-    /// By product, in the buyer's order.
+    /// One per product, in the buyer's order.
     pub(super) demands: Vec<Demand>,
-    /// What comes out of the customer's reservations: first what is held, from `places` on what is waited for.
+    /// The parts that the customer's reservations supply: first those held, then, from index `places` on, those
+    /// waited for.
     pub(super) own: Vec<Part>,
     places: usize,
 }
 
-/// Adds lines of one product up, in the order in which products are first named.
+/// Adds up the lines of each product, in the order in which the products are first named.
 pub(super) fn add_up(lines: &[Line]) -> Vec<Asked> {
     let mut places = HashMap::with_capacity(lines.len());
     let mut all: Vec<Asked> = Vec::with_capacity(lines.len());
@@ -58,7 +59,9 @@ pub(super) fn add_up(lines: &[Line]) -> Vec<Asked> {
 }
 
 impl Asked {
-    /// Whether the buyer saw this price, wherever they said what they saw.
+    /// Compares every quoted price with the current one. Lines without a quoted price pass.
+    ///
+    /// # Errors [`Error::PriceChanged`] with the first quoted price that differs.
     pub(super) fn check_quotes(&self, current: Money) -> Result<(), Error> {
         match self.quoted.iter().find(|quoted| **quoted != current) {
             Some(quoted) => Err(Error::PriceChanged {
@@ -72,20 +75,20 @@ impl Asked {
 }
 
 impl Basket {
-    /// What is taken from reservations that hold it.
+    /// The parts taken from reservations that hold them.
     pub(super) fn held(&self) -> &[Part] {
         &self.own[..self.places]
     }
 
-    /// What is taken from places in line.
+    /// The parts taken from positions in waitlists.
     pub(super) fn places(&self) -> &[Part] {
         &self.own[self.places..]
     }
 }
 
 impl BatchState {
-    /// What the lines ask for by product. Every product must be there, and have one price, which is what the buyer saw; what
-    /// is not held must be on sale.
+    /// The demand of the lines for each product. Every product must exist and have one price, which equals the quoted
+    /// one. Units that are not held must be on sale.
     pub(super) fn basket(&self, customer: CustomerId, lines: &[Line]) -> Result<Basket, Error> {
         let mut reservations: Vec<&Reservation> = self.shelf.active_of(customer).collect();
         reservations.sort_unstable_by_key(|one| (one.created_at, one.id));
@@ -138,7 +141,7 @@ impl BatchState {
         })
     }
 
-    /// Whether there is as much as the order asks for, with what its customer holds.
+    /// Checks that the available stock and the customer's own holds cover the order.
     pub(super) fn check_basket(&self, customer: CustomerId, basket: &Basket) -> Result<(), Error> {
         let held: HashMap<ProductId, i64> = basket
             .demands
@@ -151,7 +154,7 @@ impl BatchState {
         })
     }
 
-    /// Hands what comes out of the customer's reservations over to the order.
+    /// Transfers the parts that the customer's reservations supply to the order.
     pub(super) fn use_own(&mut self, basket: &Basket, order_id: OrderId, actor: UserId) {
         self.shelf.use_held(basket.held(), order_id, actor);
         for part in basket.places() {
@@ -171,7 +174,7 @@ fn items_of<'a>(
     })
 }
 
-/// Adds so many units at a price to those of the same price before them.
+/// Adds units to those already listed at the same price.
 fn add_price(prices: &mut Vec<(i64, Money)>, quantity: i64, price: Money) {
     match prices.iter_mut().find(|(_, other)| *other == price) {
         Some((units, _)) => *units += quantity,

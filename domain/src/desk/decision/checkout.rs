@@ -1,4 +1,4 @@
-//! Deciding an order by card: what it is about is held until it is paid for, and nothing is owed.
+//! Decides card orders: the stock is held until the payment, and nothing is owed.
 
 use chrono::{DateTime, Duration, Utc};
 use entity::reservations::Status;
@@ -11,30 +11,30 @@ use crate::desk::purchase::Purchase;
 use crate::orders::SoldLine;
 use crate::stock::locked_stock::{Item, Reservation};
 
-/// An order by card, or the confirmation of a reservation by card, that was decided in its favour.
+/// An accepted card order, or a reservation confirmed by card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ordered {
-    /// What was ordered, in the buyer's order, one line a product. None of it has left the shelf.
+    /// The lines in the buyer's order, one per product. Their units are still on hand.
     pub lines: Vec<SoldLine>,
-    /// The sum of the lines.
+    /// The sum of the lines; above zero.
     pub total: Money,
-    /// What holds its stock.
+    /// The reservation that holds the stock.
     pub reservation_id: ReservationId,
-    /// When it was ordered: the time after the locks.
+    /// The database's time after the locks.
     pub created_at: DateTime<Utc>,
-    /// Until when its stock is held.
+    /// The time at which the hold ends.
     pub expires_at: DateTime<Utc>,
 }
 
 impl BatchState {
-    /// Decides one order by card and, when it can be, holds its stock for as long as it may be paid, in a new reservation.
+    /// Decides a card order and, if it is accepted, holds its stock in a new reservation for as long as it may be
+    /// paid.
     ///
     /// The customer's own reservations count as they do for a purchase: see [`super::basket`].
     ///
-    /// # Errors
-    /// One of those of [this module](super), credit aside; [`Error::HoldLimitExceeded`]; [`Error::NothingToPay`] or [`Error::AmountTooLarge`] for a total
-    /// that no card can be charged with; [`Error::PaymentRefused`] for one that the provider does not take. The books are
-    /// then as they were.
+    /// # Errors Those of [this module](super), credit aside; [`Error::HoldLimitExceeded`]; [`Error::NothingToPay`] or
+    /// [`Error::AmountTooLarge`] for a total that no card can be charged; [`Error::PaymentRefused`] for a total that
+    /// the provider rejects. The batch state is then unchanged.
     pub fn checkout(
         &mut self,
         purchase: &Purchase,
@@ -74,7 +74,7 @@ impl BatchState {
             is_new: true,
         };
         self.shelf.hold(reservation, actor);
-        // What of the own place was hoped for in vain.
+        // Allocates what the customer's own position did not use to the waitlist.
         for demand in &demands {
             self.shelf.serve(demand.product_id);
         }
@@ -87,12 +87,12 @@ impl BatchState {
         })
     }
 
-    /// Makes an order by card of an active reservation, at the prices that were reserved. It goes on holding what it holds,
-    /// for as long as it may be paid.
+    /// Turns an active reservation into a card order, at the prices that were reserved. The reservation keeps its
+    /// holds for as long as the order may be paid.
     ///
-    /// # Errors
-    /// Those of [`BatchState::confirm`], credit aside; [`Error::NothingToPay`] or [`Error::AmountTooLarge`] for a total that no card can be charged with;
-    /// [`Error::PaymentRefused`] for one that the provider does not take. The books are then as they were.
+    /// # Errors Those of [`BatchState::confirm`], credit aside; [`Error::NothingToPay`] or [`Error::AmountTooLarge`]
+    /// for a total that no card can be charged; [`Error::PaymentRefused`] for a total that the provider rejects. The
+    /// batch state is then unchanged.
     pub fn confirm_by_card(
         &mut self,
         id: ReservationId,
@@ -117,7 +117,7 @@ impl BatchState {
     }
 }
 
-/// The total, if a card can be charged with it.
+/// The total of the demands, if a card can be charged with it.
 fn payable(demands: &[Demand], terms: &Terms) -> Result<Money, Error> {
     let total = total(demands);
     if total == Money::ZERO {

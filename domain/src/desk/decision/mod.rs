@@ -1,14 +1,19 @@
-//! Deciding what is asked of the desk: plain values in, a sale, a reservation or a refusal out. No database, no clock, no
-//! I/O.
+//! Decides the commands of the desk: plain values in; a sale, a reservation or a refusal out. No database, no clock,
+//! no I/O.
 //!
-//! [`BatchState`] holds the locked rows of a batch. Commands are decided one after another, each against what the ones before
-//! it left, so first come is first served and the result does not depend on where one batch ends and the next begins. A
+//! [`BatchState`] holds the locked rows of a batch. Commands are decided one after another, each against the state
+//! that the previous one left. The result therefore does not depend on where one batch ends and the next begins. A
 //! refusal changes nothing.
 //!
-//! The refusals in the order in which they are looked for: the customer does not exist, is on hold or (on credit) long
-//! overdue; a product does not exist or is not on sale, is sold at another time, has two prices in one order, has another
-//! price than the buyer saw, is limited; there is not enough stock (every short product at once); the customer would hold
-//! too much; the credit does not suffice.
+//! Refusals are checked in this order:
+//!
+//! 1. the customer does not exist, is on hold or, on credit, is overdue for too long;
+//! 2. a product does not exist, is not on sale, or is in a sale that is not open;
+//! 3. a product has two prices in one order, or another price than the buyer saw;
+//! 4. a limit per customer is exceeded;
+//! 5. stock is insufficient (every short product is reported at once);
+//! 6. a hold limit is exceeded;
+//! 7. the credit limit is exceeded.
 
 mod basket;
 mod checkout;
@@ -34,38 +39,38 @@ use basket::add_up;
 pub use crate::catalogue::sales::Selling;
 pub use checkout::Ordered;
 
-/// A customer as the decision needs it.
+/// A customer's row, with what decisions need beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Buyer {
-    /// The most that it may owe.
+    /// The most that they may owe.
     pub credit_limit: Money,
-    /// What it owes, and what it has paid ahead.
+    /// Their balance and their credit on account.
     pub ledger: ledger::Account,
-    /// Whether sales to it are stopped.
+    /// Whether sales to them are stopped.
     pub on_hold: bool,
-    /// The order that stops its purchases on credit until it is paid.
+    /// The order that blocks their purchases on credit until it is paid; `None` if nothing does.
     pub overdue: Option<OverdueOrder>,
-    /// What it has bought before of products that are limited.
+    /// Their purchase history of limited products.
     pub bought: HashMap<ProductId, Bought>,
-    /// What it may hold at once.
+    /// Their hold limits, and their holds outside the locked stock.
     pub holds: Holds,
 }
 
 /// An order that is past due by more days than the business allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverdueOrder {
-    /// The order.
+    /// The unpaid order.
     pub id: OrderId,
-    /// When it was due.
+    /// The end of its payment terms.
     pub due_at: DateTime<Utc>,
 }
 
-/// What a customer has bought of a product.
+/// A customer's purchase history of one product, in units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bought {
-    /// How many, ever.
+    /// Units bought at any time.
     pub ever: i64,
-    /// Of those, since each of its open sales that have a limit opened.
+    /// Of those, the units bought since the opening of each open sale that has a limit.
     pub in_sales: BTreeMap<SaleId, i64>,
 }
 
@@ -75,69 +80,69 @@ impl Bought {
     }
 }
 
-/// What a customer may hold at once, and what it holds or waits for that the shelf does not know.
+/// A customer's hold limits, and what they hold or wait for outside the locked stock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Holds {
-    /// The most units; `None` is no bound.
+    /// The most units they may hold; `None` means no limit.
     pub max_units: Option<i64>,
-    /// The most that they may be worth; `None` is no bound.
+    /// The highest total value of these units; `None` means no limit.
     pub max_value: Option<Money>,
-    /// How many units it has there.
+    /// Units held or waited for outside the locked stock.
     pub units: i64,
-    /// What these are worth.
+    /// The value of those units, at their reserved prices.
     pub value: Money,
 }
 
-/// A product of the catalogue as the decision needs it.
+/// A product's catalogue data, as far as decisions need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogueItem {
-    /// Its number in the catalogue.
+    /// The stock-keeping unit, as the business numbers its products.
     pub sku: Arc<str>,
-    /// Its name.
+    /// The name that is copied to order lines.
     pub name: Arc<str>,
-    /// Its list price.
+    /// The list price, which applies outside timed sales.
     pub price: Money,
-    /// Whether it can be bought at all.
+    /// Whether it is on sale at all.
     pub active: bool,
-    /// The most that one customer may ever buy.
+    /// The most units that one customer may ever buy; `None` means no limit.
     pub limit_per_customer: Option<i64>,
-    /// What its sales mean now.
+    /// The effect of its timed sales at this moment.
     pub selling: Selling,
 }
 
-/// The locked rows that a batch is decided against.
+/// The locked rows by which a batch is decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchState {
-    /// The customers that exist among those asked for.
+    /// The customers, as far as they exist.
     pub accounts: HashMap<CustomerId, Buyer>,
-    /// The products that exist among those asked for.
+    /// The products, as far as they exist.
     pub catalogue: HashMap<ProductId, CatalogueItem>,
-    /// Their stock, and the reservations that matter to it.
+    /// Their stock, and the reservations that the decisions depend on.
     pub shelf: LockedStock,
 }
 
-/// A purchase, or the confirmation of a reservation, that was decided in its favour.
+/// An accepted purchase on credit, or a confirmed reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sale {
-    /// What was sold, in the buyer's order, one line a product.
+    /// The lines in the buyer's order, one per product.
     pub lines: Vec<SoldLine>,
-    /// The sum of the lines.
+    /// The sum of the lines; may be zero.
     pub total: Money,
-    /// The charge. Its `balance_after` is what the customer owes now.
+    /// The charge. Its `balance_after` is what the customer now owes.
     pub charge: Posting,
-    /// What of the customer's credit on account settles the order at once.
+    /// The credit on account that settles the order at once.
     pub credit_used: Vec<Used>,
-    /// What it may still buy.
+    /// The credit limit minus the balance after the charge.
     pub available_credit: Money,
 }
 
-/// What is asked of one product, all its lines together.
+/// The demand for one product, all its lines together.
 #[derive(Debug, Clone, Copy)]
 struct Demand {
     product_id: ProductId,
     quantity: i64,
     unit_price: Money,
-    /// Of those, how many come out of the customer's own reservations.
+    /// Of the quantity, the units that the customer's own reservations supply.
     held: i64,
 }
 
@@ -151,7 +156,7 @@ impl BatchState {
         Ok(account)
     }
 
-    /// As [`BatchState::account`], for who buys on credit.
+    /// As [`BatchState::account`], for purchases on credit.
     fn debtor(&self, customer: CustomerId) -> Result<&Buyer, Error> {
         let account = self.account(customer)?;
         match account.overdue {
@@ -164,8 +169,8 @@ impl BatchState {
         }
     }
 
-    /// What the lines come to by product, at the prices of new units: two lines of six are a demand for twelve. Every
-    /// line's product must be there, on sale, and cost what the buyer saw.
+    /// The demand of the lines for each product, at the prices of new units: two lines of six are a demand for
+    /// twelve. Every product must exist, be on sale and cost what the buyer saw.
     fn demands(&self, customer: CustomerId, lines: &[Line]) -> Result<Vec<Demand>, Error> {
         let mut demands = Vec::with_capacity(lines.len());
         for asked in add_up(lines) {
@@ -181,7 +186,7 @@ impl BatchState {
         Ok(demands)
     }
 
-    /// What one more unit of a product costs the customer, if it is on sale.
+    /// The price at which the customer would buy one more unit, if the product is on sale.
     fn price(&self, customer: CustomerId, product_id: ProductId) -> Result<Money, Error> {
         let article = self
             .catalogue
@@ -199,7 +204,7 @@ impl BatchState {
         Ok(offer.map_or(article.price, |offer| offer.price(article.price)))
     }
 
-    /// The sale in which the customer buys the product, if it is not the list price that holds.
+    /// The sale in which the customer buys the product; `None` when the list price applies.
     fn offer<'a>(
         &self,
         customer: CustomerId,
@@ -217,8 +222,9 @@ impl BatchState {
         self.accounts.get(&customer)?.bought.get(&product)
     }
 
-    /// How many of a product the customer holds by reservations made since then. A place in line uses nothing of a sale up:
-    /// it is the customer's turn, and then what they buy comes out of it, or it is not, and they buy nothing.
+    /// Units of a product that the customer holds by reservations made since `since`. Positions in waitlists do not
+    /// count towards a sale. When it is the customer's turn, the units they buy come out of the position; before that
+    /// they can buy none.
     fn has_held(&self, customer: CustomerId, product: ProductId, since: DateTime<Utc>) -> i64 {
         let reservations = self.shelf.open_of(customer);
         reservations
@@ -229,7 +235,8 @@ impl BatchState {
             .sum()
     }
 
-    /// How many of a product the customer holds and waits for by reservations made since then, `used` not among them.
+    /// Units of a product that the customer holds or waits for by reservations made since `since`, except those in
+    /// `used`.
     fn has_open(
         &self,
         customer: CustomerId,
@@ -250,8 +257,9 @@ impl BatchState {
             .sum()
     }
 
-    /// What the customer has bought, holds and waits for counts; `used` is what this very demand takes of that. Units that
-    /// are held were counted when they came to be.
+    /// Checks the limits per customer. Units bought, held and waited for count; `used` are those that this demand
+    /// takes from the latter two. Demands that are held completely are skipped: they were counted when they were
+    /// held.
     fn check_limits(
         &self,
         customer: CustomerId,
@@ -288,8 +296,8 @@ impl BatchState {
         Ok(())
     }
 
-    /// Whether the customer may hold these too, `used` of which it holds or waits for already. Places in line count as what
-    /// they wait for, so that whoever is served holds no more than they may.
+    /// Checks the hold limits. `used` are the demanded units that the customer already holds or waits for. Units
+    /// waited for count as held, so that an allocation never exceeds the limits.
     fn check_holds(
         &self,
         customer: CustomerId,
@@ -332,7 +340,7 @@ impl BatchState {
         Ok(())
     }
 
-    /// Whether there is as much as is asked for, where so much is available: every short product at once.
+    /// Checks the demands against the available stock, and reports every short product at once.
     fn check_stock(demands: &[Demand], available: impl Fn(ProductId) -> i64) -> Result<(), Error> {
         let shortages: Vec<Shortage> = demands
             .iter()
@@ -352,8 +360,8 @@ impl BatchState {
         }
     }
 
-    /// Whether the account can bear it. One who has paid far ahead could pass what an order's total can be before it
-    /// passes its limit.
+    /// Checks the credit limit. With a large credit on account, a total could exceed the storable range before it
+    /// exceeds the limit.
     fn check_credit(account: &Buyer, total: Money) -> Result<(), Error> {
         if account.ledger.balance + total > account.credit_limit || !total.is_storable() {
             return Err(Error::CreditLimitExceeded {
@@ -365,7 +373,7 @@ impl BatchState {
         Ok(())
     }
 
-    /// Takes what was found to be there, in stock and in credit.
+    /// Takes stock and credit that were checked before.
     fn sell(&mut self, customer: CustomerId, demands: &[Demand]) -> Result<Sale, Error> {
         let total = total(demands);
         let account = self
@@ -387,8 +395,8 @@ impl BatchState {
         })
     }
 
-    /// The lines of an order, which count as bought. `leave` takes them from the shelf, if they leave it, and says what
-    /// stays there.
+    /// Makes the lines of an order, which count as bought. `leave` decrements the stock on hand, if the order does
+    /// that now, and returns what is left.
     fn lines(
         &mut self,
         customer: CustomerId,
@@ -431,7 +439,7 @@ impl Demand {
         self.quantity > self.held
     }
 
-    /// What a reservation is about, at its prices.
+    /// The demands of a reservation, at its reserved prices.
     fn of(reservation: &Reservation) -> Vec<Self> {
         let items = reservation.items.iter().map(|item| Self {
             product_id: item.product_id,
@@ -444,7 +452,7 @@ impl Demand {
 }
 
 impl CatalogueItem {
-    /// Whether a customer may have so many of it and no more.
+    /// Whether a limit per customer applies, its own or that of a sale.
     #[must_use]
     pub fn is_limited(&self) -> bool {
         self.limit_per_customer.is_some() || self.selling.limited().next().is_some()

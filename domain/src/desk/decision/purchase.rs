@@ -1,4 +1,4 @@
-//! Deciding a purchase on credit.
+//! Decides purchases on credit.
 
 use entity::{OrderId, UserId};
 
@@ -7,12 +7,11 @@ use crate::Error;
 use crate::desk::purchase::Purchase;
 
 impl BatchState {
-    /// Decides one purchase and, when it is a sale, takes its stock and its credit.
+    /// Decides a purchase and, if it is accepted, takes its stock and its credit.
     ///
-    /// A customer's own reservations count for its own order: see [`super::basket`].
+    /// The customer's own reservations count for the order: see [`super::basket`].
     ///
-    /// # Errors
-    /// One of those of [this module](super). The books are then as they were.
+    /// # Errors Those of [this module](super). The batch state is then unchanged.
     pub fn purchase(
         &mut self,
         purchase: &Purchase,

@@ -1,4 +1,4 @@
-//! Deciding a reservation: stock is held, or a place in line is taken.
+//! Decides reservations: stock is held, or a position in a waitlist is taken.
 
 use chrono::Duration;
 use entity::reservations::Status;
@@ -10,13 +10,12 @@ use crate::stock::locked_stock::{Item, LINE, Reservation};
 use crate::stock::reservations::{NewReservation, OPEN};
 
 impl BatchState {
-    /// Decides one reservation: all its items are held, at the prices of this moment, or it takes a place in line, or
-    /// nothing happens.
+    /// Decides a reservation. All its items are held at the current prices, or it takes a position in a waitlist, or
+    /// it is refused.
     ///
-    /// # Errors
-    /// One of those of [this module](super), credit aside, or: [`Error::ReservationLimitReached`];
-    /// [`Error::HoldLimitExceeded`]; [`Error::SoldOut`] where waiting would be in vain; [`Error::Overloaded`] when the line
-    /// is too long. The books are then as they were.
+    /// # Errors Those of [this module](super), credit aside; [`Error::ReservationLimitReached`];
+    /// [`Error::HoldLimitExceeded`]; [`Error::SoldOut`] where more is wanted than is on hand, so that waiting would
+    /// be in vain; [`Error::Overloaded`] when the waitlist is full. The batch state is then unchanged.
     pub fn reserve(
         &mut self,
         wish: &NewReservation,
@@ -36,7 +35,7 @@ impl BatchState {
         let short = Self::check_stock(&demands, |product| self.shelf.open(product)).err();
         let status = match short {
             None => Status::Active,
-            // A line is one product's.
+            // A waitlist belongs to a single product.
             Some(_) if wish.wait && demands.len() == 1 => self.may_wait(&demands)?,
             Some(refusal) => return Err(refusal),
         };
@@ -50,7 +49,7 @@ impl BatchState {
         made.ok_or_else(|| Error::Bug(format!("reservation {id} is not on its shelf")))
     }
 
-    /// Whether something can come free that would do.
+    /// Checks that a release could satisfy the demands, and that the waitlist is not full.
     fn may_wait(&self, demands: &[Demand]) -> Result<Status, Error> {
         for demand in demands {
             let counts = self.shelf.counts.get(&demand.product_id);

@@ -1,4 +1,4 @@
-//! Deciding what becomes of a reservation: an order, or nothing. Each resolves once.
+//! Decides how a reservation is resolved: as an order, or by cancellation. Each reservation is resolved once.
 
 use entity::reservations::Status;
 use entity::{OrderId, ReservationId, UserId};
@@ -8,11 +8,10 @@ use crate::Error;
 use crate::stock::locked_stock::Reservation;
 
 impl BatchState {
-    /// Makes an order on credit of an active reservation, at the prices that were reserved.
+    /// Turns an active reservation into an order on credit, at the prices that were reserved.
     ///
-    /// # Errors
-    /// [`Error::ReservationNotFound`]; [`Error::ReservationExpired`]; [`Error::ReservationResolved`];
-    /// [`Error::SoldOut`]; those of a purchase about the customer and its credit. The books are then as they were.
+    /// # Errors [`Error::ReservationNotFound`]; [`Error::ReservationExpired`]; [`Error::ReservationResolved`];
+    /// [`Error::SoldOut`]; those of a purchase about the customer and its credit. The batch state is then unchanged.
     pub fn confirm(
         &mut self,
         id: ReservationId,
@@ -29,11 +28,10 @@ impl BatchState {
         self.sell(customer, &demands)
     }
 
-    /// Gives up a reservation, or a place in line.
+    /// Releases the holds of a reservation, or gives up its position in a waitlist.
     ///
-    /// # Errors
-    /// [`Error::ReservationNotFound`]; [`Error::ReservationExpired`]; [`Error::ReservationResolved`];
-    /// [`Error::SoldOut`]. The books are then as they were.
+    /// # Errors [`Error::ReservationNotFound`]; [`Error::ReservationExpired`]; [`Error::ReservationResolved`];
+    /// [`Error::SoldOut`]. The batch state is then unchanged.
     pub fn cancel(&mut self, id: ReservationId, actor: UserId) -> Result<&Reservation, Error> {
         self.open(id, Status::Cancelled)?;
         let products: Vec<_> = self.shelf.reservations[&id]
@@ -48,7 +46,7 @@ impl BatchState {
         Ok(&self.shelf.reservations[&id])
     }
 
-    /// The reservation, if it can still become that.
+    /// The reservation, if it can still change to the status `to`.
     pub(super) fn open(&self, id: ReservationId, to: Status) -> Result<&Reservation, Error> {
         let known = self.shelf.reservations.get(&id);
         let reservation = known.ok_or(Error::ReservationNotFound(id))?;

@@ -11,7 +11,7 @@ fn products(numbers: &[u8]) -> Box<[Row]> {
     numbers.iter().copied().map(product).collect()
 }
 
-/// Of a product it is promised how many are left.
+/// A queue that predicts the units left of a product.
 type Products = Queue<usize, i64>;
 
 fn take(queue: &mut Products) -> TakenBatch<usize, i64> {
@@ -160,7 +160,7 @@ fn one_look_goes_through_a_bounded_number_of_rows() {
 enum Step {
     Push(Vec<u8>),
     Take(usize),
-    /// What it has been decided to leave, or to begin anew.
+    /// Predicts what a decided batch leaves, if it may still predict.
     PredictedStock(usize),
     Withdraw(usize),
     Release(usize),
@@ -210,7 +210,7 @@ proptest! {
         let mut carts: Vec<Vec<u8>> = Vec::new();
         let mut flying: Vec<Flying> = Vec::new();
         let mut served: Vec<usize> = Vec::new();
-        // The desk looks only when it was told that it is time to.
+        // The desk takes a batch only when the queue has returned true.
         let mut is_time = false;
         let drain = std::iter::repeat_n([Step::Take(4), Step::Release(0)], 200).flatten();
         for step in steps.into_iter().chain(drain) {
@@ -227,7 +227,7 @@ proptest! {
                     for other in flying.iter().filter(shares) {
                         prop_assert!(other.predicted);
                     }
-                    // What is followed is what the newest has promised of it.
+                    // The prediction that is followed is the newest one.
                     for row in &taken.rows {
                         let newest = flying.iter().rev().find(|other| other.rows.contains(row));
                         let predicted = taken.predicted.iter().find(|(predicted, _)| predicted == row);
@@ -246,15 +246,15 @@ proptest! {
                     let predictions = one.rows.iter().map(|row| (*row, one.number as i64));
                     is_time |= queue.predict(one.number, predictions);
                 }
-                // A batch that takes back what it has promised ends after those that it follows, and before those
-                // that follow it: they have to begin anew as well.
+                // A batch that withdraws its predictions ends after those that it follows and before those that
+                // follow it. The latter must start again as well.
                 Step::Withdraw(which) if which < flying.len() => {
                     for one in &mut flying[which..] {
                         one.withdraw(&mut queue);
                         one.may_predict = false;
                     }
                 }
-                // In the database nobody commits before those that it follows.
+                // In the database no batch commits before those that it follows.
                 Step::Release(which) if which < flying.len() && !is_pipelined(&flying, which) => {
                     let done = flying.remove(which);
                     is_time |= if done.predicted {

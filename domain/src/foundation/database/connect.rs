@@ -1,4 +1,4 @@
-//! One connection, opened to learn what stands in the way. A pool would try again until its time is up, and tell of that.
+//! Opens a single connection to find out why none can be opened. A pool would retry and report only its timeout.
 
 use std::time::Duration;
 
@@ -8,33 +8,32 @@ use tokio::time::timeout;
 use super::Database;
 use crate::foundation::sql_errors::Meaning;
 
-/// How long the server may take to answer.
+/// The longest time to wait for the server's answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Why no connection to the database can be opened.
+/// The reason why no connection to the database can be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot connect to the database at {address} as {role}: {cause}")]
 pub struct CannotConnect {
-    /// Host, port and database, or the folder of the socket.
+    /// Host, port and database, or the directory of the socket.
     address: String,
-    /// The role.
+    /// The role that connects.
     role: String,
-    /// What the server or the system said.
+    /// The message of the server or the operating system.
     cause: String,
-    /// Whether it may pass by itself: the server is starting, or its name is not known yet. A wrong password, role or
-    /// database stays wrong.
+    /// Whether the failure may be temporary: the server is starting, or its name does not resolve yet. A wrong
+    /// password, role or database is permanent.
     pub may_pass: bool,
 }
 
 impl Database {
-    /// Opens a connection and closes it.
+    /// Opens a connection and closes it again.
     ///
-    /// # Errors
-    /// [`CannotConnect`].
+    /// # Errors [`CannotConnect`].
     pub async fn try_to_connect(&self) -> Result<(), CannotConnect> {
         let (cause, may_pass) = match timeout(PATIENCE, self.options.connect()).await {
             Ok(Ok(connection)) => {
-                // The goodbye is a courtesy to the server's log.
+                // The regular close only avoids an entry in the server's log.
                 let _ = timeout(PATIENCE, connection.close()).await;
                 return Ok(());
             }
@@ -63,7 +62,7 @@ impl Database {
     }
 }
 
-/// The words of whoever refused, without those of the libraries in between.
+/// The original message, without the prefixes of the libraries in between.
 fn cause_of(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(answer) => answer.message().to_owned(),
@@ -76,7 +75,7 @@ fn cause_of(error: &sqlx::Error) -> String {
 fn may_pass(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
-        // The server starts or stops, has no connection left, or a pooler cannot reach it.
+        // The server is starting or stopping or has no connection left, or a pooler cannot reach it.
         sqlx::Error::Database(answer) => Meaning::of(answer.as_ref()) != Meaning::Other,
         _ => false,
     }

@@ -1,10 +1,11 @@
-//! The one place that opens a transaction.
+//! The database: the only module that opens a transaction.
 //!
 //! A transaction belongs to one business. It starts with one message, `BEGIN; SET LOCAL app.business_id = '…'`, which
-//! is one round trip less than two statements, and row security shows it that business's rows alone. `SET LOCAL` ends
-//! with the transaction, so nothing leaks into the next user of the connection, behind a pooler neither. That message
-//! is why this is not SeaORM's own transaction; everything else goes through SeaORM, for which [`Transaction`] is a
-//! connection.
+//! saves one round trip. Row security then shows it only that business's rows. `SET LOCAL` ends with the transaction,
+//! so that nothing leaks to the next user of the connection, even behind a pooler.
+//!
+//! This message is the reason for not using SeaORM's own transaction. Everything else goes through SeaORM, for which
+//! [`Transaction`] is a connection.
 
 mod connect;
 mod schema;
@@ -29,7 +30,7 @@ pub use transaction::Transaction;
 use crate::Error;
 use crate::foundation::sql_errors::{Meaning, lacks_prepared_statement};
 
-/// A pool of connections to the database, as the service's role. Its debug output shows no password.
+/// A connection pool of the service's role. Its debug output hides the password.
 #[derive(Clone)]
 pub struct Database {
     pool: PgPool,
@@ -42,7 +43,7 @@ impl fmt::Debug for Database {
     }
 }
 
-/// Where connections go. The library would show the password too.
+/// Debug output of the connection's target. The library's own would contain the password.
 fn shown(options: &PgConnectOptions, what: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.debug_struct(what)
         .field("host", &options.get_host())
@@ -51,22 +52,26 @@ fn shown(options: &PgConnectOptions, what: &str, f: &mut fmt::Formatter<'_>) -> 
         .finish_non_exhaustive()
 }
 
-/// How long a request waits for a free connection before it is told that there is none.
+/// The longest time that a request waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a pooler may take to find another server connection when it is tried for prepared statements.
+/// The longest time to wait for another server connection of a pooler, in the test for prepared statements.
 const SPARE_CONNECTION_WAIT: Duration = Duration::from_secs(1);
 
-/// A connection that has rested longer is tried before it is used: a restarted server leaves dead ones.
+/// A connection that was idle for longer is tested before its use, since a restart of the server leaves dead ones.
 const PING_AFTER: Duration = Duration::from_secs(5);
 
-/// What no transaction may exceed: it would hold its locks, and everyone behind them, as long. The last is for a service
-/// whose machine is gone without a word, of which the server would otherwise hear after hours.
+/// Limits of every transaction, which would otherwise hold its locks, and all that wait for them, for longer. The
+/// third is for a service whose machine has disappeared; the server would otherwise notice it only after hours.
 ///
-/// They are set in the message that begins each transaction, which costs no round trip, and not on a role. `ALTER ROLE … SET`
-/// holds for the role that logs in, which is one of the operator's that no migration knows: members of
-/// `tradeline_service` do not inherit its settings. A pooler in transaction mode refuses them as startup parameters and
-/// leaks them between clients as settings of the session. So are the desk's settings of planning, which would be wrong for
+/// They are set in the message that begins each transaction, which costs no round trip. Settings elsewhere would not
+/// work:
+///
+/// - `ALTER ROLE … SET` applies to the login role, which the operator makes and no migration knows. Members of
+///   `tradeline_service` do not inherit its settings.
+/// - A pooler in transaction mode refuses them as startup parameters, and leaks session settings between clients.
+///
+/// The desk's planner settings are set the same way; they would be wrong for the reports of the same role.
 /// the reports of the same role.
 const LIMITS: [&str; 3] = [
     "lock_timeout = '2s'",
@@ -74,22 +79,22 @@ const LIMITS: [&str; 3] = [
     "idle_in_transaction_session_timeout = '60s'",
 ];
 
-/// How long the server is waited for: longer than a statement may take. It would have ended that by itself, so one that is
-/// silent for so long is gone without a word.
+/// The longest time to wait for an answer of the server. It exceeds `statement_timeout`, so that a server that is
+/// silent for longer has disappeared.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// The server's answer, or that there is none.
+/// The server's answer, or an error when there is none within `patience`.
 async fn in_time<T>(
     patience: Duration,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    // Like one who has waited in vain for a connection, this one hears so now: another try would wait as long again.
+    // Reported like a pool timeout, which is not retried: another attempt would wait as long again.
     let silent = |_elapsed| Err(sqlx::Error::PoolTimedOut);
     timeout(patience, answer).await.unwrap_or_else(silent)
 }
 
-/// Predefined roles that row security binds and that get around it, by the server's files and programs, or around the
-/// grants that make tables append-only.
+/// Predefined roles that row security binds, but that could bypass it by the server's files and programs, or bypass
+/// the grants that make tables append-only.
 const RIGHTS_TOO_MANY: [&str; 4] = [
     "pg_execute_server_program",
     "pg_read_server_files",
@@ -98,12 +103,11 @@ const RIGHTS_TOO_MANY: [&str; 4] = [
 ];
 
 impl Database {
-    /// Reads the address. Connects at first use, so a database that is down now may come later.
+    /// Parses the address. Connects only at first use, so that the database may be down at this time.
     ///
-    /// # Errors
-    /// The address is none of PostgreSQL.
+    /// # Errors Fails when the address is not one of PostgreSQL.
     pub fn new(url: &str, connections: u32) -> Result<Self, DbErr> {
-        // The parser takes any scheme, and would look for a server of another kind for as long as it is let.
+        // The parser accepts any scheme, and connections would then fail without end.
         let schemes = ["postgres://", "postgresql://"];
         if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
             let message = "it must start with postgres://";
@@ -113,13 +117,14 @@ impl Database {
             .parse::<PgConnectOptions>()
             .map_err(db_error)?
             .application_name("tradeline")
-            // PgBouncer refuses a session that sets it, and the server's own value is as exact.
+            // PgBouncer refuses a session that sets it. The server's default is as precise.
             .extra_float_digits(None)
             .disable_statement_logging();
         Ok(Self::with(options, connections))
     }
 
-    /// Another pool of the same database. A connection lives on the thread that opened it: each worker has its own.
+    /// Another pool of the same database. A connection belongs to the thread that opened it, so each worker has its
+    /// own pool.
     #[must_use]
     pub fn another(&self, connections: u32) -> Self {
         Self::with(self.options.clone(), connections)
@@ -142,22 +147,22 @@ impl Database {
         Self { pool, options }
     }
 
-    /// A connection of its own for someone who uses it all the time.
+    /// A connection for one permanent user, such as a lane.
     pub(crate) fn session(&self) -> Session {
         Session::new(self.options.clone())
     }
 
-    /// Begins a transaction of one business. A row that stays locked for two seconds, or a statement that runs for
-    /// thirty, ends it.
+    /// Begins a transaction of one business. It fails when a row stays locked for 2 seconds or a statement runs for
+    /// 30.
     ///
-    /// # Errors
+    /// # Errors [`Error::DatabaseUnavailable`].
     /// [`Error::DatabaseUnavailable`].
     pub async fn begin(&self, business: BusinessId) -> Result<Transaction, Error> {
         self.begin_with(&format!("app.business_id = '{business}'"), &[])
             .await
     }
 
-    /// Begins a transaction of one business that changes nothing.
+    /// Begins a read-only transaction of one business.
     ///
     /// # Errors
     /// [`Error::DatabaseUnavailable`].
@@ -167,8 +172,8 @@ impl Database {
         Ok(transaction.that_reads_only())
     }
 
-    /// Begins a transaction of one business that changes nothing and in which every statement sees the same moment, with
-    /// more settings for its own good.
+    /// Begins a read-only transaction of one business whose statements all see one snapshot. `settings` are further
+    /// `SET LOCAL` assignments.
     pub(crate) async fn begin_snapshot(
         &self,
         business: BusinessId,
@@ -180,8 +185,8 @@ impl Database {
         Ok(transaction.that_reads_only())
     }
 
-    /// Begins a transaction that sees what the first setting shows it, with more settings for its own good. All of it
-    /// goes into one message as text: nothing that a client wrote may be in it.
+    /// Begins a transaction. `whose` is the setting that selects its rows, `settings` are further ones. All are sent
+    /// as text in one message, so they must not contain input of a client.
     pub(crate) async fn begin_with(
         &self,
         whose: &str,
@@ -197,7 +202,7 @@ impl Database {
         settings: &[&str],
     ) -> Result<Transaction, Error> {
         let message = beginning(begin, whose, settings);
-        // A task of its own, which a caller that goes away does not end: a connection that is given back between `BEGIN`
+        // A task of its own, which continues when the caller goes away. A connection that is returned between `BEGIN`
         // and its answer would carry the open transaction, and its `now()`, to the next user.
         let begin = || {
             let (pool, message) = (self.pool.clone(), message.clone());
@@ -205,8 +210,8 @@ impl Database {
             let begun = tokio::spawn(in_time(PATIENCE, begin));
             async { begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }
         };
-        // Whatever stands in the way (a password that has changed, a right that was taken), it is nothing that the
-        // request did, and nothing was changed.
+        // Whatever the error (such as a changed password or a revoked right), the request did not cause it, and
+        // nothing was changed.
         let transaction = self
             .past_the_dead(begin)
             .await
@@ -214,8 +219,8 @@ impl Database {
         Ok(Transaction::pooled(transaction))
     }
 
-    /// Runs the first thing that a connection is used for. Connections that died at rest, as all do when the server is
-    /// restarted, fail at it and leave the pool, one a try; behind them a new one is opened.
+    /// Runs the first statement on a connection. Idle connections that died, as all do at a restart of the server,
+    /// fail here and leave the pool, one per attempt. After them a new connection is opened.
     async fn past_the_dead<T, F>(&self, mut first: impl FnMut() -> F) -> Result<T, sqlx::Error>
     where
         F: Future<Output = Result<T, sqlx::Error>>,
@@ -229,11 +234,10 @@ impl Database {
         }
     }
 
-    /// Whether statements stay prepared from one transaction to the next. They do not behind a pooler that changes the
-    /// server connection between transactions and knows nothing of prepared statements.
+    /// Whether prepared statements survive from one transaction to the next. They do not behind a pooler that
+    /// switches server connections between transactions and does not know prepared statements.
     ///
-    /// # Errors
-    /// [`Error::DatabaseUnavailable`].
+    /// # Errors [`Error::DatabaseUnavailable`].
     pub async fn keeps_prepared_statements(&self) -> Result<bool, Error> {
         match self.prepare_across_transactions().await {
             Ok(()) => Ok(true),
@@ -244,8 +248,9 @@ impl Database {
         }
     }
 
-    /// Two sessions name their first statements alike. A pooler hands the server connection of the first to the second:
-    /// there the name is taken. It hands another to the first: there the name does not exist.
+    /// Two sessions give their first statements the same name. A pooler that hands the first one's server connection
+    /// to the second fails there, since the name is taken. It hands another one to the first, where the name does not
+    /// exist.
     async fn prepare_across_transactions(&self) -> Result<(), sqlx::Error> {
         let connect = || async {
             let connected = timeout(ACQUIRE_TIMEOUT, self.options.connect()).await;
@@ -255,7 +260,7 @@ impl Database {
         in_time(PATIENCE, sqlx::query("SELECT 1").execute(&mut one)).await?;
         in_time(PATIENCE, other.execute("BEGIN")).await?;
         in_time(PATIENCE, sqlx::query("SELECT 2").execute(&mut other)).await?;
-        // A pooler with a single server connection has none left, and then never changes it either.
+        // A pooler with a single server connection has none left, and then never switches it either.
         let again = sqlx::query("SELECT 1").execute(&mut one);
         if let Ok(answer) = timeout(SPARE_CONNECTION_WAIT, again).await {
             answer?;
@@ -265,15 +270,14 @@ impl Database {
         other.close().await
     }
 
-    /// Why the service must not run as the role that it connects as: `None` when it may. Whoever is or may become a
-    /// superuser, a role with BYPASSRLS or an owner of tables would see through row security or could take it away; a
-    /// few other rights get there by a detour, or change what is append-only.
+    /// The reason why the service must not run as its current role; `None` if it may. A role must not be, or be able
+    /// to become, a superuser, a role with BYPASSRLS or an owner of tables. Such a role could bypass or remove row
+    /// security. A few other rights lead there indirectly, or permit changes of append-only tables.
     ///
-    /// # Errors
-    /// [`Error::DatabaseUnavailable`].
+    /// # Errors [`Error::DatabaseUnavailable`].
     pub async fn role_objection(&self) -> Result<Option<String>, Error> {
-        // A role can become each role that it is a member of, whether or not it inherits from it. Who logged in counts
-        // as well as who it is now, since it can always go back.
+        // A role can become every role of which it is a member, whether or not it inherits. The session's role counts
+        // as well as the current one, since it can always be restored.
         let (role, mighty, owned, makes_roles, right): (String, bool, Option<String>, bool, Option<String>) =
             sqlx::query_as(
                 "WITH reachable AS (
@@ -312,13 +316,13 @@ impl Database {
         })
     }
 
-    /// Closes every connection.
+    /// Closes all connections of the pool.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 }
 
-/// The one message that begins a transaction.
+/// The message that begins a transaction.
 fn beginning(begin: &str, whose: &str, settings: &[&str]) -> String {
     let mut message = begin.to_owned();
     for setting in [whose].iter().chain(&LIMITS).chain(settings) {
@@ -328,7 +332,7 @@ fn beginning(begin: &str, whose: &str, settings: &[&str]) -> String {
     message
 }
 
-/// The connection is gone, or the server or the pooler before it says that it ends it.
+/// Whether the connection is gone, or the server or the pooler reports that it ends it.
 fn is_death(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
@@ -352,7 +356,7 @@ mod tests {
         let answer = in_time(Duration::from_millis(1), never).await;
         let error = Error::from(db_error(answer.unwrap_err()));
         assert!(matches!(error, Error::DatabaseUnavailable(_)), "{error:?}");
-        // Five times forty seconds would be longer than any client waits.
+        // Five attempts of 40 seconds would exceed the timeout of any client.
         assert!(!is_worth_another_try(&error));
     }
 

@@ -1,4 +1,4 @@
-//! Which steps of the schema the database has, and whether a version of the service works with them.
+//! The migrations that the database has, and whether a version of the service works with them.
 
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
@@ -6,19 +6,19 @@ use sea_orm::sqlx::{self, Row};
 use super::{Database, db_error};
 use crate::Error;
 
-/// How the database's schema compares with the steps that a version of the service was built with.
+/// The difference between the database's schema and the migrations of a version of the service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SchemaState {
-    /// Steps of the version that are not applied.
+    /// Migrations of the version that are not applied.
     pub missing: Vec<String>,
-    /// Applied steps that the version does not know.
+    /// Applied migrations that the version does not know.
     pub ahead: Vec<String>,
-    /// Those of `ahead` that do not declare that they are compatible with the version.
+    /// Those of `ahead` that are not declared as compatible with the version.
     pub incompatible: Vec<String>,
 }
 
 impl SchemaState {
-    /// Why the version cannot work on the schema; `None` when it can.
+    /// The reason why the version cannot use the schema; `None` if it can.
     #[must_use]
     pub fn objection(&self) -> Option<String> {
         if !self.missing.is_empty() {
@@ -38,7 +38,7 @@ impl SchemaState {
     }
 }
 
-/// The steps that only one side has.
+/// The migrations that only one side has.
 const DIFFERENCE: &str = "
 SELECT coalesce(applied.version, known.step) AS step, applied.version IS NULL AS missing
   FROM seaql_migrations AS applied
@@ -46,18 +46,17 @@ SELECT coalesce(applied.version, known.step) AS step, applied.version IS NULL AS
  WHERE applied.version IS NULL OR known.step IS NULL
  ORDER BY 1";
 
-/// The steps that are compatible with a version that has these.
+/// The migrations that are compatible with a version that has these.
 const COMPATIBLE: &str = "
 SELECT step, false AS missing FROM schema_compatibility WHERE compatible_from = ANY ($1::text[])";
 
 impl Database {
-    /// Compares the database with these steps, all that a version of the service was built with. Costs one query, and
-    /// a second one when the database is ahead.
+    /// Compares the database with all migrations of a version of the service. Costs one query, and a second one when
+    /// the database is ahead.
     ///
-    /// # Errors
-    /// [`Error::DatabaseUnavailable`].
+    /// # Errors [`Error::DatabaseUnavailable`].
     pub async fn schema_state(&self, steps: &[String]) -> Result<SchemaState, Error> {
-        // Without the table of migrations, or without the right to read it, nothing has been applied: the first step
+        // Without the table of migrations, or the right to read it, nothing has been applied: the first migration
         // grants it.
         let Some(different) = self.steps(DIFFERENCE, steps).await? else {
             return Ok(SchemaState {
@@ -83,7 +82,7 @@ impl Database {
         Ok(state)
     }
 
-    /// Steps, and whether each is missing; `None` when the table is not there or cannot be read.
+    /// Migrations, and whether each is missing; `None` if the table does not exist or cannot be read.
     async fn steps(
         &self,
         sql: &'static str,

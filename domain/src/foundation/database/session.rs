@@ -1,8 +1,8 @@
-//! A connection for someone who uses it all the time.
+//! A session: a connection with one permanent user, such as a lane.
 //!
-//! A pool asks a connection whether it still lives each time that it gets it back, which is a round trip more for every
-//! transaction. A session does not ask. What was not ended well, for whatever reason, closes the connection, which ends
-//! it; and when a connection that has rested turns out to be dead, a new one is opened.
+//! A pool tests each connection when it is returned, which costs one more round trip per transaction. A session does
+//! not. A transaction that does not end cleanly closes the connection, which ends it on the server too. A connection
+//! that has died while idle is replaced at the next transaction.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl Session {
         }
     }
 
-    /// Begins a transaction, like [`super::Database::begin_with`]. Not to be given up halfway: that costs the connection.
+    /// Begins a transaction, like [`super::Database::begin_with`]. A cancelled call closes the connection.
     pub(crate) async fn begin_with(
         &mut self,
         whose: &str,
@@ -49,7 +49,7 @@ impl Session {
         Ok(Transaction::of_session(connection, self.home.clone()))
     }
 
-    /// Says goodbye, so that the server does not take it for a failure.
+    /// Closes the connection regularly, so that the server does not log a failure.
     pub(crate) async fn close(self) {
         if let Some(connection) = self.home.take()
             && let Err(error) = connection.close().await

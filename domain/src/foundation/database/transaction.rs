@@ -1,4 +1,4 @@
-//! A transaction, which is a connection to SeaORM.
+//! A transaction, which SeaORM uses as a connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -18,8 +18,8 @@ use crate::foundation::sql_errors::proves_rollback;
 #[derive(Debug)]
 pub struct Transaction {
     inner: Mutex<Inner>,
-    /// Every statement has had a good answer. PostgreSQL rolls back when it is told to commit a transaction in which one
-    /// failed, and says so only in the name of what it did, which the library does not show.
+    /// True while every statement has succeeded. PostgreSQL rolls back on a COMMIT after a failed statement. It tells
+    /// that only in the command tag, which the library does not expose.
     intact: AtomicBool,
     reads_only: bool,
     patience: Duration,
@@ -28,7 +28,7 @@ pub struct Transaction {
 #[derive(Debug)]
 enum Inner {
     Pooled(sqlx::Transaction<'static, Postgres>),
-    /// A session's connection, which goes home when the transaction has ended well. Otherwise it is closed.
+    /// A session's connection. It is returned when the transaction ends cleanly, and closed otherwise.
     OfSession {
         connection: PgConnection,
         home: Home,
@@ -58,8 +58,8 @@ impl Inner {
     }
 }
 
-/// Ends a transaction in a task of its own, which a caller that goes away does not end: a connection that is given back
-/// between `COMMIT` and its answer would be told to roll back too, and the server would warn that there is nothing to.
+/// Ends a transaction in a task of its own, which continues when the caller goes away. A connection that is returned
+/// between `COMMIT` and its answer would get a rollback too, and the server would log a warning.
 async fn to_its_end(
     ending: impl Future<Output = Result<(), sqlx::Error>> + Send + 'static,
 ) -> Result<(), sqlx::Error> {
@@ -102,17 +102,16 @@ impl Transaction {
         }
     }
 
-    /// Waits for the server so long: for a transaction that began with another `statement_timeout`.
+    /// Sets the longest wait for an answer, for a transaction with another `statement_timeout`.
     pub(crate) fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
-    /// Makes everything durable. Where nothing was to be changed there is nothing to lose: what was read was read, even
-    /// if the connection breaks now.
+    /// Commits. For a read-only transaction a failure is ignored: its results stay valid even if the connection
+    /// breaks now.
     ///
-    /// # Errors
-    /// [`Error::OutcomeUnknown`] unless the answer proves that the transaction was rolled back; otherwise nothing was
-    /// committed. [`Error::Bug`] when a statement of the transaction had failed.
+    /// # Errors [`Error::OutcomeUnknown`] unless the answer proves a rollback; after all other errors nothing was
+    /// committed. [`Error::Bug`] if a statement of the transaction had failed.
     pub async fn commit(self) -> Result<(), Error> {
         if !self.reads_only && !self.intact.load(Ordering::Relaxed) {
             self.rollback().await;
@@ -132,22 +131,22 @@ impl Transaction {
         }
     }
 
-    /// The answer to a statement.
+    /// Waits for the answer to a statement and records whether it succeeded.
     async fn answer<T>(
         &self,
         statement: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, DbErr> {
-        // One that is given up halfway has had no good answer either.
+        // A statement that is cancelled counts as failed.
         let was_intact = self.intact.swap(false, Ordering::Relaxed);
         let answer = in_time(self.patience, statement).await.map_err(db_error)?;
         self.intact.store(was_intact, Ordering::Relaxed);
         Ok(answer)
     }
 
-    /// Undoes everything, and gives the rows back at once. Dropping does so too, a little later.
+    /// Rolls back and releases the locks at once. Dropping the transaction does the same a little later.
     pub(crate) async fn rollback(self) {
         if let Err(error) = self.inner.into_inner().rollback().await {
-            // The server does it when it notices that the connection is gone.
+            // The server rolls back when it notices that the connection is gone.
             tracing::debug!(%error, "a rollback was not answered");
         }
     }
@@ -186,13 +185,14 @@ impl ConnectionTrait for Transaction {
     }
 }
 
-/// SeaORM's statement for sqlx: prepared once a connection, the values as they are.
+/// Converts SeaORM's statement for sqlx: prepared once per connection, with unchanged values.
 fn query(statement: Statement) -> sqlx::query::Query<'static, Postgres, SqlxValues> {
     let values = statement.values.unwrap_or(sea_orm::Values(Vec::new()));
     sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
 }
 
-/// Where a session's connection is between transactions: nowhere before the first, and after one that was not ended well.
+/// The place of a session's connection between transactions. Empty before the first, and after one that did not end
+/// cleanly.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Home(Arc<std::sync::Mutex<Option<PgConnection>>>);
 

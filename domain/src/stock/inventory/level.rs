@@ -1,7 +1,8 @@
-//! What is available, in SQL: the twin of [`entity::inventory::available`].
+//! Availability in SQL. It must equal [`entity::inventory::available`].
 
-/// Of the inventory row `i`, what counts at this moment, whatever has been tidied up: what is held, how many wait, and what a
-/// newcomer could buy. A lateral join.
+/// The stock level of the inventory row `i` at this moment, with expired holds excluded even if they are still
+/// counted. A lateral join that gives unreserved units, the length of the waitlist, and the units available to a new
+/// buyer.
 macro_rules! stock_level {
     () => {
         "

@@ -1,4 +1,4 @@
-//! Many movements at once: all of them or none.
+//! Many movements in one transaction: all of them are written, or none.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,25 +11,24 @@ use crate::audit::{self, Action, Change};
 use crate::stock::locked_stock::StockLevel;
 use crate::{Database, Error, Outcome, Shortage, WriteRequest};
 
-/// One of many movements.
+/// One of the requested movements.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// Of which product.
+    /// The product to move.
     pub product_id: ProductId,
-    /// What comes, or leaves when negative. Not 0.
+    /// Units that arrive; negative when they leave. Never 0.
     pub quantity: i64,
-    /// Why.
+    /// The reason that the movement records.
     pub reason: CorrectionReason,
-    /// What is remarked.
+    /// A free text for the movement.
     pub note: Option<String>,
 }
 
-/// Moves stock, line by line in their order: what one line brings another may take.
+/// Moves stock, line by line in their order: a line may take what an earlier one brought.
 ///
-/// # Errors
-/// [`Error::ProductNotFound`] with the first that is unknown; [`Error::InsufficientStock`] with everything of which more
-/// would leave, at some line, than is there and not reserved; [`Error::StockLimitExceeded`];
-/// those of [`WriteRequest`].
+/// # Errors [`Error::ProductNotFound`] with the first unknown product; [`Error::InsufficientStock`] with every
+/// product of which, at some line, more than the unreserved stock would leave; [`Error::StockLimitExceeded`]; those
+/// of [`WriteRequest`].
 pub async fn receive(
     database: &Database,
     request: &WriteRequest<'_, Vec<Moved>>,
@@ -60,7 +59,9 @@ pub async fn receive(
         .await
 }
 
-/// What each line leaves on the shelf, or why they cannot all be.
+/// The movement of each line with the count after it.
+///
+/// # Errors Those of [`receive`] about products and stock.
 fn decide(
     stock: &HashMap<ProductId, StockLevel>,
     lines: &[Line],
@@ -75,7 +76,7 @@ fn decide(
         let count = on_hand.entry(line.product_id).or_insert(row.on_hand);
         *count = after(line.product_id, *count, line.quantity)?;
         if *count < row.reserved {
-            // What leaves altogether where the most has left.
+            // The units that have left in total, at the line where that is highest.
             let requested = row.on_hand - *count;
             let shortage = short.entry(line.product_id).or_insert(Shortage {
                 product_id: line.product_id,
@@ -101,7 +102,7 @@ fn decide(
     }
 }
 
-/// One event for all: the counts before and after, and what led from the one to the other.
+/// One audit entry for all movements: the counts before and after, and the movements.
 fn event(before: BTreeMap<String, i64>, moved: &[Moved]) -> Option<Change> {
     let after: BTreeMap<String, i64> = moved
         .iter()
@@ -118,7 +119,7 @@ fn event(before: BTreeMap<String, i64>, moved: &[Moved]) -> Option<Change> {
     Some(Change {
         action: Action::InventoryMoved,
         entity_type: "stock_movement",
-        // The first stands for all.
+        // The first movement's id stands for all.
         entity_id: moved.first()?.change.id,
         before: Some(json!({ "on_hand": before })),
         after: json!({ "on_hand": after, "movements": movements.collect::<Vec<_>>() }),

@@ -1,4 +1,4 @@
-//! Goods that come back from an order, and those that leave again when a return is undone.
+//! Goods returned from an order, and goods that leave again when a return is reversed.
 
 use entity::stock_movements::Reason;
 use entity::{OrderId, ProductId};
@@ -7,8 +7,8 @@ use super::{NewMovement, write};
 use crate::stock::locked_stock::{self, LockedStock, Range};
 use crate::{Caller, Error, Shortage, Transaction};
 
-/// Locks the stock of goods that are to be put back, or taken away where the quantity is negative. Customers are locked
-/// before it and orders after it.
+/// Locks the stock of returned goods; a negative quantity takes goods away. Customers must be locked before it and
+/// orders after it.
 pub(crate) async fn open(
     transaction: &Transaction,
     caller: &Caller,
@@ -19,10 +19,10 @@ pub(crate) async fn open(
     locked_stock::open(transaction, caller.business_id, ranges).await
 }
 
-/// Puts goods of an order back on the shelf, or takes them away again when the quantity is negative.
+/// Restocks goods of an order, or takes them away again where the quantity is negative.
 ///
-/// # Errors
-/// [`Error::InsufficientStock`] with everything of which there is not enough to take.
+/// # Errors [`Error::InsufficientStock`] with every product whose unreserved stock is too small;
+/// [`Error::ProductNotFound`].
 pub(crate) async fn put_back(
     transaction: &Transaction,
     caller: &Caller,

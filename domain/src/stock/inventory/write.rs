@@ -1,4 +1,4 @@
-//! The one statement that writes movements and the counts that they lead to.
+//! Writes stock movements and the resulting counts in one statement.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -14,16 +14,16 @@ use crate::stock::locked_stock::{self, LockedStock};
 use crate::stock::new_movements;
 use crate::{Error, Transaction};
 
-/// A movement that is written down.
+/// A movement that was written.
 #[derive(Debug, Clone)]
 pub struct Moved {
-    /// Of which product.
+    /// The product whose stock changed.
     pub product_id: ProductId,
-    /// What it was.
+    /// The change as it is listed later.
     pub change: StockChange,
 }
 
-/// What is on hand of a product now.
+/// A product's new count of units on hand.
 struct OnHand {
     product_id: ProductId,
     on_hand: i64,
@@ -55,15 +55,17 @@ WITH counted AS (
     })
 });
 
-/// What [`WRITE`] returns of a movement.
+/// A row that [`WRITE`] returns for each movement.
 #[derive(FromQueryResult)]
 struct Written {
     created_at: DateTime<Utc>,
 }
 
-/// Writes movements of locked stock, in their order; those of one product follow from each other. What comes to the shelf
-/// goes to those who wait. `order` is the order to which the goods went, or from which they came back. What has become of
-/// reservations on this shelf is written with it.
+/// Writes movements of locked stock, in their order; each of one product must start from the count that the previous
+/// one left. Units that become available are allocated to the waitlist. `order` is the order that received the goods,
+/// or returned them. Changed reservations of the locked stock are written too.
+///
+/// Costs one statement more if holds or waitlists have changed.
 pub(crate) async fn write(
     transaction: &Transaction,
     actor: Actor<'_>,
@@ -81,7 +83,7 @@ pub(crate) async fn write(
             .map_or(on_hand, |one| one.on_hand);
         shelf.take(product, before - on_hand);
     }
-    // First, since what has expired may be more than what is left on hand.
+    // Must come first: expired holds may exceed the new count on hand until they are released.
     let business = actor.business_id;
     locked_stock::write(transaction, business, shelf, Vec::new(), Vec::new()).await?;
     let ids: Vec<MovementId> = movements.iter().map(|_| MovementId::new()).collect();
@@ -130,7 +132,7 @@ pub(crate) async fn write(
             order_id: order,
             reservation_id: None,
             actor_id: actor.user_id,
-            // The same on all rows.
+            // The transaction's time, the same for all rows.
             created_at: row.created_at,
         };
         Moved { product_id, change }
@@ -138,7 +140,7 @@ pub(crate) async fn write(
     Ok(moved.collect())
 }
 
-/// What is on hand after all movements.
+/// The count of each product after all its movements.
 fn counts(movements: &[(ProductId, NewMovement)]) -> BTreeMap<ProductId, i64> {
     let after = movements.iter();
     after

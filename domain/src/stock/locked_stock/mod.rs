@@ -1,20 +1,20 @@
-//! Stock under its locks: what is on hand, what of it is held, and who stands in line for what may come free.
+//! Locked stock: units on hand, their holds, and the waitlists for units that may be released.
 //!
-//! [`LockedStock`] is what the locked inventory rows say, in memory, with the reservations that matter to them. Whatever
-//! happens to it,
+//! [`LockedStock`] holds locked inventory rows in memory, with the reservations that affect them. It keeps these
+//! invariants:
 //!
-//! - on hand ≥ reserved ≥ 0, and reserved is what the held items come to;
-//! - a line is served in the order in which its people came, whoever else comes meanwhile: as long as someone waits for a
-//!   product, newcomers get none of it;
-//! - who waits for more than is on hand is told so at once: nothing can come free that would do;
-//! - nobody waits for a product that is off sale.
+//! - on hand ≥ reserved ≥ 0, and reserved is the sum of the held items;
+//! - a waitlist is allocated in order of arrival: while it is not empty, new buyers get none of the product;
+//! - a reservation that waits for more than is on hand becomes `sold_out` at once, since no release could satisfy it;
+//! - a product that is off sale has no waitlist.
 //!
-//! Everyone who changes stock does it on a shelf: the desk, corrections, returns, the sweeper. It is opened on locked rows
-//! (`read.rs`), which frees what has expired; it is changed by the functions here, which do no I/O and know no clock; and
-//! it is written in one statement (`write.rs`).
+//! All changes of stock go through it: the desk, corrections, returns, the sweeper. Opening it on locked rows
+//! (`read.rs`) releases expired holds. The functions here change it, without I/O or a clock. One statement writes it
+//! (`write.rs`).
 //!
-//! An item belongs to its product's row: it is held, freed and served under the lock of that row alone. A reservation of
-//! several products may therefore expire product by product; that it has expired is decided by its time and nothing else.
+//! An item belongs to its product's row: it is held, released and allocated under the lock of that row alone. The
+//! items of a reservation may therefore be released one by one after its expiry. Whether a reservation has expired is
+//! decided by `expires_at` alone.
 
 mod own;
 mod read;
@@ -31,115 +31,115 @@ pub use own::Part;
 pub(crate) use read::{Range, Wanted, open, open_with, put, read};
 pub(crate) use write::write;
 
-/// The most that may stand in line for one product.
+/// The most reservations in the waitlist of one product.
 pub const LINE: i64 = 10_000;
 
-/// The stock of one product.
+/// The stock of one product, in units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StockLevel {
-    /// On the shelf.
+    /// Units on hand, held ones included.
     pub on_hand: i64,
-    /// Of those, held.
+    /// Of those, the units held by reservations and unpaid card orders.
     pub reserved: i64,
-    /// How many stand in line.
+    /// The number of reservations in the waitlist.
     pub waiting: i64,
-    /// The newest place in the line.
+    /// The highest position that was ever given in the waitlist. Positions are never reused.
     pub places_given: i64,
-    /// The product is off sale: its line ends.
+    /// Whether the product is off sale, so that its waitlist is cancelled.
     pub inactive: bool,
-    /// Those of the line whom this may concern, by place: from the head on as many as could be served, and everyone who
-    /// may turn out to want too much.
+    /// The part of the waitlist that may be affected, by position, with the quantity waited for. It has as many from
+    /// the head as could be allocated, and all that may want more than will be on hand.
     line: BTreeMap<i64, (ReservationId, i64)>,
 }
 
-/// A reservation of which the shelf knows all items.
+/// A reservation with all its items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
-    /// Its id.
+    /// The id, a UUID of version 7.
     pub id: ReservationId,
-    /// Whose it is.
+    /// The customer for whom stock is held.
     pub customer_id: CustomerId,
-    /// As it was last written: see [`Status::at`].
+    /// The status as it was last written: see [`Status::at`].
     pub status: Status,
-    /// For how long stock is held, from the moment that it is.
+    /// The duration of a hold in seconds, counted from its start.
     pub ttl_seconds: i32,
-    /// From then on it is expired.
+    /// The time at which it expires.
     pub expires_at: DateTime<Utc>,
-    /// What it became.
+    /// The order that it became, if it did.
     pub order_id: Option<OrderId>,
-    /// Why it is cancelled, when nobody asked for that.
+    /// The reason of a cancellation that no user requested; `None` otherwise.
     pub cancel_reason: Option<CancelReason>,
-    /// Who made it.
+    /// The user who made it.
     pub created_by: UserId,
-    /// When.
+    /// The database's time of its creation.
     pub created_at: DateTime<Utc>,
-    /// What it is about, in the customer's order.
+    /// Its items in the customer's order, one per product.
     pub items: Vec<Item>,
-    /// Whether it is in the database.
+    /// True until it is written to the database.
     pub is_new: bool,
 }
 
 /// One product of a reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// What.
+    /// The reserved product.
     pub product_id: ProductId,
-    /// How many.
+    /// The units held or waited for.
     pub quantity: i64,
-    /// At which price.
+    /// The price at the time of the reservation.
     pub unit_price: Money,
-    /// StockLevel in the product's `reserved`.
+    /// Whether these units are counted in the product's `reserved`.
     pub held: bool,
-    /// In the product's line, while it waits.
+    /// The position in the product's waitlist while it waits; `None` otherwise.
     pub place: Option<i64>,
 }
 
-/// A change of what is reserved.
+/// A change of the reserved units of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldChange {
-    /// Of what.
+    /// The product whose units are held or released.
     pub product_id: ProductId,
-    /// For whom.
+    /// The reservation that holds them.
     pub reservation_id: ReservationId,
-    /// What the reservation became, when that is why; the order for which it holds.
+    /// The order that the reservation became, or for which it holds; `None` if there is none.
     pub order_id: Option<OrderId>,
-    /// How many are held more; negative when fewer.
+    /// Units held in addition; negative when released.
     pub reserved: i64,
-    /// What was on the shelf then.
+    /// Units on hand at that time, which the change leaves as they are.
     pub on_hand_after: i64,
-    /// Who did it.
+    /// The user who caused it; the system's id for an expiry or an allocation.
     pub actor: UserId,
 }
 
-/// Locked stock, and what has become of it.
+/// Locked stock with its changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedStock {
-    /// The database's time after the locks were had.
+    /// The database's time after the locks were granted.
     pub now: DateTime<Utc>,
-    /// The stock.
+    /// The stock level of each locked product.
     pub counts: HashMap<ProductId, StockLevel>,
-    /// The reservations that are known, some of them expired.
+    /// The known reservations, some of them expired.
     pub reservations: HashMap<ReservationId, Reservation>,
     changes: Changes,
 }
 
-/// What is to be written.
+/// The changes to be written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Changes {
     products: BTreeSet<ProductId>,
     reservations: BTreeSet<ReservationId>,
-    /// Items of reservations that had expired, of which nothing else is known.
+    /// Expired items of reservations of which nothing else is known.
     expired: Vec<(ReservationId, ProductId, DateTime<Utc>)>,
     movements: Vec<HoldChange>,
     served: Vec<ReservationId>,
     sold_out: BTreeMap<ProductId, i64>,
-    /// Places that ended because their product is off sale.
+    /// Positions that were cancelled because their product is off sale.
     off_sale: Vec<ReservationId>,
     reductions: Vec<own::Reduction>,
 }
 
 impl StockLevel {
-    /// What an inventory row says.
+    /// The counters of an inventory row.
     #[must_use]
     pub fn new(on_hand: i64, reserved: i64, waiting: i64, places_given: i64) -> Self {
         Self {
@@ -152,19 +152,19 @@ impl StockLevel {
         }
     }
 
-    /// What nobody holds.
+    /// Units on hand that no reservation holds.
     #[must_use]
     pub fn free(&self) -> i64 {
         self.on_hand - self.reserved
     }
 
-    /// Whether nobody holds any, nor waits for any.
+    /// Whether no units are held and the waitlist is empty, by the counters.
     #[must_use]
     pub fn has_no_holds(&self) -> bool {
         self.reserved == 0 && self.waiting == 0
     }
 
-    /// What someone who comes now may have: nothing that others wait for.
+    /// Units that a new buyer may have: none while the waitlist is not empty.
     #[must_use]
     pub fn open(&self) -> i64 {
         entity::inventory::available(self.on_hand, self.reserved, self.waiting)
@@ -172,13 +172,13 @@ impl StockLevel {
 }
 
 impl Reservation {
-    /// What it is at that time.
+    /// The status at the time `now`.
     #[must_use]
     pub fn status_at(&self, now: DateTime<Utc>) -> Status {
         self.status.at(now, self.expires_at)
     }
 
-    /// How many of a product it has, held or waited for.
+    /// Units of a product, held or waited for.
     #[must_use]
     pub fn quantity_of(&self, product: ProductId) -> i64 {
         let items = self.items.iter();
@@ -188,20 +188,20 @@ impl Reservation {
             .sum()
     }
 
-    /// How many units it has of everything.
+    /// Units of all items.
     #[must_use]
     pub fn units(&self) -> i64 {
         self.items.iter().map(|item| item.quantity).sum()
     }
 
-    /// What it is worth.
+    /// The value of all items, at their reserved prices.
     #[must_use]
     pub fn total(&self) -> Money {
         let items = self.items.iter();
         items.map(|item| item.unit_price.times(item.quantity)).sum()
     }
 
-    /// Its place in line, when it waits.
+    /// The position in a waitlist; `None` unless it waits.
     #[must_use]
     pub fn place(&self) -> Option<i64> {
         self.items.iter().find_map(|item| item.place)
@@ -209,7 +209,7 @@ impl Reservation {
 }
 
 impl LockedStock {
-    /// A shelf with this stock, and no reservations.
+    /// Locked stock without reservations.
     #[must_use]
     pub fn new(now: DateTime<Utc>, counts: HashMap<ProductId, StockLevel>) -> Self {
         Self {
@@ -220,37 +220,37 @@ impl LockedStock {
         }
     }
 
-    /// Whether there is anything to write.
+    /// Whether `write.rs` would change reservations or counters.
     #[must_use]
     pub fn is_changed(&self) -> bool {
         !self.changes.products.is_empty() || !self.changes.reservations.is_empty()
     }
 
-    /// How many products have changed.
+    /// The number of products whose counters have changed.
     pub(crate) fn changed_products(&self) -> usize {
         self.changes.products.len()
     }
 
-    /// What is on hand of a product, less what is held.
+    /// Units on hand that no reservation holds; 0 for an unknown product.
     #[must_use]
     pub fn free(&self, product: ProductId) -> i64 {
         self.counts.get(&product).map_or(0, StockLevel::free)
     }
 
-    /// What a newcomer may have of a product.
+    /// Units that a new buyer may have; 0 for an unknown product.
     #[must_use]
     pub fn open(&self, product: ProductId) -> i64 {
         self.counts.get(&product).map_or(0, StockLevel::open)
     }
 
-    /// A reservation of the customer that is active at this moment.
+    /// The customer's reservations that are active at this moment.
     pub fn active_of(&self, customer: CustomerId) -> impl Iterator<Item = &Reservation> {
         self.reservations.values().filter(move |reservation| {
             reservation.customer_id == customer && reservation.status_at(self.now) == Status::Active
         })
     }
 
-    /// Those of the customer that are active or wait.
+    /// The customer's reservations that are active or wait.
     pub fn open_of(&self, customer: CustomerId) -> impl Iterator<Item = &Reservation> {
         self.reservations.values().filter(move |reservation| {
             let status = reservation.status_at(self.now);
@@ -259,10 +259,10 @@ impl LockedStock {
         })
     }
 
-    /// Takes from the shelf; puts on it when the quantity is negative. Whoever calls has looked whether there is so much
-    /// that is free, and writes the movement.
+    /// Decrements the stock on hand; increments it when the quantity is negative. Then allocates the waitlist. The
+    /// caller has checked that so many units are unreserved, and writes the movement.
     ///
-    /// Returns what is on hand then.
+    /// Returns the units on hand after it.
     pub fn take(&mut self, product: ProductId, quantity: i64) -> i64 {
         let Some(counts) = self.counts.get_mut(&product) else {
             return 0;
@@ -273,7 +273,8 @@ impl LockedStock {
         on_hand_after
     }
 
-    /// Holds the items of a new reservation, which may be an order already. Whoever calls has looked whether so much is open.
+    /// Holds the items of a new reservation, which may belong to an order already. The caller has checked the
+    /// available stock.
     pub fn hold(&mut self, reservation: Reservation, actor: UserId) {
         for item in &reservation.items {
             if let Some(counts) = self.counts.get_mut(&item.product_id) {
@@ -293,7 +294,7 @@ impl LockedStock {
         self.reservations.insert(reservation.id, reservation);
     }
 
-    /// Makes an order of an active reservation that goes on holding what it holds, until that time.
+    /// Turns an active reservation into an order. It keeps its holds until `expires_at`.
     pub fn keep(&mut self, id: ReservationId, order_id: OrderId, expires_at: DateTime<Utc>) {
         if let Some(reservation) = self.reservations.get_mut(&id) {
             reservation.status = Status::Confirmed;
@@ -303,8 +304,9 @@ impl LockedStock {
         }
     }
 
-    /// Resolves a reservation: what it holds is held no more, and its place in line is free. What it held is bought by
-    /// the order, if there is one; what is left goes to those who wait.
+    /// Resolves a reservation: releases its holds and gives up its position. The order, if there is one, then takes
+    /// the units that were held. The caller must call [`LockedStock::take`] or [`LockedStock::serve`] afterwards,
+    /// which allocates the rest to the waitlist.
     pub fn resolve(
         &mut self,
         id: ReservationId,

@@ -1,4 +1,4 @@
-//! What a customer's own holds and place in line mean for its own order: the order takes from them first.
+//! The customer's own holds and waitlist position: their order uses these first.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +7,29 @@ use entity::{CustomerId, Money, OrderId, ProductId, ReservationId, UserId};
 
 use super::{HoldChange, LockedStock, Reservation};
 
-/// So much of a product, out of one reservation.
+/// Units of one product that come out of one reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// The reservation.
+    /// The reservation that holds or waits for them.
     pub reservation_id: ReservationId,
-    /// The product.
+    /// The product, one of the reservation's items.
     pub product_id: ProductId,
-    /// How many.
+    /// The units; at least 1.
     pub quantity: i64,
 }
 
-/// A reservation that has become smaller by what an order took of it.
+/// A reservation that an order has reduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reduction {
     pub(super) part: Part,
-    /// What is left of the item; nothing when the item is gone.
+    /// The remaining units of the item; 0 when the item is deleted.
     pub(super) left: i64,
     pub(super) order_id: OrderId,
 }
 
 impl LockedStock {
-    /// What a customer may have of a product beyond what it holds: what a newcomer may, and what is unreserved when the
-    /// first place in the product's line is its own.
+    /// Units that a customer may have beyond their holds: those open to every buyer. When the first position of the
+    /// waitlist is their own, all unreserved units.
     #[must_use]
     pub fn open_to(&self, customer: CustomerId, product: ProductId) -> i64 {
         match self.own_place(customer, product) {
@@ -38,7 +38,7 @@ impl LockedStock {
         }
     }
 
-    /// The customer's reservation that is the first in the product's line.
+    /// The customer's reservation that is first in the product's waitlist; `None` if the first is another customer's.
     #[must_use]
     pub fn own_place(&self, customer: CustomerId, product: ProductId) -> Option<ReservationId> {
         let counts = self.counts.get(&product)?;
@@ -47,8 +47,8 @@ impl LockedStock {
         (first.customer_id == customer).then_some(*id)
     }
 
-    /// Hands what an order takes of its customer's active reservations over to it: they hold that no more. One of which
-    /// nothing is left has become the order; of the others the rest stays held.
+    /// Transfers parts of the customer's active reservations to an order and ends their holds. A reservation that is
+    /// used up is confirmed; the rest of the others stays held.
     pub fn use_held(&mut self, parts: &[Part], order_id: OrderId, actor: UserId) {
         let mut by_reservation: BTreeMap<ReservationId, Vec<Part>> = BTreeMap::new();
         for part in parts {
@@ -73,7 +73,7 @@ impl LockedStock {
         }
     }
 
-    /// Shortens the customer's place by what its order takes of what the place waits for. Its rest keeps the place.
+    /// Reduces the customer's waiting reservation by what the order takes. The rest keeps its position.
     pub fn use_place(&mut self, part: Part, order_id: OrderId, actor: UserId) {
         let Some(reservation) = self.reservations.get(&part.reservation_id) else {
             return;
@@ -96,7 +96,7 @@ impl LockedStock {
         self.reduce(part, order_id);
     }
 
-    /// What the customer holds or waits for: what is reserved, and what unpaid orders by card hold.
+    /// The customer's reservations that hold or wait for stock, and those that hold it for unpaid card orders.
     pub fn held_by(&self, customer: CustomerId) -> impl Iterator<Item = &Reservation> {
         self.reservations.values().filter(move |reservation| {
             let counts = match reservation.status_at(self.now) {
@@ -111,7 +111,7 @@ impl LockedStock {
         })
     }
 
-    /// What a part of a reservation is worth at the price that was reserved.
+    /// The value of a part, at its reserved price; zero for an unknown item.
     #[must_use]
     pub fn worth(&self, part: Part) -> Money {
         let reservation = self.reservations.get(&part.reservation_id);

@@ -1,5 +1,7 @@
-//! Opening a shelf: the reservations that matter to stock that is locked. Nothing is read about products of which nothing
-//! is held and for which nobody waits, which is most of them.
+//! Opens locked stock: reads the reservations that affect it.
+//!
+//! Costs one statement for wanted reservations, one for expired items and one for waitlists. The latter two are
+//! skipped for products without holds and waitlists, which are most.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -22,14 +24,14 @@ use crate::foundation::locks;
 use crate::foundation::rows::{ArrayStatement, Columns, Row};
 use crate::{Error, Transaction};
 
-/// What is to be known of reservations beside what the locked stock needs.
+/// The reservations to read beside those that the locked stock itself needs.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
-    /// These reservations.
+    /// Reservations to read whatever their status.
     pub(crate) reservations: Vec<ReservationId>,
-    /// What these customers hold and wait for.
+    /// Customers whose open reservations are read.
     pub(crate) customers: Vec<CustomerId>,
-    /// How much stock may change before the shelf is written.
+    /// The largest possible change of each product's stock before [`super::write()`].
     pub(crate) change: HashMap<ProductId, Range>,
 }
 
@@ -39,8 +41,8 @@ static OPEN: LazyLock<String> = LazyLock::new(|| {
         .to_string(PostgresQueryBuilder)
 });
 
-/// Locks stock by product id, and opens a shelf on it. Customers are locked before it and orders after it. Unknown
-/// products are not on it.
+/// Locks stock by product id and opens it. Customers must be locked before it and orders after it. Unknown products
+/// are left out.
 pub(crate) async fn open(
     transaction: &Transaction,
     business: BusinessId,
@@ -49,8 +51,8 @@ pub(crate) async fn open(
     open_with(transaction, business, products, Vec::new()).await
 }
 
-/// As [`open`], with these reservations on it whatever has become of them. All their products are to be among those that
-/// are locked.
+/// As [`open`], and reads these reservations whatever their status. All their products must be among those that are
+/// locked.
 pub(crate) async fn open_with(
     transaction: &Transaction,
     business: BusinessId,
@@ -80,7 +82,7 @@ pub(crate) async fn open_with(
     Ok(shelf)
 }
 
-/// Puts a locked inventory row on the shelf: its counts, whether its product is on sale, and the time at which it was had.
+/// Adds a locked inventory row: its counters, whether its product is on sale, and the time at which it was locked.
 pub(crate) fn put(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
     let mut counts = StockLevel::new(
         row.try_get("", "on_hand")?,
@@ -94,17 +96,17 @@ pub(crate) fn put(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbEr
     Ok(())
 }
 
-/// How much the stock of a product may change at most.
+/// The largest possible change of a product's stock, in units.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Range {
-    /// How many may be taken from the shelf.
+    /// Units that may be taken.
     pub(crate) taken: i64,
-    /// How many may be put on it.
+    /// Units that may be added.
     pub(crate) returned: i64,
 }
 
 impl Range {
-    /// Of a change by so many.
+    /// A change by exactly this many units; negative when they leave.
     pub(crate) fn of(change: i64) -> Self {
         Self {
             taken: -Ord::min(change, 0),
@@ -113,8 +115,8 @@ impl Range {
     }
 }
 
-/// Reads what matters to the shelf, frees what has expired on it, and serves those who wait. The rows of its stock are
-/// locked.
+/// Reads the reservations that affect the stock, releases expired holds, and allocates the waitlists. The inventory
+/// rows must be locked.
 pub(crate) async fn read(
     transaction: &Transaction,
     business: BusinessId,
@@ -173,7 +175,7 @@ async fn read_reservations(
     Ok(())
 }
 
-/// Adds a row of a reservation and one of its items.
+/// Adds a row, which is a reservation with one of its items.
 fn add(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
     let item = Item {
         product_id: row.try_get("", "product_id")?,
@@ -207,7 +209,7 @@ fn add(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// An item whose time is over.
+/// An item that has expired but still holds or waits.
 #[derive(FromQueryResult)]
 struct Expired {
     reservation_id: ReservationId,
@@ -217,8 +219,8 @@ struct Expired {
     held: bool,
 }
 
-/// Frees what has expired on the locked rows. That a reservation has expired is not written here: its row may be
-/// anyone's, and its time says it.
+/// Releases expired items of the locked rows. The reservation's status is not written: its row may be locked by
+/// another transaction, and `expires_at` already tells.
 async fn free_expired(
     transaction: &Transaction,
     business: BusinessId,
@@ -242,7 +244,7 @@ async fn free_expired(
             Column::Held,
         ])
         .filter(Expr::col(Column::ProductId.as_column_ref()).eq(PgFunc::any(products)))
-        // In words: the plan of any parameters could not use the index of what is held and waited for.
+        // Literals, not parameters: a generic plan could not use the partial index of held and waiting items.
         .filter(Expr::cust("(held OR place IS NOT NULL)"))
         .filter(Column::ExpiresAt.lte(shelf.now))
         .into_model::<Expired>()
@@ -257,7 +259,7 @@ async fn free_expired(
 }
 
 impl LockedStock {
-    /// An item has expired that was held in this quantity, or waited.
+    /// Ends an expired item; `held` is the quantity that it held, `None` if it waited.
     fn end(&mut self, id: ReservationId, product: ProductId, held: Option<i64>) {
         if let Some(reservation) = self.reservations.get_mut(&id) {
             let items = reservation.items.iter_mut();
@@ -287,7 +289,8 @@ impl LockedStock {
     }
 }
 
-/// A product for which someone waits: how many may be free, and how many may be left on hand.
+/// A product with a waitlist. `free` is the most units that may become unreserved; `remaining` is the fewest that may
+/// be left on hand.
 struct Waitlist {
     product_id: ProductId,
     free: i64,
@@ -304,8 +307,8 @@ impl Row for Waitlist {
     }
 }
 
-/// From the head of each line as many as what is free or may come free could serve, and everyone who wants more than
-/// what may be left on hand.
+/// Reads from the head of each waitlist as many reservations as could be allocated, and all that want more than may
+/// be left on hand.
 static LINES: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let now = arrays.value("timestamptz");
@@ -336,7 +339,7 @@ async fn read_lines(
     shelf: &mut LockedStock,
     wanted: &Wanted,
 ) -> Result<(), Error> {
-    // What is known may be resolved: what it holds comes free, and if it waits, the next in line is looked for behind it.
+    // A known reservation may be resolved: its hold is then released, or, if it waits, the one behind it comes first.
     let known = |product: ProductId| -> i64 {
         let items = shelf.reservations.values().flat_map(|one| &one.items);
         items
@@ -346,7 +349,7 @@ async fn read_lines(
     };
     let mut waitlists = Vec::new();
     for (&product_id, counts) in shelf.counts.iter().filter(|(_, one)| one.waiting > 0) {
-        // All of a line that ends.
+        // A product off sale: its whole waitlist is read, to be cancelled.
         if counts.inactive {
             waitlists.push(Waitlist {
                 product_id,

@@ -1,4 +1,4 @@
-//! The line of a product: joining it, being served, being told that nothing is left.
+//! The waitlist of a product: joining, allocation, and the end when nothing is left.
 
 use chrono::Duration;
 use entity::reservations::{CancelReason, Status};
@@ -8,7 +8,7 @@ use super::{HoldChange, LockedStock, Reservation};
 use crate::audit::SYSTEM;
 
 impl LockedStock {
-    /// Puts a new reservation of one product at the end of its line.
+    /// Adds a new reservation of a single product to the end of its waitlist.
     pub fn join(&mut self, mut reservation: Reservation) {
         for item in &mut reservation.items {
             let Some(counts) = self.counts.get_mut(&item.product_id) else {
@@ -26,9 +26,9 @@ impl LockedStock {
         self.reservations.insert(reservation.id, reservation);
     }
 
-    /// Gives what is free of a product to those who wait for it, in their order, and tells those who want more than is on
-    /// hand that it is sold out. The line of a product that is off sale ends instead. To be called after every change that
-    /// frees stock or takes some away.
+    /// Allocates the unreserved units of a product to its waitlist, in order of position. A reservation that wants
+    /// more than is on hand becomes `sold_out`. The waitlist of a product off sale is cancelled instead. Must be
+    /// called after every change that releases or removes stock.
     pub fn serve(&mut self, product: ProductId) {
         let Some(counts) = self.counts.get_mut(&product) else {
             return;
@@ -59,7 +59,7 @@ impl LockedStock {
         }
     }
 
-    /// Cancels these places of a product that is off sale.
+    /// Cancels these positions of a product that is off sale.
     fn end_places(&mut self, product: ProductId, places: &[i64]) {
         for place in places {
             if let Some((id, _)) = self.leave_line(product, *place) {
@@ -95,7 +95,7 @@ impl LockedStock {
         }
     }
 
-    /// Its time starts now: for how long stock is held does not depend on how long it was waited for.
+    /// Holds units for a waiting reservation. Its duration starts now, however long it has waited.
     fn hold_for(&mut self, product: ProductId, id: ReservationId, quantity: i64) {
         self.set(id, Status::Active);
         self.changes.served.push(id);

@@ -1,5 +1,6 @@
-//! Writing a shelf: the one statement that says what has become of reservations and of what they hold, together with the
-//! trail of it and the answers to those who asked for it.
+//! Writes locked stock in one statement: reservations, holds, movements, audit entries and stored responses.
+//!
+//! Costs one statement more where orders have reduced reservations, and one where a product is off sale.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -22,7 +23,7 @@ use crate::foundation::rows::{ArrayStatement, Columns, Insert, Row, count};
 use crate::stock::new_movements::NewMovement;
 use crate::{Error, Transaction};
 
-/// A reservation that is not in the database.
+/// A reservation to be inserted.
 struct NewReservation<'a>(&'a Reservation);
 
 impl Row for NewReservation<'_> {
@@ -35,9 +36,9 @@ impl Row for NewReservation<'_> {
         columns.column("ttl_seconds", |new| new.0.ttl_seconds);
         columns.column("expires_at", |new| new.0.expires_at);
         columns.column("created_by", |new| new.0.created_by);
-        // One that is made and used up in the same batch has become an order already.
+        // A reservation that is made and used up in one batch is already an order.
         columns.nullable("order_id", |new| new.0.order_id);
-        // The time after the locks, from which its life is counted.
+        // The time after the locks, from which the duration of the hold counts.
         columns.column("created_at", |new| new.0.created_at);
     }
 }
@@ -46,10 +47,10 @@ impl Insert for NewReservation<'_> {
     const TABLE: &'static str = "reservations";
 }
 
-/// A product of a reservation that is not in the database.
+/// An item to be inserted.
 struct NewItem<'a> {
     reservation: &'a Reservation,
-    /// From 0.
+    /// The 0-based position of the item in the reservation.
     line: i32,
     item: &'a Item,
 }
@@ -73,7 +74,7 @@ impl Insert for NewItem<'_> {
     const TABLE: &'static str = "reservation_items";
 }
 
-/// A reservation as it is now.
+/// The new state of an existing reservation.
 struct Resolved<'a>(&'a Reservation);
 
 impl Row for Resolved<'_> {
@@ -87,7 +88,7 @@ impl Row for Resolved<'_> {
     }
 }
 
-/// An item as it is now.
+/// The new state of an existing item.
 struct Changed {
     reservation_id: ReservationId,
     product_id: ProductId,
@@ -108,7 +109,7 @@ impl Row for Changed {
     }
 }
 
-/// A product's stock as it is now.
+/// The new counters of a product.
 struct Counted<'a> {
     product_id: ProductId,
     level: &'a StockLevel,
@@ -170,7 +171,7 @@ SELECT (SELECT count(*) FROM resolved) AS resolved, (SELECT count(*) FROM change
     })
 });
 
-/// What [`WRITE`] returns: how many rows were updated, and the number of the transaction where entries were written.
+/// The result of [`WRITE`]: the numbers of updated rows, and the transaction's number if audit entries were written.
 #[derive(FromQueryResult)]
 struct Updated {
     resolved: i64,
@@ -179,8 +180,10 @@ struct Updated {
     transaction_id: Option<i64>,
 }
 
-/// Writes what has become of the shelf, what was done to it and what was answered. What is on hand of a product of which
-/// nothing is held is the caller's to write. Returns one of the entries of the audit trail, if there are any.
+/// Writes the changes of the locked stock, the audit entries and the stored responses. Returns one of the audit
+/// entries, if there are any.
+///
+/// The caller must write the units on hand of products whose holds and waitlist are unchanged.
 pub(crate) async fn write(
     transaction: &Transaction,
     business: BusinessId,
@@ -243,7 +246,7 @@ pub(crate) async fn write(
         .one(transaction)
         .await?
         .ok_or_else(|| Error::Bug("the shelf's statement answered nothing".into()))?;
-    // The rows were locked a moment ago: one that is not there any more would be stock that nobody holds.
+    // The rows were locked before; a missing one would be stock that no reservation holds.
     let written = [updated.resolved, updated.changed, updated.counted];
     let due = [resolved.len(), changed.len(), counts.len()].map(count);
     if written != due {
@@ -259,7 +262,7 @@ pub(crate) async fn write(
     }))
 }
 
-/// What an order has left of an item.
+/// The units of an item that an order has left.
 struct Left {
     reservation_id: ReservationId,
     product_id: ProductId,
@@ -276,7 +279,7 @@ impl Row for Left {
     }
 }
 
-/// An item is what its reservation holds or waits for: one of which nothing is left goes.
+/// Deletes items with nothing left and reduces the others: an item is what its reservation holds or waits for.
 static REDUCE: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let left = arrays.rows::<Left>();
@@ -296,7 +299,7 @@ UPDATE reservation_items SET quantity = item_left.quantity
     })
 });
 
-/// Writes what orders have left of reservations. One that is new is written as it is then.
+/// Writes the reductions of existing reservations. New ones are inserted in their final state.
 async fn reduce(
     transaction: &Transaction,
     business: BusinessId,
@@ -304,7 +307,7 @@ async fn reduce(
 ) -> Result<(), Error> {
     let is_known = |id: &ReservationId| shelf.reservations.get(id).is_some_and(|one| !one.is_new);
     let reductions = shelf.changes.reductions.iter();
-    // The last of each item.
+    // The last reduction of each item.
     let left: BTreeMap<(ReservationId, ProductId), i64> = reductions
         .filter(|one| is_known(&one.part.reservation_id))
         .map(|one| ((one.part.reservation_id, one.part.product_id), one.left))
@@ -325,7 +328,7 @@ async fn reduce(
     Ok(())
 }
 
-/// Writes why the places have ended that nobody gave up.
+/// Writes the reason for positions that were cancelled because their product is off sale.
 async fn note_off_sale(
     transaction: &Transaction,
     business: BusinessId,
@@ -350,7 +353,7 @@ async fn note_off_sale(
 }
 
 fn changed_items(shelf: &LockedStock, known: &[&Reservation]) -> Vec<Changed> {
-    // Each once: what has expired may belong to a reservation that is known as well.
+    // Each item once: an expired item may belong to a known reservation too.
     let mut changed = BTreeMap::new();
     for (reservation, product, expires_at) in &shelf.changes.expired {
         let item = Changed {
@@ -363,7 +366,7 @@ fn changed_items(shelf: &LockedStock, known: &[&Reservation]) -> Vec<Changed> {
         changed.insert((*reservation, *product), item);
     }
     for reservation in known {
-        // An order may take a part of a reservation whose other products are not locked: those are somebody else's to write.
+        // An order may reduce a reservation whose other products are not locked. Those items must not be written.
         let is_locked = |item: &&Item| shelf.counts.contains_key(&item.product_id);
         for item in reservation.items.iter().filter(is_locked) {
             let now_is = Changed {
@@ -380,7 +383,7 @@ fn changed_items(shelf: &LockedStock, known: &[&Reservation]) -> Vec<Changed> {
 }
 
 impl LockedStock {
-    /// What happened that nobody asked for.
+    /// The audit entries of changes that no user requested.
     fn own_events<'a>(&self, business: BusinessId) -> Vec<Event<'a>> {
         let actor = Actor::system(business);
         let served = self.changes.served.iter().map(|id| Change {
