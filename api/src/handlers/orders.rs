@@ -247,7 +247,7 @@ struct OrderPayment {
 struct MismatchView {
     currency: String,
     received_minor: i64,
-    /// The part that was given back at the payment provider.
+    /// The part that was refunded at the payment provider.
     returned_minor: i64,
 }
 

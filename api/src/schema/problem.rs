@@ -739,7 +739,7 @@ impl ResponseError for Problem {
         if self.code.status() == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        // The connection is closed: the rest of the request is not read.
+        // The rest of the request is not read, so the connection cannot be reused.
         if self.code == Code::RequestTimeout {
             response.force_close();
         }

@@ -1,10 +1,10 @@
 //! The payment worker: calls the provider for all due rows.
 //!
 //! Due are intents that a crash left uncreated, expired intents, intents to cancel, and refunds. Rows say when they are
-//! due (`next_try_at`). A row is leased before the call, for longer after each call without a response, so that several
-//! processes do not call for the same row. If they do, the key is the same. A provider may forget keys, so a repeated
-//! refund request says that the refund may exist. The provider's response is written under the order's lock, whichever
-//! process called.
+//! due (`next_try_at`). A row is leased before the call, for longer after each call without a response. Leases keep
+//! several processes from calling for the same row; if they do, the key is the same. A provider may forget keys, so a
+//! repeated refund request says that the refund may exist. The provider's response is written under the order's lock,
+//! whichever process called.
 
 use std::sync::LazyLock;
 

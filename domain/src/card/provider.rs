@@ -151,7 +151,7 @@ pub struct Refund {
 pub enum RefundState {
     /// The refund is in progress.
     Pending,
-    /// The money was given back.
+    /// The refund succeeded.
     Succeeded,
     /// The refund failed for good, with the reason.
     Failed(String),

@@ -55,7 +55,7 @@ pub(super) async fn correct(
     Ok(())
 }
 
-/// For a mismatched payment: sums what was given back, in minor units of the payment's currency.
+/// For a mismatched payment: sums its refunds at the provider, in minor units of the payment's currency.
 async fn returned(
     transaction: &Transaction,
     actor: Actor<'_>,

@@ -65,7 +65,7 @@ impl BusinessCache {
         directory
     }
 
-    /// The business with this id, if it exists. One round trip on a miss.
+    /// The business with this id, if it exists. Reads the database on a miss only.
     ///
     /// # Errors
     /// [`Error::DatabaseUnavailable`].

@@ -4,7 +4,7 @@
 //! copied, and nobody can tell by whom. The whole family is then revoked, and the user must log in again. Of several
 //! concurrent uses of one token, one succeeds and the second revokes the family.
 //!
-//! Locks the user, whose row stands for all their tokens. The tokens need no lock of their own.
+//! Locks the user, whose row is the lock of all their tokens. The tokens need no lock of their own.
 
 use std::time::Duration;
 

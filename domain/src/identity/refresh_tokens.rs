@@ -1,6 +1,6 @@
 //! Rows of refresh tokens: issue, mark as used, revoke, delete. [`crate::identity::refresh`] has the rules.
 //!
-//! The caller locks the user's row, which stands for all their tokens.
+//! The caller locks the user's row, which is the lock of all their tokens.
 
 use std::time::Duration;
 

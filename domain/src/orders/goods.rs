@@ -70,7 +70,7 @@ pub(crate) struct Goods(BTreeMap<ProductId, Good>);
 pub(crate) type Units = BTreeMap<ProductId, i64>;
 
 impl Good {
-    /// Units whose price no document has given back.
+    /// Units whose price no document has credited or refunded.
     fn uncredited(&self) -> i64 {
         (self.ordered - self.credited).max(0)
     }
@@ -103,8 +103,8 @@ impl Goods {
         Ok(Self(goods.collect()))
     }
 
-    /// The price of these units. Units whose price was given back before are worth 0. The other units are counted
-    /// first.
+    /// The price of these units. Units whose price was credited or refunded before are worth 0; the other units are
+    /// counted first.
     ///
     /// # Errors
     /// [`Error::MoreThanSold`] when the units exceed those outside, or, without `restock`, those not credited.
@@ -175,7 +175,7 @@ mod tests {
         for ((credited, kept, returned), requested, restock, expected) in [
             ((0, 0, 0), 10, true, Some("20")),
             ((0, 0, 0), 11, true, None),
-            // Seven were credited and kept. They may still come back, but their price was already given back.
+            // Seven were credited and kept. They may still come back, but their price was already credited.
             ((7, 7, 0), 10, true, Some("6")),
             ((7, 7, 0), 4, false, None),
             ((7, 7, 0), 3, false, Some("6")),

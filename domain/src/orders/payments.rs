@@ -47,7 +47,7 @@ pub struct Mismatch {
     pub currency: String,
     /// The amount received, in minor units.
     pub received_minor: i64,
-    /// The part of it that was given back at the provider, in minor units.
+    /// The part of it that was refunded at the provider, in minor units.
     pub returned_minor: i64,
 }
 

@@ -15,7 +15,7 @@ pub enum Who {
     Service,
     /// Staff and admins.
     Staff,
-    /// Admins only, because money is given back.
+    /// Admins only, because money is refunded.
     Admin,
     /// Staff, admins, and the order's own customer while nothing is paid.
     StaffOrCustomer,

@@ -10,9 +10,9 @@
 //! - the account: balance = amounts due − credit on account.
 //!
 //! The first two hold at past dates because an allocation takes effect at the latest of three times. These are the date
-//! of the credit, the date of the order, and the last time that an allocation of either was taken back
-//! ([`Credit::since`], [`Order::since`]). When that lies in a closed period, the allocation takes effect at the first
-//! open moment ([`AccountState::open_from`]). Reports of a closed period therefore never change.
+//! of the credit, the date of the order, and the last time that an allocation of either was taken back.
+//! [`Credit::since`] and [`Order::since`] keep them. When the latest lies in a closed period, the allocation takes
+//! effect at the first open moment ([`AccountState::open_from`]). Reports of a closed period therefore never change.
 
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ pub struct Share {
     pub effective_at: DateTime<Utc>,
 }
 
-/// A new payout allocation: a credit's share in covering a payout. Negative when it is given back.
+/// A new payout allocation: a credit's share in covering a payout. Negative when it is returned to the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PayoutShare {
     /// The number of the payout's entry.
