@@ -1,8 +1,8 @@
-//! What an embedded start has in it: two businesses with a little trade behind them, to try everything on.
+//! Demo data of the embedded start: two businesses with some history.
 //!
-//! Loaded once, in one transaction, by the role that owns the tables: the past has dates that the service's own role
-//! cannot write. The logins are public knowledge, therefore this never runs on a database that someone has named; there
-//! the platform makes the first business.
+//! Loaded once, in one transaction, by the role that owns the tables: past dates cannot be written by the service's own
+//! role. The logins are public, so the data is never loaded into a database that an operator configured. There the
+//! platform creates the first business.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ use crate::{Authority, Caller, Database, Error, Transaction};
 
 /// The business of most examples.
 pub const ACME: BusinessId = BusinessId(uuid!("550e8400-e29b-41d4-a716-446655440099"));
-/// Its customer of most examples, with a credit limit of 1000.00.
+/// The customer of most examples, with a credit limit of 1000.00.
 pub const ACME_CUSTOMER: CustomerId = CustomerId(uuid!("550e8400-e29b-41d4-a716-446655440000"));
 /// The user of Acme who buys for that customer.
 pub const ACME_BUYER: UserId = UserId(uuid!("550e8400-e29b-41d4-a716-446655440001"));
@@ -38,19 +38,19 @@ pub const ACME_BUYER: UserId = UserId(uuid!("550e8400-e29b-41d4-a716-44665544000
 pub const ACME_HEADPHONES: ProductId = ProductId(uuid!("650e8400-e29b-41d4-a716-446655440001"));
 /// A product of Acme at 50.00.
 pub const ACME_KEYBOARD: ProductId = ProductId(uuid!("750e8400-e29b-41d4-a716-446655440002"));
-/// The other business.
+/// The second business.
 pub const GLOBEX: BusinessId = BusinessId(uuid!("11111111-1111-1111-1111-111111111111"));
-/// Its customer.
+/// The customer of Globex.
 pub const GLOBEX_CUSTOMER: CustomerId = CustomerId(uuid!("22222222-2222-2222-2222-222222222222"));
 /// A product of Globex.
 pub const GLOBEX_DESK: ProductId = ProductId(uuid!("33333333-3333-3333-3333-333333333333"));
-/// Another.
+/// A second product of Globex.
 pub const GLOBEX_CHAIR: ProductId = ProductId(uuid!("44444444-4444-4444-4444-444444444444"));
 
-/// Number, name, price.
+/// SKU, name, price.
 type CatalogueLine = (&'static str, &'static str, &'static str);
 
-/// A small shop's other products: five of each are on the shelf.
+/// The other products of a small shop, with five units each on hand.
 const SMALL_STOCK: [CatalogueLine; 15] = [
     ("CAM-200", "Action camera", "249.00"),
     ("CHG-030", "USB-C charger 65 W", "39.90"),
@@ -69,14 +69,14 @@ const SMALL_STOCK: [CatalogueLine; 15] = [
     ("TNT-002", "Tent for two", "159.00"),
 ];
 
-/// A customer with some trade behind it.
+/// A customer with past orders.
 struct History {
     name: &'static str,
     credit_limit: &'static str,
     orders: &'static [PastOrder],
 }
 
-/// An order for keyboards, which cost 50.00, and what has been paid of it, some days later.
+/// A past order for keyboards at 50.00, and what was paid of it some days later.
 struct PastOrder {
     days_ago: u64,
     keyboards: i64,
@@ -124,11 +124,11 @@ const HISTORIES: [History; 6] = [
     },
 ];
 
-/// How long after an order its payment came, and when the keyboards of all of them had come.
+/// Days from an order to its payment, and days since the keyboards of all orders were received.
 const PAID_AFTER_DAYS: u64 = 4;
 const STOCKED_DAYS_AGO: u64 = 150;
 
-/// Loads the demo data unless it is there already. Says whether it did.
+/// Loads the demo data unless it exists. Returns whether it was loaded.
 ///
 /// # Errors
 /// Those of the database.
@@ -197,7 +197,7 @@ async fn globex(transaction: &Transaction) -> Result<(), Error> {
     product(transaction, &admin, GLOBEX_CHAIR, chair, 100).await
 }
 
-/// Adds a business and its admin, in whose name the rest is done.
+/// Adds a business and its admin, who is the actor of the rest.
 async fn business(
     transaction: &Transaction,
     (id, slug, name): (BusinessId, &str, &str),
@@ -280,7 +280,7 @@ async fn product(
     Ok(())
 }
 
-/// Writes the past orders with their lines, entries and payments, and the stock that they were sold from: a thousand
+/// Writes the past orders with their items, entries and payments, and the stock that they were sold from. A thousand
 /// keyboards are left.
 async fn trade(transaction: &Transaction, admin: &Caller) -> Result<(), Error> {
     let mut sales = Vec::new();
@@ -331,7 +331,7 @@ async fn stock_keyboards(
     Ok(())
 }
 
-/// What an entry is made of before its balance is known. A charge is dated as its order.
+/// An entry before its balance is known. A charge has the date of its order.
 struct Entry {
     at: DateTime<Utc>,
     id: Uuid,
@@ -341,7 +341,7 @@ struct Entry {
     order_id: OrderId,
 }
 
-/// Writes one past order and its line; returns its charge, and its payment if there was one.
+/// Writes a past order and its item. Returns its charge, and its payment if there was one.
 async fn sell(
     transaction: &Transaction,
     admin: &Caller,
@@ -400,7 +400,7 @@ async fn sell(
     Ok([Some(charge), payment].into_iter().flatten().collect())
 }
 
-/// Writes the entries in order of time, each with the balance that it left, and the balances that result.
+/// Writes the entries by time, each with the balance after it, and the final balances.
 async fn write_ledger(
     transaction: &Transaction,
     admin: &Caller,
@@ -446,7 +446,7 @@ async fn write_ledger(
     Ok(())
 }
 
-/// Writes the payment behind an entry, and that it has settled its order.
+/// Writes the payment behind an entry, and its allocation to the order.
 async fn write_payment(
     transaction: &Transaction,
     admin: &Caller,
@@ -485,7 +485,7 @@ async fn write_payment(
     Ok(())
 }
 
-/// A moment so many days ago, and an id that sorts where that moment belongs.
+/// A moment this many days ago, and an id that sorts by that moment.
 fn moment(days_ago: u64) -> (DateTime<Utc>, Uuid) {
     let at = Utc::now() - Days::new(days_ago);
     let seconds = u64::try_from(at.timestamp()).unwrap_or(0);

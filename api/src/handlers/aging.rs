@@ -1,4 +1,4 @@
-//! `GET /api/reports/aging`: who owes what for how long past due, at any date.
+//! `GET /api/reports/aging`: what each customer owes at a date, by days past due.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -38,20 +38,20 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// What customers owed at a moment.
+/// What customers owed at a moment, by days past due.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AgingView {
-    /// The moment: what counts before it is in the report. Further pages are about the same one.
+    /// The moment of the report, exclusive. Further pages have the same one.
     #[serde(serialize_with = "text::time")]
     as_of: DateTime<Utc>,
-    /// The day of the business that the report ends with, on which days past due are counted.
+    /// The last day of the report, in the time zone of the business. Days past due are counted on it.
     as_of_date: NaiveDate,
     currency: Currency,
-    /// The customers that owed something or had credit on account.
+    /// Customers that owed something or had credit on account, by id.
     data: Vec<AgedView>,
-    /// All customers together; null on further pages.
+    /// The sum over all customers; null on all pages but the first.
     total: Option<BucketsView>,
-    /// What to ask for as `cursor` to get the next page; null on the last.
+    /// The `cursor` of the next page; null on the last.
     next_cursor: Option<String>,
 }
 
@@ -65,14 +65,15 @@ pub(super) struct AgedView {
     buckets: BucketsView,
 }
 
-/// What was owed, by how long it was past due on the day. The buckets less the credit on account are the balance.
+/// Amounts owed, by days past due on the last day of the report. The buckets less the credit on account are the
+/// balance.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "current": "400.00", "days_1_30": "200.00", "days_31_60": "0.00", "days_61_90": "0.00",
     "days_over_90": "0.00", "credit_on_account": "0.00", "balance": "600.00",
 }))]
 pub(super) struct BucketsView {
-    /// Due on the day or later.
+    /// Due on that day or later.
     current: Amount,
     days_1_30: Amount,
     days_31_60: Amount,
@@ -134,7 +135,7 @@ async fn report(
     Ok(HttpResponse::Ok().insert_header(Form::VARY).json(view))
 }
 
-/// The whole report as a table, all of it about the same moment.
+/// The whole report as CSV, all pages as of the same moment.
 async fn sheet(
     state: &State,
     caller: &Authenticated,

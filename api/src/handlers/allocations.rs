@@ -1,4 +1,4 @@
-//! `/api/customers/{customer_id}/allocations`: settling orders with credit on account.
+//! `/api/customers/{customer_id}/allocations`: allocating credit on account to orders.
 
 use actix_web::web::Data;
 use domain::Posted;
@@ -41,15 +41,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// What credit on account is used for. It is used oldest credit first.
+    /// The orders that credit on account settles. The oldest credit is used first.
     #[example({"allocations": [{"order_id": "0190a5d4-7b1c-7000-8000-000000000002", "amount": "25.00"}]})]
     pub(super) struct AllocationsRequest {
-        /// The orders, with how much for each. If left out, what is due for longest, as far as the credit goes.
+        /// Orders with an amount each. If left out, the longest due orders are settled, as far as the credit reaches.
         allocations: Option<List<AllocationRequest, 1, MAX_ORDERS>>,
     }
 }
 
-/// What was settled with credit on account.
+/// The orders settled with credit on account, and the account afterwards.
 #[derive(Debug, Serialize, ToSchema)]
 struct AllocationsView {
     customer_id: CustomerId,

@@ -1,4 +1,4 @@
-//! `/api/api-keys`: what programs call with.
+//! `/api/api-keys`: the credentials of programs.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -49,38 +49,38 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// A key to be.
+    /// A new API key.
     #[example({"name": "Warehouse scanner", "role": "staff"})]
     pub(super) struct ApiKeyRequest {
-        /// What people call it.
+        /// A name by which people know the key.
         name: Text<1, 100>,
-        /// What its holder may do.
+        /// The role of requests with the key.
         role: KeyRole,
     }
 }
 
-/// An API key, without the key itself.
+/// An API key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"name": "Warehouse scanner", "role": "staff", "prefix": "tl_live_3q2"}))]
 pub(super) struct ApiKeyView {
     id: ApiKeyId,
     name: String,
     role: KeyRole,
-    /// The start of the key, by which people know it.
+    /// The first characters of the key, by which people recognize it.
     prefix: String,
-    /// Who made it: a user, or another key.
+    /// The user or API key that created it.
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
-    /// When it was last used, to a minute; null if it never was.
+    /// When it was last used, to the minute; null if never.
     #[serde(serialize_with = "text::optional_time")]
     last_used_at: Option<DateTime<Utc>>,
-    /// When it was revoked; null while it is good.
+    /// When it was revoked; null while it is valid.
     #[serde(serialize_with = "text::optional_time")]
     revoked_at: Option<DateTime<Utc>>,
 }
 
-/// A new API key.
+/// A new API key with its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "name": "Warehouse scanner", "role": "staff", "prefix": "tl_live_3q2", "key": "tl_live_3q2-shown-once",
@@ -89,9 +89,9 @@ pub(super) struct NewApiKeyView {
     id: ApiKeyId,
     name: String,
     role: KeyRole,
-    /// The start of the key, by which people know it.
+    /// The first characters of the key, by which people recognize it.
     prefix: String,
-    /// The key, for the header `Authorization: Bearer …`. Shown this once: null when the answer is given again.
+    /// The secret for the header `Authorization: Bearer …`. Shown once: null when a retry gets the original response.
     key: Option<String>,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
@@ -132,7 +132,7 @@ async fn create(
     let write = caller.write(request.key.as_ref(), &render);
     let created = api_keys::create(&state.database, &write, &new).await;
     caller.answer(created.map(|outcome| match outcome {
-        // What was stored has no key.
+        // The stored response has no key in it; the response to the first request does.
         Outcome::Done { value, .. } => Outcome::Done {
             response: shown(&value.row, Some(&value.secret)),
             value,

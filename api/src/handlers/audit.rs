@@ -1,4 +1,4 @@
-//! `/api/audit`: what changed in the business, by whom, before and after.
+//! `/api/audit`: the changes in a business, with their actors and the values before and after.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -18,7 +18,7 @@ use crate::schema::response::{Response, View};
 use crate::schema::text::{self, Text};
 use crate::state::State;
 
-/// A word of the trail: what happened, or what to.
+/// A filter by action or by kind of entity.
 type Word = Text<1, 100>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -37,7 +37,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// An entry of the audit trail.
+/// An audit entry.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "action": "order.approved", "entity_type": "order", "actor_role": "staff",
@@ -45,23 +45,23 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }))]
 pub(super) struct AuditEntryView {
     id: EventId,
-    /// What happened.
+    /// What happened: `order.approved`, for example.
     action: String,
-    /// What kind of thing it happened to.
+    /// The kind of entity that changed: `order`, for example.
     entity_type: String,
-    /// Which one.
+    /// The id of the entity.
     entity_id: Uuid,
-    /// Who did it: a user, a key, or the subject of a script's token.
+    /// The actor: a user, an API key, or the subject of a script's token.
     actor_id: UserId,
-    /// As what; `nobody` for a credential that is good no more.
+    /// The role of the actor; `nobody` for a credential that is no longer valid.
     actor_role: String,
-    /// In which request.
+    /// The id of the request that made the change.
     request_id: String,
-    /// What it was; null for what is new.
+    /// The values before the change; null for a new entity.
     before: Value,
-    /// What it is.
+    /// The values after the change.
     after: Value,
-    /// How often: refusals that come again within a minute are one entry.
+    /// How many times it happened. Equal refusals within a minute share one entry.
     times: u64,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! `/api/auth`: from a password to tokens, from those to new ones, and who a token is.
+//! `/api/auth`: login, registration, refresh and logout, and the caller's own profile.
 
 use std::sync::Arc;
 
@@ -71,30 +71,30 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// A registration.
+    /// A self-registration. The new user has the role `customer`.
     #[example({"business": "acme", "name": "Ada Lovelace"})]
     pub(super) struct RegisterRequest {
-        /// The business's slug or id.
+        /// The slug or id of the business.
         business: Text<1, 64>,
-        /// The address to log in with, in any case.
+        /// The email address to log in with. Case is ignored.
         email: Email,
         /// The password to log in with: 8 to 128 characters that are not easily guessed.
         password: NewPassword,
-        /// The name, also on documents.
+        /// The name, also used on documents.
         name: Text<1, 200>,
     }
 }
 
-/// A password as it is typed: up to four characters for each of the 128 that normalization leaves.
+/// A password as typed: 512 characters are at most four for each of the 128 that remain after normalization.
 type TypedPassword = Secret<1, 512>;
 
 crate::body! {
     /// A login.
     #[example({"business": "acme", "email": "admin@example.com", "password": "admin123"})]
     pub(super) struct LoginRequest {
-        /// The business's slug or id.
+        /// The slug or id of the business.
         business: Text<1, 64>,
-        /// The user's address, in any case.
+        /// The user's email address. Case is ignored.
         email: Text<1, 254>,
         /// The user's password.
         password: TypedPassword,
@@ -102,10 +102,10 @@ crate::body! {
 }
 
 crate::body! {
-    /// A prolongation of a login.
+    /// The renewal of a login.
     #[example({"refresh_token": "tl_refresh_3q2-7w"})]
     pub(super) struct RefreshRequest {
-        /// The refresh token of a login or of the last prolongation.
+        /// The refresh token of the login or of its last renewal. It is valid once.
         refresh_token: Secret<1, 256>,
     }
 }
@@ -119,39 +119,39 @@ crate::body! {
     }
 }
 
-/// Tokens.
+/// The tokens of a login.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "access_token": "eyJhbGciOiJIUzI1NiJ9.e30.c2ln", "token_type": "Bearer", "expires_in": 900,
     "refresh_token": "tl_refresh_3q2-7w",
 }))]
 pub(super) struct TokenView {
-    /// Goes into the header `Authorization: Bearer …`.
+    /// The value for the header `Authorization: Bearer …`.
     access_token: String,
     /// Always `Bearer`.
     token_type: &'static str,
-    /// How long the access token is good, in seconds.
+    /// The lifetime of the access token in seconds.
     expires_in: u32,
-    /// Buys the next tokens, once.
+    /// The token that renews the login. It is valid once.
     refresh_token: String,
 }
 
-/// The caller.
+/// The caller's own profile.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"email": "grace@example.com", "name": "Grace Hopper", "role": "staff"}))]
 pub(super) struct CallerView {
     user_id: UserId,
     role: Role,
-    /// Null when the token is a script's.
+    /// Null for the token of a script.
     email: Option<String>,
-    /// Null when the token is a script's.
+    /// Null for the token of a script.
     name: Option<String>,
-    /// The customer for whom the caller acts, if its role is `customer`.
+    /// The customer for whom the caller acts, for the role `customer`.
     customer_id: Option<CustomerId>,
     business: BusinessView,
 }
 
-/// No amount can be in what someone without a credential is refused with.
+/// Errors before authentication contain no amounts, so the currency has no effect.
 fn problem(error: domain::Error) -> Problem {
     Problem::of(error, Currency::USD)
 }
@@ -182,7 +182,7 @@ async fn register(
         .json(UserView::of(user)))
 }
 
-/// Counts a try at this account of the business with this slug or id. Says which business that is.
+/// Counts an attempt on this account. Returns the business with this slug or id.
 async fn count_try(
     state: &State,
     req: &HttpRequest,
@@ -246,7 +246,7 @@ async fn refresh(
     granted(&state, login)
 }
 
-/// The tokens of a login.
+/// The response with the tokens of a login.
 fn granted(state: &State, login: Login) -> Response {
     let issued_at = Utc::now().timestamp();
     let claims = Claims {

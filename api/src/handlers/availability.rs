@@ -1,7 +1,7 @@
-//! `/api/products/{product_id}/availability/stream`: what is free of a product, live.
+//! `/api/products/{product_id}/availability/stream`: the availability of a product as server-sent events.
 //!
-//! Server-sent events. Browsers' `EventSource` reads them without a library, and calls again by itself when one has ended:
-//! as streams do after a while, so that nobody watches for ever who might not begin any more.
+//! Watchers add no database load of their own. Browsers read the events with `EventSource`, which reconnects when a
+//! stream ends. Each stream ends within 15 minutes, so that permissions are checked again.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -27,13 +27,13 @@ use crate::state::State;
 
 const EVENTS: &str = "text/event-stream";
 
-/// How long nothing may be said: proxies end connections on which nothing comes, most of them after a minute.
+/// The maximum silence. Many proxies close a connection after a minute without data.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How long a stream lasts, in seconds. Somewhere in between, so that those who began together do not come again together.
+/// The lifetime of a stream in seconds. It is random, so that streams that began together do not reconnect together.
 const LIFE: std::ops::Range<u64> = 720..900;
 
-/// After how many milliseconds a client calls again, likewise.
+/// The delay before a client reconnects, in milliseconds, random for the same reason.
 const COME_AGAIN: std::ops::Range<u32> = 1_000..5_000;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -56,7 +56,7 @@ struct AvailabilityView {
     waiting: i64,
 }
 
-/// One event. Its id is when it was so, in microseconds: of two, the higher is the newer, whichever process told it.
+/// One event. Its id is the time of the state in microseconds: a higher id is newer, whichever process sent it.
 fn event(sight: &Sight) -> Bytes {
     let view = AvailabilityView {
         available: sight.availability.available,
@@ -67,7 +67,7 @@ fn event(sight: &Sight) -> Bytes {
     Bytes::from(format!("id: {id}\ndata: {}\n\n", json(&view)))
 }
 
-/// A stream to one client.
+/// The stream to one client.
 struct Feed {
     watcher: Watcher,
     watched: Watched,
@@ -76,7 +76,7 @@ struct Feed {
 }
 
 impl Feed {
-    /// What is to be sent next, when there is something. Nothing at the end.
+    /// Waits for the next part to send. `None` ends the stream.
     async fn next(&mut self) -> Option<Bytes> {
         if !self.begun {
             self.begun = true;
@@ -109,8 +109,8 @@ async fn watch(
         ends: Instant::now() + life,
     };
     let events = stream::unfold(feed, |mut feed| async move {
-        // Also while there is nothing to say: that is no fault of the client's. One that does not take what it was sent
-        // is not asked for more, and then nothing here is busy.
+        // The connection counts as busy while there is nothing to send, which is not the client's fault. A client that
+        // does not read is not polled, so its connection counts as idle.
         let _busy = feed.watched.busy();
         let part = feed.next().await?;
         Some((Ok::<_, Infallible>(part), feed))

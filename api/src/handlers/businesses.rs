@@ -1,4 +1,4 @@
-//! `/api/businesses` and `/api/business`: making a business, and seeing and changing one's own.
+//! `/api/businesses` and `/api/business`: creating a business, and reading and changing one's own.
 
 use actix_web::web::Data;
 use chrono::NaiveDate;
@@ -19,7 +19,7 @@ use crate::schema::response::{Answer, Response, View, created};
 use crate::schema::text::{Amount, Email, Slug, Text, Whole};
 use crate::state::State;
 
-/// Where the callers of a business find it.
+/// The path at which callers find their own business.
 const OWN: &str = "/api/business";
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -44,65 +44,66 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// A business to be.
+    /// A new business.
     #[example({"name": "Acme Inc."})]
     pub(super) struct BusinessRequest {
         /// The name on documents.
         name: Text<1, 200>,
-        /// The name in addresses, for ever: lower-case letters, digits and hyphens.
+        /// The name in URLs and logins: lower-case letters, digits and hyphens. It never changes.
         slug: Slug,
-        /// The currency of all its amounts, for ever.
+        /// The currency of all amounts. It never changes.
         currency: Currency,
-        /// Whose days due dates and reports by date follow, a name of the IANA database; UTC if left out.
+        /// The time zone of due dates and of reports by date, a name of the IANA database; UTC if left out.
         time_zone: Option<TimeZone>,
-        /// Who makes everything else in it.
+        /// The first user, who sets up everything else.
         admin: AdminRequest,
     }
 }
 
 crate::body! {
-    /// The first user of a business.
+    /// The first user of a business, an admin.
     pub(super) struct AdminRequest {
-        /// The address that it logs in with.
+        /// The email address to log in with.
         email: Email,
-        /// The password that it logs in with.
+        /// The password to log in with.
         password: NewPassword,
     }
 }
 
 crate::body! {
-    /// What of a business changes. What is left out stays.
+    /// Changes to a business. Members that are left out keep their value.
     #[example({"block_after_days": 60})]
     pub(super) struct BusinessPatch {
         /// The name on documents.
         name: Option<Text<1, 200>>,
-        /// Purchases on credit are refused while the customer has an order that is past due by more than so many days; null
-        /// refuses none.
+        /// Blocks purchases on credit while the customer has an order that is past due by more than this many days.
+        /// Null blocks none.
         block_after_days: Change<Whole<0, 3650>>,
-        /// Whose days due dates and reports by date follow from now on. What is due stays due at the same moment.
+        /// The time zone of due dates and of reports by date from now on. Due dates that are already set stay at the
+        /// same moment.
         time_zone: Option<TimeZone>,
-        /// The first day that is open, today at the latest: nothing is dated before it. Null opens everything.
+        /// The first open day, at most today: no document can be dated before it. Null opens all days.
         books_closed_until: Change<NaiveDate>,
-        /// How much one customer may hold at once.
+        /// Bounds on what one customer may hold at once.
         hold_limits: Option<HoldLimitsPatch>,
     }
 }
 
-/// How many units a customer may be let hold at once.
+/// A bound on the units that one customer may hold at once.
 type HeldUnits = Whole<0, 1_000_000>;
 
 crate::body! {
-    /// Which bounds on what one customer may hold at once change: reservations, places in line and unpaid card orders
-    /// together. What is left out stays; null takes a bound away.
+    /// Changes to the bounds on what one customer may hold at once, in reservations, waitlist positions and unpaid card
+    /// orders together. Members that are left out keep their value; null removes a bound.
     #[example({"units": 100, "self_registered_units": 20})]
     pub(super) struct HoldLimitsPatch {
-        /// The most units.
+        /// The maximum of units.
         units: Change<HeldUnits>,
-        /// The most that they may be worth.
+        /// The maximum value of the units.
         value: Change<Money>,
-        /// The most units of a customer who registered themselves, if that is less; 20 unless it was changed.
+        /// The maximum of units for customers who registered themselves, if it is lower; 20 by default.
         self_registered_units: Change<HeldUnits>,
-        /// The most that they may be worth of a customer who registered themselves, if that is less.
+        /// The maximum value of the units for customers who registered themselves, if it is lower.
         self_registered_value: Change<Money>,
     }
 }
@@ -115,31 +116,32 @@ pub(super) struct BusinessView {
     slug: String,
     name: String,
     currency: Currency,
-    /// Purchases on credit are refused while the customer has an order that is past due by more than so many days; null
-    /// refuses none.
+    /// Purchases on credit are blocked while the customer has an order that is past due by more than this many days.
+    /// Null blocks none.
     block_after_days: Option<i32>,
-    /// Whose days due dates and reports by date follow.
+    /// The time zone of due dates and of reports by date.
     time_zone: TimeZone,
-    /// The first day that is open: nothing is dated before it. Null leaves everything open.
+    /// The first open day: no document can be dated before it. Null leaves all days open.
     books_closed_until: Option<NaiveDate>,
     hold_limits: HoldLimitsView,
 }
 
-/// How much one customer may hold at once: reservations, places in line and unpaid card orders together. Null is no bound.
+/// Bounds on what one customer may hold at once, in reservations, waitlist positions and unpaid card orders together.
+/// Null is no bound.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"units": 100, "self_registered_units": 20}))]
 struct HoldLimitsView {
-    /// The most units.
+    /// The maximum of units.
     units: Option<i64>,
-    /// The most that they may be worth.
+    /// The maximum value of the units.
     value: Option<Amount>,
-    /// The most units of a customer who registered themselves, if that is less.
+    /// The maximum of units for customers who registered themselves, if it is lower.
     self_registered_units: Option<i64>,
-    /// The most that they may be worth of a customer who registered themselves, if that is less.
+    /// The maximum value of the units for customers who registered themselves, if it is lower.
     self_registered_value: Option<Amount>,
 }
 
-/// A business that has just been made.
+/// A new business with its first user.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"slug": "acme", "name": "Acme Inc."}))]
 struct FoundedView {
@@ -151,7 +153,7 @@ struct FoundedView {
     admin: AdminView,
 }
 
-/// The first user of a business.
+/// The first user of a business, an admin.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"email": "admin@example.com"}))]
 struct AdminView {
@@ -226,7 +228,7 @@ async fn create(
             domain::Error::WeakPassword(weak) => {
                 Problem::fault("/admin/password", &weak.to_string())
             }
-            // No amount can be in what this is refused with.
+            // These errors contain no amounts, so the currency has no effect.
             error => Problem::of(error, currency),
         })?
         .into_response()

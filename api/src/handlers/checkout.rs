@@ -1,5 +1,5 @@
-//! `POST /api/orders/checkout`: ordering by card. The desk places the order; then, outside of any transaction, the payment
-//! provider makes its intent, with which the buyer's page pays.
+//! `POST /api/orders/checkout`: a card order. The desk places the order; then, outside of any transaction, the payment
+//! provider creates the intent with which the buyer's page pays.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -53,16 +53,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// An order by card.
+    /// A card order.
     pub(super) struct CheckoutRequest {
-        /// Who orders. A customer orders for itself and may leave it out.
+        /// The customer who orders. Callers with the role `customer` order for themselves and may leave it out.
         customer_id: Option<CustomerId>,
-        /// What is ordered. Two lines of one product count as one.
+        /// The products ordered. Quantities of one product are added up.
         items: List<LineRequest, 1, MAX_LINES>,
     }
 }
 
-/// An order that can be paid by card.
+/// A card order that can be paid.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"status": "payment_pending", "client_secret": "pi_3q27w_secret_5x"}))]
 pub(super) struct CheckoutView {
@@ -70,9 +70,9 @@ pub(super) struct CheckoutView {
     status: Status,
     total_amount: Amount,
     currency: Currency,
-    /// What the buyer's page pays with, by the payment provider's own means.
+    /// The secret with which the buyer's page pays, through the payment provider's own library.
     client_secret: String,
-    /// Until when it can be paid. Its stock is held for so long.
+    /// When the time to pay ends. The stock is held until then.
     #[serde(serialize_with = "text::time")]
     expires_at: DateTime<Utc>,
 }
@@ -92,8 +92,8 @@ async fn order(
     .await
 }
 
-/// Has the desk place an order, and the payment provider make its intent. A repetition finds both as they were made; what
-/// the first did not get done, it does.
+/// Has the desk place an order, and the payment provider create its intent. A retry finds both unchanged, and completes
+/// what the first request did not.
 pub(super) async fn place(
     state: &State,
     caller: &Authenticated,
@@ -109,7 +109,7 @@ pub(super) async fn place(
         seconds: state.payment_seconds,
         limits: provider.limits(caller.currency),
     };
-    // Before it is there: whatever becomes of this request, what it leaves is looked after.
+    // Registered before the order exists, so that its hold expires whatever becomes of this request.
     state.sweeper.watch(caller.business_id);
     let command = Command {
         work: work(terms),

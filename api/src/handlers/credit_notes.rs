@@ -1,4 +1,4 @@
-//! `/api/orders/{order_id}/credit-notes` and `/api/credit-notes`: what need not be paid of an order.
+//! `/api/orders/{order_id}/credit-notes` and `/api/credit-notes`: what a customer need not pay of an order.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -69,17 +69,17 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// A credit note to be: either `amount` or `items`.
+    /// A new credit note, with either `amount` or `items`.
     #[example({"amount": "25.00", "reason": "scratched"})]
     pub(super) struct CreditNoteRequest {
-        /// How much need not be paid.
+        /// The amount to credit.
         amount: Option<Positive>,
-        /// What need not be paid, at the price at which it was sold. Two lines of one product count as one. With `restock`
-        /// it is worth no more than is left of the order, which may be 0, and units that were credited before are worth 0.
+        /// Items to credit, at the price of their sale. Quantities of one product are added up. Units credited before
+        /// are worth 0. With `restock` the note is limited to what is left of the order, which may be 0.
         items: Option<List<ItemRequest, 1, MAX_LINES>>,
-        /// Why.
+        /// The reason, as shown on statements.
         reason: Text<1, 500>,
-        /// Whether the items go back to the shelf, as far as they have not come back yet; false if left out.
+        /// Whether the items are restocked, as far as they have not come back yet; false if left out.
         restock: Option<bool>,
     }
 }
@@ -87,9 +87,9 @@ crate::body! {
 crate::body! {
     /// One product of a credit note.
     pub(super) struct ItemRequest {
-        /// What.
+        /// The product.
         product_id: ProductId,
-        /// How many.
+        /// The units to credit.
         quantity: Quantity,
     }
 }
@@ -106,22 +106,22 @@ pub(super) struct CreditNoteView {
     customer_id: CustomerId,
     amount: Amount,
     currency: Currency,
-    /// What it takes back, if it is by items.
+    /// Products with the units credited; empty if the note is by amount.
     items: Vec<ItemView>,
     reason: String,
-    /// Whether its items went back to the shelf.
+    /// Whether the items were restocked.
     restock: bool,
-    /// What of it settles its order, and others that were settled with its rest.
+    /// The part that settles its order, and others that its rest was allocated to.
     allocated: Amount,
-    /// What of it settles no order and is credit of the customer.
+    /// The part that settles no order: credit on account.
     unallocated: Amount,
-    /// What of it was paid out to the customer.
+    /// The part that was paid out to the customer.
     paid_out: Amount,
-    /// Who entered it.
+    /// The user or API key that entered it.
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
-    /// When it was undone.
+    /// When it was reversed; null if it is not.
     #[serde(serialize_with = "text::optional_time")]
     reversed_at: Option<DateTime<Utc>>,
     reversal_reason: Option<String>,
@@ -134,7 +134,7 @@ struct ItemView {
     quantity: i64,
 }
 
-/// A credit note, and what the customer owes after it.
+/// A credit note, and the customer's account after it.
 #[derive(Debug, Serialize, ToSchema)]
 struct CreditNoteWithBalance {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! `/api/customers`: who may buy on credit.
+//! `/api/customers`: customers' records with their credit terms.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -49,37 +49,37 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// A customer to be.
+    /// A new customer.
     #[example({"name": "Ada Lovelace", "credit_limit": "1000.00"})]
     pub(super) struct CustomerRequest {
         /// The name on documents.
         name: Text<1, 200>,
-        /// Where documents go.
+        /// The email address for documents.
         email: Option<Email>,
-        /// The most it may owe; 0 if left out.
+        /// The most that the customer may owe; 0 if left out.
         credit_limit: Option<Money>,
         /// Days from a purchase until it is due; 30 if left out.
         payment_terms_days: Option<Whole<0, 365>>,
-        /// Whether purchases are stopped; false if left out.
+        /// Whether purchases are blocked; false if left out.
         on_hold: Option<bool>,
     }
 }
 
 crate::body! {
-    /// What of a customer changes. What is left out stays.
+    /// Changes to a customer. Members that are left out keep their value.
     #[example({"credit_limit": "1500.00", "reason": "pays on time"})]
     pub(super) struct CustomerPatch {
         /// The name on documents.
         name: Option<Text<1, 200>>,
-        /// Where documents go; null takes it away.
+        /// The email address for documents; null removes it.
         email: Change<Email>,
-        /// The most it may owe. Below the balance, it stops new purchases.
+        /// The most that the customer may owe. A limit below the balance blocks new purchases.
         credit_limit: Option<Money>,
         /// Days from a purchase until it is due, for purchases from now on.
         payment_terms_days: Option<Whole<0, 365>>,
-        /// Whether purchases are stopped.
+        /// Whether purchases are blocked.
         on_hold: Option<bool>,
-        /// Why, for the audit trail.
+        /// The reason, for the audit entry.
         reason: Option<Text<1, 500>>,
     }
 }
@@ -96,11 +96,11 @@ pub(super) struct CustomerView {
     email: Option<String>,
     currency: Currency,
     credit_limit: Amount,
-    /// What it owes.
+    /// What the customer owes; negative when they paid ahead.
     balance: Amount,
-    /// What it may still buy; negative when the limit was lowered below the balance.
+    /// What the customer may still buy on credit; negative when the balance exceeds the limit.
     available_credit: Amount,
-    /// What it has paid, or was credited, and has settled no order: the balance is what is due less this.
+    /// What was paid or credited and settles no order. The balance is the amounts due less this.
     credit_on_account: Amount,
     on_hold: bool,
     payment_terms_days: i32,

@@ -1,4 +1,4 @@
-//! `/api/dev/payments`: paying with the offline provider, by saying so. On this machine itself, and nowhere else.
+//! `/api/dev/payments`: pays with the offline provider. Accepts requests from this machine only.
 
 use actix_web::web::Data;
 use domain::Error;
@@ -46,7 +46,7 @@ async fn fail(state: Data<State>, intent: Name) -> Response {
     tell(&state, intent, "payment_intent.payment_failed", declined).await
 }
 
-/// Tells the domain what the provider would tell, if it were one that can.
+/// Sends the domain the event that a real provider would send.
 async fn tell(
     state: &State,
     Name(intent): Name,
@@ -58,7 +58,7 @@ async fn tell(
     };
     let problem = |error| match error {
         Error::OrderNotFound(_) => unknown(),
-        // No amount of these errors is the client's to read, so no currency matters.
+        // These errors contain no amounts for the client, so the currency has no effect.
         other => Problem::of(other, Currency::USD),
     };
     let (business_id, order_id) = Offline::order_of(&intent).ok_or_else(unknown)?;

@@ -1,4 +1,5 @@
-//! Whether the process lives, and whether it can work: for whoever runs it. Not part of the API's document.
+//! Health checks for operators: whether the process is alive, and whether it is ready. Not part of the OpenAPI
+//! document.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
@@ -19,8 +20,8 @@ async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
-/// Ready means: the database answers, and has the migrations that this version was built with. Further ones are named in
-/// `ahead`: they must be compatible with this version.
+/// Ready: the database responds, and has the migrations that this version was built with. Further migrations are listed
+/// in `ahead`; they must be compatible with this version.
 async fn ready(state: Data<State>) -> Response {
     let schema = state
         .readiness

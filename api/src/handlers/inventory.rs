@@ -1,4 +1,4 @@
-//! `/api/inventory`: what is on the shelf, and how it came there.
+//! `/api/inventory`: stock levels, and the movements behind them.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -25,13 +25,13 @@ use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
-/// The most movements of one request, as many as an order has lines.
+/// The maximum of movements in one request, equal to that of items in an order.
 const MAX_LINES: usize = 500;
 
-/// How few of a product are few.
+/// A filter: only products with fewer units than this.
 type Below = Whole<1, MAX_ON_HAND>;
 
-/// What is added to a count, or taken from it when negative.
+/// A change of a count; negative removes units.
 type Difference = Whole<{ -MAX_ON_HAND }, MAX_ON_HAND>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -86,14 +86,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// A correction of a count: either `adjust` or `set`.
+    /// A correction of a count, with either `adjust` or `set`.
     #[example({"set": 40, "reason": "stocktake"})]
     pub(super) struct StockPatch {
-        /// So many came, or left when negative. Not 0.
+        /// Units to add; negative removes units. Not 0.
         adjust: Option<Difference>,
-        /// So many were counted.
+        /// The new count.
         set: Option<Whole<0, MAX_ON_HAND>>,
-        /// Why.
+        /// The kind of correction.
         reason: CorrectionReason,
         /// A remark.
         note: Option<Text<1, 500>>,
@@ -101,22 +101,22 @@ crate::body! {
 }
 
 crate::body! {
-    /// Movements of stock, made in their order: what one brings another may take.
+    /// Stock movements, applied in sequence: a later one may use units that an earlier one added.
     pub(super) struct MovementsRequest {
-        /// The movements.
+        /// The movements, in sequence.
         lines: List<MovementRequest, 1, MAX_LINES>,
     }
 }
 
 crate::body! {
-    /// A movement of stock.
+    /// A stock movement.
     #[example({"quantity": 12, "reason": "received"})]
     pub(super) struct MovementRequest {
         /// The product.
         product_id: ProductId,
-        /// So many come, or leave when negative. Not 0.
+        /// Units to add; negative removes units. Not 0.
         quantity: Difference,
-        /// Why.
+        /// The kind of correction.
         reason: CorrectionReason,
         /// A remark.
         note: Option<Text<1, 500>>,
@@ -126,7 +126,7 @@ crate::body! {
 /// The movements that were made.
 #[derive(Debug, Serialize, ToSchema)]
 struct MovementsView {
-    /// One a line, in their order.
+    /// One per requested movement, in the same sequence.
     movements: Vec<ProductMovementView>,
 }
 
@@ -144,11 +144,11 @@ struct ProductMovementView {
 pub(super) struct StockView {
     product_id: ProductId,
     on_hand: i64,
-    /// Held for reservations and unpaid card orders.
+    /// Units held for reservations and unpaid card orders.
     reserved: i64,
-    /// What a newcomer could buy now: nothing while someone waits for it, otherwise what is on hand and not reserved.
+    /// Units that a new buyer could buy: 0 while customers wait, otherwise on hand less reserved.
     available: i64,
-    /// How many stand in line for it.
+    /// Customers on the waitlist.
     waiting: i64,
     #[serde(serialize_with = "text::time")]
     updated_at: DateTime<Utc>,
@@ -158,21 +158,21 @@ pub(super) struct StockView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"quantity": 12, "on_hand_after": 52, "reason": "received", "reserved": 0}))]
 pub(super) struct MovementView {
-    /// Of the movement; of the order, for a sale on credit.
+    /// The movement's id; for a sale on credit, the order's id.
     id: Uuid,
-    /// What was added; negative when stock left the shelf.
+    /// Units added; negative when units left the stock.
     quantity: i64,
-    /// What was on the shelf then.
+    /// Units on hand after the movement.
     on_hand_after: i64,
     reason: MovementReason,
     note: Option<String>,
-    /// What was added to what is reserved; 0 for everything but a hold and its end.
+    /// The change of the reserved units; 0 for everything but a hold and its end.
     reserved: i64,
-    /// The order, for a sale or a return; what a reservation became.
+    /// The order of a sale or a return, or the order that a reservation became.
     order_id: Option<OrderId>,
-    /// The reservation, for a hold and its end.
+    /// The reservation of a hold or its end.
     reservation_id: Option<ReservationId>,
-    /// Who did it.
+    /// The user or API key that made the movement.
     actor_id: UserId,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
@@ -294,7 +294,7 @@ fn lines(body: MovementsRequest) -> Result<Vec<Line>, Problem> {
     at.finish(Some(lines))
 }
 
-/// Where the first of the movements is found.
+/// The response to a list of movements. Its location is that of the first product's movements.
 fn render(moved: &Vec<Moved>) -> StoredResponse {
     let location = moved.first().map_or_else(String::new, |first| {
         format!("/api/inventory/{}/movements", first.product_id)

@@ -1,4 +1,4 @@
-//! One file a noun: its endpoints, its handlers, and the JSON that they take and give.
+//! Handlers, one file per noun: its endpoints, and the JSON of its requests and responses.
 
 mod aging;
 mod allocations;
@@ -30,7 +30,7 @@ use crate::schema::endpoint::{Endpoint, Tag};
 
 pub(crate) use health::configure as configure_health;
 
-/// Everything below `/api`, with the tag of each file's endpoints.
+/// All endpoints below `/api`, with the OpenAPI tag of each file.
 #[must_use]
 pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
     vec![

@@ -1,4 +1,4 @@
-//! `/api/orders`: what was sold, and what becomes of it.
+//! `/api/orders`: reading, fulfilling, cancelling and refunding orders.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -110,17 +110,17 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// Where an order's goods are.
+    /// The fulfilment of an order.
     #[example({"tracking_reference": "1Z999"})]
     pub(super) struct FulfilmentRequest {
-        /// A carrier's number, say.
+        /// A reference by which the shipment can be tracked, such as a carrier's number.
         tracking_reference: Option<Text<1, 200>>,
-        /// True to fulfil an order whose payment is disputed, or was lost to a dispute; false if left out.
+        /// True fulfils an order even if its payment is disputed or was lost to a dispute; false if left out.
         acknowledge_dispute: Option<bool>,
     }
 }
 
-/// At which orders a person has to look.
+/// A filter: orders that need a person's attention.
 struct WantingAttention(Wanting);
 
 impl FromText for WantingAttention {
@@ -142,24 +142,24 @@ impl FromText for WantingAttention {
     }
 }
 
-/// What the parameter can be.
+/// The values of the query parameter.
 fn values() -> Vec<String> {
     let reasons = Attention::iter().map(|reason| reason.to_value());
     std::iter::once("true".to_owned()).chain(reasons).collect()
 }
 
 crate::body! {
-    /// What is given back: `amount`, `items`, or all that can be when both are left out.
+    /// A new refund: `amount`, `items`, or all that is left if both are left out.
     #[example({"amount": "25.00", "reason": "scratched"})]
     pub(super) struct RefundRequest {
-        /// How much.
+        /// The amount to refund.
         amount: Option<Positive>,
-        /// What these cost. Two lines of one product count as one. With `restock` they are worth no more than is left of the
-        /// payment, which may be 0, and units that were refunded before are worth 0.
+        /// Items to refund, at the price of their sale. Quantities of one product are added up. Units refunded before
+        /// are worth 0. With `restock` the refund is limited to what is left of the payment, which may be 0.
         items: Option<List<RefundedItem, 1, MAX_LINES>>,
-        /// Why.
+        /// The reason, for people.
         reason: Text<1, 500>,
-        /// Whether the items go back to the shelf, as far as they have not come back yet; false if left out.
+        /// Whether the items are restocked, as far as they have not come back yet; false if left out.
         restock: Option<bool>,
     }
 }
@@ -167,9 +167,9 @@ crate::body! {
 crate::body! {
     /// One product of a refund.
     pub(super) struct RefundedItem {
-        /// What.
+        /// The product.
         product_id: ProductId,
-        /// How many.
+        /// The units to refund.
         quantity: Quantity,
     }
 }
@@ -190,24 +190,24 @@ pub(super) struct OrderView {
     amount_paid: Amount,
     amount_credited: Amount,
     amount_due: Amount,
-    /// Of what was paid by card, what is given back or on its way back.
+    /// The part of a card payment that was refunded or is being refunded.
     amount_refunded: Amount,
-    /// Of what was paid by card, what disputes that were lost have taken.
+    /// The part of a card payment that lost disputes took.
     amount_lost: Amount,
-    /// Why a person has to look at it; empty when nobody has to.
+    /// Why the order needs a person's attention; empty if it does not.
     attention: Vec<Attention>,
-    /// When it is to be paid; by card, until when it can be.
+    /// When the order is due; for a card order, when the time to pay ends.
     #[serde(serialize_with = "text::time")]
     due_at: DateTime<Utc>,
-    /// Why it was cancelled.
+    /// Why the order was cancelled; null if it is not.
     cancel_reason: Option<CancelReason>,
-    /// Where its goods are, once it is fulfilled.
+    /// A reference by which the shipment can be tracked, from the order's fulfilment.
     tracking_reference: Option<String>,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
 }
 
-/// An order with all that belongs to it.
+/// An order with its items, payments, refunds, disputes and history.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OrderWithItems {
     #[serde(flatten)]
@@ -219,7 +219,7 @@ pub(super) struct OrderWithItems {
     history: Vec<StepView>,
 }
 
-/// Something that was paid for an order, or is to be. On credit `payment_id`, `method` and `received_at` say what; by card
+/// A payment of an order, or one that is expected. On credit it has `payment_id`, `method` and `received_at`; by card
 /// `provider`, `intent`, `status` and `failure`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
@@ -235,43 +235,44 @@ struct OrderPayment {
     /// The provider's id of the payment.
     intent: Option<String>,
     status: Option<payment_intents::Status>,
-    /// What the provider said when a try to pay failed, or when other money came than was asked for.
+    /// The provider's message about a failed attempt, or what was received instead of the requested payment.
     failure: Option<String>,
-    /// What came by card, when that is not what was asked for.
+    /// A card payment that differs from the requested one; null if it does not.
     mismatch: Option<MismatchView>,
 }
 
-/// A payment that is not what was asked for, in minor units of its own currency: that may be one that is not the business's.
+/// A payment that differs from the requested one, in minor units of its own currency. The currency may differ from that
+/// of the business.
 #[derive(Debug, Serialize, ToSchema)]
 struct MismatchView {
     currency: String,
     received_minor: i64,
-    /// What of it was given back at the payment provider.
+    /// The part that was refunded at the payment provider.
     returned_minor: i64,
 }
 
-/// A payment that its buyer disputes.
+/// A dispute: the buyer contests a card payment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"amount": "100.00", "reason": "product_not_received", "status": "needs_response",
     "provider_dispute": "dp_1PEXAMPLE"}))]
 struct DisputeView {
     dispute_id: DisputeId,
     amount: Amount,
-    /// The payment provider's word for why.
+    /// The payment provider's term for the reason.
     reason: String,
     status: disputes::Status,
-    /// Until when the payment provider takes evidence; null when it takes none.
+    /// The deadline for evidence; null if the payment provider takes none.
     #[serde(serialize_with = "text::optional_time")]
     evidence_due_at: Option<DateTime<Utc>>,
-    /// Whether the payment provider has taken the money back for now.
+    /// Whether the payment provider has withdrawn the money for the time of the dispute.
     funds_withdrawn: bool,
-    /// The payment provider's id of it.
+    /// The payment provider's id of the dispute.
     provider_dispute: String,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
 }
 
-/// Money that is given back.
+/// A refund of a card payment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"amount": "25.00", "status": "succeeded", "reason": "scratched"}))]
 struct RefundView {
@@ -279,28 +280,28 @@ struct RefundView {
     amount: Amount,
     status: refund_rows::Status,
     reason: String,
-    /// Whether its items went back to the shelf.
+    /// Whether its items were restocked.
     restock: bool,
-    /// What the provider said when it did not go well.
+    /// The provider's message about a failure.
     failure: Option<String>,
-    /// Made at the payment provider by hand, and told by it.
+    /// Whether the refund was made by hand at the payment provider, which then reported it.
     by_hand: bool,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
 }
 
-/// A status that an order came to have.
+/// A status that an order entered.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"from": "created", "to": "approved", "actor_role": "staff"}))]
 struct StepView {
-    /// What it was before; null for its first.
+    /// The status before; null for the first.
     from: Option<Status>,
-    /// What it became.
+    /// The status entered.
     to: Status,
     #[serde(serialize_with = "text::time")]
     at: DateTime<Utc>,
-    /// As what somebody did it: a role, or `system` for the service itself. Null for the first: who made the order is in the
-    /// audit trail.
+    /// The role that made the step, or `system` for the service itself. Null for the first: the audit entry has the
+    /// actor.
     actor_role: Option<String>,
 }
 
@@ -467,7 +468,7 @@ async fn my_orders(state: Data<State>, caller: Authenticated, query: Query) -> R
     page(&state, &caller, Filter::default(), query).await
 }
 
-/// A page of the orders that the caller may see and that pass this filter and those that every list takes.
+/// A page of orders that the caller may see and that match this filter and those of every list.
 async fn page(state: &State, caller: &Authenticated, filter: Filter, mut query: Query) -> Response {
     let filter = Filter {
         status: query.take("status"),
@@ -505,7 +506,7 @@ async fn cancel(
     let write = caller.write(request.key.as_ref(), &render);
     let cancelled = cancellation::cancel(&state.database, &write, id.0).await;
     if cancelled.is_ok() {
-        // By card there is something to ask the provider for.
+        // A card order's refund or cancelled intent is due at the provider.
         state.payment_worker.wake(caller.business_id);
     }
     caller.answer(cancelled)
@@ -547,7 +548,7 @@ async fn refund(
     caller.answer(refunded)
 }
 
-/// Which amounts the provider takes that is set up.
+/// The name and limits of the configured provider.
 fn takes(state: &State, caller: &Authenticated) -> Option<(&'static str, Limits)> {
     let provider = state.payment_worker.provider()?;
     Some((provider.name(), provider.limits(caller.currency)?))

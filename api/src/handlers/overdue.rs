@@ -1,4 +1,4 @@
-//! `GET /api/customers/overdue`: who has owed for too long.
+//! `GET /api/customers/overdue`: customers with unpaid orders past due.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -23,10 +23,10 @@ use crate::schema::response::Response;
 use crate::schema::text::{self, Amount, FromText, Whole};
 use crate::state::State;
 
-/// Days that an order may be past due, if the client does not say.
+/// The default of days past due.
 const DEFAULT_DAYS: u32 = 30;
 
-/// The most days, a hundred years.
+/// A number of days, at most a hundred years.
 type Days = Whole<0, 36_500>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -68,7 +68,7 @@ impl FromText for By {
     }
 }
 
-/// A customer that has owed for too long.
+/// An overdue customer.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "customer_name": "Ada Lovelace", "balance": "600.00", "overdue_amount": "200.00", "days_since_order": 45,
@@ -77,19 +77,19 @@ pub(super) struct OverdueView {
     customer_id: CustomerId,
     customer_name: String,
     currency: Currency,
-    /// All that it owes.
+    /// All that the customer owes.
     balance: Amount,
-    /// What it owes on the orders that count.
+    /// What the customer owes on the orders that count.
     overdue_amount: Amount,
-    /// When the oldest of them was made.
+    /// When the oldest of these orders was placed.
     #[serde(serialize_with = "text::time")]
     oldest_order_date: DateTime<Utc>,
     /// Whole days of 24 hours since then.
     days_since_order: i32,
-    /// When the first of them was due.
+    /// The earliest due date of these orders.
     #[serde(serialize_with = "text::time")]
     oldest_due_at: DateTime<Utc>,
-    /// Days of the business from then to today; 0 while none of them is past due.
+    /// Calendar days of the business from then to today; 0 while none of these orders is past due.
     days_past_due: i32,
 }
 
@@ -121,7 +121,7 @@ async fn list(
     Ok(HttpResponse::Ok().insert_header(Form::VARY).json(page))
 }
 
-/// The whole list as a table.
+/// The whole list as CSV.
 async fn sheet(
     state: &State,
     caller: &Authenticated,

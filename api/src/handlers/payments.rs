@@ -1,4 +1,4 @@
-//! `/api/payments`: money received, which orders it settles, and what became of it.
+//! `/api/payments`: money received, the orders that it settles, and reversals.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -22,7 +22,7 @@ use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
-/// The most orders that one request settles by name, as many as an order has lines.
+/// The maximum of orders that one request names, equal to that of items in an order.
 pub(super) const MAX_ORDERS: usize = 500;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -72,54 +72,55 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// Money received.
+    /// A new payment.
     #[example({
         "amount": "25.00", "method": "cheque", "reference": "000123",
         "order_id": "0190a5d4-7b1c-7000-8000-000000000002",
     })]
     pub(super) struct PaymentRequest {
-        /// Who paid.
+        /// The customer who paid.
         customer_id: CustomerId,
-        /// How much.
+        /// The amount received.
         amount: Positive,
-        /// How it came: cash, bank transfer, whatever the business calls it.
+        /// The method, in the words of the business: cash or bank transfer, for example.
         method: Text<1, 50>,
-        /// What it can be found by, such as the number of a cheque.
+        /// An external reference, such as a cheque number.
         reference: Option<Text<1, 200>>,
-        /// When it came: from 1970, or the day until which the books are closed, to now, which it is if left out. What is
-        /// up to 2 minutes ahead is now.
+        /// When the money was received; now if left out. At the earliest 1970 or the first open day, at the latest now.
+        /// A time up to 2 minutes ahead is taken as now.
         received_at: Option<DateTime<Utc>>,
-        /// The one order that it is for.
+        /// The one order that the payment is for.
         order_id: Option<OrderId>,
-        /// The orders that it is for, with how much for each. Not together with `order_id`. Together they are the amount,
-        /// unless the rest is kept on account.
+        /// The orders that the payment is for, with an amount each. Not together with `order_id`. The amounts must add
+        /// up to the payment, unless `on_account` is true.
         allocations: Option<List<AllocationRequest, 1, MAX_ORDERS>>,
-        /// Whether what is not due is kept as credit of the customer; false if left out. Otherwise such a payment is refused.
+        /// Whether an excess stays as credit on account; false if left out. Without it a payment that exceeds the
+        /// amount due is rejected.
         on_account: Option<bool>,
     }
 }
 
 crate::body! {
-    /// So much for one order.
+    /// An amount for one order.
     #[example({"amount": "25.00"})]
     pub(super) struct AllocationRequest {
         /// The order.
         order_id: OrderId,
-        /// How much.
+        /// The amount to allocate to the order.
         amount: Positive,
     }
 }
 
 crate::body! {
-    /// Why something is undone.
+    /// A reversal.
     #[example({"reason": "entered twice"})]
     pub(super) struct ReversalRequest {
-        /// Why.
+        /// The reason, as shown on statements.
         pub(super) reason: Text<1, 500>,
     }
 }
 
-/// How much of a credit settles one order.
+/// The part of a credit that settles one order.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"amount": "25.00"}))]
 pub(super) struct AllocationView {
@@ -144,21 +145,21 @@ pub(super) struct PaymentView {
     received_at: DateTime<Utc>,
     /// The orders that it settles now.
     allocations: Vec<AllocationView>,
-    /// What of it settles no order and is credit of the customer.
+    /// The part that settles no order: credit on account.
     unallocated: Amount,
-    /// What of it was paid out to the customer.
+    /// The part that was paid out to the customer.
     paid_out: Amount,
-    /// Who entered it.
+    /// The user or API key that entered it.
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
-    /// When it was undone.
+    /// When it was reversed; null if it is not.
     #[serde(serialize_with = "text::optional_time")]
     reversed_at: Option<DateTime<Utc>>,
     reversal_reason: Option<String>,
 }
 
-/// A payment, and what the customer owes after it.
+/// A payment, and the customer's account after it.
 #[derive(Debug, Serialize, ToSchema)]
 struct PaymentWithBalance {
     #[serde(flatten)]
@@ -173,11 +174,11 @@ struct PaymentWithBalance {
     "customer_balance": "600.00", "available_credit": "400.00", "credit_on_account": "0.00",
 }))]
 pub(super) struct AccountSummaryView {
-    /// What the customer owes now.
+    /// What the customer owes now; negative when they paid ahead.
     customer_balance: Amount,
-    /// What it may still buy.
+    /// What the customer may still buy on credit; negative when the balance exceeds the limit.
     available_credit: Amount,
-    /// What of its credits has settled no order.
+    /// The part of the customer's credits that settles no order.
     credit_on_account: Amount,
 }
 
@@ -224,7 +225,7 @@ impl PaymentView {
     }
 }
 
-/// The orders that a request names, with how much for each.
+/// The orders of a request, with an amount each.
 pub(super) fn orders(list: List<AllocationRequest, 1, MAX_ORDERS>) -> Target {
     let shares = list.into_iter();
     Target::Orders(

@@ -1,4 +1,4 @@
-//! `/api/customers/{id}/payouts` and `/api/payouts`: credit on account that is given back to its customer.
+//! `/api/customers/{id}/payouts` and `/api/payouts`: credit on account that is paid back to customers.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -70,17 +70,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// Credit on account to be paid out.
+    /// A new payout.
     #[example({"amount": "25.00", "method": "bank transfer", "reference": "transfer 17"})]
     pub(super) struct PayoutRequest {
-        /// How much, at most what is on account.
+        /// The amount to pay out, at most the credit on account.
         amount: Positive,
-        /// How it is paid: cash, bank transfer, whatever the business calls it.
+        /// The method, in the words of the business: cash or bank transfer, for example.
         method: Text<1, 50>,
-        /// What it can be found by, such as the number of a transfer.
+        /// An external reference, such as the number of a transfer.
         reference: Option<Text<1, 200>>,
-        /// When it was paid, which may be before now and not after; now if left out. The credit must have been on account
-        /// by then.
+        /// When it was paid, at the latest now; now if left out. The credit must have been on account at that time.
         paid_at: Option<DateTime<Utc>>,
     }
 }
@@ -97,17 +96,17 @@ pub(super) struct PayoutView {
     reference: Option<String>,
     #[serde(serialize_with = "text::time")]
     paid_at: DateTime<Utc>,
-    /// Who entered it.
+    /// The user or API key that entered it.
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
-    /// When it was undone.
+    /// When it was reversed; null if it is not.
     #[serde(serialize_with = "text::optional_time")]
     reversed_at: Option<DateTime<Utc>>,
     reversal_reason: Option<String>,
 }
 
-/// A payout, and what the customer owes after it.
+/// A payout, and the customer's account after it.
 #[derive(Debug, Serialize, ToSchema)]
 struct PayoutWithBalance {
     #[serde(flatten)]

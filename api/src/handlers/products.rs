@@ -25,9 +25,9 @@ use crate::state::State;
 
 const ADMIN: &[Role] = &[Role::Admin];
 
-/// The first stock of a product.
+/// The initial stock of a product.
 type Count = Whole<0, MAX_ON_HAND>;
-/// The most that one customer may ever buy of a product.
+/// The most units of a product that one customer may ever buy.
 pub(super) type PurchaseLimit = Whole<1, 1_000_000>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -67,60 +67,60 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// A product to be.
+    /// A new product.
     #[example({"sku": "HP-200", "name": "Headphones", "price": "200.00", "stock": 40})]
     pub(super) struct ProductRequest {
-        /// Its number, unique in the business in any case and width.
+        /// The SKU, unique in the business. Case and character width are ignored.
         sku: Sku,
-        /// Its name.
+        /// The product's name.
         name: Text<1, 200>,
-        /// More about it.
+        /// A longer description.
         description: Option<Prose<0, 5000>>,
-        /// What one costs.
+        /// The price of one unit.
         price: Money,
-        /// What is on the shelf from the start; 0 if left out.
+        /// The initial units on hand; 0 if left out.
         stock: Option<Count>,
-        /// The most that one customer may ever buy; no limit if left out.
+        /// The most units that one customer may ever buy; no limit if left out.
         limit_per_customer: Option<PurchaseLimit>,
-        /// Whether it is on sale; true if left out.
+        /// Whether the product is on sale; true if left out.
         active: Option<bool>,
     }
 }
 
 crate::body! {
-    /// All that the catalogue says of a product.
+    /// All catalogue attributes of a product. Members that are left out take their default.
     #[example({"sku": "HP-200", "name": "Headphones", "price": "200.00"})]
     pub(super) struct ProductDetails {
-        /// Its number, unique in the business in any case and width.
+        /// The SKU, unique in the business. Case and character width are ignored.
         sku: Sku,
-        /// Its name.
+        /// The product's name.
         name: Text<1, 200>,
-        /// More about it; nothing if left out.
+        /// A longer description; none if left out.
         description: Option<Prose<0, 5000>>,
-        /// What one costs.
+        /// The price of one unit.
         price: Money,
-        /// The most that one customer may ever buy; no limit if left out.
+        /// The most units that one customer may ever buy; no limit if left out.
         limit_per_customer: Option<PurchaseLimit>,
-        /// Whether it is on sale; true if left out.
+        /// Whether the product is on sale; true if left out.
         active: Option<bool>,
     }
 }
 
 crate::body! {
-    /// What of a product changes. What is left out stays.
+    /// Changes to a product. Members that are left out keep their value.
     #[example({"price": "180.00"})]
     pub(super) struct ProductPatch {
-        /// Its number, unique in the business in any case and width.
+        /// The SKU, unique in the business. Case and character width are ignored.
         sku: Option<Sku>,
-        /// Its name.
+        /// The product's name.
         name: Option<Text<1, 200>>,
-        /// More about it; null takes it away.
+        /// A longer description; null removes it.
         description: Change<Prose<0, 5000>>,
-        /// What one costs.
+        /// The price of one unit.
         price: Option<Money>,
-        /// The most that one customer may ever buy; null takes the limit away.
+        /// The most units that one customer may ever buy; null removes the limit.
         limit_per_customer: Change<PurchaseLimit>,
-        /// Whether it is on sale.
+        /// Whether the product is on sale.
         active: Option<bool>,
     }
 }
@@ -136,17 +136,17 @@ pub(super) struct ProductView {
     name: String,
     description: Option<String>,
     currency: Currency,
-    /// What one costs the caller now; the list price where it is not for sale.
+    /// The caller's price of one unit now; the list price if the product is not for sale.
     price: Amount,
-    /// What one costs outside sales.
+    /// The price of one unit outside sales.
     list_price: Amount,
-    /// What a newcomer could buy now: nothing while someone waits for it, otherwise what is on hand and not reserved.
+    /// Units that a new buyer could buy: 0 while customers wait, otherwise on hand less reserved.
     available: i64,
     limit_per_customer: Option<i32>,
     active: bool,
-    /// The open sale in which the caller buys it, the cheapest that is left to them; or else the next that opens.
+    /// The cheapest open sale that still applies to the caller, or else the next to open; null if there is neither.
     sale: Option<ProductSaleView>,
-    /// Why it cannot be bought, whatever is available; null when it can.
+    /// Why the product cannot be bought, whatever is available; null if it can.
     not_for_sale: Option<NotForSaleView>,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
@@ -154,20 +154,20 @@ pub(super) struct ProductView {
     updated_at: DateTime<Utc>,
 }
 
-/// A sale, as it is for one of its products.
+/// A sale, as it applies to one of its products.
 #[derive(Debug, Serialize, ToSchema)]
 struct ProductSaleView {
     sale_id: SaleId,
     name: String,
     kind: Kind,
     state: SaleState,
-    /// What the product costs in it.
+    /// The price of one unit in the sale.
     price: Amount,
     #[serde(serialize_with = "text::time")]
     opens_at: DateTime<Utc>,
     #[serde(serialize_with = "text::time")]
     closes_at: DateTime<Utc>,
-    /// How many one customer may buy and hold in it.
+    /// The most units that one customer may buy and hold in the sale; null is no limit.
     limit_per_customer: Option<i32>,
 }
 
@@ -175,23 +175,23 @@ struct ProductSaleView {
 #[derive(Debug, Serialize, ToSchema)]
 struct NotForSaleView {
     reason: NotForSaleReason,
-    /// When the exclusive sale opens, or opened.
+    /// When the exclusive sale opens or opened.
     #[serde(serialize_with = "text::optional_time")]
     opens_at: Option<DateTime<Utc>>,
-    /// When the exclusive sale closes, or closed.
+    /// When the exclusive sale closes or closed.
     #[serde(serialize_with = "text::optional_time")]
     closes_at: Option<DateTime<Utc>>,
 }
 
-/// What kind of reason it is.
+/// The kind of reason.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum NotForSaleReason {
-    /// It was taken off sale.
+    /// The product was taken off sale.
     Inactive,
-    /// It is sold in an exclusive sale that is still to open.
+    /// The product is sold in an exclusive sale that has not opened yet.
     NotYetOpen,
-    /// It was sold in an exclusive sale, which is over.
+    /// The product was sold in an exclusive sale that is over.
     Closed,
 }
 
@@ -261,7 +261,7 @@ impl ProductView {
     }
 }
 
-/// Who sells sees what is not on sale; who buys does not.
+/// Whether the visitor sees inactive products: staff and admins do, buyers do not.
 pub(super) fn sees_inactive(visitor: &Visitor) -> bool {
     visitor
         .caller
@@ -269,7 +269,7 @@ pub(super) fn sees_inactive(visitor: &Visitor) -> bool {
         .is_some_and(|caller| caller.confined_to().is_none())
 }
 
-/// All that the visitor sees, at the visitor's prices.
+/// The filter of products that the visitor sees, at the visitor's prices.
 fn reader(visitor: &Visitor) -> Filter {
     Filter {
         inactive_too: sees_inactive(visitor),

@@ -1,4 +1,4 @@
-//! `POST /api/purchase`: stock and credit in one step.
+//! `POST /api/purchase`: an order on credit, which takes stock and credit in one transaction.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -46,9 +46,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 crate::body! {
     /// A purchase on credit.
     pub(super) struct PurchaseRequest {
-        /// Who buys. A customer buys for itself and may leave it out.
+        /// The customer who buys. Callers with the role `customer` buy for themselves and may leave it out.
         customer_id: Option<CustomerId>,
-        /// What is bought. Two lines of one product count as one.
+        /// The products bought. Quantities of one product are added up.
         items: List<LineRequest, 1, MAX_LINES>,
     }
 }
@@ -57,11 +57,12 @@ crate::body! {
     /// One product of a purchase.
     #[example({"quantity": 3})]
     pub(super) struct LineRequest {
-        /// What.
+        /// The product.
         product_id: ProductId,
-        /// How many.
+        /// The units to buy.
         quantity: Quantity,
-        /// The price that the buyer saw. The price charged is always the product's: another one is refused.
+        /// The price that the buyer saw. The product's current price is charged: if it differs, the purchase is
+        /// rejected.
         unit_price: Option<Money>,
     }
 }
@@ -95,7 +96,7 @@ pub(super) struct ReceiptView {
     amount_due: Amount,
     /// What the customer owes now.
     customer_balance: Amount,
-    /// What it may still buy.
+    /// What the customer may still buy on credit.
     available_credit: Amount,
     #[serde(serialize_with = "text::time")]
     due_at: DateTime<Utc>,
@@ -104,7 +105,7 @@ pub(super) struct ReceiptView {
     items: Vec<SoldView>,
 }
 
-/// One product of an order, as it was when it was sold.
+/// One item of an order, as it was at the time of the sale.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "sku": "HP-200", "name": "Headphones", "quantity": 3, "unit_price": "200.00", "line_total": "600.00",
@@ -136,7 +137,8 @@ async fn purchase(
     caller.answer(state.desk.carry_out(command).await)
 }
 
-/// The customer who buys: the one named, or the caller itself. For a customer no other exists.
+/// The customer who buys: the one named, or the caller themselves. To a caller with the role `customer`, other
+/// customers do not exist.
 pub(super) fn buyer(
     caller: &Authenticated,
     named: Option<CustomerId>,

@@ -1,4 +1,4 @@
-//! `/api/reservations`: stock that is held for a while, and places in line.
+//! `/api/reservations`: stock held for a limited time, and positions on waitlists.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -26,7 +26,7 @@ use crate::state::State;
 
 const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 
-/// For how long stock is held when nothing is said.
+/// The default time of a hold, in seconds.
 const TTL_SECONDS: i64 = 300;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -99,30 +99,30 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// What is to be held.
+    /// A new reservation.
     #[example({"ttl_seconds": 300})]
     pub(super) struct ReservationRequest {
-        /// For whom. A customer reserves for itself and may leave it out.
+        /// The customer. Callers with the role `customer` reserve for themselves and may leave it out.
         customer_id: Option<CustomerId>,
-        /// What. Two lines of one product count as one.
+        /// The products to hold. Quantities of one product are added up.
         items: List<LineRequest, 1, MAX_LINES>,
-        /// For how long, from the moment that it is held; 300 if left out.
+        /// Seconds that the stock is held, from the start of the hold; 300 if left out.
         ttl_seconds: Option<Whole<60, 3600>>,
-        /// Whether to take a place in line when others hold what is wanted; false if left out. One product only. One waits
-        /// for `ttl_seconds` at most.
+        /// Whether to join the waitlist when the stock is not available; false if left out. For one product only. The
+        /// wait ends after `ttl_seconds` at the latest.
         wait: Option<bool>,
     }
 }
 
 crate::body! {
-    /// How what is held is paid for.
+    /// The confirmation of a reservation.
     pub(super) struct Confirmation {
-        /// On credit, or by card.
+        /// On credit or by card.
         payment_method: PaymentMethod,
     }
 }
 
-/// The order that a reservation became: on credit it is bought, by card it is to be paid.
+/// The order that a reservation became: the purchase on credit, or the card order to pay.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(
@@ -134,7 +134,7 @@ enum ConfirmedView {
     ByCard(CheckoutView),
 }
 
-/// A reservation. Its items are what it holds or waits for: an order takes what it buys out of them.
+/// A reservation. Its items are what it holds or waits for; an order removes what it buys.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"status": "active"}))]
 pub(super) struct ReservationView {
@@ -142,16 +142,16 @@ pub(super) struct ReservationView {
     status: Status,
     customer_id: CustomerId,
     currency: Currency,
-    /// What the items come to, at the prices of the moment when they were reserved.
+    /// The value of the items, at the prices of the time of reservation.
     total_amount: Amount,
-    /// Until when its stock is held, or until when it waits.
+    /// When the hold or the wait ends.
     #[serde(serialize_with = "text::time")]
     expires_at: DateTime<Utc>,
-    /// Its place in line, from 1, while it waits.
+    /// The position on the waitlist, from 1; null unless the reservation waits.
     place: Option<i64>,
-    /// The order that it became.
+    /// The order that the reservation became.
     order_id: Option<OrderId>,
-    /// Why it is cancelled, if it is.
+    /// Why the reservation was cancelled; null if it is not.
     cancel_reason: Option<CancelReason>,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,

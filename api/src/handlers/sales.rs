@@ -1,4 +1,4 @@
-//! `/api/sales`: products that are cheaper between two times, or sold at no other time.
+//! `/api/sales`: timed sales, with lower prices or with products that are sold at no other time.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ use crate::state::State;
 
 const ADMIN: &[Role] = &[Role::Admin];
 
-/// The most products of a sale, as many as an order has lines.
+/// The maximum of products in a sale, equal to that of items in an order.
 const MAX_PRODUCTS: usize = 500;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -61,21 +61,21 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// A sale to be.
+    /// A new sale.
     #[example({"name": "Winter sale", "opens_at": "2026-01-31T12:00:00Z", "closes_at": "2026-02-07T12:00:00Z"})]
     pub(super) struct SaleRequest {
-        /// What it is called.
+        /// The sale's name.
         name: Text<1, 200>,
-        /// What holds outside its window: with `discount` the list price, with `exclusive` its products are not sold then;
+        /// What applies outside the window: with `discount` the list price, with `exclusive` the products are not sold;
         /// `discount` if left out.
         kind: Option<Kind>,
-        /// What is in it, each product once.
+        /// The products of the sale, each at most once.
         products: List<SaleProductRequest, 1, MAX_PRODUCTS>,
-        /// When it opens.
+        /// When the sale opens.
         opens_at: DateTime<Utc>,
-        /// When it closes, which is after it opens.
+        /// When the sale closes, after it opens.
         closes_at: DateTime<Utc>,
-        /// How many of each of its products one customer may buy and hold in it; no limit if left out.
+        /// The most units of each product that one customer may buy and hold in the sale; no limit if left out.
         limit_per_customer: Option<PurchaseLimit>,
     }
 }
@@ -86,26 +86,26 @@ crate::body! {
     pub(super) struct SaleProductRequest {
         /// The product.
         product_id: ProductId,
-        /// What it costs while the sale is open, no more than the list price; the list price if left out.
+        /// The price while the sale is open, at most the list price; the list price if left out.
         price: Option<Money>,
     }
 }
 
 crate::body! {
-    /// What of a sale changes. What is left out stays.
+    /// Changes to a sale. Members that are left out keep their value.
     #[example({"closes_at": "2026-02-08T12:00:00Z"})]
     pub(super) struct SalePatch {
-        /// What it is called.
+        /// The sale's name.
         name: Option<Text<1, 200>>,
-        /// What holds outside its window.
+        /// What applies outside the window.
         kind: Option<Kind>,
-        /// What is in it from now on, each product once. With nothing in it, it means nothing for any product.
+        /// The products from now on, each at most once. An empty list ends the sale's effect on all products.
         products: Option<List<SaleProductRequest, 0, MAX_PRODUCTS>>,
-        /// When it opens.
+        /// When the sale opens.
         opens_at: Option<DateTime<Utc>>,
-        /// When it closes, which is after it opens.
+        /// When the sale closes, after it opens.
         closes_at: Option<DateTime<Utc>>,
-        /// How many of each of its products one customer may buy and hold in it; null takes the limit away.
+        /// The most units of each product that one customer may buy and hold in the sale; null removes the limit.
         limit_per_customer: Change<PurchaseLimit>,
     }
 }
@@ -127,7 +127,7 @@ struct SaleView {
     opens_at: DateTime<Utc>,
     #[serde(serialize_with = "text::time")]
     closes_at: DateTime<Utc>,
-    /// How many of each of its products one customer may buy and hold in it.
+    /// The most units of each product that one customer may buy and hold in the sale; null is no limit.
     limit_per_customer: Option<i32>,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
@@ -140,7 +140,7 @@ struct SaleView {
 #[schema(example = json!({"price": "150.00"}))]
 struct SaleProductView {
     product_id: ProductId,
-    /// What it costs in the sale, when that is not the list price.
+    /// The price in the sale; null is the list price.
     price: Option<Amount>,
 }
 
@@ -167,7 +167,7 @@ impl SaleView {
     }
 }
 
-/// The products of a request, each of which must be named once.
+/// The products of a request. A product named twice is a fault.
 fn products<const MIN: usize>(
     list: List<SaleProductRequest, MIN, MAX_PRODUCTS>,
     at: &mut At,

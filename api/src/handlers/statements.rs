@@ -1,4 +1,4 @@
-//! `GET /api/customers/{customer_id}/ledger` and `/statement`: a customer's account, to read.
+//! `GET /api/customers/{customer_id}/ledger` and `/statement`: a customer's account, read only.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -60,33 +60,33 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 pub(super) struct EntryView {
     id: LedgerEntryId,
     kind: Kind,
-    /// What it adds to the balance: negative for what lowers it.
+    /// What the entry adds to the balance; negative for an entry that lowers it.
     amount: Amount,
     currency: Currency,
-    /// The balance when it was entered; in a statement, the balance in order of what counts when.
+    /// The balance after the entry: in the ledger by order of entering, in a statement by order of effect.
     balance_after: Amount,
-    /// The order that it charges, credits or gives up.
+    /// The order that the entry charges, credits or writes off.
     order_id: Option<OrderId>,
     payment_id: Option<PaymentId>,
     payout_id: Option<PayoutId>,
-    /// How it was paid.
+    /// The method of the payment or payout.
     method: Option<String>,
-    /// What the payment or payout can be found by.
+    /// The external reference of the payment or payout.
     reference: Option<String>,
     credit_note_id: Option<CreditNoteId>,
     write_off_id: Option<WriteOffId>,
-    /// The entry that it undoes.
+    /// The entry that this one reverses.
     reverses: Option<LedgerEntryId>,
     reason: Option<String>,
-    /// When it counts; a payment or payout may have been made before it was entered.
+    /// When the entry takes effect. A payment or payout may have been made before it was entered.
     #[serde(serialize_with = "text::time")]
     effective_at: DateTime<Utc>,
-    /// When it was entered.
+    /// When the entry was entered.
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
 }
 
-/// What happened on an account in a time.
+/// The entries of an account in a span of time.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "customer_name": "Ada Lovelace", "from": "2026-01-01", "to": "2026-01-31", "opening_balance": "0.00",
@@ -96,20 +96,20 @@ pub(super) struct StatementView {
     customer_id: CustomerId,
     customer_name: String,
     currency: Currency,
-    /// The day or moment with which the time begins; null when it begins with the account.
+    /// The first day or moment of the span; null if it starts with the account.
     from: Option<String>,
-    /// The day that is the last in it, or the moment that ends it.
+    /// The last day of the span, or the moment that ends it, exclusive.
     to: String,
-    /// What was owed before.
+    /// The balance at the start of the span.
     opening_balance: Amount,
-    /// In the order in which they count, each with the balance that it left.
+    /// The entries by the time of effect, each with the balance after it.
     entries: Vec<EntryView>,
     totals: TotalsView,
-    /// What was owed at the end: the opening balance of a statement that begins there.
+    /// The balance at the end of the span, which is the opening balance of the next statement.
     closing_balance: Amount,
 }
 
-/// What each kind of entry adds up to. All of them and the opening balance are the closing balance.
+/// The sum of each kind of entry. With the opening balance they add up to the closing balance.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "charges": "600.00", "payments": "0.00", "credit_notes": "0.00", "write_offs": "0.00", "payouts": "0.00", "reversals": "0.00",
@@ -204,7 +204,7 @@ async fn statement(
     Ok(HttpResponse::Ok().insert_header(Form::VARY).json(view))
 }
 
-/// As it was asked for: a day as a day, a moment as a moment.
+/// The time in the form of the request: a day as a day, a moment as a moment.
 fn written(when: When) -> String {
     match when {
         When::Day(day) => day.to_string(),
@@ -233,7 +233,7 @@ fn view(
     }
 }
 
-/// A line for what was owed before, one for each entry, one for what was owed at the end.
+/// The rows of the CSV: the opening balance, the entries, the closing balance.
 fn lines(
     mut lines: Lines,
     statement: Statement,

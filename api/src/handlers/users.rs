@@ -1,4 +1,4 @@
-//! `/api/users`: who logs in, and as what.
+//! `/api/users`: logins of people, with their roles.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -49,33 +49,33 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// A user to be.
+    /// A new user.
     #[example({"name": "Grace Hopper", "role": "staff"})]
     pub(super) struct UserRequest {
-        /// The address to log in with, in any case.
+        /// The email address to log in with. Case is ignored.
         email: Email,
-        /// The name that others see.
+        /// The display name.
         name: Text<1, 200>,
         /// The password to log in with: 8 to 128 characters that are not easily guessed.
         password: NewPassword,
-        /// What the user may do.
+        /// The role, which decides what the user may do.
         role: Role,
-        /// The customer for whom it acts; for the role customer, and only for it.
+        /// The customer for whom the user acts. Required for the role `customer`, and allowed for no other.
         customer_id: Option<CustomerId>,
     }
 }
 
 crate::body! {
-    /// What of a user changes. What is left out stays.
+    /// Changes to a user. Members that are left out keep their value.
     #[example({"role": "staff"})]
     pub(super) struct UserPatch {
-        /// The name that others see.
+        /// The display name.
         name: Option<Text<1, 200>>,
-        /// What the user may do.
+        /// The role, which decides what the user may do.
         role: Option<Role>,
-        /// The customer for whom it acts; for the role customer, and only for it.
+        /// The customer for whom the user acts. Required for the role `customer`, and allowed for no other.
         customer_id: Option<CustomerId>,
-        /// Whether it is kept out.
+        /// Whether the user is disabled. Disabling revokes their tokens.
         disabled: Option<bool>,
     }
 }
@@ -88,9 +88,9 @@ pub(super) struct UserView {
     email: String,
     name: String,
     role: Role,
-    /// The customer for whom the user acts, if its role is `customer`.
+    /// The customer for whom the user acts, for the role `customer`.
     customer_id: Option<CustomerId>,
-    /// Whether the user is kept out.
+    /// Whether the user is disabled and cannot log in.
     disabled: bool,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! `POST /api/webhooks/stripe`: what Stripe tells. Its signature is the credential.
+//! `POST /api/webhooks/stripe`: events of Stripe, authenticated by their signature.
 
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::web::Data;
@@ -16,7 +16,7 @@ use crate::schema::problem::{Code, Problem};
 use crate::schema::response::Response;
 use crate::state::State;
 
-/// The header that carries the signature.
+/// The header with the signature.
 const SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -30,14 +30,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// What was told is taken.
+/// The event was received.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"received": true}))]
 pub(super) struct ReceivedView {
     received: bool,
 }
 
-/// The answer to whoever has told something.
+/// The response to a received event.
 pub(super) fn received() -> HttpResponse {
     HttpResponse::Ok().json(ReceivedView { received: true })
 }
@@ -49,20 +49,20 @@ async fn receive(state: Data<State>, request: HttpRequest, body: Raw) -> Respons
     let Some(event) = event.map_err(|bad| problem(&bad))? else {
         return Ok(received());
     };
-    // No amount of the domain's errors here is the client's to read, so no currency matters.
+    // The domain's errors contain no amounts for the client here, so the currency has no effect.
     let taken = card::receive(&state.database, webhooks.provider(), &event)
         .await
         .map_err(|error| Problem::of(error, Currency::USD))?;
     tracing::info!(event = event.id, kind = event.kind, ?taken, business_id = %event.business_id, "Stripe has told");
     if taken == EventOutcome::Now {
         state.sealer.note(event.business_id);
-        // What came too late is to be given back.
+        // A payment that arrived too late is due for a refund.
         state.payment_worker.wake(event.business_id);
     }
     Ok(received())
 }
 
-/// The one signature header.
+/// The signature header, if there is exactly one.
 fn signature(headers: &HeaderMap) -> Option<&str> {
     let mut lines = headers.get_all(SIGNATURE);
     let line = lines.next()?.to_str().ok()?;

@@ -1,4 +1,4 @@
-//! `/api/orders/{order_id}/write-offs` and `/api/write-offs`: what a business gives up of an order.
+//! `/api/orders/{order_id}/write-offs` and `/api/write-offs`: amounts due that a business gives up.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -66,12 +66,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 crate::body! {
-    /// What is given up.
+    /// A new write-off.
     #[example({"reason": "the customer is insolvent"})]
     pub(super) struct WriteOffRequest {
-        /// How much; all that is due if left out.
+        /// The amount to write off; all that is due if left out.
         amount: Option<Positive>,
-        /// Why.
+        /// The reason, as shown on statements.
         reason: Text<1, 500>,
     }
 }
@@ -86,17 +86,17 @@ pub(super) struct WriteOffView {
     amount: Amount,
     currency: Currency,
     reason: String,
-    /// Who entered it.
+    /// The user or API key that entered it.
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
-    /// When it was undone.
+    /// When it was reversed; null if it is not.
     #[serde(serialize_with = "text::optional_time")]
     reversed_at: Option<DateTime<Utc>>,
     reversal_reason: Option<String>,
 }
 
-/// A write-off, and what the customer owes after it.
+/// A write-off, and the customer's account after it.
 #[derive(Debug, Serialize, ToSchema)]
 struct WriteOffWithBalance {
     #[serde(flatten)]

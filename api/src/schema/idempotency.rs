@@ -1,6 +1,6 @@
-//! The header `Idempotency-Key`: from a request to its idempotency key, and from an outcome to the response.
+//! The header `Idempotency-Key`: from a request to its idempotency key.
 //!
-//! Two requests are the same when method, path and query are equal and their bodies have the same meaning.
+//! Two requests are equal when method, path and query are equal and their bodies have the same canonical text.
 
 use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, web};
@@ -17,7 +17,7 @@ use crate::schema::problem::Problem;
 /// The request header that carries the key.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The longest key.
+/// The maximum length of a key, in characters.
 pub const KEY_LENGTH: usize = 255;
 
 /// Separates the key of [`Hasher`] from other uses of the service's secret. No token's text can equal it.
@@ -84,10 +84,10 @@ pub struct Body<'a> {
     pub value: &'a Value,
 }
 
-/// The key of a request with this body, if it has one. A bad key is a fault. The app's data must have a [`Hasher`].
+/// The idempotency key of a request with this body; `None` without the header. A malformed key is reported as a fault.
 ///
 /// # Errors
-/// There is none: a bug.
+/// The app's data has no [`Hasher`], which is a bug.
 pub fn key_of(
     req: &HttpRequest,
     body: Body<'_>,

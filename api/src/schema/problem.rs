@@ -22,12 +22,12 @@ pub use member::Member;
 use self::member::{ContentCoding, CountOrAmount, ReportFormat, Shortage, UnitsAtPrice};
 use crate::schema::text::{self, Amount};
 
-/// The media type of every error.
+/// The media type of all problems.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Declares the enum together with its list and its table, so that every code has its row.
+/// Declares the enum together with its list and its table, so that every code has a row.
 ///
-/// The members of a code are those that its problems have in addition to the common ones. The OpenAPI document takes
+/// Each row lists the members that the code's problems have in addition to the common ones. The OpenAPI document takes
 /// them from here. A member that some problems of the code lack is an `Option`; `= "…"` is an example of a text.
 macro_rules! codes {
     ($(
@@ -236,7 +236,7 @@ impl Code {
     }
 }
 
-/// An error response that is not yet written.
+/// An error response before it is written.
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
@@ -245,7 +245,7 @@ pub struct Problem {
     retry_after: Option<u32>,
 }
 
-/// In seconds. The default `Retry-After` of a 503, whose causes last only moments.
+/// The default `Retry-After` of a 503, in seconds. Its causes are temporary.
 const RETRY_AFTER: u32 = 1;
 
 impl Problem {
@@ -309,7 +309,7 @@ impl Problem {
         )
     }
 
-    /// The problem for a status that the framework made, such as that of a path without a handler.
+    /// The problem for a status that the framework set, such as that of a path without a handler.
     #[must_use]
     pub fn of_status(status: StatusCode) -> Self {
         match status {
@@ -328,7 +328,7 @@ impl Problem {
         }
     }
 
-    /// The problem for a domain error. `currency` is that of the client's amounts.
+    /// The problem for a domain error. `currency` is that of the amounts in it.
     #[must_use]
     pub fn of(error: Error, currency: Currency) -> Self {
         let detail = sentence(&error.to_string());
@@ -614,7 +614,7 @@ impl Problem {
         Self::new(code, detail).with("order_id", id.to_string())
     }
 
-    /// A payment or a refund that the provider does not take: by how much it was missed, or which order is cancelled for it.
+    /// A payment or refund that the provider does not take: the limit that it violates, or the order cancelled for it.
     fn payment_refused(
         refused: &RefusedAmount,
         order: Option<OrderId>,
@@ -668,13 +668,13 @@ impl Problem {
         }
     }
 
-    /// The code, which decides the status and the title.
+    /// The code, which determines the status and the title.
     #[must_use]
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// The body, for the path (`instance`) and the id of its request.
+    /// The JSON body, with the request's path (`instance`) and id.
     #[must_use]
     pub fn body(&self, instance: &str, request_id: &str) -> String {
         let mut body = self.fields.clone();
@@ -733,13 +733,13 @@ impl ResponseError for Problem {
         self.code.status()
     }
 
-    /// The response has no body: the outermost middleware writes it, since it knows the path and the request's id.
+    /// A response without a body. The outermost middleware writes the body, because it knows the request's path and id.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponseBuilder::new(self.code.status());
         if self.code.status() == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        // The rest of the request is not awaited.
+        // The rest of the request is not read, so the connection cannot be reused.
         if self.code == Code::RequestTimeout {
             response.force_close();
         }

@@ -1,7 +1,7 @@
-//! What handlers answer with, and the one place that knows the form in which responses to writes are stored.
+//! Responses of handlers, and the only code that knows the format of stored responses.
 //!
-//! A write's response is rendered to bytes before its commit and stored with it if the request has a key. So the original
-//! and a replayed response are made of the same bytes, by the same code.
+//! The response to a write is rendered to bytes before the commit, and stored with it if the request has an idempotency
+//! key. The original and a replayed response are therefore made of the same bytes, by the same code.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, LOCATION};
@@ -11,30 +11,30 @@ use serde::Serialize;
 
 use crate::schema::problem::Problem;
 
-/// The header of a response that was given before.
+/// The header that marks a replayed response.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The first byte of a stored response: what follows are the status and the length of the location, two bytes each with
-/// the higher one first, the location, and the body, which is JSON. Another format is another number: retries find
-/// responses that earlier versions have stored, for a day.
+/// The first byte of a stored response. The status and the length of the location follow, two bytes each in big-endian
+/// order, then the location, and the body as JSON. A change of the format needs a new number: retries find responses
+/// that earlier versions stored, for a day.
 const FORMAT: u8 = 1;
 
-/// How many bytes come before the location.
+/// The number of bytes before the location.
 const HEAD: usize = 5;
 
-/// What a handler comes to.
+/// The result of a handler.
 pub type Response = Result<HttpResponse, Problem>;
 
-/// Something that a handler answers with.
+/// A value that a handler can respond with.
 pub trait Answer {
     /// The response.
     ///
     /// # Errors
-    /// What was stored cannot be read, which is a bug.
+    /// The stored response cannot be read, which is a bug.
     fn into_response(self) -> Response;
 }
 
-/// 200 with this as JSON.
+/// Responds with 200 and this value as JSON.
 #[derive(Debug)]
 pub struct View<V>(pub V);
 
@@ -44,14 +44,14 @@ impl<V: Serialize> Answer for View<V> {
     }
 }
 
-/// 204.
+/// Responds with 204.
 impl Answer for () {
     fn into_response(self) -> Response {
         Ok(HttpResponse::NoContent().finish())
     }
 }
 
-/// What was rendered of the write, now or originally.
+/// Responds with what the write rendered, now or originally.
 impl<T> Answer for Outcome<T> {
     fn into_response(self) -> Response {
         let stored = Stored::decode(self.response()).map_err(|malformed| {
@@ -70,19 +70,19 @@ impl<T> Answer for Outcome<T> {
     }
 }
 
-/// The response to a request that created something, which is found there.
+/// The 201 response to a request that created a resource at this location.
 #[must_use]
 pub fn created(location: &str, view: &impl Serialize) -> StoredResponse {
     render(StatusCode::CREATED, Some(location), view)
 }
 
-/// The response to a request that is granted later. What becomes of it is found there.
+/// The 202 response to a request whose result follows later at this location.
 #[must_use]
 pub fn accepted(location: &str, view: &impl Serialize) -> StoredResponse {
     render(StatusCode::ACCEPTED, Some(location), view)
 }
 
-/// The response to a request that changed what was there.
+/// The 200 response to a request that changed a resource.
 #[must_use]
 pub fn done(view: &impl Serialize) -> StoredResponse {
     render(StatusCode::OK, None, view)
@@ -98,7 +98,7 @@ fn render(status: StatusCode, location: Option<&str>, view: &impl Serialize) -> 
     stored.encode()
 }
 
-/// A view as JSON. Views have text keys and no floats, so this cannot fail; if it did, the client would get no body.
+/// A view as JSON. Views have text keys and no floats, so this cannot fail. If it did, the body would be empty.
 #[must_use]
 pub fn json(view: &impl Serialize) -> String {
     serde_json::to_string(view).unwrap_or_else(|error| {
@@ -107,7 +107,7 @@ pub fn json(view: &impl Serialize) -> String {
     })
 }
 
-/// A response in its parts.
+/// The parts of a stored response.
 #[derive(Debug, PartialEq, Eq)]
 struct Stored<'a> {
     status: StatusCode,
@@ -115,7 +115,7 @@ struct Stored<'a> {
     body: &'a [u8],
 }
 
-/// Why bytes are no stored response.
+/// Why bytes are not a stored response.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Malformed {
     #[error("the format {0:?} is not known")]
@@ -131,7 +131,7 @@ enum Malformed {
 impl<'a> Stored<'a> {
     fn encode(&self) -> StoredResponse {
         let location = self.location.unwrap_or_default();
-        // Locations are paths with an id in them.
+        // Locations are short paths with an id, so the length always fits.
         let length = u16::try_from(location.len()).unwrap_or(u16::MAX);
         let location = location.as_bytes().get(..length.into());
         let location = location.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Cancelling an order by card: its stock is free again, and its intent is cancelled, or what was paid is refunded.
+//! Cancelling a card order: its stock is released, and its intent is cancelled or its payment refunded.
 
 use entity::orders::{CancelReason, Status};
 use entity::{Money, OrderId, payment_intents};
@@ -13,10 +13,10 @@ use crate::orders::goods::Goods;
 use crate::orders::{Order, step, transitions};
 use crate::{Caller, Error, Outcome, Transaction};
 
-/// Why what was paid is given back.
+/// The reason that the refund records.
 const REASON: &str = "order cancelled";
 
-/// Cancels it; the provider is asked afterwards. `Some` is the original outcome, when this is a retry.
+/// Cancels the order; the provider is called after the commit. `Some` is the original outcome of a retry.
 pub(super) async fn cancel(
     write: &Write<'_, Order>,
     caller: &Caller,
@@ -39,7 +39,7 @@ pub(super) async fn cancel(
     Ok(None)
 }
 
-/// It is not paid: nothing is to be paid any more.
+/// Cancels an unpaid order: its hold is released and its intent is cancelled.
 async fn stop(
     transaction: &Transaction,
     caller: &Caller,
@@ -60,8 +60,8 @@ async fn stop(
         .await
 }
 
-/// It is paid: what is left of the payment goes back, and the goods to the shelf. Nothing goes back while the payment is
-/// disputed; what a lost dispute has taken is gone.
+/// Cancels a paid order: refunds what is left of the payment and restocks the goods. A disputed payment is not
+/// refunded; what a lost dispute took is gone.
 async fn undo(
     transaction: &Transaction,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! Cancelling an order on credit: its charge is undone, and what was not credited before goes back to the shelf.
+//! Cancelling an order on credit: its charge is reversed, and what was not credited before is restocked.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +21,10 @@ use crate::receivables::settlement::Settling;
 use crate::stock::inventory::returns;
 use crate::{Caller, Error, Outcome, Transaction};
 
-/// Why the charge is undone, in the customer's account.
+/// The reason that the reversal of the charge records.
 const REASON: &str = "order cancelled";
 
-/// Cancels it. What payments have settled of it is credit on account again. `Some` is the original outcome, when this is a
+/// Cancels the order. Payments that settled it become credit on account again. `Some` is the original outcome of a
 /// retry.
 pub(super) async fn cancel(
     write: &Write<'_, Order>,
@@ -46,7 +46,7 @@ pub(super) async fn cancel(
     Ok(None)
 }
 
-/// Locks the order, decides and writes; returns the order as it was.
+/// Locks the order, decides and writes. Returns the order as it was before.
 async fn cancelled(
     transaction: &Transaction,
     caller: &Caller,
@@ -78,7 +78,7 @@ async fn cancelled(
     Ok(order)
 }
 
-/// The order's own credits, and the others that settle it.
+/// The order's own credits, and the other credits that settle it.
 async fn credits(
     transaction: &Transaction,
     business: BusinessId,

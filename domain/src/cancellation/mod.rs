@@ -1,4 +1,4 @@
-//! Cancelling an order.
+//! Cancelling an order, on credit or by card.
 
 mod card;
 mod credit;
@@ -9,13 +9,14 @@ use entity::orders::PaymentMethod;
 use crate::orders::{Order, visible, whole_again};
 use crate::{Database, Error, Outcome, WriteRequest};
 
-/// Cancels an order that is not fulfilled. On credit its charge is undone, and what payments have settled of it is credit
-/// on account again; by card its intent is cancelled, or what was paid is refunded. A customer may cancel its own order
-/// while nothing of it is paid.
+/// Cancels an order that is not fulfilled. On credit, its charge is reversed, and payments that settled it become
+/// credit on account again. By card, its intent is cancelled or its payment refunded. Customers may cancel their own
+/// order while nothing of it is paid.
 ///
 /// # Errors
-/// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::Forbidden`] for an order that is paid by card, but from
-/// an admin; [`Error::AlreadyPaid`] for an order on credit that is paid, from a customer; those of [`WriteRequest`].
+/// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::Forbidden`] for a paid card order, unless the
+/// caller is an admin; [`Error::AlreadyPaid`] for a paid order on credit, if the caller is a customer; those of
+/// [`WriteRequest`].
 pub async fn cancel(
     database: &Database,
     request: &WriteRequest<'_, Order>,

@@ -1,4 +1,4 @@
-//! The amount that is due on an order by card.
+//! The amount due on a card order.
 
 use entity::{BusinessId, Currency, Money, OrderId};
 
@@ -7,7 +7,8 @@ use crate::foundation::retry::retry;
 use crate::orders::payments;
 use crate::{Database, Error};
 
-/// What an order by card comes to: for whoever says that it is paid without having seen the money.
+/// The total of a card order, for a caller that confirms a payment without having received money, as the offline
+/// provider does.
 ///
 /// # Errors
 /// [`Error::OrderNotFound`].

@@ -1,5 +1,7 @@
-//! Why a person has to look at an order by card, and what disputes have taken of it: both follow from its payment, its refunds
-//! and its disputes, and are kept on the order, where a list finds them by an index of such orders alone.
+//! Attention: why a card order needs a person, and how much of it disputes took.
+//!
+//! Both follow from the order's payment, refunds and disputes. They are stored on the order, where a list finds them by
+//! a partial index of such orders.
 
 use entity::orders::{self, Attention};
 use entity::{Money, disputes, payment_intents, refunds};
@@ -8,7 +10,7 @@ use crate::card::locked_order::LockedOrder;
 use crate::orders::write;
 use crate::{Error, Transaction};
 
-/// Works both out anew for a locked order, and writes the order as it is now. Two reads and a write.
+/// Recomputes both for a locked order and writes the order. Three round trips: two reads and a write.
 pub(crate) async fn assess(
     transaction: &Transaction,
     locked: &mut LockedOrder,
@@ -26,7 +28,7 @@ pub(crate) async fn assess(
     write(transaction, &locked.order).await
 }
 
-/// The reasons, each once. `tradeline verify` has the same rule in SQL.
+/// The reasons, each at most once. `tradeline verify` states the same rule in SQL.
 fn reasons(
     order: &orders::Model,
     intent: &payment_intents::Model,
@@ -51,11 +53,11 @@ fn reasons(
     reasons.map(|(_, reason)| reason).collect()
 }
 
-/// Whether a refund of ours has failed, and no money was given back since, by us or by hand.
+/// Whether a refund of this service failed and no money was refunded since, by the service or by hand.
 fn has_failed(refund: &refunds::Model, all: &[refunds::Model]) -> bool {
     let ours = |one: &refunds::Model| !one.by_hand;
     let is_failed = |one: &refunds::Model| one.status == refunds::Status::Failed;
-    // One of nothing only says that goods came back.
+    // A refund of 0 only records that goods came back.
     let gives = |one: &refunds::Model| !is_failed(one) && one.amount > Money::ZERO;
     let is_later = |one: &&refunds::Model| gives(one) && one.created_at > refund.updated_at;
     ours(refund) && is_failed(refund) && !all.iter().any(|one| is_later(&one))

@@ -1,12 +1,12 @@
-//! Orders that are paid by card.
+//! Card orders: the types of a checkout and of the provider's events.
 //!
-//! 1. The desk holds the stock and writes the order, `created`, with the intent that is to be made: one transaction.
-//! 2. Outside any transaction the provider makes the intent, under a key that is the same each time.
-//! 3. The order becomes `payment_pending`, with what the buyer's page pays with.
-//! 4. What the provider tells later ([`crate::card::receive`]) makes it `paid`, and its hold a sale.
+//! 1. The desk holds the stock and writes the order, `created`, with the intent to create: one transaction.
+//! 2. Outside transactions, the provider creates the intent under a key that never changes.
+//! 3. The order becomes `payment_pending` and has the secret with which the buyer's page pays.
+//! 4. A later event of the provider ([`crate::card::receive`]) makes it `paid`, and its hold a sale.
 //!
-//! Whatever comes in between, a crash or a lost answer, the rows say what is to be asked of the provider next
-//! (`payment_intents.next_try_at`), and the [`crate::card::PaymentWorker`] asks it.
+//! After a crash or a lost response the rows say what to ask the provider next (`payment_intents.next_try_at`). The
+//! [`crate::card::PaymentWorker`] asks it.
 
 use chrono::{DateTime, Utc};
 use entity::{BusinessId, Currency, CustomerId, Money, OrderId, ReservationId};
@@ -16,22 +16,22 @@ use crate::card::provider::{Limits, Received};
 use crate::foundation::error::RefusedAmount;
 use crate::orders::SoldLine;
 
-/// For how long an order by card may be paid when nothing else is said, in seconds.
+/// The default time to pay a card order, in seconds.
 pub const SECONDS: i32 = 1800;
 
-/// How an order is placed that is paid by card.
+/// The terms of a new card order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// The name of the provider that will be asked for its intent.
+    /// The name of the provider that will create the intent.
     pub provider: &'static str,
-    /// For how long it may be paid, and its stock is held.
+    /// How long the order can be paid and its stock is held, in seconds.
     pub seconds: i32,
-    /// Which amounts the provider takes; `None` when it takes none in the business's currency.
+    /// The amounts that the provider takes; `None` when it takes none in the currency of the business.
     pub limits: Option<Limits>,
 }
 
 impl Terms {
-    /// Whether the provider takes a payment of this amount.
+    /// Checks that the provider takes a payment of this amount.
     ///
     /// # Errors
     /// [`Error::PaymentRefused`].
@@ -45,84 +45,84 @@ impl Terms {
     }
 }
 
-/// An order that the desk has placed: its stock is held, nothing is paid, and the provider knows nothing of it yet.
+/// A card order that the desk has placed. Its stock is held, nothing is paid, and the provider does not know it yet.
 #[derive(Debug, Clone)]
 pub struct PlacedOrder {
-    /// The new order, `created`.
+    /// The new order, with status `created`.
     pub order_id: OrderId,
-    /// Whose it is.
+    /// The customer who ordered.
     pub customer_id: CustomerId,
-    /// What holds its stock.
+    /// The reservation that holds the stock.
     pub reservation_id: ReservationId,
-    /// The business's currency.
+    /// The currency of the business.
     pub currency: Currency,
-    /// What was ordered, in the buyer's order.
+    /// The items, in the buyer's sequence.
     pub lines: Vec<SoldLine>,
-    /// The sum of the lines.
+    /// The sum of the items.
     pub total: Money,
-    /// When it was placed: the database's clock.
+    /// When the order was placed, by the database's clock.
     pub created_at: DateTime<Utc>,
-    /// Until when it can be paid.
+    /// When the time to pay ends.
     pub expires_at: DateTime<Utc>,
 }
 
-/// An order that can be paid.
+/// A card order that can be paid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkout {
     /// The order.
     pub order_id: OrderId,
-    /// What it comes to.
+    /// The amount to pay.
     pub total: Money,
-    /// The business's currency.
+    /// The currency of the business.
     pub currency: Currency,
-    /// What the buyer's page pays with.
+    /// The secret with which the buyer's page pays.
     pub client_secret: String,
-    /// Until when it can be paid.
+    /// When the time to pay ends.
     pub expires_at: DateTime<Utc>,
 }
 
-/// Something that the provider has told.
+/// An event that the provider sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// The provider's name.
     pub provider: &'static str,
-    /// The provider's id of the event: each is taken once.
+    /// The provider's id of the event. Each id is processed once.
     pub id: String,
-    /// What the provider calls it.
+    /// The provider's name for the kind of event, for logs.
     pub kind: String,
-    /// Of which business the intent is, as it was told when it was made.
+    /// The business of the intent, as the service told the provider when the intent was created.
     pub business_id: BusinessId,
-    /// Of which order.
+    /// The order of the intent.
     pub order_id: OrderId,
     /// The provider's id of the intent.
     pub intent: String,
-    /// What has happened.
+    /// What happened.
     pub told: EventKind,
 }
 
-/// What can have happened to an intent.
+/// What can happen to an intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventKind {
-    /// It was paid.
+    /// The intent was paid.
     Paid(Received),
-    /// A try to pay it failed: why. It can be tried again.
+    /// An attempt to pay failed, with the reason. The buyer may try again.
     Failed(String),
-    /// It cannot be paid any more.
+    /// The intent can no longer be paid.
     Cancelled,
-    /// Something has become of its refunds. What, the provider is asked: events come in any order, and what it has now is the
-    /// truth.
+    /// Refunds of the payment changed. The service reads them from the provider, because events arrive in any order and
+    /// the provider's current state decides.
     RefundsChanged,
-    /// Something has become of the dispute with this id of the provider's. What, the provider is asked.
+    /// The dispute with this provider id changed. The service reads it from the provider.
     DisputeChanged(String),
 }
 
-/// What came of an event.
+/// The outcome of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventOutcome {
-    /// It was new.
+    /// The event was new and is applied.
     Now,
-    /// It was taken before.
+    /// The event was applied before.
     Before,
-    /// It is about nothing that we have.
+    /// The event is about no order of this service.
     NotOurs,
 }

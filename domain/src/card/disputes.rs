@@ -1,5 +1,5 @@
-//! Payments by card that their buyers dispute. What the payment provider has of a dispute is written under the order's lock;
-//! while one is open or lost, the order is fulfilled only on confirmation and nothing more of it is refunded.
+//! Disputes of card payments. The provider's state of a dispute is written under the order's lock. While a dispute is
+//! open or lost, fulfilment requires acknowledgement and refunds are rejected.
 
 use entity::disputes::{self};
 use entity::{DisputeId, Tenant};
@@ -13,7 +13,7 @@ use crate::card::provider::FoundDispute;
 use crate::orders;
 use crate::{Error, Transaction};
 
-/// Writes what the provider has of a dispute of a locked order.
+/// Writes the provider's state of a dispute of a locked order.
 pub(crate) async fn record(
     transaction: &Transaction,
     actor: Actor<'_>,
@@ -47,7 +47,7 @@ pub(crate) async fn record(
     audit::record_as(transaction, actor, change).await
 }
 
-/// The row as it should be. The whole payment counts as disputed when the dispute is in another currency than the order.
+/// The row to write. A dispute in another currency than the order counts as the whole payment.
 fn as_found(
     locked: &LockedOrder,
     found: &FoundDispute,
@@ -116,7 +116,7 @@ async fn update(transaction: &Transaction, dispute: &disputes::Model) -> Result<
     Ok(())
 }
 
-/// What the audit trail says of it.
+/// The dispute in the format of audit entries.
 fn audit_snapshot(locked: &LockedOrder, dispute: &disputes::Model) -> Value {
     json!({
         "order_id": dispute.order_id,

@@ -1,7 +1,7 @@
-//! What the provider tells, and what it does to an order.
+//! Events of the payment provider, and their effect on an order.
 //!
-//! Events come in any order, more than once, and before the answer to the request that they follow from. So what an event
-//! does depends on what the order is now, under its lock, and not on what came before it.
+//! Events arrive in any order, more than once, and possibly before the response to the request that caused them. The
+//! effect of an event therefore depends on the locked order's current state, and not on earlier events.
 
 use chrono::{DateTime, Utc};
 use entity::orders::{CancelReason, Status};
@@ -22,11 +22,12 @@ use crate::foundation::retry::retry;
 use crate::orders::step;
 use crate::{Database, Error, Transaction};
 
-/// Takes what the provider has told, each event once. Of refunds and disputes the event says only that there is something
-/// new: the provider is asked what it has now.
+/// Applies an event of the provider, once per event id. Events of refunds and disputes only say that something changed:
+/// the service then reads the current state from the provider.
 ///
 /// # Errors
-/// [`Error::ProviderSilent`]; [`Error::DatabaseUnavailable`] and its like: the provider tells it again.
+/// [`Error::ProviderSilent`]; [`Error::DatabaseUnavailable`] and other temporary errors. The provider sends the event
+/// again.
 pub async fn receive(
     database: &Database,
     provider: &dyn Provider,
@@ -41,7 +42,7 @@ pub async fn receive(
     Err(Error::Overloaded)
 }
 
-/// Takes an event. `None` when another reading was written since this one began.
+/// Applies an event. `None` when another reading was written since this one began.
 async fn take(
     database: &Database,
     event: &Event,
@@ -84,7 +85,7 @@ async fn take(
 }
 
 impl EventKind {
-    /// Whether it says all that there is to know. Of the rest the provider is asked.
+    /// Whether the event is complete. For other events the service reads from the provider.
     pub(super) fn says_all(&self) -> bool {
         match self {
             Self::Paid(_) | Self::Failed(_) | Self::Cancelled => true,
@@ -94,7 +95,7 @@ impl EventKind {
 }
 
 impl Event {
-    /// Whether it is about this intent, or what will turn out to be it.
+    /// Whether the event is about this intent, or about one whose provider id is not stored yet.
     pub(super) fn is_about(&self, intent: &payment_intents::Model) -> bool {
         let is_known = intent
             .provider_id
@@ -104,7 +105,7 @@ impl Event {
     }
 }
 
-/// Whether the event was not taken before. The order is locked, so a twin waits for it and finds it taken.
+/// Whether the event is new. The order is locked, so a concurrent duplicate waits and then finds the row.
 async fn is_new(transaction: &Transaction, event: &Event) -> Result<bool, Error> {
     let row = provider_events::ActiveModel {
         business_id: Set(event.business_id),
@@ -133,7 +134,7 @@ async fn apply(
         EventKind::Paid(received) => paid(transaction, actor, locked, received).await,
         EventKind::Failed(reason) => failed(transaction, actor, locked, reason).await,
         EventKind::Cancelled => {
-            // It may be our own doing, told before its answer was written.
+            // The service itself may have cancelled the intent, and not yet written the provider's response.
             let reason = if locked.now() < locked.intent.expires_at {
                 CancelReason::PaymentCancelled
             } else {
@@ -143,13 +144,13 @@ async fn apply(
         }
         EventKind::RefundsChanged | EventKind::DisputeChanged(_) => match reading {
             Some(reading) => reading.write(transaction, actor, locked).await,
-            // It is about no order of ours, and was not taken.
+            // The event is about no order of this service and was not recorded.
             None => Ok(()),
         },
     }
 }
 
-/// Money has come for an order whose stock is locked.
+/// Applies a payment to an order whose stock is locked.
 pub(super) async fn paid(
     transaction: &Transaction,
     actor: Actor<'_>,
@@ -157,7 +158,7 @@ pub(super) async fn paid(
     received: &Received,
 ) -> Result<(), Error> {
     match locked.intent.status {
-        // EventKind twice.
+        // The payment was applied before.
         IntentStatus::Succeeded | IntentStatus::Mismatched => return Ok(()),
         IntentStatus::Requested
         | IntentStatus::Pending
@@ -196,7 +197,7 @@ pub(super) async fn paid(
                 .record(transaction, actor, Action::OrderPaid, before)
                 .await
         }
-        // Paid when somebody else had the stock: it is told on the order, and the money goes back.
+        // The stock is no longer available: the order says so, and the payment is refunded.
         Status::Created | Status::PaymentPending => {
             locked.release(transaction, actor).await?;
             locked.order.cancel_reason = Some(CancelReason::StockGone);
@@ -221,13 +222,13 @@ pub(super) async fn paid(
     }
 }
 
-/// When an order that is paid only now is to be looked at again: at once, if its refunds were read before it was paid, since
-/// there was nothing then that they could be of.
+/// When to look again at an order that is paid only now. That is at once if its refunds were read before the payment,
+/// since the service had no payment to book them on.
 fn unbooked(locked: &LockedOrder) -> Option<DateTime<Utc>> {
     (locked.intent.readings > 0).then_some(AT_ONCE)
 }
 
-/// The whole payment goes back.
+/// Refunds the whole payment.
 async fn give_back(
     transaction: &Transaction,
     actor: Actor<'_>,
@@ -245,7 +246,7 @@ async fn give_back(
     Ok(())
 }
 
-/// Other money has come than was asked for. The order is not paid, and somebody has to look at it.
+/// A payment whose amount or currency differs. The order is not paid, and a person has to look at it.
 async fn mismatched(
     transaction: &Transaction,
     actor: Actor<'_>,
@@ -259,7 +260,7 @@ async fn mismatched(
     locked.intent.failure = Some(format!("received {minor} in minor units of {currency}"));
     locked.intent.received_minor = Some(minor);
     locked.intent.received_currency = Some(currency.clone());
-    // It ends by its time, as an order that is not paid does.
+    // The order expires like any unpaid order.
     locked.intent.next_try_at = unbooked(locked).or(Some(locked.intent.expires_at));
     locked.write_intent(transaction).await?;
     locked.write_expired(transaction).await?;
@@ -269,7 +270,7 @@ async fn mismatched(
         .await
 }
 
-/// A try to pay has failed. The order can still be paid, and its stock is held until its time is over.
+/// An attempt to pay failed. The order can still be paid, and its stock is held until its time to pay ends.
 async fn failed(
     transaction: &Transaction,
     actor: Actor<'_>,
@@ -291,7 +292,7 @@ async fn failed(
         .await
 }
 
-/// An order whose stock is locked cannot be paid any more.
+/// Ends an order whose stock is locked and whose intent can no longer be paid.
 pub(super) async fn cancelled(
     transaction: &Transaction,
     actor: Actor<'_>,

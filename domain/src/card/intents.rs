@@ -1,4 +1,6 @@
-//! Having the provider make an order's intent.
+//! Payment intents: asks the provider to create an order's intent, and records its response.
+//!
+//! The provider is called between transactions. Each transaction locks the order as [`LockedOrder`] does.
 
 use entity::orders::{CancelReason, Status};
 use entity::payment_intents;
@@ -17,12 +19,15 @@ use crate::orders::payments;
 use crate::orders::step;
 use crate::{Database, Error, Transaction};
 
-/// Has the provider make the intent of a placed order, or finds the one that it has made: the order can be paid then.
+/// Asks the provider to create the intent of a placed order, or returns the one that it created before. The order can
+/// be paid afterwards.
 ///
 /// # Errors
-/// [`Error::PaymentProvider`] when the provider does not answer, and is asked again later; [`Error::PaymentRefused`] when it
-/// refuses, and the order is cancelled; [`Error::OrderNotFound`]; [`Error::InvalidTransition`] when the order is cancelled already;
-/// [`Error::OutcomeUnknown`] when the database cannot be had: the order stands, and the provider is asked later.
+/// - [`Error::PaymentProvider`] when the provider does not respond; the payment worker retries.
+/// - [`Error::PaymentRefused`] when the provider refuses; the order is cancelled.
+/// - [`Error::OrderNotFound`].
+/// - [`Error::InvalidTransition`] when the order is already cancelled.
+/// - [`Error::OutcomeUnknown`] when the database is unavailable; the order exists, and the payment worker retries.
 pub async fn finish(
     database: &Database,
     provider: &dyn Provider,
@@ -31,7 +36,7 @@ pub async fn finish(
 ) -> Result<Checkout, Error> {
     let made = make(database, provider, business, id).await;
     made.map_err(|error| match error {
-        // Each of these would say that nothing was changed.
+        // Each of these errors would tell the client that nothing was changed.
         Error::DatabaseUnavailable(_) | Error::Overloaded | Error::Contention => {
             tracing::warn!(order = %id, %error, "an order was placed, and not whether it can be paid is known");
             Error::OutcomeUnknown
@@ -57,7 +62,7 @@ async fn make(
         return Ok(checkout);
     }
     if placed.intent.status == payment_intents::Status::Refused {
-        // Asked again, it is answered as it was.
+        // A retry gets the same refusal.
         return Err(refused(id, placed.intent.failure_code.as_deref()));
     }
     still_payable(placed.order.status)?;
@@ -67,7 +72,7 @@ async fn make(
             fail_point!("intent-made");
             let made = record_made(database, business, id, &made).await?;
             let (checkout, status) = made.ok_or(Error::OrderNotFound(id))?;
-            // Somebody was quicker.
+            // Another process may have ended the order meanwhile.
             still_payable(status)?;
             Ok(checkout)
         }
@@ -102,7 +107,7 @@ fn still_payable(status: Status) -> Result<(), Error> {
     }
 }
 
-/// An order and its intent, as they were last written.
+/// An order and its intent, as last written.
 struct OrderWithIntent {
     order: orders::Model,
     intent: payment_intents::Model,
@@ -133,7 +138,7 @@ impl OrderWithIntent {
     }
 }
 
-/// What the provider is asked for: the same whenever it is asked.
+/// The request to the provider, equal for every attempt.
 pub(super) fn wanted(intent: &payment_intents::Model, currency: entity::Currency) -> WantedIntent {
     WantedIntent {
         business_id: intent.business_id,
@@ -157,7 +162,7 @@ fn checkout(
     })
 }
 
-/// Writes down the intent that the provider has made. What the provider has told meanwhile stands.
+/// Records the intent that the provider created. Changes by events that arrived meanwhile are kept.
 pub(super) async fn record_made(
     database: &Database,
     business: BusinessId,
@@ -166,7 +171,7 @@ pub(super) async fn record_made(
 ) -> Result<Option<(Checkout, Status)>, Error> {
     let recorded = retry(|| async {
         let transaction = database.begin(business).await?;
-        // Asked again after a lost answer it may have been paid by now, which sells its stock.
+        // After a lost response the intent may be paid by now, which sells the stock.
         let stock = match made.state {
             IntentState::Paid(_) => Stock::Locked,
             IntentState::Open | IntentState::Cancelled => Stock::Left,
@@ -218,7 +223,7 @@ async fn take(
     Ok(())
 }
 
-/// Writes down with which code and words the provider refuses the payment: the order is over.
+/// Records the code and message of the provider's refusal, and cancels the order.
 pub(super) async fn record_refused(
     database: &Database,
     business: BusinessId,
@@ -232,7 +237,7 @@ pub(super) async fn record_refused(
             return Ok(());
         };
         if locked.intent.provider_id.is_some() {
-            // Somebody else has asked and was not refused.
+            // Another attempt was not refused.
             return Ok(());
         }
         locked.intent.status = payment_intents::Status::Refused;

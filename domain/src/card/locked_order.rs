@@ -1,4 +1,4 @@
-//! An order by card under its locks: its customer's row, its stock by product, then its own row, then its intent's.
+//! A card order with its locks: the customer's row, the stock by product, the order's row, then the intent's row.
 
 use chrono::{DateTime, Utc};
 use entity::orders::{CancelReason, Status};
@@ -19,7 +19,7 @@ use crate::stock::inventory::{self, NewMovement};
 use crate::stock::locked_stock::{self, LockedStock, Range};
 use crate::{Error, Transaction};
 
-/// A time that has always passed: what has it is due at once.
+/// A time in the past: a row with this time is due at once.
 pub(crate) const AT_ONCE: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// See [the module](self).
@@ -32,24 +32,25 @@ pub(crate) struct LockedOrder {
     shelf: LockedStock,
 }
 
-/// Whether stock is locked with the order. Whoever changes none of it leaves it to those who sell it.
+/// Whether stock is locked with the order. A change that does not touch stock leaves it to the desk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stock {
-    /// It is.
+    /// The stock of all items is locked.
     Locked,
-    /// It is not.
+    /// No stock is locked.
     Left,
 }
 
 impl LockedOrder {
-    /// Locks it, if there is such an order. What has expired of its stock, and of what others hold of that, is freed.
+    /// Locks the order; `None` if it does not exist or has no intent. Expired holds of its products, also those of
+    /// others, are released in memory.
     pub(crate) async fn of(
         transaction: &Transaction,
         business: BusinessId,
         id: OrderId,
         stock: Stock,
     ) -> Result<Option<Self>, Error> {
-        // Neither changes once it is there, so both can be read before anything is locked. Nor does whose it is.
+        // The customer, the intent's reservation and the items never change, so they can be read before any lock.
         let Some(intent) = payments::intent(transaction, business, id).await? else {
             return Ok(None);
         };
@@ -59,7 +60,7 @@ impl LockedOrder {
             Stock::Left => LockedStock::new(DateTime::UNIX_EPOCH, [].into()),
             Stock::Locked => {
                 let ranges = lines.iter().map(|(product, quantity)| {
-                    // Sold, or put back: more than enough to know of the lines for either.
+                    // The units that a sale takes or a return adds bound the stock that this transaction needs to know.
                     let range = Range {
                         taken: *quantity,
                         returned: *quantity,
@@ -85,8 +86,8 @@ impl LockedOrder {
         }))
     }
 
-    /// Whether its stock is held, or could be had anew: by its customer, who gets nothing for which others wait, of
-    /// products that are on sale.
+    /// Whether the stock is held, or could be taken again. The customer gets nothing that others wait for, and only
+    /// active products.
     pub(crate) fn has_stock(&self) -> bool {
         let customer = self.order.customer_id;
         self.lines.iter().all(|(product, quantity)| {
@@ -107,12 +108,12 @@ impl LockedOrder {
         })
     }
 
-    /// The database's time after the locks on its stock were had.
+    /// The database's time, read after the stock was locked.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.shelf.now
     }
 
-    /// Its stock leaves the shelf.
+    /// Takes the units out of stock.
     pub(crate) async fn sell(
         &mut self,
         transaction: &Transaction,
@@ -124,7 +125,7 @@ impl LockedOrder {
             .await
     }
 
-    /// What is had anew comes out of the customer's own places in line, where these are the first.
+    /// Units that are no longer held come out of the customer's own waitlist positions, where these are first.
     fn use_places(&mut self, actor: Actor<'_>) {
         for (product_id, quantity) in &self.lines {
             let place = self.shelf.own_place(self.order.customer_id, *product_id);
@@ -141,7 +142,7 @@ impl LockedOrder {
         }
     }
 
-    /// These come back.
+    /// Restocks these units.
     pub(crate) async fn put_back(
         &mut self,
         transaction: &Transaction,
@@ -178,7 +179,7 @@ impl LockedOrder {
         Ok(())
     }
 
-    /// Its stock is held no more, and goes to those who wait for it.
+    /// Releases the hold and allocates the stock to the waitlist.
     pub(crate) async fn release(
         &mut self,
         transaction: &Transaction,
@@ -201,15 +202,15 @@ impl LockedOrder {
         );
     }
 
-    /// Writes down what is held no more of the stock, and who was served with it.
+    /// Writes released holds, and the waitlist allocations made of them.
     pub(crate) async fn write_expired(&self, transaction: &Transaction) -> Result<(), Error> {
         let business = self.order.business_id;
         locked_stock::write(transaction, business, &self.shelf, Vec::new(), Vec::new()).await?;
         Ok(())
     }
 
-    /// Nothing is to be paid any more: the order is over, and its stock free. The columns say that its total was credited, so
-    /// that nothing is due; nothing was charged, and [`orders::Model::amount_credited`] says so.
+    /// Cancels an unpaid order and releases its stock. The columns say that the total was credited, so that nothing is
+    /// due. Nothing was charged, and [`orders::Model::amount_credited`] says so.
     pub(crate) async fn cancel_unpaid(
         &mut self,
         transaction: &Transaction,
@@ -226,7 +227,7 @@ impl LockedOrder {
             .await
     }
 
-    /// What the audit trail says of it.
+    /// The order in the format of audit entries.
     pub(crate) fn audit_snapshot(&self) -> Value {
         let text = |amount: Money| amount.to_text(self.currency);
         json!({
@@ -240,7 +241,7 @@ impl LockedOrder {
         })
     }
 
-    /// Leaves an entry about it in the audit trail.
+    /// Writes an audit entry about the order.
     pub(crate) async fn record(
         &self,
         transaction: &Transaction,
@@ -252,7 +253,7 @@ impl LockedOrder {
             .await
     }
 
-    /// As [`LockedOrder::record`], with what else is to be said of what happened.
+    /// Like [`LockedOrder::record`], with further members.
     pub(crate) async fn record_with(
         &self,
         transaction: &Transaction,
@@ -275,7 +276,7 @@ impl LockedOrder {
         audit::record_as(transaction, actor, change).await
     }
 
-    /// Writes the intent as it is now.
+    /// Writes the mutable columns of the intent.
     pub(crate) async fn write_intent(&self, transaction: &Transaction) -> Result<(), Error> {
         use payment_intents::Column;
 
@@ -309,7 +310,7 @@ impl LockedOrder {
     }
 }
 
-/// The business's currency.
+/// The currency of the business.
 pub(crate) async fn currency(
     transaction: &Transaction,
     business: BusinessId,

@@ -1,6 +1,6 @@
-//! Orders paid by card: checkout, payment intents, the provider's events, refunds and disputes.
+//! Card orders: checkout, payment intents, events of the provider, refunds and disputes.
 //!
-//! May use `receivables` and what is below it. The provider is asked outside of transactions only.
+//! May use `receivables` and the wings below it. The provider is called outside of transactions only.
 
 mod amount_due;
 pub(crate) mod attention;

@@ -1,10 +1,10 @@
-//! Asking the provider for whatever is due: intents that a crash has left unmade, those whose time is over, those that are
-//! to be cancelled, and refunds.
+//! The payment worker: calls the provider for all due rows.
 //!
-//! What is due stands in the rows (`next_try_at`). It is leased before the provider is asked, for longer each time that
-//! the provider does not answer, so that several processes do not ask for the same; if they did, the key is the same. A
-//! provider may forget a key before it is asked again: of a refund it is told that it may have been made. What the provider
-//! says is written under the order's lock, whoever has asked.
+//! Due are intents that a crash left uncreated, expired intents, intents to cancel, and refunds. Rows say when they are
+//! due (`next_try_at`). A row is leased before the call, for longer after each call without a response. Leases keep
+//! several processes from calling for the same row; if they do, the key is the same. A provider may forget keys, so a
+//! repeated refund request says that the refund may exist. The provider's response is written under the order's lock,
+//! whichever process called.
 
 use std::sync::LazyLock;
 
@@ -27,10 +27,10 @@ use crate::foundation::retry::retry;
 use crate::orders::payments;
 use crate::{Database, Error};
 
-/// The most of either kind that one round asks for.
+/// The maximum of intents, and of refunds, in one round.
 const ROWS: i64 = 50;
 
-/// Asks in the background.
+/// Calls the provider in the background.
 #[derive(Debug)]
 pub struct PaymentWorker {
     provider: Shared,
@@ -38,7 +38,7 @@ pub struct PaymentWorker {
 }
 
 impl PaymentWorker {
-    /// With this provider, if there is one.
+    /// A worker for this provider. Without a provider it has nothing to do.
     #[must_use]
     pub fn new(provider: Shared) -> Self {
         Self {
@@ -47,23 +47,23 @@ impl PaymentWorker {
         }
     }
 
-    /// The provider.
+    /// The provider, if one is configured.
     #[must_use]
     pub fn provider(&self) -> Option<&dyn Provider> {
         self.provider.as_deref()
     }
 
-    /// There will be something to ask in this business.
+    /// Registers a business in which a call will become due.
     pub fn watch(&self, business: BusinessId) {
         self.watch.add(business);
     }
 
-    /// There may be something to ask in this business now.
+    /// Starts a round for a business in which a call may be due now.
     pub fn wake(&self, business: BusinessId) {
         self.watch.wake(business);
     }
 
-    /// Works for ever.
+    /// Runs until the process ends.
     pub async fn keep_working(&self, database: &Database) {
         let Some(provider) = self.provider() else {
             return;
@@ -81,7 +81,7 @@ impl PaymentWorker {
     }
 }
 
-/// Asks for everything that is due in a business. Says how much there was.
+/// Processes all due rows of a business. Returns how many there were.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`]; [`Error::Overloaded`].
@@ -94,7 +94,7 @@ pub async fn work(
     for order in lease(database, business, provider, &INTENTS).await? {
         asked += 1;
         if !see_to_intent(database, provider, business, OrderId(order)).await? {
-            // The provider does not answer: the others would wait as long.
+            // The provider does not respond: each further call would wait for the same timeout.
             return Ok(asked);
         }
     }
@@ -107,8 +107,9 @@ pub async fn work(
     Ok(asked)
 }
 
-/// Takes what is due, those that are paid first: none of them waits for a provider that does not answer. Each for a minute, two, four, up to a quarter of an hour. The rows are locked alone and for this moment,
-/// so their place in the lock order does not matter.
+/// Leases due intents, the paid ones first, so that these do not wait behind a call that times out. A lease lasts 1, 2,
+/// 4 and so on up to 15 minutes, by the number of tries. Only these rows are locked, for this statement, so their place
+/// in the lock order does not matter.
 static INTENTS: LazyLock<String> = LazyLock::new(|| {
     use payment_intents::{Column, Entity};
 
@@ -149,12 +150,12 @@ RETURNING refunds.id, false AS is_paid"
     )
 });
 
-/// Not in the `SET`: an expression that reads the clock and a column is computed where the row is found.
+/// Not in the `SET` clause: PostgreSQL evaluates an expression with the clock and a column where it finds the row.
 const NEXT_TRY: &str = "now() + least(interval '1 minute' * (1 << least(payment_intents.tries, 4)), interval '15 minutes')";
 const NEXT_TRY_OF_REFUND: &str =
     "now() + least(interval '1 minute' * (1 << least(refunds.tries, 4)), interval '15 minutes')";
 
-/// Something that is due.
+/// A leased row: an intent, by its order, or a refund.
 #[derive(Debug, FromQueryResult)]
 struct Leased {
     id: uuid::Uuid,
@@ -189,7 +190,7 @@ const GOES_ON: &str = "
 SELECT EXISTS (SELECT FROM payment_intents WHERE business_id = $1 AND next_try_at IS NOT NULL)
     OR EXISTS (SELECT FROM refunds WHERE business_id = $1 AND next_try_at IS NOT NULL) AS goes_on";
 
-/// Whether anything will be due.
+/// Whether anything will become due.
 async fn goes_on(database: &Database, business: BusinessId) -> Result<bool, Error> {
     let transaction = database.begin_read(business).await?;
     let values: [Value; 1] = [business.0.into()];
@@ -199,7 +200,7 @@ async fn goes_on(database: &Database, business: BusinessId) -> Result<bool, Erro
     row.map_or(Ok(false), |row| Ok(row.try_get("", "goes_on")?))
 }
 
-/// Asks what is to be asked about an intent. `false` when there was no answer.
+/// Calls the provider for an intent. `false` when it did not respond.
 async fn see_to_intent(
     database: &Database,
     provider: &dyn Provider,
@@ -210,13 +211,13 @@ async fn see_to_intent(
         return Ok(true);
     };
     match (intent.status, intent.provider_id) {
-        // Whether it was made is not known, or what it is paid with, so it is made first: the key is the same.
+        // The existence of the intent, or its secret, is unknown. It is created first, under the same key.
         (Status::Requested, _) | (Status::Cancelling, None) => match provider.create(&wanted).await
         {
             Ok(made) => {
                 fail_point!("intent-found");
                 record_made(database, business, id, &made).await?;
-                // What else is to be done with it is done now and not after its lease.
+                // The next call is made now, not after the lease.
                 Box::pin(see_to_made(database, provider, business, id)).await
             }
             Err(failure) => refused(database, business, id, &failure).await,
@@ -256,7 +257,8 @@ async fn see_to_intent(
     }
 }
 
-/// A payment that came: an order that is not paid by it ends by its time, and its refunds are read again.
+/// Processes a paid intent: an order that the payment does not settle ends at its deadline, and its refunds are read
+/// again.
 async fn see_to_paid(
     database: &Database,
     provider: &dyn Provider,
@@ -271,7 +273,7 @@ async fn see_to_paid(
     }
 }
 
-/// Ends an order whose payment was of another amount, once its time is over: its stock is free, and its `attention` stays.
+/// Cancels an order with a mismatched payment once its time to pay is over. The stock is released; `attention` stays.
 async fn end_mismatched(
     database: &Database,
     business: BusinessId,
@@ -300,7 +302,7 @@ async fn end_mismatched(
     .await
 }
 
-/// An intent that was just found to be made: cancelled, if that is what is to become of it.
+/// Processes an intent that was just found to exist: cancels it if that is pending.
 async fn see_to_made(
     database: &Database,
     provider: &dyn Provider,
@@ -353,7 +355,7 @@ async fn refused(
     }
 }
 
-/// Gives back what the order holds no more, before the provider is asked: others do not wait for its answer.
+/// Releases expired holds before the provider is called, so that waiting customers do not wait for its response.
 async fn free_expired(database: &Database, business: BusinessId, id: OrderId) -> Result<(), Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
@@ -365,7 +367,7 @@ async fn free_expired(database: &Database, business: BusinessId, id: OrderId) ->
     .await
 }
 
-/// Writes what the provider has said to an intent's cancellation.
+/// Records the provider's response to a cancellation.
 async fn record_cancelled(
     database: &Database,
     business: BusinessId,
@@ -380,7 +382,7 @@ async fn record_cancelled(
         };
         let actor = Actor::system(business);
         match &intent.state {
-            // Being paid at this moment: what becomes of that is told, or asked for next time.
+            // A payment is in progress. Its result arrives as an event, or at the next attempt.
             IntentState::Open => return Ok(()),
             IntentState::Paid(received) => {
                 events::paid(&transaction, actor, &mut locked, received).await?;
@@ -395,8 +397,8 @@ async fn record_cancelled(
     .await
 }
 
-/// There is nothing to ask about the intent any more, unless something has come up since it was leased. What is not over
-/// yet is looked at when its time is.
+/// Clears the next attempt of an intent, unless one was requested since the lease. An intent that is still open stays
+/// due at its expiry.
 async fn settled(database: &Database, business: BusinessId, id: OrderId) -> Result<(), Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
@@ -423,7 +425,7 @@ async fn settled(database: &Database, business: BusinessId, id: OrderId) -> Resu
     .await
 }
 
-/// Asks what is to be asked about a refund. `false` when there was no answer.
+/// Calls the provider for a refund. `false` when it did not respond.
 async fn see_to_refund(
     database: &Database,
     provider: &dyn Provider,
@@ -485,7 +487,7 @@ async fn read_refund(
             intent: at_provider,
             amount: refund.amount,
             currency,
-            // This time is counted already.
+            // `tries` includes this attempt.
             asked_before: refund.tries > 1,
         };
         Ok(Some((refund, wanted)))

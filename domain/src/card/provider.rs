@@ -1,8 +1,8 @@
-//! The payment provider: the one port of the domain. What is behind it knows how to ask; when, and what follows from the
-//! answer, is decided here.
+//! The payment provider: the domain's only port. An implementation knows how to call a provider; this crate decides
+//! when, and what follows from the response.
 //!
-//! The provider is never called between `begin` and `commit`. Whatever is asked of it carries a key that is the same each
-//! time, so that asking again after a crash or a lost answer makes nothing twice.
+//! The provider is never called between `begin` and `commit`. Each request carries a key that never changes, so a retry
+//! after a crash or a lost response has no second effect.
 
 mod limits;
 mod offline;
@@ -20,185 +20,185 @@ pub use offline::Offline;
 /// A payment provider.
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync {
-    /// What rows call it. An intent is worked on by the provider that made it and no other.
+    /// The name in rows. An intent is processed only by the provider that created it.
     fn name(&self) -> &'static str;
 
-    /// Which amounts it takes in this currency; `None` for a currency in which it takes none. Nothing is asked for it: what
-    /// is outside is refused before there is an order.
+    /// The amounts that it takes in this currency; `None` if it takes none. Makes no call: an amount outside is
+    /// rejected before an order exists.
     fn limits(&self, currency: Currency) -> Option<Limits>;
 
-    /// Makes the intent of an order. Asked again with the same, it answers with the one that it has made before.
+    /// Creates the intent of an order. A retry with the same input returns the intent created before.
     ///
     /// # Errors
     /// [`Failure`].
     async fn create(&self, wanted: &WantedIntent) -> Result<Intent, Failure>;
 
-    /// Cancels an intent, unless it is paid. Either way it answers with what it is then.
+    /// Cancels an intent that is not paid. Returns the intent as it is afterwards.
     ///
     /// # Errors
     /// [`Failure`].
     async fn cancel(&self, intent: &str) -> Result<Intent, Failure>;
 
-    /// Gives money back. Asked again with the same, it answers with the refund that it has made before, however long ago:
-    /// where a key is forgotten after some time, by looking for it when it was [asked before](WantedRefund::asked_before).
+    /// Refunds money. A retry with the same input returns the refund made before, however long ago. An implementation
+    /// whose keys expire searches for the refund if it was [requested before](WantedRefund::asked_before).
     ///
     /// # Errors
     /// [`Failure`].
     async fn refund(&self, wanted: &WantedRefund) -> Result<Refund, Failure>;
 
-    /// What has become of a refund.
+    /// The current state of a refund.
     ///
     /// # Errors
     /// [`Failure`].
     async fn refund_status(&self, refund: &str) -> Result<Refund, Failure>;
 
-    /// All refunds of a payment as they are now, those that were made by hand among them, the oldest first.
+    /// All refunds of a payment, including those made by hand, the oldest first.
     ///
     /// # Errors
     /// [`Failure`].
     async fn refunds(&self, intent: &str) -> Result<Vec<FoundRefund>, Failure>;
 
-    /// A dispute as it is now.
+    /// The current state of a dispute.
     ///
     /// # Errors
     /// [`Failure`].
     async fn dispute(&self, dispute: &str) -> Result<FoundDispute, Failure>;
 }
 
-/// What every part of the service shares: the provider, if there is one.
+/// The provider that all parts of the service share; `None` if none is configured.
 pub type Shared = Option<Arc<dyn Provider>>;
 
-/// An intent that is to be made.
+/// An intent to create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WantedIntent {
-    /// Of which business. What the provider tells later is to name it.
+    /// The business, which the provider's events must name.
     pub business_id: BusinessId,
-    /// For which order. Its id is the key.
+    /// The order. Its id is the idempotency key at the provider.
     pub order_id: OrderId,
-    /// How much.
+    /// The amount to pay.
     pub amount: Money,
-    /// In which currency.
+    /// The currency of the amount.
     pub currency: Currency,
 }
 
-/// An intent as the provider has it.
+/// An intent at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     /// The provider's id.
     pub id: String,
-    /// What the buyer's page pays with.
+    /// The secret with which the buyer's page pays.
     pub client_secret: String,
-    /// Where it stands.
+    /// The state at the provider.
     pub state: IntentState,
 }
 
-/// Where an intent stands at the provider.
+/// The state of an intent at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IntentState {
-    /// It can be paid, or is being paid.
+    /// The intent can be paid, or a payment is in progress.
     Open,
-    /// It was paid.
+    /// The intent was paid.
     Paid(Received),
-    /// It cannot be paid any more.
+    /// The intent can no longer be paid.
     Cancelled,
 }
 
-/// Money that came.
+/// Money that the provider received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// In minor units of its currency.
+    /// The amount in minor units of its currency.
     pub minor: i64,
-    /// Its currency, an ISO 4217 code in capitals.
+    /// The currency, an ISO 4217 code in capitals.
     pub currency: String,
-    /// The same as an amount, where it is one of a currency that we know.
+    /// The same amount as money; `None` for a currency that the service does not know.
     pub amount: Option<Money>,
 }
 
 impl Received {
-    /// Whether it is this, exactly.
+    /// Whether it equals this amount in this currency.
     #[must_use]
     pub fn is(&self, amount: Money, currency: Currency) -> bool {
         self.amount == Some(amount) && self.currency == currency.to_string()
     }
 }
 
-/// A refund that is to be made.
+/// A refund to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedRefund {
-    /// Its id, the key.
+    /// The refund's id, which is the idempotency key at the provider.
     pub refund_id: RefundId,
-    /// Of which payment: the provider's id of the intent.
+    /// The payment: the provider's id of the intent.
     pub intent: String,
-    /// How much.
+    /// The amount to refund.
     pub amount: Money,
-    /// In which currency.
+    /// The currency of the amount.
     pub currency: Currency,
-    /// Whether it was asked for before, with no answer that was heard: it may have been made.
+    /// Whether an earlier request got no response. The refund may exist then.
     pub asked_before: bool,
 }
 
-/// A refund as the provider has it.
+/// A refund at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
     /// The provider's id.
     pub id: String,
-    /// Where it stands.
+    /// The state at the provider.
     pub state: RefundState,
 }
 
-/// Where a refund stands at the provider.
+/// The state of a refund at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefundState {
-    /// Under way.
+    /// The refund is in progress.
     Pending,
-    /// The money is given back.
+    /// The refund succeeded.
     Succeeded,
-    /// It is not, and will not be: why.
+    /// The refund failed for good, with the reason.
     Failed(String),
 }
 
-/// A refund that was found at the provider.
+/// A refund as listed by the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundRefund {
     /// The provider's id.
     pub id: String,
-    /// Which of ours it is; `None` for one that was made by hand.
+    /// The refund of this service that it belongs to; `None` for a refund made by hand.
     pub refund_id: Option<RefundId>,
-    /// How much.
+    /// The amount refunded.
     pub amount: Received,
-    /// Where it stands.
+    /// The state at the provider.
     pub state: RefundState,
 }
 
-/// A dispute that was found at the provider.
+/// A dispute as read from the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundDispute {
     /// The provider's id.
     pub id: String,
-    /// How much of the payment is disputed.
+    /// The disputed part of the payment.
     pub amount: Received,
-    /// The provider's word for why.
+    /// The provider's term for the reason.
     pub reason: String,
-    /// Where it stands.
+    /// The state at the provider.
     pub status: disputes::Status,
-    /// Until when the provider takes evidence, if it takes any.
+    /// The deadline for evidence; `None` if the provider takes none.
     pub evidence_due_at: Option<DateTime<Utc>>,
-    /// Whether the provider has taken the money back for now.
+    /// Whether the provider has withdrawn the money for the time of the dispute.
     pub funds_withdrawn: bool,
 }
 
-/// Why the provider did not do what was asked.
+/// Why the provider did not carry out a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// No answer, or one that says nothing about the request. It may have been done: ask again.
+    /// No response, or one that says nothing about the request. The request may have taken effect: retry.
     #[error("the payment provider does not answer: {0}")]
     NoAnswer(String),
-    /// It will not be done, now or later.
+    /// The provider refuses for good.
     #[error("the payment provider refuses: {message}")]
     Refused {
-        /// The provider's code, for a program.
+        /// The provider's code, for programs.
         code: String,
-        /// Its words, for the operator.
+        /// The provider's message, for the operator.
         message: String,
     },
 }

@@ -1,8 +1,9 @@
-//! Reading what the provider has of a payment, when an event says that it has changed or a refund has failed.
+//! Readings: the provider's current state of a payment, read after an event about refunds or disputes, or after a
+//! failed refund.
 //!
-//! The provider is asked outside any transaction, so two readings may overlap, and the older may be written last. Each has
-//! the number of those that were written before it began; under the order's lock one whose number has passed is not written,
-//! and the provider is asked again. So what is written last is what the provider had last.
+//! The provider is called outside of transactions, so two readings may overlap and the older may be written last. Each
+//! reading carries the number of readings written before it began. Under the order's lock a reading with an outdated
+//! number is discarded, and the provider is asked again. The last written state is therefore the provider's latest.
 
 use entity::{BusinessId, OrderId, payment_intents};
 
@@ -17,13 +18,13 @@ use crate::foundation::retry::retry;
 use crate::orders::payments;
 use crate::{Database, Error, Transaction};
 
-/// How often the provider is asked while others write what they have read.
+/// The maximum of calls while concurrent readings are written.
 pub(super) const ATTEMPTS: usize = 5;
 
-/// What the provider has.
+/// The provider's state of refunds or of a dispute.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// How many were written before it began.
+    /// How many readings were written before this one began.
     number: i32,
     found: Found,
 }
@@ -35,8 +36,7 @@ enum Found {
 }
 
 impl Reading {
-    /// What the provider has of what the event is about. `None` when that is no payment of ours, or when the event says all
-    /// that there is to know.
+    /// Reads what the event is about. `None` when the payment is not of this service, or when the event is complete.
     ///
     /// # Errors
     /// [`Error::ProviderSilent`].
@@ -64,12 +64,12 @@ impl Reading {
         }))
     }
 
-    /// Whether no other was written since it began.
+    /// Whether no other reading was written since this one began.
     pub(super) fn is_current(&self, locked: &LockedOrder) -> bool {
         self.number == locked.intent.readings
     }
 
-    /// Writes what was found.
+    /// Writes the reading, and the amounts and reasons for attention that follow from it.
     pub(super) async fn write(
         &self,
         transaction: &Transaction,
@@ -88,10 +88,10 @@ impl Reading {
     }
 }
 
-/// Reads an order's refunds anew.
+/// Reads an order's refunds from the provider and writes them.
 ///
 /// # Errors
-/// [`Error::ProviderSilent`]; [`Error::Overloaded`] when others read them all the time.
+/// [`Error::ProviderSilent`]; [`Error::Overloaded`] when [`ATTEMPTS`] readings in a row were outdated.
 pub(super) async fn refresh(
     database: &Database,
     provider: &dyn Provider,
@@ -108,7 +108,7 @@ pub(super) async fn refresh(
         let found = match provider.refunds(at_provider).await {
             Ok(found) => found,
             Err(failure @ Failure::Refused { .. }) => {
-                // The account has no such payment (any more): asked again, it would say the same.
+                // The provider's account has no such payment, or no longer. A retry would get the same response.
                 tracing::error!(order = %id, %failure, "the payment provider does not know a payment");
                 return Ok(());
             }

@@ -1,12 +1,11 @@
-//! Giving back money that was paid by card, whole or in part, and never more than was paid.
+//! Refunds of card payments, whole or in part, never more than was paid.
 //!
-//! Items that go back to the shelf are worth what they cost, but no more than is left of the payment, which may be nothing:
-//! goods come back whatever was refunded before. A refund of nothing only says that they have, and the provider is not
-//! asked for it.
+//! Restocked items are refunded at their price, limited to what is left of the payment. That may be 0: goods can come
+//! back after the whole payment was refunded. A refund of 0 only records the return, and the provider is not called.
 //!
-//! A refund is decided and written under its order's lock; what is requested counts at once, so that two at the same
-//! moment cannot both have what is left. The provider is asked afterwards, by the [`crate::card::PaymentWorker`], under the
-//! refund's id as its key. One that the provider will not make counts no more.
+//! A refund is decided and written under its order's lock. It counts from its request on, so two concurrent requests
+//! cannot both get the rest. The [`crate::card::PaymentWorker`] calls the provider afterwards, with the refund's id as
+//! key. A refund that the provider refuses no longer counts.
 
 use entity::orders::{PaymentMethod, Status as OrderStatus};
 use entity::refunds::Status;
@@ -33,47 +32,47 @@ use crate::orders::disputes;
 use crate::orders::goods::{self, Goods, Units};
 use crate::{Database, Error, Outcome, Transaction, WriteRequest};
 
-/// What is to be refunded.
+/// Input of a new refund.
 #[derive(Debug, Clone)]
 pub struct NewRefund {
-    /// How much.
+    /// The amount, the items, or all that is left.
     pub what: What,
-    /// Why.
+    /// Why, as the caller wrote it.
     pub reason: String,
-    /// The provider's name, and which amounts it takes: what it will not refund is refused at once.
+    /// The provider's name and limits. An amount that it cannot refund is rejected at once.
     pub takes: Option<(&'static str, Limits)>,
 }
 
-/// How much is to be refunded.
+/// What a refund covers.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// All that can be.
+    /// All that can still be refunded.
     Rest,
-    /// So much.
+    /// An amount. More than 0.
     Amount(Money),
-    /// What these items cost.
+    /// Items, at the price of their sale.
     Items {
-        /// Which, and how many.
+        /// Products with their quantities.
         items: Vec<(ProductId, i64)>,
-        /// Whether they go back to the shelf, for what can be refunded if they cost more.
+        /// Whether the items are restocked. Then the refund is limited to what can still be refunded.
         restock: bool,
     },
 }
 
 impl What {
-    /// Whether something goes back to the shelf.
+    /// Whether the refund restocks items.
     fn restocks(&self) -> bool {
         matches!(self, Self::Items { restock: true, .. })
     }
 }
 
-/// Refunds an order that was paid by card. The provider is asked for it afterwards.
+/// Refunds a card payment. The provider is called after the commit.
 ///
 /// # Errors
-/// [`Error::OrderNotFound`]; [`Error::NotPaidByCard`]; [`Error::NotPaid`]; [`Error::AlreadyRefunded`]; [`Error::MoreThanPaid`];
-/// [`Error::NothingToRefund`];
-/// [`Error::MoreThanSold`]; [`Error::DisputeOpen`] while the payment is disputed or when a dispute was lost;
-/// [`Error::PaymentRefused`] for an amount that the provider cannot refund; those of [`WriteRequest`].
+/// [`Error::OrderNotFound`]; [`Error::NotPaidByCard`]; [`Error::NotPaid`]; [`Error::AlreadyRefunded`];
+/// [`Error::MoreThanPaid`]; [`Error::NothingToRefund`]; [`Error::MoreThanSold`]; [`Error::DisputeOpen`] while a dispute
+/// is open, or when one was lost; [`Error::PaymentRefused`] for an amount that the provider cannot refund; those of
+/// [`WriteRequest`].
 pub async fn request(
     database: &Database,
     request: &WriteRequest<'_, Order>,
@@ -99,7 +98,7 @@ pub async fn request(
             }
             expect_paid(&locked.order)?;
             let (items, price) = items(transaction, &locked.order, wish).await?;
-            // Goods may come back for nothing, whatever has become of the payment.
+            // Goods may be returned for 0, whatever became of the payment.
             let is_for_nothing =
                 wish.what.restocks() && price.min(refundable(&locked.order)) == Money::ZERO;
             if !is_for_nothing {
@@ -133,7 +132,7 @@ pub async fn request(
         .await
 }
 
-/// Why an order without an intent cannot be refunded.
+/// The error for an order without an intent.
 async fn not_by_card(
     transaction: &Transaction,
     business: BusinessId,
@@ -146,7 +145,7 @@ async fn not_by_card(
     })
 }
 
-/// That an order has a payment of which something could be given back. One that was paid too late is cancelled.
+/// Checks that the order has a payment to refund. A payment that arrived too late belongs to a cancelled order.
 fn expect_paid(order: &orders::Model) -> Result<(), Error> {
     match order.status {
         OrderStatus::Paid | OrderStatus::Fulfilled | OrderStatus::Cancelled => Ok(()),
@@ -156,7 +155,7 @@ fn expect_paid(order: &orders::Model) -> Result<(), Error> {
     }
 }
 
-/// The units that the wish is for, and their price, or why they cannot be refunded.
+/// The units of the request and their price, or why they cannot be refunded.
 async fn items(
     transaction: &Transaction,
     order: &orders::Model,
@@ -171,13 +170,13 @@ async fn items(
     Ok((asked, price))
 }
 
-/// What is left of the payment: it was neither given back nor lost in a dispute.
+/// What is left of the payment: neither refunded nor lost in a dispute.
 fn refundable(order: &orders::Model) -> Money {
     let left = order.amount_paid() - order.amount_refunded - order.amount_lost;
     left.max(Money::ZERO)
 }
 
-/// What the refund is, or why it cannot be.
+/// The refund to write, or why the request is rejected.
 fn decide(
     order: &orders::Model,
     wish: &NewRefund,
@@ -210,7 +209,7 @@ fn decide(
     })
 }
 
-/// Whether the provider that took the payment can refund this amount, and have what remains.
+/// Checks that the provider can refund this amount, and can keep what remains.
 fn check_step(locked: &LockedOrder, wish: &NewRefund, amount: Money) -> Result<(), Error> {
     let takes = wish.takes.as_ref();
     let Some((_, limits)) = takes.filter(|(provider, _)| *provider == locked.intent.provider)
@@ -227,18 +226,18 @@ fn check_step(locked: &LockedOrder, wish: &NewRefund, amount: Money) -> Result<(
     })
 }
 
-/// A refund that is to be written.
+/// A refund to write.
 pub(crate) struct New {
     pub(crate) amount: Money,
     pub(crate) reason: String,
     pub(crate) restock: bool,
-    /// Of one that was made at the provider by hand, the provider's id and where it stands.
+    /// For a refund made by hand: the provider's id and the status there.
     pub(crate) found: Option<(String, Status)>,
     pub(crate) items: Vec<(ProductId, i64)>,
 }
 
 impl New {
-    /// What the audit trail says of it.
+    /// The refund in the format of audit entries.
     fn audit_snapshot(&self, currency: Currency) -> Value {
         let items = self.items.iter();
         let items = items.map(|(id, quantity)| json!({"product_id": id, "quantity": quantity}));
@@ -250,7 +249,7 @@ impl New {
         })
     }
 
-    /// Writes it and what it takes of the order, which is locked and bears so much.
+    /// Inserts the refund and adds its amount to the locked order. The caller has checked that the order allows it.
     pub(crate) async fn add(
         self,
         transaction: &Transaction,
@@ -263,7 +262,7 @@ impl New {
         let by_hand = self.found.is_some();
         let (provider_id, status) = match self.found {
             Some((id, status)) => (Some(id), status),
-            // Nothing is asked of the provider where nothing is to be paid.
+            // A refund of 0 needs no call to the provider.
             None if self.amount == Money::ZERO => (None, Status::Succeeded),
             None => (None, Status::Requested),
         };
@@ -305,18 +304,18 @@ impl New {
     }
 }
 
-/// What the provider says of a refund.
+/// What the provider says about a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
     pub(crate) status: Status,
-    /// The provider's id of it; what is known of that stays where it says none.
+    /// The provider's id; `None` keeps the id that is stored.
     pub(crate) provider_id: Option<String>,
     /// Why it failed.
     pub(crate) failure: Option<String>,
 }
 
 impl Said {
-    /// That the refund with this id of the provider's stands there.
+    /// The provider's state of the refund with this provider id.
     pub(crate) fn of(provider_id: &str, state: &RefundState) -> Self {
         let (status, failure) = match state {
             RefundState::Pending => (Status::Pending, None),
@@ -331,8 +330,8 @@ impl Said {
     }
 }
 
-/// Writes what the provider says of a refund whose order is locked, and leaves an entry in the audit trail. The order's figures
-/// are the caller's to write.
+/// Writes the provider's state of a refund whose order is locked, with an audit entry. The caller writes the order's
+/// amounts.
 pub(crate) async fn settle(
     transaction: &Transaction,
     currency: Currency,
@@ -347,7 +346,7 @@ pub(crate) async fn settle(
         .col_expr(Column::Status, Expr::value(said.status))
         .col_expr(Column::Failure, Expr::value(said.failure.clone()))
         .col_expr(Column::UpdatedAt, Expr::current_timestamp());
-    // One that is pending is asked for again, also when it had been settled before.
+    // A pending refund is polled again, also when it was settled before.
     let next_try_at = match said.status {
         Status::Requested | Status::Pending => {
             Func::coalesce([Expr::col(Column::NextTryAt), Expr::current_timestamp()]).into()
@@ -385,8 +384,8 @@ pub(crate) async fn settle(
     audit::record_as(transaction, Actor::system(business), change).await
 }
 
-/// Writes the provider's answer to a request for a refund: under its order's lock, once. When it failed, the provider's
-/// refunds are read again: one that was made by hand may have taken its place.
+/// Records the provider's response to a refund request, once, under the order's lock. After a failure the provider's
+/// refunds are read again, because a refund by hand may now fit.
 pub(crate) async fn record(
     database: &Database,
     refund: &refunds::Model,
@@ -403,7 +402,7 @@ pub(crate) async fn record(
         let is_open =
             |one: &refunds::Model| matches!(one.status, Status::Requested | Status::Pending);
         let Some(now) = now.filter(is_open) else {
-            // Another process has heard it too, or an event was quicker.
+            // Another process or an event has recorded it already.
             return Ok(());
         };
         settle(&transaction, locked.currency, &now, said).await?;
@@ -411,7 +410,7 @@ pub(crate) async fn record(
             locked.order.amount_refunded = locked.order.amount_refunded - now.amount;
             locked.intent.next_try_at = Some(AT_ONCE);
         }
-        // What was read of it before is older than this.
+        // Readings that began before this write are outdated.
         locked.intent.readings += 1;
         locked.write_intent(&transaction).await?;
         if said.status == Status::Failed {

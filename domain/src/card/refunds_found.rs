@@ -1,8 +1,9 @@
-//! Bringing an order's refunds to what the provider has. What it has now is the truth both ways: a refund that failed after
-//! it had succeeded counts no more, and neither does one that was made by hand and cancelled.
+//! Reconciles an order's refunds with those at the provider. The provider's current state decides both ways: a refund
+//! that fails after success no longer counts, nor does one by hand that is cancelled.
 //!
-//! A refund that was requested here and has not reached the provider yet holds its amount. A refund by hand that does not fit
-//! beside it is written in part; when ours fails the refunds are read again, and the rest is written.
+//! A refund requested here reserves its amount before it reaches the provider. A refund by hand that does not fit
+//! beside it is written in part. When the refund of this service fails, the refunds are read again and the rest is
+//! written.
 
 use entity::refunds::{self, Status};
 use entity::{Currency, Money, payment_intents};
@@ -18,12 +19,12 @@ use crate::card::{
 use crate::orders::refunds as order_refunds;
 use crate::{Error, Transaction};
 
-/// Why a refund was made that is not of ours.
+/// The reason of refunds that were made by hand.
 const BY_HAND: &str = "refunded at the payment provider";
-/// Why a row counts no more that stood for several refunds by hand.
+/// Why a row no longer counts that stood for several refunds by hand.
 const REPLACED: &str = "replaced by one refund for each at the payment provider";
 
-/// Writes what is to be changed. The caller assesses and writes the order and its intent.
+/// Writes the differences. The caller then assesses and writes the order and its intent.
 pub(super) async fn correct(
     transaction: &Transaction,
     actor: Actor<'_>,
@@ -54,7 +55,7 @@ pub(super) async fn correct(
     Ok(())
 }
 
-/// Of a payment that was not what was asked for, what was given back is counted in its own currency's minor units.
+/// For a mismatched payment: sums its refunds at the provider, in minor units of the payment's currency.
 async fn returned(
     transaction: &Transaction,
     actor: Actor<'_>,
@@ -81,9 +82,9 @@ async fn returned(
         .await
 }
 
-/// What is to be written.
+/// The differences to write.
 struct Plan {
-    /// The refunds as they will be, without those that are added.
+    /// The refunds after the changes, without the added ones.
     rows: Vec<refunds::Model>,
     changed: Vec<(refunds::Model, Said)>,
     added: Vec<New>,
@@ -104,7 +105,7 @@ impl Plan {
             paid,
         };
         let is_failed = |one: &&FoundRefund| matches!(one.state, RefundState::Failed(_));
-        // What fails makes room for what does not.
+        // Failed refunds come first, because they free amounts for the others.
         let failed_first = || {
             let others = found.iter().filter(|one| !is_failed(one));
             found.iter().filter(is_failed).chain(others)
@@ -123,7 +124,7 @@ impl Plan {
         plan
     }
 
-    /// What will be refunded altogether.
+    /// The refunded sum after the changes.
     fn refunded(&self) -> Money {
         let added = self.added.iter().map(|new| new.amount);
         let rows = self.rows.iter().filter(|row| counts(row));
@@ -164,8 +165,8 @@ impl Plan {
         self.set(at, said);
     }
 
-    /// Rows by hand without an id of the provider's were written by an earlier version, which added them up. One that is the
-    /// same as a refund is taken for it; others are replaced.
+    /// Rows by hand without a provider id were written by an earlier version, which added them up. A row that equals
+    /// one refund gets its id; other rows are replaced.
     fn name_those_by_hand(&mut self, found: &[FoundRefund]) {
         for at in 0..self.rows.len() {
             let row = &self.rows[at];
@@ -242,7 +243,7 @@ mod tests {
         Money::parse(text, Currency::USD).unwrap()
     }
 
-    /// A refund of ours.
+    /// A refund of this service.
     fn row(amount: &str, status: Status) -> refunds::Model {
         let now = chrono::DateTime::UNIX_EPOCH;
         refunds::Model {
@@ -350,7 +351,7 @@ mod tests {
         let hand = found("re_2", None, "60", RefundState::Succeeded);
         let part = plan(vec![ours.clone()], std::slice::from_ref(&hand));
         assert_eq!(added(&part), [("re_2", money("30"))]);
-        // When ours fails, there is room for the rest.
+        // When the refund of this service fails, the rest fits.
         let all = [hand, found("re_1", Some(id), "70", failed())];
         let rest = plan(vec![ours, by_hand("30", Some("re_2"))], &all);
         assert_eq!(added(&rest), [("re_2", money("30"))]);
@@ -368,13 +369,13 @@ mod tests {
 
     #[test]
     fn rows_of_an_earlier_version_are_taken_for_what_they_are_or_replaced() {
-        // One row for one refund is named, and follows it.
+        // A row for one refund gets its id and follows its state.
         let named = plan(
             vec![by_hand("2.50", None)],
             &[found("re_2", None, "2.50", failed())],
         );
         assert_eq!(named.refunded(), Money::ZERO);
-        // One row for two refunds, of which one was cancelled.
+        // A row for two refunds, one of which was cancelled.
         let two = [
             found("re_2", None, "2.50", failed()),
             found("re_3", None, "1", RefundState::Succeeded),

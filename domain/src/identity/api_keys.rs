@@ -1,6 +1,6 @@
-//! API keys: what programs call with. Made once, shown once, kept as a hash, revoked at once.
+//! API keys: credentials of programs. A key is shown once, stored as a hash, and can be revoked.
 //!
-//! Whether a key is good is decided in memory, by [`crate::RevocationCache`]; this module is for those who manage keys.
+//! [`crate::RevocationCache`] authenticates keys in memory; this module manages them.
 
 use chrono::Utc;
 use entity::api_keys::{self, KeyRole};
@@ -21,42 +21,42 @@ use crate::{
 
 const API_KEY: Kind = Kind("tl_live_");
 
-/// How many keys a business can have that are not revoked. Each process keeps them in memory, and reads them anew each
-/// second in which one is used.
+/// The maximum of unrevoked keys per business. Each process holds them in memory, and reads them again in each second
+/// in which one is used.
 const KEYS: u64 = 100;
 
-/// A key to be.
+/// Input of a new key.
 #[derive(Debug, Clone)]
 pub struct NewKey {
-    /// What people call it.
+    /// The name by which people know the key.
     pub name: String,
-    /// What its holder may do.
+    /// The role of requests with this key.
     pub role: KeyRole,
 }
 
-/// The business that a key names, if the text has the form of a key. Nothing proves yet that it is one.
+/// The business that a text in the format of a key names. Nothing is verified yet.
 #[must_use]
 pub fn business_of(text: &str) -> Option<BusinessId> {
     API_KEY.business_of(text)
 }
 
-/// Whether the text is to be read as a key, good or not.
+/// Whether a text is to be treated as a key, valid or not.
 #[must_use]
 pub fn is_meant(text: &str) -> bool {
     text.starts_with(API_KEY.0)
 }
 
-/// A key that has just been made.
+/// A new key with its secret.
 #[derive(Debug)]
 pub struct CreatedKey {
-    /// Its row.
+    /// The key's row, which holds a hash only.
     pub row: api_keys::Model,
-    /// The key itself, which is shown now and never again.
+    /// The key itself. This is the only time that it is available.
     pub secret: Secret,
 }
 
-/// Makes a key. The response that is stored is rendered of its row alone, since a key must not lie in the table of
-/// responses: a retry makes no second key, and does not show the first one again.
+/// Creates a key. The stored response is rendered from the row alone, since a key must not be stored. A retry creates
+/// no second key and does not show the first one.
 ///
 /// # Errors
 /// [`Error::ApiKeyLimitReached`]; those of [`WriteRequest`].
@@ -117,7 +117,7 @@ async fn insert(
     Ok(row)
 }
 
-/// Lists keys in the order in which they were made, the revoked ones too.
+/// Lists keys in order of creation, including revoked ones.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -131,7 +131,7 @@ pub async fn list(
     pages::read(database, caller.business_id, select, paging, |key| key.id).await
 }
 
-/// Revokes a key; one that is revoked stays so. This process knows at once, others within a second.
+/// Revokes a key; a revoked key stays revoked. Takes effect at once in this process, and within 1 s in others.
 ///
 /// # Errors
 /// [`Error::ApiKeyNotFound`].
@@ -165,7 +165,7 @@ pub async fn revoke(
         transaction.commit().await
     })
     .await;
-    // Whatever came of it: an answer that was lost may have been a success.
+    // Also after an error: the commit may have succeeded with a lost response.
     standing.forget(business);
     revoked
 }

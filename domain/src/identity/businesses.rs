@@ -1,4 +1,4 @@
-//! Tenants: looking one up by its id or by its name in an address, making one, renaming one.
+//! Businesses: look-up by id or slug with a cache, creation and changes.
 
 mod change;
 
@@ -16,27 +16,27 @@ use crate::{Database, Error, Transaction};
 
 pub use change::{BusinessChange, HoldLimitsChange, change, of_caller};
 
-/// What never changes about a business, and so may be remembered.
+/// The immutable attributes of a business, which may be cached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Business {
-    /// Its id.
+    /// The business's id.
     pub id: BusinessId,
-    /// Its name in addresses.
+    /// The name in URLs and logins.
     pub slug: String,
-    /// Its currency.
+    /// The currency of all amounts.
     pub currency: Currency,
 }
 
-/// The businesses that this process has met. Every request starts from one, so each is read once.
+/// The business cache of this process. Every request starts from a business, so each is read once per process.
 #[derive(Debug, Default)]
 pub struct BusinessCache {
     known: RwLock<Known>,
     strangers: Strangers,
 }
 
-/// How many ids that nothing proves are looked up at once.
+/// The maximum of concurrent look-ups of unproven ids.
 const STRANGERS: usize = 2;
-/// How long such a look-up waits for its turn.
+/// The maximum wait for such a look-up.
 const STRANGERS_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ struct Known {
 }
 
 impl BusinessCache {
-    /// One that has met these already.
+    /// A cache that holds these businesses.
     #[must_use]
     pub fn of(businesses: impl IntoIterator<Item = Business>) -> Self {
         let directory = Self::default();
@@ -65,7 +65,7 @@ impl BusinessCache {
         directory
     }
 
-    /// The business with this id, if there is one.
+    /// The business with this id, if it exists. Reads the database on a miss only.
     ///
     /// # Errors
     /// [`Error::DatabaseUnavailable`].
@@ -82,11 +82,11 @@ impl BusinessCache {
         Ok(row.map(|row| self.remember(row.into())))
     }
 
-    /// As [`BusinessCache::by_id`], for an id that anyone can have made up, such as that of a key before it is known to be
-    /// one. Unknown ones are looked up a few at a time, so that random keys leave the database to the others.
+    /// Like [`BusinessCache::by_id`], for an id that a client may have invented, such as that of an unverified key.
+    /// Only a few unknown ids are looked up at a time, so random keys cannot occupy the database.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] when too many wait; [`Error::DatabaseUnavailable`].
+    /// [`Error::Overloaded`] when too many requests wait; [`Error::DatabaseUnavailable`].
     pub async fn by_unproven_id(
         &self,
         database: &Database,
@@ -99,11 +99,11 @@ impl BusinessCache {
         let _turn = turn
             .map_err(|_too_long| Error::Overloaded)?
             .map_err(|closed| Error::Bug(closed.to_string()))?;
-        // Another may have found it meanwhile.
+        // Another request may have cached it meanwhile.
         self.by_id(database, id).await
     }
 
-    /// The business with this slug or id, if there is one.
+    /// The business with this slug or id, if it exists.
     ///
     /// # Errors
     /// [`Error::DatabaseUnavailable`].
@@ -123,7 +123,7 @@ impl BusinessCache {
         if met.is_some() {
             return Ok(met);
         }
-        // The slug goes into the statement as text: nothing but letters, digits and hyphens may.
+        // The slug becomes part of the statement's text, so only letters, digits and hyphens are allowed.
         let is_slug = slug_or_id.len() <= 63
             && slug_or_id
                 .bytes()
@@ -135,13 +135,13 @@ impl BusinessCache {
         Ok(row.map(|row| self.remember(row.into())))
     }
 
-    /// Whether this process has met the business, and asks nobody about it.
+    /// Whether the business is cached, so that a look-up needs no database.
     #[must_use]
     pub fn knows(&self, id: BusinessId) -> bool {
         self.known().by_id.contains_key(&id)
     }
 
-    /// The businesses met so far.
+    /// The ids of the cached businesses.
     #[must_use]
     pub fn met(&self) -> Vec<BusinessId> {
         self.known().by_id.keys().copied().collect()
@@ -174,7 +174,7 @@ impl From<businesses::Model> for Business {
     }
 }
 
-/// Reads by slug, before any business is known: the policy `named` shows the one row whose slug is set.
+/// Reads a business by slug, before its id is known. The row policy `named` shows only the row with this slug.
 async fn named(database: &Database, slug: &str) -> Result<Option<businesses::Model>, Error> {
     let transaction = database
         .begin_with(&format!("app.business_slug = '{slug}'"), &[])
@@ -187,7 +187,7 @@ async fn named(database: &Database, slug: &str) -> Result<Option<businesses::Mod
     Ok(row)
 }
 
-/// The business as it is now, its name included.
+/// The business as it is now, with its mutable columns.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -201,7 +201,7 @@ pub(crate) async fn read(
         .ok_or_else(|| Error::Bug(format!("business {id} is not there")))
 }
 
-/// The business as the trail shows it.
+/// The business in the format of audit entries.
 pub(super) fn audit_snapshot(business: &businesses::Model) -> Value {
     let text = |amount: Option<Money>| amount.map(|amount| amount.to_text(business.currency));
     json!({

@@ -1,4 +1,6 @@
-//! Customers: who may buy on credit, up to which limit and on which terms.
+//! Customers' records: name, address, credit limit and payment terms.
+//!
+//! A change locks the customer.
 
 use entity::{Currency, CustomerId, Money, Tenant, customers};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
@@ -10,45 +12,45 @@ use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::{Authority, Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
-/// A customer to be.
+/// Input of a new customer.
 #[derive(Debug, Clone)]
 pub struct NewCustomer {
     /// The name on documents.
     pub name: String,
-    /// Where documents go.
+    /// The email address for documents.
     pub email: Option<String>,
     /// The credit terms.
     pub credit: CreditTerms,
-    /// Whether the customer makes this record itself.
+    /// True when the customer registered themselves.
     pub self_registered: bool,
 }
 
-/// What of a customer changes. `None` leaves it as it is.
+/// Changes to a customer. `None` keeps a value.
 #[derive(Debug, Clone, Default)]
 pub struct CustomerChange {
     /// The name on documents.
     pub name: Option<String>,
-    /// Where documents go; `Some(None)` takes it away.
+    /// The email address for documents; `Some(None)` removes it.
     pub email: Option<Option<String>>,
     /// The credit terms.
     pub credit: CreditTerms,
-    /// Why, for the trail.
+    /// Why, for the audit entry.
     pub reason: Option<String>,
 }
 
-/// How far a customer is trusted. `None` leaves what is there, or takes the default of a new customer.
+/// The credit terms of a customer. `None` keeps a value, or takes the default of a new customer.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CreditTerms {
-    /// The most it may owe. 0 for a new customer.
+    /// The most that the customer may owe. 0 for a new customer.
     pub credit_limit: Option<Money>,
-    /// Stops new purchases. Off for a new customer.
+    /// Blocks new purchases. `false` for a new customer.
     pub on_hold: Option<bool>,
     /// Days from a purchase until it is due. 30 for a new customer.
     pub payment_terms_days: Option<i32>,
 }
 
 impl CreditTerms {
-    /// Limits and holds are an admin's to set.
+    /// Only admins may set a limit or a hold.
     fn check_authority(&self, caller: &Caller) -> Result<(), Error> {
         let is_decision = self.credit_limit.is_some() || self.on_hold.is_some();
         if is_decision && caller.authority != Authority::Admin {
@@ -61,7 +63,7 @@ impl CreditTerms {
 /// Adds a customer.
 ///
 /// # Errors
-/// [`Error::Forbidden`] when someone other than an admin sets a limit or a hold; those of [`WriteRequest`].
+/// [`Error::Forbidden`] when a caller other than an admin sets a limit or a hold; those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
     request: &WriteRequest<'_, customers::Model>,
@@ -82,7 +84,7 @@ pub async fn create(
         .await
 }
 
-/// Writes a new customer and its trail.
+/// Inserts a customer and writes the audit entry.
 pub(crate) async fn insert(
     transaction: &Transaction,
     caller: &Caller,
@@ -116,7 +118,7 @@ pub(crate) async fn insert(
 /// Changes a customer.
 ///
 /// # Errors
-/// [`Error::CustomerNotFound`]; [`Error::Forbidden`] when someone other than an admin sets a limit or a hold.
+/// [`Error::CustomerNotFound`]; [`Error::Forbidden`] when a caller other than an admin sets a limit or a hold.
 pub async fn change(
     database: &Database,
     caller: &Caller,
@@ -126,7 +128,7 @@ pub async fn change(
     change.credit.check_authority(caller)?;
     retry(|| async {
         let transaction = database.begin(caller.business_id).await?;
-        // Locked, since a purchase may be deciding against this limit.
+        // Locked, because a concurrent purchase may be deciding against this limit.
         let customer = locks::customer(&transaction, caller.business_id, id)
             .await?
             .ok_or(Error::CustomerNotFound(id))?;
@@ -171,7 +173,7 @@ fn apply(customer: customers::Model, change: &CustomerChange) -> customers::Acti
     row
 }
 
-/// Reads a customer that the caller may see: another's own record does not exist for a customer.
+/// Reads a customer. To a caller with the role `customer`, other customers do not exist.
 ///
 /// # Errors
 /// [`Error::CustomerNotFound`].
@@ -193,7 +195,7 @@ pub async fn read(
     .await
 }
 
-/// Lists customers in the order in which they were added.
+/// Lists customers in order of creation.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].

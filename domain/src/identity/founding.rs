@@ -1,4 +1,4 @@
-//! Making a business, with the admin who makes everything else in it.
+//! Creation of a business with its first admin.
 
 use entity::users::PasswordHash;
 use entity::{BusinessId, Currency, Tenant, TimeZone, UserId, businesses, users};
@@ -14,36 +14,36 @@ use crate::identity::passwords::Passwords;
 use crate::identity::users::NewUser;
 use crate::{Authority, Database, Error, Outcome, PlatformCaller, Transaction, WriteRequest};
 
-/// A business to be.
+/// Input of a new business.
 #[derive(Debug, Clone)]
 pub struct NewBusiness {
-    /// Its name in addresses, unique.
+    /// The name in URLs and logins, unique in the installation.
     pub slug: String,
-    /// Its name on documents.
+    /// The name on documents.
     pub name: String,
-    /// Its currency, for ever.
+    /// The currency, which never changes.
     pub currency: Currency,
-    /// The time zone of its days.
+    /// The time zone of calendar days.
     pub time_zone: TimeZone,
-    /// The address of its first admin, in lower case.
+    /// The email address of the first admin, in lower case.
     pub admin_email: String,
-    /// The password of its first admin.
+    /// The password of the first admin.
     pub admin_password: NewPassword,
 }
 
-/// A business that has just been made.
+/// A new business.
 #[derive(Debug, Clone)]
 pub struct Founded {
-    /// Its row.
+    /// The business's row.
     pub business: businesses::Model,
-    /// Its first admin.
+    /// The first admin.
     pub admin: users::Model,
 }
 
-/// Makes the business, its admin and the first entries of its trail: all or nothing.
+/// Creates the business, its admin and its first audit entries in one transaction.
 ///
-/// The transaction names the business that it makes, and so can write no other's rows. The id of a request with a key is
-/// made of caller and key, since that is where the answer to it must be found again.
+/// The transaction names the business that it creates, so it cannot write rows of others. With an idempotency key, the
+/// id is derived from caller and key, since the stored response must be found under it again.
 ///
 /// # Errors
 /// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the slug; [`Error::IdempotencyKeyExpired`]; those of
@@ -74,7 +74,8 @@ pub async fn create(
         .run_in(database, scope, || async {
             let write = request.begin_in(database, scope).await?;
             let transaction = write.transaction();
-            // Looked at first: what is there has committed together with its response, which the next look then finds.
+            // Read first: a business that exists was committed with its stored response, which the next read then
+            // finds.
             let is_there = businesses::Entity::of(id).one(transaction).await?.is_some();
             if let Some(replayed) = write.replayed().await? {
                 return Ok(replayed);
@@ -89,7 +90,7 @@ pub async fn create(
         .await
 }
 
-/// The space of ids that are made of keys.
+/// The UUID namespace of ids that are derived from idempotency keys.
 const KEYED: Uuid = uuid::uuid!("5b0f6c62-5d6e-4c39-9a4f-2f6d3b0f8d51");
 
 fn id_of(platform: &PlatformCaller, key: &IdempotencyKey) -> BusinessId {

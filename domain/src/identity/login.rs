@@ -1,4 +1,4 @@
-//! Who a caller is: logging in, and the user behind a credential.
+//! Logins: password checks, and the user behind a credential.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,47 +18,48 @@ use crate::identity::passwords::Passwords;
 use crate::identity::refresh_tokens;
 use crate::{Authority, BusinessCache, Caller, Database, Error};
 
-/// Someone who says that it is a user.
+/// A login attempt.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     /// The business's slug or id.
     pub business: String,
-    /// The user's address, in any case.
+    /// The user's email address, in any case.
     pub email: String,
-    /// What of the address may go into the trail: nothing that is none, since people type passwords into the wrong field.
+    /// The address for the audit entry; `None` when the text is not an address. People type passwords into the wrong
+    /// field.
     pub told: Option<String>,
-    /// Its password.
+    /// The password, as typed.
     pub password: Secret,
-    /// The request, for the audit trail.
+    /// The request's id, for the audit entry.
     pub request_id: String,
 }
 
-/// A user who has shown its password, or a refresh token of an earlier login.
+/// A user authenticated by a password, or by a refresh token of an earlier login.
 #[derive(Debug, Clone)]
 pub struct Login {
     /// The user.
     pub user: users::Model,
-    /// What it may do.
+    /// What the user may do.
     pub authority: Authority,
-    /// Its business.
+    /// The user's business.
     pub business: Arc<Business>,
-    /// What prolongs the login.
+    /// The token that renews the login, once.
     pub refresh_token: Secret,
 }
 
-/// A caller as it sees itself.
+/// The caller's own profile.
 #[derive(Debug, Clone)]
 pub struct Profile {
-    /// The user, unless the credential is a script's.
+    /// The user; `None` for the token of a script.
     pub user: Option<users::Model>,
-    /// Its business.
+    /// The caller's business.
     pub business: businesses_table::Model,
 }
 
-/// Logs a user in. The refresh token lasts as long as `lifetime`.
+/// Logs a user in. `lifetime` is that of the refresh token.
 ///
 /// An unknown business, an unknown address, a disabled user and a wrong password take the same time and get the same
-/// answer. In a business that exists, each failure is in the trail.
+/// response. In a business that exists, each failure has an audit entry.
 ///
 /// # Errors
 /// [`Error::InvalidCredentials`]; [`Error::Overloaded`]; [`Error::DatabaseUnavailable`].
@@ -82,7 +83,7 @@ pub async fn log_in(
     let (user, reason) = match user {
         None => (None, "unknown_address"),
         Some(user) if !matches => (Some(user), "wrong_password"),
-        // Without another look under a lock, whose time would tell that the password is right.
+        // No second check under a lock: its time would tell that the password is right.
         Some(user) if user.disabled_at.is_some() => (Some(user), "disabled"),
         Some(user) => match open(database, &business, user.id, attempt, lifetime).await? {
             Some(login) => return Ok(login),
@@ -110,8 +111,8 @@ async fn by_email(
     .await
 }
 
-/// Begins the login of a user who has shown its password, unless it is disabled: decided under its lock, since an admin
-/// may be disabling it now.
+/// Starts the login of an authenticated user who is not disabled. Decided under the user's lock, because an admin may
+/// be disabling them now.
 async fn open(
     database: &Database,
     business: &Arc<Business>,
@@ -154,8 +155,8 @@ async fn open(
     .await
 }
 
-/// A failed login has changed nothing, so its entry has a transaction of its own. It names the user, or the address
-/// that no user has, and never the password.
+/// A failed login changes nothing, so its audit entry has a transaction of its own. It names the user, or the unknown
+/// address, and never the password.
 async fn record_failure(
     database: &Database,
     business: BusinessId,

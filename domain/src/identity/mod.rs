@@ -1,4 +1,4 @@
-//! Who acts, and for whom: businesses, users, customers, and everything that authenticates them.
+//! Identity: businesses, users, customers, and all that authenticates callers.
 //!
 //! May use `audit` and `foundation`.
 

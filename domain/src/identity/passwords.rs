@@ -1,7 +1,7 @@
-//! Passwords: which are good enough, and hashing them off the async threads, a bounded number at once.
+//! Passwords: strength, and hashing in a bounded number of threads outside the async runtime.
 //!
-//! A password is hashed in Unicode's normalization form KC, so that every keyboard types the same one. How easily it is
-//! guessed is what zxcvbn estimates, off the async threads too: that takes up to some 50 ms of a core.
+//! A password is hashed in Unicode normalization form KC, so that all keyboards produce the same text. zxcvbn estimates
+//! how easily it is guessed. That also runs outside the async threads, since it takes up to 50 ms of a core.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -17,24 +17,24 @@ use crate::foundation::new_password::{NewPassword, WeakPassword};
 use crate::foundation::secret::Secret;
 use crate::foundation::unicode;
 
-/// How many passwords are hashed at once. Each takes 19 MiB and some 20 ms of a core: more at once would only let a
-/// flood of logins take memory and cores from sales.
+/// The maximum of concurrent hashes. Each takes 19 MiB and about 20 ms of a core. With more, a flood of logins would
+/// take memory and cores from purchases.
 const AT_ONCE: usize = 2;
 
-/// How many wait for their turn, about a second. Who comes then is told to come back.
+/// The maximum of waiting requests, about 1 s of work. Further ones are rejected as overloaded.
 const WAITING: usize = 128;
 
 /// How many characters of a password are judged. The estimate's time grows faster than the square of the length, and
 /// from 28 characters on its arithmetic can overflow.
 const JUDGED: usize = 24;
 
-/// The fewest guesses that a password must resist, as zxcvbn's score: 10^8, which a slow hash makes expensive.
+/// The minimal zxcvbn score: at least 10^8 guesses, which a slow hash makes expensive.
 const LEAST_SCORE: Score = Score::Three;
 
-/// Judges the beginning of a password of someone about whom this is known.
+/// Judges the start of a password, given what is known about its user.
 fn judge(password: &str, known: &[String]) -> Result<(), WeakPassword> {
     let beginning: String = password.chars().take(JUDGED).collect();
-    // People write their name in a password in parts, too.
+    // People also use parts of their name.
     let words = known.iter().flat_map(|text| {
         text.split(|letter: char| !letter.is_alphanumeric())
             .chain([text.as_str()])
@@ -46,7 +46,7 @@ fn judge(password: &str, known: &[String]) -> Result<(), WeakPassword> {
     Ok(())
 }
 
-/// Hashes and checks passwords.
+/// Hashes and verifies passwords.
 #[derive(Debug, Clone)]
 pub struct Passwords {
     places: Arc<Semaphore>,
@@ -63,10 +63,10 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// The hash to keep of this password of someone about whom this is `known`: address, names.
+    /// Hashes a new password. `known` is what others know about the user: address and names.
     ///
     /// # Errors
-    /// [`Error::WeakPassword`] for one that is easily guessed, by whoever knows that; [`Error::Overloaded`].
+    /// [`Error::WeakPassword`] for one that is easily guessed with this knowledge; [`Error::Overloaded`].
     pub async fn hash(
         &self,
         password: &NewPassword,
@@ -80,8 +80,8 @@ impl Passwords {
         .await
     }
 
-    /// Compares with the hash, or with one that nothing matches, in the same time. Passwords that were chosen before they
-    /// were normalized match as they were typed.
+    /// Verifies a password against the hash, or against one that nothing matches, in the same time. Passwords stored
+    /// before normalization match as typed.
     pub(crate) async fn matches(
         &self,
         password: Secret,
@@ -114,7 +114,8 @@ impl Passwords {
             .acquire_owned()
             .await
             .map_err(|closed| Error::Bug(closed.to_string()))?;
-        // The permit goes along: a client that leaves does not end the work, which still takes its memory and its core.
+        // The task owns the permit. A client that disconnects does not stop the work, which still takes its memory and
+        // core.
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()
@@ -124,13 +125,13 @@ impl Passwords {
     }
 }
 
-/// Argon2id as OWASP recommends it: 19 MiB of memory, two passes, one lane. They are the crate's defaults.
+/// Argon2id as OWASP recommends it: 19 MiB of memory, two passes, one lane. These are the crate's defaults.
 /// <https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>
 fn argon2() -> Argon2<'static> {
     Argon2::default()
 }
 
-/// Hashes a password, with a salt of its own. Takes some 20 ms of a core.
+/// Hashes a password with its own salt. Takes about 20 ms of a core.
 pub(crate) fn hash(password: &str) -> Result<PasswordHash, Error> {
     argon2()
         .hash_password(password.as_bytes())
@@ -138,7 +139,7 @@ pub(crate) fn hash(password: &str) -> Result<PasswordHash, Error> {
         .map_err(|error| Error::Bug(error.to_string()))
 }
 
-/// The hash of something that no one knows.
+/// The hash of a random text that nobody knows.
 fn no_ones_hash() -> Result<&'static str, Error> {
     static HASH: OnceLock<String> = OnceLock::new();
     if let Some(hash) = HASH.get() {
@@ -216,7 +217,7 @@ mod tests {
         }
     }
 
-    /// What makes the estimate slow or its numbers large: substitutions, keyboard walks, dates, repetitions.
+    /// Covers what makes the estimate slow or its numbers large: substitutions, keyboard walks, dates, repetitions.
     #[test]
     fn every_password_that_is_long_enough_can_be_judged() {
         for part in [

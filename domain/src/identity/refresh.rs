@@ -1,10 +1,10 @@
-//! Prolongs a login with its refresh token, and ends it.
+//! Refresh: renews a login with its refresh token, and ends it.
 //!
-//! A token is good for one use, which answers with the next of its family. A token that comes back after its use has
-//! been copied, by the thief or by the user, and nobody can tell which: the whole family ends, and the user logs in
-//! again. So of a token that is sent several times at once, one use succeeds, and the family ends with the second.
+//! A token is valid for one use, which returns the next token of its family. A second use means that the token was
+//! copied, and nobody can tell by whom. The whole family is then revoked, and the user must log in again. Of several
+//! concurrent uses of one token, one succeeds and the second revokes the family.
 //!
-//! Locks: the user, whose row stands for all its tokens; then the tokens need none of their own.
+//! Locks the user, whose row is the lock of all their tokens. The tokens need no lock of their own.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ use crate::identity::refresh_tokens::{self, REFRESH_TOKEN};
 use crate::identity::users as user_records;
 use crate::{BusinessCache, Caller, Database, Error, Transaction};
 
-/// What a token is worth.
+/// The decision about a presented token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Worth {
-    /// The next of its family, and an access token.
+    /// Issue the next token of the family, and an access token.
     Next,
-    /// Nothing: it has ended, or its user is disabled.
+    /// Reject: the token has expired or was revoked, or its user is disabled.
     Nothing,
-    /// An alarm: it was used before.
+    /// Revoke the family: the token was used before.
     Alarm,
 }
 
@@ -43,7 +43,7 @@ fn worth(token: &table::Model, user: &users::Model, now: DateTime<Utc>) -> Worth
     }
 }
 
-/// Uses a token. The next one lasts as long as `lifetime`.
+/// Uses a token. `lifetime` is that of the next one.
 ///
 /// # Errors
 /// [`Error::InvalidCredentials`], whatever is wrong with the token; [`Error::DatabaseUnavailable`].
@@ -66,7 +66,7 @@ pub async fn refresh(
         let authority = user_records::authority(&user)?;
         match worth(&token, &user, Utc::now()) {
             Worth::Nothing => {
-                // Someone still holds a token of a login that was ended for a reason.
+                // The token belongs to a login that was ended deliberately, and somebody still holds it.
                 if token.revoked_at.is_some() {
                     let change = of_family(Action::RefreshTokenRefused, &token);
                     audit::record_as(&transaction, nobody(business.id, request_id), change).await?;
@@ -83,7 +83,7 @@ pub async fn refresh(
                 .await?;
                 let change = of_family(Action::RefreshTokenReused, &token);
                 audit::record_as(&transaction, nobody(business.id, request_id), change).await?;
-                // The refusal does not take this back.
+                // Committed although the request is rejected: the revocation must last.
                 transaction.commit().await?;
                 Ok(None)
             }
@@ -106,7 +106,8 @@ pub async fn refresh(
     login.await?.ok_or(Error::InvalidCredentials)
 }
 
-/// Ends the login that the token belongs to, if it is the caller's. Of any other token nothing is said and nothing done.
+/// Ends the login that the token belongs to, if it is the caller's. Any other token has no effect and gets the same
+/// response.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -134,8 +135,8 @@ pub async fn log_out(database: &Database, caller: &Caller, token: &Secret) -> Re
     .await
 }
 
-/// The token and its user, locked. The token is read again after the lock: what another request has made of it while
-/// this one waited must be seen.
+/// The token and its user, locked. The token is read again after the lock, because a concurrent request may have used
+/// it meanwhile.
 async fn find(
     transaction: &Transaction,
     business: BusinessId,

@@ -1,6 +1,6 @@
-//! Refresh tokens as rows: issuing, marking as used, revoking and deleting. [`crate::identity::refresh`] has their rule.
+//! Rows of refresh tokens: issue, mark as used, revoke, delete. [`crate::identity::refresh`] has the rules.
 //!
-//! The user's row is locked by whoever calls, and stands for all its tokens.
+//! The caller locks the user's row, which is the lock of all their tokens.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(super) async fn mark_used(
     Ok(())
 }
 
-/// Revokes all tokens of a user whose row is locked. Says how many were still good.
+/// Revokes all tokens of a locked user. Returns how many were still valid.
 pub(crate) async fn revoke_of(
     transaction: &Transaction,
     business: BusinessId,
@@ -77,8 +77,8 @@ pub(super) async fn revoke(
     Ok(revoked.rows_affected)
 }
 
-/// Deletes the business's tokens whose time is over. Says how many there were. Until then they stay, used ones too: a copy
-/// that comes back must be known.
+/// Deletes expired tokens of a business. Returns how many. Used tokens stay until they expire, so that a second use is
+/// detected.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].

@@ -1,13 +1,13 @@
-//! Whether a credential still stands, without asking the database for each request.
+//! The revocation cache: tells without a database read per request whether a credential is still valid.
 //!
-//! Of each business that is called, a process remembers its keys and the users whose version has changed within the life
-//! of the longest token. What it remembers is never older than a second: it is read anew in the background after half of
-//! that, and before an answer after all of it. What this process changes it forgets at once. So a token or a key that
-//! was made void stops at once where that was done, and within a second everywhere else.
+//! For each business in use, a process caches the API keys, and the users whose version changed within the longest
+//! lifetime of a token. The cache is at most 1 s old: a background read renews it after half of that, and a request
+//! after all of it. A process forgets at once what it changes. Revocation therefore takes effect at once in the same
+//! process, and within 1 s in all others.
 //!
-//! A key that is not remembered may have been made just now, elsewhere, so it is looked for once more before it is
-//! refused. Such looks are shared by all who wait for one and come a tenth of a second apart: random keys cost a
-//! business's database ten reads a second and no memory.
+//! An unknown key may have been created in another process just now, so the cache is read once more before the key is
+//! rejected. All waiting requests share such reads, which are at least 100 ms apart. Random keys therefore cost a
+//! business ten reads a second and no memory.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,46 +23,46 @@ use crate::foundation::retry::retry;
 use crate::foundation::secret;
 use crate::{Authority, Database, Error};
 
-/// How old may be what is remembered.
+/// The maximum age of the cache.
 const MAX_AGE: Duration = Duration::from_secs(1);
-/// From what age on it is read anew in the background.
+/// The age from which a background read renews it.
 const RENEW_AFTER: Duration = Duration::from_millis(500);
-/// How far apart are the looks for keys that are not remembered.
+/// The minimal time between reads for unknown keys.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// The longest life of an access token of a user, which the setting allows, and an hour for clocks that differ.
+/// The longest lifetime of a user's access token that the configuration allows, plus an hour for clock differences.
 const TOKEN_LIFE: chrono::Duration = chrono::Duration::hours(25);
 
-/// A key that stands.
+/// A valid API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// Its id, as which its holder acts.
+    /// The key's id, which is the actor of its requests.
     pub id: ApiKeyId,
-    /// What its holder may do.
+    /// What requests with the key may do.
     pub authority: Authority,
 }
 
-/// The standing of all credentials, as this process knows it.
+/// The validity of all credentials, as far as this process knows it.
 #[derive(Debug, Default)]
 pub struct RevocationCache {
     businesses: Mutex<HashMap<BusinessId, Arc<Remembered>>>,
 }
 
-/// What is remembered of one business.
+/// The cache of one business.
 #[derive(Debug, Default)]
 struct Remembered {
     known: Mutex<Option<Arc<Known>>>,
-    /// Rises when what was read before is void.
+    /// Increases when earlier reads become invalid.
     generation: AtomicU64,
-    /// Held by who reads: one at a time, for all.
+    /// The lock of the reading task: one at a time, for all requests.
     reading: Arc<tokio::sync::Mutex<()>>,
-    /// When a reading last failed, and why.
+    /// When a read last failed, and why.
     failed: Mutex<Option<(Instant, Error)>>,
 }
 
-/// What was read.
+/// The result of one read.
 #[derive(Debug)]
 struct Known {
-    /// When the reading began.
+    /// When the read began.
     at: Instant,
     generation: u64,
     versions: HashMap<UserId, i32>,
@@ -70,10 +70,10 @@ struct Known {
 }
 
 impl RevocationCache {
-    /// Whether a token of this user that was made at this version still stands.
+    /// Whether a token of this user, issued at this version, is still valid.
     ///
     /// # Errors
-    /// [`Error::DatabaseUnavailable`]: what cannot be known is not believed.
+    /// [`Error::DatabaseUnavailable`]: without a current cache no token is accepted.
     pub async fn is_current(
         &self,
         database: &Database,
@@ -82,15 +82,15 @@ impl RevocationCache {
         version: i32,
     ) -> Result<bool, Error> {
         let known = self.of(business).recent(database, business).await?;
-        // A token may be younger than what is remembered.
+        // A token may be newer than the cache.
         let current = known.versions.get(&user);
         Ok(current.is_none_or(|current| version >= *current))
     }
 
-    /// The key with this text, if it stands. The business is the one that the key names, and must exist.
+    /// The key with this text, if it is valid. `business` is the one that the key names, and must exist.
     ///
     /// # Errors
-    /// [`Error::DatabaseUnavailable`]: what cannot be known is not believed.
+    /// [`Error::DatabaseUnavailable`]: without a current cache no key is accepted.
     pub async fn key(
         &self,
         database: &Database,
@@ -107,7 +107,7 @@ impl RevocationCache {
         Ok(known.keys.get(&hash).copied())
     }
 
-    /// Forgets what is remembered of a business: it has changed.
+    /// Discards the cache of a business after a change.
     pub(crate) fn forget(&self, business: BusinessId) {
         self.of(business).generation.fetch_add(1, Ordering::SeqCst);
     }
@@ -119,7 +119,7 @@ impl RevocationCache {
 }
 
 impl Remembered {
-    /// What is remembered, if it is not older than it may be.
+    /// The cache, if it is within the maximum age; otherwise reads it.
     async fn recent(
         self: &Arc<Self>,
         database: &Database,
@@ -140,7 +140,7 @@ impl Remembered {
         }
     }
 
-    /// What was read after that moment.
+    /// A result whose read began after that moment.
     async fn since(
         &self,
         moment: Instant,
@@ -159,8 +159,8 @@ impl Remembered {
         self.read(database, business).await
     }
 
-    /// Who waited while a reading failed takes its failure. When the database is gone, each reading lasts for seconds:
-    /// one after another, those who wait would be answered long after they had given up.
+    /// A request that waited while a read failed gets that error. Without a database each read takes seconds: in a
+    /// queue, clients would give up before their response.
     fn unless_failed_since(&self, moment: Instant) -> Result<(), Error> {
         match &*lock(&self.failed) {
             Some((at, error)) if *at >= moment => Err(error.clone()),
@@ -168,7 +168,7 @@ impl Remembered {
         }
     }
 
-    /// Reads in the background, unless someone reads already.
+    /// Reads in the background, unless another task is reading.
     fn renew(self: &Arc<Self>, database: &Database, business: BusinessId) {
         let Ok(reading) = Arc::clone(&self.reading).try_lock_owned() else {
             return;
@@ -182,7 +182,7 @@ impl Remembered {
         });
     }
 
-    /// What is remembered, unless it is void.
+    /// The cached result, unless it was discarded.
     fn known(&self) -> Option<Arc<Known>> {
         let known = lock(&self.known).clone();
         known.filter(|known| known.generation == self.generation.load(Ordering::SeqCst))
@@ -190,7 +190,7 @@ impl Remembered {
 
     async fn read(&self, database: &Database, business: BusinessId) -> Result<Arc<Known>, Error> {
         let known = retry(|| async {
-            // Both before the reading: what changes meanwhile must not seem to be known.
+            // Both are taken before the read: a change during the read must not count as known.
             let (at, generation) = (Instant::now(), self.generation.load(Ordering::SeqCst));
             let transaction = database.begin_read(business).await?;
             let versions: Vec<(UserId, i32)> = users::Entity::of(business)
@@ -226,7 +226,7 @@ fn entry(row: api_keys::Model) -> Option<([u8; 32], Key)> {
         id: row.id,
         authority: authority(row.role),
     };
-    // The database keeps no hash of another length.
+    // The database stores no hash of another length.
     Some((row.key_hash.try_into().ok()?, key))
 }
 
@@ -234,7 +234,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the holder of a key may do.
+/// What requests with a key may do.
 fn authority(role: KeyRole) -> Authority {
     match role {
         KeyRole::Admin => Authority::Admin,

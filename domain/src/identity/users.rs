@@ -1,8 +1,8 @@
-//! Users: who logs in to a business, and as what.
+//! Users: logins of a business and their roles.
 //!
-//! A change after which the tokens of before must stop raises the user's version; [`crate::RevocationCache`] compares. Locks:
-//! users by id. A change locks the enabled admins with the user that it is about, so that of two admins who demote each
-//! other at once one stays.
+//! A change that must invalidate earlier tokens increments the user's version, which [`crate::RevocationCache`]
+//! compares. Locks users by id. A change locks all enabled admins together with the user, so that two admins who demote
+//! each other concurrently cannot both succeed.
 
 use entity::users::{self, PasswordHash, Role};
 use entity::{BusinessId, CustomerId, Tenant, UserId, customers};
@@ -23,42 +23,42 @@ use crate::{
     WriteRequest,
 };
 
-/// A user to be.
+/// Input of a new user.
 #[derive(Debug, Clone)]
 pub struct NewUser {
-    /// The address to log in with, in lower case.
+    /// The email address to log in with, in lower case.
     pub email: String,
-    /// The name that others see.
+    /// The display name.
     pub name: String,
     /// The password to log in with.
     pub password: NewPassword,
-    /// What it may do.
+    /// What the user may do.
     pub authority: Authority,
 }
 
-/// What of a user changes. `None` leaves it as it is.
+/// Changes to a user. `None` keeps a value.
 #[derive(Debug, Clone, Default)]
 pub struct UserChange {
-    /// The name that others see.
+    /// The display name.
     pub name: Option<String>,
-    /// What it may do.
+    /// The role.
     pub role: Option<Role>,
-    /// The customer for whom it acts, for the role `customer`.
+    /// The customer for whom the user acts, for the role `customer`.
     pub customer_id: Option<CustomerId>,
-    /// Whether it is kept out.
+    /// Whether the user is disabled: they cannot log in, and their tokens are revoked.
     pub disabled: Option<bool>,
 }
 
-/// Someone who makes itself a user. There is no role to choose.
+/// A self-registration. The role is always `customer`.
 #[derive(Debug, Clone)]
 pub struct Registration {
-    /// The address to log in with, in lower case.
+    /// The email address to log in with, in lower case.
     pub email: String,
-    /// The name, of the user and of its customer.
+    /// The name of the user and of their customer record.
     pub name: String,
     /// The password to log in with.
     pub password: NewPassword,
-    /// The request, for the audit trail.
+    /// The request's id, for the audit entry.
     pub request_id: String,
 }
 
@@ -92,7 +92,7 @@ pub async fn create(
         .await
 }
 
-/// Adds a user who acts for a customer of its own, which is added with it and has no credit.
+/// Adds a user together with a customer record of their own, which has no credit.
 ///
 /// # Errors
 /// [`Error::WeakPassword`]; [`Error::AlreadyExists`] for the address; [`Error::Overloaded`].
@@ -136,7 +136,7 @@ pub async fn register(
     .await
 }
 
-/// What anyone may know about a user, and so tries as a password.
+/// Texts that others know about a user, which a password must not be made of.
 async fn known_about(
     database: &Database,
     business: BusinessId,
@@ -157,7 +157,7 @@ async fn known_about(
     ])
 }
 
-/// Writes a new user and its trail.
+/// Inserts a user and writes the audit entry.
 pub(crate) async fn insert(
     transaction: &Transaction,
     actor: Actor<'_>,
@@ -192,7 +192,7 @@ pub(crate) async fn insert(
     Ok(user)
 }
 
-/// Changes a user. When that makes its tokens void, this process knows at once and others within a second.
+/// Changes a user. If that invalidates their tokens, it takes effect at once in this process and within 1 s in others.
 ///
 /// # Errors
 /// [`Error::UserNotFound`]; [`Error::CustomerNotFound`]; [`Error::LastAdmin`]; [`Error::RoleCustomerMismatch`].
@@ -217,12 +217,12 @@ pub async fn change(
         Ok(user)
     })
     .await;
-    // Whatever came of it: an answer that was lost may have been a success.
+    // Also after an error: the commit may have succeeded with a lost response.
     standing.forget(business);
     changed
 }
 
-/// The user and all enabled admins, locked in the order of their ids.
+/// The user and all enabled admins, locked in order of id.
 async fn lock_with_admins(
     transaction: &Transaction,
     business: BusinessId,
@@ -237,7 +237,7 @@ async fn lock_with_admins(
     locks::users(transaction, business, which).await
 }
 
-/// The user with this id, and the others.
+/// Separates the user with this id from the other rows.
 fn apart(
     mut users: Vec<users::Model>,
     id: UserId,
@@ -247,7 +247,7 @@ fn apart(
     Ok((user, users))
 }
 
-/// What a user is to become.
+/// A user's attributes after a change.
 #[derive(Debug, PartialEq, Eq)]
 struct Next {
     name: String,
@@ -256,7 +256,7 @@ struct Next {
     disabled: bool,
 }
 
-/// Decides in memory: `admins` are the other enabled admins of the business.
+/// Decides in memory. `admins` are the other enabled admins of the business.
 fn decide(
     user: &users::Model,
     admins: &[users::Model],
@@ -284,7 +284,7 @@ fn decide(
     })
 }
 
-/// Writes what has changed, and an entry of the trail for each kind of change. Nothing, if nothing has.
+/// Writes the changed columns and one audit entry per kind of change. Writes nothing if nothing changed.
 async fn write(
     transaction: &Transaction,
     caller: &Caller,
@@ -323,7 +323,7 @@ async fn write(
     }
     let user = row.update(transaction).await?;
     if switched && next.disabled {
-        // Who is enabled again logs in again.
+        // A user who is enabled again must log in again.
         refresh_tokens::revoke_of(transaction, caller.business_id, id).await?;
     }
     for action in actions {
@@ -339,7 +339,7 @@ async fn write(
     Ok(user)
 }
 
-/// Lists users in the order in which they were added.
+/// Lists users in order of creation.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -353,7 +353,7 @@ pub async fn list(
     pages::read(database, caller.business_id, select, paging, |user| user.id).await
 }
 
-/// Reads and locks a user that something else refers to, so that it must be there.
+/// Reads and locks a user that another row refers to, so they must exist.
 pub(crate) async fn lock(
     transaction: &Transaction,
     business: BusinessId,
@@ -364,7 +364,7 @@ pub(crate) async fn lock(
         .ok_or_else(|| Error::Bug(format!("user {id} is not there")))
 }
 
-/// Customers are never deleted, so one that is there stays.
+/// Checks that the customer exists. Customers are never deleted, so no lock is needed.
 async fn expect_customer(
     transaction: &Transaction,
     business: BusinessId,

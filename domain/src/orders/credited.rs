@@ -1,5 +1,5 @@
-//! What was credited or written off of an order. Together with what is credited next it is never more than its total, so
-//! that what a cancellation leaves to undo is never less than nothing.
+//! Credit notes and write-offs of an order. Their sum never exceeds the order's total, so a cancellation never reverses
+//! a negative amount.
 
 use entity::ledger_entries::Kind;
 use entity::orders::Status;
@@ -8,7 +8,7 @@ use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 
 use crate::{Error, Transaction};
 
-/// A credit note or a write-off that was not undone.
+/// A credit note or write-off that is not reversed.
 #[derive(Debug, Clone, Copy, FromQueryResult)]
 pub(crate) struct Credited {
     pub(crate) entry_number: i64,
@@ -28,7 +28,7 @@ SELECT entry_number, kind, amount
                       AND r.reverses = credit.entry_number)
  ORDER BY entry_number";
 
-/// The credits of an order whose customer is locked.
+/// Reads the credits of an order whose customer is locked.
 pub(crate) async fn of(
     transaction: &Transaction,
     business: BusinessId,
@@ -40,7 +40,7 @@ pub(crate) async fn of(
     Ok(credits.all(transaction).await?)
 }
 
-/// What can still be credited of the order: nothing once it is cancelled.
+/// What can still be credited of the order: 0 once it is cancelled.
 pub(crate) fn left(order: &orders::Model, credited: &[Credited]) -> Money {
     if order.status == Status::Cancelled {
         return Money::ZERO;
@@ -49,7 +49,7 @@ pub(crate) fn left(order: &orders::Model, credited: &[Credited]) -> Money {
     order.total_amount - before
 }
 
-/// Whether so much more can be credited of the order.
+/// Checks that this amount can still be credited of the order.
 pub(crate) fn check(
     order: &orders::Model,
     credited: &[Credited],

@@ -1,4 +1,4 @@
-//! The disputes of an order, as they were last written, and whether they let it move on.
+//! The disputes of an order as last written, and whether they block its next step.
 
 use entity::disputes::{self, Status};
 use entity::{BusinessId, DisputeId, OrderId, Tenant};
@@ -20,10 +20,10 @@ pub(crate) async fn of(
     Ok(all)
 }
 
-/// Whether none of an order's disputes is open or lost. The order is locked.
+/// Checks that no dispute of a locked order is open or lost.
 ///
 /// # Errors
-/// [`Error::DisputeOpen`] with the newest that is open, or else the newest that was lost.
+/// [`Error::DisputeOpen`] with the newest open dispute, or else the newest lost one.
 pub(crate) async fn check_none(
     transaction: &Transaction,
     business: BusinessId,
@@ -38,7 +38,7 @@ pub(crate) async fn check_none(
     }
 }
 
-/// The newest dispute that is open, or else the newest that was lost, and whether it was.
+/// The newest open dispute, or else the newest lost one, and whether it is lost.
 fn standing(disputes: &[disputes::Model]) -> Option<(DisputeId, bool)> {
     let newest = |is: fn(Status) -> bool| disputes.iter().rfind(|one| is(one.status));
     let open = newest(Status::is_open).map(|one| (one.id, false));

@@ -1,4 +1,4 @@
-//! Fulfilling an order: its goods are with the customer, or on their way.
+//! Fulfilling an order: its goods were handed over or shipped.
 
 use entity::orders::{PaymentMethod, Status};
 use entity::{Money, OrderId};
@@ -10,19 +10,20 @@ use crate::foundation::locks;
 use crate::orders::disputes;
 use crate::{Database, Error, Outcome, WriteRequest};
 
-/// What is said of an order that is fulfilled.
+/// Input of a fulfilment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Fulfilment<'a> {
-    /// Where its goods are.
+    /// A reference by which the shipment can be tracked.
     pub tracking_reference: Option<&'a str>,
-    /// It is fulfilled though its payment is disputed, or was lost to a dispute.
+    /// Fulfils the order although a dispute of its payment is open or lost.
     pub acknowledge_dispute: bool,
 }
 
-/// Fulfils an order, whole. Nothing of it can be cancelled any more.
+/// Fulfils a whole order. It cannot be cancelled afterwards.
 ///
 /// # Errors
-/// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::AlreadyRefunded`]; [`Error::DisputeOpen`] unless the dispute is acknowledged; those of [`WriteRequest`].
+/// [`Error::OrderNotFound`]; [`Error::InvalidTransition`]; [`Error::AlreadyRefunded`]; [`Error::DisputeOpen`] unless
+/// the dispute is acknowledged; those of [`WriteRequest`].
 pub async fn fulfil(
     database: &Database,
     request: &WriteRequest<'_, Order>,

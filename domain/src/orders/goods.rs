@@ -1,10 +1,10 @@
-//! The goods of an order and what they are still worth.
+//! The goods of an order: the units outside, and what they are still worth.
 //!
-//! Quantity and money are counted apart. What has come back is the sum of the order's stock movements; what was credited or
-//! refunded by items is the sum of the documents that still stand. So goods can come back as long as they are outside, for
-//! the money that is left of the order, which may be nothing.
+//! Units and money are counted separately. Returned units are the sum of the order's stock movements. Credited or
+//! refunded units are the sum of the documents that are in effect. Goods can therefore come back as long as they are
+//! outside, for the money that is left of the order, which may be 0.
 //!
-//! One statement, under the lock of the order's customer (on credit) or of the order (by card).
+//! One statement, under the lock of the customer (on credit) or of the order (by card).
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 
 use crate::{Error, Transaction};
 
-/// An order is on credit and has credit notes, or by card and has refunds. Goods of an order by card that was never paid
-/// have not left the shelf.
+/// An order on credit has credit notes, a card order has refunds. The goods of a card order that was never paid have
+/// not left the stock.
 const GOODS: &str = "
 SELECT i.product_id, i.unit_price, coalesce(d.credited, 0)::bigint AS credited, coalesce(d.kept, 0)::bigint AS kept,
        coalesce(m.returned, 0)::bigint AS returned,
@@ -50,13 +50,13 @@ SELECT i.product_id, i.unit_price, coalesce(d.credited, 0)::bigint AS credited, 
 struct Good {
     product_id: ProductId,
     unit_price: Money,
-    /// Units on the order's line.
+    /// Units of the order item.
     ordered: i64,
-    /// Units that left the shelf.
+    /// Units that left the stock.
     sold: i64,
-    /// Units on credit notes that were not reversed, or on refunds that did not fail.
+    /// Units on credit notes that are not reversed, or on refunds that did not fail.
     credited: i64,
-    /// Those of them that did not come back with it.
+    /// Credited units that were not restocked with the document.
     kept: i64,
     /// Units that have come back.
     returned: i64,
@@ -66,17 +66,17 @@ struct Good {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Goods(BTreeMap<ProductId, Good>);
 
-/// Units of a product that a document is to be about.
+/// Units by product, as a document requests them.
 pub(crate) type Units = BTreeMap<ProductId, i64>;
 
 impl Good {
-    /// Units whose price no document has given back.
+    /// Units whose price no document has credited or refunded.
     fn uncredited(&self) -> i64 {
         (self.ordered - self.credited).max(0)
     }
 
-    /// Units that were credited and kept, and are outside. Some that came back may have no document any more, since its
-    /// refund failed: the next document about them says that nothing came back with it.
+    /// Credited units that were kept and are outside. A failed refund leaves returned units without a document: the
+    /// next document about them says that nothing came back.
     fn kept_outside(&self) -> i64 {
         let came_back = self.credited - self.kept;
         let without_document = (self.returned - came_back).max(0);
@@ -103,11 +103,11 @@ impl Goods {
         Ok(Self(goods.collect()))
     }
 
-    /// The price of these units. Units whose price was given back before are worth nothing; of several units, those whose
-    /// price was not come first.
+    /// The price of these units. Units whose price was credited or refunded before are worth 0; the other units are
+    /// counted first.
     ///
     /// # Errors
-    /// [`Error::MoreThanSold`] for more units than have not come back, or, without `restock`, than were not credited.
+    /// [`Error::MoreThanSold`] when the units exceed those outside, or, without `restock`, those not credited.
     pub(crate) fn price(&self, asked: &Units, restock: bool) -> Result<Money, Error> {
         let mut price = Money::ZERO;
         for (&product_id, &requested) in asked {
@@ -128,7 +128,7 @@ impl Goods {
         Ok(price)
     }
 
-    /// What comes back when the order is cancelled: all that is outside, but for what was credited and kept.
+    /// The units to restock when the order is cancelled: all that are outside, except those credited and kept.
     pub(crate) fn returning(&self) -> Vec<(ProductId, i64)> {
         let goods = self.0.values();
         let returning = goods.map(|good| (good.product_id, good.outside() - good.kept_outside()));
@@ -136,7 +136,7 @@ impl Goods {
     }
 }
 
-/// Adds up the units of each product.
+/// Sums the units of each product.
 pub(crate) fn add_up(items: impl IntoIterator<Item = (ProductId, i64)>) -> Units {
     let mut sums = Units::new();
     for (product, units) in items {
@@ -175,14 +175,14 @@ mod tests {
         for ((credited, kept, returned), requested, restock, expected) in [
             ((0, 0, 0), 10, true, Some("20")),
             ((0, 0, 0), 11, true, None),
-            // Seven were credited and kept: they may still come back, and their price was given back already.
+            // Seven were credited and kept. They may still come back, but their price was already credited.
             ((7, 7, 0), 10, true, Some("6")),
             ((7, 7, 0), 4, false, None),
             ((7, 7, 0), 3, false, Some("6")),
-            // All were credited, four of them have come back.
+            // All were credited, and four of them have come back.
             ((10, 6, 4), 6, true, Some("0")),
             ((10, 6, 4), 7, true, None),
-            // More units were credited than sold: some came back after they had been credited.
+            // More units were credited than sold, because some came back after they had been credited.
             ((13, 10, 3), 7, true, Some("0")),
             ((13, 10, 3), 1, false, None),
         ] {
@@ -199,7 +199,7 @@ mod tests {
             ((5, 3, 2), Some(5)),
             ((10, 10, 0), None),
             ((13, 10, 3), None),
-            // Four came back by a refund that failed, and were refunded again without coming back once more.
+            // Four came back with a refund that failed, and were refunded again without a second return.
             ((4, 4, 4), Some(6)),
         ] {
             let (product, goods) = goods(credited, kept, returned);

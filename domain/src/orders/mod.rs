@@ -1,6 +1,6 @@
-//! Orders: reading what was sold, the table of transitions, and fulfilment.
+//! Orders: reading, the table of transitions, and fulfilment.
 //!
-//! May use `catalogue` and what is below it.
+//! May use `catalogue` and the wings below it.
 
 pub(crate) mod credited;
 pub(crate) mod disputes;
@@ -35,56 +35,56 @@ pub use sold_line::SoldLine;
 pub use step::Step;
 pub(crate) use step::{step, write};
 
-/// An order with all that belongs to it.
+/// An order with everything that belongs to it.
 #[derive(Debug, Clone)]
 pub struct Order {
     /// The order.
     pub order: orders::Model,
-    /// Its lines, in the buyer's order.
+    /// The order's items, in the buyer's sequence.
     pub items: Vec<order_items::Model>,
-    /// What was paid for it, and by card what is to be.
+    /// Payments of the order; for a card order also the one that is expected.
     pub payments: Vec<Payment>,
-    /// What was given back, the oldest first.
+    /// Refunds, the oldest first.
     pub refunds: Vec<refund_rows::Model>,
-    /// The disputes of its payment, the oldest first.
+    /// Disputes of the payment, the oldest first.
     pub disputes: Vec<dispute_rows::Model>,
-    /// How it came to be what it is.
+    /// Every status that the order had, the oldest first.
     pub history: Vec<Step>,
 }
 
-/// Which orders are listed: those that pass every condition that is there.
+/// Conditions of a list. An order must meet all that are present.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// With this status.
+    /// Orders with this status.
     pub status: Option<Status>,
-    /// Of this customer.
+    /// Orders of this customer.
     pub customer_id: Option<CustomerId>,
-    /// Paid for like this.
+    /// Orders with this payment method.
     pub payment_method: Option<PaymentMethod>,
-    /// Made then or later.
+    /// Placed at this time or later.
     pub created_from: Option<When>,
-    /// Made before then, or on that day at the latest.
+    /// Placed before this time, or on this day at the latest.
     pub created_to: Option<When>,
-    /// At which a person has to look.
+    /// Orders that need a person's attention.
     pub attention: Option<Wanting>,
 }
 
-/// Orders at which a person has to look.
+/// Which orders that need attention are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanting {
-    /// For whatever reason.
+    /// For any reason.
     Any,
-    /// For this one, perhaps among others.
+    /// For this reason, possibly among others.
     One(Attention),
 }
 
-/// Reads an order that the caller may see.
+/// Reads an order that the caller may see. Reads one snapshot.
 ///
 /// # Errors
 /// [`Error::OrderNotFound`].
 pub async fn read(database: &Database, caller: &Caller, id: OrderId) -> Result<Order, Error> {
     retry(|| async {
-        // One moment for all of it: what is paid is what the payments say.
+        // One snapshot for all queries: the paid amount must equal the sum of the payments.
         let transaction = database.begin_snapshot(caller.business_id, &[]).await?;
         let order = visible(&transaction, caller, id).await?;
         let whole = whole(&transaction, order).await?;
@@ -94,7 +94,7 @@ pub async fn read(database: &Database, caller: &Caller, id: OrderId) -> Result<O
     .await
 }
 
-/// An order that the caller may see.
+/// The order, if the caller may see it.
 pub(crate) async fn visible(
     transaction: &Transaction,
     caller: &Caller,
@@ -107,7 +107,7 @@ pub(crate) async fn visible(
         .ok_or(Error::OrderNotFound(id))
 }
 
-/// The order with all that belongs to it.
+/// The order with everything that belongs to it.
 pub(crate) async fn whole(transaction: &Transaction, order: orders::Model) -> Result<Order, Error> {
     Ok(Order {
         items: lines(transaction, order.business_id, order.id).await?,
@@ -122,7 +122,7 @@ pub(crate) async fn whole(transaction: &Transaction, order: orders::Model) -> Re
     })
 }
 
-/// As [`whole`], of the order as it stands in the transaction.
+/// Like [`whole`], with the order row as it is in the transaction.
 pub(crate) async fn whole_again(
     transaction: &Transaction,
     business: BusinessId,
@@ -135,7 +135,6 @@ pub(crate) async fn whole_again(
     whole(transaction, order).await
 }
 
-/// The lines of an order.
 async fn lines(
     transaction: &Transaction,
     business: BusinessId,
@@ -149,7 +148,7 @@ async fn lines(
     Ok(items)
 }
 
-/// Whose an order on credit is. That never changes, so it can be read before anything is locked.
+/// The customer of an order on credit. It never changes, so it can be read before any lock.
 pub(crate) async fn owner(
     transaction: &Transaction,
     caller: &Caller,
@@ -163,7 +162,7 @@ pub(crate) async fn owner(
     Ok(order.customer_id)
 }
 
-/// Lists orders, the newest first, without their lines. A customer sees its own only.
+/// Lists orders without their items, the newest first. Customers see their own only.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -194,7 +193,7 @@ pub async fn list(
         select = select.filter(orders::Column::CreatedAt.lt(to));
     }
     if let Some(wanting) = filter.attention {
-        // The index has those rows alone.
+        // The condition of the partial index must be repeated for the planner to use it.
         select = select.filter(orders::Column::Attention.is_not_null());
         if let Wanting::One(reason) = wanting {
             let reasons = PgFunc::any(Expr::col(orders::Column::Attention));

@@ -1,4 +1,4 @@
-//! Rows of `orders` and `order_items` that are to be inserted: the one place that names their columns for it.
+//! Rows to insert into `orders` and `order_items`: the only place that names the columns of these inserts.
 
 use chrono::{DateTime, Utc};
 use entity::orders::{PaymentMethod, Status};
@@ -39,16 +39,16 @@ impl Insert for NewOrder {
     const TABLE: &'static str = "orders";
 }
 
-/// A line of an order. It has a count when it is its own movement of stock.
+/// An item of an order. It carries a stock count when the item is its own stock movement.
 pub(crate) struct NewItem<'a> {
     pub(crate) order_id: OrderId,
-    /// From 0.
+    /// The item's number in the order, from 0.
     pub(crate) number: i32,
     pub(crate) line: &'a SoldLine,
 }
 
 impl<'a> NewItem<'a> {
-    /// The lines of orders, in their order.
+    /// The items of these orders, in sequence.
     pub(crate) fn of(orders: impl Iterator<Item = (OrderId, &'a Vec<SoldLine>)>) -> Vec<Self> {
         let items = orders.flat_map(|(order_id, lines)| {
             let numbered = (0_i32..).zip(lines);

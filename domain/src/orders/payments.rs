@@ -1,4 +1,4 @@
-//! What was paid for an order.
+//! Payments of an order, on credit and by card.
 
 use chrono::{DateTime, Utc};
 use entity::orders::PaymentMethod;
@@ -8,49 +8,50 @@ use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 
 use crate::{Error, Transaction};
 
-/// Something that was paid for an order, or is to be.
+/// A payment of an order, or one that is expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payment {
-    /// What of a payment has settled an order on credit.
+    /// The part of a payment on account that settles an order on credit.
     OnAccount {
         /// The payment.
         payment_id: PaymentId,
-        /// How it came.
+        /// The payment's method, as the caller wrote it.
         method: String,
-        /// How much of it.
+        /// The part that settles this order.
         amount: Money,
-        /// When the money came.
+        /// When the money was received.
         received_at: DateTime<Utc>,
     },
-    /// What an order by card asks for.
+    /// The payment intent of a card order.
     ByCard {
-        /// Of which provider.
+        /// The name of the payment provider.
         provider: String,
-        /// The provider's id of it, as soon as it has told one.
+        /// The provider's id of the intent; `None` until the provider has returned one.
         intent: Option<String>,
-        /// How much.
+        /// The amount requested.
         amount: Money,
-        /// Where it stands.
+        /// The status of the intent.
         status: Status,
-        /// What the provider said when it did not go well.
+        /// The provider's message about a failure.
         failure: Option<String>,
-        /// What came, when that is not what was asked for.
+        /// What was received, if it differs from what was requested.
         mismatch: Option<Mismatch>,
     },
 }
 
-/// A payment that is not what was asked for, in minor units of its own currency: that may be one that is not the business's.
+/// A payment that differs from what was requested, in minor units of its own currency. The currency may differ from
+/// that of the business.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Its currency, an ISO 4217 code in capitals.
+    /// The currency, an ISO 4217 code in capitals.
     pub currency: String,
-    /// What came.
+    /// The amount received, in minor units.
     pub received_minor: i64,
-    /// What of that was given back at the provider.
+    /// The part of it that was refunded at the provider, in minor units.
     pub returned_minor: i64,
 }
 
-/// What payments on account have settled of an order, and still do.
+/// Net shares of payments on account that settle an order.
 const ON_ACCOUNT: &str = "
 SELECT p.id, p.method, sum(a.amount) AS amount, p.received_at
   FROM allocations a
@@ -114,7 +115,7 @@ async fn on_account(
     Ok(payments.collect())
 }
 
-/// An order's intent, as it was last written.
+/// An order's payment intent as last written.
 pub(crate) async fn intent(
     transaction: &Transaction,
     business: BusinessId,

@@ -1,4 +1,4 @@
-//! The refunds of an order, as they were last written.
+//! The refunds of an order as last written.
 
 use entity::{BusinessId, OrderId, Tenant, refunds};
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};

@@ -1,24 +1,24 @@
-//! A line of an order that was just placed.
+//! An item of an order that was just placed.
 
 use std::sync::Arc;
 
 use entity::{Money, ProductId};
 
-/// One product that was sold, as it is at this moment.
+/// A product that was sold, as it is at the time of the sale.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SoldLine {
-    /// What.
+    /// The product.
     pub product_id: ProductId,
-    /// Its number in the catalogue.
+    /// The product's SKU.
     pub sku: Arc<str>,
-    /// Its name.
+    /// The product's name.
     pub name: Arc<str>,
-    /// How many.
+    /// Units sold, at least 1.
     pub quantity: i64,
-    /// The product's price.
+    /// The price of one unit.
     pub unit_price: Money,
-    /// Quantity times price.
+    /// Quantity times unit price.
     pub line_total: Money,
-    /// What stays on the shelf; `None` while it is only held there, for an order by card.
+    /// Units on hand after the sale; `None` for a card order, whose units are held only.
     pub on_hand_after: Option<i64>,
 }

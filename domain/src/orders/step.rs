@@ -1,4 +1,4 @@
-//! Bringing an order from one status to another, and how it came to be what it is.
+//! Order steps: changes of an order's status, and their history.
 
 use chrono::{DateTime, Utc};
 use entity::orders::{PaymentMethod, Status};
@@ -10,20 +10,21 @@ use super::transitions;
 use crate::audit::Actor;
 use crate::{Error, Transaction};
 
-/// A status that an order came to have.
+/// A status that an order entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What it was before, but for its first.
+    /// The status before; `None` for the first.
     pub from: Option<Status>,
-    /// What it became.
+    /// The status entered.
     pub to: Status,
-    /// When.
+    /// When the order entered it.
     pub at: DateTime<Utc>,
-    /// As what somebody did it: a role, or `system` for the service itself. Of the first only who it was is known.
+    /// The role that made the step, or `system` for the service itself. `None` for the first step, of which only the
+    /// user is known.
     pub actor_role: Option<String>,
 }
 
-/// Brings a locked order to another status, if [`transitions::TABLE`] has such a way, and writes it as it is now.
+/// Moves a locked order to another status if [`transitions::TABLE`] allows it, and writes the order.
 pub(crate) async fn step(
     transaction: &Transaction,
     actor: Actor<'_>,
@@ -51,7 +52,7 @@ pub(crate) async fn step(
     Ok(())
 }
 
-/// The number of its newest transition. The order is locked, so there is no newer one under way.
+/// The number of the order's newest transition. The order is locked, so no other transaction adds one.
 async fn last(transaction: &Transaction, business: BusinessId, id: OrderId) -> Result<i32, Error> {
     let newest = order_transitions::Entity::of(business)
         .filter(order_transitions::Column::OrderId.eq(id))
@@ -62,7 +63,7 @@ async fn last(transaction: &Transaction, business: BusinessId, id: OrderId) -> R
     Ok(newest.map_or(0, |newest| newest.number))
 }
 
-/// Writes what can change of a locked order beside what settles it on credit.
+/// Writes the mutable columns of a locked order, except those that settlement writes.
 pub(crate) async fn write(transaction: &Transaction, order: &orders::Model) -> Result<(), Error> {
     use orders::Column;
 
@@ -87,7 +88,7 @@ pub(crate) async fn write(transaction: &Transaction, order: &orders::Model) -> R
     Ok(())
 }
 
-/// How an order came to be what it is, its first status first.
+/// The steps of an order, the first status first.
 pub(crate) async fn history(
     transaction: &Transaction,
     order: &orders::Model,

@@ -1,28 +1,28 @@
-//! What can become of an order: one table, from which the decisions here, the diagram in docs/api.md and the tests are
-//! made.
+//! The transitions of orders: one table, from which the decisions here, the diagram in docs/api.md and the tests are
+//! derived.
 
 use entity::orders::{PaymentMethod, Status};
 use entity::users::Role;
 
 use crate::Error;
 
-/// Who may bring an order from one status to another.
+/// Who may move an order from one status to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
-    /// The desk, in the transaction that makes the order.
+    /// The desk, in the transaction that creates the order.
     Desk,
-    /// The service, when the payment provider has answered or told something, or when time is over.
+    /// The service, after the payment provider reported a change, or when a deadline has passed.
     Service,
     /// Staff and admins.
     Staff,
-    /// Admins alone: money is given back.
+    /// Admins only, because money is refunded.
     Admin,
     /// Staff, admins, and the order's own customer while nothing is paid.
     StaffOrCustomer,
 }
 
 impl Who {
-    /// Whether a caller with this role may.
+    /// Whether a caller with this role may make the transition.
     #[must_use]
     pub fn includes(self, role: Role) -> bool {
         match self {
@@ -34,22 +34,22 @@ impl Who {
     }
 }
 
-/// One way from a status to another.
+/// A transition from one status to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
-    /// From there.
+    /// The status before.
     pub from: Status,
-    /// To there.
+    /// The status after.
     pub to: Status,
-    /// Of orders that are paid for like this.
+    /// The payment method of the orders that it applies to.
     pub of: PaymentMethod,
-    /// Who may.
+    /// Who may make it.
     pub who: Who,
-    /// What it does to stock.
+    /// Its effect on stock, as docs/api.md shows it.
     pub stock: &'static str,
-    /// What it does to the customer's credit.
+    /// Its effect on the customer's credit, as docs/api.md shows it.
     pub credit: &'static str,
-    /// What it does to money.
+    /// Its effect on money, as docs/api.md shows it.
     pub money: &'static str,
 }
 
@@ -68,7 +68,7 @@ macro_rules! transition {
     };
 }
 
-/// All of them. What is not here cannot happen.
+/// All transitions. Any other change of status is rejected.
 pub const TABLE: &[Transition] = &[
     transition!(Credit: Created to Approved, Desk, "decremented", "charged", "credit on account settles it"),
     transition!(Credit: Approved to Fulfilled, Staff, "", "", ""),
@@ -82,7 +82,8 @@ pub const TABLE: &[Transition] = &[
     transition!(Card: Paid to Cancelled, Admin, "restocked", "", "the remainder is refunded"),
 ];
 
-/// The transition of such an order, if there is one. The service itself may do what others may.
+/// The transition between two statuses for a payment method. Ignores roles, because the service itself may make every
+/// transition.
 ///
 /// # Errors
 /// [`Error::InvalidTransition`].
@@ -93,7 +94,7 @@ pub fn find(of: PaymentMethod, from: Status, to: Status) -> Result<&'static Tran
         .ok_or(Error::InvalidTransition { from, to })
 }
 
-/// As [`find`], for a caller with this role.
+/// Like [`find`], for a caller with this role.
 ///
 /// # Errors
 /// [`Error::InvalidTransition`]; [`Error::Forbidden`].
@@ -111,7 +112,7 @@ pub fn find_for(
     }
 }
 
-/// The table as docs/api.md shows it: a Mermaid diagram and what each step does.
+/// The table as docs/api.md shows it: a Mermaid diagram and the effects of each transition.
 #[must_use]
 pub fn described() -> String {
     let name = |status: Status| {

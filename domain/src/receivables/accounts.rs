@@ -1,9 +1,9 @@
-//! A customer's account, locked: the one way in which everything but the desk changes what a customer owes.
+//! A customer's account with its row locked: the only path by which code outside the desk changes what a customer owes.
 //!
-//! [`LockedAccount::of`] shares the lock on the business, so that its books are not closed meanwhile, and locks the customer;
-//! whoever moves stock locks inventory next; then [`LockedAccount::lock_orders`] and its like
-//! lock orders. Each brings what it locks into [`AccountState`] as plain values. What is decided there, [`LockedAccount::write`] writes:
-//! the entries, the balance, the allocations, and the figures that follow from them.
+//! [`LockedAccount::of`] shares the lock on the business, so that no period is closed meanwhile, and locks the
+//! customer. Writes that move stock lock inventory next. [`LockedAccount::lock_orders`] and its variants lock orders
+//! last. Each of these functions copies what it locks into [`AccountState`] as plain values. [`LockedAccount::write`]
+//! writes the decision: entries, balance, allocations and the amounts derived from them.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -30,7 +30,7 @@ use crate::receivables::new_entries::NewEntry;
 use crate::receivables::settlement::{AccountState, Order, Target};
 use crate::{Caller, Error, Transaction};
 
-/// A customer's account, whose row is locked.
+/// A customer's account, whose row is locked until the transaction ends.
 #[derive(Debug)]
 pub(crate) struct LockedAccount {
     business: BusinessId,
@@ -41,29 +41,29 @@ pub(crate) struct LockedAccount {
     pub(crate) books: AccountState,
 }
 
-/// What a customer owes and may still buy.
+/// The amounts of a customer's account, in the currency of the business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountSummary {
-    /// What it owes.
+    /// What the customer owes: the sum of the ledger entries. Negative when they paid ahead.
     pub balance: Money,
-    /// What it may still buy.
+    /// The credit limit less the balance. Negative when the balance exceeds the limit.
     pub available_credit: Money,
-    /// What of its credits has settled no order.
+    /// The part of the customer's credits that settles no order. At least 0.
     pub on_account: Money,
 }
 
-/// What was posted to a customer's account, and the account after it.
+/// A document that was posted to a customer's account, with the account after it.
 #[derive(Debug, Clone)]
 pub struct Posted<T> {
-    /// The document, or what it settled.
+    /// The document, or the amounts that it settled.
     pub document: T,
-    /// The account.
+    /// The account after the document.
     pub account: AccountSummary,
 }
 
-/// The clock is read after the lock was had: the time at which the transaction began may be before that of one which
-/// had the row first. The count makes the customer wait for the business. It must hold whatever it is: PostgreSQL counts
-/// anew, and finds none, when it has had to wait for the customer.
+/// The statement reads the clock after it holds the lock. The transaction may have begun before another one that held
+/// the row first. The count makes the customer's lock wait for that of the business. The condition must hold for every
+/// count: PostgreSQL counts again, and finds 0, when it had to wait for the customer.
 static LOCK: LazyLock<String> = LazyLock::new(|| {
     let business = locks::shared_business([
         businesses::Column::TimeZone,
@@ -89,7 +89,7 @@ static LOCK: LazyLock<String> = LazyLock::new(|| {
         .to_string(PostgresQueryBuilder)
 });
 
-/// Locks orders on credit by id. They are the customer's, or are not there.
+/// Locks orders on credit by id. Orders of other customers are not locked and not returned.
 static LOCK_ORDERS: LazyLock<String> = LazyLock::new(|| {
     let mut orders = locks::orders();
     orders
@@ -110,8 +110,8 @@ static LOCK_ORDERS: LazyLock<String> = LazyLock::new(|| {
         .to_string(PostgresQueryBuilder)
 });
 
-/// The orders that this amount would settle, that which is due for longest first. What is due on the customer's orders
-/// changes under its own lock alone, so this can be read before they are locked.
+/// Orders that an amount would settle, the longest due first. The amount due on an order changes under the customer's
+/// lock only, so this query may run before the orders are locked.
 const OLDEST_DUE: &str = "
 SELECT id
   FROM (SELECT id, sum(amount_due) OVER (ORDER BY due_at, id) - amount_due AS before
@@ -123,7 +123,10 @@ static ENTRIES: LazyLock<ArrayStatement> =
     LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<NewEntry>()));
 
 impl LockedAccount {
-    /// Locks a customer and reads what it has on account.
+    /// Locks a customer and reads their credit on account. One round trip, or two with credit on account.
+    ///
+    /// # Errors
+    /// [`Error::CustomerNotFound`].
     pub(crate) async fn of(
         transaction: &Transaction,
         caller: &Caller,
@@ -168,8 +171,8 @@ impl LockedAccount {
         self.customer.id
     }
 
-    /// When a document counts that its maker dates: now, if they do not, or if their clock is a little ahead. `field` is
-    /// where the request names the moment.
+    /// Returns when a document takes effect. Without a date, and for a date slightly in the future, that is now.
+    /// `field` is the request's member that holds the date.
     ///
     /// # Errors
     /// [`Error::ImpossibleDate`]; [`Error::PeriodClosed`].
@@ -192,7 +195,8 @@ impl LockedAccount {
         }
     }
 
-    /// Locks those of these orders that are the customer's and on credit, and brings them into the books.
+    /// Locks the given orders and adds them to the account state. Ids of other customers' orders or of card orders are
+    /// left out.
     pub(crate) async fn lock_orders(
         &mut self,
         transaction: &Transaction,
@@ -221,7 +225,10 @@ impl LockedAccount {
         Ok(locked)
     }
 
-    /// As [`LockedAccount::lock_orders`], for the one order that a decision is about.
+    /// Like [`LockedAccount::lock_orders`], for the one order that a decision is about.
+    ///
+    /// # Errors
+    /// [`Error::OrderNotFound`].
     pub(crate) async fn lock_order(
         &mut self,
         transaction: &Transaction,
@@ -231,7 +238,7 @@ impl LockedAccount {
         found.pop().ok_or(Error::OrderNotFound(id))
     }
 
-    /// Locks the orders that this amount may settle.
+    /// Locks the orders that this amount may settle: those that the target names, or the longest due.
     pub(crate) async fn lock_target(
         &mut self,
         transaction: &Transaction,
@@ -263,10 +270,10 @@ impl LockedAccount {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    /// Writes what was decided. Documents that name an entry can be written after it.
+    /// Writes the decision. A document that refers to an entry is inserted after this call.
     pub(crate) async fn write(&self, transaction: &Transaction) -> Result<(), Error> {
         let account = &self.books.account;
-        // No limit bounds what is paid ahead, nor what is owed again when a payment bounces.
+        // No limit bounds prepayments, nor the debt that returns when a payment bounces.
         if !account.balance.is_storable() || !account.credit().is_storable() {
             return Err(Error::AmountTooLarge("the customer's balance"));
         }
@@ -330,7 +337,7 @@ impl LockedAccount {
         Ok(())
     }
 
-    /// What was posted, with the account as it is now.
+    /// The document with the account as it is now.
     pub(crate) fn posted<T>(&self, document: T) -> Posted<T> {
         Posted {
             document,
@@ -346,7 +353,7 @@ impl LockedAccount {
         }
     }
 
-    /// What the customer owed before, for the trail.
+    /// What the customer owed before the change, for the audit entry.
     pub(crate) fn audit_snapshot_before(&self) -> serde_json::Value {
         json!({
             "customer_balance": self.customer.balance.to_text(self.currency),
@@ -354,7 +361,7 @@ impl LockedAccount {
         })
     }
 
-    /// What it owes now, for the trail.
+    /// What the customer owes now, for the audit entry.
     pub(crate) fn audit_snapshot(&self) -> serde_json::Value {
         let figures = self.summary();
         json!({
@@ -365,7 +372,7 @@ impl LockedAccount {
     }
 }
 
-/// Allocations as the trail shows them.
+/// Allocations in the format of audit entries.
 pub(crate) fn allocations_trail(
     shares: &[(OrderId, Money)],
     currency: Currency,

@@ -1,14 +1,18 @@
-//! Aging: who owes what for how long past due, at any date.
+//! Aging: what each customer owes at a date, by days past due.
 //!
-//! A report is about what counts before a moment, which for a day is where the next one begins. It is rolled back from now
-//! by what counts from that moment on. An order owed then what is due on it now and what was allocated to it since. A
-//! customer's balance was what it is now less the entries since. Credit on account was what it is now, less the credits
-//! since (which are all entries but charges: a reversal of a credit and a payout take it away), and what was allocated of it
-//! since. So at every date
+//! A report covers what took effect before a moment; for a day, that is the start of the next day. The queries start
+//! from the current amounts and undo what took effect from that moment on:
 //!
-//! > the buckets − credit on account = balance,
+//! - the amount owed on an order: its amount due now, plus later allocations to it;
+//! - a customer's balance: the balance now, less later entries;
+//! - credit on account: the credit now, less later credits, plus later allocations of it. Later credits are all entries
+//!   but charges; reversals of credits and payouts are negative ones.
 //!
-//! which is a law of the data and not of these queries: the two sides are added up from different rows.
+//! At every date this holds:
+//!
+//! > the buckets − credit on account = balance.
+//!
+//! It is a law of the data and not of these queries: the two sides are sums over different rows.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,54 +27,54 @@ use crate::foundation::dates::{CLOCK_TOLERANCE, Clock, When, not_after, past_due
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
-/// What is owed, by how long it is past due, and what was paid ahead.
+/// Amounts owed, by days past due, and what was paid ahead.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromQueryResult)]
 pub struct Buckets {
-    /// Not due before the day.
+    /// Owed, and not due before the day.
     pub current: Money,
-    /// Past due for 1 to 30 days.
+    /// Owed, and past due for 1 to 30 days.
     pub days_1_30: Money,
-    /// For 31 to 60.
+    /// Owed, and past due for 31 to 60 days.
     pub days_31_60: Money,
-    /// For 61 to 90.
+    /// Owed, and past due for 61 to 90 days.
     pub days_61_90: Money,
-    /// For longer.
+    /// Owed, and past due for more than 90 days.
     pub days_over_90: Money,
     /// Credit that settles no order.
     pub credit_on_account: Money,
 }
 
-/// One customer's share.
+/// One customer's row of the report.
 #[derive(Debug, Clone, FromQueryResult)]
 pub struct Aged {
-    /// Who.
+    /// The customer.
     pub customer_id: CustomerId,
-    /// Its name.
+    /// The customer's name now, not at the date of the report.
     pub customer_name: String,
-    /// What it owes and has on account.
+    /// What the customer owes and has on account.
     #[sea_orm(nested)]
     pub buckets: Buckets,
-    /// The sum of its entries.
+    /// The sum of the customer's ledger entries at the date.
     pub balance: Money,
 }
 
-/// A page of the report.
+/// One page of the report.
 #[derive(Debug, Clone)]
 pub struct Aging {
-    /// The moment that it is about: what counts from then on is not in it.
+    /// The moment of the report. What takes effect from then on is excluded.
     pub as_of: DateTime<Utc>,
-    /// The day of the business that it ends with.
+    /// The last day of the report, in the time zone of the business.
     pub day: NaiveDate,
-    /// The customers that owed something or had something on account, by id.
+    /// Customers that owed something or had credit on account, by id.
     pub page: Page<Aged, Place>,
-    /// All customers together, on the first page.
+    /// The sum over all customers; `None` on all pages but the first.
     pub total: Option<Buckets>,
 }
 
-/// Where a page ends, and the moment that the report is about. As text it is the two with a space between them.
+/// The position where a page ends, with the moment of the report. Its text form is the two, separated by a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// The moment.
+    /// The moment of the report.
     pub as_of: DateTime<Utc>,
     /// The last customer of the page.
     pub customer: CustomerId,
@@ -83,7 +87,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A text is no [`Place`].
+/// The text is not a [`Place`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a time and a customer's id with a space between them")]
 pub struct NoPlace;
@@ -102,7 +106,7 @@ impl FromStr for Place {
 }
 
 impl Buckets {
-    /// What they add up to.
+    /// The sum of the buckets less credit on account.
     #[must_use]
     pub fn balance(&self) -> Money {
         self.current + self.days_1_30 + self.days_31_60 + self.days_61_90 + self.days_over_90
@@ -110,12 +114,12 @@ impl Buckets {
     }
 }
 
-/// The bucket of an order that is due at `due_at`: `$3` to `$6` part them.
+/// The bucket, 0 to 4, of an order due at `due_at`. `$3` to `$6` are the bounds between buckets.
 const BUCKET: &str =
     "CASE WHEN due_at >= $3 THEN 0 WHEN due_at >= $4 THEN 1 WHEN due_at >= $5 THEN 2
                            WHEN due_at >= $6 THEN 3 ELSE 4 END";
 
-/// What lies in buckets: `bucket` and `amount` become columns. The sixth is credit on account.
+/// Sums `amount` by `bucket` into columns. Bucket 5 is credit on account.
 const SUMS: &str = "
     coalesce(sum(amount) FILTER (WHERE bucket = 0), 0) AS current,
     coalesce(sum(amount) FILTER (WHERE bucket = 1), 0) AS days_1_30,
@@ -124,15 +128,16 @@ const SUMS: &str = "
     coalesce(sum(amount) FILTER (WHERE bucket = 4), 0) AS days_over_90,
     coalesce(sum(amount) FILTER (WHERE bucket = 5), 0) AS credit_on_account";
 
-/// The dates differ so much in how many rows are after them that a plan for any date is good for none. And a report
-/// takes one core, not all of them from those who sell.
+/// The number of rows after a date differs so much that no generic plan is good for all dates. A report runs on one
+/// core, so that it does not take the others from the desk.
 const SETTINGS: [&str; 3] = [
     "plan_cache_mode = 'force_custom_plan'",
     "jit = 'off'",
     "max_parallel_workers_per_gather = 0",
 ];
 
-/// Reads a page of the report about a moment, the end of a day, or now. A cursor has the moment of the page before.
+/// Reads a page of the report for a moment, for the end of a day, or for now. A cursor carries the moment of its
+/// report.
 ///
 /// # Errors
 /// [`Error::ImpossibleDate`]; [`Error::ForeignCursor`]; [`Error::DatabaseUnavailable`].
@@ -167,11 +172,11 @@ pub async fn report(
     .await
 }
 
-/// Where the report cuts time: what counts before `until` is in it.
+/// The end of the report: what took effect before `until` is included.
 #[derive(Debug, Clone, Copy)]
 struct Cut {
     until: DateTime<Utc>,
-    /// The day that ends there, or in which it lies.
+    /// The day that ends at `until`, or that contains it.
     day: NaiveDate,
     zone: TimeZone,
 }
@@ -196,7 +201,8 @@ impl Cut {
     }
 }
 
-/// Whether the page before was one of the report that is asked for. That was about now if its end was still to come.
+/// Whether a cursor belongs to the requested report. A report whose end was still in the future was read as of its
+/// present.
 fn is_of(place: Place, clock: &Clock, as_of: Option<When>) -> bool {
     let zone = clock.time_zone;
     let is_asked_for = as_of.is_none_or(|as_of| {
@@ -206,7 +212,7 @@ fn is_of(place: Place, clock: &Clock, as_of: Option<When>) -> bool {
     is_asked_for && (DateTime::UNIX_EPOCH..=clock.now).contains(&place.as_of)
 }
 
-/// One customer more than a page has, if there are so many.
+/// Up to one customer more than the page holds, which shows whether another page follows.
 async fn customers(
     transaction: &Transaction,
     business: BusinessId,
@@ -220,7 +226,7 @@ async fn customers(
         let candidates = candidates(transaction, business, cut, wanted, after).await?;
         let is_last = candidates.len() < wanted;
         after = candidates.last().map(|row| row.customer_id).or(after);
-        // What happened since may add up to nothing then.
+        // Later changes may add up to 0 at the date of the report.
         let owed = |row: &Aged| row.buckets != Buckets::default();
         found.extend(candidates.into_iter().filter(owed));
         if is_last || found.len() >= wanted {
@@ -229,9 +235,9 @@ async fn customers(
     }
 }
 
-/// The next customers with an order that is unpaid now or was settled since, or with credit that is on account now, was
-/// used since, reversed since or paid out since, and their figures. Each part walks an index in order of customers and stops when it has
-/// enough of them.
+/// Reads the next customers with their amounts. Candidates have an order that is unpaid now or was settled later.
+/// Others have credit on account now, or credit that was allocated, reversed or paid out later. Each branch walks an
+/// index by customer and stops at the limit.
 async fn candidates(
     transaction: &Transaction,
     business: BusinessId,
@@ -300,7 +306,7 @@ async fn candidates(
     Ok(Aged::find_by_statement(statement).all(transaction).await?)
 }
 
-/// All customers together, from the same parts: those of the orders are added up before they come together.
+/// Sums over all customers, from the same parts as the rows. Orders are summed by bucket before the union.
 async fn total(
     transaction: &Transaction,
     business: BusinessId,
@@ -333,7 +339,7 @@ async fn total(
     total.ok_or_else(|| Error::Bug("a sum answered nothing".into()))
 }
 
-/// The business, the moment, and what parts the buckets: `$1` to `$6`.
+/// Parameters `$1` to `$6`: the business, the moment, and the bounds between buckets.
 fn values(business: BusinessId, cut: &Cut) -> Vec<Value> {
     let mut values: Vec<Value> = vec![business.0.into(), cut.until.into()];
     values.extend(past_due_bounds(cut.zone, cut.day).map(Value::from));

@@ -1,6 +1,6 @@
-//! Which orders credits settle: reading what settles what, and writing allocations with the figures that they change.
+//! Allocations: reads which credits settle which orders, and writes allocations with the amounts derived from them.
 //!
-//! The customers' rows are locked by whoever writes, the orders' rows after them.
+//! The caller holds the locks of the customers, and after them those of the orders. A write is one statement.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ use crate::receivables::ledger::{Account, Credit, Used};
 use crate::receivables::settlement::{Settling, Share};
 use crate::{Error, Transaction};
 
-/// What these shares come to for each order, in the order in which the orders were first settled.
+/// Sums the shares of each order, in the order of first settlement.
 pub(crate) fn by_order(shares: &[Share]) -> Vec<(OrderId, Money)> {
     let mut sums: Vec<(OrderId, Money)> = Vec::new();
     for share in shares {
@@ -37,7 +37,7 @@ SELECT a.entry_number, e.kind, a.order_id, sum(a.amount) AS amount
 HAVING sum(a.amount) <> 0
  ORDER BY a.entry_number, a.order_id";
 
-/// A row of [`SETTLING`].
+/// A row of [`SETTLING`]: a credit's net share of one order.
 #[derive(FromQueryResult)]
 struct Settles {
     entry_number: i64,
@@ -46,7 +46,7 @@ struct Settles {
     amount: Money,
 }
 
-/// What settles these orders of a customer, and which orders these credits of it settle.
+/// Reads the credits that settle these orders of a customer, and the orders that these credits settle.
 pub(crate) async fn settling(
     transaction: &Transaction,
     business: BusinessId,
@@ -76,13 +76,13 @@ pub(crate) async fn settling(
     Ok(found.into_values().collect())
 }
 
-/// A credit's share in settling an order; negative where it is taken back.
+/// A credit's share in settling an order. Negative when it is taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Allocation {
     pub(crate) customer_id: CustomerId,
     pub(crate) order_id: OrderId,
     pub(crate) used: Used,
-    /// When it counts: never before the credit or the order was there.
+    /// When the share takes effect: not before the date of the credit, nor before that of the order.
     pub(crate) effective_at: DateTime<Utc>,
 }
 
@@ -98,7 +98,7 @@ SELECT c.customer_id, c.entry_number, e.kind, c.amount,
   JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (c.business_id, c.customer_id, c.entry_number)
  WHERE c.business_id = $1 AND c.customer_id = ANY ($2)";
 
-/// A row of [`ON_ACCOUNT`].
+/// A row of [`ON_ACCOUNT`]: a credit with what is left of it.
 #[derive(FromQueryResult)]
 struct OnAccount {
     customer_id: CustomerId,
@@ -108,7 +108,7 @@ struct OnAccount {
     since: DateTime<Utc>,
 }
 
-/// What is left of the credits of these customers, whose rows are locked.
+/// Reads what is left of these customers' credits. The caller holds the customers' locks.
 pub(crate) async fn on_account(
     transaction: &Transaction,
     business: BusinessId,
@@ -146,7 +146,7 @@ impl Row for Allocation {
     }
 }
 
-/// What is left of a credit.
+/// What is left of a credit. 0 deletes its row.
 struct Rest {
     customer_id: CustomerId,
     entry_number: i64,
@@ -163,7 +163,7 @@ impl Row for Rest {
     }
 }
 
-/// What a customer has on account.
+/// A customer's credit on account, after the write.
 struct Total {
     customer_id: CustomerId,
     amount: Money,
@@ -224,15 +224,15 @@ SELECT (SELECT count(*) FROM settled) AS settled, (SELECT count(*) FROM counted)
     })
 });
 
-/// How many orders and customers [`WRITE`] has updated.
+/// How many orders and customers [`WRITE`] updated.
 #[derive(FromQueryResult)]
 struct Updated {
     settled: i64,
     counted: i64,
 }
 
-/// Writes allocations, what they settle of their orders, and what they leave of these accounts' credits. The orders and
-/// the entries are there already.
+/// Writes allocations, the settled amounts of their orders, and what is left of these accounts' credits. The orders and
+/// entries must already be inserted.
 pub(crate) async fn write(
     transaction: &Transaction,
     business: BusinessId,
@@ -270,7 +270,7 @@ pub(crate) async fn write(
     let written = (updated.settled, updated.counted);
     let orders: HashSet<OrderId> = allocations.iter().map(|share| share.order_id).collect();
     let expected = (count(orders.len()), count(totals.len()));
-    // Their rows are locked: one that is not there would be an amount that settles nothing.
+    // The rows are locked. A missing one would mean an allocated amount that settles nothing.
     if written != expected {
         return Err(Error::Bug(format!(
             "{expected:?} orders and customers settled, {written:?} rows updated"

@@ -1,7 +1,7 @@
-//! ReversibleCredit notes: what a customer need not pay of an order, by amount or by items.
+//! Credit notes: what a customer need not pay of an order, by amount or by items.
 //!
-//! Items that go back to the shelf are worth what they cost, but no more than is left of the order, which may be nothing:
-//! goods come back whatever was credited before. Such a note has an entry of 0 in the account.
+//! Restocked items are credited at their price, limited to what is left of the order. That may be 0: goods can come
+//! back after the whole order was credited. Such a note posts an entry of 0.
 
 use entity::ledger_entries::Kind;
 use entity::{
@@ -23,27 +23,27 @@ use crate::receivables::reversals::{self, CreditState, Reversal, ReversibleCredi
 use crate::stock::inventory::returns;
 use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
 
-/// A credit note to be.
+/// Input of a new credit note.
 #[derive(Debug, Clone)]
 pub struct NewCreditNote {
-    /// Of which order.
+    /// The order that is credited.
     pub order_id: OrderId,
-    /// How much of it.
+    /// The amount, or the items.
     pub credited: What,
-    /// Why.
+    /// Why, as the caller wrote it.
     pub reason: String,
 }
 
-/// What is credited.
+/// What a credit note credits.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// So much. More than nothing.
+    /// An amount. More than 0.
     Amount(Money),
-    /// What these cost when they were sold. Two lines of one product count as one.
+    /// Items, at the price of their sale. Quantities of one product are added up.
     Items {
-        /// Which, and how many.
+        /// Products with their quantities.
         items: Vec<(ProductId, Quantity)>,
-        /// Whether they go back to the shelf, for what is left of the order if they cost more.
+        /// Whether the items are restocked. Then the note is limited to what is left of the order.
         restock: bool,
     },
 }
@@ -53,24 +53,24 @@ pub enum What {
 pub struct CreditNote {
     /// The credit note.
     pub note: credit_notes::Model,
-    /// What it takes back, if it is by items.
+    /// Products with the units credited. Empty when the note is by amount.
     pub items: Vec<(ProductId, i64)>,
-    /// How much of it settles which order: its own, and others that were settled with the rest.
+    /// The part that settles each order: first its own, then others that the rest was allocated to.
     pub allocations: Vec<(OrderId, Money)>,
-    /// How much of it was paid out to the customer.
+    /// The part that was paid out to the customer.
     pub paid_out: Money,
-    /// Present when it was undone.
+    /// `Some` once the note is reversed.
     pub reversal: Option<Reversal>,
 }
 
 impl CreditNote {
-    /// What of it settles orders.
+    /// The part that settles orders.
     #[must_use]
     pub fn allocated(&self) -> Money {
         self.allocations.iter().map(|(_, amount)| *amount).sum()
     }
 
-    /// What of it is on account.
+    /// The part that is on account. 0 once the note is reversed.
     #[must_use]
     pub fn unallocated(&self) -> Money {
         match self.reversal {
@@ -80,12 +80,12 @@ impl CreditNote {
     }
 }
 
-/// Credits a part of an order. The order is settled as far as it owes; the rest is credit on account.
+/// Credits part of an order. The note settles the order up to its amount due; the rest becomes credit on account.
 ///
 /// # Errors
-/// [`Error::OrderNotFound`] for one that is not on credit, too; [`Error::MoreThanSold`]; and, but for items that go back to
-/// the shelf, [`Error::MoreThanCharged`], [`Error::NothingToCredit`], and [`Error::OrderCancelled`] when the order is cancelled;
-/// those of [`WriteRequest`].
+/// [`Error::OrderNotFound`], also for an order that is not on credit; [`Error::MoreThanSold`]; those of
+/// [`WriteRequest`]. Without restocked items also [`Error::MoreThanCharged`], [`Error::NothingToCredit`], and
+/// [`Error::OrderCancelled`] for a cancelled order.
 pub async fn create(
     database: &Database,
     request: &WriteRequest<'_, Posted<CreditNote>>,
@@ -108,7 +108,7 @@ pub async fn create(
             if let Some(replayed) = write.replayed().await? {
                 return Ok(replayed);
             }
-            // Also those that do not go back to the shelf: the note's items point at their stock.
+            // Includes items that are not restocked: the note's items refer to their stock rows.
             let mut shelf = returns::open(
                 transaction,
                 caller,
@@ -154,7 +154,7 @@ pub async fn create(
         .await
 }
 
-/// What the note is of, or why it cannot be.
+/// The amount of the note, or why it is rejected.
 async fn worth(
     transaction: &Transaction,
     order: &order_rows::Model,
@@ -272,11 +272,11 @@ async fn find(
     })
 }
 
-/// Undoes a credit note: what it settled is due again, and what it put back on the shelf is taken away again.
+/// Reverses a credit note: what it settled is due again, and restocked items are taken out of stock again.
 ///
 /// # Errors
 /// [`Error::CreditNoteNotFound`]; [`Error::InsufficientStock`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`];
-/// [`Error::OrderCancelled`] when its order is cancelled, unless it is of nothing; those of [`WriteRequest`].
+/// [`Error::OrderCancelled`] for a note of a cancelled order whose amount is not 0; those of [`WriteRequest`].
 pub async fn reverse(
     database: &Database,
     request: &WriteRequest<'_, Posted<CreditNote>>,

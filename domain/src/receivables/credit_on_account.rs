@@ -1,4 +1,6 @@
-//! Credit on account: settling a customer's orders with it after it was paid or credited.
+//! Credit on account: allocates credits to orders after they were posted.
+//!
+//! Locks the customer, then the orders.
 
 use entity::{CustomerId, Money, OrderId};
 
@@ -8,12 +10,12 @@ use crate::receivables::allocations::by_order;
 use crate::receivables::settlement::Target;
 use crate::{Database, Error, Outcome, WriteRequest};
 
-/// Settles a customer's orders with its credit on account, the oldest credit first; `orders` says which with how much,
-/// and without it that which is due for longest comes first, as far as the credit goes.
+/// Settles a customer's orders with their credit on account, the oldest credit first. `target` names orders with
+/// amounts; otherwise the longest due is settled first, as far as the credit reaches.
 ///
 /// # Errors
-/// [`Error::CustomerNotFound`], [`Error::OrderNotFound`], [`Error::Overpayment`], [`Error::CreditOnAccountExceeded`]; those of
-/// [`WriteRequest`].
+/// [`Error::CustomerNotFound`]; [`Error::OrderNotFound`]; [`Error::Overpayment`]; [`Error::CreditOnAccountExceeded`];
+/// those of [`WriteRequest`].
 pub async fn allocate(
     database: &Database,
     request: &WriteRequest<'_, Posted<Vec<(OrderId, Money)>>>,

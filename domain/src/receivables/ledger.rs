@@ -1,7 +1,9 @@
-//! Customers' accounts: the one place that raises or lowers what a customer owes, whichever path comes.
+//! Balances of customers: the only code that raises or lowers what a customer owes, shared by the desk and all other
+//! writes.
 //!
-//! [`Account`] is what a customer's locked row says, in memory. A posting changes the balance and becomes an entry; an
-//! entry that lowers the balance is a credit, and what of it settles no order is credit on account. So at any moment
+//! [`Account`] is a customer's locked row in memory. A posting changes the balance and becomes a ledger entry. An entry
+//! that lowers the balance is a credit; the part of it that settles no order is credit on account. At any moment this
+//! holds:
 //!
 //! > balance = what is due on the orders − credit on account.
 //!
@@ -16,53 +18,53 @@ use entity::ledger_entries::Kind;
 /// A customer's account while its row is locked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
-    /// What the customer owes: the sum of its entries.
+    /// What the customer owes: the sum of the entries.
     pub balance: Money,
-    /// The number of its newest entry.
+    /// The number of the newest entry; 0 without entries.
     pub entry_count: i64,
-    /// What is left of its credits, by the number of their entries: the oldest first. One that is used up stays here
-    /// with nothing, so that it is written.
+    /// What is left of the credits, by entry number, so the oldest comes first. A used-up credit stays with amount 0,
+    /// so that the write deletes its row.
     pub on_account: BTreeMap<i64, Credit>,
 }
 
 /// What is left of a credit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credit {
-    /// What the credit is.
+    /// The kind of the credit's entry.
     pub kind: Kind,
-    /// How much of it settles no order.
+    /// The part that settles no order.
     pub amount: Money,
-    /// From when that can settle one: the credit's date, or when it was last taken back from an order. An allocation
-    /// that counted from before would use the credit twice at that past date.
+    /// The earliest moment at which the credit can settle an order: its date, or its last return from an order. An
+    /// earlier allocation would use the credit twice at that past date.
     pub since: DateTime<Utc>,
 }
 
-/// An entry to be.
+/// The number, amount and balance of a new entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Posting {
-    /// Its place in the customer's account.
+    /// The entry's number in the customer's account, from 1.
     pub number: i64,
-    /// What it adds to the balance.
+    /// What the entry adds to the balance; negative for a credit.
     pub amount: Money,
-    /// The balance then.
+    /// The balance after the entry.
     pub balance_after: Money,
 }
 
-/// A part of a credit, used to settle an order.
+/// A part of a credit that settles an order or covers a payout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Used {
-    /// The credit's entry.
+    /// The number of the credit's entry.
     pub entry_number: i64,
-    /// What the credit is.
+    /// The kind of the credit's entry.
     pub kind: Kind,
-    /// How much of it; negative where it is taken back.
+    /// The amount used. Negative when it is taken back.
     pub amount: Money,
-    /// From when it counts: see [`Credit::since`].
+    /// The earliest moment at which it can take effect: see [`Credit::since`].
     pub since: DateTime<Utc>,
 }
 
 impl Account {
-    /// Raises what is owed, or lowers it when the amount is negative.
+    /// Raises the balance, or lowers it by a negative amount.
     pub fn post(&mut self, amount: Money) -> Posting {
         self.balance = self.balance + amount;
         self.entry_count += 1;
@@ -73,18 +75,18 @@ impl Account {
         }
     }
 
-    /// The credit on account.
+    /// The credit on account, at least 0.
     #[must_use]
     pub fn credit(&self) -> Money {
         self.on_account.values().map(|credit| credit.amount).sum()
     }
 
-    /// Takes up to so much from the credit on account, the oldest credit first.
+    /// Takes at most `up_to` from the credit on account, the oldest credit first.
     pub fn use_credit(&mut self, up_to: Money) -> Vec<Used> {
         self.use_credit_of(DateTime::<Utc>::MAX_UTC, up_to)
     }
 
-    /// The credit on account that was there at that time and is there still.
+    /// Credit that was on account at that time and still is.
     #[must_use]
     pub fn credit_of(&self, time: DateTime<Utc>) -> Money {
         let credits = self.on_account.values();
@@ -92,7 +94,7 @@ impl Account {
         there.map(|credit| credit.amount).sum()
     }
 
-    /// As [`Account::use_credit`], from what [`Account::credit_of`] counts.
+    /// Like [`Account::use_credit`], limited to what [`Account::credit_of`] counts.
     pub fn use_credit_of(&mut self, time: DateTime<Utc>, up_to: Money) -> Vec<Used> {
         let mut missing = up_to;
         let mut used = Vec::new();

@@ -1,7 +1,7 @@
-//! Customers' accounts: what they owe, what they have paid, and what their credit is.
+//! Customers' accounts: what they owe, what they paid, and their credit.
 //!
-//! May use `orders` and what is below it. Locks the customer first, then stock, then orders; what is locked becomes plain
-//! values, [`settlement`] decides from them, and one place writes.
+//! May use `orders` and the wings below it. Locks the customer first, then stock, then orders. Locked rows become plain
+//! values, [`settlement`] decides from them, and one function writes.
 
 pub(crate) mod accounts;
 pub mod aging;

@@ -1,4 +1,4 @@
-//! Rows of `ledger_entries` that are to be inserted: the one place that names their columns for it.
+//! Rows to insert into `ledger_entries`: the only place that names the columns of that insert.
 
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;

@@ -1,7 +1,7 @@
-//! Overdue customers: who owes what on orders that are past due, or that are old, by more than so many days.
+//! Overdue customers: unpaid amounts on orders that are past due, or that exceed an age in days.
 //!
-//! Only the unpaid remainder of an order ages: `amount_due`, which the database derives on the order itself, so no join
-//! can multiply it and a paid order never counts.
+//! Only the unpaid remainder of an order, `amount_due`, counts. The database derives it on the order itself, so no join
+//! can multiply it. A paid order never counts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,43 +16,43 @@ use crate::foundation::dates::{self, Clock};
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Page, Paging};
 
-/// The date of an order that counts.
+/// The date that an order's age is measured from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
-    /// When it was due. Days are those of the business, as in aging.
+    /// The due date. Days are calendar days of the business, as in aging.
     DueDate,
-    /// When it was made. Days have 24 hours.
+    /// The time of the order. A day has 24 hours.
     OrderDate,
 }
 
 /// Which orders make a customer overdue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Criterion {
-    /// The date that counts.
+    /// The date that is measured from.
     pub by: By,
-    /// More than so many days ago.
+    /// Orders count when the date lies more than this many days back.
     pub days: u32,
 }
 
 /// A customer with an unpaid remainder on orders that count.
 #[derive(Debug, Clone, FromQueryResult)]
 pub struct Overdue {
-    /// Who.
+    /// The customer.
     pub customer_id: CustomerId,
-    /// Its name.
+    /// The customer's name.
     pub customer_name: String,
-    /// All that it owes.
+    /// All that the customer owes: the balance of the account.
     pub balance: Money,
-    /// What it owes on the orders that count.
+    /// What the customer owes on the orders that count.
     pub overdue_amount: Money,
-    /// When the oldest of them was made.
+    /// When the oldest of these orders was placed.
     pub oldest_order_date: DateTime<Utc>,
-    /// When the first of them was due.
+    /// The earliest due date of these orders.
     pub oldest_due_at: DateTime<Utc>,
-    /// Whole days since the oldest was made.
+    /// Whole days since the oldest of these orders was placed.
     #[sea_orm(skip)]
     pub days_since_order: i32,
-    /// The days by which the first is past due; 0 when none is.
+    /// Days by which the earliest is past due; 0 when none is.
     #[sea_orm(skip)]
     pub days_past_due: i32,
 }
@@ -81,30 +81,30 @@ impl Overdue {
 /// A page of overdue customers.
 #[derive(Debug, Clone)]
 pub struct OverdueList {
-    /// The day that it was.
+    /// The current day, in the time zone of the business.
     pub today: NaiveDate,
     /// The customers, the longest overdue first.
     pub page: Page<Overdue, Place>,
 }
 
-/// Where a page of overdue customers ends. As text it is the two with a space between them.
+/// The position where a page ends. Its text form is the two, separated by a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// The earliest date that counts of its last customer.
+    /// The earliest date that counts of the page's last customer.
     pub oldest: DateTime<Utc>,
-    /// That customer.
+    /// The page's last customer.
     pub customer: CustomerId,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Microseconds: what the database keeps, so that the place is found again exactly.
+        // The database stores microseconds, so the cursor finds exactly this position again.
         let oldest = self.oldest.to_rfc3339_opts(SecondsFormat::Micros, true);
         write!(f, "{oldest} {}", self.customer)
     }
 }
 
-/// A text is no [`Place`].
+/// The text is not a [`Place`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a time and a customer's id with a space between them")]
 pub struct NoPlace;
@@ -122,9 +122,9 @@ impl FromStr for Place {
     }
 }
 
-/// Unpaid orders are walked from the earliest date on, and those that are not their customer's first are passed over,
-/// until there are customers enough: a page by the due date costs what is on it, and not what all customers owe. The order's
-/// date has no index, which every sale would have to write: a page by it sorts all that is unpaid.
+/// The query walks unpaid orders from the earliest date and skips those that are not their customer's first. It stops
+/// when the page is full: by due date, a page costs what it holds, and not what all customers owe. The order date has
+/// no index, which every sale would have to write. A page by it sorts all unpaid orders.
 macro_rules! list {
     ($date:literal) => {
         concat!(
@@ -177,7 +177,7 @@ impl By {
 }
 
 impl Criterion {
-    /// Orders count whose date is before this moment.
+    /// The moment before which the date of an order must lie for the order to count.
     fn bound(self, clock: &Clock) -> DateTime<Utc> {
         match self.by {
             By::DueDate => dates::past_due_bound(clock.time_zone, clock.today(), self.days),

@@ -1,4 +1,6 @@
-//! Payments: money that customers have paid, and which orders it settles.
+//! Payments: money received from customers, and the orders that it settles.
+//!
+//! Locks the customer, then the orders.
 
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
@@ -14,22 +16,23 @@ use crate::receivables::reversals::{self, CreditState, Reversal};
 use crate::receivables::settlement::Target;
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
-/// A payment to be.
+/// Input of a new payment.
 #[derive(Debug, Clone)]
 pub struct NewPayment {
-    /// Who paid.
+    /// The customer who paid.
     pub customer_id: CustomerId,
-    /// How much. More than nothing.
+    /// The amount. More than 0.
     pub amount: Money,
-    /// How it came.
+    /// The method, as the caller wrote it: `bank_transfer`, say.
     pub method: String,
-    /// What it can be found by: a number of a cheque, say.
+    /// An external reference, such as a cheque number.
     pub reference: Option<String>,
-    /// When it came, if not now. What is up to [`crate::foundation::dates::CLOCK_TOLERANCE`] ahead is now.
+    /// When the money was received; `None` is now. A time up to [`crate::foundation::dates::CLOCK_TOLERANCE`] ahead is
+    /// taken as now.
     pub received_at: Option<DateTime<Utc>>,
-    /// What it is for.
+    /// The orders that the payment settles.
     pub target: Target,
-    /// Whether what is not due is kept on account. Otherwise such a payment is refused.
+    /// Whether an excess stays on account. If false, an excess rejects the payment.
     pub on_account: bool,
 }
 
@@ -38,16 +41,16 @@ pub struct NewPayment {
 pub struct Payment {
     /// The payment.
     pub payment: payments::Model,
-    /// How much of it settles which order.
+    /// The part that settles each order.
     pub allocations: Vec<(OrderId, Money)>,
-    /// How much of it was paid out to the customer.
+    /// The part that was paid out to the customer.
     pub paid_out: Money,
-    /// Present when it was undone.
+    /// `Some` once the payment is reversed.
     pub reversal: Option<Reversal>,
 }
 
 impl Payment {
-    /// What of it is on account.
+    /// The part that is on account. 0 once the payment is reversed.
     #[must_use]
     pub fn unallocated(&self) -> Money {
         if self.reversal.is_some() {
@@ -67,12 +70,12 @@ impl Payment {
     }
 }
 
-/// Takes a payment.
+/// Posts a payment and allocates it.
 ///
 /// # Errors
-/// [`Error::CustomerNotFound`]; [`Error::OrderNotFound`] for an order that is not the customer's or not on credit;
-/// [`Error::Overpayment`]; [`Error::AllocationsDoNotAddUp`]; [`Error::ImpossibleDate`]; [`Error::PeriodClosed`]; those of
-/// [`WriteRequest`].
+/// [`Error::CustomerNotFound`]; [`Error::OrderNotFound`] for an order of another customer or by card;
+/// [`Error::Overpayment`]; [`Error::AllocationsDoNotAddUp`]; [`Error::ImpossibleDate`]; [`Error::PeriodClosed`]; those
+/// of [`WriteRequest`].
 pub async fn receive(
     database: &Database,
     request: &WriteRequest<'_, Posted<Payment>>,
@@ -166,7 +169,7 @@ pub(crate) async fn find(
         .ok_or(Error::PaymentNotFound(id))
 }
 
-/// Lists payments, the newest first, of one customer or of all.
+/// Lists payments of one customer or of all, the newest first.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -216,8 +219,8 @@ async fn with_state(
     Ok(payments.collect())
 }
 
-/// Undoes a payment: the orders that it settled are due again, and what was on account of it is gone. What of it was paid
-/// out to the customer is covered by other credit on account.
+/// Reverses a payment: the orders that it settled are due again, and its credit on account is gone. Payouts that it
+/// covered are covered by other credit on account.
 ///
 /// # Errors
 /// [`Error::PaymentNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; those of [`WriteRequest`].
@@ -232,7 +235,7 @@ pub async fn reverse(
         .run(database, || async {
             let write = request.begin(database).await?;
             let transaction = write.transaction();
-            // Payments never change: which customer is to be locked can be read before the lock.
+            // A payment's customer never changes, so it can be read before the lock.
             let payment = find(transaction, caller, id).await?;
             let mut locked = LockedAccount::of(transaction, caller, payment.customer_id).await?;
             if let Some(replayed) = write.replayed().await? {

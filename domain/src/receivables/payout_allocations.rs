@@ -1,4 +1,4 @@
-//! Which payouts cover which credits: what was paid out of what.
+//! Payout allocations: which credits cover which payouts.
 
 use entity::{BusinessId, CustomerId};
 use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
@@ -15,7 +15,7 @@ SELECT a.payout_entry, a.credit_entry, e.kind, sum(a.amount) AS amount
 HAVING sum(a.amount) <> 0
  ORDER BY a.payout_entry, a.credit_entry";
 
-/// What covers these payouts of a locked account, and what these credits of it cover.
+/// Reads what covers these payouts of a locked account, and what these credits of it cover.
 pub(crate) async fn covering(
     transaction: &Transaction,
     business: BusinessId,

@@ -1,8 +1,8 @@
-//! Payouts: credit on account that a business gives back to its customer.
+//! Payouts: credit on account that a business pays back to its customer.
 //!
-//! A payout is an entry that raises the balance, and uses up credits on account by the same amount, the oldest first.
-//! It has one lock, the customer's, and uses only credit that was on account at its date and is there still, so the
-//! account adds up at every date.
+//! A payout is an entry that raises the balance and uses up credits on account by the same amount, the oldest first. It
+//! takes one lock, the customer's. It uses only credit that was on account at its date and still is, so the account
+//! adds up at every date.
 
 use chrono::{DateTime, Utc};
 use entity::{CustomerId, Money, PayoutId, Tenant, payouts};
@@ -18,46 +18,46 @@ use crate::receivables::payout_allocations::covering;
 use crate::receivables::reversals::{self, Reversal};
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
-/// A payout to be.
+/// Input of a new payout.
 #[derive(Debug, Clone)]
 pub struct NewPayout {
-    /// To whom.
+    /// The customer who receives the money.
     pub customer_id: CustomerId,
-    /// How much. More than nothing.
+    /// The amount. More than 0.
     pub amount: Money,
-    /// How it is paid.
+    /// The method, as the caller wrote it: `bank_transfer`, say.
     pub method: String,
-    /// What it can be found by: a transfer's number, say.
+    /// An external reference, such as the number of a transfer.
     pub reference: Option<String>,
-    /// When it was paid, if not now.
+    /// When it was paid; `None` is now.
     pub paid_at: Option<DateTime<Utc>>,
 }
 
-/// A payout, and whether it was undone.
+/// A payout with its reversal.
 #[derive(Debug, Clone)]
 pub struct Payout {
     /// The payout.
     pub payout: payouts::Model,
-    /// Present when it was undone.
+    /// `Some` once the payout is reversed.
     pub reversal: Option<Reversal>,
 }
 
-/// Which payouts are listed: those that pass every condition that is there.
+/// Conditions of a list. A payout must meet all that are present.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// To this customer.
+    /// Payouts to this customer.
     pub customer_id: Option<CustomerId>,
-    /// Entered then or later.
+    /// Entered at this time or later.
     pub created_from: Option<When>,
-    /// Entered before then, or on that day at the latest.
+    /// Entered before this time, or on this day at the latest.
     pub created_to: Option<When>,
 }
 
 /// Pays out credit on account.
 ///
 /// # Errors
-/// [`Error::CustomerNotFound`]; [`Error::ImpossibleDate`]; [`Error::PeriodClosed`]; [`Error::CreditOnAccountExceeded`]; those
-/// of [`WriteRequest`].
+/// [`Error::CustomerNotFound`]; [`Error::ImpossibleDate`]; [`Error::PeriodClosed`]; [`Error::CreditOnAccountExceeded`];
+/// those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
     request: &WriteRequest<'_, Posted<Payout>>,
@@ -116,7 +116,7 @@ fn created(locked: &LockedAccount, payout: &payouts::Model, caller: &Caller) -> 
     }
 }
 
-/// Undoes a payout that did not reach the customer: the credits that it used up are on account again.
+/// Reverses a payout that did not reach the customer: the credits that it used up are on account again.
 ///
 /// # Errors
 /// [`Error::PayoutNotFound`]; [`Error::AlreadyReversed`]; those of [`WriteRequest`].
@@ -132,7 +132,7 @@ pub async fn reverse(
             let business = caller.business_id;
             let write = request.begin(database).await?;
             let transaction = write.transaction();
-            // Payouts never change: which customer is to be locked can be read before the lock.
+            // A payout's customer never changes, so it can be read before the lock.
             let payout = find(transaction, caller, id).await?;
             let mut locked = LockedAccount::of(transaction, caller, payout.customer_id).await?;
             if let Some(replayed) = write.replayed().await? {

@@ -1,5 +1,7 @@
-//! Reversals: what undoing a payment that bounced, a credit note, a write-off or a payout has in common. Nothing is changed or deleted: a
-//! reversal is an entry of its own that names the one which it undoes, and each is undone once at most.
+//! Reversals: the shared part of reversing a bounced payment, a credit note, a write-off or a payout.
+//!
+//! Nothing is changed or deleted. A reversal is an entry of its own that names the entry it reverses. Each entry is
+//! reversed at most once.
 
 use std::collections::HashMap;
 
@@ -20,16 +22,16 @@ use crate::receivables::payout_allocations::covering;
 use crate::receivables::settlement::Settling;
 use crate::{Caller, Error, Transaction};
 
-/// That a document was undone.
+/// When and why a document was reversed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reversal {
-    /// Why.
+    /// The reason, as the caller wrote it.
     pub reason: String,
-    /// When.
+    /// When the reversal was entered.
     pub at: DateTime<Utc>,
 }
 
-/// The change that undoes a document.
+/// The audit entry of a reversal.
 pub(crate) fn reversed(
     locked: &LockedAccount,
     action: Action,
@@ -48,17 +50,17 @@ pub(crate) fn reversed(
     }
 }
 
-/// An entry that lowered the balance and is to be undone.
+/// An entry that lowered the balance and is to be reversed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReversibleCredit {
     pub(crate) entry_number: i64,
     pub(crate) kind: Kind,
     pub(crate) amount: Money,
-    /// The order that it is about.
+    /// The order that the entry is about, if any.
     pub(crate) about: Option<OrderId>,
 }
 
-/// Undoes a credit of a locked account. Locks the orders that it settles.
+/// Reverses a credit of a locked account. Locks the orders that the credit settles.
 pub(crate) async fn undo(
     transaction: &Transaction,
     caller: &Caller,
@@ -79,8 +81,8 @@ pub(crate) async fn undo(
     let ids = settling.orders.iter().map(|(id, _)| *id);
     let ids: Vec<OrderId> = ids.chain(credit.about).collect();
     let orders = locked.lock_orders(transaction, ids).await?;
-    // What was credited of a cancelled order has settled it for good; the cancellation gave back the rest. A note of
-    // nothing has settled nothing: that its goods came back can be corrected.
+    // What was credited of a cancelled order settles it for good; the cancellation reversed the rest. A note of 0
+    // settles nothing, so the return of its goods can still be corrected.
     let about = orders.iter().find(|order| Some(order.id) == credit.about);
     let closed = about.filter(|order| order.status == Status::Cancelled);
     if let Some(order) = closed
@@ -103,7 +105,10 @@ pub(crate) async fn undo(
     .await
 }
 
-/// That an entry of a locked account was not undone before.
+/// Checks that an entry of a locked account is not reversed yet.
+///
+/// # Errors
+/// [`Error::AlreadyReversed`].
 pub(crate) async fn expect_standing(
     transaction: &Transaction,
     business: BusinessId,
@@ -118,7 +123,7 @@ pub(crate) async fn expect_standing(
     undone.map_or(Ok(()), |_| Err(Error::AlreadyReversed))
 }
 
-/// Writes that one entry undoes another. Both are there.
+/// Records that one entry reverses another. Both must already be inserted.
 pub(crate) async fn record(
     transaction: &Transaction,
     caller: &Caller,
@@ -146,14 +151,14 @@ pub(crate) async fn record(
     })
 }
 
-/// What has become of a credit.
+/// The current state of a credit.
 #[derive(Debug, Default)]
 pub(crate) struct CreditState {
-    /// How much of it settles which order.
+    /// The part that settles each order.
     pub(crate) allocations: Vec<(OrderId, Money)>,
-    /// How much of it was paid out to the customer.
+    /// The part that was paid out to the customer.
     pub(crate) paid_out: Money,
-    /// Present when it was undone.
+    /// `Some` once the credit is reversed.
     pub(crate) reversal: Option<Reversal>,
 }
 
@@ -173,7 +178,7 @@ SELECT a.customer_id, a.credit_entry AS number, sum(a.amount) AS amount
     ON (a.business_id, a.customer_id, a.credit_entry) = ($1, credit.customer_id, credit.number)
  GROUP BY a.customer_id, a.credit_entry";
 
-/// What of a credit settles an order.
+/// A row of [`ALLOCATED`]: a credit's net share of one order.
 #[derive(FromQueryResult)]
 struct Allocated {
     customer_id: CustomerId,
@@ -182,7 +187,7 @@ struct Allocated {
     amount: Money,
 }
 
-/// How a credit was undone.
+/// A row of [`REVERSED`].
 #[derive(FromQueryResult)]
 struct Reversed {
     customer_id: CustomerId,
@@ -191,7 +196,7 @@ struct Reversed {
     at: DateTime<Utc>,
 }
 
-/// What was paid out of a credit.
+/// A row of [`PAID_OUT`]: the part of a credit that covers payouts.
 #[derive(FromQueryResult)]
 struct PaidOut {
     customer_id: CustomerId,
@@ -204,8 +209,8 @@ SELECT r.customer_id, r.reverses AS number, r.reason, r.created_at AS at
   FROM unnest($2::uuid[], $3::bigint[]) AS credit (customer_id, number)
   JOIN reversals r ON (r.business_id, r.customer_id, r.reverses) = ($1, credit.customer_id, credit.number)";
 
-/// What has become of these credits, by customer and number of entry. One that settles nothing and was not undone may be
-/// left out.
+/// Reads the state of these credits, by customer and entry number. Credits that are not in the result settle nothing,
+/// cover no payout and are not reversed. Three round trips.
 pub(crate) async fn states(
     transaction: &Transaction,
     business: BusinessId,

@@ -1,18 +1,18 @@
-//! Deciding which orders a customer's credits settle: plain values in, entries and allocations out. No database, no
-//! clock, no I/O.
+//! Settlement: decides which orders a customer's credits settle. Plain values in, entries and allocations out; no
+//! database, no clock, no I/O.
 //!
-//! [`AccountState`] holds a customer's locked account and the orders that a decision is about. Whatever is decided, in any order,
+//! [`AccountState`] holds a customer's locked account and the orders that a decision is about. After every decision
 //! these hold, now and at every past date:
 //!
-//! - an order: its total − what is allocated to it = what is due, from 0 to the total;
-//! - a credit: its amount − what of it is allocated or paid out = what of it is on account, from 0 to the amount;
-//! - a payout: its amount = what of credits covers it, from its date on until it is reversed;
-//! - the account: balance = what is due − what is on account.
+//! - an order: its total − its allocations = its amount due, from 0 to the total;
+//! - a credit: its amount − its allocations and payouts = its credit on account, from 0 to the amount;
+//! - a payout: its amount = the credits that cover it, from its date until it is reversed;
+//! - the account: balance = amounts due − credit on account.
 //!
-//! The first two hold at past dates because an allocation counts from the latest of three: the credit's date, the
-//! order's, and the last time that one of the two was taken from the other ([`Credit::since`], [`Order::since`]). When
-//! that lies in a closed period, it counts from the first moment that is open ([`AccountState::open_from`]): what a report said
-//! of a closed period, it goes on saying.
+//! The first two hold at past dates because an allocation takes effect at the latest of three times. These are the date
+//! of the credit, the date of the order, and the last time that an allocation of either was taken back.
+//! [`Credit::since`] and [`Order::since`] keep them. When the latest lies in a closed period, the allocation takes
+//! effect at the first open moment ([`AccountState::open_from`]). Reports of a closed period therefore never change.
 
 use std::collections::BTreeMap;
 
@@ -24,108 +24,108 @@ use sea_orm::FromQueryResult;
 use crate::Error;
 use crate::receivables::ledger::{Account, Credit, Posting, Used};
 
-/// An order on credit as the decision needs it.
+/// An order on credit, as far as decisions need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
-    /// What of it is not settled.
+    /// The part that is not settled.
     pub due: Money,
-    /// When that is to be paid.
+    /// When that part is due.
     pub due_at: DateTime<Utc>,
-    /// From when an allocation can count: it was sold then, or what had settled it was taken back.
+    /// The earliest moment at which an allocation can take effect: the sale, or the last time that one was taken back.
     pub since: DateTime<Utc>,
 }
 
-/// A customer's locked account with some of its orders, and what has been decided about them.
+/// A customer's locked account with some of its orders, and the decisions about them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountState {
-    /// The account.
+    /// The balance and the credits.
     pub account: Account,
-    /// Its orders: those that are asked for by name, or those that are due.
+    /// Locked orders of the customer: those that a request names, or the longest due.
     pub orders: BTreeMap<OrderId, Order>,
-    /// The database's time, no earlier than anything that is in the books.
+    /// The database's time, not earlier than any entry of the account.
     pub now: DateTime<Utc>,
-    /// Nothing counts from before this moment: the books are closed until then.
+    /// The first open moment. Nothing takes effect before it, because the period before is closed.
     pub open_from: DateTime<Utc>,
-    /// The entries that were decided.
+    /// New entries, in the order of decision.
     pub entries: Vec<Entry>,
-    /// The allocations that were decided, in the order in which they were.
+    /// New allocations, in the order of decision.
     pub shares: Vec<Share>,
-    /// What was decided about which credits cover payouts, in the order in which it was.
+    /// New payout allocations, in the order of decision.
     pub payout_shares: Vec<PayoutShare>,
 }
 
-/// An entry that was decided.
+/// A new entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Its number, its amount and the balance that it leaves.
+    /// The number, the amount and the balance after it.
     pub posting: Posting,
-    /// What it is.
+    /// The kind of the entry.
     pub kind: Kind,
-    /// The one order that it is about, if there is one.
+    /// The one order that the entry is about, if any.
     pub order_id: Option<OrderId>,
-    /// When it counts.
+    /// When the entry takes effect.
     pub effective_at: DateTime<Utc>,
 }
 
-/// An allocation that was decided: negative where one is taken back.
+/// A new allocation. Negative when one is taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// The order.
     pub order_id: OrderId,
-    /// The credit, and how much of it.
+    /// The credit, and the amount used of it.
     pub used: Used,
-    /// When it counts.
+    /// When the allocation takes effect.
     pub effective_at: DateTime<Utc>,
 }
 
-/// A credit's share in covering a payout that was decided: negative where it is given back.
+/// A new payout allocation: a credit's share in covering a payout. Negative when it is returned to the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PayoutShare {
-    /// The payout's entry.
+    /// The number of the payout's entry.
     pub payout_entry: i64,
-    /// The credit, and how much of it.
+    /// The credit, and the amount used of it.
     pub used: Used,
-    /// When it counts.
+    /// When the payout allocation takes effect.
     pub effective_at: DateTime<Utc>,
 }
 
-/// How much of a credit covers a payout, as it stands.
+/// The net share of a credit in covering a payout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
 pub struct Covering {
-    /// The payout's entry.
+    /// The number of the payout's entry.
     pub payout_entry: i64,
-    /// The credit's entry.
+    /// The number of the credit's entry.
     pub credit_entry: i64,
-    /// What the credit is.
+    /// The kind of the credit.
     pub kind: Kind,
-    /// How much of it.
+    /// The amount covered.
     pub amount: Money,
 }
 
-/// What a payment is for.
+/// The orders that a payment settles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// What is due, that which is due for longest first.
+    /// All orders with an amount due, the longest due first.
     OldestDue,
     /// This order.
     Order(OrderId),
-    /// These orders, each with so much. Two amounts for one order count as one.
+    /// These orders, each with an amount. Amounts for the same order are added up.
     Orders(Vec<(OrderId, Money)>),
 }
 
-/// A credit, and which orders it settles.
+/// A credit with the orders that it settles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settling {
-    /// The credit's entry.
+    /// The number of the credit's entry.
     pub entry_number: i64,
-    /// What it is.
+    /// The kind of the credit.
     pub kind: Kind,
-    /// How much of it settles which order.
+    /// The net share of each order.
     pub orders: Vec<(OrderId, Money)>,
 }
 
 impl AccountState {
-    /// An account of which nothing has been decided.
+    /// An account state without decisions.
     #[must_use]
     pub fn new(account: Account, now: DateTime<Utc>) -> Self {
         Self {
@@ -139,18 +139,17 @@ impl AccountState {
         }
     }
 
-    /// All that is due on the customer's orders, those that are not in these books too.
+    /// The amount due on all orders of the customer, including those that are not in this state.
     #[must_use]
     pub fn due(&self) -> Money {
         self.account.balance + self.account.credit()
     }
 
-    /// Takes a payment and settles with it what it is for. What is left is kept on account, if that is wanted. Returns
-    /// the number of its entry.
+    /// Posts a payment and settles its target. The rest stays on account if `keep_rest` is set. Returns the entry's
+    /// number.
     ///
     /// # Errors
-    /// [`Error::OrderNotFound`], [`Error::Overpayment`], or [`Error::AllocationsDoNotAddUp`]. The books are then as they
-    /// were.
+    /// [`Error::OrderNotFound`]; [`Error::Overpayment`]; [`Error::AllocationsDoNotAddUp`]. The state is unchanged then.
     pub fn receive(
         &mut self,
         amount: Money,
@@ -180,12 +179,12 @@ impl AccountState {
         Ok(number)
     }
 
-    /// Settles orders with what is on account, the oldest credit first: with so much each, or, when the target says no
-    /// amounts, with as much as there is.
+    /// Settles orders with credit on account, the oldest credit first. Each order gets the amount that the target
+    /// names, or, without amounts, as much as there is.
     ///
     /// # Errors
-    /// [`Error::OrderNotFound`]; [`Error::Overpayment`]; [`Error::CreditOnAccountExceeded`]. The books are then as they
-    /// were.
+    /// [`Error::OrderNotFound`]; [`Error::Overpayment`]; [`Error::CreditOnAccountExceeded`]. The state is unchanged
+    /// then.
     pub fn use_on_account(&mut self, target: &Target) -> Result<(), Error> {
         let on_account = self.account.credit();
         let (shares, _) = self.plan(target, on_account)?;
@@ -202,11 +201,10 @@ impl AccountState {
         Ok(())
     }
 
-    /// Gives a credit that is about one order, and settles that order with it as far as it owes. Returns the number of
-    /// its entry.
+    /// Posts a credit that is about one order, and settles that order up to its amount due. Returns the entry's number.
     ///
     /// # Errors
-    /// [`Error::OrderNotFound`]. The books are then as they were.
+    /// [`Error::OrderNotFound`]. The state is unchanged then.
     pub fn credit(&mut self, kind: Kind, order: OrderId, amount: Money) -> Result<i64, Error> {
         self.order(order)?;
         let number = self.grant(kind, amount, Some(order), self.now);
@@ -214,11 +212,11 @@ impl AccountState {
         Ok(number)
     }
 
-    /// Pays out credit on account that was there at that date, the oldest credit first. Returns the number of the payout's
+    /// Pays out credit that was on account at that date, the oldest credit first. Returns the number of the payout's
     /// entry.
     ///
     /// # Errors
-    /// [`Error::CreditOnAccountExceeded`]. The books are then as they were.
+    /// [`Error::CreditOnAccountExceeded`]. The state is unchanged then.
     pub fn pay_out(&mut self, amount: Money, paid_at: DateTime<Utc>) -> Result<i64, Error> {
         let paid_at = paid_at.min(self.now);
         let credit_on_account = self.account.credit_of(paid_at);
@@ -233,18 +231,18 @@ impl AccountState {
         Ok(number)
     }
 
-    /// Undoes a payout: the credits that cover it (`covering`) are on account again from now on. Returns the number of the
-    /// entry that undoes it.
+    /// Reverses a payout: the credits in `covering` are on account again from now on. Returns the number of the
+    /// reversal's entry.
     pub fn reverse_payout(&mut self, amount: Money, covering: &[Covering]) -> i64 {
         self.uncover(covering);
         self.post(Kind::Reversal, -amount, None, self.now)
     }
 
-    /// Takes a credit back: the orders that it settles owe again, the payouts that it covers (`covering`) are covered by
-    /// others, and it is no credit any more. The orders are in the books. Returns the number of the entry that undoes it.
+    /// Reverses a credit: the orders that it settles are due again, and other credits cover its payouts (`covering`).
+    /// The orders must be in the state. Returns the number of the reversal's entry.
     ///
     /// # Errors
-    /// [`Error::CreditPaidOut`] when the others are not enough; [`Error::Bug`] when the credit is not all there.
+    /// [`Error::CreditPaidOut`] when the other credits do not suffice; [`Error::Bug`] when the credit is not complete.
     pub fn reverse(
         &mut self,
         credit: &Settling,
@@ -256,7 +254,7 @@ impl AccountState {
             self.take_back(credit, *order, *share)?;
         }
         self.uncover(covering);
-        // A credit of nothing has no row on account.
+        // A credit of 0 has no row on account.
         let left = self.account.on_account.entry(credit.entry_number);
         let left = left.or_insert(Credit {
             kind: credit.kind,
@@ -274,16 +272,16 @@ impl AccountState {
         Ok(self.post(Kind::Reversal, amount, about, self.now))
     }
 
-    /// Cancels an order: what others have settled of it is on account again, what was credited or written off of it
-    /// (`own`) settles it, and a reversal of its charge settles the rest. Returns the number of the reversal's entry.
+    /// Cancels an order. Shares of `others` are on account again, and its credit notes and write-offs (`own`) settle
+    /// it. A reversal of its charge settles the rest. Returns the number of the reversal's entry.
     ///
-    /// Its own credits come home from orders that they settle and payouts that they cover (`covering`) by now. The payouts
-    /// are covered anew with what has become free, and then the orders are settled anew, as far as it goes. So whatever is
-    /// taken back later, nothing is ever due on a cancelled order.
+    /// The order's own credits first return from other orders that they settle and from payouts that they cover
+    /// (`covering`). Then the freed credit covers the payouts, and after them the orders, as far as it reaches. No
+    /// later reversal can therefore make a cancelled order due.
     ///
     /// # Errors
-    /// [`Error::OrderNotFound`]; [`Error::CreditPaidOut`]; [`Error::Bug`] when an order that `own` settles is not in the
-    /// books.
+    /// [`Error::OrderNotFound`]; [`Error::CreditPaidOut`]; [`Error::Bug`] when an order that `own` settles is not in
+    /// the state.
     pub fn cancel(
         &mut self,
         order: OrderId,
@@ -316,7 +314,7 @@ impl AccountState {
         Ok(number)
     }
 
-    /// Which orders get how much of an amount, and what is due on what was asked for.
+    /// The share of each order in an amount, and the amount due on the target.
     fn plan(
         &self,
         target: &Target,
@@ -368,7 +366,7 @@ impl AccountState {
         self.orders.get(&id).ok_or(Error::OrderNotFound(id))
     }
 
-    /// An entry that lowers the balance, all of it on account for now.
+    /// Posts an entry that lowers the balance; all of it is on account at first.
     fn grant(
         &mut self,
         kind: Kind,
@@ -403,7 +401,7 @@ impl AccountState {
         posting.number
     }
 
-    /// Settles an order with up to so much of one credit, as far as that is there and the order owes.
+    /// Settles an order with at most `up_to` of one credit, limited by what is left of it and by the amount due.
     fn settle(&mut self, entry_number: i64, order_id: OrderId, up_to: Money) {
         let credit = self.account.on_account.get_mut(&entry_number);
         let (Some(credit), Some(order)) = (credit, self.orders.get_mut(&order_id)) else {
@@ -423,7 +421,7 @@ impl AccountState {
         }
     }
 
-    /// Settles an order with up to so much of what is on account, as far as it owes.
+    /// Settles an order with at most `up_to` of the credit on account, limited by the amount due.
     fn settle_from_account(&mut self, order_id: OrderId, up_to: Money) {
         let Some(order) = self.orders.get_mut(&order_id) else {
             return;
@@ -434,7 +432,7 @@ impl AccountState {
         }
     }
 
-    /// Covers so much of a payout with what was on account at its date.
+    /// Covers `amount` of a payout with credit that was on account at its date.
     fn cover(&mut self, payout_entry: i64, amount: Money, effective_at: DateTime<Utc>) {
         for used in self.account.use_credit_of(effective_at, amount) {
             self.payout_shares.push(PayoutShare {
@@ -445,7 +443,7 @@ impl AccountState {
         }
     }
 
-    /// Gives credits that cover payouts back from now on: they are on account again.
+    /// Returns credits that cover payouts: they are on account again from now on.
     fn uncover(&mut self, covering: &[Covering]) {
         for one in covering {
             let used = self.give_back(one.credit_entry, one.kind, one.amount);
@@ -457,7 +455,7 @@ impl AccountState {
         }
     }
 
-    /// Covers payouts with other credits than those that were given back.
+    /// Covers payouts again, with credits other than those that were returned.
     fn cover_anew(&mut self, covering: &[Covering]) -> Result<(), Error> {
         let paid_out: Money = covering.iter().map(|one| one.amount).sum();
         let credit_on_account = self.account.credit();
@@ -473,7 +471,7 @@ impl AccountState {
         Ok(())
     }
 
-    /// Puts a part of a credit back on account from now on.
+    /// Returns part of a credit to the account from now on.
     fn give_back(&mut self, entry_number: i64, kind: Kind, amount: Money) -> Used {
         let since = self.now;
         let left = self.account.on_account.entry(entry_number);
@@ -492,7 +490,7 @@ impl AccountState {
         }
     }
 
-    /// Takes an allocation back from now on: the order owes it again, and it is on account again.
+    /// Takes back an allocation from now on: the order is due again, and the credit is on account again.
     fn take_back(
         &mut self,
         credit: &Settling,
@@ -525,7 +523,7 @@ impl Order {
     }
 }
 
-/// Adds up the amounts for each order, in the order in which they were first named.
+/// Sums the amounts of each order, in the order of first mention.
 fn add_up(wanted: &[(OrderId, Money)]) -> Vec<(OrderId, Money)> {
     let mut sums: Vec<(OrderId, Money)> = Vec::with_capacity(wanted.len());
     let mut places = BTreeMap::new();

@@ -1,5 +1,7 @@
-//! Customers' accounts, to read: the ledger, entry by entry as it was written, and the statement of a time, in which an
-//! entry stands where it counts.
+//! Ledger and statements of customers' accounts, read only.
+//!
+//! The ledger lists entries in the order of entering. A statement lists the entries of a span by the time at which they
+//! take effect.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::ledger_entries::Kind;
@@ -14,84 +16,84 @@ use crate::foundation::dates::When;
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
-/// An entry with what its document says.
+/// An entry with the details of its document.
 #[derive(Debug, Clone, FromQueryResult)]
 pub struct Entry {
-    /// Its id.
+    /// The entry's id.
     pub id: LedgerEntryId,
-    /// Its place in the account.
+    /// The entry's number in the account, from 1.
     pub number: i64,
-    /// What it is.
+    /// The kind of the entry.
     pub kind: Kind,
-    /// What it adds to the balance.
+    /// What the entry adds to the balance.
     pub amount: Money,
-    /// The balance when it was entered; in a statement, the balance in order of what counts when.
+    /// The balance after the entry: in the ledger by order of entering, in a statement by order of effect.
     pub balance_after: Money,
-    /// The order that it charges, credits or gives up.
+    /// The order that the entry charges, credits or writes off.
     pub order_id: Option<OrderId>,
-    /// The payment that it is.
+    /// The payment, if the entry is one.
     pub payment_id: Option<PaymentId>,
-    /// The payout that it is.
+    /// The payout, if the entry is one.
     pub payout_id: Option<PayoutId>,
-    /// How it was paid.
+    /// The method of the payment or payout.
     pub method: Option<String>,
-    /// What the payment or payout can be found by.
+    /// The external reference of the payment or payout.
     pub reference: Option<String>,
-    /// The credit note that it is.
+    /// The credit note, if the entry is one.
     pub credit_note_id: Option<CreditNoteId>,
-    /// The write-off that it is.
+    /// The write-off, if the entry is one.
     pub write_off_id: Option<WriteOffId>,
-    /// The entry that it undoes.
+    /// The entry that this one reverses.
     pub reverses: Option<LedgerEntryId>,
-    /// Why.
+    /// The reason of a credit note, write-off or reversal.
     pub reason: Option<String>,
-    /// When it counts.
+    /// When the entry takes effect.
     pub effective_at: DateTime<Utc>,
-    /// When it was entered.
+    /// When the entry was entered.
     pub created_at: DateTime<Utc>,
 }
 
-/// What happened on an account in some time.
+/// The entries of an account in a span of time.
 #[derive(Debug, Clone)]
 pub struct Statement {
-    /// Whose account it is.
+    /// The customer whose account it is.
     pub customer: customers::Model,
-    /// Where the time ends: the first moment that is not in it.
+    /// The end of the span, exclusive.
     pub until: DateTime<Utc>,
-    /// The last day of the business that is in it, or that a part of is.
+    /// The last day of the business that the span covers, wholly or in part.
     pub last_day: NaiveDate,
-    /// What was owed before.
+    /// The balance at the start of the span.
     pub opening_balance: Money,
-    /// The entries that count in the time, in the order in which they count.
+    /// The entries that take effect in the span, by the time of effect.
     pub entries: Vec<Entry>,
-    /// What each kind of entry adds up to.
+    /// The sum of each kind of entry.
     pub totals: Totals,
-    /// What was owed then.
+    /// The balance at the end of the span.
     pub closing_balance: Money,
 }
 
-/// What each kind of entry adds up to.
+/// The sum of each kind of entry, with the entries' signs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Sales.
+    /// Sales on credit.
     pub charges: Money,
-    /// Money received.
+    /// Money received; negative.
     pub payments: Money,
-    /// What need not be paid.
+    /// Credit notes; negative.
     pub credit_notes: Money,
-    /// What was given up.
+    /// Write-offs; negative.
     pub write_offs: Money,
-    /// Credit on account paid out.
+    /// Credit on account that was paid out.
     pub payouts: Money,
-    /// What was undone of all these.
+    /// Reversals of all other kinds.
     pub reversals: Money,
 }
 
-/// The most entries of one statement: a page that someone reads, and a bound for what an answer holds in memory.
+/// The maximum of entries in one statement. It bounds the memory of a response.
 pub const MOST_ENTRIES: usize = 10_000;
 
-/// On tables that were empty when they were last analysed the planner expects one entry and looks through all of the account
-/// for each that there is: 45 s for a statement of ten thousand, which takes 30 ms.
+/// On tables that were empty when last analysed, the planner expects one entry and scans the account for each actual
+/// one. A statement of 10,000 entries then takes 45 s instead of 30 ms.
 const PLANNING: &[&str] = &["enable_nestloop = off"];
 
 const ENTRIES: &str = "
@@ -140,7 +142,7 @@ pub async fn ledger(
     .await
 }
 
-/// Reads what happened on an account from the beginning, or from then, until then, or until now.
+/// Reads the entries of a span. Without `from` it starts with the account; without `to` it ends now.
 ///
 /// # Errors
 /// [`Error::CustomerNotFound`], also when the caller may not see the customer; [`Error::ImpossibleDate`];
@@ -195,7 +197,7 @@ pub async fn statement(
     .await
 }
 
-/// Gives each entry the balance that it left, and returns the totals of each kind and the last balance.
+/// Sets the balance after each entry, and returns the totals by kind and the closing balance.
 fn add_up(opening_balance: Money, entries: &mut [Entry]) -> (Totals, Money) {
     let mut balance = opening_balance;
     let mut totals = Totals::default();
@@ -215,7 +217,7 @@ fn add_up(opening_balance: Money, entries: &mut [Entry]) -> (Totals, Money) {
     (totals, balance)
 }
 
-/// The customer, if the caller may see it.
+/// The customer, if the caller may see them.
 async fn visible(
     transaction: &Transaction,
     caller: &Caller,
@@ -247,7 +249,7 @@ async fn entries(
     Ok(Entry::find_by_statement(statement).all(transaction).await?)
 }
 
-/// What was owed before the time, and how many entries are in it.
+/// The balance at the start of the span, and the number of entries in it.
 async fn opening(
     transaction: &Transaction,
     caller: &Caller,

@@ -1,4 +1,6 @@
-//! Write-offs: what a business gives up of an order.
+//! Write-offs: amounts due on an order that a business gives up.
+//!
+//! Locks the customer, then the order.
 
 use entity::ledger_entries::Kind;
 use entity::{CustomerId, Money, OrderId, Tenant, WriteOffId, write_offs};
@@ -11,31 +13,31 @@ use crate::receivables::accounts::{LockedAccount, Posted};
 use crate::receivables::reversals::{self, Reversal, ReversibleCredit};
 use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
 
-/// A write-off.
+/// A write-off with its reversal.
 #[derive(Debug, Clone)]
 pub struct WriteOff {
     /// The write-off.
     pub write_off: write_offs::Model,
-    /// Present when it was undone.
+    /// `Some` once the write-off is reversed.
     pub reversal: Option<Reversal>,
 }
 
-/// A write-off to be.
+/// Input of a new write-off.
 #[derive(Debug, Clone)]
 pub struct NewWriteOff {
-    /// Of which order.
+    /// The order.
     pub order_id: OrderId,
-    /// How much of it. `None` is all that is due.
+    /// The amount. `None` is all that is due.
     pub amount: Option<Money>,
-    /// Why.
+    /// Why, as the caller wrote it.
     pub reason: String,
 }
 
-/// Gives up so much of an order, or all that is due.
+/// Writes off an amount of an order, or all that is due.
 ///
 /// # Errors
-/// [`Error::OrderNotFound`] for one that is not on credit, too; [`Error::Overpayment`] for more than is due, or when
-/// nothing is; [`Error::MoreThanCharged`]; those of [`WriteRequest`].
+/// [`Error::OrderNotFound`], also for an order that is not on credit; [`Error::Overpayment`] for more than is due, or
+/// when nothing is due; [`Error::MoreThanCharged`]; those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
     request: &WriteRequest<'_, Posted<WriteOff>>,
@@ -61,7 +63,7 @@ pub async fn create(
                     order_id: Some(order_id),
                 });
             }
-            // What was credited is not given up once more: it is the customer's to pay with.
+            // An amount that was credited is not written off as well: the customer may pay with it.
             let credited = credited::of(transaction, caller.business_id, order_id).await?;
             credited::check(&order, &credited, amount)?;
             let entry_number = locked.books.credit(Kind::WriteOff, order_id, amount)?;
@@ -144,11 +146,11 @@ async fn find(
         .ok_or(Error::WriteOffNotFound(id))
 }
 
-/// Undoes a write-off: its order is due again.
+/// Reverses a write-off: its order is due again.
 ///
 /// # Errors
-/// [`Error::WriteOffNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; [`Error::OrderCancelled`] when its order is
-/// cancelled; those of [`WriteRequest`].
+/// [`Error::WriteOffNotFound`]; [`Error::AlreadyReversed`]; [`Error::CreditPaidOut`]; [`Error::OrderCancelled`] for a
+/// cancelled order; those of [`WriteRequest`].
 pub async fn reverse(
     database: &Database,
     request: &WriteRequest<'_, Posted<WriteOff>>,

@@ -1,4 +1,4 @@
-//! What credits settle and cover: of each order, each payout and each credit, now and at every date before.
+//! Allocations: checks of orders, payouts and credits, now and at every past date.
 
 use super::Check;
 
@@ -31,8 +31,8 @@ SELECT 'order ' || order_id AS subject, format('from 0 to %s at %s', total_amoun
  WHERE running NOT BETWEEN 0 AND total_amount
  GROUP BY order_id, total_amount, effective_at, running",
     },
-    // A credit is there from the date of its entry on, and gone from the date of its reversal on. The reversal of a payout
-    // is none: it gives back the credits that the payout had used up.
+    // A credit exists from the date of its entry to the date of its reversal. The reversal of a payout is not a credit:
+    // it returns the credits that the payout had used.
     Check {
         name: "credit_is_never_used_beyond_its_amount",
         sql: "
@@ -87,7 +87,7 @@ SELECT format('customer %s entry %s', e.customer_id, e.id) AS subject, e.rest::t
   LEFT JOIN credits_on_account c ON c.business_id = $1 AND (c.customer_id, c.entry_number) = (e.customer_id, e.number)
  WHERE e.rest <> coalesce(c.amount, 0)",
     },
-    // Its credits come to its amount at every moment, from its date until that of its reversal.
+    // The credits of a payout equal its amount at every moment from its date to that of its reversal.
     Check {
         name: "payout_is_covered_by_credits_at_every_date",
         sql: "

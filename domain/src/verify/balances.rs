@@ -1,4 +1,4 @@
-//! Customers' balances: what their entries, their orders and their credits come to.
+//! Customers' balances: checks against ledger entries, orders and credits.
 
 use super::Check;
 
@@ -14,7 +14,7 @@ SELECT 'customer ' || c.id AS subject,
                FROM ledger_entries WHERE business_id = $1 GROUP BY customer_id) AS e ON e.customer_id = c.id
  WHERE c.business_id = $1 AND (c.balance, c.entry_count) <> (coalesce(e.amount, 0), coalesce(e.entries, 0))",
     },
-    // Entries are read in the order of the primary key: no sort, however many there are.
+    // Entries are read in primary-key order, so no sort is needed for any number of entries.
     Check {
         name: "entries_follow_from_each_other",
         sql: "

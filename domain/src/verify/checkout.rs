@@ -1,4 +1,4 @@
-//! Orders by card: what was paid and given back, and how each order came to be what it is.
+//! Card orders: checks of payments, refunds and the history of statuses.
 
 use super::Check;
 
@@ -14,8 +14,8 @@ SELECT 'order ' || o.id AS subject,
    AND (o.payment_method = 'card', CASE o.payment_method WHEN 'card' THEN o.total_amount END)
        IS DISTINCT FROM (i.order_id IS NOT NULL, i.amount)",
     },
-    // What is neither paid nor due was cancelled before it was paid. Its columns say that it was credited, so that nothing is
-    // due; the API says that nothing was.
+    // An amount that is neither paid nor due belongs to an order cancelled before payment. Its columns say that it was
+    // credited, so that nothing is due; the API says that nothing was.
     Check {
         name: "card_order_is_paid_what_its_intent_received",
         sql: "
@@ -45,7 +45,7 @@ SELECT 'order ' || o.id AS subject, format('%s refunded', coalesce(r.amount, 0))
  WHERE o.business_id = $1
    AND (o.amount_refunded <> coalesce(r.amount, 0) OR o.amount_refunded > o.amount_settled - o.amount_credited)",
     },
-    // What was refunded and kept may come back later: then it was refunded twice, and returned once.
+    // Units refunded and kept may come back later: then they were refunded twice and returned once.
     Check {
         name: "lost_is_what_the_lost_disputes_come_to",
         sql: "
@@ -56,7 +56,7 @@ SELECT 'order ' || o.id AS subject, format('%s lost', due.lost) AS expected, for
  CROSS JOIN LATERAL (SELECT least(coalesce(d.amount, 0), o.amount_settled - o.amount_credited) AS lost) AS due
  WHERE o.business_id = $1 AND o.amount_lost <> CASE o.payment_method WHEN 'card' THEN due.lost ELSE 0 END",
     },
-    // The rule of `orders/attention.rs`.
+    // The rule of `card/attention.rs`.
     Check {
         name: "attention_is_asked_for_where_something_is_wrong",
         sql: "

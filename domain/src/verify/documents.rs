@@ -1,4 +1,4 @@
-//! Documents and entries: each has the other, and they agree.
+//! Documents and ledger entries: checks that each has the other, and that both agree.
 
 use super::Check;
 
@@ -49,8 +49,8 @@ SELECT format('%s %s', d.kind, d.id) AS subject, 'customer ' || o.customer_id AS
   JOIN orders o ON o.business_id = $1 AND o.id = d.order_id
  WHERE o.customer_id <> d.customer_id",
     },
-    // A reversal takes back all of what it undoes. The charge of a cancelled order is undone less what had been credited
-    // and given up of it by then, and has not been taken back since: an order is not cancelled twice.
+    // A reversal takes back all of its entry. Exception: the charge of a cancelled order is reversed less its credit
+    // notes and write-offs that were in effect then. None of these is reversed later, since the order stays cancelled.
     Check {
         name: "reversal_is_the_opposite_of_what_it_undoes",
         sql: "
@@ -86,7 +86,7 @@ SELECT 'order ' || o.id AS subject, 'at most ' || o.total_amount AS expected, su
                     WHERE r.business_id = $1 AND (r.customer_id, r.reverses) = (d.customer_id, d.entry_number))
  GROUP BY o.id, o.total_amount HAVING sum(d.amount) > o.total_amount",
     },
-    // Goods that come back may be worth less than they cost, when less is left of their order.
+    // Returned goods may be worth less than their price, when less is left of their order.
     Check {
         name: "credit_note_is_the_price_of_its_items",
         sql: "
@@ -101,7 +101,7 @@ SELECT 'credit_note ' || n.id AS subject,
 HAVING count(*) <> count(l.quantity) OR n.amount > sum(i.quantity * l.unit_price)
     OR (n.amount < sum(i.quantity * l.unit_price) AND NOT n.restock)",
     },
-    // What was credited and kept may come back later: then it was credited twice, and returned once.
+    // Units credited and kept may come back later: then they were credited twice and returned once.
     Check {
         name: "no_more_is_credited_than_was_sold",
         sql: "

@@ -1,10 +1,9 @@
-//! Whether the books add up: every figure that is kept is computed anew from what it comes from.
+//! Verification: recomputes every stored figure from the rows that it derives from.
 //!
-//! A business at a time, in one transaction that changes nothing and in which every check sees the same moment. The
-//! database adds up and compares; only differences come over the wire, some at a time, so memory is bounded whatever is
-//! wrong and however much there is. A check is a query whose every row is a difference: which rows it is about, what
-//! they come to, and what is kept. It must find nothing in books that are good, and say something of every way in which
-//! its figure can be wrong.
+//! Each business is verified in one read-only transaction with one snapshot. The database computes and compares. Only
+//! differences are transferred, 500 at a time, so memory is bounded whatever is wrong. A check is a query that returns
+//! one row per difference: the ids, the recomputed value and the stored value. On correct data it returns nothing, and
+//! it must detect every way in which its figure can be wrong.
 
 mod allocations;
 mod balances;
@@ -22,27 +21,27 @@ use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
 
 use crate::{Database, Error, Transaction};
 
-/// A figure that is computed anew.
+/// A check of one figure.
 #[derive(Debug, Clone, Copy)]
 pub struct Check {
-    /// What it finds, as metrics and reports name it.
+    /// The name in metrics and reports.
     pub name: &'static str,
-    /// Its differences: `subject`, `expected` and `found`, as text. `$1` is the business.
+    /// Selects the differences: `subject`, `expected` and `found`, as text. `$1` is the business.
     sql: &'static str,
 }
 
-/// Something that does not add up.
+/// A stored figure that differs from the recomputed one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Where.
+    /// The business.
     pub business_id: BusinessId,
-    /// Which check found it.
+    /// The name of the check.
     pub check: &'static str,
-    /// The ids of the rows that it is about.
+    /// The ids of the rows concerned.
     pub subject: String,
-    /// What they come to.
+    /// The recomputed value.
     pub expected: String,
-    /// What is kept.
+    /// The stored value.
     pub found: String,
 }
 
@@ -56,7 +55,7 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// How much was looked at.
+/// How many rows were verified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromQueryResult)]
 pub struct Counts {
     /// Customers.
@@ -65,15 +64,15 @@ pub struct Counts {
     pub entries: i64,
     /// Orders.
     pub orders: i64,
-    /// Their lines.
+    /// Order items.
     pub lines: i64,
     /// Allocations.
     pub allocations: i64,
     /// Payments, credit notes, write-offs, payouts and reversals.
     pub documents: i64,
-    /// Products on the shelf.
+    /// Products with an inventory row.
     pub products: i64,
-    /// Entries of the audit trail that are sealed.
+    /// Sealed audit entries.
     pub sealed: i64,
 }
 
@@ -104,8 +103,7 @@ SELECT (SELECT count(*) FROM customers WHERE business_id = $1) AS customers,
        (SELECT count(*) FROM inventory WHERE business_id = $1) AS products,
        (SELECT coalesce(sum(events), 0)::bigint FROM audit_seals WHERE business_id = $1) AS sealed";
 
-/// Adding up years of trade takes longer than a request may. All rows of a query are wanted, not the first few, and one
-/// core is enough.
+/// Verifying years of data exceeds the timeout of a request. Queries are read to their end, and use one core.
 const SETTINGS: [&str; 4] = [
     "statement_timeout = '1h'",
     "cursor_tuple_fraction = 1",
@@ -113,13 +111,13 @@ const SETTINGS: [&str; 4] = [
     "max_parallel_workers_per_gather = 0",
 ];
 
-/// How long the server is waited for: longer than its `statement_timeout`.
+/// The client-side timeout, longer than `statement_timeout`.
 const PATIENCE: Duration = Duration::from_secs(3660);
 
-/// Differences that come over the wire at once.
+/// Transfers at most 500 differences at once.
 const FETCH: &str = "FETCH 500 FROM differences";
 
-/// Every check, in the order in which they run.
+/// All checks, in the order of execution.
 pub fn checks() -> impl Iterator<Item = Check> {
     [
         balances::CHECKS,
@@ -136,10 +134,10 @@ pub fn checks() -> impl Iterator<Item = Check> {
     .copied()
 }
 
-/// Checks one business, and tells each difference as it is found.
+/// Verifies one business, and reports each difference when it is found.
 ///
 /// # Errors
-/// [`Error::DatabaseUnavailable`]; what was told before it stands.
+/// [`Error::DatabaseUnavailable`]; differences reported before remain valid.
 pub async fn business(
     database: &Database,
     id: BusinessId,
@@ -170,7 +168,7 @@ async fn differences(
         Statement::from_sql_and_values(DbBackend::Postgres, declare, [business_id.0.into()]);
     transaction.execute_raw(statement).await?;
     loop {
-        // Not prepared: what a cursor's name stands for changes from check to check.
+        // Not prepared: the same cursor name means another query for each check.
         let fetch = Statement::from_string(DbBackend::Postgres, FETCH);
         let rows = transaction.query_all_raw(fetch).await?;
         if rows.is_empty() {

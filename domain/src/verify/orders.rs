@@ -1,4 +1,4 @@
-//! Orders: what their lines and their charges come to.
+//! Orders: checks against their items and charges.
 
 use super::Check;
 

@@ -1,4 +1,4 @@
-//! Sales: which products are in one.
+//! Sales: checks of the products in them.
 
 use super::Check;
 

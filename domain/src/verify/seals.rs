@@ -1,10 +1,11 @@
-//! The audit trail: its entries are those that were sealed, and all of them.
+//! Audit seals: checks that the audit entries are exactly those that were sealed.
 
 use super::Check;
 use crate::audit::seals::{beginning, hash};
 
 pub(super) const CHECKS: &[Check] = &[
-    // Each seal by itself, with the hash that the one before has: one that is wrong does not make all after it wrong.
+    // Each seal is checked with the stored hash of its predecessor, so one wrong seal does not invalidate all later
+    // ones.
     Check {
         name: "audit_entries_are_as_they_were_sealed",
         sql: concat!(
@@ -44,7 +45,7 @@ SELECT format('seal up to the entry %s', last_event_id) AS subject, (before + 1)
           FROM audit_seals WHERE business_id = $1) AS s
  WHERE number <> before + 1",
     },
-    // What has a number that is still to come would never be sealed.
+    // An entry with a number in the future would never be sealed.
     Check {
         name: "audit_entry_is_of_a_transaction_that_has_been",
         sql: "

@@ -1,4 +1,4 @@
-//! Stock: what the movements and the sales come to, what is held of it, and who waits for it.
+//! Stock: checks against movements, sales, holds and waitlists.
 
 use super::Check;
 
@@ -45,8 +45,8 @@ SELECT 'product ' || i.product_id AS subject, format('%s waiting', coalesce(h.pl
   LEFT JOIN held_stock h ON h.business_id = $1 AND h.product_id = i.product_id
  WHERE i.business_id = $1 AND i.waiting <> coalesce(h.places, 0)",
     },
-    // What was paid for by card has left the shelf, and was put back when the order was cancelled, all but what was
-    // refunded by items that stayed away.
+    // The units of a paid card order left the stock. Its cancellation restocked them, except those that were refunded
+    // by items and kept.
     Check {
         name: "card_order_has_sold_what_was_paid_for",
         sql: "

@@ -1,4 +1,4 @@
-//! The page of each code, to which the `type` of a problem leads: its part of `docs/api.md`, as HTML.
+//! The documentation pages to which the `type` of a problem links: the section of each code in `docs/api.md`, as HTML.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -10,12 +10,12 @@ use pulldown_cmark::{Parser, html};
 
 use super::{Code, Problem};
 
-/// The start of every page's path.
+/// The common start of the pages' paths.
 pub(super) const BASE: &str = "/problems";
 
 const DOCUMENT: &str = include_str!("../../../../docs/api.md");
 
-/// The pages by code, made once.
+/// The pages by code, rendered once per process.
 static PAGES: LazyLock<HashMap<&str, String>> = LazyLock::new(|| {
     let (_, errors) = DOCUMENT
         .split_once("\n## Errors\n")
@@ -43,7 +43,7 @@ fn of(code: &str) -> Option<&'static str> {
     PAGES.get(code).map(String::as_str)
 }
 
-/// The text has no HTML of its own. Its links to other codes lead to their pages.
+/// Renders a section, which contains no HTML of its own. Links to other codes lead to their pages.
 fn page(code: &str, text: &str) -> String {
     let text = text.replace("](#", &format!("]({BASE}/"));
     let title = Code::ALL.iter().find(|known| known.text() == code);

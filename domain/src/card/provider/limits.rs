@@ -1,4 +1,4 @@
-//! Which amounts a provider takes. Pure: it is known before anything is ordered or refunded.
+//! Limits of a provider on amounts. They are known without a call, before an order or a refund exists.
 
 use entity::Money;
 
@@ -7,26 +7,26 @@ use crate::foundation::error::RefusedAmount;
 /// Amounts of one currency that a provider takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The smallest payment, if there is one.
+    /// The smallest payment; `None` is no minimum.
     pub minimum: Option<Money>,
-    /// The largest payment, if there is one.
+    /// The largest payment; `None` is no maximum.
     pub maximum: Option<Money>,
-    /// What every amount is a multiple of, a refund's too, if not any amount of the currency will do.
+    /// Every amount, also of a refund, must be a multiple of this; `None` allows all amounts of the currency.
     pub step: Option<Money>,
 }
 
 impl Limits {
-    /// Any amount will do.
+    /// No limits.
     pub const NONE: Self = Self {
         minimum: None,
         maximum: None,
         step: None,
     };
 
-    /// Whether a payment of this amount is taken.
+    /// Checks that a payment of this amount is taken.
     ///
     /// # Errors
-    /// Why it is not.
+    /// The limit that the amount violates.
     pub fn check_payment(&self, amount: Money) -> Result<(), RefusedAmount> {
         if let Some(minimum) = self.minimum.filter(|minimum| amount < *minimum) {
             let refused = RefusedAmount::with_code("amount_too_small");
@@ -45,10 +45,10 @@ impl Limits {
         self.check_step(amount)
     }
 
-    /// Whether a payment can have this part: what is refunded, or what remains of it.
+    /// Checks that a payment can have this part: a refund, or what remains after it.
     ///
     /// # Errors
-    /// Why it cannot.
+    /// The limit that the amount violates.
     pub fn check_step(&self, amount: Money) -> Result<(), RefusedAmount> {
         let step = self.step.filter(|step| *step > Money::ZERO);
         let broken = step.filter(|step| !(amount.decimal() % step.decimal()).is_zero());
@@ -91,7 +91,7 @@ mod tests {
         let between = limits.check_payment(money("0.52")).unwrap_err();
         assert_eq!(between.code, "invalid_charge_amount");
         assert_eq!(between.step, Some(money("0.05")));
-        // A part of a payment may be smaller than a payment.
+        // A part of a payment may be smaller than the smallest payment.
         assert_eq!(limits.check_step(money("0.05")), Ok(()));
         assert_eq!(
             limits.check_step(money("0.01")).unwrap_err().step,

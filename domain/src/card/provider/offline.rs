@@ -1,8 +1,8 @@
-//! The provider of the embedded start: nothing leaves the machine, and a payment is made by saying so
-//! (`POST /api/dev/payments/{intent}/succeed`).
+//! The offline provider of the embedded start: no call leaves the machine. A request pays an intent (`POST
+//! /api/dev/payments/{intent}/succeed`).
 //!
-//! It keeps nothing of its own. Whether an intent is paid stands in the order's row and nowhere else, so an intent that is
-//! not paid there can be cancelled, and every refund succeeds.
+//! It stores nothing. The order's rows alone say whether an intent is paid. Unpaid intents can therefore always be
+//! cancelled, and every refund succeeds.
 
 use async_trait::async_trait;
 use entity::{BusinessId, Currency, Money, OrderId};
@@ -17,11 +17,11 @@ use super::{
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Offline;
 
-/// What the ids of its intents start with.
+/// The start of its intents' ids.
 const PREFIX: &str = "pi_offline";
 
 impl Offline {
-    /// The name of the provider.
+    /// The provider's name in rows.
     pub const NAME: &'static str = "offline";
 
     /// The id of an order's intent.
@@ -30,7 +30,7 @@ impl Offline {
         format!("{PREFIX}_{}_{}", business.0.simple(), order.0.simple())
     }
 
-    /// Whose intent it is: its id says so. `None` for what is no id of an intent.
+    /// The order of an intent, read from its id. `None` if the text is not an id of an intent.
     #[must_use]
     pub fn order_of(intent: &str) -> Option<(BusinessId, OrderId)> {
         let rest = intent.strip_prefix(PREFIX)?.strip_prefix('_')?;
@@ -39,13 +39,13 @@ impl Offline {
         Some((BusinessId(id(business)?), OrderId(id(order)?)))
     }
 
-    /// A payment of so much, in the currency's own minor units.
+    /// A payment of this amount, in minor units of the currency.
     #[must_use]
     pub fn received(amount: Money, currency: Currency) -> Received {
         let mut units = amount.decimal();
         units.rescale(currency.minor_digits());
         Received {
-            // What a row can hold fits.
+            // Amounts that a row can hold fit.
             minor: i64::try_from(units.mantissa()).unwrap_or(i64::MAX),
             currency: currency.to_string(),
             amount: Some(amount),
@@ -92,7 +92,7 @@ impl Provider for Offline {
         })
     }
 
-    /// None is made by hand, and it keeps none of ours.
+    /// Nothing is refunded by hand, and the provider stores no refunds.
     async fn refunds(&self, _intent: &str) -> Result<Vec<FoundRefund>, Failure> {
         Ok(Vec::new())
     }

@@ -1,4 +1,4 @@
-//! What a business's own callers see and change of it.
+//! Reading and changing the caller's own business.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use entity::{BusinessId, Money, TimeZone, businesses};
@@ -23,31 +23,32 @@ pub async fn of_caller(database: &Database, caller: &Caller) -> Result<businesse
     Ok(business)
 }
 
-/// What of a business changes. `None` leaves it as it is.
+/// Changes to a business. `None` keeps a value.
 #[derive(Debug, Clone, Default)]
 pub struct BusinessChange {
     /// The name on documents.
     pub name: Option<String>,
-    /// Purchases are stopped of customers with an order that is due for longer; `Some(None)` stops none.
+    /// Blocks purchases of customers with an order past due for more than this many days; `Some(None)` blocks none.
     pub block_after_days: Option<Option<i32>>,
-    /// The time zone of its days, for orders and reports from now on. What is due is due at the same moment as before.
+    /// The time zone of calendar days, for orders and reports from now on. Due dates that are already set stay at the
+    /// same moment.
     pub time_zone: Option<TimeZone>,
-    /// The first day that is open; `Some(None)` opens everything. It may be moved back: the trail says who did.
+    /// The first open day; `Some(None)` opens all. It may be moved back: the audit entry says who did it.
     pub books_closed_until: Option<Option<NaiveDate>>,
-    /// What one customer may hold at once.
+    /// Bounds on what one customer may hold at once.
     pub hold_limits: HoldLimitsChange,
 }
 
-/// Which bounds on what one customer may hold at once change. `None` leaves one as it is; `Some(None)` takes it away.
+/// Changes to the bounds on what one customer may hold at once. `None` keeps a bound; `Some(None)` removes it.
 #[derive(Debug, Clone, Default)]
 pub struct HoldLimitsChange {
-    /// In units.
+    /// Units.
     pub units: Option<Option<i64>>,
-    /// In what these are worth.
+    /// The value of the units.
     pub value: Option<Option<Money>>,
-    /// In units, for those who registered themselves.
+    /// Units, for customers who registered themselves.
     pub self_registered_units: Option<Option<i64>>,
-    /// In what these are worth, for those who registered themselves.
+    /// The value of the units, for customers who registered themselves.
     pub self_registered_value: Option<Option<Money>>,
 }
 
@@ -68,16 +69,16 @@ impl HoldLimitsChange {
     }
 }
 
-/// How long ago a day must have begun for the days before it to be closed. Sales are dated without a look at the books;
-/// one that read the clock before midnight is committed by then.
+/// How long ago a day must have begun before the previous days can be closed. Sales are dated without reading the
+/// closing date; a sale dated before midnight has committed by then.
 const SETTLED_AFTER: TimeDelta = TimeDelta::minutes(1);
 
-/// Changes the caller's business. Slug and currency never change: links and documents rest on them.
+/// Changes the caller's business. Slug and currency never change, because links and documents depend on them.
 ///
-/// Books are closed while nobody writes a document: whoever dates one shares the lock on this row.
+/// Locks the business. Every write that dates a document shares this lock, so none runs while a period is closed.
 ///
 /// # Errors
-/// [`Error::ImpossibleDate`] when the books would be closed until a day after today, or before 1970.
+/// [`Error::ImpossibleDate`] when the first open day would be after today, or before 1970.
 pub async fn change(
     database: &Database,
     caller: &Caller,
@@ -136,8 +137,8 @@ pub async fn change(
     .await
 }
 
-/// Today's entries could not be dated if the books were closed until tomorrow. A change of the time zone can make
-/// tomorrow of what was today, so it is checked after each change.
+/// Today's entries could not be dated if the first open day were tomorrow. A change of the time zone can turn today
+/// into tomorrow, so this is checked after each change.
 async fn check_closing_date(
     transaction: &Transaction,
     business: BusinessId,
