@@ -82,7 +82,7 @@ codes! {
     Forbidden "forbidden" FORBIDDEN "The caller may not do this";
     TenantMismatch "tenant_mismatch" FORBIDDEN "The business is not the caller's";
     CorsRefused "cors_refused" FORBIDDEN "Pages of this origin may not make this request";
-    NotFound "not_found" NOT_FOUND "There is nothing here" {
+    NotFound "not_found" NOT_FOUND "The resource does not exist" {
         user_id: Option<String>, api_key_id: Option<String>, payment_id: Option<String>, credit_note_id: Option<String>,
         write_off_id: Option<String>, payout_id: Option<String>, sale_id: Option<String>, intent: Option<String>,
     };
@@ -99,15 +99,15 @@ codes! {
         reservation_id: String = "0190a5d4-7b1c-7000-8000-000000000001",
     };
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The path has no such method";
-    NotAcceptable "not_acceptable" NOT_ACCEPTABLE "The answer has none of the accepted formats" {
+    NotAcceptable "not_acceptable" NOT_ACCEPTABLE "None of the accepted formats is available" {
         formats: Vec<ReportFormat>,
     };
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "The request took too long to arrive";
     InsufficientStock "insufficient_stock" CONFLICT "There is not enough stock" { shortages: Vec<Shortage> };
-    StockLimitExceeded "stock_limit_exceeded" CONFLICT "More would be on hand than may be" {
+    StockLimitExceeded "stock_limit_exceeded" CONFLICT "The stock level would exceed its limit" {
         product_id: ProductId, on_hand: i64, limit: i64,
     };
-    CreditLimitExceeded "credit_limit_exceeded" CONFLICT "The purchase passes the credit limit" {
+    CreditLimitExceeded "credit_limit_exceeded" CONFLICT "The purchase exceeds the credit limit" {
         credit_limit: Amount, balance: Amount, amount: Amount, available_credit: Amount, currency: Currency,
     };
     CustomerOnHold "customer_on_hold" CONFLICT "Sales to the customer are stopped" {
@@ -122,17 +122,17 @@ codes! {
     PricesDiffer "prices_differ" CONFLICT "The units of a product have different prices" {
         product_id: ProductId, prices: Vec<UnitsAtPrice>, currency: Currency,
     };
-    HoldLimitExceeded "hold_limit_exceeded" CONFLICT "The customer would hold more than one customer may" {
+    HoldLimitExceeded "hold_limit_exceeded" CONFLICT "The customer would exceed the limit of holds" {
         measure: String = "units", limit: CountOrAmount, held: CountOrAmount, requested: CountOrAmount,
         currency: Option<Currency>,
     };
     SalePriceAboveListPrice "sale_price_above_list_price" CONFLICT "The sale's price is above the list price" {
         product_id: ProductId, price: Amount, list_price: Amount, currency: Currency,
     };
-    PurchaseLimitReached "purchase_limit_reached" CONFLICT "One customer may not buy more of this product" {
+    PurchaseLimitReached "purchase_limit_reached" CONFLICT "The purchase limit of the product is reached" {
         product_id: ProductId, limit: i64, bought: i64, requested: i64,
     };
-    ReservationLimitReached "reservation_limit_reached" CONFLICT "The customer has as many reservations as one may" {
+    ReservationLimitReached "reservation_limit_reached" CONFLICT "The customer has reached the limit of reservations" {
         limit: i64,
     };
     SaleNotOpen "sale_not_open" CONFLICT "The sale is not open" {
@@ -142,24 +142,24 @@ codes! {
     Overpayment "overpayment" CONFLICT "The payment is more than what is due" {
         amount_due: Amount, currency: Currency, order_id: Option<OrderId>,
     };
-    AllocationsDoNotAddUp "allocations_do_not_add_up" CONFLICT "A part of the payment is for no order" {
+    AllocationsDoNotAddUp "allocations_do_not_add_up" CONFLICT "The allocations do not add up to the payment" {
         amount: Amount, allocated: Amount, currency: Currency,
     };
     PeriodClosed "period_closed" CONFLICT "The period is closed" {
         date: NaiveDate, books_closed_until: NaiveDate,
     };
     NothingToCredit "nothing_to_credit" CONFLICT "There is nothing to credit";
-    CreditOnAccountExceeded "credit_on_account_exceeded" CONFLICT "The customer has less credit on account" {
+    CreditOnAccountExceeded "credit_on_account_exceeded" CONFLICT "The amount exceeds the credit on account" {
         credit_on_account: Amount, amount: Amount, currency: Currency,
     };
     CreditPaidOut "credit_paid_out" CONFLICT "The credit was paid out to the customer" {
         paid_out: Amount, credit_on_account: Amount, currency: Currency,
     };
     AlreadyReversed "already_reversed" CONFLICT "The document was already reversed";
-    InvalidTransition "invalid_transition" CONFLICT "The state does not allow this" {
+    InvalidTransition "invalid_transition" CONFLICT "The current status does not allow this" {
         from: String = "fulfilled", to: String = "cancelled",
     };
-    AlreadyExists "already_exists" CONFLICT "There is one like it already" { field: String = "email" };
+    AlreadyExists "already_exists" CONFLICT "The value is already in use" { field: String = "email" };
     DisputeOpen "dispute_open" CONFLICT "The payment is disputed" { dispute_id: DisputeId };
     CountedBelowReserved "counted_below_reserved" CONFLICT "The count is less than what is reserved" {
         product_id: ProductId, on_hand: i64, reserved: i64, counted: i64,
@@ -181,10 +181,10 @@ codes! {
     OrderCancelled "order_cancelled" CONFLICT "The order is cancelled" { order_id: OrderId };
     NothingToPay "nothing_to_pay" CONFLICT "There is nothing to pay";
     NoPaymentProvider "no_payment_provider" CONFLICT "No payment provider is set up";
-    AmountTooLarge "amount_too_large" CONFLICT "An amount would be too large";
+    AmountTooLarge "amount_too_large" CONFLICT "The amount would exceed its limit";
     LastAdmin "last_admin" CONFLICT "The business needs an enabled admin";
     RoleCustomerMismatch "role_customer_mismatch" CONFLICT "The role and the customer do not go together";
-    ApiKeyLimitReached "api_key_limit_reached" CONFLICT "The business has as many API keys as one may" { limit: i64 };
+    ApiKeyLimitReached "api_key_limit_reached" CONFLICT "The business has reached the limit of API keys" { limit: i64 };
     IdempotencyKeyExpired "idempotency_key_expired" CONFLICT "The response to the idempotency key is no longer stored";
     Conflict "conflict" CONFLICT "The change conflicts with the current state";
     ReservationExpired "reservation_expired" GONE "The reservation has expired" {
@@ -196,7 +196,7 @@ codes! {
     };
     ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY "The request is not valid" { errors: Vec<Fault> };
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The idempotency key belongs to another request";
-    PaymentRefused "payment_refused" UNPROCESSABLE_ENTITY "The payment provider does not take the payment" {
+    PaymentRefused "payment_refused" UNPROCESSABLE_ENTITY "The payment provider refuses the payment" {
         provider_code: String = "amount_too_small", currency: Currency, minimum: Option<Amount>, maximum: Option<Amount>,
         multiple_of: Option<Amount>, order_id: Option<OrderId>, order_status: Option<Status>,
     };
@@ -206,7 +206,7 @@ codes! {
     PaymentProviderError "payment_provider_error" BAD_GATEWAY "The payment provider has failed" {
         order_id: Option<OrderId>, order_status: Option<Status>,
     };
-    Overloaded "overloaded" SERVICE_UNAVAILABLE "Too much is waiting already";
+    Overloaded "overloaded" SERVICE_UNAVAILABLE "The service is overloaded";
     DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE "The database cannot be reached";
 }
 

@@ -33,25 +33,25 @@ pub enum Error {
     #[error("order {0} does not exist")]
     OrderNotFound(OrderId),
     /// The caller's business has no such user.
-    #[error("there is no such user")]
+    #[error("the user does not exist")]
     UserNotFound(UserId),
     /// The caller's business has no such API key.
-    #[error("there is no such key")]
+    #[error("the API key does not exist")]
     ApiKeyNotFound(ApiKeyId),
     /// The caller's business has no such payment.
-    #[error("there is no such payment")]
+    #[error("the payment does not exist")]
     PaymentNotFound(PaymentId),
     /// The caller's business has no such payout.
-    #[error("there is no such payout")]
+    #[error("the payout does not exist")]
     PayoutNotFound(PayoutId),
     /// The caller's business has no such credit note.
-    #[error("there is no such credit note")]
+    #[error("the credit note does not exist")]
     CreditNoteNotFound(CreditNoteId),
     /// The caller's business has no such write-off.
-    #[error("there is no such write-off")]
+    #[error("the write-off does not exist")]
     WriteOffNotFound(WriteOffId),
     /// The business has no such sale.
-    #[error("there is no such sale")]
+    #[error("the sale does not exist")]
     SaleNotFound(SaleId),
     /// More units are requested than are available. Lists every short product.
     #[error("not enough stock")]
@@ -80,7 +80,7 @@ pub enum Error {
         on_hand: i64,
     },
     /// The purchase would exceed the customer's credit limit.
-    #[error("the purchase passes the customer's credit limit")]
+    #[error("the purchase exceeds the customer's credit limit")]
     CreditLimitExceeded {
         /// The most that the customer may owe.
         credit_limit: Money,
@@ -170,7 +170,7 @@ pub enum Error {
         expires_at: DateTime<Utc>,
     },
     /// The reservation is already resolved, or its status does not permit the change yet.
-    #[error("the reservation cannot go from there to where it is asked to")]
+    #[error("the status of the reservation does not allow this")]
     ReservationResolved {
         /// Its current status.
         from: reservations::Status,
@@ -187,7 +187,7 @@ pub enum Error {
     #[error("product {0} is sold out")]
     SoldOut(ProductId),
     /// A sale would close at or before its opening.
-    #[error("the sale would not open before it closes")]
+    #[error("the sale must open before it closes")]
     SaleNeverOpen {
         /// The field of the request to correct.
         field: &'static str,
@@ -231,13 +231,13 @@ pub enum Error {
         fault: DateFault,
     },
     /// An interval starts after its end.
-    #[error("the time begins after its end")]
+    #[error("the period begins after its end")]
     BackwardSpan,
     /// A cursor belongs to a report of another time.
     #[error("the cursor belongs to another report")]
     ForeignCursor,
     /// More units are to be credited than were sold and not yet credited.
-    #[error("the order has not that many of product {product_id} to credit")]
+    #[error("the order has fewer units of product {product_id} that can be credited")]
     MoreThanSold {
         /// The product to be credited.
         product_id: ProductId,
@@ -275,7 +275,7 @@ pub enum Error {
     #[error("it was already reversed")]
     AlreadyReversed,
     /// The transition table of orders does not permit the change.
-    #[error("the order cannot go from there to where it is asked to")]
+    #[error("the status of the order does not allow this")]
     InvalidTransition {
         /// The order's current status.
         from: Status,
@@ -299,7 +299,7 @@ pub enum Error {
     #[error("the payment provider does not answer")]
     ProviderSilent,
     /// The payment provider rejects the amount, now and later.
-    #[error("the payment provider does not take the payment")]
+    #[error("the payment provider refuses the payment")]
     PaymentRefused {
         /// The provider's reason.
         refused: Box<RefusedAmount>,
@@ -321,7 +321,7 @@ pub enum Error {
     #[error("the password {0}")]
     WeakPassword(WeakPassword),
     /// A unique value is already in use; names the field.
-    #[error("another one has the same {0}")]
+    #[error("the {0} is already in use")]
     AlreadyExists(&'static str),
     /// The operation does not apply to a cancelled order.
     #[error("order {0} is cancelled")]
@@ -371,7 +371,7 @@ pub enum Error {
     #[error("{0}")]
     Conflict(&'static str),
     /// The interval of a statement has more entries than one statement can have.
-    #[error("the time has {count} entries, more than one statement shows")]
+    #[error("the period has {count} entries, more than the limit of one statement")]
     StatementTooLong {
         /// The number of entries in the interval.
         count: usize,
