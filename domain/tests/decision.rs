@@ -70,24 +70,24 @@ fn stock(price: i64, on_hand: i64) -> (CatalogueItem, StockLevel) {
 }
 
 /// The state of these customers and of these products, which are numbered from 1.
-fn books(
+fn state(
     accounts: HashMap<CustomerId, Buyer>,
     stock: Vec<(CatalogueItem, StockLevel)>,
 ) -> BatchState {
-    let mut books = BatchState {
+    let mut state = BatchState {
         accounts,
         catalogue: HashMap::new(),
-        shelf: LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new()),
+        locked_stock: LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new()),
     };
     for (number, stock) in (1..).zip(stock) {
-        put(&mut books, number, stock);
+        put(&mut state, number, stock);
     }
-    books
+    state
 }
 
-fn put(books: &mut BatchState, number: u128, (article, counts): (CatalogueItem, StockLevel)) {
-    books.catalogue.insert(product(number), article);
-    books.shelf.counts.insert(product(number), counts);
+fn put(state: &mut BatchState, number: u128, (article, counts): (CatalogueItem, StockLevel)) {
+    state.catalogue.insert(product(number), article);
+    state.locked_stock.counts.insert(product(number), counts);
 }
 
 fn order() -> OrderId {
@@ -115,24 +115,24 @@ fn purchase(buyer: u128, lines: &[Line]) -> Purchase {
 
 /// One customer (credit limit 10.00, balance 1.00) and two products at 1.00 each, with 5 and 3 on hand.
 fn small_shop() -> BatchState {
-    books(
+    state(
         [(customer(1), account(1000, 100))].into(),
         [stock(100, 5), stock(100, 3)].into(),
     )
 }
 
 /// Executes a purchase and asserts that it is rejected and leaves the state unchanged.
-fn refusal(books: &mut BatchState, purchase: &Purchase) -> Error {
-    let before = books.clone();
-    let refusal = books.purchase(purchase, order(), actor()).unwrap_err();
-    assert_eq!(*books, before, "a refused purchase changes nothing");
+fn refusal(state: &mut BatchState, purchase: &Purchase) -> Error {
+    let before = state.clone();
+    let refusal = state.purchase(purchase, order(), actor()).unwrap_err();
+    assert_eq!(*state, before, "a refused purchase changes nothing");
     refusal
 }
 
 #[test]
 fn a_sale_takes_stock_and_credit() {
-    let mut books = small_shop();
-    let sale = books
+    let mut state = small_shop();
+    let sale = state
         .purchase(&purchase(1, &[line(1, 2), line(2, 3)]), order(), actor())
         .unwrap();
     assert_eq!(sale.total, cents(500));
@@ -140,23 +140,23 @@ fn a_sale_takes_stock_and_credit() {
     assert_eq!(sale.charge.balance_after, cents(600));
     assert_eq!(sale.credit_used, []);
     assert_eq!(sale.available_credit, cents(400));
-    assert_eq!(books.accounts[&customer(1)].ledger.balance, cents(600));
-    assert_eq!(books.shelf.counts[&product(1)].on_hand, 3);
-    assert_eq!(books.shelf.counts[&product(2)].on_hand, 0);
+    assert_eq!(state.accounts[&customer(1)].ledger.balance, cents(600));
+    assert_eq!(state.locked_stock.counts[&product(1)].on_hand, 3);
+    assert_eq!(state.locked_stock.counts[&product(2)].on_hand, 0);
     assert_eq!(sale.lines[1].on_hand_after, Some(0));
 }
 
 #[test]
 fn two_lines_of_one_product_are_one_demand() {
-    let mut books = small_shop();
+    let mut state = small_shop();
     let twice = purchase(1, &[line(1, 3), line(2, 1), line(1, 3)]);
-    let Error::InsufficientStock(shortages) = refusal(&mut books, &twice) else {
+    let Error::InsufficientStock(shortages) = refusal(&mut state, &twice) else {
         panic!("six of five were sold")
     };
     assert_eq!(shortages.len(), 1);
     assert_eq!((shortages[0].requested, shortages[0].available), (6, 5));
 
-    let sale = books
+    let sale = state
         .purchase(
             &purchase(1, &[line(1, 2), line(2, 1), line(1, 3)]),
             order(),
@@ -177,9 +177,9 @@ fn two_lines_of_one_product_are_one_demand() {
 
 #[test]
 fn every_short_product_is_named_at_once() {
-    let mut books = small_shop();
+    let mut state = small_shop();
     let Error::InsufficientStock(shortages) =
-        refusal(&mut books, &purchase(1, &[line(2, 9), line(1, 9)]))
+        refusal(&mut state, &purchase(1, &[line(2, 9), line(1, 9)]))
     else {
         panic!("nine of five were sold")
     };
@@ -192,27 +192,27 @@ fn every_short_product_is_named_at_once() {
 
 #[test]
 fn what_is_reserved_is_not_for_sale() {
-    let mut books = small_shop();
-    books.shelf.counts.get_mut(&product(1)).unwrap().reserved = 4;
+    let mut state = small_shop();
+    state.locked_stock.counts.get_mut(&product(1)).unwrap().reserved = 4;
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &[line(1, 2)])),
+        refusal(&mut state, &purchase(1, &[line(1, 2)])),
         Error::InsufficientStock(_)
     ));
-    books
+    state
         .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
         .unwrap();
 }
 
 #[test]
 fn the_last_cent_of_credit_can_be_spent_and_not_one_more() {
-    let mut books = small_shop();
-    put(&mut books, 3, stock(900, 10));
-    put(&mut books, 4, stock(901, 10));
+    let mut state = small_shop();
+    put(&mut state, 3, stock(900, 10));
+    put(&mut state, 4, stock(901, 10));
     let Error::CreditLimitExceeded {
         credit_limit,
         balance,
         amount,
-    } = refusal(&mut books, &purchase(1, &[line(4, 1)]))
+    } = refusal(&mut state, &purchase(1, &[line(4, 1)]))
     else {
         panic!("a cent too much was sold")
     };
@@ -220,7 +220,7 @@ fn the_last_cent_of_credit_can_be_spent_and_not_one_more() {
         (credit_limit, balance, amount),
         (cents(1000), cents(100), cents(901))
     );
-    let sale = books
+    let sale = state
         .purchase(&purchase(1, &[line(3, 1)]), order(), actor())
         .unwrap();
     assert_eq!(sale.available_credit, Money::ZERO);
@@ -228,8 +228,8 @@ fn the_last_cent_of_credit_can_be_spent_and_not_one_more() {
 
 #[test]
 fn what_was_paid_ahead_settles_orders_at_once_the_oldest_credit_first() {
-    let mut books = small_shop();
-    let account = books.accounts.get_mut(&customer(1)).unwrap();
+    let mut state = small_shop();
+    let account = state.accounts.get_mut(&customer(1)).unwrap();
     account.ledger.post(-cents(450));
     for (number, kind, amount) in [(1, Kind::Payment, 250), (3, Kind::CreditNote, 200)] {
         let credit = Credit {
@@ -240,7 +240,7 @@ fn what_was_paid_ahead_settles_orders_at_once_the_oldest_credit_first() {
         account.ledger.on_account.insert(number, credit);
     }
     let mut settled = |quantity| {
-        let sale = books
+        let sale = state
             .purchase(&purchase(1, &[line(1, quantity)]), order(), actor())
             .unwrap();
         let used = sale.credit_used.iter();
@@ -250,17 +250,17 @@ fn what_was_paid_ahead_settles_orders_at_once_the_oldest_credit_first() {
     assert_eq!(settled(2), [(1, cents(200))]);
     assert_eq!(settled(2), [(1, cents(50)), (3, cents(150))]);
     assert_eq!(settled(1), [(3, cents(50))]);
-    assert_eq!(books.accounts[&customer(1)].ledger.credit(), Money::ZERO);
+    assert_eq!(state.accounts[&customer(1)].ledger.credit(), Money::ZERO);
 }
 
 #[test]
 fn credit_on_account_raises_what_can_be_bought() {
-    let mut books = small_shop();
-    let ledger = &mut books.accounts.get_mut(&customer(1)).unwrap().ledger;
+    let mut state = small_shop();
+    let ledger = &mut state.accounts.get_mut(&customer(1)).unwrap().ledger;
     // The customer owed 100 cents of a limit of 1,000, and then paid 300.
     ledger.post(-cents(300));
-    put(&mut books, 3, stock(1200, 10));
-    let sale = books
+    put(&mut state, 3, stock(1200, 10));
+    let sale = state
         .purchase(&purchase(1, &[line(3, 1)]), order(), actor())
         .unwrap();
     assert_eq!(sale.available_credit, Money::ZERO);
@@ -268,14 +268,14 @@ fn credit_on_account_raises_what_can_be_bought() {
 
 #[test]
 fn a_customer_that_is_long_overdue_buys_nothing() {
-    let mut books = small_shop();
+    let mut state = small_shop();
     let overdue = OverdueOrder {
         id: order(),
         due_at: DateTime::UNIX_EPOCH,
     };
-    books.accounts.get_mut(&customer(1)).unwrap().overdue = Some(overdue);
+    state.accounts.get_mut(&customer(1)).unwrap().overdue = Some(overdue);
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &[line(1, 1)])),
+        refusal(&mut state, &purchase(1, &[line(1, 1)])),
         Error::CustomerOverdue { order_id, due_at, .. }
             if (order_id, due_at) == (overdue.id, overdue.due_at)
     ));
@@ -283,68 +283,68 @@ fn a_customer_that_is_long_overdue_buys_nothing() {
 
 #[test]
 fn a_balance_over_a_lowered_limit_buys_nothing() {
-    let mut books = small_shop();
-    books.accounts.insert(customer(1), account(1000, 2000));
+    let mut state = small_shop();
+    state.accounts.insert(customer(1), account(1000, 2000));
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &[line(1, 1)])),
+        refusal(&mut state, &purchase(1, &[line(1, 1)])),
         Error::CreditLimitExceeded { .. }
     ));
 }
 
 #[test]
 fn the_price_is_the_products_and_a_stale_quote_is_refused() {
-    let mut books = small_shop();
+    let mut state = small_shop();
     let quoted = |amount| Line {
         quoted: Some(cents(amount)),
         ..line(1, 1)
     };
-    let Error::PriceChanged { current, .. } = refusal(&mut books, &purchase(1, &[quoted(1)]))
+    let Error::PriceChanged { current, .. } = refusal(&mut state, &purchase(1, &[quoted(1)]))
     else {
         panic!("sold at the buyer's price")
     };
     assert_eq!(current, cents(100));
-    books
+    state
         .purchase(&purchase(1, &[quoted(100)]), order(), actor())
         .unwrap();
 }
 
 #[test]
 fn what_does_not_exist_is_refused_by_name() {
-    let mut books = small_shop();
+    let mut state = small_shop();
     assert!(matches!(
-        refusal(&mut books, &purchase(9, &[line(1, 1)])),
+        refusal(&mut state, &purchase(9, &[line(1, 1)])),
         Error::CustomerNotFound(id) if id == customer(9)
     ));
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &[line(1, 1), line(9, 1)])),
+        refusal(&mut state, &purchase(1, &[line(1, 1), line(9, 1)])),
         Error::ProductNotFound(id) if id == product(9)
     ));
-    books.catalogue.get_mut(&product(2)).unwrap().active = false;
+    state.catalogue.get_mut(&product(2)).unwrap().active = false;
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &[line(2, 1)])),
+        refusal(&mut state, &purchase(1, &[line(2, 1)])),
         Error::ProductNotFound(id) if id == product(2)
     ));
 }
 
 #[test]
 fn a_customer_on_hold_buys_nothing() {
-    let mut books = small_shop();
-    books.accounts.get_mut(&customer(1)).unwrap().on_hold = true;
+    let mut state = small_shop();
+    state.accounts.get_mut(&customer(1)).unwrap().on_hold = true;
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &[line(1, 1)])),
+        refusal(&mut state, &purchase(1, &[line(1, 1)])),
         Error::CustomerOnHold(_)
     ));
 }
 
 #[test]
 fn a_limit_per_customer_counts_what_was_bought_before() {
-    let mut books = small_shop();
-    books
+    let mut state = small_shop();
+    state
         .catalogue
         .get_mut(&product(1))
         .unwrap()
         .limit_per_customer = Some(3);
-    let account = books.accounts.get_mut(&customer(1)).unwrap();
+    let account = state.accounts.get_mut(&customer(1)).unwrap();
     account.bought.insert(
         product(1),
         Bought {
@@ -353,7 +353,7 @@ fn a_limit_per_customer_counts_what_was_bought_before() {
         },
     );
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &[line(1, 2), line(1, 1)])),
+        refusal(&mut state, &purchase(1, &[line(1, 2), line(1, 1)])),
         Error::PurchaseLimitReached {
             limit: 3,
             bought: 1,
@@ -361,12 +361,12 @@ fn a_limit_per_customer_counts_what_was_bought_before() {
             ..
         }
     ));
-    books
+    state
         .purchase(&purchase(1, &[line(1, 2)]), order(), actor())
         .unwrap();
     assert!(
         matches!(
-            refusal(&mut books, &purchase(1, &[line(1, 1)])),
+            refusal(&mut state, &purchase(1, &[line(1, 1)])),
             Error::PurchaseLimitReached { bought: 3, .. }
         ),
         "what this batch sold counts too"
@@ -375,13 +375,13 @@ fn a_limit_per_customer_counts_what_was_bought_before() {
 
 #[test]
 fn an_order_beyond_every_column_is_refused_and_does_not_overflow() {
-    let mut books = small_shop();
+    let mut state = small_shop();
     let mut dear = stock(0, i64::MAX);
     dear.0.price = Money::parse("999999999999999.99", Currency::USD).unwrap();
-    put(&mut books, 3, dear);
+    put(&mut state, 3, dear);
     let lines = vec![line(3, 1_000_000); 500];
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &lines)),
+        refusal(&mut state, &purchase(1, &lines)),
         Error::CreditLimitExceeded { .. }
     ));
 }
@@ -401,178 +401,178 @@ fn reservation(number: u128) -> ReservationId {
 }
 
 fn order_by_card(
-    books: &mut BatchState,
+    state: &mut BatchState,
     purchase: &Purchase,
     hold: u128,
 ) -> Result<Ordered, Error> {
-    books.checkout(purchase, &TERMS, (order(), reservation(hold)), actor())
+    state.checkout(purchase, &TERMS, (order(), reservation(hold)), actor())
 }
 
 /// Does the same as [`refusal`] for an order by card.
-fn refusal_by_card(books: &mut BatchState, purchase: &Purchase) -> Error {
-    let before = books.clone();
-    let refusal = order_by_card(books, purchase, 99).unwrap_err();
-    assert_eq!(*books, before, "a refused order changes nothing");
+fn refusal_by_card(state: &mut BatchState, purchase: &Purchase) -> Error {
+    let before = state.clone();
+    let refusal = order_by_card(state, purchase, 99).unwrap_err();
+    assert_eq!(*state, before, "a refused order changes nothing");
     refusal
 }
 
 /// Does the same as [`refusal`] for the confirmation of a reservation by card.
-fn refusal_to_confirm(books: &mut BatchState, hold: u128) -> Error {
-    let before = books.clone();
-    let refusal = books
+fn refusal_to_confirm(state: &mut BatchState, hold: u128) -> Error {
+    let before = state.clone();
+    let refusal = state
         .confirm_by_card(reservation(hold), &TERMS, order())
         .unwrap_err();
-    assert_eq!(*books, before, "a refused confirmation changes nothing");
+    assert_eq!(*state, before, "a refused confirmation changes nothing");
     refusal
 }
 
-fn reserve(books: &mut BatchState, buyer: u128, lines: &[Line], hold: u128) -> Status {
+fn reserve(state: &mut BatchState, buyer: u128, lines: &[Line], hold: u128) -> Status {
     let wish = NewReservation {
         customer_id: customer(buyer),
         lines: lines.to_vec(),
         ttl_seconds: 600,
         wait: true,
     };
-    let made = books.reserve(&wish, reservation(hold), actor()).unwrap();
+    let made = state.reserve(&wish, reservation(hold), actor()).unwrap();
     made.status
 }
 
-fn standing(books: &BatchState, hold: u128) -> (Status, Option<OrderId>) {
-    let reservation = &books.shelf.reservations[&reservation(hold)];
+fn standing(state: &BatchState, hold: u128) -> (Status, Option<OrderId>) {
+    let reservation = &state.locked_stock.reservations[&reservation(hold)];
     (reservation.status, reservation.order_id)
 }
 
-fn counts(books: &BatchState, number: u128) -> (i64, i64) {
-    let counts = &books.shelf.counts[&product(number)];
+fn counts(state: &BatchState, number: u128) -> (i64, i64) {
+    let counts = &state.locked_stock.counts[&product(number)];
     (counts.on_hand, counts.reserved)
 }
 
 #[test]
 fn an_order_by_card_holds_stock_and_owes_nothing() {
-    let mut books = small_shop();
-    let account = books.accounts[&customer(1)].clone();
-    let ordered = order_by_card(&mut books, &purchase(1, &[line(2, 3), line(1, 2)]), 1).unwrap();
+    let mut state = small_shop();
+    let account = state.accounts[&customer(1)].clone();
+    let ordered = order_by_card(&mut state, &purchase(1, &[line(2, 3), line(1, 2)]), 1).unwrap();
     assert_eq!(ordered.total, cents(500));
     let lines = ordered.lines.iter();
     let lines: Vec<_> = lines
         .map(|line| (line.product_id, line.quantity, line.on_hand_after))
         .collect();
     assert_eq!(lines, [(product(2), 3, None), (product(1), 2, None)]);
-    assert_eq!((counts(&books, 1), counts(&books, 2)), ((5, 2), (3, 3)));
-    assert_eq!(books.accounts[&customer(1)], account);
-    assert_eq!(standing(&books, 1), (Status::Confirmed, Some(order())));
-    let hold = &books.shelf.reservations[&ordered.reservation_id];
+    assert_eq!((counts(&state, 1), counts(&state, 2)), ((5, 2), (3, 3)));
+    assert_eq!(state.accounts[&customer(1)], account);
+    assert_eq!(standing(&state, 1), (Status::Confirmed, Some(order())));
+    let hold = &state.locked_stock.reservations[&ordered.reservation_id];
     assert!(hold.items.iter().all(|item| item.held));
     assert_eq!(hold.expires_at, ordered.expires_at);
     let life = ordered.expires_at - ordered.created_at;
     assert_eq!(life, Duration::seconds(SECONDS.into()));
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &[line(2, 1)])),
+        refusal(&mut state, &purchase(1, &[line(2, 1)])),
         Error::InsufficientStock(short) if short[0].available == 0
     ));
 }
 
 #[test]
 fn neither_credit_nor_what_is_overdue_matters_to_an_order_by_card() {
-    let mut books = small_shop();
-    books.accounts.insert(customer(1), account(0, 5_000));
-    books.accounts.get_mut(&customer(1)).unwrap().overdue = Some(OverdueOrder {
+    let mut state = small_shop();
+    state.accounts.insert(customer(1), account(0, 5_000));
+    state.accounts.get_mut(&customer(1)).unwrap().overdue = Some(OverdueOrder {
         id: order(),
         due_at: DateTime::UNIX_EPOCH,
     });
-    assert_eq!(reserve(&mut books, 1, &[line(2, 1)], 2), Status::Active);
-    order_by_card(&mut books, &purchase(1, &[line(1, 5)]), 1).unwrap();
-    books
+    assert_eq!(reserve(&mut state, 1, &[line(2, 1)], 2), Status::Active);
+    order_by_card(&mut state, &purchase(1, &[line(1, 5)]), 1).unwrap();
+    state
         .confirm_by_card(reservation(2), &TERMS, order())
         .unwrap();
 }
 
 #[test]
 fn a_customer_on_hold_orders_nothing_by_card() {
-    let mut books = small_shop();
-    assert_eq!(reserve(&mut books, 1, &[line(1, 1)], 2), Status::Active);
-    books.accounts.get_mut(&customer(1)).unwrap().on_hold = true;
+    let mut state = small_shop();
+    assert_eq!(reserve(&mut state, 1, &[line(1, 1)], 2), Status::Active);
+    state.accounts.get_mut(&customer(1)).unwrap().on_hold = true;
     assert!(matches!(
-        refusal_by_card(&mut books, &purchase(1, &[line(1, 1)])),
+        refusal_by_card(&mut state, &purchase(1, &[line(1, 1)])),
         Error::CustomerOnHold(_)
     ));
     assert!(matches!(
-        refusal_to_confirm(&mut books, 2),
+        refusal_to_confirm(&mut state, 2),
         Error::CustomerOnHold(_)
     ));
     assert!(matches!(
-        refusal_by_card(&mut books, &purchase(9, &[line(1, 1)])),
+        refusal_by_card(&mut state, &purchase(9, &[line(1, 1)])),
         Error::CustomerNotFound(_)
     ));
 }
 
 #[test]
 fn a_card_is_charged_neither_with_nothing_nor_with_more_than_an_order_can_be() {
-    let mut books = small_shop();
-    put(&mut books, 3, stock(0, 10));
+    let mut state = small_shop();
+    put(&mut state, 3, stock(0, 10));
     assert!(matches!(
-        refusal_by_card(&mut books, &purchase(1, &[line(3, 1)])),
+        refusal_by_card(&mut state, &purchase(1, &[line(3, 1)])),
         Error::NothingToPay
     ));
-    assert_eq!(reserve(&mut books, 1, &[line(3, 1)], 2), Status::Active);
+    assert_eq!(reserve(&mut state, 1, &[line(3, 1)], 2), Status::Active);
     assert!(matches!(
-        refusal_to_confirm(&mut books, 2),
+        refusal_to_confirm(&mut state, 2),
         Error::NothingToPay
     ));
     let mut dear = stock(0, i64::MAX);
     dear.0.price = Money::parse("999999999999999.99", Currency::USD).unwrap();
-    put(&mut books, 4, dear);
+    put(&mut state, 4, dear);
     assert!(matches!(
-        refusal_by_card(&mut books, &purchase(1, &vec![line(4, 1_000_000); 500])),
+        refusal_by_card(&mut state, &purchase(1, &vec![line(4, 1_000_000); 500])),
         Error::AmountTooLarge(_)
     ));
-    order_by_card(&mut books, &purchase(1, &[line(3, 1), line(1, 1)]), 3).unwrap();
+    order_by_card(&mut state, &purchase(1, &[line(3, 1), line(1, 1)]), 3).unwrap();
 }
 
 /// The quantity of a product in a reservation.
-fn has(books: &BatchState, hold: u128, number: u128) -> i64 {
-    books.shelf.reservations[&reservation(hold)].quantity_of(product(number))
+fn has(state: &BatchState, hold: u128, number: u128) -> i64 {
+    state.locked_stock.reservations[&reservation(hold)].quantity_of(product(number))
 }
 
 #[test]
 fn an_order_takes_as_much_of_what_its_customer_holds_as_it_buys_and_of_the_oldest_first() {
     for by_card in [false, true] {
-        let mut books = small_shop();
-        assert_eq!(reserve(&mut books, 1, &[line(1, 3)], 1), Status::Active);
-        books.shelf.now += Duration::seconds(1);
+        let mut state = small_shop();
+        assert_eq!(reserve(&mut state, 1, &[line(1, 3)], 1), Status::Active);
+        state.locked_stock.now += Duration::seconds(1);
         let both = [line(1, 2), line(2, 1)];
-        assert_eq!(reserve(&mut books, 1, &both, 2), Status::Active);
-        let before = counts(&books, 1);
+        assert_eq!(reserve(&mut state, 1, &both, 2), Status::Active);
+        let before = counts(&state, 1);
         assert_eq!(before, (5, 5));
         let four = purchase(1, &[line(1, 4)]);
         if by_card {
-            order_by_card(&mut books, &four, 3).unwrap();
-            assert_eq!(counts(&books, 1), (5, 5));
+            order_by_card(&mut state, &four, 3).unwrap();
+            assert_eq!(counts(&state, 1), (5, 5));
         } else {
-            books.purchase(&four, order(), actor()).unwrap();
-            assert_eq!(counts(&books, 1), (1, 1));
+            state.purchase(&four, order(), actor()).unwrap();
+            assert_eq!(counts(&state, 1), (1, 1));
         }
-        assert_eq!(standing(&books, 1), (Status::Confirmed, Some(order())));
-        assert_eq!(standing(&books, 2), (Status::Active, None));
-        assert_eq!((has(&books, 2, 1), has(&books, 2, 2)), (1, 1));
-        assert_eq!(counts(&books, 2), (3, 1));
+        assert_eq!(standing(&state, 1), (Status::Confirmed, Some(order())));
+        assert_eq!(standing(&state, 2), (Status::Active, None));
+        assert_eq!((has(&state, 2, 1), has(&state, 2, 2)), (1, 1));
+        assert_eq!(counts(&state, 2), (3, 1));
         // Uses up the last held unit of the product.
-        books
+        state
             .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
             .unwrap();
-        assert_eq!((has(&books, 2, 1), has(&books, 2, 2)), (0, 1));
-        assert_eq!(standing(&books, 2), (Status::Active, None));
+        assert_eq!((has(&state, 2, 1), has(&state, 2, 2)), (0, 1));
+        assert_eq!(standing(&state, 2), (Status::Active, None));
     }
 }
 
 #[test]
 fn what_is_held_is_bought_at_its_price_and_only_the_rest_at_that_of_now() {
-    let mut books = small_shop();
-    assert_eq!(reserve(&mut books, 1, &[line(1, 2)], 1), Status::Active);
-    books.catalogue.get_mut(&product(1)).unwrap().price = cents(120);
+    let mut state = small_shop();
+    assert_eq!(reserve(&mut state, 1, &[line(1, 2)], 1), Status::Active);
+    state.catalogue.get_mut(&product(1)).unwrap().price = cents(120);
     // An order has one price per product.
     let Error::PricesDiffer { product_id, prices } =
-        refusal(&mut books, &purchase(1, &[line(1, 3)]))
+        refusal(&mut state, &purchase(1, &[line(1, 3)]))
     else {
         panic!("sold at two prices")
     };
@@ -583,17 +583,17 @@ fn what_is_held_is_bought_at_its_price_and_only_the_rest_at_that_of_now() {
         ..line(1, 2)
     };
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &[quoted])),
+        refusal(&mut state, &purchase(1, &[quoted])),
         Error::PriceChanged { current, .. } if current == cents(100)
     ));
-    let sale = books
+    let sale = state
         .purchase(&purchase(1, &[line(1, 2)]), order(), actor())
         .unwrap();
     assert_eq!(
         (sale.total, sale.lines[0].unit_price),
         (cents(200), cents(100))
     );
-    let sale = books
+    let sale = state
         .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
         .unwrap();
     assert_eq!(sale.total, cents(120));
@@ -601,86 +601,86 @@ fn what_is_held_is_bought_at_its_price_and_only_the_rest_at_that_of_now() {
 
 #[test]
 fn what_is_held_of_a_product_that_is_off_sale_can_be_bought_and_no_more() {
-    let mut books = small_shop();
+    let mut state = small_shop();
     for hold in [1, 2, 3] {
-        assert_eq!(reserve(&mut books, 1, &[line(1, 1)], hold), Status::Active);
+        assert_eq!(reserve(&mut state, 1, &[line(1, 1)], hold), Status::Active);
     }
-    books.catalogue.get_mut(&product(1)).unwrap().active = false;
-    books.shelf.counts.get_mut(&product(1)).unwrap().inactive = true;
+    state.catalogue.get_mut(&product(1)).unwrap().active = false;
+    state.locked_stock.counts.get_mut(&product(1)).unwrap().inactive = true;
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &[line(1, 4)])),
+        refusal(&mut state, &purchase(1, &[line(1, 4)])),
         Error::ProductNotFound(_)
     ));
-    books
+    state
         .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
         .unwrap();
-    order_by_card(&mut books, &purchase(1, &[line(1, 1)]), 4).unwrap();
-    books.confirm(reservation(3), order(), actor()).unwrap();
-    assert_eq!(counts(&books, 1), (3, 1));
+    order_by_card(&mut state, &purchase(1, &[line(1, 1)]), 4).unwrap();
+    state.confirm(reservation(3), order(), actor()).unwrap();
+    assert_eq!(counts(&state, 1), (3, 1));
 }
 
 #[test]
-fn whose_place_is_the_first_may_buy_what_is_free_and_waits_for_the_rest() {
+fn the_first_position_may_buy_unreserved_stock_and_waits_for_the_rest() {
     for by_card in [false, true] {
-        let mut books = small_shop();
+        let mut state = small_shop();
         for buyer in [2, 3] {
-            books.accounts.insert(customer(buyer), account(1000, 0));
+            state.accounts.insert(customer(buyer), account(1000, 0));
         }
         // Three of five are held. The first position on the waitlist wants four, the second one.
-        assert_eq!(reserve(&mut books, 3, &[line(1, 3)], 1), Status::Active);
-        assert_eq!(reserve(&mut books, 1, &[line(1, 4)], 2), Status::Waiting);
-        assert_eq!(reserve(&mut books, 2, &[line(1, 1)], 3), Status::Waiting);
+        assert_eq!(reserve(&mut state, 3, &[line(1, 3)], 1), Status::Active);
+        assert_eq!(reserve(&mut state, 1, &[line(1, 4)], 2), Status::Waiting);
+        assert_eq!(reserve(&mut state, 2, &[line(1, 1)], 3), Status::Waiting);
         for (buyer, quantity, available) in [(2, 1, 0), (3, 4, 3), (1, 3, 2)] {
             assert!(matches!(
-                refusal(&mut books, &purchase(buyer, &[line(1, quantity)])),
+                refusal(&mut state, &purchase(buyer, &[line(1, quantity)])),
                 Error::InsufficientStock(short) if short[0].available == available
             ));
         }
         let two = purchase(1, &[line(1, 2)]);
         if by_card {
-            order_by_card(&mut books, &two, 4).unwrap();
+            order_by_card(&mut state, &two, 4).unwrap();
         } else {
-            books.purchase(&two, order(), actor()).unwrap();
+            state.purchase(&two, order(), actor()).unwrap();
         }
-        assert_eq!(standing(&books, 2), (Status::Waiting, None));
-        assert_eq!(has(&books, 2, 1), 2);
+        assert_eq!(standing(&state, 2), (Status::Waiting, None));
+        assert_eq!(has(&state, 2, 1), 2);
         // Released units go first to the rest of the first position, and then to the next.
-        books.cancel(reservation(1), actor()).unwrap();
-        assert_eq!(standing(&books, 2).0, Status::Active);
-        assert_eq!(standing(&books, 3).0, Status::Active);
-        assert_eq!(has(&books, 2, 1), 2);
+        state.cancel(reservation(1), actor()).unwrap();
+        assert_eq!(standing(&state, 2).0, Status::Active);
+        assert_eq!(standing(&state, 3).0, Status::Active);
+        assert_eq!(has(&state, 2, 1), 2);
     }
 }
 
 #[test]
 fn a_place_counts_within_a_limit_once_when_its_customer_buys() {
-    let mut books = small_shop();
-    books.accounts.insert(customer(2), account(1000, 0));
-    let article = books.catalogue.get_mut(&product(1)).unwrap();
+    let mut state = small_shop();
+    state.accounts.insert(customer(2), account(1000, 0));
+    let article = state.catalogue.get_mut(&product(1)).unwrap();
     article.limit_per_customer = Some(4);
-    assert_eq!(reserve(&mut books, 2, &[line(1, 4)], 1), Status::Active);
-    assert_eq!(reserve(&mut books, 1, &[line(1, 4)], 2), Status::Waiting);
-    books
+    assert_eq!(reserve(&mut state, 2, &[line(1, 4)], 1), Status::Active);
+    assert_eq!(reserve(&mut state, 1, &[line(1, 4)], 2), Status::Waiting);
+    state
         .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
         .unwrap();
-    assert_eq!(has(&books, 2, 1), 3);
+    assert_eq!(has(&state, 2, 1), 3);
 }
 
 #[test]
 fn places_end_when_their_product_is_off_sale() {
-    let mut books = small_shop();
-    books.accounts.insert(customer(2), account(1000, 0));
-    assert_eq!(reserve(&mut books, 2, &[line(1, 4)], 1), Status::Active);
-    assert_eq!(reserve(&mut books, 1, &[line(1, 4)], 2), Status::Waiting);
-    books.shelf.counts.get_mut(&product(1)).unwrap().inactive = true;
-    books.cancel(reservation(1), actor()).unwrap();
-    assert_eq!(standing(&books, 2), (Status::Cancelled, None));
+    let mut state = small_shop();
+    state.accounts.insert(customer(2), account(1000, 0));
+    assert_eq!(reserve(&mut state, 2, &[line(1, 4)], 1), Status::Active);
+    assert_eq!(reserve(&mut state, 1, &[line(1, 4)], 2), Status::Waiting);
+    state.locked_stock.counts.get_mut(&product(1)).unwrap().inactive = true;
+    state.cancel(reservation(1), actor()).unwrap();
+    assert_eq!(standing(&state, 2), (Status::Cancelled, None));
     assert_eq!(
-        books.shelf.reservations[&reservation(2)].cancel_reason,
+        state.locked_stock.reservations[&reservation(2)].cancel_reason,
         Some(CancelReason::ProductInactive)
     );
-    assert_eq!(counts(&books, 1), (5, 0));
-    assert_eq!(books.shelf.counts[&product(1)].waiting, 0);
+    assert_eq!(counts(&state, 1), (5, 0));
+    assert_eq!(state.locked_stock.counts[&product(1)].waiting, 0);
 }
 
 fn limited(limit: i32, price: Option<i64>) -> Offer {
@@ -697,36 +697,36 @@ fn limited(limit: i32, price: Option<i64>) -> Offer {
 
 #[test]
 fn each_buys_at_the_cheapest_price_that_is_left_to_them_and_holds_count() {
-    let mut books = small_shop();
-    books.accounts.insert(customer(2), account(1000, 0));
+    let mut state = small_shop();
+    state.accounts.insert(customer(2), account(1000, 0));
     let offers = [limited(1, Some(70)), limited(2, Some(80))];
-    let article = books.catalogue.get_mut(&product(1)).unwrap();
+    let article = state.catalogue.get_mut(&product(1)).unwrap();
     article.selling = Selling::at(&offers, cents(100), DateTime::UNIX_EPOCH);
-    let buy = |books: &mut BatchState, buyer| {
-        let sale = books.purchase(&purchase(buyer, &[line(1, 1)]), order(), actor());
+    let buy = |state: &mut BatchState, buyer| {
+        let sale = state.purchase(&purchase(buyer, &[line(1, 1)]), order(), actor());
         sale.unwrap().total
     };
-    assert_eq!(buy(&mut books, 1), cents(70));
-    assert_eq!(buy(&mut books, 1), cents(80));
-    assert_eq!(reserve(&mut books, 2, &[line(1, 1)], 1), Status::Active);
-    let held = books.shelf.reservations[&reservation(1)].total();
+    assert_eq!(buy(&mut state, 1), cents(70));
+    assert_eq!(buy(&mut state, 1), cents(80));
+    assert_eq!(reserve(&mut state, 2, &[line(1, 1)], 1), Status::Active);
+    let held = state.locked_stock.reservations[&reservation(1)].total();
     assert_eq!(held, cents(70));
     // The first customer has used up the discount.
-    assert_eq!(buy(&mut books, 1), cents(100));
+    assert_eq!(buy(&mut state, 1), cents(100));
     let two = purchase(2, &[line(1, 2)]);
     assert!(matches!(
-        refusal(&mut books, &two),
+        refusal(&mut state, &two),
         Error::PricesDiffer { .. }
     ));
 }
 
 #[test]
 fn more_than_is_left_of_a_sale_is_refused_and_not_sold_dearer() {
-    let mut books = small_shop();
-    let article = books.catalogue.get_mut(&product(1)).unwrap();
+    let mut state = small_shop();
+    let article = state.catalogue.get_mut(&product(1)).unwrap();
     article.selling = Selling::at(&[limited(2, Some(70))], cents(100), DateTime::UNIX_EPOCH);
     assert!(matches!(
-        refusal(&mut books, &purchase(1, &[line(1, 3)])),
+        refusal(&mut state, &purchase(1, &[line(1, 3)])),
         Error::PurchaseLimitReached {
             limit: 2,
             bought: 0,
@@ -736,8 +736,8 @@ fn more_than_is_left_of_a_sale_is_refused_and_not_sold_dearer() {
     ));
 }
 
-fn hold_limit(books: &mut BatchState, max_units: Option<i64>, max_value: Option<i64>) {
-    let account = books.accounts.get_mut(&customer(1)).unwrap();
+fn hold_limit(state: &mut BatchState, max_units: Option<i64>, max_value: Option<i64>) {
+    let account = state.accounts.get_mut(&customer(1)).unwrap();
     account.holds = Holds {
         max_units,
         max_value: max_value.map(cents),
@@ -748,83 +748,83 @@ fn hold_limit(books: &mut BatchState, max_units: Option<i64>, max_value: Option<
 
 #[test]
 fn nobody_holds_more_units_than_they_may_and_buying_on_credit_is_not_holding() {
-    let mut books = small_shop();
-    hold_limit(&mut books, Some(4), None);
-    assert_eq!(reserve(&mut books, 1, &[line(1, 1)], 1), Status::Active);
-    order_by_card(&mut books, &purchase(1, &[line(2, 1)]), 2).unwrap();
+    let mut state = small_shop();
+    hold_limit(&mut state, Some(4), None);
+    assert_eq!(reserve(&mut state, 1, &[line(1, 1)], 1), Status::Active);
+    order_by_card(&mut state, &purchase(1, &[line(2, 1)]), 2).unwrap();
     let wish = NewReservation {
         customer_id: customer(1),
         lines: vec![line(1, 2)],
         ttl_seconds: 600,
         wait: true,
     };
-    let before = books.clone();
-    let refused = books.reserve(&wish, reservation(3), actor()).unwrap_err();
+    let before = state.clone();
+    let refused = state.reserve(&wish, reservation(3), actor()).unwrap_err();
     let expected = HoldLimit::Units {
         limit: 4,
         held: 3,
         requested: 2,
     };
     assert!(matches!(refused, Error::HoldLimitExceeded(limit) if limit == expected));
-    assert_eq!(books, before);
+    assert_eq!(state, before);
     // The customer's own holds prevent neither an order by card nor a purchase on credit.
     assert!(matches!(
-        refusal_by_card(&mut books, &purchase(1, &[line(1, 3)])),
+        refusal_by_card(&mut state, &purchase(1, &[line(1, 3)])),
         Error::HoldLimitExceeded(HoldLimit::Units {
             held: 2,
             requested: 3,
             ..
         })
     ));
-    order_by_card(&mut books, &purchase(1, &[line(1, 2)]), 4).unwrap();
-    books
+    order_by_card(&mut state, &purchase(1, &[line(1, 2)]), 4).unwrap();
+    state
         .purchase(&purchase(1, &[line(1, 3)]), order(), actor())
         .unwrap();
 }
 
 #[test]
-fn nobody_holds_what_is_worth_more_than_they_may_places_in_line_among_it() {
-    let mut books = small_shop();
-    books.accounts.insert(customer(2), account(1000, 0));
-    hold_limit(&mut books, None, Some(400));
-    assert_eq!(reserve(&mut books, 2, &[line(1, 5)], 1), Status::Active);
-    assert_eq!(reserve(&mut books, 1, &[line(1, 2)], 2), Status::Waiting);
+fn the_value_limit_of_holds_counts_waitlist_positions() {
+    let mut state = small_shop();
+    state.accounts.insert(customer(2), account(1000, 0));
+    hold_limit(&mut state, None, Some(400));
+    assert_eq!(reserve(&mut state, 2, &[line(1, 5)], 1), Status::Active);
+    assert_eq!(reserve(&mut state, 1, &[line(1, 2)], 2), Status::Waiting);
     let expected = HoldLimit::Value {
         limit: cents(400),
         held: cents(300),
         requested: cents(200),
     };
     assert!(matches!(
-        refusal_by_card(&mut books, &purchase(1, &[line(2, 2)])),
+        refusal_by_card(&mut state, &purchase(1, &[line(2, 2)])),
         Error::HoldLimitExceeded(limit) if limit == expected
     ));
-    order_by_card(&mut books, &purchase(1, &[line(2, 1)]), 3).unwrap();
+    order_by_card(&mut state, &purchase(1, &[line(2, 1)]), 3).unwrap();
 }
 
 #[test]
 fn what_an_own_reservation_has_beyond_the_order_stays_held() {
-    let mut books = small_shop();
+    let mut state = small_shop();
     for buyer in [2, 3] {
-        books.accounts.insert(customer(buyer), account(1000, 0));
+        state.accounts.insert(customer(buyer), account(1000, 0));
     }
-    assert_eq!(reserve(&mut books, 1, &[line(2, 3)], 1), Status::Active);
-    assert_eq!(reserve(&mut books, 2, &[line(2, 1)], 2), Status::Waiting);
+    assert_eq!(reserve(&mut state, 1, &[line(2, 3)], 1), Status::Active);
+    assert_eq!(reserve(&mut state, 2, &[line(2, 1)], 2), Status::Waiting);
     // New customers come after the waitlist, for every payment method.
     assert!(matches!(
-        refusal_by_card(&mut books, &purchase(3, &[line(2, 1)])),
+        refusal_by_card(&mut state, &purchase(3, &[line(2, 1)])),
         Error::InsufficientStock(short) if short[0].available == 0
     ));
-    order_by_card(&mut books, &purchase(1, &[line(2, 2)]), 4).unwrap();
-    assert_eq!(standing(&books, 1), (Status::Active, None));
-    assert_eq!(standing(&books, 2), (Status::Waiting, None));
-    assert_eq!((has(&books, 1, 2), counts(&books, 2)), (1, (3, 3)));
+    order_by_card(&mut state, &purchase(1, &[line(2, 2)]), 4).unwrap();
+    assert_eq!(standing(&state, 1), (Status::Active, None));
+    assert_eq!(standing(&state, 2), (Status::Waiting, None));
+    assert_eq!((has(&state, 1, 2), counts(&state, 2)), (1, (3, 3)));
 }
 
 #[test]
 fn every_product_that_is_short_is_named_to_who_orders_by_card() {
-    let mut books = small_shop();
+    let mut state = small_shop();
     let Error::InsufficientStock(short) =
-        refusal_by_card(&mut books, &purchase(1, &[line(1, 6), line(2, 4)]))
+        refusal_by_card(&mut state, &purchase(1, &[line(1, 6), line(2, 4)]))
     else {
         panic!("six of five were held")
     };
@@ -834,46 +834,46 @@ fn every_product_that_is_short_is_named_to_who_orders_by_card() {
 
 #[test]
 fn what_was_ordered_by_card_counts_as_bought() {
-    let mut books = small_shop();
-    let article = books.catalogue.get_mut(&product(1)).unwrap();
+    let mut state = small_shop();
+    let article = state.catalogue.get_mut(&product(1)).unwrap();
     article.limit_per_customer = Some(4);
-    assert_eq!(reserve(&mut books, 1, &[line(1, 1)], 1), Status::Active);
-    order_by_card(&mut books, &purchase(1, &[line(1, 1), line(2, 1)]), 2).unwrap();
+    assert_eq!(reserve(&mut state, 1, &[line(1, 1)], 1), Status::Active);
+    order_by_card(&mut state, &purchase(1, &[line(1, 1), line(2, 1)]), 2).unwrap();
     let reached = |refusal: Error| match refusal {
         Error::PurchaseLimitReached { bought, limit, .. } => (bought, limit),
         other => panic!("{other:?}"),
     };
     // The unit that the order used up counts as bought, not as held.
     let four = purchase(1, &[line(1, 4)]);
-    assert_eq!(reached(refusal_by_card(&mut books, &four)), (1, 4));
-    assert_eq!(reserve(&mut books, 1, &[line(1, 1)], 3), Status::Active);
-    books
+    assert_eq!(reached(refusal_by_card(&mut state, &four)), (1, 4));
+    assert_eq!(reserve(&mut state, 1, &[line(1, 1)], 3), Status::Active);
+    state
         .confirm_by_card(reservation(3), &TERMS, order())
         .unwrap();
-    assert_eq!(reached(refusal_by_card(&mut books, &four)), (2, 4));
-    assert_eq!(reached(refusal(&mut books, &four)), (2, 4));
-    order_by_card(&mut books, &purchase(1, &[line(1, 2)]), 5).unwrap();
+    assert_eq!(reached(refusal_by_card(&mut state, &four)), (2, 4));
+    assert_eq!(reached(refusal(&mut state, &four)), (2, 4));
+    order_by_card(&mut state, &purchase(1, &[line(1, 2)]), 5).unwrap();
 }
 
 #[test]
 fn a_reservation_confirmed_by_card_keeps_what_it_holds_at_its_prices_and_is_confirmed_once() {
-    let mut books = small_shop();
+    let mut state = small_shop();
     let both = [line(2, 1), line(1, 2)];
-    assert_eq!(reserve(&mut books, 1, &both, 1), Status::Active);
-    books.catalogue.get_mut(&product(1)).unwrap().price = cents(700);
-    books.shelf.now += Duration::seconds(500);
-    let ordered = books
+    assert_eq!(reserve(&mut state, 1, &both, 1), Status::Active);
+    state.catalogue.get_mut(&product(1)).unwrap().price = cents(700);
+    state.locked_stock.now += Duration::seconds(500);
+    let ordered = state
         .confirm_by_card(reservation(1), &TERMS, order())
         .unwrap();
     assert_eq!(ordered.reservation_id, reservation(1));
     assert_eq!(ordered.total, cents(300));
     assert_eq!(ordered.lines[1].unit_price, cents(100));
-    assert_eq!((counts(&books, 1), counts(&books, 2)), ((5, 2), (3, 1)));
-    assert_eq!(standing(&books, 1), (Status::Confirmed, Some(order())));
-    let hold = &books.shelf.reservations[&reservation(1)];
+    assert_eq!((counts(&state, 1), counts(&state, 2)), ((5, 2), (3, 1)));
+    assert_eq!(standing(&state, 1), (Status::Confirmed, Some(order())));
+    let hold = &state.locked_stock.reservations[&reservation(1)];
     assert_eq!(
         hold.expires_at,
-        books.shelf.now + Duration::seconds(SECONDS.into())
+        state.locked_stock.now + Duration::seconds(SECONDS.into())
     );
     assert!(hold.items.iter().all(|item| item.held));
     let resolved = |error: Error| {
@@ -885,33 +885,33 @@ fn a_reservation_confirmed_by_card_keeps_what_it_holds_at_its_prices_and_is_conf
             }
         )
     };
-    assert!(resolved(refusal_to_confirm(&mut books, 1)));
+    assert!(resolved(refusal_to_confirm(&mut state, 1)));
     assert!(resolved(
-        books.confirm(reservation(1), order(), actor()).unwrap_err()
+        state.confirm(reservation(1), order(), actor()).unwrap_err()
     ));
-    assert!(resolved(books.cancel(reservation(1), actor()).unwrap_err()));
+    assert!(resolved(state.cancel(reservation(1), actor()).unwrap_err()));
 }
 
 #[test]
 fn only_an_active_reservation_is_confirmed_by_card() {
-    let mut books = small_shop();
-    books.accounts.insert(customer(2), account(1000, 0));
-    assert_eq!(reserve(&mut books, 1, &[line(2, 3)], 1), Status::Active);
-    assert_eq!(reserve(&mut books, 2, &[line(2, 3)], 2), Status::Waiting);
+    let mut state = small_shop();
+    state.accounts.insert(customer(2), account(1000, 0));
+    assert_eq!(reserve(&mut state, 1, &[line(2, 3)], 1), Status::Active);
+    assert_eq!(reserve(&mut state, 2, &[line(2, 3)], 2), Status::Waiting);
     assert!(matches!(
-        refusal_to_confirm(&mut books, 2),
+        refusal_to_confirm(&mut state, 2),
         Error::ReservationResolved {
             from: Status::Waiting,
             ..
         }
     ));
     assert!(matches!(
-        refusal_to_confirm(&mut books, 9),
+        refusal_to_confirm(&mut state, 9),
         Error::ReservationNotFound(_)
     ));
-    books.shelf.now += Duration::seconds(600);
+    state.locked_stock.now += Duration::seconds(600);
     assert!(matches!(
-        refusal_to_confirm(&mut books, 1),
+        refusal_to_confirm(&mut state, 1),
         Error::ReservationExpired { .. }
     ));
 }
@@ -953,9 +953,9 @@ prop_compose! {
 prop_compose! {
     fn arbitrary_books()(
         accounts in prop::collection::vec(arbitrary_account(), 1..4),
-        shelf in prop::collection::vec(arbitrary_stock(), 1..5),
+        locked_stock in prop::collection::vec(arbitrary_stock(), 1..5),
     ) -> BatchState {
-        books((0..).map(customer).zip(accounts).collect(), shelf)
+        state((0..).map(customer).zip(accounts).collect(), locked_stock)
     }
 }
 
@@ -979,16 +979,16 @@ fn seen(decision: &Result<Sale, Error>) -> String {
 proptest! {
     #[test]
     fn stock_never_falls_below_what_is_reserved_and_no_sale_passes_a_limit(
-        mut books in arbitrary_books(),
+        mut state in arbitrary_books(),
         purchases in prop::collection::vec(arbitrary_purchase(), 1..40),
     ) {
         for purchase in &purchases {
-            let sale = books.purchase(purchase, order(), actor());
-            for stock in books.shelf.counts.values() {
+            let sale = state.purchase(purchase, order(), actor());
+            for stock in state.locked_stock.counts.values() {
                 prop_assert!(stock.on_hand >= stock.reserved);
             }
             if sale.is_ok() {
-                let account = &books.accounts[&purchase.customer_id];
+                let account = &state.accounts[&purchase.customer_id];
                 prop_assert!(account.ledger.balance <= account.credit_limit);
                 prop_assert!(!account.on_hold);
             }
@@ -997,37 +997,37 @@ proptest! {
 
     #[test]
     fn a_refused_purchase_changes_nothing(
-        mut books in arbitrary_books(),
+        mut state in arbitrary_books(),
         purchases in prop::collection::vec(arbitrary_purchase(), 1..40),
     ) {
         for purchase in &purchases {
-            let before = books.clone();
-            if books.purchase(purchase, order(), actor()).is_err() {
-                prop_assert_eq!(&books, &before);
+            let before = state.clone();
+            if state.purchase(purchase, order(), actor()).is_err() {
+                prop_assert_eq!(&state, &before);
             }
         }
     }
 
     #[test]
     fn orders_by_card_hold_what_they_come_to_and_never_more_than_there_is(
-        mut books in arbitrary_books(),
+        mut state in arbitrary_books(),
         purchases in prop::collection::vec((prop::bool::ANY, arbitrary_purchase()), 1..40),
     ) {
-        let start = books.clone();
+        let start = state.clone();
         let mut held: HashMap<ProductId, i64> = HashMap::new();
         let mut gone: HashMap<ProductId, i64> = HashMap::new();
         for (number, (by_card, purchase)) in (1..).zip(&purchases) {
-            let before = books.clone();
+            let before = state.clone();
             let (lines, change) = if *by_card {
-                match order_by_card(&mut books, purchase, number) {
+                match order_by_card(&mut state, purchase, number) {
                     Ok(ordered) => (ordered.lines, &mut held),
                     Err(_) => {
-                        prop_assert_eq!(&books, &before);
+                        prop_assert_eq!(&state, &before);
                         continue;
                     }
                 }
             } else {
-                match books.purchase(purchase, order(), actor()) {
+                match state.purchase(purchase, order(), actor()) {
                     Ok(sale) => (sale.lines, &mut gone),
                     Err(_) => continue,
                 }
@@ -1037,24 +1037,24 @@ proptest! {
                 *change.entry(line.product_id).or_default() += line.quantity;
             }
         }
-        for (id, stock) in &books.shelf.counts {
+        for (id, stock) in &state.locked_stock.counts {
             let (held, gone) = (held.get(id).unwrap_or(&0), gone.get(id).unwrap_or(&0));
-            prop_assert_eq!(stock.on_hand, start.shelf.counts[id].on_hand - gone);
-            prop_assert_eq!(stock.reserved, start.shelf.counts[id].reserved + held);
+            prop_assert_eq!(stock.on_hand, start.locked_stock.counts[id].on_hand - gone);
+            prop_assert_eq!(stock.reserved, start.locked_stock.counts[id].reserved + held);
             prop_assert!(stock.on_hand >= stock.reserved);
         }
     }
 
     #[test]
     fn totals_are_exact_and_nothing_appears_or_vanishes(
-        mut books in arbitrary_books(),
+        mut state in arbitrary_books(),
         purchases in prop::collection::vec(arbitrary_purchase(), 1..40),
     ) {
-        let start = books.clone();
+        let start = state.clone();
         let mut sold: HashMap<ProductId, i64> = HashMap::new();
         let mut charged: HashMap<CustomerId, Money> = HashMap::new();
         for purchase in &purchases {
-            let Ok(sale) = books.purchase(purchase, order(), actor()) else { continue };
+            let Ok(sale) = state.purchase(purchase, order(), actor()) else { continue };
             for line in &sale.lines {
                 prop_assert_eq!(line.unit_price, start.catalogue[&line.product_id].price);
                 prop_assert_eq!(line.line_total, line.unit_price.times(line.quantity));
@@ -1067,11 +1067,11 @@ proptest! {
             let asked: i64 = purchase.lines.iter().map(|line| line.quantity.get()).sum();
             prop_assert_eq!(sale.lines.iter().map(|line| line.quantity).sum::<i64>(), asked);
         }
-        for (id, stock) in &books.shelf.counts {
+        for (id, stock) in &state.locked_stock.counts {
             let gone = sold.get(id).copied().unwrap_or(0);
-            prop_assert_eq!(stock.on_hand, start.shelf.counts[id].on_hand - gone);
+            prop_assert_eq!(stock.on_hand, start.locked_stock.counts[id].on_hand - gone);
         }
-        for (id, account) in &books.accounts {
+        for (id, account) in &state.accounts {
             let added = charged.get(id).copied().unwrap_or(Money::ZERO);
             prop_assert_eq!(account.ledger.balance, start.accounts[id].ledger.balance + added);
         }
@@ -1079,13 +1079,13 @@ proptest! {
 
     #[test]
     fn credit_on_account_is_used_up_before_anything_is_due_and_no_more_than_there_is(
-        mut books in arbitrary_books(),
+        mut state in arbitrary_books(),
         purchases in prop::collection::vec(arbitrary_purchase(), 1..40),
     ) {
         for purchase in &purchases {
-            let before = books.accounts.get(&purchase.customer_id).cloned();
-            let Ok(sale) = books.purchase(purchase, order(), actor()) else { continue };
-            let (before, after) = (before.unwrap().ledger, &books.accounts[&purchase.customer_id].ledger);
+            let before = state.accounts.get(&purchase.customer_id).cloned();
+            let Ok(sale) = state.purchase(purchase, order(), actor()) else { continue };
+            let (before, after) = (before.unwrap().ledger, &state.accounts[&purchase.customer_id].ledger);
             prop_assert_eq!(sale.charge.number, before.entry_count + 1);
             prop_assert_eq!(after.entry_count, sale.charge.number);
             let used: Money = sale.credit_used.iter().map(|used| used.amount).sum();
@@ -1104,14 +1104,14 @@ proptest! {
     /// remain. Earlier purchases of a customer are read again from the orders.
     #[test]
     fn the_decision_does_not_depend_on_how_requests_are_cut_into_batches(
-        books in arbitrary_books(),
+        state in arbitrary_books(),
         purchases in prop::collection::vec(arbitrary_purchase(), 1..40),
         cuts in prop::collection::vec(1..8_usize, 40),
     ) {
-        let mut whole = books.clone();
+        let mut whole = state.clone();
         let together: Vec<_> = purchases.iter().map(|purchase| seen(&whole.purchase(purchase, order(), actor()))).collect();
 
-        let mut rows = books;
+        let mut rows = state;
         let mut bought: HashMap<(CustomerId, ProductId), i64> = HashMap::new();
         let mut apart = Vec::new();
         let mut rest = purchases.as_slice();
@@ -1135,8 +1135,8 @@ proptest! {
             for (id, account) in locked.accounts {
                 rows.accounts.get_mut(&id).unwrap().ledger = account.ledger;
             }
-            for (id, stock) in locked.shelf.counts {
-                rows.shelf.counts.get_mut(&id).unwrap().on_hand = stock.on_hand;
+            for (id, stock) in locked.locked_stock.counts {
+                rows.locked_stock.counts.get_mut(&id).unwrap().on_hand = stock.on_hand;
             }
         }
         prop_assert_eq!(apart, together);

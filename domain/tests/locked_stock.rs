@@ -350,7 +350,7 @@ fn actor() -> UserId {
     UserId(Uuid::from_u128(8))
 }
 
-fn books(on_hand: [i64; PRODUCTS]) -> BatchState {
+fn state(on_hand: [i64; PRODUCTS]) -> BatchState {
     let account = |limit| Buyer {
         credit_limit: whole(limit),
         ledger: ledger::Account {
@@ -377,7 +377,7 @@ fn books(on_hand: [i64; PRODUCTS]) -> BatchState {
     BatchState {
         accounts: (0..).map(customer).zip(CREDIT.map(account)).collect(),
         catalogue: (0..).map(product).zip(LIMIT.map(article)).collect(),
-        shelf: LockedStock::new(DateTime::UNIX_EPOCH, counts.collect()),
+        locked_stock: LockedStock::new(DateTime::UNIX_EPOCH, counts.collect()),
     }
 }
 
@@ -391,7 +391,7 @@ fn lines(of: &[(usize, i64)]) -> Vec<Line> {
 }
 
 /// Executes a step; `next` is the number of the next reservation.
-fn perform(books: &mut BatchState, step: &Step, next: usize) -> Result<Option<Status>, Error> {
+fn perform(state: &mut BatchState, step: &Step, next: usize) -> Result<Option<Status>, Error> {
     let order = OrderId::new();
     match step {
         Step::Buy(who, items) => {
@@ -399,7 +399,7 @@ fn perform(books: &mut BatchState, step: &Step, next: usize) -> Result<Option<St
                 customer_id: customer(*who),
                 lines: lines(items),
             };
-            books.purchase(&purchase, order, actor()).map(|_| None)
+            state.purchase(&purchase, order, actor()).map(|_| None)
         }
         Step::Reserve(who, items, wait) => {
             let wish = NewReservation {
@@ -408,21 +408,21 @@ fn perform(books: &mut BatchState, step: &Step, next: usize) -> Result<Option<St
                 ttl_seconds: 300,
                 wait: *wait,
             };
-            let made = books.reserve(&wish, reservation(next), actor());
+            let made = state.reserve(&wish, reservation(next), actor());
             made.map(|made| Some(made.status))
         }
-        Step::Confirm(at) => books
+        Step::Confirm(at) => state
             .confirm(reservation(*at), order, actor())
             .map(|_| None),
-        Step::Cancel(at) => books.cancel(reservation(*at), actor()).map(|_| None),
+        Step::Cancel(at) => state.cancel(reservation(*at), actor()).map(|_| None),
         Step::Take(id, quantity) => {
-            if *quantity <= books.shelf.free(product(*id)) {
-                books.shelf.take(product(*id), *quantity);
+            if *quantity <= state.locked_stock.free(product(*id)) {
+                state.locked_stock.take(product(*id), *quantity);
             }
             Ok(None)
         }
         Step::PutBack(id, quantity) => {
-            books.shelf.take(product(*id), -quantity);
+            state.locked_stock.take(product(*id), -quantity);
             Ok(None)
         }
     }
@@ -448,21 +448,21 @@ fn no(error: Error) -> No {
 }
 
 /// The product's waitlist in order of positions, from the locked stock.
-fn in_line(shelf: &LockedStock, id: ProductId) -> Vec<&Reservation> {
+fn in_line(locked_stock: &LockedStock, id: ProductId) -> Vec<&Reservation> {
     let waits = |one: &&Reservation| one.place().is_some() && one.quantity_of(id) > 0;
-    let mut line: Vec<_> = shelf.reservations.values().filter(waits).collect();
+    let mut line: Vec<_> = locked_stock.reservations.values().filter(waits).collect();
     line.sort_by_key(|one| one.place());
     line
 }
 
-fn check(books: &BatchState, model: &Model) -> Result<(), TestCaseError> {
-    let shelf = &books.shelf;
+fn check(state: &BatchState, model: &Model) -> Result<(), TestCaseError> {
+    let locked_stock = &state.locked_stock;
     for id in 0..PRODUCTS {
-        let counts = &shelf.counts[&product(id)];
+        let counts = &locked_stock.counts[&product(id)];
         prop_assert_eq!(counts.on_hand, model.on_hand[id], "on hand of {}", id);
         prop_assert_eq!(counts.reserved, model.reserved(id), "reserved of {}", id);
         prop_assert!(counts.on_hand >= counts.reserved && counts.reserved >= 0);
-        let items = shelf.reservations.values().flat_map(|one| &one.items);
+        let items = locked_stock.reservations.values().flat_map(|one| &one.items);
         let held = items.filter(|item| item.held && item.product_id == product(id));
         prop_assert_eq!(
             counts.reserved,
@@ -471,7 +471,7 @@ fn check(books: &BatchState, model: &Model) -> Result<(), TestCaseError> {
             id
         );
 
-        let line = in_line(shelf, product(id));
+        let line = in_line(locked_stock, product(id));
         let expected = model.line(id);
         let found: Vec<usize> = line.iter().map(|one| number(one.id.0)).collect();
         prop_assert_eq!(&found, &expected, "the line of {}", id);
@@ -481,12 +481,12 @@ fn check(books: &BatchState, model: &Model) -> Result<(), TestCaseError> {
         }
         if let Some(first) = line.first() {
             prop_assert!(first.quantity_of(product(id)) > counts.free());
-            prop_assert_eq!(shelf.open(product(id)), 0);
+            prop_assert_eq!(locked_stock.open(product(id)), 0);
         }
     }
-    prop_assert_eq!(shelf.reservations.len(), model.holds.len());
+    prop_assert_eq!(locked_stock.reservations.len(), model.holds.len());
     for (at, hold) in model.holds.iter().enumerate() {
-        let found = &shelf.reservations[&reservation(at)];
+        let found = &locked_stock.reservations[&reservation(at)];
         prop_assert_eq!(found.status, hold.status, "reservation {}", at);
         for item in &found.items {
             prop_assert_eq!(item.held, found.status == Status::Active);
@@ -499,7 +499,7 @@ fn check(books: &BatchState, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(is_ordered, found.status == Status::Confirmed);
     }
     for (who, owed) in model.owed.iter().enumerate() {
-        let balance = books.accounts[&customer(who)].ledger.balance;
+        let balance = state.accounts[&customer(who)].ledger.balance;
         prop_assert_eq!(balance, whole(*owed));
     }
     Ok(())
@@ -532,7 +532,7 @@ proptest! {
         on_hand in prop::array::uniform3(0..9_i64),
         steps in prop::collection::vec(arbitrary_step(), 1..80),
     ) {
-        let mut books = books(on_hand);
+        let mut state = state(on_hand);
         let mut model = Model {
             on_hand,
             owed: [0; CUSTOMERS],
@@ -540,15 +540,15 @@ proptest! {
             holds: Vec::new(),
         };
         for step in &steps {
-            let before = books.clone();
+            let before = state.clone();
             let next = model.holds.len();
             let expected = model.apply(step);
-            let found = perform(&mut books, step, next).map_err(no);
+            let found = perform(&mut state, step, next).map_err(no);
             prop_assert_eq!(&found, &expected, "{:?}", step);
             if found.is_err() {
-                prop_assert_eq!(&books, &before, "{:?}", step);
+                prop_assert_eq!(&state, &before, "{:?}", step);
             }
-            check(&books, &model)?;
+            check(&state, &model)?;
         }
     }
 
@@ -558,20 +558,20 @@ proptest! {
         steps in prop::collection::vec(arbitrary_step(), 1..60),
         newcomer in (0..PRODUCTS, 1..3_i64),
     ) {
-        let mut books = books(on_hand);
-        let nothing_yet = books.accounts[&customer(0)].clone();
+        let mut state = state(on_hand);
+        let nothing_yet = state.accounts[&customer(0)].clone();
         let mut made = 0;
         for step in &steps {
-            if let Ok(Some(_)) = perform(&mut books, step, made) {
+            if let Ok(Some(_)) = perform(&mut state, step, made) {
                 made += 1;
             }
             let (id, quantity) = newcomer;
-            if in_line(&books.shelf, product(id)).is_empty() {
+            if in_line(&state.locked_stock, product(id)).is_empty() {
                 continue;
             }
-            let mut books = books.clone();
+            let mut state = state.clone();
             let stranger = customer(CUSTOMERS);
-            books.accounts.insert(stranger, nothing_yet.clone());
+            state.accounts.insert(stranger, nothing_yet.clone());
             for wait in [false, true] {
                 let wish = NewReservation {
                     customer_id: stranger,
@@ -579,11 +579,11 @@ proptest! {
                     ttl_seconds: 60,
                     wait,
                 };
-                let got = books.reserve(&wish, reservation(1000), actor());
+                let got = state.reserve(&wish, reservation(1000), actor());
                 prop_assert!(got.map_or(true, |one| one.status == Status::Waiting));
             }
             let purchase = Purchase { customer_id: stranger, lines: lines(&[(id, quantity)]) };
-            let refused = books.purchase(&purchase, OrderId::new(), actor());
+            let refused = state.purchase(&purchase, OrderId::new(), actor());
             prop_assert!(matches!(refused, Err(Error::InsufficientStock(_))));
         }
     }
@@ -594,17 +594,17 @@ proptest! {
         wants in prop::collection::vec(1..4_i64, 1..15),
         frees in prop::collection::vec((0..15_usize, 1..4_i64), 1..40),
     ) {
-        let mut books = books([3, 0, 0]);
+        let mut state = state([3, 0, 0]);
         let wish = |lines| NewReservation { customer_id: customer(0), lines, ttl_seconds: 60, wait: true };
-        books.reserve(&wish(lines(&[(0, 3)])), reservation(999), actor()).unwrap();
+        state.reserve(&wish(lines(&[(0, 3)])), reservation(999), actor()).unwrap();
         for (at, quantity) in wants.iter().enumerate() {
-            books.reserve(&wish(lines(&[(0, *quantity)])), reservation(at), actor()).unwrap();
+            state.reserve(&wish(lines(&[(0, *quantity)])), reservation(at), actor()).unwrap();
         }
         for (given_up, back) in frees {
-            let _ = books.cancel(reservation(given_up), actor());
-            books.shelf.take(product(0), -back);
+            let _ = state.cancel(reservation(given_up), actor());
+            state.locked_stock.take(product(0), -back);
             // Everyone who still waits came after everyone who was allocated stock.
-            let status = |at: &usize| books.shelf.reservations[&reservation(*at)].status;
+            let status = |at: &usize| state.locked_stock.reservations[&reservation(*at)].status;
             let served = (0..wants.len()).filter(|at| status(at) == Status::Active).max();
             let waits = (0..wants.len()).find(|at| status(at) == Status::Waiting);
             if let (Some(served), Some(waits)) = (served, waits) {

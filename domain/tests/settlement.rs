@@ -29,27 +29,27 @@ fn day(number: i64) -> DateTime<Utc> {
 }
 
 /// An account with these orders: the total, the day of creation and the due day of each.
-fn books(orders: &[(i64, i64, i64)]) -> AccountState {
+fn state(orders: &[(i64, i64, i64)]) -> AccountState {
     let mut account = Account::default();
     for (total, ..) in orders {
         account.post(cents(*total));
     }
-    let mut books = AccountState::new(account, day(1000));
+    let mut state = AccountState::new(account, day(1000));
     for (number, (total, made, due)) in orders.iter().enumerate() {
         let value = Order {
             due: cents(*total),
             due_at: day(*due),
             since: day(*made),
         };
-        books.orders.insert(order(number), value);
+        state.orders.insert(order(number), value);
     }
-    books
+    state
 }
 
 /// The orders that a credit settles, summed up from the shares so far.
-fn settling(books: &AccountState, entry_number: i64, kind: Kind) -> Settling {
+fn settling(state: &AccountState, entry_number: i64, kind: Kind) -> Settling {
     let mut orders: BTreeMap<OrderId, Money> = BTreeMap::new();
-    for share in books
+    for share in state
         .shares
         .iter()
         .filter(|share| share.used.entry_number == entry_number)
@@ -66,9 +66,9 @@ fn settling(books: &AccountState, entry_number: i64, kind: Kind) -> Settling {
 }
 
 /// The credits that cover payouts, summed up from the shares so far, if `which` is true for them.
-fn covering(books: &AccountState, which: impl Fn(&Covering) -> bool) -> Vec<Covering> {
+fn covering(state: &AccountState, which: impl Fn(&Covering) -> bool) -> Vec<Covering> {
     let mut sums: BTreeMap<(i64, i64), Covering> = BTreeMap::new();
-    for share in &books.payout_shares {
+    for share in &state.payout_shares {
         let (payout_entry, credit_entry) = (share.payout_entry, share.used.entry_number);
         let sum = sums
             .entry((payout_entry, credit_entry))
@@ -86,22 +86,22 @@ fn covering(books: &AccountState, which: impl Fn(&Covering) -> bool) -> Vec<Cove
         .collect()
 }
 
-fn due(books: &AccountState, number: usize) -> Money {
-    books.orders[&order(number)].due
+fn due(state: &AccountState, number: usize) -> Money {
+    state.orders[&order(number)].due
 }
 
 #[test]
 fn a_credit_that_was_taken_back_is_not_used_again_before_that() {
-    let mut books = books(&[(100, 1, 10), (100, 2, 20)]);
-    let paid = books
+    let mut state = state(&[(100, 1, 10), (100, 2, 20)]);
+    let paid = state
         .receive(cents(100), day(5), &Target::Order(order(0)), false)
         .unwrap();
-    books.now = day(1001);
-    let others = [settling(&books, paid, Kind::Payment)];
-    books.cancel(order(0), &others, &[], &[]).unwrap();
-    books.now = day(1002);
-    books.use_on_account(&Target::Order(order(1))).unwrap();
-    let last = books.shares.last().unwrap();
+    state.now = day(1001);
+    let others = [settling(&state, paid, Kind::Payment)];
+    state.cancel(order(0), &others, &[], &[]).unwrap();
+    state.now = day(1002);
+    state.use_on_account(&Target::Order(order(1))).unwrap();
+    let last = state.shares.last().unwrap();
     assert_eq!((last.order_id, last.used.entry_number), (order(1), paid));
     assert_eq!(
         last.effective_at,
@@ -112,20 +112,20 @@ fn a_credit_that_was_taken_back_is_not_used_again_before_that() {
 
 #[test]
 fn an_order_is_not_settled_before_it_was_made_nor_while_something_else_had_settled_it() {
-    let mut books = books(&[(100, 50, 80)]);
-    let early = books
+    let mut state = state(&[(100, 50, 80)]);
+    let early = state
         .receive(cents(100), day(5), &Target::OldestDue, false)
         .unwrap();
-    assert_eq!(books.shares[0].effective_at, day(50));
-    books.now = day(1001);
-    let credit = settling(&books, early, Kind::Payment);
-    books.reverse(&credit, &[], cents(100), None).unwrap();
-    books
+    assert_eq!(state.shares[0].effective_at, day(50));
+    state.now = day(1001);
+    let credit = settling(&state, early, Kind::Payment);
+    state.reverse(&credit, &[], cents(100), None).unwrap();
+    state
         .receive(cents(100), day(60), &Target::OldestDue, false)
         .unwrap();
-    assert_eq!(books.shares[2].effective_at, day(1001));
+    assert_eq!(state.shares[2].effective_at, day(1001));
     assert_eq!(
-        books.entries[2].effective_at,
+        state.entries[2].effective_at,
         day(60),
         "the payment counts from when it came"
     );
@@ -133,20 +133,20 @@ fn an_order_is_not_settled_before_it_was_made_nor_while_something_else_had_settl
 
 #[test]
 fn what_is_due_for_longest_is_settled_first() {
-    let mut books = books(&[(100, 1, 30), (100, 2, 20), (100, 3, 25)]);
-    books
+    let mut state = state(&[(100, 1, 30), (100, 2, 20), (100, 3, 25)]);
+    state
         .receive(cents(250), day(5), &Target::OldestDue, false)
         .unwrap();
     assert_eq!(
-        [0, 1, 2].map(|number| due(&books, number)),
+        [0, 1, 2].map(|number| due(&state, number)),
         [cents(50), Money::ZERO, Money::ZERO]
     );
 }
 
 #[test]
 fn a_refusal_leaves_the_books_as_they_were() {
-    let mut books = books(&[(100, 1, 30), (50, 2, 20)]);
-    let before = books.clone();
+    let mut state = state(&[(100, 1, 30), (50, 2, 20)]);
+    let before = state.clone();
     for (target, amount) in [
         (Target::OldestDue, 151),
         (Target::Order(order(1)), 51),
@@ -158,57 +158,57 @@ fn a_refusal_leaves_the_books_as_they_were() {
         (Target::Orders(vec![(order(1), cents(30))]), 31),
     ] {
         assert!(
-            books
+            state
                 .receive(cents(amount), day(5), &target, false)
                 .is_err(),
             "{target:?}"
         );
-        assert_eq!(books, before);
+        assert_eq!(state, before);
     }
-    let on_account = books.use_on_account(&Target::Orders(vec![(order(0), cents(1))]));
+    let on_account = state.use_on_account(&Target::Orders(vec![(order(0), cents(1))]));
     assert!(matches!(
         on_account,
         Err(Error::CreditOnAccountExceeded { .. })
     ));
-    assert_eq!(books, before);
+    assert_eq!(state, before);
 }
 
 #[test]
 fn allocations_that_do_not_add_up_are_no_overpayment() {
-    let mut books = books(&[(100, 1, 30), (50, 2, 20)]);
+    let mut state = state(&[(100, 1, 30), (50, 2, 20)]);
     let target = Target::Orders(vec![(order(0), cents(20)), (order(1), cents(50))]);
-    let refused = books.receive(cents(90), day(5), &target, false);
+    let refused = state.receive(cents(90), day(5), &target, false);
     assert!(matches!(
         refused,
         Err(Error::AllocationsDoNotAddUp { amount, allocated })
             if (amount, allocated) == (cents(90), cents(70))
     ));
     let too_much = Target::Orders(vec![(order(1), cents(51))]);
-    let refused = books.receive(cents(90), day(5), &too_much, false);
+    let refused = state.receive(cents(90), day(5), &too_much, false);
     assert!(matches!(
         refused,
         Err(Error::Overpayment { amount_due, order_id })
             if (amount_due, order_id) == (cents(50), Some(order(1)))
     ));
-    books.receive(cents(90), day(5), &target, true).unwrap();
-    assert_eq!(books.account.credit(), cents(20));
+    state.receive(cents(90), day(5), &target, true).unwrap();
+    assert_eq!(state.account.credit(), cents(20));
 }
 
 #[test]
 fn nothing_settles_an_order_in_a_closed_period() {
-    let mut books = books(&[(100, 1, 30), (100, 990, 995)]);
-    books
+    let mut state = state(&[(100, 1, 30), (100, 990, 995)]);
+    state
         .receive(cents(150), day(5), &Target::Order(order(0)), true)
         .unwrap();
-    assert_eq!(books.shares[0].effective_at, day(5), "everything is open");
-    books.open_from = day(980);
-    books
+    assert_eq!(state.shares[0].effective_at, day(5), "everything is open");
+    state.open_from = day(980);
+    state
         .receive(cents(10), day(985), &Target::Order(order(1)), false)
         .unwrap();
-    assert_eq!(books.shares[1].effective_at, day(990), "its order is later");
-    books.orders.get_mut(&order(0)).unwrap().due = cents(30);
-    books.use_on_account(&Target::Order(order(0))).unwrap();
-    assert_eq!(books.shares[2].effective_at, day(980));
+    assert_eq!(state.shares[1].effective_at, day(990), "its order is later");
+    state.orders.get_mut(&order(0)).unwrap().due = cents(30);
+    state.use_on_account(&Target::Order(order(0))).unwrap();
+    assert_eq!(state.shares[2].effective_at, day(980));
 }
 
 #[derive(Debug, Clone)]
@@ -267,7 +267,7 @@ struct Given {
 
 /// An account with the documents of its history.
 struct History {
-    books: AccountState,
+    state: AccountState,
     totals: Vec<i64>,
     cancelled: [bool; 4],
     given: Vec<Given>,
@@ -285,7 +285,7 @@ impl History {
     }
 
     fn give(&mut self, number: i64, kind: Kind, about: Option<usize>) {
-        let entry = self.books.entries.last().unwrap();
+        let entry = self.state.entries.last().unwrap();
         let amount = -entry.posting.amount;
         self.given.push(Given {
             number,
@@ -297,7 +297,7 @@ impl History {
     }
 
     fn act(&mut self, action: &Action) {
-        self.books.now += TimeDelta::days(1);
+        self.state.now += TimeDelta::days(1);
         let target = |target: Option<usize>| {
             target.map_or(Target::OldestDue, |number| Target::Order(order(number)))
         };
@@ -309,13 +309,13 @@ impl History {
                 keep,
             } => {
                 if let Ok(number) = self
-                    .books
+                    .state
                     .receive(cents(amount), day(on), &target(to), keep)
                 {
                     self.give(number, Kind::Payment, None);
                 }
             }
-            Action::UseCredit { target: to } => self.books.use_on_account(&target(to)).unwrap(),
+            Action::UseCredit { target: to } => self.state.use_on_account(&target(to)).unwrap(),
             Action::Credit {
                 order: about,
                 percent,
@@ -325,7 +325,7 @@ impl History {
                 let fits = before + amount <= cents(self.totals[about]) && amount > Money::ZERO;
                 if fits && !self.cancelled[about] {
                     let number = self
-                        .books
+                        .state
                         .credit(Kind::CreditNote, order(about), amount)
                         .unwrap();
                     self.give(number, Kind::CreditNote, Some(about));
@@ -339,11 +339,11 @@ impl History {
                 if given.reversed || closed || given.kind == Kind::Reversal {
                     return;
                 }
-                let credit_of = settling(&self.books, given.number, given.kind);
-                let covering = covering(&self.books, |one| one.credit_entry == given.number);
-                let mut books = self.books.clone();
-                match books.reverse(&credit_of, &covering, given.amount, None) {
-                    Ok(_) => (self.books, self.given[credit].reversed) = (books, true),
+                let credit_of = settling(&self.state, given.number, given.kind);
+                let covering = covering(&self.state, |one| one.credit_entry == given.number);
+                let mut state = self.state.clone();
+                match state.reverse(&credit_of, &covering, given.amount, None) {
+                    Ok(_) => (self.state, self.given[credit].reversed) = (state, true),
                     Err(error) => assert!(is_paid_out(&error), "{error:?}"),
                 }
             }
@@ -352,18 +352,18 @@ impl History {
                 let all = self
                     .given
                     .iter()
-                    .map(|given| settling(&self.books, given.number, given.kind));
+                    .map(|given| settling(&self.state, given.number, given.kind));
                 let (own, others): (Vec<_>, Vec<_>) =
                     all.partition(|credit| own.contains(&credit.entry_number));
                 let is_own = |one: &Covering| {
                     own.iter()
                         .any(|credit| credit.entry_number == one.credit_entry)
                 };
-                let covering = covering(&self.books, is_own);
-                let mut books = self.books.clone();
-                match books.cancel(order(number), &others, &own, &covering) {
+                let covering = covering(&self.state, is_own);
+                let mut state = self.state.clone();
+                match state.cancel(order(number), &others, &own, &covering) {
                     Ok(reversal) => {
-                        self.books = books;
+                        self.state = state;
                         self.give(reversal, Kind::Reversal, Some(number));
                         self.cancelled[number] = true;
                     }
@@ -371,8 +371,8 @@ impl History {
                 }
             }
             Action::PayOut { amount, on } => {
-                let there = self.books.account.credit_of(day(on).min(self.books.now));
-                let number = self.books.pay_out(cents(amount), day(on));
+                let there = self.state.account.credit_of(day(on).min(self.state.now));
+                let number = self.state.pay_out(cents(amount), day(on));
                 assert_eq!(number.is_ok(), cents(amount) <= there);
                 if let Ok(number) = number {
                     self.paid_out.push((number, cents(amount), false));
@@ -382,8 +382,8 @@ impl History {
                 let Some((number, amount, false)) = self.paid_out.get(payout).copied() else {
                     return;
                 };
-                let covering = covering(&self.books, |one| one.payout_entry == number);
-                self.books.reverse_payout(amount, &covering);
+                let covering = covering(&self.state, |one| one.payout_entry == number);
+                self.state.reverse_payout(amount, &covering);
                 self.paid_out[payout].2 = true;
             }
             Action::Cancel { .. } => {}
@@ -391,29 +391,29 @@ impl History {
     }
 
     fn check(&self) {
-        let books = &self.books;
+        let state = &self.state;
         let mut all_due = Money::ZERO;
         for (number, total) in self.totals.iter().enumerate() {
-            let shares = books.shares.iter();
+            let shares = state.shares.iter();
             let shares = shares.filter(|share| share.order_id == order(number));
             let shares = shares.map(|share| (share.effective_at, share.used.amount));
             let settled = within(shares, cents(*total));
-            assert_eq!(cents(*total) - settled, due(books, number));
-            all_due = all_due + due(books, number);
+            assert_eq!(cents(*total) - settled, due(state, number));
+            all_due = all_due + due(state, number);
             assert!(
-                !self.cancelled[number] || due(books, number) == Money::ZERO,
+                !self.cancelled[number] || due(state, number) == Money::ZERO,
                 "a cancelled order owes"
             );
         }
         for given in &self.given {
-            let shares = books.shares.iter();
+            let shares = state.shares.iter();
             let shares = shares.map(|share| (share.used, share.effective_at));
-            let covering = books.payout_shares.iter();
+            let covering = state.payout_shares.iter();
             let covering = covering.map(|share| (share.used, share.effective_at));
             let uses = shares.chain(covering);
             let uses = uses.filter(|(used, _)| used.entry_number == given.number);
             let used = within(uses.map(|(used, at)| (at, used.amount)), given.amount);
-            let left = books
+            let left = state
                 .account
                 .on_account
                 .get(&given.number)
@@ -427,7 +427,7 @@ impl History {
         }
         for (number, amount, reversed) in &self.paid_out {
             let of = |share: &&PayoutShare| share.payout_entry == *number;
-            let shares = books.payout_shares.iter().filter(of);
+            let shares = state.payout_shares.iter().filter(of);
             let covered = within(
                 shares.map(|share| (share.effective_at, share.used.amount)),
                 *amount,
@@ -435,23 +435,23 @@ impl History {
             let expected = if *reversed { Money::ZERO } else { *amount };
             assert_eq!(covered, expected);
             // The payout is fully covered from its own date on; later shares only replace shares that were taken back.
-            let entry = books
+            let entry = state
                 .entries
                 .iter()
                 .find(|entry| entry.posting.number == *number);
             let begun = entry.unwrap().effective_at;
-            let first = books.payout_shares.iter().filter(of);
+            let first = state.payout_shares.iter().filter(of);
             let first = first.filter(|share| share.effective_at == begun);
             let first: Money = first.map(|share| share.used.amount).sum();
             assert_eq!(first, *amount);
         }
-        assert_eq!(books.account.balance, all_due - books.account.credit());
-        assert_eq!(books.due(), all_due);
+        assert_eq!(state.account.balance, all_due - state.account.credit());
+        assert_eq!(state.due(), all_due);
         assert!(
-            books
+            state
                 .shares
                 .iter()
-                .all(|share| share.effective_at <= books.now)
+                .all(|share| share.effective_at <= state.now)
         );
     }
 }
@@ -487,7 +487,7 @@ proptest! {
         actions in prop::collection::vec(arbitrary_action(), 1..30),
     ) {
         let totals = orders.iter().map(|(total, ..)| *total).collect();
-        let mut history = History { books: books(&orders), totals, cancelled: [false; 4], given: Vec::new(), paid_out: Vec::new() };
+        let mut history = History { state: state(&orders), totals, cancelled: [false; 4], given: Vec::new(), paid_out: Vec::new() };
         for action in &actions {
             history.act(action);
             history.check();

@@ -121,7 +121,7 @@ fn no_modules_form_a_circle() {
 
 /// Guards against a parser that finds no dependency at all and lets the other tests pass.
 #[test]
-fn arrows_that_are_there_are_found() {
+fn existing_uses_are_found() {
     let source = Source::of("domain");
     let uses = |from: &str, to: &str| {
         let module = |text: &str| text.split("::").map(str::to_owned).collect::<Module>();

@@ -38,9 +38,9 @@ pub(super) async fn cancel(
     }
     let goods = Goods::of(transaction, caller.business_id, id).await?;
     let goods = goods.returning();
-    let mut shelf = returns::open(transaction, caller, goods.iter().copied()).await?;
+    let mut locked_stock = returns::open(transaction, caller, goods.iter().copied()).await?;
     let order = cancelled(transaction, caller, &mut locked, id).await?;
-    returns::put_back(transaction, caller, id, &mut shelf, &goods).await?;
+    returns::put_back(transaction, caller, id, &mut locked_stock, &goods).await?;
     let event = event(&locked, &order, &goods, caller);
     audit::record(transaction, caller, event).await?;
     Ok(None)
@@ -69,7 +69,7 @@ async fn cancelled(
     let charge = charge_of(transaction, business, locked.id(), id).await?;
     let own_numbers = own.iter().map(|credit| credit.entry_number).collect();
     let covering = covering(transaction, business, locked.id(), Vec::new(), own_numbers).await?;
-    let number = locked.books.cancel(id, &others, &own, &covering)?;
+    let number = locked.state.cancel(id, &others, &own, &covering)?;
     locked.write(transaction).await?;
     reversals::record(transaction, caller, locked, number, charge, REASON).await?;
     let mut now = order.clone();

@@ -29,7 +29,7 @@ pub(crate) struct LockedOrder {
     pub(crate) intent: payment_intents::Model,
     pub(crate) currency: Currency,
     lines: Vec<(ProductId, i64)>,
-    shelf: LockedStock,
+    locked_stock: LockedStock,
 }
 
 /// Whether stock is locked with the order. A change that does not touch stock leaves it to the desk.
@@ -56,7 +56,7 @@ impl LockedOrder {
         };
         let lines = lines(transaction, business, id).await?;
         locks::customer_of_order(transaction, business, id).await?;
-        let shelf = match stock {
+        let locked_stock = match stock {
             Stock::Left => LockedStock::new(DateTime::UNIX_EPOCH, [].into()),
             Stock::Locked => {
                 let ranges = lines.iter().map(|(product, quantity)| {
@@ -82,7 +82,7 @@ impl LockedOrder {
             intent,
             currency: currency(transaction, business).await?,
             lines,
-            shelf,
+            locked_stock,
         }))
     }
 
@@ -91,15 +91,15 @@ impl LockedOrder {
     pub(crate) fn has_stock(&self) -> bool {
         let customer = self.order.customer_id;
         self.lines.iter().all(|(product, quantity)| {
-            let counts = self.shelf.counts.get(product);
+            let counts = self.locked_stock.counts.get(product);
             let is_active = counts.is_some_and(|counts| !counts.inactive);
             self.is_held(*product)
-                || is_active && self.shelf.open_to(customer, *product) >= *quantity
+                || is_active && self.locked_stock.open_to(customer, *product) >= *quantity
         })
     }
 
     fn is_held(&self, product: ProductId) -> bool {
-        let held = self.shelf.reservations.get(&self.intent.reservation_id);
+        let held = self.locked_stock.reservations.get(&self.intent.reservation_id);
         held.is_some_and(|held| {
             let items = &held.items;
             items
@@ -110,7 +110,7 @@ impl LockedOrder {
 
     /// The database's time, read after the stock was locked.
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        self.shelf.now
+        self.locked_stock.now
     }
 
     /// Takes the units out of stock.
@@ -128,7 +128,7 @@ impl LockedOrder {
     /// Units that are no longer held come out of the customer's own waitlist positions, where these are first.
     fn use_places(&mut self, actor: Actor<'_>) {
         for (product_id, quantity) in &self.lines {
-            let place = self.shelf.own_place(self.order.customer_id, *product_id);
+            let place = self.locked_stock.own_place(self.order.customer_id, *product_id);
             if let Some(reservation_id) = place
                 && !self.is_held(*product_id)
             {
@@ -137,7 +137,7 @@ impl LockedOrder {
                     product_id: *product_id,
                     quantity: *quantity,
                 };
-                self.shelf.use_place(part, self.order.id, actor.user_id);
+                self.locked_stock.use_place(part, self.order.id, actor.user_id);
             }
         }
     }
@@ -163,7 +163,7 @@ impl LockedOrder {
     ) -> Result<(), Error> {
         let mut movements = Vec::with_capacity(goods.len());
         for (product, quantity) in goods {
-            let counts = self.shelf.counts.get(&product);
+            let counts = self.locked_stock.counts.get(&product);
             let counts = counts.ok_or(Error::ProductNotFound(product))?;
             let change = sign * quantity;
             let movement = NewMovement {
@@ -175,7 +175,7 @@ impl LockedOrder {
             movements.push((product, movement));
         }
         let order = Some(self.order.id);
-        inventory::write(transaction, actor, order, &mut self.shelf, movements).await?;
+        inventory::write(transaction, actor, order, &mut self.locked_stock, movements).await?;
         Ok(())
     }
 
@@ -187,14 +187,14 @@ impl LockedOrder {
     ) -> Result<(), Error> {
         self.release_hold(actor);
         for (product, _) in &self.lines {
-            self.shelf.serve(*product);
+            self.locked_stock.serve(*product);
         }
         self.write_expired(transaction).await
     }
 
     fn release_hold(&mut self, actor: Actor<'_>) {
         let order = Some(self.order.id);
-        self.shelf.resolve(
+        self.locked_stock.resolve(
             self.intent.reservation_id,
             reservations::Status::Confirmed,
             order,
@@ -205,7 +205,7 @@ impl LockedOrder {
     /// Writes released holds, and the waitlist allocations made of them.
     pub(crate) async fn write_expired(&self, transaction: &Transaction) -> Result<(), Error> {
         let business = self.order.business_id;
-        locked_stock::write(transaction, business, &self.shelf, Vec::new(), Vec::new()).await?;
+        locked_stock::write(transaction, business, &self.locked_stock, Vec::new(), Vec::new()).await?;
         Ok(())
     }
 

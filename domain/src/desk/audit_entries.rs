@@ -12,14 +12,14 @@ use crate::card::checkout::PlacedOrder;
 use crate::stock::locked_stock::{LockedStock, Reservation};
 
 /// The audit entries of all reservations and card orders of a batch.
-pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &LockedStock) -> Vec<Event<'a>> {
+pub(super) fn events<'a>(done: &'a [Done<'_>], locked_stock: &LockedStock) -> Vec<Event<'a>> {
     let mut events = Vec::new();
     for one in done {
         match &one.executed {
-            Executed::Sold(receipt) => events.extend(confirmed(one, shelf, receipt.order_id)),
+            Executed::Sold(receipt) => events.extend(confirmed(one, locked_stock, receipt.order_id)),
             Executed::PlacedOrder(placed) => {
                 events.push(event(one, order(placed)));
-                events.extend(confirmed(one, shelf, placed.order_id));
+                events.extend(confirmed(one, locked_stock, placed.order_id));
             }
             Executed::Reserved(found) => {
                 events.push(event(one, change(&found.reservation)));
@@ -38,7 +38,7 @@ pub(super) fn events<'a>(done: &'a [Done<'_>], shelf: &LockedStock) -> Vec<Event
 }
 
 /// The reservations that became this order.
-fn confirmed<'a>(done: &'a Done<'_>, shelf: &LockedStock, order: OrderId) -> Vec<Event<'a>> {
+fn confirmed<'a>(done: &'a Done<'_>, locked_stock: &LockedStock, order: OrderId) -> Vec<Event<'a>> {
     // A reservation that is created together with its order was never active, so it gets no entry of its own.
     let made = match (&done.command.work, &done.executed) {
         (Work::Checkout(..), Executed::PlacedOrder(placed)) => Some(placed.reservation_id),
@@ -49,7 +49,7 @@ fn confirmed<'a>(done: &'a Done<'_>, shelf: &LockedStock, order: OrderId) -> Vec
             && reservation.order_id == Some(order)
             && Some(reservation.id) != made
     };
-    let confirmed = shelf.reservations.values().filter(became);
+    let confirmed = locked_stock.reservations.values().filter(became);
     let events = confirmed.map(|reservation| {
         let change = Change {
             action: Action::ReservationConfirmed,

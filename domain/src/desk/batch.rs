@@ -143,7 +143,7 @@ async fn execute_together(
         {
             Ok(answers) => {
                 if !predicted.is_empty() {
-                    metrics::counter!("tradeline_desk_promises_kept_total").increment(1);
+                    metrics::counter!("tradeline_desk_pipelined_validated_total").increment(1);
                 }
                 return Ok(answers);
             }
@@ -213,14 +213,14 @@ async fn attempt(
     }
     let records = records(&transaction, business, jobs).await?;
     let decided = decide(locked, records, jobs);
-    let shelf = &decided.books.shelf;
+    let locked_stock = &decided.state.locked_stock;
     // The waitlist is allocated even when every command is refused. In a rush no other transaction may come to do it.
-    let is_idle = decided.done.is_empty() && !shelf.is_changed();
+    let is_idle = decided.done.is_empty() && !locked_stock.is_changed();
     if is_plain
         && !is_idle
         && let Some(in_flight) = &mut in_flight
     {
-        in_flight.predict(pipeline::left(&assumed, shelf), !is_pipelined);
+        in_flight.predict(pipeline::left(&assumed, locked_stock), !is_pipelined);
     }
     let stock = if is_pipelined {
         Stock::Later
@@ -230,7 +230,7 @@ async fn attempt(
     let mut written = None;
     if !is_idle {
         let batch =
-            write::write(&transaction, business, &decided.done, &decided.books, stock).await?;
+            write::write(&transaction, business, &decided.done, &decided.state, stock).await?;
         written = batch.entry;
         if let Some(in_flight) = &in_flight {
             in_flight.wrote(batch.versions);
@@ -238,7 +238,7 @@ async fn attempt(
     }
     // Refusals depend on the predicted stock too, so it is validated for them as well.
     if is_pipelined {
-        let taken = pipeline::take(&transaction, business, predicted, &assumed, shelf).await?;
+        let taken = pipeline::take(&transaction, business, predicted, &assumed, locked_stock).await?;
         let Some(versions) = taken else {
             transaction.rollback().await;
             if let Some(in_flight) = in_flight {
@@ -321,7 +321,7 @@ struct Decided<'a> {
     done: Vec<Done<'a>>,
     /// One answer per command. The value of a command that changes something is in `done`.
     answers: Vec<Result<Outcome<()>, Error>>,
-    books: BatchState,
+    state: BatchState,
 }
 
 impl Decided<'_> {
@@ -345,7 +345,7 @@ impl Decided<'_> {
 
 fn decide(locked: LockedBatch, mut records: Records, jobs: &[Command]) -> Decided<'_> {
     let LockedBatch {
-        mut books,
+        mut state,
         terms,
         time_zone,
         ..
@@ -361,8 +361,8 @@ fn decide(locked: LockedBatch, mut records: Records, jobs: &[Command]) -> Decide
             continue;
         }
         let terms_days = terms.get(&command.customer()).copied().unwrap_or(0);
-        let due_at = dates::due_at(time_zone, books.shelf.now, terms_days);
-        let (executed, response) = match carry_out(&mut books, command, due_at) {
+        let due_at = dates::due_at(time_zone, state.locked_stock.now, terms_days);
+        let (executed, response) = match carry_out(&mut state, command, due_at) {
             Ok(carried_out) => carried_out,
             Err(refusal) => {
                 answers.push(Err(refusal));
@@ -390,19 +390,19 @@ fn decide(locked: LockedBatch, mut records: Records, jobs: &[Command]) -> Decide
     Decided {
         done,
         answers,
-        books,
+        state,
     }
 }
 
 /// Decides one command and renders its response. Ids are made here, while the rows are locked. The ids of one
 /// product's orders and corrections, and of one customer's orders, are thus in the order of the events.
 fn carry_out(
-    books: &mut BatchState,
+    state: &mut BatchState,
     command: &Command,
     due_at: DateTime<Utc>,
 ) -> Result<(Executed, StoredResponse), Error> {
     // An order is dated by its decision. A sale that opened while the command waited for its rows applies.
-    let now = books.shelf.now;
+    let now = state.locked_stock.now;
     let actor = command.caller.user_id;
     let currency = command.caller.currency;
     let order_id = OrderId::new();
@@ -430,35 +430,35 @@ fn carry_out(
     };
     Ok(match &command.work {
         Work::Purchase(purchase, render) => {
-            let receipt = sold(books.purchase(purchase, order_id, actor)?);
+            let receipt = sold(state.purchase(purchase, order_id, actor)?);
             let response = render(&receipt);
             (Executed::Sold(receipt), response)
         }
         Work::Confirm(target, render) => {
-            let receipt = sold(books.confirm(target.id, order_id, actor)?);
+            let receipt = sold(state.confirm(target.id, order_id, actor)?);
             let response = render(&receipt);
             (Executed::Sold(receipt), response)
         }
         Work::Checkout(purchase, terms) => {
             let ids = (order_id, ReservationId::new());
-            let placed = placed(books.checkout(purchase, terms, ids, actor)?);
+            let placed = placed(state.checkout(purchase, terms, ids, actor)?);
             (Executed::PlacedOrder(placed), stored_order(order_id))
         }
         Work::ConfirmByCard(target, terms) => {
-            let placed = placed(books.confirm_by_card(target.id, terms, order_id)?);
+            let placed = placed(state.confirm_by_card(target.id, terms, order_id)?);
             (Executed::PlacedOrder(placed), stored_order(order_id))
         }
         Work::Reserve(wish, render) => {
-            let made = books.reserve(wish, ReservationId::new(), actor)?.clone();
-            let found = as_found(books, made);
+            let made = state.reserve(wish, ReservationId::new(), actor)?.clone();
+            let found = as_found(state, made);
             let response = render(&found, currency);
             (Executed::Reserved(found), response)
         }
         Work::Cancel(target, render) => {
-            let before = books.shelf.reservations.get(&target.id);
+            let before = state.locked_stock.reservations.get(&target.id);
             let before = before.map_or(Status::Active, |one| one.status);
-            let cancelled = books.cancel(target.id, actor)?.clone();
-            let found = as_found(books, cancelled);
+            let cancelled = state.cancel(target.id, actor)?.clone();
+            let found = as_found(state, cancelled);
             let response = render(&found, currency);
             (Executed::Cancelled { found, before }, response)
         }
@@ -466,9 +466,9 @@ fn carry_out(
 }
 
 /// A reservation right after it was made or cancelled. If it waits, its position is the last of the waitlist.
-fn as_found(books: &BatchState, reservation: Reservation) -> CurrentReservation {
+fn as_found(state: &BatchState, reservation: Reservation) -> CurrentReservation {
     let waits = reservation.items.iter().find(|item| item.place.is_some());
-    let counts = waits.and_then(|item| books.shelf.counts.get(&item.product_id));
+    let counts = waits.and_then(|item| state.locked_stock.counts.get(&item.product_id));
     CurrentReservation {
         status: reservation.status,
         place: counts.map(|counts| counts.waiting),

@@ -50,7 +50,7 @@ struct Row {
 pub(super) async fn read(
     transaction: &Transaction,
     business: BusinessId,
-    books: &mut BatchState,
+    state: &mut BatchState,
     jobs: &[Command],
 ) -> Result<(), Error> {
     let holders = jobs.iter().filter_map(|job| match &job.work {
@@ -61,17 +61,17 @@ pub(super) async fn read(
     if holders.is_empty() {
         return Ok(());
     }
-    let known: Vec<Uuid> = books.shelf.reservations.keys().map(|id| id.0).collect();
+    let known: Vec<Uuid> = state.locked_stock.reservations.keys().map(|id| id.0).collect();
     let values: [Value; 4] = [
         business.0.into(),
         holders.into(),
-        books.shelf.now.into(),
+        state.locked_stock.now.into(),
         known.into(),
     ];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, HOLDS, values);
     for row in transaction.query_all_raw(statement).await? {
         let row = Row::from_query_result(&row, "")?;
-        if let Some(account) = books.accounts.get_mut(&row.customer_id) {
+        if let Some(account) = state.accounts.get_mut(&row.customer_id) {
             account.holds = Holds {
                 max_units: row.max_units,
                 max_value: row.max_value,

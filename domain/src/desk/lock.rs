@@ -54,7 +54,7 @@ pub(super) async fn begin(
 
 /// The locked rows of a batch.
 pub(super) struct LockedBatch {
-    pub(super) books: BatchState,
+    pub(super) state: BatchState,
     pub(super) terms: HashMap<CustomerId, i32>,
     /// The business's time zone, which determines due dates.
     pub(super) time_zone: TimeZone,
@@ -175,10 +175,10 @@ pub(super) async fn lock(
     };
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
 
-    let mut books = BatchState {
+    let mut state = BatchState {
         accounts: HashMap::new(),
         catalogue: HashMap::new(),
-        shelf: LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new()),
+        locked_stock: LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new()),
     };
     let mut terms = HashMap::new();
     let mut with_credit = Vec::new();
@@ -188,10 +188,10 @@ pub(super) async fn lock(
     let mut assumed = Assumed::new();
     for row in transaction.query_all_raw(statement).await? {
         let at: DateTime<Utc> = row.try_get("", "at")?;
-        books.shelf.now = Ord::max(books.shelf.now, at);
+        state.locked_stock.now = Ord::max(state.locked_stock.now, at);
         if row.try_get("", "is_account")? {
             let id: CustomerId = row.try_get("", "id")?;
-            books.accounts.insert(id, account(&row)?);
+            state.accounts.insert(id, account(&row)?);
             terms.insert(id, row.try_get("", "payment_terms_days")?);
             if row.try_get::<Money>("", "on_account")? > Money::ZERO {
                 with_credit.push(id.0);
@@ -200,15 +200,15 @@ pub(super) async fn lock(
             time_zone = row.try_get("", "time_zone")?;
         } else {
             let id: ProductId = row.try_get("", "id")?;
-            books.catalogue.insert(id, article(&row)?);
+            state.catalogue.insert(id, article(&row)?);
             let mut counts = counts(&row)?;
-            counts.inactive = !books.catalogue[&id].active;
+            counts.inactive = !state.catalogue[&id].active;
             if let Some(predict) = predicted.get(&id) {
                 counts.on_hand = predict.on_hand;
             }
             let version = Version::of_row(row.try_get("", "version")?);
             assumed.insert(id, (counts.on_hand, version));
-            books.shelf.counts.insert(id, counts);
+            state.locked_stock.counts.insert(id, counts);
             if row.try_get("", "in_sale")? {
                 in_sale.push(id);
             }
@@ -217,27 +217,27 @@ pub(super) async fn lock(
     // Most batches skip all of these reads. Few products are in a sale, limited or held, few customers pay ahead, few
     // businesses block overdue customers.
     if !in_sale.is_empty() {
-        read_sales(transaction, business, &mut books, in_sale).await?;
+        read_sales(transaction, business, &mut state, in_sale).await?;
     }
-    purchase_history::read(transaction, business, &mut books).await?;
+    purchase_history::read(transaction, business, &mut state).await?;
     if !with_credit.is_empty() {
-        read_credit(transaction, business, &mut books, with_credit).await?;
+        read_credit(transaction, business, &mut state, with_credit).await?;
     }
     if let Some(days) = block_after_days {
-        let today = time_zone.day_of(books.shelf.now);
+        let today = time_zone.day_of(state.locked_stock.now);
         let bound = past_due_bound(time_zone, today, u32::try_from(days).unwrap_or(0));
-        read_overdue(transaction, business, &mut books, bound).await?;
+        read_overdue(transaction, business, &mut state, bound).await?;
     }
-    let has_no_holds = books.shelf.counts.values().all(StockLevel::has_no_holds);
+    let has_no_holds = state.locked_stock.counts.values().all(StockLevel::has_no_holds);
     // The read releases expired holds, which requires the locks of the stock.
     if predicted.is_empty()
-        && let Some(wanted) = wanted(&books, jobs, has_no_holds)
+        && let Some(wanted) = wanted(&state, jobs, has_no_holds)
     {
-        locked_stock::read(transaction, business, &mut books.shelf, &wanted).await?;
+        locked_stock::read(transaction, business, &mut state.locked_stock, &wanted).await?;
     }
-    holds::read(transaction, business, &mut books, jobs).await?;
+    holds::read(transaction, business, &mut state, jobs).await?;
     Ok(LockedBatch {
-        books,
+        state,
         terms,
         time_zone,
         assumed,
@@ -246,7 +246,7 @@ pub(super) async fn lock(
 }
 
 /// The reservations that the batch needs to read; `None` if it needs none.
-fn wanted(books: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wanted> {
+fn wanted(state: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wanted> {
     // A purchase or a card order depends only on its customer's own reservations of the same products.
     let only_purchases = jobs
         .iter()
@@ -256,7 +256,7 @@ fn wanted(books: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wa
     }
     let mut wanted = Wanted {
         reservations: Vec::new(),
-        customers: books.accounts.keys().copied().collect(),
+        customers: state.accounts.keys().copied().collect(),
         change: HashMap::new(),
     };
     for job in jobs {
@@ -268,7 +268,7 @@ fn wanted(books: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wa
         }
         for (product, quantity) in job.products() {
             // A quantity above the stock on hand is refused, so it does not change the stock.
-            let on_hand = books.shelf.counts.get(&product);
+            let on_hand = state.locked_stock.counts.get(&product);
             if on_hand.is_some_and(|counts| quantity <= counts.on_hand) {
                 wanted.change.entry(product).or_default().taken += quantity;
             }
@@ -318,15 +318,15 @@ fn counts(row: &QueryResult) -> Result<StockLevel, DbErr> {
 async fn read_sales(
     transaction: &Transaction,
     business: BusinessId,
-    books: &mut BatchState,
+    state: &mut BatchState,
     products: Vec<ProductId>,
 ) -> Result<(), Error> {
     let offers = sales::of_products(transaction, business, products).await?;
     for (product, offers) in &offers {
-        let Some(article) = books.catalogue.get_mut(product) else {
+        let Some(article) = state.catalogue.get_mut(product) else {
             continue;
         };
-        article.selling = Selling::at(offers, article.price, books.shelf.now);
+        article.selling = Selling::at(offers, article.price, state.locked_stock.now);
     }
     Ok(())
 }
@@ -335,11 +335,11 @@ async fn read_sales(
 async fn read_credit(
     transaction: &Transaction,
     business: BusinessId,
-    books: &mut BatchState,
+    state: &mut BatchState,
     customers: Vec<Uuid>,
 ) -> Result<(), Error> {
     for (customer, credits) in on_account(transaction, business, customers).await? {
-        if let Some(account) = books.accounts.get_mut(&customer) {
+        if let Some(account) = state.accounts.get_mut(&customer) {
             account.ledger.on_account.extend(credits);
         }
     }
@@ -350,7 +350,7 @@ async fn read_credit(
 async fn read_overdue(
     transaction: &Transaction,
     business: BusinessId,
-    books: &mut BatchState,
+    state: &mut BatchState,
     bound: DateTime<Utc>,
 ) -> Result<(), Error> {
     use orders::Column;
@@ -362,7 +362,7 @@ async fn read_overdue(
         due_at: DateTime<Utc>,
     }
 
-    let buyers = books.accounts.keys().map(|id| id.0).collect();
+    let buyers = state.accounts.keys().map(|id| id.0).collect();
     let overdue = orders::Entity::of(business)
         .select_only()
         .columns([Column::CustomerId, Column::Id, Column::DueAt])
@@ -378,7 +378,7 @@ async fn read_overdue(
         .all(transaction)
         .await?;
     for order in overdue {
-        if let Some(account) = books.accounts.get_mut(&order.customer_id) {
+        if let Some(account) = state.accounts.get_mut(&order.customer_id) {
             account.overdue = Some(OverdueOrder {
                 id: order.id,
                 due_at: order.due_at,

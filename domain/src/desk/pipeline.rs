@@ -186,7 +186,7 @@ pub(super) async fn take(
     business: BusinessId,
     predicted: &Predictions,
     assumed: &Assumed,
-    shelf: &LockedStock,
+    locked_stock: &LockedStock,
 ) -> Result<Option<Versions>, Error> {
     locked(predicted).await;
     if is_withdrawn(predicted) {
@@ -196,7 +196,7 @@ pub(super) async fn take(
         .iter()
         .map(|(id, (on_hand, _))| (id.0, *on_hand))
         .unzip();
-    let remaining: Vec<Remaining> = left(assumed, shelf)
+    let remaining: Vec<Remaining> = left(assumed, locked_stock)
         .into_iter()
         .map(|(product_id, on_hand)| Remaining {
             product_id,
@@ -246,9 +246,9 @@ pub(super) async fn take(
 pub(super) type Assumed = BTreeMap<ProductId, (i64, Version)>;
 
 /// The stock on hand that a batch leaves of the products that it has sold.
-pub(super) fn left(assumed: &Assumed, shelf: &LockedStock) -> BTreeMap<ProductId, i64> {
+pub(super) fn left(assumed: &Assumed, locked_stock: &LockedStock) -> BTreeMap<ProductId, i64> {
     let left = assumed.iter().filter_map(|(id, (before, _))| {
-        let on_hand = shelf.counts.get(id)?.on_hand;
+        let on_hand = locked_stock.counts.get(id)?.on_hand;
         (on_hand != *before).then_some((*id, on_hand))
     });
     left.collect()

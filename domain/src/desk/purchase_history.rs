@@ -13,19 +13,19 @@ use crate::{Error, Transaction};
 pub(super) async fn read(
     transaction: &Transaction,
     business: BusinessId,
-    books: &mut BatchState,
+    state: &mut BatchState,
 ) -> Result<(), Error> {
     let mut limited = Vec::new();
-    for (id, article) in &books.catalogue {
+    for (id, article) in &state.catalogue {
         if article.limit_per_customer.is_some() {
             limited.push(Limited::ever(*id));
         }
         let in_sales = article.selling.limited();
         limited.extend(in_sales.map(|offer| Limited::in_sale(*id, offer)));
     }
-    let buyers: Vec<Uuid> = books.accounts.keys().map(|id| id.0).collect();
+    let buyers: Vec<Uuid> = state.accounts.keys().map(|id| id.0).collect();
     for usage in sales::bought(transaction, business, buyers, &limited).await? {
-        let Some(account) = books.accounts.get_mut(&usage.customer_id) else {
+        let Some(account) = state.accounts.get_mut(&usage.customer_id) else {
             continue;
         };
         let bought = account.bought.entry(usage.product_id).or_default();

@@ -331,7 +331,7 @@ impl InFlight {
 
     /// Starts the back-off: the stock differed from the predicted stock.
     pub(super) fn back_off(&mut self) {
-        metrics::counter!("tradeline_desk_promises_broken_total").increment(1);
+        metrics::counter!("tradeline_desk_pipelined_failed_total").increment(1);
         let mut state = self.queues.state();
         if let Some(business_queue) = state.queues_by_business.get_mut(&self.business) {
             business_queue.back_off.begin(Instant::now());

@@ -201,7 +201,7 @@ pub(super) async fn write(
     transaction: &Transaction,
     business: BusinessId,
     done: &[Done<'_>],
-    books: &BatchState,
+    state: &BatchState,
     stock: Stock,
 ) -> Result<WrittenBatch, Error> {
     let sold: Vec<Sold<'_>> = done.iter().filter_map(Sold::of).collect();
@@ -210,7 +210,7 @@ pub(super) async fn write(
         versions: Versions::new(),
     };
     if let [first, ..] = sold.as_slice() {
-        let counted = write_orders(transaction, business, &sold, books, stock).await?;
+        let counted = write_orders(transaction, business, &sold, state, stock).await?;
         written.entry = Some(Written {
             transaction_id: counted.transaction_id,
             event_id: first.event_id,
@@ -225,11 +225,11 @@ pub(super) async fn write(
             response: &one.response,
         })
     });
-    let events = audit_entries::events(done, &books.shelf);
+    let events = audit_entries::events(done, &state.locked_stock);
     // A reservation references the order that it became, and an intent references both.
     card_orders::write_orders(transaction, business, done).await?;
     let also =
-        locked_stock::write(transaction, business, &books.shelf, events, keys.collect()).await?;
+        locked_stock::write(transaction, business, &state.locked_stock, events, keys.collect()).await?;
     card_orders::write_intents(transaction, business, done).await?;
     written.entry = written.entry.or(also);
     Ok(written)
@@ -245,12 +245,12 @@ async fn write_orders(
     transaction: &Transaction,
     business: BusinessId,
     sold: &[Sold<'_>],
-    books: &BatchState,
+    state: &BatchState,
     stock: Stock,
 ) -> Result<WrittenOrders, Error> {
-    let balances = balances(sold, books);
+    let balances = balances(sold, state);
     let stock = match stock {
-        Stock::Now => new_stock(sold, books),
+        Stock::Now => new_stock(sold, state),
         Stock::Later => Vec::new(),
     };
     let items = NewItem::of(
@@ -289,7 +289,7 @@ async fn write_orders(
             counted.versions.len()
         )));
     }
-    use_credit(transaction, business, sold, books).await?;
+    use_credit(transaction, business, sold, state).await?;
     let products = stock.iter().map(|new| new.product_id);
     let versions = counted.versions.into_iter().map(Version::of_row);
     Ok(WrittenOrders {
@@ -303,7 +303,7 @@ async fn use_credit(
     transaction: &Transaction,
     business: BusinessId,
     sold: &[Sold<'_>],
-    books: &BatchState,
+    state: &BatchState,
 ) -> Result<(), Error> {
     let shares: Vec<Allocation> = sold
         .iter()
@@ -327,29 +327,29 @@ async fn use_credit(
     customers.dedup();
     let accounts: Vec<_> = customers
         .into_iter()
-        .filter_map(|id| Some((id, &books.accounts.get(&id)?.ledger)))
+        .filter_map(|id| Some((id, &state.accounts.get(&id)?.ledger)))
         .collect();
     allocations::write(transaction, business, &shares, &accounts).await
 }
 
 /// The accounts that these sales changed, by customer.
-fn balances<'a>(sold: &[Sold<'_>], books: &'a BatchState) -> Vec<NewBalance<'a>> {
+fn balances<'a>(sold: &[Sold<'_>], state: &'a BatchState) -> Vec<NewBalance<'a>> {
     let customers: BTreeSet<CustomerId> =
         sold.iter().map(|sale| sale.receipt.customer_id).collect();
     let balances = customers.into_iter().filter_map(|customer_id| {
         Some(NewBalance {
             customer_id,
-            account: &books.accounts.get(&customer_id)?.ledger,
+            account: &state.accounts.get(&customer_id)?.ledger,
         })
     });
     balances.collect()
 }
 
 /// The stock levels that these sales changed, by product.
-fn new_stock<'a>(sold: &[Sold<'_>], books: &'a BatchState) -> Vec<NewStock<'a>> {
+fn new_stock<'a>(sold: &[Sold<'_>], state: &'a BatchState) -> Vec<NewStock<'a>> {
     let lines = sold.iter().flat_map(|sale| &sale.receipt.lines);
     let levels: BTreeMap<ProductId, &StockLevel> = lines
-        .filter_map(|line| Some((line.product_id, books.shelf.counts.get(&line.product_id)?)))
+        .filter_map(|line| Some((line.product_id, state.locked_stock.counts.get(&line.product_id)?)))
         .collect();
     let stock = levels
         .into_iter()

@@ -38,7 +38,7 @@ pub(crate) struct LockedAccount {
     customer: customers::Model,
     time_zone: TimeZone,
     books_closed_until: Option<NaiveDate>,
-    pub(crate) books: AccountState,
+    pub(crate) state: AccountState,
 }
 
 /// The amounts of a customer's account, in the currency of the business.
@@ -153,9 +153,9 @@ impl LockedAccount {
             entry_count: row.entry_count,
             on_account: credits,
         };
-        let mut books = AccountState::new(account, now);
+        let mut state = AccountState::new(account, now);
         if let Some(date) = books_closed_until {
-            books.open_from = time_zone.start_of(date).min(now);
+            state.open_from = time_zone.start_of(date).min(now);
         }
         Ok(Self {
             business,
@@ -163,7 +163,7 @@ impl LockedAccount {
             customer: row,
             time_zone,
             books_closed_until,
-            books,
+            state,
         })
     }
 
@@ -182,10 +182,10 @@ impl LockedAccount {
         at: Option<DateTime<Utc>>,
     ) -> Result<DateTime<Utc>, Error> {
         let Some(at) = at else {
-            return Ok(self.books.now);
+            return Ok(self.state.now);
         };
         When::Moment(at).not_before_1970(field)?;
-        let at = not_after(self.books.now, field, at)?;
+        let at = not_after(self.state.now, field, at)?;
         let date = self.time_zone.day_of(at);
         match self.books_closed_until {
             Some(closed_until) if date < closed_until => {
@@ -219,7 +219,7 @@ impl LockedAccount {
                 due_at: order.due_at,
                 since: undone_at.map_or(order.created_at, |at| at.max(order.created_at)),
             };
-            self.books.orders.insert(order.id, value);
+            self.state.orders.insert(order.id, value);
             locked.push(order);
         }
         Ok(locked)
@@ -272,16 +272,16 @@ impl LockedAccount {
 
     /// Writes the decision. A document that refers to an entry is inserted after this call.
     pub(crate) async fn write(&self, transaction: &Transaction) -> Result<(), Error> {
-        let account = &self.books.account;
+        let account = &self.state.account;
         // No limit bounds prepayments, nor the debt that returns when a payment bounces.
         if !account.balance.is_storable() || !account.credit().is_storable() {
             return Err(Error::AmountTooLarge("the customer's balance"));
         }
-        if !self.books.entries.is_empty() {
+        if !self.state.entries.is_empty() {
             self.write_entries(transaction).await?;
         }
         let customer_id = self.customer.id;
-        let shares = self.books.shares.iter().map(|share| Allocation {
+        let shares = self.state.shares.iter().map(|share| Allocation {
             customer_id,
             order_id: share.order_id,
             used: share.used,
@@ -294,7 +294,7 @@ impl LockedAccount {
     }
 
     async fn write_payout_shares(&self, transaction: &Transaction) -> Result<(), Error> {
-        let shares = &self.books.payout_shares;
+        let shares = &self.state.payout_shares;
         if shares.is_empty() {
             return Ok(());
         }
@@ -306,7 +306,7 @@ impl LockedAccount {
             credit_entry: Set(share.used.entry_number),
             amount: Set(share.used.amount),
             effective_at: Set(share.effective_at),
-            created_at: Set(self.books.now),
+            created_at: Set(self.state.now),
         });
         payout_allocations::Entity::insert_many(rows)
             .exec_without_returning(transaction)
@@ -315,18 +315,18 @@ impl LockedAccount {
     }
 
     async fn write_entries(&self, transaction: &Transaction) -> Result<(), Error> {
-        let entries = self.books.entries.iter().map(|entry| NewEntry {
+        let entries = self.state.entries.iter().map(|entry| NewEntry {
             customer_id: self.customer.id,
             posting: entry.posting,
             kind: entry.kind,
             order_id: entry.order_id,
             effective_at: entry.effective_at,
-            created_at: self.books.now,
+            created_at: self.state.now,
         });
         let entries: Vec<NewEntry> = entries.collect();
         let statement = ENTRIES.of(self.business).rows(&entries).statement()?;
         transaction.execute_raw(statement).await?;
-        let account = &self.books.account;
+        let account = &self.state.account;
         let (balance, count) = (account.balance, account.entry_count);
         customers::Entity::update_of(self.business)
             .filter(customers::Column::Id.eq(self.customer.id))
@@ -347,9 +347,9 @@ impl LockedAccount {
 
     fn summary(&self) -> AccountSummary {
         AccountSummary {
-            balance: self.books.account.balance,
-            available_credit: self.customer.credit_limit - self.books.account.balance,
-            on_account: self.books.account.credit(),
+            balance: self.state.account.balance,
+            available_credit: self.customer.credit_limit - self.state.account.balance,
+            on_account: self.state.account.credit(),
         }
     }
 

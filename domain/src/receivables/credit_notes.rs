@@ -109,7 +109,7 @@ pub async fn create(
                 return Ok(replayed);
             }
             // Includes items that are not restocked: the note's items refer to their stock rows.
-            let mut shelf = returns::open(
+            let mut locked_stock = returns::open(
                 transaction,
                 caller,
                 asked.iter().map(|(id, count)| (*id, *count)),
@@ -118,7 +118,7 @@ pub async fn create(
             let order = locked.lock_order(transaction, new.order_id).await?;
             let amount = worth(transaction, &order, new, &asked).await?;
             let entry_number = locked
-                .books
+                .state
                 .credit(Kind::CreditNote, new.order_id, amount)?;
             locked.write(transaction).await?;
             let note = credit_notes::Model {
@@ -131,7 +131,7 @@ pub async fn create(
                 reason: new.reason.clone(),
                 restock,
                 created_by: caller.user_id,
-                created_at: locked.books.now,
+                created_at: locked.state.now,
             };
             let note = CreditNote {
                 note,
@@ -139,13 +139,13 @@ pub async fn create(
                     .iter()
                     .map(|(id, quantity)| (*id, *quantity))
                     .collect(),
-                allocations: crate::receivables::allocations::by_order(&locked.books.shares),
+                allocations: crate::receivables::allocations::by_order(&locked.state.shares),
                 paid_out: Money::ZERO,
                 reversal: None,
             };
             insert(transaction, &note).await?;
             if restock {
-                returns::put_back(transaction, caller, new.order_id, &mut shelf, &note.items)
+                returns::put_back(transaction, caller, new.order_id, &mut locked_stock, &note.items)
                     .await?;
             }
             audit::record(transaction, caller, created(&locked, &note, caller)).await?;
@@ -295,7 +295,7 @@ pub async fn reverse(
             }
             let goods = note.items.iter().filter(|_| note.note.restock);
             let goods: Vec<(ProductId, i64)> = goods.map(|(id, count)| (*id, -count)).collect();
-            let mut shelf = returns::open(transaction, caller, goods.iter().copied()).await?;
+            let mut locked_stock = returns::open(transaction, caller, goods.iter().copied()).await?;
             let credit = ReversibleCredit {
                 entry_number: note.note.entry_number,
                 kind: Kind::CreditNote,
@@ -304,7 +304,7 @@ pub async fn reverse(
             };
             let reversal =
                 reversals::undo(transaction, caller, &mut locked, credit, reason).await?;
-            returns::put_back(transaction, caller, note.note.order_id, &mut shelf, &goods).await?;
+            returns::put_back(transaction, caller, note.note.order_id, &mut locked_stock, &goods).await?;
             let event = reversals::reversed(
                 &locked,
                 Action::CreditNoteReversed,

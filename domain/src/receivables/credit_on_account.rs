@@ -31,10 +31,10 @@ pub async fn allocate(
             if let Some(replayed) = write.replayed().await? {
                 return Ok(replayed);
             }
-            let on_account = locked.books.account.credit();
+            let on_account = locked.state.account.credit();
             locked.lock_target(transaction, target, on_account).await?;
-            locked.books.use_on_account(target)?;
-            let shares = by_order(&locked.books.shares);
+            locked.state.use_on_account(target)?;
+            let shares = by_order(&locked.state.shares);
             if !shares.is_empty() {
                 locked.write(transaction).await?;
                 let mut after = locked.audit_snapshot();

@@ -93,11 +93,11 @@ pub async fn receive(
             locked
                 .lock_target(transaction, &new.target, new.amount)
                 .await?;
-            let now = locked.books.now;
+            let now = locked.state.now;
             let received_at = locked.dated("received_at", new.received_at)?;
             let entry_number =
                 locked
-                    .books
+                    .state
                     .receive(new.amount, received_at, &new.target, new.on_account)?;
             locked.write(transaction).await?;
             let payment = payments::Model {
@@ -117,7 +117,7 @@ pub async fn receive(
                 .await?;
             let payment = Payment {
                 payment,
-                allocations: by_order(&locked.books.shares),
+                allocations: by_order(&locked.state.shares),
                 paid_out: Money::ZERO,
                 reversal: None,
             };

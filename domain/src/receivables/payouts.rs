@@ -72,9 +72,9 @@ pub async fn create(
             if let Some(replayed) = write.replayed().await? {
                 return Ok(replayed);
             }
-            let now = locked.books.now;
+            let now = locked.state.now;
             let paid_at = locked.dated("paid_at", new.paid_at)?;
-            let entry_number = locked.books.pay_out(new.amount, paid_at)?;
+            let entry_number = locked.state.pay_out(new.amount, paid_at)?;
             locked.write(transaction).await?;
             let payout = payouts::Model {
                 business_id: caller.business_id,
@@ -143,7 +143,7 @@ pub async fn reverse(
             let customer = payout.customer_id;
             let covering =
                 covering(transaction, business, customer, vec![entry], Vec::new()).await?;
-            let number = locked.books.reverse_payout(payout.amount, &covering);
+            let number = locked.state.reverse_payout(payout.amount, &covering);
             locked.write(transaction).await?;
             let reversal =
                 reversals::record(transaction, caller, &locked, number, entry, reason).await?;

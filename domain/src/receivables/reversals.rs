@@ -91,7 +91,7 @@ pub(crate) async fn undo(
         return Err(Error::OrderCancelled(order.id));
     }
     let number = locked
-        .books
+        .state
         .reverse(&settling, &covering, credit.amount, credit.about)?;
     locked.write(transaction).await?;
     record(
@@ -132,7 +132,7 @@ pub(crate) async fn record(
     reverses: i64,
     reason: &str,
 ) -> Result<Reversal, Error> {
-    let at = locked.books.now;
+    let at = locked.state.now;
     let row = reversals::ActiveModel {
         business_id: Set(caller.business_id),
         customer_id: Set(locked.id()),

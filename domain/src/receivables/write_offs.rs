@@ -66,7 +66,7 @@ pub async fn create(
             // An amount that was credited is not written off as well: the customer may pay with it.
             let credited = credited::of(transaction, caller.business_id, order_id).await?;
             credited::check(&order, &credited, amount)?;
-            let entry_number = locked.books.credit(Kind::WriteOff, order_id, amount)?;
+            let entry_number = locked.state.credit(Kind::WriteOff, order_id, amount)?;
             locked.write(transaction).await?;
             let write_off = write_offs::Model {
                 business_id: caller.business_id,
@@ -77,7 +77,7 @@ pub async fn create(
                 amount,
                 reason: new.reason.clone(),
                 created_by: caller.user_id,
-                created_at: locked.books.now,
+                created_at: locked.state.now,
             };
             write_offs::Entity::insert(write_off.clone().into_active_model().reset_all())
                 .exec_without_returning(transaction)

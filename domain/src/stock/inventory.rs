@@ -106,8 +106,8 @@ pub async fn correct(
     retry(|| async {
         let business = caller.business_id;
         let transaction = database.begin(business).await?;
-        let mut shelf = locked_stock::open(&transaction, business, [(id, range)]).await?;
-        let stock = shelf.counts.get(&id).ok_or(Error::ProductNotFound(id))?;
+        let mut locked_stock = locked_stock::open(&transaction, business, [(id, range)]).await?;
+        let stock = locked_stock.counts.get(&id).ok_or(Error::ProductNotFound(id))?;
         let (before, on_hand) = (stock.on_hand, corrected(id, stock, new.correction)?);
         let movement = NewMovement {
             quantity: on_hand - before,
@@ -126,7 +126,7 @@ pub async fn correct(
             &transaction,
             caller.into(),
             None,
-            &mut shelf,
+            &mut locked_stock,
             vec![(id, movement)],
         )
         .await?;

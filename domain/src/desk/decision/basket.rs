@@ -90,7 +90,7 @@ impl BatchState {
     /// The demand of the lines for each product. Every product must exist and have one price, which equals the quoted
     /// one. Units that are not held must be on sale.
     pub(super) fn basket(&self, customer: CustomerId, lines: &[Line]) -> Result<Basket, Error> {
-        let mut reservations: Vec<&Reservation> = self.shelf.active_of(customer).collect();
+        let mut reservations: Vec<&Reservation> = self.locked_stock.active_of(customer).collect();
         reservations.sort_unstable_by_key(|one| (one.created_at, one.id));
         let (mut held, mut places) = (Vec::new(), Vec::new());
         let mut demands = Vec::with_capacity(lines.len());
@@ -112,7 +112,7 @@ impl BatchState {
             }
             if left > 0 {
                 add_price(&mut prices, left, self.price(customer, product_id)?);
-                if let Some(reservation_id) = self.shelf.own_place(customer, product_id) {
+                if let Some(reservation_id) = self.locked_stock.own_place(customer, product_id) {
                     places.push(Part {
                         reservation_id,
                         product_id,
@@ -150,15 +150,15 @@ impl BatchState {
             .collect();
         Self::check_stock(&basket.demands, |product| {
             let held = held.get(&product).copied().unwrap_or(0);
-            self.shelf.open_to(customer, product) + held
+            self.locked_stock.open_to(customer, product) + held
         })
     }
 
     /// Transfers the parts that the customer's reservations supply to the order.
     pub(super) fn use_own(&mut self, basket: &Basket, order_id: OrderId, actor: UserId) {
-        self.shelf.use_held(basket.held(), order_id, actor);
+        self.locked_stock.use_held(basket.held(), order_id, actor);
         for part in basket.places() {
-            self.shelf.use_place(*part, order_id, actor);
+            self.locked_stock.use_place(*part, order_id, actor);
         }
     }
 }

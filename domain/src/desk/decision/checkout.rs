@@ -58,7 +58,7 @@ impl BatchState {
             held: true,
             place: None,
         });
-        let created_at = self.shelf.now;
+        let created_at = self.locked_stock.now;
         let expires_at = created_at + Duration::seconds(terms.seconds.into());
         let reservation = Reservation {
             id,
@@ -73,10 +73,10 @@ impl BatchState {
             items: items.collect(),
             is_new: true,
         };
-        self.shelf.hold(reservation, actor);
+        self.locked_stock.hold(reservation, actor);
         // Allocates what the customer's own position did not use to the waitlist.
         for demand in &demands {
-            self.shelf.serve(demand.product_id);
+            self.locked_stock.serve(demand.product_id);
         }
         Ok(Ordered {
             lines: self.lines(customer, &demands, |_, _| None),
@@ -104,9 +104,9 @@ impl BatchState {
         self.account(customer)?;
         let demands = Demand::of(reservation);
         let total = payable(&demands, terms)?;
-        let created_at = self.shelf.now;
+        let created_at = self.locked_stock.now;
         let expires_at = created_at + Duration::seconds(terms.seconds.into());
-        self.shelf.keep(id, order_id, expires_at);
+        self.locked_stock.keep(id, order_id, expires_at);
         Ok(Ordered {
             lines: self.lines(customer, &demands, |_, _| None),
             total,

@@ -118,7 +118,7 @@ pub struct BatchState {
     /// The products, as far as they exist.
     pub catalogue: HashMap<ProductId, CatalogueItem>,
     /// Their stock, and the reservations that the decisions depend on.
-    pub shelf: LockedStock,
+    pub locked_stock: LockedStock,
 }
 
 /// An accepted purchase on credit, or a confirmed reservation.
@@ -226,7 +226,7 @@ impl BatchState {
     /// count towards a sale. When it is the customer's turn, the units they buy come out of the position; before that
     /// they can buy none.
     fn has_held(&self, customer: CustomerId, product: ProductId, since: DateTime<Utc>) -> i64 {
-        let reservations = self.shelf.open_of(customer);
+        let reservations = self.locked_stock.open_of(customer);
         reservations
             .filter(|one| one.created_at >= since)
             .flat_map(|one| &one.items)
@@ -250,7 +250,7 @@ impl BatchState {
                 .filter(|part| part.reservation_id == reservation.id && part.product_id == product);
             used.map(|part| part.quantity).sum()
         };
-        self.shelf
+        self.locked_stock
             .open_of(customer)
             .filter(|one| one.created_at >= since)
             .map(|one| one.quantity_of(product) - used_of(one))
@@ -306,12 +306,12 @@ impl BatchState {
     ) -> Result<(), Error> {
         let holds = self.account(customer)?.holds;
         let (mut units, mut value) = (holds.units, holds.value);
-        for one in self.shelf.held_by(customer) {
+        for one in self.locked_stock.held_by(customer) {
             units += one.units();
             value = value + one.total();
         }
         let used_units: i64 = used.iter().map(|part| part.quantity).sum();
-        let used_value: Money = used.iter().map(|part| self.shelf.worth(*part)).sum();
+        let used_value: Money = used.iter().map(|part| self.locked_stock.worth(*part)).sum();
         let (held, requested) = (
             units - used_units,
             demands.iter().map(|one| one.quantity).sum(),
@@ -383,8 +383,8 @@ impl BatchState {
         let charge = account.ledger.post(total);
         let credit_used = account.ledger.use_credit(total);
         let available_credit = account.credit_limit - charge.balance_after;
-        let take = |shelf: &mut LockedStock, demand: &Demand| {
-            Some(shelf.take(demand.product_id, demand.quantity))
+        let take = |locked_stock: &mut LockedStock, demand: &Demand| {
+            Some(locked_stock.take(demand.product_id, demand.quantity))
         };
         Ok(Sale {
             lines: self.lines(customer, demands, take),
@@ -426,7 +426,7 @@ impl BatchState {
                 quantity: demand.quantity,
                 unit_price: demand.unit_price,
                 line_total: demand.unit_price.times(demand.quantity),
-                on_hand_after: leave(&mut self.shelf, demand),
+                on_hand_after: leave(&mut self.locked_stock, demand),
             });
         }
         lines

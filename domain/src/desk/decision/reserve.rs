@@ -24,7 +24,7 @@ impl BatchState {
     ) -> Result<&Reservation, Error> {
         let customer = wish.customer_id;
         self.account(customer)?;
-        if self.shelf.open_of(customer).count() >= OPEN {
+        if self.locked_stock.open_of(customer).count() >= OPEN {
             return Err(Error::ReservationLimitReached { limit: OPEN });
         }
         let demands = self.demands(customer, &wish.lines)?;
@@ -32,7 +32,7 @@ impl BatchState {
             return Err(Error::AmountTooLarge("the total"));
         }
         self.check_limits(customer, &demands, &[])?;
-        let short = Self::check_stock(&demands, |product| self.shelf.open(product)).err();
+        let short = Self::check_stock(&demands, |product| self.locked_stock.open(product)).err();
         let status = match short {
             None => Status::Active,
             // A waitlist belongs to a single product.
@@ -42,17 +42,17 @@ impl BatchState {
         self.check_holds(customer, &demands, &[])?;
         let reservation = self.new_reservation(wish, &demands, id, status, actor);
         match status {
-            Status::Active => self.shelf.hold(reservation, actor),
-            _ => self.shelf.join(reservation),
+            Status::Active => self.locked_stock.hold(reservation, actor),
+            _ => self.locked_stock.join(reservation),
         }
-        let made = self.shelf.reservations.get(&id);
+        let made = self.locked_stock.reservations.get(&id);
         made.ok_or_else(|| Error::Bug(format!("reservation {id} is not on its shelf")))
     }
 
     /// Checks that a release could satisfy the demands, and that the waitlist is not full.
     fn may_wait(&self, demands: &[Demand]) -> Result<Status, Error> {
         for demand in demands {
-            let counts = self.shelf.counts.get(&demand.product_id);
+            let counts = self.locked_stock.counts.get(&demand.product_id);
             let counts = counts.ok_or(Error::ProductNotFound(demand.product_id))?;
             if demand.quantity > counts.on_hand {
                 return Err(Error::SoldOut(demand.product_id));
@@ -84,11 +84,11 @@ impl BatchState {
             customer_id: wish.customer_id,
             status,
             ttl_seconds: wish.ttl_seconds,
-            expires_at: self.shelf.now + Duration::seconds(wish.ttl_seconds.into()),
+            expires_at: self.locked_stock.now + Duration::seconds(wish.ttl_seconds.into()),
             order_id: None,
             cancel_reason: None,
             created_by: actor,
-            created_at: self.shelf.now,
+            created_at: self.locked_stock.now,
             items: items.collect(),
             is_new: true,
         }

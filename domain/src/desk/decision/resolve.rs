@@ -23,7 +23,7 @@ impl BatchState {
         let account = self.debtor(customer)?;
         let demands = Demand::of(reservation);
         Self::check_credit(account, total(&demands))?;
-        self.shelf
+        self.locked_stock
             .resolve(id, Status::Confirmed, Some(order_id), actor);
         self.sell(customer, &demands)
     }
@@ -34,23 +34,23 @@ impl BatchState {
     /// [`Error::SoldOut`]. The batch state is then unchanged.
     pub fn cancel(&mut self, id: ReservationId, actor: UserId) -> Result<&Reservation, Error> {
         self.open(id, Status::Cancelled)?;
-        let products: Vec<_> = self.shelf.reservations[&id]
+        let products: Vec<_> = self.locked_stock.reservations[&id]
             .items
             .iter()
             .map(|item| item.product_id)
             .collect();
-        self.shelf.resolve(id, Status::Cancelled, None, actor);
+        self.locked_stock.resolve(id, Status::Cancelled, None, actor);
         for product in products {
-            self.shelf.serve(product);
+            self.locked_stock.serve(product);
         }
-        Ok(&self.shelf.reservations[&id])
+        Ok(&self.locked_stock.reservations[&id])
     }
 
     /// The reservation, if it can still change to the status `to`.
     pub(super) fn open(&self, id: ReservationId, to: Status) -> Result<&Reservation, Error> {
-        let known = self.shelf.reservations.get(&id);
+        let known = self.locked_stock.reservations.get(&id);
         let reservation = known.ok_or(Error::ReservationNotFound(id))?;
-        let from = reservation.status_at(self.shelf.now);
+        let from = reservation.status_at(self.locked_stock.now);
         match from {
             Status::Active => Ok(reservation),
             Status::Waiting if to == Status::Cancelled => Ok(reservation),

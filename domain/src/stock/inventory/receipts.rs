@@ -40,17 +40,17 @@ pub async fn receive(
             let write = request.begin(database).await?;
             let transaction = write.transaction();
             let lines_by = lines.iter().map(|line| (line.product_id, line.quantity));
-            let mut shelf = returns::open(transaction, caller, lines_by).await?;
+            let mut locked_stock = returns::open(transaction, caller, lines_by).await?;
             if let Some(replayed) = write.replayed().await? {
                 return Ok(replayed);
             }
-            let movements = decide(&shelf.counts, lines)?;
-            let before = shelf.counts.iter();
+            let movements = decide(&locked_stock.counts, lines)?;
+            let before = locked_stock.counts.iter();
             let before = before
                 .map(|(id, one)| (id.to_string(), one.on_hand))
                 .collect();
             let moved =
-                super::write(transaction, caller.into(), None, &mut shelf, movements).await?;
+                super::write(transaction, caller.into(), None, &mut locked_stock, movements).await?;
             if let Some(event) = event(before, &moved) {
                 audit::record(transaction, caller, event).await?;
             }

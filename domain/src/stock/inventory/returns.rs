@@ -27,13 +27,13 @@ pub(crate) async fn put_back(
     transaction: &Transaction,
     caller: &Caller,
     order: OrderId,
-    shelf: &mut LockedStock,
+    locked_stock: &mut LockedStock,
     goods: &[(ProductId, i64)],
 ) -> Result<(), Error> {
     let mut shortages = Vec::new();
     let mut movements = Vec::with_capacity(goods.len());
     for (product_id, quantity) in goods {
-        let counts = shelf
+        let counts = locked_stock
             .counts
             .get(product_id)
             .ok_or(Error::ProductNotFound(*product_id))?;
@@ -55,6 +55,6 @@ pub(crate) async fn put_back(
     if !shortages.is_empty() {
         return Err(Error::InsufficientStock(shortages));
     }
-    write(transaction, caller.into(), Some(order), shelf, movements).await?;
+    write(transaction, caller.into(), Some(order), locked_stock, movements).await?;
     Ok(())
 }

@@ -70,22 +70,22 @@ pub(crate) async fn write(
     transaction: &Transaction,
     actor: Actor<'_>,
     order: Option<OrderId>,
-    shelf: &mut LockedStock,
+    locked_stock: &mut LockedStock,
     movements: Vec<(ProductId, NewMovement)>,
 ) -> Result<Vec<Moved>, Error> {
     if movements.is_empty() {
         return Ok(Vec::new());
     }
     for (product, on_hand) in counts(&movements) {
-        let before = shelf
+        let before = locked_stock
             .counts
             .get(&product)
             .map_or(on_hand, |one| one.on_hand);
-        shelf.take(product, before - on_hand);
+        locked_stock.take(product, before - on_hand);
     }
     // Must come first: expired holds may exceed the new count on hand until they are released.
     let business = actor.business_id;
-    locked_stock::write(transaction, business, shelf, Vec::new(), Vec::new()).await?;
+    locked_stock::write(transaction, business, locked_stock, Vec::new(), Vec::new()).await?;
     let ids: Vec<MovementId> = movements.iter().map(|_| MovementId::new()).collect();
     let new = ids.iter().zip(&movements);
     let new: Vec<new_movements::NewMovement<'_>> = new

@@ -69,21 +69,21 @@ pub(crate) async fn open_with(
         all.returned = all.returned.saturating_add(change.returned);
     }
     let ids: Vec<Uuid> = wanted.change.keys().map(|id| id.0).collect();
-    let mut shelf = LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new());
+    let mut locked_stock = LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new());
     if ids.is_empty() {
-        return Ok(shelf);
+        return Ok(locked_stock);
     }
     let values: [Value; 2] = [business.0.into(), ids.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, OPEN.as_str(), values);
     for row in transaction.query_all_raw(statement).await? {
-        put(&mut shelf, &row)?;
+        put(&mut locked_stock, &row)?;
     }
-    read(transaction, business, &mut shelf, &wanted).await?;
-    Ok(shelf)
+    read(transaction, business, &mut locked_stock, &wanted).await?;
+    Ok(locked_stock)
 }
 
 /// Adds a locked inventory row: its counters, whether its product is on sale, and the time at which it was locked.
-pub(crate) fn put(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
+pub(crate) fn put(locked_stock: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
     let mut counts = StockLevel::new(
         row.try_get("", "on_hand")?,
         row.try_get("", "reserved")?,
@@ -91,8 +91,8 @@ pub(crate) fn put(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbEr
         row.try_get("", "places_given")?,
     );
     counts.inactive = !row.try_get::<bool>("", "active")?;
-    shelf.counts.insert(row.try_get("", "product_id")?, counts);
-    shelf.now = Ord::max(shelf.now, row.try_get("", "now")?);
+    locked_stock.counts.insert(row.try_get("", "product_id")?, counts);
+    locked_stock.now = Ord::max(locked_stock.now, row.try_get("", "now")?);
     Ok(())
 }
 
@@ -120,22 +120,22 @@ impl Range {
 pub(crate) async fn read(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &mut LockedStock,
+    locked_stock: &mut LockedStock,
     wanted: &Wanted,
 ) -> Result<(), Error> {
     if !wanted.reservations.is_empty() || !wanted.customers.is_empty() {
-        read_reservations(transaction, business, shelf, wanted).await?;
+        read_reservations(transaction, business, locked_stock, wanted).await?;
     }
-    free_expired(transaction, business, shelf).await?;
-    read_lines(transaction, business, shelf, wanted).await?;
-    let lines: Vec<ProductId> = shelf
+    free_expired(transaction, business, locked_stock).await?;
+    read_lines(transaction, business, locked_stock, wanted).await?;
+    let lines: Vec<ProductId> = locked_stock
         .counts
         .iter()
         .filter(|(_, counts)| counts.waiting > 0)
         .map(|(id, _)| *id)
         .collect();
     for product in lines {
-        shelf.serve(product);
+        locked_stock.serve(product);
     }
     Ok(())
 }
@@ -157,7 +157,7 @@ SELECT i.product_id, i.quantity, i.unit_price, i.held, i.place,
 async fn read_reservations(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &mut LockedStock,
+    locked_stock: &mut LockedStock,
     wanted: &Wanted,
 ) -> Result<(), Error> {
     let ids: Vec<Uuid> = wanted.reservations.iter().map(|id| id.0).collect();
@@ -166,17 +166,17 @@ async fn read_reservations(
         business.0.into(),
         ids.into(),
         customers.into(),
-        shelf.now.into(),
+        locked_stock.now.into(),
     ];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, RESERVATIONS, values);
     for row in transaction.query_all_raw(statement).await? {
-        add(shelf, &row)?;
+        add(locked_stock, &row)?;
     }
     Ok(())
 }
 
 /// Adds a row, which is a reservation with one of its items.
-fn add(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
+fn add(locked_stock: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
     let item = Item {
         product_id: row.try_get("", "product_id")?,
         quantity: row.try_get("", "quantity")?,
@@ -185,7 +185,7 @@ fn add(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
         place: row.try_get("", "place")?,
     };
     let id: ReservationId = row.try_get("", "id")?;
-    if let Some(known) = shelf.reservations.get_mut(&id) {
+    if let Some(known) = locked_stock.reservations.get_mut(&id) {
         let is_new = |other: &Item| other.product_id != item.product_id;
         if known.items.iter().all(is_new) {
             known.items.push(item);
@@ -205,7 +205,7 @@ fn add(shelf: &mut LockedStock, row: &QueryResult) -> Result<(), DbErr> {
         items: vec![item],
         is_new: false,
     };
-    shelf.reservations.insert(id, reservation);
+    locked_stock.reservations.insert(id, reservation);
     Ok(())
 }
 
@@ -224,11 +224,11 @@ struct Expired {
 async fn free_expired(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &mut LockedStock,
+    locked_stock: &mut LockedStock,
 ) -> Result<(), Error> {
     use reservation_items::Column;
 
-    let touched = shelf.counts.iter();
+    let touched = locked_stock.counts.iter();
     let touched = touched.filter(|(_, counts)| counts.reserved > 0 || counts.waiting > 0);
     let products: Vec<Uuid> = touched.map(|(id, _)| id.0).collect();
     if products.is_empty() {
@@ -246,14 +246,14 @@ async fn free_expired(
         .filter(Expr::col(Column::ProductId.as_column_ref()).eq(PgFunc::any(products)))
         // Literals, not parameters: a generic plan could not use the partial index of held and waiting items.
         .filter(Expr::cust("(held OR place IS NOT NULL)"))
-        .filter(Column::ExpiresAt.lte(shelf.now))
+        .filter(Column::ExpiresAt.lte(locked_stock.now))
         .into_model::<Expired>()
         .all(transaction)
         .await?;
     for item in expired {
         let (id, product) = (item.reservation_id, item.product_id);
-        shelf.changes.expired.push((id, product, item.expires_at));
-        shelf.end(id, product, item.held.then_some(item.quantity));
+        locked_stock.changes.expired.push((id, product, item.expires_at));
+        locked_stock.end(id, product, item.held.then_some(item.quantity));
     }
     Ok(())
 }
@@ -336,19 +336,19 @@ SELECT i.product_id, i.quantity, i.unit_price, i.held, i.place,
 async fn read_lines(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &mut LockedStock,
+    locked_stock: &mut LockedStock,
     wanted: &Wanted,
 ) -> Result<(), Error> {
     // A known reservation may be resolved: its hold is then released, or, if it waits, the one behind it comes first.
     let known = |product: ProductId| -> i64 {
-        let items = shelf.reservations.values().flat_map(|one| &one.items);
+        let items = locked_stock.reservations.values().flat_map(|one| &one.items);
         items
             .filter(|item| (item.held || item.place.is_some()) && item.product_id == product)
             .map(|item| item.quantity)
             .sum()
     };
     let mut waitlists = Vec::new();
-    for (&product_id, counts) in shelf.counts.iter().filter(|(_, one)| one.waiting > 0) {
+    for (&product_id, counts) in locked_stock.counts.iter().filter(|(_, one)| one.waiting > 0) {
         // A product off sale: its whole waitlist is read, to be cancelled.
         if counts.inactive {
             waitlists.push(Waitlist {
@@ -372,16 +372,16 @@ async fn read_lines(
     }
     let statement = LINES
         .of(business)
-        .value(shelf.now)
+        .value(locked_stock.now)
         .rows(&waitlists)
         .statement()?;
     for row in transaction.query_all_raw(statement).await? {
-        add(shelf, &row)?;
+        add(locked_stock, &row)?;
         let (product, quantity): (ProductId, i64) =
             (row.try_get("", "product_id")?, row.try_get("", "quantity")?);
         let (place, id): (Option<i64>, ReservationId) =
             (row.try_get("", "place")?, row.try_get("", "id")?);
-        if let (Some(counts), Some(place)) = (shelf.counts.get_mut(&product), place) {
+        if let (Some(counts), Some(place)) = (locked_stock.counts.get_mut(&product), place) {
             counts.line.insert(place, (id, quantity));
         }
     }

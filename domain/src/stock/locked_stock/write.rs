@@ -187,33 +187,33 @@ struct Updated {
 pub(crate) async fn write(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &LockedStock,
+    locked_stock: &LockedStock,
     mut events: Vec<Event<'_>>,
     keys: Vec<NewRecord<'_>>,
 ) -> Result<Option<Written>, Error> {
-    if !shelf.is_changed() && events.is_empty() && keys.is_empty() {
+    if !locked_stock.is_changed() && events.is_empty() && keys.is_empty() {
         return Ok(None);
     }
-    events.extend(shelf.own_events(business));
-    let (new, known): (Vec<&Reservation>, Vec<&Reservation>) = shelf
+    events.extend(locked_stock.own_events(business));
+    let (new, known): (Vec<&Reservation>, Vec<&Reservation>) = locked_stock
         .changes
         .reservations
         .iter()
-        .filter_map(|id| shelf.reservations.get(id))
+        .filter_map(|id| locked_stock.reservations.get(id))
         .partition(|reservation| reservation.is_new);
-    let changed = changed_items(shelf, &known);
-    let counts: Vec<Counted<'_>> = shelf
+    let changed = changed_items(locked_stock, &known);
+    let counts: Vec<Counted<'_>> = locked_stock
         .changes
         .products
         .iter()
         .filter_map(|id| {
             Some(Counted {
                 product_id: *id,
-                level: shelf.counts.get(id)?,
+                level: locked_stock.counts.get(id)?,
             })
         })
         .collect();
-    reduce(transaction, business, shelf).await?;
+    reduce(transaction, business, locked_stock).await?;
 
     let items: Vec<NewItem<'_>> = new
         .iter()
@@ -228,7 +228,7 @@ pub(crate) async fn write(
         .collect();
     let new: Vec<NewReservation<'_>> = new.into_iter().map(NewReservation).collect();
     let resolved: Vec<Resolved<'_>> = known.into_iter().map(Resolved).collect();
-    let movements = shelf.changes.movements.iter();
+    let movements = locked_stock.changes.movements.iter();
     let movements: Vec<NewMovement<'_>> = movements.map(NewMovement::from).collect();
     let keys = NewRecord::in_order(keys);
     let statement = WRITE
@@ -245,7 +245,7 @@ pub(crate) async fn write(
     let updated = Updated::find_by_statement(statement)
         .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug("the shelf's statement answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("the statement of the locked stock returned nothing".into()))?;
     // The rows were locked before; a missing one would be stock that no reservation holds.
     let written = [updated.resolved, updated.changed, updated.counted];
     let due = [resolved.len(), changed.len(), counts.len()].map(count);
@@ -254,7 +254,7 @@ pub(crate) async fn write(
             "{due:?} reservations, items and counts have changed, {written:?} were updated"
         )));
     }
-    note_off_sale(transaction, business, shelf).await?;
+    note_off_sale(transaction, business, locked_stock).await?;
     let entry = events.first().zip(updated.transaction_id);
     Ok(entry.map(|(event, transaction_id)| Written {
         transaction_id,
@@ -303,10 +303,10 @@ UPDATE reservation_items SET quantity = item_left.quantity
 async fn reduce(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &LockedStock,
+    locked_stock: &LockedStock,
 ) -> Result<(), Error> {
-    let is_known = |id: &ReservationId| shelf.reservations.get(id).is_some_and(|one| !one.is_new);
-    let reductions = shelf.changes.reductions.iter();
+    let is_known = |id: &ReservationId| locked_stock.reservations.get(id).is_some_and(|one| !one.is_new);
+    let reductions = locked_stock.changes.reductions.iter();
     // The last reduction of each item.
     let left: BTreeMap<(ReservationId, ProductId), i64> = reductions
         .filter(|one| is_known(&one.part.reservation_id))
@@ -332,11 +332,11 @@ async fn reduce(
 async fn note_off_sale(
     transaction: &Transaction,
     business: BusinessId,
-    shelf: &LockedStock,
+    locked_stock: &LockedStock,
 ) -> Result<(), Error> {
     use reservations::Column;
 
-    let ended = &shelf.changes.off_sale;
+    let ended = &locked_stock.changes.off_sale;
     if ended.is_empty() {
         return Ok(());
     }
@@ -352,10 +352,10 @@ async fn note_off_sale(
     Ok(())
 }
 
-fn changed_items(shelf: &LockedStock, known: &[&Reservation]) -> Vec<Changed> {
+fn changed_items(locked_stock: &LockedStock, known: &[&Reservation]) -> Vec<Changed> {
     // Each item once: an expired item may belong to a known reservation too.
     let mut changed = BTreeMap::new();
-    for (reservation, product, expires_at) in &shelf.changes.expired {
+    for (reservation, product, expires_at) in &locked_stock.changes.expired {
         let item = Changed {
             reservation_id: *reservation,
             product_id: *product,
@@ -367,7 +367,7 @@ fn changed_items(shelf: &LockedStock, known: &[&Reservation]) -> Vec<Changed> {
     }
     for reservation in known {
         // An order may reduce a reservation whose other products are not locked. Those items must not be written.
-        let is_locked = |item: &&Item| shelf.counts.contains_key(&item.product_id);
+        let is_locked = |item: &&Item| locked_stock.counts.contains_key(&item.product_id);
         for item in reservation.items.iter().filter(is_locked) {
             let now_is = Changed {
                 reservation_id: reservation.id,

@@ -131,13 +131,13 @@ async fn give_back(transaction: &Transaction, business: BusinessId) -> Result<u6
     if rows.is_empty() {
         return Ok(0);
     }
-    let mut shelf = LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new());
+    let mut locked_stock = LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new());
     for row in &rows {
-        locked_stock::put(&mut shelf, row)?;
+        locked_stock::put(&mut locked_stock, row)?;
     }
-    locked_stock::read(transaction, business, &mut shelf, &Wanted::default()).await?;
-    let changed = shelf.changed_products();
-    locked_stock::write(transaction, business, &shelf, Vec::new(), Vec::new()).await?;
+    locked_stock::read(transaction, business, &mut locked_stock, &Wanted::default()).await?;
+    let changed = locked_stock.changed_products();
+    locked_stock::write(transaction, business, &locked_stock, Vec::new(), Vec::new()).await?;
     Ok(u64::try_from(changed).unwrap_or(0))
 }
 

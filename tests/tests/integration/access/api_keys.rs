@@ -165,7 +165,7 @@ async fn a_revoked_key_stops_at_once_and_within_a_second_in_another_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_looks_like_a_key_is_refused_in_the_same_words() {
+async fn every_invalid_key_gets_the_same_response() {
     let service = Service::start().await;
     let made = make(&service, "staff").await;
     let good = made["key"].as_str().unwrap();

@@ -19,7 +19,7 @@ async fn token(service: &Service, business: &str, email: &str, password: &str) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_buys_a_token_that_works_and_is_not_kept_by_caches() {
+async fn login_returns_a_valid_uncacheable_token() {
     let service = Service::start().await;
     for business in [
         "acme".to_owned(),

@@ -20,7 +20,7 @@ async fn failures(service: &Service) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_address_is_not_written_down_it_may_be_a_password() {
+async fn an_invalid_email_address_is_not_logged() {
     let service = Service::start().await;
     assert_eq!(log_in(&service, "correct horse battery", "x").await, 401);
     assert_eq!(log_in(&service, "Nobody@Example.com", "x").await, 401);

@@ -10,7 +10,7 @@ mod named_businesses;
 mod passwords;
 mod refresh_tokens;
 pub(crate) mod roles;
-mod strangers;
+mod other_tenants;
 mod tokens;
 mod tokens_rotation;
 mod unknown_businesses;

@@ -284,7 +284,7 @@ async fn a_bad_credential_is_refused_by_every_route_that_looks_at_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_credentials_are_none() {
+async fn a_request_with_two_credentials_is_rejected() {
     let service = Service::start().await;
     let request = service.admin().request(Method::GET, "/api/auth/me");
     let second = signed(&claims(ACME, Authority::Admin), SECRET);
@@ -355,7 +355,7 @@ async fn the_platform_gets_403_from_every_route_of_a_business_and_nothing_from_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_call_learns_nothing_of_the_route() {
+async fn the_role_is_checked_before_id_query_headers_and_body() {
     let (service, _, routes) = trading().await;
     let mut tried = 0;
     for route in &routes {

@@ -157,7 +157,7 @@ async fn a_revoked_key_and_a_void_token_leave_a_trace_and_a_made_up_key_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_can_push_the_entries_of_other_businesses_out() {
+async fn access_log_overflow_of_one_business_keeps_other_entries() {
     let service = Service::start().await;
     let (staff, stranger) = (service.staff(), service.stranger());
     // No audit entry can be written while the lock is held.

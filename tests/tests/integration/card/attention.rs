@@ -54,7 +54,7 @@ async fn a_payment_of_another_amount_ends_its_order_in_time_and_is_looked_at_unt
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_finds_orders_by_why_they_are_looked_at() {
+async fn orders_can_be_filtered_by_attention_reason() {
     let shop = StripeShop::open().await;
     let (disputed, intent) = shop.paid().await;
     let open = dispute(&intent, "needs_response");
@@ -88,7 +88,7 @@ async fn the_list_finds_orders_by_why_they_are_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purchase_writes_nothing_for_it() {
+async fn an_order_without_problems_has_no_attention() {
     let service = Service::start().await;
     let _ = service.staff().buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
     let order = service

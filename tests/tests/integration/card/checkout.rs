@@ -320,7 +320,7 @@ async fn paid_after_it_was_cancelled_an_order_stays_cancelled_and_the_money_goes
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_money_than_was_asked_for_makes_no_order_paid() {
+async fn a_payment_of_another_amount_or_currency_does_not_pay_the_order() {
     let (service, product) = shop().await;
     for (number, other) in [
         (1, received(19_99, "USD")),

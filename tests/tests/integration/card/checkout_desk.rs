@@ -128,7 +128,7 @@ async fn balances(database: &Database) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_by_card_holds_its_stock_and_leaves_what_the_cashier_needs() {
+async fn an_order_by_card_writes_its_hold_and_payment_intent() {
     let shop = Shop::open().await;
     let clerk = shop.clerk();
     let buyer = shop.buyers[0];
@@ -194,7 +194,7 @@ async fn an_order_by_card_holds_its_stock_and_leaves_what_the_cashier_needs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_twin_gets_the_first_answer_in_its_batch_and_later() {
+async fn a_retry_returns_the_original_response_in_the_same_batch_and_later() {
     let shop = Shop::open().await;
     let clerk = shop.clerk();
     let ask = || checkout(shop.buyers[0], &[(shop.few, 2)]);

@@ -193,7 +193,7 @@ async fn what_stripe_refuses_is_refused_for_good_in_its_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_leaves_it_open_is_no_answer_and_asking_again_finds_what_was_made() {
+async fn ambiguous_failures_are_retried_and_find_the_existing_intent() {
     let stripe = Stripe::start().await;
     let adapter = stripe.adapter(PATIENCE);
     for (intents, fault) in [

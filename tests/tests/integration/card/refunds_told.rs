@@ -95,7 +95,7 @@ async fn a_refund_that_is_told_before_its_payment_counts_as_soon_as_that_is_told
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_read_first_and_comes_last_is_not_written() {
+async fn an_older_refund_response_does_not_overwrite_a_newer_one() {
     let shop = StripeShop::open().await;
     let (order, intent) = shop.paid().await;
     shop.stripe.refund_by_hand(&intent, 250).await;

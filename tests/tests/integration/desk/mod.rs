@@ -2,5 +2,5 @@
 
 mod batches;
 mod purchase_concurrency;
-mod purchase_promises;
+mod pipelined_batches;
 mod retries;

@@ -120,7 +120,7 @@ async fn a_burst_of_changes_is_told_as_a_few_and_the_last_is_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_not_be_read_may_not_be_watched() {
+async fn a_stream_needs_the_same_permission_as_reading_the_product() {
     let service = Service::start().await;
     let (admin, nobody) = (service.admin(), service.nobody());
     let hidden = admin.add_product("HID", "1.00", 4).await;
@@ -289,7 +289,7 @@ async fn a_stream_on_which_nothing_happens_shows_signs_of_life_and_is_not_taken_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_watches_counts_like_who_reads() {
+async fn opening_a_stream_counts_against_the_rate_limit() {
     let service = crate::http::limits::limited(|limits| {
         limits.rate_limit = "6000/min".parse().unwrap();
         limits.rate_limit_address = "2/min".parse().unwrap();

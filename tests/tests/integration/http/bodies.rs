@@ -333,7 +333,7 @@ async fn an_idempotency_key_is_one_to_255_visible_characters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_id_is_taken_over_where_it_is_fit_to_be_logged() {
+async fn a_valid_request_id_of_the_client_is_used() {
     let it = Untouched::start().await;
     let send = async |id: &[u8]| {
         let request = it

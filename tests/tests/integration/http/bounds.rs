@@ -33,7 +33,7 @@ async fn of_keys_that_are_made_at_once_no_more_than_a_hundred_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_were_revoked_are_not_read_with_those_that_stand() {
+async fn listing_active_keys_uses_the_partial_index() {
     let service = Service::start().await;
     let revoked = format!(
         "INSERT INTO api_keys (business_id, id, name, role, prefix, key_hash, created_by, revoked_at)

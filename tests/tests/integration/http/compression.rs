@@ -37,7 +37,7 @@ fn varies(headers: &reqwest::header::HeaderMap) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_reads_much_is_compressed_for_whoever_asks_and_is_the_same() {
+async fn large_responses_are_compressed_on_request_without_a_change() {
     let service = Service::start().await;
     let admin = service.admin();
     for number in 0..20 {

@@ -38,7 +38,7 @@ async fn bursts_are_carried_out_in_the_order_of_their_arrival_whether_or_not_any
 /// The number of positions that the desk reads is bounded by the stock that may be released. Positions cancelled in the
 /// same batch must not count towards it.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_leaves_a_line_in_the_same_batch_does_not_cost_the_next_in_line_its_turn() {
+async fn cancelled_positions_do_not_delay_the_next_position_in_the_batch() {
     let mut shop = Shop::open().await;
     let reserve = |who: usize| Ask::Reserve(who, vec![(0, 2)], 300, true);
     // One customer holds both units, and three are on the waitlist.

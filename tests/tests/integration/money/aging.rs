@@ -258,7 +258,7 @@ async fn the_buckets_less_the_credit_on_account_are_the_balance_at_every_date() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_page_is_about_the_moment_of_the_first_whatever_happens_meanwhile() {
+async fn all_pages_use_the_time_of_the_first_page() {
     let service = Service::start().await;
     let _ = eventful(&service).await;
     let staff = service.staff();
@@ -360,7 +360,7 @@ async fn a_date_is_a_day_or_a_time_and_not_in_the_future() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_business_and_no_customer_hears_of_anothers_debts() {
+async fn aging_is_limited_to_the_business_and_closed_to_customers() {
     let service = Service::start().await;
     let refused = service.customer().get("/api/reports/aging").await;
     let _ = refused.refused(403, "forbidden");

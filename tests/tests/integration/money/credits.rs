@@ -314,7 +314,7 @@ async fn a_cancelled_order_gives_back_stock_and_what_was_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_credits_of_an_order_come_home_when_it_is_cancelled() {
+async fn a_cancellation_returns_the_orders_own_credits_to_it() {
     let (service, admin, customer, unit) = shop().await;
     let one = order(&admin, customer, unit, 100).await;
     let paid = pay(&admin, customer, "100.00", json!({})).await;
@@ -432,7 +432,7 @@ async fn staff_takes_money_and_gives_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_at_once_each_happens_once() {
+async fn concurrent_credit_documents_are_each_executed_once() {
     let (one, two) = Service::two().await;
     let admin = one.admin();
     let customer = admin.add_customer("Busy", "1000.00").await;
@@ -596,7 +596,7 @@ async fn goods_that_were_free_come_back_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn goods_that_were_credited_and_kept_come_back_later_for_nothing() {
+async fn units_credited_without_restock_can_be_restocked_for_zero() {
     let (service, admin, customer, unit) = shop().await;
     let shelf = on_hand(&admin, unit).await;
     let id = order(&admin, customer, unit, 10).await;

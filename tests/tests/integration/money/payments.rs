@@ -433,7 +433,7 @@ async fn what_makes_no_sense_is_refused_with_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_balance_that_no_column_holds_is_refused_and_is_no_bug() {
+async fn a_balance_out_of_range_is_rejected_without_a_500() {
     let (service, admin, customer, _) = shop().await;
     let most = "999999999999999.99";
     pay(&admin, customer, most, json!({"on_account": true}))

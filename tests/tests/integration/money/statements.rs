@@ -273,7 +273,7 @@ async fn a_customer_reads_its_own_account_and_nobody_elses_exists() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_time_that_ends_before_it_begins_is_refused_and_so_is_one_that_fills_a_book() {
+async fn a_reversed_or_too_long_statement_period_is_rejected() {
     let service = Service::start().await;
     let (account, _) = sold_and_paid(&service).await;
     let path = format!("/api/customers/{}/statement", account.customer);

@@ -223,7 +223,7 @@ async fn only_admins_read_it_and_faulty_filters_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_told_in_the_trail_does_not_happen() {
+async fn a_change_without_its_audit_entry_is_rolled_back() {
     let service = Service::start().await;
     let admin = service.admin();
     let _ = admin.buy(&[(ACME_KEYBOARD, 4)]).await.ok(201);

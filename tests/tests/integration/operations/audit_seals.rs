@@ -462,7 +462,7 @@ async fn the_command_renumbers_as_the_owner_and_says_what_it_needs_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_service_seals_by_itself_and_two_of_them_do_not_meet() {
+async fn two_services_seal_in_the_background_without_conflict() {
     let mut settings = settings();
     settings.seal_every = 1;
     let database = Database::with_demo().await;

@@ -156,7 +156,7 @@ async fn when_the_database_stays_away_after_a_commit_the_outcome_is_said_to_be_u
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_an_unheard_commit_no_failure_is_mistaken_for_another() {
+async fn a_failed_lookup_after_an_unconfirmed_commit_is_outcome_unknown() {
     let (service, proxy) = behind_proxy().await;
     let staff = service.staff();
     proxy.sabotage(Sabotage::LoseAnswerAndGoDown, 1);

@@ -85,7 +85,7 @@ async fn what_is_not_granted_is_refused_whatever_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_in_the_schema_sees_with_other_eyes() {
+async fn no_schema_object_runs_with_its_owners_rights() {
     let service = Service::start().await;
     let database = &service.database;
     // None of these exists: a function or view that runs with its owner's rights, a materialized view, a foreign table,

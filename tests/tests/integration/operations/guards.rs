@@ -22,7 +22,7 @@ fn refusal(error: &DbErr) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stock_and_amounts_that_cannot_be_are_refused_to_a_hand_that_sees_everything() {
+async fn constraints_reject_invalid_stock_and_amounts_for_the_superuser() {
     let service = Service::start().await;
     let admin = service.admin();
     hold(&service, ACME_HEADPHONES, 3, 600).await;

@@ -193,7 +193,7 @@ async fn an_order_by_card_is_placed_once_when_the_answer_to_its_commit_is_lost()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_number_that_another_server_has_given_again_proves_no_commit() {
+async fn a_reused_transaction_number_does_not_confirm_a_commit() {
     let (service, proxy) = behind_proxy().await;
     let staff = service.staff();
     // Simulates a failover to a server that did not receive the commit and has given its transaction number to another

@@ -50,7 +50,7 @@ async fn what_is_kept_of_a_request_with_a_password_cannot_be_tried_without_the_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_twins_that_add_a_user_one_does_and_all_are_told_so() {
+async fn concurrent_retries_create_one_user_and_return_the_same_response() {
     let (one, two) = Service::two().await;
     let body = json!({
         "email": "colleague@example.com", "name": "Colleague", "password": "correct horse", "role": "staff",

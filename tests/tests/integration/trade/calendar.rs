@@ -181,7 +181,7 @@ async fn a_statement_closes_with_what_aging_says_at_the_same_parameter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_aging_says_it_is_about_gives_the_same_report_again() {
+async fn the_returned_as_of_reproduces_the_report() {
     let service = Service::start().await;
     let _ = busy(&service).await;
     set_zone(&service.admin(), "America/New_York").await;

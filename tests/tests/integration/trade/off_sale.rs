@@ -31,7 +31,7 @@ fn path(reservation: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn places_end_with_their_product_and_say_why() {
+async fn waitlist_positions_are_cancelled_when_their_product_goes_off_sale() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let waiter = admin.add_customer("Waiter", "100.00").await;
@@ -125,7 +125,7 @@ async fn who_takes_a_place_while_the_product_is_taken_off_sale_loses_it_by_itsel
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_paid_for_after_its_hold_is_not_had_anew_of_a_product_that_is_off_sale() {
+async fn a_late_payment_cannot_hold_new_stock_of_an_off_sale_product() {
     let service = Service::start().await;
     let admin = service.admin();
     let product = admin.add_product("OFF", "1.00", 5).await;

@@ -211,7 +211,7 @@ async fn the_first_in_line_buys_what_is_free_and_keeps_its_place_for_the_rest() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_in_line_leaves_a_discount_for_what_is_bought_out_of_it() {
+async fn a_waitlist_position_does_not_use_up_the_discount_of_its_own_order() {
     let shop = Shop::open().await;
     let product = shop.product(10).await;
     shop.reserve(1, &[(product, 9)]).await;

@@ -27,7 +27,7 @@ use tests::clerk::unkeyed;
 type Act<'a> = Pin<Box<dyn Future<Output = Option<Error>> + Send + 'a>>;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_desks_two_cashiers_and_twins_of_everything_keep_every_law() {
+async fn concurrent_desks_payment_workers_and_retries_keep_all_invariants() {
     for seed in super::seeds(20_261_130, 2) {
         play(seed).await;
     }

@@ -151,7 +151,7 @@ impl Shop {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_wants_the_same_is_written_before_the_one_before_it_has_committed() {
+async fn a_pipelined_batch_writes_before_the_previous_batch_commits() {
     let shop = Shop::with(10).await;
     shop.close_gate().await;
     let first = shop.buy(0);
@@ -303,7 +303,7 @@ async fn what_has_expired_is_freed_under_its_lock_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_kept_and_what_was_broken_is_counted() {
+async fn metrics_count_validated_and_failed_pipelined_batches() {
     let shop = Shop::with(10).await;
     let folder = Folder::open();
     let mut command = command(&folder.data, &[]);
@@ -313,8 +313,8 @@ async fn what_was_kept_and_what_was_broken_is_counted() {
     let program = Program::spawn(&mut command).await;
     let counted = async || {
         let (_, page) = program.get("/metrics", None).await;
-        ["kept", "broken"].map(|how| {
-            let name = format!("tradeline_desk_promises_{how}_total ");
+        ["validated", "failed"].map(|how| {
+            let name = format!("tradeline_desk_pipelined_{how}_total ");
             let count = page.lines().find_map(|line| line.strip_prefix(&name));
             count.unwrap_or("0").to_owned()
         })
