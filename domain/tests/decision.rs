@@ -193,7 +193,12 @@ fn every_short_product_is_named_at_once() {
 #[test]
 fn what_is_reserved_is_not_for_sale() {
     let mut state = small_shop();
-    state.locked_stock.counts.get_mut(&product(1)).unwrap().reserved = 4;
+    state
+        .locked_stock
+        .counts
+        .get_mut(&product(1))
+        .unwrap()
+        .reserved = 4;
     assert!(matches!(
         refusal(&mut state, &purchase(1, &[line(1, 2)])),
         Error::InsufficientStock(_)
@@ -606,7 +611,12 @@ fn what_is_held_of_a_product_that_is_off_sale_can_be_bought_and_no_more() {
         assert_eq!(reserve(&mut state, 1, &[line(1, 1)], hold), Status::Active);
     }
     state.catalogue.get_mut(&product(1)).unwrap().active = false;
-    state.locked_stock.counts.get_mut(&product(1)).unwrap().inactive = true;
+    state
+        .locked_stock
+        .counts
+        .get_mut(&product(1))
+        .unwrap()
+        .inactive = true;
     assert!(matches!(
         refusal(&mut state, &purchase(1, &[line(1, 4)])),
         Error::ProductNotFound(_)
@@ -672,7 +682,12 @@ fn places_end_when_their_product_is_off_sale() {
     state.accounts.insert(customer(2), account(1000, 0));
     assert_eq!(reserve(&mut state, 2, &[line(1, 4)], 1), Status::Active);
     assert_eq!(reserve(&mut state, 1, &[line(1, 4)], 2), Status::Waiting);
-    state.locked_stock.counts.get_mut(&product(1)).unwrap().inactive = true;
+    state
+        .locked_stock
+        .counts
+        .get_mut(&product(1))
+        .unwrap()
+        .inactive = true;
     state.cancel(reservation(1), actor()).unwrap();
     assert_eq!(standing(&state, 2), (Status::Cancelled, None));
     assert_eq!(

@@ -2,6 +2,7 @@
 //! without a database.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::too_many_lines, reason = "a test tells one history")]
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -462,7 +463,10 @@ fn check(state: &BatchState, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(counts.on_hand, model.on_hand[id], "on hand of {}", id);
         prop_assert_eq!(counts.reserved, model.reserved(id), "reserved of {}", id);
         prop_assert!(counts.on_hand >= counts.reserved && counts.reserved >= 0);
-        let items = locked_stock.reservations.values().flat_map(|one| &one.items);
+        let items = locked_stock
+            .reservations
+            .values()
+            .flat_map(|one| &one.items);
         let held = items.filter(|item| item.held && item.product_id == product(id));
         prop_assert_eq!(
             counts.reserved,

@@ -43,6 +43,7 @@ pub fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
 /// Lists everything in a value that its schema does not allow. Supports only the parts of JSON Schema that the document
 /// uses.
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "one arm for each keyword")]
 pub fn contradictions(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let schema = resolved(document, schema);
     if let Some(parts) = schema["allOf"].as_array() {

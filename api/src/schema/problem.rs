@@ -330,6 +330,7 @@ impl Problem {
 
     /// The problem for a domain error. `currency` is that of the amounts in it.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one arm for each error")]
     pub fn of(error: Error, currency: Currency) -> Self {
         let detail = sentence(&error.to_string());
         let money = |amount: Money| amount.to_text(currency);

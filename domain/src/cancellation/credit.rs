@@ -71,7 +71,11 @@ async fn cancelled(
     let covering = covering(transaction, business, locked.id(), Vec::new(), own_numbers).await?;
     let number = locked.state.cancel(id, &others, &own, &covering)?;
     locked.write(transaction).await?;
-    reversals::record(transaction, caller, locked, number, charge, REASON).await?;
+    let entries = reversals::ReversedEntry {
+        number,
+        reverses: charge,
+    };
+    reversals::record(transaction, caller, locked, entries, REASON).await?;
     let mut now = order.clone();
     now.cancel_reason = Some(CancelReason::Requested);
     step(transaction, caller.into(), &mut now, to).await?;

@@ -99,7 +99,10 @@ impl LockedOrder {
     }
 
     fn is_held(&self, product: ProductId) -> bool {
-        let held = self.locked_stock.reservations.get(&self.intent.reservation_id);
+        let held = self
+            .locked_stock
+            .reservations
+            .get(&self.intent.reservation_id);
         held.is_some_and(|held| {
             let items = &held.items;
             items
@@ -121,14 +124,16 @@ impl LockedOrder {
     ) -> Result<(), Error> {
         self.use_places(actor);
         self.release_hold(actor);
-        self.move_stock(transaction, actor, Reason::Sold, self.lines.clone(), -1)
+        self.move_stock(transaction, actor, Reason::Sold, self.lines.clone())
             .await
     }
 
     /// Units that are no longer held come out of the customer's own waitlist positions, where these are first.
     fn use_places(&mut self, actor: Actor<'_>) {
         for (product_id, quantity) in &self.lines {
-            let place = self.locked_stock.own_place(self.order.customer_id, *product_id);
+            let place = self
+                .locked_stock
+                .own_place(self.order.customer_id, *product_id);
             if let Some(reservation_id) = place
                 && !self.is_held(*product_id)
             {
@@ -137,7 +142,8 @@ impl LockedOrder {
                     product_id: *product_id,
                     quantity: *quantity,
                 };
-                self.locked_stock.use_place(part, self.order.id, actor.user_id);
+                self.locked_stock
+                    .use_place(part, self.order.id, actor.user_id);
             }
         }
     }
@@ -149,7 +155,7 @@ impl LockedOrder {
         actor: Actor<'_>,
         goods: Vec<(ProductId, i64)>,
     ) -> Result<(), Error> {
-        self.move_stock(transaction, actor, Reason::Returned, goods, 1)
+        self.move_stock(transaction, actor, Reason::Returned, goods)
             .await
     }
 
@@ -159,8 +165,8 @@ impl LockedOrder {
         actor: Actor<'_>,
         reason: Reason,
         goods: Vec<(ProductId, i64)>,
-        sign: i64,
     ) -> Result<(), Error> {
+        let sign = if reason == Reason::Sold { -1 } else { 1 };
         let mut movements = Vec::with_capacity(goods.len());
         for (product, quantity) in goods {
             let counts = self.locked_stock.counts.get(&product);
@@ -205,7 +211,14 @@ impl LockedOrder {
     /// Writes released holds, and the waitlist allocations made of them.
     pub(crate) async fn write_expired(&self, transaction: &Transaction) -> Result<(), Error> {
         let business = self.order.business_id;
-        locked_stock::write(transaction, business, &self.locked_stock, Vec::new(), Vec::new()).await?;
+        locked_stock::write(
+            transaction,
+            business,
+            &self.locked_stock,
+            Vec::new(),
+            Vec::new(),
+        )
+        .await?;
         Ok(())
     }
 
@@ -249,31 +262,23 @@ impl LockedOrder {
         action: Action,
         before: Value,
     ) -> Result<(), Error> {
-        self.record_with(transaction, actor, action, before, json!({}))
-            .await
+        let change = self.change(action, before, json!({}));
+        audit::record_as(transaction, actor, change).await
     }
 
-    /// Like [`LockedOrder::record`], with further members.
-    pub(crate) async fn record_with(
-        &self,
-        transaction: &Transaction,
-        actor: Actor<'_>,
-        action: Action,
-        before: Value,
-        more: Value,
-    ) -> Result<(), Error> {
+    /// The change of the order that an audit entry records, with these members beside the order's own.
+    pub(crate) fn change(&self, action: Action, before: Value, more: Value) -> Change {
         let mut after = self.audit_snapshot();
         if let (Some(after), Value::Object(more)) = (after.as_object_mut(), more) {
             after.extend(more);
         }
-        let change = Change {
+        Change {
             action,
             entity_type: "order",
             entity_id: self.order.id.0,
             before: Some(before),
             after,
-        };
-        audit::record_as(transaction, actor, change).await
+        }
     }
 
     /// Writes the mutable columns of the intent.

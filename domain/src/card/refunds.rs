@@ -117,15 +117,8 @@ pub async fn request(
             if locked.order.attention.is_some() {
                 attention::assess(transaction, &mut locked).await?;
             }
-            locked
-                .record_with(
-                    transaction,
-                    caller.into(),
-                    Action::OrderRefunded,
-                    before,
-                    after,
-                )
-                .await?;
+            let change = locked.change(Action::OrderRefunded, before, after);
+            audit::record(transaction, caller, change).await?;
             let order = domain_orders::whole(transaction, locked.order.clone()).await?;
             write.finish(order).await
         })

@@ -10,7 +10,7 @@ use entity::{Currency, Money, payment_intents};
 use serde_json::json;
 
 use super::locked_order::LockedOrder;
-use crate::audit::{Action, Actor};
+use crate::audit::{self, Action, Actor};
 use crate::card::provider::{FoundRefund, RefundState};
 use crate::card::{
     refunds as domain_refunds,
@@ -48,9 +48,8 @@ pub(super) async fn correct(
         let amount = new.amount.to_text(locked.currency);
         let refund_id = new.add(transaction, actor, &mut locked.order).await?;
         let more = json!({"refund_id": refund_id, "amount": amount, "reason": BY_HAND});
-        locked
-            .record_with(transaction, actor, Action::OrderRefunded, before, more)
-            .await?;
+        let change = locked.change(Action::OrderRefunded, before, more);
+        audit::record_as(transaction, actor, change).await?;
     }
     Ok(())
 }
@@ -77,9 +76,8 @@ async fn returned(
     let before = locked.audit_snapshot();
     locked.intent.returned_minor = returned;
     let more = json!({"returned_minor": returned, "currency": locked.intent.received_currency});
-    locked
-        .record_with(transaction, actor, Action::PaymentReturned, before, more)
-        .await
+    let change = locked.change(Action::PaymentReturned, before, more);
+    audit::record_as(transaction, actor, change).await
 }
 
 /// The differences to write.

@@ -16,7 +16,9 @@ pub(super) fn events<'a>(done: &'a [Done<'_>], locked_stock: &LockedStock) -> Ve
     let mut events = Vec::new();
     for one in done {
         match &one.executed {
-            Executed::Sold(receipt) => events.extend(confirmed(one, locked_stock, receipt.order_id)),
+            Executed::Sold(receipt) => {
+                events.extend(confirmed(one, locked_stock, receipt.order_id))
+            }
             Executed::PlacedOrder(placed) => {
                 events.push(event(one, order(placed)));
                 events.extend(confirmed(one, locked_stock, placed.order_id));

@@ -133,8 +133,7 @@ async fn execute_together(
         let flight = in_flight.as_deref_mut();
         let error = match attempt(
             session,
-            business,
-            jobs,
+            (business, jobs),
             flight,
             &mut unconfirmed,
             &predicted,
@@ -193,8 +192,7 @@ struct UnconfirmedCommit {
 /// # Errors [`Error::Contention`] when the stock differs from the predicted stock.
 async fn attempt(
     session: &mut Session,
-    business: BusinessId,
-    jobs: &[Command],
+    (business, jobs): (BusinessId, &[Command]),
     mut in_flight: Option<&mut InFlight>,
     unconfirmed: &mut Option<UnconfirmedCommit>,
     predicted: &Predictions,
@@ -238,7 +236,8 @@ async fn attempt(
     }
     // Refusals depend on the predicted stock too, so it is validated for them as well.
     if is_pipelined {
-        let taken = pipeline::take(&transaction, business, predicted, &assumed, locked_stock).await?;
+        let taken =
+            pipeline::take(&transaction, business, predicted, &assumed, locked_stock).await?;
         let Some(versions) = taken else {
             transaction.rollback().await;
             if let Some(in_flight) = in_flight {

@@ -61,7 +61,12 @@ pub(super) async fn read(
     if holders.is_empty() {
         return Ok(());
     }
-    let known: Vec<Uuid> = state.locked_stock.reservations.keys().map(|id| id.0).collect();
+    let known: Vec<Uuid> = state
+        .locked_stock
+        .reservations
+        .keys()
+        .map(|id| id.0)
+        .collect();
     let values: [Value; 4] = [
         business.0.into(),
         holders.into(),

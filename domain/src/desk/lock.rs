@@ -181,10 +181,8 @@ pub(super) async fn lock(
         locked_stock: LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new()),
     };
     let mut terms = HashMap::new();
-    let mut with_credit = Vec::new();
-    let mut block_after_days: Option<i32> = None;
+    let mut more = FurtherReads::default();
     let mut time_zone = TimeZone::UTC;
-    let mut in_sale = Vec::new();
     let mut assumed = Assumed::new();
     for row in transaction.query_all_raw(statement).await? {
         let at: DateTime<Utc> = row.try_get("", "at")?;
@@ -194,9 +192,9 @@ pub(super) async fn lock(
             state.accounts.insert(id, account(&row)?);
             terms.insert(id, row.try_get("", "payment_terms_days")?);
             if row.try_get::<Money>("", "on_account")? > Money::ZERO {
-                with_credit.push(id.0);
+                more.with_credit.push(id.0);
             }
-            block_after_days = row.try_get("", "block_after_days")?;
+            more.block_after_days = row.try_get("", "block_after_days")?;
             time_zone = row.try_get("", "time_zone")?;
         } else {
             let id: ProductId = row.try_get("", "id")?;
@@ -210,25 +208,17 @@ pub(super) async fn lock(
             assumed.insert(id, (counts.on_hand, version));
             state.locked_stock.counts.insert(id, counts);
             if row.try_get("", "in_sale")? {
-                in_sale.push(id);
+                more.in_sale.push(id);
             }
         }
     }
-    // Most batches skip all of these reads. Few products are in a sale, limited or held, few customers pay ahead, few
-    // businesses block overdue customers.
-    if !in_sale.is_empty() {
-        read_sales(transaction, business, &mut state, in_sale).await?;
-    }
-    purchase_history::read(transaction, business, &mut state).await?;
-    if !with_credit.is_empty() {
-        read_credit(transaction, business, &mut state, with_credit).await?;
-    }
-    if let Some(days) = block_after_days {
-        let today = time_zone.day_of(state.locked_stock.now);
-        let bound = past_due_bound(time_zone, today, u32::try_from(days).unwrap_or(0));
-        read_overdue(transaction, business, &mut state, bound).await?;
-    }
-    let has_no_holds = state.locked_stock.counts.values().all(StockLevel::has_no_holds);
+    more.read(transaction, business, &mut state, time_zone)
+        .await?;
+    let has_no_holds = state
+        .locked_stock
+        .counts
+        .values()
+        .all(StockLevel::has_no_holds);
     // The read releases expired holds, which requires the locks of the stock.
     if predicted.is_empty()
         && let Some(wanted) = wanted(&state, jobs, has_no_holds)
@@ -243,6 +233,39 @@ pub(super) async fn lock(
         assumed,
         has_no_holds,
     })
+}
+
+/// What the first statement says must be read beside it. Most batches skip all of these reads: few products are in a
+/// sale, limited or held, few customers pay ahead, few businesses block overdue customers.
+#[derive(Default)]
+struct FurtherReads {
+    in_sale: Vec<ProductId>,
+    with_credit: Vec<Uuid>,
+    block_after_days: Option<i32>,
+}
+
+impl FurtherReads {
+    async fn read(
+        self,
+        transaction: &Transaction,
+        business: BusinessId,
+        state: &mut BatchState,
+        time_zone: TimeZone,
+    ) -> Result<(), Error> {
+        if !self.in_sale.is_empty() {
+            read_sales(transaction, business, state, self.in_sale).await?;
+        }
+        purchase_history::read(transaction, business, state).await?;
+        if !self.with_credit.is_empty() {
+            read_credit(transaction, business, state, self.with_credit).await?;
+        }
+        if let Some(days) = self.block_after_days {
+            let today = time_zone.day_of(state.locked_stock.now);
+            let bound = past_due_bound(time_zone, today, u32::try_from(days).unwrap_or(0));
+            read_overdue(transaction, business, state, bound).await?;
+        }
+        Ok(())
+    }
 }
 
 /// The reservations that the batch needs to read; `None` if it needs none.

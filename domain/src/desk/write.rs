@@ -228,8 +228,14 @@ pub(super) async fn write(
     let events = audit_entries::events(done, &state.locked_stock);
     // A reservation references the order that it became, and an intent references both.
     card_orders::write_orders(transaction, business, done).await?;
-    let also =
-        locked_stock::write(transaction, business, &state.locked_stock, events, keys.collect()).await?;
+    let also = locked_stock::write(
+        transaction,
+        business,
+        &state.locked_stock,
+        events,
+        keys.collect(),
+    )
+    .await?;
     card_orders::write_intents(transaction, business, done).await?;
     written.entry = written.entry.or(also);
     Ok(written)
@@ -349,7 +355,12 @@ fn balances<'a>(sold: &[Sold<'_>], state: &'a BatchState) -> Vec<NewBalance<'a>>
 fn new_stock<'a>(sold: &[Sold<'_>], state: &'a BatchState) -> Vec<NewStock<'a>> {
     let lines = sold.iter().flat_map(|sale| &sale.receipt.lines);
     let levels: BTreeMap<ProductId, &StockLevel> = lines
-        .filter_map(|line| Some((line.product_id, state.locked_stock.counts.get(&line.product_id)?)))
+        .filter_map(|line| {
+            Some((
+                line.product_id,
+                state.locked_stock.counts.get(&line.product_id)?,
+            ))
+        })
         .collect();
     let stock = levels
         .into_iter()

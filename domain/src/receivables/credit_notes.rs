@@ -145,8 +145,14 @@ pub async fn create(
             };
             insert(transaction, &note).await?;
             if restock {
-                returns::put_back(transaction, caller, new.order_id, &mut locked_stock, &note.items)
-                    .await?;
+                returns::put_back(
+                    transaction,
+                    caller,
+                    new.order_id,
+                    &mut locked_stock,
+                    &note.items,
+                )
+                .await?;
             }
             audit::record(transaction, caller, created(&locked, &note, caller)).await?;
             write.finish(locked.posted(note)).await
@@ -295,7 +301,8 @@ pub async fn reverse(
             }
             let goods = note.items.iter().filter(|_| note.note.restock);
             let goods: Vec<(ProductId, i64)> = goods.map(|(id, count)| (*id, -count)).collect();
-            let mut locked_stock = returns::open(transaction, caller, goods.iter().copied()).await?;
+            let mut locked_stock =
+                returns::open(transaction, caller, goods.iter().copied()).await?;
             let credit = ReversibleCredit {
                 entry_number: note.note.entry_number,
                 kind: Kind::CreditNote,
@@ -304,7 +311,14 @@ pub async fn reverse(
             };
             let reversal =
                 reversals::undo(transaction, caller, &mut locked, credit, reason).await?;
-            returns::put_back(transaction, caller, note.note.order_id, &mut locked_stock, &goods).await?;
+            returns::put_back(
+                transaction,
+                caller,
+                note.note.order_id,
+                &mut locked_stock,
+                &goods,
+            )
+            .await?;
             let event = reversals::reversed(
                 &locked,
                 Action::CreditNoteReversed,

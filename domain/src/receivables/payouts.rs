@@ -15,7 +15,7 @@ use crate::foundation::dates::When;
 use crate::foundation::retry::retry;
 use crate::receivables::accounts::{LockedAccount, Posted};
 use crate::receivables::payout_allocations::covering;
-use crate::receivables::reversals::{self, Reversal};
+use crate::receivables::reversals::{self, Reversal, ReversedEntry};
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
 /// Input of a new payout.
@@ -145,8 +145,11 @@ pub async fn reverse(
                 covering(transaction, business, customer, vec![entry], Vec::new()).await?;
             let number = locked.state.reverse_payout(payout.amount, &covering);
             locked.write(transaction).await?;
-            let reversal =
-                reversals::record(transaction, caller, &locked, number, entry, reason).await?;
+            let entries = ReversedEntry {
+                number,
+                reverses: entry,
+            };
+            let reversal = reversals::record(transaction, caller, &locked, entries, reason).await?;
             let event =
                 reversals::reversed(&locked, Action::PayoutReversed, "payout", id.0, reason);
             audit::record(transaction, caller, event).await?;

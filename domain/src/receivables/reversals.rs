@@ -94,15 +94,11 @@ pub(crate) async fn undo(
         .state
         .reverse(&settling, &covering, credit.amount, credit.about)?;
     locked.write(transaction).await?;
-    record(
-        transaction,
-        caller,
-        locked,
+    let entries = ReversedEntry {
         number,
-        credit.entry_number,
-        reason,
-    )
-    .await
+        reverses: credit.entry_number,
+    };
+    record(transaction, caller, locked, entries, reason).await
 }
 
 /// Checks that an entry of a locked account is not reversed yet.
@@ -123,21 +119,27 @@ pub(crate) async fn expect_standing(
     undone.map_or(Ok(()), |_| Err(Error::AlreadyReversed))
 }
 
+/// A ledger entry that reverses another entry of the same customer, both by their numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReversedEntry {
+    pub(crate) number: i64,
+    pub(crate) reverses: i64,
+}
+
 /// Records that one entry reverses another. Both must already be inserted.
 pub(crate) async fn record(
     transaction: &Transaction,
     caller: &Caller,
     locked: &LockedAccount,
-    entry_number: i64,
-    reverses: i64,
+    entries: ReversedEntry,
     reason: &str,
 ) -> Result<Reversal, Error> {
     let at = locked.state.now;
     let row = reversals::ActiveModel {
         business_id: Set(caller.business_id),
         customer_id: Set(locked.id()),
-        entry_number: Set(entry_number),
-        reverses: Set(reverses),
+        entry_number: Set(entries.number),
+        reverses: Set(entries.reverses),
         reason: Set(reason.to_owned()),
         created_by: Set(caller.user_id),
         created_at: Set(at),

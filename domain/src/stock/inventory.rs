@@ -107,7 +107,10 @@ pub async fn correct(
         let business = caller.business_id;
         let transaction = database.begin(business).await?;
         let mut locked_stock = locked_stock::open(&transaction, business, [(id, range)]).await?;
-        let stock = locked_stock.counts.get(&id).ok_or(Error::ProductNotFound(id))?;
+        let stock = locked_stock
+            .counts
+            .get(&id)
+            .ok_or(Error::ProductNotFound(id))?;
         let (before, on_hand) = (stock.on_hand, corrected(id, stock, new.correction)?);
         let movement = NewMovement {
             quantity: on_hand - before,

@@ -40,7 +40,26 @@ impl BatchState {
             Some(refusal) => return Err(refusal),
         };
         self.check_holds(customer, &demands, &[])?;
-        let reservation = self.new_reservation(wish, &demands, id, status, actor);
+        let items = demands.iter().map(|demand| Item {
+            product_id: demand.product_id,
+            quantity: demand.quantity,
+            unit_price: demand.unit_price,
+            held: status == Status::Active,
+            place: None,
+        });
+        let reservation = Reservation {
+            id,
+            customer_id: customer,
+            status,
+            ttl_seconds: wish.ttl_seconds,
+            expires_at: self.locked_stock.now + Duration::seconds(wish.ttl_seconds.into()),
+            order_id: None,
+            cancel_reason: None,
+            created_by: actor,
+            created_at: self.locked_stock.now,
+            items: items.collect(),
+            is_new: true,
+        };
         match status {
             Status::Active => self.locked_stock.hold(reservation, actor),
             _ => self.locked_stock.join(reservation),
@@ -62,35 +81,5 @@ impl BatchState {
             }
         }
         Ok(Status::Waiting)
-    }
-
-    fn new_reservation(
-        &self,
-        wish: &NewReservation,
-        demands: &[Demand],
-        id: ReservationId,
-        status: Status,
-        actor: UserId,
-    ) -> Reservation {
-        let items = demands.iter().map(|demand| Item {
-            product_id: demand.product_id,
-            quantity: demand.quantity,
-            unit_price: demand.unit_price,
-            held: status == Status::Active,
-            place: None,
-        });
-        Reservation {
-            id,
-            customer_id: wish.customer_id,
-            status,
-            ttl_seconds: wish.ttl_seconds,
-            expires_at: self.locked_stock.now + Duration::seconds(wish.ttl_seconds.into()),
-            order_id: None,
-            cancel_reason: None,
-            created_by: actor,
-            created_at: self.locked_stock.now,
-            items: items.collect(),
-            is_new: true,
-        }
     }
 }

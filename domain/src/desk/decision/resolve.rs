@@ -39,7 +39,8 @@ impl BatchState {
             .iter()
             .map(|item| item.product_id)
             .collect();
-        self.locked_stock.resolve(id, Status::Cancelled, None, actor);
+        self.locked_stock
+            .resolve(id, Status::Cancelled, None, actor);
         for product in products {
             self.locked_stock.serve(product);
         }

@@ -49,8 +49,14 @@ pub async fn receive(
             let before = before
                 .map(|(id, one)| (id.to_string(), one.on_hand))
                 .collect();
-            let moved =
-                super::write(transaction, caller.into(), None, &mut locked_stock, movements).await?;
+            let moved = super::write(
+                transaction,
+                caller.into(),
+                None,
+                &mut locked_stock,
+                movements,
+            )
+            .await?;
             if let Some(event) = event(before, &moved) {
                 audit::record(transaction, caller, event).await?;
             }

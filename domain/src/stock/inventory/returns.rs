@@ -55,6 +55,13 @@ pub(crate) async fn put_back(
     if !shortages.is_empty() {
         return Err(Error::InsufficientStock(shortages));
     }
-    write(transaction, caller.into(), Some(order), locked_stock, movements).await?;
+    write(
+        transaction,
+        caller.into(),
+        Some(order),
+        locked_stock,
+        movements,
+    )
+    .await?;
     Ok(())
 }

@@ -91,7 +91,9 @@ pub(crate) fn put(locked_stock: &mut LockedStock, row: &QueryResult) -> Result<(
         row.try_get("", "places_given")?,
     );
     counts.inactive = !row.try_get::<bool>("", "active")?;
-    locked_stock.counts.insert(row.try_get("", "product_id")?, counts);
+    locked_stock
+        .counts
+        .insert(row.try_get("", "product_id")?, counts);
     locked_stock.now = Ord::max(locked_stock.now, row.try_get("", "now")?);
     Ok(())
 }
@@ -252,7 +254,10 @@ async fn free_expired(
         .await?;
     for item in expired {
         let (id, product) = (item.reservation_id, item.product_id);
-        locked_stock.changes.expired.push((id, product, item.expires_at));
+        locked_stock
+            .changes
+            .expired
+            .push((id, product, item.expires_at));
         locked_stock.end(id, product, item.held.then_some(item.quantity));
     }
     Ok(())
@@ -341,14 +346,21 @@ async fn read_lines(
 ) -> Result<(), Error> {
     // A known reservation may be resolved: its hold is then released, or, if it waits, the one behind it comes first.
     let known = |product: ProductId| -> i64 {
-        let items = locked_stock.reservations.values().flat_map(|one| &one.items);
+        let items = locked_stock
+            .reservations
+            .values()
+            .flat_map(|one| &one.items);
         items
             .filter(|item| (item.held || item.place.is_some()) && item.product_id == product)
             .map(|item| item.quantity)
             .sum()
     };
     let mut waitlists = Vec::new();
-    for (&product_id, counts) in locked_stock.counts.iter().filter(|(_, one)| one.waiting > 0) {
+    for (&product_id, counts) in locked_stock
+        .counts
+        .iter()
+        .filter(|(_, one)| one.waiting > 0)
+    {
         // A product off sale: its whole waitlist is read, to be cancelled.
         if counts.inactive {
             waitlists.push(Waitlist {

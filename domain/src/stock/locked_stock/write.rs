@@ -305,7 +305,12 @@ async fn reduce(
     business: BusinessId,
     locked_stock: &LockedStock,
 ) -> Result<(), Error> {
-    let is_known = |id: &ReservationId| locked_stock.reservations.get(id).is_some_and(|one| !one.is_new);
+    let is_known = |id: &ReservationId| {
+        locked_stock
+            .reservations
+            .get(id)
+            .is_some_and(|one| !one.is_new)
+    };
     let reductions = locked_stock.changes.reductions.iter();
     // The last reduction of each item.
     let left: BTreeMap<(ReservationId, ProductId), i64> = reductions

@@ -1,6 +1,6 @@
 //! The desk under concurrency.
 
 mod batches;
-mod purchase_concurrency;
 mod pipelined_batches;
+mod purchase_concurrency;
 mod retries;
