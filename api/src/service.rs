@@ -124,7 +124,10 @@ impl Service {
     ///
     /// # Errors
     /// See [`Error`].
-    #[expect(clippy::too_many_lines, reason = "all that the service is made of, in the order in which it starts")]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "all that the service is made of, in the order in which it starts"
+    )]
     pub async fn start_checked(
         settings: &Settings,
         checked: Checked,

@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
@@ -84,6 +85,9 @@ struct State {
     commits: usize,
 }
 
+/// Slightly longer than the period at which background tasks look for work.
+const BURST_PERIOD: Duration = Duration::from_millis(1200);
+
 impl Proxy {
     /// Opens a route to this database for the service's role.
     pub async fn to(database: &Database) -> Self {
@@ -145,6 +149,22 @@ impl Proxy {
     /// Applies a fault to the next `times` commits.
     pub fn sabotage(&self, how: Sabotage, times: usize) {
         self.shared.state.lock().unwrap().sabotage = Some((how, times));
+    }
+
+    /// Waits for a moment at which no background task of the service is about to commit, so that the next commit is the
+    /// test's. Background tasks commit in bursts, at most once a second.
+    pub async fn between_commits(&self) {
+        let mut seen = self.commits();
+        let (mut quiet_since, mut had_burst) = (Instant::now(), false);
+        while quiet_since.elapsed() < BURST_PERIOD {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let now = self.commits();
+            if now != seen {
+                (seen, quiet_since, had_burst) = (now, Instant::now(), true);
+            } else if had_burst && quiet_since.elapsed() > Duration::from_millis(100) {
+                return;
+            }
+        }
     }
 
     /// The number of commits seen so far.

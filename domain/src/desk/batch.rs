@@ -190,6 +190,7 @@ struct UnconfirmedCommit {
 /// stock, commits.
 ///
 /// # Errors [`Error::Contention`] when the stock differs from the predicted stock.
+#[expect(clippy::too_many_lines, reason = "one transaction, step by step")]
 async fn attempt(
     session: &mut Session,
     (business, jobs): (BusinessId, &[Command]),

@@ -168,12 +168,11 @@ pub(super) async fn lock(
             .flat_map(|job| job.products().map(|(id, _)| id.0)),
     );
     let values = [business.0.into(), customers.into(), products.into()];
-    let sql = if predicted.is_empty() {
-        LOCK.as_str()
-    } else {
-        FOLLOW.as_str()
+    let sql = match predicted.is_empty() {
+        true => &LOCK,
+        false => &FOLLOW,
     };
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql.as_str(), values);
 
     let mut state = BatchState {
         accounts: HashMap::new(),

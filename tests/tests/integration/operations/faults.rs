@@ -214,6 +214,7 @@ async fn outside_the_desk_the_key_tells_what_became_of_a_lost_answer() {
     {
         let new = json!({"name": format!("New {number}")});
         let key = format!("k-{number}");
+        proxy.between_commits().await;
         proxy.sabotage(how, 1);
         let unknown = admin.post_once(&key, "/api/customers", &new).await;
         unknown.refused(500, "outcome_unknown");

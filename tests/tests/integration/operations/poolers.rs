@@ -145,6 +145,7 @@ fn writes() -> Vec<(&'static str, Value, &'static str)> {
 async fn outside_the_desk(service: &Service, proxy: &Proxy, how: Sabotage, made_once: &str) {
     let admin = service.admin();
     for (path, body, made) in writes() {
+        proxy.between_commits().await;
         proxy.sabotage(how, 1);
         let before = proxy.sabotaged();
         let unknown = admin.post_once(path, path, &body).await;

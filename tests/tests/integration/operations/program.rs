@@ -305,7 +305,7 @@ async fn without_demo_data_nobody_can_log_in_until_a_command_has_made_a_business
     let admin = "admin@first.example";
     assert_eq!(login(&program, "first", admin, PASSWORD).await, 200);
     for (slug, password, words) in [
-        ("first", PASSWORD, "another one has the same slug"),
+        ("first", PASSWORD, "the slug is already in use"),
         ("second", "short", "must have from 8 to 128 characters"),
         ("second", "", "must have from 8 to 128 characters"),
     ] {
