@@ -191,7 +191,7 @@ async fn globex(transaction: &Transaction) -> Result<(), Error> {
     )
     .await?;
     customer(transaction, &admin, GLOBEX_CUSTOMER, ("Initech", "2000.00")).await?;
-    let desk = ("DSK-160", "RevocationCache desk", "399.00");
+    let desk = ("DSK-160", "Standing desk", "399.00");
     product(transaction, &admin, GLOBEX_DESK, desk, 100).await?;
     let chair = ("CHR-001", "Office chair", "149.00");
     product(transaction, &admin, GLOBEX_CHAIR, chair, 100).await
