@@ -66,7 +66,7 @@ fn few_do_not_make_many_follow() {
     }
     let others = take(&mut queue);
     assert_eq!((others.batch, others.predicted), (vec![2, 4, 5], vec![]));
-    assert_eq!(take(&mut queue).batch, [3], "alone it is_pipelined");
+    assert_eq!(take(&mut queue).batch, [3], "alone it follows");
 }
 
 #[test]
