@@ -113,7 +113,8 @@ pub struct Filter {
 
 /// Lists audit entries of the caller's business, newest first.
 ///
-/// # Errors [`Error::Overloaded`] when a selective filter has to read too many entries;
+/// # Errors
+/// [`Error::Overloaded`] when a selective filter has to read too many entries;
 /// [`Error::DatabaseUnavailable`].
 pub async fn list(
     database: &Database,

@@ -142,7 +142,8 @@ RETURNING events"
 /// Seals the entries of a business that can be sealed, and returns their number. Returns 0 if another process is
 /// sealing it.
 ///
-/// # Errors [`Error::DatabaseUnavailable`]; [`Error::Conflict`] when entries were restored from another server, until
+/// # Errors
+/// [`Error::DatabaseUnavailable`]; [`Error::Conflict`] when entries were restored from another server, until
 /// [`renumber`] is run.
 pub async fn seal(database: &Database, business: BusinessId) -> Result<i64, Error> {
     let mut all = 0;

@@ -127,7 +127,8 @@ impl From<Details> for ProductChange {
 
 /// Creates a product with its stock.
 ///
-/// # Errors [`Error::AlreadyExists`] for the SKU; those of [`WriteRequest`].
+/// # Errors
+/// [`Error::AlreadyExists`] for the SKU; those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
     request: &WriteRequest<'_, Product>,
@@ -198,7 +199,8 @@ pub(crate) async fn insert(
 
 /// Changes the catalogue data of a product. Its stock changes in [`crate::stock::inventory`] only.
 ///
-/// # Errors [`Error::ProductNotFound`]; [`Error::AlreadyExists`] for the SKU.
+/// # Errors
+/// [`Error::ProductNotFound`]; [`Error::AlreadyExists`] for the SKU.
 pub async fn change(
     database: &Database,
     caller: &Caller,
@@ -274,7 +276,8 @@ fn apply(product: products::Model, change: &ProductChange) -> products::ActiveMo
 
 /// Reads a product with its availability, for the reader that the filter describes.
 ///
-/// # Errors [`Error::ProductNotFound`].
+/// # Errors
+/// [`Error::ProductNotFound`].
 pub async fn read(
     database: &Database,
     business: BusinessId,

@@ -134,7 +134,8 @@ pub async fn create(
 
 /// Changes a sale. A product that leaves its last sale is sold at its list price again.
 ///
-/// # Errors [`Error::SaleNotFound`]; [`Error::ProductNotFound`]; [`Error::SalePriceAboveListPrice`];
+/// # Errors
+/// [`Error::SaleNotFound`]; [`Error::ProductNotFound`]; [`Error::SalePriceAboveListPrice`];
 /// [`Error::SaleNeverOpen`].
 pub async fn change(
     database: &Database,
@@ -220,7 +221,8 @@ async fn replace(
 
 /// Locks the product rows of new and leaving products, by id. Returns their list prices.
 ///
-/// # Errors [`Error::ProductNotFound`] for a new product that does not exist.
+/// # Errors
+/// [`Error::ProductNotFound`] for a new product that does not exist.
 async fn lock_products(
     transaction: &Transaction,
     business: BusinessId,

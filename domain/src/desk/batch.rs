@@ -111,7 +111,8 @@ async fn execute_one_by_one(
 /// Executes commands in one transaction. Follows earlier batches if they have predicted stock and these commands
 /// allow it. Otherwise, and from the second attempt on, it relies on its locks alone.
 ///
-/// # Errors [`Error::Contention`] when it did not get its locks in `attempts` attempts.
+/// # Errors
+/// [`Error::Contention`] when it did not get its locks in `attempts` attempts.
 async fn execute_together(
     session: &mut Session,
     business: BusinessId,
@@ -189,7 +190,8 @@ struct UnconfirmedCommit {
 /// One transaction: lock, decide, write, commit. A pipelined batch locks its customers, decides, writes, locks its
 /// stock, commits.
 ///
-/// # Errors [`Error::Contention`] when the stock differs from the predicted stock.
+/// # Errors
+/// [`Error::Contention`] when the stock differs from the predicted stock.
 #[expect(clippy::too_many_lines, reason = "one transaction, step by step")]
 async fn attempt(
     session: &mut Session,

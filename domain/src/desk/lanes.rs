@@ -81,7 +81,8 @@ impl Desk {
     ///
     /// A command whose caller goes away before its turn is dropped. After that it is executed or refused regardless.
     ///
-    /// # Errors The refusals of [`super::decision`]; [`Error::IdempotencyKeyReused`]; [`Error::Overloaded`] at once
+    /// # Errors
+    /// The refusals of [`super::decision`]; [`Error::IdempotencyKeyReused`]; [`Error::Overloaded`] at once
     /// when too many commands are queued; [`Error::DatabaseUnavailable`]; [`Error::OutcomeUnknown`].
     pub async fn carry_out(&self, command: Command) -> Result<Outcome<Executed>, Error> {
         let (reply, answer) = oneshot::channel();

@@ -44,7 +44,8 @@ impl When {
 
     /// Rejects dates before 1970, which are always mistakes. `field` is the request's name for the date.
     ///
-    /// # Errors [`Error::ImpossibleDate`].
+    /// # Errors
+    /// [`Error::ImpossibleDate`].
     pub fn not_before_1970(self, field: &'static str) -> Result<(), Error> {
         let is_before = match self {
             Self::Day(day) => day.year() < 1970,
@@ -114,7 +115,8 @@ impl fmt::Display for DateFault {
 /// Rejects times in the future. A time within [`CLOCK_TOLERANCE`] of now becomes now. `field` is the request's name
 /// for the time.
 ///
-/// # Errors [`Error::ImpossibleDate`].
+/// # Errors
+/// [`Error::ImpossibleDate`].
 pub fn not_after(
     now: DateTime<Utc>,
     field: &'static str,

@@ -135,7 +135,8 @@ pub(crate) struct Record {
 impl Record {
     /// The original response.
     ///
-    /// # Errors [`Error::IdempotencyKeyReused`] if the key was used for another request.
+    /// # Errors
+    /// [`Error::IdempotencyKeyReused`] if the key was used for another request.
     pub(crate) fn replay(&self, key: &IdempotencyKey) -> Result<StoredResponse, Error> {
         if key.request_hash != self.request_hash && key.former_hash != Some(self.request_hash) {
             return Err(Error::IdempotencyKeyReused);
@@ -265,7 +266,8 @@ pub(crate) async fn remember(
 /// their position on disk, and then finds them gone. `FOR UPDATE SKIP LOCKED` would avoid the wait, but needs the
 /// right to update, which the service's role does not have.
 ///
-/// # Errors [`Error::DatabaseUnavailable`].
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
 pub async fn delete_expired(database: &Database, business: BusinessId) -> Result<u64, Error> {
     let over = Query::select()
         .expr(Expr::cust("ctid"))

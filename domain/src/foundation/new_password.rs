@@ -33,7 +33,8 @@ impl NewPassword {
     /// Checks the length of a password. [`crate::identity::passwords::Passwords::hash`] checks how easily it is
     /// guessed, since it knows the user.
     ///
-    /// # Errors [`WeakPassword::Length`].
+    /// # Errors
+    /// [`WeakPassword::Length`].
     pub fn new(text: &str) -> Result<Self, WeakPassword> {
         let normal = unicode::nfkc(text);
         if !(Self::MIN..=Self::MAX).contains(&normal.chars().count()) {

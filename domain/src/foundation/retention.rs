@@ -12,7 +12,8 @@ const ROWS: u64 = 1000;
 /// Deletes the rows of a business's table that `which` selects. Returns their number. `which` must select `ctid`
 /// within the business.
 ///
-/// # Errors [`Error::DatabaseUnavailable`].
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
 /// [`Error::DatabaseUnavailable`].
 pub(crate) async fn delete<E: Tenant>(
     database: &Database,

@@ -16,7 +16,8 @@ pub(crate) const ATTEMPTS: u32 = 5;
 /// change nothing: contention, and a connection that was dead before the commit was sent, as after a restart of the
 /// server. A commit without an answer is never repeated here.
 ///
-/// # Errors The error of the last attempt; [`Error::Overloaded`] in place of [`Error::Contention`].
+/// # Errors
+/// The error of the last attempt; [`Error::Overloaded`] in place of [`Error::Contention`].
 pub(crate) async fn retry<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,

@@ -276,7 +276,8 @@ impl Bound<'_> {
 
     /// The statement with all its parameters.
     ///
-    /// # Errors [`Error::Bug`] if the bound rows differ from those that the text names.
+    /// # Errors
+    /// [`Error::Bug`] if the bound rows differ from those that the text names.
     pub(crate) fn statement(self) -> Result<Statement, Error> {
         let expected = &self.statement.rows;
         if self.rows != *expected {

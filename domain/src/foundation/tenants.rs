@@ -9,7 +9,8 @@ use crate::{Database, Error};
 /// All businesses, ordered by id. The row-security policy `listed` shows them to a transaction with the setting used
 /// here.
 ///
-/// # Errors [`Error::DatabaseUnavailable`].
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
 pub async fn all_businesses(database: &Database) -> Result<Vec<BusinessId>, Error> {
     retry(|| async {
         let transaction = database

@@ -28,7 +28,8 @@ use crate::{Caller, Database, Error, Transaction};
 
 /// A requested write: its caller, its idempotency key, and the function that renders its response.
 ///
-/// # Errors Every write can fail with [`Error::IdempotencyKeyReused`], [`Error::Overloaded`] when rows stayed locked,
+/// # Errors
+/// Every write can fail with [`Error::IdempotencyKeyReused`], [`Error::Overloaded`] when rows stayed locked,
 /// [`Error::DatabaseUnavailable`] and [`Error::OutcomeUnknown`].
 pub struct WriteRequest<'a, T, C = Caller> {
     /// The caller on whose behalf the write is executed.

@@ -37,7 +37,8 @@ pub struct Renumbered {
 /// Lowers the numbers of all restored entries in one transaction. It may run at any time, also while services write:
 /// entries since the restore keep their numbers. Without restored entries nothing is changed.
 ///
-/// # Errors [`Error::Forbidden`] when the role may not update audit entries; [`Error::Contention`] when other
+/// # Errors
+/// [`Error::Forbidden`] when the role may not update audit entries; [`Error::Contention`] when other
 /// transactions have been writing for 30 seconds; [`Error::DatabaseUnavailable`]; [`Error::OutcomeUnknown`].
 pub async fn renumber(database: &Database) -> Result<Renumbered, Error> {
     let businesses = tenants::all_businesses(database).await?;

@@ -61,7 +61,8 @@ pub(super) fn add_up(lines: &[Line]) -> Vec<Asked> {
 impl Asked {
     /// Compares every quoted price with the current one. Lines without a quoted price pass.
     ///
-    /// # Errors [`Error::PriceChanged`] with the first quoted price that differs.
+    /// # Errors
+    /// [`Error::PriceChanged`] with the first quoted price that differs.
     pub(super) fn check_quotes(&self, current: Money) -> Result<(), Error> {
         match self.quoted.iter().find(|quoted| **quoted != current) {
             Some(quoted) => Err(Error::PriceChanged {

@@ -32,7 +32,8 @@ impl BatchState {
     ///
     /// The customer's own reservations count as they do for a purchase: see [`super::basket`].
     ///
-    /// # Errors Those of [this module](super), credit aside; [`Error::HoldLimitExceeded`]; [`Error::NothingToPay`] or
+    /// # Errors
+    /// Those of [this module](super), credit aside; [`Error::HoldLimitExceeded`]; [`Error::NothingToPay`] or
     /// [`Error::AmountTooLarge`] for a total that no card can be charged; [`Error::PaymentRefused`] for a total that
     /// the provider rejects. The batch state is then unchanged.
     pub fn checkout(
@@ -90,7 +91,8 @@ impl BatchState {
     /// Turns an active reservation into a card order, at the prices that were reserved. The reservation keeps its
     /// holds for as long as the order may be paid.
     ///
-    /// # Errors Those of [`BatchState::confirm`], credit aside; [`Error::NothingToPay`] or [`Error::AmountTooLarge`]
+    /// # Errors
+    /// Those of [`BatchState::confirm`], credit aside; [`Error::NothingToPay`] or [`Error::AmountTooLarge`]
     /// for a total that no card can be charged; [`Error::PaymentRefused`] for a total that the provider rejects. The
     /// batch state is then unchanged.
     pub fn confirm_by_card(

@@ -11,7 +11,8 @@ impl BatchState {
     ///
     /// The customer's own reservations count for the order: see [`super::basket`].
     ///
-    /// # Errors Those of [this module](super). The batch state is then unchanged.
+    /// # Errors
+    /// Those of [this module](super). The batch state is then unchanged.
     pub fn purchase(
         &mut self,
         purchase: &Purchase,

@@ -13,7 +13,8 @@ impl BatchState {
     /// Decides a reservation. All its items are held at the current prices, or it takes a position in a waitlist, or
     /// it is refused.
     ///
-    /// # Errors Those of [this module](super), credit aside; [`Error::ReservationLimitReached`];
+    /// # Errors
+    /// Those of [this module](super), credit aside; [`Error::ReservationLimitReached`];
     /// [`Error::HoldLimitExceeded`]; [`Error::SoldOut`] where more is wanted than is on hand, so that waiting would
     /// be in vain; [`Error::Overloaded`] when the waitlist is full. The batch state is then unchanged.
     pub fn reserve(

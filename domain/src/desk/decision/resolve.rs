@@ -10,7 +10,8 @@ use crate::stock::locked_stock::Reservation;
 impl BatchState {
     /// Turns an active reservation into an order on credit, at the prices that were reserved.
     ///
-    /// # Errors [`Error::ReservationNotFound`]; [`Error::ReservationExpired`]; [`Error::ReservationResolved`];
+    /// # Errors
+    /// [`Error::ReservationNotFound`]; [`Error::ReservationExpired`]; [`Error::ReservationResolved`];
     /// [`Error::SoldOut`]; those of a purchase about the customer and its credit. The batch state is then unchanged.
     pub fn confirm(
         &mut self,
@@ -30,7 +31,8 @@ impl BatchState {
 
     /// Releases the holds of a reservation, or gives up its position in a waitlist.
     ///
-    /// # Errors [`Error::ReservationNotFound`]; [`Error::ReservationExpired`]; [`Error::ReservationResolved`];
+    /// # Errors
+    /// [`Error::ReservationNotFound`]; [`Error::ReservationExpired`]; [`Error::ReservationResolved`];
     /// [`Error::SoldOut`]. The batch state is then unchanged.
     pub fn cancel(&mut self, id: ReservationId, actor: UserId) -> Result<&Reservation, Error> {
         self.open(id, Status::Cancelled)?;

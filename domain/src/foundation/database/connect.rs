@@ -29,7 +29,8 @@ pub struct CannotConnect {
 impl Database {
     /// Opens a connection and closes it again.
     ///
-    /// # Errors [`CannotConnect`].
+    /// # Errors
+    /// [`CannotConnect`].
     pub async fn try_to_connect(&self) -> Result<(), CannotConnect> {
         let (cause, may_pass) = match timeout(PATIENCE, self.options.connect()).await {
             Ok(Ok(connection)) => {

@@ -105,7 +105,8 @@ const RIGHTS_TOO_MANY: [&str; 4] = [
 impl Database {
     /// Parses the address. Connects only at first use, so that the database may be down at this time.
     ///
-    /// # Errors Fails when the address is not one of PostgreSQL.
+    /// # Errors
+    /// Fails when the address is not one of PostgreSQL.
     pub fn new(url: &str, connections: u32) -> Result<Self, DbErr> {
         // The parser accepts any scheme, and connections would then fail without end.
         let schemes = ["postgres://", "postgresql://"];
@@ -155,7 +156,8 @@ impl Database {
     /// Begins a transaction of one business. It fails when a row stays locked for 2 seconds or a statement runs for
     /// 30.
     ///
-    /// # Errors [`Error::DatabaseUnavailable`].
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
     /// [`Error::DatabaseUnavailable`].
     pub async fn begin(&self, business: BusinessId) -> Result<Transaction, Error> {
         self.begin_with(&format!("app.business_id = '{business}'"), &[])
@@ -237,7 +239,8 @@ impl Database {
     /// Whether prepared statements survive from one transaction to the next. They do not behind a pooler that
     /// switches server connections between transactions and does not know prepared statements.
     ///
-    /// # Errors [`Error::DatabaseUnavailable`].
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
     pub async fn keeps_prepared_statements(&self) -> Result<bool, Error> {
         match self.prepare_across_transactions().await {
             Ok(()) => Ok(true),
@@ -274,7 +277,8 @@ impl Database {
     /// to become, a superuser, a role with BYPASSRLS or an owner of tables. Such a role could bypass or remove row
     /// security. A few other rights lead there indirectly, or permit changes of append-only tables.
     ///
-    /// # Errors [`Error::DatabaseUnavailable`].
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
     pub async fn role_objection(&self) -> Result<Option<String>, Error> {
         // A role can become every role of which it is a member, whether or not it inherits. The session's role counts
         // as well as the current one, since it can always be restored.

@@ -54,7 +54,8 @@ impl Database {
     /// Compares the database with all migrations of a version of the service. Costs one query, and a second one when
     /// the database is ahead.
     ///
-    /// # Errors [`Error::DatabaseUnavailable`].
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
     pub async fn schema_state(&self, steps: &[String]) -> Result<SchemaState, Error> {
         // Without the table of migrations, or the right to read it, nothing has been applied: the first migration
         // grants it.

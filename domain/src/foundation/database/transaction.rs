@@ -110,7 +110,8 @@ impl Transaction {
     /// Commits. For a read-only transaction a failure is ignored: its results stay valid even if the connection
     /// breaks now.
     ///
-    /// # Errors [`Error::OutcomeUnknown`] unless the answer proves a rollback; after all other errors nothing was
+    /// # Errors
+    /// [`Error::OutcomeUnknown`] unless the answer proves a rollback; after all other errors nothing was
     /// committed. [`Error::Bug`] if a statement of the transaction had failed.
     pub async fn commit(self) -> Result<(), Error> {
         if !self.reads_only && !self.intact.load(Ordering::Relaxed) {

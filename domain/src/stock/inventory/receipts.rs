@@ -26,7 +26,8 @@ pub struct Line {
 
 /// Moves stock, line by line in their order: a line may take what an earlier one brought.
 ///
-/// # Errors [`Error::ProductNotFound`] with the first unknown product; [`Error::InsufficientStock`] with every
+/// # Errors
+/// [`Error::ProductNotFound`] with the first unknown product; [`Error::InsufficientStock`] with every
 /// product of which, at some line, more than the unreserved stock would leave; [`Error::StockLimitExceeded`]; those
 /// of [`WriteRequest`].
 pub async fn receive(
@@ -67,7 +68,8 @@ pub async fn receive(
 
 /// The movement of each line with the count after it.
 ///
-/// # Errors Those of [`receive`] about products and stock.
+/// # Errors
+/// Those of [`receive`] about products and stock.
 fn decide(
     stock: &HashMap<ProductId, StockLevel>,
     lines: &[Line],

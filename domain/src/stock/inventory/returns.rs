@@ -21,7 +21,8 @@ pub(crate) async fn open(
 
 /// Restocks goods of an order, or takes them away again where the quantity is negative.
 ///
-/// # Errors [`Error::InsufficientStock`] with every product whose unreserved stock is too small;
+/// # Errors
+/// [`Error::InsufficientStock`] with every product whose unreserved stock is too small;
 /// [`Error::ProductNotFound`].
 pub(crate) async fn put_back(
     transaction: &Transaction,
