@@ -8,7 +8,7 @@ use super::command::Command;
 use super::purchase::Receipt;
 use crate::Error;
 use crate::card::checkout::PlacedOrder;
-use crate::foundation::idempotency::{Outcome, StoredResponse};
+use crate::foundation::idempotency::{NewRecord, Outcome, StoredResponse};
 use crate::stock::reservations::CurrentReservation;
 
 /// A command that was not refused and is to be written.
@@ -60,6 +60,15 @@ pub(super) fn stored_order(id: OrderId) -> StoredResponse {
 }
 
 impl Done<'_> {
+    /// The stored response to insert; `None` without an idempotency key.
+    pub(super) fn record(&self) -> Option<NewRecord<'_>> {
+        Some(NewRecord {
+            caller_id: self.command.caller.user_id,
+            key: self.command.key.as_ref()?,
+            response: &self.response,
+        })
+    }
+
     pub(super) fn receipt(&self) -> Option<&Receipt> {
         match &self.executed {
             Executed::Sold(receipt) => Some(receipt),

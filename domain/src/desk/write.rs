@@ -22,7 +22,6 @@ use super::{audit_entries, card_orders};
 use crate::audit::{Action, Change, Event, Written};
 use crate::desk::purchase::Receipt;
 use crate::foundation::idempotency::NewRecord;
-use crate::foundation::idempotency::StoredResponse;
 use crate::foundation::rows::{ArrayStatement, Columns, Row, count};
 use crate::orders::{NewItem, NewOrder};
 use crate::receivables::allocations::{self, Allocation};
@@ -35,7 +34,8 @@ use crate::{Error, Transaction};
 struct Sold<'a> {
     command: &'a Command,
     receipt: &'a Receipt,
-    response: &'a StoredResponse,
+    /// The stored response to insert; `None` without an idempotency key.
+    record: Option<NewRecord<'a>>,
     /// The id of its audit entry.
     event_id: EventId,
 }
@@ -45,7 +45,7 @@ impl<'a> Sold<'a> {
         Some(Self {
             command: done.command,
             receipt: done.receipt()?,
-            response: &done.response,
+            record: done.record(),
             event_id: EventId::new(),
         })
     }
@@ -92,14 +92,6 @@ impl<'a> Sold<'a> {
                 }),
             },
         }
-    }
-
-    fn key(&self) -> Option<NewRecord<'a>> {
-        Some(NewRecord {
-            caller_id: self.command.caller.user_id,
-            key: self.command.key.as_ref()?,
-            response: self.response,
-        })
     }
 }
 
@@ -217,14 +209,8 @@ pub(super) async fn write(
         });
         written.versions = counted.versions;
     }
-    let kept = done.iter().filter(|one| one.receipt().is_none());
-    let keys = kept.filter_map(|one| {
-        Some(NewRecord {
-            caller_id: one.command.caller.user_id,
-            key: one.command.key.as_ref()?,
-            response: &one.response,
-        })
-    });
+    let others = done.iter().filter(|one| one.receipt().is_none());
+    let keys = others.filter_map(Done::record);
     let events = audit_entries::events(done, &state.locked_stock);
     // A reservation references the order that it became, and an intent references both.
     card_orders::write_orders(transaction, business, done).await?;
@@ -270,7 +256,7 @@ async fn write_orders(
     let orders: Vec<NewOrder> = sold.iter().map(Sold::order).collect();
     let entries: Vec<NewEntry> = sold.iter().map(Sold::entry).collect();
     let events: Vec<Event<'_>> = sold.iter().map(Sold::event).collect();
-    let keys = NewRecord::in_order(sold.iter().filter_map(Sold::key).collect());
+    let keys = NewRecord::in_order(sold.iter().filter_map(|sale| sale.record).collect());
     let statement = WRITE
         .of(business)
         .rows(&orders)

@@ -209,6 +209,7 @@ pub(crate) async fn replayed(
 }
 
 /// A row to be inserted into `idempotency_keys`.
+#[derive(Clone, Copy)]
 pub(crate) struct NewRecord<'a> {
     pub(crate) caller_id: UserId,
     pub(crate) key: &'a IdempotencyKey,
