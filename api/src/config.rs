@@ -36,7 +36,7 @@ pub use secret_file::{SecretError, jwt_secret, known_secret};
 #[command(
     name = "tradeline",
     version,
-    after_long_help = "RUST_LOG sets what is logged, for example RUST_LOG=warn,domain=debug; `info` less the small talk of libraries if left out."
+    after_long_help = "RUST_LOG sets what is logged, for example RUST_LOG=warn,domain=debug; if left out, `info`, with only warnings of libraries."
 )]
 pub struct Cli {
     /// The command; `serve` if omitted.

@@ -46,7 +46,7 @@ pub fn start() -> Result<(), BuildError> {
             .name("metrics".to_owned())
             .spawn(upkeep)
         {
-            tracing::warn!(%error, "metrics are not tidied up");
+            tracing::warn!(%error, "the upkeep of the metrics does not run");
         }
     }
     Ok(())

@@ -220,12 +220,12 @@ impl Service {
         let handed_over = self.desk.hand_over(&self.database, self.lanes);
         if timeout(BATCHES_TIMEOUT, handed_over).await.is_err() {
             tracing::warn!(
-                "a batch of the desk takes long; the service stops without waiting for it"
+                "a batch of the desk is still running; the service stops without waiting for it"
             );
         }
         self.handle.stop(true).await;
         if let Err(error) = self.server.await {
-            tracing::error!(%error, "the HTTP server ended badly");
+            tracing::error!(%error, "the HTTP server failed");
         }
         self.access_log.flush().await;
     }
@@ -386,10 +386,10 @@ async fn delete_expired(state: State) {
         tokio::time::sleep(TIDY_EVERY).await;
         for business in state.businesses.met() {
             if let Err(error) = idempotency::delete_expired(&state.database, business).await {
-                tracing::warn!(%error, %business, "old idempotency keys stay for now");
+                tracing::warn!(%error, %business, "expired idempotency keys were not deleted; the next run retries");
             }
             if let Err(error) = refresh_tokens::delete_expired(&state.database, business).await {
-                tracing::warn!(%error, %business, "old refresh tokens stay for now");
+                tracing::warn!(%error, %business, "expired refresh tokens were not deleted; the next run retries");
             }
         }
     }

@@ -374,7 +374,7 @@ fn a_limit_per_customer_counts_what_was_bought_before() {
             refusal(&mut state, &purchase(1, &[line(1, 1)])),
             Error::PurchaseLimitReached { bought: 3, .. }
         ),
-        "what this batch sold counts too"
+        "the sales of this batch count too"
     );
 }
 

@@ -471,14 +471,14 @@ fn check(state: &BatchState, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(
             counts.reserved,
             held.map(|item| item.quantity).sum::<i64>(),
-            "what is held of {}",
+            "held of {}",
             id
         );
 
         let line = in_line(locked_stock, product(id));
         let expected = model.line(id);
         let found: Vec<usize> = line.iter().map(|one| number(one.id.0)).collect();
-        prop_assert_eq!(&found, &expected, "the line of {}", id);
+        prop_assert_eq!(&found, &expected, "waitlist of {}", id);
         prop_assert_eq!(counts.waiting, i64::try_from(line.len()).unwrap());
         for one in &line {
             prop_assert!(one.quantity_of(product(id)) <= counts.on_hand);

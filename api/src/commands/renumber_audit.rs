@@ -30,7 +30,7 @@ pub enum Error {
     Migrate(#[from] migrations::Error),
     /// Other transactions held the audit trail's locks for too long.
     #[error(
-        "others have been writing to the audit trail for 30 seconds: nothing was renumbered, try again"
+        "other transactions wrote to the audit trail for 30 seconds: nothing was renumbered, try again"
     )]
     Busy,
     /// The database failed.

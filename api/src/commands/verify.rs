@@ -110,7 +110,7 @@ pub async fn keep_looking(database: Database, every: Duration) {
             Ok(outcome) => tell(&outcome, started.elapsed()),
             Err(error) => {
                 metrics::counter!("tradeline_verify_failures_total").increment(1);
-                tracing::warn!(%error, "the books could not be looked at");
+                tracing::warn!(%error, "the books could not be verified");
             }
         }
         tokio::time::sleep(every).await;
@@ -127,7 +127,7 @@ fn tell(outcome: &Outcome, took: Duration) {
     metrics::gauge!("tradeline_verify_duration_seconds").set(took.as_secs_f64());
     let now = u32::try_from(chrono::Utc::now().timestamp()).unwrap_or(0);
     metrics::gauge!("tradeline_verify_last_run_timestamp_seconds").set(now);
-    tracing::info!(%outcome, "the books were looked at");
+    tracing::info!(%outcome, "the books were verified");
 }
 
 async fn every_business(

@@ -128,13 +128,13 @@ pub enum BadPayments {
         set: &'static str,
     },
     /// The secret is empty, or cannot be sent in a header.
-    #[error("{0} is empty, or has a character that none has")]
+    #[error("{0} is empty, or has a character that no such secret has")]
     NoSecret(&'static str),
     /// HMAC refused the secret: a bug, since it accepts keys of any length.
     #[error("webhooks cannot be verified: {0}")]
     Hash(#[from] InvalidLength),
     /// The HTTPS client cannot be built.
-    #[error("Stripe cannot be asked: {0}")]
+    #[error("the HTTPS client of Stripe cannot be built: {0}")]
     Client(#[from] reqwest::Error),
 }
 

@@ -40,8 +40,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("streamAvailability", "/api/products/{product_id}/availability/stream", watch)
             .summary(
-                "Watch how many of a product can be sold: an event {available, on_hand, waiting} now and at each change, \
-                 at most two a second, for 15 minutes at most",
+                "Watch the available units of a product: an event {available, on_hand, waiting} now and after each \
+                 change, at most two a second, for at most 15 minutes",
             )
             .public_of_business()
             .text(EVENTS)

@@ -27,7 +27,7 @@ use crate::state::State;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("createCheckout", "/api/orders/checkout", order)
-            .summary("Order by card: the stock is held until it is paid, or its time is over")
+            .summary("Order by card: the stock is held until the order is paid or its time expires")
             .for_roles(&[Role::Admin, Role::Staff, Role::Customer])
             .body::<CheckoutRequest>()
             .created::<CheckoutView>()

@@ -29,7 +29,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/orders/{order_id}/credit-notes",
             create,
         )
-        .summary("Credit a part of an order, by amount or by items that come back")
+        .summary("Credit a part of an order, by amount or by returned items")
         .for_roles(ADMIN)
         .body::<CreditNoteRequest>()
         .created::<CreditNoteWithBalance>()
@@ -52,7 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/credit-notes/{credit_note_id}/reverse",
             reverse,
         )
-        .summary("Undo a credit note: what it settled is due again")
+        .summary("Reverse a credit note: the amount that it settled is due again")
         .for_roles(ADMIN)
         .body::<ReversalRequest>()
         .created::<CreditNoteWithBalance>()
@@ -176,7 +176,7 @@ fn what(body: &mut CreditNoteRequest) -> Result<What, Problem> {
     match (body.amount.take(), body.items.take()) {
         (Some(_), None) if restock => Err(Problem::fault(
             "/restock",
-            "needs items: an amount is nothing that goes back to the shelf",
+            "needs items: an amount cannot be restocked",
         )),
         (Some(amount), None) => Ok(What::Amount(amount.0)),
         (None, Some(items)) => {

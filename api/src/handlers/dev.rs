@@ -22,12 +22,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/dev/payments/{intent}/succeed",
             succeed,
         )
-        .summary("Say that a payment was made, in full")
+        .summary("Report a payment as succeeded, in full")
         .for_this_machine()
         .ok::<ReceivedView>()
         .codes(&[Code::NotFound]),
         Endpoint::post("failPayment", "/api/dev/payments/{intent}/fail", fail)
-            .summary("Say that a payment was declined; it can be tried again")
+            .summary("Report a payment as declined; it can be retried")
             .for_this_machine()
             .ok::<ReceivedView>()
             .codes(&[Code::NotFound]),

@@ -40,24 +40,24 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("listOrders", "/api/orders", list)
             .summary("List orders, the newest first; a customer sees its own")
             .for_roles(EVERYONE)
-            .query::<Status>("status", "With this status.")
-            .query::<CustomerId>("customer_id", "Of this customer.")
-            .query::<PaymentMethod>("payment_method", "Paid for like this.")
-            .query::<When>("created_from", "Made then or later.")
-            .query::<When>("created_to", "Made before this time, or on this date at the latest.")
+            .query::<Status>("status", "Only orders with this status.")
+            .query::<CustomerId>("customer_id", "Only orders of this customer.")
+            .query::<PaymentMethod>("payment_method", "Only orders with this payment method.")
+            .query::<When>("created_from", "Created at this time or later.")
+            .query::<When>("created_to", "Created before this time, or until the end of this date.")
             .query::<WantingAttention>(
                 "attention",
-                "At which a person has to look: `true` for any reason, or one reason.",
+                "Only orders that need manual review: `true` for any reason, or one reason.",
             )
             .paged()
             .ok::<Page<OrderView>>(),
         Endpoint::get("listMyOrders", "/api/orders/my-orders", my_orders)
             .summary("List the customer's own orders, the newest first")
             .for_roles(&[Role::Customer])
-            .query::<Status>("status", "With this status.")
-            .query::<PaymentMethod>("payment_method", "Paid for like this.")
-            .query::<When>("created_from", "Made then or later.")
-            .query::<When>("created_to", "Made before this time, or on this date at the latest.")
+            .query::<Status>("status", "Only orders with this status.")
+            .query::<PaymentMethod>("payment_method", "Only orders with this payment method.")
+            .query::<When>("created_from", "Created at this time or later.")
+            .query::<When>("created_to", "Created before this time, or until the end of this date.")
             .paged()
             .ok::<Page<OrderView>>(),
         Endpoint::get("getOrder", "/api/orders/{order_id}", read)
@@ -67,7 +67,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .codes(&[Code::OrderNotFound]),
         Endpoint::post("cancelOrder", "/api/orders/{order_id}/cancel", cancel)
             .summary(
-                "Cancel an order; a customer may cancel its own of which nothing is paid, an admin one that is paid by \
+                "Cancel an order. Customers may cancel their own unpaid orders. Admins may cancel an order paid by \
                  card, which is refunded",
             )
             .for_roles(EVERYONE)
@@ -81,7 +81,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ])
             .idempotent(),
         Endpoint::post("fulfillOrder", "/api/orders/{order_id}/fulfill", fulfil)
-            .summary("Say that an order's goods are with the customer, or on their way")
+            .summary("Fulfil an order: its goods are with the customer or on their way")
             .for_roles(&[Role::Admin, Role::Staff])
             .body::<FulfilmentRequest>()
             .ok::<OrderWithItems>()
@@ -94,7 +94,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .idempotent(),
         Endpoint::post("refundOrder", "/api/orders/{order_id}/refund", refund)
             .summary(
-                "Give back what was paid by card: all of it, an amount, or what some items cost",
+                "Refund a card payment: in full, an amount, or the price of some items",
             )
             .for_roles(&[Role::Admin])
             .body::<RefundRequest>()
@@ -560,7 +560,7 @@ fn what(body: &mut RefundRequest) -> Result<What, Problem> {
     match (body.amount.take(), body.items.take()) {
         (_, None) if restock => Err(Problem::fault(
             "/restock",
-            "needs items: an amount is nothing that goes back to the shelf",
+            "needs items: an amount cannot be restocked",
         )),
         (None, None) => Ok(What::Rest),
         (Some(amount), None) => Ok(What::Amount(amount.0)),

@@ -38,12 +38,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(&[Role::Admin, Role::Staff])
             .query::<Days>(
                 "days",
-                "Orders that are past due by more than this many days of the business count, as in aging; 30 if left out.",
+                "Counts orders that are past due by more than this many days of the business, as in aging; 30 if left out.",
             )
             .query::<By>(
                 "by",
-                "The date that counts; `due_date` if left out. With `order_date`, orders that were made more than `days` \
-                 times 24 hours ago count, due or not.",
+                "The compared date; `due_date` if left out. With `order_date`, orders created more than `days` times \
+                 24 hours ago count, due or not.",
             )
             .paged()
             .ok::<Page<OverdueView>>()

@@ -33,7 +33,7 @@ pub(super) type PurchaseLimit = Whole<1, 1_000_000>;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("listProducts", "/api/products", list)
-            .summary("List products in the order in which they were added; staff see those not on sale too")
+            .summary("List products in the order in which they were added; staff also see products that are off sale")
             .public_of_business()
             .query::<Text<1, 200>>("q", "Text that the name or the number contains, in any case.")
             .query::<Sku>("sku", "The number, in any case and width.")
@@ -52,13 +52,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .ok::<ProductView>()
             .codes(&[Code::ProductNotFound]),
         Endpoint::put("replaceProduct", "/api/products/{product_id}", replace)
-            .summary("Replace what the catalogue says of a product; stock changes in the inventory")
+            .summary("Replace the catalogue data of a product; stock changes in the inventory")
             .for_roles(ADMIN)
             .body::<ProductDetails>()
             .ok::<ProductView>()
             .codes(&[Code::ProductNotFound, Code::AlreadyExists]),
         Endpoint::patch("updateProduct", "/api/products/{product_id}", change)
-            .summary("Change what the catalogue says of a product; stock changes in the inventory")
+            .summary("Change the catalogue data of a product; stock changes in the inventory")
             .for_roles(ADMIN)
             .body::<ProductPatch>()
             .ok::<ProductView>()

@@ -23,7 +23,7 @@ use crate::state::State;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("createPurchase", "/api/purchase", purchase)
-            .summary("Buy on credit: all of it, or nothing")
+            .summary("Buy on credit, all or nothing")
             .for_roles(&[Role::Admin, Role::Staff, Role::Customer])
             .body::<PurchaseRequest>()
             .created::<ReceiptView>()

@@ -32,7 +32,9 @@ const TTL_SECONDS: i64 = 300;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("createReservation", "/api/reservations", reserve)
-            .summary("Hold stock for a while: all of it, or nothing, or a place in line")
+            .summary(
+                "Hold stock for a limited time, all or nothing, or take a place on the waitlist",
+            )
             .for_roles(EVERYONE)
             .body::<ReservationRequest>()
             .created::<ReservationView>()
@@ -52,7 +54,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ])
             .idempotent(),
         Endpoint::get("getReservation", "/api/reservations/{reservation_id}", read)
-            .summary("Read a reservation, with its place in line; a customer may read its own")
+            .summary(
+                "Read a reservation, with its place on the waitlist; a customer may read their own",
+            )
             .for_roles(EVERYONE)
             .ok::<ReservationView>()
             .codes(&[Code::ReservationNotFound]),
@@ -61,7 +65,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/reservations/{reservation_id}/confirm",
             confirm,
         )
-        .summary("Buy what is held, at the prices that were reserved")
+        .summary("Buy the held items at their reserved prices")
         .for_roles(EVERYONE)
         .body::<Confirmation>()
         .created::<ConfirmedView>()
@@ -85,7 +89,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/reservations/{reservation_id}/cancel",
             cancel,
         )
-        .summary("Give up what is held, or a place in line")
+        .summary("Release the held items, or leave the waitlist")
         .for_roles(EVERYONE)
         .ok::<ReservationView>()
         .codes(&[
@@ -210,7 +214,7 @@ async fn reserve(
     if wait && !lines.iter().all(is_first) {
         return Err(Problem::fault(
             "/items",
-            "must be of one product to wait for",
+            "must be of one product with `wait`",
         ));
     }
     let ttl_seconds = body.ttl_seconds.map_or(TTL_SECONDS, Whole::get);

@@ -38,7 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .ok::<Page<EntryView>>()
             .codes(&[Code::CustomerNotFound]),
         Endpoint::get("getStatement", "/api/customers/{customer_id}/statement", statement)
-            .summary("What happened on a customer's account in a time; a customer may read its own")
+            .summary("Read the statement of a customer's account for a period; a customer may read their own")
             .for_roles(EVERYONE)
             .query::<When>(
                 "from",

@@ -28,7 +28,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/orders/{order_id}/write-offs",
             create,
         )
-        .summary("Give up what is due on an order, or a part of it")
+        .summary("Write off the amount due on an order, or a part of it")
         .for_roles(ADMIN)
         .body::<WriteOffRequest>()
         .created::<WriteOffWithBalance>()
@@ -50,7 +50,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/write-offs/{write_off_id}/reverse",
             reverse,
         )
-        .summary("Undo a write-off: its order is due again")
+        .summary("Reverse a write-off: its amount is due again")
         .for_roles(ADMIN)
         .body::<ReversalRequest>()
         .created::<WriteOffWithBalance>()

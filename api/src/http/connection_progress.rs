@@ -40,7 +40,7 @@ pub fn watch(stream: &rt::net::TcpStream, data: &mut Extensions) {
     let socket = match stream.as_fd().try_clone_to_owned() {
         Ok(socket) => TcpStream::from(socket),
         Err(error) => {
-            tracing::warn!(%error, "a connection is not watched");
+            tracing::warn!(%error, "the progress of a connection cannot be observed");
             return;
         }
     };

@@ -204,7 +204,7 @@ where
 }
 
 fn broken(error: impl std::fmt::Display) -> Broken {
-    tracing::warn!(%error, "a list breaks off");
+    tracing::warn!(%error, "a list ended early");
     Broken
 }
 

@@ -161,7 +161,7 @@ async fn seal_batch(database: &Database, business: BusinessId) -> Result<i64, Er
     let values = [business.0.into(), BATCH.into()];
     let begin = Statement::from_sql_and_values(DbBackend::Postgres, BEGIN, values.clone());
     let row = transaction.query_one_raw(begin).await?;
-    let row = row.ok_or_else(|| Error::Bug("a lock answered nothing".into()))?;
+    let row = row.ok_or_else(|| Error::Bug("a lock returned nothing".into()))?;
     if row.try_get("", "foreign_numbers")? {
         return Err(Error::Conflict(
             "the audit trail was restored from a server whose transactions have higher numbers: run `tradeline renumber-audit` \
@@ -207,7 +207,7 @@ impl Sealer {
                         self.lock().extend(businesses);
                         all = Some(Instant::now());
                     }
-                    Err(error) => tracing::warn!(%error, "nothing of the audit trail is sealed"),
+                    Err(error) => tracing::warn!(%error, "the audit trail was not sealed"),
                 }
             }
             let noted = std::mem::take(&mut *self.lock());

@@ -65,7 +65,7 @@ async fn take(
             tracing::warn!(
                 event = event.id,
                 kind = event.kind,
-                "an event is about no order of ours"
+                "an event is about an unknown order or payment"
             );
             return Ok(Some(EventOutcome::NotOurs));
         };
@@ -255,7 +255,7 @@ async fn mismatched(
 ) -> Result<(), Error> {
     let before = locked.audit_snapshot();
     let (minor, currency) = (received.minor, &received.currency);
-    tracing::error!(order = %locked.order.id, minor, currency, "a payment is not what was asked for");
+    tracing::error!(order = %locked.order.id, minor, currency, "a payment has another amount or currency than its order");
     locked.intent.status = IntentStatus::Mismatched;
     locked.intent.failure = Some(format!("received {minor} in minor units of {currency}"));
     locked.intent.received_minor = Some(minor);

@@ -321,7 +321,7 @@ pub(crate) async fn currency(
     business: BusinessId,
 ) -> Result<Currency, Error> {
     let row = businesses::Entity::of(business).one(transaction).await?;
-    let row = row.ok_or_else(|| Error::Bug(format!("business {business} is not there")))?;
+    let row = row.ok_or_else(|| Error::Bug(format!("business {business} does not exist")))?;
     Ok(row.currency)
 }
 

@@ -72,7 +72,7 @@ impl PaymentWorker {
             match work(database, provider, business).await {
                 Ok(_) => goes_on(database, business).await.unwrap_or(true),
                 Err(error) => {
-                    tracing::warn!(%error, %business, "payments wait for now");
+                    tracing::warn!(%error, %business, "the payments of a business were not processed; the next run retries");
                     true
                 }
             }
@@ -242,7 +242,7 @@ async fn see_to_intent(
                     Ok(true)
                 }
                 Err(failure @ Failure::NoAnswer(_)) => {
-                    tracing::warn!(order = %id, %failure, "an intent is to be cancelled");
+                    tracing::warn!(order = %id, %failure, "a payment intent was not cancelled; a later attempt follows");
                     Ok(false)
                 }
             }
@@ -344,11 +344,11 @@ async fn refused(
 ) -> Result<bool, Error> {
     match failure {
         Failure::NoAnswer(_) => {
-            tracing::warn!(order = %id, %failure, "an intent is to be made");
+            tracing::warn!(order = %id, %failure, "a payment intent was not made; a later attempt follows");
             Ok(false)
         }
         Failure::Refused { code, message } => {
-            tracing::warn!(order = %id, %failure, "an order cannot be paid");
+            tracing::warn!(order = %id, %failure, "the payment intent of an order was refused");
             record_refused(database, business, id, (code, message)).await?;
             Ok(true)
         }
@@ -452,7 +452,7 @@ async fn see_to_refund(
             failure: Some(message),
         },
         Err(failure @ Failure::NoAnswer(_)) => {
-            tracing::warn!(refund = %id, %failure, "a refund is to be made");
+            tracing::warn!(refund = %id, %failure, "a refund was not made; a later attempt follows");
             return Ok(false);
         }
     };
@@ -480,7 +480,7 @@ async fn read_refund(
         let currency = locked_order::currency(&transaction, business).await?;
         transaction.commit().await?;
         let Some(at_provider) = intent.and_then(|intent| intent.provider_id) else {
-            return Err(Error::Bug(format!("refund {id} is of no payment")));
+            return Err(Error::Bug(format!("refund {id} has no payment")));
         };
         let wanted = WantedRefund {
             refund_id: id,

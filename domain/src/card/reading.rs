@@ -109,7 +109,7 @@ pub(super) async fn refresh(
             Ok(found) => found,
             Err(failure @ Failure::Refused { .. }) => {
                 // The provider's account has no such payment, or no longer. A retry would get the same response.
-                tracing::error!(order = %id, %failure, "the payment provider does not know a payment");
+                tracing::error!(order = %id, %failure, "a payment does not exist at the payment provider");
                 return Ok(());
             }
             Err(failure) => return Err(silent(&failure, id)),
@@ -152,6 +152,6 @@ async fn read(
 }
 
 fn silent(failure: &Failure, order: OrderId) -> Error {
-    tracing::warn!(%order, %failure, "the payment provider does not say what it has of a payment");
+    tracing::warn!(%order, %failure, "the payment provider does not return the state of a payment");
     Error::ProviderSilent
 }

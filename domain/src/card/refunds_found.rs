@@ -147,7 +147,7 @@ impl Plan {
         let Some(at) = at else {
             tracing::error!(
                 refund = found.id,
-                "a refund carries an id that is none of its order's"
+                "a refund at the provider has an id that is not one of its order's refunds"
             );
             return;
         };
@@ -156,7 +156,7 @@ impl Plan {
         if counts_anew && self.refunded() + self.rows[at].amount > self.paid {
             tracing::error!(
                 refund = found.id,
-                "a refund that had failed was made, and another was made for it"
+                "a refund that was recorded as failed was made, as well as its replacement"
             );
             return;
         }

@@ -369,7 +369,7 @@ pub(crate) async fn clock(transaction: &Transaction) -> Result<DateTime<Utc>, Er
     let row = transaction
         .query_one_raw(statement)
         .await?
-        .ok_or_else(|| Error::Bug("the clock answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("the clock returned nothing".into()))?;
     Ok(row.try_get("", "now")?)
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn execute(
             jobs.iter().map(|_| Err(reported(error.clone()))).collect()
         }
         Err(error) => {
-            tracing::warn!(%error, purchases = jobs.len(), "a batch failed and is sold one by one");
+            tracing::warn!(%error, purchases = jobs.len(), "a batch failed; its commands are executed one by one");
             execute_one_by_one(session, business, &jobs, &mut in_flight, &error).await
         }
     }

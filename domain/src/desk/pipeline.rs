@@ -212,7 +212,7 @@ pub(super) async fn take(
     let row = Taken::find_by_statement(statement)
         .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug("the stock's statement answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("the statement of the stock returned nothing".into()))?;
     // The rows are locked; a row that was not decremented would be sold again.
     if row.is_valid && row.taken.len() != remaining.len() {
         return Err(Error::Bug(format!(

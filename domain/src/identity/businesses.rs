@@ -198,7 +198,7 @@ pub(crate) async fn read(
     businesses::Entity::of(id)
         .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug(format!("business {id} is not there")))
+        .ok_or_else(|| Error::Bug(format!("business {id} does not exist")))
 }
 
 /// The business in the format of audit entries.

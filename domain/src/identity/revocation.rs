@@ -177,7 +177,7 @@ impl Remembered {
         tokio::spawn(async move {
             let _reading = reading;
             if let Err(error) = remembered.read(&database, business).await {
-                tracing::warn!(%error, %business, "the standing of credentials cannot be read");
+                tracing::warn!(%error, %business, "the revocation of credentials cannot be read");
             }
         });
     }

@@ -361,7 +361,7 @@ pub(crate) async fn lock(
 ) -> Result<users::Model, Error> {
     locks::user(transaction, business, id)
         .await?
-        .ok_or_else(|| Error::Bug(format!("user {id} is not there")))
+        .ok_or_else(|| Error::Bug(format!("user {id} does not exist")))
 }
 
 /// Checks that the customer exists. Customers are never deleted, so no lock is needed.
@@ -393,6 +393,6 @@ pub(crate) fn authority(user: &users::Model) -> Result<Authority, Error> {
         (Role::Admin, _) => Ok(Authority::Admin),
         (Role::Staff, _) => Ok(Authority::Staff),
         (Role::Customer, Some(customer)) => Ok(Authority::Customer(customer)),
-        (Role::Customer, None) => Err(Error::Bug(format!("user {} is no one's customer", user.id))),
+        (Role::Customer, None) => Err(Error::Bug(format!("user {} has no customer", user.id))),
     }
 }

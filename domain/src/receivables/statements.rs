@@ -265,7 +265,7 @@ async fn opening(
     let row = transaction
         .query_one_raw(statement)
         .await?
-        .ok_or_else(|| Error::Bug("a sum answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("a sum returned nothing".into()))?;
     let count: i64 = row.try_get("", "entries")?;
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     Ok((row.try_get("", "opening_balance")?, count))

@@ -228,7 +228,7 @@ impl Hub {
                 Err(error) => {
                     // Logged once per outage, not twice a second.
                     if !fails {
-                        tracing::warn!(%error, %business, "what is available cannot be looked at");
+                        tracing::warn!(%error, %business, "the availability of products cannot be read");
                     }
                     self.tell(business, &products, |_| Seen::Failed(error.clone()));
                     true

@@ -168,7 +168,7 @@ async fn standing(
     let row = transaction
         .query_one_raw(statement)
         .await?
-        .ok_or_else(|| Error::Bug("the time was not told".into()))?;
+        .ok_or_else(|| Error::Bug("the database returned no time".into()))?;
     let place = waits.map(|_| row.try_get("", "place")).transpose()?;
     Ok((row.try_get("", "now")?, place))
 }

@@ -152,7 +152,7 @@ pub async fn business(
     let counts = Counts::find_by_statement(statement)
         .one(&transaction)
         .await?
-        .ok_or_else(|| Error::Bug("a count answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("a count returned nothing".into()))?;
     transaction.commit().await?;
     Ok(counts)
 }

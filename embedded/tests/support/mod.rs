@@ -1,9 +1,6 @@
 //! Folders, clients and processes for the tests.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a panic fails the test, which is what it is for"
-)]
+#![expect(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 use embedded::{Server, Settings};
 use std::io::{BufRead, BufReader, Lines};

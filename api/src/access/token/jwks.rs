@@ -118,11 +118,11 @@ pub(super) enum Unread {
     File(#[from] std::io::Error),
     #[error("{0}")]
     Http(#[from] reqwest::Error),
-    #[error("the answer has status {0}")]
+    #[error("the response has status {0}")]
     Status(reqwest::StatusCode),
     #[error("it has more than {SET_BYTES} bytes")]
     TooLarge,
-    #[error("it is no set of keys: {0}")]
+    #[error("it is not a key set: {0}")]
     NoSet(serde_json::Error),
     #[error(
         "none of its keys can be used: a key needs a kid, and a public RSA, P-256, P-384 or Ed25519 key"
@@ -221,7 +221,7 @@ impl Jwks {
 }
 
 fn log(error: Unread) {
-    tracing::warn!(%error, "the issuer's keys cannot be read; those that are known stay for a day");
+    tracing::warn!(%error, "the issuer's keys cannot be read; known keys stay valid for a day");
 }
 
 impl Inner {
@@ -251,7 +251,7 @@ impl Inner {
         let same =
             keys.len() == read.keys.len() && keys.keys().all(|kid| read.keys.contains_key(kid));
         if !same {
-            tracing::info!(keys = keys.len(), "the issuer has other keys than before");
+            tracing::info!(keys = keys.len(), "the issuer's keys have changed");
         }
         *read = Arc::new(Known { keys, at });
         Ok(())
@@ -304,7 +304,7 @@ fn parse(text: &[u8]) -> Result<Keys, Unread> {
     let mut twice = Vec::new();
     for value in set.keys.into_iter().take(SET_KEYS) {
         let Some((kid, key)) = usable(value) else {
-            tracing::debug!("a key of the issuer's set is not used");
+            tracing::debug!("a key of the issuer's set is ignored");
             continue;
         };
         if keys.insert(kid.clone(), Arc::new(key)).is_some() {
@@ -315,7 +315,7 @@ fn parse(text: &[u8]) -> Result<Keys, Unread> {
     for kid in twice {
         tracing::warn!(
             kid,
-            "two keys of the issuer's set have one kid: neither is used"
+            "two keys of the issuer's set have the same kid: both are ignored"
         );
         keys.remove(&kid);
     }

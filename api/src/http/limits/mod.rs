@@ -134,12 +134,12 @@ impl Limits {
         count(
             self.accounts.as_ref(),
             &here,
-            "this address at this account",
+            "this address for this account",
         )?;
         count(
             self.accounts_from_everywhere.as_ref(),
             &account,
-            "everywhere at this account",
+            "all addresses for this account",
         )
     }
 
@@ -168,20 +168,20 @@ pub fn is_local(req: &ServiceRequest) -> bool {
         .is_some_and(|peer| address::is_local(peer.ip(), req.headers()))
 }
 
-fn count(buckets: Option<&Buckets>, key: &impl Hash, whose: &str) -> Result<(), Problem> {
+fn count(buckets: Option<&Buckets>, key: &impl Hash, source: &str) -> Result<(), Problem> {
     let Some(buckets) = buckets else {
         return Ok(());
     };
-    buckets.take(key).map_err(|wait| refusal(whose, wait))
+    buckets.take(key).map_err(|wait| refusal(source, wait))
 }
 
-fn refusal(whose: &str, wait: Duration) -> Problem {
+fn refusal(source: &str, wait: Duration) -> Problem {
     // Whole seconds, rounded up, so that a client that waits as long is served.
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
     Problem::new(
         Code::RateLimited,
-        format!("There were too many requests from {whose}."),
+        format!("There were too many requests from {source}."),
     )
     .retry_after(seconds)
 }

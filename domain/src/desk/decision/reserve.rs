@@ -66,7 +66,7 @@ impl BatchState {
             _ => self.locked_stock.join(reservation),
         }
         let made = self.locked_stock.reservations.get(&id);
-        made.ok_or_else(|| Error::Bug(format!("reservation {id} is not on its shelf")))
+        made.ok_or_else(|| Error::Bug(format!("reservation {id} is not in the locked stock")))
     }
 
     /// Checks that a release could satisfy the demands, and that the waitlist is not full.

@@ -148,7 +148,7 @@ impl Transaction {
     pub(crate) async fn rollback(self) {
         if let Err(error) = self.inner.into_inner().rollback().await {
             // The server rolls back when it notices that the connection is gone.
-            tracing::debug!(%error, "a rollback was not answered");
+            tracing::debug!(%error, "a rollback was not confirmed");
         }
     }
 }

@@ -56,7 +56,7 @@ impl Sweeper {
             match sweep(database, business).await {
                 Ok(swept) => swept.open,
                 Err(error) => {
-                    tracing::warn!(%error, %business, "expired reservations stay for now");
+                    tracing::warn!(%error, %business, "expired reservations were not released; the next run retries");
                     true
                 }
             }

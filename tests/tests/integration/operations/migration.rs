@@ -484,7 +484,7 @@ async fn the_service_migrates_too_and_several_at_once_do_it_once() {
 
     let newest = migration::names().pop().unwrap();
     let down = printed(as_role(OWNER, &["migrate", "down"]).output().unwrap());
-    assert_eq!(down, format!("took back {newest}"));
+    assert_eq!(down, format!("reverted {newest}"));
     let said = refusal(&mut as_role(SERVICE, &["migrate"]));
     assert!(said.contains("permission denied"), "{said}");
     let up = printed(as_role(OWNER, &["migrate"]).output().unwrap());

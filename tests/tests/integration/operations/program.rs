@@ -299,7 +299,7 @@ async fn without_demo_data_nobody_can_log_in_until_a_command_has_made_a_business
     );
     let made = printed(create_business(&folder, "first", PASSWORD));
     assert!(
-        made.starts_with("made the business first with the id "),
+        made.starts_with("created the business first with the id "),
         "{made}"
     );
     let admin = "admin@first.example";
