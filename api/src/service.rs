@@ -40,11 +40,11 @@ const BATCHES_TIMEOUT: Duration = Duration::from_secs(10);
 /// At shutdown: the time for requests in flight to finish.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 /// How long the start waits for a database that is starting too.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The database connections for all watchers of availability together.
 const WATCH_CONNECTIONS: u32 = 2;
 /// How often expired idempotency keys and refresh tokens are deleted.
-const TIDY_EVERY: Duration = Duration::from_secs(600);
+const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
 
 /// A running service.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ impl Service {
     /// See [`Error`].
     #[expect(
         clippy::too_many_lines,
-        reason = "all that the service is made of, in the order in which it starts"
+        reason = "the parts of the service, in the order in which they start"
     )]
     pub async fn start_checked(
         settings: &Settings,
@@ -325,12 +325,12 @@ async fn check(database: &Database) -> Result<(), Error> {
             Ok(objection) => break objection,
             Err(error) => error,
         };
-        if !error.may_pass() || started.elapsed() > DATABASE_PATIENCE {
+        if !error.may_pass() || started.elapsed() > DATABASE_TIMEOUT {
             return Err(error);
         }
         let cause = log::with_causes(&error);
         if cause != said {
-            let seconds = DATABASE_PATIENCE.as_secs();
+            let seconds = DATABASE_TIMEOUT.as_secs();
             tracing::warn!("waiting up to {seconds} s for the database: {cause}");
             said = cause;
         }
@@ -383,7 +383,7 @@ async fn warn_unless_migrated(state: &State) {
 /// ends.
 async fn delete_expired(state: State) {
     loop {
-        tokio::time::sleep(TIDY_EVERY).await;
+        tokio::time::sleep(RETENTION_INTERVAL).await;
         for business in state.businesses.met() {
             if let Err(error) = idempotency::delete_expired(&state.database, business).await {
                 tracing::warn!(%error, %business, "expired idempotency keys were not deleted; the next run retries");

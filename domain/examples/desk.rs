@@ -7,7 +7,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a measurement that cannot be made stops"
+    reason = "a failed measurement stops the program"
 )]
 
 use std::sync::Arc;

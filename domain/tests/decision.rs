@@ -1,6 +1,6 @@
 //! These tests check invariants of the decision for arbitrary customers, stock and purchases, without a database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -151,7 +151,7 @@ fn two_lines_of_one_product_are_one_demand() {
     let mut state = small_shop();
     let twice = purchase(1, &[line(1, 3), line(2, 1), line(1, 3)]);
     let Error::InsufficientStock(shortages) = refusal(&mut state, &twice) else {
-        panic!("six of five were sold")
+        panic!("sold six of five units")
     };
     assert_eq!(shortages.len(), 1);
     assert_eq!((shortages[0].requested, shortages[0].available), (6, 5));
@@ -181,7 +181,7 @@ fn every_short_product_is_named_at_once() {
     let Error::InsufficientStock(shortages) =
         refusal(&mut state, &purchase(1, &[line(2, 9), line(1, 9)]))
     else {
-        panic!("nine of five were sold")
+        panic!("sold nine of five units")
     };
     let named: Vec<_> = shortages
         .iter()
@@ -219,7 +219,7 @@ fn the_last_cent_of_credit_can_be_spent_and_not_one_more() {
         amount,
     } = refusal(&mut state, &purchase(1, &[line(4, 1)]))
     else {
-        panic!("a cent too much was sold")
+        panic!("the credit limit was exceeded by a cent")
     };
     assert_eq!(
         (credit_limit, balance, amount),
@@ -392,12 +392,12 @@ fn an_order_beyond_every_column_is_refused_and_does_not_overflow() {
 }
 
 /// How long an order by card holds its stock, in seconds.
-const SECONDS: i32 = 1800;
+const PAYMENT_SECONDS: i32 = 1800;
 
 /// Terms of orders by card, without limits on the amount.
 const TERMS: Terms = Terms {
     provider: "none",
-    seconds: SECONDS,
+    seconds: PAYMENT_SECONDS,
     limits: Some(Limits::NONE),
 };
 
@@ -470,7 +470,7 @@ fn an_order_by_card_holds_stock_and_owes_nothing() {
     assert!(hold.items.iter().all(|item| item.held));
     assert_eq!(hold.expires_at, ordered.expires_at);
     let life = ordered.expires_at - ordered.created_at;
-    assert_eq!(life, Duration::seconds(SECONDS.into()));
+    assert_eq!(life, Duration::seconds(PAYMENT_SECONDS.into()));
     assert!(matches!(
         refusal(&mut state, &purchase(1, &[line(2, 1)])),
         Error::InsufficientStock(short) if short[0].available == 0
@@ -841,7 +841,7 @@ fn every_product_that_is_short_is_named_to_who_orders_by_card() {
     let Error::InsufficientStock(short) =
         refusal_by_card(&mut state, &purchase(1, &[line(1, 6), line(2, 4)]))
     else {
-        panic!("six of five were held")
+        panic!("held six of five units")
     };
     assert_eq!((short[0].requested, short[0].available), (6, 5));
     assert_eq!((short[1].requested, short[1].available), (4, 3));
@@ -888,7 +888,7 @@ fn a_reservation_confirmed_by_card_keeps_what_it_holds_at_its_prices_and_is_conf
     let hold = &state.locked_stock.reservations[&reservation(1)];
     assert_eq!(
         hold.expires_at,
-        state.locked_stock.now + Duration::seconds(SECONDS.into())
+        state.locked_stock.now + Duration::seconds(PAYMENT_SECONDS.into())
     );
     assert!(hold.items.iter().all(|item| item.held));
     let resolved = |error: Error| {

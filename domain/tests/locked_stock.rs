@@ -1,8 +1,8 @@
 //! These tests check invariants of held stock and waitlists on arbitrary histories against a model of plain lists,
 //! without a database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::too_many_lines, reason = "a test tells one history")]
+#![expect(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+#![expect(clippy::too_many_lines, reason = "a test is one history, step by step")]
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +13,7 @@ use domain::desk::purchase::Purchase;
 use domain::receivables::ledger;
 use domain::stock::Line;
 use domain::stock::locked_stock::{LockedStock, Reservation, StockLevel};
-use domain::stock::reservations::{NewReservation, OPEN};
+use domain::stock::reservations::{MAX_OPEN_PER_CUSTOMER, NewReservation};
 use entity::reservations::Status;
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity, ReservationId, UserId};
 use proptest::prelude::*;
@@ -248,7 +248,7 @@ impl Model {
             Step::Reserve(who, lines, wait) => {
                 let items = added_up(lines);
                 let own = self.holds.iter().filter(|hold| hold.customer == *who);
-                if own.filter(|hold| hold.is_open()).count() >= OPEN {
+                if own.filter(|hold| hold.is_open()).count() >= MAX_OPEN_PER_CUSTOMER {
                     return Err(No::TooMany);
                 }
                 self.check_limit(*who, &items, &[])?;

@@ -1,7 +1,7 @@
 //! These tests check invariants of settlement for arbitrary accounts and histories, without a database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::too_many_lines, reason = "a test tells one history")]
+#![expect(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+#![expect(clippy::too_many_lines, reason = "a test is one history, step by step")]
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@
     clippy::expect_used,
     clippy::panic,
     missing_debug_implementations,
-    reason = "a test that cannot go on fails"
+    reason = "a panic is the failure of a test"
 )]
 
 mod account;

@@ -573,7 +573,7 @@ fn extension<T: Clone + 'static>(req: &HttpRequest) -> Result<T, Problem> {
     req.extensions().get::<T>().cloned().ok_or_else(|| {
         tracing::error!(
             of = std::any::type_name::<T>(),
-            "the endpoint gives its handler none"
+            "the access check has stored no such value"
         );
         Problem::internal()
     })

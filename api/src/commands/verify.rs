@@ -12,7 +12,7 @@ use crate::commands::database_choice;
 use crate::config::Settings;
 
 /// The number of differences of one run that are logged. The metrics count all; the command prints all.
-const LOGGED: u64 = 20;
+const MAX_LOGGED_DIFFERENCES: u64 = 20;
 
 /// Why the books could not be verified.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +101,7 @@ pub async fn keep_looking(database: Database, every: Duration) {
         let mut logged = 0;
         let outcome = every_business(&database, |difference| {
             logged += 1;
-            if logged <= LOGGED {
+            if logged <= MAX_LOGGED_DIFFERENCES {
                 tracing::error!(%difference, "the books do not add up");
             }
         })

@@ -49,7 +49,7 @@ pub struct Payments {
     #[arg(long, env = "TRADELINE_PAYMENT_PROVIDER", value_enum, global = true)]
     pub payment_provider: Option<ProviderName>,
     /// The time in which a card order can be paid, in seconds. Its stock is held for that time.
-    #[arg(long, env = "TRADELINE_PAYMENT_SECONDS", default_value_t = domain::card::checkout::SECONDS, global = true,
+    #[arg(long, env = "TRADELINE_PAYMENT_SECONDS", default_value_t = domain::card::checkout::DEFAULT_PAYMENT_SECONDS, global = true,
           value_name = "SECONDS", value_parser = clap::value_parser!(i32).range(60..=86_400))]
     pub payment_seconds: i32,
 }
@@ -196,7 +196,7 @@ impl Payments {
             return Err(BadPayments::NoSecret(WEBHOOK_SECRET));
         }
         let base = self.stripe_api_base.0.clone();
-        let stripe = Arc::new(Stripe::new(base, key.clone(), stripe::ANSWER)?);
+        let stripe = Arc::new(Stripe::new(base, key.clone(), stripe::RESPONSE_TIMEOUT)?);
         let secrets = WebhookSecrets::new(&secrets)?;
         Ok(Providers {
             provider: Some(stripe.clone()),

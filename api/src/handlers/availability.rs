@@ -31,10 +31,10 @@ const EVENTS: &str = "text/event-stream";
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The lifetime of a stream in seconds. It is random, so that streams that began together do not reconnect together.
-const LIFE: std::ops::Range<u64> = 720..900;
+const STREAM_SECONDS: std::ops::Range<u64> = 720..900;
 
 /// The delay before a client reconnects, in milliseconds, random for the same reason.
-const COME_AGAIN: std::ops::Range<u32> = 1_000..5_000;
+const RECONNECT_MILLISECONDS: std::ops::Range<u32> = 1_000..5_000;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -80,7 +80,7 @@ impl Feed {
     async fn next(&mut self) -> Option<Bytes> {
         if !self.begun {
             self.begun = true;
-            let come_again = rand::rng().random_range(COME_AGAIN);
+            let come_again = rand::rng().random_range(RECONNECT_MILLISECONDS);
             return Some(Bytes::from(format!("retry: {come_again}\n\n")));
         }
         tokio::select! {
@@ -101,7 +101,7 @@ async fn watch(
         .availability
         .watch(visitor.business_id, id.0, sees_inactive(&visitor));
     let watcher = watching.await.map_err(|error| visitor.problem(error))?;
-    let life = Duration::from_secs(rand::rng().random_range(LIFE));
+    let life = Duration::from_secs(rand::rng().random_range(STREAM_SECONDS));
     let feed = Feed {
         watcher,
         watched,

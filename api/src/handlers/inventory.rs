@@ -295,7 +295,7 @@ fn lines(body: MovementsRequest) -> Result<Vec<Line>, Problem> {
 }
 
 /// The response to a list of movements. Its location is that of the first product's movements.
-#[expect(clippy::ptr_arg, reason = "rendered is what the domain returns")]
+#[expect(clippy::ptr_arg, reason = "the signature of the domain's renderer")]
 fn render(moved: &Vec<Moved>) -> StoredResponse {
     let location = moved.first().map_or_else(String::new, |first| {
         format!("/api/inventory/{}/movements", first.product_id)

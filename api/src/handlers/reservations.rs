@@ -131,7 +131,7 @@ crate::body! {
 #[serde(untagged)]
 #[expect(
     dead_code,
-    reason = "for the document: each is written by what makes it"
+    reason = "for the OpenAPI document only; the responses are rendered elsewhere"
 )]
 enum ConfirmedView {
     OnCredit(ReceiptView),

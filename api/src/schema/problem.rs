@@ -580,7 +580,7 @@ impl Problem {
                 "?from",
                 &format!(
                     "must be later, or `to` earlier: the period has {count} entries, and one statement shows {}",
-                    domain::receivables::statements::MOST_ENTRIES
+                    domain::receivables::statements::MAX_ENTRIES
                 ),
             ),
             Error::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused, detail),

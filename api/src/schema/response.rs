@@ -102,7 +102,7 @@ fn render(status: StatusCode, location: Option<&str>, view: &impl Serialize) -> 
 #[must_use]
 pub fn json(view: &impl Serialize) -> String {
     serde_json::to_string(view).unwrap_or_else(|error| {
-        tracing::error!(%error, "a view is not JSON");
+        tracing::error!(%error, "a view cannot be serialized as JSON");
         String::new()
     })
 }

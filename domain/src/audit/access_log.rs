@@ -26,15 +26,15 @@ use crate::{Caller, Database, Error, Transaction};
 use refusal_counter::RefusalCounter;
 
 /// The most entries in the queue.
-const WAITING: usize = 1024;
+const MAX_QUEUED: usize = 1024;
 /// The most entries that are taken from the queue at once.
-const AT_ONCE: usize = 64;
+const MAX_BATCH: usize = 64;
 /// The time between two batches, so that a client that is always refused does not keep the database busy.
-const PAUSE: Duration = Duration::from_millis(50);
+const BATCH_INTERVAL: Duration = Duration::from_millis(50);
 /// The time between two checks for counted refusals whose minute is over, and for unverified keys.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest time that a stopping service waits for the last entries.
-const PATIENCE: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A refused request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -136,7 +136,7 @@ impl AccessLog {
     /// Starts the task that writes. It ends when the access log is dropped.
     #[must_use]
     pub fn start(database: Database) -> Self {
-        let (inbox, notices) = mpsc::channel(WAITING);
+        let (inbox, notices) = mpsc::channel(MAX_QUEUED);
         let tally = Arc::new(RefusalCounter::default());
         tokio::spawn(write_all(database, notices, Arc::clone(&tally)));
         Self { inbox, tally }
@@ -194,7 +194,7 @@ impl AccessLog {
                 let _ = wait.await;
             }
         };
-        if tokio::time::timeout(PATIENCE, flush).await.is_err() {
+        if tokio::time::timeout(FLUSH_TIMEOUT, flush).await.is_err() {
             tracing::warn!("the last entries of the audit trail are not written");
         }
     }
@@ -228,12 +228,12 @@ async fn write_all(
     mut notices: mpsc::Receiver<Notice>,
     tally: Arc<RefusalCounter>,
 ) {
-    let mut batch = Vec::with_capacity(AT_ONCE);
+    let mut batch = Vec::with_capacity(MAX_BATCH);
     // Entries for unverified keys are looked up together, so that a flood of them costs one query a second.
     let (mut unproven, mut looked) = (Vec::new(), Instant::now());
     loop {
-        let received = notices.recv_many(&mut batch, AT_ONCE);
-        if let Ok(0) = tokio::time::timeout(LOOK_EVERY, received).await {
+        let received = notices.recv_many(&mut batch, MAX_BATCH);
+        if let Ok(0) = tokio::time::timeout(CHECK_INTERVAL, received).await {
             return;
         }
         let (mut entries, mut flushes) = (Vec::new(), Vec::new());
@@ -245,7 +245,7 @@ async fn write_all(
             }
         }
         let all = !flushes.is_empty();
-        if all || looked.elapsed() >= LOOK_EVERY {
+        if all || looked.elapsed() >= CHECK_INTERVAL {
             entries.append(&mut unproven);
             looked = Instant::now();
         }
@@ -256,7 +256,7 @@ async fn write_all(
         entries.extend(repeated.map(|(refused, times, id)| Entry::Refused(refused, times, id)));
         write_each(&database, entries).await;
         if flushes.is_empty() {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(BATCH_INTERVAL).await;
         }
         for done in flushes {
             // The receiver may have timed out.

@@ -44,10 +44,10 @@ use crate::{Database, Error};
 pub use renumber::{Renumbered, renumber};
 
 /// The most entries of one seal.
-const BATCH: i64 = 1000;
+const MAX_ENTRIES_PER_SEAL: i64 = 1000;
 
 /// The time between two checks of all businesses. Changes by this process are sealed sooner.
-const ALL_EVERY: Duration = Duration::from_secs(60);
+const FULL_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The values in place of a seal before the first: a position before every entry, and a zero hash.
 macro_rules! beginning {
@@ -150,7 +150,7 @@ pub async fn seal(database: &Database, business: BusinessId) -> Result<i64, Erro
     loop {
         let sealed = retry(|| seal_batch(database, business)).await?;
         all += sealed;
-        if sealed < BATCH {
+        if sealed < MAX_ENTRIES_PER_SEAL {
             return Ok(all);
         }
     }
@@ -158,7 +158,7 @@ pub async fn seal(database: &Database, business: BusinessId) -> Result<i64, Erro
 
 async fn seal_batch(database: &Database, business: BusinessId) -> Result<i64, Error> {
     let transaction = database.begin(business).await?;
-    let values = [business.0.into(), BATCH.into()];
+    let values = [business.0.into(), MAX_ENTRIES_PER_SEAL.into()];
     let begin = Statement::from_sql_and_values(DbBackend::Postgres, BEGIN, values.clone());
     let row = transaction.query_one_raw(begin).await?;
     let row = row.ok_or_else(|| Error::Bug("a lock returned nothing".into()))?;
@@ -201,7 +201,7 @@ impl Sealer {
         let mut all: Option<Instant> = None;
         loop {
             tokio::time::sleep(every).await;
-            if all.is_none_or(|at| at.elapsed() >= ALL_EVERY) {
+            if all.is_none_or(|at| at.elapsed() >= FULL_CHECK_INTERVAL) {
                 match tenants::all_businesses(&database).await {
                     Ok(businesses) => {
                         self.lock().extend(businesses);

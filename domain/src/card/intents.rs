@@ -241,7 +241,7 @@ pub(super) async fn record_refused(
             return Ok(());
         }
         locked.intent.status = payment_intents::Status::Refused;
-        locked.intent.failure = Some(format!("the payment provider refuses: {words}"));
+        locked.intent.failure = Some(format!("the payment provider rejects the request: {words}"));
         locked.intent.failure_code = Some(code.to_owned());
         locked.intent.next_try_at = None;
         locked.write_intent(&transaction).await?;

@@ -28,7 +28,7 @@ use crate::orders::payments;
 use crate::{Database, Error};
 
 /// The maximum of intents, and of refunds, in one round.
-const ROWS: i64 = 50;
+const MAX_ROWS_PER_ROUND: i64 = 50;
 
 /// Calls the provider in the background.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ static INTENTS: LazyLock<String> = LazyLock::new(|| {
     let due = locks::due_intents()
         .column((Entity, Column::OrderId))
         .expr_as(Expr::cust(NEXT_TRY), "next_try_at")
-        .limit(ROWS.unsigned_abs())
+        .limit(MAX_ROWS_PER_ROUND.unsigned_abs())
         .to_string(PostgresQueryBuilder);
     format!(
         "
@@ -136,7 +136,7 @@ static REFUNDS: LazyLock<String> = LazyLock::new(|| {
     let due = locks::due_refunds()
         .column((Entity, Column::Id))
         .expr_as(Expr::cust(NEXT_TRY_OF_REFUND), "next_try_at")
-        .limit(ROWS.unsigned_abs())
+        .limit(MAX_ROWS_PER_ROUND.unsigned_abs())
         .to_string(PostgresQueryBuilder);
     format!(
         "
@@ -232,7 +232,7 @@ async fn see_to_intent(
                     Ok(true)
                 }
                 Err(failure @ Failure::Refused { .. }) => {
-                    tracing::warn!(order = %id, %failure, "the provider does not know the intent");
+                    tracing::warn!(order = %id, %failure, "the payment provider does not have the payment intent");
                     let gone = Intent {
                         id: at_provider,
                         client_secret: intent.client_secret.unwrap_or_default(),

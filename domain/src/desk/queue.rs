@@ -19,7 +19,7 @@ use entity::{CustomerId, ProductId, UserId};
 
 /// The most rows that one call of [`Queue::take`] examines. It bounds the time of the call and the size of a batch of
 /// large carts. The first command is always examined.
-const ROWS: usize = 4096;
+const MAX_ROWS_EXAMINED: usize = 4096;
 
 /// A row that two commands cannot use at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -164,7 +164,7 @@ impl<T, P: Clone> Queue<T, P> {
         };
         let mut looked_at = 0;
         for (place, (_, rows)) in self.waiting.iter().enumerate() {
-            if choice.places.len() == most || looked_at >= ROWS {
+            if choice.places.len() == most || looked_at >= MAX_ROWS_EXAMINED {
                 break;
             }
             choice.looked_until = place + 1;

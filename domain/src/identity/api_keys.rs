@@ -23,7 +23,7 @@ const API_KEY: Kind = Kind("tl_live_");
 
 /// The maximum of unrevoked keys per business. Each process holds them in memory, and reads them again in each second
 /// in which one is used.
-const KEYS: u64 = 100;
+const MAX_KEYS_PER_BUSINESS: u64 = 100;
 
 /// Input of a new key.
 #[derive(Debug, Clone)]
@@ -78,8 +78,10 @@ pub async fn create(
             .filter(api_keys::Column::RevokedAt.is_null())
             .count(transaction)
             .await?;
-        if there >= KEYS {
-            return Err(Error::ApiKeyLimitReached { limit: KEYS });
+        if there >= MAX_KEYS_PER_BUSINESS {
+            return Err(Error::ApiKeyLimitReached {
+                limit: MAX_KEYS_PER_BUSINESS,
+            });
         }
         let row = insert(transaction, caller, new, &secret).await?;
         write.finish(row).await

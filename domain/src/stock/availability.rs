@@ -28,11 +28,11 @@ use crate::stock::inventory::level::stock_level;
 use crate::{Database, Error};
 
 /// The time between two polls of the same product.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The shortest time between two polls for newly watched products.
-const FIND_EVERY: Duration = Duration::from_millis(50);
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The time to wait after a failed poll.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The stock of a product, in units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,7 +221,7 @@ impl Hub {
                 return;
             };
             if all {
-                next = Instant::now() + LOOK_EVERY;
+                next = Instant::now() + POLL_INTERVAL;
             }
             let failed = match self.look_at(business, &products).await {
                 Ok(()) => false,
@@ -235,7 +235,12 @@ impl Hub {
                 }
             };
             fails = failed;
-            tokio::time::sleep(if failed { PAUSE } else { FIND_EVERY }).await;
+            tokio::time::sleep(if failed {
+                RETRY_DELAY
+            } else {
+                MIN_POLL_INTERVAL
+            })
+            .await;
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
                 () = newcomer.notified() => {}

@@ -20,10 +20,10 @@ pub use crate::stock::locked_stock::{Item, Reservation};
 pub use sweep::{Sweeper, Swept, sweep};
 
 /// The most open reservations of one customer, those in waitlists included.
-pub const OPEN: usize = 20;
+pub const MAX_OPEN_PER_CUSTOMER: usize = 20;
 
 /// The permitted durations of a hold, in seconds.
-pub const TTL: std::ops::RangeInclusive<i32> = 60..=3600;
+pub const TTL_SECONDS: std::ops::RangeInclusive<i32> = 60..=3600;
 
 /// A requested reservation.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct NewReservation {
     pub customer_id: CustomerId,
     /// The lines in the customer's order. Several lines of one product count as one.
     pub lines: Vec<Line>,
-    /// The duration of the hold in seconds, within [`TTL`].
+    /// The duration of the hold in seconds, within [`TTL_SECONDS`].
     pub ttl_seconds: i32,
     /// Whether to join the waitlist when stock is insufficient, for a reservation of a single product. A position
     /// expires after the same duration as a hold.

@@ -22,13 +22,13 @@ use serde_json::Value;
 use crate::http::client;
 
 /// The limit for the issuer's complete response.
-pub(super) const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The limit for connecting to the issuer.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest key set, in bytes. One that contains certificates has about 10,000.
-const SET_BYTES: usize = 256 * 1024;
+const MAX_SET_BYTES: usize = 256 * 1024;
 /// The most keys that are read from a set.
-const SET_KEYS: usize = 100;
+const MAX_SET_KEYS: usize = 100;
 /// The size of an RSA key's modulus, in bytes. Shorter ones are weak (RFC 7518, section 3.3); longer ones only cost
 /// time.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
@@ -120,7 +120,7 @@ pub(super) enum Unread {
     Http(#[from] reqwest::Error),
     #[error("the response has status {0}")]
     Status(reqwest::StatusCode),
-    #[error("it has more than {SET_BYTES} bytes")]
+    #[error("it has more than {MAX_SET_BYTES} bytes")]
     TooLarge,
     #[error("it is not a key set: {0}")]
     NoSet(serde_json::Error),
@@ -260,7 +260,7 @@ impl Inner {
 
 fn client(url: &Url) -> Result<Client, reqwest::Error> {
     // A connection belongs to the thread that opened it, and the next reading is 30 s away. None is kept.
-    client::client(url, CONNECT, ANSWER)
+    client::client(url, CONNECT_TIMEOUT, RESPONSE_TIMEOUT)
         .pool_max_idle_per_host(0)
         .build()
 }
@@ -272,7 +272,7 @@ async fn download(http: &Client, url: Url) -> Result<Vec<u8>, Unread> {
     }
     let mut text = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if text.len() + chunk.len() > SET_BYTES {
+        if text.len() + chunk.len() > MAX_SET_BYTES {
             return Err(Unread::TooLarge);
         }
         text.extend_from_slice(&chunk);
@@ -282,11 +282,11 @@ async fn download(http: &Client, url: Url) -> Result<Vec<u8>, Unread> {
 
 fn read_file(path: &std::path::Path) -> Result<Vec<u8>, Unread> {
     let mut text = Vec::new();
-    let limit = SET_BYTES as u64 + 1;
+    let limit = MAX_SET_BYTES as u64 + 1;
     std::fs::File::open(path)?
         .take(limit)
         .read_to_end(&mut text)?;
-    if text.len() > SET_BYTES {
+    if text.len() > MAX_SET_BYTES {
         return Err(Unread::TooLarge);
     }
     Ok(text)
@@ -302,7 +302,7 @@ fn parse(text: &[u8]) -> Result<Keys, Unread> {
     let set: Set = serde_json::from_slice(text).map_err(Unread::NoSet)?;
     let mut keys = Keys::new();
     let mut twice = Vec::new();
-    for value in set.keys.into_iter().take(SET_KEYS) {
+    for value in set.keys.into_iter().take(MAX_SET_KEYS) {
         let Some((kid, key)) = usable(value) else {
             tracing::debug!("a key of the issuer's set is ignored");
             continue;

@@ -33,7 +33,7 @@ const NOT_COUNTED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The factor between an account's limit from all addresses and its limit from one. With one limit for both, a single
 /// address could lock out the account's user.
-const WIDER: u32 = 10;
+const ALL_ADDRESSES_FACTOR: u32 = 10;
 
 /// The kind of attempt at an account. Each kind is counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,7 +51,7 @@ pub struct Limits {
     addresses: Option<Buckets>,
     guesses: Option<Buckets>,
     accounts: Option<Buckets>,
-    /// The same accounts from all addresses together, with [`WIDER`] times the limit.
+    /// The same accounts from all addresses together, with [`ALL_ADDRESSES_FACTOR`] times the limit.
     accounts_from_everywhere: Option<Buckets>,
     trusted_proxies: Vec<Peers>,
 }
@@ -69,7 +69,7 @@ impl Limits {
             addresses: of(settings.rate_limit_address),
             guesses: of(settings.rate_limit_login),
             accounts: of(settings.rate_limit_account),
-            accounts_from_everywhere: of(settings.rate_limit_account.times(WIDER)),
+            accounts_from_everywhere: of(settings.rate_limit_account.times(ALL_ADDRESSES_FACTOR)),
             trusted_proxies: settings.trusted_proxies.clone(),
         }
     }

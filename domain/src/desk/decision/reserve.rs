@@ -6,8 +6,8 @@ use entity::{ReservationId, UserId};
 
 use super::{BatchState, Demand, total};
 use crate::Error;
-use crate::stock::locked_stock::{Item, LINE, Reservation};
-use crate::stock::reservations::{NewReservation, OPEN};
+use crate::stock::locked_stock::{Item, MAX_WAITING_PER_PRODUCT, Reservation};
+use crate::stock::reservations::{MAX_OPEN_PER_CUSTOMER, NewReservation};
 
 impl BatchState {
     /// Decides a reservation. All its items are held at the current prices, or it takes a position in a waitlist, or
@@ -25,8 +25,10 @@ impl BatchState {
     ) -> Result<&Reservation, Error> {
         let customer = wish.customer_id;
         self.account(customer)?;
-        if self.locked_stock.open_of(customer).count() >= OPEN {
-            return Err(Error::ReservationLimitReached { limit: OPEN });
+        if self.locked_stock.open_of(customer).count() >= MAX_OPEN_PER_CUSTOMER {
+            return Err(Error::ReservationLimitReached {
+                limit: MAX_OPEN_PER_CUSTOMER,
+            });
         }
         let demands = self.demands(customer, &wish.lines)?;
         if !total(&demands).is_storable() {
@@ -77,7 +79,7 @@ impl BatchState {
             if demand.quantity > counts.on_hand {
                 return Err(Error::SoldOut(demand.product_id));
             }
-            if counts.waiting >= LINE {
+            if counts.waiting >= MAX_WAITING_PER_PRODUCT {
                 return Err(Error::Overloaded);
             }
         }

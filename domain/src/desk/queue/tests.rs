@@ -28,11 +28,8 @@ fn who_shares_no_row_with_anyone_passes_those_that_wait() {
     let mut queue = Products::default();
     assert!(queue.push(1, products(&[1, 2])));
     let first = take(&mut queue);
-    assert!(!queue.push(2, products(&[2, 3])), "2 is being sold");
-    assert!(
-        !queue.push(3, products(&[3])),
-        "3 is wanted by an earlier one"
-    );
+    assert!(!queue.push(2, products(&[2, 3])), "a batch sells 2");
+    assert!(!queue.push(3, products(&[3])), "an earlier command needs 3");
     assert!(queue.push(4, products(&[4])));
     assert_eq!(take(&mut queue).batch, [4]);
     assert!(queue.release(&first.rows));
@@ -44,12 +41,12 @@ fn who_waits_for_what_is_promised_follows_and_knows_by_what() {
     let mut queue = Products::default();
     queue.push(1, products(&[1, 2]));
     let first = take(&mut queue);
-    assert!(!queue.push(2, products(&[2, 3])), "2 is being sold");
+    assert!(!queue.push(2, products(&[2, 3])), "a batch sells 2");
     assert!(predict(&mut queue, 1, &[1, 2], 7));
     let second = take(&mut queue);
     assert_eq!(second.batch, [2]);
     assert_eq!(second.predicted, [(product(2), 7)]);
-    assert!(!queue.push(3, products(&[3])), "nobody has predicted 3");
+    assert!(!queue.push(3, products(&[3])), "no batch has predicted 3");
     queue.push(4, products(&[1]));
     assert_eq!(take(&mut queue).predicted, [(product(1), 7)]);
     assert_eq!(first.predicted, []);
@@ -125,7 +122,7 @@ fn purchases_gather_behind_a_batch_until_they_are_half_as_many_and_never_when_no
     assert!(!queue.push(6, products(&[6])));
     assert!(!queue.push(7, products(&[7])));
     assert!(queue.push(8, products(&[8])), "three are half of six");
-    assert!(queue.executed(6), "three wait to be looked at");
+    assert!(queue.executed(6), "three commands wait for a check");
     assert_eq!(take(&mut queue).batch, [6, 7, 8]);
     assert!(!queue.executed(3));
     assert!(queue.push(9, products(&[9])));
@@ -148,11 +145,14 @@ fn one_look_goes_through_a_bounded_number_of_rows() {
         queue.push(number, products(&large));
     }
     let taken = take(&mut queue);
-    assert_eq!(taken.batch.len(), ROWS / large.len());
+    assert_eq!(taken.batch.len(), MAX_ROWS_EXAMINED / large.len());
     assert!(taken.is_worth_another_look);
     let blocked = take(&mut queue);
     assert!(blocked.batch.is_empty());
-    assert!(!blocked.is_worth_another_look, "it would be the same look");
+    assert!(
+        !blocked.is_worth_another_look,
+        "a second check would find the same"
+    );
     assert!(queue.release(&taken.rows));
 }
 

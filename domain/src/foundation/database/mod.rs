@@ -72,7 +72,6 @@ const PING_AFTER: Duration = Duration::from_secs(5);
 /// - A pooler in transaction mode refuses them as startup parameters, and leaks session settings between clients.
 ///
 /// The desk's planner settings are set the same way; they would be wrong for the reports of the same role.
-/// the reports of the same role.
 const LIMITS: [&str; 3] = [
     "lock_timeout = '2s'",
     "statement_timeout = '30s'",
@@ -81,21 +80,21 @@ const LIMITS: [&str; 3] = [
 
 /// The longest time to wait for an answer of the server. It exceeds `statement_timeout`, so that a server that is
 /// silent for longer has disappeared.
-const PATIENCE: Duration = Duration::from_secs(40);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// The server's answer, or an error when there is none within `patience`.
+/// The server's answer, or an error when there is none within `limit`.
 async fn in_time<T>(
-    patience: Duration,
+    limit: Duration,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
     // Reported like a pool timeout, which is not retried: another attempt would wait as long again.
     let silent = |_elapsed| Err(sqlx::Error::PoolTimedOut);
-    timeout(patience, answer).await.unwrap_or_else(silent)
+    timeout(limit, answer).await.unwrap_or_else(silent)
 }
 
 /// Predefined roles that row security binds, but that could bypass it by the server's files and programs, or bypass
 /// the grants that make tables append-only.
-const RIGHTS_TOO_MANY: [&str; 4] = [
+const FORBIDDEN_RIGHTS: [&str; 4] = [
     "pg_execute_server_program",
     "pg_read_server_files",
     "pg_write_all_data",
@@ -209,7 +208,7 @@ impl Database {
         let begin = || {
             let (pool, message) = (self.pool.clone(), message.clone());
             let begin = async move { pool.begin_with(AssertSqlSafe(message)).await };
-            let begun = tokio::spawn(in_time(PATIENCE, begin));
+            let begun = tokio::spawn(in_time(RESPONSE_TIMEOUT, begin));
             async { begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }
         };
         // Whatever the error (such as a changed password or a revoked right), the request did not cause it, and
@@ -260,16 +259,20 @@ impl Database {
             connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
         };
         let (mut one, mut other) = (connect().await?, connect().await?);
-        in_time(PATIENCE, sqlx::query("SELECT 1").execute(&mut one)).await?;
-        in_time(PATIENCE, other.execute("BEGIN")).await?;
-        in_time(PATIENCE, sqlx::query("SELECT 2").execute(&mut other)).await?;
+        in_time(RESPONSE_TIMEOUT, sqlx::query("SELECT 1").execute(&mut one)).await?;
+        in_time(RESPONSE_TIMEOUT, other.execute("BEGIN")).await?;
+        in_time(
+            RESPONSE_TIMEOUT,
+            sqlx::query("SELECT 2").execute(&mut other),
+        )
+        .await?;
         // A pooler with a single server connection has none left, and then never switches it either.
         let again = sqlx::query("SELECT 1").execute(&mut one);
         if let Ok(answer) = timeout(SPARE_CONNECTION_WAIT, again).await {
             answer?;
             one.close().await?;
         }
-        in_time(PATIENCE, other.execute("ROLLBACK")).await?;
+        in_time(RESPONSE_TIMEOUT, other.execute("ROLLBACK")).await?;
         other.close().await
     }
 
@@ -298,7 +301,7 @@ impl Database {
                                  min(rolname::text) FILTER (WHERE rolname = ANY ($1)))
                    FROM reachable",
             )
-            .bind(RIGHTS_TOO_MANY.map(str::to_owned).to_vec())
+            .bind(FORBIDDEN_RIGHTS.map(str::to_owned).to_vec())
             .fetch_one(&self.pool)
             .await
             .map_err(db_error)?;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::transaction::Home;
 use super::{
-    ACQUIRE_TIMEOUT, PATIENCE, Transaction, beginning, db_error, in_time, is_death, shown,
+    ACQUIRE_TIMEOUT, RESPONSE_TIMEOUT, Transaction, beginning, db_error, in_time, is_death, shown,
 };
 use crate::Error;
 
@@ -60,7 +60,12 @@ impl Session {
 
     async fn begin(&mut self, message: &str) -> Result<PgConnection, sqlx::Error> {
         if let Some(mut rested) = self.home.take() {
-            match in_time(PATIENCE, rested.execute(AssertSqlSafe(message.to_owned()))).await {
+            match in_time(
+                RESPONSE_TIMEOUT,
+                rested.execute(AssertSqlSafe(message.to_owned())),
+            )
+            .await
+            {
                 Ok(_) => return Ok(rested),
                 Err(error) if is_death(&error) => {}
                 Err(error) => return Err(error),
@@ -70,7 +75,7 @@ impl Session {
             .await
             .unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
         in_time(
-            PATIENCE,
+            RESPONSE_TIMEOUT,
             connection.execute(AssertSqlSafe(message.to_owned())),
         )
         .await?;

@@ -32,7 +32,7 @@ pub(crate) use read::{Range, Wanted, open, open_with, put, read};
 pub(crate) use write::write;
 
 /// The most reservations in the waitlist of one product.
-pub const LINE: i64 = 10_000;
+pub const MAX_WAITING_PER_PRODUCT: i64 = 10_000;
 
 /// The stock of one product, in units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

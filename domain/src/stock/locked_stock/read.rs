@@ -35,7 +35,7 @@ pub(crate) struct Wanted {
     pub(crate) change: HashMap<ProductId, Range>,
 }
 
-static OPEN: LazyLock<String> = LazyLock::new(|| {
+static STOCK: LazyLock<String> = LazyLock::new(|| {
     locks::stock_on_sale()
         .and_where(locks::is_any(inventory::Column::ProductId, "$2"))
         .to_string(PostgresQueryBuilder)
@@ -74,7 +74,7 @@ pub(crate) async fn open_with(
         return Ok(locked_stock);
     }
     let values: [Value; 2] = [business.0.into(), ids.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, OPEN.as_str(), values);
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, STOCK.as_str(), values);
     for row in transaction.query_all_raw(statement).await? {
         put(&mut locked_stock, &row)?;
     }
@@ -314,7 +314,7 @@ impl Row for Waitlist {
 
 /// Reads from the head of each waitlist as many reservations as could be allocated, and all that want more than may
 /// be left on hand.
-static LINES: LazyLock<ArrayStatement> = LazyLock::new(|| {
+static WAITLISTS: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let now = arrays.value("timestamptz");
         let lines = arrays.rows::<Waitlist>();
@@ -375,14 +375,14 @@ async fn read_lines(
         let may_be_free = (counts.free() + known(product_id)).saturating_add(change.returned);
         waitlists.push(Waitlist {
             product_id,
-            free: may_be_free.clamp(0, super::LINE),
+            free: may_be_free.clamp(0, super::MAX_WAITING_PER_PRODUCT),
             remaining: counts.on_hand.saturating_sub(change.taken),
         });
     }
     if waitlists.is_empty() {
         return Ok(());
     }
-    let statement = LINES
+    let statement = WAITLISTS
         .of(business)
         .value(locked_stock.now)
         .rows(&waitlists)

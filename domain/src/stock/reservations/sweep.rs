@@ -24,7 +24,7 @@ use crate::stock::locked_stock::{self, LockedStock, Wanted};
 use crate::{Database, Error, Transaction};
 
 /// The most products, and the most reservations, that one transaction sweeps.
-const ROWS: i64 = 100;
+const MAX_ROWS_PER_ROUND: i64 = 100;
 
 /// Sweeps in the background.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ pub async fn sweep(database: &Database, business: BusinessId) -> Result<Swept, E
         all.open = open.is_some();
         all.products += products;
         all.expired += expired;
-        let most = ROWS.unsigned_abs();
+        let most = MAX_ROWS_PER_ROUND.unsigned_abs();
         if products < most && expired < most {
             return Ok(all);
         }
@@ -99,13 +99,13 @@ pub async fn sweep(database: &Database, business: BusinessId) -> Result<Swept, E
 /// unreserved, but may get it later, is therefore excluded. A hundred of these would fill each pass, and all others
 /// would never be swept.
 static STOCK: LazyLock<String> = LazyLock::new(|| {
-    let due = format!("inventory.product_id IN ({DUE})");
+    let due = format!("inventory.product_id IN ({DUE_PRODUCTS})");
     locks::free_stock_on_sale()
         .and_where(Expr::cust(due))
         .to_string(PostgresQueryBuilder)
 });
 
-const DUE: &str = "
+const DUE_PRODUCTS: &str = "
 (SELECT i.product_id
    FROM reservations r
    JOIN reservation_items i ON i.business_id = $1 AND i.reservation_id = r.id AND (i.held OR i.place IS NOT NULL)
@@ -125,7 +125,7 @@ const DUE: &str = "
   LIMIT $2)";
 
 async fn give_back(transaction: &Transaction, business: BusinessId) -> Result<u64, Error> {
-    let values: [Value; 2] = [business.0.into(), ROWS.into()];
+    let values: [Value; 2] = [business.0.into(), MAX_ROWS_PER_ROUND.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, STOCK.as_str(), values);
     let rows = transaction.query_all_raw(statement).await?;
     if rows.is_empty() {
@@ -152,7 +152,7 @@ static MARK: LazyLock<String> = LazyLock::new(|| {
             "status IN ('waiting', 'active') AND expires_at <= now()",
         ))
         .and_where(Expr::cust(holds).not())
-        .limit(ROWS.unsigned_abs())
+        .limit(MAX_ROWS_PER_ROUND.unsigned_abs())
         .to_string(PostgresQueryBuilder);
     format!(
         "

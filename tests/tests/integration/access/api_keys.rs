@@ -279,7 +279,7 @@ async fn use_is_written_down_once_a_minute_over_all_processes() {
     one.database.execute(&sql).await;
     let three = Service::on(one.database.clone()).await;
     assert_eq!(holder(&three, &made).get("/api/orders").await.status, 200);
-    until("it is written again", async || {
+    until("the second use is written", async || {
         one.database.value(&entries).await == "2"
     })
     .await;

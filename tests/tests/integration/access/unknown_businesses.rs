@@ -53,7 +53,7 @@ async fn a_made_up_key_counts_once() {
 async fn refusals(service: &Service, count: usize) -> Vec<Value> {
     let sql = "SELECT business_id, entity_type, entity_id, actor_role, after FROM audit_events
                 WHERE action = 'access.refused' ORDER BY id";
-    until("they are written", async || {
+    until("the entries are written", async || {
         service.database.rows(sql).await.len() >= count
     })
     .await;

@@ -180,7 +180,7 @@ async fn who_registers_is_a_customer_without_credit_and_nothing_else() {
     assert_eq!(
         service.database.value(customers).await,
         before,
-        "nothing of it stays"
+        "the change leaves nothing"
     );
     // The same address in another business is another user.
     let mut elsewhere = registration.clone();
@@ -313,7 +313,7 @@ async fn a_disabled_user_is_out_at_once_and_within_a_second_in_another_process()
     assert_eq!(
         back.at(&two).get("/api/orders").await.status,
         200,
-        "a younger token than is remembered"
+        "a token newer than the remembered change"
     );
 }
 
@@ -520,7 +520,7 @@ async fn what_a_caller_was_refused_is_in_the_trail() {
         "SELECT after, actor_role FROM audit_events
           WHERE business_id = '{ACME}' AND action = 'access.refused' ORDER BY id"
     );
-    until("all are written", async || {
+    until("all entries are written", async || {
         service.database.rows(&sql).await.len() >= 4
     })
     .await;

@@ -26,7 +26,7 @@ async fn a_payment_of_another_amount_ends_its_order_in_time_and_is_looked_at_unt
     assert_eq!(found["payments"][0]["mismatch"], mismatch(0));
 
     shop.service.database.let_time_pass(&order).await;
-    until("it is cancelled", async || {
+    until("the order is cancelled", async || {
         shop.order_now(&order).await["status"] == "cancelled"
     })
     .await;

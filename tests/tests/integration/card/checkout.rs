@@ -349,7 +349,7 @@ async fn a_payment_of_another_amount_or_currency_does_not_pay_the_order() {
         // the payment.
         service.database.let_time_pass(&order).await;
         let customer = service.customer();
-        until("it is cancelled", async || {
+        until("the order is cancelled", async || {
             customer.order(&order).await["status"] == "cancelled"
         })
         .await;

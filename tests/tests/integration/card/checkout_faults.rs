@@ -391,7 +391,7 @@ async fn refused_by_the_provider_an_order_is_over_and_its_stock_free_and_the_ans
     let refused = admin.post("/api/orders/checkout", &body).await;
     let refused = refused.refused(422, "payment_refused");
     assert_eq!(refused["provider_code"], "api_error");
-    assert!(!refused.to_string().contains("told to"), "{refused}");
+    assert!(!refused.to_string().contains("as requested"), "{refused}");
     assert_eq!(refused["order_status"], "cancelled");
     let order = admin.order(refused["order_id"].as_str().unwrap()).await;
     assert_eq!(order["status"], "cancelled");

@@ -127,7 +127,7 @@ async fn a_refusal_afterwards_says_that_the_order_is_cancelled_and_says_it_again
     let refused = first.refused(422, "payment_refused");
     assert_eq!(refused["provider_code"], "api_error");
     assert_eq!(refused["order_status"], "cancelled");
-    assert!(!first.text.contains("told to"), "{}", first.text);
+    assert!(!first.text.contains("as requested"), "{}", first.text);
     let order = refused["order_id"].as_str().unwrap();
     let found = shop.order_now(order).await;
     assert_eq!(found["cancel_reason"], "payment_refused");

@@ -333,7 +333,7 @@ async fn what_is_paid_at_stripe_is_paid_here_by_its_own_webhook() {
     let admin = service.admin();
     let (order, to_pay) = self::order(&service).await;
     stripe.decline(&intent).await;
-    until("the decline is told", async || {
+    until("the decline is recorded", async || {
         admin.order(&declined).await["payments"][0]["failure"] == "Your card was declined."
     })
     .await;
@@ -348,7 +348,7 @@ async fn what_is_paid_at_stripe_is_paid_here_by_its_own_webhook() {
     // A refund requested here is made at Stripe once.
     let body = json!({"amount": "10.00", "reason": "scratched"});
     let _ = admin.do_to(&order, "refund", &body).await.ok(200);
-    until("it is refunded", async || {
+    until("the order is refunded", async || {
         admin.order(&order).await["refunds"][0]["status"] == "succeeded"
     })
     .await;
@@ -435,7 +435,10 @@ async fn a_cancellation_and_a_refund_by_hand_at_stripe_are_told_to_the_order() {
     // One refund by the service and one manual refund.
     let body = json!({"amount": "1.00", "reason": "a scratch"});
     let _ = service.admin().do_to(&order, "refund", &body).await.ok(200);
-    until("ours is made", async || stripe.count("refunds").await == 1).await;
+    until("the service's refund is made", async || {
+        stripe.count("refunds").await == 1
+    })
+    .await;
     stripe.refund_by_hand(&intent, 250).await;
     // This charge names no order, so the service reads its intent, and then the refunds to find its own.
     let charge = json!({"id": "ch_1", "payment_intent": intent, "amount_refunded": 350, "currency": "usd",
@@ -479,7 +482,7 @@ async fn when_the_database_is_away_stripe_is_told_to_send_again() {
     let reply = tell(&service, &paid).await;
     let _ = reply.refused(503, "database_unavailable");
     proxy.up();
-    until("it is taken", async || {
+    until("the event is processed", async || {
         tell(&service, &paid).await.status == 200
     })
     .await;

@@ -118,12 +118,15 @@ impl Shop {
     }
 
     async fn until_writing(&self, batches: &str) {
-        until("they write", async || self.writing().await == batches).await;
+        until("the batches write", async || {
+            self.writing().await == batches
+        })
+        .await;
     }
 
     /// Waits until one session is blocked by the lock on the product's row.
     async fn until_locked_out(&self) {
-        until("somebody waits", async || {
+        until("a batch waits for a lock", async || {
             self.service.database.blocked().await == 1
         })
         .await;
@@ -183,7 +186,7 @@ async fn nobody_is_refused_for_a_sale_that_does_not_come_to_pass() {
     let second = shop.buy(1);
     shop.until_locked_out().await;
     shop.open_gate().await;
-    assert!(first.await.unwrap().is_err(), "the first was sold");
+    assert!(first.await.unwrap().is_err(), "the first order was placed");
     second.await.unwrap().unwrap();
     assert_eq!(shop.sold().await, ["Second 0"]);
     books_balance(&shop.service).await;

@@ -217,7 +217,7 @@ async fn a_thousand_watchers_cost_the_database_what_one_does() {
     }
     // The queries stop when the last watcher has left.
     drop((first, watchers));
-    tests::until("nobody looks any more", async || {
+    tests::until("no watcher reads the product any more", async || {
         let before = proxy.commits();
         tokio::time::sleep(Duration::from_millis(1200)).await;
         proxy.commits() == before

@@ -254,7 +254,7 @@ async fn a_forwarded_address_counts_only_when_a_trusted_proxy_says_it() {
         nobody.send(from(get(), &format!("192.0.2.{number}"))).await
     })
     .await;
-    assert_eq!(passed, 2, "who is not trusted cannot choose its address");
+    assert_eq!(passed, 2, "an untrusted client cannot choose its address");
 
     let service = limited(|limits| {
         limits.rate_limit_address = "2/h".parse().unwrap();

@@ -52,7 +52,7 @@ async fn a_payment_is_not_dated_into_a_closed_period_and_the_first_open_day_is_o
         assert_eq!(
             service.database.digest().await,
             before,
-            "a refusal leaves nothing"
+            "a refused request writes nothing"
         );
         let paid = pay(&admin, customer, "1.00", json!({"received_at": open})).await;
         paid.ok(201);

@@ -95,7 +95,7 @@ async fn a_credit_note_by_items_is_of_the_price_then_and_never_of_more_than_was_
     assert_eq!(
         on_hand(&admin, unit).await,
         shelf,
-        "broken goods go to no shelf"
+        "broken goods are not restocked"
     );
     let body = json!({"items": [items(1)[0], items(4)[0]], "restock": true, "reason": "unwanted"});
     let unwanted = credit(&admin, &id, body).await;
@@ -279,7 +279,7 @@ async fn a_cancelled_order_gives_back_stock_and_what_was_paid() {
     assert_eq!(
         on_hand(&admin, unit).await,
         shelf - 10,
-        "but for the broken ones"
+        "all but the broken units"
     );
     assert_eq!(
         figures(&admin, customer).await,

@@ -198,7 +198,7 @@ async fn more_than_is_owed_is_refused_unless_it_is_kept_on_account() {
     assert_eq!(
         service.database.digest().await,
         before,
-        "a refusal leaves nothing"
+        "a refused request writes nothing"
     );
 
     let more = json!({"order_id": one, "on_account": true});
@@ -213,7 +213,11 @@ async fn more_than_is_owed_is_refused_unless_it_is_kept_on_account() {
         figures(&admin, customer).await,
         ["-80.00", "1080.00", "100.00"]
     );
-    assert_eq!(due(&admin, &two).await, "20.00", "it named another");
+    assert_eq!(
+        due(&admin, &two).await,
+        "20.00",
+        "the payment named another order"
+    );
     let more = json!({"allocations": share, "on_account": true});
     let paid = pay(&admin, customer, "6.00", more).await.ok(201);
     assert_eq!(paid["unallocated"], "1.00");
@@ -341,7 +345,7 @@ async fn a_payment_may_be_backdated_and_not_be_of_the_future() {
     assert_eq!(
         time(&event["after"]["received_at"]),
         time(&paid["received_at"]),
-        "the trail says so"
+        "the audit trail has the amount"
     );
     // The payment takes effect at that time in the account, and on the order once the order exists.
     let entry = service

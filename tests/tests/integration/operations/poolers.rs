@@ -321,7 +321,7 @@ async fn a_commit_that_a_deferred_constraint_refuses_is_known_to_be_rolled_back(
     let admin = service.admin();
     let refused = admin.post("/api/customers", &json!({"name": "New"})).await;
     refused.refused(500, "internal_error");
-    until("nothing was made", async || {
+    until("no customer was created", async || {
         let made = "SELECT count(*) FROM customers WHERE name = 'New'";
         service.database.value(made).await == "0"
     })

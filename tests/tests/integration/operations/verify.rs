@@ -63,7 +63,7 @@ async fn traded() -> (Service, Account) {
             let order = order.to_string();
             let _ = service.admin().do_to(&order, "refund", &body).await.ok(200);
             let refunded = "SELECT status = 'succeeded' FROM refunds";
-            until("it is refunded", async || {
+            until("the order is refunded", async || {
                 service.database.value(refunded).await == "t"
             })
             .await;
@@ -272,14 +272,14 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
         for check in *checks {
             assert!(
                 names.contains(check),
-                "{check} does not find it: {sql}\n{found:#?}"
+                "{check} does not find the change: {sql}\n{found:#?}"
             );
         }
         for difference in &found {
             assert_eq!(difference.business_id, ACME, "{difference}");
             assert!(
                 difference.subject.len() > 36,
-                "it names no row: {difference}"
+                "the difference names no row: {difference}"
             );
             assert_ne!(difference.expected, difference.found, "{difference}");
         }
@@ -393,7 +393,7 @@ async fn the_metrics_tell_what_was_found_when_it_is_configured() {
     };
     let gauge =
         "tradeline_verify_differences{check=\"credit_on_account_is_the_sum_of_its_credits\"}";
-    until("it is found", async || {
+    until("the difference is found", async || {
         metric(gauge).await.as_deref() == Some("1")
     })
     .await;
@@ -413,7 +413,7 @@ async fn the_metrics_tell_what_was_found_when_it_is_configured() {
         account.customer
     );
     service.database.execute(&mended).await;
-    until("it is gone", async || {
+    until("the difference is gone", async || {
         metric(gauge).await.as_deref() == Some("0")
     })
     .await;

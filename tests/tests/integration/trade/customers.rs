@@ -91,10 +91,13 @@ async fn a_change_touches_what_it_names_and_null_takes_away() {
     }
     let renamed = admin.patch(&path, &json!({"name": "After"})).await.ok(200);
     assert_eq!(renamed["name"], "After");
-    assert_eq!(renamed["email"], "a@b.example", "what is left out stays");
+    assert_eq!(
+        renamed["email"], "a@b.example",
+        "an omitted field keeps its value"
+    );
     assert_ne!(renamed["updated_at"], added["updated_at"]);
     let cleared = admin.patch(&path, &json!({"email": null})).await.ok(200);
-    assert_eq!(cleared["email"], Value::Null, "null takes away");
+    assert_eq!(cleared["email"], Value::Null, "null clears the field");
     assert_eq!(cleared["name"], "After");
     // Null leaves a member that has no empty value unchanged.
     let nulls =

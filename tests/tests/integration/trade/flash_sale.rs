@@ -83,7 +83,7 @@ impl Buyer {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{what}: nobody answers {}", self.customer);
+        panic!("{what}: no response for {}", self.customer);
     }
 
     fn items(&self) -> Value {
@@ -137,7 +137,7 @@ impl Buyer {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("nobody tells {} that there is none", self.customer);
+        panic!("{} never got sold_out", self.customer);
     }
 }
 
@@ -197,7 +197,7 @@ async fn all_were_sold(database: &Database, product: ProductId, ends: &[End]) {
     );
     let left =
         format!("SELECT on_hand, reserved, waiting FROM inventory WHERE product_id = '{product}'");
-    until("the last abandoned are tidied up", async || {
+    until("the last abandoned reservations are swept", async || {
         database.value(&left).await == "0,0,0"
     })
     .await;
@@ -293,7 +293,7 @@ async fn the_service_is_killed_in_the_middle_of_a_sale_and_still_exactly_20_are_
     let sold = format!("SELECT count(*) FROM order_items WHERE product_id = '{product}'");
     let sold = async || -> i64 { database.value(&sold).await.parse().unwrap() };
     let killing = async {
-        until("some are sold", async || sold().await >= 4).await;
+        until("some units are sold", async || sold().await >= 4).await;
         program.child.kill().unwrap();
         program.child.wait().unwrap();
         assert!(sold().await < UNITS, "it was killed too late");

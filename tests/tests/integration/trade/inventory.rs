@@ -40,7 +40,7 @@ fn assert_chain(movements: &[Value], on_hand: i64) {
         );
         expected -= number(row, "quantity");
     }
-    assert_eq!(expected, 0, "the first movement starts from nothing");
+    assert_eq!(expected, 0, "the first movement starts from 0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

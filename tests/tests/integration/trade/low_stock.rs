@@ -28,7 +28,7 @@ async fn the_list_has_what_runs_out_and_nothing_else() {
     assert_eq!(
         five.len(),
         15,
-        "of most of the demo data's products there are five"
+        "most products of the demo data have five units"
     );
     assert!(below(&staff, 5).await.is_empty());
     let none = admin.add_product("NONE", "1.00", 0).await;

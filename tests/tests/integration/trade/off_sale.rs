@@ -115,7 +115,7 @@ async fn who_takes_a_place_while_the_product_is_taken_off_sale_loses_it_by_itsel
     // Simulates a reservation that was decided with the catalogue of a moment before.
     let off = format!("UPDATE products SET active = false WHERE id = '{product}'");
     service.database.execute(&off).await;
-    until("the sweeper ends the place", async || {
+    until("the sweeper removes the place", async || {
         staff.get(&path(&waits)).await.ok(200)["status"] == "cancelled"
     })
     .await;

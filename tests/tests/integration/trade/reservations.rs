@@ -239,9 +239,10 @@ async fn what_has_expired_comes_back_by_itself_and_serves_the_line() {
     for statement in only.split("; ") {
         service.database.execute(statement).await;
     }
-    until("the first in line to be served", async || {
-        status(&staff, &waiting).await == "active"
-    })
+    until(
+        "stock is allocated to the first of the waitlist",
+        async || status(&staff, &waiting).await == "active",
+    )
     .await;
     assert_eq!(status(&staff, &held).await, "expired");
     books_balance(&service).await;
@@ -303,12 +304,15 @@ async fn what_is_held_and_waited_for_counts_towards_the_limit_of_a_customer() {
 async fn a_customer_has_so_many_reservations_at_once_and_no_more() {
     let service = Service::start().await;
     let staff = service.staff();
-    for _ in 0..domain::stock::reservations::OPEN {
+    for _ in 0..domain::stock::reservations::MAX_OPEN_PER_CUSTOMER {
         reserve(&staff, ACME_KEYBOARD, 1).await.ok(201);
     }
     let refused = reserve(&staff, ACME_KEYBOARD, 1).await;
     let refused = refused.refused(409, "reservation_limit_reached");
-    assert_eq!(refused["limit"], domain::stock::reservations::OPEN);
+    assert_eq!(
+        refused["limit"],
+        domain::stock::reservations::MAX_OPEN_PER_CUSTOMER
+    );
     pass(&service, 301).await;
     reserve(&staff, ACME_KEYBOARD, 1).await.ok(201);
     books_balance(&service).await;

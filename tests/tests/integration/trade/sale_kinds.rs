@@ -43,7 +43,7 @@ async fn seen(reader: &Client, product: ProductId) -> Value {
         .ok(200);
     let listed = reader.pages("/api/products", 200).await;
     let row = listed.iter().find(|row| row["id"] == json!(product));
-    assert_eq!(Some(&read), row, "the list says otherwise");
+    assert_eq!(Some(&read), row, "the list differs from the read");
     read
 }
 

@@ -130,9 +130,10 @@ async fn who_waits_for_the_stock_while_its_sale_opens_has_bought_in_the_sale() {
         let staff = staff.clone();
         async move { staff.buy(&[(product, 1)]).await }
     });
-    until("the early one waits for its stock", async || {
-        service.database.blocked().await == 1
-    })
+    until(
+        "the early buyer waits for the lock of the stock",
+        async || service.database.blocked().await == 1,
+    )
     .await;
     // The sale opens after the waiting transaction has begun.
     let opens = "UPDATE sales SET opens_at = clock_timestamp()";

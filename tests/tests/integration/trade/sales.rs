@@ -49,7 +49,7 @@ async fn told(client: &Client, product: ProductId) -> Value {
         .iter()
         .find(|row| row["id"] == json!(product))
         .unwrap();
-    assert_eq!(read, *same, "the list says otherwise");
+    assert_eq!(read, *same, "the list differs from the read");
     read["sale"].clone()
 }
 
@@ -306,7 +306,7 @@ async fn a_product_keeps_its_mark_when_another_sale_takes_it_in_meanwhile() {
         let admin = admin.clone();
         async move { fill(&admin, one, &[]).await }
     });
-    until("it waits for the product", async || {
+    until("the change waits for the lock of the product", async || {
         service.database.blocked().await == 1
     })
     .await;
