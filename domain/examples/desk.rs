@@ -83,7 +83,7 @@ async fn sell(desk: Arc<Desk>, until: Instant, customers: u128, products: u128) 
             ),
             key: None,
         };
-        desk.carry_out(command)
+        desk.execute(command)
             .await
             .expect("the bench sells less than there is");
         sold += 1;

@@ -86,19 +86,19 @@ impl Model {
         held.map(|hold| hold.of(product)).sum()
     }
 
-    fn line(&self, product: usize) -> Vec<usize> {
+    fn waitlist(&self, product: usize) -> Vec<usize> {
         let waits = |hold: &Hold| hold.status == Status::Waiting && hold.of(product) > 0;
         let all = 0..self.holds.len();
         all.filter(|at| waits(&self.holds[*at])).collect()
     }
 
-    fn free(&self, product: usize) -> i64 {
+    fn unreserved(&self, product: usize) -> i64 {
         self.on_hand[product] - self.reserved(product)
     }
 
-    fn for_newcomers(&self, product: usize) -> i64 {
-        if self.line(product).is_empty() {
-            self.free(product)
+    fn available_to_new(&self, product: usize) -> i64 {
+        if self.waitlist(product).is_empty() {
+            self.unreserved(product)
         } else {
             0
         }
@@ -106,14 +106,14 @@ impl Model {
 
     /// The customer's hold that is first on the product's waitlist.
     fn own_place(&self, who: usize, product: usize) -> Option<usize> {
-        let first = self.line(product).first().copied()?;
+        let first = self.waitlist(product).first().copied()?;
         (self.holds[first].customer == who).then_some(first)
     }
 
-    fn for_own_order(&self, who: usize, product: usize) -> i64 {
+    fn available_to(&self, who: usize, product: usize) -> i64 {
         match self.own_place(who, product) {
-            Some(_) => self.free(product),
-            None => self.for_newcomers(product),
+            Some(_) => self.unreserved(product),
+            None => self.available_to_new(product),
         }
     }
 
@@ -157,14 +157,14 @@ impl Model {
         }
     }
 
-    fn serve(&mut self, product: usize) {
-        for at in self.line(product) {
+    fn allocate(&mut self, product: usize) {
+        for at in self.waitlist(product) {
             if self.holds[at].of(product) > self.on_hand[product] {
                 self.holds[at].status = Status::SoldOut;
             }
         }
-        for at in self.line(product) {
-            if self.holds[at].of(product) > self.free(product) {
+        for at in self.waitlist(product) {
+            if self.holds[at].of(product) > self.unreserved(product) {
                 break;
             }
             self.holds[at].status = Status::Active;
@@ -222,7 +222,7 @@ impl Model {
             self.bought[who][*product] += quantity;
         }
         for (product, _) in wanted {
-            self.serve(*product);
+            self.allocate(*product);
         }
         Ok(())
     }
@@ -240,7 +240,7 @@ impl Model {
                         .iter()
                         .filter(|hold| hold.customer == *who && hold.status == Status::Active);
                     let held: i64 = held.map(|hold| hold.of(product)).sum();
-                    self.for_own_order(*who, product) + held
+                    self.available_to(*who, product) + held
                 })?;
                 self.sell(*who, &wanted, &used)?;
                 Ok(None)
@@ -252,7 +252,7 @@ impl Model {
                     return Err(No::TooMany);
                 }
                 self.check_limit(*who, &items, &[])?;
-                let status = match Self::check_stock(&items, |id| self.for_newcomers(id)) {
+                let status = match Self::check_stock(&items, |id| self.available_to_new(id)) {
                     Ok(()) => Status::Active,
                     Err(_) if *wait && items.len() == 1 => {
                         let (product, quantity) = items[0];
@@ -295,20 +295,20 @@ impl Model {
                     other => return Err(No::Resolved(other)),
                 }
                 for (product, _) in self.holds[*at].items.clone() {
-                    self.serve(product);
+                    self.allocate(product);
                 }
                 Ok(None)
             }
             Step::Take(product, quantity) => {
-                if *quantity <= self.free(*product) {
+                if *quantity <= self.unreserved(*product) {
                     self.on_hand[*product] -= quantity;
-                    self.serve(*product);
+                    self.allocate(*product);
                 }
                 Ok(None)
             }
             Step::PutBack(product, quantity) => {
                 self.on_hand[*product] += quantity;
-                self.serve(*product);
+                self.allocate(*product);
                 Ok(None)
             }
         }
@@ -417,7 +417,7 @@ fn perform(state: &mut BatchState, step: &Step, next: usize) -> Result<Option<St
             .map(|_| None),
         Step::Cancel(at) => state.cancel(reservation(*at), actor()).map(|_| None),
         Step::Take(id, quantity) => {
-            if *quantity <= state.locked_stock.free(product(*id)) {
+            if *quantity <= state.locked_stock.unreserved(product(*id)) {
                 state.locked_stock.take(product(*id), *quantity);
             }
             Ok(None)
@@ -484,8 +484,8 @@ fn check(state: &BatchState, model: &Model) -> Result<(), TestCaseError> {
             prop_assert!(one.quantity_of(product(id)) <= counts.on_hand);
         }
         if let Some(first) = line.first() {
-            prop_assert!(first.quantity_of(product(id)) > counts.free());
-            prop_assert_eq!(locked_stock.open(product(id)), 0);
+            prop_assert!(first.quantity_of(product(id)) > counts.unreserved());
+            prop_assert_eq!(locked_stock.available_to_new(product(id)), 0);
         }
     }
     prop_assert_eq!(locked_stock.reservations.len(), model.holds.len());

@@ -88,7 +88,7 @@ impl Clerk {
             work,
             key,
         };
-        self.desk.carry_out(command).await
+        self.desk.execute(command).await
     }
 
     /// Places an order by card.

@@ -116,7 +116,7 @@ pub(super) async fn place(
         key,
         caller: caller.0.clone(),
     };
-    let outcome = state.desk.carry_out(command).await.map_err(refused)?;
+    let outcome = state.desk.execute(command).await.map_err(refused)?;
     state.payment_worker.watch(caller.business_id);
     let order = outcome.placed_order().map_err(refused)?;
     let checkout = card::finish(&state.database, provider, caller.business_id, order).await;

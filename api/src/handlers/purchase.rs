@@ -134,7 +134,7 @@ async fn purchase(
         key: request.key,
         caller: caller.0.clone(),
     };
-    caller.answer(state.desk.carry_out(command).await)
+    caller.answer(state.desk.execute(command).await)
 }
 
 /// The customer who buys: the one named, or the caller themselves. To a caller with the role `customer`, other

@@ -230,7 +230,7 @@ async fn reserve(
         key: request.key,
         caller: caller.0.clone(),
     };
-    caller.answer(state.desk.carry_out(command).await)
+    caller.answer(state.desk.execute(command).await)
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<ReservationId>) -> Response {
@@ -256,7 +256,7 @@ async fn confirm(
         key: request.key,
         caller: caller.0.clone(),
     };
-    caller.answer(state.desk.carry_out(command).await)
+    caller.answer(state.desk.execute(command).await)
 }
 
 async fn cancel(
@@ -275,7 +275,7 @@ async fn cancel(
         key: request.key,
         caller: caller.0.clone(),
     };
-    caller.answer(state.desk.carry_out(command).await)
+    caller.answer(state.desk.execute(command).await)
 }
 
 fn reserved(found: &CurrentReservation, currency: Currency) -> StoredResponse {

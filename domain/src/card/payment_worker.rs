@@ -223,7 +223,7 @@ async fn see_to_intent(
             Err(failure) => refused(database, business, id, &failure).await,
         },
         (Status::Pending | Status::Cancelling, Some(at_provider)) => {
-            free_expired(database, business, id).await?;
+            release_expired(database, business, id).await?;
             fail_point!("intent-to-cancel");
             match provider.cancel(&at_provider).await {
                 Ok(cancelled) => {
@@ -356,7 +356,11 @@ async fn refused(
 }
 
 /// Releases expired holds before the provider is called, so that waiting customers do not wait for its response.
-async fn free_expired(database: &Database, business: BusinessId, id: OrderId) -> Result<(), Error> {
+async fn release_expired(
+    database: &Database,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<(), Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
         if let Some(locked) = LockedOrder::of(&transaction, business, id, Stock::Locked).await? {

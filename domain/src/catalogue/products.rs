@@ -245,7 +245,7 @@ async fn end_line(
     id: ProductId,
 ) -> Result<(), Error> {
     // Opening the locked stock allocates its waitlist, which cancels that of a product off sale.
-    let locked_stock = locked_stock::open(transaction, business, [(id, Range::default())]).await?;
+    let locked_stock = locked_stock::lock(transaction, business, [(id, Range::default())]).await?;
     locked_stock::write(transaction, business, &locked_stock, Vec::new(), Vec::new()).await?;
     Ok(())
 }

@@ -364,8 +364,8 @@ fn decide(locked: LockedBatch, mut records: Records, jobs: &[Command]) -> Decide
         }
         let terms_days = terms.get(&command.customer()).copied().unwrap_or(0);
         let due_at = dates::due_at(time_zone, state.locked_stock.now, terms_days);
-        let (executed, response) = match carry_out(&mut state, command, due_at) {
-            Ok(carried_out) => carried_out,
+        let (executed, response) = match execute_command(&mut state, command, due_at) {
+            Ok(executed) => executed,
             Err(refusal) => {
                 answers.push(Err(refusal));
                 continue;
@@ -398,7 +398,7 @@ fn decide(locked: LockedBatch, mut records: Records, jobs: &[Command]) -> Decide
 
 /// Decides one command and renders its response. Ids are made here, while the rows are locked. The ids of one
 /// product's orders and corrections, and of one customer's orders, are thus in the order of the events.
-fn carry_out(
+fn execute_command(
     state: &mut BatchState,
     command: &Command,
     due_at: DateTime<Utc>,

@@ -84,7 +84,7 @@ impl Desk {
     /// # Errors
     /// The refusals of [`super::decision`]; [`Error::IdempotencyKeyReused`]; [`Error::Overloaded`] at once
     /// when too many commands are queued; [`Error::DatabaseUnavailable`]; [`Error::OutcomeUnknown`].
-    pub async fn carry_out(&self, command: Command) -> Result<Outcome<Executed>, Error> {
+    pub async fn execute(&self, command: Command) -> Result<Outcome<Executed>, Error> {
         let (reply, answer) = oneshot::channel();
         self.queues.push(Waiting { command, reply })?;
         answer.await.unwrap_or(Err(Error::OutcomeUnknown))

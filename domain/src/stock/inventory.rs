@@ -106,7 +106,7 @@ pub async fn correct(
     retry(|| async {
         let business = caller.business_id;
         let transaction = database.begin(business).await?;
-        let mut locked_stock = locked_stock::open(&transaction, business, [(id, range)]).await?;
+        let mut locked_stock = locked_stock::lock(&transaction, business, [(id, range)]).await?;
         let stock = locked_stock
             .counts
             .get(&id)
@@ -153,7 +153,7 @@ fn corrected(id: ProductId, stock: &StockLevel, correction: Correction) -> Resul
                 return Err(Error::InsufficientStock(vec![Shortage {
                     product_id: id,
                     requested: -by,
-                    available: stock.free(),
+                    available: stock.unreserved(),
                 }]));
             }
             Ok(on_hand)

@@ -35,7 +35,10 @@ impl BatchState {
             return Err(Error::AmountTooLarge("the total"));
         }
         self.check_limits(customer, &demands, &[])?;
-        let short = Self::check_stock(&demands, |product| self.locked_stock.open(product)).err();
+        let short = Self::check_stock(&demands, |product| {
+            self.locked_stock.available_to_new(product)
+        })
+        .err();
         let status = match short {
             None => Status::Active,
             // A waitlist belongs to a single product.
@@ -65,7 +68,7 @@ impl BatchState {
         };
         match status {
             Status::Active => self.locked_stock.hold(reservation, actor),
-            _ => self.locked_stock.join(reservation),
+            _ => self.locked_stock.enqueue(reservation),
         }
         let made = self.locked_stock.reservations.get(&id);
         made.ok_or_else(|| Error::Bug(format!("reservation {id} is not in the locked stock")))

@@ -155,7 +155,7 @@ impl Shop {
         let commands = self.commands(asks);
         // Futures are polled in order, so the commands arrive in order.
         let commands = commands.into_iter();
-        let answers = join_all(commands.map(|command| self.desk.carry_out(command))).await;
+        let answers = join_all(commands.map(|command| self.desk.execute(command))).await;
         let before = self.lists.orders.len();
         for (ask, answer) in asks.iter().zip(answers) {
             let (orders, holds) = (self.lists.orders.len(), self.lists.holds.len());
