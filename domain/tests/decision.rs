@@ -432,13 +432,13 @@ fn refusal_to_confirm(state: &mut BatchState, hold: u128) -> Error {
 }
 
 fn reserve(state: &mut BatchState, buyer: u128, lines: &[Line], hold: u128) -> Status {
-    let wish = NewReservation {
+    let request = NewReservation {
         customer_id: customer(buyer),
         lines: lines.to_vec(),
         ttl_seconds: 600,
         wait: true,
     };
-    let made = state.reserve(&wish, reservation(hold), actor()).unwrap();
+    let made = state.reserve(&request, reservation(hold), actor()).unwrap();
     made.status
 }
 
@@ -767,14 +767,16 @@ fn nobody_holds_more_units_than_they_may_and_buying_on_credit_is_not_holding() {
     hold_limit(&mut state, Some(4), None);
     assert_eq!(reserve(&mut state, 1, &[line(1, 1)], 1), Status::Active);
     order_by_card(&mut state, &purchase(1, &[line(2, 1)]), 2).unwrap();
-    let wish = NewReservation {
+    let request = NewReservation {
         customer_id: customer(1),
         lines: vec![line(1, 2)],
         ttl_seconds: 600,
         wait: true,
     };
     let before = state.clone();
-    let refused = state.reserve(&wish, reservation(3), actor()).unwrap_err();
+    let refused = state
+        .reserve(&request, reservation(3), actor())
+        .unwrap_err();
     let expected = HoldLimit::Units {
         limit: 4,
         held: 3,

@@ -403,13 +403,13 @@ fn perform(state: &mut BatchState, step: &Step, next: usize) -> Result<Option<St
             state.purchase(&purchase, order, actor()).map(|_| None)
         }
         Step::Reserve(who, items, wait) => {
-            let wish = NewReservation {
+            let request = NewReservation {
                 customer_id: customer(*who),
                 lines: lines(items),
                 ttl_seconds: 300,
                 wait: *wait,
             };
-            let made = state.reserve(&wish, reservation(next), actor());
+            let made = state.reserve(&request, reservation(next), actor());
             made.map(|made| Some(made.status))
         }
         Step::Confirm(at) => state
@@ -577,13 +577,13 @@ proptest! {
             let stranger = customer(CUSTOMERS);
             state.accounts.insert(stranger, nothing_yet.clone());
             for wait in [false, true] {
-                let wish = NewReservation {
+                let request = NewReservation {
                     customer_id: stranger,
                     lines: lines(&[(id, quantity)]),
                     ttl_seconds: 60,
                     wait,
                 };
-                let got = state.reserve(&wish, reservation(1000), actor());
+                let got = state.reserve(&request, reservation(1000), actor());
                 prop_assert!(got.map_or(true, |one| one.status == Status::Waiting));
             }
             let purchase = Purchase { customer_id: stranger, lines: lines(&[(id, quantity)]) };
@@ -599,10 +599,10 @@ proptest! {
         frees in prop::collection::vec((0..15_usize, 1..4_i64), 1..40),
     ) {
         let mut state = state([3, 0, 0]);
-        let wish = |lines| NewReservation { customer_id: customer(0), lines, ttl_seconds: 60, wait: true };
-        state.reserve(&wish(lines(&[(0, 3)])), reservation(999), actor()).unwrap();
+        let request = |lines| NewReservation { customer_id: customer(0), lines, ttl_seconds: 60, wait: true };
+        state.reserve(&request(lines(&[(0, 3)])), reservation(999), actor()).unwrap();
         for (at, quantity) in wants.iter().enumerate() {
-            state.reserve(&wish(lines(&[(0, *quantity)])), reservation(at), actor()).unwrap();
+            state.reserve(&request(lines(&[(0, *quantity)])), reservation(at), actor()).unwrap();
         }
         for (given_up, back) in frees {
             let _ = state.cancel(reservation(given_up), actor());

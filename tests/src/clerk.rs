@@ -203,13 +203,13 @@ pub fn buy(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
 /// A command that holds stock for ten minutes, or takes a position on the waitlist.
 #[must_use]
 pub fn reserve(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
-    let wish = NewReservation {
+    let request = NewReservation {
         customer_id: customer,
         lines: lines(items),
         ttl_seconds: 600,
         wait: true,
     };
-    Work::Reserve(wish, unread_reservation)
+    Work::Reserve(request, unread_reservation)
 }
 
 fn lines(items: &[(ProductId, i64)]) -> Vec<Line> {

@@ -212,7 +212,7 @@ async fn login(
     count_try(&state, &req, Try::Login, &business.0, &account).await?;
     let attempt = Attempt {
         business: business.0,
-        told: Email::from_text(&email.0).is_ok().then(|| email.0.clone()),
+        audit_email: Email::from_text(&email.0).is_ok().then(|| email.0.clone()),
         email: email.0,
         password: password.0,
         request_id: request_id.0,

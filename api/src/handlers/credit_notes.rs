@@ -144,10 +144,10 @@ struct CreditNoteWithBalance {
 }
 
 impl CreditNoteView {
-    fn of(found: &CreditNote, currency: Currency) -> Self {
-        let note = &found.note;
-        let reversal = found.reversal.as_ref();
-        let items = found.items.iter().map(|(product_id, quantity)| ItemView {
+    fn of(view: &CreditNote, currency: Currency) -> Self {
+        let note = &view.note;
+        let reversal = view.reversal.as_ref();
+        let items = view.items.iter().map(|(product_id, quantity)| ItemView {
             product_id: *product_id,
             quantity: *quantity,
         });
@@ -160,9 +160,9 @@ impl CreditNoteView {
             items: items.collect(),
             reason: note.reason.clone(),
             restock: note.restock,
-            allocated: Amount::of(found.allocated(), currency),
-            unallocated: Amount::of(found.unallocated(), currency),
-            paid_out: Amount::of(found.paid_out, currency),
+            allocated: Amount::of(view.allocated(), currency),
+            unallocated: Amount::of(view.unallocated(), currency),
+            paid_out: Amount::of(view.paid_out, currency),
             created_by: note.created_by,
             created_at: note.created_at,
             reversed_at: reversal.map(|reversal| reversal.at),

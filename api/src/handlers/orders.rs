@@ -331,8 +331,8 @@ impl OrderView {
 }
 
 impl OrderWithItems {
-    fn of(found: &Order, currency: Currency) -> Self {
-        let items = found.items.iter().map(|item| SoldView {
+    fn of(view: &Order, currency: Currency) -> Self {
+        let items = view.items.iter().map(|item| SoldView {
             product_id: item.product_id,
             sku: item.sku.clone(),
             name: item.name.clone(),
@@ -341,24 +341,24 @@ impl OrderWithItems {
             line_total: Amount::of(item.line_total, currency),
         });
         Self {
-            order: OrderView::of(&found.order, currency),
+            order: OrderView::of(&view.order, currency),
             items: items.collect(),
-            payments: found
+            payments: view
                 .payments
                 .iter()
                 .map(|one| OrderPayment::of(one, currency))
                 .collect(),
-            refunds: found
+            refunds: view
                 .refunds
                 .iter()
                 .map(|one| RefundView::of(one, currency))
                 .collect(),
-            disputes: found
+            disputes: view
                 .disputes
                 .iter()
                 .map(|one| DisputeView::of(one, currency))
                 .collect(),
-            history: found.history.iter().map(StepView::of).collect(),
+            history: view.history.iter().map(StepView::of).collect(),
         }
     }
 }
@@ -535,14 +535,14 @@ async fn refund(
     id: Id<OrderId>,
     mut request: Json<RefundRequest>,
 ) -> Response {
-    let wish = NewRefund {
+    let refund = NewRefund {
         what: what(&mut request.body)?,
         reason: request.body.reason.0,
         takes: takes(&state, &caller),
     };
     let render = render(caller.currency);
     let write = caller.write(request.key.as_ref(), &render);
-    let refunded = refunds::request(&state.database, &write, id.0, &wish).await;
+    let refunded = refunds::request(&state.database, &write, id.0, &refund).await;
     if refunded.is_ok() {
         state.payment_worker.wake(caller.business_id);
     }

@@ -203,9 +203,9 @@ impl AccountSummaryView {
 }
 
 impl PaymentView {
-    fn of(found: &Payment, currency: Currency) -> Self {
-        let payment = &found.payment;
-        let reversal = found.reversal.as_ref();
+    fn of(view: &Payment, currency: Currency) -> Self {
+        let payment = &view.payment;
+        let reversal = view.reversal.as_ref();
         Self {
             payment_id: payment.id,
             customer_id: payment.customer_id,
@@ -214,9 +214,9 @@ impl PaymentView {
             method: payment.method.clone(),
             reference: payment.reference.clone(),
             received_at: payment.received_at,
-            allocations: AllocationView::all(&found.allocations, currency),
-            unallocated: Amount::of(found.unallocated(), currency),
-            paid_out: Amount::of(found.paid_out, currency),
+            allocations: AllocationView::all(&view.allocations, currency),
+            unallocated: Amount::of(view.unallocated(), currency),
+            paid_out: Amount::of(view.paid_out, currency),
             created_by: payment.created_by,
             created_at: payment.created_at,
             reversed_at: reversal.map(|reversal| reversal.at),

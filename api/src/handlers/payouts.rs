@@ -116,9 +116,9 @@ struct PayoutWithBalance {
 }
 
 impl PayoutView {
-    fn of(found: &Payout, currency: Currency) -> Self {
-        let payout = &found.payout;
-        let reversal = found.reversal.as_ref();
+    fn of(view: &Payout, currency: Currency) -> Self {
+        let payout = &view.payout;
+        let reversal = view.reversal.as_ref();
         Self {
             payout_id: payout.id,
             customer_id: payout.customer_id,

@@ -237,24 +237,24 @@ impl ProductSaleView {
 }
 
 impl ProductView {
-    fn of(found: &Product, currency: Currency) -> Self {
-        let product = &found.product;
+    fn of(view: &Product, currency: Currency) -> Self {
+        let product = &view.product;
         Self {
             id: product.id,
             sku: product.sku.clone(),
             name: product.name.clone(),
             description: product.description.clone(),
             currency,
-            price: Amount::of(found.price, currency),
+            price: Amount::of(view.price, currency),
             list_price: Amount::of(product.price, currency),
-            available: found.available,
+            available: view.available,
             limit_per_customer: product.limit_per_customer,
             active: product.active,
-            sale: found
+            sale: view
                 .sale
                 .as_ref()
-                .map(|sale| ProductSaleView::of(sale, found, currency)),
-            not_for_sale: found.not_for_sale.map(NotForSaleView::from),
+                .map(|sale| ProductSaleView::of(sale, view, currency)),
+            not_for_sale: view.not_for_sale.map(NotForSaleView::from),
             created_at: product.created_at,
             updated_at: product.updated_at,
         }

@@ -173,8 +173,8 @@ struct ReservedView {
 }
 
 impl ReservationView {
-    fn of(found: &CurrentReservation, currency: Currency) -> Self {
-        let reservation = &found.reservation;
+    fn of(current: &CurrentReservation, currency: Currency) -> Self {
+        let reservation = &current.reservation;
         let items = reservation.items.iter().map(|item| ReservedView {
             product_id: item.product_id,
             quantity: item.quantity,
@@ -183,14 +183,14 @@ impl ReservationView {
         });
         Self {
             reservation_id: reservation.id,
-            status: found.status,
+            status: current.status,
             customer_id: reservation.customer_id,
             currency,
             total_amount: Amount::of(reservation.total(), currency),
             expires_at: reservation.expires_at,
-            place: found.place,
+            place: current.place,
             order_id: reservation.order_id,
-            cancel_reason: match found.status {
+            cancel_reason: match current.status {
                 Status::Cancelled => {
                     Some(reservation.cancel_reason.unwrap_or(CancelReason::Requested))
                 }
@@ -218,7 +218,7 @@ async fn reserve(
         ));
     }
     let ttl_seconds = body.ttl_seconds.map_or(TTL_SECONDS, Whole::get);
-    let wish = NewReservation {
+    let reservation = NewReservation {
         customer_id: buyer(&caller, body.customer_id)?,
         lines,
         ttl_seconds: i32::try_from(ttl_seconds).unwrap_or(*reservations::TTL.end()),
@@ -226,7 +226,7 @@ async fn reserve(
     };
     state.sweeper.watch(caller.business_id);
     let command = Command {
-        work: Work::Reserve(wish, reserved),
+        work: Work::Reserve(reservation, reserved),
         key: request.key,
         caller: caller.0.clone(),
     };
@@ -234,8 +234,8 @@ async fn reserve(
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<ReservationId>) -> Response {
-    let found = reservations::read(&state.database, &caller, id.0).await;
-    caller.answer(found.map(|found| View(ReservationView::of(&found, caller.currency))))
+    let current = reservations::read(&state.database, &caller, id.0).await;
+    caller.answer(current.map(|current| View(ReservationView::of(&current, caller.currency))))
 }
 
 async fn confirm(
@@ -269,8 +269,8 @@ async fn cancel(
         .await
         .map_err(|error| caller.problem(error))?;
     let command = Command {
-        work: Work::Cancel(target, |found, currency| {
-            done(&ReservationView::of(found, currency))
+        work: Work::Cancel(target, |current, currency| {
+            done(&ReservationView::of(current, currency))
         }),
         key: request.key,
         caller: caller.0.clone(),
@@ -278,10 +278,10 @@ async fn cancel(
     caller.answer(state.desk.execute(command).await)
 }
 
-fn reserved(found: &CurrentReservation, currency: Currency) -> StoredResponse {
-    let view = ReservationView::of(found, currency);
-    let location = format!("/api/reservations/{}", found.reservation.id);
-    match found.status {
+fn reserved(current: &CurrentReservation, currency: Currency) -> StoredResponse {
+    let view = ReservationView::of(current, currency);
+    let location = format!("/api/reservations/{}", current.reservation.id);
+    match current.status {
         Status::Waiting => accepted(&location, &view),
         _ => created(&location, &view),
     }

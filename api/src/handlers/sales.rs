@@ -145,9 +145,9 @@ struct SaleProductView {
 }
 
 impl SaleView {
-    fn of(found: &Sale, currency: Currency) -> Self {
-        let sale = &found.sale;
-        let products = found.products.iter().map(|product| SaleProductView {
+    fn of(view: &Sale, currency: Currency) -> Self {
+        let sale = &view.sale;
+        let products = view.products.iter().map(|product| SaleProductView {
             product_id: product.product_id,
             price: product.price.map(|price| Amount::of(price, currency)),
         });
@@ -155,7 +155,7 @@ impl SaleView {
             sale_id: sale.id,
             name: sale.name.clone(),
             kind: sale.kind,
-            state: found.state,
+            state: view.state,
             currency,
             products: products.collect(),
             opens_at: sale.opens_at,

@@ -50,11 +50,11 @@ async fn receive(state: Data<State>, request: HttpRequest, body: Raw) -> Respons
         return Ok(received());
     };
     // The domain's errors contain no amounts for the client here, so the currency has no effect.
-    let taken = card::receive(&state.database, webhooks.provider(), &event)
+    let outcome = card::receive(&state.database, webhooks.provider(), &event)
         .await
         .map_err(|error| Problem::of(error, Currency::USD))?;
-    tracing::info!(event = event.id, kind = event.kind, ?taken, business_id = %event.business_id, "received an event of Stripe");
-    if taken == EventOutcome::Now {
+    tracing::info!(event = event.id, kind = event.kind, ?outcome, business_id = %event.business_id, "received an event of Stripe");
+    if outcome == EventOutcome::Now {
         state.sealer.note(event.business_id);
         // A payment that arrived too late is due for a refund.
         state.payment_worker.wake(event.business_id);

@@ -106,9 +106,9 @@ struct WriteOffWithBalance {
 }
 
 impl WriteOffView {
-    fn of(found: &WriteOff, currency: Currency) -> Self {
-        let write_off = &found.write_off;
-        let reversal = found.reversal.as_ref();
+    fn of(view: &WriteOff, currency: Currency) -> Self {
+        let write_off = &view.write_off;
+        let reversal = view.reversal.as_ref();
         Self {
             write_off_id: write_off.id,
             order_id: write_off.order_id,

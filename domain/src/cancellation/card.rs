@@ -84,7 +84,7 @@ async fn undo(
             amount: rest,
             reason: REASON.to_owned(),
             restock: false,
-            found: None,
+            at_provider: None,
             items: Vec::new(),
         };
         refund

@@ -97,7 +97,7 @@ pub struct Event {
     /// The provider's id of the intent.
     pub intent: String,
     /// What happened.
-    pub told: EventKind,
+    pub event_kind: EventKind,
 }
 
 /// What can happen to an intent.

@@ -35,8 +35,8 @@ pub async fn receive(
 ) -> Result<EventOutcome, Error> {
     for _ in 0..ATTEMPTS {
         let reading = Reading::of(database, provider, event).await?;
-        if let Some(taken) = take(database, event, reading.as_ref()).await? {
-            return Ok(taken);
+        if let Some(outcome) = take(database, event, reading.as_ref()).await? {
+            return Ok(outcome);
         }
     }
     Err(Error::Overloaded)
@@ -51,7 +51,7 @@ async fn take(
     retry(|| async {
         let business = event.business_id;
         let transaction = database.begin(business).await?;
-        let stock = match event.told {
+        let stock = match event.event_kind {
             EventKind::Paid(_) | EventKind::Cancelled => Stock::Locked,
             EventKind::Failed(_) | EventKind::RefundsChanged | EventKind::DisputeChanged(_) => {
                 Stock::Left
@@ -59,7 +59,7 @@ async fn take(
         };
         let locked = LockedOrder::of(&transaction, business, event.order_id, stock).await?;
         let is_ours = |locked: &LockedOrder| {
-            event.is_about(&locked.intent) && (reading.is_some() || event.told.says_all())
+            event.is_about(&locked.intent) && (reading.is_some() || event.event_kind.says_all())
         };
         let Some(mut locked) = locked.filter(is_ours) else {
             tracing::warn!(
@@ -130,7 +130,7 @@ async fn apply(
 ) -> Result<(), Error> {
     let actor = Actor::system(event.business_id);
     locked.intent.provider_id = Some(event.intent.clone());
-    match &event.told {
+    match &event.event_kind {
         EventKind::Paid(received) => paid(transaction, actor, locked, received).await,
         EventKind::Failed(reason) => failed(transaction, actor, locked, reason).await,
         EventKind::Cancelled => {
@@ -239,7 +239,7 @@ async fn give_back(
         amount: locked.order.total_amount,
         reason: reason.to_owned(),
         restock: false,
-        found: None,
+        at_provider: None,
         items: Vec::new(),
     };
     refund.add(transaction, actor, &mut locked.order).await?;

@@ -217,7 +217,7 @@ impl Plan {
                 amount: missing,
                 reason: BY_HAND.to_owned(),
                 restock: false,
-                found: Some((found.id.clone(), said.status)),
+                at_provider: Some((found.id.clone(), said.status)),
                 items: Vec::new(),
             });
         }
@@ -295,7 +295,7 @@ mod tests {
 
     fn added(plan: &Plan) -> Vec<(&str, Money)> {
         let added = plan.added.iter();
-        let added = added.map(|new| (new.found.as_ref().unwrap().0.as_str(), new.amount));
+        let added = added.map(|new| (new.at_provider.as_ref().unwrap().0.as_str(), new.amount));
         added.collect()
     }
 

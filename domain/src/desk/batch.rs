@@ -450,25 +450,25 @@ fn execute_command(
             let placed = placed(state.confirm_by_card(target.id, terms, order_id)?);
             (Executed::PlacedOrder(placed), stored_order(order_id))
         }
-        Work::Reserve(wish, render) => {
-            let made = state.reserve(wish, ReservationId::new(), actor)?.clone();
-            let found = as_found(state, made);
-            let response = render(&found, currency);
-            (Executed::Reserved(found), response)
+        Work::Reserve(request, render) => {
+            let made = state.reserve(request, ReservationId::new(), actor)?.clone();
+            let current = current_reservation(state, made);
+            let response = render(&current, currency);
+            (Executed::Reserved(current), response)
         }
         Work::Cancel(target, render) => {
             let before = state.locked_stock.reservations.get(&target.id);
             let before = before.map_or(Status::Active, |one| one.status);
             let cancelled = state.cancel(target.id, actor)?.clone();
-            let found = as_found(state, cancelled);
-            let response = render(&found, currency);
-            (Executed::Cancelled { found, before }, response)
+            let current = current_reservation(state, cancelled);
+            let response = render(&current, currency);
+            (Executed::Cancelled { current, before }, response)
         }
     })
 }
 
 /// A reservation right after it was made or cancelled. If it waits, its position is the last of the waitlist.
-fn as_found(state: &BatchState, reservation: Reservation) -> CurrentReservation {
+fn current_reservation(state: &BatchState, reservation: Reservation) -> CurrentReservation {
     let waits = reservation.items.iter().find(|item| item.place.is_some());
     let counts = waits.and_then(|item| state.locked_stock.counts.get(&item.product_id));
     CurrentReservation {

@@ -19,18 +19,18 @@ impl BatchState {
     /// be in vain; [`Error::Overloaded`] when the waitlist is full. The batch state is then unchanged.
     pub fn reserve(
         &mut self,
-        wish: &NewReservation,
+        request: &NewReservation,
         id: ReservationId,
         actor: UserId,
     ) -> Result<&Reservation, Error> {
-        let customer = wish.customer_id;
+        let customer = request.customer_id;
         self.account(customer)?;
         if self.locked_stock.open_of(customer).count() >= MAX_OPEN_PER_CUSTOMER {
             return Err(Error::ReservationLimitReached {
                 limit: MAX_OPEN_PER_CUSTOMER,
             });
         }
-        let demands = self.demands(customer, &wish.lines)?;
+        let demands = self.demands(customer, &request.lines)?;
         if !total(&demands).is_storable() {
             return Err(Error::AmountTooLarge("the total"));
         }
@@ -42,7 +42,7 @@ impl BatchState {
         let status = match short {
             None => Status::Active,
             // A waitlist belongs to a single product.
-            Some(_) if wish.wait && demands.len() == 1 => self.may_wait(&demands)?,
+            Some(_) if request.wait && demands.len() == 1 => self.may_wait(&demands)?,
             Some(refusal) => return Err(refusal),
         };
         self.check_holds(customer, &demands, &[])?;
@@ -57,8 +57,8 @@ impl BatchState {
             id,
             customer_id: customer,
             status,
-            ttl_seconds: wish.ttl_seconds,
-            expires_at: self.locked_stock.now + Duration::seconds(wish.ttl_seconds.into()),
+            ttl_seconds: request.ttl_seconds,
+            expires_at: self.locked_stock.now + Duration::seconds(request.ttl_seconds.into()),
             order_id: None,
             cancel_reason: None,
             created_by: actor,

@@ -186,10 +186,10 @@ async fn an_order_that_is_not_paid_in_time_is_cancelled_by_itself_and_its_stock_
 async fn who_waits_in_line_gets_what_an_unpaid_order_held() {
     let (service, product) = shop().await;
     let order = service.customer().order_by_card(&[(product, 10)]).await;
-    let wish = json!({"customer_id": ACME_CUSTOMER, "wait": true, "items": [{"product_id": product, "quantity": 4}]});
+    let request = json!({"customer_id": ACME_CUSTOMER, "wait": true, "items": [{"product_id": product, "quantity": 4}]});
     let waiting = service
         .staff()
-        .post("/api/reservations", &wish)
+        .post("/api/reservations", &request)
         .await
         .ok(202);
     service.database.let_time_pass(&order).await;
@@ -204,7 +204,7 @@ async fn who_waits_in_line_gets_what_an_unpaid_order_held() {
 }
 
 /// An event about an order, as the provider's adapter would parse it.
-fn told(order: &str, id: &str, told: EventKind) -> Event {
+fn event_of(order: &str, id: &str, event_kind: EventKind) -> Event {
     let order_id: OrderId = order.parse().unwrap();
     Event {
         provider: Offline::NAME,
@@ -213,7 +213,7 @@ fn told(order: &str, id: &str, told: EventKind) -> Event {
         business_id: ACME,
         order_id,
         intent: Offline::intent_of(ACME, order_id),
-        told,
+        event_kind,
     }
 }
 
@@ -256,7 +256,7 @@ async fn paid_after_its_time_an_order_has_its_stock_if_that_is_there() {
     let (service, product) = shop().await;
     let order = overdue_order(&service, &[(product, 10)]).await;
     assert_eq!(
-        receive(&service, &told(&order, "e1", paid(20_000))).await,
+        receive(&service, &event_of(&order, "e1", paid(20_000))).await,
         EventOutcome::Now
     );
     assert_eq!(service.customer().order(&order).await["status"], "paid");
@@ -270,7 +270,7 @@ async fn paid_when_its_stock_is_gone_an_order_is_cancelled_and_refunded_and_says
     let order = overdue_order(&service, &[(product, 10)]).await;
     service.staff().buy(&[(product, 1)]).await.ok(201);
     assert_eq!(
-        receive(&service, &told(&order, "e1", paid(20_000))).await,
+        receive(&service, &event_of(&order, "e1", paid(20_000))).await,
         EventOutcome::Now
     );
     let gone = service.customer().order(&order).await;
@@ -306,7 +306,7 @@ async fn paid_after_it_was_cancelled_an_order_stays_cancelled_and_the_money_goes
     );
     assert_eq!(stock(&service, product).await, (10, 0));
     assert_eq!(
-        receive(&service, &told(&order, "e1", paid(20_00))).await,
+        receive(&service, &event_of(&order, "e1", paid(20_00))).await,
         EventOutcome::Now
     );
     let late = service.customer().order(&order).await;
@@ -328,7 +328,7 @@ async fn a_payment_of_another_amount_or_currency_does_not_pay_the_order() {
         (3, received(20_00, "EUR")),
     ] {
         let order = service.customer().order_by_card(&[(product, 1)]).await;
-        let event = told(&order, &format!("e{number}"), EventKind::Paid(other));
+        let event = event_of(&order, &format!("e{number}"), EventKind::Paid(other));
         assert_eq!(receive(&service, &event).await, EventOutcome::Now);
         let flagged = service.customer().order(&order).await;
         assert_eq!(
@@ -338,7 +338,7 @@ async fn a_payment_of_another_amount_or_currency_does_not_pay_the_order() {
         assert_eq!(flagged["payments"][0]["status"], "mismatched");
         assert!(flagged["payments"][0]["failure"].is_string());
         // A later payment of the right amount does not resolve the mismatch.
-        let event = told(&order, &format!("late{number}"), paid(20_00));
+        let event = event_of(&order, &format!("late{number}"), paid(20_00));
         assert_eq!(receive(&service, &event).await, EventOutcome::Now);
         assert_eq!(
             service.customer().order(&order).await["status"],
@@ -387,7 +387,7 @@ async fn an_order_that_is_cancelled_unpaid_was_never_charged_and_owes_nothing() 
 async fn an_event_is_taken_once_and_only_if_it_is_about_an_intent_of_ours() {
     let (service, product) = shop().await;
     let order = service.customer().order_by_card(&[(product, 1)]).await;
-    let event = told(&order, "e1", paid(20_00));
+    let event = event_of(&order, "e1", paid(20_00));
     let foreign = [
         Event {
             business_id: domain::demo::GLOBEX,
@@ -461,8 +461,8 @@ async fn a_repeated_checkout_is_one_order_and_one_answer() {
 async fn a_reservation_is_confirmed_by_card_at_its_price_and_keeps_its_hold() {
     let (service, product) = shop().await;
     let customer = service.customer();
-    let wish = json!({"items": [{"product_id": product, "quantity": 10}]});
-    let held = customer.post("/api/reservations", &wish).await.ok(201);
+    let request = json!({"items": [{"product_id": product, "quantity": 10}]});
+    let held = customer.post("/api/reservations", &request).await.ok(201);
     let dearer = json!({"price": "99.00"});
     service
         .admin()

@@ -103,9 +103,9 @@ impl Shop {
                         Some(Executed::PlacedOrder(placed)) => {
                             (placed.order_id, Some(placed.reservation_id))
                         }
-                        Some(Executed::Reserved(found) | Executed::Cancelled { found, .. }) => {
-                            (none, Some(found.reservation.id))
-                        }
+                        Some(
+                            Executed::Reserved(found) | Executed::Cancelled { current: found, .. },
+                        ) => (none, Some(found.reservation.id)),
                         None => (replayed.unwrap(), None),
                     };
                     let reservation = reservation.unwrap_or(ReservationId(Uuid::nil()));

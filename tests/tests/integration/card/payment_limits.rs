@@ -15,8 +15,8 @@ async fn product(service: &Service, price: &str) -> ProductId {
 /// Asserts that a checkout and a confirmation by card are rejected, no order is placed, and Stripe gets no request.
 async fn refused_before(shop: &StripeShop, product: ProductId) -> Value {
     let customer = shop.service.customer();
-    let wish = json!({"items": [{"product_id": product, "quantity": 1}]});
-    let held = customer.post("/api/reservations", &wish).await.ok(201);
+    let request = json!({"items": [{"product_id": product, "quantity": 1}]});
+    let held = customer.post("/api/reservations", &request).await.ok(201);
     let path = format!(
         "/api/reservations/{}",
         held["reservation_id"].as_str().unwrap()

@@ -64,7 +64,7 @@ impl Shop {
             business_id: ACME,
             order_id: wanted.order_id,
             intent: intent.clone(),
-            told: EventKind::Paid(Offline::received(wanted.amount, wanted.currency)),
+            event_kind: EventKind::Paid(Offline::received(wanted.amount, wanted.currency)),
         };
         let taken = card::receive(&pool, &stripe.adapter(RESPONSE_TIMEOUT), &event)
             .await

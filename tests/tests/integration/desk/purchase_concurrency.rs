@@ -74,10 +74,10 @@ async fn purchases_and_confirmed_reservations_at_one_moment_fit_into_one_limit()
         // 14 orders fit and leave 20.00. 20 reservations (the maximum) and 20 purchases compete.
         let customer = format!("Eager {round}");
         let customer = admin.add_customer(&customer, "1000.00").await;
-        let wish = tests::purchase(customer, &[(kept, 1)]);
+        let request = tests::purchase(customer, &[(kept, 1)]);
         let held = all((0..20).map(|_| {
-            let (staff, wish) = (one.staff(), wish.clone());
-            async move { staff.post("/api/reservations", &wish).await.ok(201) }
+            let (staff, request) = (one.staff(), request.clone());
+            async move { staff.post("/api/reservations", &request).await.ok(201) }
         }))
         .await;
         let calls = held.into_iter().flat_map(|held| {

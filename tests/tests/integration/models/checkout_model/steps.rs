@@ -274,7 +274,7 @@ impl Shop {
         let taken = card::receive(&self.pool, &self.counter, &event)
             .await
             .unwrap();
-        let expected = self.lists.receive(at, &event.id, &event.told);
+        let expected = self.lists.receive(at, &event.id, &event.event_kind);
         assert_eq!(taken, expected, "{}", self.at());
         self.told.resize(self.lists.till.news.len(), false);
         self.told[news] = true;

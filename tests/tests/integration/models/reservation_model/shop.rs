@@ -74,7 +74,7 @@ fn words(outcome: Outcome<Executed>) -> String {
         Executed::PlacedOrder(placed) => {
             format!("{},{} placed", placed.order_id, placed.reservation_id)
         }
-        Executed::Reserved(found) | Executed::Cancelled { found, .. } => {
+        Executed::Reserved(found) | Executed::Cancelled { current: found, .. } => {
             let place = found
                 .place
                 .map_or(String::new(), |place| format!(" {place}"));
