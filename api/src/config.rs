@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_have_everyone_believed_about_addresses() {
+    fn trusted_proxies_cannot_be_all_addresses() {
         let parsed = |networks| Cli::try_parse_from(["tradeline", "--trusted-proxies", networks]);
         for everyone in ["0.0.0.0/0", "::/0", "10.0.0.0/8,::/0"] {
             assert!(parsed(everyone).is_err(), "{everyone}");

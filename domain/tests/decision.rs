@@ -191,7 +191,7 @@ fn every_short_product_is_named_at_once() {
 }
 
 #[test]
-fn what_is_reserved_is_not_for_sale() {
+fn reserved_units_are_not_for_sale() {
     let mut state = small_shop();
     state
         .locked_stock
@@ -232,7 +232,7 @@ fn the_last_cent_of_credit_can_be_spent_and_not_one_more() {
 }
 
 #[test]
-fn what_was_paid_ahead_settles_orders_at_once_the_oldest_credit_first() {
+fn credit_on_account_settles_orders_at_once_the_oldest_credit_first() {
     let mut state = small_shop();
     let account = state.accounts.get_mut(&customer(1)).unwrap();
     account.ledger.post(-cents(450));
@@ -314,7 +314,7 @@ fn the_price_is_the_products_and_a_stale_quote_is_refused() {
 }
 
 #[test]
-fn what_does_not_exist_is_refused_by_name() {
+fn unknown_products_and_customers_are_refused_by_id() {
     let mut state = small_shop();
     assert!(matches!(
         refusal(&mut state, &purchase(9, &[line(1, 1)])),
@@ -571,7 +571,7 @@ fn an_order_takes_as_much_of_what_its_customer_holds_as_it_buys_and_of_the_oldes
 }
 
 #[test]
-fn what_is_held_is_bought_at_its_price_and_only_the_rest_at_that_of_now() {
+fn held_units_are_bought_at_their_price_and_only_the_rest_at_the_current_one() {
     let mut state = small_shop();
     assert_eq!(reserve(&mut state, 1, &[line(1, 2)], 1), Status::Active);
     state.catalogue.get_mut(&product(1)).unwrap().price = cents(120);
@@ -605,7 +605,7 @@ fn what_is_held_is_bought_at_its_price_and_only_the_rest_at_that_of_now() {
 }
 
 #[test]
-fn what_is_held_of_a_product_that_is_off_sale_can_be_bought_and_no_more() {
+fn held_units_of_a_product_off_sale_can_be_bought_and_no_more() {
     let mut state = small_shop();
     for hold in [1, 2, 3] {
         assert_eq!(reserve(&mut state, 1, &[line(1, 1)], hold), Status::Active);
@@ -762,7 +762,7 @@ fn hold_limit(state: &mut BatchState, max_units: Option<i64>, max_value: Option<
 }
 
 #[test]
-fn nobody_holds_more_units_than_they_may_and_buying_on_credit_is_not_holding() {
+fn a_customer_holds_at_most_their_limit_and_buying_on_credit_is_not_holding() {
     let mut state = small_shop();
     hold_limit(&mut state, Some(4), None);
     assert_eq!(reserve(&mut state, 1, &[line(1, 1)], 1), Status::Active);
@@ -819,7 +819,7 @@ fn the_value_limit_of_holds_counts_waitlist_positions() {
 }
 
 #[test]
-fn what_an_own_reservation_has_beyond_the_order_stays_held() {
+fn units_of_an_own_reservation_beyond_the_order_stay_held() {
     let mut state = small_shop();
     for buyer in [2, 3] {
         state.accounts.insert(customer(buyer), account(1000, 0));
@@ -850,7 +850,7 @@ fn every_product_that_is_short_is_named_to_who_orders_by_card() {
 }
 
 #[test]
-fn what_was_ordered_by_card_counts_as_bought() {
+fn units_ordered_by_card_count_as_bought() {
     let mut state = small_shop();
     let article = state.catalogue.get_mut(&product(1)).unwrap();
     article.limit_per_customer = Some(4);

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_for_gzip_gets_it_and_nobody_else() {
+    fn gzip_is_for_clients_that_ask_for_it_only() {
         for accepted in [
             "gzip",
             "br, gzip, deflate",

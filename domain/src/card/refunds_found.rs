@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_changes_nothing() {
+    fn an_unchanged_state_changes_nothing() {
         let ours = refunds::Model {
             provider_id: Some("re_1".to_owned()),
             ..row("40", Status::Succeeded)

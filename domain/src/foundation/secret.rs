@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_another_form_names_no_business() {
+    fn text_of_another_form_names_no_business() {
         let good = KIND.make(BusinessId::new());
         let good = good.reveal();
         for text in [

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_worth_another_attempt_is_told_from_what_is_not() {
+    fn errors_worth_a_retry_are_distinguished() {
         for code in ["40001", "40P01", "55P03"] {
             assert_eq!(error(code, "").meaning(), Meaning::Contention, "{code}");
         }

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_guessed_first_is_refused() {
+    fn passwords_that_are_guessed_first_are_refused() {
         let known = [
             "ada.lovelace@example.com",
             "ada.lovelace",

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_credited_and_kept_does_not_come_back_with_a_cancellation() {
+    fn goods_that_were_credited_and_kept_do_not_come_back_with_a_cancellation() {
         for ((credited, kept, returned), expected) in [
             ((0, 0, 0), Some(10)),
             ((5, 3, 2), Some(5)),

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_verified_is_found_again_under_its_token_alone() {
+    fn a_verification_is_found_under_its_own_token_only() {
         let cache = Cache::default();
         let said = verified(60);
         cache.put(Cache::key("a token"), said);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_makes_room_before_what_has_not() {
+    fn ended_entries_are_evicted_before_others() {
         let cache = Cache::default();
         let kept = Cache::key("kept");
         cache.put(kept, verified(600));

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_signed_is_read_back() {
+    fn signed_claims_are_read_back() {
         for authority in [
             Authority::Admin,
             Authority::Staff,

@@ -180,7 +180,7 @@ mod tests {
     /// Prints the cost of a check: `cargo test --release -p tradeline -- --ignored --nocapture costs`.
     #[test]
     #[ignore = "measures, and promises nothing"]
-    fn what_a_check_costs() {
+    fn cost_of_a_check() {
         let buckets = buckets(1_000_000, 1);
         let keys: Vec<[u128; 2]> = (0..10_000).map(|key| [key, key]).collect();
         let started = Instant::now();

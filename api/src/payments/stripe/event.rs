@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_to_an_intent_is_told_of_its_order() {
+    fn events_of_an_intent_name_its_order() {
         let ours = ours();
         let mut object = intent(ours);
         object["amount_received"] = json!(1000);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_becomes_of_a_refund_or_a_dispute_is_told_of_its_intent() {
+    fn events_of_refunds_and_disputes_name_their_intent() {
         // A refund has its own metadata, which names no order.
         let refund = json!({"id": "re_1", "object": "refund", "payment_intent": "pi_1", "amount": 250,
                             "metadata": {"refund_id": OrderId::new()}});
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_another_kind_or_of_another_shop_is_nothing() {
+    fn events_of_other_kinds_and_of_other_shops_are_ignored() {
         assert_eq!(notice_of("customer.created", json!({"id": "cus_1"})), None);
         assert_eq!(notice_of("payment_intent.created", intent(ours())), None);
         let (business, order) = ours();
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_an_error() {
+    fn a_body_that_is_no_event_is_an_error() {
         for body in [
             "".to_owned(),
             "[]".to_owned(),

@@ -24,7 +24,7 @@ fn predict(queue: &mut Products, batch: u64, products: &[u8], left: i64) -> bool
 }
 
 #[test]
-fn who_shares_no_row_with_anyone_passes_those_that_wait() {
+fn a_command_that_shares_no_row_overtakes_waiting_ones() {
     let mut queue = Products::default();
     assert!(queue.push(1, products(&[1, 2])));
     let first = take(&mut queue);
@@ -37,7 +37,7 @@ fn who_shares_no_row_with_anyone_passes_those_that_wait() {
 }
 
 #[test]
-fn who_waits_for_what_is_promised_follows_and_knows_by_what() {
+fn a_command_for_predicted_stock_follows_with_the_prediction() {
     let mut queue = Products::default();
     queue.push(1, products(&[1, 2]));
     let first = take(&mut queue);
@@ -85,7 +85,7 @@ fn the_newest_promise_counts_until_its_own_batch_has_ended() {
 }
 
 #[test]
-fn what_is_taken_back_is_in_flight_again_until_each_that_has_it_gives_it_back() {
+fn a_withdrawn_prediction_is_in_flight_until_every_holder_returns_it() {
     let mut queue = Products::default();
     queue.push(1, products(&[1]));
     take(&mut queue);
@@ -129,7 +129,7 @@ fn purchases_gather_behind_a_batch_until_they_are_half_as_many_and_never_when_no
 }
 
 #[test]
-fn who_is_gone_is_dropped_and_holds_nobody_up() {
+fn commands_of_callers_that_are_gone_are_dropped_and_delay_nobody() {
     let mut queue = Products::default();
     queue.push(1, products(&[1]));
     queue.push(2, products(&[1]));

@@ -61,7 +61,7 @@ async fn refusals(service: &Service, count: usize) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_of_a_business_tries_what_is_the_platforms_is_in_its_trail() {
+async fn a_call_of_a_platform_endpoint_is_in_the_audit_trail_of_the_callers_business() {
     let service = Service::start().await;
     let request = service.admin().request(Method::POST, "/api/businesses");
     let _ = service

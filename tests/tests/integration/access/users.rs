@@ -137,7 +137,7 @@ async fn a_weak_password_is_refused_with_its_place_and_nothing_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_registers_is_a_customer_without_credit_and_nothing_else() {
+async fn a_registration_makes_a_customer_without_credit_and_nothing_else() {
     let service = Service::start().await;
     let nobody = service.nobody();
     let registration = json!({"business": "acme", "email": "Me@Example.com", "password": PASSWORD, "name": "Me Ltd"});
@@ -488,7 +488,7 @@ async fn failed_logins_are_in_the_trail_without_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_caller_was_refused_is_in_the_trail() {
+async fn refusals_of_a_caller_are_in_the_audit_trail() {
     let service = Service::start().await;
     let staff = service.staff();
     let id = Uuid::now_v7();

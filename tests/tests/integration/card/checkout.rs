@@ -46,7 +46,7 @@ fn statuses(order: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_paid_by_card_is_held_then_sold_then_fulfilled() {
+async fn an_order_by_card_is_held_then_sold_then_fulfilled() {
     let (service, product) = shop().await;
     let customer = service.customer();
     let before = service
@@ -183,7 +183,7 @@ async fn an_order_that_is_not_paid_in_time_is_cancelled_by_itself_and_its_stock_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_in_line_gets_what_an_unpaid_order_held() {
+async fn the_waitlist_gets_the_units_of_an_unpaid_order() {
     let (service, product) = shop().await;
     let order = service.customer().order_by_card(&[(product, 10)]).await;
     let request = json!({"customer_id": ACME_CUSTOMER, "wait": true, "items": [{"product_id": product, "quantity": 4}]});

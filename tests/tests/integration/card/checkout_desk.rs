@@ -326,7 +326,7 @@ async fn ten_units_are_never_more_than_ten_whoever_asks_for_them_by_whichever_wa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_what_an_unpaid_order_held_gets_it_when_its_time_is_over() {
+async fn the_waitlist_gets_the_units_of_an_unpaid_order_when_it_expires() {
     let shop = Shop::open().await;
     let clerk = shop.clerk();
     clerk

@@ -107,7 +107,7 @@ async fn of_a_payment_that_was_lost_in_part_the_rest_is_not_refunded_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_a_dispute_is_won_or_withdrawn_the_order_is_as_any_other() {
+async fn an_order_whose_dispute_is_won_or_withdrawn_is_like_any_other() {
     for over in ["won", "warning_closed"] {
         let shop = StripeShop::open().await;
         let (order, intent) = shop.paid().await;

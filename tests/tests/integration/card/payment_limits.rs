@@ -75,7 +75,7 @@ async fn a_currency_in_which_stripe_takes_no_payments_is_refused_before_there_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stripe_takes_at_least_and_at_most_is_taken() {
+async fn the_smallest_and_the_largest_amount_of_stripe_can_be_paid() {
     let shop = StripeShop::open().await;
     for (sku, price) in [("LEAST", "0.50"), ("MOST", "999999.99")] {
         let product = shop.service.admin().add_product(sku, price, 5).await;

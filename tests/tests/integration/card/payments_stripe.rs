@@ -140,7 +140,7 @@ async fn cancelling_answers_with_what_the_intent_is_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stripe_refuses_is_refused_for_good_in_its_words() {
+async fn a_refusal_by_stripe_is_final_and_keeps_its_message() {
     let stripe = Stripe::start().await;
     let adapter = stripe.adapter(RESPONSE_TIMEOUT);
     let refused = |code: &str, words: &str| Failure::Refused {
@@ -281,7 +281,7 @@ async fn an_answer_that_comes_too_late_is_none_and_its_intent_is_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whose_an_intent_is_can_be_asked() {
+async fn the_order_of_an_intent_can_be_read() {
     let stripe = Stripe::start().await;
     let adapter = stripe.adapter(RESPONSE_TIMEOUT);
     let wanted = wanted("10.99", "USD");

@@ -112,7 +112,7 @@ async fn signatures_of_stripes_own_library_are_good_and_ours_are_good_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_with_a_signature_the_answer_is_the_same_and_nothing_is_read() {
+async fn every_bad_signature_gets_the_same_response_and_nothing_is_read() {
     let service = service(&stripe::settings_for(NOBODY)).await;
     let before = service.database.digest().await;
     let body = ping().to_string();
@@ -328,7 +328,7 @@ async fn an_event_that_is_nothing_to_us_is_taken_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_paid_at_stripe_is_paid_here_by_its_own_webhook() {
+async fn a_payment_at_stripe_pays_the_order_by_its_webhook() {
     let (stripe, service, declined, intent) = ordered().await;
     let admin = service.admin();
     let (order, to_pay) = self::order(&service).await;
@@ -465,7 +465,7 @@ async fn a_cancellation_and_a_refund_by_hand_at_stripe_are_told_to_the_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_database_is_away_stripe_is_told_to_send_again() {
+async fn an_unavailable_database_makes_stripe_send_again() {
     let stripe = Stripe::start().await;
     let database = Database::with_demo().await;
     let proxy = tests::Proxy::to(&database).await;

@@ -57,7 +57,7 @@ async fn a_stream_tells_the_state_at_once_and_then_each_change_and_nothing_else(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_is_not_available_until_its_time_is_over_and_nothing_is_while_someone_waits() {
+async fn held_units_are_not_available_until_they_expire_and_none_are_while_someone_waits() {
     let service = Service::start().await;
     set(&service, ACME_HEADPHONES, 10).await;
     let mut events = listen(&service.nobody(), ACME_HEADPHONES).await;

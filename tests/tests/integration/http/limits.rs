@@ -114,7 +114,7 @@ async fn the_platform_has_a_rate_like_every_credential_and_what_it_may_not_do_co
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_as_long_as_it_was_told_is_served() {
+async fn a_client_that_waits_for_retry_after_is_served() {
     let service = limited(|limits| limits.rate_limit = "1/s".parse().unwrap()).await;
     let client = service.admin();
     for _ in 0..2 {

@@ -233,7 +233,7 @@ async fn a_write_off_gives_up_what_is_due_and_can_be_undone_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_credited_is_not_written_off_once_more() {
+async fn a_credited_amount_is_not_written_off_again() {
     let (service, admin, customer, unit) = shop().await;
     let id = order(&admin, customer, unit, 100).await;
     let paid = pay(&admin, customer, "100.00", json!({})).await;
@@ -376,7 +376,7 @@ async fn a_customer_cancels_its_own_order_while_nothing_of_it_is_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense_is_refused_with_its_place() {
+async fn invalid_values_are_refused_with_their_pointer() {
     let (service, admin, customer, unit) = shop().await;
     let id = order(&admin, customer, unit, 10).await;
     let items = json!([{"product_id": unit, "quantity": 1}]);

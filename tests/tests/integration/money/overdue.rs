@@ -362,7 +362,7 @@ async fn due_ago(service: &Service, name: &str, made: u32, due: u32, total: &str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_not_past_due_is_not_overdue_however_old_the_order_is() {
+async fn a_customer_who_is_not_past_due_is_not_overdue_however_old_the_order_is() {
     let service = nobody_owes().await;
     due_ago(&service, "Long terms", 300, 0, "1.00").await;
     due_ago(&service, "One day", 2, 1, "2.00").await;
@@ -393,7 +393,7 @@ async fn whoever_is_not_past_due_is_not_overdue_however_old_the_order_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_overdue_is_what_aging_has_in_its_later_buckets() {
+async fn overdue_amounts_equal_the_later_buckets_of_aging() {
     let service = Service::start().await;
     for (name, due) in [
         ("A", 0),

@@ -225,7 +225,7 @@ async fn more_than_is_owed_is_refused_unless_it_is_kept_on_account() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_on_account_raises_available_credit_and_the_next_purchases_use_it_up() {
+async fn credit_on_account_raises_available_credit_and_settles_the_next_purchases() {
     let (service, admin, customer, unit) = shop().await;
     let reply = pay(&admin, customer, "150.00", json!({"on_account": true})).await;
     assert_eq!(reply.ok(201)["unallocated"], "150.00");
@@ -397,7 +397,7 @@ async fn a_payment_never_touches_an_order_of_another_customer_or_business() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense_is_refused_with_its_place() {
+async fn invalid_values_are_refused_with_their_pointer() {
     let (service, admin, customer, unit) = shop().await;
     let one = order(&admin, customer, unit, 10).await;
     let share = |amount: &str| json!([{"order_id": one, "amount": amount}]);

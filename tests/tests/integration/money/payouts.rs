@@ -350,7 +350,7 @@ async fn payouts_are_listed_by_customer_and_time_the_newest_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense_is_refused_with_its_place() {
+async fn invalid_values_are_refused_with_their_pointer() {
     let (service, admin, customer, _) = shop().await;
     ahead(&admin, customer, "30.00", 0).await;
     let before = service.database.digest().await;

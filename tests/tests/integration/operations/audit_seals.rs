@@ -101,7 +101,7 @@ async fn every_entry_is_sealed_once_in_bounded_batches_and_a_good_trail_has_no_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_still_to_be_committed_is_waited_for_and_nothing_after_it_is_sealed_before() {
+async fn the_seal_waits_for_uncommitted_entries_and_seals_nothing_after_them() {
     let trail = Trail::of(Database::with_demo().await).await;
     trail.seal_all().await;
     // This entry is written first, with the lowest id, and commits last.
@@ -244,7 +244,7 @@ fn sabotage() -> Vec<(String, &'static str)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_changed_by_hand_is_found() {
+async fn every_manual_change_is_found() {
     let trail = sealed().await;
     let tables = ["audit_events", "audit_seals"];
     let each = |what: &dyn Fn(&str) -> String| tables.map(what).concat();

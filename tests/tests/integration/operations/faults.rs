@@ -136,7 +136,7 @@ async fn whole_batches_survive_commits_that_go_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_database_stays_away_after_a_commit_the_outcome_is_said_to_be_unknown() {
+async fn a_database_lost_after_a_commit_makes_the_outcome_unknown() {
     let (service, proxy) = behind_proxy().await;
     let staff = service.staff();
     proxy.sabotage(Sabotage::LoseAnswerAndGoDown, 1);
@@ -339,7 +339,7 @@ async fn connections_that_are_killed_at_work_cost_no_500_and_no_cent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_gives_up_while_waiting_buys_nothing_and_harms_nobody() {
+async fn a_client_that_gives_up_while_it_waits_buys_nothing_and_delays_nobody() {
     let service = Service::start().await;
     let staff = service.staff();
     let admin = service.admin();

@@ -55,7 +55,7 @@ async fn the_services_role_has_exactly_the_grants_that_are_listed_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_granted_is_refused_whatever_is_set() {
+async fn rights_that_are_not_granted_are_refused_under_every_setting() {
     let service = both_trading().await;
     let database = &service.database;
     let connection = database.connect(SERVICE).await;

@@ -15,7 +15,7 @@ use tradeline::access::token::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_database_is_gone_those_who_wait_hear_so_together() {
+async fn an_outage_of_the_database_is_reported_to_all_waiting_callers_together() {
     // No server listens on this port. Each query waits three seconds for a connection.
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 4).unwrap();
     let standing = Arc::new(RevocationCache::default());
@@ -46,7 +46,7 @@ async fn when_the_database_is_gone_those_who_wait_hear_so_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_placed_an_order_by_card_is_not_told_that_nothing_was_changed() {
+async fn a_placed_order_by_card_is_never_reported_as_nothing_changed() {
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
     let made = card::finish(&database, &Offline, ACME, OrderId::new()).await;
     assert!(matches!(made, Err(Error::OutcomeUnknown)), "{made:?}");

@@ -76,7 +76,7 @@ async fn twelve_purchases(staff: &Client) -> Vec<Reply> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_words_a_lost_commit_is_told_in_what_was_sold_is_sold_once() {
+async fn a_purchase_is_sold_once_in_whatever_words_its_lost_commit_is_reported() {
     for saying in WORDS {
         for how in [
             Sabotage::LoseAnswerAndSay(saying),

@@ -105,7 +105,7 @@ async fn killed_it_starts_again_with_all_that_was_answered_and_leaves_no_old_dat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_its_database_is_killed_it_says_so_and_ends() {
+async fn a_killed_database_is_reported_and_ends_the_service() {
     let folder = Folder::open();
     let program = Program::start(&folder).await;
     let postgres = folder.postgres().unwrap().to_string();

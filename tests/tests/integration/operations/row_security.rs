@@ -483,7 +483,7 @@ async fn a_slug_shows_the_one_business_that_has_it_and_lets_nothing_be_changed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_lists_the_businesses_sees_nothing_of_theirs_and_changes_nothing() {
+async fn the_list_of_businesses_shows_no_rows_of_theirs_and_changes_nothing() {
     let service = both_trading().await;
     let connection = service.database.connect(SERVICE).await;
     let listed = "SET LOCAL app.businesses = 'listed'";

@@ -47,7 +47,7 @@ async fn a_new_customer_is_found_where_the_answer_says_and_starts_with_the_defau
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_customer_is_created_with_is_what_it_has() {
+async fn a_customer_has_the_values_of_its_creation() {
     let service = Service::start().await;
     let body = json!({"name": "Terms & Co", "email": "Office@Terms.Example", "credit_limit": 1234.5,
                       "payment_terms_days": 0, "on_hold": true});

@@ -423,7 +423,7 @@ async fn twins_of_one_key_at_once_make_one_reservation_and_one_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_expires_in_the_moment_of_its_confirmation_is_bought_or_gone_and_never_both() {
+async fn a_hold_that_expires_while_it_is_confirmed_is_bought_or_released_and_never_both() {
     let (one, two) = Service::two().await;
     let product = one.admin().add_product("P", "1.00", 100).await;
     let (mut bought, mut gone) = (0, 0);

@@ -29,7 +29,7 @@ async fn figures(service: &Service) -> [i64; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_past_its_time_is_held_by_nobody_and_waits_for_nothing() {
+async fn expired_items_neither_hold_nor_wait() {
     let service = Service::start().await;
     assert_eq!(figures(&service).await, [1000, 0, 1000, 0]);
     hold(&service, ACME_HEADPHONES, 30, 600).await;

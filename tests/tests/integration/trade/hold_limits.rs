@@ -51,7 +51,7 @@ fn says(refused: &Value) -> [&Value; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_just_registered_cannot_hold_all_there_is() {
+async fn a_new_customer_cannot_hold_the_whole_stock() {
     let service = Service::start().await;
     let admin = service.admin();
     let product = admin.add_product("RARE", "5.00", 100).await;

@@ -59,7 +59,7 @@ async fn the_list_has_what_runs_out_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_is_not_available_until_its_time_is_over() {
+async fn held_units_are_not_available_until_they_expire() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let ten = admin.add_product("TEN", "1.00", 10).await;
@@ -92,7 +92,7 @@ async fn what_is_held_is_not_available_until_its_time_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_others_wait_for_runs_out_until_nobody_does() {
+async fn a_product_with_a_waitlist_is_low_on_stock_until_nobody_waits() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let ten = admin.add_product("TEN", "1.00", 10).await;

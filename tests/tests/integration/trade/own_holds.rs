@@ -146,7 +146,7 @@ async fn an_order_by_card_takes_of_a_hold_what_it_orders() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_is_bought_at_the_price_of_its_reservation_and_no_order_has_two_prices() {
+async fn held_units_are_bought_at_their_reserved_price_and_no_order_has_two_prices() {
     let shop = Shop::open().await;
     let product = shop.product(10).await;
     let hold = shop.reserve(0, &[(product, 3)]).await;

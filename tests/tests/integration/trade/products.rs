@@ -297,7 +297,7 @@ async fn a_search_takes_its_text_as_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_on_sale_is_seen_by_who_sells_and_by_no_one_else() {
+async fn products_off_sale_are_seen_by_staff_only() {
     let service = Service::start().await;
     let admin = service.admin();
     let id = admin.add_product("GONE", "1", 5).await;
@@ -358,7 +358,7 @@ async fn what_is_not_on_sale_is_seen_by_who_sells_and_by_no_one_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_available_is_what_is_neither_sold_nor_reserved() {
+async fn available_units_are_neither_sold_nor_reserved() {
     let service = Service::start().await;
     let available = async || {
         let read = service

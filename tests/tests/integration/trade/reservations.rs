@@ -85,7 +85,7 @@ async fn pass(service: &Service, seconds: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_is_for_nobody_else_and_becomes_an_order_at_the_price_that_was_reserved() {
+async fn held_units_are_for_nobody_else_and_are_ordered_at_their_reserved_price() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let rare = admin.add_product("RARE", "10.00", 3).await;
@@ -204,7 +204,7 @@ async fn freed_stock_goes_to_the_first_in_line_and_newcomers_do_not_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_what_can_not_come_free_any_more_is_told_so() {
+async fn a_place_for_units_that_cannot_be_released_becomes_sold_out() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let rare = admin.add_product("RARE", "1.00", 2).await;
@@ -220,7 +220,7 @@ async fn who_waits_for_what_can_not_come_free_any_more_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_expired_comes_back_by_itself_and_serves_the_line() {
+async fn expired_holds_are_released_without_a_request_and_allocated_to_the_waitlist() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let rare = admin.add_product("RARE", "1.00", 1).await;
@@ -269,7 +269,7 @@ async fn ones_own_reservation_counts_for_ones_own_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_and_waited_for_counts_towards_the_limit_of_a_customer() {
+async fn held_and_awaited_units_count_towards_the_limit_of_a_customer() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let rare = admin.add_product("RARE", "1.00", 10).await;

@@ -534,7 +534,7 @@ async fn a_change_leaves_a_sale_that_can_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_has_is_put_into_no_sale() {
+async fn an_unknown_product_is_put_into_no_sale() {
     let service = Service::start().await;
     let admin = service.admin();
     let id = make(&admin, &sale((1, 2), &[(ACME_KEYBOARD, None)])).await;
