@@ -838,7 +838,7 @@ fn units_of_an_own_reservation_beyond_the_order_stay_held() {
 }
 
 #[test]
-fn every_product_that_is_short_is_named_to_who_orders_by_card() {
+fn every_short_product_is_named_to_the_buyer_by_card() {
     let mut state = small_shop();
     let Error::InsufficientStock(short) =
         refusal_by_card(&mut state, &purchase(1, &[line(1, 6), line(2, 4)]))
@@ -1026,7 +1026,7 @@ proptest! {
     }
 
     #[test]
-    fn orders_by_card_hold_what_they_come_to_and_never_more_than_there_is(
+    fn orders_by_card_hold_their_units_and_never_more_than_there_are(
         mut state in arbitrary_books(),
         purchases in prop::collection::vec((prop::bool::ANY, arbitrary_purchase()), 1..40),
     ) {

@@ -594,7 +594,7 @@ proptest! {
 
     /// Stock that is released in any way goes to the waitlist in order of arrival.
     #[test]
-    fn a_line_is_served_in_the_order_in_which_it_came(
+    fn a_waitlist_is_allocated_in_order_of_arrival(
         wants in prop::collection::vec(1..4_i64, 1..15),
         frees in prop::collection::vec((0..15_usize, 1..4_i64), 1..40),
     ) {

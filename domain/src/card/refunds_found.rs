@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_an_earlier_version_are_taken_for_what_they_are_or_replaced() {
+    fn rows_of_an_earlier_version_are_read_or_replaced() {
         // A row for one refund gets its id and follows its state.
         let named = plan(
             vec![by_hand("2.50", None)],

@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_broken_promise_is_followed_by_a_second_without_any() {
+    fn a_failed_prediction_is_followed_by_a_second_without_predictions() {
         let (mut back_off, now) = (BackOff::default(), Instant::now());
         assert!(back_off.is_over(now));
         back_off.begin(now);

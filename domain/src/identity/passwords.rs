@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_can_wait_are_told_to_come_back() {
+    async fn requests_beyond_the_queue_are_refused_as_overloaded() {
         let passwords = Passwords::default();
         let _all = Arc::clone(&passwords.places)
             .acquire_many_owned(u32::try_from(MAX_CONCURRENT + MAX_WAITING).unwrap())

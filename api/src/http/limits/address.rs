@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn local_is_what_nobody_says_to_be_from_elsewhere() {
+    fn a_request_is_local_unless_an_address_says_otherwise() {
         let local = |peer: &str, lines: &[(HeaderName, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, line) in lines {

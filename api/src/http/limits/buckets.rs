@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_keys_takes_no_memory_and_frees_nobody_who_is_over_the_limit() {
+    fn a_flood_of_keys_takes_no_memory_and_releases_no_key_over_its_limit() {
         let buckets = buckets(10, 60);
         let now = buckets.made;
         while buckets.take_at(&"flooder", now).is_ok() {}

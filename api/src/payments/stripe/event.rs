@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_currency_that_nobody_knows_has_no_amount_and_is_told_all_the_same() {
+    fn an_unknown_currency_has_no_amount_and_is_reported() {
         let mut object = intent(ours());
         object["currency"] = json!("usdc");
         let notice = notice_of("payment_intent.succeeded", object).unwrap();

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_comes_again_is_counted_and_told_once() {
+    fn a_repeated_refusal_is_counted_and_reported_once() {
         let tally = RefusalCounter::default();
         let one = refused(By::Caller(UserId::new(), "staff"), "/api/users");
         assert!(!tally.repeats(&one, "r1"));
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_business_has_room_of_its_own_and_what_nothing_proves_has_less() {
+    fn a_business_has_a_limit_of_its_own_and_unverified_entries_have_less() {
         let tally = RefusalCounter::default();
         let (one, other) = (BusinessId::new(), BusinessId::new());
         let taken = (0..1000).filter(|_| tally.may_wait(one, false)).count();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_keys_leave_room_to_count_what_callers_are_refused() {
+    fn made_up_keys_leave_room_to_count_refusals_of_callers() {
         let tally = RefusalCounter::default();
         for number in 0..MAX_REMEMBERED {
             let mut hash = [0; 32];

@@ -67,7 +67,7 @@ fn few_do_not_make_many_follow() {
 }
 
 #[test]
-fn the_newest_promise_counts_until_its_own_batch_has_ended() {
+fn the_newest_prediction_counts_until_its_own_batch_has_ended() {
     let mut queue = Products::default();
     queue.push(1, products(&[1]));
     take(&mut queue);
@@ -203,7 +203,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn those_that_share_a_row_are_served_in_order_of_arrival_one_batch_at_a_time_or_after_a_promise_and_none_is_lost(
+    fn commands_that_share_a_row_run_in_order_of_arrival_one_batch_at_a_time_or_after_a_prediction(
         steps in prop::collection::vec(step(), 1..120),
     ) {
         let mut queue = Products::default();

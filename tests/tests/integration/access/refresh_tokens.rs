@@ -35,7 +35,7 @@ async fn count(service: &Service, action: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_goes_on_from_token_to_token() {
+async fn a_login_continues_from_token_to_token() {
     let service = Service::start().await;
     let mut granted = log_in(&service).await;
     for _ in 0..4 {

@@ -388,7 +388,7 @@ async fn oversized_and_mutilated_tokens_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_settings_no_issuers_token_is_taken_and_with_half_of_them_nothing_starts() {
+async fn without_settings_no_issuers_token_is_accepted_and_half_of_them_stop_the_start() {
     let key = SigningKey::new("1");
     let plain = Service::start().await;
     let token = key.sign(&good_claims(ACME, "admin"));

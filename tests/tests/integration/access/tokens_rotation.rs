@@ -53,7 +53,7 @@ const QUICK: Pace = Pace {
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_key_works_at_once_and_one_that_is_taken_back_stops() {
+async fn a_new_key_works_at_once_and_a_withdrawn_one_stops() {
     let (old, new) = (SigningKey::new("old"), SigningKey::new("new"));
     let issuer = IssuerServer::start(&[&old]).await;
     let service = trusting(&issuer).await;
@@ -107,7 +107,7 @@ async fn an_issuer_that_is_down_at_the_start_is_asked_again_when_a_token_comes()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_known_go_on_working_whatever_the_issuer_answers_later() {
+async fn known_keys_stay_valid_whatever_the_issuer_responds_later() {
     let key = SigningKey::new("1");
     let elsewhere = IssuerServer::start(&[&SigningKey::new("2")]).await;
     for serving in [

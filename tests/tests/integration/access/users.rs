@@ -53,7 +53,7 @@ async fn trail(service: &Service, path: &str) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_admin_adds_users_of_every_role_and_each_logs_in_as_what_it_is() {
+async fn an_admin_adds_users_of_every_role_and_each_logs_in_with_their_role() {
     let service = Service::start().await;
     let admin = service.admin();
     for role in ["admin", "staff", "customer"] {
@@ -318,7 +318,7 @@ async fn a_disabled_user_is_out_at_once_and_within_a_second_in_another_process()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_another_role_the_tokens_of_before_stop_and_the_login_goes_on_as_what_it_is_now() {
+async fn a_changed_role_revokes_earlier_tokens_and_the_login_continues_with_the_new_role() {
     let service = Service::start().await;
     let path = add(&service, "climber@example.com", "admin").await;
     let (client, refresh_token) = logged_in(&service, "climber@example.com").await;
@@ -372,7 +372,7 @@ async fn with_another_role_the_tokens_of_before_stop_and_the_login_goes_on_as_wh
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_enabled_admin_stays_one_whoever_tries() {
+async fn nobody_can_remove_the_last_enabled_admin() {
     let service = Service::start().await;
     let sql = format!("SELECT id FROM users WHERE business_id = '{ACME}' AND role = 'admin'");
     let path = format!("/api/users/{}", service.database.value(&sql).await);
@@ -538,7 +538,7 @@ async fn refusals_of_a_caller_are_in_the_audit_trail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_stops_writes_what_was_refused_before() {
+async fn a_stopping_service_writes_the_refusals_before() {
     let service = Service::start().await;
     let database = service.database.clone();
     let staff = service.staff();

@@ -265,7 +265,7 @@ async fn paid_after_its_time_an_order_has_its_stock_if_that_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paid_when_its_stock_is_gone_an_order_is_cancelled_and_refunded_and_says_why() {
+async fn an_order_paid_without_stock_is_cancelled_and_refunded_with_a_reason() {
     let (service, product) = shop().await;
     let order = overdue_order(&service, &[(product, 10)]).await;
     service.staff().buy(&[(product, 1)]).await.ok(201);
@@ -384,7 +384,7 @@ async fn an_order_that_is_cancelled_unpaid_was_never_charged_and_owes_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_taken_once_and_only_if_it_is_about_an_intent_of_ours() {
+async fn an_event_is_processed_once_and_only_for_an_intent_of_this_service() {
     let (service, product) = shop().await;
     let order = service.customer().order_by_card(&[(product, 1)]).await;
     let event = event_of(&order, "e1", paid(20_00));

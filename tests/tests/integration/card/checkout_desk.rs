@@ -277,7 +277,7 @@ async fn an_order_by_card_whose_commit_goes_wrong_is_placed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_units_are_never_more_than_ten_whoever_asks_for_them_by_whichever_way() {
+async fn ten_units_are_never_sold_as_more_than_ten_in_any_mix_of_commands() {
     let shop = Arc::new(Shop::open().await);
     let clerks = [shop.clerk(), shop.clerk()];
     let taken = all((0..60).map(|number| {

@@ -185,7 +185,7 @@ async fn killed_between_order_and_intent_or_between_intent_and_answer_the_order_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_is_told_before_its_intent_is_recorded_makes_the_order_paid() {
+async fn a_payment_event_before_its_intent_is_recorded_makes_the_order_paid() {
     let deployment = Deployment::new().await;
     let program = deployment.start(Some("intent-made")).await;
     deployment.order(&program);

@@ -135,7 +135,7 @@ async fn an_order_whose_dispute_is_won_or_withdrawn_is_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_of_a_dispute_in_any_order_end_in_what_stripe_has_now() {
+async fn events_of_a_dispute_in_any_order_end_in_the_state_at_stripe() {
     let shop = StripeShop::open().await;
     let (order, intent) = shop.paid().await;
     // Stripe's dispute is already in its last state when the first event arrives.

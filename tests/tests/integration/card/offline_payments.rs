@@ -79,7 +79,7 @@ async fn an_intent_that_nobody_has_is_not_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn for_whoever_is_elsewhere_there_is_no_such_path() {
+async fn other_machines_get_no_such_path() {
     let mut settings = settings();
     settings.limits.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
     let database = Database::with_demo().await;

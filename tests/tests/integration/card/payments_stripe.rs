@@ -105,7 +105,7 @@ async fn asked_again_with_the_same_stripe_makes_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_answers_with_what_the_intent_is_then() {
+async fn a_cancellation_returns_the_state_of_the_intent() {
     let stripe = Stripe::start().await;
     let adapter = stripe.adapter(RESPONSE_TIMEOUT);
     let open = wanted("10.99", "USD");

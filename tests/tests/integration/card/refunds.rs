@@ -274,7 +274,7 @@ async fn goods_that_were_free_or_were_refunded_and_kept_come_back_for_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn goods_that_never_left_the_shelf_do_not_come_back_to_it() {
+async fn goods_that_never_left_stock_are_not_restocked() {
     let (service, product, _) = paid().await;
     let (admin, shelf) = (service.admin(), on_hand(&service, product).await);
     // The payment arrives after the order has expired and its units were sold. It is refunded, and nothing was sold.

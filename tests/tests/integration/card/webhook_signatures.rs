@@ -245,7 +245,7 @@ async fn a_webhook_may_be_as_large_as_any_body_and_must_be_an_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_with_what_no_column_takes_is_malformed_and_changes_nothing() {
+async fn an_event_that_no_column_can_hold_is_malformed_and_changes_nothing() {
     let (_stripe, service, order, intent) = ordered().await;
     let paid = |id: &str, intent: &str, currency: &str| {
         let mut object = intent_of(&order, intent, 1000);
@@ -302,7 +302,7 @@ async fn an_event_with_what_no_column_takes_is_malformed_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_nothing_to_us_is_taken_and_changes_nothing() {
+async fn an_irrelevant_event_is_acknowledged_and_changes_nothing() {
     let service = service(&stripe::settings_for(NOBODY)).await;
     let before = service.database.digest().await;
     let no_ones = OrderId::new().to_string();
@@ -417,7 +417,7 @@ async fn other_money_than_was_asked_for_pays_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_and_a_refund_by_hand_at_stripe_are_told_to_the_order() {
+async fn a_manual_cancellation_and_refund_at_stripe_reach_the_order() {
     let (stripe, service, order, intent) = ordered().await;
     let cancelled = event(
         "evt_1",

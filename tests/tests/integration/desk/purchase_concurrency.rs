@@ -279,7 +279,7 @@ async fn two_businesses_at_the_same_time_do_not_meet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_check_of_the_books_finds_whatever_is_wrong() {
+async fn the_check_of_the_books_finds_every_difference() {
     let latest = "(SELECT id FROM orders ORDER BY id DESC LIMIT 1)";
     for (wrong, what) in [
         (

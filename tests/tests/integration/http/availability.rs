@@ -101,7 +101,7 @@ async fn held_units_are_not_available_until_they_expire_and_none_are_while_someo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_burst_of_changes_is_told_as_a_few_and_the_last_is_right() {
+async fn a_burst_of_changes_is_sent_as_a_few_events_and_the_last_is_right() {
     let service = Service::start().await;
     set(&service, ACME_HEADPHONES, 1000).await;
     let mut events = listen(&service.nobody(), ACME_HEADPHONES).await;
@@ -273,8 +273,7 @@ async fn a_service_that_stops_ends_its_streams_and_does_not_wait_for_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_on_which_nothing_happens_shows_signs_of_life_and_is_not_taken_for_an_idle_connection()
- {
+async fn a_quiet_stream_sends_heartbeats_and_is_no_idle_connection() {
     let mut settings = settings();
     settings.limits.request_seconds = 1;
     settings.limits.idle_seconds = 1;

@@ -105,7 +105,7 @@ async fn a_body_that_is_no_object_is_a_fault_of_the_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_faults_are_told_at_once_each_with_its_pointer() {
+async fn all_faults_are_reported_at_once_each_with_its_pointer() {
     let it = Untouched::start().await;
     let body = json!({
         "customer_id": "me",

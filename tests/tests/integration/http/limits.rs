@@ -86,7 +86,7 @@ async fn a_credential_gets_its_rate_and_no_other_pays_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_platform_has_a_rate_like_every_credential_and_what_it_may_not_do_counts_too() {
+async fn the_platform_has_a_rate_like_every_credential_and_its_refused_calls_count() {
     let service = limited(|limits| {
         limits.rate_limit = "5/h".parse().unwrap();
         limits.rate_limit_address = "1/h".parse().unwrap();

@@ -165,7 +165,7 @@ async fn a_credit_note_by_items_is_of_the_price_then_and_never_of_more_than_was_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credit_note_that_was_used_for_another_order_is_taken_back_from_there() {
+async fn a_reversed_credit_note_leaves_the_other_order_that_it_settled() {
     let (service, admin, customer, unit) = shop().await;
     let one = order(&admin, customer, unit, 50).await;
     pay(&admin, customer, "50.00", json!({})).await.ok(201);
@@ -186,7 +186,7 @@ async fn a_credit_note_that_was_used_for_another_order_is_taken_back_from_there(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_off_gives_up_what_is_due_and_can_be_undone_once() {
+async fn a_write_off_settles_the_amount_due_and_can_be_reversed_once() {
     let (service, admin, customer, unit) = shop().await;
     let id = order(&admin, customer, unit, 100).await;
     pay(&admin, customer, "60.00", json!({})).await.ok(201);

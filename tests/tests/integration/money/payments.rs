@@ -63,7 +63,7 @@ fn time(value: &Value) -> DateTime<Utc> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_is_found_where_the_answer_says_and_lowers_what_is_owed() {
+async fn a_payment_is_found_at_its_location_and_lowers_the_balance() {
     let (service, admin, customer, unit) = shop().await;
     let first = order(&admin, customer, unit, 100).await;
     let staff = service.staff();
@@ -107,7 +107,7 @@ async fn a_payment_is_found_where_the_answer_says_and_lowers_what_is_owed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_target_what_is_due_for_longest_is_settled_first() {
+async fn a_payment_without_a_target_settles_the_orders_due_for_longest_first() {
     let (service, admin, customer, unit) = shop().await;
     let terms = |days: i64| json!({"payment_terms_days": days});
     let at = format!("/api/customers/{customer}");
@@ -256,7 +256,7 @@ async fn credit_on_account_raises_available_credit_and_settles_the_next_purchase
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credit_on_account_settles_open_orders_when_it_is_told_to() {
+async fn credit_on_account_settles_open_orders_on_request() {
     let (service, admin, customer, unit) = shop().await;
     let one = order(&admin, customer, unit, 10).await;
     let two = order(&admin, customer, unit, 20).await;

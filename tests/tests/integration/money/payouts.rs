@@ -119,7 +119,7 @@ async fn no_more_is_paid_out_than_is_on_account() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_payouts_and_purchases_at_once_none_uses_what_another_has_used() {
+async fn of_many_payouts_and_purchases_at_once_none_uses_the_credit_of_another() {
     let (one, two) = Service::two().await;
     let admin = one.admin();
     let customer = admin.add_customer("Ahead", "0.00").await;
@@ -264,7 +264,7 @@ async fn a_payment_that_bounces_after_it_was_paid_out_is_replaced_by_other_credi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_covers_payouts_of_its_own_credits_with_what_becomes_free() {
+async fn a_cancellation_covers_payouts_of_its_own_credits_with_the_released_amount() {
     let (service, admin, customer, unit) = shop().await;
     let id = order(&admin, customer, unit, 100).await;
     let payment = pay(&admin, customer, "100.00", json!({})).await;

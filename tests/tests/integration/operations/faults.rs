@@ -209,7 +209,7 @@ async fn a_database_that_turns_the_service_away_is_unavailable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outside_the_desk_the_key_tells_what_became_of_a_lost_answer() {
+async fn outside_the_desk_the_key_returns_the_outcome_of_a_lost_response() {
     let (service, proxy) = behind_proxy().await;
     let admin = service.admin();
     for (number, how) in [Sabotage::LoseAnswer, Sabotage::LoseCommit]
@@ -463,7 +463,7 @@ async fn beyond_its_bound_the_queue_of_a_business_refuses_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_stops_finishes_what_is_in_flight_and_takes_nothing_new() {
+async fn a_stopping_service_finishes_requests_in_flight_and_accepts_no_new_ones() {
     let service = Service::start().await;
     let database = service.database.clone();
     let (staff, nobody) = (service.staff(), service.nobody());

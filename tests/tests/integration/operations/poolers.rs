@@ -291,7 +291,7 @@ async fn behind_a_pooler_without_prepared_statements_the_service_says_so_and_doe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_in_which_a_statement_failed_is_not_taken_for_committed() {
+async fn a_transaction_with_a_failed_statement_is_not_reported_as_committed() {
     let database = Database::with_demo().await;
     let domain = domain::Database::new(&database.url(SERVICE), 1).unwrap();
     let transaction = domain.begin(ACME).await.unwrap();

@@ -228,7 +228,7 @@ fn refusing_server(code: &str, message: &str) -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_lets_nobody_in_is_told_with_its_own_words_once() {
+async fn a_database_that_refuses_logins_is_reported_once_in_its_own_words() {
     let folder = Folder::open();
     let database = Database::with_demo().await;
     let no_password = refusing_server("28P01", "password authentication failed for user \"role\"");
@@ -260,7 +260,7 @@ async fn a_database_that_lets_nobody_in_is_told_with_its_own_words_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_not_there_is_told_as_such_and_the_service_waits_for_it() {
+async fn an_unreachable_database_is_reported_and_the_service_waits_for_it() {
     let folder = Folder::open();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap();

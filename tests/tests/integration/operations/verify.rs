@@ -371,7 +371,7 @@ async fn the_command_ends_with_0_when_all_is_well_1_when_not_and_2_when_it_canno
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_metrics_tell_what_was_found_when_it_is_configured() {
+async fn the_metrics_show_the_differences_when_configured() {
     let (service, account) = traded().await;
     let wrong = format!(
         "UPDATE customers SET on_account = on_account + 1 WHERE id = '{}'",

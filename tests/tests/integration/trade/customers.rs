@@ -70,7 +70,7 @@ async fn a_customer_has_the_values_of_its_creation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_touches_what_it_names_and_null_takes_away() {
+async fn a_change_sets_its_members_only_and_null_clears_them() {
     let service = Service::start().await;
     let admin = service.admin();
     let body = json!({"name": "Before", "email": "a@b.example", "credit_limit": "10.00"});

@@ -206,7 +206,7 @@ async fn all_were_sold(database: &Database, product: ProductId, ends: &[End]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_200_buyers_by_every_way_on_two_services_exactly_20_get_one_and_all_are_told() {
+async fn of_200_buyers_on_two_services_exactly_20_get_a_unit_and_all_learn_the_outcome() {
     let (one, two) = Service::two().await;
     let admin = one.admin();
     let product = scarce(&admin).await;

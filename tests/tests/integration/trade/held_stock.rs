@@ -70,7 +70,7 @@ async fn expired_items_neither_hold_nor_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_count_below_what_is_held_is_refused_with_the_figures() {
+async fn a_count_below_the_held_units_is_refused_with_the_figures() {
     let service = Service::start().await;
     hold(&service, ACME_HEADPHONES, 30, 600).await;
     let before = service.database.digest().await;

@@ -132,7 +132,7 @@ async fn an_admin_sets_each_bound_by_itself_and_the_trail_tells_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn units_and_value_are_bounded_and_places_in_line_count_as_what_they_wait_for() {
+async fn units_and_value_are_bounded_and_places_count_as_the_units_they_wait_for() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let (cheap, dear) = (

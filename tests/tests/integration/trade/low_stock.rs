@@ -21,7 +21,7 @@ fn texts(products: &[ProductId]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_has_what_runs_out_and_nothing_else() {
+async fn the_list_has_products_with_low_stock_only() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let five = below(&staff, 6).await;

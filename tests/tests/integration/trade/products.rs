@@ -21,7 +21,7 @@ async fn found(client: &Client, query: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_product_is_found_where_the_answer_says_with_its_stock_on_the_shelf() {
+async fn a_new_product_is_found_at_its_location_with_its_stock() {
     let service = Service::start().await;
     let admin = service.admin();
     let body = json!({"sku": "NEW-1", "name": "Novelty", "description": "line\nline", "price": 12.5,
@@ -156,7 +156,7 @@ async fn of_many_who_add_one_number_at_once_one_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn patch_touches_what_it_names_and_put_replaces_everything() {
+async fn patch_sets_its_members_only_and_put_replaces_everything() {
     let service = Service::start().await;
     let admin = service.admin();
     let body = json!({"sku": "S", "name": "N", "description": "D", "price": "1.00", "stock": 4,

@@ -170,7 +170,7 @@ async fn several_products_are_held_all_or_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn freed_stock_goes_to_the_first_in_line_and_newcomers_do_not_pass() {
+async fn released_stock_goes_to_the_first_of_the_waitlist_before_new_buyers() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let rare = admin.add_product("RARE", "1.00", 1).await;

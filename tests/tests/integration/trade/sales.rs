@@ -74,7 +74,7 @@ async fn trail(service: &Service, id: SaleId) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_sale_is_found_where_the_answer_says_and_told_with_its_products() {
+async fn a_new_sale_is_found_at_its_location_with_its_products() {
     let service = Service::start().await;
     let admin = service.admin();
     let body = json!({
