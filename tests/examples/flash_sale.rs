@@ -96,7 +96,7 @@ async fn main() {
             "rush_seconds": rush.as_secs_f64(),
             "seconds": started.elapsed().as_secs_f64(),
             "held": count(201), "waited": count(202), "refused": count(409), "others": others,
-            "sold": confirmed.len(), "served_from_line": served, "turned_away": turned_away,
+            "sold": confirmed.len(), "allocated_from_waitlist": served, "turned_away": turned_away,
             "held_p50_ms": quantile(times(201), 0.5), "held_p99_ms": quantile(times(201), 0.99),
             "waited_p99_ms": quantile(times(202), 0.99),
             "refused_p50_ms": quantile(times(409), 0.5), "refused_p99_ms": quantile(times(409), 0.99),
