@@ -159,7 +159,7 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Other issuers and gateways that identify callers.
     #[command(flatten)]
-    pub outside: IdentitySettings,
+    pub identity: IdentitySettings,
     /// The payment provider for card orders.
     #[command(flatten)]
     pub payments: Payments,

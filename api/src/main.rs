@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tradeline::access::token::Keys;
 use tradeline::app;
 use tradeline::commands::create_business;
-use tradeline::commands::database_choice::{self, Backend};
+use tradeline::commands::database_choice::{self, DatabaseChoice};
 use tradeline::config::{
     self, BusinessRequest, Cli, Command, MigrateAction, MigrateRequest, Settings, TokenRequest,
     unknown_variables,
@@ -110,21 +110,21 @@ async fn serve(settings: &Settings) -> Outcome {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let mut backend = Backend::open(settings).await?;
-    let (url, secret) = (&backend.url, &backend.jwt_secret);
+    let mut choice = DatabaseChoice::open(settings).await?;
+    let (url, secret) = (&choice.url, &choice.jwt_secret);
     let service = Service::start_checked(settings, checked, url, secret, listener).await?;
     announce(
         settings.log,
         &format!("Tradeline listens on http://{}", service.address),
     );
-    if backend.has_demo && !settings.listen.ip().is_loopback() {
+    if choice.has_demo && !settings.listen.ip().is_loopback() {
         tracing::warn!(
             "the embedded database has demo logins that everyone knows, and others can reach this address"
         );
     }
 
     let database_gone = async {
-        match &mut backend.server {
+        match &mut choice.server {
             Some(server) => server.exited().await,
             None => std::future::pending().await,
         }
@@ -137,7 +137,7 @@ async fn serve(settings: &Settings) -> Outcome {
     tracing::info!("stopping: requests in flight finish first");
     service.stop().await;
     if outcome.is_ok()
-        && let Some(server) = backend.server
+        && let Some(server) = choice.server
     {
         server.stop().await?;
     }

@@ -163,7 +163,7 @@ impl Service {
             hasher,
             keys,
             verifier: Arc::clone(&verifier),
-            gateways: Arc::new(settings.outside.gateways()),
+            gateways: Arc::new(settings.identity.gateways()),
             token_seconds: settings.token_seconds,
             limits: Arc::new(Limits::new(&settings.limits)),
             refresh_token_life: Duration::from_secs(settings.refresh_token_seconds.into()),

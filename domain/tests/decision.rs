@@ -442,7 +442,7 @@ fn reserve(state: &mut BatchState, buyer: u128, lines: &[Line], hold: u128) -> S
     made.status
 }
 
-fn standing(state: &BatchState, hold: u128) -> (Status, Option<OrderId>) {
+fn status_of(state: &BatchState, hold: u128) -> (Status, Option<OrderId>) {
     let reservation = &state.locked_stock.reservations[&reservation(hold)];
     (reservation.status, reservation.order_id)
 }
@@ -465,7 +465,7 @@ fn an_order_by_card_holds_stock_and_owes_nothing() {
     assert_eq!(lines, [(product(2), 3, None), (product(1), 2, None)]);
     assert_eq!((counts(&state, 1), counts(&state, 2)), ((5, 2), (3, 3)));
     assert_eq!(state.accounts[&customer(1)], account);
-    assert_eq!(standing(&state, 1), (Status::Confirmed, Some(order())));
+    assert_eq!(status_of(&state, 1), (Status::Confirmed, Some(order())));
     let hold = &state.locked_stock.reservations[&ordered.reservation_id];
     assert!(hold.items.iter().all(|item| item.held));
     assert_eq!(hold.expires_at, ordered.expires_at);
@@ -557,8 +557,8 @@ fn an_order_takes_as_much_of_what_its_customer_holds_as_it_buys_and_of_the_oldes
             state.purchase(&four, order(), actor()).unwrap();
             assert_eq!(counts(&state, 1), (1, 1));
         }
-        assert_eq!(standing(&state, 1), (Status::Confirmed, Some(order())));
-        assert_eq!(standing(&state, 2), (Status::Active, None));
+        assert_eq!(status_of(&state, 1), (Status::Confirmed, Some(order())));
+        assert_eq!(status_of(&state, 2), (Status::Active, None));
         assert_eq!((has(&state, 2, 1), has(&state, 2, 2)), (1, 1));
         assert_eq!(counts(&state, 2), (3, 1));
         // Uses up the last held unit of the product.
@@ -566,7 +566,7 @@ fn an_order_takes_as_much_of_what_its_customer_holds_as_it_buys_and_of_the_oldes
             .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
             .unwrap();
         assert_eq!((has(&state, 2, 1), has(&state, 2, 2)), (0, 1));
-        assert_eq!(standing(&state, 2), (Status::Active, None));
+        assert_eq!(status_of(&state, 2), (Status::Active, None));
     }
 }
 
@@ -652,12 +652,12 @@ fn the_first_position_may_buy_unreserved_stock_and_waits_for_the_rest() {
         } else {
             state.purchase(&two, order(), actor()).unwrap();
         }
-        assert_eq!(standing(&state, 2), (Status::Waiting, None));
+        assert_eq!(status_of(&state, 2), (Status::Waiting, None));
         assert_eq!(has(&state, 2, 1), 2);
         // Released units go first to the rest of the first position, and then to the next.
         state.cancel(reservation(1), actor()).unwrap();
-        assert_eq!(standing(&state, 2).0, Status::Active);
-        assert_eq!(standing(&state, 3).0, Status::Active);
+        assert_eq!(status_of(&state, 2).0, Status::Active);
+        assert_eq!(status_of(&state, 3).0, Status::Active);
         assert_eq!(has(&state, 2, 1), 2);
     }
 }
@@ -689,7 +689,7 @@ fn places_end_when_their_product_is_off_sale() {
         .unwrap()
         .inactive = true;
     state.cancel(reservation(1), actor()).unwrap();
-    assert_eq!(standing(&state, 2), (Status::Cancelled, None));
+    assert_eq!(status_of(&state, 2), (Status::Cancelled, None));
     assert_eq!(
         state.locked_stock.reservations[&reservation(2)].cancel_reason,
         Some(CancelReason::ProductInactive)
@@ -832,8 +832,8 @@ fn units_of_an_own_reservation_beyond_the_order_stay_held() {
         Error::InsufficientStock(short) if short[0].available == 0
     ));
     order_by_card(&mut state, &purchase(1, &[line(2, 2)]), 4).unwrap();
-    assert_eq!(standing(&state, 1), (Status::Active, None));
-    assert_eq!(standing(&state, 2), (Status::Waiting, None));
+    assert_eq!(status_of(&state, 1), (Status::Active, None));
+    assert_eq!(status_of(&state, 2), (Status::Waiting, None));
     assert_eq!((has(&state, 1, 2), counts(&state, 2)), (1, (3, 3)));
 }
 
@@ -886,7 +886,7 @@ fn a_reservation_confirmed_by_card_keeps_what_it_holds_at_its_prices_and_is_conf
     assert_eq!(ordered.total, cents(300));
     assert_eq!(ordered.lines[1].unit_price, cents(100));
     assert_eq!((counts(&state, 1), counts(&state, 2)), ((5, 2), (3, 1)));
-    assert_eq!(standing(&state, 1), (Status::Confirmed, Some(order())));
+    assert_eq!(status_of(&state, 1), (Status::Confirmed, Some(order())));
     let hold = &state.locked_stock.reservations[&reservation(1)];
     assert_eq!(
         hold.expires_at,

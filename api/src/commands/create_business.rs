@@ -32,7 +32,7 @@ pub enum Error {
     Input(#[from] io::Error),
     /// There is no database, or it cannot be used.
     #[error(transparent)]
-    Backend(#[from] database_choice::Error),
+    DatabaseChoice(#[from] database_choice::Error),
     /// The slug is taken, or the database did not answer.
     #[error("the business {slug} was not created: {source}")]
     Refused {

@@ -13,7 +13,7 @@ use crate::config::{MigrateAction, Settings};
 pub enum CommandError {
     /// There is no database, or it does not start.
     #[error(transparent)]
-    Backend(#[from] database_choice::Error),
+    DatabaseChoice(#[from] database_choice::Error),
     /// The migrations could not be applied, reverted or listed.
     #[error(transparent)]
     Migrate(#[from] Error),

@@ -12,7 +12,7 @@ use crate::config::Settings;
 pub enum Error {
     /// There is no database, or it does not start.
     #[error(transparent)]
-    Backend(#[from] database_choice::Error),
+    DatabaseChoice(#[from] database_choice::Error),
     /// `DATABASE_URL` is not a valid URL.
     #[error("DATABASE_URL is not usable: {0}")]
     Url(sea_orm::DbErr),

@@ -19,7 +19,7 @@ const MAX_LOGGED_DIFFERENCES: u64 = 20;
 pub enum Error {
     /// There is no database, or it cannot be used.
     #[error(transparent)]
-    Backend(#[from] database_choice::Error),
+    DatabaseChoice(#[from] database_choice::Error),
     /// The database failed before or during the run.
     #[error("the database cannot be used: {0}")]
     Database(#[from] domain::Error),

@@ -20,9 +20,9 @@
 //! A transaction that stays open delays the sealing and breaks nothing. An advisory lock permits one sealer per
 //! business at a time; if two ran, the second would fail at the primary key. A batch costs two statements.
 //!
-//! Two attacks or accidents are outside the seals:
-//!
 //! Two cases are outside the seals:
+//!
+//! - A seal does not cover the numbers of the transactions. After a restore from a dump into a server whose numbers
 //!   are lower, [`renumber`] lowers the restored numbers, and the seals stay valid. Until then [`seal`] refuses to
 //!   continue.
 //! - A chain without its newest seals is still a chain. To prove that none was removed, an operator must keep a copy

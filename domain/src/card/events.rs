@@ -201,7 +201,7 @@ pub(super) async fn paid(
         Status::Created | Status::PaymentPending => {
             locked.release(transaction, actor).await?;
             locked.order.cancel_reason = Some(CancelReason::StockGone);
-            give_back(transaction, actor, locked, "paid when its stock was gone").await?;
+            refund_whole(transaction, actor, locked, "paid when its stock was gone").await?;
             step(transaction, actor, &mut locked.order, Status::Cancelled).await?;
             locked
                 .record(transaction, actor, Action::OrderCancelled, before)
@@ -209,7 +209,7 @@ pub(super) async fn paid(
         }
         Status::Cancelled => {
             locked.order.cancel_reason = Some(CancelReason::PaidTooLate);
-            give_back(transaction, actor, locked, "paid after it was cancelled").await?;
+            refund_whole(transaction, actor, locked, "paid after it was cancelled").await?;
             locked.write_expired(transaction).await?;
             locked
                 .record(transaction, actor, Action::OrderPaidTooLate, before)
@@ -229,7 +229,7 @@ fn unbooked(locked: &LockedOrder) -> Option<DateTime<Utc>> {
 }
 
 /// Refunds the whole payment.
-async fn give_back(
+async fn refund_whole(
     transaction: &Transaction,
     actor: Actor<'_>,
     locked: &mut LockedOrder,

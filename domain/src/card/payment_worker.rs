@@ -93,14 +93,14 @@ pub async fn work(
     let mut asked = 0;
     for order in lease(database, business, provider, &INTENTS).await? {
         asked += 1;
-        if !see_to_intent(database, provider, business, OrderId(order)).await? {
+        if !process_intent(database, provider, business, OrderId(order)).await? {
             // The provider does not respond: each further call would wait for the same timeout.
             return Ok(asked);
         }
     }
     for refund in lease(database, business, provider, &REFUNDS).await? {
         asked += 1;
-        if !see_to_refund(database, provider, business, RefundId(refund)).await? {
+        if !process_refund(database, provider, business, RefundId(refund)).await? {
             return Ok(asked);
         }
     }
@@ -201,7 +201,7 @@ async fn goes_on(database: &Database, business: BusinessId) -> Result<bool, Erro
 }
 
 /// Calls the provider for an intent. `false` when it did not respond.
-async fn see_to_intent(
+async fn process_intent(
     database: &Database,
     provider: &dyn Provider,
     business: BusinessId,
@@ -218,7 +218,7 @@ async fn see_to_intent(
                 fail_point!("intent-found");
                 record_made(database, business, id, &made).await?;
                 // The next call is made now, not after the lease.
-                Box::pin(see_to_made(database, provider, business, id)).await
+                Box::pin(process_made(database, provider, business, id)).await
             }
             Err(failure) => refused(database, business, id, &failure).await,
         },
@@ -248,7 +248,7 @@ async fn see_to_intent(
             }
         }
         (Status::Mismatched | Status::Succeeded, _) => {
-            see_to_paid(database, provider, business, id).await
+            process_paid(database, provider, business, id).await
         }
         (Status::Pending, None) | (Status::Cancelled | Status::Refused, _) => {
             settled(database, business, id).await?;
@@ -259,7 +259,7 @@ async fn see_to_intent(
 
 /// Processes a paid intent: an order that the payment does not settle ends at its deadline, and its refunds are read
 /// again.
-async fn see_to_paid(
+async fn process_paid(
     database: &Database,
     provider: &dyn Provider,
     business: BusinessId,
@@ -303,7 +303,7 @@ async fn end_mismatched(
 }
 
 /// Processes an intent that was just found to exist: cancels it if that is pending.
-async fn see_to_made(
+async fn process_made(
     database: &Database,
     provider: &dyn Provider,
     business: BusinessId,
@@ -313,7 +313,7 @@ async fn see_to_made(
         return Ok(true);
     };
     if intent.status == Status::Cancelling && intent.provider_id.is_some() {
-        return see_to_intent(database, provider, business, id).await;
+        return process_intent(database, provider, business, id).await;
     }
     Ok(true)
 }
@@ -430,7 +430,7 @@ async fn settled(database: &Database, business: BusinessId, id: OrderId) -> Resu
 }
 
 /// Calls the provider for a refund. `false` when it did not respond.
-async fn see_to_refund(
+async fn process_refund(
     database: &Database,
     provider: &dyn Provider,
     business: BusinessId,

@@ -80,14 +80,14 @@ pub(super) struct TakenBatch<T, P> {
     /// Whether another call may take more before anything changes, since not all commands were examined. Always false
     /// when nothing was taken: the next call would be identical, and the batch in the way wakes a lane when it
     /// releases its rows.
-    pub(super) is_worth_another_look: bool,
+    pub(super) has_more: bool,
 }
 
 /// The commands that a call would take, by index in the queue.
 struct Choice {
     places: Vec<usize>,
     /// The index from which on no command was examined.
-    looked_until: usize,
+    examined_until: usize,
 }
 
 impl<T, P: Clone> Queue<T, P> {
@@ -105,7 +105,7 @@ impl<T, P: Clone> Queue<T, P> {
 
     /// Adds a command at the end. Returns true when it is time to take a batch.
     pub(super) fn push(&mut self, item: T, rows: Box<[Row]>) -> bool {
-        let free = is_free(&rows, &self.spoken_for);
+        let free = is_available(&rows, &self.spoken_for);
         if free {
             self.gathered += 1;
         } else {
@@ -131,8 +131,7 @@ impl<T, P: Clone> Queue<T, P> {
         }
         self.gathered = 0;
         self.being_sold += choice.places.len();
-        let is_worth_another_look =
-            !choice.places.is_empty() && choice.looked_until < self.waiting.len();
+        let has_more = !choice.places.is_empty() && choice.examined_until < self.waiting.len();
         let (batch, rows) = self.remove(&choice);
         let predicted = rows
             .iter()
@@ -146,7 +145,7 @@ impl<T, P: Clone> Queue<T, P> {
             batch,
             rows,
             predicted,
-            is_worth_another_look,
+            has_more,
         }
     }
 
@@ -160,16 +159,16 @@ impl<T, P: Clone> Queue<T, P> {
         }
         let mut choice = Choice {
             places: Vec::with_capacity(most.min(self.waiting.len())),
-            looked_until: 0,
+            examined_until: 0,
         };
-        let mut looked_at = 0;
+        let mut examined = 0;
         for (place, (_, rows)) in self.waiting.iter().enumerate() {
-            if choice.places.len() == most || looked_at >= MAX_ROWS_EXAMINED {
+            if choice.places.len() == most || examined >= MAX_ROWS_EXAMINED {
                 break;
             }
-            choice.looked_until = place + 1;
-            looked_at += rows.len();
-            if is_free(rows, &self.spoken_for) {
+            choice.examined_until = place + 1;
+            examined += rows.len();
+            if is_available(rows, &self.spoken_for) {
                 choice.places.push(place);
             } else {
                 self.spoken_for.extend(rows);
@@ -196,7 +195,10 @@ impl<T, P: Clone> Queue<T, P> {
         // A new command waits behind those that were passed over, but not for predicted rows.
         self.spoken_for.clear();
         self.spoken_for.extend(self.in_flight.keys());
-        let passed_over = self.waiting.iter().take(choice.looked_until - batch.len());
+        let passed_over = self
+            .waiting
+            .iter()
+            .take(choice.examined_until - batch.len());
         self.spoken_for
             .extend(passed_over.flat_map(|(_, rows)| rows));
         (batch, wanted.into_iter().collect())
@@ -205,7 +207,7 @@ impl<T, P: Clone> Queue<T, P> {
     /// Releases the rows of a batch. Returns true when commands may be waiting for them.
     pub(super) fn release(&mut self, rows: &[Row]) -> bool {
         for row in rows {
-            self.give_back(*row);
+            self.release_row(*row);
         }
         if self.waiting.is_empty() {
             // No `take` follows, so a new command must not wait for the rows that were just released.
@@ -224,7 +226,7 @@ impl<T, P: Clone> Queue<T, P> {
         predictions: impl Iterator<Item = (Row, P)>,
     ) -> bool {
         for (row, predict) in predictions {
-            self.give_back(row);
+            self.release_row(row);
             self.predicted.insert(row, (batch, predict));
         }
         self.gathered = self.choose(usize::MAX, true).places.len();
@@ -234,20 +236,20 @@ impl<T, P: Clone> Queue<T, P> {
     /// Forgets the predictions of a batch that has ended, committed or not. Returns true when commands may be waiting
     /// that would not be pipelined.
     pub(super) fn forget(&mut self, batch: u64, rows: &[Row]) -> bool {
-        self.take_back(batch, rows);
+        self.remove_predictions(batch, rows);
         !self.waiting.is_empty()
     }
 
     /// Withdraws the predictions of a batch that starts again. Its rows are in flight again.
     pub(super) fn withdraw(&mut self, batch: u64, rows: &[Row]) {
-        self.take_back(batch, rows);
+        self.remove_predictions(batch, rows);
         for row in rows {
             *self.in_flight.entry(*row).or_default() += 1;
         }
     }
 
     /// Removes a batch's predictions. A prediction by a later batch for the same row stays.
-    fn take_back(&mut self, batch: u64, rows: &[Row]) {
+    fn remove_predictions(&mut self, batch: u64, rows: &[Row]) {
         for row in rows {
             if self.predicted.get(row).is_some_and(|(by, _)| *by == batch) {
                 self.predicted.remove(row);
@@ -255,7 +257,7 @@ impl<T, P: Clone> Queue<T, P> {
         }
     }
 
-    fn give_back(&mut self, row: Row) {
+    fn release_row(&mut self, row: Row) {
         if let Some(batches) = self.in_flight.get_mut(&row) {
             *batches -= 1;
             if *batches == 0 {
@@ -272,7 +274,7 @@ impl<T, P: Clone> Queue<T, P> {
     }
 }
 
-fn is_free(rows: &[Row], spoken_for: &HashSet<Row>) -> bool {
+fn is_available(rows: &[Row], spoken_for: &HashSet<Row>) -> bool {
     rows.iter().all(|row| !spoken_for.contains(row))
 }
 

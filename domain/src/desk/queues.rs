@@ -225,7 +225,7 @@ impl Waitings {
                 .take(MAX_COMMANDS_PER_BATCH, |waiting| waiting.reply.is_closed());
             self.waiting -= before - business_queue.queue.len();
             metrics::gauge!("tradeline_desk_waiting").set(self.waiting as f64);
-            business_queue.ready = taken.is_worth_another_look;
+            business_queue.ready = taken.has_more;
             if business_queue.ready {
                 self.ready.push_back(business);
             }

@@ -139,7 +139,7 @@ pub async fn list(
 /// [`Error::ApiKeyNotFound`].
 pub async fn revoke(
     database: &Database,
-    standing: &RevocationCache,
+    revocations: &RevocationCache,
     caller: &Caller,
     id: ApiKeyId,
 ) -> Result<(), Error> {
@@ -168,7 +168,7 @@ pub async fn revoke(
     })
     .await;
     // Also after an error: the commit may have succeeded with a lost response.
-    standing.forget(business);
+    revocations.forget(business);
     revoked
 }
 

@@ -198,7 +198,7 @@ pub(crate) async fn insert(
 /// [`Error::UserNotFound`]; [`Error::CustomerNotFound`]; [`Error::LastAdmin`]; [`Error::RoleCustomerMismatch`].
 pub async fn change(
     database: &Database,
-    standing: &RevocationCache,
+    revocations: &RevocationCache,
     caller: &Caller,
     id: UserId,
     change: &UserChange,
@@ -218,7 +218,7 @@ pub async fn change(
     })
     .await;
     // Also after an error: the commit may have succeeded with a lost response.
-    standing.forget(business);
+    revocations.forget(business);
     changed
 }
 

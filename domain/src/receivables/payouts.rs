@@ -139,7 +139,7 @@ pub async fn reverse(
                 return Ok(replayed);
             }
             let entry = payout.entry_number;
-            reversals::expect_standing(transaction, business, payout.customer_id, entry).await?;
+            reversals::expect_unreversed(transaction, business, payout.customer_id, entry).await?;
             let customer = payout.customer_id;
             let covering =
                 covering(transaction, business, customer, vec![entry], Vec::new()).await?;

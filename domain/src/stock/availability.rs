@@ -101,7 +101,7 @@ impl Observed {
 struct Watched {
     products: HashMap<ProductId, watch::Sender<Observed>>,
     /// Notified when a product is watched of which nothing is known yet.
-    newcomer: Arc<Notify>,
+    added: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -201,7 +201,7 @@ impl Hub {
             Watched::default()
         });
         let product = watched.products.entry(product).or_insert_with(|| {
-            watched.newcomer.notify_one();
+            watched.added.notify_one();
             watch::Sender::new(Observed::NotYet)
         });
         // A poll that failed for earlier watchers is repeated for this one.
@@ -209,7 +209,7 @@ impl Hub {
             let failed = matches!(observed, Observed::Failed(_));
             if failed {
                 *observed = Observed::NotYet;
-                watched.newcomer.notify_one();
+                watched.added.notify_one();
             }
             failed
         });
@@ -222,7 +222,7 @@ impl Hub {
         let mut was_failing = false;
         loop {
             let all = Instant::now() >= next;
-            let Some((products, newcomer)) = self.due(business, all) else {
+            let Some((products, added)) = self.due(business, all) else {
                 return;
             };
             if all {
@@ -248,7 +248,7 @@ impl Hub {
             .await;
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
-                () = newcomer.notified() => {}
+                () = added.notified() => {}
             }
         }
     }
@@ -266,7 +266,7 @@ impl Hub {
             .iter()
             .filter(|(_, observed)| all || !observed.borrow().is_known());
         let due = due.map(|(product, _)| *product).collect();
-        Some((due, Arc::clone(&watched.newcomer)))
+        Some((due, Arc::clone(&watched.added)))
     }
 
     async fn poll(&self, business: BusinessId, products: &[ProductId]) -> Result<(), Error> {

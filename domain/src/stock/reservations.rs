@@ -74,7 +74,7 @@ pub async fn read(
         // A snapshot: a reservation that waits then has a position.
         let transaction = database.begin_snapshot(caller.business_id, &[]).await?;
         let reservation = reservation(&transaction, caller, id).await?;
-        let (now, place) = standing(&transaction, caller.business_id, &reservation).await?;
+        let (now, place) = now_and_place(&transaction, caller.business_id, &reservation).await?;
         transaction.commit().await?;
         let status = reservation.status_at(now);
         Ok(CurrentReservation {
@@ -148,12 +148,12 @@ async fn reservation(
 }
 
 /// The database's time, and the 1-based position of the reservation in its waitlist.
-const STANDING: &str = "
+const NOW_AND_PLACE: &str = "
 SELECT now() AS now,
        (SELECT count(*) FROM reservation_items
          WHERE business_id = $1 AND product_id = $2 AND place IS NOT NULL AND place <= $3 AND expires_at > now()) AS place";
 
-async fn standing(
+async fn now_and_place(
     transaction: &Transaction,
     business: BusinessId,
     reservation: &Reservation,
@@ -164,7 +164,7 @@ async fn standing(
     });
     let (product, place) = waits.unwrap_or_default();
     let values: [Value; 3] = [business.0.into(), product.into(), place.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, STANDING, values);
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, NOW_AND_PLACE, values);
     let row = transaction
         .query_one_raw(statement)
         .await?

@@ -152,47 +152,47 @@ mod tests {
 
     #[test]
     fn a_repeated_refusal_is_counted_and_reported_once() {
-        let tally = RefusalCounter::default();
+        let counter = RefusalCounter::default();
         let one = refused(By::Caller(UserId::new(), "staff"), "/api/users");
-        assert!(!tally.repeats(&one, "r1"));
-        tally.remember(one.clone());
+        assert!(!counter.repeats(&one, "r1"));
+        counter.remember(one.clone());
         for request in ["r2", "r3", "r4"] {
-            assert!(tally.repeats(&one, request));
+            assert!(counter.repeats(&one, request));
         }
-        assert!(!tally.repeats(&refused(one.by, "/api/api-keys"), "r5"));
-        assert_eq!(tally.take_repeated(false), [], "its minute is not over");
+        assert!(!counter.repeats(&refused(one.by, "/api/api-keys"), "r5"));
+        assert_eq!(counter.take_repeated(false), [], "its minute is not over");
         assert_eq!(
-            tally.take_repeated(true),
+            counter.take_repeated(true),
             [(one.clone(), 3, "r4".to_owned())]
         );
-        assert!(!tally.repeats(&one, "r6"), "a new minute");
+        assert!(!counter.repeats(&one, "r6"), "a new minute");
     }
 
     #[test]
     fn a_business_has_a_limit_of_its_own_and_unverified_entries_have_less() {
-        let tally = RefusalCounter::default();
+        let counter = RefusalCounter::default();
         let (one, other) = (BusinessId::new(), BusinessId::new());
-        let taken = (0..1000).filter(|_| tally.may_wait(one, false)).count();
+        let taken = (0..1000).filter(|_| counter.may_wait(one, false)).count();
         assert_eq!(taken, MAX_QUEUED_UNVERIFIED);
-        let taken = (0..1000).filter(|_| tally.may_wait(one, true)).count();
+        let taken = (0..1000).filter(|_| counter.may_wait(one, true)).count();
         assert_eq!(taken, MAX_QUEUED_PER_BUSINESS - MAX_QUEUED_UNVERIFIED);
-        assert!(tally.may_wait(other, true));
-        tally.no_longer_wait(one);
-        assert!(tally.may_wait(one, true));
-        assert!(!tally.may_wait(one, true));
+        assert!(counter.may_wait(other, true));
+        counter.no_longer_wait(one);
+        assert!(counter.may_wait(one, true));
+        assert!(!counter.may_wait(one, true));
     }
 
     #[test]
     fn made_up_keys_leave_room_to_count_refusals_of_callers() {
-        let tally = RefusalCounter::default();
+        let counter = RefusalCounter::default();
         for number in 0..MAX_REMEMBERED {
             let mut hash = [0; 32];
             hash[..8].copy_from_slice(&number.to_be_bytes());
-            tally.remember(refused(By::VoidKey(hash), "/api/users"));
+            counter.remember(refused(By::VoidKey(hash), "/api/users"));
         }
         let one = refused(By::Caller(UserId::new(), "staff"), "/api/users");
-        tally.remember(one.clone());
-        assert!(tally.repeats(&one, "r"));
-        assert!(tally.lock().refused.len() <= MAX_REMEMBERED);
+        counter.remember(one.clone());
+        assert!(counter.repeats(&one, "r"));
+        assert!(counter.lock().refused.len() <= MAX_REMEMBERED);
     }
 }

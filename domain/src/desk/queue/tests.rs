@@ -146,13 +146,10 @@ fn one_look_goes_through_a_bounded_number_of_rows() {
     }
     let taken = take(&mut queue);
     assert_eq!(taken.batch.len(), MAX_ROWS_EXAMINED / large.len());
-    assert!(taken.is_worth_another_look);
+    assert!(taken.has_more);
     let blocked = take(&mut queue);
     assert!(blocked.batch.is_empty());
-    assert!(
-        !blocked.is_worth_another_look,
-        "a second check would find the same"
-    );
+    assert!(!blocked.has_more, "a second check would find the same");
     assert!(queue.release(&taken.rows));
 }
 
@@ -221,7 +218,7 @@ proptest! {
                 }
                 Step::Take(most) if is_time => {
                     let taken = queue.take(most, |_| false);
-                    is_time = taken.is_worth_another_look;
+                    is_time = taken.has_more;
                     prop_assert!(taken.batch.len() <= most);
                     let shares = |other: &&Flying| taken.rows.iter().any(|row| other.rows.contains(row));
                     for other in flying.iter().filter(shares) {

@@ -73,7 +73,7 @@ pub async fn sweep(database: &Database, business: BusinessId) -> Result<Swept, E
     let mut all = Swept::default();
     loop {
         let transaction = database.begin(business).await?;
-        let products = give_back(&transaction, business).await?;
+        let products = release_expired(&transaction, business).await?;
         let expired = mark(&transaction, business).await?;
         let open = reservations::Entity::of(business)
             .filter(reservations::Column::Status.is_in([Status::Waiting, Status::Active]))
@@ -124,7 +124,7 @@ const DUE_PRODUCTS: &str = "
                          WHERE p.business_id = $1 AND p.id = inventory.product_id AND p.active))
   LIMIT $2)";
 
-async fn give_back(transaction: &Transaction, business: BusinessId) -> Result<u64, Error> {
+async fn release_expired(transaction: &Transaction, business: BusinessId) -> Result<u64, Error> {
     let values: [Value; 2] = [business.0.into(), MAX_ROWS_PER_ROUND.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, STOCK.as_str(), values);
     let rows = transaction.query_all_raw(statement).await?;

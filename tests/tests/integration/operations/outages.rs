@@ -18,17 +18,17 @@ use tradeline::access::token::{
 async fn an_outage_of_the_database_is_reported_to_all_waiting_callers_together() {
     // No server listens on this port. Each query waits three seconds for a connection.
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 4).unwrap();
-    let standing = Arc::new(RevocationCache::default());
+    let revocations = Arc::new(RevocationCache::default());
     let started = Instant::now();
     let callers = (0..12).map(|number: u32| {
-        let (standing, database) = (Arc::clone(&standing), database.clone());
+        let (revocations, database) = (Arc::clone(&revocations), database.clone());
         async move {
             // Half of the callers have API keys, half have tokens.
             let answer = if number.is_multiple_of(2) {
                 let key = format!("tl_live_{number:065}");
-                standing.key(&database, ACME, &key).await.map(|_| ())
+                revocations.key(&database, ACME, &key).await.map(|_| ())
             } else {
-                let current = standing.is_current(&database, ACME, UserId::new(), 1);
+                let current = revocations.is_current(&database, ACME, UserId::new(), 1);
                 current.await.map(|_| ())
             };
             matches!(answer, Err(Error::DatabaseUnavailable(_)))
