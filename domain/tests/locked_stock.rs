@@ -449,11 +449,11 @@ fn no(error: Error) -> No {
 }
 
 /// The product's waitlist in order of positions, from the locked stock.
-fn in_line(locked_stock: &LockedStock, id: ProductId) -> Vec<&Reservation> {
+fn waitlist_of(locked_stock: &LockedStock, id: ProductId) -> Vec<&Reservation> {
     let waits = |one: &&Reservation| one.place().is_some() && one.quantity_of(id) > 0;
-    let mut line: Vec<_> = locked_stock.reservations.values().filter(waits).collect();
-    line.sort_by_key(|one| one.place());
-    line
+    let mut waitlist: Vec<_> = locked_stock.reservations.values().filter(waits).collect();
+    waitlist.sort_by_key(|one| one.place());
+    waitlist
 }
 
 fn check(state: &BatchState, model: &Model) -> Result<(), TestCaseError> {
@@ -475,15 +475,15 @@ fn check(state: &BatchState, model: &Model) -> Result<(), TestCaseError> {
             id
         );
 
-        let line = in_line(locked_stock, product(id));
-        let expected = model.line(id);
-        let found: Vec<usize> = line.iter().map(|one| number(one.id.0)).collect();
+        let waitlist = waitlist_of(locked_stock, product(id));
+        let expected = model.waitlist(id);
+        let found: Vec<usize> = waitlist.iter().map(|one| number(one.id.0)).collect();
         prop_assert_eq!(&found, &expected, "waitlist of {}", id);
-        prop_assert_eq!(counts.waiting, i64::try_from(line.len()).unwrap());
-        for one in &line {
+        prop_assert_eq!(counts.waiting, i64::try_from(waitlist.len()).unwrap());
+        for one in &waitlist {
             prop_assert!(one.quantity_of(product(id)) <= counts.on_hand);
         }
-        if let Some(first) = line.first() {
+        if let Some(first) = waitlist.first() {
             prop_assert!(first.quantity_of(product(id)) > counts.unreserved());
             prop_assert_eq!(locked_stock.available_to_new(product(id)), 0);
         }
@@ -570,7 +570,7 @@ proptest! {
                 made += 1;
             }
             let (id, quantity) = newcomer;
-            if in_line(&state.locked_stock, product(id)).is_empty() {
+            if waitlist_of(&state.locked_stock, product(id)).is_empty() {
                 continue;
             }
             let mut state = state.clone();

@@ -221,7 +221,7 @@ async fn reserve(
     let reservation = NewReservation {
         customer_id: buyer(&caller, body.customer_id)?,
         lines,
-        ttl_seconds: i32::try_from(ttl_seconds).unwrap_or(*reservations::TTL.end()),
+        ttl_seconds: i32::try_from(ttl_seconds).unwrap_or(*reservations::TTL_SECONDS.end()),
         wait,
     };
     state.sweeper.watch(caller.business_id);
