@@ -154,11 +154,14 @@ async fn a_revoked_key_stops_at_once_and_within_a_second_in_another_process() {
         204,
         "again"
     );
-    let told = format!(
+    let revocations = format!(
         "SELECT count(*) FROM audit_events WHERE entity_id = {} AND action = 'api_key.revoked'",
         made["id"]
     );
-    assert_eq!(one.database.value(&told.replace('"', "'")).await, "1");
+    assert_eq!(
+        one.database.value(&revocations.replace('"', "'")).await,
+        "1"
+    );
     let listed = one.admin().pages("/api/api-keys", 1).await;
     let listed = listed.iter().find(|key| key["id"] == made["id"]).unwrap();
     assert!(listed["revoked_at"].is_string());

@@ -474,9 +474,9 @@ async fn failed_logins_are_in_the_trail_without_the_password() {
         "SELECT action, entity_type, after, actor_role FROM audit_events
           WHERE business_id = '{ACME}' AND action LIKE 'login.%' ORDER BY id"
     );
-    let told = service.database.rows(&sql).await;
+    let entries = service.database.rows(&sql).await;
     assert_eq!(
-        told,
+        entries,
         [
             json!({"action": "login.failed", "entity_type": "user", "actor_role": "nobody",
                    "after": {"reason": "wrong_password"}}),
@@ -524,10 +524,10 @@ async fn refusals_of_a_caller_are_in_the_audit_trail() {
         service.database.rows(&sql).await.len() >= 4
     })
     .await;
-    let told: Vec<Value> = service.database.rows(&sql).await;
+    let entries: Vec<Value> = service.database.rows(&sql).await;
     let entry = |method: &str, path: &str, code: &str| json!({"actor_role": "staff", "after": {"method": method, "path": path, "code": code}});
     assert_eq!(
-        told,
+        entries,
         [
             entry("PATCH", "/api/users/{user_id}", "forbidden"),
             entry("POST", "/api/customers", "tenant_mismatch"),

@@ -58,8 +58,8 @@ async fn orders_can_be_filtered_by_attention_reason() {
     let shop = StripeShop::open().await;
     let (disputed, intent) = shop.paid().await;
     let open = dispute(&intent, "needs_response");
-    let told = shop.tell_dispute("charge.dispute.created", &open).await;
-    let _ = told.ok(200);
+    let reply = shop.tell_dispute("charge.dispute.created", &open).await;
+    let _ = reply.ok(200);
     let (mismatched, intent) = shop.order(&[(ACME_KEYBOARD, 2)]).await;
     let part = received(&mismatched, &intent, 4000);
     let _ = shop.tell("payment_intent.succeeded", part).await.ok(200);

@@ -232,9 +232,9 @@ fn paid(minor: i64) -> EventKind {
 
 async fn receive(service: &Service, event: &Event) -> EventOutcome {
     let database = domain::Database::new(&service.database.url(SERVICE), 1).unwrap();
-    let taken = card::receive(&database, &Offline, event).await.unwrap();
+    let outcome = card::receive(&database, &Offline, event).await.unwrap();
     database.close().await;
-    taken
+    outcome
 }
 
 /// Places an order by card whose payment deadline is over. The payment worker's next attempt is far in the future, so
@@ -418,16 +418,16 @@ async fn an_event_is_processed_once_and_only_for_an_intent_of_this_service() {
         "payment_pending"
     );
     let service = std::sync::Arc::new(service);
-    let told_at_once = (0..8).map(|_| {
+    let deliveries = (0..8).map(|_| {
         let (service, event) = (std::sync::Arc::clone(&service), event.clone());
         async move { receive(&service, &event).await }
     });
-    let mut taken = all(told_at_once).await;
-    taken.sort_by_key(|one| *one != EventOutcome::Now);
-    assert_eq!(taken[0], EventOutcome::Now);
+    let mut outcomes = all(deliveries).await;
+    outcomes.sort_by_key(|one| *one != EventOutcome::Now);
+    assert_eq!(outcomes[0], EventOutcome::Now);
     assert!(
-        taken[1..].iter().all(|one| *one == EventOutcome::Before),
-        "{taken:?}"
+        outcomes[1..].iter().all(|one| *one == EventOutcome::Before),
+        "{outcomes:?}"
     );
     assert_eq!(stock(&service, product).await, (9, 0));
     books_balance(&service).await;

@@ -245,8 +245,8 @@ async fn killed_while_it_takes_a_webhook_the_order_is_paid_once() {
             "id": deployment.event_id().await, "object": "event", "type": "payment_intent.succeeded",
             "data": {"object": deployment.stripe.get(&format!("payment_intents/{intent}")).await},
         });
-        assert_eq!(deployment.told(&program, &event).await, 200);
-        assert_eq!(deployment.told(&program, &event).await, 200);
+        assert_eq!(deployment.deliver(&program, &event).await, 200);
+        assert_eq!(deployment.deliver(&program, &event).await, 200);
         let found = deployment.admin(&program).order(&order).await;
         assert_eq!(
             (&found["status"], &found["amount_paid"]),
@@ -412,7 +412,7 @@ impl Deployment {
     }
 
     /// Sends the event, signed as Stripe signs. Returns the status of the response.
-    async fn told(&self, program: &Program, event: &Value) -> u16 {
+    async fn deliver(&self, program: &Program, event: &Value) -> u16 {
         let body = event.to_string();
         let sign = "import sys, time, stripe
 t = int(time.time())

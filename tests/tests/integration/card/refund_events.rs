@@ -139,10 +139,10 @@ async fn a_silent_stripe_makes_events_fail_and_repeat() {
         assert_eq!(shop.order_now(&order).await["amount_refunded"], "0.00");
     }
     for _ in 0..2 {
-        let told = shop
+        let reply = shop
             .tell_as("evt_one", "charge.refunded", charge.clone())
             .await;
-        let _ = told.ok(200);
+        let _ = reply.ok(200);
     }
     assert_eq!(shop.order_now(&order).await["amount_refunded"], "2.50");
 }

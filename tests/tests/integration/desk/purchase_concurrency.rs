@@ -302,7 +302,7 @@ async fn the_check_of_the_books_finds_every_difference() {
         ),
         (
             format!("DELETE FROM order_items WHERE order_id = {latest} AND line = 0"),
-            "on_hand is not what the movements and sales add up to",
+            "on_hand is not the sum of the movements and sales",
         ),
         (
             format!("DELETE FROM ledger_entries WHERE order_id = {latest}"),

@@ -114,9 +114,9 @@ async fn a_burst_of_changes_is_sent_as_a_few_events_and_the_last_is_right() {
     }
     // Two events a second, and one more at either end.
     let most = usize::try_from(began.elapsed().as_millis() / 500).unwrap() + 2;
-    let told = events.within(Duration::from_secs(2)).await;
-    assert_eq!(told.last().unwrap().data, state(401, 401, 0));
-    assert!(told.len() <= most, "{} and not {most}", told.len());
+    let received = events.within(Duration::from_secs(2)).await;
+    assert_eq!(received.last().unwrap().data, state(401, 401, 0));
+    assert!(received.len() <= most, "{} and not {most}", received.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

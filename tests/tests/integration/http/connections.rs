@@ -297,14 +297,14 @@ async fn a_body_that_announces_too_much_is_refused_before_it_is_asked_for() {
     );
     let answer = answer_to(&service, &format!("{head}Content-Length: 262145\r\n\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    for told in [
+    for expected in [
         "\"code\":\"payload_too_large\"",
         "\"request_id\":\"big\"",
         "x-request-id: big",
         "application/problem+json",
         "x-content-type-options: nosniff",
     ] {
-        assert!(answer.contains(told), "{told} in {answer}");
+        assert!(answer.contains(expected), "{expected} in {answer}");
     }
     // A body of an allowed size is requested with 100 Continue and then validated.
     let mut stream = connect(&service).await;

@@ -152,8 +152,8 @@ async fn a_payout_counts_from_its_date_and_uses_only_what_was_there_then() {
     let refused = refused.refused(409, "credit_on_account_exceeded");
     assert_eq!(refused["credit_on_account"], "30.00");
     let paid = pay_out(&admin, customer, "25.00", json!({ "paid_at": paid_at })).await;
-    let told: DateTime<Utc> = paid.ok(201)["paid_at"].as_str().unwrap().parse().unwrap();
-    assert_eq!(told.timestamp_micros(), paid_at.timestamp_micros());
+    let returned: DateTime<Utc> = paid.ok(201)["paid_at"].as_str().unwrap().parse().unwrap();
+    assert_eq!(returned.timestamp_micros(), paid_at.timestamp_micros());
     for (days, on_account, balance) in [
         (15, "30.00", "-30.00"),
         (8, "5.00", "-5.00"),

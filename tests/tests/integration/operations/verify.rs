@@ -8,8 +8,8 @@ use domain::verify;
 use serde_json::json;
 use tests::binary::TRADELINE;
 use tests::{
-    Account, Clerk, Credit, Database, OWNER, SERVICE, Service, books_balance, hold, pay, settings,
-    until, verified, wait_in_line,
+    Account, Clerk, Credit, Database, OWNER, SERVICE, Service, books_balance, hold, join_waitlist,
+    pay, settings, until, verified,
 };
 
 /// Creates a business with every kind of row: orders on credit and by card, a sale, payments, credit on account, credit
@@ -70,7 +70,7 @@ async fn traded() -> (Service, Account) {
         }
     }
     hold(&service, ACME_KEYBOARD, 2, 600).await;
-    wait_in_line(&service, ACME_KEYBOARD, 600).await;
+    join_waitlist(&service, ACME_KEYBOARD, 600).await;
     (service, account)
 }
 

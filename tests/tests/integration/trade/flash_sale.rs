@@ -527,12 +527,12 @@ async fn sweepers_and_desks_at_once_free_each_thing_once_and_never_meet_in_a_dea
     let twice = "SELECT count(*) FROM (SELECT FROM stock_movements WHERE reserved < 0
                   GROUP BY reservation_id, product_id HAVING count(*) > 1) AS twice";
     assert_eq!(one.database.value(twice).await, "0");
-    let told = "SELECT count(*) FILTER (WHERE times <> 1), count(*)
+    let counts = "SELECT count(*) FILTER (WHERE times <> 1), count(*)
                   FROM (SELECT r.id, count(e.id) AS times
                           FROM reservations r LEFT JOIN audit_events e
                             ON e.entity_id = r.id AND e.action = 'reservation.expired'
                          GROUP BY r.id) AS each";
-    assert_eq!(one.database.value(told).await, "0,540");
+    assert_eq!(one.database.value(counts).await, "0,540");
     books_balance(&one).await;
     assert_eq!(one.database.deadlocks().await, 0);
 }

@@ -3,7 +3,7 @@
 
 use domain::demo::ACME_HEADPHONES;
 use serde_json::{Value, json};
-use tests::{Service, books_balance, hold, wait_in_line};
+use tests::{Service, books_balance, hold, join_waitlist};
 
 /// The product's `on_hand`, `reserved`, `available` and `waiting`; all endpoints must agree.
 async fn figures(service: &Service) -> [i64; 4] {
@@ -35,9 +35,9 @@ async fn expired_items_neither_hold_nor_wait() {
     hold(&service, ACME_HEADPHONES, 30, 600).await;
     hold(&service, ACME_HEADPHONES, 5, -1).await;
     assert_eq!(figures(&service).await, [1000, 30, 970, 0]);
-    wait_in_line(&service, ACME_HEADPHONES, 600).await;
-    wait_in_line(&service, ACME_HEADPHONES, -1).await;
-    wait_in_line(&service, ACME_HEADPHONES, 600).await;
+    join_waitlist(&service, ACME_HEADPHONES, 600).await;
+    join_waitlist(&service, ACME_HEADPHONES, -1).await;
+    join_waitlist(&service, ACME_HEADPHONES, 600).await;
     assert_eq!(figures(&service).await, [1000, 30, 0, 2]);
     books_balance(&service).await;
     service

@@ -110,9 +110,9 @@ async fn an_admin_sets_each_bound_by_itself_and_the_trail_tells_it() {
         expected[name] = shown;
         assert_eq!(limit(&admin, json!({name: to})).await, expected, "{name}");
     }
-    let trail = "SELECT after->'hold_limits' AS told FROM audit_events
+    let trail = "SELECT after->'hold_limits' AS hold_limits FROM audit_events
                   WHERE action = 'business.changed' ORDER BY id DESC LIMIT 1";
-    assert_eq!(service.database.row(trail).await["told"], expected);
+    assert_eq!(service.database.row(trail).await["hold_limits"], expected);
     for (limits, pointer) in [
         (json!({"units": -1}), "/hold_limits/units"),
         (json!({"units": 1_000_001}), "/hold_limits/units"),

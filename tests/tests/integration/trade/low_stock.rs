@@ -2,7 +2,7 @@
 
 use entity::ProductId;
 use serde_json::{Value, json};
-use tests::{Client, Service, hold, member, pointers, wait_in_line};
+use tests::{Client, Service, hold, join_waitlist, member, pointers};
 
 /// Products of which fewer than `most` units are available. Asserts that all page sizes return the same.
 async fn below(staff: &Client, most: i64) -> Vec<Value> {
@@ -97,7 +97,7 @@ async fn a_product_with_a_waitlist_is_low_on_stock_until_nobody_waits() {
     let (admin, staff) = (service.admin(), service.staff());
     let ten = admin.add_product("TEN", "1.00", 10).await;
     hold(&service, ten, 1, 600).await;
-    wait_in_line(&service, ten, 600).await;
+    join_waitlist(&service, ten, 600).await;
     let low = below(&staff, 1).await;
     assert_eq!(member(&low, "product_id"), texts(&[ten]));
     assert_eq!(

@@ -24,7 +24,7 @@ async fn reserve_for(
 }
 
 /// Calls [`reserve_for`] with `wait`, which takes a waitlist position if too little is available.
-async fn wait_in_line(
+async fn join_waitlist(
     client: &Client,
     customer: CustomerId,
     product: ProductId,
@@ -178,7 +178,7 @@ async fn released_stock_goes_to_the_first_of_the_waitlist_before_new_buyers() {
     let mut line = Vec::new();
     for (place, name) in [(1, "First"), (2, "Second")] {
         let customer = admin.add_customer(name, "100.00").await;
-        let waiting = wait_in_line(&staff, customer, rare, 1).await.ok(202);
+        let waiting = join_waitlist(&staff, customer, rare, 1).await.ok(202);
         assert_eq!(waiting["status"], "waiting");
         assert_eq!(waiting["place"], place);
         line.push(waiting);
@@ -210,8 +210,8 @@ async fn a_place_for_units_that_cannot_be_released_becomes_sold_out() {
     let rare = admin.add_product("RARE", "1.00", 2).await;
     let held = reserve(&staff, rare, 1).await.ok(201);
     let customer = admin.add_customer("Waiting", "100.00").await;
-    let waiting = wait_in_line(&staff, customer, rare, 2).await.ok(202);
-    let too_many = wait_in_line(&staff, customer, rare, 3).await;
+    let waiting = join_waitlist(&staff, customer, rare, 2).await.ok(202);
+    let too_many = join_waitlist(&staff, customer, rare, 3).await;
     too_many.refused(409, "sold_out");
     confirm(&staff, &held).await.ok(201);
     assert_eq!(status(&staff, &waiting).await, "sold_out");
@@ -230,7 +230,7 @@ async fn expired_holds_are_released_without_a_request_and_allocated_to_the_waitl
     let customer = admin.add_customer("Waiting", "100.00").await;
     let held = reserve_for(&staff, customer, rare, 1).await.ok(201);
     let other = admin.add_customer("Other", "100.00").await;
-    let waiting = wait_in_line(&staff, other, rare, 1).await.ok(202);
+    let waiting = join_waitlist(&staff, other, rare, 1).await.ok(202);
     let only = format!(
         "UPDATE reservations SET expires_at = now() WHERE id = '{0}'; \
          UPDATE reservation_items SET expires_at = now() WHERE reservation_id = '{0}'",
