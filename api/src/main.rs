@@ -27,7 +27,7 @@ async fn main() -> ExitCode {
     let _failpoints = fail::FailScenario::setup();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return misuse(&error),
+        Err(error) => return usage_error(&error),
     };
     let settings = &cli.settings;
     let outcome = match cli.command.unwrap_or(Command::Serve) {
@@ -43,14 +43,14 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(settings.log, error.as_ref());
+            print_error(settings.log, error.as_ref());
             ExitCode::FAILURE
         }
     }
 }
 
 /// Prints the error in the command line, or the requested help.
-fn misuse(error: &clap::Error) -> ExitCode {
+fn usage_error(error: &clap::Error) -> ExitCode {
     let asked_for = error.exit_code() == 0;
     if log::Format::before_the_settings() == log::Format::Json && !asked_for {
         eprintln!("{}", log::json_line("ERROR", error.to_string().trim_end()));
@@ -61,7 +61,7 @@ fn misuse(error: &clap::Error) -> ExitCode {
 }
 
 /// Prints an error and its causes to standard error.
-fn complain(format: log::Format, error: &dyn std::error::Error) {
+fn print_error(format: log::Format, error: &dyn std::error::Error) {
     let said = log::with_causes(error);
     match format {
         log::Format::Json => eprintln!("{}", log::json_line("ERROR", &said)),
@@ -84,7 +84,7 @@ async fn verify(settings: &Settings) -> ExitCode {
         Ok(outcome) if outcome.found() == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(error) => {
-            complain(settings.log, &error);
+            print_error(settings.log, &error);
             ExitCode::from(2)
         }
     }

@@ -174,16 +174,16 @@ impl Service {
         warn_unless_migrated(&state).await;
         tokio::spawn(delete_expired(state.clone()));
         let (sweeper, own) = (Arc::clone(&state.sweeper), state.database.another(1));
-        tokio::spawn(async move { sweeper.keep_sweeping(&own).await });
+        tokio::spawn(async move { sweeper.run(&own).await });
         let (payment_worker, own) = (Arc::clone(&state.payment_worker), state.database.another(1));
-        tokio::spawn(async move { payment_worker.keep_working(&own).await });
+        tokio::spawn(async move { payment_worker.run(&own).await });
         tokio::spawn(async move { verifier.keep_fresh().await });
         let (sealer, connection) = (Arc::clone(&state.sealer), state.database.another(1));
         let every = Duration::from_secs(settings.seal_every.into());
-        tokio::spawn(async move { sealer.keep_sealing(connection, every).await });
+        tokio::spawn(async move { sealer.run(connection, every).await });
         if let Some(seconds) = settings.verify_every {
             let every = Duration::from_secs(seconds.into());
-            tokio::spawn(verify::keep_looking(state.database.another(1), every));
+            tokio::spawn(verify::run_periodically(state.database.another(1), every));
         }
 
         let address = listener.local_addr()?;

@@ -95,7 +95,7 @@ pub async fn once(settings: &Settings, out: &mut impl Write) -> Result<Outcome, 
 }
 
 /// Verifies the books in a loop that never ends, with a pause of `every` between runs.
-pub async fn keep_looking(database: Database, every: Duration) {
+pub async fn run_periodically(database: Database, every: Duration) {
     loop {
         let started = Instant::now();
         let mut logged = 0;

@@ -110,7 +110,7 @@ async fn report(
     let dialect = Dialect::take(&mut query);
     if form == Form::Csv {
         query.finish()?;
-        return sheet(&state, &caller, as_of, (dialect, watched)).await;
+        return csv_table(&state, &caller, as_of, (dialect, watched)).await;
     }
     let paging = query.paging();
     query.finish()?;
@@ -136,7 +136,7 @@ async fn report(
 }
 
 /// The whole report as CSV, all pages as of the same moment.
-async fn sheet(
+async fn csv_table(
     state: &State,
     caller: &Authenticated,
     as_of: Option<When>,

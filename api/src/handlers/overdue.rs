@@ -110,7 +110,7 @@ async fn list(
     let dialect = Dialect::take(&mut query);
     if form == Form::Csv {
         query.finish()?;
-        return sheet(&state, &caller, criterion, (dialect, watched)).await;
+        return csv_table(&state, &caller, criterion, (dialect, watched)).await;
     }
     let paging = query.paging();
     query.finish()?;
@@ -122,7 +122,7 @@ async fn list(
 }
 
 /// The whole list as CSV.
-async fn sheet(
+async fn csv_table(
     state: &State,
     caller: &Authenticated,
     criterion: Criterion,

@@ -197,7 +197,7 @@ impl Sealer {
 
     /// Seals until it is dropped: the noted businesses after each interval `every`, and all of them from time to
     /// time.
-    pub async fn keep_sealing(&self, database: Database, every: Duration) {
+    pub async fn run(&self, database: Database, every: Duration) {
         let mut all: Option<Instant> = None;
         loop {
             tokio::time::sleep(every).await;

@@ -40,7 +40,7 @@ pub(super) async fn cancel(
     let goods = goods.returning();
     let mut locked_stock = returns::lock_stock(transaction, caller, goods.iter().copied()).await?;
     let order = cancelled(transaction, caller, &mut locked, id).await?;
-    returns::put_back(transaction, caller, id, &mut locked_stock, &goods).await?;
+    returns::restock(transaction, caller, id, &mut locked_stock, &goods).await?;
     let event = event(&locked, &order, &goods, caller);
     audit::record(transaction, caller, event).await?;
     Ok(None)

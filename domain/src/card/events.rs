@@ -59,7 +59,7 @@ async fn take(
         };
         let locked = LockedOrder::of(&transaction, business, event.order_id, stock).await?;
         let is_ours = |locked: &LockedOrder| {
-            event.is_about(&locked.intent) && (reading.is_some() || event.event_kind.says_all())
+            event.is_about(&locked.intent) && (reading.is_some() || event.event_kind.is_complete())
         };
         let Some(mut locked) = locked.filter(is_ours) else {
             tracing::warn!(
@@ -86,7 +86,7 @@ async fn take(
 
 impl EventKind {
     /// Whether the event is complete. For other events the service reads from the provider.
-    pub(super) fn says_all(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         match self {
             Self::Paid(_) | Self::Failed(_) | Self::Cancelled => true,
             Self::RefundsChanged | Self::DisputeChanged(_) => false,

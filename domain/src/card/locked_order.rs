@@ -149,7 +149,7 @@ impl LockedOrder {
     }
 
     /// Restocks these units.
-    pub(crate) async fn put_back(
+    pub(crate) async fn restock(
         &mut self,
         transaction: &Transaction,
         actor: Actor<'_>,

@@ -20,7 +20,7 @@ use super::locked_order::{self, AT_ONCE, LockedOrder, Stock};
 use super::{events, reading};
 use crate::audit::Actor;
 use crate::card::provider::{Failure, Intent, IntentState, Provider, Shared, WantedRefund};
-use crate::card::refunds::Said;
+use crate::card::refunds::RefundResult;
 use crate::foundation::locks;
 use crate::foundation::poller::Poller;
 use crate::foundation::retry::retry;
@@ -64,20 +64,20 @@ impl PaymentWorker {
     }
 
     /// Runs until the process ends.
-    pub async fn keep_working(&self, database: &Database) {
+    pub async fn run(&self, database: &Database) {
         let Some(provider) = self.provider() else {
             return;
         };
         let look = |business| async move {
             match work(database, provider, business).await {
-                Ok(_) => goes_on(database, business).await.unwrap_or(true),
+                Ok(_) => has_more_work(database, business).await.unwrap_or(true),
                 Err(error) => {
                     tracing::warn!(%error, %business, "the payments of a business were not processed; the next run retries");
                     true
                 }
             }
         };
-        self.watch.keep_looking(database, look).await;
+        self.watch.run(database, look).await;
     }
 }
 
@@ -191,7 +191,7 @@ SELECT EXISTS (SELECT FROM payment_intents WHERE business_id = $1 AND next_try_a
     OR EXISTS (SELECT FROM refunds WHERE business_id = $1 AND next_try_at IS NOT NULL) AS goes_on";
 
 /// Whether anything will become due.
-async fn goes_on(database: &Database, business: BusinessId) -> Result<bool, Error> {
+async fn has_more_work(database: &Database, business: BusinessId) -> Result<bool, Error> {
     let transaction = database.begin_read(business).await?;
     let values: [Value; 1] = [business.0.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, GOES_ON, values);
@@ -448,9 +448,9 @@ async fn process_refund(
         (refunds::Status::Succeeded | refunds::Status::Failed, _) => return Ok(true),
     };
     fail_point!("refund-made");
-    let said = match answer {
-        Ok(made) => Said::of(&made.id, &made.state),
-        Err(Failure::Refused { message, .. }) => Said {
+    let result = match answer {
+        Ok(made) => RefundResult::of(&made.id, &made.state),
+        Err(Failure::Refused { message, .. }) => RefundResult {
             status: refunds::Status::Failed,
             provider_id: None,
             failure: Some(message),
@@ -460,10 +460,10 @@ async fn process_refund(
             return Ok(false);
         }
     };
-    if let Some(why) = &said.failure {
+    if let Some(why) = &result.failure {
         tracing::error!(refund = %id, order = %refund.order_id, why, "a refund has failed");
     }
-    crate::card::refunds::record(database, &refund, &said).await?;
+    crate::card::refunds::record(database, &refund, &result).await?;
     Ok(true)
 }
 

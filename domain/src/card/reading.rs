@@ -45,7 +45,7 @@ impl Reading {
         provider: &dyn Provider,
         event: &Event,
     ) -> Result<Option<Self>, Error> {
-        if event.event_kind.says_all() {
+        if event.event_kind.is_complete() {
             return Ok(None);
         }
         let intent = read(database, event.business_id, event.order_id).await?;

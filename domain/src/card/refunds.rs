@@ -109,7 +109,7 @@ pub async fn request(
             let before = locked.audit_snapshot();
             if requested.what.restocks() {
                 let goods = new.items.clone();
-                locked.put_back(transaction, caller.into(), goods).await?;
+                locked.restock(transaction, caller.into(), goods).await?;
             }
             let mut after = new.audit_snapshot(locked.currency);
             let refund = new.add(transaction, caller.into(), &mut locked.order);
@@ -299,7 +299,7 @@ impl New {
 
 /// What the provider says about a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct RefundResult {
     pub(crate) status: Status,
     /// The provider's id; `None` keeps the id that is stored.
     pub(crate) provider_id: Option<String>,
@@ -307,7 +307,7 @@ pub(crate) struct Said {
     pub(crate) failure: Option<String>,
 }
 
-impl Said {
+impl RefundResult {
     /// The provider's state of the refund with this provider id.
     pub(crate) fn of(provider_id: &str, state: &RefundState) -> Self {
         let (status, failure) = match state {
@@ -329,18 +329,18 @@ pub(crate) async fn settle(
     transaction: &Transaction,
     currency: Currency,
     refund: &refunds::Model,
-    said: &Said,
+    result: &RefundResult,
 ) -> Result<(), Error> {
     use refunds::Column;
 
     let business = refund.business_id;
     let mut update = refunds::Entity::update_of(business)
         .filter(Column::Id.eq(refund.id))
-        .col_expr(Column::Status, Expr::value(said.status))
-        .col_expr(Column::Failure, Expr::value(said.failure.clone()))
+        .col_expr(Column::Status, Expr::value(result.status))
+        .col_expr(Column::Failure, Expr::value(result.failure.clone()))
         .col_expr(Column::UpdatedAt, Expr::current_timestamp());
     // A pending refund is polled again, also when it was settled before.
-    let next_try_at = match said.status {
+    let next_try_at = match result.status {
         Status::Requested | Status::Pending => {
             Func::coalesce([Expr::col(Column::NextTryAt), Expr::current_timestamp()]).into()
         }
@@ -350,14 +350,14 @@ pub(crate) async fn settle(
         }
     };
     update = update.col_expr(Column::NextTryAt, next_try_at);
-    if let Some(provider_id) = &said.provider_id {
+    if let Some(provider_id) = &result.provider_id {
         update = update.col_expr(Column::ProviderId, Expr::value(provider_id.clone()));
     }
     update.exec(transaction).await?;
-    if said.status == refund.status {
+    if result.status == refund.status {
         return Ok(());
     }
-    let action = match said.status {
+    let action = match result.status {
         Status::Requested | Status::Pending => Action::RefundPending,
         Status::Succeeded => Action::RefundSucceeded,
         Status::Failed => Action::RefundFailed,
@@ -368,10 +368,10 @@ pub(crate) async fn settle(
         entity_id: refund.id.0,
         before: Some(json!({ "status": refund.status })),
         after: json!({
-            "status": said.status,
+            "status": result.status,
             "order_id": refund.order_id,
             "amount": refund.amount.to_text(currency),
-            "failure": said.failure,
+            "failure": result.failure,
         }),
     };
     audit::record_as(transaction, Actor::system(business), change).await
@@ -382,7 +382,7 @@ pub(crate) async fn settle(
 pub(crate) async fn record(
     database: &Database,
     refund: &refunds::Model,
-    said: &Said,
+    result: &RefundResult,
 ) -> Result<(), Error> {
     let business = refund.business_id;
     retry(|| async {
@@ -398,15 +398,15 @@ pub(crate) async fn record(
             // Another process or an event has recorded it already.
             return Ok(());
         };
-        settle(&transaction, locked.currency, &now, said).await?;
-        if said.status == Status::Failed {
+        settle(&transaction, locked.currency, &now, result).await?;
+        if result.status == Status::Failed {
             locked.order.amount_refunded = locked.order.amount_refunded - now.amount;
             locked.intent.next_try_at = Some(AT_ONCE);
         }
         // Readings that began before this write are outdated.
         locked.intent.readings += 1;
         locked.write_intent(&transaction).await?;
-        if said.status == Status::Failed {
+        if result.status == Status::Failed {
             attention::assess(&transaction, &mut locked).await?;
         }
         transaction.commit().await

@@ -23,7 +23,7 @@ use crate::foundation::dates;
 use crate::foundation::idempotency::{
     self, IdempotencyKey, Outcome, Record, Records, StoredResponse,
 };
-use crate::foundation::retry::{ATTEMPTS, is_worth_another_try, pause};
+use crate::foundation::retry::{ATTEMPTS, is_retryable, pause};
 use crate::stock::reservations::{CurrentReservation, Reservation};
 use crate::{Error, Transaction};
 
@@ -44,7 +44,7 @@ pub(super) async fn execute(
     let flight = Some(&mut in_flight);
     match execute_together(session, business, &jobs, flight, ATTEMPTS).await {
         Ok(answers) => answers,
-        Err(error) if is_everyones(&error) || jobs.len() == 1 => {
+        Err(error) if fails_whole_batch(&error) || jobs.len() == 1 => {
             jobs.iter().map(|_| Err(reported(error.clone()))).collect()
         }
         Err(error) => {
@@ -55,7 +55,7 @@ pub(super) async fn execute(
 }
 
 /// Errors that each command alone would meet too.
-fn is_everyones(error: &Error) -> bool {
+fn fails_whole_batch(error: &Error) -> bool {
     matches!(
         error,
         Error::Overloaded | Error::DatabaseUnavailable(_) | Error::OutcomeUnknown
@@ -167,7 +167,7 @@ async fn execute_together(
                 return Err(Error::OutcomeUnknown);
             }
             Some(_) => {}
-            None if !is_worth_another_try(&error) => return Err(error),
+            None if !is_retryable(&error) => return Err(error),
             None if tried >= attempts => return Err(error),
             None => {}
         }
@@ -202,7 +202,7 @@ async fn attempt(
 ) -> Result<Answers, Error> {
     let transaction = begin(session, business).await?;
     let mut locked = lock(&transaction, business, jobs, predicted).await?;
-    if let Some(answers) = answers_of_earlier(&transaction, business, unconfirmed).await? {
+    if let Some(answers) = responses_of_unconfirmed(&transaction, business, unconfirmed).await? {
         return Ok(answers);
     }
     let is_pipelined = !predicted.is_empty();
@@ -281,7 +281,7 @@ async fn attempt(
 /// The answers of the earlier attempt, if it was committed. This attempt holds the rows that the earlier one had
 /// locked, so the earlier one has ended. A server that has taken over after a failover either has the earlier commit,
 /// or has lost it for good.
-async fn answers_of_earlier(
+async fn responses_of_unconfirmed(
     transaction: &Transaction,
     business: BusinessId,
     unconfirmed: &mut Option<UnconfirmedCommit>,

@@ -49,7 +49,7 @@ pub(super) struct Queue<T, P> {
     /// The prediction of the newest batch that has the row, and the number of that batch.
     predicted: HashMap<Row, (u64, P)>,
     /// The rows that a new command must wait for: those in flight, and those of the commands that wait for them.
-    spoken_for: HashSet<Row>,
+    claimed: HashSet<Row>,
     /// The number of commands that arrived since the last [`Queue::take`] and are ready.
     gathered: usize,
     /// The number of commands in the batches behind which the next one gathers.
@@ -62,7 +62,7 @@ impl<T, P> Default for Queue<T, P> {
             waiting: VecDeque::new(),
             in_flight: HashMap::new(),
             predicted: HashMap::new(),
-            spoken_for: HashSet::new(),
+            claimed: HashSet::new(),
             gathered: 0,
             being_sold: 0,
         }
@@ -105,11 +105,11 @@ impl<T, P: Clone> Queue<T, P> {
 
     /// Adds a command at the end. Returns true when it is time to take a batch.
     pub(super) fn push(&mut self, item: T, rows: Box<[Row]>) -> bool {
-        let free = is_available(&rows, &self.spoken_for);
+        let free = is_available(&rows, &self.claimed);
         if free {
             self.gathered += 1;
         } else {
-            self.spoken_for.extend(&rows);
+            self.claimed.extend(&rows);
         }
         self.waiting.push_back((item, rows));
         free && self.is_time()
@@ -140,7 +140,7 @@ impl<T, P: Clone> Queue<T, P> {
         for row in &rows {
             *self.in_flight.entry(*row).or_default() += 1;
         }
-        self.spoken_for.extend(&rows);
+        self.claimed.extend(&rows);
         TakenBatch {
             batch,
             rows,
@@ -152,10 +152,10 @@ impl<T, P: Clone> Queue<T, P> {
     /// Chooses, in order of arrival, the commands whose rows are not in flight, not predicted and not needed by an
     /// earlier command that must wait. With `take_predictions`, predicted rows are allowed.
     fn choose(&mut self, most: usize, take_predictions: bool) -> Choice {
-        self.spoken_for.clear();
-        self.spoken_for.extend(self.in_flight.keys());
+        self.claimed.clear();
+        self.claimed.extend(self.in_flight.keys());
         if !take_predictions {
-            self.spoken_for.extend(self.predicted.keys());
+            self.claimed.extend(self.predicted.keys());
         }
         let mut choice = Choice {
             places: Vec::with_capacity(most.min(self.waiting.len())),
@@ -168,10 +168,10 @@ impl<T, P: Clone> Queue<T, P> {
             }
             choice.examined_until = place + 1;
             examined += rows.len();
-            if is_available(rows, &self.spoken_for) {
+            if is_available(rows, &self.claimed) {
                 choice.places.push(place);
             } else {
-                self.spoken_for.extend(rows);
+                self.claimed.extend(rows);
             }
         }
         choice
@@ -193,14 +193,13 @@ impl<T, P: Clone> Queue<T, P> {
         }
         self.waiting = left;
         // A new command waits behind those that were passed over, but not for predicted rows.
-        self.spoken_for.clear();
-        self.spoken_for.extend(self.in_flight.keys());
+        self.claimed.clear();
+        self.claimed.extend(self.in_flight.keys());
         let passed_over = self
             .waiting
             .iter()
             .take(choice.examined_until - batch.len());
-        self.spoken_for
-            .extend(passed_over.flat_map(|(_, rows)| rows));
+        self.claimed.extend(passed_over.flat_map(|(_, rows)| rows));
         (batch, wanted.into_iter().collect())
     }
 
@@ -211,8 +210,8 @@ impl<T, P: Clone> Queue<T, P> {
         }
         if self.waiting.is_empty() {
             // No `take` follows, so a new command must not wait for the rows that were just released.
-            self.spoken_for.clear();
-            self.spoken_for.extend(self.in_flight.keys());
+            self.claimed.clear();
+            self.claimed.extend(self.in_flight.keys());
             return false;
         }
         true
@@ -274,8 +273,8 @@ impl<T, P: Clone> Queue<T, P> {
     }
 }
 
-fn is_available(rows: &[Row], spoken_for: &HashSet<Row>) -> bool {
-    rows.iter().all(|row| !spoken_for.contains(row))
+fn is_available(rows: &[Row], claimed: &HashSet<Row>) -> bool {
+    rows.iter().all(|row| !claimed.contains(row))
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ struct BusinessQueue {
 
 impl BusinessQueue {
     /// True if nothing is queued or in flight, and no back-off must be remembered.
-    fn is_forgotten(&self) -> bool {
+    fn is_removable(&self) -> bool {
         self.queue.is_idle() && self.back_off.is_over(Instant::now())
     }
 }
@@ -206,7 +206,7 @@ impl Waitings {
             business_queue.ready = true;
             self.ready.push_back(business);
         }
-        if business_queue.is_forgotten() {
+        if business_queue.is_removable() {
             self.queues_by_business.remove(&business);
         }
         became_ready
@@ -230,7 +230,7 @@ impl Waitings {
                 self.ready.push_back(business);
             }
             if taken.batch.is_empty() {
-                if business_queue.is_forgotten() {
+                if business_queue.is_removable() {
                     self.queues_by_business.remove(&business);
                 }
                 continue;

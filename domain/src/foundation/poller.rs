@@ -40,7 +40,7 @@ impl Poller {
     /// Polls until it is dropped. `look` returns whether the business still has work.
     ///
     /// It is not an `AsyncFn`: the compiler cannot prove that its futures are `Send` for all lifetimes at once.
-    pub(crate) async fn keep_looking<F: Future<Output = bool>>(
+    pub(crate) async fn run<F: Future<Output = bool>>(
         &self,
         database: &Database,
         look: impl Fn(BusinessId) -> F,

@@ -102,7 +102,7 @@ impl<'a> Answer<'a> {
                 Meaning::ConnectionLost
             }
             _ if self.ends_session => Meaning::ConnectionLost,
-            (_, "XX000") if self.says_lost() => Meaning::ConnectionLost,
+            (_, "XX000") if self.names_lost_connection() => Meaning::ConnectionLost,
             _ => Meaning::Other,
         }
     }
@@ -123,7 +123,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    fn says_lost(self) -> bool {
+    fn names_lost_connection(self) -> bool {
         let message = self.message.to_lowercase();
         LOST_BY_MESSAGE.iter().any(|words| message.contains(words))
     }

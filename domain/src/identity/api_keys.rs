@@ -42,7 +42,7 @@ pub fn business_of(text: &str) -> Option<BusinessId> {
 
 /// Whether a text is to be treated as a key, valid or not.
 #[must_use]
-pub fn is_meant(text: &str) -> bool {
+pub fn looks_like_key(text: &str) -> bool {
     text.starts_with(API_KEY.0)
 }
 
@@ -129,7 +129,7 @@ pub async fn list(
     paging: &Paging<ApiKeyId>,
 ) -> Result<Page<api_keys::Model, ApiKeyId>, Error> {
     let all = api_keys::Entity::of(caller.business_id);
-    let select = paging.rising(all, api_keys::Column::Id);
+    let select = paging.ascending(all, api_keys::Column::Id);
     pages::read(database, caller.business_id, select, paging, |key| key.id).await
 }
 

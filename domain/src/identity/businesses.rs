@@ -31,7 +31,7 @@ pub struct Business {
 #[derive(Debug, Default)]
 pub struct BusinessCache {
     known: RwLock<Known>,
-    strangers: Strangers,
+    unproven_lookups: UnprovenLookups,
 }
 
 /// The maximum of concurrent look-ups of unproven ids.
@@ -40,9 +40,9 @@ const MAX_UNPROVEN_LOOKUPS: usize = 2;
 const UNPROVEN_LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-struct Strangers(Semaphore);
+struct UnprovenLookups(Semaphore);
 
-impl Default for Strangers {
+impl Default for UnprovenLookups {
     fn default() -> Self {
         Self(Semaphore::new(MAX_UNPROVEN_LOOKUPS))
     }
@@ -95,7 +95,8 @@ impl BusinessCache {
         if let Some(known) = self.known_by_id(id) {
             return Ok(Some(known));
         }
-        let turn = tokio::time::timeout(UNPROVEN_LOOKUP_TIMEOUT, self.strangers.0.acquire()).await;
+        let turn =
+            tokio::time::timeout(UNPROVEN_LOOKUP_TIMEOUT, self.unproven_lookups.0.acquire()).await;
         let _turn = turn
             .map_err(|_too_long| Error::Overloaded)?
             .map_err(|closed| Error::Bug(closed.to_string()))?;

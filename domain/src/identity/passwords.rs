@@ -90,7 +90,7 @@ impl Passwords {
         self.run(move || {
             let hash = match &hash {
                 Some(hash) => &hash.0,
-                None => no_ones_hash()?,
+                None => dummy_hash()?,
             };
             let matches = |text: &str| argon2().verify_password(text.as_bytes(), hash).is_ok();
             let typed = password.reveal();
@@ -140,7 +140,7 @@ pub(crate) fn hash(password: &str) -> Result<PasswordHash, Error> {
 }
 
 /// The hash of a random text that nobody knows.
-fn no_ones_hash() -> Result<&'static str, Error> {
+fn dummy_hash() -> Result<&'static str, Error> {
     static HASH: OnceLock<String> = OnceLock::new();
     if let Some(hash) = HASH.get() {
         return Ok(hash);

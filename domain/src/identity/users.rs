@@ -207,7 +207,7 @@ pub async fn change(
     let changed = retry(|| async {
         let transaction = database.begin(business).await?;
         let locked = lock_with_admins(&transaction, business, id).await?;
-        let (user, others) = apart(locked, id)?;
+        let (user, others) = split_off(locked, id)?;
         let next = decide(&user, &others, change)?;
         if let Some(customer) = next.customer_id {
             expect_customer(&transaction, business, customer).await?;
@@ -238,7 +238,7 @@ async fn lock_with_admins(
 }
 
 /// Separates the user with this id from the other rows.
-fn apart(
+fn split_off(
     mut users: Vec<users::Model>,
     id: UserId,
 ) -> Result<(users::Model, Vec<users::Model>), Error> {
@@ -349,7 +349,7 @@ pub async fn list(
     paging: &Paging<UserId>,
 ) -> Result<Page<users::Model, UserId>, Error> {
     let all = users::Entity::of(caller.business_id);
-    let select = paging.rising(all, users::Column::Id);
+    let select = paging.ascending(all, users::Column::Id);
     pages::read(database, caller.business_id, select, paging, |user| user.id).await
 }
 

@@ -145,7 +145,7 @@ pub async fn create(
             };
             insert(transaction, &note).await?;
             if restock {
-                returns::put_back(
+                returns::restock(
                     transaction,
                     caller,
                     new.order_id,
@@ -311,7 +311,7 @@ pub async fn reverse(
             };
             let reversal =
                 reversals::undo(transaction, caller, &mut locked, credit, reason).await?;
-            returns::put_back(
+            returns::restock(
                 transaction,
                 caller,
                 note.note.order_id,

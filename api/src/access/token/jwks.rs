@@ -180,14 +180,14 @@ impl Jwks {
         if let Some(key) = self.inner.known(kid) {
             return Some(key);
         }
-        if self.inner.asked_lately() {
+        if self.inner.asked_recently() {
             return None;
         }
         // A separate task, so that the reading survives a client that disconnects: other requests wait for it.
         let inner = Arc::clone(&self.inner);
         let reading = tokio::spawn(async move {
             let _one_at_a_time = inner.reading.lock().await;
-            if inner.asked_lately() {
+            if inner.asked_recently() {
                 return;
             }
             inner.read_and_keep().await.unwrap_or_else(log);
@@ -231,7 +231,7 @@ impl Inner {
         read.keys.get(kid).filter(|_| young).cloned()
     }
 
-    fn asked_lately(&self) -> bool {
+    fn asked_recently(&self) -> bool {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.is_some_and(|when| when.elapsed() < self.pace.unknown_key)
     }

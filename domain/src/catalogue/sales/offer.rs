@@ -48,7 +48,7 @@ impl Offer {
     }
 
     /// Whether a customer with `has` units in the sale may have more.
-    fn is_left_to(&self, has: i64) -> bool {
+    fn has_units_left(&self, has: i64) -> bool {
         self.limit_per_customer
             .is_none_or(|limit| has < i64::from(limit))
     }
@@ -108,7 +108,7 @@ impl Selling {
         let Self::InSales { open, exclusive } = self else {
             return None;
         };
-        let left = open.iter().find(|offer| offer.is_left_to(has(offer)));
+        let left = open.iter().find(|offer| offer.has_units_left(has(offer)));
         left.or_else(|| open.first().filter(|_| *exclusive))
     }
 

@@ -170,7 +170,7 @@ impl Database {
     pub async fn begin_read(&self, business: BusinessId) -> Result<Transaction, Error> {
         let whose = format!("app.business_id = '{business}'");
         let transaction = self.begin_as("BEGIN READ ONLY", &whose, &[]).await?;
-        Ok(transaction.that_reads_only())
+        Ok(transaction.read_only())
     }
 
     /// Begins a read-only transaction of one business whose statements all see one snapshot. `settings` are further
@@ -183,7 +183,7 @@ impl Database {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let whose = format!("app.business_id = '{business}'");
         let transaction = self.begin_as(begin, &whose, settings).await?;
-        Ok(transaction.that_reads_only())
+        Ok(transaction.read_only())
     }
 
     /// Begins a transaction. `whose` is the setting that selects its rows, `settings` are further ones. All are sent
@@ -202,7 +202,7 @@ impl Database {
         whose: &str,
         settings: &[&str],
     ) -> Result<Transaction, Error> {
-        let message = beginning(begin, whose, settings);
+        let message = begin_message(begin, whose, settings);
         // A task of its own, which continues when the caller goes away. A connection that is returned between `BEGIN`
         // and its answer would carry the open transaction, and its `now()`, to the next user.
         let begin = || {
@@ -214,7 +214,7 @@ impl Database {
         // Whatever the error (such as a changed password or a revoked right), the request did not cause it, and
         // nothing was changed.
         let transaction = self
-            .past_the_dead(begin)
+            .without_dead_connections(begin)
             .await
             .map_err(|error| Error::DatabaseUnavailable(db_error(error)))?;
         Ok(Transaction::pooled(transaction))
@@ -222,14 +222,17 @@ impl Database {
 
     /// Runs the first statement on a connection. Idle connections that died, as all do at a restart of the server,
     /// fail here and leave the pool, one per attempt. After them a new connection is opened.
-    async fn past_the_dead<T, F>(&self, mut first: impl FnMut() -> F) -> Result<T, sqlx::Error>
+    async fn without_dead_connections<T, F>(
+        &self,
+        mut first: impl FnMut() -> F,
+    ) -> Result<T, sqlx::Error>
     where
         F: Future<Output = Result<T, sqlx::Error>>,
     {
         let mut at_rest = self.pool.num_idle();
         loop {
             match first().await {
-                Err(error) if at_rest > 0 && is_death(&error) => at_rest -= 1,
+                Err(error) if at_rest > 0 && is_dead_connection(&error) => at_rest -= 1,
                 done => return done,
             }
         }
@@ -330,7 +333,7 @@ impl Database {
 }
 
 /// The message that begins a transaction.
-fn beginning(begin: &str, whose: &str, settings: &[&str]) -> String {
+fn begin_message(begin: &str, whose: &str, settings: &[&str]) -> String {
     let mut message = begin.to_owned();
     for setting in [whose].iter().chain(&LIMITS).chain(settings) {
         message.push_str("; SET LOCAL ");
@@ -340,7 +343,7 @@ fn beginning(begin: &str, whose: &str, settings: &[&str]) -> String {
 }
 
 /// Whether the connection is gone, or the server or the pooler reports that it ends it.
-fn is_death(error: &sqlx::Error) -> bool {
+fn is_dead_connection(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
         sqlx::Error::Database(answer) => Meaning::of(answer.as_ref()) == Meaning::ConnectionLost,
@@ -355,7 +358,7 @@ fn db_error(error: sqlx::Error) -> DbErr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::foundation::retry::is_worth_another_try;
+    use crate::foundation::retry::is_retryable;
 
     #[tokio::test]
     async fn a_server_that_falls_silent_is_gone() {
@@ -364,7 +367,7 @@ mod tests {
         let error = Error::from(db_error(answer.unwrap_err()));
         assert!(matches!(error, Error::DatabaseUnavailable(_)), "{error:?}");
         // Five attempts of 40 seconds would exceed the timeout of any client.
-        assert!(!is_worth_another_try(&error));
+        assert!(!is_retryable(&error));
     }
 
     #[tokio::test]

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::transaction::Home;
 use super::{
-    ACQUIRE_TIMEOUT, RESPONSE_TIMEOUT, Transaction, beginning, db_error, in_time, is_death, shown,
+    ACQUIRE_TIMEOUT, RESPONSE_TIMEOUT, Transaction, begin_message, db_error, in_time,
+    is_dead_connection, shown,
 };
 use crate::Error;
 
@@ -41,7 +42,7 @@ impl Session {
         whose: &str,
         settings: &[&str],
     ) -> Result<Transaction, Error> {
-        let message = beginning("BEGIN", whose, settings);
+        let message = begin_message("BEGIN", whose, settings);
         let connection = self
             .begin(&message)
             .await
@@ -67,7 +68,7 @@ impl Session {
             .await
             {
                 Ok(_) => return Ok(rested),
-                Err(error) if is_death(&error) => {}
+                Err(error) if is_dead_connection(&error) => {}
                 Err(error) => return Err(error),
             }
         }

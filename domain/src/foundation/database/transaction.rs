@@ -45,14 +45,14 @@ impl Inner {
 
     async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
-            Self::Pooled(transaction) => to_its_end(transaction.commit()).await,
+            Self::Pooled(transaction) => until_done(transaction.commit()).await,
             Self::OfSession { connection, home } => end(connection, home, "COMMIT").await,
         }
     }
 
     async fn rollback(self) -> Result<(), sqlx::Error> {
         match self {
-            Self::Pooled(transaction) => to_its_end(transaction.rollback()).await,
+            Self::Pooled(transaction) => until_done(transaction.rollback()).await,
             Self::OfSession { connection, home } => end(connection, home, "ROLLBACK").await,
         }
     }
@@ -60,7 +60,7 @@ impl Inner {
 
 /// Ends a transaction in a task of its own, which continues when the caller goes away. A connection that is returned
 /// between `COMMIT` and its answer would get a rollback too, and the server would log a warning.
-async fn to_its_end(
+async fn until_done(
     ending: impl Future<Output = Result<(), sqlx::Error>> + Send + 'static,
 ) -> Result<(), sqlx::Error> {
     let ended = tokio::spawn(in_time(RESPONSE_TIMEOUT, ending)).await;
@@ -95,7 +95,7 @@ impl Transaction {
         }
     }
 
-    pub(super) fn that_reads_only(self) -> Self {
+    pub(super) fn read_only(self) -> Self {
         Self {
             reads_only: true,
             ..self

@@ -24,7 +24,7 @@ pub(crate) async fn lock_stock(
 /// # Errors
 /// [`Error::InsufficientStock`] with every product whose unreserved stock is too small;
 /// [`Error::ProductNotFound`].
-pub(crate) async fn put_back(
+pub(crate) async fn restock(
     transaction: &Transaction,
     caller: &Caller,
     order: OrderId,

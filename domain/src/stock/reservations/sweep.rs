@@ -51,7 +51,7 @@ impl Sweeper {
     }
 
     /// Sweeps until it is dropped. Errors are logged and retried.
-    pub async fn keep_sweeping(&self, database: &Database) {
+    pub async fn run(&self, database: &Database) {
         let look = |business| async move {
             match sweep(database, business).await {
                 Ok(swept) => swept.open,
@@ -61,7 +61,7 @@ impl Sweeper {
                 }
             }
         };
-        self.watch.keep_looking(database, look).await;
+        self.watch.run(database, look).await;
     }
 }
 
@@ -100,7 +100,7 @@ pub async fn sweep(database: &Database, business: BusinessId) -> Result<Swept, E
 /// would never be swept.
 static STOCK: LazyLock<String> = LazyLock::new(|| {
     let due = format!("inventory.product_id IN ({DUE_PRODUCTS})");
-    locks::free_stock_on_sale()
+    locks::stock_on_sale_skip_locked()
         .and_where(Expr::cust(due))
         .to_string(PostgresQueryBuilder)
 });
@@ -147,7 +147,7 @@ static MARK: LazyLock<String> = LazyLock::new(|| {
 
     let holds = "EXISTS (SELECT FROM reservation_items i
         WHERE i.business_id = $1 AND i.reservation_id = reservations.id AND (i.held OR i.place IS NOT NULL))";
-    let over = locks::free_reservations([Column::Id, Column::Status])
+    let over = locks::reservations_skip_locked([Column::Id, Column::Status])
         .and_where(Expr::cust(
             "status IN ('waiting', 'active') AND expires_at <= now()",
         ))
