@@ -1,4 +1,4 @@
-//! `/api/orders/{order_id}/credit-notes` and `/api/credit-notes`: what a customer need not pay of an order.
+//! `/api/orders/{order_id}/credit-notes` and `/api/credit-notes`: credit notes on orders.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};

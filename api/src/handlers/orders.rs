@@ -38,7 +38,7 @@ const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("listOrders", "/api/orders", list)
-            .summary("List orders, the newest first; a customer sees its own")
+            .summary("List orders, the newest first; a customer sees their own")
             .for_roles(EVERYONE)
             .query::<Status>("status", "Only orders with this status.")
             .query::<CustomerId>("customer_id", "Only orders of this customer.")
@@ -61,7 +61,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .paged()
             .ok::<Page<OrderView>>(),
         Endpoint::get("getOrder", "/api/orders/{order_id}", read)
-            .summary("Read an order with its lines; a customer may read its own")
+            .summary("Read an order with its lines; a customer may read their own")
             .for_roles(EVERYONE)
             .ok::<OrderWithItems>()
             .codes(&[Code::OrderNotFound]),

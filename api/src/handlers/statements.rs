@@ -32,7 +32,7 @@ const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("listLedgerEntries", "/api/customers/{customer_id}/ledger", ledger)
-            .summary("List every entry of a customer's account, the newest first; a customer may read its own")
+            .summary("List every entry of a customer's account, the newest first; a customer may read their own")
             .for_roles(EVERYONE)
             .paged()
             .ok::<Page<EntryView>>()
