@@ -16,7 +16,7 @@ pub struct Model {
     pub name: String,
     pub email: Option<String>,
     pub credit_limit: Money,
-    /// What the customer owes: the sum of the ledger entries. Negative when the customer has paid ahead.
+    /// The customer's debt: the sum of the ledger entries. Negative when the customer has paid ahead.
     pub balance: Money,
     /// The number of the newest ledger entry.
     pub entry_count: i64,

@@ -25,7 +25,7 @@ pub struct Bearer {
     pub business: Arc<Business>,
     /// The id with which the holder acts: of a user, of the subject of a script's token, or of an API key.
     pub user_id: UserId,
-    /// What the holder may do.
+    /// The permissions of the holder.
     pub authority: Authority,
     /// True for an API key, false for a token.
     pub is_key: bool,
