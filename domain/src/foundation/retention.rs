@@ -14,7 +14,6 @@ const ROWS: u64 = 1000;
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
-/// [`Error::DatabaseUnavailable`].
 pub(crate) async fn delete<E: Tenant>(
     database: &Database,
     business: BusinessId,

@@ -108,6 +108,7 @@ pub async fn receive(
                 amount: new.amount,
                 method: new.method.clone(),
                 reference: new.reference.clone(),
+                metadata: None,
                 received_at,
                 created_by: caller.user_id,
                 created_at: now,

@@ -72,7 +72,6 @@ const PING_AFTER: Duration = Duration::from_secs(5);
 /// - A pooler in transaction mode refuses them as startup parameters, and leaks session settings between clients.
 ///
 /// The desk's planner settings are set the same way; they would be wrong for the reports of the same role.
-/// the reports of the same role.
 const LIMITS: [&str; 3] = [
     "lock_timeout = '2s'",
     "statement_timeout = '30s'",
@@ -157,7 +156,6 @@ impl Database {
     /// 30.
     ///
     /// # Errors
-    /// [`Error::DatabaseUnavailable`].
     /// [`Error::DatabaseUnavailable`].
     pub async fn begin(&self, business: BusinessId) -> Result<Transaction, Error> {
         self.begin_with(&format!("app.business_id = '{business}'"), &[])
