@@ -38,8 +38,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .idempotent(),
         Endpoint::patch("updateUser", "/api/users/{user_id}", change)
             .summary(
-                "Change a user's name or role, or disable it; with another role, or disabled, its tokens stop at once \
-                 in the process that answers and within a second in others",
+                "Change a user's name or role, or disable them. A new role or disabling revokes their tokens at once \
+                 in the process that responds, within a second in others",
             )
             .for_roles(ADMIN)
             .body::<UserPatch>()

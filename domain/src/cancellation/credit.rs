@@ -38,9 +38,9 @@ pub(super) async fn cancel(
     }
     let goods = Goods::of(transaction, caller.business_id, id).await?;
     let goods = goods.returning();
-    let mut locked_stock = returns::open(transaction, caller, goods.iter().copied()).await?;
+    let mut locked_stock = returns::lock_stock(transaction, caller, goods.iter().copied()).await?;
     let order = cancelled(transaction, caller, &mut locked, id).await?;
-    returns::put_back(transaction, caller, id, &mut locked_stock, &goods).await?;
+    returns::restock(transaction, caller, id, &mut locked_stock, &goods).await?;
     let event = event(&locked, &order, &goods, caller);
     audit::record(transaction, caller, event).await?;
     Ok(None)

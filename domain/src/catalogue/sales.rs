@@ -116,7 +116,7 @@ pub async fn create(
                 ..Default::default()
             };
             let sale = row.insert(transaction).await?;
-            put_in(transaction, &sale, &new.products).await?;
+            insert_products(transaction, &sale, &new.products).await?;
             mark(transaction, caller.business_id, ids(&new.products)).await?;
             let sale = with_state(transaction, sale, new.products.clone()).await?;
             let event = Change {
@@ -215,7 +215,7 @@ async fn replace(
         .filter(sale_products::Column::SaleId.eq(sale.id))
         .exec(transaction)
         .await?;
-    put_in(transaction, sale, new).await?;
+    insert_products(transaction, sale, new).await?;
     mark(transaction, business, ids(old).chain(ids(new))).await
 }
 
@@ -261,7 +261,7 @@ fn check_prices(
     Ok(())
 }
 
-async fn put_in(
+async fn insert_products(
     transaction: &Transaction,
     sale: &sales::Model,
     products: &[SaleProduct],
@@ -329,7 +329,7 @@ pub async fn list(
 ) -> Result<Page<Sale, SaleId>, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
-        let select = paging.falling(sales::Entity::of(business), sales::Column::Id);
+        let select = paging.descending(sales::Entity::of(business), sales::Column::Id);
         let rows = select.all(&transaction).await?;
         let page = Page::of(rows, paging, |sale| sale.id);
         let ids = page.rows.iter().map(|sale| sale.id);
@@ -369,7 +369,7 @@ pub(crate) async fn clock(transaction: &Transaction) -> Result<DateTime<Utc>, Er
     let row = transaction
         .query_one_raw(statement)
         .await?
-        .ok_or_else(|| Error::Bug("the clock answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("the clock returned nothing".into()))?;
     Ok(row.try_get("", "now")?)
 }
 

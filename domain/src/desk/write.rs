@@ -270,7 +270,7 @@ async fn write_orders(
     let counted = Counted::find_by_statement(statement)
         .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug("the desk's statement answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("the desk's statement returned nothing".into()))?;
     // The rows were locked before; a missing one would be a sale without a charge.
     if counted.charged != count(balances.len()) || counted.versions.len() != stock.len() {
         return Err(Error::Bug(format!(

@@ -18,7 +18,7 @@ pub(crate) async fn of(transaction: &Transaction, business: BusinessId) -> Resul
         .into_model::<Clock>()
         .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug(format!("business {business} is not there")))
+        .ok_or_else(|| Error::Bug(format!("business {business} does not exist")))
 }
 
 /// Converts the bounds of a list to the first instant in it and the first after it. Instants cost nothing. Days need

@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_response_says_is_not_shown() {
+    fn debug_output_shows_no_response() {
         let response = StoredResponse::new(*b"hunter2");
         assert_eq!(
             format!("{response:?}"),

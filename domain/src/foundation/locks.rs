@@ -151,7 +151,7 @@ pub(crate) fn stock_on_sale() -> SelectStatement {
 }
 
 /// As [`stock_on_sale`], skipping locked rows.
-pub(crate) fn free_stock_on_sale() -> SelectStatement {
+pub(crate) fn stock_on_sale_skip_locked() -> SelectStatement {
     let mut select = stock_on_sale();
     select.lock_with_tables_behavior(
         LockType::NoKeyUpdate,
@@ -315,7 +315,7 @@ pub(crate) fn due_refunds() -> SelectStatement {
 }
 
 /// Locks reservations, the first to expire first. The caller adds the condition and the limit.
-pub(crate) fn free_reservations(
+pub(crate) fn reservations_skip_locked(
     columns: impl IntoIterator<Item = reservations::Column>,
 ) -> SelectStatement {
     let mut select = rows(reservations::Entity, columns);

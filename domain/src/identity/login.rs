@@ -27,7 +27,7 @@ pub struct Attempt {
     pub email: String,
     /// The address for the audit entry; `None` when the text is not an address. People type passwords into the wrong
     /// field.
-    pub told: Option<String>,
+    pub audit_email: Option<String>,
     /// The password, as typed.
     pub password: Secret,
     /// The request's id, for the audit entry.
@@ -169,7 +169,7 @@ async fn record_failure(
         None => (
             "login",
             Uuid::nil(),
-            json!({"reason": reason, "email": attempt.told}),
+            json!({"reason": reason, "email": attempt.audit_email}),
         ),
     };
     retry(|| async {

@@ -198,7 +198,7 @@ pub(crate) async fn insert(
 /// [`Error::UserNotFound`]; [`Error::CustomerNotFound`]; [`Error::LastAdmin`]; [`Error::RoleCustomerMismatch`].
 pub async fn change(
     database: &Database,
-    standing: &RevocationCache,
+    revocations: &RevocationCache,
     caller: &Caller,
     id: UserId,
     change: &UserChange,
@@ -207,7 +207,7 @@ pub async fn change(
     let changed = retry(|| async {
         let transaction = database.begin(business).await?;
         let locked = lock_with_admins(&transaction, business, id).await?;
-        let (user, others) = apart(locked, id)?;
+        let (user, others) = split_off(locked, id)?;
         let next = decide(&user, &others, change)?;
         if let Some(customer) = next.customer_id {
             expect_customer(&transaction, business, customer).await?;
@@ -218,7 +218,7 @@ pub async fn change(
     })
     .await;
     // Also after an error: the commit may have succeeded with a lost response.
-    standing.forget(business);
+    revocations.forget(business);
     changed
 }
 
@@ -238,7 +238,7 @@ async fn lock_with_admins(
 }
 
 /// Separates the user with this id from the other rows.
-fn apart(
+fn split_off(
     mut users: Vec<users::Model>,
     id: UserId,
 ) -> Result<(users::Model, Vec<users::Model>), Error> {
@@ -349,7 +349,7 @@ pub async fn list(
     paging: &Paging<UserId>,
 ) -> Result<Page<users::Model, UserId>, Error> {
     let all = users::Entity::of(caller.business_id);
-    let select = paging.rising(all, users::Column::Id);
+    let select = paging.ascending(all, users::Column::Id);
     pages::read(database, caller.business_id, select, paging, |user| user.id).await
 }
 
@@ -361,7 +361,7 @@ pub(crate) async fn lock(
 ) -> Result<users::Model, Error> {
     locks::user(transaction, business, id)
         .await?
-        .ok_or_else(|| Error::Bug(format!("user {id} is not there")))
+        .ok_or_else(|| Error::Bug(format!("user {id} does not exist")))
 }
 
 /// Checks that the customer exists. Customers are never deleted, so no lock is needed.
@@ -393,6 +393,6 @@ pub(crate) fn authority(user: &users::Model) -> Result<Authority, Error> {
         (Role::Admin, _) => Ok(Authority::Admin),
         (Role::Staff, _) => Ok(Authority::Staff),
         (Role::Customer, Some(customer)) => Ok(Authority::Customer(customer)),
-        (Role::Customer, None) => Err(Error::Bug(format!("user {} is no one's customer", user.id))),
+        (Role::Customer, None) => Err(Error::Bug(format!("user {} has no customer", user.id))),
     }
 }

@@ -123,7 +123,7 @@ pub(crate) async fn whole(transaction: &Transaction, order: orders::Model) -> Re
 }
 
 /// Like [`whole`], with the order row as it is in the transaction.
-pub(crate) async fn whole_again(
+pub(crate) async fn reread(
     transaction: &Transaction,
     business: BusinessId,
     id: OrderId,
@@ -200,7 +200,7 @@ pub async fn list(
             select = select.filter(Expr::val(reason.to_value()).eq(reasons));
         }
     }
-    let select = paging.falling(select, orders::Column::Id);
+    let select = paging.descending(select, orders::Column::Id);
     pages::read(database, caller.business_id, select, paging, |order| {
         order.id
     })

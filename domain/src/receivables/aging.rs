@@ -336,7 +336,7 @@ async fn total(
     let total = Buckets::find_by_statement(statement)
         .one(transaction)
         .await?;
-    total.ok_or_else(|| Error::Bug("a sum answered nothing".into()))
+    total.ok_or_else(|| Error::Bug("a sum returned nothing".into()))
 }
 
 /// Parameters `$1` to `$6`: the business, the moment, and the bounds between buckets.

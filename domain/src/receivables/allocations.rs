@@ -266,7 +266,7 @@ pub(crate) async fn write(
     let updated = Updated::find_by_statement(statement)
         .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug("the allocations' statement answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("the statement of the allocations returned nothing".into()))?;
     let written = (updated.settled, updated.counted);
     let orders: HashSet<OrderId> = allocations.iter().map(|share| share.order_id).collect();
     let expected = (count(orders.len()), count(totals.len()));

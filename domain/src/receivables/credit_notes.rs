@@ -109,7 +109,7 @@ pub async fn create(
                 return Ok(replayed);
             }
             // Includes items that are not restocked: the note's items refer to their stock rows.
-            let mut locked_stock = returns::open(
+            let mut locked_stock = returns::lock_stock(
                 transaction,
                 caller,
                 asked.iter().map(|(id, count)| (*id, *count)),
@@ -145,7 +145,7 @@ pub async fn create(
             };
             insert(transaction, &note).await?;
             if restock {
-                returns::put_back(
+                returns::restock(
                     transaction,
                     caller,
                     new.order_id,
@@ -302,7 +302,7 @@ pub async fn reverse(
             let goods = note.items.iter().filter(|_| note.note.restock);
             let goods: Vec<(ProductId, i64)> = goods.map(|(id, count)| (*id, -count)).collect();
             let mut locked_stock =
-                returns::open(transaction, caller, goods.iter().copied()).await?;
+                returns::lock_stock(transaction, caller, goods.iter().copied()).await?;
             let credit = ReversibleCredit {
                 entry_number: note.note.entry_number,
                 kind: Kind::CreditNote,
@@ -311,7 +311,7 @@ pub async fn reverse(
             };
             let reversal =
                 reversals::undo(transaction, caller, &mut locked, credit, reason).await?;
-            returns::put_back(
+            returns::restock(
                 transaction,
                 caller,
                 note.note.order_id,

@@ -186,7 +186,7 @@ pub async fn list(
         if let Some(customer) = customer {
             select = select.filter(payments::Column::CustomerId.eq(customer));
         }
-        let select = paging.falling(select, payments::Column::Id);
+        let select = paging.descending(select, payments::Column::Id);
         let rows = select.all(&transaction).await?;
         let page = Page::of(rows, paging, |payment| payment.id);
         let rows = with_state(&transaction, caller, page.rows).await?;

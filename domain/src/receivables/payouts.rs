@@ -139,7 +139,7 @@ pub async fn reverse(
                 return Ok(replayed);
             }
             let entry = payout.entry_number;
-            reversals::expect_standing(transaction, business, payout.customer_id, entry).await?;
+            reversals::expect_unreversed(transaction, business, payout.customer_id, entry).await?;
             let customer = payout.customer_id;
             let covering =
                 covering(transaction, business, customer, vec![entry], Vec::new()).await?;
@@ -209,7 +209,7 @@ pub async fn list(
     if let Some(to) = to {
         select = select.filter(payouts::Column::CreatedAt.lt(to));
     }
-    let select = paging.falling(select, payouts::Column::Id);
+    let select = paging.descending(select, payouts::Column::Id);
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
         let rows = select.clone().all(&transaction).await?;

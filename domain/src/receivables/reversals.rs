@@ -69,7 +69,7 @@ pub(crate) async fn undo(
     reason: &str,
 ) -> Result<Reversal, Error> {
     let (business, customer) = (caller.business_id, locked.id());
-    expect_standing(transaction, business, customer, credit.entry_number).await?;
+    expect_unreversed(transaction, business, customer, credit.entry_number).await?;
     let entries = vec![credit.entry_number];
     let covering = covering(transaction, business, customer, Vec::new(), entries.clone()).await?;
     let settling = settling(transaction, business, customer, Vec::new(), entries).await?;
@@ -105,7 +105,7 @@ pub(crate) async fn undo(
 ///
 /// # Errors
 /// [`Error::AlreadyReversed`].
-pub(crate) async fn expect_standing(
+pub(crate) async fn expect_unreversed(
     transaction: &Transaction,
     business: BusinessId,
     customer: CustomerId,

@@ -90,7 +90,7 @@ pub struct Totals {
 }
 
 /// The maximum of entries in one statement. It bounds the memory of a response.
-pub const MOST_ENTRIES: usize = 10_000;
+pub const MAX_ENTRIES: usize = 10_000;
 
 /// On tables that were empty when last analysed, the planner expects one entry and scans the account for each actual
 /// one. A statement of 10,000 entries then takes 45 s instead of 30 ms.
@@ -175,7 +175,7 @@ pub async fn statement(
         let bounds = [start.into(), until.into()];
         let (opening_balance, count) =
             opening(&transaction, caller, customer.id, bounds.clone()).await?;
-        if count > MOST_ENTRIES {
+        if count > MAX_ENTRIES {
             return Err(Error::StatementTooLong { count });
         }
         let condition = "($3::timestamptz IS NULL OR e.effective_at >= $3) AND e.effective_at < $4
@@ -265,7 +265,7 @@ async fn opening(
     let row = transaction
         .query_one_raw(statement)
         .await?
-        .ok_or_else(|| Error::Bug("a sum answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("a sum returned nothing".into()))?;
     let count: i64 = row.try_get("", "entries")?;
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     Ok((row.try_get("", "opening_balance")?, count))

@@ -106,7 +106,7 @@ pub async fn correct(
     retry(|| async {
         let business = caller.business_id;
         let transaction = database.begin(business).await?;
-        let mut locked_stock = locked_stock::open(&transaction, business, [(id, range)]).await?;
+        let mut locked_stock = locked_stock::lock(&transaction, business, [(id, range)]).await?;
         let stock = locked_stock
             .counts
             .get(&id)
@@ -153,7 +153,7 @@ fn corrected(id: ProductId, stock: &StockLevel, correction: Correction) -> Resul
                 return Err(Error::InsufficientStock(vec![Shortage {
                     product_id: id,
                     requested: -by,
-                    available: stock.free(),
+                    available: stock.unreserved(),
                 }]));
             }
             Ok(on_hand)
@@ -261,7 +261,7 @@ pub async fn list(
         if let Some(most) = below {
             select = select.filter(Expr::cust_with_values(BELOW, [most]));
         }
-        let select = paging.rising(select, inventory::Column::ProductId);
+        let select = paging.ascending(select, inventory::Column::ProductId);
         let mut rows = select.all(&transaction).await?;
         without_expired(&transaction, caller.business_id, &mut rows).await?;
         transaction.commit().await?;
@@ -344,7 +344,7 @@ async fn corrections(
 ) -> Result<Vec<StockChange>, Error> {
     let all = stock_movements::Entity::of(caller.business_id)
         .filter(stock_movements::Column::ProductId.eq(id));
-    let select = paging.falling(all, stock_movements::Column::Id);
+    let select = paging.descending(all, stock_movements::Column::Id);
     let rows = select.all(transaction).await?;
     let changes = rows.into_iter().map(|row| StockChange {
         id: row.id.0,
@@ -372,7 +372,7 @@ async fn sales(
         .filter(order_items::Column::ProductId.eq(id))
         // A card order takes its units out of stock on hand with a movement of its own.
         .filter(order_items::Column::OnHandAfter.is_not_null());
-    let select = paging.falling(all, order_items::Column::OrderId);
+    let select = paging.descending(all, order_items::Column::OrderId);
     let rows = select.all(transaction).await?;
     let changes = rows.into_iter().filter_map(|(item, order)| {
         let order = order?;

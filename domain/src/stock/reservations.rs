@@ -20,10 +20,10 @@ pub use crate::stock::locked_stock::{Item, Reservation};
 pub use sweep::{Sweeper, Swept, sweep};
 
 /// The most open reservations of one customer, those in waitlists included.
-pub const OPEN: usize = 20;
+pub const MAX_OPEN_PER_CUSTOMER: usize = 20;
 
 /// The permitted durations of a hold, in seconds.
-pub const TTL: std::ops::RangeInclusive<i32> = 60..=3600;
+pub const TTL_SECONDS: std::ops::RangeInclusive<i32> = 60..=3600;
 
 /// A requested reservation.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct NewReservation {
     pub customer_id: CustomerId,
     /// The lines in the customer's order. Several lines of one product count as one.
     pub lines: Vec<Line>,
-    /// The duration of the hold in seconds, within [`TTL`].
+    /// The duration of the hold in seconds, within [`TTL_SECONDS`].
     pub ttl_seconds: i32,
     /// Whether to join the waitlist when stock is insufficient, for a reservation of a single product. A position
     /// expires after the same duration as a hold.
@@ -74,7 +74,7 @@ pub async fn read(
         // A snapshot: a reservation that waits then has a position.
         let transaction = database.begin_snapshot(caller.business_id, &[]).await?;
         let reservation = reservation(&transaction, caller, id).await?;
-        let (now, place) = standing(&transaction, caller.business_id, &reservation).await?;
+        let (now, place) = now_and_place(&transaction, caller.business_id, &reservation).await?;
         transaction.commit().await?;
         let status = reservation.status_at(now);
         Ok(CurrentReservation {
@@ -148,12 +148,12 @@ async fn reservation(
 }
 
 /// The database's time, and the 1-based position of the reservation in its waitlist.
-const STANDING: &str = "
+const NOW_AND_PLACE: &str = "
 SELECT now() AS now,
        (SELECT count(*) FROM reservation_items
          WHERE business_id = $1 AND product_id = $2 AND place IS NOT NULL AND place <= $3 AND expires_at > now()) AS place";
 
-async fn standing(
+async fn now_and_place(
     transaction: &Transaction,
     business: BusinessId,
     reservation: &Reservation,
@@ -164,11 +164,11 @@ async fn standing(
     });
     let (product, place) = waits.unwrap_or_default();
     let values: [Value; 3] = [business.0.into(), product.into(), place.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, STANDING, values);
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, NOW_AND_PLACE, values);
     let row = transaction
         .query_one_raw(statement)
         .await?
-        .ok_or_else(|| Error::Bug("the time was not told".into()))?;
+        .ok_or_else(|| Error::Bug("the database returned no time".into()))?;
     let place = waits.map(|_| row.try_get("", "place")).transpose()?;
     Ok((row.try_get("", "now")?, place))
 }

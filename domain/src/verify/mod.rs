@@ -112,7 +112,7 @@ const SETTINGS: [&str; 4] = [
 ];
 
 /// The client-side timeout, longer than `statement_timeout`.
-const PATIENCE: Duration = Duration::from_secs(3660);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3660);
 
 /// Transfers at most 500 differences at once.
 const FETCH: &str = "FETCH 500 FROM differences";
@@ -144,7 +144,7 @@ pub async fn business(
     mut tell: impl FnMut(Difference),
 ) -> Result<Counts, Error> {
     let transaction = database.begin_snapshot(id, &SETTINGS).await?;
-    let transaction = transaction.with_patience(PATIENCE);
+    let transaction = transaction.with_response_timeout(RESPONSE_TIMEOUT);
     for check in checks() {
         differences(&transaction, id, check, &mut tell).await?;
     }
@@ -152,7 +152,7 @@ pub async fn business(
     let counts = Counts::find_by_statement(statement)
         .one(&transaction)
         .await?
-        .ok_or_else(|| Error::Bug("a count answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("a count returned nothing".into()))?;
     transaction.commit().await?;
     Ok(counts)
 }

@@ -21,7 +21,7 @@ use crate::{Database, Error, Transaction};
 const SETTINGS: [&str; 2] = ["statement_timeout = '1h'", "lock_timeout = '30s'"];
 
 /// The longest wait for an answer, which exceeds the statement timeout.
-const PATIENCE: Duration = Duration::from_secs(3610);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3610);
 
 /// The result of a renumbering.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub async fn renumber(database: &Database) -> Result<Renumbered, Error> {
     let transaction = database
         .begin_with("app.businesses = 'listed'", &SETTINGS)
         .await?
-        .with_patience(PATIENCE);
+        .with_response_timeout(RESPONSE_TIMEOUT);
     if !may_change(&transaction).await? {
         return Err(Error::Forbidden);
     }

@@ -80,21 +80,21 @@ const LIMITS: [&str; 3] = [
 
 /// The longest time to wait for an answer of the server. It exceeds `statement_timeout`, so that a server that is
 /// silent for longer has disappeared.
-const PATIENCE: Duration = Duration::from_secs(40);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// The server's answer, or an error when there is none within `patience`.
+/// The server's answer, or an error when there is none within `limit`.
 async fn in_time<T>(
-    patience: Duration,
+    limit: Duration,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
     // Reported like a pool timeout, which is not retried: another attempt would wait as long again.
     let silent = |_elapsed| Err(sqlx::Error::PoolTimedOut);
-    timeout(patience, answer).await.unwrap_or_else(silent)
+    timeout(limit, answer).await.unwrap_or_else(silent)
 }
 
 /// Predefined roles that row security binds, but that could bypass it by the server's files and programs, or bypass
 /// the grants that make tables append-only.
-const RIGHTS_TOO_MANY: [&str; 4] = [
+const FORBIDDEN_RIGHTS: [&str; 4] = [
     "pg_execute_server_program",
     "pg_read_server_files",
     "pg_write_all_data",
@@ -169,7 +169,7 @@ impl Database {
     pub async fn begin_read(&self, business: BusinessId) -> Result<Transaction, Error> {
         let whose = format!("app.business_id = '{business}'");
         let transaction = self.begin_as("BEGIN READ ONLY", &whose, &[]).await?;
-        Ok(transaction.that_reads_only())
+        Ok(transaction.read_only())
     }
 
     /// Begins a read-only transaction of one business whose statements all see one snapshot. `settings` are further
@@ -182,7 +182,7 @@ impl Database {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let whose = format!("app.business_id = '{business}'");
         let transaction = self.begin_as(begin, &whose, settings).await?;
-        Ok(transaction.that_reads_only())
+        Ok(transaction.read_only())
     }
 
     /// Begins a transaction. `whose` is the setting that selects its rows, `settings` are further ones. All are sent
@@ -201,19 +201,19 @@ impl Database {
         whose: &str,
         settings: &[&str],
     ) -> Result<Transaction, Error> {
-        let message = beginning(begin, whose, settings);
+        let message = begin_message(begin, whose, settings);
         // A task of its own, which continues when the caller goes away. A connection that is returned between `BEGIN`
         // and its answer would carry the open transaction, and its `now()`, to the next user.
         let begin = || {
             let (pool, message) = (self.pool.clone(), message.clone());
             let begin = async move { pool.begin_with(AssertSqlSafe(message)).await };
-            let begun = tokio::spawn(in_time(PATIENCE, begin));
+            let begun = tokio::spawn(in_time(RESPONSE_TIMEOUT, begin));
             async { begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }
         };
         // Whatever the error (such as a changed password or a revoked right), the request did not cause it, and
         // nothing was changed.
         let transaction = self
-            .past_the_dead(begin)
+            .without_dead_connections(begin)
             .await
             .map_err(|error| Error::DatabaseUnavailable(db_error(error)))?;
         Ok(Transaction::pooled(transaction))
@@ -221,14 +221,17 @@ impl Database {
 
     /// Runs the first statement on a connection. Idle connections that died, as all do at a restart of the server,
     /// fail here and leave the pool, one per attempt. After them a new connection is opened.
-    async fn past_the_dead<T, F>(&self, mut first: impl FnMut() -> F) -> Result<T, sqlx::Error>
+    async fn without_dead_connections<T, F>(
+        &self,
+        mut first: impl FnMut() -> F,
+    ) -> Result<T, sqlx::Error>
     where
         F: Future<Output = Result<T, sqlx::Error>>,
     {
         let mut at_rest = self.pool.num_idle();
         loop {
             match first().await {
-                Err(error) if at_rest > 0 && is_death(&error) => at_rest -= 1,
+                Err(error) if at_rest > 0 && is_dead_connection(&error) => at_rest -= 1,
                 done => return done,
             }
         }
@@ -258,16 +261,20 @@ impl Database {
             connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
         };
         let (mut one, mut other) = (connect().await?, connect().await?);
-        in_time(PATIENCE, sqlx::query("SELECT 1").execute(&mut one)).await?;
-        in_time(PATIENCE, other.execute("BEGIN")).await?;
-        in_time(PATIENCE, sqlx::query("SELECT 2").execute(&mut other)).await?;
+        in_time(RESPONSE_TIMEOUT, sqlx::query("SELECT 1").execute(&mut one)).await?;
+        in_time(RESPONSE_TIMEOUT, other.execute("BEGIN")).await?;
+        in_time(
+            RESPONSE_TIMEOUT,
+            sqlx::query("SELECT 2").execute(&mut other),
+        )
+        .await?;
         // A pooler with a single server connection has none left, and then never switches it either.
         let again = sqlx::query("SELECT 1").execute(&mut one);
         if let Ok(answer) = timeout(SPARE_CONNECTION_WAIT, again).await {
             answer?;
             one.close().await?;
         }
-        in_time(PATIENCE, other.execute("ROLLBACK")).await?;
+        in_time(RESPONSE_TIMEOUT, other.execute("ROLLBACK")).await?;
         other.close().await
     }
 
@@ -296,7 +303,7 @@ impl Database {
                                  min(rolname::text) FILTER (WHERE rolname = ANY ($1)))
                    FROM reachable",
             )
-            .bind(RIGHTS_TOO_MANY.map(str::to_owned).to_vec())
+            .bind(FORBIDDEN_RIGHTS.map(str::to_owned).to_vec())
             .fetch_one(&self.pool)
             .await
             .map_err(db_error)?;
@@ -325,7 +332,7 @@ impl Database {
 }
 
 /// The message that begins a transaction.
-fn beginning(begin: &str, whose: &str, settings: &[&str]) -> String {
+fn begin_message(begin: &str, whose: &str, settings: &[&str]) -> String {
     let mut message = begin.to_owned();
     for setting in [whose].iter().chain(&LIMITS).chain(settings) {
         message.push_str("; SET LOCAL ");
@@ -335,7 +342,7 @@ fn beginning(begin: &str, whose: &str, settings: &[&str]) -> String {
 }
 
 /// Whether the connection is gone, or the server or the pooler reports that it ends it.
-fn is_death(error: &sqlx::Error) -> bool {
+fn is_dead_connection(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
         sqlx::Error::Database(answer) => Meaning::of(answer.as_ref()) == Meaning::ConnectionLost,
@@ -350,7 +357,7 @@ fn db_error(error: sqlx::Error) -> DbErr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::foundation::retry::is_worth_another_try;
+    use crate::foundation::retry::is_retryable;
 
     #[tokio::test]
     async fn a_server_that_falls_silent_is_gone() {
@@ -359,7 +366,7 @@ mod tests {
         let error = Error::from(db_error(answer.unwrap_err()));
         assert!(matches!(error, Error::DatabaseUnavailable(_)), "{error:?}");
         // Five attempts of 40 seconds would exceed the timeout of any client.
-        assert!(!is_worth_another_try(&error));
+        assert!(!is_retryable(&error));
     }
 
     #[tokio::test]

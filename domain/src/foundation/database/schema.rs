@@ -90,7 +90,7 @@ impl Database {
         known: &[String],
     ) -> Result<Option<Vec<(String, bool)>>, Error> {
         let read = || sqlx::query(sql).bind(known).fetch_all(&self.pool);
-        let rows = match self.past_the_dead(read).await {
+        let rows = match self.without_dead_connections(read).await {
             Ok(rows) => rows,
             Err(sqlx::Error::Database(answer))
                 if matches!(answer.code().as_deref(), Some("42P01" | "42501")) =>

@@ -391,7 +391,7 @@ impl LockedStock {
     /// The audit entries of changes that no user requested.
     fn own_events<'a>(&self, business: BusinessId) -> Vec<Event<'a>> {
         let actor = Actor::system(business);
-        let served = self.changes.served.iter().map(|id| Change {
+        let allocated = self.changes.allocated.iter().map(|id| Change {
             action: Action::ReservationServed,
             entity_type: "reservation",
             entity_id: id.0,
@@ -429,7 +429,7 @@ impl LockedStock {
                 "order_id": one.order_id,
             }),
         });
-        served
+        allocated
             .chain(sold_out)
             .chain(off_sale)
             .chain(reduced)
