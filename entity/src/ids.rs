@@ -5,6 +5,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::id_sequence;
+
 macro_rules! id {
     ($name:ident, $doc:literal) => {
         #[doc = $doc]
@@ -25,14 +27,14 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new UUID v7: later ids sort after earlier ones from the same machine.
+            /// A new UUID v7. It sorts after all earlier ids of this process.
             #[must_use]
             #[expect(
                 clippy::new_without_default,
                 reason = "a new id is an event, not a default"
             )]
             pub fn new() -> Self {
-                Self(Uuid::now_v7())
+                Self(id_sequence::next())
             }
         }
 

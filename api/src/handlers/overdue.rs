@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
-use domain::receivables::overdue::{self, By, Criterion, Overdue, Place};
+use domain::receivables::overdue::{self, By, Criterion, Overdue};
 use entity::users::Role;
 use entity::{Currency, CustomerId};
 use serde::Serialize;
@@ -133,7 +133,7 @@ async fn csv_table(
     let first = overdue::list(&database, &own, criterion, &csv::page(None))
         .await
         .map_err(|error| caller.problem(error))?;
-    let next = move |place: Place| {
+    let next = move |place| {
         let (database, own) = (database.clone(), own.clone());
         async move {
             let paging = csv::page(Some(place));

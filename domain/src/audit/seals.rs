@@ -89,6 +89,8 @@ pub(crate) use number_of_writer;
 /// Returns whether this transaction got the lock of the business. Also returns whether an entry has a higher number
 /// than the transaction that wrote its row. Such an entry was restored from another server, and new entries could
 /// come before it. The check covers the last sealed entry, the next batch, and the entry with the highest number.
+///
+/// Raw: it compares rows, locks an advisory lock and reads `xmin` in one statement.
 const BEGIN: &str = concat!(
     "
 WITH newest AS (
@@ -111,6 +113,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('audit_seals ' || $1::uuid, 0)
     ") AS foreign_numbers"
 );
 
+/// Raw: it reads a batch, hashes it in the database and inserts its seal, from one snapshot.
 const SEAL: &str = concat!(
     "
 WITH newest AS (

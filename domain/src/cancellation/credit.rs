@@ -91,7 +91,7 @@ async fn credits(
     credited: &[Credited],
 ) -> Result<(Vec<Settling>, Vec<Settling>), Error> {
     let numbers = credited.iter().map(|credit| credit.entry_number).collect();
-    let found = settling(transaction, business, customer, vec![order.0], numbers).await?;
+    let found = settling(transaction, business, customer, vec![order], numbers).await?;
     let mut own: BTreeMap<i64, Settling> = credited
         .iter()
         .map(|credit| {

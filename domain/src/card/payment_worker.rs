@@ -12,8 +12,11 @@ use entity::orders::{CancelReason, Status as OrderStatus};
 use entity::payment_intents::Status;
 use entity::{BusinessId, OrderId, RefundId, Tenant, payment_intents, refunds};
 use fail::fail_point;
-use sea_orm::sea_query::{Expr, PostgresQueryBuilder};
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
+use sea_orm::sea_query::{Expr, ExprTrait, PostgresQueryBuilder, Query};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, QueryTrait, Statement,
+    Value,
+};
 
 use super::intents::{record_made, record_refused, wanted};
 use super::locked_order::{self, AT_ONCE, LockedOrder, Stock};
@@ -110,6 +113,8 @@ pub async fn work(
 /// Leases due intents, the paid ones first, so that these do not wait behind a call that times out. A lease lasts 1, 2,
 /// 4 and so on up to 15 minutes, by the number of tries. Only these rows are locked, for this statement, so their place
 /// in the lock order does not matter.
+///
+/// Raw: an update of the rows that a common table expression locks.
 static INTENTS: LazyLock<String> = LazyLock::new(|| {
     use payment_intents::{Column, Entity};
 
@@ -130,6 +135,7 @@ RETURNING payment_intents.order_id AS id, status IN ('succeeded', 'mismatched') 
     )
 });
 
+/// As [`INTENTS`], and raw for the same reason.
 static REFUNDS: LazyLock<String> = LazyLock::new(|| {
     use refunds::{Column, Entity};
 
@@ -186,16 +192,16 @@ async fn lease(
     .await
 }
 
-const GOES_ON: &str = "
-SELECT EXISTS (SELECT FROM payment_intents WHERE business_id = $1 AND next_try_at IS NOT NULL)
-    OR EXISTS (SELECT FROM refunds WHERE business_id = $1 AND next_try_at IS NOT NULL) AS goes_on";
-
 /// Whether anything will become due.
 async fn has_more_work(database: &Database, business: BusinessId) -> Result<bool, Error> {
     let transaction = database.begin_read(business).await?;
-    let values: [Value; 1] = [business.0.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, GOES_ON, values);
-    let row = transaction.query_one_raw(statement).await?;
+    let intents = payment_intents::Entity::of(business)
+        .filter(payment_intents::Column::NextTryAt.is_not_null());
+    let refunds = refunds::Entity::of(business).filter(refunds::Column::NextTryAt.is_not_null());
+    let any = Expr::exists(intents.into_query()).or(Expr::exists(refunds.into_query()));
+    let row = transaction
+        .query_one(Query::select().expr_as(any, "goes_on"))
+        .await?;
     transaction.commit().await?;
     row.map_or(Ok(false), |row| Ok(row.try_get("", "goes_on")?))
 }

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, Action, Change};
 use crate::catalogue::sales::{self, InSales, Limited, Offer, Selling};
-use crate::foundation::locks;
 use crate::foundation::retry::retry;
+use crate::foundation::{clock, locks};
 use crate::stock::locked_stock::{self, Range};
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
@@ -414,7 +414,7 @@ async fn complete(
     if offers.is_empty() {
         return Ok(found);
     }
-    let now = sales::clock(transaction).await?;
+    let now = clock::now(transaction).await?;
     let has = match buyer {
         Some(buyer) => {
             let limited = limits(&offers, now);

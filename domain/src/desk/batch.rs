@@ -407,7 +407,7 @@ fn execute_command(
     let now = state.locked_stock.now;
     let actor = command.caller.user_id;
     let currency = command.caller.currency;
-    let order_id = OrderId::new();
+    let order_id = OrderId::of_business(command.caller.business_id);
     let sold = |sale: Sale| Receipt {
         order_id,
         customer_id: command.customer(),

@@ -22,6 +22,7 @@ use crate::{Error, Transaction};
 /// taken to be at work.
 const INTENT_GRACE: Duration = Duration::seconds(15);
 
+/// Raw: one statement that inserts into two tables.
 static ORDERS: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let orders = arrays.insert::<NewOrder>();

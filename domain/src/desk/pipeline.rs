@@ -134,6 +134,8 @@ impl Row for Remaining {
 
 /// Locks the stock of a pipelined batch in the lock order, and decrements it if all of it is as assumed. Both lists
 /// of products are in that order.
+///
+/// Raw: an update of the rows that a common table expression locks, in the round trip that compares them.
 static TAKE: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let (products, on_hand) = (arrays.value("uuid[]"), arrays.value("bigint[]"));

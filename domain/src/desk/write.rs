@@ -127,6 +127,7 @@ impl Row for NewStock<'_> {
     }
 }
 
+/// Raw: one statement that writes all tables of a batch, where SeaORM would take a round trip for each.
 static WRITE: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let orders = arrays.insert::<NewOrder>();

@@ -477,8 +477,9 @@ fn refusal_of_constraint(name: &str) -> Option<Error> {
         // Two times within one leap second: the database rounds both to the following second.
         "sales_open_before_they_close" => Some(Error::SaleNeverOpen { field: "closes_at" }),
         // A concurrent request with the same key has committed first; the next attempt finds its response. The id of
-        // a business is derived from the key of its request.
-        "idempotency_keys_pkey" | "businesses_pkey" => Some(Error::Contention),
+        // a business is derived from the key of its request. Two processes have made the same order number; the next
+        // attempt makes another.
+        "idempotency_keys_pkey" | "businesses_pkey" | "orders_pkey" => Some(Error::Contention),
         _ => None,
     }
 }

@@ -29,7 +29,6 @@ use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, IntoActiveModel, Iterable, QueryFilter,
     QueryOrder, QuerySelect, Select,
 };
-use uuid::Uuid;
 
 use crate::{Error, Transaction};
 
@@ -244,13 +243,13 @@ pub(crate) async fn sale(
 pub(crate) async fn products<T: sea_orm::TryGetableMany + Send>(
     transaction: &Transaction,
     business: BusinessId,
-    ids: Vec<Uuid>,
+    ids: impl IntoIterator<Item = ProductId>,
     columns: impl IntoIterator<Item = products::Column>,
 ) -> Result<Vec<T>, Error> {
     let products = products::Entity::of(business)
         .select_only()
         .columns(columns)
-        .filter(Expr::col(products::Column::Id.as_column_ref()).eq(PgFunc::any(ids)))
+        .filter(products::Column::Id.eq_any(ids))
         .order_by_asc(products::Column::Id)
         .lock(LockType::Update);
     Ok(products.into_tuple().all(transaction).await?)

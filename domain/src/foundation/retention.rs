@@ -14,7 +14,6 @@ const MAX_ROWS_PER_TRANSACTION: u64 = 1000;
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
-/// [`Error::DatabaseUnavailable`].
 pub(crate) async fn delete<E: Tenant>(
     database: &Database,
     business: BusinessId,

@@ -13,6 +13,8 @@ use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 
 use crate::{Error, Transaction};
 
+/// Raw: sums over a union of two kinds of documents, joined with sums over movements.
+///
 /// An order on credit has credit notes, a card order has refunds. The goods of a card order that was never paid have
 /// not left the stock.
 const GOODS: &str = "

@@ -185,13 +185,9 @@ pub async fn list(
     if let Some(method) = filter.payment_method {
         select = select.filter(orders::Column::PaymentMethod.eq(method));
     }
-    let (from, to) = clock::span(database, caller, filter.created_from, filter.created_to).await?;
-    if let Some(from) = from {
-        select = select.filter(orders::Column::CreatedAt.gte(from));
-    }
-    if let Some(to) = to {
-        select = select.filter(orders::Column::CreatedAt.lt(to));
-    }
+    let span = (filter.created_from, filter.created_to);
+    let created = orders::Column::CreatedAt;
+    let mut select = clock::within(database, caller, select, created, span).await?;
     if let Some(wanting) = filter.attention {
         // The condition of the partial index must be repeated for the planner to use it.
         select = select.filter(orders::Column::Attention.is_not_null());

@@ -260,12 +260,11 @@ async fn find(
         .all(transaction)
         .await?;
     let entry = (note.customer_id, note.entry_number);
-    let mut states = reversals::states(transaction, caller.business_id, &[entry]).await?;
     let CreditState {
         allocations,
         paid_out,
         reversal,
-    } = states.remove(&entry).unwrap_or_default();
+    } = reversals::state(transaction, caller.business_id, entry).await?;
     Ok(CreditNote {
         note,
         items: items

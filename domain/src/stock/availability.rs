@@ -343,6 +343,7 @@ impl Drop for Watcher {
     }
 }
 
+/// Raw: it joins the one text of `level.rs`, a lateral join.
 const LEVELS: &str = concat!(
     "
 SELECT p.id, p.active, i.on_hand, level.available, stock.waiting, now() AS at

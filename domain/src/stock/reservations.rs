@@ -10,8 +10,10 @@ use entity::reservations::Status;
 use entity::{
     BusinessId, CustomerId, ProductId, ReservationId, Tenant, reservation_items, reservations,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, Statement, Value};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use crate::foundation::clock;
 use crate::foundation::retry::retry;
 use crate::stock::Line;
 use crate::{Caller, Database, Error, Transaction};
@@ -148,27 +150,31 @@ async fn reservation(
 }
 
 /// The database's time, and the 1-based position of the reservation in its waitlist.
-const NOW_AND_PLACE: &str = "
-SELECT now() AS now,
-       (SELECT count(*) FROM reservation_items
-         WHERE business_id = $1 AND product_id = $2 AND place IS NOT NULL AND place <= $3 AND expires_at > now()) AS place";
-
 async fn now_and_place(
     transaction: &Transaction,
     business: BusinessId,
     reservation: &Reservation,
 ) -> Result<(DateTime<Utc>, Option<i64>), Error> {
+    use reservation_items::Column;
+
     let waits = reservation.items.iter().find_map(|item| {
         let place = item.place?;
-        Some((item.product_id.0, place))
+        Some((item.product_id, place))
     });
-    let (product, place) = waits.unwrap_or_default();
-    let values: [Value; 3] = [business.0.into(), product.into(), place.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, NOW_AND_PLACE, values);
-    let row = transaction
-        .query_one_raw(statement)
+    let Some((product, place)) = waits else {
+        return Ok((clock::of(transaction, business).await?.now, None));
+    };
+    let (now, place) = reservation_items::Entity::of(business)
+        .select_only()
+        .expr_as(Expr::current_timestamp(), "now")
+        .expr_as(Func::count(Expr::col(Asterisk)), "place")
+        .filter(Column::ProductId.eq(product))
+        .filter(Column::Place.is_not_null())
+        .filter(Column::Place.lte(place))
+        .filter(Column::ExpiresAt.into_expr().gt(Expr::current_timestamp()))
+        .into_tuple()
+        .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug("the database returned no time".into()))?;
-    let place = waits.map(|_| row.try_get("", "place")).transpose()?;
-    Ok((row.try_get("", "now")?, place))
+        .ok_or_else(|| Error::Bug("a count returned nothing".into()))?;
+    Ok((now, Some(place)))
 }

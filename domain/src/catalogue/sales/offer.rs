@@ -133,6 +133,8 @@ fn in_state(offers: &[Offer], state: State, now: DateTime<Utc>) -> impl Iterator
 }
 
 /// Of the closed sales, only the last exclusive one of each product is read, since there may be many.
+///
+/// Raw: a rank within each product and kind, and a filter on it.
 const OFFERS: &str = "
 SELECT product_id, sale_id, name, kind, opens_at, closes_at, price, limit_per_customer
   FROM (SELECT p.product_id, p.sale_id, s.name, s.kind, s.opens_at, s.closes_at, p.price, s.limit_per_customer,

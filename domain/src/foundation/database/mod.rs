@@ -101,6 +101,25 @@ const FORBIDDEN_RIGHTS: [&str; 4] = [
     "pg_write_server_files",
 ];
 
+/// What the role of the session is and may become. A role can become every role of which it is a member, whether or not
+/// it inherits. The session's role counts as well as the current one, since it can always be restored.
+///
+/// Raw: it runs outside a transaction, on the catalogue of PostgreSQL, which no entity describes.
+const ROLE: &str = "
+WITH reachable AS (
+    SELECT * FROM pg_roles
+     WHERE pg_has_role(current_user, oid, 'MEMBER') OR pg_has_role(session_user, oid, 'MEMBER')
+)
+SELECT session_user::text,
+       bool_or(rolsuper OR rolbypassrls),
+       (SELECT min(relname::text) FROM pg_class
+         WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+           AND relowner IN (SELECT oid FROM reachable)),
+       bool_or(rolcreaterole),
+       coalesce(min('REPLICATION') FILTER (WHERE rolreplication),
+                min(rolname::text) FILTER (WHERE rolname = ANY ($1)))
+  FROM reachable";
+
 impl Database {
     /// Parses the address. Connects only at first use, so that the database may be down at this time.
     ///
@@ -156,7 +175,6 @@ impl Database {
     /// 30.
     ///
     /// # Errors
-    /// [`Error::DatabaseUnavailable`].
     /// [`Error::DatabaseUnavailable`].
     pub async fn begin(&self, business: BusinessId) -> Result<Transaction, Error> {
         self.begin_with(&format!("app.business_id = '{business}'"), &[])
@@ -286,24 +304,13 @@ impl Database {
     /// # Errors
     /// [`Error::DatabaseUnavailable`].
     pub async fn role_objection(&self) -> Result<Option<String>, Error> {
-        // A role can become every role of which it is a member, whether or not it inherits. The session's role counts
-        // as well as the current one, since it can always be restored.
-        let (role, mighty, owned, makes_roles, right): (String, bool, Option<String>, bool, Option<String>) =
-            sqlx::query_as(
-                "WITH reachable AS (
-                     SELECT * FROM pg_roles
-                      WHERE pg_has_role(current_user, oid, 'MEMBER') OR pg_has_role(session_user, oid, 'MEMBER')
-                 )
-                 SELECT session_user::text,
-                        bool_or(rolsuper OR rolbypassrls),
-                        (SELECT min(relname::text) FROM pg_class
-                          WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
-                            AND relowner IN (SELECT oid FROM reachable)),
-                        bool_or(rolcreaterole),
-                        coalesce(min('REPLICATION') FILTER (WHERE rolreplication),
-                                 min(rolname::text) FILTER (WHERE rolname = ANY ($1)))
-                   FROM reachable",
-            )
+        let (role, mighty, owned, makes_roles, right): (
+            String,
+            bool,
+            Option<String>,
+            bool,
+            Option<String>,
+        ) = sqlx::query_as(ROLE)
             .bind(FORBIDDEN_RIGHTS.map(str::to_owned).to_vec())
             .fetch_one(&self.pool)
             .await

@@ -39,6 +39,8 @@ impl SchemaState {
 }
 
 /// The migrations that only one side has.
+///
+/// Raw, as is [`COMPATIBLE`]: both run outside a transaction, on tables that no entity describes.
 const DIFFERENCE: &str = "
 SELECT coalesce(applied.version, known.step) AS step, applied.version IS NULL AS missing
   FROM seaql_migrations AS applied

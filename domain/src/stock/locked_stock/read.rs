@@ -10,8 +10,7 @@ use chrono::{DateTime, Utc};
 use entity::{
     BusinessId, CustomerId, ProductId, ReservationId, Tenant, inventory, reservation_items,
 };
-use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait, PostgresQueryBuilder};
+use sea_orm::sea_query::{Expr, PostgresQueryBuilder};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryFilter, QueryResult,
     QuerySelect, Statement, Value,
@@ -142,6 +141,7 @@ pub(crate) async fn read(
     Ok(())
 }
 
+/// Raw: a union of two index walks, each row joined twice.
 const RESERVATIONS: &str = "
 WITH wanted AS (
     SELECT id FROM reservations WHERE business_id = $1 AND id = ANY ($2)
@@ -232,7 +232,7 @@ async fn release_expired(
 
     let touched = locked_stock.counts.iter();
     let touched = touched.filter(|(_, counts)| counts.reserved > 0 || counts.waiting > 0);
-    let products: Vec<Uuid> = touched.map(|(id, _)| id.0).collect();
+    let products: Vec<ProductId> = touched.map(|(id, _)| *id).collect();
     if products.is_empty() {
         return Ok(());
     }
@@ -245,7 +245,7 @@ async fn release_expired(
             Column::Quantity,
             Column::Held,
         ])
-        .filter(Expr::col(Column::ProductId.as_column_ref()).eq(PgFunc::any(products)))
+        .filter(Column::ProductId.eq_any(products))
         // Literals, not parameters: a generic plan could not use the partial index of held and waiting items.
         .filter(Expr::cust("(held OR place IS NOT NULL)"))
         .filter(Column::ExpiresAt.lte(locked_stock.now))
@@ -314,6 +314,8 @@ impl Row for Waitlist {
 
 /// Reads from the head of each waitlist as many reservations as could be allocated, and all that want more than may
 /// be left on hand.
+///
+/// Raw: a lateral join whose limit differs from product to product.
 static WAITLISTS: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let now = arrays.value("timestamptz");

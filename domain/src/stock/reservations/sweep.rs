@@ -105,6 +105,7 @@ static STOCK: LazyLock<String> = LazyLock::new(|| {
         .to_string(PostgresQueryBuilder)
 });
 
+/// The condition of [`STOCK`]. Raw: two limited index walks, the second of which compares the head of each waitlist.
 const DUE_PRODUCTS: &str = "
 (SELECT i.product_id
    FROM reservations r
@@ -142,6 +143,8 @@ async fn release_expired(transaction: &Transaction, business: BusinessId) -> Res
 }
 
 /// Marks reservations as expired once none of their items holds or waits any more.
+///
+/// Raw: an update of the rows that a common table expression locks, returning a value from before.
 static MARK: LazyLock<String> = LazyLock::new(|| {
     use reservations::Column;
 
