@@ -184,7 +184,11 @@ mod tests {
             assert!(found.contains(&order), "{number} to {length}");
         }
         let other = if number.starts_with('Z') { "Y" } else { "Z" };
-        assert!(!OrderNumber::ids_beginning_with(other).unwrap().contains(&order));
+        assert!(
+            !OrderNumber::ids_beginning_with(other)
+                .unwrap()
+                .contains(&order)
+        );
     }
 
     #[test]
@@ -206,8 +210,13 @@ mod tests {
     #[test]
     fn numbers_sort_by_the_time_of_the_order() {
         let business = BusinessId::new();
-        let ids: Vec<OrderId> = (0..10_000).map(|_| OrderId::of_business(business)).collect();
-        let numbers: Vec<String> = ids.iter().map(|id| OrderNumber::of(*id).to_string()).collect();
+        let ids: Vec<OrderId> = (0..10_000)
+            .map(|_| OrderId::of_business(business))
+            .collect();
+        let numbers: Vec<String> = ids
+            .iter()
+            .map(|id| OrderNumber::of(*id).to_string())
+            .collect();
         assert!(ids.is_sorted());
         assert!(numbers.is_sorted());
         let distinct: HashSet<&String> = numbers.iter().collect();
