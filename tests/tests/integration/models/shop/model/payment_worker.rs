@@ -9,29 +9,28 @@ use entity::refunds::Status as RefundStatus;
 use entity::{OrderId, RefundId};
 
 use super::super::till::{Call, Mood};
-use super::Lists;
-use super::orders::minor;
+use super::Model;
 
 /// Requests to the provider, in order.
-pub(in super::super) type Asked = VecDeque<(Call, Mood)>;
+pub(crate) type Asked = VecDeque<(Call, Mood)>;
 
 /// Ids of intents and refunds that are due.
 #[derive(Debug, Default)]
-pub(in super::super) struct Rows {
-    pub(in super::super) orders: BTreeSet<OrderId>,
-    pub(in super::super) refunds: BTreeSet<RefundId>,
+pub(crate) struct Rows {
+    pub(crate) orders: BTreeSet<OrderId>,
+    pub(crate) refunds: BTreeSet<RefundId>,
 }
 
 /// The rows that were due when a run began, and those that may have become due during it.
 #[derive(Debug, Default)]
-pub(in super::super) struct Due {
-    pub(in super::super) must: Rows,
-    pub(in super::super) may: Rows,
+pub(crate) struct Due {
+    pub(crate) must: Rows,
+    pub(crate) may: Rows,
 }
 
-impl Lists {
+impl Model {
     /// Applies a run of the payment worker that has made these requests.
-    pub(in super::super) fn work(&mut self, due: &Due, asked: &mut Asked) {
+    pub(crate) fn work(&mut self, due: &Due, asked: &mut Asked) {
         // Paid orders come first and need no request that could fail.
         for id in &due.must.orders {
             let at = self.find(*id).unwrap();
@@ -116,7 +115,7 @@ impl Lists {
     }
 
     /// Stores the ids of an order's refunds, oldest first, as read from the database.
-    pub(in super::super) fn name_refunds(&mut self, at: usize, ids: &[RefundId]) {
+    pub(crate) fn name_refunds(&mut self, at: usize, ids: &[RefundId]) {
         if let Some(card) = &mut self.orders[at].card {
             for (refund, id) in card.refunds.iter_mut().zip(ids) {
                 refund.id = Some(*id);
@@ -146,7 +145,7 @@ impl Lists {
         assert_eq!(call, expected);
         let answer = match call {
             Call::Status(_) => self.till.status(id, mood),
-            _ => self.till.refund(id, order, minor(refund.amount), mood),
+            _ => self.till.refund(id, order, refund.amount, mood),
         };
         (refund.status, refund.known) = match answer {
             Err(Failure::NoAnswer(_)) => return false,
