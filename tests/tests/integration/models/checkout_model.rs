@@ -121,5 +121,7 @@ async fn agree(seed: u64, trouble: u32) -> BTreeSet<String> {
     let mut shop = Shop::open(seed, &OPENING, trouble).await;
     shop.agree(&mix(), 160).await;
     shop.become_quiet().await;
+    shop.end().await;
+    shop.keep_the_last_laws().await;
     shop.seen().await
 }

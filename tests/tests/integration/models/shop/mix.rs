@@ -262,7 +262,7 @@ impl Model {
         let what = match dice.random_range(0..8) {
             0 => What::Rest,
             1 => What::Amount([0, order.total + 1][dice.random_range(0..2)]),
-            2..4 => What::Amount(dice.random_range(1..=order.total)),
+            2..4 => What::Amount(dice.random_range(1..=order.total.max(1))),
             4 => What::Items(vec![(dice.random_range(0..self.products.len()), 1)]),
             _ => {
                 let count = dice.random_range(1..=order.items.len());

@@ -17,7 +17,7 @@ use entity::reservations::Status as HoldStatus;
 use entity::{CustomerId, OrderId, ProductId, RefundId, ReservationId};
 
 pub(crate) use orders::{By, What};
-pub(crate) use payment_worker::{Asked, Due, Rows};
+pub(crate) use payment_worker::{Asked, Due};
 
 /// The model's clock moves in whole ticks of 600 seconds, and every expiry lies in the middle of one. Real time that
 /// the test takes therefore changes nothing.

@@ -1,6 +1,5 @@
 //! This module applies steps to the system and to the model.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 
 use domain::cancellation;
@@ -15,11 +14,11 @@ use domain::stock::reservations;
 use domain::{Authority, Error, demo, orders};
 use entity::OrderId;
 use futures_util::future::join_all;
-use serde_json::Value;
 use tests::clerk::unkeyed;
 use tests::until;
+use uuid::Uuid;
 
-use super::model::{Ask, Asked, By, Change, Due, Order, Refusal, Rows, What};
+use super::model::{Ask, Asked, By, Change, Due, Order, Refusal, What};
 use super::service::{Shop, caller, event, made, money, refund_of};
 use super::till::{Till, received};
 
@@ -69,9 +68,7 @@ impl Shop {
         match step {
             Step::Ask(asks) => self.ask(asks).await,
             Step::Finish(at) => self.finish(*at).await,
-            Step::Work => {
-                self.work().await;
-            }
+            Step::Work => self.work().await,
             Step::Pay(..)
             | Step::Process(_)
             | Step::Decline(_)
@@ -262,43 +259,33 @@ impl Shop {
     /// Waits until no session holds a row lock. A rejected command's transaction rolls back a little later. The payment
     /// worker would skip rows that it has locked.
     async fn be_at_rest(&self) {
-        let busy = "SELECT count(*) FROM pg_stat_activity
+        let busy = "SELECT FROM pg_stat_activity
                      WHERE datname = current_database() AND usename = 'tradeline_service' AND state <> 'idle'";
         until("all transactions end", async || {
-            self.database.value(busy).await == "0"
+            self.rows(busy).await.is_empty()
         })
         .await;
     }
 
-    /// Runs the payment worker once and returns the number of due intents and refunds.
-    pub(crate) async fn work(&mut self) -> u64 {
+    /// Runs the payment worker once.
+    pub(crate) async fn work(&mut self) {
         self.be_at_rest().await;
         let before = self.rows(TRIES).await;
         let done = card::work(&self.pool, &self.counter, demo::ACME).await;
-        let done = done.unwrap_or_else(|error| panic!("{error} {}", self.at()));
+        done.unwrap_or_else(|error| panic!("{error} {}", self.at()));
         let after = self.rows(TRIES).await;
-        let last: HashMap<&str, &Value> = after
-            .iter()
-            .map(|row| (row["id"].as_str().unwrap(), row))
-            .collect();
         let mut due = Due::default();
+        let end = after.last().map_or(0.0, |row| row["now"].as_f64().unwrap());
         for row in &before {
-            let id = row["id"].as_str().unwrap();
-            let (Some(at), Some(now)) = (row["at"].as_f64(), row["now"].as_f64()) else {
+            let Some(at) = row["at"].as_f64() else {
                 continue;
             };
-            let mut put = |rows: fn(&mut Due) -> &mut Rows| {
-                let rows = rows(&mut due);
-                let _ = match row["is_refund"].as_bool() {
-                    Some(true) => rows.refunds.insert(id.parse().unwrap()),
-                    _ => rows.orders.insert(id.parse().unwrap()),
-                };
-            };
-            if at <= now {
-                put(|due| &mut due.must);
+            let id: Uuid = row["id"].as_str().unwrap().parse().unwrap();
+            if at <= row["now"].as_f64().unwrap() {
+                due.must.insert(id);
             }
-            if at <= last[id]["now"].as_f64().unwrap() {
-                put(|due| &mut due.may);
+            if at <= end {
+                due.may.insert(id);
             }
         }
         for row in after.iter().filter(|row| row["is_refund"] == true) {
@@ -309,7 +296,6 @@ impl Shop {
         let mut asked = self.asked();
         self.model.work(&due, &mut asked);
         assert!(asked.is_empty(), "{asked:?} {}", self.at());
-        done
     }
 
     fn event(&self, news: usize, anew: Option<usize>) -> Event {
