@@ -3,19 +3,18 @@
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::receivables::write_offs::{self, NewWriteOff, WriteOff};
-use domain::{Caller, Posted, StoredResponse};
 use entity::users::Role;
 use entity::{Currency, CustomerId, OrderId, UserId, WriteOffId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::payments::{AccountSummaryView, ReversalRequest};
+use super::documents::{self, DocumentView, ReversalRequest, ReversalView, WithBalance};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, Positive};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
-use crate::schema::response::{Response, View, created};
+use crate::schema::response::{Response, View};
 use crate::schema::text::{self, Amount, Text};
 use crate::state::State;
 
@@ -31,7 +30,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .summary("Give up what is due on an order, or a part of it")
         .for_roles(ADMIN)
         .body::<WriteOffRequest>()
-        .created::<WriteOffWithBalance>()
+        .created::<WithBalance<WriteOffView>>()
         .codes(&[
             Code::OrderNotFound,
             Code::Overpayment,
@@ -53,7 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .summary("Undo a write-off: its order is due again")
         .for_roles(ADMIN)
         .body::<ReversalRequest>()
-        .created::<WriteOffWithBalance>()
+        .created::<WithBalance<WriteOffView>>()
         .codes(&[
             Code::NotFound,
             Code::AlreadyReversed,
@@ -90,25 +89,15 @@ pub(super) struct WriteOffView {
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
-    /// When it was reversed; null if it is not.
-    #[serde(serialize_with = "text::optional_time")]
-    reversed_at: Option<DateTime<Utc>>,
-    reversal_reason: Option<String>,
+    #[serde(flatten)]
+    reversal: ReversalView,
 }
 
-/// A write-off, and the customer's account after it.
-#[derive(Debug, Serialize, ToSchema)]
-struct WriteOffWithBalance {
-    #[serde(flatten)]
-    write_off: WriteOffView,
-    #[serde(flatten)]
-    figures: AccountSummaryView,
-}
+impl DocumentView for WriteOffView {
+    type Document = WriteOff;
 
-impl WriteOffView {
     fn of(found: &WriteOff, currency: Currency) -> Self {
         let write_off = &found.write_off;
-        let reversal = found.reversal.as_ref();
         Self {
             write_off_id: write_off.id,
             order_id: write_off.order_id,
@@ -118,24 +107,12 @@ impl WriteOffView {
             reason: write_off.reason.clone(),
             created_by: write_off.created_by,
             created_at: write_off.created_at,
-            reversed_at: reversal.map(|reversal| reversal.at),
-            reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
+            reversal: ReversalView::of(found.reversal.as_ref()),
         }
     }
-}
 
-fn render(caller: &Caller) -> impl Fn(&Posted<WriteOff>) -> StoredResponse + use<> {
-    let currency = caller.currency;
-    move |posted| {
-        let write_off = &posted.document;
-        let view = WriteOffWithBalance {
-            write_off: WriteOffView::of(write_off, currency),
-            figures: AccountSummaryView::of(&posted.account, currency),
-        };
-        created(
-            &format!("/api/write-offs/{}", write_off.write_off.id),
-            &view,
-        )
+    fn location(found: &WriteOff) -> String {
+        format!("/api/write-offs/{}", found.write_off.id)
     }
 }
 
@@ -150,7 +127,7 @@ async fn create(
         amount: request.body.amount.map(|amount| amount.0),
         reason: request.body.reason.0,
     };
-    let render = render(&caller);
+    let render = documents::render::<WriteOffView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(write_offs::create(&state.database, &write, &new).await)
 }
@@ -166,7 +143,7 @@ async fn reverse(
     id: Id<WriteOffId>,
     request: Json<ReversalRequest>,
 ) -> Response {
-    let render = render(&caller);
+    let render = documents::render::<WriteOffView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(write_offs::reverse(&state.database, &write, id.0, &request.body.reason.0).await)
 }
