@@ -9,7 +9,7 @@ use entity::{CreditNoteId, Currency, CustomerId, OrderId, ProductId, Quantity, U
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::documents::{self, DocumentView, ReversalRequest, ReversalView, WithBalance};
+use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
@@ -120,8 +120,10 @@ pub(super) struct CreditNoteView {
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
-    #[serde(flatten)]
-    reversal: ReversalView,
+    /// When it was reversed; null if it is not.
+    #[serde(serialize_with = "text::optional_time")]
+    reversed_at: Option<DateTime<Utc>>,
+    reversal_reason: Option<String>,
 }
 
 /// One product of a credit note.
@@ -136,6 +138,7 @@ impl DocumentView for CreditNoteView {
 
     fn of(found: &CreditNote, currency: Currency) -> Self {
         let note = &found.note;
+        let reversal = found.reversal.as_ref();
         let items = found.items.iter().map(|(product_id, quantity)| ItemView {
             product_id: *product_id,
             quantity: *quantity,
@@ -154,7 +157,8 @@ impl DocumentView for CreditNoteView {
             paid_out: Amount::of(found.paid_out, currency),
             created_by: note.created_by,
             created_at: note.created_at,
-            reversal: ReversalView::of(found.reversal.as_ref()),
+            reversed_at: reversal.map(|reversal| reversal.at),
+            reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
         }
     }
 

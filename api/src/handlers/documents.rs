@@ -3,8 +3,6 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Utc};
-use domain::receivables::reversals::Reversal;
 use domain::{AccountSummary, Caller, Posted, StoredResponse};
 use entity::Currency;
 use serde::Serialize;
@@ -13,7 +11,7 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::schema::response::created;
-use crate::schema::text::{self, Amount, Text};
+use crate::schema::text::{Amount, Text};
 
 crate::body! {
     /// A reversal.
@@ -22,15 +20,6 @@ crate::body! {
         /// The reason, as shown on statements.
         pub(super) reason: Text<1, 500>,
     }
-}
-
-/// When and why a document was reversed.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ReversalView {
-    /// When it was reversed; null if it is not.
-    #[serde(serialize_with = "text::optional_time")]
-    reversed_at: Option<DateTime<Utc>>,
-    reversal_reason: Option<String>,
 }
 
 /// What a customer owes and may still buy.
@@ -66,15 +55,6 @@ pub(super) struct WithBalance<V> {
     document: V,
     #[serde(flatten)]
     figures: AccountSummaryView,
-}
-
-impl ReversalView {
-    pub(super) fn of(reversal: Option<&Reversal>) -> Self {
-        Self {
-            reversed_at: reversal.map(|reversal| reversal.at),
-            reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
-        }
-    }
 }
 
 impl AccountSummaryView {

@@ -9,7 +9,7 @@ use entity::{Currency, CustomerId, Money, OrderId, PaymentId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::documents::{self, DocumentView, ReversalRequest, ReversalView, WithBalance};
+use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
@@ -144,8 +144,10 @@ pub(super) struct PaymentView {
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
-    #[serde(flatten)]
-    reversal: ReversalView,
+    /// When it was reversed; null if it is not.
+    #[serde(serialize_with = "text::optional_time")]
+    reversed_at: Option<DateTime<Utc>>,
+    reversal_reason: Option<String>,
 }
 
 impl AllocationView {
@@ -163,6 +165,7 @@ impl DocumentView for PaymentView {
 
     fn of(found: &Payment, currency: Currency) -> Self {
         let payment = &found.payment;
+        let reversal = found.reversal.as_ref();
         Self {
             payment_id: payment.id,
             customer_id: payment.customer_id,
@@ -176,7 +179,8 @@ impl DocumentView for PaymentView {
             paid_out: Amount::of(found.paid_out, currency),
             created_by: payment.created_by,
             created_at: payment.created_at,
-            reversal: ReversalView::of(found.reversal.as_ref()),
+            reversed_at: reversal.map(|reversal| reversal.at),
+            reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
         }
     }
 

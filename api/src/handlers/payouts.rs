@@ -9,7 +9,7 @@ use entity::{Currency, CustomerId, PayoutId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::documents::{self, DocumentView, ReversalRequest, ReversalView, WithBalance};
+use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, Positive};
 use crate::schema::endpoint::Endpoint;
@@ -99,8 +99,10 @@ pub(super) struct PayoutView {
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
-    #[serde(flatten)]
-    reversal: ReversalView,
+    /// When it was reversed; null if it is not.
+    #[serde(serialize_with = "text::optional_time")]
+    reversed_at: Option<DateTime<Utc>>,
+    reversal_reason: Option<String>,
 }
 
 impl DocumentView for PayoutView {
@@ -108,6 +110,7 @@ impl DocumentView for PayoutView {
 
     fn of(found: &Payout, currency: Currency) -> Self {
         let payout = &found.payout;
+        let reversal = found.reversal.as_ref();
         Self {
             payout_id: payout.id,
             customer_id: payout.customer_id,
@@ -118,7 +121,8 @@ impl DocumentView for PayoutView {
             paid_at: payout.paid_at,
             created_by: payout.created_by,
             created_at: payout.created_at,
-            reversal: ReversalView::of(found.reversal.as_ref()),
+            reversed_at: reversal.map(|reversal| reversal.at),
+            reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
         }
     }
 

@@ -8,7 +8,7 @@ use entity::{Currency, CustomerId, OrderId, UserId, WriteOffId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::documents::{self, DocumentView, ReversalRequest, ReversalView, WithBalance};
+use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, Positive};
 use crate::schema::endpoint::Endpoint;
@@ -89,8 +89,10 @@ pub(super) struct WriteOffView {
     created_by: UserId,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
-    #[serde(flatten)]
-    reversal: ReversalView,
+    /// When it was reversed; null if it is not.
+    #[serde(serialize_with = "text::optional_time")]
+    reversed_at: Option<DateTime<Utc>>,
+    reversal_reason: Option<String>,
 }
 
 impl DocumentView for WriteOffView {
@@ -98,6 +100,7 @@ impl DocumentView for WriteOffView {
 
     fn of(found: &WriteOff, currency: Currency) -> Self {
         let write_off = &found.write_off;
+        let reversal = found.reversal.as_ref();
         Self {
             write_off_id: write_off.id,
             order_id: write_off.order_id,
@@ -107,7 +110,8 @@ impl DocumentView for WriteOffView {
             reason: write_off.reason.clone(),
             created_by: write_off.created_by,
             created_at: write_off.created_at,
-            reversal: ReversalView::of(found.reversal.as_ref()),
+            reversed_at: reversal.map(|reversal| reversal.at),
+            reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
         }
     }
 
