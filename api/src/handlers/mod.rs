@@ -11,6 +11,7 @@ mod checkout;
 mod credit_notes;
 mod customers;
 mod dev;
+mod documents;
 mod health;
 mod inventory;
 mod orders;
