@@ -27,6 +27,7 @@ mod money;
 pub mod order_items;
 pub mod order_transitions;
 pub mod orders;
+pub mod password_resets;
 pub mod payment_intents;
 pub mod payments;
 pub mod payout_allocations;

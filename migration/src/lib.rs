@@ -99,6 +99,7 @@ fn steps() -> Vec<Step> {
         step!("20_skus", compatible_from: "15_schema_compatibility"),
         step!("21_opaque_responses", compatible_from: "15_schema_compatibility"),
         step!("22_held_stock", compatible_from: "15_schema_compatibility"),
+        step!("23_password_resets", compatible_from: "15_schema_compatibility"),
     ]
 }
 

@@ -30,6 +30,8 @@ struct Written {
     customer_id: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ver: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<Uuid>,
     iat: i64,
     exp: i64,
     iss: String,
@@ -82,6 +84,7 @@ impl Keys {
             role,
             customer_id,
             ver: claims.version,
+            sid: claims.login,
             iat: claims.issued_at,
             exp: claims.expires_at,
             iss: ISSUER.to_owned(),
@@ -102,6 +105,7 @@ impl Keys {
             role: RoleName::Platform,
             customer_id: None,
             ver: None,
+            sid: None,
             iat: claims.issued_at,
             exp: claims.expires_at,
             iss: ISSUER.to_owned(),
@@ -151,6 +155,7 @@ impl Keys {
             business_id,
             authority,
             version: written.ver,
+            login: written.sid,
             issued_at,
             expires_at,
         }))
@@ -186,6 +191,7 @@ mod tests {
             business_id: BusinessId::new(),
             authority,
             version: Some(7),
+            login: Some(Uuid::now_v7()),
             issued_at: now(),
             expires_at: now() + 60,
         }
