@@ -10,8 +10,8 @@ COPY . .
 RUN cargo build --release --locked -p tradeline -p migration
 
 FROM debian:bookworm-slim
-# For Stripe and the keys of issuers, whose certificates the system's authorities vouch for. A database does not go by
-# these: one behind TLS with an authority of its own needs that one's file, as sslrootcert in its URL.
+# The certificate authorities for Stripe and for the keys of issuers. Connections to a database do not use
+# these: a database with a certificate authority of its own needs its file, as sslrootcert in the URL.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/*

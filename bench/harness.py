@@ -1,4 +1,4 @@
-"""What both benches stand on: the programs, a PostgreSQL server of their own, and processes of the service."""
+"""The common parts of both benches: the programs, a PostgreSQL server, and processes of the service."""
 
 import glob
 import itertools
@@ -39,7 +39,7 @@ def install(what, package):
 
 
 def server_programs():
-    """The folder of PostgreSQL's programs. The client's package alone has some of them, so all are looked for."""
+    """The folder of PostgreSQL's server programs. All are required, since the client package has some of them."""
     if not (folder := server_folder()):
         install("PostgreSQL's server", "postgresql")
         folder = server_folder()
@@ -56,7 +56,7 @@ def server_folder():
 
 
 class Postgres:
-    """A server of our own, in a temporary folder, reachable through a socket in it."""
+    """A PostgreSQL server in a temporary folder, reachable through a socket in it."""
 
     def __init__(self):
         self.bin = server_programs()
@@ -99,7 +99,7 @@ class Postgres:
         return done.stdout.strip()
 
     def cpu_seconds(self):
-        """Of all server processes that live, and of those that the postmaster has seen end."""
+        """CPU seconds of all running server processes, and of ended ones that the postmaster has reaped."""
         postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
         total = sum(cpu_seconds(postmaster, with_children=True))
         for path in glob.glob("/proc/[0-9]*/stat"):
@@ -112,8 +112,7 @@ class Postgres:
         return total
 
     def warm(self):
-        """A server that has run for a while reuses its files of log; a new one makes each, which stops everyone for some
-        50 ms. Both sides are measured on the former."""
+        """Fills the server's log files, which it then reuses. A new file would stop every session for about 50 ms."""
         for _ in range(2):
             self.psql("postgres", "SELECT count(pg_logical_emit_message(false, 'warm', repeat('x', 1048576)))"
                                   " FROM generate_series(1, 3000)")
@@ -130,7 +129,7 @@ def cpu_seconds(pid, with_children=False):
 
 
 def pace():
-    """Seconds of five million additions: how fast the machine is just now, by which milliseconds are to be read."""
+    """Seconds for five million additions: the machine's current speed, by which to read the milliseconds."""
     started, total = time.perf_counter(), 0
     for number in range(5_000_000):
         total += number
@@ -175,19 +174,19 @@ class Service:
 
 
 class Stand:
-    """The programs, built; a server; a token of the bench business, and databases with it."""
+    """The built programs, a server, a token of the bench business, and databases with that business."""
 
     server = Postgres
 
     def __init__(self, smoke, *more):
-        """Builds the service, the migration program, and what `more` says; in a debug build for a smoke test."""
+        """Builds the service, the migration program and the targets in `more`; in a debug build for a smoke test."""
         profile = "dev" if smoke else "release"
         say(f"building ({profile})")
         build = ["cargo", "build", "-q", "--locked", "--profile", profile]
         selections = (["-p", "tradeline", "-p", "migration", "--bins"], *more)
         if smoke:
-            # In one command with the package `tests`, so that the dependencies have the features that `cargo test` has
-            # built them with. A release build has the features that are shipped.
+            # In one command with the package `tests`, so that the dependencies have the same features as in `cargo test`.
+            # A release build has the shipped features.
             selections = (["-p", "tests", *itertools.chain(*selections)],)
         for selection in selections:
             subprocess.run([*build, *selection], cwd=ROOT, check=True)

@@ -1,4 +1,4 @@
-"""The service for scripts: built, on an embedded database of its own with the demo data, with nothing limited."""
+"""Builds and starts the service for scripts, on an embedded database with demo data, without rate limits."""
 
 import os
 import re
@@ -9,16 +9,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-# Of the demo data.
+# Ids of the demo data.
 BUSINESS = "550e8400-e29b-41d4-a716-446655440099"
 CUSTOMER = "550e8400-e29b-41d4-a716-446655440000"
 PRODUCT = "650e8400-e29b-41d4-a716-446655440001"
-# With the package `tests`, so that the dependencies have the features that `cargo test` has built them with.
+# With the package `tests`, so that the dependencies have the same features as in `cargo test`.
 BUILD = ["cargo", "build", "-q", "--locked", "-p", "tests", "-p", "tradeline", "--bin", "tradeline"]
 
 
 class Service:
-    """A running service, whose data are in this folder."""
+    """A running service with its data in this folder."""
 
     def __init__(self, folder):
         subprocess.run(BUILD, cwd=ROOT, check=True)

@@ -36,7 +36,7 @@ pub use secret_file::{SecretError, jwt_secret, known_secret};
 #[command(
     name = "tradeline",
     version,
-    after_long_help = "RUST_LOG sets what is logged, for example RUST_LOG=warn,domain=debug; `info` less the small talk of libraries if left out."
+    after_long_help = "RUST_LOG sets what is logged, for example RUST_LOG=warn,domain=debug; if left out, `info`, with only warnings of libraries."
 )]
 pub struct Cli {
     /// The command; `serve` if omitted.
@@ -159,7 +159,7 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Other issuers and gateways that identify callers.
     #[command(flatten)]
-    pub outside: IdentitySettings,
+    pub identity: IdentitySettings,
     /// The payment provider for card orders.
     #[command(flatten)]
     pub payments: Payments,
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_have_everyone_believed_about_addresses() {
+    fn trusted_proxies_cannot_be_all_addresses() {
         let parsed = |networks| Cli::try_parse_from(["tradeline", "--trusted-proxies", networks]);
         for everyone in ["0.0.0.0/0", "::/0", "10.0.0.0/8,::/0"] {
             assert!(parsed(everyone).is_err(), "{everyone}");

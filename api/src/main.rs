@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tradeline::access::token::Keys;
 use tradeline::app;
 use tradeline::commands::create_business;
-use tradeline::commands::database_choice::{self, Backend};
+use tradeline::commands::database_choice::{self, DatabaseChoice};
 use tradeline::config::{
     self, BusinessRequest, Cli, Command, MigrateAction, MigrateRequest, Settings, TokenRequest,
     unknown_variables,
@@ -27,7 +27,7 @@ async fn main() -> ExitCode {
     let _failpoints = fail::FailScenario::setup();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return misuse(&error),
+        Err(error) => return usage_error(&error),
     };
     let settings = &cli.settings;
     let outcome = match cli.command.unwrap_or(Command::Serve) {
@@ -43,14 +43,14 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(settings.log, error.as_ref());
+            print_error(settings.log, error.as_ref());
             ExitCode::FAILURE
         }
     }
 }
 
 /// Prints the error in the command line, or the requested help.
-fn misuse(error: &clap::Error) -> ExitCode {
+fn usage_error(error: &clap::Error) -> ExitCode {
     let asked_for = error.exit_code() == 0;
     if log::Format::before_the_settings() == log::Format::Json && !asked_for {
         eprintln!("{}", log::json_line("ERROR", error.to_string().trim_end()));
@@ -61,7 +61,7 @@ fn misuse(error: &clap::Error) -> ExitCode {
 }
 
 /// Prints an error and its causes to standard error.
-fn complain(format: log::Format, error: &dyn std::error::Error) {
+fn print_error(format: log::Format, error: &dyn std::error::Error) {
     let said = log::with_causes(error);
     match format {
         log::Format::Json => eprintln!("{}", log::json_line("ERROR", &said)),
@@ -84,7 +84,7 @@ async fn verify(settings: &Settings) -> ExitCode {
         Ok(outcome) if outcome.found() == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(error) => {
-            complain(settings.log, &error);
+            print_error(settings.log, &error);
             ExitCode::from(2)
         }
     }
@@ -110,21 +110,21 @@ async fn serve(settings: &Settings) -> Outcome {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let mut backend = Backend::open(settings).await?;
-    let (url, secret) = (&backend.url, &backend.jwt_secret);
+    let mut choice = DatabaseChoice::open(settings).await?;
+    let (url, secret) = (&choice.url, &choice.jwt_secret);
     let service = Service::start_checked(settings, checked, url, secret, listener).await?;
     announce(
         settings.log,
         &format!("Tradeline listens on http://{}", service.address),
     );
-    if backend.has_demo && !settings.listen.ip().is_loopback() {
+    if choice.has_demo && !settings.listen.ip().is_loopback() {
         tracing::warn!(
             "the embedded database has demo logins that everyone knows, and others can reach this address"
         );
     }
 
     let database_gone = async {
-        match &mut backend.server {
+        match &mut choice.server {
             Some(server) => server.exited().await,
             None => std::future::pending().await,
         }
@@ -137,7 +137,7 @@ async fn serve(settings: &Settings) -> Outcome {
     tracing::info!("stopping: requests in flight finish first");
     service.stop().await;
     if outcome.is_ok()
-        && let Some(server) = backend.server
+        && let Some(server) = choice.server
     {
         server.stop().await?;
     }

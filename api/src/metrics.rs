@@ -7,15 +7,15 @@ use actix_web::{HttpResponse, web};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// The buckets of durations, in seconds: from a cached response to the longest wait of a client.
-const SECONDS: [f64; 14] = [
+const DURATION_BUCKETS_SECONDS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
 /// The buckets of batch sizes at the desk, in requests. A batch has at most 64.
-const BATCHES: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+const BATCH_SIZE_BUCKETS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 
 /// How often the recorder aggregates its data, so that memory stays bounded when nobody reads the page.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -28,8 +28,14 @@ pub fn start() -> Result<(), BuildError> {
         return Ok(());
     }
     let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .set_buckets_for_metric(Matcher::Suffix("_batch_size".to_owned()), &BATCHES)?
+        .set_buckets_for_metric(
+            Matcher::Suffix("_seconds".to_owned()),
+            &DURATION_BUCKETS_SECONDS,
+        )?
+        .set_buckets_for_metric(
+            Matcher::Suffix("_batch_size".to_owned()),
+            &BATCH_SIZE_BUCKETS,
+        )?
         .build_recorder();
     let handle = recorder.handle();
     // If two calls race, the one that stores its handle also installs its recorder.
@@ -38,7 +44,7 @@ pub fn start() -> Result<(), BuildError> {
         // A separate thread, since any runtime of this process may end before others.
         let upkeep = move || {
             loop {
-                std::thread::sleep(UPKEEP);
+                std::thread::sleep(UPKEEP_INTERVAL);
                 handle.run_upkeep();
             }
         };
@@ -46,7 +52,7 @@ pub fn start() -> Result<(), BuildError> {
             .name("metrics".to_owned())
             .spawn(upkeep)
         {
-            tracing::warn!(%error, "metrics are not tidied up");
+            tracing::warn!(%error, "the upkeep of the metrics does not run");
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use crate::schema::problem::Problem;
 
 /// How long a result is cached.
-const HOLDS: Duration = Duration::from_secs(1);
+const CACHE_TIME: Duration = Duration::from_secs(1);
 
 /// The last result, and when it arrived.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ impl Readiness {
     ) -> Result<SchemaState, Problem> {
         let mut last = self.0.lock().await;
         if let Some((at, answer)) = &*last
-            && at.elapsed() < HOLDS
+            && at.elapsed() < CACHE_TIME
         {
             return answer.clone();
         }

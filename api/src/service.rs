@@ -40,11 +40,11 @@ const BATCHES_TIMEOUT: Duration = Duration::from_secs(10);
 /// At shutdown: the time for requests in flight to finish.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 /// How long the start waits for a database that is starting too.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The database connections for all watchers of availability together.
 const WATCH_CONNECTIONS: u32 = 2;
 /// How often expired idempotency keys and refresh tokens are deleted.
-const TIDY_EVERY: Duration = Duration::from_secs(600);
+const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
 
 /// A running service.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ impl Service {
     /// See [`Error`].
     #[expect(
         clippy::too_many_lines,
-        reason = "all that the service is made of, in the order in which it starts"
+        reason = "the parts of the service, in the order in which they start"
     )]
     pub async fn start_checked(
         settings: &Settings,
@@ -163,7 +163,7 @@ impl Service {
             hasher,
             keys,
             verifier: Arc::clone(&verifier),
-            gateways: Arc::new(settings.outside.gateways()),
+            gateways: Arc::new(settings.identity.gateways()),
             token_seconds: settings.token_seconds,
             limits: Arc::new(Limits::new(&settings.limits)),
             refresh_token_life: Duration::from_secs(settings.refresh_token_seconds.into()),
@@ -174,16 +174,16 @@ impl Service {
         warn_unless_migrated(&state).await;
         tokio::spawn(delete_expired(state.clone()));
         let (sweeper, own) = (Arc::clone(&state.sweeper), state.database.another(1));
-        tokio::spawn(async move { sweeper.keep_sweeping(&own).await });
+        tokio::spawn(async move { sweeper.run(&own).await });
         let (payment_worker, own) = (Arc::clone(&state.payment_worker), state.database.another(1));
-        tokio::spawn(async move { payment_worker.keep_working(&own).await });
+        tokio::spawn(async move { payment_worker.run(&own).await });
         tokio::spawn(async move { verifier.keep_fresh().await });
         let (sealer, connection) = (Arc::clone(&state.sealer), state.database.another(1));
         let every = Duration::from_secs(settings.seal_every.into());
-        tokio::spawn(async move { sealer.keep_sealing(connection, every).await });
+        tokio::spawn(async move { sealer.run(connection, every).await });
         if let Some(seconds) = settings.verify_every {
             let every = Duration::from_secs(seconds.into());
-            tokio::spawn(verify::keep_looking(state.database.another(1), every));
+            tokio::spawn(verify::run_periodically(state.database.another(1), every));
         }
 
         let address = listener.local_addr()?;
@@ -220,12 +220,12 @@ impl Service {
         let handed_over = self.desk.hand_over(&self.database, self.lanes);
         if timeout(BATCHES_TIMEOUT, handed_over).await.is_err() {
             tracing::warn!(
-                "a batch of the desk takes long; the service stops without waiting for it"
+                "a batch of the desk is still running; the service stops without waiting for it"
             );
         }
         self.handle.stop(true).await;
         if let Err(error) = self.server.await {
-            tracing::error!(%error, "the HTTP server ended badly");
+            tracing::error!(%error, "the HTTP server failed");
         }
         self.access_log.flush().await;
     }
@@ -325,12 +325,12 @@ async fn check(database: &Database) -> Result<(), Error> {
             Ok(objection) => break objection,
             Err(error) => error,
         };
-        if !error.may_pass() || started.elapsed() > DATABASE_PATIENCE {
+        if !error.may_pass() || started.elapsed() > DATABASE_TIMEOUT {
             return Err(error);
         }
         let cause = log::with_causes(&error);
         if cause != said {
-            let seconds = DATABASE_PATIENCE.as_secs();
+            let seconds = DATABASE_TIMEOUT.as_secs();
             tracing::warn!("waiting up to {seconds} s for the database: {cause}");
             said = cause;
         }
@@ -383,13 +383,13 @@ async fn warn_unless_migrated(state: &State) {
 /// ends.
 async fn delete_expired(state: State) {
     loop {
-        tokio::time::sleep(TIDY_EVERY).await;
+        tokio::time::sleep(RETENTION_INTERVAL).await;
         for business in state.businesses.met() {
             if let Err(error) = idempotency::delete_expired(&state.database, business).await {
-                tracing::warn!(%error, %business, "old idempotency keys stay for now");
+                tracing::warn!(%error, %business, "expired idempotency keys were not deleted; the next run retries");
             }
             if let Err(error) = refresh_tokens::delete_expired(&state.database, business).await {
-                tracing::warn!(%error, %business, "old refresh tokens stay for now");
+                tracing::warn!(%error, %business, "expired refresh tokens were not deleted; the next run retries");
             }
         }
     }

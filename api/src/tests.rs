@@ -203,13 +203,13 @@ fn app() -> App<
     // Nobody listens at this address. The tests need no database: they only use the business in the cache.
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
     let verifier = Verifier::new(Arc::new(Keys::new(SECRET).unwrap()), None);
-    let journal = AccessLog::start(database.clone());
+    let access_log = AccessLog::start(database.clone());
     App::new()
         .app_data(web::Data::new(verifier))
         .app_data(web::Data::new(Gateways::new(Vec::new(), Authority::Staff)))
         .app_data(web::Data::new(RevocationCache::default()))
         .app_data(web::Data::new(Hasher::new(SECRET).unwrap()))
-        .app_data(web::Data::new(journal))
+        .app_data(web::Data::new(access_log))
         .app_data(web::Data::new(directory))
         .app_data(web::Data::new(Limits::new(&limits)))
         .app_data(web::Data::new(database))

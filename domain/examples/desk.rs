@@ -7,7 +7,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a measurement that cannot be made stops"
+    reason = "a failed measurement stops the program"
 )]
 
 use std::sync::Arc;
@@ -83,7 +83,7 @@ async fn sell(desk: Arc<Desk>, until: Instant, customers: u128, products: u128) 
             ),
             key: None,
         };
-        desk.carry_out(command)
+        desk.execute(command)
             .await
             .expect("the bench sells less than there is");
         sold += 1;

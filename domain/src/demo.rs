@@ -462,6 +462,7 @@ async fn write_payment(
         amount: Set(-posting.amount),
         method: Set("bank_transfer".into()),
         reference: Set(None),
+        metadata: Set(None),
         received_at: Set(at),
         created_by: Set(admin.user_id),
         created_at: Set(at),

@@ -1,6 +1,6 @@
 //! These tests check invariants of the decision for arbitrary customers, stock and purchases, without a database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -151,7 +151,7 @@ fn two_lines_of_one_product_are_one_demand() {
     let mut state = small_shop();
     let twice = purchase(1, &[line(1, 3), line(2, 1), line(1, 3)]);
     let Error::InsufficientStock(shortages) = refusal(&mut state, &twice) else {
-        panic!("six of five were sold")
+        panic!("sold six of five units")
     };
     assert_eq!(shortages.len(), 1);
     assert_eq!((shortages[0].requested, shortages[0].available), (6, 5));
@@ -181,7 +181,7 @@ fn every_short_product_is_named_at_once() {
     let Error::InsufficientStock(shortages) =
         refusal(&mut state, &purchase(1, &[line(2, 9), line(1, 9)]))
     else {
-        panic!("nine of five were sold")
+        panic!("sold nine of five units")
     };
     let named: Vec<_> = shortages
         .iter()
@@ -191,7 +191,7 @@ fn every_short_product_is_named_at_once() {
 }
 
 #[test]
-fn what_is_reserved_is_not_for_sale() {
+fn reserved_units_are_not_for_sale() {
     let mut state = small_shop();
     state
         .locked_stock
@@ -219,7 +219,7 @@ fn the_last_cent_of_credit_can_be_spent_and_not_one_more() {
         amount,
     } = refusal(&mut state, &purchase(1, &[line(4, 1)]))
     else {
-        panic!("a cent too much was sold")
+        panic!("the credit limit was exceeded by a cent")
     };
     assert_eq!(
         (credit_limit, balance, amount),
@@ -232,7 +232,7 @@ fn the_last_cent_of_credit_can_be_spent_and_not_one_more() {
 }
 
 #[test]
-fn what_was_paid_ahead_settles_orders_at_once_the_oldest_credit_first() {
+fn credit_on_account_settles_orders_at_once_the_oldest_credit_first() {
     let mut state = small_shop();
     let account = state.accounts.get_mut(&customer(1)).unwrap();
     account.ledger.post(-cents(450));
@@ -314,7 +314,7 @@ fn the_price_is_the_products_and_a_stale_quote_is_refused() {
 }
 
 #[test]
-fn what_does_not_exist_is_refused_by_name() {
+fn unknown_products_and_customers_are_refused_by_id() {
     let mut state = small_shop();
     assert!(matches!(
         refusal(&mut state, &purchase(9, &[line(1, 1)])),
@@ -374,7 +374,7 @@ fn a_limit_per_customer_counts_what_was_bought_before() {
             refusal(&mut state, &purchase(1, &[line(1, 1)])),
             Error::PurchaseLimitReached { bought: 3, .. }
         ),
-        "what this batch sold counts too"
+        "the sales of this batch count too"
     );
 }
 
@@ -392,12 +392,12 @@ fn an_order_beyond_every_column_is_refused_and_does_not_overflow() {
 }
 
 /// How long an order by card holds its stock, in seconds.
-const SECONDS: i32 = 1800;
+const PAYMENT_SECONDS: i32 = 1800;
 
 /// Terms of orders by card, without limits on the amount.
 const TERMS: Terms = Terms {
     provider: "none",
-    seconds: SECONDS,
+    seconds: PAYMENT_SECONDS,
     limits: Some(Limits::NONE),
 };
 
@@ -432,17 +432,17 @@ fn refusal_to_confirm(state: &mut BatchState, hold: u128) -> Error {
 }
 
 fn reserve(state: &mut BatchState, buyer: u128, lines: &[Line], hold: u128) -> Status {
-    let wish = NewReservation {
+    let request = NewReservation {
         customer_id: customer(buyer),
         lines: lines.to_vec(),
         ttl_seconds: 600,
         wait: true,
     };
-    let made = state.reserve(&wish, reservation(hold), actor()).unwrap();
+    let made = state.reserve(&request, reservation(hold), actor()).unwrap();
     made.status
 }
 
-fn standing(state: &BatchState, hold: u128) -> (Status, Option<OrderId>) {
+fn status_of(state: &BatchState, hold: u128) -> (Status, Option<OrderId>) {
     let reservation = &state.locked_stock.reservations[&reservation(hold)];
     (reservation.status, reservation.order_id)
 }
@@ -465,12 +465,12 @@ fn an_order_by_card_holds_stock_and_owes_nothing() {
     assert_eq!(lines, [(product(2), 3, None), (product(1), 2, None)]);
     assert_eq!((counts(&state, 1), counts(&state, 2)), ((5, 2), (3, 3)));
     assert_eq!(state.accounts[&customer(1)], account);
-    assert_eq!(standing(&state, 1), (Status::Confirmed, Some(order())));
+    assert_eq!(status_of(&state, 1), (Status::Confirmed, Some(order())));
     let hold = &state.locked_stock.reservations[&ordered.reservation_id];
     assert!(hold.items.iter().all(|item| item.held));
     assert_eq!(hold.expires_at, ordered.expires_at);
     let life = ordered.expires_at - ordered.created_at;
-    assert_eq!(life, Duration::seconds(SECONDS.into()));
+    assert_eq!(life, Duration::seconds(PAYMENT_SECONDS.into()));
     assert!(matches!(
         refusal(&mut state, &purchase(1, &[line(2, 1)])),
         Error::InsufficientStock(short) if short[0].available == 0
@@ -557,8 +557,8 @@ fn an_order_takes_as_much_of_what_its_customer_holds_as_it_buys_and_of_the_oldes
             state.purchase(&four, order(), actor()).unwrap();
             assert_eq!(counts(&state, 1), (1, 1));
         }
-        assert_eq!(standing(&state, 1), (Status::Confirmed, Some(order())));
-        assert_eq!(standing(&state, 2), (Status::Active, None));
+        assert_eq!(status_of(&state, 1), (Status::Confirmed, Some(order())));
+        assert_eq!(status_of(&state, 2), (Status::Active, None));
         assert_eq!((has(&state, 2, 1), has(&state, 2, 2)), (1, 1));
         assert_eq!(counts(&state, 2), (3, 1));
         // Uses up the last held unit of the product.
@@ -566,12 +566,12 @@ fn an_order_takes_as_much_of_what_its_customer_holds_as_it_buys_and_of_the_oldes
             .purchase(&purchase(1, &[line(1, 1)]), order(), actor())
             .unwrap();
         assert_eq!((has(&state, 2, 1), has(&state, 2, 2)), (0, 1));
-        assert_eq!(standing(&state, 2), (Status::Active, None));
+        assert_eq!(status_of(&state, 2), (Status::Active, None));
     }
 }
 
 #[test]
-fn what_is_held_is_bought_at_its_price_and_only_the_rest_at_that_of_now() {
+fn held_units_are_bought_at_their_price_and_only_the_rest_at_the_current_one() {
     let mut state = small_shop();
     assert_eq!(reserve(&mut state, 1, &[line(1, 2)], 1), Status::Active);
     state.catalogue.get_mut(&product(1)).unwrap().price = cents(120);
@@ -605,7 +605,7 @@ fn what_is_held_is_bought_at_its_price_and_only_the_rest_at_that_of_now() {
 }
 
 #[test]
-fn what_is_held_of_a_product_that_is_off_sale_can_be_bought_and_no_more() {
+fn held_units_of_a_product_off_sale_can_be_bought_and_no_more() {
     let mut state = small_shop();
     for hold in [1, 2, 3] {
         assert_eq!(reserve(&mut state, 1, &[line(1, 1)], hold), Status::Active);
@@ -652,12 +652,12 @@ fn the_first_position_may_buy_unreserved_stock_and_waits_for_the_rest() {
         } else {
             state.purchase(&two, order(), actor()).unwrap();
         }
-        assert_eq!(standing(&state, 2), (Status::Waiting, None));
+        assert_eq!(status_of(&state, 2), (Status::Waiting, None));
         assert_eq!(has(&state, 2, 1), 2);
         // Released units go first to the rest of the first position, and then to the next.
         state.cancel(reservation(1), actor()).unwrap();
-        assert_eq!(standing(&state, 2).0, Status::Active);
-        assert_eq!(standing(&state, 3).0, Status::Active);
+        assert_eq!(status_of(&state, 2).0, Status::Active);
+        assert_eq!(status_of(&state, 3).0, Status::Active);
         assert_eq!(has(&state, 2, 1), 2);
     }
 }
@@ -689,7 +689,7 @@ fn places_end_when_their_product_is_off_sale() {
         .unwrap()
         .inactive = true;
     state.cancel(reservation(1), actor()).unwrap();
-    assert_eq!(standing(&state, 2), (Status::Cancelled, None));
+    assert_eq!(status_of(&state, 2), (Status::Cancelled, None));
     assert_eq!(
         state.locked_stock.reservations[&reservation(2)].cancel_reason,
         Some(CancelReason::ProductInactive)
@@ -762,19 +762,21 @@ fn hold_limit(state: &mut BatchState, max_units: Option<i64>, max_value: Option<
 }
 
 #[test]
-fn nobody_holds_more_units_than_they_may_and_buying_on_credit_is_not_holding() {
+fn a_customer_holds_at_most_their_limit_and_buying_on_credit_is_not_holding() {
     let mut state = small_shop();
     hold_limit(&mut state, Some(4), None);
     assert_eq!(reserve(&mut state, 1, &[line(1, 1)], 1), Status::Active);
     order_by_card(&mut state, &purchase(1, &[line(2, 1)]), 2).unwrap();
-    let wish = NewReservation {
+    let request = NewReservation {
         customer_id: customer(1),
         lines: vec![line(1, 2)],
         ttl_seconds: 600,
         wait: true,
     };
     let before = state.clone();
-    let refused = state.reserve(&wish, reservation(3), actor()).unwrap_err();
+    let refused = state
+        .reserve(&request, reservation(3), actor())
+        .unwrap_err();
     let expected = HoldLimit::Units {
         limit: 4,
         held: 3,
@@ -817,7 +819,7 @@ fn the_value_limit_of_holds_counts_waitlist_positions() {
 }
 
 #[test]
-fn what_an_own_reservation_has_beyond_the_order_stays_held() {
+fn units_of_an_own_reservation_beyond_the_order_stay_held() {
     let mut state = small_shop();
     for buyer in [2, 3] {
         state.accounts.insert(customer(buyer), account(1000, 0));
@@ -830,25 +832,25 @@ fn what_an_own_reservation_has_beyond_the_order_stays_held() {
         Error::InsufficientStock(short) if short[0].available == 0
     ));
     order_by_card(&mut state, &purchase(1, &[line(2, 2)]), 4).unwrap();
-    assert_eq!(standing(&state, 1), (Status::Active, None));
-    assert_eq!(standing(&state, 2), (Status::Waiting, None));
+    assert_eq!(status_of(&state, 1), (Status::Active, None));
+    assert_eq!(status_of(&state, 2), (Status::Waiting, None));
     assert_eq!((has(&state, 1, 2), counts(&state, 2)), (1, (3, 3)));
 }
 
 #[test]
-fn every_product_that_is_short_is_named_to_who_orders_by_card() {
+fn every_short_product_is_named_to_the_buyer_by_card() {
     let mut state = small_shop();
     let Error::InsufficientStock(short) =
         refusal_by_card(&mut state, &purchase(1, &[line(1, 6), line(2, 4)]))
     else {
-        panic!("six of five were held")
+        panic!("held six of five units")
     };
     assert_eq!((short[0].requested, short[0].available), (6, 5));
     assert_eq!((short[1].requested, short[1].available), (4, 3));
 }
 
 #[test]
-fn what_was_ordered_by_card_counts_as_bought() {
+fn units_ordered_by_card_count_as_bought() {
     let mut state = small_shop();
     let article = state.catalogue.get_mut(&product(1)).unwrap();
     article.limit_per_customer = Some(4);
@@ -884,11 +886,11 @@ fn a_reservation_confirmed_by_card_keeps_what_it_holds_at_its_prices_and_is_conf
     assert_eq!(ordered.total, cents(300));
     assert_eq!(ordered.lines[1].unit_price, cents(100));
     assert_eq!((counts(&state, 1), counts(&state, 2)), ((5, 2), (3, 1)));
-    assert_eq!(standing(&state, 1), (Status::Confirmed, Some(order())));
+    assert_eq!(status_of(&state, 1), (Status::Confirmed, Some(order())));
     let hold = &state.locked_stock.reservations[&reservation(1)];
     assert_eq!(
         hold.expires_at,
-        state.locked_stock.now + Duration::seconds(SECONDS.into())
+        state.locked_stock.now + Duration::seconds(PAYMENT_SECONDS.into())
     );
     assert!(hold.items.iter().all(|item| item.held));
     let resolved = |error: Error| {
@@ -1024,7 +1026,7 @@ proptest! {
     }
 
     #[test]
-    fn orders_by_card_hold_what_they_come_to_and_never_more_than_there_is(
+    fn orders_by_card_hold_their_units_and_never_more_than_there_are(
         mut state in arbitrary_books(),
         purchases in prop::collection::vec((prop::bool::ANY, arbitrary_purchase()), 1..40),
     ) {

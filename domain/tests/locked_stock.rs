@@ -1,8 +1,8 @@
 //! These tests check invariants of held stock and waitlists on arbitrary histories against a model of plain lists,
 //! without a database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::too_many_lines, reason = "a test tells one history")]
+#![expect(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+#![expect(clippy::too_many_lines, reason = "a test is one history, step by step")]
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +13,7 @@ use domain::desk::purchase::Purchase;
 use domain::receivables::ledger;
 use domain::stock::Line;
 use domain::stock::locked_stock::{LockedStock, Reservation, StockLevel};
-use domain::stock::reservations::{NewReservation, OPEN};
+use domain::stock::reservations::{MAX_OPEN_PER_CUSTOMER, NewReservation};
 use entity::reservations::Status;
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity, ReservationId, UserId};
 use proptest::prelude::*;
@@ -86,19 +86,19 @@ impl Model {
         held.map(|hold| hold.of(product)).sum()
     }
 
-    fn line(&self, product: usize) -> Vec<usize> {
+    fn waitlist(&self, product: usize) -> Vec<usize> {
         let waits = |hold: &Hold| hold.status == Status::Waiting && hold.of(product) > 0;
         let all = 0..self.holds.len();
         all.filter(|at| waits(&self.holds[*at])).collect()
     }
 
-    fn free(&self, product: usize) -> i64 {
+    fn unreserved(&self, product: usize) -> i64 {
         self.on_hand[product] - self.reserved(product)
     }
 
-    fn for_newcomers(&self, product: usize) -> i64 {
-        if self.line(product).is_empty() {
-            self.free(product)
+    fn available_to_new(&self, product: usize) -> i64 {
+        if self.waitlist(product).is_empty() {
+            self.unreserved(product)
         } else {
             0
         }
@@ -106,14 +106,14 @@ impl Model {
 
     /// The customer's hold that is first on the product's waitlist.
     fn own_place(&self, who: usize, product: usize) -> Option<usize> {
-        let first = self.line(product).first().copied()?;
+        let first = self.waitlist(product).first().copied()?;
         (self.holds[first].customer == who).then_some(first)
     }
 
-    fn for_own_order(&self, who: usize, product: usize) -> i64 {
+    fn available_to(&self, who: usize, product: usize) -> i64 {
         match self.own_place(who, product) {
-            Some(_) => self.free(product),
-            None => self.for_newcomers(product),
+            Some(_) => self.unreserved(product),
+            None => self.available_to_new(product),
         }
     }
 
@@ -157,14 +157,14 @@ impl Model {
         }
     }
 
-    fn serve(&mut self, product: usize) {
-        for at in self.line(product) {
+    fn allocate(&mut self, product: usize) {
+        for at in self.waitlist(product) {
             if self.holds[at].of(product) > self.on_hand[product] {
                 self.holds[at].status = Status::SoldOut;
             }
         }
-        for at in self.line(product) {
-            if self.holds[at].of(product) > self.free(product) {
+        for at in self.waitlist(product) {
+            if self.holds[at].of(product) > self.unreserved(product) {
                 break;
             }
             self.holds[at].status = Status::Active;
@@ -222,7 +222,7 @@ impl Model {
             self.bought[who][*product] += quantity;
         }
         for (product, _) in wanted {
-            self.serve(*product);
+            self.allocate(*product);
         }
         Ok(())
     }
@@ -240,7 +240,7 @@ impl Model {
                         .iter()
                         .filter(|hold| hold.customer == *who && hold.status == Status::Active);
                     let held: i64 = held.map(|hold| hold.of(product)).sum();
-                    self.for_own_order(*who, product) + held
+                    self.available_to(*who, product) + held
                 })?;
                 self.sell(*who, &wanted, &used)?;
                 Ok(None)
@@ -248,11 +248,11 @@ impl Model {
             Step::Reserve(who, lines, wait) => {
                 let items = added_up(lines);
                 let own = self.holds.iter().filter(|hold| hold.customer == *who);
-                if own.filter(|hold| hold.is_open()).count() >= OPEN {
+                if own.filter(|hold| hold.is_open()).count() >= MAX_OPEN_PER_CUSTOMER {
                     return Err(No::TooMany);
                 }
                 self.check_limit(*who, &items, &[])?;
-                let status = match Self::check_stock(&items, |id| self.for_newcomers(id)) {
+                let status = match Self::check_stock(&items, |id| self.available_to_new(id)) {
                     Ok(()) => Status::Active,
                     Err(_) if *wait && items.len() == 1 => {
                         let (product, quantity) = items[0];
@@ -295,20 +295,20 @@ impl Model {
                     other => return Err(No::Resolved(other)),
                 }
                 for (product, _) in self.holds[*at].items.clone() {
-                    self.serve(product);
+                    self.allocate(product);
                 }
                 Ok(None)
             }
             Step::Take(product, quantity) => {
-                if *quantity <= self.free(*product) {
+                if *quantity <= self.unreserved(*product) {
                     self.on_hand[*product] -= quantity;
-                    self.serve(*product);
+                    self.allocate(*product);
                 }
                 Ok(None)
             }
             Step::PutBack(product, quantity) => {
                 self.on_hand[*product] += quantity;
-                self.serve(*product);
+                self.allocate(*product);
                 Ok(None)
             }
         }
@@ -403,13 +403,13 @@ fn perform(state: &mut BatchState, step: &Step, next: usize) -> Result<Option<St
             state.purchase(&purchase, order, actor()).map(|_| None)
         }
         Step::Reserve(who, items, wait) => {
-            let wish = NewReservation {
+            let request = NewReservation {
                 customer_id: customer(*who),
                 lines: lines(items),
                 ttl_seconds: 300,
                 wait: *wait,
             };
-            let made = state.reserve(&wish, reservation(next), actor());
+            let made = state.reserve(&request, reservation(next), actor());
             made.map(|made| Some(made.status))
         }
         Step::Confirm(at) => state
@@ -417,7 +417,7 @@ fn perform(state: &mut BatchState, step: &Step, next: usize) -> Result<Option<St
             .map(|_| None),
         Step::Cancel(at) => state.cancel(reservation(*at), actor()).map(|_| None),
         Step::Take(id, quantity) => {
-            if *quantity <= state.locked_stock.free(product(*id)) {
+            if *quantity <= state.locked_stock.unreserved(product(*id)) {
                 state.locked_stock.take(product(*id), *quantity);
             }
             Ok(None)
@@ -449,11 +449,11 @@ fn no(error: Error) -> No {
 }
 
 /// The product's waitlist in order of positions, from the locked stock.
-fn in_line(locked_stock: &LockedStock, id: ProductId) -> Vec<&Reservation> {
+fn waitlist_of(locked_stock: &LockedStock, id: ProductId) -> Vec<&Reservation> {
     let waits = |one: &&Reservation| one.place().is_some() && one.quantity_of(id) > 0;
-    let mut line: Vec<_> = locked_stock.reservations.values().filter(waits).collect();
-    line.sort_by_key(|one| one.place());
-    line
+    let mut waitlist: Vec<_> = locked_stock.reservations.values().filter(waits).collect();
+    waitlist.sort_by_key(|one| one.place());
+    waitlist
 }
 
 fn check(state: &BatchState, model: &Model) -> Result<(), TestCaseError> {
@@ -471,21 +471,21 @@ fn check(state: &BatchState, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(
             counts.reserved,
             held.map(|item| item.quantity).sum::<i64>(),
-            "what is held of {}",
+            "held of {}",
             id
         );
 
-        let line = in_line(locked_stock, product(id));
-        let expected = model.line(id);
-        let found: Vec<usize> = line.iter().map(|one| number(one.id.0)).collect();
-        prop_assert_eq!(&found, &expected, "the line of {}", id);
-        prop_assert_eq!(counts.waiting, i64::try_from(line.len()).unwrap());
-        for one in &line {
+        let waitlist = waitlist_of(locked_stock, product(id));
+        let expected = model.waitlist(id);
+        let found: Vec<usize> = waitlist.iter().map(|one| number(one.id.0)).collect();
+        prop_assert_eq!(&found, &expected, "waitlist of {}", id);
+        prop_assert_eq!(counts.waiting, i64::try_from(waitlist.len()).unwrap());
+        for one in &waitlist {
             prop_assert!(one.quantity_of(product(id)) <= counts.on_hand);
         }
-        if let Some(first) = line.first() {
-            prop_assert!(first.quantity_of(product(id)) > counts.free());
-            prop_assert_eq!(locked_stock.open(product(id)), 0);
+        if let Some(first) = waitlist.first() {
+            prop_assert!(first.quantity_of(product(id)) > counts.unreserved());
+            prop_assert_eq!(locked_stock.available_to_new(product(id)), 0);
         }
     }
     prop_assert_eq!(locked_stock.reservations.len(), model.holds.len());
@@ -570,20 +570,20 @@ proptest! {
                 made += 1;
             }
             let (id, quantity) = newcomer;
-            if in_line(&state.locked_stock, product(id)).is_empty() {
+            if waitlist_of(&state.locked_stock, product(id)).is_empty() {
                 continue;
             }
             let mut state = state.clone();
             let stranger = customer(CUSTOMERS);
             state.accounts.insert(stranger, nothing_yet.clone());
             for wait in [false, true] {
-                let wish = NewReservation {
+                let request = NewReservation {
                     customer_id: stranger,
                     lines: lines(&[(id, quantity)]),
                     ttl_seconds: 60,
                     wait,
                 };
-                let got = state.reserve(&wish, reservation(1000), actor());
+                let got = state.reserve(&request, reservation(1000), actor());
                 prop_assert!(got.map_or(true, |one| one.status == Status::Waiting));
             }
             let purchase = Purchase { customer_id: stranger, lines: lines(&[(id, quantity)]) };
@@ -594,15 +594,15 @@ proptest! {
 
     /// Stock that is released in any way goes to the waitlist in order of arrival.
     #[test]
-    fn a_line_is_served_in_the_order_in_which_it_came(
+    fn a_waitlist_is_allocated_in_order_of_arrival(
         wants in prop::collection::vec(1..4_i64, 1..15),
         frees in prop::collection::vec((0..15_usize, 1..4_i64), 1..40),
     ) {
         let mut state = state([3, 0, 0]);
-        let wish = |lines| NewReservation { customer_id: customer(0), lines, ttl_seconds: 60, wait: true };
-        state.reserve(&wish(lines(&[(0, 3)])), reservation(999), actor()).unwrap();
+        let request = |lines| NewReservation { customer_id: customer(0), lines, ttl_seconds: 60, wait: true };
+        state.reserve(&request(lines(&[(0, 3)])), reservation(999), actor()).unwrap();
         for (at, quantity) in wants.iter().enumerate() {
-            state.reserve(&wish(lines(&[(0, *quantity)])), reservation(at), actor()).unwrap();
+            state.reserve(&request(lines(&[(0, *quantity)])), reservation(at), actor()).unwrap();
         }
         for (given_up, back) in frees {
             let _ = state.cancel(reservation(given_up), actor());

@@ -1,7 +1,7 @@
 //! These tests check invariants of settlement for arbitrary accounts and histories, without a database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::too_many_lines, reason = "a test tells one history")]
+#![expect(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+#![expect(clippy::too_many_lines, reason = "a test is one history, step by step")]
 
 use std::collections::BTreeMap;
 
@@ -133,7 +133,7 @@ fn an_order_is_not_settled_before_it_was_made_nor_while_something_else_had_settl
 }
 
 #[test]
-fn what_is_due_for_longest_is_settled_first() {
+fn orders_due_for_longest_are_settled_first() {
     let mut state = state(&[(100, 1, 30), (100, 2, 20), (100, 3, 25)]);
     state
         .receive(cents(250), day(5), &Target::OldestDue, false)
@@ -483,7 +483,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn whatever_is_paid_credited_undone_and_cancelled_adds_up_now_and_at_every_past_date(
+    fn payments_credits_reversals_and_cancellations_add_up_now_and_at_every_past_date(
         orders in prop::collection::vec((0..500_i64, 0..900_i64, 0..1000_i64), 4),
         actions in prop::collection::vec(arbitrary_action(), 1..30),
     ) {

@@ -17,7 +17,7 @@ fn the_apis_page_shows_the_table() {
 }
 
 #[test]
-fn what_is_not_in_the_table_cannot_happen() {
+fn transitions_that_are_not_in_the_table_cannot_happen() {
     for of in PaymentMethod::iter() {
         for from in Status::iter() {
             for to in Status::iter() {

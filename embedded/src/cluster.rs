@@ -139,7 +139,7 @@ fn remove_unfinished(home: &Home) {
             && let Err(error) = fs::remove_dir_all(entry.path())
         {
             let path = entry.path();
-            tracing::warn!(path = %path.display(), %error, "an unfinished cluster stays");
+            tracing::warn!(path = %path.display(), %error, "an unfinished cluster was not deleted");
         }
     }
 }

@@ -16,13 +16,13 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 /// The limit for the server to accept connections. Recovery after a crash takes the longest.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The interval at which the server's state is read.
-const PAUSE: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The pause before the second attempt.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Admits everyone who reaches the socket, and nobody else.
 const ACCESS_LIST: &str =
@@ -62,7 +62,7 @@ impl Launch<'_> {
                     log = tail,
                     "the database server ended at once, trying again"
                 );
-                sleep(RETRY).await;
+                sleep(RETRY_DELAY).await;
                 self.attempt().await
             }
             outcome => outcome,
@@ -84,7 +84,7 @@ impl Launch<'_> {
                 })
             }
             Outcome::NotReady => Err(Error::NotReady {
-                seconds: PATIENCE.as_secs(),
+                seconds: READY_TIMEOUT.as_secs(),
                 log: log.path().to_owned(),
                 tail: log.tail(),
             }),
@@ -142,7 +142,7 @@ impl Launch<'_> {
         let data = self.home.data();
         let pid_file = pid_file::path(&data);
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + READY_TIMEOUT;
         while Instant::now() < deadline {
             if let Some(status) = child
                 .try_wait()
@@ -153,7 +153,7 @@ impl Launch<'_> {
             if pid_file::read(&pid_file).is_some_and(|file| file.ready && Some(file.pid) == pid) {
                 return Ok(Outcome::Ready);
             }
-            sleep(PAUSE).await;
+            sleep(POLL_INTERVAL).await;
         }
         Ok(Outcome::NotReady)
     }

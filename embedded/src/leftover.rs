@@ -27,10 +27,10 @@ const STEPS: [(Option<Signal>, Duration); 3] = [
     (Some(Signal::Quit), Duration::from_secs(5)),
 ];
 
-const PAUSE: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long a starting server may take to write its process id into its new file.
-const WRITING: Duration = Duration::from_secs(2);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns once no server runs on `data` and no stale file prevents the next start. The files lie
 /// in `data` and in the folder of its `socket`.
@@ -49,9 +49,9 @@ pub(crate) async fn clear(data: &Path, socket: &Path, account: &Account) -> Resu
 }
 
 /// Reads the file: `None` if it does not exist, `Some(None)` if it has no process id after
-/// [`WRITING`].
+/// [`WRITE_TIMEOUT`].
 async fn written(file: &Path) -> Option<Option<PidFile>> {
-    let deadline = Instant::now() + WRITING;
+    let deadline = Instant::now() + WRITE_TIMEOUT;
     loop {
         if let Some(found) = pid_file::read(file) {
             return Some(Some(found));
@@ -62,27 +62,27 @@ async fn written(file: &Path) -> Option<Option<PidFile>> {
         if Instant::now() > deadline {
             return Some(None);
         }
-        sleep(PAUSE).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
 /// Waits until the process is not a server on `data`, and signals it if that takes long.
 async fn wait_for_end(pid: i32, data: &Path, account: &Account) -> Result<(), Error> {
-    for (signal, patience) in STEPS {
+    for (signal, limit) in STEPS {
         if let Some(signal) = signal {
             tracing::warn!(
                 pid,
                 signal = signal.name(),
-                "an older database server does not stop"
+                "an older database server did not stop"
             );
             send(signal, pid, account);
         }
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + limit;
         while Instant::now() < deadline {
             if !serves(pid, data, account) {
                 return Ok(());
             }
-            sleep(PAUSE).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
     Err(Error::Leftover {

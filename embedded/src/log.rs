@@ -7,10 +7,10 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// In bytes. A larger log is renamed to `*.log.old` at the next start and replaces the earlier one.
-const LARGEST: u64 = 10 * 1024 * 1024;
+const MAX_BYTES: u64 = 10 * 1024 * 1024;
 
 /// The length of the log's end that an error message shows, in bytes.
-const TAIL: u64 = 4096;
+const TAIL_BYTES: u64 = 4096;
 
 /// The log of one run of the server.
 #[derive(Debug)]
@@ -22,9 +22,9 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens the log at `path` for appending. Rotates it first if it exceeds [`LARGEST`].
+    /// Opens the log at `path` for appending. Rotates it first if it exceeds [`MAX_BYTES`].
     pub(crate) fn open(path: PathBuf) -> Result<Self, Error> {
-        if fs::metadata(&path).is_ok_and(|found| found.len() > LARGEST) {
+        if fs::metadata(&path).is_ok_and(|found| found.len() > MAX_BYTES) {
             let old = path.with_extension("log.old");
             fs::rename(&path, &old).map_err(Error::io("rename", &path))?;
         }
@@ -55,10 +55,14 @@ impl Log {
 
     fn read_tail(&self) -> std::io::Result<String> {
         let mut file = File::open(&self.path)?;
-        let from = file.metadata()?.len().saturating_sub(TAIL).max(self.start);
+        let from = file
+            .metadata()?
+            .len()
+            .saturating_sub(TAIL_BYTES)
+            .max(self.start);
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::new();
-        file.take(TAIL).read_to_end(&mut bytes)?;
+        file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
     }
 }
@@ -73,7 +77,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postgres.log");
         let large = File::create(&path).unwrap();
-        large.set_len(LARGEST + 1).unwrap();
+        large.set_len(MAX_BYTES + 1).unwrap();
         Log::open(path.clone())
             .unwrap()
             .handle()
@@ -84,7 +88,7 @@ mod tests {
             fs::metadata(folder.path().join("postgres.log.old"))
                 .unwrap()
                 .len(),
-            LARGEST + 1
+            MAX_BYTES + 1
         );
 
         let second = Log::open(path).unwrap();

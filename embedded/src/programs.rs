@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use std::{env, fs};
 
 /// The oldest major version that the application supports.
-const OLDEST: u32 = 15;
+const OLDEST_VERSION: u32 = 15;
 
 /// The major version to install on macOS: Homebrew names its packages for one.
-const SUGGESTED: u32 = 17;
+const SUGGESTED_VERSION: u32 = 17;
 
 /// Server programs that the server's user can run.
 #[derive(Debug)]
@@ -38,7 +38,9 @@ impl Programs {
         for folder in folders {
             match Self::probe(folder, account) {
                 Some(found)
-                    if wanted.map_or(found.major >= OLDEST, |wanted| found.major == wanted) =>
+                    if wanted.map_or(found.major >= OLDEST_VERSION, |wanted| {
+                        found.major == wanted
+                    }) =>
                 {
                     return Ok(found);
                 }
@@ -50,8 +52,8 @@ impl Programs {
         }
         let Some(wanted) = wanted else {
             return Err(Error::NoPrograms {
-                oldest: OLDEST,
-                suggested: SUGGESTED,
+                oldest: OLDEST_VERSION,
+                suggested: SUGGESTED_VERSION,
             });
         };
         let found: Vec<_> = others.iter().map(u32::to_string).collect();

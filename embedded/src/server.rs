@@ -142,9 +142,9 @@ impl Server {
         } else {
             vec![fast, immediate]
         };
-        for (signal, patience) in steps {
+        for (signal, limit) in steps {
             self.signal(signal)?;
-            if let Ok(ended) = timeout(patience, self.exited()).await {
+            if let Ok(ended) = timeout(limit, self.exited()).await {
                 ended?;
                 break;
             }

@@ -15,7 +15,7 @@ use std::{env, fs, io};
 pub(crate) const PORT: u16 = 5432;
 
 /// In bytes. Linux accepts 107 for a socket's path, macOS 103.
-const LONGEST_PATH: usize = 103;
+const MAX_PATH_BYTES: usize = 103;
 
 /// The socket's folder of `home`. It need not exist.
 pub(crate) fn find(home: &Home) -> PathBuf {
@@ -80,7 +80,7 @@ fn is_private(folder: &Path, account: &Account) -> bool {
 }
 
 fn is_usable(folder: &Path) -> bool {
-    let short = file(folder).as_os_str().len() <= LONGEST_PATH;
+    let short = file(folder).as_os_str().len() <= MAX_PATH_BYTES;
     short && folder.to_str().is_some_and(|folder| !folder.contains(','))
 }
 

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// How long to wait for the deletion before the shell is left to finish it alone.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DELETE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const SCRIPT: &str = r#"cat >/dev/null; exec rm -rf -- "$@""#;
 
@@ -54,17 +54,17 @@ impl Sweeper {
             .into())
     }
 
-    /// Deletes now and waits for it, [`PATIENCE`] at most. The server must be gone.
+    /// Deletes now and waits for it, [`DELETE_TIMEOUT`] at most. The server must be gone.
     pub(crate) async fn finish(self) -> Result<(), Error> {
         let Self { mut child, pipe } = self;
         drop(pipe);
-        match timeout(PATIENCE, child.wait()).await {
+        match timeout(DELETE_TIMEOUT, child.wait()).await {
             Ok(ended) => ended
                 .map(drop)
                 .map_err(Error::io("wait for", Path::new("/bin/sh"))),
             Err(_) => {
                 tracing::warn!(
-                    "a process of the scratch server lives on, its folder is not deleted yet"
+                    "a process of the scratch server is still running, so its folder is not deleted yet"
                 );
                 Ok(())
             }

@@ -23,6 +23,12 @@ pub struct Model {
     /// The instant from which it counts. Never before the credit or the order existed.
     pub effective_at: DateTimeUtc,
     pub created_at: DateTimeUtc,
+    #[sea_orm(
+        belongs_to,
+        from = "(business_id, customer_id, entry_number)",
+        to = "(business_id, customer_id, number)"
+    )]
+    pub credit: BelongsTo<super::ledger_entries::Entity>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{BusinessId, CustomerId, Money};
+use crate::{BusinessId, CustomerAddresses, CustomerId, Metadata, Money};
 
 /// A customer. Every change of the balance locks the row (`FOR UPDATE`). First in the lock order.
 #[sea_orm::model]
@@ -15,6 +15,14 @@ pub struct Model {
     pub id: CustomerId,
     pub name: String,
     pub email: Option<String>,
+    /// The customer's number in the books of the business. Unique in the business.
+    pub reference: Option<String>,
+    /// The person to talk to.
+    pub contact: Option<String>,
+    pub phone: Option<String>,
+    pub vat_number: Option<String>,
+    pub addresses: Option<CustomerAddresses>,
+    pub metadata: Option<Metadata>,
     pub credit_limit: Money,
     /// What the customer owes: the sum of the ledger entries. Negative when the customer has paid ahead.
     pub balance: Money,

@@ -5,6 +5,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::id_sequence;
+
 macro_rules! id {
     ($name:ident, $doc:literal) => {
         #[doc = $doc]
@@ -25,14 +27,14 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new UUID v7: later ids sort after earlier ones from the same machine.
+            /// A new UUID v7. It sorts after all earlier ids of this process.
             #[must_use]
             #[expect(
                 clippy::new_without_default,
                 reason = "a new id is an event, not a default"
             )]
             pub fn new() -> Self {
-                Self(Uuid::now_v7())
+                Self(id_sequence::next())
             }
         }
 
@@ -62,27 +64,39 @@ macro_rules! id {
 id!(BusinessId, "A tenant.");
 id!(
     UserId,
-    "Who acts: a user, or the subject of a token that a script holds."
+    "An actor: a user, or the subject of a token that a script holds."
 );
-id!(CustomerId, "Who buys.");
+id!(CustomerId, "A buyer with an account.");
 id!(
     ProductId,
-    "What is sold; its inventory row has the same id."
+    "A product of the catalogue; its inventory row has the same id."
 );
 id!(OrderId, "An order.");
-id!(MovementId, "A change of stock.");
-id!(RefundId, "Money that is given back.");
+id!(MovementId, "A stock movement.");
+id!(RefundId, "A refund of a card payment.");
 id!(DisputeId, "A payment that its buyer disputes.");
-id!(ReservationId, "Stock that is held for a customer.");
+id!(
+    ReservationId,
+    "A reservation: stock held for a customer, or a place on a waitlist."
+);
 id!(SaleId, "A sale with a start and an end.");
-id!(LedgerEntryId, "A line of a customer's account.");
+id!(LedgerEntryId, "An entry of a customer's account.");
 id!(PaymentId, "Money received.");
-id!(PayoutId, "Credit on account that was paid out.");
-id!(CreditNoteId, "What a customer need not pay of an order.");
-id!(WriteOffId, "What a business has given up of an order.");
-id!(AllocationId, "A credit's share in settling an order.");
-id!(PayoutAllocationId, "A credit's share in covering a payout.");
-id!(RefreshTokenId, "One of the tokens that prolong a login.");
+id!(PayoutId, "A payout of credit on account.");
+id!(
+    CreditNoteId,
+    "A credit note: an amount of an order that the customer need not pay."
+);
+id!(
+    WriteOffId,
+    "A write-off: an amount of an order that the business gave up."
+);
+id!(AllocationId, "A part of a credit that settles an order.");
+id!(
+    PayoutAllocationId,
+    "A part of a credit that covers a payout."
+);
+id!(RefreshTokenId, "A refresh token of a login.");
 id!(
     ApiKeyId,
     "A program's key. It acts as the user with the same id."

@@ -8,6 +8,7 @@
     reason = "SeaORM's derives and `Tenant` start the queries; nothing else in the workspace does"
 )]
 
+mod addresses;
 pub mod allocations;
 pub mod api_keys;
 pub mod audit_events;
@@ -19,12 +20,15 @@ pub mod credits_on_account;
 pub mod customers;
 pub mod disputes;
 pub mod held_stock;
+mod id_sequence;
 pub mod idempotency_keys;
 mod ids;
 pub mod inventory;
 pub mod ledger_entries;
+mod metadata;
 mod money;
 pub mod order_items;
+mod order_number;
 pub mod order_transitions;
 pub mod orders;
 pub mod password_resets;
@@ -49,12 +53,15 @@ mod time_zone;
 pub mod users;
 pub mod write_offs;
 
+pub use addresses::{Address, AddressKind, CustomerAddress, CustomerAddresses};
 pub use ids::{
     AllocationId, ApiKeyId, BusinessId, CreditNoteId, CustomerId, DisputeId, EventId,
     LedgerEntryId, MovementId, OrderId, PaymentId, PayoutAllocationId, PayoutId, ProductId,
     RefreshTokenId, RefundId, ReservationId, SaleId, UserId, WriteOffId,
 };
+pub use metadata::Metadata;
 pub use money::{Currency, InvalidMoney, Money, UnknownCurrency};
+pub use order_number::OrderNumber;
 pub use quantity::{InvalidQuantity, Quantity};
 pub use tenant::Tenant;
 pub use time_zone::{TimeZone, UnknownTimeZone};

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{BusinessId, CustomerId, Money, OrderId, UserId};
+use crate::{Address, BusinessId, CustomerId, Metadata, Money, OrderId, UserId};
 
 /// The status of an order.
 #[derive(
@@ -111,6 +111,12 @@ pub struct Model {
     pub cancel_reason: Option<CancelReason>,
     /// The carrier's reference to the goods, once the order is fulfilled.
     pub tracking_reference: Option<String>,
+    /// The buyer's own order number, which their accounts department asks for.
+    pub reference: Option<String>,
+    /// Text for people, of several lines.
+    pub note: Option<String>,
+    pub delivery_address: Option<Address>,
+    pub metadata: Option<Metadata>,
     pub created_by: UserId,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,

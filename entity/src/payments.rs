@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{BusinessId, CustomerId, Money, PaymentId, UserId};
+use crate::{BusinessId, CustomerId, Metadata, Money, PaymentId, UserId};
 
 /// One payment.
 #[sea_orm::model]
@@ -20,6 +20,7 @@ pub struct Model {
     /// Free text of the business, such as cash or bank transfer.
     pub method: String,
     pub reference: Option<String>,
+    pub metadata: Option<Metadata>,
     /// When the money arrived. It may be earlier than `created_at`.
     pub received_at: DateTimeUtc,
     pub created_by: UserId,

@@ -26,6 +26,12 @@ pub struct Model {
     /// credit.
     pub effective_at: DateTimeUtc,
     pub created_at: DateTimeUtc,
+    #[sea_orm(
+        belongs_to,
+        from = "(business_id, customer_id, credit_entry)",
+        to = "(business_id, customer_id, number)"
+    )]
+    pub credit: BelongsTo<super::ledger_entries::Entity>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

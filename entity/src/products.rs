@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{BusinessId, Money, ProductId};
+use crate::{BusinessId, Metadata, Money, ProductId};
 
 /// A catalogue item with its list price.
 #[sea_orm::model]
@@ -22,6 +22,7 @@ pub struct Model {
     pub active: bool,
     /// Whether any sale, past ones included, has the product.
     pub in_sale: bool,
+    pub metadata: Option<Metadata>,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
     #[sea_orm(has_one)]

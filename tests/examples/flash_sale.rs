@@ -6,10 +6,7 @@
 //! necessary. One buyer in `leavers` holds a unit for a minute and never pays; 0 means none. `bases` is a list
 //! separated by commas: a buyer whose service is gone asks the next one with the same idempotency key.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a measurement that cannot be made stops"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed measurement stops the program")]
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -99,7 +96,7 @@ async fn main() {
             "rush_seconds": rush.as_secs_f64(),
             "seconds": started.elapsed().as_secs_f64(),
             "held": count(201), "waited": count(202), "refused": count(409), "others": others,
-            "sold": confirmed.len(), "served_from_line": served, "turned_away": turned_away,
+            "sold": confirmed.len(), "allocated_from_waitlist": served, "turned_away": turned_away,
             "held_p50_ms": quantile(times(201), 0.5), "held_p99_ms": quantile(times(201), 0.99),
             "waited_p99_ms": quantile(times(202), 0.99),
             "refused_p50_ms": quantile(times(409), 0.5), "refused_p99_ms": quantile(times(409), 0.99),
@@ -178,7 +175,7 @@ impl Sale {
                         turns.lock().await.1 += 1;
                         break;
                     }
-                    _ => panic!("in line, and then {answer}"),
+                    _ => panic!("on the waitlist, and then {answer}"),
                 }
             }
         }
@@ -190,7 +187,7 @@ impl Sale {
         let body = json!({"payment_method": "credit"});
         let key = format!("confirm-{id}");
         let (status, answer) = self.post(&path, &key, &body).await;
-        assert_eq!(status, 201, "what was held is not sold: {answer}");
+        assert_eq!(status, 201, "the held units were not sold: {answer}");
         self.confirmed.lock().await.push(sent.elapsed());
     }
 

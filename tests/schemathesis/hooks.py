@@ -1,4 +1,4 @@
-"""What a good request needs beyond what the document's schemas can say. Bad ones are sent as they were made."""
+"""Completes valid requests where the document's schemas cannot express a rule. Invalid ones are sent as generated."""
 
 import re
 import uuid
@@ -19,8 +19,8 @@ PASSWORD = "seven unrelated turnips waltz"
 
 
 def fit(value, name=""):
-    """JSON Schema takes 5.0 for a whole number; the service does not, since its numbers are never floats. And how many
-    digits an amount may have depends on the business's currency."""
+    """Makes numbers and amounts valid. JSON Schema accepts 5.0 as an integer, and the service does not. The digits of an
+    amount depend on the business's currency."""
     if isinstance(value, dict):
         return {name: fit(member, name) for name, member in value.items()}
     if isinstance(value, list):
@@ -35,7 +35,7 @@ def fit(value, name=""):
 
 
 def without_foreign_addresses(body):
-    """A bad body without addresses in other scripts: these are good, though JSON Schema's format `email` has ASCII alone."""
+    """Removes addresses in other scripts from an invalid body: they are valid, but not in JSON Schema's `email`."""
     if isinstance(body, dict):
         for name, value in body.items():
             if name == "email" and isinstance(value, str) and not value.isascii():

@@ -37,5 +37,5 @@ fn built(name: &str) -> PathBuf {
         let is_it = message["target"]["name"] == name;
         is_it.then(|| message["executable"].as_str().map(PathBuf::from))?
     });
-    found.unwrap_or_else(|| panic!("cargo does not say where {name} is: {messages}"))
+    found.unwrap_or_else(|| panic!("cargo does not report the path of {name}: {messages}"))
 }

@@ -96,7 +96,7 @@ SELECT 'entry_count is not the number of the last entry', c.id::text, coalesce(l
   FROM customers c LEFT JOIN ledger l ON (l.business_id, l.customer_id) = (c.business_id, c.id) AND from_last = 1
  WHERE coalesce(l.number, 0) <> c.entry_count
 UNION ALL
-SELECT 'balance is not what is due less what is on account', c.id::text,
+SELECT 'balance is not the amount due less the credit on account', c.id::text,
        (coalesce(sum(o.amount_due), 0) - c.on_account)::text, c.balance::text
   FROM customers c LEFT JOIN orders o
     ON (o.business_id, o.customer_id, o.payment_method) = (c.business_id, c.id, 'credit')
@@ -107,7 +107,7 @@ SELECT 'on_account is not the sum of the credits on account', c.id::text, coales
   FROM customers c LEFT JOIN credits_on_account a ON (a.business_id, a.customer_id) = (c.business_id, c.id)
  GROUP BY c.business_id, c.id, c.on_account HAVING coalesce(sum(a.amount), 0) <> c.on_account
 UNION ALL
-SELECT 'what is settled is not what is allocated', o.id::text,
+SELECT 'amount_settled is not the sum of the allocations', o.id::text,
        (coalesce(sum(a.amount), 0), coalesce(sum(a.amount) FILTER (WHERE e.kind <> 'payment'), 0))::text,
        (o.amount_settled, o.amount_credited)::text
   FROM orders o LEFT JOIN allocations a ON (a.business_id, a.order_id) = (o.business_id, o.id)
@@ -118,7 +118,7 @@ SELECT 'what is settled is not what is allocated', o.id::text,
 HAVING coalesce(sum(a.amount), 0) <> o.amount_settled
     OR coalesce(sum(a.amount) FILTER (WHERE e.kind <> 'payment'), 0) <> o.amount_credited
 UNION ALL
-SELECT 'a credit less what is allocated and undone of it is not what is on account', e.id::text,
+SELECT 'a credit less its allocations and reversals is not its rest on account', e.id::text,
        (-e.amount - coalesce(a.amount, 0) - coalesce(u.amount, 0))::text, coalesce(c.amount, 0)::text
   FROM ledger_entries e
        LEFT JOIN (SELECT business_id, customer_id, entry_number, sum(amount) AS amount FROM uses GROUP BY 1, 2, 3) a
@@ -143,7 +143,7 @@ SELECT 'a credit was used over its amount, or less than nothing, at some time', 
     ON (e.business_id, e.customer_id, e.number) = (d.business_id, d.customer_id, d.entry_number)
  WHERE d.of_credit NOT BETWEEN 0 AND -e.amount OR d.effective_at < e.effective_at
 UNION ALL
-SELECT 'a credit that was undone settles orders afterwards', e.id::text, '0', d.of_credit::text
+SELECT 'a reversed credit settles orders afterwards', e.id::text, '0', d.of_credit::text
   FROM undone u JOIN dated d
     ON (d.business_id, d.customer_id, d.entry_number) = (u.business_id, u.customer_id, u.reverses)
    AND d.effective_at >= u.effective_at
@@ -166,7 +166,7 @@ SELECT 'an entry has other than one document of its amount', e.id::text, e.amoun
  GROUP BY e.business_id, e.customer_id, e.number, e.id, e.amount
 HAVING count(d.kind) <> 1 OR sum(d.amount) <> e.amount
 UNION ALL
-SELECT 'a reversal is not the opposite of what it undoes', u.number::text, (-e.amount)::text, u.amount::text
+SELECT 'a reversal is not the opposite of its entry', u.number::text, (-e.amount)::text, u.amount::text
   FROM undone u JOIN ledger_entries e
     ON (e.business_id, e.customer_id, e.number) = (u.business_id, u.customer_id, u.reverses)
  WHERE e.kind <> 'charge' AND u.amount <> -e.amount
@@ -174,7 +174,7 @@ UNION ALL
 SELECT 'a cancelled order is not settled in full without money', id::text, total_amount::text, amount_credited::text
   FROM orders WHERE payment_method = 'credit' AND status = 'cancelled' AND amount_credited <> total_amount
 UNION ALL
-SELECT 'a restocked product has other than what came back', m.product_id::text, sum(m.quantity)::text, o.id::text
+SELECT 'a restocked product has other movements than its returned units', m.product_id::text, sum(m.quantity)::text, o.id::text
   FROM stock_movements m JOIN orders o ON (o.business_id, o.id) = (m.business_id, m.order_id)
        JOIN order_items i ON (i.business_id, i.order_id, i.product_id) = (m.business_id, m.order_id, m.product_id)
  WHERE m.reason = 'returned'
@@ -191,33 +191,33 @@ UNION ALL
 SELECT 'amount_due is not total less settled', id::text, (total_amount - amount_settled)::text, amount_due::text
   FROM orders WHERE amount_due <> total_amount - amount_settled OR amount_due < 0
 UNION ALL
-SELECT 'on_hand is not what the movements and sales add up to', i.product_id::text,
+SELECT 'on_hand is not the sum of the movements and sales', i.product_id::text,
        coalesce(m.quantity, 0)::text, i.on_hand::text
   FROM inventory i LEFT JOIN moved m ON (m.business_id, m.product_id) = (i.business_id, i.product_id)
  WHERE coalesce(m.quantity, 0) <> i.on_hand
 UNION ALL
-SELECT 'stock is below zero or below what is reserved', product_id::text, reserved::text, on_hand::text
+SELECT 'stock is below zero or below the reserved units', product_id::text, reserved::text, on_hand::text
   FROM inventory WHERE on_hand < 0 OR reserved < 0 OR on_hand < reserved
 UNION ALL
-SELECT 'reserved is not what is held', i.product_id::text, held.quantity::text, i.reserved::text
+SELECT 'reserved is not the sum of the held items', i.product_id::text, held.quantity::text, i.reserved::text
   FROM inventory i
  CROSS JOIN LATERAL (SELECT coalesce(sum(quantity), 0) AS quantity FROM reservation_items r
                       WHERE (r.business_id, r.product_id) = (i.business_id, i.product_id) AND held) AS held
  WHERE i.reserved <> held.quantity
 UNION ALL
-SELECT 'reserved is not what the movements add up to', i.product_id::text, moved.reserved::text, i.reserved::text
+SELECT 'reserved is not the sum of the movements', i.product_id::text, moved.reserved::text, i.reserved::text
   FROM inventory i
  CROSS JOIN LATERAL (SELECT coalesce(sum(reserved), 0) AS reserved FROM stock_movements m
                       WHERE (m.business_id, m.product_id) = (i.business_id, i.product_id)) AS moved
  WHERE i.reserved <> moved.reserved
 UNION ALL
-SELECT 'waiting is not how many stand in line', i.product_id::text, line.length::text, i.waiting::text
+SELECT 'waiting is not the length of the waitlist', i.product_id::text, line.length::text, i.waiting::text
   FROM inventory i
  CROSS JOIN LATERAL (SELECT count(*) AS length FROM reservation_items r
                       WHERE (r.business_id, r.product_id) = (i.business_id, i.product_id) AND place IS NOT NULL) AS line
  WHERE i.waiting <> line.length
 UNION ALL
-SELECT 'someone waits for what is free', i.product_id::text, first.quantity::text, (i.on_hand - i.reserved)::text
+SELECT 'a reservation waits for unreserved units', i.product_id::text, first.quantity::text, (i.on_hand - i.reserved)::text
   FROM inventory i
  CROSS JOIN LATERAL (SELECT quantity FROM reservation_items r
                       WHERE (r.business_id, r.product_id) = (i.business_id, i.product_id) AND place IS NOT NULL
@@ -245,7 +245,7 @@ SELECT 'an unpaid order by card holds other than its lines', o.id::text, i.quant
         IS DISTINCT FROM ('confirmed', o.id, i.quantity, i.unit_price, r.expires_at)
         OR (r.expires_at > now() AND NOT h.held))
 UNION ALL
-SELECT 'an order by card has sold other than what was paid for', o.id::text,
+SELECT 'an order by card has sold other units than were paid', o.id::text,
        (CASE WHEN e.id IS NULL THEN 0 ELSE i.quantity END)::text, sold.quantity::text
   FROM orders o JOIN order_items i ON (i.business_id, i.order_id) = (o.business_id, o.id)
        LEFT JOIN (SELECT DISTINCT * FROM ever_paid) e ON (e.business_id, e.id) = (o.business_id, o.id)
@@ -254,7 +254,7 @@ SELECT 'an order by card has sold other than what was paid for', o.id::text,
                         AND m.reason = 'sold') AS sold
  WHERE sold.quantity <> CASE WHEN o.payment_method = 'card' AND e.id IS NOT NULL THEN i.quantity ELSE 0 END
 UNION ALL
-SELECT 'a line is a movement that should be none, or none that should be one', i.order_id::text, o.payment_method,
+SELECT 'a line is a movement and must not be, or must be one and is not', i.order_id::text, o.payment_method,
        coalesce(i.on_hand_after::text, '')
   FROM order_items i JOIN orders o ON (o.business_id, o.id) = (i.business_id, i.order_id)
  WHERE (i.on_hand_after IS NULL) <> (o.payment_method = 'card')
@@ -267,7 +267,7 @@ SELECT 'a credit order has other than one charge of its total', o.id::text, o.to
  GROUP BY o.business_id, o.id, o.total_amount
 HAVING count(e.id) <> 1 OR sum(e.amount) <> o.total_amount
 UNION ALL
-SELECT 'what is lost is not what was lost to disputes', o.id::text, lost.amount::text, o.amount_lost::text
+SELECT 'amount_lost is not the sum of the lost disputes', o.id::text, lost.amount::text, o.amount_lost::text
   FROM orders o
  CROSS JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS amount FROM disputes d
                       WHERE (d.business_id, d.order_id) = (o.business_id, o.id) AND d.status = 'lost') AS lost
@@ -283,7 +283,7 @@ SELECT 'an order has other than one event of its making', o.id::text, '1', count
    AND e.action = CASE o.payment_method WHEN 'card' THEN 'order.created' ELSE 'order.approved' END
  GROUP BY o.business_id, o.id HAVING count(e.id) <> 1
 UNION ALL
-SELECT 'an event tells of an order that is not there', e.id::text, e.entity_id::text, ''
+SELECT 'an event is about an order that does not exist', e.id::text, e.entity_id::text, ''
   FROM audit_events e LEFT JOIN orders o ON (o.business_id, o.id) = (e.business_id, e.entity_id)
  WHERE e.entity_type = 'order' AND o.id IS NULL";
 

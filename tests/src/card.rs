@@ -85,7 +85,7 @@ pub async fn pay(database: &Database, order: OrderId) {
         business_id: demo::ACME,
         order_id: order,
         intent: Offline::intent_of(demo::ACME, order),
-        told: EventKind::Paid(Offline::received(total, currency)),
+        event_kind: EventKind::Paid(Offline::received(total, currency)),
     };
     assert_eq!(
         card::receive(&service, &Offline, &event).await.unwrap(),

@@ -44,16 +44,16 @@ impl Clerk {
     /// Opens a desk with this number of lanes for a caller of Acme.
     #[must_use]
     pub fn with_lanes(database: &Database, lanes: usize) -> Self {
-        Self::standing(&database.url(SERVICE), demo::ACME, lanes)
+        Self::open(&database.url(SERVICE), demo::ACME, lanes)
     }
 
     /// Opens a desk with two lanes for this business. `url` may lead to a proxy instead of the server.
     #[must_use]
     pub fn at(url: &str, business_id: BusinessId) -> Self {
-        Self::standing(url, business_id, 2)
+        Self::open(url, business_id, 2)
     }
 
-    fn standing(url: &str, business_id: BusinessId, lanes: usize) -> Self {
+    fn open(url: &str, business_id: BusinessId, lanes: usize) -> Self {
         let pool = domain::Database::new(url, 4).unwrap();
         let desk = Desk::open(&pool, lanes);
         let caller = Caller {
@@ -88,7 +88,7 @@ impl Clerk {
             work,
             key,
         };
-        self.desk.carry_out(command).await
+        self.desk.execute(command).await
     }
 
     /// Places an order by card.
@@ -203,13 +203,13 @@ pub fn buy(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
 /// A command that holds stock for ten minutes, or takes a position on the waitlist.
 #[must_use]
 pub fn reserve(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
-    let wish = NewReservation {
+    let request = NewReservation {
         customer_id: customer,
         lines: lines(items),
         ttl_seconds: 600,
         wait: true,
     };
-    Work::Reserve(wish, unread_reservation)
+    Work::Reserve(request, unread_reservation)
 }
 
 fn lines(items: &[(ProductId, i64)]) -> Vec<Line> {

@@ -11,7 +11,7 @@ use crate::{Client, Reply};
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// Time limit for an event that must arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An open event stream.
 pub struct Events {
@@ -96,8 +96,8 @@ impl Events {
     /// # Panics
     /// Neither arrives within 30 seconds.
     pub async fn next(&mut self) -> Option<Event> {
-        let next = tokio::time::timeout(PATIENCE, self.next_whenever()).await;
-        next.expect("no event comes, and no end")
+        let next = tokio::time::timeout(EVENT_TIMEOUT, self.next_whenever()).await;
+        next.expect("neither an event nor the end of the stream arrived")
     }
 
     async fn next_whenever(&mut self) -> Option<Event> {
@@ -129,8 +129,8 @@ impl Events {
                 }
             }
         };
-        let comment = tokio::time::timeout(PATIENCE, comment).await;
-        comment.expect("no sign of life comes")
+        let comment = tokio::time::timeout(EVENT_TIMEOUT, comment).await;
+        comment.expect("no heartbeat arrived")
     }
 
     /// Collects the events that arrive within this time.

@@ -23,7 +23,7 @@ pub async fn hold(service: &Service, product: ProductId, quantity: i64, seconds:
 
 /// Puts Acme's customer on the waitlist for all that is on hand of a product. The position expires in `seconds`, or has
 /// expired if negative.
-pub async fn wait_in_line(service: &Service, product: ProductId, seconds: i64) {
+pub async fn join_waitlist(service: &Service, product: ProductId, seconds: i64) {
     let sql = format!(
         "UPDATE inventory SET waiting = waiting + 1, places_given = places_given + 1 WHERE product_id = '{product}';
          {}",

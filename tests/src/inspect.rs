@@ -46,7 +46,10 @@ impl Database {
     pub async fn digest(&self) -> Vec<Value> {
         let asked = "SELECT count(*) FROM refunds WHERE status IN ('requested', 'pending')";
         if self.tables().await.iter().any(|table| table == "refunds") {
-            until("refunds are made", async || self.value(asked).await == "0").await;
+            until("the open refunds have ended", async || {
+                self.value(asked).await == "0"
+            })
+            .await;
         }
         let parts = self.tables().await.into_iter().map(|table| {
             let which = match table.as_str() {

@@ -199,9 +199,9 @@ impl IssuerServer {
     #[must_use]
     pub fn settings(&self) -> Settings {
         let mut settings = crate::settings();
-        settings.outside.issuer = Some(ISSUER.to_owned());
-        settings.outside.audience = Some(AUDIENCE.to_owned());
-        settings.outside.jwks = Some(self.url.parse().unwrap());
+        settings.identity.issuer = Some(ISSUER.to_owned());
+        settings.identity.audience = Some(AUDIENCE.to_owned());
+        settings.identity.jwks = Some(self.url.parse().unwrap());
         settings
     }
 }

@@ -9,7 +9,7 @@
     clippy::expect_used,
     clippy::panic,
     missing_debug_implementations,
-    reason = "a test that cannot go on fails"
+    reason = "a panic is the failure of a test"
 )]
 
 mod account;
@@ -42,7 +42,7 @@ pub use clerk::{Clerk, Ordered};
 pub use client::{Client, Reply, purchase};
 pub use document::{contradictions, resolved};
 pub use events::{Event, Events};
-pub use holds::{hold, wait_in_line};
+pub use holds::{hold, join_waitlist};
 pub use pages::member;
 pub use pooler::{PgBouncer, Pooling};
 pub use proxy::{Proxy, Sabotage, Saying};

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::binary::TRADELINE;
 
 /// Time limit for everything the program does here; each step takes far less.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PROGRAM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A data folder. The folder and its database are removed at the end of the test.
 pub struct Folder {
@@ -115,11 +115,14 @@ pub fn refusal(command: &mut Command) -> String {
 
 /// Waits at most 30 seconds for the exit, then kills the program and panics.
 pub fn ended(mut child: Child) -> Output {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PROGRAM_TIMEOUT;
     while child.try_wait().unwrap().is_none() {
         if Instant::now() > deadline {
             child.kill().unwrap();
-            panic!("it goes on: {:?}", child.wait_with_output().unwrap());
+            panic!(
+                "the program is still running: {:?}",
+                child.wait_with_output().unwrap()
+            );
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -169,7 +172,7 @@ impl Program {
             // The pipe must stay open and be read, as a terminal would, or the program's output would block or fail.
             let _ = std::io::copy(&mut stdout, &mut std::io::sink());
         });
-        let line = tokio::task::spawn_blocking(move || first.recv_timeout(PATIENCE))
+        let line = tokio::task::spawn_blocking(move || first.recv_timeout(PROGRAM_TIMEOUT))
             .await
             .unwrap();
         let line = line.unwrap_or_default();
@@ -223,12 +226,12 @@ impl Program {
 
     /// Waits for the exit and returns the status and the log.
     pub fn wait(mut self) -> (ExitStatus, String) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PROGRAM_TIMEOUT;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(Instant::now() < deadline, "it does not end");
+            assert!(Instant::now() < deadline, "the program does not end");
             std::thread::sleep(Duration::from_millis(10));
         };
         (status, self.log.take().unwrap().join().unwrap())
@@ -262,9 +265,12 @@ pub fn is_alive(process: u32) -> bool {
 
 /// Waits at most 30 seconds until a process that was told to end is gone.
 pub fn wait_for_the_end_of(process: u32) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PROGRAM_TIMEOUT;
     while is_alive(process) {
-        assert!(Instant::now() < deadline, "process {process} goes on");
+        assert!(
+            Instant::now() < deadline,
+            "process {process} is still running"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -135,7 +135,7 @@ impl Route {
                 })
             })
             .collect();
-        assert!(routes.len() > 15, "the document has lost its operations");
+        assert!(routes.len() > 15, "the document has no operations");
         routes
     }
 
@@ -228,7 +228,7 @@ impl Route {
             Some("businesses") => demo::ACME.to_string(),
             Some("users") => demo::ACME_BUYER.to_string(),
             Some("api-keys") => ACME_KEY.to_string(),
-            _ => panic!("say here which id {} is about", self.path),
+            _ => panic!("add an id for {} here", self.path),
         }
     }
 
@@ -253,7 +253,7 @@ impl Route {
             }),
             "POST /api/businesses/{business_id}/admin-reset" => json!({}),
             "POST /api/auth/refresh" => json!({"refresh_token": REFRESH_TOKEN}),
-            "POST /api/auth/logout" => json!({"refresh_token": "none that anyone has"}),
+            "POST /api/auth/logout" => json!({"refresh_token": "a password that no user has"}),
             "POST /api/users" => json!({
                 "email": new_address(), "name": "Colleague", "password": "correct horse", "role": "staff",
             }),
@@ -308,7 +308,7 @@ impl Route {
             | "POST /api/payouts/{payout_id}/reverse"
             | "POST /api/credit-notes/{credit_note_id}/reverse"
             | "POST /api/write-offs/{write_off_id}/reverse" => json!({"reason": "a mistake"}),
-            other => panic!("say here what a good body of {other} is"),
+            other => panic!("add a valid body of {other} here"),
         }
     }
 

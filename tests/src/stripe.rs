@@ -149,8 +149,7 @@ struct Answer {
 
 impl Answer {
     fn error(status: u16, kind: &str) -> Self {
-        let body =
-            serde_json::json!({"error": {"type": kind, "message": format!("told to: {kind}")}});
+        let body = serde_json::json!({"error": {"type": kind, "message": format!("as requested by the test: {kind}")}});
         Self {
             status,
             body: body.to_string().into_bytes(),
@@ -201,12 +200,12 @@ impl Stripe {
         settings_for(&self.base)
     }
 
-    /// The provider adapter without a service. `patience` is its request timeout.
+    /// The provider adapter without a service. `response_timeout` is its request timeout.
     #[must_use]
-    pub fn adapter(&self, patience: Duration) -> tradeline::payments::stripe::Stripe {
+    pub fn adapter(&self, response_timeout: Duration) -> tradeline::payments::stripe::Stripe {
         let base: Url = self.base.parse().unwrap();
         let key = Secret::from(SECRET_KEY.to_owned());
-        tradeline::payments::stripe::Stripe::new(base, key, patience).unwrap()
+        tradeline::payments::stripe::Stripe::new(base, key, response_timeout).unwrap()
     }
 
     /// Applies these faults to the next requests, one each.

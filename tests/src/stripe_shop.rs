@@ -18,7 +18,7 @@ pub struct StripeShop {
     pub stripe: Stripe,
     /// The service under test.
     pub service: Service,
-    told: AtomicU32,
+    events_sent: AtomicU32,
 }
 
 impl StripeShop {
@@ -42,7 +42,7 @@ impl StripeShop {
         Self {
             stripe,
             service,
-            told: AtomicU32::new(0),
+            events_sent: AtomicU32::new(0),
         }
     }
 
@@ -66,8 +66,8 @@ impl StripeShop {
     pub async fn pay(&self, intent: &str) {
         self.stripe.pay(intent).await;
         let object = self.stripe.get(&format!("payment_intents/{intent}")).await;
-        let told = self.tell("payment_intent.succeeded", object).await;
-        let _ = told.ok(200);
+        let reply = self.tell("payment_intent.succeeded", object).await;
+        let _ = reply.ok(200);
     }
 
     /// Reads the current state of an order as an admin.
@@ -90,7 +90,7 @@ impl StripeShop {
 
     /// Sends an event of this kind about this object, with a new event id.
     pub async fn tell(&self, kind: &str, object: Value) -> Reply {
-        let number = self.told.fetch_add(1, Ordering::Relaxed);
+        let number = self.events_sent.fetch_add(1, Ordering::Relaxed);
         self.tell_as(&format!("evt_{number}"), kind, object).await
     }
 

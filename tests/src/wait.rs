@@ -5,21 +5,21 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// Time limit for every condition that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Checks a condition every 10 milliseconds until it holds. `what` completes the message "still waiting until".
+/// Checks a condition every 10 milliseconds until it holds. `expected` names the condition in the message.
 ///
 /// # Panics
 /// The condition does not hold within 30 seconds.
-pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub async fn until(expected: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !is_so().await {
         assert!(
-            started.elapsed() < PATIENCE,
-            "still waiting, after {PATIENCE:?}, until {what}"
+            started.elapsed() < TIMEOUT,
+            "not within {TIMEOUT:?}: {expected}"
         );
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

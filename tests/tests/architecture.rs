@@ -8,7 +8,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test that cannot go on fails"
+    reason = "a panic is the failure of a test"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};

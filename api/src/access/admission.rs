@@ -92,7 +92,7 @@ pub async fn check(
 ///
 /// # Errors
 /// Those of the wrapped service. A rejection is a response, not an error.
-pub async fn count_strays(
+pub async fn count_unmatched(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -291,7 +291,7 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
         && let Some(authority) = gateway(req)?
     {
         let business_id = one_business(req).ok_or_else(unauthenticated)?;
-        count_stranger(req, business_id)?;
+        count_unproven(req, business_id)?;
         let business = data::<BusinessCache>(req)?
             .by_unproven_id(data::<Database>(req)?, business_id)
             .await
@@ -302,7 +302,7 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
     }
     let text = bearer(req).ok_or_else(unauthenticated)?;
     if let Some(business_id) = api_keys::business_of(text) {
-        count_stranger(req, business_id)?;
+        count_unproven(req, business_id)?;
     }
     let authenticator = Authenticator {
         verifier: data::<Verifier>(req)?,
@@ -367,7 +367,7 @@ struct CountedByAddress;
 ///
 /// Anyone can invent such ids, and each costs a database query. As a consequence, the first valid request of a business
 /// may be rejected because of other requests from its address. Later ones are not.
-fn count_stranger(req: &ServiceRequest, business_id: BusinessId) -> Result<(), Problem> {
+fn count_unproven(req: &ServiceRequest, business_id: BusinessId) -> Result<(), Problem> {
     if !data::<BusinessCache>(req)?.knows(business_id) {
         data::<Limits>(req)?.of_address(req)?;
         req.extensions_mut().insert(CountedByAddress);
@@ -591,7 +591,7 @@ fn extension<T: Clone + 'static>(req: &HttpRequest) -> Result<T, Problem> {
     req.extensions().get::<T>().cloned().ok_or_else(|| {
         tracing::error!(
             of = std::any::type_name::<T>(),
-            "the endpoint gives its handler none"
+            "the access check has stored no such value"
         );
         Problem::internal()
     })

@@ -72,7 +72,7 @@ impl Authenticator<'_> {
     /// # Errors
     /// See [`Refused`].
     pub async fn authenticate(&self, text: &str) -> Result<Holder, Refused> {
-        if api_keys::is_meant(text) {
+        if api_keys::looks_like_key(text) {
             let business = api_keys::business_of(text).ok_or(Refused::RevokedCredential(None))?;
             return self.of_key(text, business).await.map(Holder::OfBusiness);
         }

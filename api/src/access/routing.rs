@@ -8,7 +8,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Route, web};
 
-use super::{check, count_strays};
+use super::{check, count_unmatched};
 use crate::schema::endpoint::{BASE, Endpoint, Table};
 
 /// Serves the endpoints of the table, each behind its own [`check`]. [`super::check`] lists what the app's data must
@@ -44,7 +44,7 @@ pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
             });
         scope = scope.service(resource);
     }
-    config.service(scope.wrap(from_fn(count_strays)));
+    config.service(scope.wrap(from_fn(count_unmatched)));
 }
 
 /// The route of an endpoint, with its check around the handler. Every request that reaches the handler passes through

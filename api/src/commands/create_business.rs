@@ -25,16 +25,16 @@ pub enum Error {
     #[error("the password {0}")]
     Password(#[from] WeakPassword),
     /// The two passwords that were typed differ.
-    #[error("the two passwords differ: nothing was made")]
+    #[error("the two passwords differ: no business was created")]
     Differ,
     /// The password cannot be read.
     #[error("the password cannot be read from standard input: {0}")]
     Input(#[from] io::Error),
     /// There is no database, or it cannot be used.
     #[error(transparent)]
-    Backend(#[from] database_choice::Error),
+    DatabaseChoice(#[from] database_choice::Error),
     /// The slug is taken, or the database did not answer.
-    #[error("the business {slug} was not made: {source}")]
+    #[error("the business {slug} was not created: {source}")]
     Refused {
         /// The slug of the business.
         slug: String,
@@ -90,7 +90,7 @@ pub async fn create(
     };
     let said = |founded: &Founded| {
         let text = format!(
-            "made the business {} with the id {}; its admin {} logs in with that slug and the password",
+            "created the business {} with the id {}; its admin {} logs in with that slug and the password",
             founded.business.slug, founded.business.id, founded.admin.email
         );
         StoredResponse::new(text.into_bytes())

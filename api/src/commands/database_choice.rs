@@ -19,7 +19,7 @@ const DATABASE: &str = "tradeline";
 
 /// A usable database, with the secret that belongs to it.
 #[derive(Debug)]
-pub struct Backend {
+pub struct DatabaseChoice {
     /// The URL, for the service's role.
     pub url: Secret,
     /// The secret that signs tokens.
@@ -84,7 +84,7 @@ pub enum Error {
     Database(#[from] domain::Error),
 }
 
-impl Backend {
+impl DatabaseChoice {
     /// Uses the configured database as it is. Without one, starts the embedded server, migrates its database and loads
     /// the demo data, unless that is disabled.
     ///

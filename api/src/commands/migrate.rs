@@ -13,7 +13,7 @@ use crate::config::{MigrateAction, Settings};
 pub enum CommandError {
     /// There is no database, or it does not start.
     #[error(transparent)]
-    Backend(#[from] database_choice::Error),
+    DatabaseChoice(#[from] database_choice::Error),
     /// The migrations could not be applied, reverted or listed.
     #[error(transparent)]
     Migrate(#[from] Error),
@@ -69,7 +69,7 @@ async fn down(url: &str, steps: u32) -> Result<Vec<String>, Error> {
     let after = database.schema_state(&migration::names()).await?.missing;
     database.close().await;
     let gone = after.iter().filter(|step| !before.contains(step));
-    Ok(gone.map(|step| format!("took back {step}")).collect())
+    Ok(gone.map(|step| format!("reverted {step}")).collect())
 }
 
 async fn status(url: &str) -> Result<Vec<String>, Error> {

@@ -12,7 +12,7 @@ use crate::config::Settings;
 pub enum Error {
     /// There is no database, or it does not start.
     #[error(transparent)]
-    Backend(#[from] database_choice::Error),
+    DatabaseChoice(#[from] database_choice::Error),
     /// `DATABASE_URL` is not a valid URL.
     #[error("DATABASE_URL is not usable: {0}")]
     Url(sea_orm::DbErr),
@@ -30,7 +30,7 @@ pub enum Error {
     Migrate(#[from] migrations::Error),
     /// Other transactions held the audit trail's locks for too long.
     #[error(
-        "others have been writing to the audit trail for 30 seconds: nothing was renumbered, try again"
+        "other transactions wrote to the audit trail for 30 seconds: nothing was renumbered, try again"
     )]
     Busy,
     /// The database failed.

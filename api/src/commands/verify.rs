@@ -12,14 +12,14 @@ use crate::commands::database_choice;
 use crate::config::Settings;
 
 /// The number of differences of one run that are logged. The metrics count all; the command prints all.
-const LOGGED: u64 = 20;
+const MAX_LOGGED_DIFFERENCES: u64 = 20;
 
 /// Why the books could not be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no database, or it cannot be used.
     #[error(transparent)]
-    Backend(#[from] database_choice::Error),
+    DatabaseChoice(#[from] database_choice::Error),
     /// The database failed before or during the run.
     #[error("the database cannot be used: {0}")]
     Database(#[from] domain::Error),
@@ -95,13 +95,13 @@ pub async fn once(settings: &Settings, out: &mut impl Write) -> Result<Outcome, 
 }
 
 /// Verifies the books in a loop that never ends, with a pause of `every` between runs.
-pub async fn keep_looking(database: Database, every: Duration) {
+pub async fn run_periodically(database: Database, every: Duration) {
     loop {
         let started = Instant::now();
         let mut logged = 0;
         let outcome = every_business(&database, |difference| {
             logged += 1;
-            if logged <= LOGGED {
+            if logged <= MAX_LOGGED_DIFFERENCES {
                 tracing::error!(%difference, "the books do not add up");
             }
         })
@@ -110,7 +110,7 @@ pub async fn keep_looking(database: Database, every: Duration) {
             Ok(outcome) => tell(&outcome, started.elapsed()),
             Err(error) => {
                 metrics::counter!("tradeline_verify_failures_total").increment(1);
-                tracing::warn!(%error, "the books could not be looked at");
+                tracing::warn!(%error, "the books could not be verified");
             }
         }
         tokio::time::sleep(every).await;
@@ -127,7 +127,7 @@ fn tell(outcome: &Outcome, took: Duration) {
     metrics::gauge!("tradeline_verify_duration_seconds").set(took.as_secs_f64());
     let now = u32::try_from(chrono::Utc::now().timestamp()).unwrap_or(0);
     metrics::gauge!("tradeline_verify_last_run_timestamp_seconds").set(now);
-    tracing::info!(%outcome, "the books were looked at");
+    tracing::info!(%outcome, "the books were verified");
 }
 
 async fn every_business(

@@ -74,7 +74,7 @@ impl Settings {
     pub(crate) async fn parties(&self) -> Result<Checked, BadSettings> {
         Ok(Checked {
             providers: self.payments.providers(self.wants_demo())?,
-            issuer: self.outside.issuer().await?,
+            issuer: self.identity.issuer().await?,
         })
     }
 

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_sets_for_a_service_of_this_name_is_not_named() {
+    fn variables_of_kubernetes_for_a_service_of_this_name_are_not_named() {
         let links = [
             ("TRADELINE_SERVICE_HOST", "10.0.0.11"),
             ("TRADELINE_SERVICE_PORT", "8080"),

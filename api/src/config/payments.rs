@@ -49,7 +49,7 @@ pub struct Payments {
     #[arg(long, env = "TRADELINE_PAYMENT_PROVIDER", value_enum, global = true)]
     pub payment_provider: Option<ProviderName>,
     /// The time in which a card order can be paid, in seconds. Its stock is held for that time.
-    #[arg(long, env = "TRADELINE_PAYMENT_SECONDS", default_value_t = domain::card::checkout::SECONDS, global = true,
+    #[arg(long, env = "TRADELINE_PAYMENT_SECONDS", default_value_t = domain::card::checkout::DEFAULT_PAYMENT_SECONDS, global = true,
           value_name = "SECONDS", value_parser = clap::value_parser!(i32).range(60..=86_400))]
     pub payment_seconds: i32,
 }
@@ -128,13 +128,13 @@ pub enum BadPayments {
         set: &'static str,
     },
     /// The secret is empty, or cannot be sent in a header.
-    #[error("{0} is empty, or has a character that none has")]
+    #[error("{0} is empty, or has a character that no such secret has")]
     NoSecret(&'static str),
     /// HMAC refused the secret: a bug, since it accepts keys of any length.
     #[error("webhooks cannot be verified: {0}")]
     Hash(#[from] InvalidLength),
     /// The HTTPS client cannot be built.
-    #[error("Stripe cannot be asked: {0}")]
+    #[error("the HTTPS client of Stripe cannot be built: {0}")]
     Client(#[from] reqwest::Error),
 }
 
@@ -196,7 +196,7 @@ impl Payments {
             return Err(BadPayments::NoSecret(WEBHOOK_SECRET));
         }
         let base = self.stripe_api_base.0.clone();
-        let stripe = Arc::new(Stripe::new(base, key.clone(), stripe::ANSWER)?);
+        let stripe = Arc::new(Stripe::new(base, key.clone(), stripe::RESPONSE_TIMEOUT)?);
         let secrets = WebhookSecrets::new(&secrets)?;
         Ok(Providers {
             provider: Some(stripe.clone()),

@@ -25,12 +25,12 @@ use crate::state::State;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("getAgingReport", "/api/reports/aging", report)
-            .summary("What each customer owes by how long it is past due, at a date; all of them together on page one")
+            .summary("List what each customer owes by days past due, at a date; page one has the totals of all customers")
             .for_roles(&[Role::Admin, Role::Staff])
             .query::<When>(
                 "as_of",
-                "What counts before this moment, or to the end of this day of the business; now if left out or today. Not \
-                 in the future, which begins in 2 minutes.",
+                "Entries before this moment, or until the end of this day of the business; now if left out or today. \
+                 At most 2 minutes in the future.",
             )
             .paged()
             .ok::<AgingView>()
@@ -110,7 +110,7 @@ async fn report(
     let dialect = Dialect::take(&mut query);
     if form == Form::Csv {
         query.finish()?;
-        return sheet(&state, &caller, as_of, (dialect, watched)).await;
+        return csv_table(&state, &caller, as_of, (dialect, watched)).await;
     }
     let paging = query.paging();
     query.finish()?;
@@ -136,7 +136,7 @@ async fn report(
 }
 
 /// The whole report as CSV, all pages as of the same moment.
-async fn sheet(
+async fn csv_table(
     state: &State,
     caller: &Authenticated,
     as_of: Option<When>,

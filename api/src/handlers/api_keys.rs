@@ -25,13 +25,14 @@ const ADMIN: &[Role] = &[Role::Admin];
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("listApiKeys", "/api/api-keys", list)
-            .summary("List API keys in the order in which they were made, the revoked ones too")
+            .summary("List API keys in order of creation, revoked ones included")
             .for_roles(ADMIN)
             .paged()
             .ok::<Page<ApiKeyView>>(),
         Endpoint::post("createApiKey", "/api/api-keys", create)
             .summary(
-                "Make an API key. This answer alone has it: an answer replayed for an Idempotency-Key has null instead",
+                "Create an API key. Only this response contains it: a response replayed for an Idempotency-Key has \
+                 null instead",
             )
             .for_roles(ADMIN)
             .body::<ApiKeyRequest>()
@@ -40,7 +41,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .idempotent(),
         Endpoint::delete("revokeApiKey", "/api/api-keys/{api_key_id}", revoke)
             .summary(
-                "Revoke an API key: at once in the process that answers, within a second in others",
+                "Revoke an API key: at once in the process that responds, within a second in others",
             )
             .for_roles(ADMIN)
             .no_content()

@@ -24,14 +24,17 @@ type Word = Text<1, 100>;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("listAuditEntries", "/api/audit", list)
-            .summary("List what changed, the newest first")
+            .summary("List changes, the newest first")
             .for_roles(&[Role::Admin])
-            .query::<Word>("entity_type", "About this kind of thing, such as order.")
-            .query::<Uuid>("entity_id", "About this one.")
-            .query::<UserId>("actor_id", "Done by this user or key.")
-            .query::<Word>("action", "That this happened, such as order.approved.")
-            .query::<When>("from", "Then or later.")
-            .query::<When>("to", "Before this time, or on this date at the latest.")
+            .query::<Word>(
+                "entity_type",
+                "The kind of the changed entity, such as order.",
+            )
+            .query::<Uuid>("entity_id", "The id of the changed entity.")
+            .query::<UserId>("actor_id", "The user or API key that made the change.")
+            .query::<Word>("action", "The action, such as order.approved.")
+            .query::<When>("from", "At this time or later.")
+            .query::<When>("to", "Before this time, or until the end of this date.")
             .paged()
             .ok::<Page<AuditEntryView>>(),
     ]

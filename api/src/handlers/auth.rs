@@ -33,7 +33,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("register", "/api/auth/register", register)
             .summary(
-                "Become a customer of a business, without credit; a repetition is answered 409 already_exists",
+                "Register as a customer of a business, without credit; a repeated registration gets 409 already_exists",
             )
             .public()
             .guarded()
@@ -49,7 +49,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .codes(&[Code::InvalidCredentials]),
         Endpoint::post("refreshTokens", "/api/auth/refresh", refresh)
             .summary(
-                "Exchange a refresh token for new tokens; one that is used twice ends its login and all that came of it",
+                "Exchange a refresh token for new tokens; a token that is used twice revokes its login with all its tokens",
             )
             .public()
             .guarded()
@@ -58,13 +58,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .codes(&[Code::InvalidCredentials]),
         Endpoint::post("logout", "/api/auth/logout", logout)
             .summary(
-                "End the login that a refresh token belongs to; access tokens live on to their end",
+                "End the login of a refresh token; access tokens stay valid until they expire",
             )
             .for_any_role()
             .body::<LogoutRequest>()
             .no_content(),
         Endpoint::get("getCaller", "/api/auth/me", me)
-            .summary("Say who the caller is")
+            .summary("Read the caller's identity")
             .for_any_role()
             .ok::<CallerView>(),
     ]
@@ -212,7 +212,7 @@ async fn login(
     count_try(&state, &req, Try::Login, &business.0, &account).await?;
     let attempt = Attempt {
         business: business.0,
-        told: Email::from_text(&email.0).is_ok().then(|| email.0.clone()),
+        audit_email: Email::from_text(&email.0).is_ok().then(|| email.0.clone()),
         email: email.0,
         password: password.0,
         request_id: request_id.0,

@@ -10,7 +10,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::rt::time::{Instant, sleep, sleep_until};
 use actix_web::web::{Bytes, Data};
-use domain::stock::availability::{Sight, Watcher};
+use domain::stock::availability::{Observation, Watcher};
 use entity::ProductId;
 use futures_util::stream;
 use rand::RngExt;
@@ -31,17 +31,17 @@ const EVENTS: &str = "text/event-stream";
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The lifetime of a stream in seconds. It is random, so that streams that began together do not reconnect together.
-const LIFE: std::ops::Range<u64> = 720..900;
+const STREAM_SECONDS: std::ops::Range<u64> = 720..900;
 
 /// The delay before a client reconnects, in milliseconds, random for the same reason.
-const COME_AGAIN: std::ops::Range<u32> = 1_000..5_000;
+const RECONNECT_MILLISECONDS: std::ops::Range<u32> = 1_000..5_000;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("streamAvailability", "/api/products/{product_id}/availability/stream", watch)
             .summary(
-                "Watch how many of a product can be sold: an event {available, on_hand, waiting} now and at each change, \
-                 at most two a second, for 15 minutes at most",
+                "Watch the available units of a product: an event {available, on_hand, waiting} now and after each \
+                 change, at most two a second, for at most 15 minutes",
             )
             .public_of_business()
             .text(EVENTS)
@@ -57,13 +57,13 @@ struct AvailabilityView {
 }
 
 /// One event. Its id is the time of the state in microseconds: a higher id is newer, whichever process sent it.
-fn event(sight: &Sight) -> Bytes {
+fn event(observation: &Observation) -> Bytes {
     let view = AvailabilityView {
-        available: sight.availability.available,
-        on_hand: sight.availability.on_hand,
-        waiting: sight.availability.waiting,
+        available: observation.availability.available,
+        on_hand: observation.availability.on_hand,
+        waiting: observation.availability.waiting,
     };
-    let id = sight.at.timestamp_micros();
+    let id = observation.at.timestamp_micros();
     Bytes::from(format!("id: {id}\ndata: {}\n\n", json(&view)))
 }
 
@@ -80,11 +80,11 @@ impl Feed {
     async fn next(&mut self) -> Option<Bytes> {
         if !self.begun {
             self.begun = true;
-            let come_again = rand::rng().random_range(COME_AGAIN);
-            return Some(Bytes::from(format!("retry: {come_again}\n\n")));
+            let reconnect_after = rand::rng().random_range(RECONNECT_MILLISECONDS);
+            return Some(Bytes::from(format!("retry: {reconnect_after}\n\n")));
         }
         tokio::select! {
-            sight = self.watcher.next() => sight.as_ref().map(event),
+            observation = self.watcher.next() => observation.as_ref().map(event),
             () = sleep(HEARTBEAT) => Some(Bytes::from_static(b":\n\n")),
             () = sleep_until(self.ends) => None,
         }
@@ -101,12 +101,12 @@ async fn watch(
         .availability
         .watch(visitor.business_id, id.0, sees_inactive(&visitor));
     let watcher = watching.await.map_err(|error| visitor.problem(error))?;
-    let life = Duration::from_secs(rand::rng().random_range(LIFE));
+    let lifetime = Duration::from_secs(rand::rng().random_range(STREAM_SECONDS));
     let feed = Feed {
         watcher,
         watched,
         begun: false,
-        ends: Instant::now() + life,
+        ends: Instant::now() + lifetime,
     };
     let events = stream::unfold(feed, |mut feed| async move {
         // The connection counts as busy while there is nothing to send, which is not the client's fault. A client that

@@ -25,7 +25,7 @@ const OWN: &str = "/api/business";
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("createBusiness", "/api/businesses", create)
-            .summary("Make a business with its first admin")
+            .summary("Create a business with its first admin")
             .for_platform()
             .body::<BusinessRequest>()
             .created::<FoundedView>()

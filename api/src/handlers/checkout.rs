@@ -27,7 +27,7 @@ use crate::state::State;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("createCheckout", "/api/orders/checkout", order)
-            .summary("Order by card: the stock is held until it is paid, or its time is over")
+            .summary("Order by card: the stock is held until the order is paid or its time expires")
             .for_roles(&[Role::Admin, Role::Staff, Role::Customer])
             .body::<CheckoutRequest>()
             .created::<CheckoutView>()
@@ -116,7 +116,7 @@ pub(super) async fn place(
         key,
         caller: caller.0.clone(),
     };
-    let outcome = state.desk.carry_out(command).await.map_err(refused)?;
+    let outcome = state.desk.execute(command).await.map_err(refused)?;
     state.payment_worker.watch(caller.business_id);
     let order = outcome.placed_order().map_err(refused)?;
     let checkout = card::finish(&state.database, provider, caller.business_id, order).await;

@@ -1,4 +1,4 @@
-//! `/api/orders/{order_id}/credit-notes` and `/api/credit-notes`: what a customer need not pay of an order.
+//! `/api/orders/{order_id}/credit-notes` and `/api/credit-notes`: credit notes on orders.
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
@@ -29,7 +29,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/orders/{order_id}/credit-notes",
             create,
         )
-        .summary("Credit a part of an order, by amount or by items that come back")
+        .summary("Credit a part of an order, by amount or by returned items")
         .for_roles(ADMIN)
         .body::<CreditNoteRequest>()
         .created::<CreditNoteWithBalance>()
@@ -52,7 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/credit-notes/{credit_note_id}/reverse",
             reverse,
         )
-        .summary("Undo a credit note: what it settled is due again")
+        .summary("Reverse a credit note: the amount that it settled is due again")
         .for_roles(ADMIN)
         .body::<ReversalRequest>()
         .created::<CreditNoteWithBalance>()
@@ -144,10 +144,10 @@ struct CreditNoteWithBalance {
 }
 
 impl CreditNoteView {
-    fn of(found: &CreditNote, currency: Currency) -> Self {
-        let note = &found.note;
-        let reversal = found.reversal.as_ref();
-        let items = found.items.iter().map(|(product_id, quantity)| ItemView {
+    fn of(view: &CreditNote, currency: Currency) -> Self {
+        let note = &view.note;
+        let reversal = view.reversal.as_ref();
+        let items = view.items.iter().map(|(product_id, quantity)| ItemView {
             product_id: *product_id,
             quantity: *quantity,
         });
@@ -160,9 +160,9 @@ impl CreditNoteView {
             items: items.collect(),
             reason: note.reason.clone(),
             restock: note.restock,
-            allocated: Amount::of(found.allocated(), currency),
-            unallocated: Amount::of(found.unallocated(), currency),
-            paid_out: Amount::of(found.paid_out, currency),
+            allocated: Amount::of(view.allocated(), currency),
+            unallocated: Amount::of(view.unallocated(), currency),
+            paid_out: Amount::of(view.paid_out, currency),
             created_by: note.created_by,
             created_at: note.created_at,
             reversed_at: reversal.map(|reversal| reversal.at),
@@ -176,7 +176,7 @@ fn what(body: &mut CreditNoteRequest) -> Result<What, Problem> {
     match (body.amount.take(), body.items.take()) {
         (Some(_), None) if restock => Err(Problem::fault(
             "/restock",
-            "needs items: an amount is nothing that goes back to the shelf",
+            "needs items: an amount cannot be restocked",
         )),
         (Some(amount), None) => Ok(What::Amount(amount.0)),
         (None, Some(items)) => {

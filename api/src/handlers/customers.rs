@@ -35,7 +35,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .created::<CustomerView>()
             .idempotent(),
         Endpoint::get("getCustomer", "/api/customers/{customer_id}", read)
-            .summary("Read a customer with its balance; a customer may read itself")
+            .summary("Read a customer with its balance; a customer may read their own record")
             .for_roles(&[Role::Admin, Role::Staff, Role::Customer])
             .ok::<CustomerView>()
             .codes(&[Code::CustomerNotFound]),

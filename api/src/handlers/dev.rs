@@ -22,12 +22,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/dev/payments/{intent}/succeed",
             succeed,
         )
-        .summary("Say that a payment was made, in full")
+        .summary("Report a payment as succeeded, in full")
         .for_this_machine()
         .ok::<ReceivedView>()
         .codes(&[Code::NotFound]),
         Endpoint::post("failPayment", "/api/dev/payments/{intent}/fail", fail)
-            .summary("Say that a payment was declined; it can be tried again")
+            .summary("Report a payment as declined; it can be retried")
             .for_this_machine()
             .ok::<ReceivedView>()
             .codes(&[Code::NotFound]),
@@ -51,7 +51,7 @@ async fn tell(
     state: &State,
     Name(intent): Name,
     kind: &str,
-    told: impl FnOnce(domain::card::provider::Received) -> EventKind,
+    event_kind: impl FnOnce(domain::card::provider::Received) -> EventKind,
 ) -> Response {
     let unknown = || {
         Problem::new(Code::NotFound, "There is no such payment.").with("intent", intent.as_str())
@@ -72,12 +72,12 @@ async fn tell(
         business_id,
         order_id,
         intent: intent.clone(),
-        told: told(Offline::received(amount, currency)),
+        event_kind: event_kind(Offline::received(amount, currency)),
     };
-    let taken = card::receive(&state.database, &Offline, &event)
+    let outcome = card::receive(&state.database, &Offline, &event)
         .await
         .map_err(problem)?;
-    if taken == EventOutcome::NotOurs {
+    if outcome == EventOutcome::NotOurs {
         return Err(unknown());
     }
     state.sealer.note(business_id);

@@ -37,11 +37,11 @@ type Difference = Whole<{ -MAX_ON_HAND }, MAX_ON_HAND>;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("listStock", "/api/inventory", list)
-            .summary("List the stock of every product, or of those that run out")
+            .summary("List the stock of every product, or of those with low stock")
             .for_roles(STAFF)
             .query::<Below>(
                 "below",
-                "Only those of which fewer than this are available.",
+                "Only products with fewer available units than this.",
             )
             .paged()
             .ok::<Page<StockView>>(),
@@ -51,7 +51,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .ok::<StockView>()
             .codes(&[Code::ProductNotFound]),
         Endpoint::patch("adjustStock", "/api/inventory/{product_id}", correct)
-            .summary("Correct a count by a difference or to what was counted")
+            .summary("Correct a stock level by a difference, or to a counted number")
             .for_roles(STAFF)
             .body::<StockPatch>()
             .ok::<StockView>()
@@ -62,7 +62,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::CountedBelowReserved,
             ]),
         Endpoint::post("createStockMovements", "/api/inventory/movements", receive)
-            .summary("Move stock of many products, all of it or none: a delivery, say")
+            .summary("Move stock of many products, all or nothing, such as a delivery")
             .for_roles(STAFF)
             .body::<MovementsRequest>()
             .created::<MovementsView>()
@@ -77,7 +77,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/inventory/{product_id}/movements",
             movements,
         )
-        .summary("List every change of a product's count, the newest first")
+        .summary("List every change of a product's stock level, the newest first")
         .for_roles(STAFF)
         .paged()
         .ok::<Page<MovementView>>()
@@ -295,7 +295,7 @@ fn lines(body: MovementsRequest) -> Result<Vec<Line>, Problem> {
 }
 
 /// The response to a list of movements. Its location is that of the first product's movements.
-#[expect(clippy::ptr_arg, reason = "rendered is what the domain returns")]
+#[expect(clippy::ptr_arg, reason = "the signature of the domain's renderer")]
 fn render(moved: &Vec<Moved>) -> StoredResponse {
     let location = moved.first().map_or_else(String::new, |first| {
         format!("/api/inventory/{}/movements", first.product_id)

@@ -38,36 +38,36 @@ const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("listOrders", "/api/orders", list)
-            .summary("List orders, the newest first; a customer sees its own")
+            .summary("List orders, the newest first; a customer sees their own")
             .for_roles(EVERYONE)
-            .query::<Status>("status", "With this status.")
-            .query::<CustomerId>("customer_id", "Of this customer.")
-            .query::<PaymentMethod>("payment_method", "Paid for like this.")
-            .query::<When>("created_from", "Made then or later.")
-            .query::<When>("created_to", "Made before this time, or on this date at the latest.")
+            .query::<Status>("status", "Only orders with this status.")
+            .query::<CustomerId>("customer_id", "Only orders of this customer.")
+            .query::<PaymentMethod>("payment_method", "Only orders with this payment method.")
+            .query::<When>("created_from", "Created at this time or later.")
+            .query::<When>("created_to", "Created before this time, or until the end of this date.")
             .query::<WantingAttention>(
                 "attention",
-                "At which a person has to look: `true` for any reason, or one reason.",
+                "Only orders that need manual review: `true` for any reason, or one reason.",
             )
             .paged()
             .ok::<Page<OrderView>>(),
         Endpoint::get("listMyOrders", "/api/orders/my-orders", my_orders)
             .summary("List the customer's own orders, the newest first")
             .for_roles(&[Role::Customer])
-            .query::<Status>("status", "With this status.")
-            .query::<PaymentMethod>("payment_method", "Paid for like this.")
-            .query::<When>("created_from", "Made then or later.")
-            .query::<When>("created_to", "Made before this time, or on this date at the latest.")
+            .query::<Status>("status", "Only orders with this status.")
+            .query::<PaymentMethod>("payment_method", "Only orders with this payment method.")
+            .query::<When>("created_from", "Created at this time or later.")
+            .query::<When>("created_to", "Created before this time, or until the end of this date.")
             .paged()
             .ok::<Page<OrderView>>(),
         Endpoint::get("getOrder", "/api/orders/{order_id}", read)
-            .summary("Read an order with its lines; a customer may read its own")
+            .summary("Read an order with its lines; a customer may read their own")
             .for_roles(EVERYONE)
             .ok::<OrderWithItems>()
             .codes(&[Code::OrderNotFound]),
         Endpoint::post("cancelOrder", "/api/orders/{order_id}/cancel", cancel)
             .summary(
-                "Cancel an order; a customer may cancel its own of which nothing is paid, an admin one that is paid by \
+                "Cancel an order. Customers may cancel their own unpaid orders. Admins may cancel an order paid by \
                  card, which is refunded",
             )
             .for_roles(EVERYONE)
@@ -81,7 +81,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ])
             .idempotent(),
         Endpoint::post("fulfillOrder", "/api/orders/{order_id}/fulfill", fulfil)
-            .summary("Say that an order's goods are with the customer, or on their way")
+            .summary("Fulfil an order: its goods are with the customer or on their way")
             .for_roles(&[Role::Admin, Role::Staff])
             .body::<FulfilmentRequest>()
             .ok::<OrderWithItems>()
@@ -94,7 +94,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .idempotent(),
         Endpoint::post("refundOrder", "/api/orders/{order_id}/refund", refund)
             .summary(
-                "Give back what was paid by card: all of it, an amount, or what some items cost",
+                "Refund a card payment: in full, an amount, or the price of some items",
             )
             .for_roles(&[Role::Admin])
             .body::<RefundRequest>()
@@ -331,8 +331,8 @@ impl OrderView {
 }
 
 impl OrderWithItems {
-    fn of(found: &Order, currency: Currency) -> Self {
-        let items = found.items.iter().map(|item| SoldView {
+    fn of(view: &Order, currency: Currency) -> Self {
+        let items = view.items.iter().map(|item| SoldView {
             product_id: item.product_id,
             sku: item.sku.clone(),
             name: item.name.clone(),
@@ -341,24 +341,24 @@ impl OrderWithItems {
             line_total: Amount::of(item.line_total, currency),
         });
         Self {
-            order: OrderView::of(&found.order, currency),
+            order: OrderView::of(&view.order, currency),
             items: items.collect(),
-            payments: found
+            payments: view
                 .payments
                 .iter()
                 .map(|one| OrderPayment::of(one, currency))
                 .collect(),
-            refunds: found
+            refunds: view
                 .refunds
                 .iter()
                 .map(|one| RefundView::of(one, currency))
                 .collect(),
-            disputes: found
+            disputes: view
                 .disputes
                 .iter()
                 .map(|one| DisputeView::of(one, currency))
                 .collect(),
-            history: found.history.iter().map(StepView::of).collect(),
+            history: view.history.iter().map(StepView::of).collect(),
         }
     }
 }
@@ -535,14 +535,14 @@ async fn refund(
     id: Id<OrderId>,
     mut request: Json<RefundRequest>,
 ) -> Response {
-    let wish = NewRefund {
+    let refund = NewRefund {
         what: what(&mut request.body)?,
         reason: request.body.reason.0,
         takes: takes(&state, &caller),
     };
     let render = render(caller.currency);
     let write = caller.write(request.key.as_ref(), &render);
-    let refunded = refunds::request(&state.database, &write, id.0, &wish).await;
+    let refunded = refunds::request(&state.database, &write, id.0, &refund).await;
     if refunded.is_ok() {
         state.payment_worker.wake(caller.business_id);
     }
@@ -560,7 +560,7 @@ fn what(body: &mut RefundRequest) -> Result<What, Problem> {
     match (body.amount.take(), body.items.take()) {
         (_, None) if restock => Err(Problem::fault(
             "/restock",
-            "needs items: an amount is nothing that goes back to the shelf",
+            "needs items: an amount cannot be restocked",
         )),
         (None, None) => Ok(What::Rest),
         (Some(amount), None) => Ok(What::Amount(amount.0)),

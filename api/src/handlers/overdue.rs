@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
-use domain::receivables::overdue::{self, By, Criterion, Overdue, Place};
+use domain::receivables::overdue::{self, By, Criterion, Overdue};
 use entity::users::Role;
 use entity::{Currency, CustomerId};
 use serde::Serialize;
@@ -38,12 +38,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(&[Role::Admin, Role::Staff])
             .query::<Days>(
                 "days",
-                "Orders that are past due by more than this many days of the business count, as in aging; 30 if left out.",
+                "Counts orders that are past due by more than this many days of the business, as in aging; 30 if left out.",
             )
             .query::<By>(
                 "by",
-                "The date that counts; `due_date` if left out. With `order_date`, orders that were made more than `days` \
-                 times 24 hours ago count, due or not.",
+                "The compared date; `due_date` if left out. With `order_date`, orders created more than `days` times \
+                 24 hours ago count, due or not.",
             )
             .paged()
             .ok::<Page<OverdueView>>()
@@ -110,7 +110,7 @@ async fn list(
     let dialect = Dialect::take(&mut query);
     if form == Form::Csv {
         query.finish()?;
-        return sheet(&state, &caller, criterion, (dialect, watched)).await;
+        return csv_table(&state, &caller, criterion, (dialect, watched)).await;
     }
     let paging = query.paging();
     query.finish()?;
@@ -122,7 +122,7 @@ async fn list(
 }
 
 /// The whole list as CSV.
-async fn sheet(
+async fn csv_table(
     state: &State,
     caller: &Authenticated,
     criterion: Criterion,
@@ -133,7 +133,7 @@ async fn sheet(
     let first = overdue::list(&database, &own, criterion, &csv::page(None))
         .await
         .map_err(|error| caller.problem(error))?;
-    let next = move |place: Place| {
+    let next = move |place| {
         let (database, own) = (database.clone(), own.clone());
         async move {
             let paging = csv::page(Some(place));

@@ -164,7 +164,7 @@ async fn reset(
     count_try(&state, &req, Try::PasswordReset, &business, &account).await?;
     let attempt = ResetAttempt {
         business,
-        told: Email::from_text(&email).is_ok().then(|| email.clone()),
+        audit_email: Email::from_text(&email).is_ok().then(|| email.clone()),
         email,
         code: body.code.0,
         new: body.new,

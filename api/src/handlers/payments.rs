@@ -30,11 +30,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("listPayments", "/api/payments", list)
             .summary("List payments, the newest first")
             .for_roles(STAFF)
-            .query::<CustomerId>("customer_id", "Of this customer.")
+            .query::<CustomerId>("customer_id", "Only payments of this customer.")
             .paged()
             .ok::<Page<PaymentView>>(),
         Endpoint::post("createPayment", "/api/payments", receive)
-            .summary("Take a payment; without a target it settles what is due for longest first")
+            .summary("Record a payment; without a target it settles the orders that are due for longest first")
             .for_roles(STAFF)
             .body::<PaymentRequest>()
             .created::<PaymentWithBalance>()
@@ -57,7 +57,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/payments/{payment_id}/reverse",
             reverse,
         )
-        .summary("Undo a payment that bounced: what it settled is due again")
+        .summary("Reverse a payment that bounced: the amount that it settled is due again")
         .for_roles(&[Role::Admin])
         .body::<ReversalRequest>()
         .created::<PaymentWithBalance>()
@@ -203,9 +203,9 @@ impl AccountSummaryView {
 }
 
 impl PaymentView {
-    fn of(found: &Payment, currency: Currency) -> Self {
-        let payment = &found.payment;
-        let reversal = found.reversal.as_ref();
+    fn of(view: &Payment, currency: Currency) -> Self {
+        let payment = &view.payment;
+        let reversal = view.reversal.as_ref();
         Self {
             payment_id: payment.id,
             customer_id: payment.customer_id,
@@ -214,9 +214,9 @@ impl PaymentView {
             method: payment.method.clone(),
             reference: payment.reference.clone(),
             received_at: payment.received_at,
-            allocations: AllocationView::all(&found.allocations, currency),
-            unallocated: Amount::of(found.unallocated(), currency),
-            paid_out: Amount::of(found.paid_out, currency),
+            allocations: AllocationView::all(&view.allocations, currency),
+            unallocated: Amount::of(view.unallocated(), currency),
+            paid_out: Amount::of(view.paid_out, currency),
             created_by: payment.created_by,
             created_at: payment.created_at,
             reversed_at: reversal.map(|reversal| reversal.at),
@@ -243,7 +243,7 @@ fn payment(body: PaymentRequest) -> Result<NewPayment, Problem> {
         (None, Some(list)) => {
             let all: Money = list.0.iter().map(|share| share.amount.0).sum();
             if all > amount {
-                let message = "must not be more than the amount altogether";
+                let message = "must not exceed the amount of the payment in total";
                 return Err(Problem::fault("/allocations", message));
             }
             orders(list)

@@ -44,11 +44,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("listPayouts", "/api/payouts", list)
             .summary("List payouts, the newest first")
             .for_roles(STAFF)
-            .query::<CustomerId>("customer_id", "To this customer.")
-            .query::<When>("created_from", "Entered then or later.")
+            .query::<CustomerId>("customer_id", "Only payouts to this customer.")
+            .query::<When>("created_from", "Entered at this time or later.")
             .query::<When>(
                 "created_to",
-                "Entered before this time, or on this date at the latest.",
+                "Entered before this time, or until the end of this date.",
             )
             .paged()
             .ok::<Page<PayoutView>>(),
@@ -59,7 +59,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .codes(&[Code::NotFound]),
         Endpoint::post("reversePayout", "/api/payouts/{payout_id}/reverse", reverse)
             .summary(
-                "Undo a payout that did not reach the customer: its credit is on account again",
+                "Reverse a payout that did not reach the customer: its credit is on account again",
             )
             .for_roles(&[Role::Admin])
             .body::<ReversalRequest>()
@@ -116,9 +116,9 @@ struct PayoutWithBalance {
 }
 
 impl PayoutView {
-    fn of(found: &Payout, currency: Currency) -> Self {
-        let payout = &found.payout;
-        let reversal = found.reversal.as_ref();
+    fn of(view: &Payout, currency: Currency) -> Self {
+        let payout = &view.payout;
+        let reversal = view.reversal.as_ref();
         Self {
             payout_id: payout.id,
             customer_id: payout.customer_id,

@@ -33,7 +33,7 @@ pub(super) type PurchaseLimit = Whole<1, 1_000_000>;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("listProducts", "/api/products", list)
-            .summary("List products in the order in which they were added; staff see those not on sale too")
+            .summary("List products in the order in which they were added; staff also see products that are off sale")
             .public_of_business()
             .query::<Text<1, 200>>("q", "Text that the name or the number contains, in any case.")
             .query::<Sku>("sku", "The number, in any case and width.")
@@ -52,13 +52,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .ok::<ProductView>()
             .codes(&[Code::ProductNotFound]),
         Endpoint::put("replaceProduct", "/api/products/{product_id}", replace)
-            .summary("Replace what the catalogue says of a product; stock changes in the inventory")
+            .summary("Replace the catalogue data of a product; stock changes in the inventory")
             .for_roles(ADMIN)
             .body::<ProductDetails>()
             .ok::<ProductView>()
             .codes(&[Code::ProductNotFound, Code::AlreadyExists]),
         Endpoint::patch("updateProduct", "/api/products/{product_id}", change)
-            .summary("Change what the catalogue says of a product; stock changes in the inventory")
+            .summary("Change the catalogue data of a product; stock changes in the inventory")
             .for_roles(ADMIN)
             .body::<ProductPatch>()
             .ok::<ProductView>()
@@ -237,24 +237,24 @@ impl ProductSaleView {
 }
 
 impl ProductView {
-    fn of(found: &Product, currency: Currency) -> Self {
-        let product = &found.product;
+    fn of(view: &Product, currency: Currency) -> Self {
+        let product = &view.product;
         Self {
             id: product.id,
             sku: product.sku.clone(),
             name: product.name.clone(),
             description: product.description.clone(),
             currency,
-            price: Amount::of(found.price, currency),
+            price: Amount::of(view.price, currency),
             list_price: Amount::of(product.price, currency),
-            available: found.available,
+            available: view.available,
             limit_per_customer: product.limit_per_customer,
             active: product.active,
-            sale: found
+            sale: view
                 .sale
                 .as_ref()
-                .map(|sale| ProductSaleView::of(sale, found, currency)),
-            not_for_sale: found.not_for_sale.map(NotForSaleView::from),
+                .map(|sale| ProductSaleView::of(sale, view, currency)),
+            not_for_sale: view.not_for_sale.map(NotForSaleView::from),
             created_at: product.created_at,
             updated_at: product.updated_at,
         }

@@ -23,7 +23,7 @@ use crate::state::State;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("createPurchase", "/api/purchase", purchase)
-            .summary("Buy on credit: all of it, or nothing")
+            .summary("Buy on credit, all or nothing")
             .for_roles(&[Role::Admin, Role::Staff, Role::Customer])
             .body::<PurchaseRequest>()
             .created::<ReceiptView>()
@@ -134,7 +134,7 @@ async fn purchase(
         key: request.key,
         caller: caller.0.clone(),
     };
-    caller.answer(state.desk.carry_out(command).await)
+    caller.answer(state.desk.execute(command).await)
 }
 
 /// The customer who buys: the one named, or the caller themselves. To a caller with the role `customer`, other

@@ -32,7 +32,9 @@ const TTL_SECONDS: i64 = 300;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("createReservation", "/api/reservations", reserve)
-            .summary("Hold stock for a while: all of it, or nothing, or a place in line")
+            .summary(
+                "Hold stock for a limited time, all or nothing, or take a place on the waitlist",
+            )
             .for_roles(EVERYONE)
             .body::<ReservationRequest>()
             .created::<ReservationView>()
@@ -52,7 +54,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ])
             .idempotent(),
         Endpoint::get("getReservation", "/api/reservations/{reservation_id}", read)
-            .summary("Read a reservation, with its place in line; a customer may read its own")
+            .summary(
+                "Read a reservation, with its place on the waitlist; a customer may read their own",
+            )
             .for_roles(EVERYONE)
             .ok::<ReservationView>()
             .codes(&[Code::ReservationNotFound]),
@@ -61,7 +65,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/reservations/{reservation_id}/confirm",
             confirm,
         )
-        .summary("Buy what is held, at the prices that were reserved")
+        .summary("Buy the held items at their reserved prices")
         .for_roles(EVERYONE)
         .body::<Confirmation>()
         .created::<ConfirmedView>()
@@ -85,7 +89,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/reservations/{reservation_id}/cancel",
             cancel,
         )
-        .summary("Give up what is held, or a place in line")
+        .summary("Release the held items, or leave the waitlist")
         .for_roles(EVERYONE)
         .ok::<ReservationView>()
         .codes(&[
@@ -127,7 +131,7 @@ crate::body! {
 #[serde(untagged)]
 #[expect(
     dead_code,
-    reason = "for the document: each is written by what makes it"
+    reason = "for the OpenAPI document only; the responses are rendered elsewhere"
 )]
 enum ConfirmedView {
     OnCredit(ReceiptView),
@@ -169,8 +173,8 @@ struct ReservedView {
 }
 
 impl ReservationView {
-    fn of(found: &CurrentReservation, currency: Currency) -> Self {
-        let reservation = &found.reservation;
+    fn of(current: &CurrentReservation, currency: Currency) -> Self {
+        let reservation = &current.reservation;
         let items = reservation.items.iter().map(|item| ReservedView {
             product_id: item.product_id,
             quantity: item.quantity,
@@ -179,14 +183,14 @@ impl ReservationView {
         });
         Self {
             reservation_id: reservation.id,
-            status: found.status,
+            status: current.status,
             customer_id: reservation.customer_id,
             currency,
             total_amount: Amount::of(reservation.total(), currency),
             expires_at: reservation.expires_at,
-            place: found.place,
+            place: current.place,
             order_id: reservation.order_id,
-            cancel_reason: match found.status {
+            cancel_reason: match current.status {
                 Status::Cancelled => {
                     Some(reservation.cancel_reason.unwrap_or(CancelReason::Requested))
                 }
@@ -210,28 +214,28 @@ async fn reserve(
     if wait && !lines.iter().all(is_first) {
         return Err(Problem::fault(
             "/items",
-            "must be of one product to wait for",
+            "must be of one product with `wait`",
         ));
     }
     let ttl_seconds = body.ttl_seconds.map_or(TTL_SECONDS, Whole::get);
-    let wish = NewReservation {
+    let reservation = NewReservation {
         customer_id: buyer(&caller, body.customer_id)?,
         lines,
-        ttl_seconds: i32::try_from(ttl_seconds).unwrap_or(*reservations::TTL.end()),
+        ttl_seconds: i32::try_from(ttl_seconds).unwrap_or(*reservations::TTL_SECONDS.end()),
         wait,
     };
     state.sweeper.watch(caller.business_id);
     let command = Command {
-        work: Work::Reserve(wish, reserved),
+        work: Work::Reserve(reservation, reserved),
         key: request.key,
         caller: caller.0.clone(),
     };
-    caller.answer(state.desk.carry_out(command).await)
+    caller.answer(state.desk.execute(command).await)
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<ReservationId>) -> Response {
-    let found = reservations::read(&state.database, &caller, id.0).await;
-    caller.answer(found.map(|found| View(ReservationView::of(&found, caller.currency))))
+    let current = reservations::read(&state.database, &caller, id.0).await;
+    caller.answer(current.map(|current| View(ReservationView::of(&current, caller.currency))))
 }
 
 async fn confirm(
@@ -252,7 +256,7 @@ async fn confirm(
         key: request.key,
         caller: caller.0.clone(),
     };
-    caller.answer(state.desk.carry_out(command).await)
+    caller.answer(state.desk.execute(command).await)
 }
 
 async fn cancel(
@@ -265,19 +269,19 @@ async fn cancel(
         .await
         .map_err(|error| caller.problem(error))?;
     let command = Command {
-        work: Work::Cancel(target, |found, currency| {
-            done(&ReservationView::of(found, currency))
+        work: Work::Cancel(target, |current, currency| {
+            done(&ReservationView::of(current, currency))
         }),
         key: request.key,
         caller: caller.0.clone(),
     };
-    caller.answer(state.desk.carry_out(command).await)
+    caller.answer(state.desk.execute(command).await)
 }
 
-fn reserved(found: &CurrentReservation, currency: Currency) -> StoredResponse {
-    let view = ReservationView::of(found, currency);
-    let location = format!("/api/reservations/{}", found.reservation.id);
-    match found.status {
+fn reserved(current: &CurrentReservation, currency: Currency) -> StoredResponse {
+    let view = ReservationView::of(current, currency);
+    let location = format!("/api/reservations/{}", current.reservation.id);
+    match current.status {
         Status::Waiting => accepted(&location, &view),
         _ => created(&location, &view),
     }

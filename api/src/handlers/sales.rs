@@ -36,7 +36,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .paged()
             .ok::<Page<SaleView>>(),
         Endpoint::post("createSale", "/api/sales", create)
-            .summary("Make a sale: a discount between two times, or the only time at which its products are sold")
+            .summary("Create a sale: a discount between two times, or the only time at which its products are sold")
             .for_roles(ADMIN)
             .body::<SaleRequest>()
             .created::<SaleView>()
@@ -48,7 +48,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .ok::<SaleView>()
             .codes(&[Code::NotFound]),
         Endpoint::patch("updateSale", "/api/sales/{sale_id}", change)
-            .summary("Change a sale, and what is in it")
+            .summary("Change a sale and its products")
             .for_roles(ADMIN)
             .body::<SalePatch>()
             .ok::<SaleView>()
@@ -145,9 +145,9 @@ struct SaleProductView {
 }
 
 impl SaleView {
-    fn of(found: &Sale, currency: Currency) -> Self {
-        let sale = &found.sale;
-        let products = found.products.iter().map(|product| SaleProductView {
+    fn of(view: &Sale, currency: Currency) -> Self {
+        let sale = &view.sale;
+        let products = view.products.iter().map(|product| SaleProductView {
             product_id: product.product_id,
             price: product.price.map(|price| Amount::of(price, currency)),
         });
@@ -155,7 +155,7 @@ impl SaleView {
             sale_id: sale.id,
             name: sale.name.clone(),
             kind: sale.kind,
-            state: found.state,
+            state: view.state,
             currency,
             products: products.collect(),
             opens_at: sale.opens_at,
@@ -176,7 +176,7 @@ fn products<const MIN: usize>(
     let products = list.into_iter().enumerate().map(|(place, line)| {
         if !seen.insert(line.product_id) {
             let pointer = format!("/products/{place}/product_id");
-            at.fault_at(pointer, "must not be a product that was named before");
+            at.fault_at(pointer, "must not name a product twice");
         }
         SaleProduct {
             product_id: line.product_id,

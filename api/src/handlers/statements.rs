@@ -32,13 +32,13 @@ const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("listLedgerEntries", "/api/customers/{customer_id}/ledger", ledger)
-            .summary("List every entry of a customer's account, the newest first; a customer may read its own")
+            .summary("List every entry of a customer's account, the newest first; a customer may read their own")
             .for_roles(EVERYONE)
             .paged()
             .ok::<Page<EntryView>>()
             .codes(&[Code::CustomerNotFound]),
         Endpoint::get("getStatement", "/api/customers/{customer_id}/statement", statement)
-            .summary("What happened on a customer's account in a time; a customer may read its own")
+            .summary("Read the statement of a customer's account for a period; a customer may read their own")
             .for_roles(EVERYONE)
             .query::<When>(
                 "from",

@@ -39,8 +39,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .idempotent(),
         Endpoint::patch("updateUser", "/api/users/{user_id}", change)
             .summary(
-                "Change a user: with another role or customer, or disabled, their tokens stop at once in the process \
-                 that answers and within a second in others; with another email address all their logins end",
+                "Change a user, or disable them. A new role, a new customer or disabling revokes their tokens at once in \
+                 the process that responds, within a second in others. A new email address ends all their logins",
             )
             .for_roles(ADMIN)
             .body::<UserPatch>()

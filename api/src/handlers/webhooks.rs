@@ -22,7 +22,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("receiveStripeEvent", "/api/webhooks/stripe", receive)
-            .summary("Take what Stripe tells, each event once; what is of no use here is taken too")
+            .summary("Receive an event of Stripe; each is processed once, and irrelevant events are acknowledged")
             .public()
             .signed()
             .ok::<ReceivedView>()
@@ -50,11 +50,11 @@ async fn receive(state: Data<State>, request: HttpRequest, body: Raw) -> Respons
         return Ok(received());
     };
     // The domain's errors contain no amounts for the client here, so the currency has no effect.
-    let taken = card::receive(&state.database, webhooks.provider(), &event)
+    let outcome = card::receive(&state.database, webhooks.provider(), &event)
         .await
         .map_err(|error| Problem::of(error, Currency::USD))?;
-    tracing::info!(event = event.id, kind = event.kind, ?taken, business_id = %event.business_id, "Stripe has told");
-    if taken == EventOutcome::Now {
+    tracing::info!(event = event.id, kind = event.kind, ?outcome, business_id = %event.business_id, "received an event of Stripe");
+    if outcome == EventOutcome::Now {
         state.sealer.note(event.business_id);
         // A payment that arrived too late is due for a refund.
         state.payment_worker.wake(event.business_id);
@@ -72,7 +72,7 @@ fn signature(headers: &HeaderMap) -> Option<&str> {
 fn invalid() -> Problem {
     Problem::new(
         Code::InvalidSignature,
-        "The Stripe-Signature header is no good signature of this body, or too old.",
+        "The Stripe-Signature header is not a valid signature of this body, or is too old.",
     )
 }
 
@@ -80,17 +80,17 @@ fn problem(bad: &BadWebhook) -> Problem {
     match bad {
         BadWebhook::Signature(_) => invalid(),
         BadWebhook::NoEvent(error) => {
-            tracing::error!(%error, "a webhook of Stripe's cannot be read");
+            tracing::error!(%error, "a webhook of Stripe cannot be read");
             Problem::new(
                 Code::MalformedJson,
-                format!("The body is no event: {error}."),
+                format!("The body is not an event: {error}."),
             )
         }
         BadWebhook::Asking(failure) => {
-            tracing::warn!(%failure, "whose a webhook is cannot be asked; it is told again");
+            tracing::warn!(%failure, "the order of a webhook's payment cannot be asked for; Stripe sends the webhook again");
             Problem::new(
                 Code::PaymentProviderError,
-                "The payment provider does not say whose the payment is.",
+                "The payment provider did not return the order of the payment.",
             )
         }
     }

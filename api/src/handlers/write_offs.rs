@@ -28,7 +28,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/orders/{order_id}/write-offs",
             create,
         )
-        .summary("Give up what is due on an order, or a part of it")
+        .summary("Write off the amount due on an order, or a part of it")
         .for_roles(ADMIN)
         .body::<WriteOffRequest>()
         .created::<WriteOffWithBalance>()
@@ -50,7 +50,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/write-offs/{write_off_id}/reverse",
             reverse,
         )
-        .summary("Undo a write-off: its order is due again")
+        .summary("Reverse a write-off: its amount is due again")
         .for_roles(ADMIN)
         .body::<ReversalRequest>()
         .created::<WriteOffWithBalance>()
@@ -106,9 +106,9 @@ struct WriteOffWithBalance {
 }
 
 impl WriteOffView {
-    fn of(found: &WriteOff, currency: Currency) -> Self {
-        let write_off = &found.write_off;
-        let reversal = found.reversal.as_ref();
+    fn of(view: &WriteOff, currency: Currency) -> Self {
+        let write_off = &view.write_off;
+        let reversal = view.reversal.as_ref();
         Self {
             write_off_id: write_off.id,
             order_id: write_off.order_id,

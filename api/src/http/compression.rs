@@ -41,7 +41,7 @@ pub async fn answers(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let reads = *req.method() == Method::GET;
     let response = next.call(req).await?.map_into_boxed_body();
-    if !reads || response.status() != StatusCode::OK || !is_worth_it(&response) {
+    if !reads || response.status() != StatusCode::OK || !is_compressible(&response) {
         return Ok(response);
     }
     let wanted = is_wanted(response.request());
@@ -62,7 +62,7 @@ pub async fn answers(
 }
 
 /// Whether compression is allowed for the response and would shrink it.
-fn is_worth_it(response: &ServiceResponse<BoxBody>) -> bool {
+fn is_compressible(response: &ServiceResponse<BoxBody>) -> bool {
     let headers = response.headers();
     let fit = match response.response().body().size() {
         BodySize::None => false,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_for_gzip_gets_it_and_nobody_else() {
+    fn gzip_is_for_clients_that_ask_for_it_only() {
         for accepted in [
             "gzip",
             "br, gzip, deflate",

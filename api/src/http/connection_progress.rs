@@ -19,7 +19,7 @@ use actix_web::dev::{Extensions, Payload, ServiceRequest};
 use actix_web::{FromRequest, HttpRequest, rt};
 
 /// How often a worker checks its connections.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// The connections of this worker's thread.
@@ -40,7 +40,7 @@ pub fn watch(stream: &rt::net::TcpStream, data: &mut Extensions) {
     let socket = match stream.as_fd().try_clone_to_owned() {
         Ok(socket) => TcpStream::from(socket),
         Err(error) => {
-            tracing::warn!(%error, "a connection is not watched");
+            tracing::warn!(%error, "the progress of a connection cannot be observed");
             return;
         }
     };
@@ -57,7 +57,7 @@ pub fn watch(stream: &rt::net::TcpStream, data: &mut Extensions) {
 pub fn start(limit: Duration) {
     rt::spawn(async move {
         loop {
-            rt::time::sleep(LOOK_EVERY).await;
+            rt::time::sleep(CHECK_INTERVAL).await;
             CONNECTIONS.with_borrow_mut(|all| {
                 all.retain(|connection| {
                     let connection = connection.upgrade();

@@ -204,7 +204,7 @@ where
 }
 
 fn broken(error: impl std::fmt::Display) -> Broken {
-    tracing::warn!(%error, "a list breaks off");
+    tracing::warn!(%error, "a list ended early");
     Broken
 }
 
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_begins_like_a_formula_is_text() {
+    fn text_that_begins_like_a_formula_stays_text() {
         for formula in [
             "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\tx", "＝1", "＋1", "－1",
             "＠A", "−1",

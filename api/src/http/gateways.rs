@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_a_gateway_unless_it_is_listed() {
+    fn an_address_is_a_gateway_only_if_it_is_listed() {
         assert!(!is_one(&gateways(&[]), "127.0.0.1"));
         let some = gateways(&["10.1.0.0/16", "192.0.2.7", "2001:db8::/32"]);
         for peer in ["10.1.2.3", "192.0.2.7", "::ffff:10.1.2.3", "2001:db8::1"] {

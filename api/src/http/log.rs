@@ -64,7 +64,7 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 /// The filter without `RUST_LOG`: level info, and only warnings of two libraries.
-const QUIET: &str = "info,sqlx=warn,actix_server=warn";
+const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
 
 /// Why the log cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ pub enum LogError {
     AlreadyInstalled(#[from] TryInitError),
 }
 
-/// Sends the process's logs to standard error, filtered by `RUST_LOG` or [`QUIET`].
+/// Sends the process's logs to standard error, filtered by `RUST_LOG` or [`DEFAULT_FILTER`].
 ///
 /// # Errors
 /// See [`LogError`].
@@ -113,7 +113,7 @@ pub fn json_line(level: &str, message: &str) -> String {
 fn filter(rust_log: Option<&OsStr>) -> Result<EnvFilter, LogError> {
     let text = rust_log.unwrap_or_default().to_string_lossy();
     if text.trim().is_empty() {
-        return Ok(EnvFilter::new(QUIET));
+        return Ok(EnvFilter::new(DEFAULT_FILTER));
     }
     for directive in text.split(',').filter(|directive| !directive.is_empty()) {
         let bad = |reason| LogError::Directive {

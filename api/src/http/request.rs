@@ -249,7 +249,7 @@ fn problem_of(status: StatusCode, error: Option<&Error>, id: &RequestId) -> Prob
         return problem.clone();
     }
     if status.is_server_error() {
-        tracing::error!(request_id = id.0, %status, ?error, "the framework failed");
+        tracing::error!(request_id = id.0, %status, ?error, "the HTTP framework failed");
     }
     Problem::of_status(status)
 }

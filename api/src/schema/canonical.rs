@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_something_else_is_something_else() {
+    fn bodies_of_different_meaning_have_different_canonical_forms() {
         for (one, other) in [
             ("5", "\"5\""),
             ("[1,2]", "[2,1]"),

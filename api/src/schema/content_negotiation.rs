@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_takes_json_as_gladly_gets_json() {
+    fn equal_preference_of_json_and_csv_gets_json() {
         for accept in [
             "",
             "*/*",
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_prefers_csv_gets_csv() {
+    fn a_preference_for_csv_gets_csv() {
         for accept in [
             "text/csv",
             "TEXT/CSV",
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_takes_neither_is_told_what_there_is() {
+    fn an_accept_header_without_json_and_csv_is_refused_with_the_formats() {
         for accept in [
             "image/png",
             "application/xml, text/html",

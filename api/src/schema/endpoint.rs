@@ -289,12 +289,11 @@ impl Endpoint {
     pub fn or_csv(self) -> Self {
         self.query::<bool>(
             Dialect::BOM,
-            "Whether a CSV table begins with a byte order mark, without which Excel does not read UTF-8; false if left \
-             out.",
+            "`true` begins a CSV table with a byte order mark, which Excel needs to read UTF-8; false if left out.",
         )
         .query::<Separator>(
             Dialect::SEPARATOR,
-            "What stands between the cells of a CSV table: a comma if left out.",
+            "The separator of the cells of a CSV table; a comma if left out.",
         )
         .codes(&[Code::NotAcceptable])
         .answers_with(200, Content::Text(crate::schema::content_negotiation::CSV))
@@ -400,7 +399,7 @@ pub enum BadTable {
         id: &'static str,
     },
     /// A path parameter is called `id`.
-    #[error("the parameter of {0} must be called what bodies call it, such as customer_id")]
+    #[error("the parameter of {0} must have the name that bodies give it, such as customer_id")]
     NamelessId(String),
 }
 

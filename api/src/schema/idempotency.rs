@@ -105,7 +105,7 @@ pub fn key_of(
         return Ok(None);
     }
     let hasher = req.app_data::<web::Data<Hasher>>().ok_or_else(|| {
-        tracing::error!("the app lacks what hashes requests");
+        tracing::error!("the app lacks the hasher of requests");
         Problem::internal()
     })?;
     Ok(Some(IdempotencyKey {

@@ -113,7 +113,7 @@ pub fn document(table: &Table) -> Result<OpenApi, BadDocument> {
     });
     let server = ServerBuilder::new()
         .url("/")
-        .description(Some("The address that this document is from."));
+        .description(Some("The address that served this document."));
     Ok(OpenApiBuilder::new()
         .info(info)
         .servers(Some([server.build()]))
@@ -128,7 +128,7 @@ fn security_scheme() -> SecurityScheme {
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
         .description(Some(
-            "An access token of /api/auth/login or of the issuer that the service is told to trust, or an API key.",
+            "An access token of /api/auth/login or of the configured issuer, or an API key.",
         ));
     SecurityScheme::Http(bearer.build())
 }
@@ -203,9 +203,7 @@ fn operation(tag: Tag, endpoint: &Endpoint, examples: &mut Examples<'_>) -> Oper
             json!({"id": "evt_1", "type": "payment_intent.succeeded"}),
         ));
         let body = RequestBodyBuilder::new()
-            .description(Some(
-                "As its sender writes it: the signature is of every byte.",
-            ))
+            .description(Some("Exactly as sent: the signature covers every byte."))
             .content("application/json", anything.build())
             .required(Some(Required::True));
         operation = operation.request_body(Some(body.build()));
@@ -267,7 +265,8 @@ fn who_may(who: Who) -> String {
             "The platform, with a token of `tradeline token --role platform`.".to_owned()
         }
         Who::Local => {
-            "Public on the machine itself, with the offline payment provider. For others it is no path.".to_owned()
+            "Public on the machine itself, with the offline payment provider. Not found for others."
+                .to_owned()
         }
         Who::Roles(_) => format!("Roles: {}.", roles(who).join(", ")),
     }
@@ -321,7 +320,7 @@ fn parameters(endpoint: &Endpoint, segments: &[&str]) -> Vec<Parameter> {
     if endpoint.signed {
         headers.push(header(
             "Stripe-Signature",
-            "When the body was signed, and its signatures. Five minutes later they are good no more.",
+            "The time of signing and the signatures of the body. They expire after five minutes.",
             string(),
         ));
     }
@@ -335,7 +334,7 @@ fn parameters(endpoint: &Endpoint, segments: &[&str]) -> Vec<Parameter> {
     if endpoint.idempotent {
         headers.push(header(
             "Idempotency-Key",
-            "Has the request done once: a repetition gets the first answer again.",
+            "Makes the request idempotent: a retry returns the original response unchanged.",
             visible_ascii(crate::schema::idempotency::KEY_LENGTH),
         ));
     }
@@ -385,7 +384,7 @@ fn success(
         let replayed = HeaderBuilder::new()
             .schema(Some(string().enum_values(Some(["true"]))))
             .description(Some(
-                "The answer was given before, and nothing was done now.",
+                "The response is the original one of an earlier request. Nothing was changed now.",
             ));
         response = response.header("Idempotency-Replayed", replayed.build());
     }

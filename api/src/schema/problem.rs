@@ -139,7 +139,7 @@ codes! {
         product_id: ProductId, opens_at: DateTime<Utc>, closes_at: DateTime<Utc>,
     };
     SoldOut "sold_out" CONFLICT "The product is sold out" { product_id: ProductId };
-    Overpayment "overpayment" CONFLICT "The payment is more than what is due" {
+    Overpayment "overpayment" CONFLICT "The payment exceeds the amount due" {
         amount_due: Amount, currency: Currency, order_id: Option<OrderId>,
     };
     AllocationsDoNotAddUp "allocations_do_not_add_up" CONFLICT "The allocations do not add up to the payment" {
@@ -161,16 +161,16 @@ codes! {
     };
     AlreadyExists "already_exists" CONFLICT "The value is already in use" { field: String = "email" };
     DisputeOpen "dispute_open" CONFLICT "The payment is disputed" { dispute_id: DisputeId };
-    CountedBelowReserved "counted_below_reserved" CONFLICT "The count is less than what is reserved" {
+    CountedBelowReserved "counted_below_reserved" CONFLICT "The count is below the reserved units" {
         product_id: ProductId, on_hand: i64, reserved: i64, counted: i64,
     };
     CreditableQuantityExceeded "creditable_quantity_exceeded" CONFLICT "The order has fewer units to credit or refund" {
         product_id: ProductId, requested: i64, creditable: i64,
     };
-    CreditableAmountExceeded "creditable_amount_exceeded" CONFLICT "The amount exceeds what can be credited of the order" {
+    CreditableAmountExceeded "creditable_amount_exceeded" CONFLICT "The amount exceeds the creditable amount of the order" {
         creditable: Amount, currency: Currency,
     };
-    RefundableAmountExceeded "refundable_amount_exceeded" CONFLICT "The amount exceeds what can be refunded of the order" {
+    RefundableAmountExceeded "refundable_amount_exceeded" CONFLICT "The amount exceeds the refundable amount of the order" {
         refundable: Amount, currency: Currency,
     };
     AlreadyRefunded "already_refunded" CONFLICT "The payment is already refunded" { order_id: OrderId };
@@ -204,7 +204,7 @@ codes! {
     };
     RateLimited "rate_limited" TOO_MANY_REQUESTS "Too many requests";
     InternalError "internal_error" INTERNAL_SERVER_ERROR "The service has failed";
-    OutcomeUnknown "outcome_unknown" INTERNAL_SERVER_ERROR "It is not known whether the change was made";
+    OutcomeUnknown "outcome_unknown" INTERNAL_SERVER_ERROR "The outcome of the change is unknown";
     PaymentProviderError "payment_provider_error" BAD_GATEWAY "The payment provider has failed" {
         order_id: Option<OrderId>, order_status: Option<Status>,
     };
@@ -275,7 +275,7 @@ impl Problem {
         let faults = faults
             .into_iter()
             .map(|fault| serde_json::json!({"pointer": fault.pointer, "message": fault.message}));
-        let detail = "The list of errors says what is wrong, and where.";
+        let detail = "Each of `errors` points to a value and says what would be right.";
         Self::new(Code::ValidationFailed, detail).with("errors", faults.collect::<Vec<Value>>())
     }
 
@@ -595,8 +595,8 @@ impl Problem {
             Error::StatementTooLong { count } => Self::fault(
                 "?from",
                 &format!(
-                    "must be later, or `to` earlier: {count} entries are in this time, and one statement shows {}",
-                    domain::receivables::statements::MOST_ENTRIES
+                    "must be later, or `to` earlier: the period has {count} entries, and one statement shows {}",
+                    domain::receivables::statements::MAX_ENTRIES
                 ),
             ),
             Error::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused, detail),
@@ -618,7 +618,10 @@ impl Problem {
             }
             Error::Contention => {
                 tracing::error!("a transaction's contention was not retried");
-                Self::new(Code::Overloaded, "Others are changing the same rows.")
+                Self::new(
+                    Code::Overloaded,
+                    "Other transactions are changing the same rows.",
+                )
             }
             Error::Bug(cause) => {
                 tracing::error!(cause, "bug");

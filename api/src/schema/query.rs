@@ -193,7 +193,7 @@ impl<T: ToSchema> PartialSchema for Page<T> {
         let next_cursor = ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
             .description(Some(
-                "What to ask for as `cursor` to get the next page; null on the last.",
+                "The `cursor` of the next page; null on the last page.",
             ));
         let rows = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
         ObjectBuilder::new()

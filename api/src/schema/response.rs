@@ -102,7 +102,7 @@ fn render(status: StatusCode, location: Option<&str>, view: &impl Serialize) -> 
 #[must_use]
 pub fn json(view: &impl Serialize) -> String {
     serde_json::to_string(view).unwrap_or_else(|error| {
-        tracing::error!(%error, "a view is not JSON");
+        tracing::error!(%error, "a view cannot be serialized as JSON");
         String::new()
     })
 }
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_stored_response_is_told_and_answered_with_500() {
+    fn a_record_that_is_no_stored_response_is_reported_and_gets_500() {
         for (bytes, malformed) in [
             (b"".as_slice(), Malformed::Format(None)),
             (b"\x02\x00\xc8\x00\x00{}", Malformed::Format(Some(2))),

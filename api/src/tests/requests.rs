@@ -56,7 +56,7 @@ async fn every_fault_of_a_body_is_reported_at_once() {
 }
 
 #[actix_web::test]
-async fn what_is_no_json_is_malformed() {
+async fn a_body_that_is_no_json_is_malformed() {
     for text in ["", "{", "{\"name\": \"a\", \"name\": \"b\"}"] {
         let reply = send(staff(TestRequest::post().uri("/api/things")).set_payload(text)).await;
         reply.problem(400, "malformed_json");

@@ -26,15 +26,15 @@ use crate::{Caller, Database, Error, Transaction};
 use refusal_counter::RefusalCounter;
 
 /// The most entries in the queue.
-const WAITING: usize = 1024;
+const MAX_QUEUED: usize = 1024;
 /// The most entries that are taken from the queue at once.
-const AT_ONCE: usize = 64;
+const MAX_BATCH: usize = 64;
 /// The time between two batches, so that a client that is always refused does not keep the database busy.
-const PAUSE: Duration = Duration::from_millis(50);
+const BATCH_INTERVAL: Duration = Duration::from_millis(50);
 /// The time between two checks for counted refusals whose minute is over, and for unverified keys.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest time that a stopping service waits for the last entries.
-const PATIENCE: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A refused request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -129,17 +129,17 @@ impl Entry {
 #[derive(Debug)]
 pub struct AccessLog {
     inbox: mpsc::Sender<Notice>,
-    tally: Arc<RefusalCounter>,
+    counter: Arc<RefusalCounter>,
 }
 
 impl AccessLog {
     /// Starts the task that writes. It ends when the access log is dropped.
     #[must_use]
     pub fn start(database: Database) -> Self {
-        let (inbox, notices) = mpsc::channel(WAITING);
-        let tally = Arc::new(RefusalCounter::default());
-        tokio::spawn(write_all(database, notices, Arc::clone(&tally)));
-        Self { inbox, tally }
+        let (inbox, notices) = mpsc::channel(MAX_QUEUED);
+        let counter = Arc::new(RefusalCounter::default());
+        tokio::spawn(write_all(database, notices, Arc::clone(&counter)));
+        Self { inbox, counter }
     }
 
     /// Records that a caller was refused.
@@ -168,11 +168,11 @@ impl AccessLog {
     }
 
     fn note_refusal(&self, refused: Refused, request_id: &str) {
-        if self.tally.repeats(&refused, request_id) {
+        if self.counter.repeats(&refused, request_id) {
             return;
         }
         if self.send(Entry::Refused(refused.clone(), 1, request_id.to_owned())) {
-            self.tally.remember(refused);
+            self.counter.remember(refused);
         }
     }
 
@@ -180,8 +180,8 @@ impl AccessLog {
     pub fn key_used(&self, caller: &Caller) {
         let (business, key) = (caller.business_id, ApiKeyId(caller.user_id.0));
         // An entry that was not accepted is left out: a key in use comes again.
-        if self.tally.is_new_use(business, key) && !self.send(Entry::KeyUsed(caller.clone())) {
-            self.tally.forget_use(business, key);
+        if self.counter.is_new_use(business, key) && !self.send(Entry::KeyUsed(caller.clone())) {
+            self.counter.forget_use(business, key);
         }
     }
 
@@ -194,7 +194,7 @@ impl AccessLog {
                 let _ = wait.await;
             }
         };
-        if tokio::time::timeout(PATIENCE, flush).await.is_err() {
+        if tokio::time::timeout(FLUSH_TIMEOUT, flush).await.is_err() {
             tracing::warn!("the last entries of the audit trail are not written");
         }
     }
@@ -203,11 +203,11 @@ impl AccessLog {
     /// loss is not counted.
     fn send(&self, entry: Entry) -> bool {
         let (business, proven) = (entry.business(), entry.void_key().is_none());
-        let sent = self.tally.may_wait(business, proven)
+        let sent = self.counter.may_wait(business, proven)
             && match self.inbox.try_send(Notice::Entry(entry)) {
                 Ok(()) => true,
                 Err(_full) => {
-                    self.tally.no_longer_wait(business);
+                    self.counter.no_longer_wait(business);
                     false
                 }
             };
@@ -226,14 +226,14 @@ fn dropped(count: usize) {
 async fn write_all(
     database: Database,
     mut notices: mpsc::Receiver<Notice>,
-    tally: Arc<RefusalCounter>,
+    counter: Arc<RefusalCounter>,
 ) {
-    let mut batch = Vec::with_capacity(AT_ONCE);
+    let mut batch = Vec::with_capacity(MAX_BATCH);
     // Entries for unverified keys are looked up together, so that a flood of them costs one query a second.
-    let (mut unproven, mut looked) = (Vec::new(), Instant::now());
+    let (mut unproven, mut checked_at) = (Vec::new(), Instant::now());
     loop {
-        let received = notices.recv_many(&mut batch, AT_ONCE);
-        if let Ok(0) = tokio::time::timeout(LOOK_EVERY, received).await {
+        let received = notices.recv_many(&mut batch, MAX_BATCH);
+        if let Ok(0) = tokio::time::timeout(CHECK_INTERVAL, received).await {
             return;
         }
         let (mut entries, mut flushes) = (Vec::new(), Vec::new());
@@ -245,18 +245,18 @@ async fn write_all(
             }
         }
         let all = !flushes.is_empty();
-        if all || looked.elapsed() >= LOOK_EVERY {
+        if all || checked_at.elapsed() >= CHECK_INTERVAL {
             entries.append(&mut unproven);
-            looked = Instant::now();
+            checked_at = Instant::now();
         }
         for entry in &entries {
-            tally.no_longer_wait(entry.business());
+            counter.no_longer_wait(entry.business());
         }
-        let repeated = tally.take_repeated(all).into_iter();
+        let repeated = counter.take_repeated(all).into_iter();
         entries.extend(repeated.map(|(refused, times, id)| Entry::Refused(refused, times, id)));
         write_each(&database, entries).await;
         if flushes.is_empty() {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(BATCH_INTERVAL).await;
         }
         for done in flushes {
             // The receiver may have timed out.

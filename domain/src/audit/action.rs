@@ -86,7 +86,7 @@ actions! {
     UserLoggedOut "user.logged_out" "A user logged out.";
     UserPasswordChanged "user.password_changed" "A user changed their password.";
     UserRoleChanged "user.role_changed" "A user's role changed.";
-    WriteOffCreated "write_off.created" "What an order owes was written off.";
+    WriteOffCreated "write_off.created" "The amount due on an order was written off.";
     WriteOffReversed "write_off.reversed" "A write-off was reversed.";
 }
 

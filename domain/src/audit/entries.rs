@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use entity::{BusinessId, EventId, Tenant, UserId, audit_events};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
@@ -137,19 +137,12 @@ pub async fn list(
     if let Some(action) = &filter.action {
         select = select.filter(Column::Action.eq(action.as_str()));
     }
-    let (from, to) = clock::span(database, caller, filter.from, filter.to).await?;
-    if let Some(from) = from {
-        select = select.filter(Column::CreatedAt.gte(from));
-    }
-    if let Some(to) = to {
-        select = select.filter(Column::CreatedAt.lt(to));
-    }
+    let span = (filter.from, filter.to);
+    let mut select = clock::within(database, caller, select, Column::CreatedAt, span).await?;
     if let Some(after) = paging.after {
-        let values = [after.transaction_id.into(), after.id.into()];
-        let older = "(audit_events.transaction_id, audit_events.id) < ($1, $2)";
-        select = select.filter(Expr::cust_with_values::<_, sea_orm::Value, _>(
-            older, values,
-        ));
+        let place = [Column::TransactionId.into_expr(), Column::Id.into_expr()];
+        let older_than = [after.transaction_id.into(), after.id.into()];
+        select = select.filter(Expr::tuple(place).lt(Expr::tuple(older_than)));
     }
     let select = select
         .order_by_desc(Column::TransactionId)

@@ -20,9 +20,9 @@
 //! A transaction that stays open delays the sealing and breaks nothing. An advisory lock permits one sealer per
 //! business at a time; if two ran, the second would fail at the primary key. A batch costs two statements.
 //!
-//! Two attacks or accidents are outside the seals:
-//!
 //! Two cases are outside the seals:
+//!
+//! - A seal does not cover the numbers of the transactions. After a restore from a dump into a server whose numbers
 //!   are lower, [`renumber`] lowers the restored numbers, and the seals stay valid. Until then [`seal`] refuses to
 //!   continue.
 //! - A chain without its newest seals is still a chain. To prove that none was removed, an operator must keep a copy
@@ -44,10 +44,10 @@ use crate::{Database, Error};
 pub use renumber::{Renumbered, renumber};
 
 /// The most entries of one seal.
-const BATCH: i64 = 1000;
+const MAX_ENTRIES_PER_SEAL: i64 = 1000;
 
 /// The time between two checks of all businesses. Changes by this process are sealed sooner.
-const ALL_EVERY: Duration = Duration::from_secs(60);
+const FULL_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The values in place of a seal before the first: a position before every entry, and a zero hash.
 macro_rules! beginning {
@@ -89,6 +89,8 @@ pub(crate) use number_of_writer;
 /// Returns whether this transaction got the lock of the business. Also returns whether an entry has a higher number
 /// than the transaction that wrote its row. Such an entry was restored from another server, and new entries could
 /// come before it. The check covers the last sealed entry, the next batch, and the entry with the highest number.
+///
+/// Raw: it compares rows, locks an advisory lock and reads `xmin` in one statement.
 const BEGIN: &str = concat!(
     "
 WITH newest AS (
@@ -111,6 +113,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('audit_seals ' || $1::uuid, 0)
     ") AS foreign_numbers"
 );
 
+/// Raw: it reads a batch, hashes it in the database and inserts its seal, from one snapshot.
 const SEAL: &str = concat!(
     "
 WITH newest AS (
@@ -150,7 +153,7 @@ pub async fn seal(database: &Database, business: BusinessId) -> Result<i64, Erro
     loop {
         let sealed = retry(|| seal_batch(database, business)).await?;
         all += sealed;
-        if sealed < BATCH {
+        if sealed < MAX_ENTRIES_PER_SEAL {
             return Ok(all);
         }
     }
@@ -158,10 +161,10 @@ pub async fn seal(database: &Database, business: BusinessId) -> Result<i64, Erro
 
 async fn seal_batch(database: &Database, business: BusinessId) -> Result<i64, Error> {
     let transaction = database.begin(business).await?;
-    let values = [business.0.into(), BATCH.into()];
+    let values = [business.0.into(), MAX_ENTRIES_PER_SEAL.into()];
     let begin = Statement::from_sql_and_values(DbBackend::Postgres, BEGIN, values.clone());
     let row = transaction.query_one_raw(begin).await?;
-    let row = row.ok_or_else(|| Error::Bug("a lock answered nothing".into()))?;
+    let row = row.ok_or_else(|| Error::Bug("a lock returned nothing".into()))?;
     if row.try_get("", "foreign_numbers")? {
         return Err(Error::Conflict(
             "the audit trail was restored from a server whose transactions have higher numbers: run `tradeline renumber-audit` \
@@ -197,17 +200,17 @@ impl Sealer {
 
     /// Seals until it is dropped: the noted businesses after each interval `every`, and all of them from time to
     /// time.
-    pub async fn keep_sealing(&self, database: Database, every: Duration) {
+    pub async fn run(&self, database: Database, every: Duration) {
         let mut all: Option<Instant> = None;
         loop {
             tokio::time::sleep(every).await;
-            if all.is_none_or(|at| at.elapsed() >= ALL_EVERY) {
+            if all.is_none_or(|at| at.elapsed() >= FULL_CHECK_INTERVAL) {
                 match tenants::all_businesses(&database).await {
                     Ok(businesses) => {
                         self.lock().extend(businesses);
                         all = Some(Instant::now());
                     }
-                    Err(error) => tracing::warn!(%error, "nothing of the audit trail is sealed"),
+                    Err(error) => tracing::warn!(%error, "the audit trail was not sealed"),
                 }
             }
             let noted = std::mem::take(&mut *self.lock());

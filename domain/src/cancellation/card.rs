@@ -76,7 +76,7 @@ async fn undo(
     let goods = Goods::of(transaction, caller.business_id, locked.order.id).await?;
     let returning = goods.returning();
     locked
-        .put_back(transaction, caller.into(), returning)
+        .restock(transaction, caller.into(), returning)
         .await?;
     locked.order.cancel_reason = Some(CancelReason::Requested);
     if rest > Money::ZERO {
@@ -84,7 +84,7 @@ async fn undo(
             amount: rest,
             reason: REASON.to_owned(),
             restock: false,
-            found: None,
+            at_provider: None,
             items: Vec::new(),
         };
         refund

@@ -38,9 +38,9 @@ pub(super) async fn cancel(
     }
     let goods = Goods::of(transaction, caller.business_id, id).await?;
     let goods = goods.returning();
-    let mut locked_stock = returns::open(transaction, caller, goods.iter().copied()).await?;
+    let mut locked_stock = returns::lock_stock(transaction, caller, goods.iter().copied()).await?;
     let order = cancelled(transaction, caller, &mut locked, id).await?;
-    returns::put_back(transaction, caller, id, &mut locked_stock, &goods).await?;
+    returns::restock(transaction, caller, id, &mut locked_stock, &goods).await?;
     let event = event(&locked, &order, &goods, caller);
     audit::record(transaction, caller, event).await?;
     Ok(None)
@@ -91,7 +91,7 @@ async fn credits(
     credited: &[Credited],
 ) -> Result<(Vec<Settling>, Vec<Settling>), Error> {
     let numbers = credited.iter().map(|credit| credit.entry_number).collect();
-    let found = settling(transaction, business, customer, vec![order.0], numbers).await?;
+    let found = settling(transaction, business, customer, vec![order], numbers).await?;
     let mut own: BTreeMap<i64, Settling> = credited
         .iter()
         .map(|credit| {

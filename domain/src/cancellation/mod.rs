@@ -6,7 +6,7 @@ mod credit;
 use entity::OrderId;
 use entity::orders::PaymentMethod;
 
-use crate::orders::{Order, visible, whole_again};
+use crate::orders::{Order, reread, visible};
 use crate::{Database, Error, Outcome, WriteRequest};
 
 /// Cancels an order that is not fulfilled. On credit, its charge is reversed, and payments that settled it become
@@ -34,7 +34,7 @@ pub async fn cancel(
                 return Ok(replayed);
             }
             let business = request.caller.business_id;
-            let order = whole_again(write.transaction(), business, id).await?;
+            let order = reread(write.transaction(), business, id).await?;
             write.finish(order).await
         })
         .await

@@ -17,7 +17,7 @@ use crate::foundation::error::RefusedAmount;
 use crate::orders::SoldLine;
 
 /// The default time to pay a card order, in seconds.
-pub const SECONDS: i32 = 1800;
+pub const DEFAULT_PAYMENT_SECONDS: i32 = 1800;
 
 /// The terms of a new card order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub struct Event {
     /// The provider's id of the intent.
     pub intent: String,
     /// What happened.
-    pub told: EventKind,
+    pub event_kind: EventKind,
 }
 
 /// What can happen to an intent.

@@ -35,8 +35,8 @@ pub async fn receive(
 ) -> Result<EventOutcome, Error> {
     for _ in 0..ATTEMPTS {
         let reading = Reading::of(database, provider, event).await?;
-        if let Some(taken) = take(database, event, reading.as_ref()).await? {
-            return Ok(taken);
+        if let Some(outcome) = take(database, event, reading.as_ref()).await? {
+            return Ok(outcome);
         }
     }
     Err(Error::Overloaded)
@@ -51,7 +51,7 @@ async fn take(
     retry(|| async {
         let business = event.business_id;
         let transaction = database.begin(business).await?;
-        let stock = match event.told {
+        let stock = match event.event_kind {
             EventKind::Paid(_) | EventKind::Cancelled => Stock::Locked,
             EventKind::Failed(_) | EventKind::RefundsChanged | EventKind::DisputeChanged(_) => {
                 Stock::Left
@@ -59,13 +59,13 @@ async fn take(
         };
         let locked = LockedOrder::of(&transaction, business, event.order_id, stock).await?;
         let is_ours = |locked: &LockedOrder| {
-            event.is_about(&locked.intent) && (reading.is_some() || event.told.says_all())
+            event.is_about(&locked.intent) && (reading.is_some() || event.event_kind.is_complete())
         };
         let Some(mut locked) = locked.filter(is_ours) else {
             tracing::warn!(
                 event = event.id,
                 kind = event.kind,
-                "an event is about no order of ours"
+                "an event is about an unknown order or payment"
             );
             return Ok(Some(EventOutcome::NotOurs));
         };
@@ -86,7 +86,7 @@ async fn take(
 
 impl EventKind {
     /// Whether the event is complete. For other events the service reads from the provider.
-    pub(super) fn says_all(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         match self {
             Self::Paid(_) | Self::Failed(_) | Self::Cancelled => true,
             Self::RefundsChanged | Self::DisputeChanged(_) => false,
@@ -130,7 +130,7 @@ async fn apply(
 ) -> Result<(), Error> {
     let actor = Actor::system(event.business_id);
     locked.intent.provider_id = Some(event.intent.clone());
-    match &event.told {
+    match &event.event_kind {
         EventKind::Paid(received) => paid(transaction, actor, locked, received).await,
         EventKind::Failed(reason) => failed(transaction, actor, locked, reason).await,
         EventKind::Cancelled => {
@@ -201,7 +201,7 @@ pub(super) async fn paid(
         Status::Created | Status::PaymentPending => {
             locked.release(transaction, actor).await?;
             locked.order.cancel_reason = Some(CancelReason::StockGone);
-            give_back(transaction, actor, locked, "paid when its stock was gone").await?;
+            refund_whole(transaction, actor, locked, "paid when its stock was gone").await?;
             step(transaction, actor, &mut locked.order, Status::Cancelled).await?;
             locked
                 .record(transaction, actor, Action::OrderCancelled, before)
@@ -209,7 +209,7 @@ pub(super) async fn paid(
         }
         Status::Cancelled => {
             locked.order.cancel_reason = Some(CancelReason::PaidTooLate);
-            give_back(transaction, actor, locked, "paid after it was cancelled").await?;
+            refund_whole(transaction, actor, locked, "paid after it was cancelled").await?;
             locked.write_expired(transaction).await?;
             locked
                 .record(transaction, actor, Action::OrderPaidTooLate, before)
@@ -229,7 +229,7 @@ fn unbooked(locked: &LockedOrder) -> Option<DateTime<Utc>> {
 }
 
 /// Refunds the whole payment.
-async fn give_back(
+async fn refund_whole(
     transaction: &Transaction,
     actor: Actor<'_>,
     locked: &mut LockedOrder,
@@ -239,7 +239,7 @@ async fn give_back(
         amount: locked.order.total_amount,
         reason: reason.to_owned(),
         restock: false,
-        found: None,
+        at_provider: None,
         items: Vec::new(),
     };
     refund.add(transaction, actor, &mut locked.order).await?;
@@ -255,7 +255,7 @@ async fn mismatched(
 ) -> Result<(), Error> {
     let before = locked.audit_snapshot();
     let (minor, currency) = (received.minor, &received.currency);
-    tracing::error!(order = %locked.order.id, minor, currency, "a payment is not what was asked for");
+    tracing::error!(order = %locked.order.id, minor, currency, "a payment has another amount or currency than its order");
     locked.intent.status = IntentStatus::Mismatched;
     locked.intent.failure = Some(format!("received {minor} in minor units of {currency}"));
     locked.intent.received_minor = Some(minor);

@@ -38,7 +38,7 @@ pub async fn finish(
     made.map_err(|error| match error {
         // Each of these errors would tell the client that nothing was changed.
         Error::DatabaseUnavailable(_) | Error::Overloaded | Error::Contention => {
-            tracing::warn!(order = %id, %error, "an order was placed, and not whether it can be paid is known");
+            tracing::warn!(order = %id, %error, "an order was placed; the outcome of its payment intent is unknown");
             Error::OutcomeUnknown
         }
         other => other,
@@ -77,11 +77,11 @@ async fn make(
             Ok(checkout)
         }
         Err(failure @ Failure::NoAnswer(_)) => {
-            tracing::warn!(order = %id, %failure, "an order's intent was not made");
+            tracing::warn!(order = %id, %failure, "the payment intent of an order was not made");
             Err(Error::PaymentProvider { order_id: id })
         }
         Err(Failure::Refused { code, message }) => {
-            tracing::warn!(order = %id, code, message, "an order's intent was refused");
+            tracing::warn!(order = %id, code, message, "the payment intent of an order was refused");
             record_refused(database, business, id, (&code, &message)).await?;
             Err(refused(id, Some(&code)))
         }
@@ -241,7 +241,7 @@ pub(super) async fn record_refused(
             return Ok(());
         }
         locked.intent.status = payment_intents::Status::Refused;
-        locked.intent.failure = Some(format!("the payment provider refuses: {words}"));
+        locked.intent.failure = Some(format!("the payment provider rejects the request: {words}"));
         locked.intent.failure_code = Some(code.to_owned());
         locked.intent.next_try_at = None;
         locked.write_intent(&transaction).await?;

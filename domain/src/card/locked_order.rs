@@ -67,7 +67,7 @@ impl LockedOrder {
                     };
                     (*product, range)
                 });
-                locked_stock::open_with(transaction, business, ranges, vec![intent.reservation_id])
+                locked_stock::lock_with(transaction, business, ranges, vec![intent.reservation_id])
                     .await?
             }
         };
@@ -94,7 +94,7 @@ impl LockedOrder {
             let counts = self.locked_stock.counts.get(product);
             let is_active = counts.is_some_and(|counts| !counts.inactive);
             self.is_held(*product)
-                || is_active && self.locked_stock.open_to(customer, *product) >= *quantity
+                || is_active && self.locked_stock.available_to(customer, *product) >= *quantity
         })
     }
 
@@ -149,7 +149,7 @@ impl LockedOrder {
     }
 
     /// Restocks these units.
-    pub(crate) async fn put_back(
+    pub(crate) async fn restock(
         &mut self,
         transaction: &Transaction,
         actor: Actor<'_>,
@@ -193,7 +193,7 @@ impl LockedOrder {
     ) -> Result<(), Error> {
         self.release_hold(actor);
         for (product, _) in &self.lines {
-            self.locked_stock.serve(*product);
+            self.locked_stock.allocate(*product);
         }
         self.write_expired(transaction).await
     }
@@ -321,7 +321,7 @@ pub(crate) async fn currency(
     business: BusinessId,
 ) -> Result<Currency, Error> {
     let row = businesses::Entity::of(business).one(transaction).await?;
-    let row = row.ok_or_else(|| Error::Bug(format!("business {business} is not there")))?;
+    let row = row.ok_or_else(|| Error::Bug(format!("business {business} does not exist")))?;
     Ok(row.currency)
 }
 

@@ -12,15 +12,18 @@ use entity::orders::{CancelReason, Status as OrderStatus};
 use entity::payment_intents::Status;
 use entity::{BusinessId, OrderId, RefundId, Tenant, payment_intents, refunds};
 use fail::fail_point;
-use sea_orm::sea_query::{Expr, PostgresQueryBuilder};
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
+use sea_orm::sea_query::{Expr, ExprTrait, PostgresQueryBuilder, Query};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, QueryTrait, Statement,
+    Value,
+};
 
 use super::intents::{record_made, record_refused, wanted};
 use super::locked_order::{self, AT_ONCE, LockedOrder, Stock};
 use super::{events, reading};
 use crate::audit::Actor;
 use crate::card::provider::{Failure, Intent, IntentState, Provider, Shared, WantedRefund};
-use crate::card::refunds::Said;
+use crate::card::refunds::RefundResult;
 use crate::foundation::locks;
 use crate::foundation::poller::Poller;
 use crate::foundation::retry::retry;
@@ -28,7 +31,7 @@ use crate::orders::payments;
 use crate::{Database, Error};
 
 /// The maximum of intents, and of refunds, in one round.
-const ROWS: i64 = 50;
+const MAX_ROWS_PER_ROUND: i64 = 50;
 
 /// Calls the provider in the background.
 #[derive(Debug)]
@@ -64,20 +67,20 @@ impl PaymentWorker {
     }
 
     /// Runs until the process ends.
-    pub async fn keep_working(&self, database: &Database) {
+    pub async fn run(&self, database: &Database) {
         let Some(provider) = self.provider() else {
             return;
         };
         let look = |business| async move {
             match work(database, provider, business).await {
-                Ok(_) => goes_on(database, business).await.unwrap_or(true),
+                Ok(_) => has_more_work(database, business).await.unwrap_or(true),
                 Err(error) => {
-                    tracing::warn!(%error, %business, "payments wait for now");
+                    tracing::warn!(%error, %business, "the payments of a business were not processed; the next run retries");
                     true
                 }
             }
         };
-        self.watch.keep_looking(database, look).await;
+        self.watch.run(database, look).await;
     }
 }
 
@@ -93,14 +96,14 @@ pub async fn work(
     let mut asked = 0;
     for order in lease(database, business, provider, &INTENTS).await? {
         asked += 1;
-        if !see_to_intent(database, provider, business, OrderId(order)).await? {
+        if !process_intent(database, provider, business, OrderId(order)).await? {
             // The provider does not respond: each further call would wait for the same timeout.
             return Ok(asked);
         }
     }
     for refund in lease(database, business, provider, &REFUNDS).await? {
         asked += 1;
-        if !see_to_refund(database, provider, business, RefundId(refund)).await? {
+        if !process_refund(database, provider, business, RefundId(refund)).await? {
             return Ok(asked);
         }
     }
@@ -110,13 +113,15 @@ pub async fn work(
 /// Leases due intents, the paid ones first, so that these do not wait behind a call that times out. A lease lasts 1, 2,
 /// 4 and so on up to 15 minutes, by the number of tries. Only these rows are locked, for this statement, so their place
 /// in the lock order does not matter.
+///
+/// Raw: an update of the rows that a common table expression locks.
 static INTENTS: LazyLock<String> = LazyLock::new(|| {
     use payment_intents::{Column, Entity};
 
     let due = locks::due_intents()
         .column((Entity, Column::OrderId))
         .expr_as(Expr::cust(NEXT_TRY), "next_try_at")
-        .limit(ROWS.unsigned_abs())
+        .limit(MAX_ROWS_PER_ROUND.unsigned_abs())
         .to_string(PostgresQueryBuilder);
     format!(
         "
@@ -130,13 +135,14 @@ RETURNING payment_intents.order_id AS id, status IN ('succeeded', 'mismatched') 
     )
 });
 
+/// As [`INTENTS`], and raw for the same reason.
 static REFUNDS: LazyLock<String> = LazyLock::new(|| {
     use refunds::{Column, Entity};
 
     let due = locks::due_refunds()
         .column((Entity, Column::Id))
         .expr_as(Expr::cust(NEXT_TRY_OF_REFUND), "next_try_at")
-        .limit(ROWS.unsigned_abs())
+        .limit(MAX_ROWS_PER_ROUND.unsigned_abs())
         .to_string(PostgresQueryBuilder);
     format!(
         "
@@ -186,22 +192,22 @@ async fn lease(
     .await
 }
 
-const GOES_ON: &str = "
-SELECT EXISTS (SELECT FROM payment_intents WHERE business_id = $1 AND next_try_at IS NOT NULL)
-    OR EXISTS (SELECT FROM refunds WHERE business_id = $1 AND next_try_at IS NOT NULL) AS goes_on";
-
 /// Whether anything will become due.
-async fn goes_on(database: &Database, business: BusinessId) -> Result<bool, Error> {
+async fn has_more_work(database: &Database, business: BusinessId) -> Result<bool, Error> {
     let transaction = database.begin_read(business).await?;
-    let values: [Value; 1] = [business.0.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, GOES_ON, values);
-    let row = transaction.query_one_raw(statement).await?;
+    let intents = payment_intents::Entity::of(business)
+        .filter(payment_intents::Column::NextTryAt.is_not_null());
+    let refunds = refunds::Entity::of(business).filter(refunds::Column::NextTryAt.is_not_null());
+    let any = Expr::exists(intents.into_query()).or(Expr::exists(refunds.into_query()));
+    let row = transaction
+        .query_one(Query::select().expr_as(any, "goes_on"))
+        .await?;
     transaction.commit().await?;
     row.map_or(Ok(false), |row| Ok(row.try_get("", "goes_on")?))
 }
 
 /// Calls the provider for an intent. `false` when it did not respond.
-async fn see_to_intent(
+async fn process_intent(
     database: &Database,
     provider: &dyn Provider,
     business: BusinessId,
@@ -218,12 +224,12 @@ async fn see_to_intent(
                 fail_point!("intent-found");
                 record_made(database, business, id, &made).await?;
                 // The next call is made now, not after the lease.
-                Box::pin(see_to_made(database, provider, business, id)).await
+                Box::pin(process_made(database, provider, business, id)).await
             }
             Err(failure) => refused(database, business, id, &failure).await,
         },
         (Status::Pending | Status::Cancelling, Some(at_provider)) => {
-            free_expired(database, business, id).await?;
+            release_expired(database, business, id).await?;
             fail_point!("intent-to-cancel");
             match provider.cancel(&at_provider).await {
                 Ok(cancelled) => {
@@ -232,7 +238,7 @@ async fn see_to_intent(
                     Ok(true)
                 }
                 Err(failure @ Failure::Refused { .. }) => {
-                    tracing::warn!(order = %id, %failure, "the provider does not know the intent");
+                    tracing::warn!(order = %id, %failure, "the payment provider does not have the payment intent");
                     let gone = Intent {
                         id: at_provider,
                         client_secret: intent.client_secret.unwrap_or_default(),
@@ -242,13 +248,13 @@ async fn see_to_intent(
                     Ok(true)
                 }
                 Err(failure @ Failure::NoAnswer(_)) => {
-                    tracing::warn!(order = %id, %failure, "an intent is to be cancelled");
+                    tracing::warn!(order = %id, %failure, "a payment intent was not cancelled; a later attempt follows");
                     Ok(false)
                 }
             }
         }
         (Status::Mismatched | Status::Succeeded, _) => {
-            see_to_paid(database, provider, business, id).await
+            process_paid(database, provider, business, id).await
         }
         (Status::Pending, None) | (Status::Cancelled | Status::Refused, _) => {
             settled(database, business, id).await?;
@@ -259,7 +265,7 @@ async fn see_to_intent(
 
 /// Processes a paid intent: an order that the payment does not settle ends at its deadline, and its refunds are read
 /// again.
-async fn see_to_paid(
+async fn process_paid(
     database: &Database,
     provider: &dyn Provider,
     business: BusinessId,
@@ -303,7 +309,7 @@ async fn end_mismatched(
 }
 
 /// Processes an intent that was just found to exist: cancels it if that is pending.
-async fn see_to_made(
+async fn process_made(
     database: &Database,
     provider: &dyn Provider,
     business: BusinessId,
@@ -313,7 +319,7 @@ async fn see_to_made(
         return Ok(true);
     };
     if intent.status == Status::Cancelling && intent.provider_id.is_some() {
-        return see_to_intent(database, provider, business, id).await;
+        return process_intent(database, provider, business, id).await;
     }
     Ok(true)
 }
@@ -344,11 +350,11 @@ async fn refused(
 ) -> Result<bool, Error> {
     match failure {
         Failure::NoAnswer(_) => {
-            tracing::warn!(order = %id, %failure, "an intent is to be made");
+            tracing::warn!(order = %id, %failure, "a payment intent was not made; a later attempt follows");
             Ok(false)
         }
         Failure::Refused { code, message } => {
-            tracing::warn!(order = %id, %failure, "an order cannot be paid");
+            tracing::warn!(order = %id, %failure, "the payment intent of an order was refused");
             record_refused(database, business, id, (code, message)).await?;
             Ok(true)
         }
@@ -356,7 +362,11 @@ async fn refused(
 }
 
 /// Releases expired holds before the provider is called, so that waiting customers do not wait for its response.
-async fn free_expired(database: &Database, business: BusinessId, id: OrderId) -> Result<(), Error> {
+async fn release_expired(
+    database: &Database,
+    business: BusinessId,
+    id: OrderId,
+) -> Result<(), Error> {
     retry(|| async {
         let transaction = database.begin(business).await?;
         if let Some(locked) = LockedOrder::of(&transaction, business, id, Stock::Locked).await? {
@@ -426,7 +436,7 @@ async fn settled(database: &Database, business: BusinessId, id: OrderId) -> Resu
 }
 
 /// Calls the provider for a refund. `false` when it did not respond.
-async fn see_to_refund(
+async fn process_refund(
     database: &Database,
     provider: &dyn Provider,
     business: BusinessId,
@@ -444,22 +454,22 @@ async fn see_to_refund(
         (refunds::Status::Succeeded | refunds::Status::Failed, _) => return Ok(true),
     };
     fail_point!("refund-made");
-    let said = match answer {
-        Ok(made) => Said::of(&made.id, &made.state),
-        Err(Failure::Refused { message, .. }) => Said {
+    let result = match answer {
+        Ok(made) => RefundResult::of(&made.id, &made.state),
+        Err(Failure::Refused { message, .. }) => RefundResult {
             status: refunds::Status::Failed,
             provider_id: None,
             failure: Some(message),
         },
         Err(failure @ Failure::NoAnswer(_)) => {
-            tracing::warn!(refund = %id, %failure, "a refund is to be made");
+            tracing::warn!(refund = %id, %failure, "a refund was not made; a later attempt follows");
             return Ok(false);
         }
     };
-    if let Some(why) = &said.failure {
+    if let Some(why) = &result.failure {
         tracing::error!(refund = %id, order = %refund.order_id, why, "a refund has failed");
     }
-    crate::card::refunds::record(database, &refund, &said).await?;
+    crate::card::refunds::record(database, &refund, &result).await?;
     Ok(true)
 }
 
@@ -480,7 +490,7 @@ async fn read_refund(
         let currency = locked_order::currency(&transaction, business).await?;
         transaction.commit().await?;
         let Some(at_provider) = intent.and_then(|intent| intent.provider_id) else {
-            return Err(Error::Bug(format!("refund {id} is of no payment")));
+            return Err(Error::Bug(format!("refund {id} has no payment")));
         };
         let wanted = WantedRefund {
             refund_id: id,

@@ -191,7 +191,7 @@ pub struct FoundDispute {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// No response, or one that says nothing about the request. The request may have taken effect: retry.
-    #[error("the payment provider does not answer: {0}")]
+    #[error("the payment provider does not respond: {0}")]
     NoAnswer(String),
     /// The provider refuses for good.
     #[error("the payment provider refuses: {message}")]

@@ -26,11 +26,11 @@ pub(super) const ATTEMPTS: usize = 5;
 pub(super) struct Reading {
     /// How many readings were written before this one began.
     number: i32,
-    found: Found,
+    state: ProviderState,
 }
 
 #[derive(Debug)]
-enum Found {
+enum ProviderState {
     Refunds(Vec<FoundRefund>),
     Dispute(FoundDispute),
 }
@@ -45,22 +45,25 @@ impl Reading {
         provider: &dyn Provider,
         event: &Event,
     ) -> Result<Option<Self>, Error> {
-        if event.told.says_all() {
+        if event.event_kind.is_complete() {
             return Ok(None);
         }
         let intent = read(database, event.business_id, event.order_id).await?;
         let Some(intent) = intent.filter(|intent| event.is_about(intent)) else {
             return Ok(None);
         };
-        let found = match &event.told {
+        let state = match &event.event_kind {
             EventKind::DisputeChanged(dispute) => {
-                provider.dispute(dispute).await.map(Found::Dispute)
+                provider.dispute(dispute).await.map(ProviderState::Dispute)
             }
-            _ => provider.refunds(&event.intent).await.map(Found::Refunds),
+            _ => provider
+                .refunds(&event.intent)
+                .await
+                .map(ProviderState::Refunds),
         };
         Ok(Some(Self {
             number: intent.readings,
-            found: found.map_err(|failure| silent(&failure, event.order_id))?,
+            state: state.map_err(|failure| silent(&failure, event.order_id))?,
         }))
     }
 
@@ -76,11 +79,13 @@ impl Reading {
         actor: Actor<'_>,
         locked: &mut LockedOrder,
     ) -> Result<(), Error> {
-        match &self.found {
-            Found::Refunds(found) => {
-                refunds_found::correct(transaction, actor, locked, found).await?;
+        match &self.state {
+            ProviderState::Refunds(refunds) => {
+                refunds_found::correct(transaction, actor, locked, refunds).await?;
             }
-            Found::Dispute(found) => disputes::record(transaction, actor, locked, found).await?,
+            ProviderState::Dispute(dispute) => {
+                disputes::record(transaction, actor, locked, dispute).await?;
+            }
         }
         locked.intent.readings += 1;
         locked.write_intent(transaction).await?;
@@ -105,18 +110,18 @@ pub(super) async fn refresh(
         let Some(at_provider) = &intent.provider_id else {
             return Ok(());
         };
-        let found = match provider.refunds(at_provider).await {
-            Ok(found) => found,
+        let refunds = match provider.refunds(at_provider).await {
+            Ok(refunds) => refunds,
             Err(failure @ Failure::Refused { .. }) => {
                 // The provider's account has no such payment, or no longer. A retry would get the same response.
-                tracing::error!(order = %id, %failure, "the payment provider does not know a payment");
+                tracing::error!(order = %id, %failure, "a payment does not exist at the payment provider");
                 return Ok(());
             }
             Err(failure) => return Err(silent(&failure, id)),
         };
         let reading = Reading {
             number: intent.readings,
-            found: Found::Refunds(found),
+            state: ProviderState::Refunds(refunds),
         };
         let written = retry(|| async {
             let transaction = database.begin(business).await?;
@@ -152,6 +157,6 @@ async fn read(
 }
 
 fn silent(failure: &Failure, order: OrderId) -> Error {
-    tracing::warn!(%order, %failure, "the payment provider does not say what it has of a payment");
+    tracing::warn!(%order, %failure, "the payment provider does not return the state of a payment");
     Error::ProviderSilent
 }

@@ -77,7 +77,7 @@ pub async fn request(
     database: &Database,
     request: &WriteRequest<'_, Order>,
     id: OrderId,
-    wish: &NewRefund,
+    requested: &NewRefund,
 ) -> Result<Outcome<Order>, Error> {
     let caller = request.caller;
     request
@@ -85,7 +85,7 @@ pub async fn request(
             let business = caller.business_id;
             let write = request.begin(database).await?;
             let transaction = write.transaction();
-            let stock = if wish.what.restocks() {
+            let stock = if requested.what.restocks() {
                 Stock::Locked
             } else {
                 Stock::Left
@@ -97,19 +97,19 @@ pub async fn request(
                 return Ok(replayed);
             }
             expect_paid(&locked.order)?;
-            let (items, price) = items(transaction, &locked.order, wish).await?;
+            let (items, price) = items(transaction, &locked.order, requested).await?;
             // Goods may be returned for 0, whatever became of the payment.
             let is_for_nothing =
-                wish.what.restocks() && price.min(refundable(&locked.order)) == Money::ZERO;
+                requested.what.restocks() && price.min(refundable(&locked.order)) == Money::ZERO;
             if !is_for_nothing {
                 disputes::check_none(transaction, business, id).await?;
             }
-            let new = decide(&locked.order, wish, items, price)?;
-            check_step(&locked, wish, new.amount)?;
+            let new = decide(&locked.order, requested, items, price)?;
+            check_step(&locked, requested, new.amount)?;
             let before = locked.audit_snapshot();
-            if wish.what.restocks() {
+            if requested.what.restocks() {
                 let goods = new.items.clone();
-                locked.put_back(transaction, caller.into(), goods).await?;
+                locked.restock(transaction, caller.into(), goods).await?;
             }
             let mut after = new.audit_snapshot(locked.currency);
             let refund = new.add(transaction, caller.into(), &mut locked.order);
@@ -152,9 +152,9 @@ fn expect_paid(order: &orders::Model) -> Result<(), Error> {
 async fn items(
     transaction: &Transaction,
     order: &orders::Model,
-    wish: &NewRefund,
+    requested: &NewRefund,
 ) -> Result<(Units, Money), Error> {
-    let What::Items { items, restock } = &wish.what else {
+    let What::Items { items, restock } = &requested.what else {
         return Ok((Units::new(), Money::ZERO));
     };
     let asked = goods::add_up(items.iter().copied());
@@ -172,18 +172,18 @@ fn refundable(order: &orders::Model) -> Money {
 /// The refund to write, or why the request is rejected.
 fn decide(
     order: &orders::Model,
-    wish: &NewRefund,
+    requested: &NewRefund,
     items: Units,
     price: Money,
 ) -> Result<New, Error> {
     let refundable = refundable(order);
-    let amount = match &wish.what {
+    let amount = match &requested.what {
         What::Rest => refundable,
         What::Amount(amount) => *amount,
         What::Items { restock: true, .. } => price.min(refundable),
         What::Items { restock: false, .. } => price,
     };
-    let is_for_nothing = amount <= Money::ZERO && !wish.what.restocks();
+    let is_for_nothing = amount <= Money::ZERO && !requested.what.restocks();
     if refundable == Money::ZERO && (amount > refundable || is_for_nothing) {
         return Err(Error::AlreadyRefunded(order.id));
     }
@@ -195,16 +195,16 @@ fn decide(
     }
     Ok(New {
         amount,
-        reason: wish.reason.clone(),
-        restock: wish.what.restocks(),
-        found: None,
+        reason: requested.reason.clone(),
+        restock: requested.what.restocks(),
+        at_provider: None,
         items: items.into_iter().collect(),
     })
 }
 
 /// Checks that the provider can refund this amount, and can keep what remains.
-fn check_step(locked: &LockedOrder, wish: &NewRefund, amount: Money) -> Result<(), Error> {
-    let takes = wish.takes.as_ref();
+fn check_step(locked: &LockedOrder, requested: &NewRefund, amount: Money) -> Result<(), Error> {
+    let takes = requested.takes.as_ref();
     let Some((_, limits)) = takes.filter(|(provider, _)| *provider == locked.intent.provider)
     else {
         return Ok(());
@@ -225,7 +225,7 @@ pub(crate) struct New {
     pub(crate) reason: String,
     pub(crate) restock: bool,
     /// For a refund made by hand: the provider's id and the status there.
-    pub(crate) found: Option<(String, Status)>,
+    pub(crate) at_provider: Option<(String, Status)>,
     pub(crate) items: Vec<(ProductId, i64)>,
 }
 
@@ -252,8 +252,8 @@ impl New {
         let id = RefundId::new();
         order.amount_refunded = order.amount_refunded + self.amount;
         domain_orders::write(transaction, order).await?;
-        let by_hand = self.found.is_some();
-        let (provider_id, status) = match self.found {
+        let by_hand = self.at_provider.is_some();
+        let (provider_id, status) = match self.at_provider {
             Some((id, status)) => (Some(id), status),
             // A refund of 0 needs no call to the provider.
             None if self.amount == Money::ZERO => (None, Status::Succeeded),
@@ -299,7 +299,7 @@ impl New {
 
 /// What the provider says about a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct RefundResult {
     pub(crate) status: Status,
     /// The provider's id; `None` keeps the id that is stored.
     pub(crate) provider_id: Option<String>,
@@ -307,7 +307,7 @@ pub(crate) struct Said {
     pub(crate) failure: Option<String>,
 }
 
-impl Said {
+impl RefundResult {
     /// The provider's state of the refund with this provider id.
     pub(crate) fn of(provider_id: &str, state: &RefundState) -> Self {
         let (status, failure) = match state {
@@ -329,18 +329,18 @@ pub(crate) async fn settle(
     transaction: &Transaction,
     currency: Currency,
     refund: &refunds::Model,
-    said: &Said,
+    result: &RefundResult,
 ) -> Result<(), Error> {
     use refunds::Column;
 
     let business = refund.business_id;
     let mut update = refunds::Entity::update_of(business)
         .filter(Column::Id.eq(refund.id))
-        .col_expr(Column::Status, Expr::value(said.status))
-        .col_expr(Column::Failure, Expr::value(said.failure.clone()))
+        .col_expr(Column::Status, Expr::value(result.status))
+        .col_expr(Column::Failure, Expr::value(result.failure.clone()))
         .col_expr(Column::UpdatedAt, Expr::current_timestamp());
     // A pending refund is polled again, also when it was settled before.
-    let next_try_at = match said.status {
+    let next_try_at = match result.status {
         Status::Requested | Status::Pending => {
             Func::coalesce([Expr::col(Column::NextTryAt), Expr::current_timestamp()]).into()
         }
@@ -350,14 +350,14 @@ pub(crate) async fn settle(
         }
     };
     update = update.col_expr(Column::NextTryAt, next_try_at);
-    if let Some(provider_id) = &said.provider_id {
+    if let Some(provider_id) = &result.provider_id {
         update = update.col_expr(Column::ProviderId, Expr::value(provider_id.clone()));
     }
     update.exec(transaction).await?;
-    if said.status == refund.status {
+    if result.status == refund.status {
         return Ok(());
     }
-    let action = match said.status {
+    let action = match result.status {
         Status::Requested | Status::Pending => Action::RefundPending,
         Status::Succeeded => Action::RefundSucceeded,
         Status::Failed => Action::RefundFailed,
@@ -368,10 +368,10 @@ pub(crate) async fn settle(
         entity_id: refund.id.0,
         before: Some(json!({ "status": refund.status })),
         after: json!({
-            "status": said.status,
+            "status": result.status,
             "order_id": refund.order_id,
             "amount": refund.amount.to_text(currency),
-            "failure": said.failure,
+            "failure": result.failure,
         }),
     };
     audit::record_as(transaction, Actor::system(business), change).await
@@ -382,7 +382,7 @@ pub(crate) async fn settle(
 pub(crate) async fn record(
     database: &Database,
     refund: &refunds::Model,
-    said: &Said,
+    result: &RefundResult,
 ) -> Result<(), Error> {
     let business = refund.business_id;
     retry(|| async {
@@ -398,15 +398,15 @@ pub(crate) async fn record(
             // Another process or an event has recorded it already.
             return Ok(());
         };
-        settle(&transaction, locked.currency, &now, said).await?;
-        if said.status == Status::Failed {
+        settle(&transaction, locked.currency, &now, result).await?;
+        if result.status == Status::Failed {
             locked.order.amount_refunded = locked.order.amount_refunded - now.amount;
             locked.intent.next_try_at = Some(AT_ONCE);
         }
         // Readings that began before this write are outdated.
         locked.intent.readings += 1;
         locked.write_intent(&transaction).await?;
-        if said.status == Status::Failed {
+        if result.status == Status::Failed {
             attention::assess(&transaction, &mut locked).await?;
         }
         transaction.commit().await

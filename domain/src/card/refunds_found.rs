@@ -14,7 +14,7 @@ use crate::audit::{self, Action, Actor};
 use crate::card::provider::{FoundRefund, RefundState};
 use crate::card::{
     refunds as domain_refunds,
-    refunds::{New, Said},
+    refunds::{New, RefundResult},
 };
 use crate::orders::refunds as order_refunds;
 use crate::{Error, Transaction};
@@ -38,8 +38,8 @@ pub(super) async fn correct(
     let known = order_refunds::of(transaction, business, id).await?;
     let paid = locked.order.amount_paid();
     let plan = Plan::of(known, found, paid, locked.currency);
-    for (refund, said) in &plan.changed {
-        domain_refunds::settle(transaction, locked.currency, refund, said).await?;
+    for (refund, result) in &plan.changed {
+        domain_refunds::settle(transaction, locked.currency, refund, result).await?;
     }
     let added: Money = plan.added.iter().map(|new| new.amount).sum();
     locked.order.amount_refunded = plan.refunded() - added;
@@ -84,7 +84,7 @@ async fn returned(
 struct Plan {
     /// The refunds after the changes, without the added ones.
     rows: Vec<refunds::Model>,
-    changed: Vec<(refunds::Model, Said)>,
+    changed: Vec<(refunds::Model, RefundResult)>,
     added: Vec<New>,
     paid: Money,
 }
@@ -110,13 +110,13 @@ impl Plan {
         };
         for one in failed_first() {
             if one.refund_id.is_some() {
-                plan.take_ours(one);
+                plan.update_own(one);
             }
         }
-        plan.name_those_by_hand(found);
+        plan.match_manual(found);
         for one in failed_first() {
             if one.refund_id.is_none() {
-                plan.take_by_hand(one, currency);
+                plan.add_manual(one, currency);
             }
         }
         plan
@@ -129,17 +129,17 @@ impl Plan {
         rows.map(|row| row.amount).chain(added).sum()
     }
 
-    fn set(&mut self, at: usize, said: Said) {
+    fn set(&mut self, at: usize, result: RefundResult) {
         let row = &mut self.rows[at];
-        if row.status == said.status && row.provider_id == said.provider_id {
+        if row.status == result.status && row.provider_id == result.provider_id {
             return;
         }
-        self.changed.push((row.clone(), said.clone()));
-        row.status = said.status;
-        row.provider_id = said.provider_id;
+        self.changed.push((row.clone(), result.clone()));
+        row.status = result.status;
+        row.provider_id = result.provider_id;
     }
 
-    fn take_ours(&mut self, found: &FoundRefund) {
+    fn update_own(&mut self, found: &FoundRefund) {
         let at = self
             .rows
             .iter()
@@ -147,25 +147,25 @@ impl Plan {
         let Some(at) = at else {
             tracing::error!(
                 refund = found.id,
-                "a refund carries an id that is none of its order's"
+                "a refund at the provider has an id that is not one of its order's refunds"
             );
             return;
         };
-        let said = Said::of(&found.id, &found.state);
-        let counts_anew = said.status != Status::Failed && !counts(&self.rows[at]);
+        let result = RefundResult::of(&found.id, &found.state);
+        let counts_anew = result.status != Status::Failed && !counts(&self.rows[at]);
         if counts_anew && self.refunded() + self.rows[at].amount > self.paid {
             tracing::error!(
                 refund = found.id,
-                "a refund that had failed was made, and another was made for it"
+                "a refund that was recorded as failed was made, as well as its replacement"
             );
             return;
         }
-        self.set(at, said);
+        self.set(at, result);
     }
 
     /// Rows by hand without a provider id were written by an earlier version, which added them up. A row that equals
     /// one refund gets its id; other rows are replaced.
-    fn name_those_by_hand(&mut self, found: &[FoundRefund]) {
+    fn match_manual(&mut self, found: &[FoundRefund]) {
         for at in 0..self.rows.len() {
             let row = &self.rows[at];
             if !row.by_hand || row.provider_id.is_some() || !counts(row) {
@@ -178,19 +178,19 @@ impl Plan {
             let same = found.iter().find(|one| {
                 one.refund_id.is_none() && one.amount.amount == Some(row.amount) && !named(&one.id)
             });
-            let said = same.map_or_else(
-                || Said {
+            let result = same.map_or_else(
+                || RefundResult {
                     status: Status::Failed,
                     provider_id: None,
                     failure: Some(REPLACED.to_owned()),
                 },
-                |one| Said::of(&one.id, &one.state),
+                |one| RefundResult::of(&one.id, &one.state),
             );
-            self.set(at, said);
+            self.set(at, result);
         }
     }
 
-    fn take_by_hand(&mut self, found: &FoundRefund, currency: Currency) {
+    fn add_manual(&mut self, found: &FoundRefund, currency: Currency) {
         let is_ours = found.amount.currency == currency.to_string();
         let Some(amount) = found.amount.amount.filter(|_| is_ours) else {
             tracing::error!(
@@ -199,14 +199,14 @@ impl Plan {
             );
             return;
         };
-        let said = Said::of(&found.id, &found.state);
+        let result = RefundResult::of(&found.id, &found.state);
         let its = |row: &refunds::Model| row.by_hand && row.provider_id.as_ref() == Some(&found.id);
         for at in 0..self.rows.len() {
             if its(&self.rows[at]) && counts(&self.rows[at]) {
-                self.set(at, said.clone());
+                self.set(at, result.clone());
             }
         }
-        if said.status == Status::Failed {
+        if result.status == Status::Failed {
             return;
         }
         let written = self.rows.iter().filter(|row| its(row) && counts(row));
@@ -217,7 +217,7 @@ impl Plan {
                 amount: missing,
                 reason: BY_HAND.to_owned(),
                 restock: false,
-                found: Some((found.id.clone(), said.status)),
+                at_provider: Some((found.id.clone(), result.status)),
                 items: Vec::new(),
             });
         }
@@ -295,7 +295,7 @@ mod tests {
 
     fn added(plan: &Plan) -> Vec<(&str, Money)> {
         let added = plan.added.iter();
-        let added = added.map(|new| (new.found.as_ref().unwrap().0.as_str(), new.amount));
+        let added = added.map(|new| (new.at_provider.as_ref().unwrap().0.as_str(), new.amount));
         added.collect()
     }
 
@@ -305,16 +305,16 @@ mod tests {
         let id = ours.id;
         let plan = plan(vec![ours], &[found("re_1", Some(id), "40", failed())]);
         assert_eq!(plan.refunded(), Money::ZERO);
-        let [(_, said)] = &plan.changed[..] else {
+        let [(_, result)] = &plan.changed[..] else {
             panic!("{:?}", plan.changed);
         };
-        assert_eq!(said.status, Status::Failed);
-        assert_eq!(said.failure.as_deref(), Some("expired_or_canceled_card"));
+        assert_eq!(result.status, Status::Failed);
+        assert_eq!(result.failure.as_deref(), Some("expired_or_canceled_card"));
         assert!(plan.added.is_empty());
     }
 
     #[test]
-    fn what_is_the_same_changes_nothing() {
+    fn an_unchanged_state_changes_nothing() {
         let ours = refunds::Model {
             provider_id: Some("re_1".to_owned()),
             ..row("40", Status::Succeeded)
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_an_earlier_version_are_taken_for_what_they_are_or_replaced() {
+    fn rows_of_an_earlier_version_are_read_or_replaced() {
         // A row for one refund gets its id and follows its state.
         let named = plan(
             vec![by_hand("2.50", None)],

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, Action, Change};
 use crate::catalogue::sales::{self, InSales, Limited, Offer, Selling};
-use crate::foundation::locks;
 use crate::foundation::retry::retry;
+use crate::foundation::{clock, locks};
 use crate::stock::locked_stock::{self, Range};
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
@@ -216,7 +216,7 @@ pub async fn change(
         let was_active = product.active;
         let product = apply(product, change).update(&transaction).await?;
         if was_active && !product.active {
-            end_line(&transaction, caller.business_id, id).await?;
+            cancel_waitlist(&transaction, caller.business_id, id).await?;
         }
         let event = Change {
             action: Action::ProductChanged,
@@ -239,13 +239,13 @@ pub async fn change(
 
 /// Cancels the waitlist of a product that is taken off sale. Its stock is locked after its product row. This cannot
 /// deadlock, since no transaction that has locked stock waits for a product row.
-async fn end_line(
+async fn cancel_waitlist(
     transaction: &Transaction,
     business: BusinessId,
     id: ProductId,
 ) -> Result<(), Error> {
     // Opening the locked stock allocates its waitlist, which cancels that of a product off sale.
-    let locked_stock = locked_stock::open(transaction, business, [(id, Range::default())]).await?;
+    let locked_stock = locked_stock::lock(transaction, business, [(id, Range::default())]).await?;
     locked_stock::write(transaction, business, &locked_stock, Vec::new(), Vec::new()).await?;
     Ok(())
 }
@@ -321,7 +321,7 @@ pub async fn list(
         if let Some(text) = &filter.search {
             select = select.filter(matches(text));
         }
-        let select = paging.rising(select, products::Column::Id);
+        let select = paging.ascending(select, products::Column::Id);
         let rows = select.all(&transaction).await?;
         let page = Page::of(rows, paging, |(product, _)| product.id);
         let rows = complete(&transaction, business, filter.buyer, page.rows).await?;
@@ -414,7 +414,7 @@ async fn complete(
     if offers.is_empty() {
         return Ok(found);
     }
-    let now = sales::clock(transaction).await?;
+    let now = clock::now(transaction).await?;
     let has = match buyer {
         Some(buyer) => {
             let limited = limits(&offers, now);

@@ -17,16 +17,15 @@ use entity::sales::{Kind, State};
 use entity::{
     BusinessId, Currency, Money, ProductId, SaleId, Tenant, products, sale_products, sales,
 };
-use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, Statement, Value,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QueryTrait,
 };
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::audit::{self, Action, Change};
+use crate::foundation::clock;
 use crate::foundation::dates::exact;
 use crate::foundation::locks;
 use crate::foundation::retry::retry;
@@ -116,7 +115,7 @@ pub async fn create(
                 ..Default::default()
             };
             let sale = row.insert(transaction).await?;
-            put_in(transaction, &sale, &new.products).await?;
+            insert_products(transaction, &sale, &new.products).await?;
             mark(transaction, caller.business_id, ids(&new.products)).await?;
             let sale = with_state(transaction, sale, new.products.clone()).await?;
             let event = Change {
@@ -215,7 +214,7 @@ async fn replace(
         .filter(sale_products::Column::SaleId.eq(sale.id))
         .exec(transaction)
         .await?;
-    put_in(transaction, sale, new).await?;
+    insert_products(transaction, sale, new).await?;
     mark(transaction, business, ids(old).chain(ids(new))).await
 }
 
@@ -230,7 +229,6 @@ async fn lock_products(
     leaving: impl IntoIterator<Item = ProductId>,
 ) -> Result<HashMap<ProductId, Money>, Error> {
     let touched: BTreeSet<ProductId> = ids(new).chain(leaving).collect();
-    let touched: Vec<Uuid> = touched.into_iter().map(|id| id.0).collect();
     let columns = [products::Column::Id, products::Column::Price];
     let locked: Vec<(ProductId, Money)> =
         locks::products(transaction, business, touched, columns).await?;
@@ -261,7 +259,7 @@ fn check_prices(
     Ok(())
 }
 
-async fn put_in(
+async fn insert_products(
     transaction: &Transaction,
     sale: &sales::Model,
     products: &[SaleProduct],
@@ -281,21 +279,26 @@ async fn put_in(
     Ok(())
 }
 
-const MARK: &str = "
-UPDATE products SET in_sale = NOT in_sale
- WHERE business_id = $1 AND id = ANY ($2)
-   AND in_sale <> EXISTS (SELECT FROM sale_products s WHERE s.business_id = $1 AND s.product_id = products.id)";
-
 /// Updates `in_sale` of locked products.
 async fn mark(
     transaction: &Transaction,
     business: BusinessId,
     products: impl Iterator<Item = ProductId>,
 ) -> Result<(), Error> {
-    let ids: Vec<Uuid> = products.map(|id| id.0).collect();
-    let values: [Value; 2] = [business.0.into(), ids.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, MARK, values);
-    transaction.execute_raw(statement).await?;
+    use products::Column;
+
+    let its_sales = sale_products::Entity::of(business).filter(
+        sale_products::Column::ProductId
+            .into_expr()
+            .equals(Column::Id.as_column_ref()),
+    );
+    let is_in_sale = Expr::exists(its_sales.into_query());
+    products::Entity::update_of(business)
+        .col_expr(Column::InSale, is_in_sale.clone())
+        .filter(Column::Id.eq_any(products))
+        .filter(Column::InSale.into_expr().ne(is_in_sale))
+        .exec(transaction)
+        .await?;
     Ok(())
 }
 
@@ -329,12 +332,12 @@ pub async fn list(
 ) -> Result<Page<Sale, SaleId>, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
-        let select = paging.falling(sales::Entity::of(business), sales::Column::Id);
+        let select = paging.descending(sales::Entity::of(business), sales::Column::Id);
         let rows = select.all(&transaction).await?;
         let page = Page::of(rows, paging, |sale| sale.id);
         let ids = page.rows.iter().map(|sale| sale.id);
         let mut products = products_of(&transaction, business, ids).await?;
-        let now = clock(&transaction).await?;
+        let now = clock::now(&transaction).await?;
         transaction.commit().await?;
         let rows = page.rows.into_iter().map(|sale| Sale {
             products: products.remove(&sale.id).unwrap_or_default(),
@@ -354,7 +357,7 @@ async fn with_state(
     sale: sales::Model,
     mut products: Vec<SaleProduct>,
 ) -> Result<Sale, Error> {
-    let now = clock(transaction).await?;
+    let now = clock::now(transaction).await?;
     products.sort_unstable_by_key(|product| product.product_id);
     Ok(Sale {
         products,
@@ -363,29 +366,19 @@ async fn with_state(
     })
 }
 
-/// The database's time, the only clock that decides whether a sale is open.
-pub(crate) async fn clock(transaction: &Transaction) -> Result<DateTime<Utc>, Error> {
-    let statement = Statement::from_string(DbBackend::Postgres, "SELECT clock_timestamp() AS now");
-    let row = transaction
-        .query_one_raw(statement)
-        .await?
-        .ok_or_else(|| Error::Bug("the clock answered nothing".into()))?;
-    Ok(row.try_get("", "now")?)
-}
-
 /// The products of these sales, ordered by id.
 async fn products_of(
     transaction: &Transaction,
     business: BusinessId,
     sales: impl IntoIterator<Item = SaleId>,
 ) -> Result<HashMap<SaleId, Vec<SaleProduct>>, Error> {
-    let ids: Vec<Uuid> = sales.into_iter().map(|id| id.0).collect();
+    let ids: Vec<SaleId> = sales.into_iter().collect();
     let mut products: HashMap<SaleId, Vec<SaleProduct>> = HashMap::new();
     if ids.is_empty() {
         return Ok(products);
     }
     let rows = sale_products::Entity::of(business)
-        .filter(is_any(sale_products::Column::SaleId, ids))
+        .filter(sale_products::Column::SaleId.eq_any(ids))
         .order_by_asc(sale_products::Column::SaleId)
         .order_by_asc(sale_products::Column::ProductId)
         .all(transaction)
@@ -401,10 +394,6 @@ async fn products_of(
 
 fn ids(products: &[SaleProduct]) -> impl Iterator<Item = ProductId> {
     products.iter().map(|product| product.product_id)
-}
-
-fn is_any(column: impl ColumnTrait, ids: Vec<Uuid>) -> Expr {
-    Expr::col(column.as_column_ref()).eq(PgFunc::any(ids))
 }
 
 fn audit_snapshot(

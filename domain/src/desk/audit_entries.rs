@@ -23,14 +23,14 @@ pub(super) fn events<'a>(done: &'a [Done<'_>], locked_stock: &LockedStock) -> Ve
                 events.push(event(one, order(placed)));
                 events.extend(confirmed(one, locked_stock, placed.order_id));
             }
-            Executed::Reserved(found) => {
-                events.push(event(one, change(&found.reservation)));
+            Executed::Reserved(current) => {
+                events.push(event(one, change(&current.reservation)));
             }
-            Executed::Cancelled { found, before } => {
+            Executed::Cancelled { current, before } => {
                 let change = Change {
                     action: Action::ReservationCancelled,
                     before: Some(json!({ "status": before })),
-                    ..change(&found.reservation)
+                    ..change(&current.reservation)
                 };
                 events.push(event(one, change));
             }

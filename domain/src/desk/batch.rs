@@ -23,7 +23,7 @@ use crate::foundation::dates;
 use crate::foundation::idempotency::{
     self, IdempotencyKey, Outcome, Record, Records, StoredResponse,
 };
-use crate::foundation::retry::{ATTEMPTS, is_worth_another_try, pause};
+use crate::foundation::retry::{ATTEMPTS, is_retryable, pause};
 use crate::stock::reservations::{CurrentReservation, Reservation};
 use crate::{Error, Transaction};
 
@@ -44,18 +44,18 @@ pub(super) async fn execute(
     let flight = Some(&mut in_flight);
     match execute_together(session, business, &jobs, flight, ATTEMPTS).await {
         Ok(answers) => answers,
-        Err(error) if is_everyones(&error) || jobs.len() == 1 => {
+        Err(error) if fails_whole_batch(&error) || jobs.len() == 1 => {
             jobs.iter().map(|_| Err(reported(error.clone()))).collect()
         }
         Err(error) => {
-            tracing::warn!(%error, purchases = jobs.len(), "a batch failed and is sold one by one");
+            tracing::warn!(%error, purchases = jobs.len(), "a batch failed; its commands are executed one by one");
             execute_one_by_one(session, business, &jobs, &mut in_flight, &error).await
         }
     }
 }
 
 /// Errors that each command alone would meet too.
-fn is_everyones(error: &Error) -> bool {
+fn fails_whole_batch(error: &Error) -> bool {
     matches!(
         error,
         Error::Overloaded | Error::DatabaseUnavailable(_) | Error::OutcomeUnknown
@@ -167,7 +167,7 @@ async fn execute_together(
                 return Err(Error::OutcomeUnknown);
             }
             Some(_) => {}
-            None if !is_worth_another_try(&error) => return Err(error),
+            None if !is_retryable(&error) => return Err(error),
             None if tried >= attempts => return Err(error),
             None => {}
         }
@@ -202,7 +202,7 @@ async fn attempt(
 ) -> Result<Answers, Error> {
     let transaction = begin(session, business).await?;
     let mut locked = lock(&transaction, business, jobs, predicted).await?;
-    if let Some(answers) = answers_of_earlier(&transaction, business, unconfirmed).await? {
+    if let Some(answers) = responses_of_unconfirmed(&transaction, business, unconfirmed).await? {
         return Ok(answers);
     }
     let is_pipelined = !predicted.is_empty();
@@ -281,7 +281,7 @@ async fn attempt(
 /// The answers of the earlier attempt, if it was committed. This attempt holds the rows that the earlier one had
 /// locked, so the earlier one has ended. A server that has taken over after a failover either has the earlier commit,
 /// or has lost it for good.
-async fn answers_of_earlier(
+async fn responses_of_unconfirmed(
     transaction: &Transaction,
     business: BusinessId,
     unconfirmed: &mut Option<UnconfirmedCommit>,
@@ -364,8 +364,8 @@ fn decide(locked: LockedBatch, mut records: Records, jobs: &[Command]) -> Decide
         }
         let terms_days = terms.get(&command.customer()).copied().unwrap_or(0);
         let due_at = dates::due_at(time_zone, state.locked_stock.now, terms_days);
-        let (executed, response) = match carry_out(&mut state, command, due_at) {
-            Ok(carried_out) => carried_out,
+        let (executed, response) = match execute_command(&mut state, command, due_at) {
+            Ok(executed) => executed,
             Err(refusal) => {
                 answers.push(Err(refusal));
                 continue;
@@ -398,7 +398,7 @@ fn decide(locked: LockedBatch, mut records: Records, jobs: &[Command]) -> Decide
 
 /// Decides one command and renders its response. Ids are made here, while the rows are locked. The ids of one
 /// product's orders and corrections, and of one customer's orders, are thus in the order of the events.
-fn carry_out(
+fn execute_command(
     state: &mut BatchState,
     command: &Command,
     due_at: DateTime<Utc>,
@@ -407,7 +407,7 @@ fn carry_out(
     let now = state.locked_stock.now;
     let actor = command.caller.user_id;
     let currency = command.caller.currency;
-    let order_id = OrderId::new();
+    let order_id = OrderId::of_business(command.caller.business_id);
     let sold = |sale: Sale| Receipt {
         order_id,
         customer_id: command.customer(),
@@ -450,25 +450,25 @@ fn carry_out(
             let placed = placed(state.confirm_by_card(target.id, terms, order_id)?);
             (Executed::PlacedOrder(placed), stored_order(order_id))
         }
-        Work::Reserve(wish, render) => {
-            let made = state.reserve(wish, ReservationId::new(), actor)?.clone();
-            let found = as_found(state, made);
-            let response = render(&found, currency);
-            (Executed::Reserved(found), response)
+        Work::Reserve(request, render) => {
+            let made = state.reserve(request, ReservationId::new(), actor)?.clone();
+            let current = current_reservation(state, made);
+            let response = render(&current, currency);
+            (Executed::Reserved(current), response)
         }
         Work::Cancel(target, render) => {
             let before = state.locked_stock.reservations.get(&target.id);
             let before = before.map_or(Status::Active, |one| one.status);
             let cancelled = state.cancel(target.id, actor)?.clone();
-            let found = as_found(state, cancelled);
-            let response = render(&found, currency);
-            (Executed::Cancelled { found, before }, response)
+            let current = current_reservation(state, cancelled);
+            let response = render(&current, currency);
+            (Executed::Cancelled { current, before }, response)
         }
     })
 }
 
 /// A reservation right after it was made or cancelled. If it waits, its position is the last of the waitlist.
-fn as_found(state: &BatchState, reservation: Reservation) -> CurrentReservation {
+fn current_reservation(state: &BatchState, reservation: Reservation) -> CurrentReservation {
     let waits = reservation.items.iter().find(|item| item.place.is_some());
     let counts = waits.and_then(|item| state.locked_stock.counts.get(&item.product_id));
     CurrentReservation {

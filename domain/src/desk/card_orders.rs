@@ -20,8 +20,9 @@ use crate::{Error, Transaction};
 
 /// The delay before the payment worker creates a missing intent. Until then the request that placed the order is
 /// taken to be at work.
-const GRACE: Duration = Duration::seconds(15);
+const INTENT_GRACE: Duration = Duration::seconds(15);
 
+/// Raw: one statement that inserts into two tables.
 static ORDERS: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let orders = arrays.insert::<NewOrder>();
@@ -53,7 +54,7 @@ impl Row for NewIntent {
         columns.column("amount", |intent| intent.amount);
         columns.column("status", |_| IntentStatus::Requested);
         columns.column("expires_at", |intent| intent.expires_at);
-        columns.column("next_try_at", |intent| intent.created_at + GRACE);
+        columns.column("next_try_at", |intent| intent.created_at + INTENT_GRACE);
         columns.column("created_at", |intent| intent.created_at);
         columns.column("updated_at", |intent| intent.created_at);
     }

@@ -53,7 +53,7 @@ impl Command {
     pub(super) fn customer(&self) -> CustomerId {
         match &self.work {
             Work::Purchase(purchase, _) | Work::Checkout(purchase, ..) => purchase.customer_id,
-            Work::Reserve(wish, _) => wish.customer_id,
+            Work::Reserve(request, _) => request.customer_id,
             Work::Confirm(target, _)
             | Work::ConfirmByCard(target, ..)
             | Work::Cancel(target, _) => target.customer_id,
@@ -64,7 +64,7 @@ impl Command {
     pub(super) fn products(&self) -> impl Iterator<Item = (ProductId, i64)> {
         let (lines, target, sells) = match &self.work {
             Work::Purchase(purchase, _) => (purchase.lines.as_slice(), None, true),
-            Work::Reserve(wish, _) => (wish.lines.as_slice(), None, false),
+            Work::Reserve(request, _) => (request.lines.as_slice(), None, false),
             Work::Confirm(target, _) => ([].as_slice(), Some(target), true),
             // The units of a card order stay on hand until the payment.
             Work::Checkout(purchase, ..) => (purchase.lines.as_slice(), None, false),

@@ -13,6 +13,8 @@ use crate::{Error, Transaction};
 
 /// A customer who registered themselves gets the stricter of the two limits of the business. Reservations that the
 /// locked stock already knows (`$4`) are left out.
+///
+/// Raw: a lateral sum over a union of reservations and unpaid card orders.
 const HOLDS: &str = "
 SELECT c.id AS customer_id,
        CASE WHEN c.self_registered THEN least(b.hold_limit_units, b.self_registered_hold_limit_units)

@@ -2,7 +2,7 @@
 //!
 //! Commands of a business wait in its queue (`queues.rs`). Each lane has a database connection of its own. The lanes
 //! serve the businesses with ready commands in turn. A lane takes all ready commands of one business, up to
-//! [`BATCH`](super::BATCH). A single command is a batch of one and does not wait for more.
+//! [`MAX_COMMANDS_PER_BATCH`](super::MAX_COMMANDS_PER_BATCH). A single command is a batch of one and does not wait for more.
 //!
 //! A lane runs on the runtime that opened it. An idle lane on the thread where a command arrives is woken first, so
 //! that a single command does not change threads.
@@ -26,7 +26,7 @@ use crate::{Database, Error};
 
 /// The longest time for which commands gather behind a batch. A batch that waits for a row lock of another process
 /// may take seconds.
-const GATHERING: Duration = Duration::from_millis(20);
+const MAX_GATHERING_TIME: Duration = Duration::from_millis(20);
 
 /// The queues and the lanes that serve them.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl Desk {
     /// # Errors
     /// The refusals of [`super::decision`]; [`Error::IdempotencyKeyReused`]; [`Error::Overloaded`] at once
     /// when too many commands are queued; [`Error::DatabaseUnavailable`]; [`Error::OutcomeUnknown`].
-    pub async fn carry_out(&self, command: Command) -> Result<Outcome<Executed>, Error> {
+    pub async fn execute(&self, command: Command) -> Result<Outcome<Executed>, Error> {
         let (reply, answer) = oneshot::channel();
         self.queues.push(Waiting { command, reply })?;
         answer.await.unwrap_or(Err(Error::OutcomeUnknown))
@@ -106,7 +106,7 @@ impl Desk {
                 count: jobs.len(),
             };
             let mut executing = pin!(batch::execute(&mut session, business, jobs, in_flight));
-            let answers = match timeout(GATHERING, &mut executing).await {
+            let answers = match timeout(MAX_GATHERING_TIME, &mut executing).await {
                 Ok(answers) => {
                     drop(being_executed);
                     answers

@@ -11,9 +11,8 @@ use entity::{
     BusinessId, CustomerId, Money, OrderId, ProductId, Tenant, TimeZone, customers, inventory,
     orders,
 };
-use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{
-    Expr, ExprTrait, JoinType, PostgresQueryBuilder, Query, SelectStatement, UnionType, WithClause,
+    Expr, JoinType, PostgresQueryBuilder, Query, SelectStatement, UnionType, WithClause,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryFilter, QueryOrder,
@@ -384,12 +383,11 @@ async fn read_overdue(
         due_at: DateTime<Utc>,
     }
 
-    let buyers = state.accounts.keys().map(|id| id.0).collect();
     let overdue = orders::Entity::of(business)
         .select_only()
         .columns([Column::CustomerId, Column::Id, Column::DueAt])
         .distinct_on([Column::CustomerId])
-        .filter(is_any(Column::CustomerId, buyers))
+        .filter(Column::CustomerId.eq_any(state.accounts.keys().copied()))
         // Literals, not parameters: a generic plan with parameters could not use the partial index of unpaid orders.
         .filter(Expr::cust("amount_due > 0 AND payment_method = 'credit'"))
         .filter(Column::DueAt.lt(bound))
@@ -408,9 +406,4 @@ async fn read_overdue(
         }
     }
     Ok(())
-}
-
-/// `column = ANY($n)`. With an array, batches of any size share one prepared statement.
-pub(super) fn is_any(column: impl ColumnTrait, ids: Vec<Uuid>) -> Expr {
-    Expr::col(column.as_column_ref()).eq(PgFunc::any(ids))
 }

@@ -13,7 +13,7 @@
 //!
 //! Row locks make the result correct, with any number of processes on one database. The desk makes it fast and fair:
 //! purchases, card orders, reservations, confirmations and cancellations are executed in order of arrival. Bounds:
-//! [`crate::stock::MAX_LINES`] lines per command, [`BATCH`] commands per batch, [`WAITING`] queued commands per
+//! [`crate::stock::MAX_LINES`] lines per command, [`MAX_COMMANDS_PER_BATCH`] commands per batch, [`MAX_QUEUED_PER_BUSINESS`] queued commands per
 //! business.
 
 mod audit_entries;
@@ -35,4 +35,4 @@ mod write;
 pub use command::{Command, Work};
 pub use lanes::Desk;
 pub use outcome::Executed;
-pub use queues::{BATCH, WAITING};
+pub use queues::{MAX_COMMANDS_PER_BATCH, MAX_QUEUED_PER_BUSINESS};

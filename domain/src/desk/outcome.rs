@@ -31,7 +31,7 @@ pub enum Executed {
     /// A reservation that was cancelled, from [`Work::Cancel`](super::Work::Cancel).
     Cancelled {
         /// The reservation after the cancellation.
-        found: CurrentReservation,
+        current: CurrentReservation,
         /// The status before the cancellation.
         before: Status,
     },

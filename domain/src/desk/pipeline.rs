@@ -134,6 +134,8 @@ impl Row for Remaining {
 
 /// Locks the stock of a pipelined batch in the lock order, and decrements it if all of it is as assumed. Both lists
 /// of products are in that order.
+///
+/// Raw: an update of the rows that a common table expression locks, in the round trip that compares them.
 static TAKE: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let (products, on_hand) = (arrays.value("uuid[]"), arrays.value("bigint[]"));
@@ -212,7 +214,7 @@ pub(super) async fn take(
     let row = Taken::find_by_statement(statement)
         .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug("the stock's statement answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("the statement of the stock returned nothing".into()))?;
     // The rows are locked; a row that was not decremented would be sold again.
     if row.is_valid && row.taken.len() != remaining.len() {
         return Err(Error::Bug(format!(
@@ -276,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_broken_promise_is_followed_by_a_second_without_any() {
+    fn a_failed_prediction_is_followed_by_a_second_without_predictions() {
         let (mut back_off, now) = (BackOff::default(), Instant::now());
         assert!(back_off.is_over(now));
         back_off.begin(now);

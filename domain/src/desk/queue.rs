@@ -19,7 +19,7 @@ use entity::{CustomerId, ProductId, UserId};
 
 /// The most rows that one call of [`Queue::take`] examines. It bounds the time of the call and the size of a batch of
 /// large carts. The first command is always examined.
-const ROWS: usize = 4096;
+const MAX_ROWS_EXAMINED: usize = 4096;
 
 /// A row that two commands cannot use at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ pub(super) struct Queue<T, P> {
     /// The prediction of the newest batch that has the row, and the number of that batch.
     predicted: HashMap<Row, (u64, P)>,
     /// The rows that a new command must wait for: those in flight, and those of the commands that wait for them.
-    spoken_for: HashSet<Row>,
+    claimed: HashSet<Row>,
     /// The number of commands that arrived since the last [`Queue::take`] and are ready.
     gathered: usize,
     /// The number of commands in the batches behind which the next one gathers.
@@ -62,7 +62,7 @@ impl<T, P> Default for Queue<T, P> {
             waiting: VecDeque::new(),
             in_flight: HashMap::new(),
             predicted: HashMap::new(),
-            spoken_for: HashSet::new(),
+            claimed: HashSet::new(),
             gathered: 0,
             being_sold: 0,
         }
@@ -80,14 +80,14 @@ pub(super) struct TakenBatch<T, P> {
     /// Whether another call may take more before anything changes, since not all commands were examined. Always false
     /// when nothing was taken: the next call would be identical, and the batch in the way wakes a lane when it
     /// releases its rows.
-    pub(super) is_worth_another_look: bool,
+    pub(super) has_more: bool,
 }
 
 /// The commands that a call would take, by index in the queue.
 struct Choice {
     places: Vec<usize>,
     /// The index from which on no command was examined.
-    looked_until: usize,
+    examined_until: usize,
 }
 
 impl<T, P: Clone> Queue<T, P> {
@@ -105,11 +105,11 @@ impl<T, P: Clone> Queue<T, P> {
 
     /// Adds a command at the end. Returns true when it is time to take a batch.
     pub(super) fn push(&mut self, item: T, rows: Box<[Row]>) -> bool {
-        let free = is_free(&rows, &self.spoken_for);
+        let free = is_available(&rows, &self.claimed);
         if free {
             self.gathered += 1;
         } else {
-            self.spoken_for.extend(&rows);
+            self.claimed.extend(&rows);
         }
         self.waiting.push_back((item, rows));
         free && self.is_time()
@@ -131,8 +131,7 @@ impl<T, P: Clone> Queue<T, P> {
         }
         self.gathered = 0;
         self.being_sold += choice.places.len();
-        let is_worth_another_look =
-            !choice.places.is_empty() && choice.looked_until < self.waiting.len();
+        let has_more = !choice.places.is_empty() && choice.examined_until < self.waiting.len();
         let (batch, rows) = self.remove(&choice);
         let predicted = rows
             .iter()
@@ -141,38 +140,38 @@ impl<T, P: Clone> Queue<T, P> {
         for row in &rows {
             *self.in_flight.entry(*row).or_default() += 1;
         }
-        self.spoken_for.extend(&rows);
+        self.claimed.extend(&rows);
         TakenBatch {
             batch,
             rows,
             predicted,
-            is_worth_another_look,
+            has_more,
         }
     }
 
     /// Chooses, in order of arrival, the commands whose rows are not in flight, not predicted and not needed by an
     /// earlier command that must wait. With `take_predictions`, predicted rows are allowed.
     fn choose(&mut self, most: usize, take_predictions: bool) -> Choice {
-        self.spoken_for.clear();
-        self.spoken_for.extend(self.in_flight.keys());
+        self.claimed.clear();
+        self.claimed.extend(self.in_flight.keys());
         if !take_predictions {
-            self.spoken_for.extend(self.predicted.keys());
+            self.claimed.extend(self.predicted.keys());
         }
         let mut choice = Choice {
             places: Vec::with_capacity(most.min(self.waiting.len())),
-            looked_until: 0,
+            examined_until: 0,
         };
-        let mut looked_at = 0;
+        let mut examined = 0;
         for (place, (_, rows)) in self.waiting.iter().enumerate() {
-            if choice.places.len() == most || looked_at >= ROWS {
+            if choice.places.len() == most || examined >= MAX_ROWS_EXAMINED {
                 break;
             }
-            choice.looked_until = place + 1;
-            looked_at += rows.len();
-            if is_free(rows, &self.spoken_for) {
+            choice.examined_until = place + 1;
+            examined += rows.len();
+            if is_available(rows, &self.claimed) {
                 choice.places.push(place);
             } else {
-                self.spoken_for.extend(rows);
+                self.claimed.extend(rows);
             }
         }
         choice
@@ -194,23 +193,25 @@ impl<T, P: Clone> Queue<T, P> {
         }
         self.waiting = left;
         // A new command waits behind those that were passed over, but not for predicted rows.
-        self.spoken_for.clear();
-        self.spoken_for.extend(self.in_flight.keys());
-        let passed_over = self.waiting.iter().take(choice.looked_until - batch.len());
-        self.spoken_for
-            .extend(passed_over.flat_map(|(_, rows)| rows));
+        self.claimed.clear();
+        self.claimed.extend(self.in_flight.keys());
+        let passed_over = self
+            .waiting
+            .iter()
+            .take(choice.examined_until - batch.len());
+        self.claimed.extend(passed_over.flat_map(|(_, rows)| rows));
         (batch, wanted.into_iter().collect())
     }
 
     /// Releases the rows of a batch. Returns true when commands may be waiting for them.
     pub(super) fn release(&mut self, rows: &[Row]) -> bool {
         for row in rows {
-            self.give_back(*row);
+            self.release_row(*row);
         }
         if self.waiting.is_empty() {
             // No `take` follows, so a new command must not wait for the rows that were just released.
-            self.spoken_for.clear();
-            self.spoken_for.extend(self.in_flight.keys());
+            self.claimed.clear();
+            self.claimed.extend(self.in_flight.keys());
             return false;
         }
         true
@@ -224,7 +225,7 @@ impl<T, P: Clone> Queue<T, P> {
         predictions: impl Iterator<Item = (Row, P)>,
     ) -> bool {
         for (row, predict) in predictions {
-            self.give_back(row);
+            self.release_row(row);
             self.predicted.insert(row, (batch, predict));
         }
         self.gathered = self.choose(usize::MAX, true).places.len();
@@ -234,20 +235,20 @@ impl<T, P: Clone> Queue<T, P> {
     /// Forgets the predictions of a batch that has ended, committed or not. Returns true when commands may be waiting
     /// that would not be pipelined.
     pub(super) fn forget(&mut self, batch: u64, rows: &[Row]) -> bool {
-        self.take_back(batch, rows);
+        self.remove_predictions(batch, rows);
         !self.waiting.is_empty()
     }
 
     /// Withdraws the predictions of a batch that starts again. Its rows are in flight again.
     pub(super) fn withdraw(&mut self, batch: u64, rows: &[Row]) {
-        self.take_back(batch, rows);
+        self.remove_predictions(batch, rows);
         for row in rows {
             *self.in_flight.entry(*row).or_default() += 1;
         }
     }
 
     /// Removes a batch's predictions. A prediction by a later batch for the same row stays.
-    fn take_back(&mut self, batch: u64, rows: &[Row]) {
+    fn remove_predictions(&mut self, batch: u64, rows: &[Row]) {
         for row in rows {
             if self.predicted.get(row).is_some_and(|(by, _)| *by == batch) {
                 self.predicted.remove(row);
@@ -255,7 +256,7 @@ impl<T, P: Clone> Queue<T, P> {
         }
     }
 
-    fn give_back(&mut self, row: Row) {
+    fn release_row(&mut self, row: Row) {
         if let Some(batches) = self.in_flight.get_mut(&row) {
             *batches -= 1;
             if *batches == 0 {
@@ -272,8 +273,8 @@ impl<T, P: Clone> Queue<T, P> {
     }
 }
 
-fn is_free(rows: &[Row], spoken_for: &HashSet<Row>) -> bool {
-    rows.iter().all(|row| !spoken_for.contains(row))
+fn is_available(rows: &[Row], claimed: &HashSet<Row>) -> bool {
+    rows.iter().all(|row| !claimed.contains(row))
 }
 
 #[cfg(test)]

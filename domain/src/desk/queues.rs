@@ -18,13 +18,13 @@ use crate::Error;
 use crate::foundation::idempotency::Outcome;
 
 /// The most commands in one batch, and so in one transaction.
-pub const BATCH: usize = 64;
+pub const MAX_COMMANDS_PER_BATCH: usize = 64;
 
 /// The most queued commands of one business. Further ones get [`Error::Overloaded`] at once.
-pub const WAITING: usize = 1024;
+pub const MAX_QUEUED_PER_BUSINESS: usize = 1024;
 
 /// The most queued commands of all businesses together. It bounds the memory of the queues.
-const WAITING_IN_ALL: usize = 8 * WAITING;
+const MAX_QUEUED: usize = 8 * MAX_QUEUED_PER_BUSINESS;
 
 /// The queues of all businesses, behind one mutex.
 #[derive(Debug, Default)]
@@ -42,11 +42,11 @@ impl Queues {
         let rows = waiting.command.rows();
         let mut state = self.state();
         let state = &mut *state;
-        if state.waiting >= WAITING_IN_ALL {
+        if state.waiting >= MAX_QUEUED {
             return Err(Error::Overloaded);
         }
         let business_queue = state.queues_by_business.entry(business).or_default();
-        if business_queue.queue.len() >= WAITING {
+        if business_queue.queue.len() >= MAX_QUEUED_PER_BUSINESS {
             return Err(Error::Overloaded);
         }
         state.waiting += 1;
@@ -159,7 +159,7 @@ struct BusinessQueue {
 
 impl BusinessQueue {
     /// True if nothing is queued or in flight, and no back-off must be remembered.
-    fn is_forgotten(&self) -> bool {
+    fn is_removable(&self) -> bool {
         self.queue.is_idle() && self.back_off.is_over(Instant::now())
     }
 }
@@ -206,7 +206,7 @@ impl Waitings {
             business_queue.ready = true;
             self.ready.push_back(business);
         }
-        if business_queue.is_forgotten() {
+        if business_queue.is_removable() {
             self.queues_by_business.remove(&business);
         }
         became_ready
@@ -222,15 +222,15 @@ impl Waitings {
             // Commands whose clients have gone away are dropped undecided.
             let taken = business_queue
                 .queue
-                .take(BATCH, |waiting| waiting.reply.is_closed());
+                .take(MAX_COMMANDS_PER_BATCH, |waiting| waiting.reply.is_closed());
             self.waiting -= before - business_queue.queue.len();
             metrics::gauge!("tradeline_desk_waiting").set(self.waiting as f64);
-            business_queue.ready = taken.is_worth_another_look;
+            business_queue.ready = taken.has_more;
             if business_queue.ready {
                 self.ready.push_back(business);
             }
             if taken.batch.is_empty() {
-                if business_queue.is_forgotten() {
+                if business_queue.is_removable() {
                     self.queues_by_business.remove(&business);
                 }
                 continue;

@@ -127,6 +127,7 @@ impl Row for NewStock<'_> {
     }
 }
 
+/// Raw: one statement that writes all tables of a batch, where SeaORM would take a round trip for each.
 static WRITE: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let orders = arrays.insert::<NewOrder>();
@@ -270,7 +271,7 @@ async fn write_orders(
     let counted = Counted::find_by_statement(statement)
         .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug("the desk's statement answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("the desk's statement returned nothing".into()))?;
     // The rows were locked before; a missing one would be a sale without a charge.
     if counted.charged != count(balances.len()) || counted.versions.len() != stock.len() {
         return Err(Error::Bug(format!(

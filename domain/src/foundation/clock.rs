@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use entity::{BusinessId, Tenant, TimeZone, businesses};
-use sea_orm::QuerySelect;
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, Func, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Select};
 
 use crate::foundation::dates::{Clock, When};
 use crate::foundation::retry::retry;
@@ -18,17 +18,30 @@ pub(crate) async fn of(transaction: &Transaction, business: BusinessId) -> Resul
         .into_model::<Clock>()
         .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug(format!("business {business} is not there")))
+        .ok_or_else(|| Error::Bug(format!("business {business} does not exist")))
 }
 
-/// Converts the bounds of a list to the first instant in it and the first after it. Instants cost nothing. Days need
-/// the time zone, which is read in a transaction of its own.
-pub(crate) async fn span(
+/// The database's time at this moment, which may be later than the start of the transaction. Costs one statement.
+pub(crate) async fn now(transaction: &Transaction) -> Result<DateTime<Utc>, Error> {
+    let now = Query::select()
+        .expr_as(Func::cust("clock_timestamp"), "now")
+        .to_owned();
+    let row = transaction
+        .query_one(&now)
+        .await?
+        .ok_or_else(|| Error::Bug("the clock answered nothing".into()))?;
+    Ok(row.try_get("", "now")?)
+}
+
+/// Keeps the rows of a list whose time is in a span: at `from` or later, and before the end of `to`. Instants cost
+/// nothing. Days need the time zone, which is read in a transaction of its own.
+pub(crate) async fn within<E: EntityTrait>(
     database: &Database,
     caller: &Caller,
-    from: Option<When>,
-    to: Option<When>,
-) -> Result<(Option<DateTime<Utc>>, Option<DateTime<Utc>>), Error> {
+    mut select: Select<E>,
+    time: E::Column,
+    (from, to): (Option<When>, Option<When>),
+) -> Result<Select<E>, Error> {
     let names_a_day = [from, to]
         .iter()
         .any(|when| matches!(when, Some(When::Day(_))));
@@ -37,7 +50,13 @@ pub(crate) async fn span(
     } else {
         TimeZone::UTC
     };
-    Ok((from.map(|from| from.start(zone)), to.map(|to| to.end(zone))))
+    if let Some(from) = from {
+        select = select.filter(time.gte(from.start(zone)));
+    }
+    if let Some(to) = to {
+        select = select.filter(time.lt(to.end(zone)));
+    }
+    Ok(select)
 }
 
 async fn zone_of(database: &Database, business: BusinessId) -> Result<TimeZone, Error> {

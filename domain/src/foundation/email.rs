@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_mail_can_be_sent_to_is_no_address() {
+    fn text_that_no_mail_can_be_sent_to_is_no_address() {
         let long = format!("{}@example.com", "a".repeat(65));
         let longer = format!("a@{}.com", "b".repeat(64));
         let longest = format!("a@{}com", "b.".repeat(130));

@@ -60,7 +60,7 @@ pub enum Error {
     #[error("not enough stock")]
     InsufficientStock(Vec<Shortage>),
     /// The counted units are fewer than the reserved ones.
-    #[error("fewer of product {product_id} were counted than are reserved")]
+    #[error("the count of product {product_id} is below its reserved units")]
     CountedBelowReserved {
         /// The product that was counted.
         product_id: ProductId,
@@ -117,8 +117,8 @@ pub enum Error {
     },
     /// One order would have units of a product at different prices: held units have the price of their reservation.
     #[error(
-        "the units of product {product_id} in this order have different prices: buy those of each price in an order of \
-         their own, what is held first"
+        "the units of product {product_id} in this order have different prices: buy the units of each price in a \
+         separate order, the held units first"
     )]
     PricesDiffer {
         /// The product with several prices.
@@ -140,7 +140,7 @@ pub enum Error {
         list_price: Money,
     },
     /// The purchase would exceed the product's limit per customer.
-    #[error("product {product_id} is limited to {limit} a customer")]
+    #[error("product {product_id} is limited to {limit} units per customer")]
     PurchaseLimitReached {
         /// The limited product.
         product_id: ProductId,
@@ -196,7 +196,7 @@ pub enum Error {
         field: &'static str,
     },
     /// The amount exceeds what is due, or nothing is due.
-    #[error("the amount is more than what is due")]
+    #[error("the amount exceeds the amount due")]
     Overpayment {
         /// The amount due on the order, or on all orders concerned.
         amount_due: Money,
@@ -250,7 +250,7 @@ pub enum Error {
         creditable: i64,
     },
     /// More is to be credited or written off than was charged and not yet credited or written off.
-    #[error("the amount is more than what can be credited of the order")]
+    #[error("the amount exceeds the creditable amount of the order")]
     MoreThanCharged {
         /// The amount that can still be credited.
         creditable: Money,
@@ -275,7 +275,7 @@ pub enum Error {
         credit_on_account: Money,
     },
     /// The document was already reversed; a document can be reversed once.
-    #[error("it was already reversed")]
+    #[error("the document was already reversed")]
     AlreadyReversed,
     /// The transition table of orders does not permit the change.
     #[error("the status of the order does not allow this")]
@@ -286,20 +286,22 @@ pub enum Error {
         to: Status,
     },
     /// The amount exceeds what was paid by card and not yet refunded.
-    #[error("the amount is more than what can be refunded of the order")]
+    #[error("the amount exceeds the refundable amount of the order")]
     MoreThanPaid {
         /// The amount that can still be refunded.
         refundable: Money,
     },
     /// The order is placed and its stock is held, but the payment provider did not answer. Its intent does not exist
     /// yet; the payment worker retries.
-    #[error("the payment provider does not answer: the order stands, and it is asked again")]
+    #[error(
+        "the payment provider does not respond: the order stays placed, and the service asks again"
+    )]
     PaymentProvider {
         /// The order that was placed.
         order_id: OrderId,
     },
     /// The payment provider did not answer a query about its state.
-    #[error("the payment provider does not answer")]
+    #[error("the payment provider does not respond")]
     ProviderSilent,
     /// The payment provider rejects the amount, now and later.
     #[error("the payment provider refuses the payment")]
@@ -345,7 +347,7 @@ pub enum Error {
     #[error("items that cost nothing can only be refunded with restock, when they come back")]
     NothingToRefund,
     /// A card order has the total zero.
-    #[error("the total is 0, which a card cannot be charged with")]
+    #[error("the total is 0, and a card cannot be charged with 0")]
     NothingToPay,
     /// The service has no payment provider configured.
     #[error("no payment provider is set up")]
@@ -408,7 +410,7 @@ pub enum Error {
     OutcomeUnknown,
     /// A serialization failure, a deadlock, a lock timeout, or a concurrent request with the same idempotency key.
     /// [`crate::foundation::retry`] retries it; it never reaches a client.
-    #[error("another transaction was in the way")]
+    #[error("the transaction conflicted with another")]
     Contention,
     /// A bug, such as a database answer that no rule expects.
     #[error("unexpected: {0}")]
@@ -440,7 +442,7 @@ pub enum HoldLimit {
         requested: i64,
     },
     /// The limit in money.
-    #[error("the value of what the customer would hold at once exceeds the limit of one customer")]
+    #[error("the total value of the customer's holds would exceed the limit of one customer")]
     Value {
         /// The highest value that one customer may hold.
         limit: Money,
@@ -493,8 +495,9 @@ fn refusal_of_constraint(name: &str) -> Option<Error> {
         // Two times within one leap second: the database rounds both to the following second.
         "sales_open_before_they_close" => Some(Error::SaleNeverOpen { field: "closes_at" }),
         // A concurrent request with the same key has committed first; the next attempt finds its response. The id of
-        // a business is derived from the key of its request.
-        "idempotency_keys_pkey" | "businesses_pkey" => Some(Error::Contention),
+        // a business is derived from the key of its request. Two processes have made the same order number; the next
+        // attempt makes another.
+        "idempotency_keys_pkey" | "businesses_pkey" | "orders_pkey" => Some(Error::Contention),
         _ => None,
     }
 }

@@ -13,8 +13,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use entity::{BusinessId, Tenant, UserId, idempotency_keys};
-use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QuerySelect};
 
 use crate::foundation::retention;
@@ -154,7 +153,7 @@ pub(crate) async fn find(
     business: BusinessId,
     keys: impl Iterator<Item = (UserId, String)>,
 ) -> Result<Records, Error> {
-    let (callers, keys): (Vec<_>, Vec<_>) = keys.map(|(caller, key)| (caller.0, key)).unzip();
+    let (callers, keys): (Vec<_>, Vec<_>) = keys.unzip();
     if keys.is_empty() {
         return Ok(Records::new());
     }
@@ -168,10 +167,8 @@ pub(crate) async fn find(
             idempotency_keys::Column::RequestHash,
         ])
         .expr_as(idempotency_keys::response(), "stored_response")
-        .filter(
-            Expr::col(idempotency_keys::Column::CallerId.as_column_ref()).eq(PgFunc::any(callers)),
-        )
-        .filter(Expr::col(idempotency_keys::Column::Key.as_column_ref()).eq(PgFunc::any(keys)))
+        .filter(idempotency_keys::Column::CallerId.eq_any(callers))
+        .filter(idempotency_keys::Column::Key.eq_any(keys))
         .into_tuple()
         .all(transaction)
         .await?;
@@ -284,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_response_says_is_not_shown() {
+    fn debug_output_shows_no_response() {
         let response = StoredResponse::new(*b"hunter2");
         assert_eq!(
             format!("{response:?}"),

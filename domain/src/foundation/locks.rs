@@ -29,7 +29,6 @@ use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, IntoActiveModel, Iterable, QueryFilter,
     QueryOrder, QuerySelect, Select,
 };
-use uuid::Uuid;
 
 use crate::{Error, Transaction};
 
@@ -151,7 +150,7 @@ pub(crate) fn stock_on_sale() -> SelectStatement {
 }
 
 /// As [`stock_on_sale`], skipping locked rows.
-pub(crate) fn free_stock_on_sale() -> SelectStatement {
+pub(crate) fn stock_on_sale_skip_locked() -> SelectStatement {
     let mut select = stock_on_sale();
     select.lock_with_tables_behavior(
         LockType::NoKeyUpdate,
@@ -244,13 +243,13 @@ pub(crate) async fn sale(
 pub(crate) async fn products<T: sea_orm::TryGetableMany + Send>(
     transaction: &Transaction,
     business: BusinessId,
-    ids: Vec<Uuid>,
+    ids: impl IntoIterator<Item = ProductId>,
     columns: impl IntoIterator<Item = products::Column>,
 ) -> Result<Vec<T>, Error> {
     let products = products::Entity::of(business)
         .select_only()
         .columns(columns)
-        .filter(Expr::col(products::Column::Id.as_column_ref()).eq(PgFunc::any(ids)))
+        .filter(products::Column::Id.eq_any(ids))
         .order_by_asc(products::Column::Id)
         .lock(LockType::Update);
     Ok(products.into_tuple().all(transaction).await?)
@@ -315,7 +314,7 @@ pub(crate) fn due_refunds() -> SelectStatement {
 }
 
 /// Locks reservations, the first to expire first. The caller adds the condition and the limit.
-pub(crate) fn free_reservations(
+pub(crate) fn reservations_skip_locked(
     columns: impl IntoIterator<Item = reservations::Column>,
 ) -> SelectStatement {
     let mut select = rows(reservations::Entity, columns);

@@ -35,7 +35,7 @@ impl<K> Paging<K> {
 
 impl<K: Copy + Into<Value>> Paging<K> {
     /// The page's rows in ascending order of this column.
-    pub(crate) fn rising<S>(&self, select: S, key: impl ColumnTrait) -> S
+    pub(crate) fn ascending<S>(&self, select: S, key: impl ColumnTrait) -> S
     where
         S: QueryFilter + QueryOrder + QuerySelect,
     {
@@ -47,7 +47,7 @@ impl<K: Copy + Into<Value>> Paging<K> {
     }
 
     /// The page's rows in descending order of this column.
-    pub(crate) fn falling<S>(&self, select: S, key: impl ColumnTrait) -> S
+    pub(crate) fn descending<S>(&self, select: S, key: impl ColumnTrait) -> S
     where
         S: QueryFilter + QueryOrder + QuerySelect,
     {

@@ -13,10 +13,10 @@ use tokio::sync::Notify;
 use crate::Database;
 
 /// The time between two polls of a business with activity in this process.
-const OFTEN: Duration = Duration::from_secs(1);
+const ACTIVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time between two polls of all businesses.
-const SELDOM: Duration = Duration::from_secs(60);
+const FULL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The businesses to poll.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Poller {
     /// Polls until it is dropped. `look` returns whether the business still has work.
     ///
     /// It is not an `AsyncFn`: the compiler cannot prove that its futures are `Send` for all lifetimes at once.
-    pub(crate) async fn keep_looking<F: Future<Output = bool>>(
+    pub(crate) async fn run<F: Future<Output = bool>>(
         &self,
         database: &Database,
         look: impl Fn(BusinessId) -> F,
@@ -48,7 +48,7 @@ impl Poller {
         let mut all_at = Instant::now();
         loop {
             if Instant::now() >= all_at {
-                all_at = Instant::now() + SELDOM;
+                all_at = Instant::now() + FULL_INTERVAL;
                 match crate::foundation::tenants::all_businesses(database).await {
                     Ok(all) => self.watched().extend(all),
                     Err(error) => tracing::warn!(%error, "the businesses cannot be listed"),
@@ -63,7 +63,7 @@ impl Poller {
                 }
             }
             let woken = self.woken.notified();
-            let _ = tokio::time::timeout(OFTEN, woken).await;
+            let _ = tokio::time::timeout(ACTIVE_INTERVAL, woken).await;
         }
     }
 

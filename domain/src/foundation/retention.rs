@@ -7,20 +7,19 @@ use sea_orm::sea_query::{Expr, SelectStatement};
 use crate::{Database, Error};
 
 /// The most rows that one transaction deletes.
-const ROWS: u64 = 1000;
+const MAX_ROWS_PER_TRANSACTION: u64 = 1000;
 
 /// Deletes the rows of a business's table that `which` selects. Returns their number. `which` must select `ctid`
 /// within the business.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
-/// [`Error::DatabaseUnavailable`].
 pub(crate) async fn delete<E: Tenant>(
     database: &Database,
     business: BusinessId,
     which: SelectStatement,
 ) -> Result<u64, Error> {
-    let which = which.to_owned().limit(ROWS).to_owned();
+    let which = which.to_owned().limit(MAX_ROWS_PER_TRANSACTION).to_owned();
     // An array instead of a subquery: PostgreSQL then reads the rows directly by their `ctid`.
     let places = Expr::cust_with_expr("ctid = ANY (ARRAY $1)", which);
     let mut all = 0;
@@ -32,7 +31,7 @@ pub(crate) async fn delete<E: Tenant>(
             .await?;
         transaction.commit().await?;
         all += deleted.rows_affected;
-        if deleted.rows_affected < ROWS {
+        if deleted.rows_affected < MAX_ROWS_PER_TRANSACTION {
             return Ok(all);
         }
     }

@@ -28,7 +28,7 @@ where
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        if !is_worth_another_try(&error) {
+        if !is_retryable(&error) {
             return Err(error);
         }
         if tried == ATTEMPTS {
@@ -45,7 +45,7 @@ where
 
 /// Whether another attempt may succeed.
 #[must_use]
-pub(crate) fn is_worth_another_try(error: &Error) -> bool {
+pub(crate) fn is_retryable(error: &Error) -> bool {
     match error {
         Error::Contention => true,
         // A caller that has waited in vain for a connection gets the error now, not after five such waits.

@@ -12,11 +12,11 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The lengths of 16 and of 32 bytes in unpadded Base64.
-const BUSINESS: usize = 22;
-const RANDOM: usize = 43;
+const BUSINESS_CHARS: usize = 22;
+const RANDOM_CHARS: usize = 43;
 
 /// The visible characters of the random part: 48 bits, enough to tell keys apart; 208 bits stay hidden.
-const SEEN: usize = 8;
+const VISIBLE_CHARS: usize = 8;
 
 /// A text that must not be logged. Its debug output hides it.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,16 +59,16 @@ impl Kind {
     /// exists.
     pub(crate) fn business_of(self, text: &str) -> Option<BusinessId> {
         let rest = text.strip_prefix(self.0)?;
-        if rest.len() != BUSINESS + RANDOM {
+        if rest.len() != BUSINESS_CHARS + RANDOM_CHARS {
             return None;
         }
-        let bytes = URL_SAFE_NO_PAD.decode(rest.get(..BUSINESS)?).ok()?;
+        let bytes = URL_SAFE_NO_PAD.decode(rest.get(..BUSINESS_CHARS)?).ok()?;
         Uuid::from_slice(&bytes).ok().map(BusinessId)
     }
 
     /// The start of the text, by which users recognise the key.
     pub(crate) fn start_of(self, secret: &Secret) -> String {
-        let length = self.0.len() + BUSINESS + SEEN;
+        let length = self.0.len() + BUSINESS_CHARS + VISIBLE_CHARS;
         secret.0.chars().take(length).collect()
     }
 }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_another_form_names_no_business() {
+    fn text_of_another_form_names_no_business() {
         let good = KIND.make(BusinessId::new());
         let good = good.reveal();
         for text in [

@@ -102,7 +102,7 @@ impl<'a> Answer<'a> {
                 Meaning::ConnectionLost
             }
             _ if self.ends_session => Meaning::ConnectionLost,
-            (_, "XX000") if self.says_lost() => Meaning::ConnectionLost,
+            (_, "XX000") if self.names_lost_connection() => Meaning::ConnectionLost,
             _ => Meaning::Other,
         }
     }
@@ -123,7 +123,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    fn says_lost(self) -> bool {
+    fn names_lost_connection(self) -> bool {
         let message = self.message.to_lowercase();
         LOST_BY_MESSAGE.iter().any(|words| message.contains(words))
     }
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_worth_another_attempt_is_told_from_what_is_not() {
+    fn errors_worth_a_retry_are_distinguished() {
         for code in ["40001", "40P01", "55P03"] {
             assert_eq!(error(code, "").meaning(), Meaning::Contention, "{code}");
         }

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_leaves_no_mark_is_found_wherever_it_stands() {
+    fn invisible_characters_are_found_everywhere() {
         for hidden in [
             '\u{ad}',
             '\u{61c}',

@@ -23,7 +23,7 @@ const API_KEY: Kind = Kind("tl_live_");
 
 /// The maximum of unrevoked keys per business. Each process holds them in memory, and reads them again in each second
 /// in which one is used.
-const KEYS: u64 = 100;
+const MAX_KEYS_PER_BUSINESS: u64 = 100;
 
 /// Input of a new key.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub fn business_of(text: &str) -> Option<BusinessId> {
 
 /// Whether a text is to be treated as a key, valid or not.
 #[must_use]
-pub fn is_meant(text: &str) -> bool {
+pub fn looks_like_key(text: &str) -> bool {
     text.starts_with(API_KEY.0)
 }
 
@@ -78,8 +78,10 @@ pub async fn create(
             .filter(api_keys::Column::RevokedAt.is_null())
             .count(transaction)
             .await?;
-        if there >= KEYS {
-            return Err(Error::ApiKeyLimitReached { limit: KEYS });
+        if there >= MAX_KEYS_PER_BUSINESS {
+            return Err(Error::ApiKeyLimitReached {
+                limit: MAX_KEYS_PER_BUSINESS,
+            });
         }
         let row = insert(transaction, caller, new, &secret).await?;
         write.finish(row).await
@@ -127,7 +129,7 @@ pub async fn list(
     paging: &Paging<ApiKeyId>,
 ) -> Result<Page<api_keys::Model, ApiKeyId>, Error> {
     let all = api_keys::Entity::of(caller.business_id);
-    let select = paging.rising(all, api_keys::Column::Id);
+    let select = paging.ascending(all, api_keys::Column::Id);
     pages::read(database, caller.business_id, select, paging, |key| key.id).await
 }
 
@@ -137,7 +139,7 @@ pub async fn list(
 /// [`Error::ApiKeyNotFound`].
 pub async fn revoke(
     database: &Database,
-    standing: &RevocationCache,
+    revocations: &RevocationCache,
     caller: &Caller,
     id: ApiKeyId,
 ) -> Result<(), Error> {
@@ -166,7 +168,7 @@ pub async fn revoke(
     })
     .await;
     // Also after an error: the commit may have succeeded with a lost response.
-    standing.forget(business);
+    revocations.forget(business);
     revoked
 }
 

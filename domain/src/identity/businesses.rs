@@ -31,20 +31,20 @@ pub struct Business {
 #[derive(Debug, Default)]
 pub struct BusinessCache {
     known: RwLock<Known>,
-    strangers: Strangers,
+    unproven_lookups: UnprovenLookups,
 }
 
 /// The maximum of concurrent look-ups of unproven ids.
-const STRANGERS: usize = 2;
+const MAX_UNPROVEN_LOOKUPS: usize = 2;
 /// The maximum wait for such a look-up.
-const STRANGERS_WAIT: Duration = Duration::from_secs(1);
+const UNPROVEN_LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-struct Strangers(Semaphore);
+struct UnprovenLookups(Semaphore);
 
-impl Default for Strangers {
+impl Default for UnprovenLookups {
     fn default() -> Self {
-        Self(Semaphore::new(STRANGERS))
+        Self(Semaphore::new(MAX_UNPROVEN_LOOKUPS))
     }
 }
 
@@ -95,7 +95,8 @@ impl BusinessCache {
         if let Some(known) = self.known_by_id(id) {
             return Ok(Some(known));
         }
-        let turn = tokio::time::timeout(STRANGERS_WAIT, self.strangers.0.acquire()).await;
+        let turn =
+            tokio::time::timeout(UNPROVEN_LOOKUP_TIMEOUT, self.unproven_lookups.0.acquire()).await;
         let _turn = turn
             .map_err(|_too_long| Error::Overloaded)?
             .map_err(|closed| Error::Bug(closed.to_string()))?;
@@ -198,7 +199,7 @@ pub(crate) async fn read(
     businesses::Entity::of(id)
         .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug(format!("business {id} is not there")))
+        .ok_or_else(|| Error::Bug(format!("business {id} does not exist")))
 }
 
 /// The business in the format of audit entries.

@@ -205,7 +205,7 @@ pub async fn list(
     paging: &Paging<CustomerId>,
 ) -> Result<Page<customers::Model, CustomerId>, Error> {
     let all = customers::Entity::of(caller.business_id);
-    let select = paging.rising(all, customers::Column::Id);
+    let select = paging.ascending(all, customers::Column::Id);
     pages::read(database, caller.business_id, select, paging, |customer| {
         customer.id
     })

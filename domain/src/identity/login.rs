@@ -27,7 +27,7 @@ pub struct Attempt {
     pub email: String,
     /// The address for the audit entry; `None` when the text is not an address. People type passwords into the wrong
     /// field.
-    pub told: Option<String>,
+    pub audit_email: Option<String>,
     /// The password, as typed.
     pub password: Secret,
     /// The request's id, for the audit entry.
@@ -95,7 +95,7 @@ pub async fn log_in(
     let failure = Failure {
         action: Action::LoginFailed,
         unknown: "login",
-        told: attempt.told.as_deref(),
+        audit_email: attempt.audit_email.as_deref(),
         request_id: &attempt.request_id,
         reason,
     };
@@ -175,7 +175,7 @@ pub(super) struct Failure<'a> {
     /// The entity type of an entry about an unknown address.
     pub(super) unknown: &'static str,
     /// The unknown address.
-    pub(super) told: Option<&'a str>,
+    pub(super) audit_email: Option<&'a str>,
     /// The request's id.
     pub(super) request_id: &'a str,
     /// Why it failed.
@@ -196,7 +196,7 @@ pub(super) async fn record_failure(
         None => (
             failure.unknown,
             Uuid::nil(),
-            json!({"reason": reason, "email": failure.told}),
+            json!({"reason": reason, "email": failure.audit_email}),
         ),
     };
     retry(|| async {

@@ -55,7 +55,7 @@ pub async fn user_of(database: &Database, caller: &Caller) -> Result<users::Mode
 pub async fn change(
     database: &Database,
     passwords: &Passwords,
-    standing: &RevocationCache,
+    revocations: &RevocationCache,
     caller: &Caller,
     change: &PasswordChange,
 ) -> Result<(), Error> {
@@ -86,7 +86,7 @@ pub async fn change(
     })
     .await;
     // Also after an error: the commit may have succeeded with a lost response.
-    standing.forget(business);
+    revocations.forget(business);
     changed
 }
 

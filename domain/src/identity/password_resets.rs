@@ -150,7 +150,7 @@ pub struct ResetAttempt {
     /// The user's email address, in any case.
     pub email: String,
     /// The address for the audit entry; `None` when the text is not an address.
-    pub told: Option<String>,
+    pub audit_email: Option<String>,
     /// The code, as typed.
     pub code: Secret,
     /// The new password.
@@ -169,7 +169,7 @@ pub async fn reset(
     database: &Database,
     directory: &BusinessCache,
     passwords: &Passwords,
-    standing: &RevocationCache,
+    revocations: &RevocationCache,
     attempt: &ResetAttempt,
 ) -> Result<(), Error> {
     let business = directory.by_name(database, &attempt.business).await?;
@@ -184,7 +184,7 @@ pub async fn reset(
         let hash = passwords.hash(&attempt.new, known).await?;
         let is_set = set(database, user, attempt, &hash).await;
         // Also after an error: the commit may have succeeded with a lost response.
-        standing.forget(business);
+        revocations.forget(business);
         if is_set? {
             return Ok(());
         }
@@ -195,7 +195,7 @@ pub async fn reset(
         let failure = Failure {
             action: Action::PasswordResetFailed,
             unknown: "password_reset",
-            told: attempt.told.as_deref(),
+            audit_email: attempt.audit_email.as_deref(),
             request_id: &attempt.request_id,
             reason: match user {
                 Some(_) => "invalid_code",

@@ -19,28 +19,28 @@ use crate::foundation::unicode;
 
 /// The maximum of concurrent hashes. Each takes 19 MiB and about 20 ms of a core. With more, a flood of logins would
 /// take memory and cores from purchases.
-const AT_ONCE: usize = 2;
+const MAX_CONCURRENT: usize = 2;
 
 /// The maximum of waiting requests, about 1 s of work. Further ones are rejected as overloaded.
-const WAITING: usize = 128;
+const MAX_WAITING: usize = 128;
 
 /// How many characters of a password are judged. The estimate's time grows faster than the square of the length, and
 /// from 28 characters on its arithmetic can overflow.
-const JUDGED: usize = 24;
+const MAX_JUDGED_CHARS: usize = 24;
 
 /// The minimal zxcvbn score: at least 10^8 guesses, which a slow hash makes expensive.
-const LEAST_SCORE: Score = Score::Three;
+const MIN_SCORE: Score = Score::Three;
 
 /// Judges the start of a password, given what is known about its user.
 fn judge(password: &str, known: &[String]) -> Result<(), WeakPassword> {
-    let beginning: String = password.chars().take(JUDGED).collect();
+    let beginning: String = password.chars().take(MAX_JUDGED_CHARS).collect();
     // People also use parts of their name.
     let words = known.iter().flat_map(|text| {
         text.split(|letter: char| !letter.is_alphanumeric())
             .chain([text.as_str()])
     });
     let words: Vec<&str> = words.filter(|word| word.chars().count() > 2).collect();
-    if zxcvbn(&beginning, &words).score() < LEAST_SCORE {
+    if zxcvbn(&beginning, &words).score() < MIN_SCORE {
         return Err(WeakPassword::Guessable);
     }
     Ok(())
@@ -56,8 +56,8 @@ pub struct Passwords {
 impl Default for Passwords {
     fn default() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
-            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(MAX_CONCURRENT + MAX_WAITING)),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT)),
         }
     }
 }
@@ -95,7 +95,7 @@ impl Passwords {
         self.run(move || {
             let hash = match &hash {
                 Some(hash) => &hash.0,
-                None => no_ones_hash()?,
+                None => dummy_hash()?,
             };
             let matches = |text: &str| argon2().verify_password(text.as_bytes(), hash).is_ok();
             let typed = password.reveal();
@@ -145,7 +145,7 @@ pub(crate) fn hash(password: &str) -> Result<PasswordHash, Error> {
 }
 
 /// The hash of a random text that nobody knows.
-fn no_ones_hash() -> Result<&'static str, Error> {
+fn dummy_hash() -> Result<&'static str, Error> {
     static HASH: OnceLock<String> = OnceLock::new();
     if let Some(hash) = HASH.get() {
         return Ok(hash);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_guessed_first_is_refused() {
+    fn passwords_that_are_guessed_first_are_refused() {
         let known = [
             "ada.lovelace@example.com",
             "ada.lovelace",
@@ -280,10 +280,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_can_wait_are_told_to_come_back() {
+    async fn requests_beyond_the_queue_are_refused_as_overloaded() {
         let passwords = Passwords::default();
         let _all = Arc::clone(&passwords.places)
-            .acquire_many_owned(u32::try_from(AT_ONCE + WAITING).unwrap())
+            .acquire_many_owned(u32::try_from(MAX_CONCURRENT + MAX_WAITING).unwrap())
             .await
             .unwrap();
         let refused = passwords.matches(Secret::from(String::new()), None).await;

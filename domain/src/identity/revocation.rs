@@ -29,7 +29,7 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 /// The age from which a background read renews it.
 const RENEW_AFTER: Duration = Duration::from_millis(500);
 /// The minimal time between reads for unknown keys.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// The longest lifetime of a user's access token that the configuration allows, plus an hour for clock differences.
 const TOKEN_LIFE: chrono::Duration = chrono::Duration::hours(25);
 
@@ -181,7 +181,7 @@ impl Remembered {
         if known.at >= moment {
             return Ok(known);
         }
-        tokio::time::sleep(LOOK_EVERY.saturating_sub(known.at.elapsed())).await;
+        tokio::time::sleep(CHECK_INTERVAL.saturating_sub(known.at.elapsed())).await;
         self.read(database, business).await
     }
 
@@ -203,7 +203,7 @@ impl Remembered {
         tokio::spawn(async move {
             let _reading = reading;
             if let Err(error) = remembered.read(&database, business).await {
-                tracing::warn!(%error, %business, "the standing of credentials cannot be read");
+                tracing::warn!(%error, %business, "the revocation of credentials cannot be read");
             }
         });
     }

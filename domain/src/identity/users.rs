@@ -204,7 +204,7 @@ pub(crate) async fn insert(
 /// [`Error::AlreadyExists`] for the address.
 pub async fn change(
     database: &Database,
-    standing: &RevocationCache,
+    revocations: &RevocationCache,
     caller: &Caller,
     id: UserId,
     change: &UserChange,
@@ -213,7 +213,7 @@ pub async fn change(
     let changed = retry(|| async {
         let transaction = database.begin(business).await?;
         let locked = lock_with_admins(&transaction, business, id).await?;
-        let (user, others) = apart(locked, id)?;
+        let (user, others) = split_off(locked, id)?;
         if user.deleted_at.is_some() {
             return Err(Error::UserNotFound(id));
         }
@@ -229,7 +229,7 @@ pub async fn change(
     })
     .await;
     // Also after an error: the commit may have succeeded with a lost response.
-    standing.forget(business);
+    revocations.forget(business);
     changed
 }
 
@@ -244,7 +244,7 @@ const DELETED_NAME: &str = "Deleted user";
 pub async fn delete(
     database: &Database,
     passwords: &Passwords,
-    standing: &RevocationCache,
+    revocations: &RevocationCache,
     caller: &Caller,
     id: UserId,
 ) -> Result<(), Error> {
@@ -284,7 +284,7 @@ pub async fn delete(
         transaction.commit().await
     })
     .await;
-    standing.forget(business);
+    revocations.forget(business);
     deleted
 }
 
@@ -308,7 +308,7 @@ async fn lock_with_admins(
 }
 
 /// Separates the user with this id from the other rows.
-fn apart(
+fn split_off(
     mut users: Vec<users::Model>,
     id: UserId,
 ) -> Result<(users::Model, Vec<users::Model>), Error> {
@@ -424,7 +424,7 @@ pub async fn list(
 ) -> Result<Page<ListedUser, UserId>, Error> {
     let business = caller.business_id;
     let all = users::Entity::of(business).filter(users::Column::DeletedAt.is_null());
-    let select = paging.rising(all, users::Column::Id);
+    let select = paging.ascending(all, users::Column::Id);
     retry(|| async {
         let transaction = database.begin_read(business).await?;
         let rows = select.clone().all(&transaction).await?;
@@ -447,7 +447,7 @@ pub(crate) async fn lock(
 ) -> Result<users::Model, Error> {
     locks::user(transaction, business, id)
         .await?
-        .ok_or_else(|| Error::Bug(format!("user {id} is not there")))
+        .ok_or_else(|| Error::Bug(format!("user {id} does not exist")))
 }
 
 /// Checks that the customer exists. Customers are never deleted, so no lock is needed.
@@ -488,6 +488,6 @@ pub(crate) fn authority(user: &users::Model) -> Result<Authority, Error> {
         (Role::Admin, _) => Ok(Authority::Admin),
         (Role::Staff, _) => Ok(Authority::Staff),
         (Role::Customer, Some(customer)) => Ok(Authority::Customer(customer)),
-        (Role::Customer, None) => Err(Error::Bug(format!("user {} is no one's customer", user.id))),
+        (Role::Customer, None) => Err(Error::Bug(format!("user {} has no customer", user.id))),
     }
 }

@@ -16,6 +16,7 @@ pub(crate) struct Credited {
     pub(crate) amount: Money,
 }
 
+/// Raw: a union of two tables under one anti-join, twice as long in SeaORM's builder.
 const CREDITED: &str = "
 SELECT entry_number, kind, amount
   FROM (SELECT business_id, customer_id, entry_number, 'credit_note' AS kind, amount

@@ -29,7 +29,7 @@ pub(crate) async fn check_none(
     business: BusinessId,
     order: OrderId,
 ) -> Result<(), Error> {
-    match standing(&of(transaction, business, order).await?) {
+    match open_or_lost(&of(transaction, business, order).await?) {
         None => Ok(()),
         Some((dispute_id, is_lost)) => Err(Error::DisputeOpen {
             dispute_id,
@@ -39,7 +39,7 @@ pub(crate) async fn check_none(
 }
 
 /// The newest open dispute, or else the newest lost one, and whether it is lost.
-fn standing(disputes: &[disputes::Model]) -> Option<(DisputeId, bool)> {
+fn open_or_lost(disputes: &[disputes::Model]) -> Option<(DisputeId, bool)> {
     let newest = |is: fn(Status) -> bool| disputes.iter().rfind(|one| is(one.status));
     let open = newest(Status::is_open).map(|one| (one.id, false));
     open.or_else(|| newest(|status| status == Status::Lost).map(|one| (one.id, true)))

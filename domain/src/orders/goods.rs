@@ -13,6 +13,8 @@ use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 
 use crate::{Error, Transaction};
 
+/// Raw: sums over a union of two kinds of documents, joined with sums over movements.
+///
 /// An order on credit has credit notes, a card order has refunds. The goods of a card order that was never paid have
 /// not left the stock.
 const GOODS: &str = "
@@ -77,14 +79,14 @@ impl Good {
 
     /// Credited units that were kept and are outside. A failed refund leaves returned units without a document: the
     /// next document about them says that nothing came back.
-    fn kept_outside(&self) -> i64 {
+    fn kept_by_customer(&self) -> i64 {
         let came_back = self.credited - self.kept;
         let without_document = (self.returned - came_back).max(0);
         (self.kept - without_document).max(0)
     }
 
     /// Units that have not come back.
-    fn outside(&self) -> i64 {
+    fn not_returned(&self) -> i64 {
         self.sold - self.returned
     }
 }
@@ -113,7 +115,7 @@ impl Goods {
         for (&product_id, &requested) in asked {
             let good = self.0.get(&product_id);
             let creditable = good.map_or(0, |good| match restock {
-                true => good.outside(),
+                true => good.not_returned(),
                 false => good.uncredited(),
             });
             let Some(good) = good.filter(|_| requested <= creditable) else {
@@ -131,7 +133,12 @@ impl Goods {
     /// The units to restock when the order is cancelled: all that are outside, except those credited and kept.
     pub(crate) fn returning(&self) -> Vec<(ProductId, i64)> {
         let goods = self.0.values();
-        let returning = goods.map(|good| (good.product_id, good.outside() - good.kept_outside()));
+        let returning = goods.map(|good| {
+            (
+                good.product_id,
+                good.not_returned() - good.kept_by_customer(),
+            )
+        });
         returning.filter(|(_, units)| *units > 0).collect()
     }
 }
@@ -193,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_credited_and_kept_does_not_come_back_with_a_cancellation() {
+    fn goods_that_were_credited_and_kept_do_not_come_back_with_a_cancellation() {
         for ((credited, kept, returned), expected) in [
             ((0, 0, 0), Some(10)),
             ((5, 3, 2), Some(5)),

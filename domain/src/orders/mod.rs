@@ -123,7 +123,7 @@ pub(crate) async fn whole(transaction: &Transaction, order: orders::Model) -> Re
 }
 
 /// Like [`whole`], with the order row as it is in the transaction.
-pub(crate) async fn whole_again(
+pub(crate) async fn reread(
     transaction: &Transaction,
     business: BusinessId,
     id: OrderId,
@@ -185,13 +185,9 @@ pub async fn list(
     if let Some(method) = filter.payment_method {
         select = select.filter(orders::Column::PaymentMethod.eq(method));
     }
-    let (from, to) = clock::span(database, caller, filter.created_from, filter.created_to).await?;
-    if let Some(from) = from {
-        select = select.filter(orders::Column::CreatedAt.gte(from));
-    }
-    if let Some(to) = to {
-        select = select.filter(orders::Column::CreatedAt.lt(to));
-    }
+    let span = (filter.created_from, filter.created_to);
+    let created = orders::Column::CreatedAt;
+    let mut select = clock::within(database, caller, select, created, span).await?;
     if let Some(wanting) = filter.attention {
         // The condition of the partial index must be repeated for the planner to use it.
         select = select.filter(orders::Column::Attention.is_not_null());
@@ -200,7 +196,7 @@ pub async fn list(
             select = select.filter(Expr::val(reason.to_value()).eq(reasons));
         }
     }
-    let select = paging.falling(select, orders::Column::Id);
+    let select = paging.descending(select, orders::Column::Id);
     pages::read(database, caller.business_id, select, paging, |order| {
         order.id
     })

@@ -3,8 +3,13 @@
 use chrono::{DateTime, Utc};
 use entity::orders::PaymentMethod;
 use entity::payment_intents::Status;
-use entity::{BusinessId, Money, OrderId, PaymentId, Tenant, orders, payment_intents};
-use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
+use entity::{
+    BusinessId, Money, OrderId, PaymentId, Tenant, allocations, orders, payment_intents, payments,
+};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{
+    ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect,
+};
 
 use crate::{Error, Transaction};
 
@@ -51,16 +56,6 @@ pub struct Mismatch {
     pub returned_minor: i64,
 }
 
-/// Net shares of payments on account that settle an order.
-const ON_ACCOUNT: &str = "
-SELECT p.id, p.method, sum(a.amount) AS amount, p.received_at
-  FROM allocations a
-  JOIN payments p ON p.business_id = $1 AND p.customer_id = a.customer_id AND p.entry_number = a.entry_number
- WHERE a.business_id = $1 AND a.order_id = $2
- GROUP BY p.id, p.method, p.received_at
-HAVING sum(a.amount) <> 0
- ORDER BY p.id";
-
 pub(super) async fn of(
     transaction: &Transaction,
     order: &orders::Model,
@@ -88,7 +83,7 @@ pub(super) async fn of(
     }
 }
 
-/// A row of [`ON_ACCOUNT`].
+/// The net share of a payment on account in an order.
 #[derive(FromQueryResult)]
 struct OnAccount {
     id: PaymentId,
@@ -101,9 +96,24 @@ async fn on_account(
     transaction: &Transaction,
     order: &orders::Model,
 ) -> Result<Vec<Payment>, Error> {
-    let values: [Value; 2] = [order.business_id.0.into(), order.id.0.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, ON_ACCOUNT, values);
-    let rows = OnAccount::find_by_statement(statement)
+    use allocations::Column as Share;
+    use payments::Column as Paid;
+
+    let payment = allocations::Entity::belongs_to(payments::Entity)
+        .from((Share::BusinessId, Share::CustomerId, Share::EntryNumber))
+        .to((Paid::BusinessId, Paid::CustomerId, Paid::EntryNumber));
+    let rows = allocations::Entity::of(order.business_id)
+        .join(JoinType::InnerJoin, payment.into())
+        .select_only()
+        .columns([Paid::Id, Paid::Method, Paid::ReceivedAt])
+        .column_as(Share::Amount.sum(), "amount")
+        .filter(Share::OrderId.eq(order.id))
+        .group_by(Paid::Id)
+        .group_by(Paid::Method)
+        .group_by(Paid::ReceivedAt)
+        .having(Share::Amount.sum().ne(Money::ZERO))
+        .order_by_asc(Paid::Id)
+        .into_model::<OnAccount>()
         .all(transaction)
         .await?;
     let payments = rows.into_iter().map(|row| Payment::OnAccount {

@@ -112,6 +112,8 @@ static LOCK_ORDERS: LazyLock<String> = LazyLock::new(|| {
 
 /// Orders that an amount would settle, the longest due first. The amount due on an order changes under the customer's
 /// lock only, so this query may run before the orders are locked.
+///
+/// Raw: a running sum, and a filter on it.
 const OLDEST_DUE: &str = "
 SELECT id
   FROM (SELECT id, sum(amount_due) OVER (ORDER BY due_at, id) - amount_due AS before

@@ -14,10 +14,9 @@
 //!
 //! It is a law of the data and not of these queries: the two sides are sums over different rows.
 
-use std::fmt;
-use std::str::FromStr;
+use std::sync::LazyLock;
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entity::{BusinessId, CustomerId, Money, TimeZone};
 use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 use uuid::Uuid;
@@ -25,6 +24,7 @@ use uuid::Uuid;
 use crate::foundation::clock;
 use crate::foundation::dates::{CLOCK_TOLERANCE, Clock, When, not_after, past_due_bounds};
 use crate::foundation::retry::retry;
+use crate::receivables::place::Place;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 /// Amounts owed, by days past due, and what was paid ahead.
@@ -65,44 +65,10 @@ pub struct Aging {
     pub as_of: DateTime<Utc>,
     /// The last day of the report, in the time zone of the business.
     pub day: NaiveDate,
-    /// Customers that owed something or had credit on account, by id.
+    /// Customers that owed something or had credit on account, by id. Positions carry the moment of the report.
     pub page: Page<Aged, Place>,
     /// The sum over all customers; `None` on all pages but the first.
     pub total: Option<Buckets>,
-}
-
-/// The position where a page ends, with the moment of the report. Its text form is the two, separated by a space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The moment of the report.
-    pub as_of: DateTime<Utc>,
-    /// The last customer of the page.
-    pub customer: CustomerId,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let as_of = self.as_of.to_rfc3339_opts(SecondsFormat::Micros, true);
-        write!(f, "{as_of} {}", self.customer)
-    }
-}
-
-/// The text is not a [`Place`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a time and a customer's id with a space between them")]
-pub struct NoPlace;
-
-impl FromStr for Place {
-    type Err = NoPlace;
-
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
-        let (as_of, customer) = text.split_once(' ').ok_or(NoPlace)?;
-        let as_of = DateTime::parse_from_rfc3339(as_of).map_err(|_no_time| NoPlace)?;
-        Ok(Self {
-            as_of: as_of.to_utc(),
-            customer: customer.parse().map_err(|_no_id| NoPlace)?,
-        })
-    }
 }
 
 impl Buckets {
@@ -163,7 +129,7 @@ pub async fn report(
             as_of: cut.until,
             day: cut.day,
             page: Page::of(rows, paging, |row| Place {
-                as_of: cut.until,
+                at: cut.until,
                 customer: row.customer_id,
             }),
             total,
@@ -190,7 +156,7 @@ impl Cut {
         }
         let until = match after {
             None => clock.until(as_of),
-            Some(place) if is_of(place, clock, as_of) => place.as_of,
+            Some(place) if is_of(place, clock, as_of) => place.at,
             Some(_) => return Err(Error::ForeignCursor),
         };
         Ok(Self {
@@ -207,9 +173,9 @@ fn is_of(place: Place, clock: &Clock, as_of: Option<When>) -> bool {
     let zone = clock.time_zone;
     let is_asked_for = as_of.is_none_or(|as_of| {
         let earliest = as_of.start(zone) - CLOCK_TOLERANCE;
-        (earliest..=as_of.end(zone)).contains(&place.as_of)
+        (earliest..=as_of.end(zone)).contains(&place.at)
     });
-    is_asked_for && (DateTime::UNIX_EPOCH..=clock.now).contains(&place.as_of)
+    is_asked_for && (DateTime::UNIX_EPOCH..=clock.now).contains(&place.at)
 }
 
 /// Up to one customer more than the page holds, which shows whether another page follows.
@@ -235,9 +201,69 @@ async fn customers(
     }
 }
 
-/// Reads the next customers with their amounts. Candidates have an order that is unpaid now or was settled later.
+/// The next customers with their amounts. Candidates have an order that is unpaid now or was settled later.
 /// Others have credit on account now, or credit that was allocated, reversed or paid out later. Each branch walks an
 /// index by customer and stops at the limit.
+///
+/// Raw: a union of index walks, and a lateral sum over five kinds of parts.
+static CANDIDATES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
+WITH candidate AS MATERIALIZED (
+    SELECT customer_id FROM (
+        (SELECT DISTINCT customer_id FROM orders
+          WHERE business_id = $1 AND amount_due > 0 AND payment_method = 'credit' AND created_at < $2
+            AND customer_id > $7
+          ORDER BY customer_id LIMIT $8)
+        UNION
+        (SELECT DISTINCT customer_id FROM credits_on_account WHERE business_id = $1 AND customer_id > $7
+          ORDER BY customer_id LIMIT $8)
+        UNION
+        (SELECT DISTINCT a.customer_id
+           FROM allocations a
+           JOIN orders o ON (o.business_id, o.id) = (a.business_id, a.order_id)
+           JOIN ledger_entries e
+             ON (e.business_id, e.customer_id, e.number) = (a.business_id, a.customer_id, a.entry_number)
+          WHERE a.business_id = $1 AND a.effective_at >= $2 AND a.customer_id > $7
+            AND (o.created_at < $2 OR e.effective_at < $2)
+          ORDER BY a.customer_id LIMIT $8)
+        UNION
+        (SELECT DISTINCT customer_id FROM ledger_entries
+          WHERE business_id = $1 AND kind <> 'charge' AND kind IN ('reversal', 'payout') AND effective_at >= $2
+            AND customer_id > $7
+          ORDER BY customer_id LIMIT $8)
+    ) AS each ORDER BY customer_id LIMIT $8
+)
+SELECT candidate.customer_id, c.name AS customer_name, figures.*,
+       c.balance - (SELECT coalesce(sum(amount), 0) FROM ledger_entries
+                     WHERE business_id = $1 AND customer_id = candidate.customer_id AND effective_at >= $2)
+           AS balance
+  FROM candidate
+  JOIN customers c ON c.business_id = $1 AND c.id = candidate.customer_id,
+       LATERAL (SELECT {SUMS} FROM (
+           SELECT {BUCKET} AS bucket, amount_due AS amount FROM orders
+            WHERE business_id = $1 AND customer_id = candidate.customer_id AND amount_due > 0
+              AND payment_method = 'credit' AND created_at < $2
+           UNION ALL
+           SELECT {BUCKET}, a.amount
+             FROM allocations a JOIN orders o ON (o.business_id, o.id) = (a.business_id, a.order_id)
+            WHERE a.business_id = $1 AND a.customer_id = candidate.customer_id AND a.effective_at >= $2
+              AND o.created_at < $2
+           UNION ALL
+           SELECT 5, amount FROM allocations
+            WHERE business_id = $1 AND customer_id = candidate.customer_id AND effective_at >= $2
+           UNION ALL
+           SELECT 5, amount FROM credits_on_account
+            WHERE business_id = $1 AND customer_id = candidate.customer_id
+           UNION ALL
+           SELECT 5, amount FROM ledger_entries
+            WHERE business_id = $1 AND customer_id = candidate.customer_id AND kind <> 'charge'
+              AND effective_at >= $2
+       ) AS part) AS figures
+ ORDER BY candidate.customer_id"
+    )
+});
+
 async fn candidates(
     transaction: &Transaction,
     business: BusinessId,
@@ -245,98 +271,51 @@ async fn candidates(
     wanted: usize,
     after: Option<CustomerId>,
 ) -> Result<Vec<Aged>, Error> {
-    let sql = format!(
-        "WITH candidate AS MATERIALIZED (
-             SELECT customer_id FROM (
-                 (SELECT DISTINCT customer_id FROM orders
-                   WHERE business_id = $1 AND amount_due > 0 AND payment_method = 'credit' AND created_at < $2
-                     AND customer_id > $7
-                   ORDER BY customer_id LIMIT $8)
-                 UNION
-                 (SELECT DISTINCT customer_id FROM credits_on_account WHERE business_id = $1 AND customer_id > $7
-                   ORDER BY customer_id LIMIT $8)
-                 UNION
-                 (SELECT DISTINCT a.customer_id
-                    FROM allocations a
-                    JOIN orders o ON (o.business_id, o.id) = (a.business_id, a.order_id)
-                    JOIN ledger_entries e
-                      ON (e.business_id, e.customer_id, e.number) = (a.business_id, a.customer_id, a.entry_number)
-                   WHERE a.business_id = $1 AND a.effective_at >= $2 AND a.customer_id > $7
-                     AND (o.created_at < $2 OR e.effective_at < $2)
-                   ORDER BY a.customer_id LIMIT $8)
-                 UNION
-                 (SELECT DISTINCT customer_id FROM ledger_entries
-                   WHERE business_id = $1 AND kind <> 'charge' AND kind IN ('reversal', 'payout') AND effective_at >= $2
-                     AND customer_id > $7
-                   ORDER BY customer_id LIMIT $8)
-             ) AS each ORDER BY customer_id LIMIT $8
-         )
-         SELECT candidate.customer_id, c.name AS customer_name, figures.*,
-                c.balance - (SELECT coalesce(sum(amount), 0) FROM ledger_entries
-                              WHERE business_id = $1 AND customer_id = candidate.customer_id AND effective_at >= $2)
-                    AS balance
-           FROM candidate
-           JOIN customers c ON c.business_id = $1 AND c.id = candidate.customer_id,
-                LATERAL (SELECT {SUMS} FROM (
-                    SELECT {BUCKET} AS bucket, amount_due AS amount FROM orders
-                     WHERE business_id = $1 AND customer_id = candidate.customer_id AND amount_due > 0
-                       AND payment_method = 'credit' AND created_at < $2
-                    UNION ALL
-                    SELECT {BUCKET}, a.amount
-                      FROM allocations a JOIN orders o ON (o.business_id, o.id) = (a.business_id, a.order_id)
-                     WHERE a.business_id = $1 AND a.customer_id = candidate.customer_id AND a.effective_at >= $2
-                       AND o.created_at < $2
-                    UNION ALL
-                    SELECT 5, amount FROM allocations
-                     WHERE business_id = $1 AND customer_id = candidate.customer_id AND effective_at >= $2
-                    UNION ALL
-                    SELECT 5, amount FROM credits_on_account
-                     WHERE business_id = $1 AND customer_id = candidate.customer_id
-                    UNION ALL
-                    SELECT 5, amount FROM ledger_entries
-                     WHERE business_id = $1 AND customer_id = candidate.customer_id AND kind <> 'charge'
-                       AND effective_at >= $2
-                ) AS part) AS figures
-          ORDER BY candidate.customer_id"
-    );
     let mut values = values(business, cut);
     values.push(after.map_or(Uuid::nil(), |customer| customer.0).into());
     values.push(i64::try_from(wanted).unwrap_or(i64::MAX).into());
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    let statement =
+        Statement::from_sql_and_values(DbBackend::Postgres, CANDIDATES.as_str(), values);
     Ok(Aged::find_by_statement(statement).all(transaction).await?)
 }
 
 /// Sums over all customers, from the same parts as the rows. Orders are summed by bucket before the union.
+///
+/// Raw: sums over a union of five kinds of parts.
+static TOTAL: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
+SELECT {SUMS} FROM (
+    SELECT bucket, sum(amount_due) AS amount
+      FROM (SELECT {BUCKET} AS bucket, amount_due FROM orders
+             WHERE business_id = $1 AND amount_due > 0 AND payment_method = 'credit' AND created_at < $2) AS due
+     GROUP BY bucket
+    UNION ALL
+    SELECT {BUCKET}, a.amount
+      FROM allocations a JOIN orders o ON (o.business_id, o.id) = (a.business_id, a.order_id)
+     WHERE a.business_id = $1 AND a.effective_at >= $2 AND o.created_at < $2
+    UNION ALL
+    SELECT 5, sum(amount) FROM allocations WHERE business_id = $1 AND effective_at >= $2
+    UNION ALL
+    SELECT 5, sum(amount) FROM credits_on_account WHERE business_id = $1
+    UNION ALL
+    SELECT 5, sum(amount) FROM ledger_entries
+     WHERE business_id = $1 AND kind <> 'charge' AND effective_at >= $2
+) AS part"
+    )
+});
+
 async fn total(
     transaction: &Transaction,
     business: BusinessId,
     cut: &Cut,
 ) -> Result<Buckets, Error> {
-    let sql = format!(
-        "SELECT {SUMS} FROM (
-             SELECT bucket, sum(amount_due) AS amount
-               FROM (SELECT {BUCKET} AS bucket, amount_due FROM orders
-                      WHERE business_id = $1 AND amount_due > 0 AND payment_method = 'credit' AND created_at < $2) AS due
-              GROUP BY bucket
-             UNION ALL
-             SELECT {BUCKET}, a.amount
-               FROM allocations a JOIN orders o ON (o.business_id, o.id) = (a.business_id, a.order_id)
-              WHERE a.business_id = $1 AND a.effective_at >= $2 AND o.created_at < $2
-             UNION ALL
-             SELECT 5, sum(amount) FROM allocations WHERE business_id = $1 AND effective_at >= $2
-             UNION ALL
-             SELECT 5, sum(amount) FROM credits_on_account WHERE business_id = $1
-             UNION ALL
-             SELECT 5, sum(amount) FROM ledger_entries
-              WHERE business_id = $1 AND kind <> 'charge' AND effective_at >= $2
-         ) AS part"
-    );
     let values = values(business, cut);
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, TOTAL.as_str(), values);
     let total = Buckets::find_by_statement(statement)
         .one(transaction)
         .await?;
-    total.ok_or_else(|| Error::Bug("a sum answered nothing".into()))
+    total.ok_or_else(|| Error::Bug("a sum returned nothing".into()))
 }
 
 /// Parameters `$1` to `$6`: the business, the moment, and the bounds between buckets.

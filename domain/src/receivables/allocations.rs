@@ -7,8 +7,13 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
-use entity::{AllocationId, BusinessId, CustomerId, Money, OrderId};
-use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
+use entity::{
+    AllocationId, BusinessId, CustomerId, Money, OrderId, Tenant, allocations, ledger_entries,
+};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{
+    ColumnTrait, DbBackend, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement,
+};
 use uuid::Uuid;
 
 use crate::foundation::rows::{ArrayStatement, Columns, Row, count};
@@ -28,16 +33,7 @@ pub(crate) fn by_order(shares: &[Share]) -> Vec<(OrderId, Money)> {
     sums
 }
 
-const SETTLING: &str = "
-SELECT a.entry_number, e.kind, a.order_id, sum(a.amount) AS amount
-  FROM allocations a
-  JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (a.business_id, a.customer_id, a.entry_number)
- WHERE a.business_id = $1 AND a.customer_id = $2 AND (a.order_id = ANY ($3) OR a.entry_number = ANY ($4))
- GROUP BY a.entry_number, e.kind, a.order_id
-HAVING sum(a.amount) <> 0
- ORDER BY a.entry_number, a.order_id";
-
-/// A row of [`SETTLING`]: a credit's net share of one order.
+/// A credit's net share of one order.
 #[derive(FromQueryResult)]
 struct Settles {
     entry_number: i64,
@@ -51,21 +47,34 @@ pub(crate) async fn settling(
     transaction: &Transaction,
     business: BusinessId,
     customer: CustomerId,
-    orders: Vec<Uuid>,
+    orders: Vec<OrderId>,
     entries: Vec<i64>,
 ) -> Result<Vec<Settling>, Error> {
-    let values: [Value; 4] = [
-        business.0.into(),
-        customer.0.into(),
-        orders.into(),
-        entries.into(),
-    ];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, SETTLING, values);
-    let mut found: BTreeMap<i64, Settling> = BTreeMap::new();
-    for row in Settles::find_by_statement(statement)
+    use allocations::{Column, Entity};
+
+    let settles = Entity::of(business)
+        .inner_join(ledger_entries::Entity)
+        .select_only()
+        .columns([Column::EntryNumber, Column::OrderId])
+        .column(ledger_entries::Column::Kind)
+        .column_as(Column::Amount.sum(), "amount")
+        .filter(Column::CustomerId.eq(customer))
+        .filter(
+            Column::OrderId
+                .eq_any(orders)
+                .or(Column::EntryNumber.eq_any(entries)),
+        )
+        .group_by(Column::EntryNumber)
+        .group_by(Column::OrderId)
+        .group_by(ledger_entries::Column::Kind)
+        .having(Column::Amount.sum().ne(Money::ZERO))
+        .order_by_asc(Column::EntryNumber)
+        .order_by_asc(Column::OrderId)
+        .into_model::<Settles>()
         .all(transaction)
-        .await?
-    {
+        .await?;
+    let mut found: BTreeMap<i64, Settling> = BTreeMap::new();
+    for row in settles {
         let credit = found.entry(row.entry_number).or_insert(Settling {
             entry_number: row.entry_number,
             kind: row.kind,
@@ -86,6 +95,7 @@ pub(crate) struct Allocation {
     pub(crate) effective_at: DateTime<Utc>,
 }
 
+/// Raw: the latest of three dates, two of them from correlated subqueries, which SeaORM's builder would hide.
 const ON_ACCOUNT: &str = "
 SELECT c.customer_id, c.entry_number, e.kind, c.amount,
        greatest(e.effective_at, (SELECT max(a.effective_at) FROM allocations a
@@ -178,6 +188,7 @@ impl Row for Total {
     }
 }
 
+/// Raw: one statement that writes four tables, where SeaORM would take a round trip for each.
 static WRITE: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let (shares, rests, totals) = (
@@ -266,7 +277,7 @@ pub(crate) async fn write(
     let updated = Updated::find_by_statement(statement)
         .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug("the allocations' statement answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("the statement of the allocations returned nothing".into()))?;
     let written = (updated.settled, updated.counted);
     let orders: HashSet<OrderId> = allocations.iter().map(|share| share.order_id).collect();
     let expected = (count(orders.len()), count(totals.len()));

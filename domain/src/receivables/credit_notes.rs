@@ -109,7 +109,7 @@ pub async fn create(
                 return Ok(replayed);
             }
             // Includes items that are not restocked: the note's items refer to their stock rows.
-            let mut locked_stock = returns::open(
+            let mut locked_stock = returns::lock_stock(
                 transaction,
                 caller,
                 asked.iter().map(|(id, count)| (*id, *count)),
@@ -145,7 +145,7 @@ pub async fn create(
             };
             insert(transaction, &note).await?;
             if restock {
-                returns::put_back(
+                returns::restock(
                     transaction,
                     caller,
                     new.order_id,
@@ -260,12 +260,11 @@ async fn find(
         .all(transaction)
         .await?;
     let entry = (note.customer_id, note.entry_number);
-    let mut states = reversals::states(transaction, caller.business_id, &[entry]).await?;
     let CreditState {
         allocations,
         paid_out,
         reversal,
-    } = states.remove(&entry).unwrap_or_default();
+    } = reversals::state(transaction, caller.business_id, entry).await?;
     Ok(CreditNote {
         note,
         items: items
@@ -302,7 +301,7 @@ pub async fn reverse(
             let goods = note.items.iter().filter(|_| note.note.restock);
             let goods: Vec<(ProductId, i64)> = goods.map(|(id, count)| (*id, -count)).collect();
             let mut locked_stock =
-                returns::open(transaction, caller, goods.iter().copied()).await?;
+                returns::lock_stock(transaction, caller, goods.iter().copied()).await?;
             let credit = ReversibleCredit {
                 entry_number: note.note.entry_number,
                 kind: Kind::CreditNote,
@@ -311,7 +310,7 @@ pub async fn reverse(
             };
             let reversal =
                 reversals::undo(transaction, caller, &mut locked, credit, reason).await?;
-            returns::put_back(
+            returns::restock(
                 transaction,
                 caller,
                 note.note.order_id,

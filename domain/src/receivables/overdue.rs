@@ -3,10 +3,9 @@
 //! Only the unpaid remainder of an order, `amount_due`, counts. The database derives it on the order itself, so no join
 //! can multiply it. A paid order never counts.
 
-use std::fmt;
-use std::str::FromStr;
+use std::sync::LazyLock;
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use entity::{CustomerId, Money};
 use sea_orm::{DbBackend, FromQueryResult, Statement};
 use uuid::Uuid;
@@ -14,6 +13,7 @@ use uuid::Uuid;
 use crate::foundation::clock;
 use crate::foundation::dates::{self, Clock};
 use crate::foundation::retry::retry;
+use crate::receivables::place::Place;
 use crate::{Caller, Database, Error, Page, Paging};
 
 /// The date that an order's age is measured from.
@@ -69,7 +69,7 @@ impl Overdue {
 
     fn place(&self, by: By) -> Place {
         Place {
-            oldest: match by {
+            at: match by {
                 By::DueDate => self.oldest_due_at,
                 By::OrderDate => self.oldest_order_date,
             },
@@ -83,95 +83,48 @@ impl Overdue {
 pub struct OverdueList {
     /// The current day, in the time zone of the business.
     pub today: NaiveDate,
-    /// The customers, the longest overdue first.
+    /// The customers, the longest overdue first. Positions carry the earliest date that counts of a page's last
+    /// customer.
     pub page: Page<Overdue, Place>,
-}
-
-/// The position where a page ends. Its text form is the two, separated by a space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The earliest date that counts of the page's last customer.
-    pub oldest: DateTime<Utc>,
-    /// The page's last customer.
-    pub customer: CustomerId,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The database stores microseconds, so the cursor finds exactly this position again.
-        let oldest = self.oldest.to_rfc3339_opts(SecondsFormat::Micros, true);
-        write!(f, "{oldest} {}", self.customer)
-    }
-}
-
-/// The text is not a [`Place`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a time and a customer's id with a space between them")]
-pub struct NoPlace;
-
-impl FromStr for Place {
-    type Err = NoPlace;
-
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
-        let (oldest, customer) = text.split_once(' ').ok_or(NoPlace)?;
-        let oldest = DateTime::parse_from_rfc3339(oldest).map_err(|_no_time| NoPlace)?;
-        Ok(Self {
-            oldest: oldest.to_utc(),
-            customer: customer.parse().map_err(|_no_id| NoPlace)?,
-        })
-    }
 }
 
 /// The query walks unpaid orders from the earliest date and skips those that are not their customer's first. It stops
 /// when the page is full: by due date, a page costs what it holds, and not what all customers owe. The order date has
 /// no index, which every sale would have to write. A page by it sorts all unpaid orders.
-macro_rules! list {
-    ($date:literal) => {
-        concat!(
-            "
+///
+/// Raw: row comparisons, and a lateral sum over the rows of each customer that is found.
+fn list_by(date: &str) -> String {
+    format!(
+        "
 SELECT c.id AS customer_id, c.name AS customer_name, c.balance, owed.*
-  FROM (SELECT o.customer_id, o.",
-            $date,
-            " AS since FROM orders o
+  FROM (SELECT o.customer_id, o.{date} AS since FROM orders o
          WHERE o.business_id = $1 AND o.amount_due > 0 AND o.payment_method = 'credit'
-           AND o.",
-            $date,
-            " < $2
-           AND o.",
-            $date,
-            " >= coalesce($3::timestamptz, '-infinity')
-           AND (o.",
-            $date,
-            ", o.customer_id) > (coalesce($3::timestamptz, '-infinity'), $4)
+           AND o.{date} < $2
+           AND o.{date} >= coalesce($3::timestamptz, '-infinity')
+           AND (o.{date}, o.customer_id) > (coalesce($3::timestamptz, '-infinity'), $4)
            AND NOT EXISTS (SELECT FROM orders older
                             WHERE older.business_id = $1 AND older.customer_id = o.customer_id
                               AND older.amount_due > 0 AND older.payment_method = 'credit'
-                              AND (older.",
-            $date,
-            ", older.id) < (o.",
-            $date,
-            ", o.id))
-         ORDER BY o.",
-            $date,
-            ", o.customer_id LIMIT $5) AS oldest
+                              AND (older.{date}, older.id) < (o.{date}, o.id))
+         ORDER BY o.{date}, o.customer_id LIMIT $5) AS oldest
   JOIN customers c ON c.business_id = $1 AND c.id = oldest.customer_id,
        LATERAL (SELECT sum(amount_due) AS overdue_amount, min(created_at) AS oldest_order_date,
                        min(due_at) AS oldest_due_at
                   FROM orders
                  WHERE business_id = $1 AND customer_id = oldest.customer_id AND amount_due > 0
-                   AND payment_method = 'credit' AND ",
-            $date,
-            " < $2) AS owed
+                   AND payment_method = 'credit' AND {date} < $2) AS owed
  ORDER BY oldest.since, c.id"
-        )
-    };
+    )
 }
+
+static BY_DUE_DATE: LazyLock<String> = LazyLock::new(|| list_by("due_at"));
+static BY_ORDER_DATE: LazyLock<String> = LazyLock::new(|| list_by("created_at"));
 
 impl By {
     fn list(self) -> &'static str {
         match self {
-            Self::DueDate => list!("due_at"),
-            Self::OrderDate => list!("created_at"),
+            Self::DueDate => &BY_DUE_DATE,
+            Self::OrderDate => &BY_ORDER_DATE,
         }
     }
 }
@@ -202,7 +155,7 @@ pub async fn list(
         let values = [
             caller.business_id.0.into(),
             criterion.bound(&clock).into(),
-            paging.after.map(|place| place.oldest).into(),
+            paging.after.map(|place| place.at).into(),
             paging
                 .after
                 .map_or(Uuid::nil(), |place| place.customer.0)

@@ -9,9 +9,9 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Query
 use serde_json::json;
 
 use crate::audit::{self, Action, Change};
-use crate::foundation::retry::retry;
 use crate::receivables::accounts::{LockedAccount, Posted, allocations_trail};
 use crate::receivables::allocations::by_order;
+use crate::receivables::documents::{self, Document};
 use crate::receivables::reversals::{self, CreditState, Reversal};
 use crate::receivables::settlement::Target;
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
@@ -59,8 +59,21 @@ impl Payment {
         let allocated: Money = self.allocations.iter().map(|(_, amount)| *amount).sum();
         self.payment.amount - allocated - self.paid_out
     }
+}
 
-    pub(crate) fn of(payment: payments::Model, state: CreditState) -> Self {
+impl Document for Payment {
+    type Entity = payments::Entity;
+    type Id = PaymentId;
+
+    fn id(row: &payments::Model) -> PaymentId {
+        row.id
+    }
+
+    fn entry(row: &payments::Model) -> (CustomerId, i64) {
+        (row.customer_id, row.entry_number)
+    }
+
+    fn of(payment: payments::Model, state: CreditState) -> Self {
         Self {
             payment,
             allocations: state.allocations,
@@ -108,6 +121,7 @@ pub async fn receive(
                 amount: new.amount,
                 method: new.method.clone(),
                 reference: new.reference.clone(),
+                metadata: None,
                 received_at,
                 created_by: caller.user_id,
                 created_at: now,
@@ -148,14 +162,8 @@ fn received(locked: &LockedAccount, payment: &Payment, caller: &Caller) -> Chang
 /// # Errors
 /// [`Error::PaymentNotFound`].
 pub async fn read(database: &Database, caller: &Caller, id: PaymentId) -> Result<Payment, Error> {
-    retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        let payment = find(&transaction, caller, id).await?;
-        let mut payments = with_state(&transaction, caller, vec![payment]).await?;
-        transaction.commit().await?;
-        payments.pop().ok_or(Error::PaymentNotFound(id))
-    })
-    .await
+    let payment = payments::Entity::by_id(caller.business_id, id);
+    documents::read(database, caller, payment, Error::PaymentNotFound(id)).await
 }
 
 pub(crate) async fn find(
@@ -179,44 +187,12 @@ pub async fn list(
     customer: Option<CustomerId>,
     paging: &Paging<PaymentId>,
 ) -> Result<Page<Payment, PaymentId>, Error> {
-    retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        let mut select = payments::Entity::of(caller.business_id);
-        if let Some(customer) = customer {
-            select = select.filter(payments::Column::CustomerId.eq(customer));
-        }
-        let select = paging.falling(select, payments::Column::Id);
-        let rows = select.all(&transaction).await?;
-        let page = Page::of(rows, paging, |payment| payment.id);
-        let rows = with_state(&transaction, caller, page.rows).await?;
-        transaction.commit().await?;
-        Ok(Page {
-            rows,
-            next: page.next,
-        })
-    })
-    .await
-}
-
-async fn with_state(
-    transaction: &Transaction,
-    caller: &Caller,
-    payments: Vec<payments::Model>,
-) -> Result<Vec<Payment>, Error> {
-    let entries = payments
-        .iter()
-        .map(|payment| (payment.customer_id, payment.entry_number));
-    let mut states = reversals::states(
-        transaction,
-        caller.business_id,
-        &entries.collect::<Vec<_>>(),
-    )
-    .await?;
-    let payments = payments.into_iter().map(|payment| {
-        let entry = (payment.customer_id, payment.entry_number);
-        Payment::of(payment, states.remove(&entry).unwrap_or_default())
-    });
-    Ok(payments.collect())
+    let mut select = payments::Entity::of(caller.business_id);
+    if let Some(customer) = customer {
+        select = select.filter(payments::Column::CustomerId.eq(customer));
+    }
+    let select = paging.descending(select, payments::Column::Id);
+    documents::list(database, caller, select, paging).await
 }
 
 /// Reverses a payment: the orders that it settled are due again, and its credit on account is gone. Payouts that it

@@ -1,19 +1,12 @@
 //! Payout allocations: which credits cover which payouts.
 
-use entity::{BusinessId, CustomerId};
-use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
+use entity::payout_allocations::{Column, Entity};
+use entity::{BusinessId, CustomerId, Money, Tenant, ledger_entries};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::receivables::settlement::Covering;
 use crate::{Error, Transaction};
-
-const COVERING: &str = "
-SELECT a.payout_entry, a.credit_entry, e.kind, sum(a.amount) AS amount
-  FROM payout_allocations a
-  JOIN ledger_entries e ON (e.business_id, e.customer_id, e.number) = (a.business_id, a.customer_id, a.credit_entry)
- WHERE a.business_id = $1 AND a.customer_id = $2 AND (a.payout_entry = ANY ($3) OR a.credit_entry = ANY ($4))
- GROUP BY a.payout_entry, a.credit_entry, e.kind
-HAVING sum(a.amount) <> 0
- ORDER BY a.payout_entry, a.credit_entry";
 
 /// Reads what covers these payouts of a locked account, and what these credits of it cover.
 pub(crate) async fn covering(
@@ -23,14 +16,23 @@ pub(crate) async fn covering(
     payouts: Vec<i64>,
     credits: Vec<i64>,
 ) -> Result<Vec<Covering>, Error> {
-    let values: [Value; 4] = [
-        business.0.into(),
-        customer.0.into(),
-        payouts.into(),
-        credits.into(),
-    ];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, COVERING, values);
-    Ok(Covering::find_by_statement(statement)
-        .all(transaction)
-        .await?)
+    let covering = Entity::of(business)
+        .inner_join(ledger_entries::Entity)
+        .select_only()
+        .columns([Column::PayoutEntry, Column::CreditEntry])
+        .column(ledger_entries::Column::Kind)
+        .column_as(Column::Amount.sum(), "amount")
+        .filter(Column::CustomerId.eq(customer))
+        .filter(
+            Column::PayoutEntry
+                .eq_any(payouts)
+                .or(Column::CreditEntry.eq_any(credits)),
+        )
+        .group_by(Column::PayoutEntry)
+        .group_by(Column::CreditEntry)
+        .group_by(ledger_entries::Column::Kind)
+        .having(Column::Amount.sum().ne(Money::ZERO))
+        .order_by_asc(Column::PayoutEntry)
+        .order_by_asc(Column::CreditEntry);
+    Ok(covering.into_model::<Covering>().all(transaction).await?)
 }

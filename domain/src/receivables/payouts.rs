@@ -12,10 +12,10 @@ use serde_json::json;
 use crate::audit::{self, Action, Change};
 use crate::foundation::clock;
 use crate::foundation::dates::When;
-use crate::foundation::retry::retry;
 use crate::receivables::accounts::{LockedAccount, Posted};
+use crate::receivables::documents::{self, Document};
 use crate::receivables::payout_allocations::covering;
-use crate::receivables::reversals::{self, Reversal, ReversedEntry};
+use crate::receivables::reversals::{self, CreditState, Reversal, ReversedEntry};
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
 /// Input of a new payout.
@@ -40,6 +40,26 @@ pub struct Payout {
     pub payout: payouts::Model,
     /// `Some` once the payout is reversed.
     pub reversal: Option<Reversal>,
+}
+
+impl Document for Payout {
+    type Entity = payouts::Entity;
+    type Id = PayoutId;
+
+    fn id(row: &payouts::Model) -> PayoutId {
+        row.id
+    }
+
+    fn entry(row: &payouts::Model) -> (CustomerId, i64) {
+        (row.customer_id, row.entry_number)
+    }
+
+    fn of(payout: payouts::Model, state: CreditState) -> Self {
+        Self {
+            payout,
+            reversal: state.reversal,
+        }
+    }
 }
 
 /// Conditions of a list. A payout must meet all that are present.
@@ -139,7 +159,7 @@ pub async fn reverse(
                 return Ok(replayed);
             }
             let entry = payout.entry_number;
-            reversals::expect_standing(transaction, business, payout.customer_id, entry).await?;
+            reversals::expect_unreversed(transaction, business, payout.customer_id, entry).await?;
             let customer = payout.customer_id;
             let covering =
                 covering(transaction, business, customer, vec![entry], Vec::new()).await?;
@@ -167,14 +187,8 @@ pub async fn reverse(
 /// # Errors
 /// [`Error::PayoutNotFound`].
 pub async fn read(database: &Database, caller: &Caller, id: PayoutId) -> Result<Payout, Error> {
-    retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        let payout = find(&transaction, caller, id).await?;
-        let mut payouts = with_reversals(&transaction, caller, vec![payout]).await?;
-        transaction.commit().await?;
-        payouts.pop().ok_or(Error::PayoutNotFound(id))
-    })
-    .await
+    let payout = payouts::Entity::by_id(caller.business_id, id);
+    documents::read(database, caller, payout, Error::PayoutNotFound(id)).await
 }
 
 async fn find(
@@ -202,45 +216,9 @@ pub async fn list(
     if let Some(customer) = filter.customer_id {
         select = select.filter(payouts::Column::CustomerId.eq(customer));
     }
-    let (from, to) = clock::span(database, caller, filter.created_from, filter.created_to).await?;
-    if let Some(from) = from {
-        select = select.filter(payouts::Column::CreatedAt.gte(from));
-    }
-    if let Some(to) = to {
-        select = select.filter(payouts::Column::CreatedAt.lt(to));
-    }
-    let select = paging.falling(select, payouts::Column::Id);
-    retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        let rows = select.clone().all(&transaction).await?;
-        let page = Page::of(rows, paging, |payout| payout.id);
-        let rows = with_reversals(&transaction, caller, page.rows).await?;
-        transaction.commit().await?;
-        Ok(Page {
-            rows,
-            next: page.next,
-        })
-    })
-    .await
-}
-
-async fn with_reversals(
-    transaction: &Transaction,
-    caller: &Caller,
-    payouts: Vec<payouts::Model>,
-) -> Result<Vec<Payout>, Error> {
-    let entries = payouts
-        .iter()
-        .map(|payout| (payout.customer_id, payout.entry_number));
-    let entries: Vec<_> = entries.collect();
-    let mut states = reversals::states(transaction, caller.business_id, &entries).await?;
-    let payouts = payouts.into_iter().map(|payout| {
-        let entry = (payout.customer_id, payout.entry_number);
-        let state = states.remove(&entry).unwrap_or_default();
-        Payout {
-            payout,
-            reversal: state.reversal,
-        }
-    });
-    Ok(payouts.collect())
+    let span = (filter.created_from, filter.created_to);
+    let created = payouts::Column::CreatedAt;
+    let select = clock::within(database, caller, select, created, span).await?;
+    let select = paging.descending(select, payouts::Column::Id);
+    documents::list(database, caller, select, paging).await
 }

@@ -8,10 +8,13 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
 use entity::orders::Status;
-use entity::{BusinessId, CustomerId, Money, OrderId, Tenant, reversals};
+use entity::{
+    BusinessId, CustomerId, Money, OrderId, Tenant, allocations, payout_allocations, reversals,
+};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, Statement,
-    Value,
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, Select,
 };
 use uuid::Uuid;
 
@@ -69,7 +72,7 @@ pub(crate) async fn undo(
     reason: &str,
 ) -> Result<Reversal, Error> {
     let (business, customer) = (caller.business_id, locked.id());
-    expect_standing(transaction, business, customer, credit.entry_number).await?;
+    expect_unreversed(transaction, business, customer, credit.entry_number).await?;
     let entries = vec![credit.entry_number];
     let covering = covering(transaction, business, customer, Vec::new(), entries.clone()).await?;
     let settling = settling(transaction, business, customer, Vec::new(), entries).await?;
@@ -105,7 +108,7 @@ pub(crate) async fn undo(
 ///
 /// # Errors
 /// [`Error::AlreadyReversed`].
-pub(crate) async fn expect_standing(
+pub(crate) async fn expect_unreversed(
     transaction: &Transaction,
     business: BusinessId,
     customer: CustomerId,
@@ -164,52 +167,22 @@ pub(crate) struct CreditState {
     pub(crate) reversal: Option<Reversal>,
 }
 
-const ALLOCATED: &str = "
-SELECT a.customer_id, a.entry_number AS number, a.order_id, sum(a.amount) AS amount
-  FROM unnest($2::uuid[], $3::bigint[]) AS credit (customer_id, number)
-  JOIN allocations a
-    ON (a.business_id, a.customer_id, a.entry_number) = ($1, credit.customer_id, credit.number)
- GROUP BY a.customer_id, a.entry_number, a.order_id
-HAVING sum(a.amount) <> 0
- ORDER BY min(a.created_at), a.order_id";
-
-const PAID_OUT: &str = "
-SELECT a.customer_id, a.credit_entry AS number, sum(a.amount) AS amount
-  FROM unnest($2::uuid[], $3::bigint[]) AS credit (customer_id, number)
-  JOIN payout_allocations a
-    ON (a.business_id, a.customer_id, a.credit_entry) = ($1, credit.customer_id, credit.number)
- GROUP BY a.customer_id, a.credit_entry";
-
-/// A row of [`ALLOCATED`]: a credit's net share of one order.
+/// A credit's net share of one order.
 #[derive(FromQueryResult)]
 struct Allocated {
     customer_id: CustomerId,
-    number: i64,
+    entry_number: i64,
     order_id: OrderId,
     amount: Money,
 }
 
-/// A row of [`REVERSED`].
-#[derive(FromQueryResult)]
-struct Reversed {
-    customer_id: CustomerId,
-    number: i64,
-    reason: String,
-    at: DateTime<Utc>,
-}
-
-/// A row of [`PAID_OUT`]: the part of a credit that covers payouts.
+/// The part of a credit that covers payouts.
 #[derive(FromQueryResult)]
 struct PaidOut {
     customer_id: CustomerId,
-    number: i64,
+    credit_entry: i64,
     amount: Money,
 }
-
-const REVERSED: &str = "
-SELECT r.customer_id, r.reverses AS number, r.reason, r.created_at AS at
-  FROM unnest($2::uuid[], $3::bigint[]) AS credit (customer_id, number)
-  JOIN reversals r ON (r.business_id, r.customer_id, r.reverses) = ($1, credit.customer_id, credit.number)";
 
 /// Reads the state of these credits, by customer and entry number. Credits that are not in the result settle nothing,
 /// cover no payout and are not reversed. Three round trips.
@@ -222,33 +195,91 @@ pub(crate) async fn states(
     if credits.is_empty() {
         return Ok(states);
     }
-    let customers: Vec<Uuid> = credits.iter().map(|(customer, _)| customer.0).collect();
-    let numbers: Vec<i64> = credits.iter().map(|(_, number)| *number).collect();
-    let values: [Value; 3] = [business.0.into(), customers.into(), numbers.into()];
-    let read = |sql| Statement::from_sql_and_values(DbBackend::Postgres, sql, values.clone());
-    for row in Allocated::find_by_statement(read(ALLOCATED))
+    for row in allocated(business, credits)
+        .into_model::<Allocated>()
         .all(transaction)
         .await?
     {
-        let state = states.entry((row.customer_id, row.number)).or_default();
+        let entry = (row.customer_id, row.entry_number);
+        let state = states.entry(entry).or_default();
         state.allocations.push((row.order_id, row.amount));
     }
-    for credit in PaidOut::find_by_statement(read(PAID_OUT))
+    for row in paid_out(business, credits)
+        .into_model::<PaidOut>()
         .all(transaction)
         .await?
     {
-        let entry = (credit.customer_id, credit.number);
-        states.entry(entry).or_default().paid_out = credit.amount;
+        let entry = (row.customer_id, row.credit_entry);
+        states.entry(entry).or_default().paid_out = row.amount;
     }
-    for row in Reversed::find_by_statement(read(REVERSED))
-        .all(transaction)
-        .await?
-    {
-        let state = states.entry((row.customer_id, row.number)).or_default();
-        state.reversal = Some(Reversal {
+    let key = (reversals::Column::CustomerId, reversals::Column::Reverses);
+    let reversed = reversals::Entity::of(business).filter(is_one_of(key, credits));
+    for row in reversed.all(transaction).await? {
+        let entry = (row.customer_id, row.reverses);
+        states.entry(entry).or_default().reversal = Some(Reversal {
             reason: row.reason,
-            at: row.at,
+            at: row.created_at,
         });
     }
     Ok(states)
+}
+
+/// As [`states`], of one credit.
+pub(crate) async fn state(
+    transaction: &Transaction,
+    business: BusinessId,
+    credit: (CustomerId, i64),
+) -> Result<CreditState, Error> {
+    let mut states = states(transaction, business, &[credit]).await?;
+    Ok(states.remove(&credit).unwrap_or_default())
+}
+
+/// The orders that each credit settles, in the order of their first allocation.
+fn allocated(business: BusinessId, credits: &[(CustomerId, i64)]) -> Select<allocations::Entity> {
+    use allocations::Column;
+
+    allocations::Entity::of(business)
+        .select_only()
+        .columns([Column::CustomerId, Column::EntryNumber, Column::OrderId])
+        .column_as(Column::Amount.sum(), "amount")
+        .filter(is_one_of(
+            (Column::CustomerId, Column::EntryNumber),
+            credits,
+        ))
+        .group_by(Column::CustomerId)
+        .group_by(Column::EntryNumber)
+        .group_by(Column::OrderId)
+        .having(Column::Amount.sum().ne(Money::ZERO))
+        .order_by_asc(Column::CreatedAt.min())
+        .order_by_asc(Column::OrderId)
+}
+
+fn paid_out(
+    business: BusinessId,
+    credits: &[(CustomerId, i64)],
+) -> Select<payout_allocations::Entity> {
+    use payout_allocations::Column;
+
+    payout_allocations::Entity::of(business)
+        .select_only()
+        .columns([Column::CustomerId, Column::CreditEntry])
+        .column_as(Column::Amount.sum(), "amount")
+        .filter(is_one_of(
+            (Column::CustomerId, Column::CreditEntry),
+            credits,
+        ))
+        .group_by(Column::CustomerId)
+        .group_by(Column::CreditEntry)
+}
+
+/// `(customer, number) IN (SELECT unnest(…), unnest(…))`. With arrays, any number of credits shares one prepared
+/// statement.
+fn is_one_of<C: ColumnTrait>((customer, number): (C, C), credits: &[(CustomerId, i64)]) -> Expr {
+    let customers: Vec<Uuid> = credits.iter().map(|(customer, _)| customer.0).collect();
+    let numbers: Vec<i64> = credits.iter().map(|(_, number)| *number).collect();
+    let credits = Query::select()
+        .expr(Func::cust("unnest").arg(customers))
+        .expr(Func::cust("unnest").arg(numbers))
+        .to_owned();
+    Expr::tuple([customer.into_expr(), number.into_expr()]).in_subquery(credits)
 }

@@ -446,7 +446,7 @@ impl AccountState {
     /// Returns credits that cover payouts: they are on account again from now on.
     fn uncover(&mut self, covering: &[Covering]) {
         for one in covering {
-            let used = self.give_back(one.credit_entry, one.kind, one.amount);
+            let used = self.return_credit(one.credit_entry, one.kind, one.amount);
             self.payout_shares.push(PayoutShare {
                 payout_entry: one.payout_entry,
                 used,
@@ -472,7 +472,7 @@ impl AccountState {
     }
 
     /// Returns part of a credit to the account from now on.
-    fn give_back(&mut self, entry_number: i64, kind: Kind, amount: Money) -> Used {
+    fn return_credit(&mut self, entry_number: i64, kind: Kind, amount: Money) -> Used {
         let since = self.now;
         let left = self.account.on_account.entry(entry_number);
         let left = left.or_insert(Credit {
@@ -502,7 +502,7 @@ impl AccountState {
         let order = order.ok_or_else(|| Error::Bug(format!("order {order_id} is not locked")))?;
         order.due = order.due + amount;
         order.since = now;
-        let used = self.give_back(credit.entry_number, credit.kind, amount);
+        let used = self.return_credit(credit.entry_number, credit.kind, amount);
         self.shares.push(Share {
             order_id,
             used,

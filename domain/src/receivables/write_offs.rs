@@ -7,10 +7,10 @@ use entity::{CustomerId, Money, OrderId, Tenant, WriteOffId, write_offs};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 
 use crate::audit::{self, Action, Change};
-use crate::foundation::retry::retry;
 use crate::orders::{self, credited};
 use crate::receivables::accounts::{LockedAccount, Posted};
-use crate::receivables::reversals::{self, Reversal, ReversibleCredit};
+use crate::receivables::documents::{self, Document};
+use crate::receivables::reversals::{self, CreditState, Reversal, ReversibleCredit};
 use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
 
 /// A write-off with its reversal.
@@ -20,6 +20,26 @@ pub struct WriteOff {
     pub write_off: write_offs::Model,
     /// `Some` once the write-off is reversed.
     pub reversal: Option<Reversal>,
+}
+
+impl Document for WriteOff {
+    type Entity = write_offs::Entity;
+    type Id = WriteOffId;
+
+    fn id(row: &write_offs::Model) -> WriteOffId {
+        row.id
+    }
+
+    fn entry(row: &write_offs::Model) -> (CustomerId, i64) {
+        (row.customer_id, row.entry_number)
+    }
+
+    fn of(write_off: write_offs::Model, state: CreditState) -> Self {
+        Self {
+            write_off,
+            reversal: state.reversal,
+        }
+    }
 }
 
 /// Input of a new write-off.
@@ -112,27 +132,8 @@ fn created(locked: &LockedAccount, write_off: &write_offs::Model, caller: &Calle
 /// # Errors
 /// [`Error::WriteOffNotFound`].
 pub async fn read(database: &Database, caller: &Caller, id: WriteOffId) -> Result<WriteOff, Error> {
-    retry(|| async {
-        let transaction = database.begin_read(caller.business_id).await?;
-        let write_off = find(&transaction, caller, id).await?;
-        let entry = (write_off.customer_id, write_off.entry_number);
-        let reversal = reversal_of(&transaction, caller, entry).await?;
-        transaction.commit().await?;
-        Ok(WriteOff {
-            write_off,
-            reversal,
-        })
-    })
-    .await
-}
-
-async fn reversal_of(
-    transaction: &Transaction,
-    caller: &Caller,
-    entry: (CustomerId, i64),
-) -> Result<Option<Reversal>, Error> {
-    let mut states = reversals::states(transaction, caller.business_id, &[entry]).await?;
-    Ok(states.remove(&entry).and_then(|state| state.reversal))
+    let write_off = write_offs::Entity::by_id(caller.business_id, id);
+    documents::read(database, caller, write_off, Error::WriteOffNotFound(id)).await
 }
 
 async fn find(

@@ -28,11 +28,11 @@ use crate::stock::inventory::level::stock_level;
 use crate::{Database, Error};
 
 /// The time between two polls of the same product.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The shortest time between two polls for newly watched products.
-const FIND_EVERY: Duration = Duration::from_millis(50);
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The time to wait after a failed poll.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The stock of a product, in units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct Availability {
 
 /// The result of a poll for one product.
 #[derive(Debug, Clone, Copy)]
-pub struct Sight {
+pub struct Observation {
     /// The stock at that time.
     pub availability: Availability,
     /// The database's time of the poll.
@@ -56,29 +56,32 @@ pub struct Sight {
 
 /// What is known of a watched product.
 #[derive(Debug, Clone)]
-enum Seen {
+enum Observed {
     NotYet,
     /// The poll failed.
     Failed(Error),
     Missing,
     There {
         active: bool,
-        sight: Sight,
+        observation: Observation,
     },
 }
 
-impl Seen {
+impl Observed {
     /// Whether a watcher would see a difference in `other`.
     fn differs_from(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Missing, Self::Missing) => false,
             (
-                Self::There { active, sight },
+                Self::There {
+                    active,
+                    observation,
+                },
                 Self::There {
                     active: other_active,
-                    sight: other,
+                    observation: other,
                 },
-            ) => active != other_active || sight.availability != other.availability,
+            ) => active != other_active || observation.availability != other.availability,
             _ => true,
         }
     }
@@ -96,9 +99,9 @@ impl Seen {
 /// The watched products of one business.
 #[derive(Debug, Default)]
 struct Watched {
-    products: HashMap<ProductId, watch::Sender<Seen>>,
+    products: HashMap<ProductId, watch::Sender<Observed>>,
     /// Notified when a product is watched of which nothing is known yet.
-    newcomer: Arc<Notify>,
+    added: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -123,7 +126,7 @@ pub struct Watcher {
     business: BusinessId,
     product: ProductId,
     inactive_too: bool,
-    seen: watch::Receiver<Seen>,
+    observed: watch::Receiver<Observed>,
 }
 
 impl Hub {
@@ -148,27 +151,29 @@ impl Hub {
         inactive_too: bool,
     ) -> Result<Watcher, Error> {
         let mut watcher = Watcher {
-            seen: self.join(business, product)?,
+            observed: self.subscribe(business, product)?,
             hub: Arc::clone(self),
             business,
             product,
             inactive_too,
         };
-        let was_known = watcher.seen.borrow().is_known();
-        let known = watcher.seen.wait_for(|seen| !matches!(seen, Seen::NotYet));
+        let was_known = watcher.observed.borrow().is_known();
+        let known = watcher
+            .observed
+            .wait_for(|observed| !matches!(observed, Observed::NotYet));
         let known = known.await.map_err(|_stopped| Error::Overloaded)?.clone();
         // A watcher is not turned away because of an old poll. The product may have been added, or put on sale, since
         // then.
         if was_known && !known.is_shown(inactive_too) {
             let hub = Arc::clone(self);
-            let looking = async move { hub.look_at(business, &[product]).await };
-            let looked = self.runtime.spawn(looking).await;
-            looked.map_err(|ended| Error::Bug(ended.to_string()))??;
+            let polling = async move { hub.poll(business, &[product]).await };
+            let polled = self.runtime.spawn(polling).await;
+            polled.map_err(|ended| Error::Bug(ended.to_string()))??;
         }
-        watcher.seen.mark_changed();
-        let known = watcher.seen.borrow().clone();
+        watcher.observed.mark_changed();
+        let known = watcher.observed.borrow().clone();
         match known {
-            Seen::Failed(error) => Err(error),
+            Observed::Failed(error) => Err(error),
             known if known.is_shown(inactive_too) => Ok(watcher),
             _ => Err(Error::ProductNotFound(product)),
         }
@@ -181,30 +186,30 @@ impl Hub {
         watching.businesses.clear();
     }
 
-    fn join(
+    fn subscribe(
         self: &Arc<Self>,
         business: BusinessId,
         product: ProductId,
-    ) -> Result<watch::Receiver<Seen>, Error> {
+    ) -> Result<watch::Receiver<Observed>, Error> {
         let mut watching = self.lock();
         if watching.stopped {
             return Err(Error::Overloaded);
         }
         let watched = watching.businesses.entry(business).or_insert_with(|| {
-            let looking = Arc::clone(self).look_after(business);
-            self.runtime.spawn(looking);
+            let polling = Arc::clone(self).poll_business(business);
+            self.runtime.spawn(polling);
             Watched::default()
         });
         let product = watched.products.entry(product).or_insert_with(|| {
-            watched.newcomer.notify_one();
-            watch::Sender::new(Seen::NotYet)
+            watched.added.notify_one();
+            watch::Sender::new(Observed::NotYet)
         });
         // A poll that failed for earlier watchers is repeated for this one.
-        product.send_if_modified(|seen| {
-            let failed = matches!(seen, Seen::Failed(_));
+        product.send_if_modified(|observed| {
+            let failed = matches!(observed, Observed::Failed(_));
             if failed {
-                *seen = Seen::NotYet;
-                watched.newcomer.notify_one();
+                *observed = Observed::NotYet;
+                watched.added.notify_one();
             }
             failed
         });
@@ -212,39 +217,44 @@ impl Hub {
     }
 
     /// Polls the watched products of a business until none is left.
-    async fn look_after(self: Arc<Self>, business: BusinessId) {
+    async fn poll_business(self: Arc<Self>, business: BusinessId) {
         let mut next = Instant::now();
-        let mut fails = false;
+        let mut was_failing = false;
         loop {
             let all = Instant::now() >= next;
-            let Some((products, newcomer)) = self.to_look_at(business, all) else {
+            let Some((products, added)) = self.due(business, all) else {
                 return;
             };
             if all {
-                next = Instant::now() + LOOK_EVERY;
+                next = Instant::now() + POLL_INTERVAL;
             }
-            let failed = match self.look_at(business, &products).await {
+            let failed = match self.poll(business, &products).await {
                 Ok(()) => false,
                 Err(error) => {
                     // Logged once per outage, not twice a second.
-                    if !fails {
-                        tracing::warn!(%error, %business, "what is available cannot be looked at");
+                    if !was_failing {
+                        tracing::warn!(%error, %business, "the availability of products cannot be read");
                     }
-                    self.tell(business, &products, |_| Seen::Failed(error.clone()));
+                    self.publish(business, &products, |_| Observed::Failed(error.clone()));
                     true
                 }
             };
-            fails = failed;
-            tokio::time::sleep(if failed { PAUSE } else { FIND_EVERY }).await;
+            was_failing = failed;
+            tokio::time::sleep(if failed {
+                RETRY_DELAY
+            } else {
+                MIN_POLL_INTERVAL
+            })
+            .await;
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
-                () = newcomer.notified() => {}
+                () = added.notified() => {}
             }
         }
     }
 
     /// The products to poll now, and the notification of new ones. `None` when no product is watched any more.
-    fn to_look_at(&self, business: BusinessId, all: bool) -> Option<(Vec<ProductId>, Arc<Notify>)> {
+    fn due(&self, business: BusinessId, all: bool) -> Option<(Vec<ProductId>, Arc<Notify>)> {
         let mut watching = self.lock();
         let watched = watching.businesses.get(&business)?;
         if watched.products.is_empty() {
@@ -254,28 +264,28 @@ impl Hub {
         let due = watched
             .products
             .iter()
-            .filter(|(_, seen)| all || !seen.borrow().is_known());
+            .filter(|(_, observed)| all || !observed.borrow().is_known());
         let due = due.map(|(product, _)| *product).collect();
-        Some((due, Arc::clone(&watched.newcomer)))
+        Some((due, Arc::clone(&watched.added)))
     }
 
-    async fn look_at(&self, business: BusinessId, products: &[ProductId]) -> Result<(), Error> {
+    async fn poll(&self, business: BusinessId, products: &[ProductId]) -> Result<(), Error> {
         if products.is_empty() {
             return Ok(());
         }
         let mut found = read(&self.database, business, products).await?;
-        self.tell(business, products, |product| {
-            found.remove(&product).unwrap_or(Seen::Missing)
+        self.publish(business, products, |product| {
+            found.remove(&product).unwrap_or(Observed::Missing)
         });
         Ok(())
     }
 
     /// Notifies the watchers of these products of new states. A failure is passed on only where nothing is known yet.
-    fn tell(
+    fn publish(
         &self,
         business: BusinessId,
         products: &[ProductId],
-        mut seen: impl FnMut(ProductId) -> Seen,
+        mut observed: impl FnMut(ProductId) -> Observed,
     ) {
         let watching = self.lock();
         let Some(watched) = watching.businesses.get(&business) else {
@@ -283,17 +293,17 @@ impl Hub {
         };
         for product in products {
             if let Some(watchers) = watched.products.get(product) {
-                let now = seen(*product);
+                let now = observed(*product);
                 watchers.send_if_modified(|before| {
-                    let is_news = if now.is_known() {
+                    let is_new = if now.is_known() {
                         now.differs_from(before)
                     } else {
                         !before.is_known()
                     };
-                    if is_news {
+                    if is_new {
                         *before = now;
                     }
-                    is_news
+                    is_new
                 });
             }
         }
@@ -307,10 +317,12 @@ impl Hub {
 impl Watcher {
     /// Returns the current state at first, and then each change. `None` when the hub has stopped or the product is
     /// off sale.
-    pub async fn next(&mut self) -> Option<Sight> {
-        self.seen.changed().await.ok()?;
-        match &*self.seen.borrow_and_update() {
-            shown @ Seen::There { sight, .. } if shown.is_shown(self.inactive_too) => Some(*sight),
+    pub async fn next(&mut self) -> Option<Observation> {
+        self.observed.changed().await.ok()?;
+        match &*self.observed.borrow_and_update() {
+            shown @ Observed::There { observation, .. } if shown.is_shown(self.inactive_too) => {
+                Some(*observation)
+            }
             _ => None,
         }
     }
@@ -331,7 +343,8 @@ impl Drop for Watcher {
     }
 }
 
-const LOOK: &str = concat!(
+/// Raw: it joins the one text of `level.rs`, a lateral join.
+const LEVELS: &str = concat!(
     "
 SELECT p.id, p.active, i.on_hand, level.available, stock.waiting, now() AS at
   FROM products p
@@ -355,19 +368,19 @@ async fn read(
     database: &Database,
     business: BusinessId,
     products: &[ProductId],
-) -> Result<HashMap<ProductId, Seen>, Error> {
+) -> Result<HashMap<ProductId, Observed>, Error> {
     let ids: Vec<Uuid> = products.iter().map(|product| product.0).collect();
     let rows = retry(|| async {
         let transaction = database.begin_read(business).await?;
         let values = [business.0.into(), ids.clone().into()];
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOOK, values);
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, LEVELS, values);
         let rows = Row::find_by_statement(statement).all(&transaction).await?;
         transaction.commit().await?;
         Ok(rows)
     });
-    let seen = |row: Row| Seen::There {
+    let observed = |row: Row| Observed::There {
         active: row.active,
-        sight: Sight {
+        observation: Observation {
             availability: Availability {
                 available: row.available,
                 on_hand: row.on_hand,
@@ -377,5 +390,5 @@ async fn read(
         },
     };
     let rows = rows.await?.into_iter();
-    Ok(rows.map(|row| (row.id, seen(row))).collect())
+    Ok(rows.map(|row| (row.id, observed(row))).collect())
 }

@@ -10,8 +10,10 @@ use entity::reservations::Status;
 use entity::{
     BusinessId, CustomerId, ProductId, ReservationId, Tenant, reservation_items, reservations,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, Statement, Value};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use crate::foundation::clock;
 use crate::foundation::retry::retry;
 use crate::stock::Line;
 use crate::{Caller, Database, Error, Transaction};
@@ -20,10 +22,10 @@ pub use crate::stock::locked_stock::{Item, Reservation};
 pub use sweep::{Sweeper, Swept, sweep};
 
 /// The most open reservations of one customer, those in waitlists included.
-pub const OPEN: usize = 20;
+pub const MAX_OPEN_PER_CUSTOMER: usize = 20;
 
 /// The permitted durations of a hold, in seconds.
-pub const TTL: std::ops::RangeInclusive<i32> = 60..=3600;
+pub const TTL_SECONDS: std::ops::RangeInclusive<i32> = 60..=3600;
 
 /// A requested reservation.
 #[derive(Debug, Clone)]
@@ -32,7 +34,7 @@ pub struct NewReservation {
     pub customer_id: CustomerId,
     /// The lines in the customer's order. Several lines of one product count as one.
     pub lines: Vec<Line>,
-    /// The duration of the hold in seconds, within [`TTL`].
+    /// The duration of the hold in seconds, within [`TTL_SECONDS`].
     pub ttl_seconds: i32,
     /// Whether to join the waitlist when stock is insufficient, for a reservation of a single product. A position
     /// expires after the same duration as a hold.
@@ -74,7 +76,7 @@ pub async fn read(
         // A snapshot: a reservation that waits then has a position.
         let transaction = database.begin_snapshot(caller.business_id, &[]).await?;
         let reservation = reservation(&transaction, caller, id).await?;
-        let (now, place) = standing(&transaction, caller.business_id, &reservation).await?;
+        let (now, place) = now_and_place(&transaction, caller.business_id, &reservation).await?;
         transaction.commit().await?;
         let status = reservation.status_at(now);
         Ok(CurrentReservation {
@@ -148,27 +150,31 @@ async fn reservation(
 }
 
 /// The database's time, and the 1-based position of the reservation in its waitlist.
-const STANDING: &str = "
-SELECT now() AS now,
-       (SELECT count(*) FROM reservation_items
-         WHERE business_id = $1 AND product_id = $2 AND place IS NOT NULL AND place <= $3 AND expires_at > now()) AS place";
-
-async fn standing(
+async fn now_and_place(
     transaction: &Transaction,
     business: BusinessId,
     reservation: &Reservation,
 ) -> Result<(DateTime<Utc>, Option<i64>), Error> {
+    use reservation_items::Column;
+
     let waits = reservation.items.iter().find_map(|item| {
         let place = item.place?;
-        Some((item.product_id.0, place))
+        Some((item.product_id, place))
     });
-    let (product, place) = waits.unwrap_or_default();
-    let values: [Value; 3] = [business.0.into(), product.into(), place.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, STANDING, values);
-    let row = transaction
-        .query_one_raw(statement)
+    let Some((product, place)) = waits else {
+        return Ok((clock::of(transaction, business).await?.now, None));
+    };
+    let (now, place) = reservation_items::Entity::of(business)
+        .select_only()
+        .expr_as(Expr::current_timestamp(), "now")
+        .expr_as(Func::count(Expr::col(Asterisk)), "place")
+        .filter(Column::ProductId.eq(product))
+        .filter(Column::Place.is_not_null())
+        .filter(Column::Place.lte(place))
+        .filter(Column::ExpiresAt.into_expr().gt(Expr::current_timestamp()))
+        .into_tuple()
+        .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug("the time was not told".into()))?;
-    let place = waits.map(|_| row.try_get("", "place")).transpose()?;
-    Ok((row.try_get("", "now")?, place))
+        .ok_or_else(|| Error::Bug("a count returned nothing".into()))?;
+    Ok((now, Some(place)))
 }

@@ -1,9 +1,6 @@
 //! Folders, clients and processes for the tests.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a panic fails the test, which is what it is for"
-)]
+#![expect(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 use embedded::{Server, Settings};
 use std::io::{BufRead, BufReader, Lines};
@@ -89,12 +86,12 @@ pub(crate) fn stranger(uid: u32, gid: u32) -> Child {
 }
 
 /// Waits until `done`, for some seconds.
-pub(crate) async fn until(what: &str, done: impl Fn() -> bool) {
+pub(crate) async fn until(expected: &str, done: impl Fn() -> bool) {
     let begin = Instant::now();
     while !done() {
         assert!(
             begin.elapsed() < Duration::from_secs(30),
-            "not in time: {what}"
+            "not in time: {expected}"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -14,7 +14,7 @@ use super::Verified;
 
 /// The longest time that a verification is cached. Once a reading of an issuer's keys lacks a withdrawn key, that key
 /// verifies nothing new. Tokens verified with it before are rejected after this time at the latest.
-pub(super) const KEPT: Duration = Duration::from_secs(20);
+pub(super) const MAX_AGE: Duration = Duration::from_secs(20);
 
 /// The number of entries, about 150 bytes each.
 const CAPACITY: usize = 16_384;
@@ -45,7 +45,7 @@ impl Cache {
         Sha256::digest(token).into()
     }
 
-    /// The verified content of a token, if it was verified within [`KEPT`] and has not expired since.
+    /// The verified content of a token, if it was verified within [`MAX_AGE`] and has not expired since.
     pub(super) fn get(&self, key: &Key) -> Option<Verified> {
         let entry = self.entries().get(key).copied()?;
         entry
@@ -67,7 +67,7 @@ impl Cache {
                 entries.clear();
             }
         }
-        let until = now + KEPT;
+        let until = now + MAX_AGE;
         entries.insert(key, Entry { verified, until });
     }
 
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_verified_is_found_again_under_its_token_alone() {
+    fn a_verification_is_found_under_its_own_token_only() {
         let cache = Cache::default();
         let said = verified(60);
         cache.put(Cache::key("a token"), said);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_makes_room_before_what_has_not() {
+    fn ended_entries_are_evicted_before_others() {
         let cache = Cache::default();
         let kept = Cache::key("kept");
         cache.put(kept, verified(600));

@@ -22,13 +22,13 @@ use serde_json::Value;
 use crate::http::client;
 
 /// The limit for the issuer's complete response.
-pub(super) const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The limit for connecting to the issuer.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest key set, in bytes. One that contains certificates has about 10,000.
-const SET_BYTES: usize = 256 * 1024;
+const MAX_SET_BYTES: usize = 256 * 1024;
 /// The most keys that are read from a set.
-const SET_KEYS: usize = 100;
+const MAX_SET_KEYS: usize = 100;
 /// The size of an RSA key's modulus, in bytes. Shorter ones are weak (RFC 7518, section 3.3); longer ones only cost
 /// time.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
@@ -118,11 +118,11 @@ pub(super) enum Unread {
     File(#[from] std::io::Error),
     #[error("{0}")]
     Http(#[from] reqwest::Error),
-    #[error("the answer has status {0}")]
+    #[error("the response has status {0}")]
     Status(reqwest::StatusCode),
-    #[error("it has more than {SET_BYTES} bytes")]
+    #[error("it has more than {MAX_SET_BYTES} bytes")]
     TooLarge,
-    #[error("it is no set of keys: {0}")]
+    #[error("it is not a key set: {0}")]
     NoSet(serde_json::Error),
     #[error(
         "none of its keys can be used: a key needs a kid, and a public RSA, P-256, P-384 or Ed25519 key"
@@ -180,14 +180,14 @@ impl Jwks {
         if let Some(key) = self.inner.known(kid) {
             return Some(key);
         }
-        if self.inner.asked_lately() {
+        if self.inner.asked_recently() {
             return None;
         }
         // A separate task, so that the reading survives a client that disconnects: other requests wait for it.
         let inner = Arc::clone(&self.inner);
         let reading = tokio::spawn(async move {
             let _one_at_a_time = inner.reading.lock().await;
-            if inner.asked_lately() {
+            if inner.asked_recently() {
                 return;
             }
             inner.read_and_keep().await.unwrap_or_else(log);
@@ -221,7 +221,7 @@ impl Jwks {
 }
 
 fn log(error: Unread) {
-    tracing::warn!(%error, "the issuer's keys cannot be read; those that are known stay for a day");
+    tracing::warn!(%error, "the issuer's keys cannot be read; known keys stay valid for a day");
 }
 
 impl Inner {
@@ -231,7 +231,7 @@ impl Inner {
         read.keys.get(kid).filter(|_| young).cloned()
     }
 
-    fn asked_lately(&self) -> bool {
+    fn asked_recently(&self) -> bool {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.is_some_and(|when| when.elapsed() < self.pace.unknown_key)
     }
@@ -251,7 +251,7 @@ impl Inner {
         let same =
             keys.len() == read.keys.len() && keys.keys().all(|kid| read.keys.contains_key(kid));
         if !same {
-            tracing::info!(keys = keys.len(), "the issuer has other keys than before");
+            tracing::info!(keys = keys.len(), "the issuer's keys have changed");
         }
         *read = Arc::new(Known { keys, at });
         Ok(())
@@ -260,7 +260,7 @@ impl Inner {
 
 fn client(url: &Url) -> Result<Client, reqwest::Error> {
     // A connection belongs to the thread that opened it, and the next reading is 30 s away. None is kept.
-    client::client(url, CONNECT, ANSWER)
+    client::client(url, CONNECT_TIMEOUT, RESPONSE_TIMEOUT)
         .pool_max_idle_per_host(0)
         .build()
 }
@@ -272,7 +272,7 @@ async fn download(http: &Client, url: Url) -> Result<Vec<u8>, Unread> {
     }
     let mut text = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if text.len() + chunk.len() > SET_BYTES {
+        if text.len() + chunk.len() > MAX_SET_BYTES {
             return Err(Unread::TooLarge);
         }
         text.extend_from_slice(&chunk);
@@ -282,11 +282,11 @@ async fn download(http: &Client, url: Url) -> Result<Vec<u8>, Unread> {
 
 fn read_file(path: &std::path::Path) -> Result<Vec<u8>, Unread> {
     let mut text = Vec::new();
-    let limit = SET_BYTES as u64 + 1;
+    let limit = MAX_SET_BYTES as u64 + 1;
     std::fs::File::open(path)?
         .take(limit)
         .read_to_end(&mut text)?;
-    if text.len() > SET_BYTES {
+    if text.len() > MAX_SET_BYTES {
         return Err(Unread::TooLarge);
     }
     Ok(text)
@@ -302,9 +302,9 @@ fn parse(text: &[u8]) -> Result<Keys, Unread> {
     let set: Set = serde_json::from_slice(text).map_err(Unread::NoSet)?;
     let mut keys = Keys::new();
     let mut twice = Vec::new();
-    for value in set.keys.into_iter().take(SET_KEYS) {
+    for value in set.keys.into_iter().take(MAX_SET_KEYS) {
         let Some((kid, key)) = usable(value) else {
-            tracing::debug!("a key of the issuer's set is not used");
+            tracing::debug!("a key of the issuer's set is ignored");
             continue;
         };
         if keys.insert(kid.clone(), Arc::new(key)).is_some() {
@@ -315,7 +315,7 @@ fn parse(text: &[u8]) -> Result<Keys, Unread> {
     for kid in twice {
         tracing::warn!(
             kid,
-            "two keys of the issuer's set have one kid: neither is used"
+            "two keys of the issuer's set have the same kid: both are ignored"
         );
         keys.remove(&kid);
     }

@@ -28,10 +28,10 @@ pub use jwks::{BadSource, Pace, Source};
 pub use own::{Keys, WeakSecret};
 
 /// In bytes; longer tokens are not parsed. This service's tokens have about 400, other issuers' a few thousand.
-const TOKEN_BYTES: usize = 8192;
+const MAX_TOKEN_BYTES: usize = 8192;
 
 /// In seconds: the allowed difference between the clocks of the machines that sign and verify.
-const LEEWAY: i64 = 5;
+const LEEWAY_SECONDS: i64 = 5;
 
 /// The content of this service's token for a business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Verifier {
     /// # Errors
     /// See [`BadToken`].
     pub async fn verify(&self, token: &str) -> Result<Verified, BadToken> {
-        if token.len() > TOKEN_BYTES {
+        if token.len() > MAX_TOKEN_BYTES {
             return Err(BadToken::Invalid);
         }
         let key = Cache::key(token);
@@ -223,9 +223,9 @@ mod tests {
         let pace = Pace::default();
         // The key is withdrawn while a response that contains it is in transit. The next reading takes the longest
         // allowed time.
-        let known = jwks::ANSWER + pace.refresh.max(pace.retry) + jwks::ANSWER;
-        assert!(known + cache::KEPT <= std::time::Duration::from_secs(60));
-        assert_eq!(jwks::ANSWER, std::time::Duration::from_secs(5));
+        let known = jwks::RESPONSE_TIMEOUT + pace.refresh.max(pace.retry) + jwks::RESPONSE_TIMEOUT;
+        assert!(known + cache::MAX_AGE <= std::time::Duration::from_secs(60));
+        assert_eq!(jwks::RESPONSE_TIMEOUT, std::time::Duration::from_secs(5));
         assert!(pace.oldest <= std::time::Duration::from_secs(24 * 60 * 60));
     }
 }

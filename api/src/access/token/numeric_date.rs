@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Map, Value};
 
-use super::{BadToken, LEEWAY};
+use super::{BadToken, LEEWAY_SECONDS};
 
 /// Checks `exp`, which is required, and `nbf` and `iat`, which are optional. Returns `exp` in seconds.
 ///
@@ -19,11 +19,11 @@ pub(super) fn check(claims: &Map<String, Value>, now: i64) -> Result<i64, BadTok
     // Nothing depends on `iat`. A value that is not a time is an error of the issuer, so it is rejected.
     let _ = read(claims, "iat")?;
     let ends = whole(ends.floor())?;
-    if ends < now.saturating_sub(LEEWAY) {
+    if ends < now.saturating_sub(LEEWAY_SECONDS) {
         return Err(BadToken::Expired);
     }
     if let Some(begins) = begins
-        && whole(begins.ceil())? > now.saturating_add(LEEWAY)
+        && whole(begins.ceil())? > now.saturating_add(LEEWAY_SECONDS)
     {
         return Err(BadToken::Invalid);
     }

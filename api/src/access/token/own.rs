@@ -11,7 +11,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{BadToken, Claims, LEEWAY, PlatformClaims, RoleName, TOKEN_BYTES, Verified};
+use super::{
+    BadToken, Claims, LEEWAY_SECONDS, MAX_TOKEN_BYTES, PlatformClaims, RoleName, Verified,
+};
 
 /// The value of `iss`.
 pub(super) const ISSUER: &str = "tradeline";
@@ -60,7 +62,7 @@ impl Keys {
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
         validation.validate_nbf = true;
-        validation.leeway = LEEWAY.unsigned_abs();
+        validation.leeway = LEEWAY_SECONDS.unsigned_abs();
         Ok(Self {
             encoding: EncodingKey::from_secret(secret),
             decoding: DecodingKey::from_secret(secret),
@@ -121,7 +123,7 @@ impl Keys {
     /// # Errors
     /// See [`BadToken`].
     pub fn verify(&self, token: &str) -> Result<Verified, BadToken> {
-        if token.len() > TOKEN_BYTES {
+        if token.len() > MAX_TOKEN_BYTES {
             return Err(BadToken::Invalid);
         }
         let decoded = jsonwebtoken::decode::<Written>(token, &self.decoding, &self.validation);
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_signed_is_read_back() {
+    fn signed_claims_are_read_back() {
         for authority in [
             Authority::Admin,
             Authority::Staff,

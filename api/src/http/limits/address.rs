@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_wrote_itself_is_not_believed() {
+    fn addresses_that_the_client_wrote_are_not_believed() {
         assert_eq!(seen("10.1.1.1", &["1.2.3.4, 198.51.100.7"]), "198.51.100.7");
         assert_eq!(
             seen("10.1.1.1", &["1.2.3.4", "198.51.100.7"]),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn local_is_what_nobody_says_to_be_from_elsewhere() {
+    fn a_request_is_local_unless_an_address_says_otherwise() {
         let local = |peer: &str, lines: &[(HeaderName, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, line) in lines {

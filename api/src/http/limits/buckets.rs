@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_keys_takes_no_memory_and_frees_nobody_who_is_over_the_limit() {
+    fn a_flood_of_keys_takes_no_memory_and_releases_no_key_over_its_limit() {
         let buckets = buckets(10, 60);
         let now = buckets.made;
         while buckets.take_at(&"flooder", now).is_ok() {}
@@ -180,7 +180,7 @@ mod tests {
     /// Prints the cost of a check: `cargo test --release -p tradeline -- --ignored --nocapture costs`.
     #[test]
     #[ignore = "measures, and promises nothing"]
-    fn what_a_check_costs() {
+    fn cost_of_a_check() {
         let buckets = buckets(1_000_000, 1);
         let keys: Vec<[u128; 2]> = (0..10_000).map(|key| [key, key]).collect();
         let started = Instant::now();

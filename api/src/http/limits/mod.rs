@@ -33,7 +33,7 @@ const NOT_COUNTED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The factor between an account's limit from all addresses and its limit from one. With one limit for both, a single
 /// address could lock out the account's user.
-const WIDER: u32 = 10;
+const ALL_ADDRESSES_FACTOR: u32 = 10;
 
 /// The kind of attempt at an account. Each kind is counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,7 +53,7 @@ pub struct Limits {
     addresses: Option<Buckets>,
     guesses: Option<Buckets>,
     accounts: Option<Buckets>,
-    /// The same accounts from all addresses together, with [`WIDER`] times the limit.
+    /// The same accounts from all addresses together, with [`ALL_ADDRESSES_FACTOR`] times the limit.
     accounts_from_everywhere: Option<Buckets>,
     trusted_proxies: Vec<Peers>,
 }
@@ -71,7 +71,7 @@ impl Limits {
             addresses: of(settings.rate_limit_address),
             guesses: of(settings.rate_limit_login),
             accounts: of(settings.rate_limit_account),
-            accounts_from_everywhere: of(settings.rate_limit_account.times(WIDER)),
+            accounts_from_everywhere: of(settings.rate_limit_account.times(ALL_ADDRESSES_FACTOR)),
             trusted_proxies: settings.trusted_proxies.clone(),
         }
     }
@@ -136,12 +136,12 @@ impl Limits {
         count(
             self.accounts.as_ref(),
             &here,
-            "this address at this account",
+            "this address for this account",
         )?;
         count(
             self.accounts_from_everywhere.as_ref(),
             &account,
-            "everywhere at this account",
+            "all addresses for this account",
         )
     }
 
@@ -170,20 +170,20 @@ pub fn is_local(req: &ServiceRequest) -> bool {
         .is_some_and(|peer| address::is_local(peer.ip(), req.headers()))
 }
 
-fn count(buckets: Option<&Buckets>, key: &impl Hash, whose: &str) -> Result<(), Problem> {
+fn count(buckets: Option<&Buckets>, key: &impl Hash, source: &str) -> Result<(), Problem> {
     let Some(buckets) = buckets else {
         return Ok(());
     };
-    buckets.take(key).map_err(|wait| refusal(whose, wait))
+    buckets.take(key).map_err(|wait| refusal(source, wait))
 }
 
-fn refusal(whose: &str, wait: Duration) -> Problem {
+fn refusal(source: &str, wait: Duration) -> Problem {
     // Whole seconds, rounded up, so that a client that waits as long is served.
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
     Problem::new(
         Code::RateLimited,
-        format!("There were too many requests from {whose}."),
+        format!("There were too many requests from {source}."),
     )
     .retry_after(seconds)
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The most requests of a rate.
-const MOST: u32 = 1_000_000;
+const MAX_REQUESTS: u32 = 1_000_000;
 
 /// A burst of `count` requests, and `count` more in each `period`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum RateLimit {
 /// The text is not a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must be a number of requests from 1 to {MOST} and a time, such as 600/min, 20/s or 5000/h, or off"
+    "must be a number of requests from 1 to {MAX_REQUESTS} and a time, such as 600/min, 20/s or 5000/h, or off"
 )]
 pub struct BadRate;
 
@@ -38,7 +38,7 @@ impl RateLimit {
         match self {
             Self::Off => Self::Off,
             Self::At(rate) => Self::At(Rate {
-                count: rate.count.saturating_mul(factor).min(MOST),
+                count: rate.count.saturating_mul(factor).min(MAX_REQUESTS),
                 ..rate
             }),
         }
@@ -70,7 +70,7 @@ impl FromStr for RateLimit {
         };
         let digits = count.bytes().all(|byte| byte.is_ascii_digit());
         let count = count.parse().ok().filter(|_| digits).ok_or(BadRate)?;
-        if !(1..=MOST).contains(&count) {
+        if !(1..=MAX_REQUESTS).contains(&count) {
             return Err(BadRate);
         }
         let period = Duration::from_secs(seconds);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_is_refused() {
+    fn invalid_rates_are_refused() {
         for text in [
             "",
             "600",

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_within_the_limits_can_be_written_and_what_is_not_cannot() {
+    fn only_amounts_within_the_limits_can_be_written() {
         for (text, code) in [
             ("0.50", "USD"),
             ("999999.99", "USD"),

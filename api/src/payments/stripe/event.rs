@@ -16,7 +16,7 @@ pub(super) struct Notice {
     pub(super) intent: String,
     /// The order of the intent; `None` if the event does not name it.
     pub(super) order: Option<(BusinessId, OrderId)>,
-    told: EventKind,
+    event_kind: EventKind,
 }
 
 /// The maximum length of an id from Stripe, in bytes.
@@ -100,15 +100,15 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Notice>, serde_json::Error> {
         "payment_intent.succeeded" => {
             let intent: Intent = serde_json::from_value(data.object)?;
             let minor = intent.amount_received.unwrap_or(intent.amount);
-            let told = EventKind::Paid(received(minor, &intent.currency));
-            of_intent(id, kind, intent, told)
+            let event_kind = EventKind::Paid(received(minor, &intent.currency));
+            of_intent(id, kind, intent, event_kind)
         }
         "payment_intent.payment_failed" => {
             let mut intent: Intent = serde_json::from_value(data.object)?;
             let why = intent.last_payment_error.take();
             let why = why.and_then(|error| error.message.or(error.code));
-            let told = EventKind::Failed(words(why.as_deref().unwrap_or("declined")));
-            of_intent(id, kind, intent, told)
+            let event_kind = EventKind::Failed(words(why.as_deref().unwrap_or("declined")));
+            of_intent(id, kind, intent, event_kind)
         }
         "payment_intent.canceled" => {
             let intent = serde_json::from_value(data.object)?;
@@ -136,14 +136,14 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Notice>, serde_json::Error> {
     Ok(notice)
 }
 
-fn of_intent(id: String, kind: String, intent: Intent, told: EventKind) -> Option<Notice> {
+fn of_intent(id: String, kind: String, intent: Intent, event_kind: EventKind) -> Option<Notice> {
     let order = order_in(&intent.metadata)?;
     Some(Notice {
         id,
         kind,
         intent: intent.id,
         order: Some(order),
-        told,
+        event_kind,
     })
 }
 
@@ -151,7 +151,7 @@ fn about_intent(
     id: String,
     kind: String,
     object: OfIntent,
-    told: impl FnOnce(String) -> EventKind,
+    event_kind: impl FnOnce(String) -> EventKind,
 ) -> Option<Notice> {
     Some(Notice {
         id,
@@ -159,7 +159,7 @@ fn about_intent(
         // A payment without an intent was not made by this service.
         intent: object.payment_intent?,
         order: order_in(&object.metadata),
-        told: told(object.id),
+        event_kind: event_kind(object.id),
     })
 }
 
@@ -173,7 +173,7 @@ impl Notice {
             business_id,
             order_id,
             intent: self.intent,
-            told: self.told,
+            event_kind: self.event_kind,
         }
     }
 }
@@ -190,7 +190,7 @@ mod tests {
         json!({"id": "evt_1", "object": "event", "type": kind, "data": {"object": object}})
     }
 
-    fn told(kind: &str, object: Value) -> Option<Notice> {
+    fn notice_of(kind: &str, object: Value) -> Option<Notice> {
         read(event(kind, object).to_string().as_bytes()).unwrap()
     }
 
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_to_an_intent_is_told_of_its_order() {
+    fn events_of_an_intent_name_its_order() {
         let ours = ours();
         let mut object = intent(ours);
         object["amount_received"] = json!(1000);
@@ -228,17 +228,17 @@ mod tests {
             ),
             ("payment_intent.canceled", EventKind::Cancelled),
         ] {
-            let notice = told(kind, object.clone()).unwrap();
+            let notice = notice_of(kind, object.clone()).unwrap();
             assert_eq!(notice.order, Some(ours));
             assert_eq!((notice.id.as_str(), notice.kind.as_str()), ("evt_1", kind));
             assert_eq!(notice.intent, "pi_1");
-            assert_eq!(notice.told, expected);
+            assert_eq!(notice.event_kind, expected);
         }
         // Servers compatible with Stripe omit members that equal another.
-        let notice = told("payment_intent.succeeded", intent(ours)).unwrap();
-        assert_eq!(notice.told, EventKind::Paid(dollars(1099, "10.99")));
-        let notice = told("payment_intent.payment_failed", intent(ours)).unwrap();
-        assert_eq!(notice.told, EventKind::Failed("declined".to_owned()));
+        let notice = notice_of("payment_intent.succeeded", intent(ours)).unwrap();
+        assert_eq!(notice.event_kind, EventKind::Paid(dollars(1099, "10.99")));
+        let notice = notice_of("payment_intent.payment_failed", intent(ours)).unwrap();
+        assert_eq!(notice.event_kind, EventKind::Failed("declined".to_owned()));
     }
 
     #[test]
@@ -246,18 +246,18 @@ mod tests {
         let (business, order) = ours();
         let mut charge = json!({"id": "ch_1", "object": "charge", "payment_intent": "pi_1",
                                 "amount": 1099, "amount_refunded": 250, "currency": "usd"});
-        let notice = told("charge.refunded", charge.clone()).unwrap();
+        let notice = notice_of("charge.refunded", charge.clone()).unwrap();
         assert_eq!((notice.intent.as_str(), notice.order), ("pi_1", None));
-        assert_eq!(notice.told, EventKind::RefundsChanged);
+        assert_eq!(notice.event_kind, EventKind::RefundsChanged);
         charge["metadata"] = json!({"business_id": business, "order_id": order});
-        let notice = told("charge.refunded", charge.clone()).unwrap();
+        let notice = notice_of("charge.refunded", charge.clone()).unwrap();
         assert_eq!(notice.order, Some((business, order)));
         charge["payment_intent"] = Value::Null;
-        assert_eq!(told("charge.refunded", charge), None);
+        assert_eq!(notice_of("charge.refunded", charge), None);
     }
 
     #[test]
-    fn whatever_becomes_of_a_refund_or_a_dispute_is_told_of_its_intent() {
+    fn events_of_refunds_and_disputes_name_their_intent() {
         // A refund has its own metadata, which names no order.
         let refund = json!({"id": "re_1", "object": "refund", "payment_intent": "pi_1", "amount": 250,
                             "metadata": {"refund_id": OrderId::new()}});
@@ -267,9 +267,9 @@ mod tests {
             "refund.updated",
             "refund.failed",
         ] {
-            let notice = told(kind, refund.clone()).unwrap();
+            let notice = notice_of(kind, refund.clone()).unwrap();
             assert_eq!((notice.intent.as_str(), notice.order), ("pi_1", None));
-            assert_eq!(notice.told, EventKind::RefundsChanged, "{kind}");
+            assert_eq!(notice.event_kind, EventKind::RefundsChanged, "{kind}");
         }
         let mut dispute = json!({"id": "dp_1", "object": "dispute", "payment_intent": "pi_1",
                                  "charge": "ch_1", "status": "needs_response"});
@@ -280,22 +280,22 @@ mod tests {
             "charge.dispute.funds_withdrawn",
             "charge.dispute.funds_reinstated",
         ] {
-            let notice = told(kind, dispute.clone()).unwrap();
+            let notice = notice_of(kind, dispute.clone()).unwrap();
             assert_eq!((notice.intent.as_str(), notice.order), ("pi_1", None));
             assert_eq!(
-                notice.told,
+                notice.event_kind,
                 EventKind::DisputeChanged("dp_1".to_owned()),
                 "{kind}"
             );
         }
         dispute["payment_intent"] = Value::Null;
-        assert_eq!(told("charge.dispute.created", dispute), None);
+        assert_eq!(notice_of("charge.dispute.created", dispute), None);
     }
 
     #[test]
-    fn what_is_of_another_kind_or_of_another_shop_is_nothing() {
-        assert_eq!(told("customer.created", json!({"id": "cus_1"})), None);
-        assert_eq!(told("payment_intent.created", intent(ours())), None);
+    fn events_of_other_kinds_and_of_other_shops_are_ignored() {
+        assert_eq!(notice_of("customer.created", json!({"id": "cus_1"})), None);
+        assert_eq!(notice_of("payment_intent.created", intent(ours())), None);
         let (business, order) = ours();
         for metadata in [
             json!({}),
@@ -305,21 +305,25 @@ mod tests {
         ] {
             let mut object = intent(ours());
             object["metadata"] = metadata.clone();
-            assert_eq!(told("payment_intent.succeeded", object), None, "{metadata}");
+            assert_eq!(
+                notice_of("payment_intent.succeeded", object),
+                None,
+                "{metadata}"
+            );
         }
     }
 
     #[test]
-    fn a_currency_that_nobody_knows_has_no_amount_and_is_told_all_the_same() {
+    fn an_unknown_currency_has_no_amount_and_is_reported() {
         let mut object = intent(ours());
         object["currency"] = json!("usdc");
-        let notice = told("payment_intent.succeeded", object).unwrap();
+        let notice = notice_of("payment_intent.succeeded", object).unwrap();
         let expected = Received {
             minor: 1099,
             currency: "USDC".to_owned(),
             amount: None,
         };
-        assert_eq!(notice.told, EventKind::Paid(expected));
+        assert_eq!(notice.event_kind, EventKind::Paid(expected));
     }
 
     #[test]
@@ -352,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_an_error() {
+    fn a_body_that_is_no_event_is_an_error() {
         for body in [
             "".to_owned(),
             "[]".to_owned(),

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_integer_is_refused_and_never_rounded() {
+    fn an_amount_without_an_integer_is_refused_and_never_rounded() {
         for (text, code) in [("5.124", "KWD"), ("0.001", "BHD"), ("5.50", "MGA")] {
             let (amount, currency) = (money(text, code), currency(code));
             assert_eq!(

@@ -32,15 +32,15 @@ pub use signature::{InvalidSignature, WebhookSecrets};
 pub use webhooks::{BadWebhook, Webhooks};
 
 /// The limit for Stripe's complete response. A payment made during a timeout is not lost.
-pub const ANSWER: Duration = Duration::from_secs(10);
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The limit for connecting to Stripe.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The largest response, in bytes. An intent with all its parts has about 10,000.
-const ANSWER_BYTES: usize = 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 /// The API version that this code was written for. The account's default version may differ.
-const VERSION: &str = "2024-06-20";
+const API_VERSION: &str = "2024-06-20";
 /// The most characters that are stored of a text from Stripe.
-const WORDS: usize = 300;
+const MAX_TEXT_CHARS: usize = 300;
 
 /// The metadata names under which an intent carries its business and its order.
 const BUSINESS_ID: &str = "business_id";
@@ -48,7 +48,7 @@ const ORDER_ID: &str = "order_id";
 /// The metadata name under which a refund carries this service's refund id.
 const REFUND_ID: &str = "refund_id";
 /// The number of refunds per page of a list.
-const PAGE: &str = "100";
+const PAGE_SIZE: &str = "100";
 
 /// The client of one Stripe account. See [the module](self).
 #[derive(Debug)]
@@ -153,12 +153,17 @@ impl Stripe {
     /// The provider's name.
     pub const NAME: &'static str = "stripe";
 
-    /// A client for this URL and this account's secret key. `patience` limits the time to a complete response.
+    /// A client for this URL and this account's secret key. `response_timeout` limits the time to a complete response.
     ///
     /// # Errors
     /// The library's.
-    pub fn new(base: Url, key: Secret, patience: Duration) -> Result<Self, reqwest::Error> {
-        let http = client::client(&base, CONNECT.min(patience), patience).build()?;
+    pub fn new(base: Url, key: Secret, response_timeout: Duration) -> Result<Self, reqwest::Error> {
+        let http = client::client(
+            &base,
+            CONNECT_TIMEOUT.min(response_timeout),
+            response_timeout,
+        )
+        .build()?;
         Ok(Self { http, base, key })
     }
 
@@ -192,7 +197,7 @@ impl Stripe {
     async fn list_refunds(&self, intent: &str) -> Result<Vec<RefundAnswer>, Unanswered> {
         let mut form = vec![
             ("payment_intent", intent.to_owned()),
-            ("limit", PAGE.to_owned()),
+            ("limit", PAGE_SIZE.to_owned()),
         ];
         let mut all = Vec::new();
         loop {
@@ -243,7 +248,7 @@ impl Stripe {
             .http
             .request(method.clone(), url)
             .bearer_auth(self.key.reveal())
-            .header("Stripe-Version", VERSION);
+            .header("Stripe-Version", API_VERSION);
         if method == Method::POST {
             request = request.form(form);
         }
@@ -310,7 +315,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>
     let mut response = request.send().await.map_err(lost)?;
     let mut text = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(lost)? {
-        if text.len() + chunk.len() > ANSWER_BYTES {
+        if text.len() + chunk.len() > MAX_RESPONSE_BYTES {
             return Err(Unanswered::No("its answer is too long".to_owned()));
         }
         text.extend_from_slice(&chunk);
@@ -325,10 +330,10 @@ fn causes(error: &dyn std::error::Error) -> String {
     causes.join(": ")
 }
 
-/// A text from Stripe in a form that can be stored: at most [`WORDS`] characters, no control characters.
+/// A text from Stripe in a form that can be stored: at most [`MAX_TEXT_CHARS`] characters, no control characters.
 fn words(text: &str) -> String {
     let kept = text.chars().filter(|letter| !letter.is_control());
-    kept.take(WORDS).collect()
+    kept.take(MAX_TEXT_CHARS).collect()
 }
 
 /// The business and the order in an object's metadata.

@@ -22,7 +22,7 @@ pub enum BadWebhook {
     #[error(transparent)]
     Signature(#[from] InvalidSignature),
     /// The signature is valid, but the body is not an event.
-    #[error("it is no event: {0}")]
+    #[error("it is not an event: {0}")]
     NoEvent(#[from] serde_json::Error),
     /// The order could not be requested from Stripe.
     #[error(transparent)]

@@ -140,7 +140,7 @@ fn parse<T: FromJson>(
     let mut value = json::parse(text).map_err(|error| {
         Problem::new(
             Code::MalformedJson,
-            format!("The body is not good JSON: {error}."),
+            format!("The body is not valid JSON: {error}."),
         )
     })?;
     let caller = req
@@ -253,7 +253,7 @@ impl Sent {
 
     async fn next(&mut self) -> Option<Result<Bytes, Problem>> {
         let chunk = poll_fn(|context| self.chunks.as_mut().poll_next(context)).await?;
-        Some(chunk.map_err(|_broken| Problem::new(Code::MalformedJson, "The body broke off.")))
+        Some(chunk.map_err(|_broken| Problem::new(Code::MalformedJson, "The body ended early.")))
     }
 
     /// All bytes of the body, or `None` if they exceed [`MAX_BYTES`].
@@ -312,7 +312,7 @@ fn is_gzip(headers: &HeaderMap, codings: &'static [&'static str]) -> Result<bool
                 names => format!("as it is, or with Content-Encoding: {}", names.join(", ")),
             };
             let detail = format!(
-                "The body's Content-Encoding is {}. It is read {readable}.",
+                "The body's Content-Encoding is {}. It must be sent {readable}.",
                 named.join(", ")
             );
             Err(Problem::new(Code::UnsupportedEncoding, detail).with("encodings", codings.to_vec()))
@@ -327,7 +327,7 @@ fn decompressed(bytes: &[u8]) -> Result<Vec<u8>, Problem> {
     decoder.read_to_end(&mut plain).map_err(|error| {
         Problem::new(
             Code::MalformedJson,
-            format!("The body is not good gzip: {error}."),
+            format!("The body is not valid gzip: {error}."),
         )
     })?;
     match plain.len() > MAX_BYTES {

@@ -34,14 +34,14 @@ tags! {
     Businesses "Businesses" "The businesses that use the service, and their settings.";
     Users "Users" "People who log in to a business.";
     ApiKeys "API keys" "Credentials of programs.";
-    Customers "Customers" "Who buys, up to which credit limit.";
-    Receivables "Receivables" "What customers owe: ledger, statements, aging, payments, credit notes and write-offs.";
-    Products "Products" "The catalogue, and what of it is available.";
+    Customers "Customers" "Buyers and their credit limits.";
+    Receivables "Receivables" "Accounts of customers: ledger, statements, aging, payments, credit notes and write-offs.";
+    Products "Products" "The catalogue and its availability.";
     Inventory "Inventory" "Stock on hand and its movements.";
     Sales "Sales" "Prices and limits that apply for a time.";
-    Reservations "Reservations" "Stock that is held for a customer for a while, and the waitlist.";
-    Orders "Orders" "Purchases on credit and by card, and what becomes of them.";
-    Audit "Audit" "Who changed what, and when.";
+    Reservations "Reservations" "Stock that is held for a customer for a limited time, and the waitlist.";
+    Orders "Orders" "Purchases on credit and by card, their fulfilment, cancellation and refunds.";
+    Audit "Audit" "Changes, with their time and author.";
     Webhooks "Webhooks" "Events that the payment provider sends.";
     Simulation "Payment simulation" "Outcomes of payments at the offline payment provider, from the service's own machine only.";
 }

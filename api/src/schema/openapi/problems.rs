@@ -123,7 +123,7 @@ pub(super) fn response(status: u16, codes: &BTreeSet<Code>) -> Response {
         .minimum(Some(1));
     let retry_after = HeaderBuilder::new()
         .schema(Some(seconds))
-        .description(Some("Seconds after which to try again."));
+        .description(Some("Seconds after which to retry."));
     response.header("Retry-After", retry_after.build()).build()
 }
 

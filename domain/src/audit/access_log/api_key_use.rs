@@ -28,12 +28,14 @@ pub(super) async fn revoked(
     Ok(rows.into_iter().filter_map(entry).collect())
 }
 
-/// Records that the caller has used their API key, unless a use was recorded within [`NOTE_EVERY`].
+/// Records that the caller has used their API key, unless a use was recorded within [`NOTE_INTERVAL_SECONDS`].
 pub(super) async fn note_use(transaction: &Transaction, caller: &Caller) -> Result<(), Error> {
     let (id, now) = (ApiKeyId(caller.user_id.0), Utc::now());
     let long_ago = Condition::any()
         .add(api_keys::Column::LastUsedAt.is_null())
-        .add(api_keys::Column::LastUsedAt.lt(now - chrono::Duration::seconds(NOTE_EVERY)));
+        .add(
+            api_keys::Column::LastUsedAt.lt(now - chrono::Duration::seconds(NOTE_INTERVAL_SECONDS)),
+        );
     let noted = api_keys::Entity::update_of(caller.business_id)
         .filter(api_keys::Column::Id.eq(id))
         .filter(long_ago)
@@ -54,4 +56,4 @@ pub(super) async fn note_use(transaction: &Transaction, caller: &Caller) -> Resu
 }
 
 /// The shortest time between two recorded uses of a key, in seconds.
-pub(super) const NOTE_EVERY: i64 = 60;
+pub(super) const NOTE_INTERVAL_SECONDS: i64 = 60;

@@ -9,13 +9,13 @@ use entity::{ApiKeyId, BusinessId};
 use super::{By, Refused, api_key_use};
 
 /// The time for which a repeated refusal is only counted.
-const COUNTED_FOR: Duration = Duration::from_secs(60);
+const COUNTING_PERIOD: Duration = Duration::from_secs(60);
 /// The most refusals, and the most keys, that are remembered.
-const REMEMBERED: usize = 10_000;
+const MAX_REMEMBERED: usize = 10_000;
 /// The most queued entries of one business.
-const OF_ONE: usize = 128;
+const MAX_QUEUED_PER_BUSINESS: usize = 128;
 /// The number of queued entries of a business from which on entries for unverified keys are rejected.
-const UNPROVEN: usize = 32;
+const MAX_QUEUED_UNVERIFIED: usize = 32;
 
 #[derive(Debug, Default)]
 pub(super) struct RefusalCounter(Mutex<Counts>);
@@ -54,8 +54,8 @@ impl RefusalCounter {
         let mut counts = self.lock();
         // Invented keys could fill the memory, so they get only half of it.
         let room = match refused.by {
-            By::VoidKey(_) => REMEMBERED / 2,
-            By::Caller(..) | By::VoidToken(_) => REMEMBERED,
+            By::VoidKey(_) => MAX_REMEMBERED / 2,
+            By::Caller(..) | By::VoidToken(_) => MAX_REMEMBERED,
         };
         if counts.refused.len() < room {
             let repeats = Repeats {
@@ -72,7 +72,7 @@ impl RefusalCounter {
         let mut counts = self.lock();
         counts
             .refused
-            .extract_if(|_, repeats| all || repeats.since.elapsed() >= COUNTED_FOR)
+            .extract_if(|_, repeats| all || repeats.since.elapsed() >= COUNTING_PERIOD)
             .filter(|(_, repeats)| repeats.times > 0)
             .map(|(refused, repeats)| (refused, repeats.times, repeats.request_id))
             .collect()
@@ -82,7 +82,12 @@ impl RefusalCounter {
     pub(super) fn may_wait(&self, business: BusinessId, proven: bool) -> bool {
         let mut counts = self.lock();
         let waiting = counts.waiting.entry(business).or_default();
-        let may = *waiting < if proven { OF_ONE } else { UNPROVEN };
+        let may = *waiting
+            < if proven {
+                MAX_QUEUED_PER_BUSINESS
+            } else {
+                MAX_QUEUED_UNVERIFIED
+            };
         if may {
             *waiting += 1;
         }
@@ -102,13 +107,13 @@ impl RefusalCounter {
 
     /// Whether this is the first use of a key within a minute. It is then remembered.
     pub(super) fn is_new_use(&self, business: BusinessId, key: ApiKeyId) -> bool {
-        let every = Duration::from_secs(api_key_use::NOTE_EVERY.unsigned_abs());
+        let every = Duration::from_secs(api_key_use::NOTE_INTERVAL_SECONDS.unsigned_abs());
         let mut counts = self.lock();
         let last = counts.used.get(&(business, key));
         if last.is_some_and(|at| at.elapsed() < every) {
             return false;
         }
-        if counts.used.len() >= REMEMBERED {
+        if counts.used.len() >= MAX_REMEMBERED {
             // A forgotten use costs one more statement, which finds that it is recorded.
             counts.used.clear();
         }
@@ -146,48 +151,48 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_comes_again_is_counted_and_told_once() {
-        let tally = RefusalCounter::default();
+    fn a_repeated_refusal_is_counted_and_reported_once() {
+        let counter = RefusalCounter::default();
         let one = refused(By::Caller(UserId::new(), "staff"), "/api/users");
-        assert!(!tally.repeats(&one, "r1"));
-        tally.remember(one.clone());
+        assert!(!counter.repeats(&one, "r1"));
+        counter.remember(one.clone());
         for request in ["r2", "r3", "r4"] {
-            assert!(tally.repeats(&one, request));
+            assert!(counter.repeats(&one, request));
         }
-        assert!(!tally.repeats(&refused(one.by, "/api/api-keys"), "r5"));
-        assert_eq!(tally.take_repeated(false), [], "its minute is not over");
+        assert!(!counter.repeats(&refused(one.by, "/api/api-keys"), "r5"));
+        assert_eq!(counter.take_repeated(false), [], "its minute is not over");
         assert_eq!(
-            tally.take_repeated(true),
+            counter.take_repeated(true),
             [(one.clone(), 3, "r4".to_owned())]
         );
-        assert!(!tally.repeats(&one, "r6"), "a new minute");
+        assert!(!counter.repeats(&one, "r6"), "a new minute");
     }
 
     #[test]
-    fn a_business_has_room_of_its_own_and_what_nothing_proves_has_less() {
-        let tally = RefusalCounter::default();
+    fn a_business_has_a_limit_of_its_own_and_unverified_entries_have_less() {
+        let counter = RefusalCounter::default();
         let (one, other) = (BusinessId::new(), BusinessId::new());
-        let taken = (0..1000).filter(|_| tally.may_wait(one, false)).count();
-        assert_eq!(taken, UNPROVEN);
-        let taken = (0..1000).filter(|_| tally.may_wait(one, true)).count();
-        assert_eq!(taken, OF_ONE - UNPROVEN);
-        assert!(tally.may_wait(other, true));
-        tally.no_longer_wait(one);
-        assert!(tally.may_wait(one, true));
-        assert!(!tally.may_wait(one, true));
+        let taken = (0..1000).filter(|_| counter.may_wait(one, false)).count();
+        assert_eq!(taken, MAX_QUEUED_UNVERIFIED);
+        let taken = (0..1000).filter(|_| counter.may_wait(one, true)).count();
+        assert_eq!(taken, MAX_QUEUED_PER_BUSINESS - MAX_QUEUED_UNVERIFIED);
+        assert!(counter.may_wait(other, true));
+        counter.no_longer_wait(one);
+        assert!(counter.may_wait(one, true));
+        assert!(!counter.may_wait(one, true));
     }
 
     #[test]
-    fn made_up_keys_leave_room_to_count_what_callers_are_refused() {
-        let tally = RefusalCounter::default();
-        for number in 0..REMEMBERED {
+    fn made_up_keys_leave_room_to_count_refusals_of_callers() {
+        let counter = RefusalCounter::default();
+        for number in 0..MAX_REMEMBERED {
             let mut hash = [0; 32];
             hash[..8].copy_from_slice(&number.to_be_bytes());
-            tally.remember(refused(By::VoidKey(hash), "/api/users"));
+            counter.remember(refused(By::VoidKey(hash), "/api/users"));
         }
         let one = refused(By::Caller(UserId::new(), "staff"), "/api/users");
-        tally.remember(one.clone());
-        assert!(tally.repeats(&one, "r"));
-        assert!(tally.lock().refused.len() <= REMEMBERED);
+        counter.remember(one.clone());
+        assert!(counter.repeats(&one, "r"));
+        assert!(counter.lock().refused.len() <= MAX_REMEMBERED);
     }
 }

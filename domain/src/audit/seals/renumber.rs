@@ -10,8 +10,11 @@
 
 use std::time::Duration;
 
-use entity::BusinessId;
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
+use entity::{BusinessId, Tenant, audit_events, audit_seals};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, Query};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait,
+};
 
 use super::number_of_writer;
 use crate::foundation::tenants;
@@ -21,7 +24,7 @@ use crate::{Database, Error, Transaction};
 const SETTINGS: [&str; 2] = ["statement_timeout = '1h'", "lock_timeout = '30s'"];
 
 /// The longest wait for an answer, which exceeds the statement timeout.
-const PATIENCE: Duration = Duration::from_secs(3610);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3610);
 
 /// The result of a renumbering.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,10 +48,11 @@ pub async fn renumber(database: &Database) -> Result<Renumbered, Error> {
     let transaction = database
         .begin_with("app.businesses = 'listed'", &SETTINGS)
         .await?
-        .with_patience(PATIENCE);
+        .with_response_timeout(RESPONSE_TIMEOUT);
     if !may_change(&transaction).await? {
         return Err(Error::Forbidden);
     }
+    // Raw: SeaORM has no `LOCK TABLE`.
     let lock = "LOCK TABLE audit_events, audit_seals IN EXCLUSIVE MODE";
     transaction.execute_unprepared(lock).await?;
     let mut all = Renumbered::default();
@@ -62,82 +66,119 @@ pub async fn renumber(database: &Database) -> Result<Renumbered, Error> {
     Ok(all)
 }
 
-#[derive(Debug, FromQueryResult)]
-struct Right {
-    is_given: bool,
+async fn may_change(transaction: &Transaction) -> Result<bool, Error> {
+    let may_update = |table: &str| {
+        let function = Func::cust("has_table_privilege");
+        Expr::from(function.args([Expr::val(table), Expr::val("UPDATE")]))
+    };
+    let both = may_update("audit_events").and(may_update("audit_seals"));
+    let row = transaction
+        .query_one(Query::select().expr_as(both, "is_given"))
+        .await?;
+    row.map_or(Ok(false), |row| Ok(row.try_get("", "is_given")?))
 }
 
-async fn may_change(transaction: &Transaction) -> Result<bool, Error> {
-    let sql = "SELECT has_table_privilege('audit_events', 'UPDATE')
-                  AND has_table_privilege('audit_seals', 'UPDATE') AS is_given";
-    let statement = Statement::from_string(DbBackend::Postgres, sql);
-    let right = Right::find_by_statement(statement).one(transaction).await?;
-    Ok(right.is_some_and(|right| right.is_given))
+/// The number of the transaction that wrote the row of an entry.
+fn writer() -> Expr {
+    Expr::cust(number_of_writer!("audit_events.xmin"))
 }
 
 /// The highest number of a restored entry, and the number of the last transaction that restored any. Later entries of
 /// this server have a higher one.
-const RESTORED: &str = concat!(
-    "SELECT max(transaction_id) AS highest, max(",
-    number_of_writer!("xmin"),
-    ") AS restored_by FROM audit_events WHERE business_id = $1 AND transaction_id > ",
-    number_of_writer!("xmin"),
-);
-
 #[derive(Debug, FromQueryResult)]
 struct Restored {
     highest: Option<i64>,
     restored_by: Option<i64>,
 }
 
-/// Must run before the entries are renumbered: their numbers tell which seals were made since the restore, by their
-/// last entry.
-const SEALS: &str = concat!(
-    "UPDATE audit_seals SET last_transaction_id = last_transaction_id - $2
-      WHERE business_id = $1
-        AND NOT EXISTS (SELECT FROM audit_events e
-                         WHERE e.business_id = $1 AND e.transaction_id = audit_seals.last_transaction_id
-                           AND e.id = audit_seals.last_event_id AND e.transaction_id > $3
-                           AND e.transaction_id <= ",
-    number_of_writer!("e.xmin"),
-    ")"
-);
+async fn restored(
+    transaction: &Transaction,
+    business: BusinessId,
+) -> Result<Option<Restored>, Error> {
+    use audit_events::Column;
 
-const ENTRIES: &str = concat!(
-    "UPDATE audit_events SET transaction_id = transaction_id - $2
-      WHERE business_id = $1 AND (transaction_id <= $3 OR transaction_id > ",
-    number_of_writer!("xmin"),
-    ")"
-);
+    let restored = audit_events::Entity::of(business)
+        .select_only()
+        .column_as(Column::TransactionId.max(), "highest")
+        .expr_as(Func::max(writer()), "restored_by")
+        .filter(Column::TransactionId.into_expr().gt(writer()))
+        .into_model()
+        .one(transaction)
+        .await?;
+    Ok(restored)
+}
 
 async fn renumber_business(
     transaction: &Transaction,
     business: BusinessId,
 ) -> Result<Renumbered, Error> {
-    // Row security applies to the owner of the tables too.
+    // Row security applies to the owner of the tables too. Raw: SeaORM has no `SET`.
     let whose = format!("SET LOCAL app.business_id = '{business}'");
     transaction.execute_unprepared(&whose).await?;
-    let values = [business.0.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, RESTORED, values);
-    let restored = Restored::find_by_statement(statement)
-        .one(transaction)
-        .await?;
     let Some(Restored {
         highest: Some(highest),
         restored_by: Some(restored_by),
-    }) = restored
+    }) = restored(transaction, business).await?
     else {
         return Ok(Renumbered::default());
     };
-    let update = async |sql: &str| {
-        let values = [business.0.into(), highest.into(), restored_by.into()];
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-        let updated = transaction.execute_raw(statement).await?;
-        Ok::<_, Error>(updated.rows_affected())
-    };
+    // Before the entries: their numbers tell which seals were made since the restore, by their last entry.
+    let seals = renumber_seals(transaction, business, highest, restored_by).await?;
+    let entries = renumber_entries(transaction, business, highest, restored_by).await?;
     Ok(Renumbered {
         businesses: 1,
-        seals: update(SEALS).await?,
-        entries: update(ENTRIES).await?,
+        entries,
+        seals,
     })
+}
+
+async fn renumber_seals(
+    transaction: &Transaction,
+    business: BusinessId,
+    highest: i64,
+    restored_by: i64,
+) -> Result<u64, Error> {
+    use audit_events::Column as Entry;
+    use audit_seals::Column as Seal;
+
+    let last_entry = audit_events::Entity::of(business)
+        .filter(equal(Entry::TransactionId, Seal::LastTransactionId))
+        .filter(equal(Entry::Id, Seal::LastEventId))
+        .filter(Entry::TransactionId.gt(restored_by))
+        .filter(Entry::TransactionId.into_expr().lte(writer()));
+    let updated = audit_seals::Entity::update_of(business)
+        .col_expr(
+            Seal::LastTransactionId,
+            Seal::LastTransactionId.into_expr().sub(highest),
+        )
+        .filter(Expr::not_exists(last_entry.into_query()))
+        .exec(transaction)
+        .await?;
+    Ok(updated.rows_affected)
+}
+
+async fn renumber_entries(
+    transaction: &Transaction,
+    business: BusinessId,
+    highest: i64,
+    restored_by: i64,
+) -> Result<u64, Error> {
+    use audit_events::Column;
+
+    let is_older = Column::TransactionId.lte(restored_by);
+    let is_restored = Column::TransactionId.into_expr().gt(writer());
+    let updated = audit_events::Entity::update_of(business)
+        .col_expr(
+            Column::TransactionId,
+            Column::TransactionId.into_expr().sub(highest),
+        )
+        .filter(is_older.or(is_restored))
+        .exec(transaction)
+        .await?;
+    Ok(updated.rows_affected)
+}
+
+/// `entry = seal`, each with its table.
+fn equal(entry: audit_events::Column, seal: audit_seals::Column) -> Expr {
+    entry.into_expr().equals(seal.as_column_ref())
 }

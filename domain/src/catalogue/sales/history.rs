@@ -51,6 +51,8 @@ impl Limited {
 
 /// Only cancelled orders do not count; returned goods still do. The driver's arrays have no nulls, so the nil UUID
 /// stands for a limit without a sale.
+///
+/// Raw: a join with arrays, and a sum with a filter per limit.
 const BOUGHT: &str = "
 SELECT o.customer_id, i.product_id, nullif(limited.sale_id, '00000000-0000-0000-0000-000000000000') AS sale_id,
        coalesce(sum(i.quantity) FILTER (WHERE o.created_at >= limited.since), 0)::bigint AS quantity
@@ -71,6 +73,7 @@ pub(crate) async fn bought(
     usage(transaction, business, BOUGHT, customers, limited).await
 }
 
+/// As [`BOUGHT`], and raw for the same reason.
 const HELD: &str = "
 SELECT r.customer_id, i.product_id, nullif(limited.sale_id, '00000000-0000-0000-0000-000000000000') AS sale_id,
        coalesce(sum(i.quantity) FILTER (WHERE r.created_at >= limited.since), 0)::bigint AS quantity

@@ -48,7 +48,7 @@ impl Offer {
     }
 
     /// Whether a customer with `has` units in the sale may have more.
-    fn is_left_to(&self, has: i64) -> bool {
+    fn has_units_left(&self, has: i64) -> bool {
         self.limit_per_customer
             .is_none_or(|limit| has < i64::from(limit))
     }
@@ -108,7 +108,7 @@ impl Selling {
         let Self::InSales { open, exclusive } = self else {
             return None;
         };
-        let left = open.iter().find(|offer| offer.is_left_to(has(offer)));
+        let left = open.iter().find(|offer| offer.has_units_left(has(offer)));
         left.or_else(|| open.first().filter(|_| *exclusive))
     }
 
@@ -133,6 +133,8 @@ fn in_state(offers: &[Offer], state: State, now: DateTime<Utc>) -> impl Iterator
 }
 
 /// Of the closed sales, only the last exclusive one of each product is read, since there may be many.
+///
+/// Raw: a rank within each product and kind, and a filter on it.
 const OFFERS: &str = "
 SELECT product_id, sale_id, name, kind, opens_at, closes_at, price, limit_per_customer
   FROM (SELECT p.product_id, p.sale_id, s.name, s.kind, s.opens_at, s.closes_at, p.price, s.limit_per_customer,
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_used_up_the_cheapest_gets_the_next_and_then_the_list_price() {
+    fn a_customer_who_has_used_up_the_cheapest_sale_gets_the_next_and_then_the_list_price() {
         let offers = [
             limited(1, discount(0, 9, Some("7"))),
             limited(2, discount(0, 9, Some("8"))),
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_used_up_an_exclusive_sale_does_not_get_the_list_price() {
+    fn a_customer_who_has_used_up_an_exclusive_sale_does_not_get_the_list_price() {
         let offers = [limited(1, exclusive(0, 9, Some("7")))];
         let selling = Selling::at(&offers, usd("10"), at(5));
         assert_eq!(selling.offer_for(|_| 1), Some(&offers[0]));
@@ -320,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn when_no_exclusive_sale_is_open_the_next_to_open_counts_and_then_the_last_that_closed() {
+    fn without_an_open_exclusive_sale_the_next_to_open_counts_and_then_the_last_that_closed() {
         let offers = [
             exclusive(0, 10, None),
             exclusive(40, 50, None),

@@ -151,7 +151,7 @@ impl BatchState {
             .collect();
         Self::check_stock(&basket.demands, |product| {
             let held = held.get(&product).copied().unwrap_or(0);
-            self.locked_stock.open_to(customer, product) + held
+            self.locked_stock.available_to(customer, product) + held
         })
     }
 

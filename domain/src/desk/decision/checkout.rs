@@ -77,7 +77,7 @@ impl BatchState {
         self.locked_stock.hold(reservation, actor);
         // Allocates what the customer's own position did not use to the waitlist.
         for demand in &demands {
-            self.locked_stock.serve(demand.product_id);
+            self.locked_stock.allocate(demand.product_id);
         }
         Ok(Ordered {
             lines: self.lines(customer, &demands, |_, _| None),
@@ -101,7 +101,7 @@ impl BatchState {
         terms: &Terms,
         order_id: OrderId,
     ) -> Result<Ordered, Error> {
-        let reservation = self.open(id, Status::Confirmed)?;
+        let reservation = self.resolvable(id, Status::Confirmed)?;
         let customer = reservation.customer_id;
         self.account(customer)?;
         let demands = Demand::of(reservation);

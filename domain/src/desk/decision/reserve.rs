@@ -6,8 +6,8 @@ use entity::{ReservationId, UserId};
 
 use super::{BatchState, Demand, total};
 use crate::Error;
-use crate::stock::locked_stock::{Item, LINE, Reservation};
-use crate::stock::reservations::{NewReservation, OPEN};
+use crate::stock::locked_stock::{Item, MAX_WAITING_PER_PRODUCT, Reservation};
+use crate::stock::reservations::{MAX_OPEN_PER_CUSTOMER, NewReservation};
 
 impl BatchState {
     /// Decides a reservation. All its items are held at the current prices, or it takes a position in a waitlist, or
@@ -19,25 +19,30 @@ impl BatchState {
     /// be in vain; [`Error::Overloaded`] when the waitlist is full. The batch state is then unchanged.
     pub fn reserve(
         &mut self,
-        wish: &NewReservation,
+        request: &NewReservation,
         id: ReservationId,
         actor: UserId,
     ) -> Result<&Reservation, Error> {
-        let customer = wish.customer_id;
+        let customer = request.customer_id;
         self.account(customer)?;
-        if self.locked_stock.open_of(customer).count() >= OPEN {
-            return Err(Error::ReservationLimitReached { limit: OPEN });
+        if self.locked_stock.open_of(customer).count() >= MAX_OPEN_PER_CUSTOMER {
+            return Err(Error::ReservationLimitReached {
+                limit: MAX_OPEN_PER_CUSTOMER,
+            });
         }
-        let demands = self.demands(customer, &wish.lines)?;
+        let demands = self.demands(customer, &request.lines)?;
         if !total(&demands).is_storable() {
             return Err(Error::AmountTooLarge("the total"));
         }
         self.check_limits(customer, &demands, &[])?;
-        let short = Self::check_stock(&demands, |product| self.locked_stock.open(product)).err();
+        let short = Self::check_stock(&demands, |product| {
+            self.locked_stock.available_to_new(product)
+        })
+        .err();
         let status = match short {
             None => Status::Active,
             // A waitlist belongs to a single product.
-            Some(_) if wish.wait && demands.len() == 1 => self.may_wait(&demands)?,
+            Some(_) if request.wait && demands.len() == 1 => self.may_wait(&demands)?,
             Some(refusal) => return Err(refusal),
         };
         self.check_holds(customer, &demands, &[])?;
@@ -52,8 +57,8 @@ impl BatchState {
             id,
             customer_id: customer,
             status,
-            ttl_seconds: wish.ttl_seconds,
-            expires_at: self.locked_stock.now + Duration::seconds(wish.ttl_seconds.into()),
+            ttl_seconds: request.ttl_seconds,
+            expires_at: self.locked_stock.now + Duration::seconds(request.ttl_seconds.into()),
             order_id: None,
             cancel_reason: None,
             created_by: actor,
@@ -63,10 +68,10 @@ impl BatchState {
         };
         match status {
             Status::Active => self.locked_stock.hold(reservation, actor),
-            _ => self.locked_stock.join(reservation),
+            _ => self.locked_stock.enqueue(reservation),
         }
         let made = self.locked_stock.reservations.get(&id);
-        made.ok_or_else(|| Error::Bug(format!("reservation {id} is not on its shelf")))
+        made.ok_or_else(|| Error::Bug(format!("reservation {id} is not in the locked stock")))
     }
 
     /// Checks that a release could satisfy the demands, and that the waitlist is not full.
@@ -77,7 +82,7 @@ impl BatchState {
             if demand.quantity > counts.on_hand {
                 return Err(Error::SoldOut(demand.product_id));
             }
-            if counts.waiting >= LINE {
+            if counts.waiting >= MAX_WAITING_PER_PRODUCT {
                 return Err(Error::Overloaded);
             }
         }

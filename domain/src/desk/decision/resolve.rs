@@ -19,7 +19,7 @@ impl BatchState {
         order_id: OrderId,
         actor: UserId,
     ) -> Result<Sale, Error> {
-        let reservation = self.open(id, Status::Confirmed)?;
+        let reservation = self.resolvable(id, Status::Confirmed)?;
         let customer = reservation.customer_id;
         let account = self.debtor(customer)?;
         let demands = Demand::of(reservation);
@@ -35,7 +35,7 @@ impl BatchState {
     /// [`Error::ReservationNotFound`]; [`Error::ReservationExpired`]; [`Error::ReservationResolved`];
     /// [`Error::SoldOut`]. The batch state is then unchanged.
     pub fn cancel(&mut self, id: ReservationId, actor: UserId) -> Result<&Reservation, Error> {
-        self.open(id, Status::Cancelled)?;
+        self.resolvable(id, Status::Cancelled)?;
         let products: Vec<_> = self.locked_stock.reservations[&id]
             .items
             .iter()
@@ -44,13 +44,13 @@ impl BatchState {
         self.locked_stock
             .resolve(id, Status::Cancelled, None, actor);
         for product in products {
-            self.locked_stock.serve(product);
+            self.locked_stock.allocate(product);
         }
         Ok(&self.locked_stock.reservations[&id])
     }
 
     /// The reservation, if it can still change to the status `to`.
-    pub(super) fn open(&self, id: ReservationId, to: Status) -> Result<&Reservation, Error> {
+    pub(super) fn resolvable(&self, id: ReservationId, to: Status) -> Result<&Reservation, Error> {
         let known = self.locked_stock.reservations.get(&id);
         let reservation = known.ok_or(Error::ReservationNotFound(id))?;
         let from = reservation.status_at(self.locked_stock.now);

@@ -24,15 +24,12 @@ fn predict(queue: &mut Products, batch: u64, products: &[u8], left: i64) -> bool
 }
 
 #[test]
-fn who_shares_no_row_with_anyone_passes_those_that_wait() {
+fn a_command_that_shares_no_row_overtakes_waiting_ones() {
     let mut queue = Products::default();
     assert!(queue.push(1, products(&[1, 2])));
     let first = take(&mut queue);
-    assert!(!queue.push(2, products(&[2, 3])), "2 is being sold");
-    assert!(
-        !queue.push(3, products(&[3])),
-        "3 is wanted by an earlier one"
-    );
+    assert!(!queue.push(2, products(&[2, 3])), "a batch sells 2");
+    assert!(!queue.push(3, products(&[3])), "an earlier command needs 3");
     assert!(queue.push(4, products(&[4])));
     assert_eq!(take(&mut queue).batch, [4]);
     assert!(queue.release(&first.rows));
@@ -40,16 +37,16 @@ fn who_shares_no_row_with_anyone_passes_those_that_wait() {
 }
 
 #[test]
-fn who_waits_for_what_is_promised_follows_and_knows_by_what() {
+fn a_command_for_predicted_stock_follows_with_the_prediction() {
     let mut queue = Products::default();
     queue.push(1, products(&[1, 2]));
     let first = take(&mut queue);
-    assert!(!queue.push(2, products(&[2, 3])), "2 is being sold");
+    assert!(!queue.push(2, products(&[2, 3])), "a batch sells 2");
     assert!(predict(&mut queue, 1, &[1, 2], 7));
     let second = take(&mut queue);
     assert_eq!(second.batch, [2]);
     assert_eq!(second.predicted, [(product(2), 7)]);
-    assert!(!queue.push(3, products(&[3])), "nobody has predicted 3");
+    assert!(!queue.push(3, products(&[3])), "no batch has predicted 3");
     queue.push(4, products(&[1]));
     assert_eq!(take(&mut queue).predicted, [(product(1), 7)]);
     assert_eq!(first.predicted, []);
@@ -70,7 +67,7 @@ fn few_do_not_make_many_follow() {
 }
 
 #[test]
-fn the_newest_promise_counts_until_its_own_batch_has_ended() {
+fn the_newest_prediction_counts_until_its_own_batch_has_ended() {
     let mut queue = Products::default();
     queue.push(1, products(&[1]));
     take(&mut queue);
@@ -88,7 +85,7 @@ fn the_newest_promise_counts_until_its_own_batch_has_ended() {
 }
 
 #[test]
-fn what_is_taken_back_is_in_flight_again_until_each_that_has_it_gives_it_back() {
+fn a_withdrawn_prediction_is_in_flight_until_every_holder_returns_it() {
     let mut queue = Products::default();
     queue.push(1, products(&[1]));
     take(&mut queue);
@@ -125,14 +122,14 @@ fn purchases_gather_behind_a_batch_until_they_are_half_as_many_and_never_when_no
     assert!(!queue.push(6, products(&[6])));
     assert!(!queue.push(7, products(&[7])));
     assert!(queue.push(8, products(&[8])), "three are half of six");
-    assert!(queue.executed(6), "three wait to be looked at");
+    assert!(queue.executed(6), "three commands wait for a check");
     assert_eq!(take(&mut queue).batch, [6, 7, 8]);
     assert!(!queue.executed(3));
     assert!(queue.push(9, products(&[9])));
 }
 
 #[test]
-fn who_is_gone_is_dropped_and_holds_nobody_up() {
+fn commands_of_callers_that_are_gone_are_dropped_and_delay_nobody() {
     let mut queue = Products::default();
     queue.push(1, products(&[1]));
     queue.push(2, products(&[1]));
@@ -148,11 +145,11 @@ fn one_look_goes_through_a_bounded_number_of_rows() {
         queue.push(number, products(&large));
     }
     let taken = take(&mut queue);
-    assert_eq!(taken.batch.len(), ROWS / large.len());
-    assert!(taken.is_worth_another_look);
+    assert_eq!(taken.batch.len(), MAX_ROWS_EXAMINED / large.len());
+    assert!(taken.has_more);
     let blocked = take(&mut queue);
     assert!(blocked.batch.is_empty());
-    assert!(!blocked.is_worth_another_look, "it would be the same look");
+    assert!(!blocked.has_more, "a second check would find the same");
     assert!(queue.release(&taken.rows));
 }
 
@@ -203,7 +200,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn those_that_share_a_row_are_served_in_order_of_arrival_one_batch_at_a_time_or_after_a_promise_and_none_is_lost(
+    fn commands_that_share_a_row_run_in_order_of_arrival_one_batch_at_a_time_or_after_a_prediction(
         steps in prop::collection::vec(step(), 1..120),
     ) {
         let mut queue = Products::default();
@@ -221,7 +218,7 @@ proptest! {
                 }
                 Step::Take(most) if is_time => {
                     let taken = queue.take(most, |_| false);
-                    is_time = taken.is_worth_another_look;
+                    is_time = taken.has_more;
                     prop_assert!(taken.batch.len() <= most);
                     let shares = |other: &&Flying| taken.rows.iter().any(|row| other.rows.contains(row));
                     for other in flying.iter().filter(shares) {

@@ -9,7 +9,7 @@ use super::Database;
 use crate::foundation::sql_errors::Meaning;
 
 /// The longest time to wait for the server's answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The reason why no connection to the database can be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,15 +32,15 @@ impl Database {
     /// # Errors
     /// [`CannotConnect`].
     pub async fn try_to_connect(&self) -> Result<(), CannotConnect> {
-        let (cause, may_pass) = match timeout(PATIENCE, self.options.connect()).await {
+        let (cause, may_pass) = match timeout(CONNECT_TIMEOUT, self.options.connect()).await {
             Ok(Ok(connection)) => {
                 // The regular close only avoids an entry in the server's log.
-                let _ = timeout(PATIENCE, connection.close()).await;
+                let _ = timeout(CONNECT_TIMEOUT, connection.close()).await;
                 return Ok(());
             }
             Ok(Err(error)) => (cause_of(&error), may_pass(&error)),
             Err(_elapsed) => (
-                format!("no answer within {} seconds", PATIENCE.as_secs()),
+                format!("no answer within {} seconds", CONNECT_TIMEOUT.as_secs()),
                 true,
             ),
         };

@@ -72,7 +72,6 @@ const PING_AFTER: Duration = Duration::from_secs(5);
 /// - A pooler in transaction mode refuses them as startup parameters, and leaks session settings between clients.
 ///
 /// The desk's planner settings are set the same way; they would be wrong for the reports of the same role.
-/// the reports of the same role.
 const LIMITS: [&str; 3] = [
     "lock_timeout = '2s'",
     "statement_timeout = '30s'",
@@ -81,26 +80,45 @@ const LIMITS: [&str; 3] = [
 
 /// The longest time to wait for an answer of the server. It exceeds `statement_timeout`, so that a server that is
 /// silent for longer has disappeared.
-const PATIENCE: Duration = Duration::from_secs(40);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// The server's answer, or an error when there is none within `patience`.
+/// The server's answer, or an error when there is none within `limit`.
 async fn in_time<T>(
-    patience: Duration,
+    limit: Duration,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
     // Reported like a pool timeout, which is not retried: another attempt would wait as long again.
     let silent = |_elapsed| Err(sqlx::Error::PoolTimedOut);
-    timeout(patience, answer).await.unwrap_or_else(silent)
+    timeout(limit, answer).await.unwrap_or_else(silent)
 }
 
 /// Predefined roles that row security binds, but that could bypass it by the server's files and programs, or bypass
 /// the grants that make tables append-only.
-const RIGHTS_TOO_MANY: [&str; 4] = [
+const FORBIDDEN_RIGHTS: [&str; 4] = [
     "pg_execute_server_program",
     "pg_read_server_files",
     "pg_write_all_data",
     "pg_write_server_files",
 ];
+
+/// What the role of the session is and may become. A role can become every role of which it is a member, whether or not
+/// it inherits. The session's role counts as well as the current one, since it can always be restored.
+///
+/// Raw: it runs outside a transaction, on the catalogue of PostgreSQL, which no entity describes.
+const ROLE: &str = "
+WITH reachable AS (
+    SELECT * FROM pg_roles
+     WHERE pg_has_role(current_user, oid, 'MEMBER') OR pg_has_role(session_user, oid, 'MEMBER')
+)
+SELECT session_user::text,
+       bool_or(rolsuper OR rolbypassrls),
+       (SELECT min(relname::text) FROM pg_class
+         WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+           AND relowner IN (SELECT oid FROM reachable)),
+       bool_or(rolcreaterole),
+       coalesce(min('REPLICATION') FILTER (WHERE rolreplication),
+                min(rolname::text) FILTER (WHERE rolname = ANY ($1)))
+  FROM reachable";
 
 impl Database {
     /// Parses the address. Connects only at first use, so that the database may be down at this time.
@@ -158,7 +176,6 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::DatabaseUnavailable`].
-    /// [`Error::DatabaseUnavailable`].
     pub async fn begin(&self, business: BusinessId) -> Result<Transaction, Error> {
         self.begin_with(&format!("app.business_id = '{business}'"), &[])
             .await
@@ -171,7 +188,7 @@ impl Database {
     pub async fn begin_read(&self, business: BusinessId) -> Result<Transaction, Error> {
         let whose = format!("app.business_id = '{business}'");
         let transaction = self.begin_as("BEGIN READ ONLY", &whose, &[]).await?;
-        Ok(transaction.that_reads_only())
+        Ok(transaction.read_only())
     }
 
     /// Begins a read-only transaction of one business whose statements all see one snapshot. `settings` are further
@@ -184,7 +201,7 @@ impl Database {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let whose = format!("app.business_id = '{business}'");
         let transaction = self.begin_as(begin, &whose, settings).await?;
-        Ok(transaction.that_reads_only())
+        Ok(transaction.read_only())
     }
 
     /// Begins a transaction. `whose` is the setting that selects its rows, `settings` are further ones. All are sent
@@ -203,19 +220,19 @@ impl Database {
         whose: &str,
         settings: &[&str],
     ) -> Result<Transaction, Error> {
-        let message = beginning(begin, whose, settings);
+        let message = begin_message(begin, whose, settings);
         // A task of its own, which continues when the caller goes away. A connection that is returned between `BEGIN`
         // and its answer would carry the open transaction, and its `now()`, to the next user.
         let begin = || {
             let (pool, message) = (self.pool.clone(), message.clone());
             let begin = async move { pool.begin_with(AssertSqlSafe(message)).await };
-            let begun = tokio::spawn(in_time(PATIENCE, begin));
+            let begun = tokio::spawn(in_time(RESPONSE_TIMEOUT, begin));
             async { begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }
         };
         // Whatever the error (such as a changed password or a revoked right), the request did not cause it, and
         // nothing was changed.
         let transaction = self
-            .past_the_dead(begin)
+            .without_dead_connections(begin)
             .await
             .map_err(|error| Error::DatabaseUnavailable(db_error(error)))?;
         Ok(Transaction::pooled(transaction))
@@ -223,14 +240,17 @@ impl Database {
 
     /// Runs the first statement on a connection. Idle connections that died, as all do at a restart of the server,
     /// fail here and leave the pool, one per attempt. After them a new connection is opened.
-    async fn past_the_dead<T, F>(&self, mut first: impl FnMut() -> F) -> Result<T, sqlx::Error>
+    async fn without_dead_connections<T, F>(
+        &self,
+        mut first: impl FnMut() -> F,
+    ) -> Result<T, sqlx::Error>
     where
         F: Future<Output = Result<T, sqlx::Error>>,
     {
         let mut at_rest = self.pool.num_idle();
         loop {
             match first().await {
-                Err(error) if at_rest > 0 && is_death(&error) => at_rest -= 1,
+                Err(error) if at_rest > 0 && is_dead_connection(&error) => at_rest -= 1,
                 done => return done,
             }
         }
@@ -260,16 +280,20 @@ impl Database {
             connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
         };
         let (mut one, mut other) = (connect().await?, connect().await?);
-        in_time(PATIENCE, sqlx::query("SELECT 1").execute(&mut one)).await?;
-        in_time(PATIENCE, other.execute("BEGIN")).await?;
-        in_time(PATIENCE, sqlx::query("SELECT 2").execute(&mut other)).await?;
+        in_time(RESPONSE_TIMEOUT, sqlx::query("SELECT 1").execute(&mut one)).await?;
+        in_time(RESPONSE_TIMEOUT, other.execute("BEGIN")).await?;
+        in_time(
+            RESPONSE_TIMEOUT,
+            sqlx::query("SELECT 2").execute(&mut other),
+        )
+        .await?;
         // A pooler with a single server connection has none left, and then never switches it either.
         let again = sqlx::query("SELECT 1").execute(&mut one);
         if let Ok(answer) = timeout(SPARE_CONNECTION_WAIT, again).await {
             answer?;
             one.close().await?;
         }
-        in_time(PATIENCE, other.execute("ROLLBACK")).await?;
+        in_time(RESPONSE_TIMEOUT, other.execute("ROLLBACK")).await?;
         other.close().await
     }
 
@@ -280,25 +304,14 @@ impl Database {
     /// # Errors
     /// [`Error::DatabaseUnavailable`].
     pub async fn role_objection(&self) -> Result<Option<String>, Error> {
-        // A role can become every role of which it is a member, whether or not it inherits. The session's role counts
-        // as well as the current one, since it can always be restored.
-        let (role, mighty, owned, makes_roles, right): (String, bool, Option<String>, bool, Option<String>) =
-            sqlx::query_as(
-                "WITH reachable AS (
-                     SELECT * FROM pg_roles
-                      WHERE pg_has_role(current_user, oid, 'MEMBER') OR pg_has_role(session_user, oid, 'MEMBER')
-                 )
-                 SELECT session_user::text,
-                        bool_or(rolsuper OR rolbypassrls),
-                        (SELECT min(relname::text) FROM pg_class
-                          WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
-                            AND relowner IN (SELECT oid FROM reachable)),
-                        bool_or(rolcreaterole),
-                        coalesce(min('REPLICATION') FILTER (WHERE rolreplication),
-                                 min(rolname::text) FILTER (WHERE rolname = ANY ($1)))
-                   FROM reachable",
-            )
-            .bind(RIGHTS_TOO_MANY.map(str::to_owned).to_vec())
+        let (role, mighty, owned, makes_roles, right): (
+            String,
+            bool,
+            Option<String>,
+            bool,
+            Option<String>,
+        ) = sqlx::query_as(ROLE)
+            .bind(FORBIDDEN_RIGHTS.map(str::to_owned).to_vec())
             .fetch_one(&self.pool)
             .await
             .map_err(db_error)?;
@@ -327,7 +340,7 @@ impl Database {
 }
 
 /// The message that begins a transaction.
-fn beginning(begin: &str, whose: &str, settings: &[&str]) -> String {
+fn begin_message(begin: &str, whose: &str, settings: &[&str]) -> String {
     let mut message = begin.to_owned();
     for setting in [whose].iter().chain(&LIMITS).chain(settings) {
         message.push_str("; SET LOCAL ");
@@ -337,7 +350,7 @@ fn beginning(begin: &str, whose: &str, settings: &[&str]) -> String {
 }
 
 /// Whether the connection is gone, or the server or the pooler reports that it ends it.
-fn is_death(error: &sqlx::Error) -> bool {
+fn is_dead_connection(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
         sqlx::Error::Database(answer) => Meaning::of(answer.as_ref()) == Meaning::ConnectionLost,
@@ -352,7 +365,7 @@ fn db_error(error: sqlx::Error) -> DbErr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::foundation::retry::is_worth_another_try;
+    use crate::foundation::retry::is_retryable;
 
     #[tokio::test]
     async fn a_server_that_falls_silent_is_gone() {
@@ -361,7 +374,7 @@ mod tests {
         let error = Error::from(db_error(answer.unwrap_err()));
         assert!(matches!(error, Error::DatabaseUnavailable(_)), "{error:?}");
         // Five attempts of 40 seconds would exceed the timeout of any client.
-        assert!(!is_worth_another_try(&error));
+        assert!(!is_retryable(&error));
     }
 
     #[tokio::test]

@@ -39,6 +39,8 @@ impl SchemaState {
 }
 
 /// The migrations that only one side has.
+///
+/// Raw, as is [`COMPATIBLE`]: both run outside a transaction, on tables that no entity describes.
 const DIFFERENCE: &str = "
 SELECT coalesce(applied.version, known.step) AS step, applied.version IS NULL AS missing
   FROM seaql_migrations AS applied
@@ -90,7 +92,7 @@ impl Database {
         known: &[String],
     ) -> Result<Option<Vec<(String, bool)>>, Error> {
         let read = || sqlx::query(sql).bind(known).fetch_all(&self.pool);
-        let rows = match self.past_the_dead(read).await {
+        let rows = match self.without_dead_connections(read).await {
             Ok(rows) => rows,
             Err(sqlx::Error::Database(answer))
                 if matches!(answer.code().as_deref(), Some("42P01" | "42501")) =>

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::transaction::Home;
 use super::{
-    ACQUIRE_TIMEOUT, PATIENCE, Transaction, beginning, db_error, in_time, is_death, shown,
+    ACQUIRE_TIMEOUT, RESPONSE_TIMEOUT, Transaction, begin_message, db_error, in_time,
+    is_dead_connection, shown,
 };
 use crate::Error;
 
@@ -41,7 +42,7 @@ impl Session {
         whose: &str,
         settings: &[&str],
     ) -> Result<Transaction, Error> {
-        let message = beginning("BEGIN", whose, settings);
+        let message = begin_message("BEGIN", whose, settings);
         let connection = self
             .begin(&message)
             .await
@@ -60,9 +61,14 @@ impl Session {
 
     async fn begin(&mut self, message: &str) -> Result<PgConnection, sqlx::Error> {
         if let Some(mut rested) = self.home.take() {
-            match in_time(PATIENCE, rested.execute(AssertSqlSafe(message.to_owned()))).await {
+            match in_time(
+                RESPONSE_TIMEOUT,
+                rested.execute(AssertSqlSafe(message.to_owned())),
+            )
+            .await
+            {
                 Ok(_) => return Ok(rested),
-                Err(error) if is_death(&error) => {}
+                Err(error) if is_dead_connection(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -70,7 +76,7 @@ impl Session {
             .await
             .unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
         in_time(
-            PATIENCE,
+            RESPONSE_TIMEOUT,
             connection.execute(AssertSqlSafe(message.to_owned())),
         )
         .await?;

@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statem
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::Mutex;
 
-use super::{PATIENCE, db_error, in_time};
+use super::{RESPONSE_TIMEOUT, db_error, in_time};
 use crate::Error;
 use crate::foundation::sql_errors::proves_rollback;
 
@@ -22,7 +22,7 @@ pub struct Transaction {
     /// that only in the command tag, which the library does not expose.
     intact: AtomicBool,
     reads_only: bool,
-    patience: Duration,
+    response_timeout: Duration,
 }
 
 #[derive(Debug)]
@@ -45,14 +45,14 @@ impl Inner {
 
     async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
-            Self::Pooled(transaction) => to_its_end(transaction.commit()).await,
+            Self::Pooled(transaction) => until_done(transaction.commit()).await,
             Self::OfSession { connection, home } => end(connection, home, "COMMIT").await,
         }
     }
 
     async fn rollback(self) -> Result<(), sqlx::Error> {
         match self {
-            Self::Pooled(transaction) => to_its_end(transaction.rollback()).await,
+            Self::Pooled(transaction) => until_done(transaction.rollback()).await,
             Self::OfSession { connection, home } => end(connection, home, "ROLLBACK").await,
         }
     }
@@ -60,10 +60,10 @@ impl Inner {
 
 /// Ends a transaction in a task of its own, which continues when the caller goes away. A connection that is returned
 /// between `COMMIT` and its answer would get a rollback too, and the server would log a warning.
-async fn to_its_end(
+async fn until_done(
     ending: impl Future<Output = Result<(), sqlx::Error>> + Send + 'static,
 ) -> Result<(), sqlx::Error> {
-    let ended = tokio::spawn(in_time(PATIENCE, ending)).await;
+    let ended = tokio::spawn(in_time(RESPONSE_TIMEOUT, ending)).await;
     ended.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
@@ -72,7 +72,7 @@ async fn end(
     home: Home,
     how: &'static str,
 ) -> Result<(), sqlx::Error> {
-    in_time(PATIENCE, connection.execute(how)).await?;
+    in_time(RESPONSE_TIMEOUT, connection.execute(how)).await?;
     home.keep(connection);
     Ok(())
 }
@@ -91,11 +91,11 @@ impl Transaction {
             inner: Mutex::new(inner),
             intact: AtomicBool::new(true),
             reads_only: false,
-            patience: PATIENCE,
+            response_timeout: RESPONSE_TIMEOUT,
         }
     }
 
-    pub(super) fn that_reads_only(self) -> Self {
+    pub(super) fn read_only(self) -> Self {
         Self {
             reads_only: true,
             ..self
@@ -103,8 +103,11 @@ impl Transaction {
     }
 
     /// Sets the longest wait for an answer, for a transaction with another `statement_timeout`.
-    pub(crate) fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub(crate) fn with_response_timeout(self, response_timeout: Duration) -> Self {
+        Self {
+            response_timeout,
+            ..self
+        }
     }
 
     /// Commits. For a read-only transaction a failure is ignored: its results stay valid even if the connection
@@ -139,7 +142,9 @@ impl Transaction {
     ) -> Result<T, DbErr> {
         // A statement that is cancelled counts as failed.
         let was_intact = self.intact.swap(false, Ordering::Relaxed);
-        let answer = in_time(self.patience, statement).await.map_err(db_error)?;
+        let answer = in_time(self.response_timeout, statement)
+            .await
+            .map_err(db_error)?;
         self.intact.store(was_intact, Ordering::Relaxed);
         Ok(answer)
     }
@@ -148,7 +153,7 @@ impl Transaction {
     pub(crate) async fn rollback(self) {
         if let Err(error) = self.inner.into_inner().rollback().await {
             // The server rolls back when it notices that the connection is gone.
-            tracing::debug!(%error, "a rollback was not answered");
+            tracing::debug!(%error, "a rollback was not confirmed");
         }
     }
 }

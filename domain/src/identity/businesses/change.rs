@@ -88,7 +88,7 @@ pub async fn change(
         let transaction = database.begin(caller.business_id).await?;
         let business = locks::business(&transaction, caller.business_id)
             .await?
-            .ok_or_else(|| Error::Bug(format!("business {} is not there", caller.business_id)))?;
+            .ok_or_else(|| Error::Bug(format!("business {} does not exist", caller.business_id)))?;
         let before = audit_snapshot(&business);
         let mut row = business.clone().into_active_model();
         if let Some(name) = &change.name {

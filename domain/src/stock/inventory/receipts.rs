@@ -41,7 +41,7 @@ pub async fn receive(
             let write = request.begin(database).await?;
             let transaction = write.transaction();
             let lines_by = lines.iter().map(|line| (line.product_id, line.quantity));
-            let mut locked_stock = returns::open(transaction, caller, lines_by).await?;
+            let mut locked_stock = returns::lock_stock(transaction, caller, lines_by).await?;
             if let Some(replayed) = write.replayed().await? {
                 return Ok(replayed);
             }
@@ -89,7 +89,7 @@ fn decide(
             let shortage = short.entry(line.product_id).or_insert(Shortage {
                 product_id: line.product_id,
                 requested,
-                available: row.free(),
+                available: row.unreserved(),
             });
             shortage.requested = shortage.requested.max(requested);
         }

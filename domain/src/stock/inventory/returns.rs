@@ -9,14 +9,14 @@ use crate::{Caller, Error, Shortage, Transaction};
 
 /// Locks the stock of returned goods; a negative quantity takes goods away. Customers must be locked before it and
 /// orders after it.
-pub(crate) async fn open(
+pub(crate) async fn lock_stock(
     transaction: &Transaction,
     caller: &Caller,
     goods: impl IntoIterator<Item = (ProductId, i64)>,
 ) -> Result<LockedStock, Error> {
     let goods = goods.into_iter();
     let ranges = goods.map(|(product, quantity)| (product, Range::of(quantity)));
-    locked_stock::open(transaction, caller.business_id, ranges).await
+    locked_stock::lock(transaction, caller.business_id, ranges).await
 }
 
 /// Restocks goods of an order, or takes them away again where the quantity is negative.
@@ -24,7 +24,7 @@ pub(crate) async fn open(
 /// # Errors
 /// [`Error::InsufficientStock`] with every product whose unreserved stock is too small;
 /// [`Error::ProductNotFound`].
-pub(crate) async fn put_back(
+pub(crate) async fn restock(
     transaction: &Transaction,
     caller: &Caller,
     order: OrderId,
@@ -38,11 +38,11 @@ pub(crate) async fn put_back(
             .counts
             .get(product_id)
             .ok_or(Error::ProductNotFound(*product_id))?;
-        if counts.free() + quantity < 0 {
+        if counts.unreserved() + quantity < 0 {
             shortages.push(Shortage {
                 product_id: *product_id,
                 requested: -quantity,
-                available: counts.free(),
+                available: counts.unreserved(),
             });
         }
         let movement = NewMovement {

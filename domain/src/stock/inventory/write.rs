@@ -38,6 +38,7 @@ impl Row for OnHand {
     }
 }
 
+/// Raw: one statement that updates stock and inserts its movements.
 static WRITE: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let counts = arrays.rows::<OnHand>();

@@ -28,11 +28,11 @@ use entity::reservations::{CancelReason, Status};
 use entity::{CustomerId, Money, OrderId, ProductId, ReservationId, UserId};
 
 pub use own::Part;
-pub(crate) use read::{Range, Wanted, open, open_with, put, read};
+pub(crate) use read::{Range, Wanted, lock, lock_with, put, read};
 pub(crate) use write::write;
 
 /// The most reservations in the waitlist of one product.
-pub const LINE: i64 = 10_000;
+pub const MAX_WAITING_PER_PRODUCT: i64 = 10_000;
 
 /// The stock of one product, in units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct StockLevel {
     pub inactive: bool,
     /// The part of the waitlist that may be affected, by position, with the quantity waited for. It has as many from
     /// the head as could be allocated, and all that may want more than will be on hand.
-    line: BTreeMap<i64, (ReservationId, i64)>,
+    waitlist: BTreeMap<i64, (ReservationId, i64)>,
 }
 
 /// A reservation with all its items.
@@ -131,7 +131,7 @@ struct Changes {
     /// Expired items of reservations of which nothing else is known.
     expired: Vec<(ReservationId, ProductId, DateTime<Utc>)>,
     movements: Vec<HoldChange>,
-    served: Vec<ReservationId>,
+    allocated: Vec<ReservationId>,
     sold_out: BTreeMap<ProductId, i64>,
     /// Positions that were cancelled because their product is off sale.
     off_sale: Vec<ReservationId>,
@@ -148,13 +148,13 @@ impl StockLevel {
             waiting,
             places_given,
             inactive: false,
-            line: BTreeMap::new(),
+            waitlist: BTreeMap::new(),
         }
     }
 
     /// Units on hand that no reservation holds.
     #[must_use]
-    pub fn free(&self) -> i64 {
+    pub fn unreserved(&self) -> i64 {
         self.on_hand - self.reserved
     }
 
@@ -166,7 +166,7 @@ impl StockLevel {
 
     /// Units that a new buyer may have: none while the waitlist is not empty.
     #[must_use]
-    pub fn open(&self) -> i64 {
+    pub fn available_to_new(&self) -> i64 {
         entity::inventory::available(self.on_hand, self.reserved, self.waiting)
     }
 }
@@ -233,14 +233,16 @@ impl LockedStock {
 
     /// Units on hand that no reservation holds; 0 for an unknown product.
     #[must_use]
-    pub fn free(&self, product: ProductId) -> i64 {
-        self.counts.get(&product).map_or(0, StockLevel::free)
+    pub fn unreserved(&self, product: ProductId) -> i64 {
+        self.counts.get(&product).map_or(0, StockLevel::unreserved)
     }
 
     /// Units that a new buyer may have; 0 for an unknown product.
     #[must_use]
-    pub fn open(&self, product: ProductId) -> i64 {
-        self.counts.get(&product).map_or(0, StockLevel::open)
+    pub fn available_to_new(&self, product: ProductId) -> i64 {
+        self.counts
+            .get(&product)
+            .map_or(0, StockLevel::available_to_new)
     }
 
     /// The customer's reservations that are active at this moment.
@@ -269,7 +271,7 @@ impl LockedStock {
         };
         counts.on_hand -= quantity;
         let on_hand_after = counts.on_hand;
-        self.serve(product);
+        self.allocate(product);
         on_hand_after
     }
 
@@ -305,7 +307,7 @@ impl LockedStock {
     }
 
     /// Resolves a reservation: releases its holds and gives up its position. The order, if there is one, then takes
-    /// the units that were held. The caller must call [`LockedStock::take`] or [`LockedStock::serve`] afterwards,
+    /// the units that were held. The caller must call [`LockedStock::take`] or [`LockedStock::allocate`] afterwards,
     /// which allocates the rest to the waitlist.
     pub fn resolve(
         &mut self,
@@ -325,7 +327,7 @@ impl LockedStock {
                 continue;
             };
             if let Some(place) = item.place.take() {
-                counts.line.remove(&place);
+                counts.waitlist.remove(&place);
                 counts.waiting -= 1;
                 self.changes.products.insert(item.product_id);
             }

@@ -31,10 +31,10 @@ impl LockedStock {
     /// Units that a customer may have beyond their holds: those open to every buyer. When the first position of the
     /// waitlist is their own, all unreserved units.
     #[must_use]
-    pub fn open_to(&self, customer: CustomerId, product: ProductId) -> i64 {
+    pub fn available_to(&self, customer: CustomerId, product: ProductId) -> i64 {
         match self.own_place(customer, product) {
-            Some(_) => self.free(product),
-            None => self.open(product),
+            Some(_) => self.unreserved(product),
+            None => self.available_to_new(product),
         }
     }
 
@@ -42,7 +42,7 @@ impl LockedStock {
     #[must_use]
     pub fn own_place(&self, customer: CustomerId, product: ProductId) -> Option<ReservationId> {
         let counts = self.counts.get(&product)?;
-        let (_, (id, _)) = counts.line.first_key_value()?;
+        let (_, (id, _)) = counts.waitlist.first_key_value()?;
         let first = self.reservations.get(id)?;
         (first.customer_id == customer).then_some(*id)
     }
@@ -67,7 +67,7 @@ impl LockedStock {
                 continue;
             }
             for part in parts {
-                self.release(part, order_id, actor);
+                self.release_hold(part, order_id, actor);
                 self.reduce(part, order_id);
             }
         }
@@ -89,7 +89,7 @@ impl LockedStock {
             return;
         }
         if let Some(counts) = self.counts.get_mut(&part.product_id)
-            && let Some((_, wanted)) = place.and_then(|place| counts.line.get_mut(&place))
+            && let Some((_, wanted)) = place.and_then(|place| counts.waitlist.get_mut(&place))
         {
             *wanted -= part.quantity;
         }
@@ -121,7 +121,7 @@ impl LockedStock {
             .map_or(Money::ZERO, |item| item.unit_price.times(part.quantity))
     }
 
-    fn release(&mut self, part: Part, order_id: OrderId, actor: UserId) {
+    fn release_hold(&mut self, part: Part, order_id: OrderId, actor: UserId) {
         let Some(counts) = self.counts.get_mut(&part.product_id) else {
             return;
         };

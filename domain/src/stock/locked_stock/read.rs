@@ -1,4 +1,4 @@
-//! Opens locked stock: reads the reservations that affect it.
+//! Locks stock and reads the reservations that affect it.
 //!
 //! Costs one statement for wanted reservations, one for expired items and one for waitlists. The latter two are
 //! skipped for products without holds and waitlists, which are most.
@@ -10,8 +10,7 @@ use chrono::{DateTime, Utc};
 use entity::{
     BusinessId, CustomerId, ProductId, ReservationId, Tenant, inventory, reservation_items,
 };
-use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait, PostgresQueryBuilder};
+use sea_orm::sea_query::{Expr, PostgresQueryBuilder};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryFilter, QueryResult,
     QuerySelect, Statement, Value,
@@ -35,25 +34,25 @@ pub(crate) struct Wanted {
     pub(crate) change: HashMap<ProductId, Range>,
 }
 
-static OPEN: LazyLock<String> = LazyLock::new(|| {
+static STOCK: LazyLock<String> = LazyLock::new(|| {
     locks::stock_on_sale()
         .and_where(locks::is_any(inventory::Column::ProductId, "$2"))
         .to_string(PostgresQueryBuilder)
 });
 
-/// Locks stock by product id and opens it. Customers must be locked before it and orders after it. Unknown products
+/// Locks stock by product id and reads what affects it. Customers must be locked before it and orders after it. Unknown products
 /// are left out.
-pub(crate) async fn open(
+pub(crate) async fn lock(
     transaction: &Transaction,
     business: BusinessId,
     products: impl IntoIterator<Item = (ProductId, Range)>,
 ) -> Result<LockedStock, Error> {
-    open_with(transaction, business, products, Vec::new()).await
+    lock_with(transaction, business, products, Vec::new()).await
 }
 
-/// As [`open`], and reads these reservations whatever their status. All their products must be among those that are
+/// As [`lock`], and reads these reservations whatever their status. All their products must be among those that are
 /// locked.
-pub(crate) async fn open_with(
+pub(crate) async fn lock_with(
     transaction: &Transaction,
     business: BusinessId,
     products: impl IntoIterator<Item = (ProductId, Range)>,
@@ -74,7 +73,7 @@ pub(crate) async fn open_with(
         return Ok(locked_stock);
     }
     let values: [Value; 2] = [business.0.into(), ids.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, OPEN.as_str(), values);
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, STOCK.as_str(), values);
     for row in transaction.query_all_raw(statement).await? {
         put(&mut locked_stock, &row)?;
     }
@@ -128,20 +127,21 @@ pub(crate) async fn read(
     if !wanted.reservations.is_empty() || !wanted.customers.is_empty() {
         read_reservations(transaction, business, locked_stock, wanted).await?;
     }
-    free_expired(transaction, business, locked_stock).await?;
-    read_lines(transaction, business, locked_stock, wanted).await?;
-    let lines: Vec<ProductId> = locked_stock
+    release_expired(transaction, business, locked_stock).await?;
+    read_waitlists(transaction, business, locked_stock, wanted).await?;
+    let waited_for: Vec<ProductId> = locked_stock
         .counts
         .iter()
         .filter(|(_, counts)| counts.waiting > 0)
         .map(|(id, _)| *id)
         .collect();
-    for product in lines {
-        locked_stock.serve(product);
+    for product in waited_for {
+        locked_stock.allocate(product);
     }
     Ok(())
 }
 
+/// Raw: a union of two index walks, each row joined twice.
 const RESERVATIONS: &str = "
 WITH wanted AS (
     SELECT id FROM reservations WHERE business_id = $1 AND id = ANY ($2)
@@ -223,7 +223,7 @@ struct Expired {
 
 /// Releases expired items of the locked rows. The reservation's status is not written: its row may be locked by
 /// another transaction, and `expires_at` already tells.
-async fn free_expired(
+async fn release_expired(
     transaction: &Transaction,
     business: BusinessId,
     locked_stock: &mut LockedStock,
@@ -232,7 +232,7 @@ async fn free_expired(
 
     let touched = locked_stock.counts.iter();
     let touched = touched.filter(|(_, counts)| counts.reserved > 0 || counts.waiting > 0);
-    let products: Vec<Uuid> = touched.map(|(id, _)| id.0).collect();
+    let products: Vec<ProductId> = touched.map(|(id, _)| *id).collect();
     if products.is_empty() {
         return Ok(());
     }
@@ -245,7 +245,7 @@ async fn free_expired(
             Column::Quantity,
             Column::Held,
         ])
-        .filter(Expr::col(Column::ProductId.as_column_ref()).eq(PgFunc::any(products)))
+        .filter(Column::ProductId.eq_any(products))
         // Literals, not parameters: a generic plan could not use the partial index of held and waiting items.
         .filter(Expr::cust("(held OR place IS NOT NULL)"))
         .filter(Column::ExpiresAt.lte(locked_stock.now))
@@ -294,11 +294,11 @@ impl LockedStock {
     }
 }
 
-/// A product with a waitlist. `free` is the most units that may become unreserved; `remaining` is the fewest that may
+/// A product with a waitlist. `unreserved` is the most units that may become unreserved; `remaining` is the fewest that may
 /// be left on hand.
 struct Waitlist {
     product_id: ProductId,
-    free: i64,
+    unreserved: i64,
     remaining: i64,
 }
 
@@ -307,27 +307,29 @@ impl Row for Waitlist {
 
     fn columns(columns: &mut impl Columns<Self>) {
         columns.column("product_id", |one| one.product_id);
-        columns.column("free", |one| one.free);
+        columns.column("unreserved", |one| one.unreserved);
         columns.column("remaining", |one| one.remaining);
     }
 }
 
 /// Reads from the head of each waitlist as many reservations as could be allocated, and all that want more than may
 /// be left on hand.
-static LINES: LazyLock<ArrayStatement> = LazyLock::new(|| {
+///
+/// Raw: a lateral join whose limit differs from product to product.
+static WAITLISTS: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let now = arrays.value("timestamptz");
-        let lines = arrays.rows::<Waitlist>();
+        let waitlists = arrays.rows::<Waitlist>();
         format!(
             "
 SELECT i.product_id, i.quantity, i.unit_price, i.held, i.place,
        r.id, r.customer_id, r.status, r.ttl_seconds, r.expires_at, r.order_id, r.created_by, r.created_at
-  FROM {lines}
+  FROM {waitlists}
  CROSS JOIN LATERAL (
         (SELECT * FROM reservation_items i
           WHERE i.business_id = $1 AND i.product_id = waitlist.product_id AND i.place IS NOT NULL
             AND i.expires_at > {now} AND i.quantity <= waitlist.remaining
-          ORDER BY i.place LIMIT waitlist.free)
+          ORDER BY i.place LIMIT waitlist.unreserved)
          UNION ALL
         (SELECT * FROM reservation_items i
           WHERE i.business_id = $1 AND i.product_id = waitlist.product_id AND i.place IS NOT NULL
@@ -338,7 +340,7 @@ SELECT i.product_id, i.quantity, i.unit_price, i.held, i.place,
     })
 });
 
-async fn read_lines(
+async fn read_waitlists(
     transaction: &Transaction,
     business: BusinessId,
     locked_stock: &mut LockedStock,
@@ -365,24 +367,25 @@ async fn read_lines(
         if counts.inactive {
             waitlists.push(Waitlist {
                 product_id,
-                free: 0,
+                unreserved: 0,
                 remaining: 0,
             });
             continue;
         }
         let change = wanted.change.get(&product_id).copied();
         let change = change.unwrap_or_default();
-        let may_be_free = (counts.free() + known(product_id)).saturating_add(change.returned);
+        let may_be_unreserved =
+            (counts.unreserved() + known(product_id)).saturating_add(change.returned);
         waitlists.push(Waitlist {
             product_id,
-            free: may_be_free.clamp(0, super::LINE),
+            unreserved: may_be_unreserved.clamp(0, super::MAX_WAITING_PER_PRODUCT),
             remaining: counts.on_hand.saturating_sub(change.taken),
         });
     }
     if waitlists.is_empty() {
         return Ok(());
     }
-    let statement = LINES
+    let statement = WAITLISTS
         .of(business)
         .value(locked_stock.now)
         .rows(&waitlists)
@@ -394,7 +397,7 @@ async fn read_lines(
         let (place, id): (Option<i64>, ReservationId) =
             (row.try_get("", "place")?, row.try_get("", "id")?);
         if let (Some(counts), Some(place)) = (locked_stock.counts.get_mut(&product), place) {
-            counts.line.insert(place, (id, quantity));
+            counts.waitlist.insert(place, (id, quantity));
         }
     }
     Ok(())

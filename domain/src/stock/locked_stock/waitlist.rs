@@ -9,7 +9,7 @@ use crate::audit::SYSTEM;
 
 impl LockedStock {
     /// Adds a new reservation of a single product to the end of its waitlist.
-    pub fn join(&mut self, mut reservation: Reservation) {
+    pub fn enqueue(&mut self, mut reservation: Reservation) {
         for item in &mut reservation.items {
             let Some(counts) = self.counts.get_mut(&item.product_id) else {
                 continue;
@@ -18,7 +18,7 @@ impl LockedStock {
             counts.waiting += 1;
             item.place = Some(counts.places_given);
             counts
-                .line
+                .waitlist
                 .insert(counts.places_given, (reservation.id, item.quantity));
             self.changes.products.insert(item.product_id);
         }
@@ -29,41 +29,41 @@ impl LockedStock {
     /// Allocates the unreserved units of a product to its waitlist, in order of position. A reservation that wants
     /// more than is on hand becomes `sold_out`. The waitlist of a product off sale is cancelled instead. Must be
     /// called after every change that releases or removes stock.
-    pub fn serve(&mut self, product: ProductId) {
+    pub fn allocate(&mut self, product: ProductId) {
         let Some(counts) = self.counts.get_mut(&product) else {
             return;
         };
         if counts.inactive {
-            let places: Vec<i64> = counts.line.keys().copied().collect();
-            self.end_places(product, &places);
+            let places: Vec<i64> = counts.waitlist.keys().copied().collect();
+            self.cancel_places(product, &places);
             return;
         }
-        let hopeless: Vec<i64> = counts
-            .line
+        let unsatisfiable: Vec<i64> = counts
+            .waitlist
             .iter()
             .filter(|(_, (_, quantity))| *quantity > counts.on_hand)
             .map(|(place, _)| *place)
             .collect();
-        for place in hopeless {
-            if let Some((id, _)) = self.leave_line(product, place) {
-                self.set(id, Status::SoldOut);
+        for place in unsatisfiable {
+            if let Some((id, _)) = self.remove_waiting(product, place) {
+                self.set_status(id, Status::SoldOut);
                 *self.changes.sold_out.entry(product).or_default() += 1;
             }
         }
-        while let Some((place, quantity)) = self.next_in_line(product)
-            && quantity <= self.free(product)
+        while let Some((place, quantity)) = self.first_waiting(product)
+            && quantity <= self.unreserved(product)
         {
-            if let Some((id, quantity)) = self.leave_line(product, place) {
+            if let Some((id, quantity)) = self.remove_waiting(product, place) {
                 self.hold_for(product, id, quantity);
             }
         }
     }
 
     /// Cancels these positions of a product that is off sale.
-    fn end_places(&mut self, product: ProductId, places: &[i64]) {
+    fn cancel_places(&mut self, product: ProductId, places: &[i64]) {
         for place in places {
-            if let Some((id, _)) = self.leave_line(product, *place) {
-                self.set(id, Status::Cancelled);
+            if let Some((id, _)) = self.remove_waiting(product, *place) {
+                self.set_status(id, Status::Cancelled);
                 if let Some(reservation) = self.reservations.get_mut(&id) {
                     reservation.cancel_reason = Some(CancelReason::ProductInactive);
                 }
@@ -72,20 +72,20 @@ impl LockedStock {
         }
     }
 
-    fn next_in_line(&self, product: ProductId) -> Option<(i64, i64)> {
-        let (place, (_, quantity)) = self.counts.get(&product)?.line.first_key_value()?;
+    fn first_waiting(&self, product: ProductId) -> Option<(i64, i64)> {
+        let (place, (_, quantity)) = self.counts.get(&product)?.waitlist.first_key_value()?;
         Some((*place, *quantity))
     }
 
-    fn leave_line(&mut self, product: ProductId, place: i64) -> Option<(ReservationId, i64)> {
+    fn remove_waiting(&mut self, product: ProductId, place: i64) -> Option<(ReservationId, i64)> {
         let counts = self.counts.get_mut(&product)?;
-        let left = counts.line.remove(&place)?;
+        let left = counts.waitlist.remove(&place)?;
         counts.waiting -= 1;
         self.changes.products.insert(product);
         Some(left)
     }
 
-    fn set(&mut self, id: ReservationId, status: Status) {
+    fn set_status(&mut self, id: ReservationId, status: Status) {
         self.changes.reservations.insert(id);
         if let Some(reservation) = self.reservations.get_mut(&id) {
             reservation.status = status;
@@ -97,8 +97,8 @@ impl LockedStock {
 
     /// Holds units for a waiting reservation. Its duration starts now, however long it has waited.
     fn hold_for(&mut self, product: ProductId, id: ReservationId, quantity: i64) {
-        self.set(id, Status::Active);
-        self.changes.served.push(id);
+        self.set_status(id, Status::Active);
+        self.changes.allocated.push(id);
         let now = self.now;
         if let Some(reservation) = self.reservations.get_mut(&id) {
             reservation.expires_at = now + Duration::seconds(reservation.ttl_seconds.into());

@@ -10,11 +10,9 @@ use entity::MovementId;
 use entity::reservations::{CancelReason, Status};
 use entity::stock_movements::Reason;
 use entity::{BusinessId, EventId, Money, OrderId, ProductId, ReservationId, Tenant, reservations};
-use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::{HoldChange, Item, LockedStock, Reservation, StockLevel};
 use crate::audit::{Action, Actor, Change, Event, Written};
@@ -127,6 +125,7 @@ impl Row for Counted<'_> {
     }
 }
 
+/// Raw: one statement that writes seven tables, where SeaORM would take a round trip for each.
 static WRITE: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let reservations = arrays.insert::<NewReservation<'_>>();
@@ -280,6 +279,8 @@ impl Row for Left {
 }
 
 /// Deletes items with nothing left and reduces the others: an item is what its reservation holds or waits for.
+///
+/// Raw: one statement that deletes and updates.
 static REDUCE: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
         let left = arrays.rows::<Left>();
@@ -345,9 +346,8 @@ async fn note_off_sale(
     if ended.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = ended.iter().map(|id| id.0).collect();
     reservations::Entity::update_of(business)
-        .filter(Expr::col(Column::Id.as_column_ref()).eq(PgFunc::any(ids)))
+        .filter(Column::Id.eq_any(ended.iter().copied()))
         .col_expr(
             Column::CancelReason,
             Expr::value(CancelReason::ProductInactive),
@@ -391,7 +391,7 @@ impl LockedStock {
     /// The audit entries of changes that no user requested.
     fn own_events<'a>(&self, business: BusinessId) -> Vec<Event<'a>> {
         let actor = Actor::system(business);
-        let served = self.changes.served.iter().map(|id| Change {
+        let allocated = self.changes.allocated.iter().map(|id| Change {
             action: Action::ReservationServed,
             entity_type: "reservation",
             entity_id: id.0,
@@ -429,7 +429,7 @@ impl LockedStock {
                 "order_id": one.order_id,
             }),
         });
-        served
+        allocated
             .chain(sold_out)
             .chain(off_sale)
             .chain(reduced)

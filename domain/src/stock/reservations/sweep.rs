@@ -24,7 +24,7 @@ use crate::stock::locked_stock::{self, LockedStock, Wanted};
 use crate::{Database, Error, Transaction};
 
 /// The most products, and the most reservations, that one transaction sweeps.
-const ROWS: i64 = 100;
+const MAX_ROWS_PER_ROUND: i64 = 100;
 
 /// Sweeps in the background.
 #[derive(Debug, Default)]
@@ -51,17 +51,17 @@ impl Sweeper {
     }
 
     /// Sweeps until it is dropped. Errors are logged and retried.
-    pub async fn keep_sweeping(&self, database: &Database) {
+    pub async fn run(&self, database: &Database) {
         let look = |business| async move {
             match sweep(database, business).await {
                 Ok(swept) => swept.open,
                 Err(error) => {
-                    tracing::warn!(%error, %business, "expired reservations stay for now");
+                    tracing::warn!(%error, %business, "expired reservations were not released; the next run retries");
                     true
                 }
             }
         };
-        self.watch.keep_looking(database, look).await;
+        self.watch.run(database, look).await;
     }
 }
 
@@ -73,7 +73,7 @@ pub async fn sweep(database: &Database, business: BusinessId) -> Result<Swept, E
     let mut all = Swept::default();
     loop {
         let transaction = database.begin(business).await?;
-        let products = give_back(&transaction, business).await?;
+        let products = release_expired(&transaction, business).await?;
         let expired = mark(&transaction, business).await?;
         let open = reservations::Entity::of(business)
             .filter(reservations::Column::Status.is_in([Status::Waiting, Status::Active]))
@@ -84,7 +84,7 @@ pub async fn sweep(database: &Database, business: BusinessId) -> Result<Swept, E
         all.open = open.is_some();
         all.products += products;
         all.expired += expired;
-        let most = ROWS.unsigned_abs();
+        let most = MAX_ROWS_PER_ROUND.unsigned_abs();
         if products < most && expired < most {
             return Ok(all);
         }
@@ -99,13 +99,14 @@ pub async fn sweep(database: &Database, business: BusinessId) -> Result<Swept, E
 /// unreserved, but may get it later, is therefore excluded. A hundred of these would fill each pass, and all others
 /// would never be swept.
 static STOCK: LazyLock<String> = LazyLock::new(|| {
-    let due = format!("inventory.product_id IN ({DUE})");
-    locks::free_stock_on_sale()
+    let due = format!("inventory.product_id IN ({DUE_PRODUCTS})");
+    locks::stock_on_sale_skip_locked()
         .and_where(Expr::cust(due))
         .to_string(PostgresQueryBuilder)
 });
 
-const DUE: &str = "
+/// The condition of [`STOCK`]. Raw: two limited index walks, the second of which compares the head of each waitlist.
+const DUE_PRODUCTS: &str = "
 (SELECT i.product_id
    FROM reservations r
    JOIN reservation_items i ON i.business_id = $1 AND i.reservation_id = r.id AND (i.held OR i.place IS NOT NULL)
@@ -124,8 +125,8 @@ const DUE: &str = "
                          WHERE p.business_id = $1 AND p.id = inventory.product_id AND p.active))
   LIMIT $2)";
 
-async fn give_back(transaction: &Transaction, business: BusinessId) -> Result<u64, Error> {
-    let values: [Value; 2] = [business.0.into(), ROWS.into()];
+async fn release_expired(transaction: &Transaction, business: BusinessId) -> Result<u64, Error> {
+    let values: [Value; 2] = [business.0.into(), MAX_ROWS_PER_ROUND.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, STOCK.as_str(), values);
     let rows = transaction.query_all_raw(statement).await?;
     if rows.is_empty() {
@@ -142,17 +143,19 @@ async fn give_back(transaction: &Transaction, business: BusinessId) -> Result<u6
 }
 
 /// Marks reservations as expired once none of their items holds or waits any more.
+///
+/// Raw: an update of the rows that a common table expression locks, returning a value from before.
 static MARK: LazyLock<String> = LazyLock::new(|| {
     use reservations::Column;
 
     let holds = "EXISTS (SELECT FROM reservation_items i
         WHERE i.business_id = $1 AND i.reservation_id = reservations.id AND (i.held OR i.place IS NOT NULL))";
-    let over = locks::free_reservations([Column::Id, Column::Status])
+    let over = locks::reservations_skip_locked([Column::Id, Column::Status])
         .and_where(Expr::cust(
             "status IN ('waiting', 'active') AND expires_at <= now()",
         ))
         .and_where(Expr::cust(holds).not())
-        .limit(ROWS.unsigned_abs())
+        .limit(MAX_ROWS_PER_ROUND.unsigned_abs())
         .to_string(PostgresQueryBuilder);
     format!(
         "

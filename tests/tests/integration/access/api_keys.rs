@@ -154,11 +154,14 @@ async fn a_revoked_key_stops_at_once_and_within_a_second_in_another_process() {
         204,
         "again"
     );
-    let told = format!(
+    let revocations = format!(
         "SELECT count(*) FROM audit_events WHERE entity_id = {} AND action = 'api_key.revoked'",
         made["id"]
     );
-    assert_eq!(one.database.value(&told.replace('"', "'")).await, "1");
+    assert_eq!(
+        one.database.value(&revocations.replace('"', "'")).await,
+        "1"
+    );
     let listed = one.admin().pages("/api/api-keys", 1).await;
     let listed = listed.iter().find(|key| key["id"] == made["id"]).unwrap();
     assert!(listed["revoked_at"].is_string());
@@ -279,7 +282,7 @@ async fn use_is_written_down_once_a_minute_over_all_processes() {
     one.database.execute(&sql).await;
     let three = Service::on(one.database.clone()).await;
     assert_eq!(holder(&three, &made).get("/api/orders").await.status, 200);
-    until("it is written again", async || {
+    until("the second use is written", async || {
         one.database.value(&entries).await == "2"
     })
     .await;

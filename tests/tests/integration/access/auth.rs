@@ -200,8 +200,8 @@ async fn no_answer_has_a_password_or_its_hash_in_it() {
     let document = client.get("/openapi.json").await.text;
     texts.push(document.replace("admin123", ""));
     for text in texts {
-        for told in ["admin123", "hunter2", "argon2", "password_hash"] {
-            assert!(!text.contains(told), "{told} in {text}");
+        for secret in ["admin123", "hunter2", "argon2", "password_hash"] {
+            assert!(!text.contains(secret), "{secret} in {text}");
         }
     }
     // No password is stored as plain text either.

@@ -51,9 +51,9 @@ async fn a_disabled_user_waits_for_nothing_that_a_wrong_password_does_not_wait_f
     let in_time = tokio::time::timeout(Duration::from_secs(20), answers);
     assert!(in_time.await.is_ok());
     held.release().await;
-    let told = failures(&service).await;
+    let entries = failures(&service).await;
     assert_eq!(
-        told,
+        entries,
         [
             json!({"reason": "wrong_password"}),
             json!({"reason": "disabled"})

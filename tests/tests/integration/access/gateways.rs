@@ -12,8 +12,8 @@ use crate::access::roles::is_public;
 /// Starts a service that trusts these peers as gateways.
 async fn behind(peers: &[&str], role: GatewayRole) -> Service {
     let mut settings = settings();
-    settings.outside.trusted_gateways = peers.iter().map(|text| text.parse().unwrap()).collect();
-    settings.outside.gateway_role = role;
+    settings.identity.trusted_gateways = peers.iter().map(|text| text.parse().unwrap()).collect();
+    settings.identity.gateway_role = role;
     let database = tests::Database::with_demo().await;
     let url = database.url(SERVICE);
     Service::with(database, &url, &settings).await

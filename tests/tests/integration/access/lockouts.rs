@@ -75,7 +75,7 @@ async fn from_all_addresses_together_an_account_has_ten_times_as_many_tries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_registers_takes_no_try_from_who_logs_in() {
+async fn registrations_do_not_count_towards_the_limit_of_logins() {
     let service = guarded().await;
     let nobody = service.nobody();
     let registration = json!({

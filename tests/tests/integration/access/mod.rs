@@ -1,4 +1,4 @@
-//! Who may call what, and the walls between businesses.
+//! Access control: roles, credentials, and the isolation of businesses.
 
 mod api_keys;
 mod auth;

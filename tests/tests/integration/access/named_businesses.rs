@@ -173,7 +173,7 @@ async fn the_business_header_of_a_visitor_may_repeat_the_business_of_the_query()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_who_names_a_business_in_the_query_names_its_own() {
+async fn a_caller_can_name_only_their_own_business_in_the_query() {
     let service = Service::start().await;
     let one = format!("/api/products/{ACME_HEADPHONES}");
     for path in ["/api/products", one.as_str()] {

@@ -35,7 +35,7 @@ async fn count(service: &Service, action: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_goes_on_from_token_to_token() {
+async fn a_login_continues_from_token_to_token() {
     let service = Service::start().await;
     let mut granted = log_in(&service).await;
     for _ in 0..4 {
@@ -120,7 +120,7 @@ async fn a_token_ends_after_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_logs_out_ends_its_own_login_and_nobody_elses() {
+async fn a_logout_ends_its_own_login_only() {
     let service = Service::start().await;
     let (mine, other) = (log_in(&service).await, log_in(&service).await);
     let body = json!({"refresh_token": mine["refresh_token"]});
@@ -142,7 +142,7 @@ async fn who_logs_out_ends_its_own_login_and_nobody_elses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_with_a_token_the_answer_is_the_same_and_nothing_is_done() {
+async fn every_bad_token_gets_the_same_response_and_changes_nothing() {
     let service = Service::start().await;
     let good = token(&log_in(&service).await);
     let before = service.database.digest().await;

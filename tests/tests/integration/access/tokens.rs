@@ -82,9 +82,9 @@ async fn a_customers_token_acts_for_its_customer_and_the_claims_may_be_anywhere(
     let key = SigningKey::new("1");
     let issuer = IssuerServer::start(&[&key]).await;
     let mut settings = issuer.settings();
-    settings.outside.claim_business = "app_metadata.business_id".parse().unwrap();
-    settings.outside.claim_role = "https://tradeline.example/role".parse().unwrap();
-    settings.outside.claim_customer = "app_metadata.customer.id".parse().unwrap();
+    settings.identity.claim_business = "app_metadata.business_id".parse().unwrap();
+    settings.identity.claim_role = "https://tradeline.example/role".parse().unwrap();
+    settings.identity.claim_customer = "app_metadata.customer.id".parse().unwrap();
     let service = service(&settings).await;
     // Claims under the default names are ignored.
     let mut claims = good_claims(GLOBEX, "authenticated");
@@ -388,7 +388,7 @@ async fn oversized_and_mutilated_tokens_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_settings_no_issuers_token_is_taken_and_with_half_of_them_nothing_starts() {
+async fn without_settings_no_issuers_token_is_accepted_and_half_of_them_stop_the_start() {
     let key = SigningKey::new("1");
     let plain = Service::start().await;
     let token = key.sign(&good_claims(ACME, "admin"));
@@ -404,9 +404,9 @@ async fn without_settings_no_issuers_token_is_taken_and_with_half_of_them_nothin
     let database = tests::Database::with_demo().await;
     let starts = async |set: &dyn Fn(&mut Settings)| {
         let mut settings = settings();
-        settings.outside.issuer = Some(ISSUER.to_owned());
-        settings.outside.audience = Some(AUDIENCE.to_owned());
-        settings.outside.jwks = Some(keys.parse().unwrap());
+        settings.identity.issuer = Some(ISSUER.to_owned());
+        settings.identity.audience = Some(AUDIENCE.to_owned());
+        settings.identity.jwks = Some(keys.parse().unwrap());
         set(&mut settings);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -423,31 +423,31 @@ async fn without_settings_no_issuers_token_is_taken_and_with_half_of_them_nothin
     let huge = file("huge.json", &vec![b' '; 300 * 1024]);
     type Slip<'a> = (&'a dyn Fn(&mut Settings), &'a str);
     let slips: [Slip<'_>; 9] = [
-        (&|s| s.outside.issuer = None, "TRADELINE_ISSUER"),
-        (&|s| s.outside.audience = None, "TRADELINE_AUDIENCE"),
-        (&|s| s.outside.jwks = None, "TRADELINE_JWKS"),
+        (&|s| s.identity.issuer = None, "TRADELINE_ISSUER"),
+        (&|s| s.identity.audience = None, "TRADELINE_AUDIENCE"),
+        (&|s| s.identity.jwks = None, "TRADELINE_JWKS"),
         (
-            &|s| s.outside.issuer = Some("tradeline".to_owned()),
+            &|s| s.identity.issuer = Some("tradeline".to_owned()),
             "TRADELINE_ISSUER",
         ),
         (
-            &|s| s.outside.audience = Some(" ".to_owned()),
+            &|s| s.identity.audience = Some(" ".to_owned()),
             "TRADELINE_AUDIENCE",
         ),
         (
-            &|s| s.outside.jwks = Some(missing.parse().unwrap()),
+            &|s| s.identity.jwks = Some(missing.parse().unwrap()),
             "TRADELINE_JWKS",
         ),
         (
-            &|s| s.outside.jwks = Some(garbage.parse().unwrap()),
+            &|s| s.identity.jwks = Some(garbage.parse().unwrap()),
             "TRADELINE_JWKS",
         ),
         (
-            &|s| s.outside.jwks = Some(empty.parse().unwrap()),
+            &|s| s.identity.jwks = Some(empty.parse().unwrap()),
             "TRADELINE_JWKS",
         ),
         (
-            &|s| s.outside.jwks = Some(huge.parse().unwrap()),
+            &|s| s.identity.jwks = Some(huge.parse().unwrap()),
             "TRADELINE_JWKS",
         ),
     ];

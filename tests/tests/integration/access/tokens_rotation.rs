@@ -53,7 +53,7 @@ const QUICK: Pace = Pace {
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_key_works_at_once_and_one_that_is_taken_back_stops() {
+async fn a_new_key_works_at_once_and_a_withdrawn_one_stops() {
     let (old, new) = (SigningKey::new("old"), SigningKey::new("new"));
     let issuer = IssuerServer::start(&[&old]).await;
     let service = trusting(&issuer).await;
@@ -95,7 +95,11 @@ async fn an_issuer_that_is_down_at_the_start_is_asked_again_when_a_token_comes()
     let issuer = IssuerServer::start(&[&key]).await;
     issuer.serve(Serving::Down);
     let service = trusting(&issuer).await;
-    until("the service has asked in vain", async || issuer.asked() > 0).await;
+    until(
+        "the service has requested the keys without success",
+        async || issuer.asked() > 0,
+    )
+    .await;
     // Tokens of the service itself do not depend on the issuer.
     let _ = service.admin().get("/api/auth/me").await.ok(200);
     issuer.publish(&[&key]);
@@ -103,7 +107,7 @@ async fn an_issuer_that_is_down_at_the_start_is_asked_again_when_a_token_comes()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_known_go_on_working_whatever_the_issuer_answers_later() {
+async fn known_keys_stay_valid_whatever_the_issuer_responds_later() {
     let key = SigningKey::new("1");
     let elsewhere = IssuerServer::start(&[&SigningKey::new("2")]).await;
     for serving in [
@@ -143,7 +147,10 @@ async fn an_issuer_that_never_answers_costs_a_token_some_seconds_and_nobody_else
     let before = issuer.asked();
     let unknown = service.bearer(&token(&key.renamed("2", key.algorithm)));
     let waiting = tokio::spawn(async move { unknown.get("/api/auth/me").await.status });
-    until("the issuer is asked", async || issuer.asked() > before).await;
+    until("the issuer is asked for its keys", async || {
+        issuer.asked() > before
+    })
+    .await;
     // Another request is served meanwhile.
     assert_eq!(status(&service, &key).await, 200);
     assert!(!waiting.is_finished());

@@ -53,7 +53,7 @@ async fn a_made_up_key_counts_once() {
 async fn refusals(service: &Service, count: usize) -> Vec<Value> {
     let sql = "SELECT business_id, entity_type, entity_id, actor_role, after FROM audit_events
                 WHERE action = 'access.refused' ORDER BY id";
-    until("they are written", async || {
+    until("the entries are written", async || {
         service.database.rows(sql).await.len() >= count
     })
     .await;
@@ -61,7 +61,7 @@ async fn refusals(service: &Service, count: usize) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_of_a_business_tries_what_is_the_platforms_is_in_its_trail() {
+async fn a_call_of_a_platform_endpoint_is_in_the_audit_trail_of_the_callers_business() {
     let service = Service::start().await;
     let request = service.admin().request(Method::POST, "/api/businesses");
     let _ = service
@@ -69,11 +69,11 @@ async fn whoever_of_a_business_tries_what_is_the_platforms_is_in_its_trail() {
         .send(request.body("{}"))
         .await
         .refused(403, "forbidden");
-    let told = refusals(&service, 1).await;
-    assert_eq!(told[0]["business_id"], json!(ACME));
-    assert_eq!(told[0]["actor_role"], "admin");
+    let entries = refusals(&service, 1).await;
+    assert_eq!(entries[0]["business_id"], json!(ACME));
+    assert_eq!(entries[0]["actor_role"], "admin");
     assert_eq!(
-        told[0]["after"],
+        entries[0]["after"],
         json!({"method": "POST", "path": "/api/businesses", "code": "forbidden"})
     );
 }
@@ -91,8 +91,8 @@ async fn a_refresh_token_of_a_login_that_was_ended_leaves_a_trace() {
         let _ = reply.refused(401, "invalid_credentials");
     }
     let sql = "SELECT action FROM audit_events WHERE action LIKE 'refresh_token.%' ORDER BY id";
-    let told: Vec<Value> = service.database.rows(sql).await;
-    let actions: Vec<&str> = told
+    let entries: Vec<Value> = service.database.rows(sql).await;
+    let actions: Vec<&str> = entries
         .iter()
         .map(|row| row["action"].as_str().unwrap())
         .collect();
@@ -145,15 +145,15 @@ async fn a_revoked_key_and_a_void_token_leave_a_trace_and_a_made_up_key_none() {
             .await
             .refused(401, "unauthenticated");
     }
-    let mut told = refusals(&service, 2).await;
-    told.sort_by_key(|entry| entry["entity_type"].to_string());
+    let mut entries = refusals(&service, 2).await;
+    entries.sort_by_key(|entry| entry["entity_type"].to_string());
     let after = json!({"method": "GET", "path": "/api/orders", "code": "unauthenticated"});
     let entry = |kind: &str, id: &str| {
         json!({
             "business_id": ACME, "entity_type": kind, "entity_id": id, "actor_role": "nobody", "after": after,
         })
     };
-    assert_eq!(told, [entry("api_key", id), entry("user", user)]);
+    assert_eq!(entries, [entry("api_key", id), entry("user", user)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,7 +53,7 @@ pub(super) async fn trail(service: &Service, path: &str) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_admin_adds_users_of_every_role_and_each_logs_in_as_what_it_is() {
+async fn an_admin_adds_users_of_every_role_and_each_logs_in_with_their_role() {
     let service = Service::start().await;
     let admin = service.admin();
     for role in ["admin", "staff", "customer"] {
@@ -137,7 +137,7 @@ async fn a_weak_password_is_refused_with_its_place_and_nothing_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_registers_is_a_customer_without_credit_and_nothing_else() {
+async fn a_registration_makes_a_customer_without_credit_and_nothing_else() {
     let service = Service::start().await;
     let nobody = service.nobody();
     let registration = json!({"business": "acme", "email": "Me@Example.com", "password": PASSWORD, "name": "Me Ltd"});
@@ -180,7 +180,7 @@ async fn who_registers_is_a_customer_without_credit_and_nothing_else() {
     assert_eq!(
         service.database.value(customers).await,
         before,
-        "nothing of it stays"
+        "the change leaves nothing"
     );
     // The same address in another business is another user.
     let mut elsewhere = registration.clone();
@@ -313,12 +313,12 @@ async fn a_disabled_user_is_out_at_once_and_within_a_second_in_another_process()
     assert_eq!(
         back.at(&two).get("/api/orders").await.status,
         200,
-        "a younger token than is remembered"
+        "a token newer than the remembered change"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_another_role_the_tokens_of_before_stop_and_the_login_goes_on_as_what_it_is_now() {
+async fn a_changed_role_revokes_earlier_tokens_and_the_login_continues_with_the_new_role() {
     let service = Service::start().await;
     let path = add(&service, "climber@example.com", "admin").await;
     let (client, refresh_token) = logged_in(&service, "climber@example.com").await;
@@ -372,7 +372,7 @@ async fn with_another_role_the_tokens_of_before_stop_and_the_login_goes_on_as_wh
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_enabled_admin_stays_one_whoever_tries() {
+async fn nobody_can_remove_the_last_enabled_admin() {
     let service = Service::start().await;
     let sql = format!("SELECT id FROM users WHERE business_id = '{ACME}' AND role = 'admin'");
     let path = format!("/api/users/{}", service.database.value(&sql).await);
@@ -474,9 +474,9 @@ async fn failed_logins_are_in_the_trail_without_the_password() {
         "SELECT action, entity_type, after, actor_role FROM audit_events
           WHERE business_id = '{ACME}' AND action LIKE 'login.%' ORDER BY id"
     );
-    let told = service.database.rows(&sql).await;
+    let entries = service.database.rows(&sql).await;
     assert_eq!(
-        told,
+        entries,
         [
             json!({"action": "login.failed", "entity_type": "user", "actor_role": "nobody",
                    "after": {"reason": "wrong_password"}}),
@@ -488,7 +488,7 @@ async fn failed_logins_are_in_the_trail_without_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_caller_was_refused_is_in_the_trail() {
+async fn refusals_of_a_caller_are_in_the_audit_trail() {
     let service = Service::start().await;
     let staff = service.staff();
     let id = Uuid::now_v7();
@@ -520,14 +520,14 @@ async fn what_a_caller_was_refused_is_in_the_trail() {
         "SELECT after, actor_role FROM audit_events
           WHERE business_id = '{ACME}' AND action = 'access.refused' ORDER BY id"
     );
-    until("all are written", async || {
+    until("all entries are written", async || {
         service.database.rows(&sql).await.len() >= 4
     })
     .await;
-    let told: Vec<Value> = service.database.rows(&sql).await;
+    let entries: Vec<Value> = service.database.rows(&sql).await;
     let entry = |method: &str, path: &str, code: &str| json!({"actor_role": "staff", "after": {"method": method, "path": path, "code": code}});
     assert_eq!(
-        told,
+        entries,
         [
             entry("PATCH", "/api/users/{user_id}", "forbidden"),
             entry("POST", "/api/customers", "tenant_mismatch"),
@@ -538,7 +538,7 @@ async fn what_a_caller_was_refused_is_in_the_trail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_stops_writes_what_was_refused_before() {
+async fn a_stopping_service_writes_the_refusals_before() {
     let service = Service::start().await;
     let database = service.database.clone();
     let staff = service.staff();

@@ -26,7 +26,7 @@ async fn a_payment_of_another_amount_ends_its_order_in_time_and_is_looked_at_unt
     assert_eq!(found["payments"][0]["mismatch"], mismatch(0));
 
     shop.service.database.let_time_pass(&order).await;
-    until("it is cancelled", async || {
+    until("the order is cancelled", async || {
         shop.order_now(&order).await["status"] == "cancelled"
     })
     .await;
@@ -58,8 +58,8 @@ async fn orders_can_be_filtered_by_attention_reason() {
     let shop = StripeShop::open().await;
     let (disputed, intent) = shop.paid().await;
     let open = dispute(&intent, "needs_response");
-    let told = shop.tell_dispute("charge.dispute.created", &open).await;
-    let _ = told.ok(200);
+    let reply = shop.tell_dispute("charge.dispute.created", &open).await;
+    let _ = reply.ok(200);
     let (mismatched, intent) = shop.order(&[(ACME_KEYBOARD, 2)]).await;
     let part = received(&mismatched, &intent, 4000);
     let _ = shop.tell("payment_intent.succeeded", part).await.ok(200);

@@ -46,7 +46,7 @@ fn statuses(order: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_paid_by_card_is_held_then_sold_then_fulfilled() {
+async fn an_order_by_card_is_held_then_sold_then_fulfilled() {
     let (service, product) = shop().await;
     let customer = service.customer();
     let before = service
@@ -183,13 +183,13 @@ async fn an_order_that_is_not_paid_in_time_is_cancelled_by_itself_and_its_stock_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_in_line_gets_what_an_unpaid_order_held() {
+async fn the_waitlist_gets_the_units_of_an_unpaid_order() {
     let (service, product) = shop().await;
     let order = service.customer().order_by_card(&[(product, 10)]).await;
-    let wish = json!({"customer_id": ACME_CUSTOMER, "wait": true, "items": [{"product_id": product, "quantity": 4}]});
+    let request = json!({"customer_id": ACME_CUSTOMER, "wait": true, "items": [{"product_id": product, "quantity": 4}]});
     let waiting = service
         .staff()
-        .post("/api/reservations", &wish)
+        .post("/api/reservations", &request)
         .await
         .ok(202);
     service.database.let_time_pass(&order).await;
@@ -204,7 +204,7 @@ async fn who_waits_in_line_gets_what_an_unpaid_order_held() {
 }
 
 /// An event about an order, as the provider's adapter would parse it.
-fn told(order: &str, id: &str, told: EventKind) -> Event {
+fn event_of(order: &str, id: &str, event_kind: EventKind) -> Event {
     let order_id: OrderId = order.parse().unwrap();
     Event {
         provider: Offline::NAME,
@@ -213,7 +213,7 @@ fn told(order: &str, id: &str, told: EventKind) -> Event {
         business_id: ACME,
         order_id,
         intent: Offline::intent_of(ACME, order_id),
-        told,
+        event_kind,
     }
 }
 
@@ -232,9 +232,9 @@ fn paid(minor: i64) -> EventKind {
 
 async fn receive(service: &Service, event: &Event) -> EventOutcome {
     let database = domain::Database::new(&service.database.url(SERVICE), 1).unwrap();
-    let taken = card::receive(&database, &Offline, event).await.unwrap();
+    let outcome = card::receive(&database, &Offline, event).await.unwrap();
     database.close().await;
-    taken
+    outcome
 }
 
 /// Places an order by card whose payment deadline is over. The payment worker's next attempt is far in the future, so
@@ -256,7 +256,7 @@ async fn paid_after_its_time_an_order_has_its_stock_if_that_is_there() {
     let (service, product) = shop().await;
     let order = overdue_order(&service, &[(product, 10)]).await;
     assert_eq!(
-        receive(&service, &told(&order, "e1", paid(20_000))).await,
+        receive(&service, &event_of(&order, "e1", paid(20_000))).await,
         EventOutcome::Now
     );
     assert_eq!(service.customer().order(&order).await["status"], "paid");
@@ -265,12 +265,12 @@ async fn paid_after_its_time_an_order_has_its_stock_if_that_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paid_when_its_stock_is_gone_an_order_is_cancelled_and_refunded_and_says_why() {
+async fn an_order_paid_without_stock_is_cancelled_and_refunded_with_a_reason() {
     let (service, product) = shop().await;
     let order = overdue_order(&service, &[(product, 10)]).await;
     service.staff().buy(&[(product, 1)]).await.ok(201);
     assert_eq!(
-        receive(&service, &told(&order, "e1", paid(20_000))).await,
+        receive(&service, &event_of(&order, "e1", paid(20_000))).await,
         EventOutcome::Now
     );
     let gone = service.customer().order(&order).await;
@@ -306,7 +306,7 @@ async fn paid_after_it_was_cancelled_an_order_stays_cancelled_and_the_money_goes
     );
     assert_eq!(stock(&service, product).await, (10, 0));
     assert_eq!(
-        receive(&service, &told(&order, "e1", paid(20_00))).await,
+        receive(&service, &event_of(&order, "e1", paid(20_00))).await,
         EventOutcome::Now
     );
     let late = service.customer().order(&order).await;
@@ -328,7 +328,7 @@ async fn a_payment_of_another_amount_or_currency_does_not_pay_the_order() {
         (3, received(20_00, "EUR")),
     ] {
         let order = service.customer().order_by_card(&[(product, 1)]).await;
-        let event = told(&order, &format!("e{number}"), EventKind::Paid(other));
+        let event = event_of(&order, &format!("e{number}"), EventKind::Paid(other));
         assert_eq!(receive(&service, &event).await, EventOutcome::Now);
         let flagged = service.customer().order(&order).await;
         assert_eq!(
@@ -338,7 +338,7 @@ async fn a_payment_of_another_amount_or_currency_does_not_pay_the_order() {
         assert_eq!(flagged["payments"][0]["status"], "mismatched");
         assert!(flagged["payments"][0]["failure"].is_string());
         // A later payment of the right amount does not resolve the mismatch.
-        let event = told(&order, &format!("late{number}"), paid(20_00));
+        let event = event_of(&order, &format!("late{number}"), paid(20_00));
         assert_eq!(receive(&service, &event).await, EventOutcome::Now);
         assert_eq!(
             service.customer().order(&order).await["status"],
@@ -349,7 +349,7 @@ async fn a_payment_of_another_amount_or_currency_does_not_pay_the_order() {
         // the payment.
         service.database.let_time_pass(&order).await;
         let customer = service.customer();
-        until("it is cancelled", async || {
+        until("the order is cancelled", async || {
             customer.order(&order).await["status"] == "cancelled"
         })
         .await;
@@ -384,10 +384,10 @@ async fn an_order_that_is_cancelled_unpaid_was_never_charged_and_owes_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_taken_once_and_only_if_it_is_about_an_intent_of_ours() {
+async fn an_event_is_processed_once_and_only_for_an_intent_of_this_service() {
     let (service, product) = shop().await;
     let order = service.customer().order_by_card(&[(product, 1)]).await;
-    let event = told(&order, "e1", paid(20_00));
+    let event = event_of(&order, "e1", paid(20_00));
     let foreign = [
         Event {
             business_id: domain::demo::GLOBEX,
@@ -418,16 +418,16 @@ async fn an_event_is_taken_once_and_only_if_it_is_about_an_intent_of_ours() {
         "payment_pending"
     );
     let service = std::sync::Arc::new(service);
-    let told_at_once = (0..8).map(|_| {
+    let deliveries = (0..8).map(|_| {
         let (service, event) = (std::sync::Arc::clone(&service), event.clone());
         async move { receive(&service, &event).await }
     });
-    let mut taken = all(told_at_once).await;
-    taken.sort_by_key(|one| *one != EventOutcome::Now);
-    assert_eq!(taken[0], EventOutcome::Now);
+    let mut outcomes = all(deliveries).await;
+    outcomes.sort_by_key(|one| *one != EventOutcome::Now);
+    assert_eq!(outcomes[0], EventOutcome::Now);
     assert!(
-        taken[1..].iter().all(|one| *one == EventOutcome::Before),
-        "{taken:?}"
+        outcomes[1..].iter().all(|one| *one == EventOutcome::Before),
+        "{outcomes:?}"
     );
     assert_eq!(stock(&service, product).await, (9, 0));
     books_balance(&service).await;
@@ -461,8 +461,8 @@ async fn a_repeated_checkout_is_one_order_and_one_answer() {
 async fn a_reservation_is_confirmed_by_card_at_its_price_and_keeps_its_hold() {
     let (service, product) = shop().await;
     let customer = service.customer();
-    let wish = json!({"items": [{"product_id": product, "quantity": 10}]});
-    let held = customer.post("/api/reservations", &wish).await.ok(201);
+    let request = json!({"items": [{"product_id": product, "quantity": 10}]});
+    let held = customer.post("/api/reservations", &request).await.ok(201);
     let dearer = json!({"price": "99.00"});
     service
         .admin()

@@ -103,9 +103,9 @@ impl Shop {
                         Some(Executed::PlacedOrder(placed)) => {
                             (placed.order_id, Some(placed.reservation_id))
                         }
-                        Some(Executed::Reserved(found) | Executed::Cancelled { found, .. }) => {
-                            (none, Some(found.reservation.id))
-                        }
+                        Some(
+                            Executed::Reserved(found) | Executed::Cancelled { current: found, .. },
+                        ) => (none, Some(found.reservation.id)),
                         None => (replayed.unwrap(), None),
                     };
                     let reservation = reservation.unwrap_or(ReservationId(Uuid::nil()));
@@ -277,7 +277,7 @@ async fn an_order_by_card_whose_commit_goes_wrong_is_placed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_units_are_never_more_than_ten_whoever_asks_for_them_by_whichever_way() {
+async fn ten_units_are_never_sold_as_more_than_ten_in_any_mix_of_commands() {
     let shop = Arc::new(Shop::open().await);
     let clerks = [shop.clerk(), shop.clerk()];
     let taken = all((0..60).map(|number| {
@@ -326,7 +326,7 @@ async fn ten_units_are_never_more_than_ten_whoever_asks_for_them_by_whichever_wa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_what_an_unpaid_order_held_gets_it_when_its_time_is_over() {
+async fn the_waitlist_gets_the_units_of_an_unpaid_order_when_it_expires() {
     let shop = Shop::open().await;
     let clerk = shop.clerk();
     clerk

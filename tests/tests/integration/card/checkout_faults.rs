@@ -185,7 +185,7 @@ async fn killed_between_order_and_intent_or_between_intent_and_answer_the_order_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_is_told_before_its_intent_is_recorded_makes_the_order_paid() {
+async fn a_payment_event_before_its_intent_is_recorded_makes_the_order_paid() {
     let deployment = Deployment::new().await;
     let program = deployment.start(Some("intent-made")).await;
     deployment.order(&program);
@@ -245,8 +245,8 @@ async fn killed_while_it_takes_a_webhook_the_order_is_paid_once() {
             "id": deployment.event_id().await, "object": "event", "type": "payment_intent.succeeded",
             "data": {"object": deployment.stripe.get(&format!("payment_intents/{intent}")).await},
         });
-        assert_eq!(deployment.told(&program, &event).await, 200);
-        assert_eq!(deployment.told(&program, &event).await, 200);
+        assert_eq!(deployment.deliver(&program, &event).await, 200);
+        assert_eq!(deployment.deliver(&program, &event).await, 200);
         let found = deployment.admin(&program).order(&order).await;
         assert_eq!(
             (&found["status"], &found["amount_paid"]),
@@ -391,7 +391,7 @@ async fn refused_by_the_provider_an_order_is_over_and_its_stock_free_and_the_ans
     let refused = admin.post("/api/orders/checkout", &body).await;
     let refused = refused.refused(422, "payment_refused");
     assert_eq!(refused["provider_code"], "api_error");
-    assert!(!refused.to_string().contains("told to"), "{refused}");
+    assert!(!refused.to_string().contains("as requested"), "{refused}");
     assert_eq!(refused["order_status"], "cancelled");
     let order = admin.order(refused["order_id"].as_str().unwrap()).await;
     assert_eq!(order["status"], "cancelled");
@@ -412,7 +412,7 @@ impl Deployment {
     }
 
     /// Sends the event, signed as Stripe signs. Returns the status of the response.
-    async fn told(&self, program: &Program, event: &Value) -> u16 {
+    async fn deliver(&self, program: &Program, event: &Value) -> u16 {
         let body = event.to_string();
         let sign = "import sys, time, stripe
 t = int(time.time())

@@ -10,8 +10,8 @@ async fn an_order_tells_its_dispute_and_is_fulfilled_only_when_that_is_acknowled
     let shop = StripeShop::open().await;
     let (order, intent) = shop.paid().await;
     let open = dispute(&intent, "needs_response");
-    let told = shop.tell_dispute("charge.dispute.created", &open).await;
-    let _ = told.ok(200);
+    let reply = shop.tell_dispute("charge.dispute.created", &open).await;
+    let _ = reply.ok(200);
     let found = shop.order_now(&order).await;
     assert_eq!(found["attention"], json!(["dispute_open"]));
     assert_eq!(found["amount_lost"], "0.00");
@@ -94,8 +94,8 @@ async fn of_a_payment_that_was_lost_in_part_the_rest_is_not_refunded_either() {
     let (order, intent) = shop.paid().await;
     let mut part = dispute(&intent, "lost");
     part["amount"] = json!(2500);
-    let told = shop.tell_dispute("charge.dispute.closed", &part).await;
-    let _ = told.ok(200);
+    let reply = shop.tell_dispute("charge.dispute.closed", &part).await;
+    let _ = reply.ok(200);
     assert_eq!(shop.order_now(&order).await["amount_lost"], "25.00");
     let refused = shop
         .service
@@ -107,13 +107,13 @@ async fn of_a_payment_that_was_lost_in_part_the_rest_is_not_refunded_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_a_dispute_is_won_or_withdrawn_the_order_is_as_any_other() {
+async fn an_order_whose_dispute_is_won_or_withdrawn_is_like_any_other() {
     for over in ["won", "warning_closed"] {
         let shop = StripeShop::open().await;
         let (order, intent) = shop.paid().await;
         let open = dispute(&intent, "under_review");
-        let told = shop.tell_dispute("charge.dispute.created", &open).await;
-        let _ = told.ok(200);
+        let reply = shop.tell_dispute("charge.dispute.created", &open).await;
+        let _ = reply.ok(200);
         let mut closed = dispute(&intent, over);
         let back = json!({"id": "txn_2", "amount": 10_000});
         closed["balance_transactions"]
@@ -135,7 +135,7 @@ async fn when_a_dispute_is_won_or_withdrawn_the_order_is_as_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_of_a_dispute_in_any_order_end_in_what_stripe_has_now() {
+async fn events_of_a_dispute_in_any_order_end_in_the_state_at_stripe() {
     let shop = StripeShop::open().await;
     let (order, intent) = shop.paid().await;
     // Stripe's dispute is already in its last state when the first event arrives.
@@ -146,8 +146,8 @@ async fn events_of_a_dispute_in_any_order_end_in_what_stripe_has_now() {
         ("charge.dispute.funds_withdrawn", "needs_response"),
         ("charge.dispute.created", "needs_response"),
     ] {
-        let told = shop.tell(kind, dispute(&intent, then)).await;
-        let _ = told.ok(200);
+        let reply = shop.tell(kind, dispute(&intent, then)).await;
+        let _ = reply.ok(200);
         let found = shop.order_now(&order).await;
         assert_eq!(found["disputes"][0]["status"], "lost", "{kind}");
         assert_eq!(found["amount_lost"], "100.00");
@@ -163,10 +163,10 @@ async fn a_dispute_that_stripe_does_not_know_or_of_no_order_changes_nothing() {
     let (_, intent) = shop.paid().await;
     let before = shop.service.database.digest().await;
     let unknown = dispute(&intent, "lost");
-    let told = shop.tell("charge.dispute.closed", unknown).await;
-    let _ = told.refused(502, "payment_provider_error");
+    let reply = shop.tell("charge.dispute.closed", unknown).await;
+    let _ = reply.refused(502, "payment_provider_error");
     let of_nobody = dispute("pi_nobodys", "lost");
-    let told = shop.tell_dispute("charge.dispute.closed", &of_nobody).await;
-    let _ = told.ok(200);
+    let reply = shop.tell_dispute("charge.dispute.closed", &of_nobody).await;
+    let _ = reply.ok(200);
     assert_eq!(shop.service.database.digest().await, before);
 }

@@ -8,7 +8,7 @@ mod disputes;
 mod offline_payments;
 mod payment_limits;
 mod payments_stripe;
+mod refund_events;
 mod refunds;
 mod refunds_stripe;
-mod refunds_told;
 mod webhook_signatures;

@@ -79,7 +79,7 @@ async fn an_intent_that_nobody_has_is_not_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn for_whoever_is_elsewhere_there_is_no_such_path() {
+async fn other_machines_get_no_such_path() {
     let mut settings = settings();
     settings.limits.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
     let database = Database::with_demo().await;
@@ -165,7 +165,7 @@ async fn without_a_provider_nothing_is_ordered_by_card() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_is_ordered_by_card_at_the_price_that_was_reserved() {
+async fn held_items_are_ordered_by_card_at_their_reserved_price() {
     let service = Service::start().await;
     let customer = service.customer();
     let product = service.admin().add_product("CARD-2", "20.00", 5).await;

@@ -15,8 +15,8 @@ async fn product(service: &Service, price: &str) -> ProductId {
 /// Asserts that a checkout and a confirmation by card are rejected, no order is placed, and Stripe gets no request.
 async fn refused_before(shop: &StripeShop, product: ProductId) -> Value {
     let customer = shop.service.customer();
-    let wish = json!({"items": [{"product_id": product, "quantity": 1}]});
-    let held = customer.post("/api/reservations", &wish).await.ok(201);
+    let request = json!({"items": [{"product_id": product, "quantity": 1}]});
+    let held = customer.post("/api/reservations", &request).await.ok(201);
     let path = format!(
         "/api/reservations/{}",
         held["reservation_id"].as_str().unwrap()
@@ -75,7 +75,7 @@ async fn a_currency_in_which_stripe_takes_no_payments_is_refused_before_there_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stripe_takes_at_least_and_at_most_is_taken() {
+async fn the_smallest_and_the_largest_amount_of_stripe_can_be_paid() {
     let shop = StripeShop::open().await;
     for (sku, price) in [("LEAST", "0.50"), ("MOST", "999999.99")] {
         let product = shop.service.admin().add_product(sku, price, 5).await;
@@ -127,7 +127,7 @@ async fn a_refusal_afterwards_says_that_the_order_is_cancelled_and_says_it_again
     let refused = first.refused(422, "payment_refused");
     assert_eq!(refused["provider_code"], "api_error");
     assert_eq!(refused["order_status"], "cancelled");
-    assert!(!first.text.contains("told to"), "{}", first.text);
+    assert!(!first.text.contains("as requested"), "{}", first.text);
     let order = refused["order_id"].as_str().unwrap();
     let found = shop.order_now(order).await;
     assert_eq!(found["cancel_reason"], "payment_refused");

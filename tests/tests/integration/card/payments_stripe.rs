@@ -10,7 +10,7 @@ use entity::{BusinessId, Currency, Money, OrderId, RefundId};
 use tests::stripe::{Fault, SECRET_KEY, Stripe};
 
 /// A request timeout that no request here reaches unless it is meant to be late.
-const PATIENCE: Duration = Duration::from_secs(20);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn wanted(amount: &str, currency: &str) -> WantedIntent {
     let currency: Currency = currency.parse().unwrap();
@@ -44,7 +44,11 @@ fn paid(minor: i64, wanted: &WantedIntent) -> IntentState {
 async fn an_intent_is_asked_for_with_all_that_it_must_say_under_the_orders_key() {
     let stripe = Stripe::start().await;
     let wanted = wanted("10.99", "USD");
-    let made = stripe.adapter(PATIENCE).create(&wanted).await.unwrap();
+    let made = stripe
+        .adapter(RESPONSE_TIMEOUT)
+        .create(&wanted)
+        .await
+        .unwrap();
     assert!(made.id.starts_with("pi_"), "{made:?}");
     assert!(made.client_secret.starts_with(&made.id), "{made:?}");
     assert_eq!(made.state, IntentState::Open);
@@ -78,7 +82,7 @@ async fn an_intent_is_asked_for_with_all_that_it_must_say_under_the_orders_key()
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_again_with_the_same_stripe_makes_nothing_twice() {
     let stripe = Stripe::start().await;
-    let adapter = stripe.adapter(PATIENCE);
+    let adapter = stripe.adapter(RESPONSE_TIMEOUT);
     let wanted = wanted("10.99", "USD");
     let made = adapter.create(&wanted).await.unwrap();
     assert_eq!(adapter.create(&wanted).await.unwrap(), made);
@@ -101,9 +105,9 @@ async fn asked_again_with_the_same_stripe_makes_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_answers_with_what_the_intent_is_then() {
+async fn a_cancellation_returns_the_state_of_the_intent() {
     let stripe = Stripe::start().await;
-    let adapter = stripe.adapter(PATIENCE);
+    let adapter = stripe.adapter(RESPONSE_TIMEOUT);
     let open = wanted("10.99", "USD");
     let made = adapter.create(&open).await.unwrap();
     let cancelled = Intent {
@@ -136,9 +140,9 @@ async fn cancelling_answers_with_what_the_intent_is_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stripe_refuses_is_refused_for_good_in_its_words() {
+async fn a_refusal_by_stripe_is_final_and_keeps_its_message() {
     let stripe = Stripe::start().await;
-    let adapter = stripe.adapter(PATIENCE);
+    let adapter = stripe.adapter(RESPONSE_TIMEOUT);
     let refused = |code: &str, words: &str| Failure::Refused {
         code: code.to_owned(),
         message: words.to_owned(),
@@ -171,7 +175,10 @@ async fn what_stripe_refuses_is_refused_for_good_in_its_words() {
     };
     assert_eq!(
         adapter.create(&more).await,
-        Err(refused("idempotency_error", "told to: idempotency_error"))
+        Err(refused(
+            "idempotency_error",
+            "as requested by the test: idempotency_error"
+        ))
     );
     // Amounts that Stripe cannot charge exactly are rejected without a request.
     let asked = stripe.asked().len();
@@ -195,7 +202,7 @@ async fn what_stripe_refuses_is_refused_for_good_in_its_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ambiguous_failures_are_retried_and_find_the_existing_intent() {
     let stripe = Stripe::start().await;
-    let adapter = stripe.adapter(PATIENCE);
+    let adapter = stripe.adapter(RESPONSE_TIMEOUT);
     for (intents, fault) in [
         Fault::LoseAnswer,
         Fault::LoseRequest,
@@ -238,7 +245,7 @@ async fn ambiguous_failures_are_retried_and_find_the_existing_intent() {
             failed,
             Err(Failure::Refused {
                 code: "api_error".to_owned(),
-                message: "told to: api_error".to_owned(),
+                message: "as requested by the test: api_error".to_owned(),
             }),
             "{fault}"
         );
@@ -250,7 +257,7 @@ async fn ambiguous_failures_are_retried_and_find_the_existing_intent() {
 async fn an_answer_that_comes_too_late_is_none_and_its_intent_is_found_again() {
     let stripe = Stripe::start().await;
     let hasty = stripe.adapter(Duration::from_millis(300));
-    let patient = stripe.adapter(PATIENCE);
+    let patient = stripe.adapter(RESPONSE_TIMEOUT);
     let wanted = wanted("10.99", "USD");
     stripe.fault(&[Fault::Delay(Duration::from_secs(2))]);
     let late = hasty.create(&wanted).await;
@@ -274,9 +281,9 @@ async fn an_answer_that_comes_too_late_is_none_and_its_intent_is_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whose_an_intent_is_can_be_asked() {
+async fn the_order_of_an_intent_can_be_read() {
     let stripe = Stripe::start().await;
-    let adapter = stripe.adapter(PATIENCE);
+    let adapter = stripe.adapter(RESPONSE_TIMEOUT);
     let wanted = wanted("10.99", "USD");
     let made = adapter.create(&wanted).await.unwrap();
     assert_eq!(

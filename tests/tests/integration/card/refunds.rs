@@ -254,15 +254,15 @@ async fn goods_that_were_free_or_were_refunded_and_kept_come_back_for_nothing() 
         .do_to(&order, "refund", &items(product, 3, false))
         .await
         .ok(200);
-    let shelf = on_hand(&service, product).await.as_i64().unwrap();
+    let initial = on_hand(&service, product).await.as_i64().unwrap();
     admin.do_to(&order, "cancel", &json!({})).await.ok(200);
-    assert_eq!(on_hand(&service, product).await, shelf + 2);
+    assert_eq!(on_hand(&service, product).await, initial + 2);
     let late = admin
         .do_to(&order, "refund", &items(product, 3, true))
         .await
         .ok(200);
     assert_eq!(late["amount_refunded"], "100.00");
-    assert_eq!(on_hand(&service, product).await, shelf + 5);
+    assert_eq!(on_hand(&service, product).await, initial + 5);
     let more = admin
         .do_to(&order, "refund", &items(product, 1, true))
         .await;
@@ -274,9 +274,9 @@ async fn goods_that_were_free_or_were_refunded_and_kept_come_back_for_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn goods_that_never_left_the_shelf_do_not_come_back_to_it() {
+async fn goods_that_never_left_stock_are_not_restocked() {
     let (service, product, _) = paid().await;
-    let (admin, shelf) = (service.admin(), on_hand(&service, product).await);
+    let (admin, initial) = (service.admin(), on_hand(&service, product).await);
     // The payment arrives after the order has expired and its units were sold. It is refunded, and nothing was sold.
     let late = service.customer().order_by_card(&[(product, 5)]).await;
     service.database.let_time_pass(&late).await;
@@ -288,7 +288,7 @@ async fn goods_that_never_left_the_shelf_do_not_come_back_to_it() {
         refused.refused(409, "creditable_quantity_exceeded")["creditable"],
         0
     );
-    assert_eq!(shelf, 5);
+    assert_eq!(initial, 5);
     assert_eq!(on_hand(&service, product).await, 0);
     books_balance(&service).await;
 }

@@ -14,7 +14,7 @@ use tests::{SERVICE, Service, books_balance};
 const STRIPE: &str = tradeline::payments::stripe::Stripe::NAME;
 
 /// A request timeout that no request here reaches unless it is meant to be late.
-const PATIENCE: Duration = Duration::from_secs(20);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn dollars(amount: &str) -> Money {
     Money::parse(amount, Currency::USD).unwrap()
@@ -44,7 +44,12 @@ impl Shop {
             amount: dollars("100.00"),
             currency: Currency::USD,
         };
-        let intent = stripe.adapter(PATIENCE).create(&wanted).await.unwrap().id;
+        let intent = stripe
+            .adapter(RESPONSE_TIMEOUT)
+            .create(&wanted)
+            .await
+            .unwrap()
+            .id;
         stripe.pay(&intent).await;
         let is_stripes = format!(
             "UPDATE payment_intents SET provider = '{STRIPE}', provider_id = '{intent}'
@@ -59,9 +64,9 @@ impl Shop {
             business_id: ACME,
             order_id: wanted.order_id,
             intent: intent.clone(),
-            told: EventKind::Paid(Offline::received(wanted.amount, wanted.currency)),
+            event_kind: EventKind::Paid(Offline::received(wanted.amount, wanted.currency)),
         };
-        let taken = card::receive(&pool, &stripe.adapter(PATIENCE), &event)
+        let taken = card::receive(&pool, &stripe.adapter(RESPONSE_TIMEOUT), &event)
             .await
             .unwrap();
         assert_eq!(taken, EventOutcome::Now);
@@ -85,7 +90,7 @@ impl Shop {
     async fn ask(&self) -> Value {
         let due = "UPDATE refunds SET next_try_at = now() WHERE next_try_at IS NOT NULL";
         self.service.database.execute(due).await;
-        let adapter = self.stripe.adapter(PATIENCE);
+        let adapter = self.stripe.adapter(RESPONSE_TIMEOUT);
         card::work(&self.pool, &adapter, ACME).await.unwrap();
         let sql = "SELECT status, tries, provider_id FROM refunds";
         self.service.database.row(sql).await
@@ -165,7 +170,7 @@ async fn it_is_found_behind_any_number_of_others() {
         currency: Currency::USD,
         asked_before: false,
     };
-    let adapter = shop.stripe.adapter(PATIENCE);
+    let adapter = shop.stripe.adapter(RESPONSE_TIMEOUT);
     let made = adapter.refund(&wanted).await.unwrap();
     assert_eq!(made.state, RefundState::Succeeded);
     // Stripe lists the newest refunds first, 100 per page.

@@ -112,7 +112,7 @@ async fn signatures_of_stripes_own_library_are_good_and_ours_are_good_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_with_a_signature_the_answer_is_the_same_and_nothing_is_read() {
+async fn every_bad_signature_gets_the_same_response_and_nothing_is_read() {
     let service = service(&stripe::settings_for(NOBODY)).await;
     let before = service.database.digest().await;
     let body = ping().to_string();
@@ -245,7 +245,7 @@ async fn a_webhook_may_be_as_large_as_any_body_and_must_be_an_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_with_what_no_column_takes_is_malformed_and_changes_nothing() {
+async fn an_event_that_no_column_can_hold_is_malformed_and_changes_nothing() {
     let (_stripe, service, order, intent) = ordered().await;
     let paid = |id: &str, intent: &str, currency: &str| {
         let mut object = intent_of(&order, intent, 1000);
@@ -302,7 +302,7 @@ async fn an_event_with_what_no_column_takes_is_malformed_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_nothing_to_us_is_taken_and_changes_nothing() {
+async fn an_irrelevant_event_is_acknowledged_and_changes_nothing() {
     let service = service(&stripe::settings_for(NOBODY)).await;
     let before = service.database.digest().await;
     let no_ones = OrderId::new().to_string();
@@ -328,12 +328,12 @@ async fn an_event_that_is_nothing_to_us_is_taken_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_paid_at_stripe_is_paid_here_by_its_own_webhook() {
+async fn a_payment_at_stripe_pays_the_order_by_its_webhook() {
     let (stripe, service, declined, intent) = ordered().await;
     let admin = service.admin();
     let (order, to_pay) = self::order(&service).await;
     stripe.decline(&intent).await;
-    until("the decline is told", async || {
+    until("the decline is recorded", async || {
         admin.order(&declined).await["payments"][0]["failure"] == "Your card was declined."
     })
     .await;
@@ -348,7 +348,7 @@ async fn what_is_paid_at_stripe_is_paid_here_by_its_own_webhook() {
     // A refund requested here is made at Stripe once.
     let body = json!({"amount": "10.00", "reason": "scratched"});
     let _ = admin.do_to(&order, "refund", &body).await.ok(200);
-    until("it is refunded", async || {
+    until("the order is refunded", async || {
         admin.order(&order).await["refunds"][0]["status"] == "succeeded"
     })
     .await;
@@ -417,7 +417,7 @@ async fn other_money_than_was_asked_for_pays_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_and_a_refund_by_hand_at_stripe_are_told_to_the_order() {
+async fn a_manual_cancellation_and_refund_at_stripe_reach_the_order() {
     let (stripe, service, order, intent) = ordered().await;
     let cancelled = event(
         "evt_1",
@@ -435,7 +435,10 @@ async fn a_cancellation_and_a_refund_by_hand_at_stripe_are_told_to_the_order() {
     // One refund by the service and one manual refund.
     let body = json!({"amount": "1.00", "reason": "a scratch"});
     let _ = service.admin().do_to(&order, "refund", &body).await.ok(200);
-    until("ours is made", async || stripe.count("refunds").await == 1).await;
+    until("the service's refund is made", async || {
+        stripe.count("refunds").await == 1
+    })
+    .await;
     stripe.refund_by_hand(&intent, 250).await;
     // This charge names no order, so the service reads its intent, and then the refunds to find its own.
     let charge = json!({"id": "ch_1", "payment_intent": intent, "amount_refunded": 350, "currency": "usd",
@@ -462,7 +465,7 @@ async fn a_cancellation_and_a_refund_by_hand_at_stripe_are_told_to_the_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_database_is_away_stripe_is_told_to_send_again() {
+async fn an_unavailable_database_makes_stripe_send_again() {
     let stripe = Stripe::start().await;
     let database = Database::with_demo().await;
     let proxy = tests::Proxy::to(&database).await;
@@ -479,7 +482,7 @@ async fn when_the_database_is_away_stripe_is_told_to_send_again() {
     let reply = tell(&service, &paid).await;
     let _ = reply.refused(503, "database_unavailable");
     proxy.up();
-    until("it is taken", async || {
+    until("the event is processed", async || {
         tell(&service, &paid).await.status == 200
     })
     .await;

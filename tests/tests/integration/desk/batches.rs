@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 /// One pass over the queue takes no more than eight of these carts, and all of them need the same row.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_large_carts_that_want_the_same_are_all_served() {
+async fn many_large_carts_of_the_same_products_are_all_sold() {
     const CARTS: i64 = 30;
     let service = Service::start().await;
     let admin = service.admin();
@@ -25,7 +25,7 @@ async fn many_large_carts_that_want_the_same_are_all_served() {
         async move { admin.buy_for(buyer, &lines).await }
     }));
     let replies = timeout(Duration::from_secs(60), replies).await;
-    for reply in replies.expect("the desk stands still") {
+    for reply in replies.expect("the desk does not respond") {
         reply.ok(201);
     }
     let left = admin.add_customer("Late", "100.00").await;
@@ -36,7 +36,7 @@ async fn many_large_carts_that_want_the_same_are_all_served() {
 
 /// The only lane waits for the keyboards' row. Purchases that arrive meanwhile share the next batch.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_somebody_keeps_locked_harms_nobody_in_the_batch_who_does_not_want_it() {
+async fn a_locked_row_delays_no_command_of_the_batch_that_does_not_need_it() {
     let service = Service::start().await;
     let clerk = Clerk::with_lanes(&service.database, 1);
     let admin = service.admin();
@@ -54,7 +54,7 @@ async fn a_row_that_somebody_keeps_locked_harms_nobody_in_the_batch_who_does_not
         let (clerk, keyboard) = (clerk.clone(), buy(buyers[0], &[(ACME_KEYBOARD, 1)]));
         tokio::spawn(async move { clerk.ask(keyboard, None).await })
     };
-    until("the lane stands at the keyboards", async || {
+    until("the lane waits for the lock of the keyboards", async || {
         service.database.blocked().await == 1
     })
     .await;

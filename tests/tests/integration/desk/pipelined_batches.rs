@@ -118,12 +118,15 @@ impl Shop {
     }
 
     async fn until_writing(&self, batches: &str) {
-        until("they write", async || self.writing().await == batches).await;
+        until("the batches write", async || {
+            self.writing().await == batches
+        })
+        .await;
     }
 
     /// Waits until one session is blocked by the lock on the product's row.
     async fn until_locked_out(&self) {
-        until("somebody waits", async || {
+        until("a batch waits for a lock", async || {
             self.service.database.blocked().await == 1
         })
         .await;
@@ -168,7 +171,7 @@ async fn a_pipelined_batch_writes_before_the_previous_batch_commits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_refused_for_a_sale_that_does_not_come_to_pass() {
+async fn a_sale_that_is_rolled_back_refuses_no_buyer() {
     let shop = Shop::with(1).await;
     let fails = format!(
         "CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'on purpose'; END $$;
@@ -183,14 +186,14 @@ async fn nobody_is_refused_for_a_sale_that_does_not_come_to_pass() {
     let second = shop.buy(1);
     shop.until_locked_out().await;
     shop.open_gate().await;
-    assert!(first.await.unwrap().is_err(), "the first was sold");
+    assert!(first.await.unwrap().is_err(), "the first order was placed");
     second.await.unwrap().unwrap();
     assert_eq!(shop.sold().await, ["Second 0"]);
     books_balance(&shop.service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_refused_by_what_was_promised_hears_so_when_it_has_come_to_pass() {
+async fn a_refusal_by_predicted_stock_is_sent_after_the_prediction_is_committed() {
     let shop = Shop::with(1).await;
     shop.close_gate().await;
     let first = shop.buy(0);
@@ -246,7 +249,7 @@ async fn corrections_between_that_cancel_each_other_out_are_seen_and_stand_where
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_first_has_to_begin_again_those_who_followed_come_after_it() {
+async fn pipelined_batches_stay_behind_a_first_batch_that_is_retried() {
     let shop = Shop::with(10).await;
     let (first, second) = shop.two_at_the_gate().await;
     let third = shop.buy(2);
@@ -261,7 +264,7 @@ async fn when_the_first_has_to_begin_again_those_who_followed_come_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_others_hold_is_not_promised() {
+async fn stock_with_holds_is_not_predicted() {
     let shop = Shop::with(10).await;
     let held = json!({"customer_id": shop.buyers[2], "items": [{"product_id": shop.wanted, "quantity": 4}]});
     let path = "/api/reservations";
@@ -280,7 +283,7 @@ async fn what_others_hold_is_not_promised() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_expired_is_freed_under_its_lock_alone() {
+async fn expired_holds_are_released_under_their_lock_only() {
     let shop = Shop::with(10).await;
     let other = shop.admin.add_product("OTHER", "5.00", 1).await;
     hold(&shop.service, other, 1, -1).await;

@@ -74,10 +74,10 @@ async fn purchases_and_confirmed_reservations_at_one_moment_fit_into_one_limit()
         // 14 orders fit and leave 20.00. 20 reservations (the maximum) and 20 purchases compete.
         let customer = format!("Eager {round}");
         let customer = admin.add_customer(&customer, "1000.00").await;
-        let wish = tests::purchase(customer, &[(kept, 1)]);
+        let request = tests::purchase(customer, &[(kept, 1)]);
         let held = all((0..20).map(|_| {
-            let (staff, wish) = (one.staff(), wish.clone());
-            async move { staff.post("/api/reservations", &wish).await.ok(201) }
+            let (staff, request) = (one.staff(), request.clone());
+            async move { staff.post("/api/reservations", &request).await.ok(201) }
         }))
         .await;
         let calls = held.into_iter().flat_map(|held| {
@@ -279,7 +279,7 @@ async fn two_businesses_at_the_same_time_do_not_meet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_check_of_the_books_finds_whatever_is_wrong() {
+async fn the_check_of_the_books_finds_every_difference() {
     let latest = "(SELECT id FROM orders ORDER BY id DESC LIMIT 1)";
     for (wrong, what) in [
         (
@@ -302,7 +302,7 @@ async fn the_check_of_the_books_finds_whatever_is_wrong() {
         ),
         (
             format!("DELETE FROM order_items WHERE order_id = {latest} AND line = 0"),
-            "on_hand is not what the movements and sales add up to",
+            "on_hand is not the sum of the movements and sales",
         ),
         (
             format!("DELETE FROM ledger_entries WHERE order_id = {latest}"),

@@ -31,7 +31,7 @@ async fn tries(service: &Service) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_loses_outside_the_desk_is_tried_again_and_done_once() {
+async fn a_lost_race_outside_the_desk_is_retried_and_done_once() {
     for sqlstate in LOST {
         let service = Service::start().await;
         lose(&service.database, "customers", sqlstate, 3).await;
@@ -59,7 +59,7 @@ async fn a_batch_of_the_desk_that_loses_is_tried_again_and_sold_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_loses_every_time_hears_so_after_five_tries_and_nothing_has_changed() {
+async fn a_race_lost_five_times_is_reported_and_changes_nothing() {
     for sqlstate in LOST {
         for (table, path, body) in [
             (

@@ -57,7 +57,7 @@ async fn a_stream_tells_the_state_at_once_and_then_each_change_and_nothing_else(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_is_not_available_until_its_time_is_over_and_nothing_is_while_someone_waits() {
+async fn held_units_are_not_available_until_they_expire_and_none_are_while_someone_waits() {
     let service = Service::start().await;
     set(&service, ACME_HEADPHONES, 10).await;
     let mut events = listen(&service.nobody(), ACME_HEADPHONES).await;
@@ -101,7 +101,7 @@ async fn what_is_held_is_not_available_until_its_time_is_over_and_nothing_is_whi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_burst_of_changes_is_told_as_a_few_and_the_last_is_right() {
+async fn a_burst_of_changes_is_sent_as_a_few_events_and_the_last_is_right() {
     let service = Service::start().await;
     set(&service, ACME_HEADPHONES, 1000).await;
     let mut events = listen(&service.nobody(), ACME_HEADPHONES).await;
@@ -114,9 +114,9 @@ async fn a_burst_of_changes_is_told_as_a_few_and_the_last_is_right() {
     }
     // Two events a second, and one more at either end.
     let most = usize::try_from(began.elapsed().as_millis() / 500).unwrap() + 2;
-    let told = events.within(Duration::from_secs(2)).await;
-    assert_eq!(told.last().unwrap().data, state(401, 401, 0));
-    assert!(told.len() <= most, "{} and not {most}", told.len());
+    let received = events.within(Duration::from_secs(2)).await;
+    assert_eq!(received.last().unwrap().data, state(401, 401, 0));
+    assert!(received.len() <= most, "{} and not {most}", received.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,7 +217,7 @@ async fn a_thousand_watchers_cost_the_database_what_one_does() {
     }
     // The queries stop when the last watcher has left.
     drop((first, watchers));
-    tests::until("nobody looks any more", async || {
+    tests::until("no watcher reads the product any more", async || {
         let before = proxy.commits();
         tokio::time::sleep(Duration::from_millis(1200)).await;
         proxy.commits() == before
@@ -273,8 +273,7 @@ async fn a_service_that_stops_ends_its_streams_and_does_not_wait_for_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_on_which_nothing_happens_shows_signs_of_life_and_is_not_taken_for_an_idle_connection()
- {
+async fn a_quiet_stream_sends_heartbeats_and_is_no_idle_connection() {
     let mut settings = settings();
     settings.limits.request_seconds = 1;
     settings.limits.idle_seconds = 1;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_json_is_malformed_on_every_route_with_a_body() {
+async fn a_body_that_is_no_json_is_malformed_on_every_route() {
     let it = Untouched::start().await;
     let routes = Route::all(&it.service).await;
     let bad: [&[u8]; 16] = [
@@ -105,7 +105,7 @@ async fn a_body_that_is_no_object_is_a_fault_of_the_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_faults_are_told_at_once_each_with_its_pointer() {
+async fn all_faults_are_reported_at_once_each_with_its_pointer() {
     let it = Untouched::start().await;
     let body = json!({
         "customer_id": "me",
@@ -172,7 +172,7 @@ async fn all_faults_are_told_at_once_each_with_its_pointer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_client_must_not_choose_is_an_unknown_field() {
+async fn fields_that_a_client_must_not_choose_are_unknown() {
     let it = Untouched::start().await;
     for (method, path, body, field) in [
         (

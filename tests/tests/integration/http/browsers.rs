@@ -186,7 +186,7 @@ async fn a_preflight_that_is_refused_says_why() {
         let reply = ask(&listed, origin, method, "authorization").await;
         assert_eq!(reply.status, 200, "{method}: {}", reply.text);
     }
-    for (service, origin, method, header, told) in [
+    for (service, origin, method, header, expected) in [
         (
             &closed,
             origin,
@@ -214,7 +214,7 @@ async fn a_preflight_that_is_refused_says_why() {
         let reply = ask(service, origin, method, header).await;
         let problem = reply.refused(403, "cors_refused");
         let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains(told), "{method} {header}: {detail}");
+        assert!(detail.contains(expected), "{method} {header}: {detail}");
         assert_nothing_for_other_origins(&reply);
     }
 }

@@ -17,13 +17,16 @@ async fn connect(service: &Service) -> TcpStream {
 
 /// Time limit for a reaction that should come within a few seconds. A busy machine needs longer, and a reaction that
 /// never comes still fails the test.
-const PATIENCE: Duration = Duration::from_secs(60);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Reads until the other side closes the connection.
 async fn until_closed(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    assert!(closed.is_ok(), "it is still open after {PATIENCE:?}");
+    let closed = tokio::time::timeout(CLOSE_TIMEOUT, stream.read_to_end(&mut answer)).await;
+    assert!(
+        closed.is_ok(),
+        "the connection is still open after {CLOSE_TIMEOUT:?}"
+    );
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -39,9 +42,12 @@ async fn trickle(stream: TcpStream, bytes: &'static str) -> String {
         }
     });
     let mut answer = Vec::new();
-    let closed = tokio::time::timeout(PATIENCE, read.read_to_end(&mut answer)).await;
+    let closed = tokio::time::timeout(CLOSE_TIMEOUT, read.read_to_end(&mut answer)).await;
     writer.abort();
-    assert!(closed.is_ok(), "it is still open after {PATIENCE:?}");
+    assert!(
+        closed.is_ok(),
+        "the connection is still open after {CLOSE_TIMEOUT:?}"
+    );
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -198,16 +204,19 @@ async fn connections_beyond_the_bound_wait_until_one_ends() {
     for _ in 0..3 {
         let mut stream = connect(&service).await;
         stream.write_all(ask).await.unwrap();
-        assert!(answered(&mut stream, PATIENCE).await);
+        assert!(answered(&mut stream, CLOSE_TIMEOUT).await);
         streams.push(stream);
     }
     let mut fourth = connect(&service).await;
     fourth.write_all(ask).await.unwrap();
     let soon = Duration::from_millis(700);
-    assert!(!answered(&mut fourth, soon).await, "three are the bound");
+    assert!(
+        !answered(&mut fourth, soon).await,
+        "three connections are the limit"
+    );
     drop(streams);
-    let served = answered(&mut fourth, PATIENCE).await;
-    assert!(served, "it is served as soon as there is room");
+    let served = answered(&mut fourth, CLOSE_TIMEOUT).await;
+    assert!(served, "the fourth is served once a connection is free");
 }
 
 /// Requests a table of some megabytes with a receive buffer of `room` bytes, and reads only the beginning.
@@ -253,15 +262,15 @@ async fn a_client_that_does_not_read_a_long_answer_is_cut_off_and_a_slow_one_get
     tokio::time::sleep(Duration::from_secs(12)).await;
     // Bytes in flight can still be read; then the response breaks off.
     let mut rest = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, deaf.read_to_end(&mut rest)).await;
-    assert!(read.is_ok(), "it is still open");
+    let read = tokio::time::timeout(CLOSE_TIMEOUT, deaf.read_to_end(&mut rest)).await;
+    assert!(read.is_ok(), "the connection is still open");
     assert!(!rest.ends_with(LAST_CHUNK), "{} bytes", rest.len());
 
     let mut slow = ask_for_a_long_table(&service, 64 * 1024).await;
     let (began, mut rest, mut some) = (Instant::now(), Vec::new(), vec![0; 64 * 1024]);
     while !rest.ends_with(LAST_CHUNK) {
         let read = slow.read(&mut some).await.unwrap();
-        assert!(read > 0, "it broke off after {} bytes", rest.len());
+        assert!(read > 0, "the response ended after {} bytes", rest.len());
         rest.extend_from_slice(&some[..read]);
         // The client reads slowly for longer than a connection may be idle.
         if began.elapsed() < Duration::from_secs(6) {
@@ -288,14 +297,14 @@ async fn a_body_that_announces_too_much_is_refused_before_it_is_asked_for() {
     );
     let answer = answer_to(&service, &format!("{head}Content-Length: 262145\r\n\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    for told in [
+    for expected in [
         "\"code\":\"payload_too_large\"",
         "\"request_id\":\"big\"",
         "x-request-id: big",
         "application/problem+json",
         "x-content-type-options: nosniff",
     ] {
-        assert!(answer.contains(told), "{told} in {answer}");
+        assert!(answer.contains(expected), "{expected} in {answer}");
     }
     // A body of an allowed size is requested with 100 Continue and then validated.
     let mut stream = connect(&service).await;

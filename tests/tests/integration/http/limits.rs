@@ -86,7 +86,7 @@ async fn a_credential_gets_its_rate_and_no_other_pays_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_platform_has_a_rate_like_every_credential_and_what_it_may_not_do_counts_too() {
+async fn the_platform_has_a_rate_like_every_credential_and_its_refused_calls_count() {
     let service = limited(|limits| {
         limits.rate_limit = "5/h".parse().unwrap();
         limits.rate_limit_address = "1/h".parse().unwrap();
@@ -114,7 +114,7 @@ async fn the_platform_has_a_rate_like_every_credential_and_what_it_may_not_do_co
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_as_long_as_it_was_told_is_served() {
+async fn a_client_that_waits_for_retry_after_is_served() {
     let service = limited(|limits| limits.rate_limit = "1/s".parse().unwrap()).await;
     let client = service.admin();
     for _ in 0..2 {
@@ -254,7 +254,7 @@ async fn a_forwarded_address_counts_only_when_a_trusted_proxy_says_it() {
         nobody.send(from(get(), &format!("192.0.2.{number}"))).await
     })
     .await;
-    assert_eq!(passed, 2, "who is not trusted cannot choose its address");
+    assert_eq!(passed, 2, "an untrusted client cannot choose its address");
 
     let service = limited(|limits| {
         limits.rate_limit_address = "2/h".parse().unwrap();

@@ -1,4 +1,4 @@
-//! Requests and answers: what may be sent, and what is told.
+//! Requests and responses over HTTP: valid and invalid input, and its results.
 
 mod availability;
 mod bodies;

@@ -277,7 +277,7 @@ async fn the_fields_that_a_schema_requires_are_the_ones_that_are_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_answered_is_what_the_document_says() {
+async fn responses_match_the_document() {
     let service = Service::start().await;
     let document = document(&service).await;
     let traded = Traded::at(&service).await;

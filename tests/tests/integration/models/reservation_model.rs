@@ -132,8 +132,8 @@ async fn two_desks_and_two_sweepers_on_one_database_keep_every_law_and_serve_lin
         let asks = shop.asks(&mut dice, 30);
         let (here, there) = (shop.commands(&asks[..15]), shop.commands(&asks[15..]));
         let (one, two, ..) = tokio::join!(
-            join_all(here.into_iter().map(|command| shop.desk.carry_out(command))),
-            join_all(there.into_iter().map(|command| other.1.carry_out(command))),
+            join_all(here.into_iter().map(|command| shop.desk.execute(command))),
+            join_all(there.into_iter().map(|command| other.1.execute(command))),
             shop.sweep(),
             sweep(&other.0),
         );

@@ -246,9 +246,9 @@ async fn the_buckets_less_the_credit_on_account_are_the_balance_at_every_date() 
             );
             let ledger = service.database.value(&ledger).await;
             let id = json!(account.customer);
-            let told = rows.iter().find(|row| row["customer_id"] == id);
-            let told = told.map_or("0.00", |row| row["balance"].as_str().unwrap());
-            assert_eq!(told, ledger, "{as_of}");
+            let listed = rows.iter().find(|row| row["customer_id"] == id);
+            let listed = listed.map_or("0.00", |row| row["balance"].as_str().unwrap());
+            assert_eq!(listed, ledger, "{as_of}");
         }
         for name in BUCKETS.into_iter().chain(["credit_on_account", "balance"]) {
             let all: Decimal = rows.iter().map(|row| amount(&row[name])).sum();
@@ -305,8 +305,11 @@ async fn a_date_is_a_day_or_a_time_and_not_in_the_future() {
         .get(&format!("/api/reports/aging?as_of={today}"))
         .await
         .ok(200);
-    let told: DateTime<Utc> = good["as_of"].as_str().unwrap().parse().unwrap();
-    assert!(told <= Utc::now() + chrono::TimeDelta::seconds(5), "{told}");
+    let as_of: DateTime<Utc> = good["as_of"].as_str().unwrap().parse().unwrap();
+    assert!(
+        as_of <= Utc::now() + chrono::TimeDelta::seconds(5),
+        "{as_of}"
+    );
     let past = staff
         .get("/api/reports/aging?as_of=2024-02-29")
         .await
@@ -343,8 +346,8 @@ async fn a_date_is_a_day_or_a_time_and_not_in_the_future() {
         .get(&format!("/api/reports/aging?as_of={ahead}"))
         .await
         .ok(200);
-    let told: DateTime<Utc> = now["as_of"].as_str().unwrap().parse().unwrap();
-    assert!(told < ahead.parse::<DateTime<Utc>>().unwrap(), "{told}");
+    let as_of: DateTime<Utc> = now["as_of"].as_str().unwrap().parse().unwrap();
+    assert!(as_of < ahead.parse::<DateTime<Utc>>().unwrap(), "{as_of}");
     let (_, cursor) = staff.page("/api/reports/aging", 1, None).await;
     let reply = staff
         .get(&format!(

@@ -52,7 +52,7 @@ async fn a_payment_is_not_dated_into_a_closed_period_and_the_first_open_day_is_o
         assert_eq!(
             service.database.digest().await,
             before,
-            "a refusal leaves nothing"
+            "a refused request writes nothing"
         );
         let paid = pay(&admin, customer, "1.00", json!({"received_at": open})).await;
         paid.ok(201);
@@ -137,7 +137,7 @@ async fn books_are_closed_until_today_at_the_latest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_report_said_of_a_closed_period_it_goes_on_saying() {
+async fn a_report_of_a_closed_period_never_changes() {
     let service = Service::start().await;
     let (admin, account) = (service.admin(), Account::open(&service, "Closed").await);
     let one = account.sell("2024-01-10T10:00:00Z", 10, "100.00").await;

@@ -85,7 +85,7 @@ async fn a_credit_note_by_items_is_of_the_price_then_and_never_of_more_than_was_
         .await
         .ok(200);
     let items = |quantity: i64| json!([{"product_id": unit, "quantity": quantity}]);
-    let shelf = on_hand(&admin, unit).await;
+    let initial = on_hand(&admin, unit).await;
     let body = json!({"items": items(3), "reason": "broken"});
     let broken = credit(&admin, &id, body).await.ok(201);
     assert_eq!(
@@ -94,8 +94,8 @@ async fn a_credit_note_by_items_is_of_the_price_then_and_never_of_more_than_was_
     );
     assert_eq!(
         on_hand(&admin, unit).await,
-        shelf,
-        "broken goods go to no shelf"
+        initial,
+        "broken goods are not restocked"
     );
     let body = json!({"items": [items(1)[0], items(4)[0]], "restock": true, "reason": "unwanted"});
     let unwanted = credit(&admin, &id, body).await;
@@ -103,7 +103,7 @@ async fn a_credit_note_by_items_is_of_the_price_then_and_never_of_more_than_was_
         (&unwanted.ok(201)["amount"], &unwanted.json()["items"]),
         (&json!("5.00"), &items(5))
     );
-    assert_eq!(on_hand(&admin, unit).await, shelf + 5);
+    assert_eq!(on_hand(&admin, unit).await, initial + 5);
     let moved = admin
         .pages(&format!("/api/inventory/{unit}/movements"), 50)
         .await;
@@ -113,7 +113,7 @@ async fn a_credit_note_by_items_is_of_the_price_then_and_never_of_more_than_was_
     );
     assert_eq!(
         (&moved[0]["quantity"], &moved[0]["on_hand_after"]),
-        (&json!(5), &json!(shelf + 5))
+        (&json!(5), &json!(initial + 5))
     );
 
     let body = json!({"items": items(3), "reason": "x"});
@@ -165,7 +165,7 @@ async fn a_credit_note_by_items_is_of_the_price_then_and_never_of_more_than_was_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credit_note_that_was_used_for_another_order_is_taken_back_from_there() {
+async fn a_reversed_credit_note_leaves_the_other_order_that_it_settled() {
     let (service, admin, customer, unit) = shop().await;
     let one = order(&admin, customer, unit, 50).await;
     pay(&admin, customer, "50.00", json!({})).await.ok(201);
@@ -186,7 +186,7 @@ async fn a_credit_note_that_was_used_for_another_order_is_taken_back_from_there(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_off_gives_up_what_is_due_and_can_be_undone_once() {
+async fn a_write_off_settles_the_amount_due_and_can_be_reversed_once() {
     let (service, admin, customer, unit) = shop().await;
     let id = order(&admin, customer, unit, 100).await;
     pay(&admin, customer, "60.00", json!({})).await.ok(201);
@@ -233,7 +233,7 @@ async fn a_write_off_gives_up_what_is_due_and_can_be_undone_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_credited_is_not_written_off_once_more() {
+async fn a_credited_amount_is_not_written_off_again() {
     let (service, admin, customer, unit) = shop().await;
     let id = order(&admin, customer, unit, 100).await;
     let paid = pay(&admin, customer, "100.00", json!({})).await;
@@ -256,7 +256,7 @@ async fn what_was_credited_is_not_written_off_once_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_order_gives_back_stock_and_what_was_paid() {
     let (service, admin, customer, unit) = shop().await;
-    let shelf = on_hand(&admin, unit).await;
+    let initial = on_hand(&admin, unit).await;
     let id = order(&admin, customer, unit, 100).await;
     let paid = pay(&admin, customer, "60.00", json!({})).await;
     let items = json!([{"product_id": unit, "quantity": 10}]);
@@ -278,8 +278,8 @@ async fn a_cancelled_order_gives_back_stock_and_what_was_paid() {
     );
     assert_eq!(
         on_hand(&admin, unit).await,
-        shelf - 10,
-        "but for the broken ones"
+        initial - 10,
+        "all but the broken units"
     );
     assert_eq!(
         figures(&admin, customer).await,
@@ -376,7 +376,7 @@ async fn a_customer_cancels_its_own_order_while_nothing_of_it_is_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense_is_refused_with_its_place() {
+async fn invalid_values_are_refused_with_their_pointer() {
     let (service, admin, customer, unit) = shop().await;
     let id = order(&admin, customer, unit, 10).await;
     let items = json!([{"product_id": unit, "quantity": 1}]);
@@ -506,7 +506,7 @@ async fn twins_happen_once_and_get_the_same_answer() {
 async fn goods_come_back_after_their_order_was_credited_by_amount_for_what_is_left_of_it() {
     let (service, admin, customer, unit) = shop().await;
     let id = order(&admin, customer, unit, 10).await;
-    let shelf = on_hand(&admin, unit).await;
+    let initial = on_hand(&admin, unit).await;
     let items = |quantity: i64, restock: bool| json!({"items": [{"product_id": unit, "quantity": quantity}], "restock": restock, "reason": "unwanted"});
     credit(&admin, &id, json!({"amount": "8.00", "reason": "late"}))
         .await
@@ -534,7 +534,7 @@ async fn goods_come_back_after_their_order_was_credited_by_amount_for_what_is_le
     ] {
         assert_eq!(note[name], value, "{name}");
     }
-    assert_eq!(on_hand(&admin, unit).await, shelf + 10);
+    assert_eq!(on_hand(&admin, unit).await, initial + 10);
     // All units are back in stock.
     let more = credit(&admin, &id, items(1, true)).await;
     assert_eq!(
@@ -552,12 +552,12 @@ async fn goods_come_back_after_their_order_was_credited_by_amount_for_what_is_le
     books_balance(&service).await;
     // Its reversal takes the units out of stock again, and they may be returned again.
     reverse(&admin, &rest).await.ok(201);
-    assert_eq!(on_hand(&admin, unit).await, shelf + 6);
+    assert_eq!(on_hand(&admin, unit).await, initial + 6);
     let _ = reverse(&admin, &rest)
         .await
         .refused(409, "already_reversed");
     credit(&admin, &id, items(4, true)).await.ok(201);
-    assert_eq!(on_hand(&admin, unit).await, shelf + 10);
+    assert_eq!(on_hand(&admin, unit).await, initial + 10);
     books_balance(&service).await;
 }
 
@@ -598,7 +598,7 @@ async fn goods_that_were_free_come_back_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn units_credited_without_restock_can_be_restocked_for_zero() {
     let (service, admin, customer, unit) = shop().await;
-    let shelf = on_hand(&admin, unit).await;
+    let initial = on_hand(&admin, unit).await;
     let id = order(&admin, customer, unit, 10).await;
     let items = |quantity: i64, restock: bool| json!({"items": [{"product_id": unit, "quantity": quantity}], "restock": restock, "reason": "sent back"});
     credit(&admin, &id, items(10, false)).await.ok(201);
@@ -610,11 +610,11 @@ async fn units_credited_without_restock_can_be_restocked_for_zero() {
     books_balance(&service).await;
     // A cancellation restocks nothing more: the six units were credited and have not come back.
     cancel(&admin, &id).await.ok(200);
-    assert_eq!(on_hand(&admin, unit).await, shelf - 6);
+    assert_eq!(on_hand(&admin, unit).await, initial - 6);
     // Units of a cancelled order can still be restocked, with a note of 0.00. Every other note is rejected.
     let late = credit(&admin, &id, items(5, true)).await;
     assert_eq!(late.ok(201)["amount"], "0.00");
-    assert_eq!(on_hand(&admin, unit).await, shelf - 1);
+    assert_eq!(on_hand(&admin, unit).await, initial - 1);
     let _ = credit(&admin, &id, items(2, true))
         .await
         .refused(409, "creditable_quantity_exceeded");
@@ -623,8 +623,8 @@ async fn units_credited_without_restock_can_be_restocked_for_zero() {
         .refused(409, "creditable_quantity_exceeded");
     // That they did can be corrected.
     reverse(&admin, &late).await.ok(201);
-    assert_eq!(on_hand(&admin, unit).await, shelf - 6);
+    assert_eq!(on_hand(&admin, unit).await, initial - 6);
     credit(&admin, &id, items(6, true)).await.ok(201);
-    assert_eq!(on_hand(&admin, unit).await, shelf);
+    assert_eq!(on_hand(&admin, unit).await, initial);
     books_balance(&service).await;
 }

@@ -173,7 +173,7 @@ async fn only_what_is_unpaid_of_orders_that_are_older_counts() {
 async fn it_is_exact_after_payments_notes_write_offs_a_surplus_and_a_bounced_cheque() {
     let service = Service::start().await;
     let account = Account::open(&service, "Exact").await;
-    let told = async || {
+    let summary = async || {
         let rows = overdue(&service, "days=30").await;
         let id = json!(account.customer);
         let row = rows.into_iter().find(|row| row["customer_id"] == id);
@@ -188,7 +188,7 @@ async fn it_is_exact_after_payments_notes_write_offs_a_surplus_and_a_bounced_che
     let (first, second) = ("2024-01-10T09:00:00.000000Z", "2024-02-10T09:00:00.000000Z");
     let a = account.sell(first, 30, "100.00").await;
     let b = account.sell(second, 30, "60.00").await;
-    assert_eq!(told().await, Some(json!(["160.00", first, "160.00"])));
+    assert_eq!(summary().await, Some(json!(["160.00", first, "160.00"])));
     account
         .pay("2024-03-01T09:00:00Z", "30.00", &[(a, "30.00")])
         .await;
@@ -196,13 +196,13 @@ async fn it_is_exact_after_payments_notes_write_offs_a_surplus_and_a_bounced_che
     account
         .credit(note, "2024-03-02T09:00:00Z", "20.00", &[(a, "20.00")])
         .await;
-    assert_eq!(told().await, Some(json!(["110.00", first, "110.00"])));
+    assert_eq!(summary().await, Some(json!(["110.00", first, "110.00"])));
     // The cheque settles the rest of the first order and a part of the second; 7.00 stays on account.
     let shares = [(a, "50.00"), (b, "15.00")];
     let cheque = account.pay("2024-03-03T09:00:00Z", "72.00", &shares).await;
-    assert_eq!(told().await, Some(json!(["45.00", second, "38.00"])));
+    assert_eq!(summary().await, Some(json!(["45.00", second, "38.00"])));
     account.reverse(cheque).await;
-    assert_eq!(told().await, Some(json!(["110.00", first, "110.00"])));
+    assert_eq!(summary().await, Some(json!(["110.00", first, "110.00"])));
     let off = Credit::WriteOff(a);
     account
         .credit(off, "2024-03-05T09:00:00Z", "50.00", &[(a, "50.00")])
@@ -210,7 +210,7 @@ async fn it_is_exact_after_payments_notes_write_offs_a_surplus_and_a_bounced_che
     account
         .pay("2024-03-06T09:00:00Z", "60.00", &[(b, "60.00")])
         .await;
-    assert_eq!(told().await, None);
+    assert_eq!(summary().await, None);
     books_balance(&service).await;
 }
 
@@ -317,7 +317,7 @@ async fn one_business_never_hears_of_anothers_debts() {
 async fn the_demo_data_has_some_and_their_debts_are_their_orders_remainders() {
     let service = Service::start().await;
     let rows = overdue(&service, "days=30&by=order_date").await;
-    let told: Vec<Value> = rows
+    let listed: Vec<Value> = rows
         .iter()
         .map(|row| {
             json!([
@@ -328,7 +328,7 @@ async fn the_demo_data_has_some_and_their_debts_are_their_orders_remainders() {
         })
         .collect();
     assert_eq!(
-        told,
+        listed,
         [
             json!(["Birch & Sons", "700.00", 120]),
             json!(["Delta Sports Club", "600.00", 64]),
@@ -362,15 +362,15 @@ async fn due_ago(service: &Service, name: &str, made: u32, due: u32, total: &str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_not_past_due_is_not_overdue_however_old_the_order_is() {
+async fn a_customer_who_is_not_past_due_is_not_overdue_however_old_the_order_is() {
     let service = nobody_owes().await;
     due_ago(&service, "Long terms", 300, 0, "1.00").await;
     due_ago(&service, "One day", 2, 1, "2.00").await;
     due_ago(&service, "Thirty days", 31, 30, "4.00").await;
     due_ago(&service, "Short terms", 31, 31, "8.00").await;
-    let told = |rows: &[Value]| -> Vec<(Value, Value)> {
-        let told = rows.iter();
-        told.map(|row| (row["customer_name"].clone(), row["days_past_due"].clone()))
+    let names_and_days = |rows: &[Value]| -> Vec<(Value, Value)> {
+        let rows = rows.iter();
+        rows.map(|row| (row["customer_name"].clone(), row["days_past_due"].clone()))
             .collect()
     };
     let long_first = [
@@ -378,22 +378,34 @@ async fn whoever_is_not_past_due_is_not_overdue_however_old_the_order_is() {
         (json!("Thirty days"), json!(30)),
         (json!("One day"), json!(1)),
     ];
-    assert_eq!(told(&overdue(&service, "days=0").await), long_first);
-    assert_eq!(told(&overdue(&service, "days=1").await), long_first[..2]);
-    assert_eq!(told(&overdue(&service, "days=29").await), long_first[..2]);
-    assert_eq!(told(&overdue(&service, "").await), long_first[..1]);
-    assert_eq!(told(&overdue(&service, "days=31").await), []);
+    assert_eq!(
+        names_and_days(&overdue(&service, "days=0").await),
+        long_first
+    );
+    assert_eq!(
+        names_and_days(&overdue(&service, "days=1").await),
+        long_first[..2]
+    );
+    assert_eq!(
+        names_and_days(&overdue(&service, "days=29").await),
+        long_first[..2]
+    );
+    assert_eq!(
+        names_and_days(&overdue(&service, "").await),
+        long_first[..1]
+    );
+    assert_eq!(names_and_days(&overdue(&service, "days=31").await), []);
     for limit in [1, 2, 3, 4] {
         let path = "/api/customers/overdue?days=0";
         let paged = service.staff().pages(path, limit).await;
-        assert_eq!(told(&paged), long_first, "pages of {limit}");
+        assert_eq!(names_and_days(&paged), long_first, "pages of {limit}");
     }
     let by_order = overdue(&service, "days=200&by=order_date").await;
-    assert_eq!(told(&by_order), [(json!("Long terms"), json!(0))]);
+    assert_eq!(names_and_days(&by_order), [(json!("Long terms"), json!(0))]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_overdue_is_what_aging_has_in_its_later_buckets() {
+async fn overdue_amounts_equal_the_later_buckets_of_aging() {
     let service = Service::start().await;
     for (name, due) in [
         ("A", 0),

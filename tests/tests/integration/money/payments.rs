@@ -63,7 +63,7 @@ fn time(value: &Value) -> DateTime<Utc> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_is_found_where_the_answer_says_and_lowers_what_is_owed() {
+async fn a_payment_is_found_at_its_location_and_lowers_the_balance() {
     let (service, admin, customer, unit) = shop().await;
     let first = order(&admin, customer, unit, 100).await;
     let staff = service.staff();
@@ -107,7 +107,7 @@ async fn a_payment_is_found_where_the_answer_says_and_lowers_what_is_owed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_target_what_is_due_for_longest_is_settled_first() {
+async fn a_payment_without_a_target_settles_the_orders_due_for_longest_first() {
     let (service, admin, customer, unit) = shop().await;
     let terms = |days: i64| json!({"payment_terms_days": days});
     let at = format!("/api/customers/{customer}");
@@ -198,7 +198,7 @@ async fn more_than_is_owed_is_refused_unless_it_is_kept_on_account() {
     assert_eq!(
         service.database.digest().await,
         before,
-        "a refusal leaves nothing"
+        "a refused request writes nothing"
     );
 
     let more = json!({"order_id": one, "on_account": true});
@@ -213,7 +213,11 @@ async fn more_than_is_owed_is_refused_unless_it_is_kept_on_account() {
         figures(&admin, customer).await,
         ["-80.00", "1080.00", "100.00"]
     );
-    assert_eq!(due(&admin, &two).await, "20.00", "it named another");
+    assert_eq!(
+        due(&admin, &two).await,
+        "20.00",
+        "the payment named another order"
+    );
     let more = json!({"allocations": share, "on_account": true});
     let paid = pay(&admin, customer, "6.00", more).await.ok(201);
     assert_eq!(paid["unallocated"], "1.00");
@@ -221,7 +225,7 @@ async fn more_than_is_owed_is_refused_unless_it_is_kept_on_account() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_on_account_raises_available_credit_and_the_next_purchases_use_it_up() {
+async fn credit_on_account_raises_available_credit_and_settles_the_next_purchases() {
     let (service, admin, customer, unit) = shop().await;
     let reply = pay(&admin, customer, "150.00", json!({"on_account": true})).await;
     assert_eq!(reply.ok(201)["unallocated"], "150.00");
@@ -252,7 +256,7 @@ async fn what_is_on_account_raises_available_credit_and_the_next_purchases_use_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credit_on_account_settles_open_orders_when_it_is_told_to() {
+async fn credit_on_account_settles_open_orders_on_request() {
     let (service, admin, customer, unit) = shop().await;
     let one = order(&admin, customer, unit, 10).await;
     let two = order(&admin, customer, unit, 20).await;
@@ -341,7 +345,7 @@ async fn a_payment_may_be_backdated_and_not_be_of_the_future() {
     assert_eq!(
         time(&event["after"]["received_at"]),
         time(&paid["received_at"]),
-        "the trail says so"
+        "the audit trail has the amount"
     );
     // The payment takes effect at that time in the account, and on the order once the order exists.
     let entry = service
@@ -393,7 +397,7 @@ async fn a_payment_never_touches_an_order_of_another_customer_or_business() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense_is_refused_with_its_place() {
+async fn invalid_values_are_refused_with_their_pointer() {
     let (service, admin, customer, unit) = shop().await;
     let one = order(&admin, customer, unit, 10).await;
     let share = |amount: &str| json!([{"order_id": one, "amount": amount}]);

@@ -119,7 +119,7 @@ async fn no_more_is_paid_out_than_is_on_account() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_payouts_and_purchases_at_once_none_uses_what_another_has_used() {
+async fn of_many_payouts_and_purchases_at_once_none_uses_the_credit_of_another() {
     let (one, two) = Service::two().await;
     let admin = one.admin();
     let customer = admin.add_customer("Ahead", "0.00").await;
@@ -152,8 +152,8 @@ async fn a_payout_counts_from_its_date_and_uses_only_what_was_there_then() {
     let refused = refused.refused(409, "credit_on_account_exceeded");
     assert_eq!(refused["credit_on_account"], "30.00");
     let paid = pay_out(&admin, customer, "25.00", json!({ "paid_at": paid_at })).await;
-    let told: DateTime<Utc> = paid.ok(201)["paid_at"].as_str().unwrap().parse().unwrap();
-    assert_eq!(told.timestamp_micros(), paid_at.timestamp_micros());
+    let returned: DateTime<Utc> = paid.ok(201)["paid_at"].as_str().unwrap().parse().unwrap();
+    assert_eq!(returned.timestamp_micros(), paid_at.timestamp_micros());
     for (days, on_account, balance) in [
         (15, "30.00", "-30.00"),
         (8, "5.00", "-5.00"),
@@ -264,7 +264,7 @@ async fn a_payment_that_bounces_after_it_was_paid_out_is_replaced_by_other_credi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_covers_payouts_of_its_own_credits_with_what_becomes_free() {
+async fn a_cancellation_covers_payouts_of_its_own_credits_with_the_released_amount() {
     let (service, admin, customer, unit) = shop().await;
     let id = order(&admin, customer, unit, 100).await;
     let payment = pay(&admin, customer, "100.00", json!({})).await;
@@ -350,7 +350,7 @@ async fn payouts_are_listed_by_customer_and_time_the_newest_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense_is_refused_with_its_place() {
+async fn invalid_values_are_refused_with_their_pointer() {
     let (service, admin, customer, _) = shop().await;
     ahead(&admin, customer, "30.00", 0).await;
     let before = service.database.digest().await;

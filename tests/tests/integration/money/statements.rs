@@ -115,7 +115,7 @@ async fn a_sale_three_payments_and_a_bounced_cheque_read_as_an_accountant_expect
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_statement_closes_with_the_next_one_opens_with() {
+async fn the_closing_balance_of_a_statement_is_the_opening_balance_of_the_next() {
     let service = Service::start().await;
     let (account, _) = sold_and_paid(&service).await;
     // A payment at the first moment of February belongs to February.
@@ -307,7 +307,7 @@ async fn a_reversed_or_too_long_statement_period_is_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_bought_a_moment_ago_is_in_the_statement_until_now() {
+async fn a_purchase_of_a_moment_ago_is_in_the_statement_until_now() {
     let service = Service::start().await;
     let account = Account::open(&service, "Quick").await;
     for count in 1..=5 {

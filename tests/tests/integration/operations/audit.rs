@@ -232,7 +232,7 @@ async fn a_change_without_its_audit_entry_is_rolled_back() {
     let paid = admin.post("/api/payments", &pay("10.00")).await;
     let reverse = format!("{}/reverse", paid.header("location"));
     let silence = "CREATE FUNCTION silence() RETURNS trigger LANGUAGE plpgsql AS
-                   $$ BEGIN RAISE EXCEPTION 'nothing is to be told'; END $$;
+                   $$ BEGIN RAISE EXCEPTION 'no audit entry'; END $$;
                    CREATE TRIGGER silence BEFORE INSERT ON audit_events FOR EACH STATEMENT EXECUTE FUNCTION silence()";
     service.database.execute(silence).await;
 

@@ -60,7 +60,7 @@ impl Trail {
 
     /// Seals until no entry is left. Open transactions of other tests on the same server may delay this.
     async fn seal_all(&self) {
-        until("all is sealed", async || {
+        until("all entries are sealed", async || {
             self.seal(ACME).await;
             self.sealed().await == self.written().await
         })
@@ -101,7 +101,7 @@ async fn every_entry_is_sealed_once_in_bounded_batches_and_a_good_trail_has_no_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_still_to_be_committed_is_waited_for_and_nothing_after_it_is_sealed_before() {
+async fn the_seal_waits_for_uncommitted_entries_and_seals_nothing_after_them() {
     let trail = Trail::of(Database::with_demo().await).await;
     trail.seal_all().await;
     // This entry is written first, with the lowest id, and commits last.
@@ -116,7 +116,7 @@ async fn what_is_still_to_be_committed_is_waited_for_and_nothing_after_it_is_sea
     let before = trail.sealed().await;
     for _ in 0..5 {
         trail.database.execute(&entries(2)).await;
-        assert_eq!(trail.seal(ACME).await, 0, "a late one could come in before");
+        assert_eq!(trail.seal(ACME).await, 0, "a late entry could precede");
     }
     held.commit().await;
     trail.seal_all().await;
@@ -244,7 +244,7 @@ fn sabotage() -> Vec<(String, &'static str)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_changed_by_hand_is_found() {
+async fn every_manual_change_is_found() {
     let trail = sealed().await;
     let tables = ["audit_events", "audit_seals"];
     let each = |what: &dyn Fn(&str) -> String| tables.map(what).concat();
@@ -261,7 +261,7 @@ async fn whatever_is_changed_by_hand_is_found() {
         let names: Vec<&str> = found.iter().map(|difference| difference.check).collect();
         assert!(
             names.contains(&check),
-            "{check} does not find it: {sql}\n{found:#?}"
+            "{check} does not find the change: {sql}\n{found:#?}"
         );
         assert!(found.iter().all(says_where), "{sql}\n{found:#?}");
         // A change in one place must not be reported everywhere.
@@ -432,7 +432,7 @@ async fn a_renumbering_while_the_service_sells_disturbs_nobody() {
     }
     assert!(sold > 0);
     assert_eq!(service.orders().await, sold);
-    until("all is sealed", async || {
+    until("all entries are sealed", async || {
         trail.sealed().await == trail.written().await
     })
     .await;

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX_CUSTOMER, GLOBEX_DESK};
-use domain::desk::WAITING;
+use domain::desk::MAX_QUEUED_PER_BUSINESS;
 use entity::{CustomerId, ProductId};
 use serde_json::json;
 use tests::program::{Folder, Program, command};
@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 /// Time limit within which a caller learns that the database is unavailable.
-const SOON: Duration = Duration::from_secs(10);
+const REFUSED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Waits until `/readyz` queries the database again, because its result is cached for one second.
 async fn readiness_is_forgotten() {
@@ -45,7 +45,11 @@ async fn without_its_database_the_service_refuses_lives_on_and_recovers() {
             staff.get("/readyz"),
             staff.get("/healthz"),
         );
-        assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+        assert!(
+            started.elapsed() < REFUSED_WITHIN,
+            "{:?}",
+            started.elapsed()
+        );
         for refused in [bought, order, products, ready] {
             refused.refused(503, "database_unavailable");
             assert_eq!(refused.header("retry-after"), "1");
@@ -132,7 +136,7 @@ async fn whole_batches_survive_commits_that_go_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_database_stays_away_after_a_commit_the_outcome_is_said_to_be_unknown() {
+async fn a_database_lost_after_a_commit_makes_the_outcome_unknown() {
     let (service, proxy) = behind_proxy().await;
     let staff = service.staff();
     proxy.sabotage(Sabotage::LoseAnswerAndGoDown, 1);
@@ -164,7 +168,7 @@ async fn a_failed_lookup_after_an_unconfirmed_commit_is_outcome_unknown() {
         let staff = staff.clone();
         async move { staff.buy_once("k", &[(ACME_KEYBOARD, 1)]).await }
     });
-    until("the answer is lost", async || proxy.sabotaged() == 1).await;
+    until("the response is lost", async || proxy.sabotaged() == 1).await;
     // The database is reachable again but rejects the query with which the service would look up the commit.
     let revoke = format!("REVOKE SELECT ON orders, customers FROM {SERVICE}");
     service.database.execute(&revoke).await;
@@ -205,7 +209,7 @@ async fn a_database_that_turns_the_service_away_is_unavailable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outside_the_desk_the_key_tells_what_became_of_a_lost_answer() {
+async fn outside_the_desk_the_key_returns_the_outcome_of_a_lost_response() {
     let (service, proxy) = behind_proxy().await;
     let admin = service.admin();
     for (number, how) in [Sabotage::LoseAnswer, Sabotage::LoseCommit]
@@ -309,7 +313,7 @@ async fn connections_that_are_killed_at_work_cost_no_500_and_no_cent() {
         loop {
             // Requests complete between the kills, so that no single batch is hit by all of them.
             let enough = || done.load(Ordering::Relaxed) >= (before + 16).min(ALL);
-            until("some more is done", async || enough()).await;
+            until("more requests have succeeded", async || enough()).await;
             before = done.load(Ordering::Relaxed);
             if before == ALL {
                 break;
@@ -335,7 +339,7 @@ async fn connections_that_are_killed_at_work_cost_no_500_and_no_cent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_gives_up_while_waiting_buys_nothing_and_harms_nobody() {
+async fn a_client_that_gives_up_while_it_waits_buys_nothing_and_delays_nobody() {
     let service = Service::start().await;
     let staff = service.staff();
     let admin = service.admin();
@@ -364,7 +368,7 @@ async fn who_gives_up_while_waiting_buys_nothing_and_harms_nobody() {
     // This purchase queues behind all the others and needs the same row.
     staff.buy(&[(ACME_HEADPHONES, 1)]).await.ok(201);
     let bought = format!("SELECT count(*) FROM orders WHERE customer_id = '{impatient}'");
-    until("who stays is served", async || {
+    until("the remaining clients are served", async || {
         service.database.value(&bought).await != "0"
     })
     .await;
@@ -420,7 +424,7 @@ async fn beyond_its_bound_the_queue_of_a_business_refuses_at_once() {
     .await;
 
     let refused = Arc::new(AtomicUsize::new(0));
-    let crowd = all((0..WAITING + TOO_MANY).map(|_| {
+    let crowd = all((0..MAX_QUEUED_PER_BUSINESS + TOO_MANY).map(|_| {
         let (staff, refused) = (staff.clone(), Arc::clone(&refused));
         async move {
             let reply = staff.buy_for(buyer, &[(pin, 1)]).await;
@@ -431,7 +435,7 @@ async fn beyond_its_bound_the_queue_of_a_business_refuses_at_once() {
         }
     }));
     let meanwhile = async {
-        until("those beyond the bound are refused", async || {
+        until("requests beyond the limit are refused", async || {
             refused.load(Ordering::Relaxed) >= TOO_MANY
         })
         .await;
@@ -447,7 +451,10 @@ async fn beyond_its_bound_the_queue_of_a_business_refuses_at_once() {
     let (replies, ()) = tokio::join!(crowd, meanwhile);
     let (served, others): (Vec<Reply>, Vec<Reply>) =
         replies.into_iter().partition(|reply| reply.status == 201);
-    assert_eq!((served.len(), others.len()), (WAITING, TOO_MANY));
+    assert_eq!(
+        (served.len(), others.len()),
+        (MAX_QUEUED_PER_BUSINESS, TOO_MANY)
+    );
     for reply in others {
         reply.refused(503, "overloaded");
         assert_eq!(reply.header("retry-after"), "1");
@@ -456,7 +463,7 @@ async fn beyond_its_bound_the_queue_of_a_business_refuses_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_stops_finishes_what_is_in_flight_and_takes_nothing_new() {
+async fn a_stopping_service_finishes_requests_in_flight_and_accepts_no_new_ones() {
     let service = Service::start().await;
     let database = service.database.clone();
     let (staff, nobody) = (service.staff(), service.nobody());
@@ -471,7 +478,7 @@ async fn a_service_that_stops_finishes_what_is_in_flight_and_takes_nothing_new()
     every_worker_has_looked(&service).await;
     let mut stop = Box::pin(service.stop());
     let stops = poll_fn(|context| Poll::Ready(stop.as_mut().poll(context).is_pending())).await;
-    assert!(stops, "it waits for nobody");
+    assert!(stops, "the service waits for nobody");
     held.release().await;
     let (first, ()) = tokio::join!(first, stop);
     first.unwrap().ok(201);
@@ -550,14 +557,14 @@ async fn callers_that_leave_in_the_middle_leave_no_transaction_open() {
     all((0..600_u64).map(|number| {
         let staff = staff.clone();
         async move {
-            let patience = Duration::from_micros(200 + number * 17 % 4000);
-            let _ = tokio::time::timeout(patience, staff.get("/api/orders?limit=5")).await;
+            let limit = Duration::from_micros(200 + number * 17 % 4000);
+            let _ = tokio::time::timeout(limit, staff.get("/api/orders?limit=5")).await;
         }
     }))
     .await;
     let busy = "SELECT count(*) FROM pg_stat_activity
                  WHERE datname = current_database() AND usename = 'tradeline_service' AND state <> 'idle'";
-    until("all sessions rest outside of transactions", async || {
+    until("all sessions are outside transactions", async || {
         service.database.value(busy).await == "0"
     })
     .await;
@@ -586,13 +593,13 @@ async fn a_transaction_whose_caller_leaves_while_it_is_committed_is_ended_once()
     });
     let committing = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND state = 'active' AND query = 'COMMIT'";
-    until("it is being committed", async || {
+    until("the request is being committed", async || {
         database.value(committing).await == "1"
     })
     .await;
     leaving.abort();
     let made = "SELECT count(*) FROM customers WHERE name = 'Impatient'";
-    until("it is committed", async || {
+    until("the request is committed", async || {
         database.value(made).await == "1"
     })
     .await;

@@ -20,7 +20,7 @@ async fn the_services_role_has_exactly_the_grants_that_are_listed_here() {
     for table in database.tables().await {
         let listed = TABLES.iter().find(|(name, ..)| *name == table);
         let Some((_, insert, delete, update)) = listed else {
-            panic!("say in TABLES of row_security.rs what the service's role may do in {table}");
+            panic!("add the grants of the service's role on {table} to TABLES in row_security.rs");
         };
         let held = format!(
             "SELECT has_table_privilege('{SERVICE}', '{table}', 'SELECT') AS read,
@@ -55,7 +55,7 @@ async fn the_services_role_has_exactly_the_grants_that_are_listed_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_granted_is_refused_whatever_is_set() {
+async fn rights_that_are_not_granted_are_refused_under_every_setting() {
     let service = both_trading().await;
     let database = &service.database;
     let connection = database.connect(SERVICE).await;

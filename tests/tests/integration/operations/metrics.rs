@@ -52,7 +52,7 @@ fn login(password: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_sold_refused_and_logged_in_is_counted_by_route_and_outcome() {
+async fn sales_refusals_and_logins_are_counted_by_route_and_outcome() {
     let folder = Folder::open();
     let program = Program::start(&folder).await;
     let staff = token(&folder, &["--role", "staff"]);
@@ -102,7 +102,7 @@ async fn what_was_sold_refused_and_logged_in_is_counted_by_route_and_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_label_says_who_or_what_and_no_client_can_make_time_series() {
+async fn labels_have_no_ids_and_no_client_can_make_time_series() {
     let folder = Folder::open();
     let program = Program::start(&folder).await;
     let staff = token(&folder, &["--role", "staff"]);

@@ -467,7 +467,10 @@ async fn the_service_migrates_too_and_several_at_once_do_it_once() {
         names.iter().map(|step| format!("{what} {step}")).collect()
     };
     assert_eq!(pending.lines().collect::<Vec<_>>(), expected("pending"));
-    assert!(database.tables().await.is_empty(), "a look makes nothing");
+    assert!(
+        database.tables().await.is_empty(),
+        "a read-only command creates nothing"
+    );
 
     let at_once: Vec<_> = (0..3)
         .map(|_| as_role(OWNER, &["migrate"]).spawn().unwrap())
@@ -484,7 +487,7 @@ async fn the_service_migrates_too_and_several_at_once_do_it_once() {
 
     let newest = migration::names().pop().unwrap();
     let down = printed(as_role(OWNER, &["migrate", "down"]).output().unwrap());
-    assert_eq!(down, format!("took back {newest}"));
+    assert_eq!(down, format!("reverted {newest}"));
     let said = refusal(&mut as_role(SERVICE, &["migrate"]));
     assert!(said.contains("permission denied"), "{said}");
     let up = printed(as_role(OWNER, &["migrate"]).output().unwrap());
@@ -502,7 +505,7 @@ async fn the_service_migrates_too_and_several_at_once_do_it_once() {
     );
     assert!(
         !folder.data.exists(),
-        "with DATABASE_URL no folder is needed"
+        "no folder is created with DATABASE_URL"
     );
 }
 

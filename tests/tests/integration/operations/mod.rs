@@ -1,4 +1,4 @@
-//! Faults, the database and what an operator sees.
+//! Faults, the database and operations.
 
 mod audit;
 mod audit_seals;

@@ -15,25 +15,25 @@ use tradeline::access::token::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_database_is_gone_those_who_wait_hear_so_together() {
+async fn an_outage_of_the_database_is_reported_to_all_waiting_callers_together() {
     // No server listens on this port. Each query waits three seconds for a connection.
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 4).unwrap();
-    let standing = Arc::new(RevocationCache::default());
+    let revocations = Arc::new(RevocationCache::default());
     let started = Instant::now();
     let callers = (0..12).map(|number: u32| {
-        let (standing, database) = (Arc::clone(&standing), database.clone());
+        let (revocations, database) = (Arc::clone(&revocations), database.clone());
         async move {
             // Half of the callers have API keys, half have tokens.
             let answer = if number.is_multiple_of(2) {
                 let key = format!("tl_live_{number:065}");
-                standing.key(&database, ACME, &key).await.map(|_| ())
+                revocations.key(&database, ACME, &key).await.map(|_| ())
             } else {
                 let token = UserToken {
                     user: UserId::new(),
                     version: 1,
                     login: None,
                 };
-                let current = standing.is_current(&database, ACME, token);
+                let current = revocations.is_current(&database, ACME, token);
                 current.await.map(|_| ())
             };
             matches!(answer, Err(Error::DatabaseUnavailable(_)))
@@ -51,7 +51,7 @@ async fn when_the_database_is_gone_those_who_wait_hear_so_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_placed_an_order_by_card_is_not_told_that_nothing_was_changed() {
+async fn a_placed_order_by_card_is_never_reported_as_nothing_changed() {
     let database = Database::new("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
     let made = card::finish(&database, &Offline, ACME, OrderId::new()).await;
     assert!(matches!(made, Err(Error::OutcomeUnknown)), "{made:?}");

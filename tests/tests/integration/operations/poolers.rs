@@ -76,7 +76,7 @@ async fn twelve_purchases(staff: &Client) -> Vec<Reply> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_words_a_lost_commit_is_told_in_what_was_sold_is_sold_once() {
+async fn a_purchase_is_sold_once_in_whatever_words_its_lost_commit_is_reported() {
     for saying in WORDS {
         for how in [
             Sabotage::LoseAnswerAndSay(saying),
@@ -291,7 +291,7 @@ async fn behind_a_pooler_without_prepared_statements_the_service_says_so_and_doe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_in_which_a_statement_failed_is_not_taken_for_committed() {
+async fn a_transaction_with_a_failed_statement_is_not_reported_as_committed() {
     let database = Database::with_demo().await;
     let domain = domain::Database::new(&database.url(SERVICE), 1).unwrap();
     let transaction = domain.begin(ACME).await.unwrap();
@@ -321,7 +321,7 @@ async fn a_commit_that_a_deferred_constraint_refuses_is_known_to_be_rolled_back(
     let admin = service.admin();
     let refused = admin.post("/api/customers", &json!({"name": "New"})).await;
     refused.refused(500, "internal_error");
-    until("nothing was made", async || {
+    until("no customer was created", async || {
         let made = "SELECT count(*) FROM customers WHERE name = 'New'";
         service.database.value(made).await == "0"
     })

@@ -105,7 +105,7 @@ async fn killed_it_starts_again_with_all_that_was_answered_and_leaves_no_old_dat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_its_database_is_killed_it_says_so_and_ends() {
+async fn a_killed_database_is_reported_and_ends_the_service() {
     let folder = Folder::open();
     let program = Program::start(&folder).await;
     let postgres = folder.postgres().unwrap().to_string();
@@ -299,7 +299,7 @@ async fn without_demo_data_nobody_can_log_in_until_a_command_has_made_a_business
     );
     let made = printed(create_business(&folder, "first", PASSWORD));
     assert!(
-        made.starts_with("made the business first with the id "),
+        made.starts_with("created the business first with the id "),
         "{made}"
     );
     let admin = "admin@first.example";
@@ -384,7 +384,7 @@ async fn an_embedded_database_of_a_later_version_is_served_only_if_that_is_compa
         said.contains("not compatible with this one: 99_contracts"),
         "{said}"
     );
-    until("its server is stopped again", async || {
+    until("the embedded server is stopped again", async || {
         folder.postgres().is_none()
     })
     .await;
@@ -395,7 +395,7 @@ async fn the_books_of_the_embedded_database_are_checked_while_it_runs_and_when_i
     let folder = Folder::open();
     let nothing = run(&folder.data, &["verify"]);
     assert_eq!(nothing.status.code(), Some(2), "{nothing:?}");
-    assert!(!folder.data.exists(), "a look makes nothing");
+    assert!(!folder.data.exists(), "a read-only command creates nothing");
     let program = Program::start(&folder).await;
     let beside = printed(run(&folder.data, &["verify"]));
     assert!(
@@ -404,7 +404,11 @@ async fn the_books_of_the_embedded_database_are_checked_while_it_runs_and_when_i
     );
     let _ = program.stop();
     assert_eq!(printed(run(&folder.data, &["verify"])), beside);
-    assert_eq!(folder.postgres(), None, "its server is stopped again");
+    assert_eq!(
+        folder.postgres(),
+        None,
+        "the embedded server is stopped again"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

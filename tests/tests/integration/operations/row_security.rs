@@ -255,7 +255,7 @@ pub(crate) async fn both_trading() -> Service {
         assert_eq!(
             service.database.value(&owners).await,
             "2",
-            "say in trade() how both businesses get a row in {table}"
+            "add to trade() how both businesses get a row in {table}"
         );
     }
     service
@@ -448,7 +448,7 @@ async fn with_one_business_set_no_table_shows_a_row_of_another() {
         for business in [ACME, GLOBEX] {
             let own = format!("SELECT count(*) FROM {table} WHERE {column} = '{business}'");
             let own = service.database.value(&own).await;
-            assert_ne!(own, "0", "the test has no row of {business} in {table}");
+            assert_ne!(own, "0", "{business} has no row in {table}");
             let seen = count(&connection, &set(business), &table).await;
             assert_eq!(seen.to_string(), own, "{table} of {business}");
             let others = format!("{table} WHERE {column} <> '{business}'");
@@ -494,7 +494,7 @@ async fn a_slug_shows_the_one_business_that_has_it_and_lets_nothing_be_changed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_lists_the_businesses_sees_nothing_of_theirs_and_changes_nothing() {
+async fn the_list_of_businesses_shows_no_rows_of_theirs_and_changes_nothing() {
     let service = both_trading().await;
     let connection = service.database.connect(SERVICE).await;
     let listed = "SET LOCAL app.businesses = 'listed'";

@@ -31,7 +31,7 @@ async fn post_twice(client: &Client, key: &str, path: &str, body: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_kept_of_a_request_with_a_password_cannot_be_tried_without_the_services_secret() {
+async fn the_stored_hash_of_a_request_with_a_password_cannot_be_guessed_without_the_secret() {
     let service = Service::start().await;
     let path = "/api/businesses";
     let body = json!({

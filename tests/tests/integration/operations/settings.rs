@@ -22,7 +22,7 @@ async fn a_port_in_use_is_said_before_anything_is_touched() {
         "{said}"
     );
     assert!(said.to_lowercase().contains("in use"), "{said}");
-    assert!(!folder.data.exists(), "no database was made for nothing");
+    assert!(!folder.data.exists(), "no database was created");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +63,7 @@ async fn wrong_settings_are_named() {
     }
     let output = run(&folder.data, &["sell"]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
-    assert!(!folder.data.exists(), "no database was made for nothing");
+    assert!(!folder.data.exists(), "no database was created");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +100,7 @@ async fn a_missing_or_short_secret_is_refused_and_no_secret_is_shown() {
     assert!(said.contains("TRADELINE_JWT_SECRET must be set"), "{said}");
     assert!(
         !folder.data.exists(),
-        "with DATABASE_URL no folder is needed"
+        "no folder is created with DATABASE_URL"
     );
 }
 
@@ -206,7 +206,7 @@ async fn a_named_database_is_neither_migrated_nor_filled() {
     }
     assert!(
         !folder.data.exists(),
-        "with DATABASE_URL no folder is needed"
+        "no folder is created with DATABASE_URL"
     );
 }
 
@@ -228,7 +228,7 @@ fn refusing_server(code: &str, message: &str) -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_lets_nobody_in_is_told_with_its_own_words_once() {
+async fn a_database_that_refuses_logins_is_reported_once_in_its_own_words() {
     let folder = Folder::open();
     let database = Database::with_demo().await;
     let no_password = refusing_server("28P01", "password authentication failed for user \"role\"");
@@ -260,7 +260,7 @@ async fn a_database_that_lets_nobody_in_is_told_with_its_own_words_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_not_there_is_told_as_such_and_the_service_waits_for_it() {
+async fn an_unreachable_database_is_reported_and_the_service_waits_for_it() {
     let folder = Folder::open();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap();
@@ -291,7 +291,7 @@ async fn a_database_that_is_not_there_is_told_as_such_and_the_service_waits_for_
     let waiting = lines
         .map(Result::unwrap)
         .find(|line| line.contains("waiting up to 30 s for the database"));
-    let waiting = waiting.expect("it ends without a word");
+    let waiting = waiting.expect("it ends without a message");
     assert!(waiting.contains("Connection refused"), "{waiting}");
     service.kill().unwrap();
     service.wait().unwrap();

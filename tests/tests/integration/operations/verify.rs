@@ -8,8 +8,8 @@ use domain::verify;
 use serde_json::json;
 use tests::binary::TRADELINE;
 use tests::{
-    Account, Clerk, Credit, Database, OWNER, SERVICE, Service, books_balance, hold, pay, settings,
-    until, verified, wait_in_line,
+    Account, Clerk, Credit, Database, OWNER, SERVICE, Service, books_balance, hold, join_waitlist,
+    pay, settings, until, verified,
 };
 
 /// Creates a business with every kind of row: orders on credit and by card, a sale, payments, credit on account, credit
@@ -63,14 +63,14 @@ async fn traded() -> (Service, Account) {
             let order = order.to_string();
             let _ = service.admin().do_to(&order, "refund", &body).await.ok(200);
             let refunded = "SELECT status = 'succeeded' FROM refunds";
-            until("it is refunded", async || {
+            until("the order is refunded", async || {
                 service.database.value(refunded).await == "t"
             })
             .await;
         }
     }
     hold(&service, ACME_KEYBOARD, 2, 600).await;
-    wait_in_line(&service, ACME_KEYBOARD, 600).await;
+    join_waitlist(&service, ACME_KEYBOARD, 600).await;
     (service, account)
 }
 
@@ -272,14 +272,14 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
         for check in *checks {
             assert!(
                 names.contains(check),
-                "{check} does not find it: {sql}\n{found:#?}"
+                "{check} does not find the change: {sql}\n{found:#?}"
             );
         }
         for difference in &found {
             assert_eq!(difference.business_id, ACME, "{difference}");
             assert!(
                 difference.subject.len() > 36,
-                "it names no row: {difference}"
+                "the difference names no row: {difference}"
             );
             assert_ne!(difference.expected, difference.found, "{difference}");
         }
@@ -371,7 +371,7 @@ async fn the_command_ends_with_0_when_all_is_well_1_when_not_and_2_when_it_canno
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_metrics_tell_what_was_found_when_it_is_configured() {
+async fn the_metrics_show_the_differences_when_configured() {
     let (service, account) = traded().await;
     let wrong = format!(
         "UPDATE customers SET on_account = on_account + 1 WHERE id = '{}'",
@@ -393,7 +393,7 @@ async fn the_metrics_tell_what_was_found_when_it_is_configured() {
     };
     let gauge =
         "tradeline_verify_differences{check=\"credit_on_account_is_the_sum_of_its_credits\"}";
-    until("it is found", async || {
+    until("the difference is found", async || {
         metric(gauge).await.as_deref() == Some("1")
     })
     .await;
@@ -413,7 +413,7 @@ async fn the_metrics_tell_what_was_found_when_it_is_configured() {
         account.customer
     );
     service.database.execute(&mended).await;
-    until("it is gone", async || {
+    until("the difference is gone", async || {
         metric(gauge).await.as_deref() == Some("0")
     })
     .await;

@@ -177,7 +177,7 @@ async fn a_request_that_is_sent_again_under_its_key_makes_no_second_business() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_business_may_be_called_is_checked_and_every_fault_told() {
+async fn names_of_businesses_are_checked_and_every_fault_is_reported() {
     let service = Service::start().await;
     let platform = service.platform();
     let before = service.database.digest().await;

@@ -47,7 +47,7 @@ async fn a_new_customer_is_found_where_the_answer_says_and_starts_with_the_defau
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_customer_is_created_with_is_what_it_has() {
+async fn a_customer_has_the_values_of_its_creation() {
     let service = Service::start().await;
     let body = json!({"name": "Terms & Co", "email": "Office@Terms.Example", "credit_limit": 1234.5,
                       "payment_terms_days": 0, "on_hold": true});
@@ -70,7 +70,7 @@ async fn what_a_customer_is_created_with_is_what_it_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_touches_what_it_names_and_null_takes_away() {
+async fn a_change_sets_its_members_only_and_null_clears_them() {
     let service = Service::start().await;
     let admin = service.admin();
     let body = json!({"name": "Before", "email": "a@b.example", "credit_limit": "10.00"});
@@ -91,10 +91,13 @@ async fn a_change_touches_what_it_names_and_null_takes_away() {
     }
     let renamed = admin.patch(&path, &json!({"name": "After"})).await.ok(200);
     assert_eq!(renamed["name"], "After");
-    assert_eq!(renamed["email"], "a@b.example", "what is left out stays");
+    assert_eq!(
+        renamed["email"], "a@b.example",
+        "an omitted field keeps its value"
+    );
     assert_ne!(renamed["updated_at"], added["updated_at"]);
     let cleared = admin.patch(&path, &json!({"email": null})).await.ok(200);
-    assert_eq!(cleared["email"], Value::Null, "null takes away");
+    assert_eq!(cleared["email"], Value::Null, "null clears the field");
     assert_eq!(cleared["name"], "After");
     // Null leaves a member that has no empty value unchanged.
     let nulls =

@@ -83,7 +83,7 @@ impl Buyer {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{what}: nobody answers {}", self.customer);
+        panic!("{what}: no response for {}", self.customer);
     }
 
     fn items(&self) -> Value {
@@ -137,7 +137,7 @@ impl Buyer {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("nobody tells {} that there is none", self.customer);
+        panic!("{} never got sold_out", self.customer);
     }
 }
 
@@ -197,7 +197,7 @@ async fn all_were_sold(database: &Database, product: ProductId, ends: &[End]) {
     );
     let left =
         format!("SELECT on_hand, reserved, waiting FROM inventory WHERE product_id = '{product}'");
-    until("the last abandoned are tidied up", async || {
+    until("the last abandoned reservations are swept", async || {
         database.value(&left).await == "0,0,0"
     })
     .await;
@@ -206,7 +206,7 @@ async fn all_were_sold(database: &Database, product: ProductId, ends: &[End]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_200_buyers_by_every_way_on_two_services_exactly_20_get_one_and_all_are_told() {
+async fn of_200_buyers_on_two_services_exactly_20_get_a_unit_and_all_learn_the_outcome() {
     let (one, two) = Service::two().await;
     let admin = one.admin();
     let product = scarce(&admin).await;
@@ -293,7 +293,7 @@ async fn the_service_is_killed_in_the_middle_of_a_sale_and_still_exactly_20_are_
     let sold = format!("SELECT count(*) FROM order_items WHERE product_id = '{product}'");
     let sold = async || -> i64 { database.value(&sold).await.parse().unwrap() };
     let killing = async {
-        until("some are sold", async || sold().await >= 4).await;
+        until("some units are sold", async || sold().await >= 4).await;
         program.child.kill().unwrap();
         program.child.wait().unwrap();
         assert!(sold().await < UNITS, "it was killed too late");
@@ -423,7 +423,7 @@ async fn twins_of_one_key_at_once_make_one_reservation_and_one_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_expires_in_the_moment_of_its_confirmation_is_bought_or_gone_and_never_both() {
+async fn a_hold_that_expires_while_it_is_confirmed_is_bought_or_released_and_never_both() {
     let (one, two) = Service::two().await;
     let product = one.admin().add_product("P", "1.00", 100).await;
     let (mut bought, mut gone) = (0, 0);
@@ -527,12 +527,12 @@ async fn sweepers_and_desks_at_once_free_each_thing_once_and_never_meet_in_a_dea
     let twice = "SELECT count(*) FROM (SELECT FROM stock_movements WHERE reserved < 0
                   GROUP BY reservation_id, product_id HAVING count(*) > 1) AS twice";
     assert_eq!(one.database.value(twice).await, "0");
-    let told = "SELECT count(*) FILTER (WHERE times <> 1), count(*)
+    let counts = "SELECT count(*) FILTER (WHERE times <> 1), count(*)
                   FROM (SELECT r.id, count(e.id) AS times
                           FROM reservations r LEFT JOIN audit_events e
                             ON e.entity_id = r.id AND e.action = 'reservation.expired'
                          GROUP BY r.id) AS each";
-    assert_eq!(one.database.value(told).await, "0,540");
+    assert_eq!(one.database.value(counts).await, "0,540");
     books_balance(&one).await;
     assert_eq!(one.database.deadlocks().await, 0);
 }

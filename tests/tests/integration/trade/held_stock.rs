@@ -3,7 +3,7 @@
 
 use domain::demo::ACME_HEADPHONES;
 use serde_json::{Value, json};
-use tests::{Service, books_balance, hold, wait_in_line};
+use tests::{Service, books_balance, hold, join_waitlist};
 
 /// The product's `on_hand`, `reserved`, `available` and `waiting`; all endpoints must agree.
 async fn figures(service: &Service) -> [i64; 4] {
@@ -29,15 +29,15 @@ async fn figures(service: &Service) -> [i64; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_past_its_time_is_held_by_nobody_and_waits_for_nothing() {
+async fn expired_items_neither_hold_nor_wait() {
     let service = Service::start().await;
     assert_eq!(figures(&service).await, [1000, 0, 1000, 0]);
     hold(&service, ACME_HEADPHONES, 30, 600).await;
     hold(&service, ACME_HEADPHONES, 5, -1).await;
     assert_eq!(figures(&service).await, [1000, 30, 970, 0]);
-    wait_in_line(&service, ACME_HEADPHONES, 600).await;
-    wait_in_line(&service, ACME_HEADPHONES, -1).await;
-    wait_in_line(&service, ACME_HEADPHONES, 600).await;
+    join_waitlist(&service, ACME_HEADPHONES, 600).await;
+    join_waitlist(&service, ACME_HEADPHONES, -1).await;
+    join_waitlist(&service, ACME_HEADPHONES, 600).await;
     assert_eq!(figures(&service).await, [1000, 30, 0, 2]);
     books_balance(&service).await;
     service
@@ -70,7 +70,7 @@ async fn what_is_past_its_time_is_held_by_nobody_and_waits_for_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_count_below_what_is_held_is_refused_with_the_figures() {
+async fn a_count_below_the_held_units_is_refused_with_the_figures() {
     let service = Service::start().await;
     hold(&service, ACME_HEADPHONES, 30, 600).await;
     let before = service.database.digest().await;

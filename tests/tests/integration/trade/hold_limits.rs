@@ -51,7 +51,7 @@ fn says(refused: &Value) -> [&Value; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_just_registered_cannot_hold_all_there_is() {
+async fn a_new_customer_cannot_hold_the_whole_stock() {
     let service = Service::start().await;
     let admin = service.admin();
     let product = admin.add_product("RARE", "5.00", 100).await;
@@ -110,9 +110,9 @@ async fn an_admin_sets_each_bound_by_itself_and_the_trail_tells_it() {
         expected[name] = shown;
         assert_eq!(limit(&admin, json!({name: to})).await, expected, "{name}");
     }
-    let trail = "SELECT after->'hold_limits' AS told FROM audit_events
+    let trail = "SELECT after->'hold_limits' AS hold_limits FROM audit_events
                   WHERE action = 'business.changed' ORDER BY id DESC LIMIT 1";
-    assert_eq!(service.database.row(trail).await["told"], expected);
+    assert_eq!(service.database.row(trail).await["hold_limits"], expected);
     for (limits, pointer) in [
         (json!({"units": -1}), "/hold_limits/units"),
         (json!({"units": 1_000_001}), "/hold_limits/units"),
@@ -132,7 +132,7 @@ async fn an_admin_sets_each_bound_by_itself_and_the_trail_tells_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn units_and_value_are_bounded_and_places_in_line_count_as_what_they_wait_for() {
+async fn units_and_value_are_bounded_and_places_count_as_the_units_they_wait_for() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let (cheap, dear) = (

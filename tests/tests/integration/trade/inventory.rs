@@ -40,7 +40,7 @@ fn assert_chain(movements: &[Value], on_hand: i64) {
         );
         expected -= number(row, "quantity");
     }
-    assert_eq!(expected, 0, "the first movement starts from nothing");
+    assert_eq!(expected, 0, "the first movement starts from 0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,7 +192,7 @@ async fn no_more_leaves_than_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_reserved_stays_on_the_shelf() {
+async fn reserved_units_stay_on_hand() {
     let service = Service::start().await;
     let sql = format!("UPDATE inventory SET reserved = 990 WHERE product_id = '{ACME_HEADPHONES}'");
     service.database.execute(&sql).await;

@@ -2,7 +2,7 @@
 
 use entity::ProductId;
 use serde_json::{Value, json};
-use tests::{Client, Service, hold, member, pointers, wait_in_line};
+use tests::{Client, Service, hold, join_waitlist, member, pointers};
 
 /// Products of which fewer than `most` units are available. Asserts that all page sizes return the same.
 async fn below(staff: &Client, most: i64) -> Vec<Value> {
@@ -21,14 +21,14 @@ fn texts(products: &[ProductId]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_has_what_runs_out_and_nothing_else() {
+async fn the_list_has_products_with_low_stock_only() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let five = below(&staff, 6).await;
     assert_eq!(
         five.len(),
         15,
-        "of most of the demo data's products there are five"
+        "most products of the demo data have five units"
     );
     assert!(below(&staff, 5).await.is_empty());
     let none = admin.add_product("NONE", "1.00", 0).await;
@@ -59,7 +59,7 @@ async fn the_list_has_what_runs_out_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_is_not_available_until_its_time_is_over() {
+async fn held_units_are_not_available_until_they_expire() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let ten = admin.add_product("TEN", "1.00", 10).await;
@@ -92,12 +92,12 @@ async fn what_is_held_is_not_available_until_its_time_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_others_wait_for_runs_out_until_nobody_does() {
+async fn a_product_with_a_waitlist_is_low_on_stock_until_nobody_waits() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let ten = admin.add_product("TEN", "1.00", 10).await;
     hold(&service, ten, 1, 600).await;
-    wait_in_line(&service, ten, 600).await;
+    join_waitlist(&service, ten, 600).await;
     let low = below(&staff, 1).await;
     assert_eq!(member(&low, "product_id"), texts(&[ten]));
     assert_eq!(

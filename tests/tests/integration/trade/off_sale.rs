@@ -72,7 +72,7 @@ async fn waitlist_positions_are_cancelled_when_their_product_goes_off_sale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_held_before_is_bought_on_credit_by_card_and_by_a_purchase_and_nothing_else() {
+async fn units_held_before_are_bought_on_credit_by_card_and_by_a_purchase_and_no_others() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let product = admin.add_product("OFF", "1.00", 20).await;
@@ -106,7 +106,7 @@ async fn what_was_held_before_is_bought_on_credit_by_card_and_by_a_purchase_and_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_takes_a_place_while_the_product_is_taken_off_sale_loses_it_by_itself() {
+async fn a_place_taken_while_the_product_goes_off_sale_is_cancelled_without_a_request() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let product = admin.add_product("OFF", "1.00", 5).await;
@@ -115,7 +115,7 @@ async fn who_takes_a_place_while_the_product_is_taken_off_sale_loses_it_by_itsel
     // Simulates a reservation that was decided with the catalogue of a moment before.
     let off = format!("UPDATE products SET active = false WHERE id = '{product}'");
     service.database.execute(&off).await;
-    until("the sweeper ends the place", async || {
+    until("the sweeper removes the place", async || {
         staff.get(&path(&waits)).await.ok(200)["status"] == "cancelled"
     })
     .await;

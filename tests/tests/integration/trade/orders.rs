@@ -80,9 +80,9 @@ async fn an_unpaid_order_on_credit_never_expires() {
     let product = admin.add_product("KEPT", "10.00", 10).await;
     let bought = id_of(&admin.buy(&[(product, 2)]).await.ok(201));
     // This order was confirmed from a reservation, whose hold had an expiry.
-    let wish =
+    let request =
         json!({"customer_id": ACME_CUSTOMER, "items": [{"product_id": product, "quantity": 3}]});
-    let held = admin.post("/api/reservations", &wish).await.ok(201);
+    let held = admin.post("/api/reservations", &request).await.ok(201);
     let held = format!(
         "/api/reservations/{}",
         held["reservation_id"].as_str().unwrap()

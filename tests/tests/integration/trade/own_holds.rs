@@ -146,7 +146,7 @@ async fn an_order_by_card_takes_of_a_hold_what_it_orders() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_is_bought_at_the_price_of_its_reservation_and_no_order_has_two_prices() {
+async fn held_units_are_bought_at_their_reserved_price_and_no_order_has_two_prices() {
     let shop = Shop::open().await;
     let product = shop.product(10).await;
     let hold = shop.reserve(0, &[(product, 3)]).await;
@@ -177,7 +177,7 @@ async fn what_is_held_is_bought_at_the_price_of_its_reservation_and_no_order_has
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_in_line_buys_what_is_free_and_keeps_its_place_for_the_rest() {
+async fn the_first_of_the_waitlist_buys_unreserved_units_and_keeps_the_place_for_the_rest() {
     let shop = Shop::open().await;
     let product = shop.product(10).await;
     let held = shop.reserve(2, &[(product, 7)]).await;

@@ -21,7 +21,7 @@ async fn found(client: &Client, query: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_product_is_found_where_the_answer_says_with_its_stock_on_the_shelf() {
+async fn a_new_product_is_found_at_its_location_with_its_stock() {
     let service = Service::start().await;
     let admin = service.admin();
     let body = json!({"sku": "NEW-1", "name": "Novelty", "description": "line\nline", "price": 12.5,
@@ -156,7 +156,7 @@ async fn of_many_who_add_one_number_at_once_one_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn patch_touches_what_it_names_and_put_replaces_everything() {
+async fn patch_sets_its_members_only_and_put_replaces_everything() {
     let service = Service::start().await;
     let admin = service.admin();
     let body = json!({"sku": "S", "name": "N", "description": "D", "price": "1.00", "stock": 4,
@@ -297,7 +297,7 @@ async fn a_search_takes_its_text_as_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_on_sale_is_seen_by_who_sells_and_by_no_one_else() {
+async fn products_off_sale_are_seen_by_staff_only() {
     let service = Service::start().await;
     let admin = service.admin();
     let id = admin.add_product("GONE", "1", 5).await;
@@ -358,7 +358,7 @@ async fn what_is_not_on_sale_is_seen_by_who_sells_and_by_no_one_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_available_is_what_is_neither_sold_nor_reserved() {
+async fn available_units_are_neither_sold_nor_reserved() {
     let service = Service::start().await;
     let available = async || {
         let read = service

@@ -205,7 +205,7 @@ async fn credit_can_be_used_to_the_last_cent_and_not_one_further() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_free_needs_no_credit_but_stock() {
+async fn a_product_at_price_0_needs_stock_but_no_credit() {
     let service = Service::start().await;
     let admin = service.admin();
     let poor = admin.add_customer("Poor", "0.00").await;

@@ -24,7 +24,7 @@ async fn reserve_for(
 }
 
 /// Calls [`reserve_for`] with `wait`, which takes a waitlist position if too little is available.
-async fn wait_in_line(
+async fn join_waitlist(
     client: &Client,
     customer: CustomerId,
     product: ProductId,
@@ -85,7 +85,7 @@ async fn pass(service: &Service, seconds: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_is_for_nobody_else_and_becomes_an_order_at_the_price_that_was_reserved() {
+async fn held_units_are_for_nobody_else_and_are_ordered_at_their_reserved_price() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let rare = admin.add_product("RARE", "10.00", 3).await;
@@ -170,7 +170,7 @@ async fn several_products_are_held_all_or_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn freed_stock_goes_to_the_first_in_line_and_newcomers_do_not_pass() {
+async fn released_stock_goes_to_the_first_of_the_waitlist_before_new_buyers() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let rare = admin.add_product("RARE", "1.00", 1).await;
@@ -178,7 +178,7 @@ async fn freed_stock_goes_to_the_first_in_line_and_newcomers_do_not_pass() {
     let mut line = Vec::new();
     for (place, name) in [(1, "First"), (2, "Second")] {
         let customer = admin.add_customer(name, "100.00").await;
-        let waiting = wait_in_line(&staff, customer, rare, 1).await.ok(202);
+        let waiting = join_waitlist(&staff, customer, rare, 1).await.ok(202);
         assert_eq!(waiting["status"], "waiting");
         assert_eq!(waiting["place"], place);
         line.push(waiting);
@@ -204,14 +204,14 @@ async fn freed_stock_goes_to_the_first_in_line_and_newcomers_do_not_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_what_can_not_come_free_any_more_is_told_so() {
+async fn a_place_for_units_that_cannot_be_released_becomes_sold_out() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let rare = admin.add_product("RARE", "1.00", 2).await;
     let held = reserve(&staff, rare, 1).await.ok(201);
     let customer = admin.add_customer("Waiting", "100.00").await;
-    let waiting = wait_in_line(&staff, customer, rare, 2).await.ok(202);
-    let too_many = wait_in_line(&staff, customer, rare, 3).await;
+    let waiting = join_waitlist(&staff, customer, rare, 2).await.ok(202);
+    let too_many = join_waitlist(&staff, customer, rare, 3).await;
     too_many.refused(409, "sold_out");
     confirm(&staff, &held).await.ok(201);
     assert_eq!(status(&staff, &waiting).await, "sold_out");
@@ -220,7 +220,7 @@ async fn who_waits_for_what_can_not_come_free_any_more_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_expired_comes_back_by_itself_and_serves_the_line() {
+async fn expired_holds_are_released_without_a_request_and_allocated_to_the_waitlist() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let rare = admin.add_product("RARE", "1.00", 1).await;
@@ -230,7 +230,7 @@ async fn what_has_expired_comes_back_by_itself_and_serves_the_line() {
     let customer = admin.add_customer("Waiting", "100.00").await;
     let held = reserve_for(&staff, customer, rare, 1).await.ok(201);
     let other = admin.add_customer("Other", "100.00").await;
-    let waiting = wait_in_line(&staff, other, rare, 1).await.ok(202);
+    let waiting = join_waitlist(&staff, other, rare, 1).await.ok(202);
     let only = format!(
         "UPDATE reservations SET expires_at = now() WHERE id = '{0}'; \
          UPDATE reservation_items SET expires_at = now() WHERE reservation_id = '{0}'",
@@ -239,9 +239,10 @@ async fn what_has_expired_comes_back_by_itself_and_serves_the_line() {
     for statement in only.split("; ") {
         service.database.execute(statement).await;
     }
-    until("the first in line to be served", async || {
-        status(&staff, &waiting).await == "active"
-    })
+    until(
+        "stock is allocated to the first of the waitlist",
+        async || status(&staff, &waiting).await == "active",
+    )
     .await;
     assert_eq!(status(&staff, &held).await, "expired");
     books_balance(&service).await;
@@ -268,7 +269,7 @@ async fn ones_own_reservation_counts_for_ones_own_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_and_waited_for_counts_towards_the_limit_of_a_customer() {
+async fn held_and_awaited_units_count_towards_the_limit_of_a_customer() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let rare = admin.add_product("RARE", "1.00", 10).await;
@@ -303,12 +304,15 @@ async fn what_is_held_and_waited_for_counts_towards_the_limit_of_a_customer() {
 async fn a_customer_has_so_many_reservations_at_once_and_no_more() {
     let service = Service::start().await;
     let staff = service.staff();
-    for _ in 0..domain::stock::reservations::OPEN {
+    for _ in 0..domain::stock::reservations::MAX_OPEN_PER_CUSTOMER {
         reserve(&staff, ACME_KEYBOARD, 1).await.ok(201);
     }
     let refused = reserve(&staff, ACME_KEYBOARD, 1).await;
     let refused = refused.refused(409, "reservation_limit_reached");
-    assert_eq!(refused["limit"], domain::stock::reservations::OPEN);
+    assert_eq!(
+        refused["limit"],
+        domain::stock::reservations::MAX_OPEN_PER_CUSTOMER
+    );
     pass(&service, 301).await;
     reserve(&staff, ACME_KEYBOARD, 1).await.ok(201);
     books_balance(&service).await;

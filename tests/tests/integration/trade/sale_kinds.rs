@@ -43,7 +43,7 @@ async fn seen(reader: &Client, product: ProductId) -> Value {
         .ok(200);
     let listed = reader.pages("/api/products", 200).await;
     let row = listed.iter().find(|row| row["id"] == json!(product));
-    assert_eq!(Some(&read), row, "the list says otherwise");
+    assert_eq!(Some(&read), row, "the list differs from the read");
     read
 }
 
@@ -157,7 +157,7 @@ async fn each_buyer_is_shown_and_charged_the_cheapest_price_that_is_left_to_them
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_in_a_sale_uses_it_up_and_more_than_is_left_is_refused() {
+async fn holds_in_a_sale_use_up_its_limit_and_more_is_refused() {
     let service = Service::start().await;
     let (admin, customer) = (service.admin(), service.customer());
     let product = admin.add_product("DROP", "10.00", 20).await;
@@ -182,7 +182,7 @@ async fn what_is_held_in_a_sale_uses_it_up_and_more_than_is_left_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_used_up_an_exclusive_sale_buys_no_more_in_it() {
+async fn a_customer_who_has_used_up_an_exclusive_sale_buys_no_more_in_it() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let product = admin.add_product("DROP", "10.00", 20).await;

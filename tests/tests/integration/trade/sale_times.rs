@@ -118,7 +118,7 @@ async fn the_limit_of_a_sale_counts_what_was_bought_and_held_in_it_and_not_befor
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_the_stock_while_its_sale_opens_has_bought_in_the_sale() {
+async fn a_buyer_who_waits_for_a_lock_while_the_sale_opens_buys_in_the_sale() {
     let service = Service::start().await;
     let (admin, staff) = (service.admin(), service.staff());
     let product = admin.add_product("DROP", "1.00", 10).await;
@@ -130,9 +130,10 @@ async fn who_waits_for_the_stock_while_its_sale_opens_has_bought_in_the_sale() {
         let staff = staff.clone();
         async move { staff.buy(&[(product, 1)]).await }
     });
-    until("the early one waits for its stock", async || {
-        service.database.blocked().await == 1
-    })
+    until(
+        "the early buyer waits for the lock of the stock",
+        async || service.database.blocked().await == 1,
+    )
     .await;
     // The sale opens after the waiting transaction has begun.
     let opens = "UPDATE sales SET opens_at = clock_timestamp()";

@@ -39,7 +39,7 @@ async fn fill(admin: &Client, id: SaleId, products: &[ProductId]) {
 }
 
 /// The sale that a product shows to buyers. Asserts that the list agrees.
-async fn told(client: &Client, product: ProductId) -> Value {
+async fn shown_sale(client: &Client, product: ProductId) -> Value {
     let read = client
         .get(&format!("/api/products/{product}"))
         .await
@@ -49,7 +49,7 @@ async fn told(client: &Client, product: ProductId) -> Value {
         .iter()
         .find(|row| row["id"] == json!(product))
         .unwrap();
-    assert_eq!(read, *same, "the list says otherwise");
+    assert_eq!(read, *same, "the list differs from the read");
     read["sale"].clone()
 }
 
@@ -74,7 +74,7 @@ async fn trail(service: &Service, id: SaleId) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_sale_is_found_where_the_answer_says_and_told_with_its_products() {
+async fn a_new_sale_is_found_at_its_location_with_its_products() {
     let service = Service::start().await;
     let admin = service.admin();
     let body = json!({
@@ -115,8 +115,8 @@ async fn a_new_sale_is_found_where_the_answer_says_and_told_with_its_products() 
         json!({"sale_id": id, "name": "Flash", "kind": "discount", "state": "upcoming", "price": price, "limit_per_customer": 2,
                "opens_at": "2998-05-01T08:00:00.000000Z", "closes_at": "2998-05-01T09:00:00.000001Z"})
     };
-    assert_eq!(told(&admin, ACME_HEADPHONES).await, sale("79.50"));
-    assert_eq!(told(&admin, ACME_KEYBOARD).await, sale("50.00"));
+    assert_eq!(shown_sale(&admin, ACME_HEADPHONES).await, sale("79.50"));
+    assert_eq!(shown_sale(&admin, ACME_KEYBOARD).await, sale("50.00"));
     let found = admin
         .get(&format!("/api/products/{ACME_KEYBOARD}"))
         .await
@@ -306,7 +306,7 @@ async fn a_product_keeps_its_mark_when_another_sale_takes_it_in_meanwhile() {
         let admin = admin.clone();
         async move { fill(&admin, one, &[]).await }
     });
-    until("it waits for the product", async || {
+    until("the change waits for the lock of the product", async || {
         service.database.blocked().await == 1
     })
     .await;
@@ -324,9 +324,9 @@ async fn a_product_keeps_its_mark_when_another_sale_takes_it_in_meanwhile() {
 async fn buyers_are_told_of_the_cheapest_open_sale_or_else_of_the_next() {
     let service = Service::start().await;
     let admin = service.admin();
-    assert_eq!(told(&admin, ACME_KEYBOARD).await, Value::Null);
+    assert_eq!(shown_sale(&admin, ACME_KEYBOARD).await, Value::Null);
     let name = async |expected: (&str, &str, &str)| {
-        let sale = told(&admin, ACME_KEYBOARD).await;
+        let sale = shown_sale(&admin, ACME_KEYBOARD).await;
         let (name, state, price) = expected;
         assert_eq!(
             (&sale["name"], &sale["state"], &sale["price"]),
@@ -340,7 +340,7 @@ async fn buyers_are_told_of_the_cheapest_open_sale_or_else_of_the_next() {
         make(&admin, &body).await
     };
     named("over", (-20, -10), Some("1.00")).await;
-    assert_eq!(told(&admin, ACME_KEYBOARD).await, Value::Null);
+    assert_eq!(shown_sale(&admin, ACME_KEYBOARD).await, Value::Null);
     named("late", (30, 40), Some("2.00")).await;
     name(("late", "upcoming", "2.00")).await;
     named("soon", (20, 60), None).await;
@@ -359,7 +359,7 @@ async fn buyers_are_told_of_the_cheapest_open_sale_or_else_of_the_next() {
     let cut = admin.patch(&path, &json!({"price": "44.00"})).await.ok(200);
     assert_eq!(cut["sale"]["sale_id"], json!(dear), "{cut}");
     name(("dear", "open", "44.00")).await;
-    assert_eq!(told(&admin, ACME_HEADPHONES).await, Value::Null);
+    assert_eq!(shown_sale(&admin, ACME_HEADPHONES).await, Value::Null);
     // As soon as this sale has closed by the database's clock, another one counts.
     let closed = change(&admin, dear, json!({"closes_at": chrono::Utc::now()})).await;
     assert_eq!(closed.ok(200)["state"], "closed");
@@ -534,7 +534,7 @@ async fn a_change_leaves_a_sale_that_can_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_has_is_put_into_no_sale() {
+async fn an_unknown_product_is_put_into_no_sale() {
     let service = Service::start().await;
     let admin = service.admin();
     let id = make(&admin, &sale((1, 2), &[(ACME_KEYBOARD, None)])).await;

@@ -92,7 +92,7 @@ async fn each_line_is_a_movement_of_its_own_in_the_order_of_the_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_one_line_cannot_be_nothing_moves_and_every_short_product_is_named() {
+async fn one_impossible_line_moves_nothing_and_every_short_product_is_named() {
     let service = Service::start().await;
     let admin = service.admin();
     let three = admin.add_product("THREE", "1.00", 3).await;
@@ -141,7 +141,7 @@ async fn when_one_line_cannot_be_nothing_moves_and_every_short_product_is_named(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_reserved_does_not_leave() {
+async fn reserved_units_cannot_be_taken_away() {
     let service = Service::start().await;
     let sql = format!("UPDATE inventory SET reserved = 990 WHERE product_id = '{ACME_HEADPHONES}'");
     service.database.execute(&sql).await;

@@ -45,7 +45,7 @@ pub(super) fn words(outcome: Outcome<Executed>) -> String {
         Executed::PlacedOrder(placed) => {
             format!("{} placed {}", placed.order_id, placed.reservation_id)
         }
-        Executed::Reserved(found) | Executed::Cancelled { found, .. } => {
+        Executed::Reserved(found) | Executed::Cancelled { current: found, .. } => {
             format!("{} {:?}", found.reservation.id, found.status)
         }
     }
@@ -281,6 +281,6 @@ pub(super) fn event(order: OrderId, told: EventKind, id: String) -> Event {
         business_id: demo::ACME,
         order_id: order,
         intent: till::intent_id(order),
-        told,
+        event_kind: told,
     }
 }

@@ -155,7 +155,7 @@ impl Shop {
         let commands = self.commands(asks);
         // Futures are polled in order, so the commands arrive in order.
         let commands = commands.into_iter();
-        let answers = join_all(commands.map(|command| self.desk.carry_out(command))).await;
+        let answers = join_all(commands.map(|command| self.desk.execute(command))).await;
         let before = self.lists.orders.len();
         for (ask, answer) in asks.iter().zip(answers) {
             let (orders, holds) = (self.lists.orders.len(), self.lists.holds.len());
@@ -274,7 +274,7 @@ impl Shop {
         let taken = card::receive(&self.pool, &self.counter, &event)
             .await
             .unwrap();
-        let expected = self.lists.receive(at, &event.id, &event.told);
+        let expected = self.lists.receive(at, &event.id, &event.event_kind);
         assert_eq!(taken, expected, "{}", self.at());
         self.told.resize(self.lists.till.news.len(), false);
         self.told[news] = true;

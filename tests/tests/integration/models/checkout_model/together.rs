@@ -85,7 +85,7 @@ async fn play(seed: u64) {
 
 async fn serve(desk: &Arc<Desk>, commands: Vec<Command>) -> Vec<Result<String, Error>> {
     let commands = commands.into_iter();
-    let answers = join_all(commands.map(|command| desk.carry_out(command))).await;
+    let answers = join_all(commands.map(|command| desk.execute(command))).await;
     let bodies = answers.into_iter();
     bodies.map(|answer| answer.map(words)).collect()
 }

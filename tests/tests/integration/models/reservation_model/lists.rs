@@ -5,7 +5,7 @@ use entity::reservations::Status;
 use entity::{CustomerId, OrderId, ProductId, ReservationId};
 
 /// The most reservations that a customer may have open at once.
-const OPEN: usize = domain::stock::reservations::OPEN;
+const MAX_OPEN_PER_CUSTOMER: usize = domain::stock::reservations::MAX_OPEN_PER_CUSTOMER;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lists {
@@ -454,7 +454,7 @@ impl Lists {
         wait: bool,
     ) -> Result<String, String> {
         let own = self.holds.iter().filter(|hold| hold.customer == who);
-        if own.filter(|hold| self.is_open(hold)).count() >= OPEN {
+        if own.filter(|hold| self.is_open(hold)).count() >= MAX_OPEN_PER_CUSTOMER {
             return Err("too many".to_owned());
         }
         self.check_limit(who, wanted, &[])?;

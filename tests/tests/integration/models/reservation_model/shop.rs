@@ -74,7 +74,7 @@ fn words(outcome: Outcome<Executed>) -> String {
         Executed::PlacedOrder(placed) => {
             format!("{},{} placed", placed.order_id, placed.reservation_id)
         }
-        Executed::Reserved(found) | Executed::Cancelled { found, .. } => {
+        Executed::Reserved(found) | Executed::Cancelled { current: found, .. } => {
             let place = found
                 .place
                 .map_or(String::new(), |place| format!(" {place}"));
@@ -323,7 +323,7 @@ impl Shop {
         let answers = join_all(
             commands
                 .into_iter()
-                .map(|command| self.desk.carry_out(command)),
+                .map(|command| self.desk.execute(command)),
         );
         let answers = if sweeps == Sweeps::Always {
             self.lists.sweep();
@@ -366,7 +366,7 @@ impl Shop {
         // The command asks for more than is on hand and is therefore rejected.
         let none = Ask::Reserve(4, vec![(0, 100)], 300, false);
         let (desk, first) = (Arc::clone(&self.desk), self.commands(&[none]).remove(0));
-        let first = tokio::spawn(async move { desk.carry_out(first).await });
+        let first = tokio::spawn(async move { desk.execute(first).await });
         until("the first waits", async || database.blocked().await == 1).await;
         let release = async {
             // The commands are queued, because they were polled before this.

@@ -13,7 +13,7 @@ use super::{Ask, Card, Hold, Item, Lists, Order};
 type Part = (usize, usize, i64);
 
 /// The most reservations that a customer may have open at once.
-const OPEN: usize = domain::stock::reservations::OPEN;
+const MAX_OPEN_PER_CUSTOMER: usize = domain::stock::reservations::MAX_OPEN_PER_CUSTOMER;
 
 impl Hold {
     pub(in super::super) fn status(&self, now: i64) -> HoldStatus {
@@ -456,7 +456,7 @@ impl Lists {
         wait: bool,
     ) -> Result<&'static str, String> {
         let own = self.holds.iter().filter(|hold| hold.customer == who);
-        if own.filter(|hold| self.is_open(hold)).count() >= OPEN {
+        if own.filter(|hold| self.is_open(hold)).count() >= MAX_OPEN_PER_CUSTOMER {
             return Err("too many".to_owned());
         }
         self.check_limit(who, wanted, &[])?;

@@ -77,7 +77,7 @@ async fn a_refund_by_hand_counts_while_it_stands_and_not_when_it_is_cancelled() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_is_told_before_its_payment_counts_as_soon_as_that_is_told() {
+async fn a_refund_event_before_its_payment_counts_once_the_payment_is_known() {
     let shop = StripeShop::open().await;
     let keyboard = domain::demo::ACME_KEYBOARD;
     let (order, intent) = shop.order(&[(keyboard, 2)]).await;
@@ -122,7 +122,7 @@ async fn an_older_refund_response_does_not_overwrite_a_newer_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_stripe_is_silent_nothing_is_taken_and_it_is_told_again() {
+async fn a_silent_stripe_makes_events_fail_and_repeat() {
     let shop = StripeShop::open().await;
     let (order, intent) = shop.paid().await;
     shop.stripe.refund_by_hand(&intent, 250).await;
@@ -139,16 +139,16 @@ async fn while_stripe_is_silent_nothing_is_taken_and_it_is_told_again() {
         assert_eq!(shop.order_now(&order).await["amount_refunded"], "0.00");
     }
     for _ in 0..2 {
-        let told = shop
+        let reply = shop
             .tell_as("evt_one", "charge.refunded", charge.clone())
             .await;
-        let _ = told.ok(200);
+        let _ = reply.ok(200);
     }
     assert_eq!(shop.order_now(&order).await["amount_refunded"], "2.50");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_gives_back_what_a_failed_refund_did_not() {
+async fn a_cancellation_refunds_the_amount_of_a_failed_refund() {
     let shop = StripeShop::open().await;
     let (order, intent) = shop.paid().await;
     let admin = shop.service.admin();
