@@ -253,7 +253,7 @@ pub async fn delete(
     let deleted = retry(|| async {
         let transaction = database.begin(business).await?;
         let locked = lock_with_admins(&transaction, business, id).await?;
-        let (user, others) = apart(locked, id)?;
+        let (user, others) = split_off(locked, id)?;
         if user.deleted_at.is_some() {
             return Ok(());
         }

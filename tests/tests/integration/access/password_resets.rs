@@ -85,6 +85,7 @@ async fn an_admins_code_sets_a_new_password_once_and_ends_every_login() {
             "login.succeeded staff",
             "password_reset.created admin",
             "password_reset.succeeded staff",
+            "refresh_token.refused nobody",
             "login.failed nobody",
             "login.succeeded staff",
             "password_reset.failed nobody",
