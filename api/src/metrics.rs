@@ -14,7 +14,7 @@ const DURATION_BUCKETS_SECONDS: [f64; 14] = [
 /// The buckets of batch sizes at the desk, in requests. A batch has at most 64.
 const BATCH_SIZE_BUCKETS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 
-/// How often the recorder aggregates its data, so that memory stays bounded when nobody reads the page.
+/// The interval at which the recorder aggregates its data, so that memory stays bounded when nobody reads the page.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::schema::problem::Problem;
 
-/// How long a result is cached.
+/// The time for which a result is cached.
 const CACHE_TIME: Duration = Duration::from_secs(1);
 
 /// The last result, and when it arrived.

@@ -33,17 +33,17 @@ use crate::schema::body::BodyTimeout;
 use crate::schema::idempotency::Hasher;
 use crate::state::State;
 
-/// How long a client that is rejected in the middle of a large body has to read the response.
+/// The time to read the response for a client that is rejected in the middle of a large body.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// At shutdown: the time for the desk's batches to finish. After it, the time of requests in flight starts.
 const BATCHES_TIMEOUT: Duration = Duration::from_secs(10);
 /// At shutdown: the time for requests in flight to finish.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
-/// How long the start waits for a database that is starting too.
+/// The time for which the start waits for a database that is starting too.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The database connections for all watchers of availability together.
 const WATCH_CONNECTIONS: u32 = 2;
-/// How often expired idempotency keys and refresh tokens are deleted.
+/// The interval at which expired idempotency keys and refresh tokens are deleted.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
 
 /// A running service.

@@ -391,7 +391,7 @@ fn an_order_beyond_every_column_is_refused_and_does_not_overflow() {
     ));
 }
 
-/// How long an order by card holds its stock, in seconds.
+/// The time for which an order by card holds its stock, in seconds.
 const PAYMENT_SECONDS: i32 = 1800;
 
 /// Terms of orders by card, without limits on the amount.

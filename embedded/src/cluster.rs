@@ -121,7 +121,7 @@ async fn initdb(
     Ok(output)
 }
 
-/// What `initdb` wrote to its standard error.
+/// The standard error of `initdb`.
 fn says(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr)
         .trim_end()

@@ -29,7 +29,7 @@ const STEPS: [(Option<Signal>, Duration); 3] = [
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a starting server may take to write its process id into its new file.
+/// The time in which a starting server must write its process id into its new file.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns once no server runs on `data` and no stale file prevents the next start. The files lie

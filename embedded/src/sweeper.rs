@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// How long to wait for the deletion before the shell is left to finish it alone.
+/// The wait for the deletion before the shell is left to finish it alone.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const SCRIPT: &str = r#"cat >/dev/null; exec rm -rf -- "$@""#;

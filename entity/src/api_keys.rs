@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{ApiKeyId, BusinessId, UserId};
 
-/// What an API key may do. There is no customer role: a key would need a customer, and customers' users log in.
+/// The role of an API key. There is no customer role: a key would need a customer, and customers' users log in.
 #[derive(
     Clone,
     Copy,

@@ -24,7 +24,7 @@ pub struct Model {
     pub addresses: Option<CustomerAddresses>,
     pub metadata: Option<Metadata>,
     pub credit_limit: Money,
-    /// What the customer owes: the sum of the ledger entries. Negative when the customer has paid ahead.
+    /// The customer's debt: the sum of the ledger entries. Negative when the customer has paid ahead.
     pub balance: Money,
     /// The number of the newest ledger entry.
     pub entry_count: i64,

@@ -4,8 +4,8 @@ use sea_orm::entity::prelude::*;
 
 use crate::{BusinessId, ProductId};
 
-/// What the items of reservations come to for one product. Products of which nothing is held and for which nobody waits have
-/// no row.
+/// The sums of the items of reservations for one product. Products of which nothing is held and for which nobody waits
+/// have no row.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "held_stock")]

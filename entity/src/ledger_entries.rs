@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{BusinessId, CustomerId, LedgerEntryId, Money, OrderId};
 
-/// How an entry changes the balance.
+/// The kind of a ledger entry, which decides how it changes the balance.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
 )]

@@ -21,7 +21,7 @@ pub enum Status {
     Cancelled,
 }
 
-/// How an order is paid.
+/// The payment method of an order.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, ToSchema,
 )]

@@ -59,7 +59,7 @@ pub struct Model {
     pub received_currency: Option<String>,
     /// The part of `received_minor` that was refunded at the provider, in the same units.
     pub returned_minor: i64,
-    /// How often the provider's refunds and disputes were read and stored here.
+    /// The number of readings of the provider's refunds and disputes that were stored here.
     pub readings: i32,
     /// The end of the time in which the intent can be paid.
     pub expires_at: DateTimeUtc,

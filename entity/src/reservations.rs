@@ -53,7 +53,7 @@ pub struct Model {
     pub customer_id: CustomerId,
     /// The status as last written; [`Status::at`] takes the expiry into account.
     pub status: Status,
-    /// How long stock is held, in seconds from the moment of the hold.
+    /// The duration of the hold, in seconds from its start.
     pub ttl_seconds: i32,
     pub expires_at: DateTimeUtc,
     /// The order that the reservation became; `None` unless confirmed.

@@ -16,7 +16,7 @@ pub enum State {
     Closed,
 }
 
-/// How a timed sale treats its products outside its window.
+/// The kind of a timed sale: its rule outside the window.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
 )]

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{BusinessId, CustomerId, UserId};
 
-/// What a caller may do in its business.
+/// The role of a caller in their business.
 #[derive(
     Clone,
     Copy,

@@ -134,7 +134,7 @@ pub fn good_claims(business: BusinessId, role: &str) -> Value {
            "business_id": business, "role": role})
 }
 
-/// How the HTTP server responds to requests.
+/// The responses of the HTTP server.
 #[derive(Clone)]
 pub enum Serving {
     /// Responds with this status and body.

@@ -51,7 +51,7 @@ static KEEPS_STATEMENTS: LazyLock<bool> = LazyLock::new(|| {
 
 const PROGRAM: &str = "pgbouncer";
 
-/// How a PgBouncer assigns server connections to its clients.
+/// The assignment of server connections to clients by PgBouncer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
     /// One transaction each, with prepared statements. Versions before 1.21 use session mode instead.

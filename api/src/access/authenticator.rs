@@ -28,7 +28,7 @@ pub struct Bearer {
     pub business: Arc<Business>,
     /// The id with which the holder acts: of a user, of the subject of a script's token, or of an API key.
     pub user_id: UserId,
-    /// What the holder may do.
+    /// The permissions of the holder.
     pub authority: Authority,
     /// The login of a user's token. `None` for API keys, and for the tokens of scripts and of other issuers.
     pub login: Option<Uuid>,

@@ -38,7 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// What customers owed at a moment, by days past due.
+/// The debts of customers at a moment, by days past due.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AgingView {
     /// The moment of the report, exclusive. Further pages have the same one.
@@ -55,7 +55,7 @@ pub(super) struct AgingView {
     next_cursor: Option<String>,
 }
 
-/// What one customer owed.
+/// The debts of one customer.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"customer_name": "Ada Lovelace"}))]
 pub(super) struct AgedView {

@@ -48,7 +48,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }))]
 pub(super) struct AuditEntryView {
     id: EventId,
-    /// What happened: `order.approved`, for example.
+    /// The action, such as `order.approved`.
     action: String,
     /// The kind of entity that changed: `order`, for example.
     entity_type: String,
@@ -64,7 +64,7 @@ pub(super) struct AuditEntryView {
     before: Value,
     /// The values after the change.
     after: Value,
-    /// How many times it happened. Equal refusals within a minute share one entry.
+    /// The number of occurrences. Equal refusals within a minute share one entry.
     times: u64,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,

@@ -96,11 +96,11 @@ pub(super) struct CustomerView {
     email: Option<String>,
     currency: Currency,
     credit_limit: Amount,
-    /// What the customer owes; negative when they paid ahead.
+    /// The customer's debt; negative when they paid ahead.
     balance: Amount,
-    /// What the customer may still buy on credit; negative when the balance exceeds the limit.
+    /// The remaining credit; negative when the balance exceeds the limit.
     available_credit: Amount,
-    /// What was paid or credited and settles no order. The balance is the amounts due less this.
+    /// The credit on account: amounts paid or credited that settle no order. The balance is the amounts due less this.
     credit_on_account: Amount,
     on_hold: bool,
     payment_terms_days: i32,

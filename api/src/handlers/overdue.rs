@@ -79,7 +79,7 @@ pub(super) struct OverdueView {
     currency: Currency,
     /// All that the customer owes.
     balance: Amount,
-    /// What the customer owes on the orders that count.
+    /// The customer's debt on the orders that count.
     overdue_amount: Amount,
     /// When the oldest of these orders was placed.
     #[serde(serialize_with = "text::time")]

@@ -168,15 +168,15 @@ struct PaymentWithBalance {
     figures: AccountSummaryView,
 }
 
-/// What a customer owes and may still buy.
+/// A customer's debt and remaining credit.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "customer_balance": "600.00", "available_credit": "400.00", "credit_on_account": "0.00",
 }))]
 pub(super) struct AccountSummaryView {
-    /// What the customer owes now; negative when they paid ahead.
+    /// The customer's current debt; negative when they paid ahead.
     customer_balance: Amount,
-    /// What the customer may still buy on credit; negative when the balance exceeds the limit.
+    /// The remaining credit; negative when the balance exceeds the limit.
     available_credit: Amount,
     /// The part of the customer's credits that settles no order.
     credit_on_account: Amount,

@@ -94,9 +94,9 @@ pub(super) struct ReceiptView {
     amount_paid: Amount,
     amount_credited: Amount,
     amount_due: Amount,
-    /// What the customer owes now.
+    /// The customer's current debt.
     customer_balance: Amount,
-    /// What the customer may still buy on credit.
+    /// The remaining credit.
     available_credit: Amount,
     #[serde(serialize_with = "text::time")]
     due_at: DateTime<Utc>,

@@ -32,9 +32,7 @@ const TTL_SECONDS: i64 = 300;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("createReservation", "/api/reservations", reserve)
-            .summary(
-                "Hold stock for a limited time, all or nothing, or take a place on the waitlist",
-            )
+            .summary("Hold stock for a limited time, or take a place on the waitlist")
             .for_roles(EVERYONE)
             .body::<ReservationRequest>()
             .created::<ReservationView>()
@@ -54,9 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ])
             .idempotent(),
         Endpoint::get("getReservation", "/api/reservations/{reservation_id}", read)
-            .summary(
-                "Read a reservation, with its place on the waitlist; a customer may read their own",
-            )
+            .summary("Read a reservation with its place; a customer may read their own")
             .for_roles(EVERYONE)
             .ok::<ReservationView>()
             .codes(&[Code::ReservationNotFound]),

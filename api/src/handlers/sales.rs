@@ -66,7 +66,7 @@ crate::body! {
     pub(super) struct SaleRequest {
         /// The sale's name.
         name: Text<1, 200>,
-        /// What applies outside the window: with `discount` the list price, with `exclusive` the products are not sold;
+        /// The rule outside the window: with `discount` the list price, with `exclusive` the products are not sold;
         /// `discount` if left out.
         kind: Option<Kind>,
         /// The products of the sale, each at most once.
@@ -97,7 +97,7 @@ crate::body! {
     pub(super) struct SalePatch {
         /// The sale's name.
         name: Option<Text<1, 200>>,
-        /// What applies outside the window.
+        /// The rule outside the window.
         kind: Option<Kind>,
         /// The products from now on, each at most once. An empty list ends the sale's effect on all products.
         products: Option<List<SaleProductRequest, 0, MAX_PRODUCTS>>,

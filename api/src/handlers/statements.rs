@@ -60,7 +60,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 pub(super) struct EntryView {
     id: LedgerEntryId,
     kind: Kind,
-    /// What the entry adds to the balance; negative for an entry that lowers it.
+    /// The change of the balance; negative for an entry that lowers it.
     amount: Amount,
     currency: Currency,
     /// The balance after the entry: in the ledger by order of entering, in a statement by order of effect.

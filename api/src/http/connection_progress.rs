@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::{Extensions, Payload, ServiceRequest};
 use actix_web::{FromRequest, HttpRequest, rt};
 
-/// How often a worker checks its connections.
+/// The interval at which a worker checks its connections.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 thread_local! {

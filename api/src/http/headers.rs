@@ -25,7 +25,7 @@ const DOCS_PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self'
                          img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                          frame-ancestors 'none'";
 
-/// How long a browser may cache the response to a preflight, in seconds.
+/// The time for which a browser may cache the response to a preflight, in seconds.
 const PREFLIGHT_SECONDS: usize = 3600;
 
 /// Adds the headers to a response for this path.

@@ -6,7 +6,7 @@ use utoipa::openapi::{RefOr, Schema};
 use crate::schema::query::Query;
 use crate::schema::text::FromText;
 
-/// How a table is written, so that the client's program can read it.
+/// The dialect of a CSV table, so that the client's program can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dialect {
     pub(crate) bom: bool,

@@ -1,4 +1,4 @@
-//! How requests are read and responses are described.
+//! Schemas: the reading of requests and the description of responses.
 //!
 //! The folder holds the parsers of text, bodies and queries, problems, idempotency keys, the endpoint table and its
 //! OpenAPI document. The parsers report all faults at once. It may use `domain` and `entity`, and no other folder.

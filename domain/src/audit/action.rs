@@ -4,7 +4,7 @@ use std::fmt;
 
 macro_rules! actions {
     ($($name:ident $text:literal $meaning:literal;)*) => {
-        /// What an audit entry says happened. The text is part of the API and of sealed entries: it never changes.
+        /// The action of an audit entry. The text is part of the API and of sealed entries: it never changes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Action {
             $(#[doc = $meaning] $name,)*

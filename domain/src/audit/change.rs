@@ -10,20 +10,21 @@ use crate::{Caller, PlatformCaller};
 
 /// A change. `before` is absent for what is new.
 pub(crate) struct Change {
-    /// What happened, `<entity>.<participle>`.
+    /// The action, `<entity>.<participle>`.
     pub(crate) action: Action,
-    /// What kind of thing it happened to.
+    /// The kind of the changed entity.
     pub(crate) entity_type: &'static str,
     /// Which one.
     pub(crate) entity_id: Uuid,
-    /// What it was.
+    /// The entity before the change.
     pub(crate) before: Option<Value>,
-    /// What it is.
+    /// The entity after the change.
     pub(crate) after: Value,
 }
 
-/// An entry that a transaction has written, by which the transaction is found again when the answer to its commit was lost.
-/// The number alone is not enough: another server, which has taken over, may have given it to another transaction.
+/// An entry that a transaction has written, by which the transaction is found again when the answer to its commit was
+/// lost. The number alone is not enough: another server, which has taken over, may have given it to another
+/// transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Written {
     /// The transaction's number.
@@ -35,10 +36,10 @@ pub(crate) struct Written {
 /// The role of who has shown no credential, or a bad one.
 pub(crate) const NOBODY: &str = "nobody";
 
-/// Who does what nobody asked for: frees what has expired, serves those who wait.
+/// The actor of changes without a caller: expiries and allocations.
 pub(crate) const SYSTEM: UserId = UserId(Uuid::nil());
 
-/// Who did it. Most is done by a caller; a login is not yet one.
+/// The actor of a change. Most are callers; a login is not yet one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Actor<'a> {
     /// In which business.

@@ -24,7 +24,7 @@ pub const DEFAULT_PAYMENT_SECONDS: i32 = 1800;
 pub struct Terms {
     /// The name of the provider that will create the intent.
     pub provider: &'static str,
-    /// How long the order can be paid and its stock is held, in seconds.
+    /// The time in which the order can be paid and its stock is held, in seconds.
     pub seconds: i32,
     /// The amounts that the provider takes; `None` when it takes none in the currency of the business.
     pub limits: Option<Limits>,
@@ -96,11 +96,11 @@ pub struct Event {
     pub order_id: OrderId,
     /// The provider's id of the intent.
     pub intent: String,
-    /// What happened.
+    /// The kind of event.
     pub event_kind: EventKind,
 }
 
-/// What can happen to an intent.
+/// The kinds of events of an intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventKind {
     /// The intent was paid.

@@ -24,7 +24,7 @@ pub(super) const ATTEMPTS: usize = 5;
 /// The provider's state of refunds or of a dispute.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// How many readings were written before this one began.
+    /// The number of readings that were written before this one began.
     number: i32,
     state: ProviderState,
 }

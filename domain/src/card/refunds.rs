@@ -43,7 +43,7 @@ pub struct NewRefund {
     pub takes: Option<(&'static str, Limits)>,
 }
 
-/// What a refund covers.
+/// The scope of a refund.
 #[derive(Debug, Clone)]
 pub enum What {
     /// All that can still be refunded.
@@ -163,7 +163,7 @@ async fn items(
     Ok((asked, price))
 }
 
-/// What is left of the payment: neither refunded nor lost in a dispute.
+/// The rest of the payment: neither refunded nor lost in a dispute.
 fn refundable(order: &orders::Model) -> Money {
     let left = order.amount_paid() - order.amount_refunded - order.amount_lost;
     left.max(Money::ZERO)
@@ -297,7 +297,7 @@ impl New {
     }
 }
 
-/// What the provider says about a refund.
+/// The provider's state of a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RefundResult {
     pub(crate) status: Status,

@@ -2,7 +2,8 @@
 //!
 //! Commands of a business wait in its queue (`queues.rs`). Each lane has a database connection of its own. The lanes
 //! serve the businesses with ready commands in turn. A lane takes all ready commands of one business, up to
-//! [`MAX_COMMANDS_PER_BATCH`](super::MAX_COMMANDS_PER_BATCH). A single command is a batch of one and does not wait for more.
+//! [`MAX_COMMANDS_PER_BATCH`](super::MAX_COMMANDS_PER_BATCH). A single command is a batch of one and does not wait for
+//! more.
 //!
 //! A lane runs on the runtime that opened it. An idle lane on the thread where a command arrives is woken first, so
 //! that a single command does not change threads.

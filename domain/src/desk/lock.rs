@@ -233,7 +233,7 @@ pub(super) async fn lock(
     })
 }
 
-/// What the first statement says must be read beside it. Most batches skip all of these reads: few products are in a
+/// Further reads, as the first statement requires. Most batches skip all of these reads: few products are in a
 /// sale, limited or held, few customers pay ahead, few businesses block overdue customers.
 #[derive(Default)]
 struct FurtherReads {

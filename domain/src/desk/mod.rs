@@ -13,8 +13,8 @@
 //!
 //! Row locks make the result correct, with any number of processes on one database. The desk makes it fast and fair:
 //! purchases, card orders, reservations, confirmations and cancellations are executed in order of arrival. Bounds:
-//! [`crate::stock::MAX_LINES`] lines per command, [`MAX_COMMANDS_PER_BATCH`] commands per batch, [`MAX_QUEUED_PER_BUSINESS`] queued commands per
-//! business.
+//! [`crate::stock::MAX_LINES`] lines per command, [`MAX_COMMANDS_PER_BATCH`] commands per batch,
+//! [`MAX_QUEUED_PER_BUSINESS`] queued commands per business.
 
 mod audit_entries;
 mod batch;

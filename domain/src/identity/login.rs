@@ -39,7 +39,7 @@ pub struct Attempt {
 pub struct Login {
     /// The user.
     pub user: users::Model,
-    /// What the user may do.
+    /// The permissions of the user.
     pub authority: Authority,
     /// The user's business.
     pub business: Arc<Business>,

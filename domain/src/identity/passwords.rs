@@ -24,8 +24,8 @@ const MAX_CONCURRENT: usize = 2;
 /// The maximum of waiting requests, about 1 s of work. Further ones are rejected as overloaded.
 const MAX_WAITING: usize = 128;
 
-/// How many characters of a password are judged. The estimate's time grows faster than the square of the length, and
-/// from 28 characters on its arithmetic can overflow.
+/// The number of characters of a password that are judged. The estimate's time grows faster than the square of the
+/// length, and from 28 characters on its arithmetic can overflow.
 const MAX_JUDGED_CHARS: usize = 24;
 
 /// The minimal zxcvbn score: at least 10^8 guesses, which a slow hash makes expensive.

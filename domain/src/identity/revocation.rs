@@ -38,7 +38,7 @@ const TOKEN_LIFE: chrono::Duration = chrono::Duration::hours(25);
 pub struct Key {
     /// The key's id, which is the actor of its requests.
     pub id: ApiKeyId,
-    /// What requests with the key may do.
+    /// The permissions of requests with the key.
     pub authority: Authority,
 }
 
@@ -274,7 +274,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What requests with a key may do.
+/// The permissions of requests with a key.
 fn authority(role: KeyRole) -> Authority {
     match role {
         KeyRole::Admin => Authority::Admin,

@@ -34,7 +34,7 @@ pub struct NewUser {
     pub name: String,
     /// The password to log in with.
     pub password: NewPassword,
-    /// What the user may do.
+    /// The permissions of the user.
     pub authority: Authority,
 }
 
@@ -482,7 +482,7 @@ pub(super) fn audit_snapshot(user: &users::Model) -> Value {
     })
 }
 
-/// What a user may do.
+/// The permissions of a user.
 pub(crate) fn authority(user: &users::Model) -> Result<Authority, Error> {
     match (user.role, user.customer_id) {
         (Role::Admin, _) => Ok(Authority::Admin),

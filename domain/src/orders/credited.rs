@@ -41,7 +41,7 @@ pub(crate) async fn of(
     Ok(credits.all(transaction).await?)
 }
 
-/// What can still be credited of the order: 0 once it is cancelled.
+/// The creditable amount of the order: 0 once it is cancelled.
 pub(crate) fn left(order: &orders::Model, credited: &[Credited]) -> Money {
     if order.status == Status::Cancelled {
         return Money::ZERO;

@@ -39,7 +39,7 @@ pub enum Payment {
         status: Status,
         /// The provider's message about a failure.
         failure: Option<String>,
-        /// What was received, if it differs from what was requested.
+        /// The received amount, if it differs from the requested one.
         mismatch: Option<Mismatch>,
     },
 }

@@ -6,7 +6,7 @@ use entity::users::Role;
 
 use crate::Error;
 
-/// Who may move an order from one status to another.
+/// The actors that may move an order from one status to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     /// The desk, in the transaction that creates the order.
@@ -43,7 +43,7 @@ pub struct Transition {
     pub to: Status,
     /// The payment method of the orders that it applies to.
     pub of: PaymentMethod,
-    /// Who may make it.
+    /// The actors that may make it.
     pub who: Who,
     /// Its effect on stock, as docs/api.md shows it.
     pub stock: &'static str,

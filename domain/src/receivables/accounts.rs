@@ -44,7 +44,7 @@ pub(crate) struct LockedAccount {
 /// The amounts of a customer's account, in the currency of the business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountSummary {
-    /// What the customer owes: the sum of the ledger entries. Negative when they paid ahead.
+    /// The customer's debt: the sum of the ledger entries. Negative when they paid ahead.
     pub balance: Money,
     /// The credit limit less the balance. Negative when the balance exceeds the limit.
     pub available_credit: Money,
@@ -355,7 +355,7 @@ impl LockedAccount {
         }
     }
 
-    /// What the customer owed before the change, for the audit entry.
+    /// The customer's debt before the change, for the audit entry.
     pub(crate) fn audit_snapshot_before(&self) -> serde_json::Value {
         json!({
             "customer_balance": self.customer.balance.to_text(self.currency),
@@ -363,7 +363,7 @@ impl LockedAccount {
         })
     }
 
-    /// What the customer owes now, for the audit entry.
+    /// The customer's current debt, for the audit entry.
     pub(crate) fn audit_snapshot(&self) -> serde_json::Value {
         let figures = self.summary();
         json!({

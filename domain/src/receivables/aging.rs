@@ -51,7 +51,7 @@ pub struct Aged {
     pub customer_id: CustomerId,
     /// The customer's name now, not at the date of the report.
     pub customer_name: String,
-    /// What the customer owes and has on account.
+    /// The customer's debt and credit on account.
     #[sea_orm(nested)]
     pub buckets: Buckets,
     /// The sum of the customer's ledger entries at the date.

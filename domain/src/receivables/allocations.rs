@@ -156,7 +156,7 @@ impl Row for Allocation {
     }
 }
 
-/// What is left of a credit. 0 deletes its row.
+/// The rest of a credit. 0 deletes its row.
 struct Rest {
     customer_id: CustomerId,
     entry_number: i64,
@@ -235,7 +235,7 @@ SELECT (SELECT count(*) FROM settled) AS settled, (SELECT count(*) FROM counted)
     })
 });
 
-/// How many orders and customers [`WRITE`] updated.
+/// The numbers of orders and customers that [`WRITE`] updated.
 #[derive(FromQueryResult)]
 struct Updated {
     settled: i64,

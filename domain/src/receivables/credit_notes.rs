@@ -34,7 +34,7 @@ pub struct NewCreditNote {
     pub reason: String,
 }
 
-/// What a credit note credits.
+/// The scope of a credit note.
 #[derive(Debug, Clone)]
 pub enum What {
     /// An amount. More than 0.

@@ -18,16 +18,16 @@ use entity::ledger_entries::Kind;
 /// A customer's account while its row is locked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
-    /// What the customer owes: the sum of the entries.
+    /// The customer's debt: the sum of the entries.
     pub balance: Money,
     /// The number of the newest entry; 0 without entries.
     pub entry_count: i64,
-    /// What is left of the credits, by entry number, so the oldest comes first. A used-up credit stays with amount 0,
+    /// The rests of the credits, by entry number, so the oldest comes first. A used-up credit stays with amount 0,
     /// so that the write deletes its row.
     pub on_account: BTreeMap<i64, Credit>,
 }
 
-/// What is left of a credit.
+/// The rest of a credit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credit {
     /// The kind of the credit's entry.
@@ -44,7 +44,7 @@ pub struct Credit {
 pub struct Posting {
     /// The entry's number in the customer's account, from 1.
     pub number: i64,
-    /// What the entry adds to the balance; negative for a credit.
+    /// The change of the balance; negative for a credit.
     pub amount: Money,
     /// The balance after the entry.
     pub balance_after: Money,

@@ -43,7 +43,7 @@ pub struct Overdue {
     pub customer_name: String,
     /// All that the customer owes: the balance of the account.
     pub balance: Money,
-    /// What the customer owes on the orders that count.
+    /// The customer's debt on the orders that count.
     pub overdue_amount: Money,
     /// When the oldest of these orders was placed.
     pub oldest_order_date: DateTime<Utc>,

@@ -28,7 +28,7 @@ pub struct Entry {
     pub number: i64,
     /// The kind of the entry.
     pub kind: Kind,
-    /// What the entry adds to the balance.
+    /// The change of the balance.
     pub amount: Money,
     /// The balance after the entry: in the ledger by order of entering, in a statement by order of effect.
     pub balance_after: Money,

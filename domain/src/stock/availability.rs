@@ -54,7 +54,7 @@ pub struct Observation {
     pub at: DateTime<Utc>,
 }
 
-/// What is known of a watched product.
+/// The known state of a watched product.
 #[derive(Debug, Clone)]
 enum Observed {
     NotYet,

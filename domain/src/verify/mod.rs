@@ -64,7 +64,7 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// How many rows were verified.
+/// The numbers of verified rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromQueryResult)]
 pub struct Counts {
     /// Customers.

@@ -51,7 +51,7 @@ pub(crate) async fn server(folder: &Path) -> Server {
     }
 }
 
-/// What `query` answers.
+/// The result of `query`.
 pub(crate) fn psql(url: &str, query: &str) -> String {
     let output = Command::new("psql")
         .args([
@@ -143,7 +143,7 @@ impl Drop for Owner {
     }
 }
 
-/// What the process of [`Owner`] does.
+/// The work of the process of [`Owner`].
 pub(crate) async fn own_a_server() {
     let Some(folder) = env::var_os(FOLDER) else {
         return;

@@ -90,7 +90,7 @@ pub struct IssuerOptions {
     pub keys: Source,
     /// The paths to the claims in its tokens.
     pub claims: ClaimNames,
-    /// How often its keys are read.
+    /// The intervals at which its keys are read.
     pub pace: Pace,
 }
 

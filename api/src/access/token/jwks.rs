@@ -33,7 +33,7 @@ const MAX_SET_KEYS: usize = 100;
 /// time.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
-/// How often the keys are read.
+/// The intervals at which the keys are read.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// The age at which keys are read again in the background.

@@ -40,7 +40,7 @@ pub struct Claims {
     pub user_id: UserId,
     /// The business in which they act.
     pub business_id: BusinessId,
-    /// What the holder may do.
+    /// The permissions of the holder.
     pub authority: Authority,
     /// The user's version when the token was made. `None` in a script's token, whose subject is not in the table of
     /// users.
@@ -63,7 +63,7 @@ pub struct IssuedClaims {
     pub user_id: UserId,
     /// The business in which they act.
     pub business_id: BusinessId,
-    /// What the holder may do.
+    /// The permissions of the holder.
     pub authority: Authority,
     /// When the token expires, in seconds since 1970.
     pub expires_at: i64,

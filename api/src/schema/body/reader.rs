@@ -27,11 +27,11 @@ use crate::schema::text;
 /// The largest body, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
 
-/// How many bytes of a body that is too large are read and discarded. Most clients read no response before they have
-/// sent everything. Closing the connection on them would turn the 413 into a broken connection.
+/// The number of bytes of a body that is too large that are read and discarded. Most clients read no response before
+/// they have sent everything. Closing the connection on them would turn the 413 into a broken connection.
 const MAX_DISCARDED: usize = 32 * 1024 * 1024;
 
-/// How long a body that is too large is read and discarded.
+/// The time for which a body that is too large is read and discarded.
 const DISCARD_FOR: Duration = Duration::from_secs(5);
 
 /// A request with a JSON body. `Content-Type` is ignored.
@@ -39,7 +39,7 @@ const DISCARD_FOR: Duration = Duration::from_secs(5);
 pub struct Json<T> {
     /// The parsed body.
     pub body: T,
-    /// What makes a retry get the original response, if the request has an `Idempotency-Key`.
+    /// The key under which a retry gets the original response, if the request has an `Idempotency-Key`.
     pub key: Option<IdempotencyKey>,
 }
 
@@ -55,7 +55,7 @@ pub struct JsonOrEmpty<T> {
 /// A request that needs no body. An empty body and `{}` are accepted.
 #[derive(Debug)]
 pub struct Bare {
-    /// What makes a retry get the original response, if the request has an `Idempotency-Key`.
+    /// The key under which a retry gets the original response, if the request has an `Idempotency-Key`.
     pub key: Option<IdempotencyKey>,
 }
 

@@ -40,8 +40,8 @@ static STOCK: LazyLock<String> = LazyLock::new(|| {
         .to_string(PostgresQueryBuilder)
 });
 
-/// Locks stock by product id and reads what affects it. Customers must be locked before it and orders after it. Unknown products
-/// are left out.
+/// Locks stock by product id and reads what affects it. Customers must be locked before it and orders after it. Unknown
+/// products are left out.
 pub(crate) async fn lock(
     transaction: &Transaction,
     business: BusinessId,
@@ -294,8 +294,8 @@ impl LockedStock {
     }
 }
 
-/// A product with a waitlist. `unreserved` is the most units that may become unreserved; `remaining` is the fewest that may
-/// be left on hand.
+/// A product with a waitlist. `unreserved` is the most units that may become unreserved; `remaining` is the fewest that
+/// may be left on hand.
 struct Waitlist {
     product_id: ProductId,
     unreserved: i64,

@@ -1,27 +1,67 @@
-//! These tests compare random histories of orders by card with a model made of plain lists. The provider loses
-//! responses, rejects requests and sends events at any time. The test moves the clock, and no background task runs.
-
-mod dice;
-mod lists;
-mod looks;
-mod shop;
-mod steps;
-mod till;
-mod together;
+//! These tests compare random histories of orders by card with the model of a shop. The provider loses responses,
+//! rejects requests and sends events at any time.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
-use lists::TICK;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use shop::Shop;
-use steps::Step;
+use super::shop::concurrent::Crowd;
+use super::shop::mix::{Command, Kind, Mix};
+use super::shop::seeds;
+use super::shop::service::{Opening, Shop};
+
+const OPENING: Opening = Opening {
+    // One customer has little credit, and one product has a limit per customer.
+    credits: &[10_000_000, 10_000_000, 10_000_000, 2000],
+    products: &[
+        (100, 3, None),
+        (200, 5, None),
+        (300, 8, None),
+        (400, 6, Some(4)),
+    ],
+};
+
+fn mix() -> Mix {
+    Mix {
+        steps: vec![
+            (14, Kind::Ask),
+            (3, Kind::Adjust),
+            (1, Kind::Count),
+            (1, Kind::Price),
+            (1, Kind::Credit),
+            (1, Kind::OnHold),
+            (4, Kind::Cancel),
+            (10, Kind::Refund),
+            (2, Kind::Fulfil),
+            (8, Kind::Finish),
+            (12, Kind::Pay),
+            (2, Kind::Process),
+            (4, Kind::Decline),
+            (2, Kind::Withdraw),
+            (2, Kind::Settle),
+            (14, Kind::Tell),
+            (8, Kind::Pass),
+            (2, Kind::Sweep),
+            (12, Kind::Work),
+        ],
+        commands: &[
+            (2, Command::Buy),
+            (8, Command::Checkout),
+            (4, Command::Reserve),
+            (1, Command::Confirm),
+            (4, Command::ConfirmByCard),
+            (1, Command::GiveUp),
+        ],
+        at_once: &[1, 1, 1, 2, 4],
+        lines: &[1, 1, 1, 2, 3],
+        quantity: 1..4,
+        adjust: -1..5,
+        count: 0..9,
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_by_card_agree_with_a_plain_model_step_by_step() {
     for seed in seeds(7, 5) {
-        agree(seed, 0, 160).await;
+        agree(seed, 0).await;
     }
 }
 
@@ -30,7 +70,7 @@ async fn orders_by_card_agree_with_a_plain_model_whatever_the_provider_loses_or_
     let (seeds, mut seen) = (seeds(20_261_128, 10), BTreeSet::new());
     let all = seeds.end - seeds.start;
     for seed in seeds {
-        seen.extend(agree(seed, 45, 160).await);
+        seen.extend(agree(seed, 45).await);
     }
     // A single history does not reach every end.
     if all > 1 {
@@ -39,6 +79,19 @@ async fn orders_by_card_agree_with_a_plain_model_whatever_the_provider_loses_or_
             .filter(|end| !seen.contains(*end))
             .collect();
         assert!(missing.is_empty(), "nobody has seen {missing:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_desks_payment_workers_and_retries_keep_all_invariants() {
+    for seed in seeds(20_261_130, 2) {
+        let mut shop = Shop::open(seed, &OPENING, 30).await;
+        let crowd = Crowd {
+            mix: mix(),
+            commands: 8,
+            actions: 6,
+        };
+        shop.keep_all_invariants(&crowd).await;
     }
 }
 
@@ -63,71 +116,12 @@ const ENDS: [&str; 17] = [
     "refund of nothing succeeded",
 ];
 
-/// Executes a random history and compares the service with the model after each step. Returns the ends that it has
-/// reached.
-async fn agree(seed: u64, trouble: u32, steps: usize) -> BTreeSet<String> {
-    let mut dice = StdRng::seed_from_u64(seed);
-    let mut shop = Shop::open(seed, trouble).await;
-    for number in 0..steps {
-        let step = shop.random_step(&mut dice);
-        writeln!(shop.history, "{number}: {step:?}").unwrap();
-        shop.perform(&step).await;
-        shop.check().await;
-        if number % 40 == 39 {
-            shop.keep_the_laws().await;
-        }
-    }
-    become_quiet(&mut shop).await;
-    shop.keep_the_laws().await;
+/// Compares a random history with the model. Returns the ends that it has reached.
+async fn agree(seed: u64, trouble: u32) -> BTreeSet<String> {
+    let mut shop = Shop::open(seed, &OPENING, trouble).await;
+    shop.agree(&mix(), 160).await;
+    shop.become_quiet().await;
+    shop.end().await;
     shop.keep_the_last_laws().await;
-    assert_eq!(shop.database.deadlocks().await, 0);
     shop.seen().await
-}
-
-/// Stops the provider's faults, sends all remaining events, and runs the payment worker until nothing is due.
-async fn become_quiet(shop: &mut Shop) {
-    shop.counter.look().trouble = 0;
-    while !shop.lists.till.under_way().is_empty() {
-        shop.perform(&Step::Settle(true)).await;
-    }
-    for at in 0..shop.lists.orders.len() {
-        // Payments in progress now either succeed or fail.
-        let total = lists::minor(shop.lists.orders[at].total);
-        let step = match at % 2 {
-            0 if shop.lists.is_processing(at) => Step::Pay(at, total, "USD"),
-            _ => Step::Decline(at),
-        };
-        shop.perform(&step).await;
-    }
-    let mut rounds = 0;
-    loop {
-        for news in 0..shop.lists.till.news.len() {
-            if !shop.told.get(news).copied().unwrap_or(false) {
-                shop.perform(&Step::Tell(news, false)).await;
-            }
-        }
-        writeln!(shop.history, "quiet").unwrap();
-        shop.work().await;
-        shop.check().await;
-        let due = "SELECT (SELECT count(*) FROM payment_intents WHERE next_try_at IS NOT NULL)
-                        + (SELECT count(*) FROM refunds WHERE next_try_at IS NOT NULL)";
-        if shop.database.value(due).await == "0" {
-            break;
-        }
-        shop.perform(&Step::Pass(2 * TICK)).await;
-        rounds += 1;
-        assert!(rounds < 30, "there is no end to it {}", shop.at());
-    }
-    shop.perform(&Step::Sweep).await;
-    shop.check().await;
-}
-
-fn seeds(first: u64, count: u64) -> std::ops::Range<u64> {
-    match std::env::var("TRADELINE_TEST_SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().unwrap();
-            seed..seed + 1
-        }
-        Err(_) => first..first + count,
-    }
 }

@@ -1,5 +1,6 @@
-//! Random histories against models of plain lists.
+//! Random histories against one reference model of a shop.
 
 mod checkout_model;
 mod purchase_model;
 mod reservation_model;
+mod shop;

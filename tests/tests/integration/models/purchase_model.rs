@@ -1,318 +1,223 @@
-//! This test compares a random history of purchases and changes with a simple model after each step.
+//! This test compares a random history of purchases and changes with the model of a shop, over HTTP and with two
+//! services on one database.
 
 use std::fmt::Write;
 
-use entity::{CustomerId, ProductId};
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tests::{Client, Reply, Service, books_balance};
 
+use super::shop::mix::{Command, Kind, Mix};
+use super::shop::model::{Ask, Change, Line, Model, Refusal, Told};
+use super::shop::seeds;
+use super::shop::service::{Opening, decimal};
+use super::shop::steps::Step;
+
+const OPENING: Opening = Opening {
+    credits: &[30_000; 5],
+    products: &[
+        (1, 20, None),
+        (334, 20, None),
+        (667, 20, None),
+        (1000, 20, None),
+    ],
+};
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_random_history_agrees_with_a_plain_model_step_by_step() {
-    let seed =
-        std::env::var("TRADELINE_TEST_SEED").map_or(20_260_421, |seed| seed.parse().unwrap());
-    let (one, two) = Service::two().await;
-    let mut model = Model::start(&one.admin()).await;
-    let clients = [one.admin(), two.admin()];
-    let mut dice = StdRng::seed_from_u64(seed);
-    let mut history = String::new();
-    for step in 0..400 {
-        let action = model.random_action(&mut dice);
-        writeln!(history, "{step}: {action:?}").unwrap();
-        let expected = model.apply(&action);
-        let client = &clients[dice.random_range(0..2)];
-        let reply = action.perform(client).await;
-        let at = || format!("TRADELINE_TEST_SEED={seed}, {}\n{history}", reply.text);
-        expected.check(&reply, &at);
-        if step % 20 == 19 {
-            model.check(client, &at).await;
+    let mix = Mix {
+        steps: vec![
+            (70, Kind::Ask),
+            (10, Kind::Adjust),
+            (4, Kind::Count),
+            (6, Kind::Price),
+            (6, Kind::Credit),
+            (4, Kind::OnHold),
+        ],
+        commands: &[(1, Command::Buy)],
+        at_once: &[1],
+        lines: &[1, 2, 3, 4],
+        quantity: 1..8,
+        adjust: -10..30,
+        count: 0..40,
+    };
+    for seed in seeds(20_260_421, 1) {
+        let (one, two) = Service::two().await;
+        let clients = [one.admin(), two.admin()];
+        let mut model = Model::open(&clients[0], &OPENING).await;
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut history = format!("TRADELINE_TEST_SEED={seed}\n");
+        for number in 0..400 {
+            let step = mix.step(&model, &mut dice);
+            writeln!(history, "{number}: {step:?}").unwrap();
+            let client = &clients[dice.random_range(0..2)];
+            let reply = perform(&model, &step, client).await;
+            let (status, members) = apply(&mut model, &step);
+            let at = format!("{}\n{history}", reply.text);
+            assert_eq!(reply.status, status, "{members} expected. {at}");
+            let body = reply.json();
+            for (member, value) in members.as_object().unwrap() {
+                assert_eq!(body[member], *value, "{member}. {at}");
+            }
+            if number % 20 == 19 {
+                check(&model, client, &history).await;
+            }
         }
+        check(&model, &clients[0], &history).await;
+        books_balance(&one).await;
     }
-    model
-        .check(&clients[0], &|| {
-            format!("TRADELINE_TEST_SEED={seed}\n{history}")
-        })
-        .await;
-    books_balance(&one).await;
 }
 
-/// The expected state of the service. Amounts are in whole cents.
-struct Model {
-    customers: Vec<(CustomerId, Account)>,
-    products: Vec<(ProductId, LockedStock)>,
-}
-
-#[derive(Clone)]
-struct Account {
-    limit: i64,
-    balance: i64,
-    on_hold: bool,
-}
-
-#[derive(Clone)]
-struct LockedStock {
-    price: i64,
-    on_hand: i64,
-}
-
-#[derive(Debug)]
-enum Action {
-    /// The customer; the product, quantity and quoted price of each line.
-    Buy(CustomerId, Vec<(ProductId, i64, Option<i64>)>),
-    Adjust(ProductId, i64),
-    Count(ProductId, i64),
-    SetPrice(ProductId, i64),
-    SetLimit(CustomerId, i64),
-    SetHold(CustomerId, bool),
-}
-
-/// The expected status, and members that the body must have.
-struct Expected(u16, Value);
-
-impl Model {
-    async fn start(admin: &Client) -> Self {
-        let mut model = Self {
-            customers: Vec::new(),
-            products: Vec::new(),
-        };
-        for number in 0..5 {
-            let id = admin
-                .add_customer(&format!("Model {number}"), "300.00")
-                .await;
-            let account = Account {
-                limit: 30_000,
-                balance: 0,
-                on_hold: false,
+/// Applies a step to the model. Returns the expected status, and members that the body must have.
+fn apply(model: &mut Model, step: &Step) -> (u16, Value) {
+    let done = match step {
+        Step::Ask(asks) => {
+            let (Ask::Buy(who, _), told) = (&asks[0], model.ask(&asks[0])) else {
+                panic!("{asks:?} are not purchases");
             };
-            model.customers.push((id, account));
+            told.map(|told| (201, receipt(&told)))
+                .map_err(|no| (*who, no))
         }
-        for number in 0..4 {
-            let price = 1 + number * 333;
-            let id = admin
-                .add_product(&format!("M{number}"), &cents(price), 20)
-                .await;
-            model
-                .products
-                .push((id, LockedStock { price, on_hand: 20 }));
+        Step::Adjust(product, by) => {
+            let done = model.adjust(*product, *by).map_err(|no| (0, no));
+            done.map(|()| (200, json!({"on_hand": model.products[*product].on_hand})))
         }
-        model
-    }
+        Step::Count(product, counted) => {
+            let done = model.count(*product, *counted).map_err(|no| (0, no));
+            done.map(|()| (200, json!({"on_hand": counted})))
+        }
+        Step::Change(change) => {
+            model.change(*change);
+            Ok((200, changed(model, *change)))
+        }
+        other => panic!("{other:?} is for the desk"),
+    };
+    done.unwrap_or_else(|(who, no)| refused(model, who, &no))
+}
 
-    fn random_action(&self, dice: &mut StdRng) -> Action {
-        let customer = self.customers.choose(dice).unwrap().0;
-        let (product, shelf) = self.products.choose(dice).unwrap();
-        let product = *product;
-        match dice.random_range(0..100) {
-            0..70 => {
-                let lines = (0..dice.random_range(1..5)).map(|_| {
-                    let (product, shelf) = self.products.choose(dice).unwrap();
-                    let quoted = match dice.random_range(0..20) {
-                        0 => Some(shelf.price + 1),
-                        1..10 => Some(shelf.price),
-                        _ => None,
-                    };
-                    (*product, dice.random_range(1..8), quoted)
-                });
-                let lines = lines.collect();
-                // Sometimes the customer does not exist.
-                let customer = if dice.random_range(0..30) == 0 {
-                    CustomerId::new()
-                } else {
-                    customer
-                };
-                Action::Buy(customer, lines)
-            }
-            70..80 => match dice.random_range(-10..30) {
-                0 => Action::Adjust(product, 1),
-                by => Action::Adjust(product, by),
-            },
-            80..84 => Action::Count(product, dice.random_range(0..40)),
-            84..90 => {
-                Action::SetPrice(product, (shelf.price + dice.random_range(-150..200)).max(0))
-            }
-            90..96 => Action::SetLimit(customer, dice.random_range(0..100_000)),
-            _ => Action::SetHold(customer, dice.random_range(0..3) == 0),
-        }
-    }
+fn receipt(told: &Told) -> Value {
+    let Told::Sold {
+        total,
+        balance,
+        available,
+    } = told
+    else {
+        panic!("{told:?} is not a purchase");
+    };
+    json!({"total_amount": decimal(*total), "customer_balance": decimal(*balance),
+           "available_credit": decimal(*available)})
+}
 
-    fn apply(&mut self, action: &Action) -> Expected {
-        match action {
-            Action::Buy(customer, lines) => self.buy(*customer, lines),
-            Action::Adjust(product, by) => {
-                let shelf = self.shelf(*product);
-                if shelf.on_hand + by < 0 {
-                    return Expected(
-                        409,
-                        json!({"code": "insufficient_stock", "shortages": [
-                        {"product_id": product, "requested": -by, "available": shelf.on_hand}]}),
-                    );
-                }
-                shelf.on_hand += by;
-                Expected(200, json!({"on_hand": shelf.on_hand}))
-            }
-            Action::Count(product, counted) => {
-                self.shelf(*product).on_hand = *counted;
-                Expected(200, json!({"on_hand": counted}))
-            }
-            Action::SetPrice(product, price) => {
-                self.shelf(*product).price = *price;
-                Expected(200, json!({"price": cents(*price)}))
-            }
-            Action::SetLimit(customer, limit) => {
-                let account = self.account(*customer).unwrap();
-                account.limit = *limit;
-                let available = cents(limit - account.balance);
-                Expected(
-                    200,
-                    json!({"credit_limit": cents(*limit), "available_credit": available}),
-                )
-            }
-            Action::SetHold(customer, on_hold) => {
-                self.account(*customer).unwrap().on_hold = *on_hold;
-                Expected(200, json!({"on_hold": on_hold}))
-            }
+fn changed(model: &Model, change: Change) -> Value {
+    match change {
+        Change::Price(_, price) => json!({"price": decimal(price)}),
+        Change::Credit(who, limit) => {
+            let available = decimal(limit - model.owed(who));
+            json!({"credit_limit": decimal(limit), "available_credit": available})
         }
+        Change::OnHold(_, on_hold) => json!({"on_hold": on_hold}),
     }
+}
 
-    fn buy(&mut self, customer: CustomerId, lines: &[(ProductId, i64, Option<i64>)]) -> Expected {
-        let Some(account) = self.account(customer).cloned() else {
-            return Expected(
+fn refused(model: &Model, who: usize, no: &Refusal) -> (u16, Value) {
+    let id = |product: &usize| model.products[*product].id;
+    match no {
+        Refusal::NoCustomer => {
+            let customer = model.customer_id(who);
+            (
                 404,
                 json!({"code": "customer_not_found", "customer_id": customer}),
-            );
-        };
-        if account.on_hold {
-            return Expected(409, json!({"code": "customer_on_hold"}));
+            )
         }
-        let mut wanted: Vec<(ProductId, i64)> = Vec::new();
-        for (product, quantity, quoted) in lines {
-            let current = self.shelf(*product).price;
-            if let Some(quoted) = quoted
-                && *quoted != current
-            {
-                return Expected(
-                    409,
-                    json!({"code": "price_changed", "product_id": product,
-                                            "quoted": cents(*quoted), "current": cents(current)}),
-                );
-            }
-            match wanted.iter_mut().find(|(id, _)| id == product) {
-                Some((_, sum)) => *sum += quantity,
-                None => wanted.push((*product, *quantity)),
-            }
+        Refusal::OnHold => (409, json!({"code": "customer_on_hold"})),
+        Refusal::PriceChanged {
+            product,
+            quoted,
+            current,
+        } => {
+            let (quoted, current) = (decimal(*quoted), decimal(*current));
+            let members = json!({"code": "price_changed", "product_id": id(product), "quoted": quoted,
+                                 "current": current});
+            (409, members)
         }
-        let mut shortages = Vec::new();
-        let mut total = 0;
-        for (product, quantity) in &wanted {
-            let shelf = self.shelf(*product);
-            total += quantity * shelf.price;
-            if *quantity > shelf.on_hand {
-                shortages.push(json!({"product_id": product, "requested": quantity, "available": shelf.on_hand}));
-            }
-        }
-        if !shortages.is_empty() {
-            return Expected(
+        Refusal::Short(short) => {
+            let short = short.iter().map(|(product, requested, available)| {
+                json!({"product_id": id(product), "requested": requested, "available": available})
+            });
+            let short: Vec<Value> = short.collect();
+            (
                 409,
-                json!({"code": "insufficient_stock", "shortages": shortages}),
-            );
+                json!({"code": "insufficient_stock", "shortages": short}),
+            )
         }
-        let available = account.limit - account.balance;
-        if total > available {
-            return Expected(
-                409,
-                json!({"code": "credit_limit_exceeded", "amount": cents(total),
-                                        "balance": cents(account.balance), "available_credit": cents(available)}),
-            );
+        Refusal::Credit {
+            amount,
+            balance,
+            limit,
+        } => {
+            let available = decimal(limit - balance);
+            let members = json!({"code": "credit_limit_exceeded", "amount": decimal(*amount),
+                                 "balance": decimal(*balance), "available_credit": available});
+            (409, members)
         }
-        for (product, quantity) in &wanted {
-            self.shelf(*product).on_hand -= quantity;
-        }
-        let account = self.account(customer).unwrap();
-        account.balance += total;
-        Expected(
-            201,
-            json!({"total_amount": cents(total), "customer_balance": cents(account.balance),
-                             "available_credit": cents(available - total)}),
-        )
-    }
-
-    fn account(&mut self, id: CustomerId) -> Option<&mut Account> {
-        let found = self.customers.iter_mut().find(|(other, _)| *other == id)?;
-        Some(&mut found.1)
-    }
-
-    fn shelf(&mut self, id: ProductId) -> &mut LockedStock {
-        let found = self.products.iter_mut().find(|(other, _)| *other == id);
-        &mut found.unwrap().1
-    }
-
-    /// Asserts that the service's figures equal the model's.
-    async fn check(&self, client: &Client, at: &impl Fn() -> String) {
-        for (id, account) in &self.customers {
-            let found = client.get(&format!("/api/customers/{id}")).await.ok(200);
-            assert_eq!(found["balance"], cents(account.balance), "{}", at());
-            assert_eq!(found["credit_limit"], cents(account.limit), "{}", at());
-        }
-        for (id, shelf) in &self.products {
-            let found = client.get(&format!("/api/inventory/{id}")).await.ok(200);
-            assert_eq!(found["on_hand"], shelf.on_hand, "{}", at());
-        }
+        other => panic!("{other:?} without reservations and cards"),
     }
 }
 
-impl Action {
-    async fn perform(&self, client: &Client) -> Reply {
-        let inventory = |product: &ProductId| format!("/api/inventory/{product}");
-        let customer = |id: &CustomerId| format!("/api/customers/{id}");
-        match self {
-            Self::Buy(customer, lines) => {
-                let items = lines.iter().map(|(product, quantity, quoted)| {
-                    json!({"product_id": product, "quantity": quantity, "unit_price": quoted.map(cents)})
-                });
-                let items: Vec<Value> = items.collect();
-                let body = json!({"customer_id": customer, "items": items});
-                client.post("/api/purchase", &body).await
-            }
-            Self::Adjust(product, by) => {
-                let body = json!({"adjust": by, "reason": "correction"});
-                client.patch(&inventory(product), &body).await
-            }
-            Self::Count(product, counted) => {
-                let body = json!({"set": counted, "reason": "stocktake"});
-                client.patch(&inventory(product), &body).await
-            }
-            Self::SetPrice(product, price) => {
-                let body = json!({"price": cents(*price)});
-                client
-                    .patch(&format!("/api/products/{product}"), &body)
-                    .await
-            }
-            Self::SetLimit(id, limit) => {
-                let body = json!({"credit_limit": cents(*limit)});
-                client.patch(&customer(id), &body).await
-            }
-            Self::SetHold(id, on_hold) => {
-                let body = json!({"on_hold": on_hold});
-                client.patch(&customer(id), &body).await
-            }
+async fn perform(model: &Model, step: &Step, client: &Client) -> Reply {
+    let inventory = |product: &usize| format!("/api/inventory/{}", model.products[*product].id);
+    let customer = |who: &usize| format!("/api/customers/{}", model.customer_id(*who));
+    let (path, body) = match step {
+        Step::Ask(asks) => {
+            let Ask::Buy(who, lines) = &asks[0] else {
+                panic!("{asks:?} are not purchases");
+            };
+            let items: Vec<Value> = lines.iter().map(|line| item(model, line)).collect();
+            let body = json!({"customer_id": model.customer_id(*who), "items": items});
+            return client.post("/api/purchase", &body).await;
         }
-    }
+        Step::Adjust(product, by) => (
+            inventory(product),
+            json!({"adjust": by, "reason": "correction"}),
+        ),
+        Step::Count(product, counted) => (
+            inventory(product),
+            json!({"set": counted, "reason": "stocktake"}),
+        ),
+        Step::Change(Change::Price(product, price)) => {
+            let path = format!("/api/products/{}", model.products[*product].id);
+            (path, json!({"price": decimal(*price)}))
+        }
+        Step::Change(Change::Credit(who, limit)) => {
+            (customer(who), json!({"credit_limit": decimal(*limit)}))
+        }
+        Step::Change(Change::OnHold(who, on_hold)) => (customer(who), json!({"on_hold": on_hold})),
+        other => panic!("{other:?} is for the desk"),
+    };
+    client.patch(&path, &body).await
 }
 
-impl Expected {
-    fn check(&self, reply: &Reply, at: &impl Fn() -> String) {
-        let Self(status, members) = self;
-        assert_eq!(reply.status, *status, "{members} expected. {}", at());
-        let body = reply.json();
-        for (member, value) in members.as_object().unwrap() {
-            assert_eq!(body[member], *value, "{member}. {}", at());
-        }
-    }
+fn item(model: &Model, (product, quantity, quoted): &Line) -> Value {
+    let id = model.products[*product].id;
+    json!({"product_id": id, "quantity": quantity, "unit_price": quoted.map(decimal)})
 }
 
-fn cents(cents: i64) -> String {
-    format!("{:.2}", Decimal::new(cents, 2))
+/// Asserts that the service's figures equal the model's.
+async fn check(model: &Model, client: &Client, history: &str) {
+    for (number, customer) in model.customers.iter().enumerate() {
+        let path = format!("/api/customers/{}", customer.id);
+        let found = client.get(&path).await.ok(200);
+        let found = (&found["balance"], &found["credit_limit"]);
+        let expected = (
+            &json!(decimal(model.owed(number))),
+            &json!(decimal(customer.credit)),
+        );
+        assert_eq!(found, expected, "{history}");
+    }
+    for product in &model.products {
+        let path = format!("/api/inventory/{}", product.id);
+        let found = client.get(&path).await.ok(200);
+        assert_eq!(found["on_hand"], product.on_hand, "{history}");
+    }
 }

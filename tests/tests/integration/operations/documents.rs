@@ -1,4 +1,4 @@
-//! What the documents list is what the program has: error codes, settings, metrics, and the order of the wings.
+//! The documents list exactly what the program has: error codes, settings, metrics, and the order of the wings.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

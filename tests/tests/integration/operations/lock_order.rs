@@ -1,4 +1,4 @@
-//! What the sources say of statements: rows are locked in one file, read by name, and written without long lists of
+//! Rules for statements in the sources: rows are locked in one file, read by name, and written without long lists of
 //! numbered parameters.
 
 use std::fs;

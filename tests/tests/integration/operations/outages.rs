@@ -57,7 +57,7 @@ async fn a_placed_order_by_card_is_never_reported_as_nothing_changed() {
     assert!(matches!(made, Err(Error::OutcomeUnknown)), "{made:?}");
 }
 
-/// How long keys are trusted that cannot be read again: long enough to verify one token after they were read.
+/// The time for which keys are trusted that cannot be read again: long enough to verify one token after they were read.
 /// `tokens_rotation.rs` tests, with a longer limit, that they work meanwhile.
 const OLDEST: Duration = Duration::from_secs(3);
 

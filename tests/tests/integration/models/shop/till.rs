@@ -16,11 +16,11 @@ use rand::{RngExt, SeedableRng};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-pub(super) const NAME: &str = "till";
+pub(crate) const NAME: &str = "till";
 
 /// The provider's behaviour for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(crate) enum Mood {
     /// Executes the request.
     Well,
     /// Executes the request and loses the response.
@@ -37,7 +37,7 @@ pub(super) enum Mood {
 
 /// A request to the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
+pub(crate) enum Call {
     Create(OrderId),
     Cancel(OrderId),
     Refund(RefundId),
@@ -46,7 +46,7 @@ pub(super) enum Call {
 
 /// The state of a payment at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Stands {
+pub(crate) enum Stands {
     Refused,
     Open,
     /// The payment is in progress: it can no longer be cancelled, and its result is open.
@@ -56,29 +56,29 @@ pub(super) enum Stands {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Given {
-    pub(super) order: OrderId,
-    pub(super) minor: i64,
+pub(crate) struct Given {
+    pub(crate) order: OrderId,
+    pub(crate) minor: i64,
     /// `None` if the provider has rejected the refund.
-    pub(super) state: Option<RefundState>,
+    pub(crate) state: Option<RefundState>,
 }
 
 /// The provider's whole state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Till {
-    pub(super) payments: BTreeMap<OrderId, Stands>,
-    pub(super) refunds: BTreeMap<RefundId, Given>,
+pub(crate) struct Till {
+    pub(crate) payments: BTreeMap<OrderId, Stands>,
+    pub(crate) refunds: BTreeMap<RefundId, Given>,
     /// The amount of each payment, in minor units.
     wanted: BTreeMap<OrderId, i64>,
     /// Manual refunds of each payment, in minor units.
     by_hand: BTreeMap<OrderId, Vec<i64>>,
     /// Events in the order in which they happened.
-    pub(super) news: Vec<(OrderId, EventKind)>,
+    pub(crate) news: Vec<(OrderId, EventKind)>,
     /// True if a repeated key returns the first response even when the state has changed since.
-    pub(super) answers_as_before: bool,
+    pub(crate) answers_as_before: bool,
 }
 
-pub(super) fn intent_id(order: OrderId) -> String {
+pub(crate) fn intent_id(order: OrderId) -> String {
     format!("pi_{order}")
 }
 
@@ -90,12 +90,12 @@ fn refund_of(refund: &str) -> RefundId {
     refund.strip_prefix("re_").unwrap().parse().unwrap()
 }
 
-pub(super) fn minor(amount: Money) -> i64 {
+pub(crate) fn minor(amount: Money) -> i64 {
     (amount.decimal() * Decimal::ONE_HUNDRED).to_i64().unwrap()
 }
 
 /// An amount of `minor` minor units; no `Money` if it does not fit USD.
-pub(super) fn received(minor: i64, currency: &str) -> Received {
+pub(crate) fn received(minor: i64, currency: &str) -> Received {
     Received {
         minor,
         currency: currency.to_owned(),
@@ -131,7 +131,7 @@ impl Till {
         })
     }
 
-    pub(super) fn create(
+    pub(crate) fn create(
         &mut self,
         order: OrderId,
         minor: i64,
@@ -156,7 +156,7 @@ impl Till {
         self.answer(order, is_first)
     }
 
-    pub(super) fn cancel(&mut self, order: OrderId, mood: Mood) -> Result<Intent, Failure> {
+    pub(crate) fn cancel(&mut self, order: OrderId, mood: Mood) -> Result<Intent, Failure> {
         if mood == Mood::Down {
             return no_answer();
         }
@@ -170,7 +170,7 @@ impl Till {
         self.answer(order, true)
     }
 
-    pub(super) fn refund(
+    pub(crate) fn refund(
         &mut self,
         id: RefundId,
         order: OrderId,
@@ -204,7 +204,7 @@ impl Till {
         self.status(id, mood)
     }
 
-    pub(super) fn status(&self, id: RefundId, mood: Mood) -> Result<Refund, Failure> {
+    pub(crate) fn status(&self, id: RefundId, mood: Mood) -> Result<Refund, Failure> {
         if matches!(mood, Mood::Down | Mood::Lost) {
             return no_answer();
         }
@@ -222,12 +222,12 @@ impl Till {
     }
 
     /// The amount that the service has requested, in minor units.
-    pub(super) fn asked_for(&self, order: OrderId) -> i64 {
+    pub(crate) fn asked_for(&self, order: OrderId) -> i64 {
         self.wanted[&order]
     }
 
     /// The amount that the provider has received for an order, in minor units.
-    pub(super) fn taken(&self, order: OrderId) -> i64 {
+    pub(crate) fn taken(&self, order: OrderId) -> i64 {
         match self.payments.get(&order) {
             Some(Stands::Paid(received)) => received.minor,
             _ => 0,
@@ -235,7 +235,7 @@ impl Till {
     }
 
     /// The refunded amount, including refunds in progress and manual ones.
-    pub(super) fn given_back(&self, order: OrderId) -> i64 {
+    pub(crate) fn given_back(&self, order: OrderId) -> i64 {
         let all = self.refunds.values().filter(|given| given.order == order);
         let all = all.filter(|given| given.state.as_ref().is_some_and(counts));
         let by_hand: i64 = self.by_hand(order).iter().sum();
@@ -243,7 +243,7 @@ impl Till {
     }
 
     /// Manual refunds of an order, oldest first.
-    pub(super) fn by_hand(&self, order: OrderId) -> &[i64] {
+    pub(crate) fn by_hand(&self, order: OrderId) -> &[i64] {
         self.by_hand.get(&order).map_or(&[], Vec::as_slice)
     }
 
@@ -268,12 +268,12 @@ impl Till {
         ours.chain(by_hand).collect()
     }
 
-    pub(super) fn left(&self, order: OrderId) -> i64 {
+    pub(crate) fn left(&self, order: OrderId) -> i64 {
         self.taken(order) - self.given_back(order)
     }
 
     /// The buyer pays. Returns false if the payment is no longer open.
-    pub(super) fn pay(&mut self, order: OrderId, received: &Received) -> bool {
+    pub(crate) fn pay(&mut self, order: OrderId, received: &Received) -> bool {
         let open = self.open(order);
         if let Some(stands) = open {
             *stands = Stands::Paid(received.clone());
@@ -289,14 +289,14 @@ impl Till {
     }
 
     /// The payment's result is delayed.
-    pub(super) fn process(&mut self, order: OrderId) {
+    pub(crate) fn process(&mut self, order: OrderId) {
         if let Some(stands) = self.open(order) {
             *stands = Stands::Processing;
         }
     }
 
     /// The buyer's card is declined; the payment stays open.
-    pub(super) fn decline(&mut self, order: OrderId) {
+    pub(crate) fn decline(&mut self, order: OrderId) {
         if let Some(stands) = self.open(order) {
             *stands = Stands::Open;
             self.news
@@ -305,7 +305,7 @@ impl Till {
     }
 
     /// The payment is cancelled and can no longer be paid.
-    pub(super) fn withdraw(&mut self, order: OrderId) {
+    pub(crate) fn withdraw(&mut self, order: OrderId) {
         if let Some(stands) = self.payments.get_mut(&order)
             && *stands == Stands::Open
         {
@@ -315,20 +315,20 @@ impl Till {
     }
 
     /// A person refunds this amount at the provider.
-    pub(super) fn give_by_hand(&mut self, order: OrderId, minor: i64) {
+    pub(crate) fn give_by_hand(&mut self, order: OrderId, minor: i64) {
         self.by_hand.entry(order).or_default().push(minor);
         self.tell_refunded(order);
     }
 
     /// Sets the result of a pending refund.
-    pub(super) fn settle(&mut self, id: RefundId, state: RefundState) {
+    pub(crate) fn settle(&mut self, id: RefundId, state: RefundState) {
         let given = self.refunds.get_mut(&id).unwrap();
         assert_eq!(given.state, Some(RefundState::Pending));
         given.state = Some(state);
     }
 
     /// Ids of the pending refunds.
-    pub(super) fn under_way(&self) -> Vec<RefundId> {
+    pub(crate) fn under_way(&self) -> Vec<RefundId> {
         let all = self.refunds.iter();
         all.filter(|(_, given)| given.state == Some(RefundState::Pending))
             .map(|(id, _)| *id)
@@ -342,22 +342,22 @@ fn counts(state: &RefundState) -> bool {
 
 /// The domain's port to this provider.
 #[derive(Debug)]
-pub(super) struct Counter {
+pub(crate) struct Counter {
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) till: Till,
+pub(crate) struct Inner {
+    pub(crate) till: Till,
     /// Requests since the last look, each with the provider's behaviour.
-    pub(super) asked: Vec<(Call, Mood)>,
+    pub(crate) asked: Vec<(Call, Mood)>,
     dice: StdRng,
     /// The percentage of requests that do not go well, from 0 to 100.
-    pub(super) trouble: u32,
+    pub(crate) trouble: u32,
 }
 
 impl Counter {
-    pub(super) fn new(seed: u64, trouble: u32) -> Self {
+    pub(crate) fn new(seed: u64, trouble: u32) -> Self {
         let till = Till {
             answers_as_before: seed.is_multiple_of(2),
             ..Till::default()
@@ -373,7 +373,7 @@ impl Counter {
         }
     }
 
-    pub(super) fn look(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn look(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap()
     }
 

@@ -1,4 +1,6 @@
-//! This module chooses the next step at random.
+//! This module makes random histories: it chooses the next step by the weights of a test.
+
+use std::ops::Range;
 
 use entity::orders::Status;
 use entity::refunds::Status as RefundStatus;
@@ -6,53 +8,175 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use super::lists::{Ask, By, Lists, TICK, What, minor};
-use super::shop::Shop;
+use super::model::{Ask, By, Change, Line, Model, TICK, What};
 use super::steps::{Amiss, Step};
 use super::till::Stands;
 
-const TTL: [i64; 4] = [300, 900, 1500, 2100];
+/// Seconds to hold, or to pay.
+const TTL: [i64; 5] = [300, 900, 1500, 2100, 3300];
 
-impl Shop {
-    pub(super) fn random_step(&self, dice: &mut StdRng) -> Step {
-        let lists = &self.lists;
+/// The steps of a test's histories. A weight is relative to the sum of its list.
+#[derive(Debug, Clone)]
+pub(crate) struct Mix {
+    pub(crate) steps: Vec<(u32, Kind)>,
+    pub(crate) commands: &'static [(u32, Command)],
+    /// Numbers of concurrent commands, one of which is chosen for a step.
+    pub(crate) at_once: &'static [usize],
+    /// Numbers of lines, one of which is chosen for a command.
+    pub(crate) lines: &'static [usize],
+    /// The quantity of a line.
+    pub(crate) quantity: Range<i64>,
+    /// The change of stock by a correction.
+    pub(crate) adjust: Range<i64>,
+    /// The stock that a count finds.
+    pub(crate) count: Range<i64>,
+}
+
+/// A kind of [`Step`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Ask,
+    Adjust,
+    Count,
+    Price,
+    Credit,
+    OnHold,
+    Cancel,
+    Refund,
+    Fulfil,
+    Finish,
+    Pay,
+    Process,
+    Decline,
+    Withdraw,
+    Settle,
+    Tell,
+    Pass,
+    Sweep,
+    Work,
+}
+
+/// A kind of [`Ask`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Command {
+    Buy,
+    Checkout,
+    Reserve,
+    Confirm,
+    ConfirmByCard,
+    GiveUp,
+}
+
+impl Mix {
+    pub(crate) fn step(&self, model: &Model, dice: &mut StdRng) -> Step {
+        let kind = self.steps.choose_weighted(dice, |(weight, _)| *weight);
+        let step = self.of_kind(kind.unwrap().1, model, dice);
+        // Commands take the place of what there is nothing for yet, such as a payment.
+        step.unwrap_or_else(|| {
+            let count = *self.at_once.choose(dice).unwrap();
+            Step::Ask(self.asks(model, dice, count))
+        })
+    }
+
+    fn of_kind(&self, kind: Kind, model: &Model, dice: &mut StdRng) -> Option<Step> {
+        let product = dice.random_range(0..model.products.len());
+        let who = dice.random_range(0..model.customers.len());
         // Prefers the last twelve orders and events.
-        let order = recent(dice, lists.orders.len(), 12);
-        let news = recent(dice, lists.till.news.len(), 12);
-        match (dice.random_range(0..100), order, news) {
-            (0..4, ..) => Step::Goods(dice.random_range(0..4), dice.random_range(1..4)),
-            (4..12, ..) => Step::Pass(TICK * dice.random_range(1..3)),
-            (12..14, ..) => Step::Sweep,
-            (14..26, ..) => Step::Work,
-            (26..34, Some(at), _) if lists.orders[at].card.is_some() => Step::Finish(at),
-            (34..46, Some(at), _) => lists.pay(at, dice),
-            (46..48, Some(at), _) => Step::Process(lists.payable(at, dice)),
-            (48..52, Some(at), _) => Step::Decline(lists.payable(at, dice)),
-            (52..54, Some(at), _) => Step::Withdraw(lists.payable(at, dice)),
-            (54..56, ..) => Step::Settle(dice.random_range(0..3) > 0),
-            (56..70, _, Some(news)) => self.tell_some(news, dice),
-            (70..74, Some(at), _) => Step::Cancel(at, lists.someone(at, dice)),
-            (74..84, Some(at), _) => lists.some_refund(at, dice),
-            (84..86, Some(at), _) => Step::Fulfil(at),
-            _ => {
-                let count = [1, 1, 1, 2, 4][dice.random_range(0..5)];
-                Step::Ask((0..count).map(|_| lists.some_ask(dice)).collect())
+        let order = recent(dice, model.orders.len(), 12);
+        let step = match kind {
+            Kind::Ask => return None,
+            Kind::Adjust => match dice.random_range(self.adjust.clone()) {
+                0 => Step::Adjust(product, 1),
+                by => Step::Adjust(product, by),
+            },
+            Kind::Count => Step::Count(product, dice.random_range(self.count.clone())),
+            Kind::Price => {
+                let price = model.products[product].price + dice.random_range(-150..200);
+                Step::Change(Change::Price(product, price.max(0)))
             }
+            Kind::Credit => {
+                let limit = dice.random_range(0..100_000);
+                Step::Change(Change::Credit(who, limit))
+            }
+            Kind::OnHold => {
+                let is_stopped = dice.random_range(0..3) == 0;
+                Step::Change(Change::OnHold(who, is_stopped))
+            }
+            Kind::Cancel => Step::Cancel(order?, model.someone(order?, dice)),
+            Kind::Refund => model.some_refund(order?, dice),
+            Kind::Fulfil => Step::Fulfil(order?),
+            Kind::Finish if model.orders[order?].card.is_none() => return None,
+            Kind::Finish => Step::Finish(order?),
+            Kind::Pay => model.pay(order?, dice),
+            Kind::Process => Step::Process(model.payable(order?, dice)),
+            Kind::Decline => Step::Decline(model.payable(order?, dice)),
+            Kind::Withdraw => Step::Withdraw(model.payable(order?, dice)),
+            Kind::Settle => Step::Settle(dice.random_range(0..3) > 0),
+            Kind::Tell => model.tell_some(recent(dice, model.till.news.len(), 12)?, dice),
+            Kind::Pass => Step::Pass(TICK * dice.random_range(1..3)),
+            Kind::Sweep => Step::Sweep,
+            Kind::Work => Step::Work,
+        };
+        Some(step)
+    }
+
+    pub(crate) fn asks(&self, model: &Model, dice: &mut StdRng, count: usize) -> Vec<Ask> {
+        (0..count).map(|_| self.some_ask(model, dice)).collect()
+    }
+
+    fn some_ask(&self, model: &Model, dice: &mut StdRng) -> Ask {
+        let all = model.customers.len();
+        // Sometimes the customer does not exist.
+        let who = match dice.random_range(0..30) {
+            0 => all,
+            _ => dice.random_range(0..all),
+        };
+        let count = *self.lines.choose(dice).unwrap();
+        let lines = (0..count).map(|_| self.line(model, dice)).collect();
+        let ttl = *TTL.choose(dice).unwrap();
+        let command = self.commands.choose_weighted(dice, |(weight, _)| *weight);
+        let wait = dice.random_range(0..4) > 0;
+        let known = recent(dice, model.holds.len(), 20);
+        match (command.unwrap().1, known) {
+            (Command::Buy, _) => Ask::Buy(who, lines),
+            (Command::Checkout, _) => Ask::Checkout(who, lines, ttl),
+            (Command::Confirm, Some(known)) => Ask::Confirm(known),
+            (Command::ConfirmByCard, Some(known)) => Ask::ConfirmByCard(known, ttl),
+            (Command::GiveUp, Some(known)) => Ask::GiveUp(known),
+            _ => Ask::Reserve(who, lines, ttl, wait),
         }
+    }
+
+    fn line(&self, model: &Model, dice: &mut StdRng) -> Line {
+        let product = dice.random_range(0..model.products.len());
+        let price = model.products[product].price;
+        let quoted = match dice.random_range(0..20) {
+            0 => Some(price + 1),
+            1..10 => Some(price),
+            _ => None,
+        };
+        (product, dice.random_range(self.quantity.clone()), quoted)
+    }
+}
+
+impl Model {
+    pub(crate) fn is_processing(&self, at: usize) -> bool {
+        let stands = self.till.payments.get(&self.orders[at].id);
+        matches!(stands, Some(Stands::Processing))
     }
 
     /// Prefers an event that was not sent yet.
     fn tell_some(&self, otherwise: usize, dice: &mut StdRng) -> Step {
         let is_new = |news: &usize| !self.told.get(*news).copied().unwrap_or(false);
-        let new: Vec<usize> = (0..self.lists.till.news.len()).filter(is_new).collect();
+        let new: Vec<usize> = (0..self.till.news.len()).filter(is_new).collect();
         let some = new.choose(dice).copied();
         let news = match dice.random_range(0..6) {
             0 => otherwise,
             1..4 => some.unwrap_or(otherwise),
             _ => new.last().copied().unwrap_or(otherwise),
         };
-        let (order, _) = self.lists.till.news[news];
-        let card = self.lists.orders[self.lists.find(order).unwrap()].card();
+        let (order, _) = self.till.news[news];
+        let card = self.orders[self.find(order).unwrap()].card();
         match dice.random_range(0..12) {
             // Before the intent is known, an event about any intent could be the order's.
             0 if card.known => Step::TellAmiss(news, Amiss::Intent),
@@ -60,32 +184,6 @@ impl Shop {
             2 => Step::TellAmiss(news, Amiss::Provider),
             3..5 => Step::Tell(news, true),
             _ => Step::Tell(news, false),
-        }
-    }
-}
-
-impl Lists {
-    pub(super) fn is_processing(&self, at: usize) -> bool {
-        let stands = self.till.payments.get(&self.orders[at].id);
-        matches!(stands, Some(Stands::Processing))
-    }
-
-    pub(super) fn some_ask(&self, dice: &mut StdRng) -> Ask {
-        let who = dice.random_range(0..self.customers.len());
-        let lines = (0..[1, 1, 1, 2, 3][dice.random_range(0..5)]).map(|_| {
-            let product = dice.random_range(0..self.products.len());
-            (product, dice.random_range(1..4))
-        });
-        let lines: Vec<_> = lines.collect();
-        let ttl = *TTL.choose(dice).unwrap();
-        let known = recent(dice, self.holds.len(), 12);
-        match (dice.random_range(0..20), known) {
-            (0..2, _) => Ask::Buy(who, lines),
-            (2, Some(known)) => Ask::Confirm(known),
-            (3..7, Some(known)) => Ask::ConfirmByCard(known, ttl),
-            (7, Some(known)) => Ask::GiveUp(known),
-            (8..12, _) => Ask::Reserve(who, lines, ttl, dice.random_range(0..2) > 0),
-            _ => Ask::Checkout(who, lines, ttl),
         }
     }
 
@@ -121,7 +219,7 @@ impl Lists {
             Some(late) if dice.random_range(0..2) == 0 => *late,
             _ => self.payable(at, dice),
         };
-        let total = minor(self.orders[at].total);
+        let total = self.orders[at].total;
         match dice.random_range(0..16) {
             0 => Step::Pay(at, total + 100, "USD"),
             1 => Step::Pay(at, total - 1, "USD"),
@@ -163,8 +261,8 @@ impl Lists {
         }
         let what = match dice.random_range(0..8) {
             0 => What::Rest,
-            1..3 => What::Amount(dice.random_range(0..=order.total)),
-            3 => What::Amount(order.total + 1),
+            1 => What::Amount([0, order.total + 1][dice.random_range(0..2)]),
+            2..4 => What::Amount(dice.random_range(1..=order.total.max(1))),
             4 => What::Items(vec![(dice.random_range(0..self.products.len()), 1)]),
             _ => {
                 let count = dice.random_range(1..=order.items.len());

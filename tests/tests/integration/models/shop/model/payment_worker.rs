@@ -3,62 +3,60 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use domain::card::provider::{Failure, IntentState, RefundState};
+use entity::RefundId;
 use entity::orders::CancelReason;
 use entity::payment_intents::Status as Intent;
 use entity::refunds::Status as RefundStatus;
-use entity::{OrderId, RefundId};
+use uuid::Uuid;
 
 use super::super::till::{Call, Mood};
-use super::Lists;
-use super::orders::minor;
+use super::Model;
 
 /// Requests to the provider, in order.
-pub(in super::super) type Asked = VecDeque<(Call, Mood)>;
+pub(crate) type Asked = VecDeque<(Call, Mood)>;
 
-/// Ids of intents and refunds that are due.
+/// Ids of the orders of intents and of refunds that were due when a run began, and of those that may have become due
+/// during it.
 #[derive(Debug, Default)]
-pub(in super::super) struct Rows {
-    pub(in super::super) orders: BTreeSet<OrderId>,
-    pub(in super::super) refunds: BTreeSet<RefundId>,
+pub(crate) struct Due {
+    pub(crate) must: BTreeSet<Uuid>,
+    pub(crate) may: BTreeSet<Uuid>,
 }
 
-/// The rows that were due when a run began, and those that may have become due during it.
-#[derive(Debug, Default)]
-pub(in super::super) struct Due {
-    pub(in super::super) must: Rows,
-    pub(in super::super) may: Rows,
-}
-
-impl Lists {
+impl Model {
     /// Applies a run of the payment worker that has made these requests.
-    pub(in super::super) fn work(&mut self, due: &Due, asked: &mut Asked) {
+    pub(crate) fn work(&mut self, due: &Due, asked: &mut Asked) {
         // Paid orders come first and need no request that could fail.
-        for id in &due.must.orders {
-            let at = self.find(*id).unwrap();
-            let intent = self.orders[at].card().intent;
+        let is_due = |at: &usize| due.must.contains(&self.orders[*at].id.0);
+        let orders: Vec<usize> = (0..self.orders.len()).filter(is_due).collect();
+        for at in &orders {
+            let intent = self.orders[*at].card().intent;
             if intent == Intent::Mismatched {
-                self.end_mismatched(at);
+                self.end_mismatched(*at);
             }
             if matches!(intent, Intent::Mismatched | Intent::Succeeded) {
-                self.read_refunds(at);
+                self.read_refunds(*at);
             }
         }
         let mut seen_to = BTreeSet::new();
         while let Some((Call::Create(id) | Call::Cancel(id), _)) = asked.front() {
             let at = self.find(*id).unwrap();
-            assert!(due.may.orders.contains(id), "{at} was not due");
-            seen_to.insert(*id);
+            assert!(due.may.contains(&id.0), "{at} was not due");
+            seen_to.insert(at);
             if !self.process(at, asked) {
                 return;
             }
         }
-        for id in due.must.orders.difference(&seen_to) {
-            let at = self.find(*id).unwrap();
+        for at in orders.into_iter().filter(|at| !seen_to.contains(at)) {
             match self.orders[at].card().intent {
                 Intent::Mismatched | Intent::Succeeded | Intent::Cancelled | Intent::Refused => {}
                 open => panic!("{at} is {open:?} and due, and was not asked for"),
             }
         }
+        self.work_on_refunds(due, asked);
+    }
+
+    fn work_on_refunds(&mut self, due: &Due, asked: &mut Asked) {
         let mut seen_to = BTreeSet::new();
         while let Some((call, mood)) = asked.pop_front() {
             let (Call::Refund(id) | Call::Status(id)) = call else {
@@ -66,15 +64,17 @@ impl Lists {
             };
             let (at, nth) = self.find_refund(id);
             let is_new = self.orders[at].card().refunds[nth].id.is_none();
-            assert!(is_new || due.may.refunds.contains(&id), "{id} was not due");
+            assert!(is_new || due.may.contains(&id.0), "{id} was not due");
             self.orders[at].card_mut().refunds[nth].id = Some(id);
             seen_to.insert(id);
             if !self.see_to_refund(id, call, mood) {
                 return;
             }
         }
-        for id in due.must.refunds.difference(&seen_to) {
-            let (at, nth) = self.find_refund(*id);
+        let refunds: Vec<RefundId> = self.refunds.keys().copied().collect();
+        let is_missed = |id: &RefundId| due.must.contains(&id.0) && !seen_to.contains(id);
+        for id in refunds.into_iter().filter(is_missed) {
+            let (at, nth) = self.find_refund(id);
             let status = self.orders[at].card().refunds[nth].status;
             let is_over = matches!(status, RefundStatus::Succeeded | RefundStatus::Failed);
             assert!(is_over, "{id} is {status:?} and due, and was not asked for");
@@ -116,7 +116,7 @@ impl Lists {
     }
 
     /// Stores the ids of an order's refunds, oldest first, as read from the database.
-    pub(in super::super) fn name_refunds(&mut self, at: usize, ids: &[RefundId]) {
+    pub(crate) fn name_refunds(&mut self, at: usize, ids: &[RefundId]) {
         if let Some(card) = &mut self.orders[at].card {
             for (refund, id) in card.refunds.iter_mut().zip(ids) {
                 refund.id = Some(*id);
@@ -146,7 +146,7 @@ impl Lists {
         assert_eq!(call, expected);
         let answer = match call {
             Call::Status(_) => self.till.status(id, mood),
-            _ => self.till.refund(id, order, minor(refund.amount), mood),
+            _ => self.till.refund(id, order, refund.amount, mood),
         };
         (refund.status, refund.known) = match answer {
             Err(Failure::NoAnswer(_)) => return false,

@@ -4,18 +4,17 @@ use std::collections::BTreeSet;
 
 use domain::card::checkout::{EventKind, EventOutcome};
 use domain::card::provider::{Failure, IntentState, RefundState};
-use entity::OrderId;
 use entity::orders::{CancelReason, Status};
 use entity::payment_intents::Status as Intent;
 use entity::refunds::Status as RefundStatus;
 use entity::reservations::Status as HoldStatus;
 
 use super::super::till::{Call, Mood};
-use super::{Asked, Lists, Refund};
+use super::{Asked, Model, Refund, Refusal};
 
 /// The caller of a cancellation.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) enum By {
+pub(crate) enum By {
     Customer(usize),
     Staff,
     Admin,
@@ -23,24 +22,15 @@ pub(in super::super) enum By {
 
 /// The scope of a refund.
 #[derive(Debug, Clone)]
-pub(in super::super) enum What {
+pub(crate) enum What {
     Rest,
     Amount(i64),
     Items(Vec<(usize, i64)>),
 }
 
-/// Converts whole currency units to minor units.
-pub(in super::super) fn minor(amount: i64) -> i64 {
-    100 * amount
-}
-
-impl Lists {
-    pub(in super::super) fn find(&self, id: OrderId) -> Option<usize> {
-        self.orders.iter().position(|order| order.id == id)
-    }
-
+impl Model {
     /// A short text of the requests to the provider, with indexes in place of ids.
-    pub(in super::super) fn in_short(&self, asked: &[(Call, Mood)]) -> String {
+    pub(crate) fn in_short(&self, asked: &[(Call, Mood)]) -> String {
         let said = asked.iter().map(|(call, mood)| {
             let (what, order) = match call {
                 Call::Create(id) => ("create", Some(id)),
@@ -54,41 +44,39 @@ impl Lists {
         said.collect::<Vec<_>>().join(", ")
     }
 
-    pub(super) fn touch_order(&mut self, at: usize) {
+    pub(crate) fn touch_order(&mut self, at: usize) {
         for (product, _) in self.orders[at].items.clone() {
             self.touch(product);
         }
     }
 
     /// Requests the intent from the provider if the client secret is not known yet.
-    pub(in super::super) fn finish(
-        &mut self,
-        at: usize,
-        asked: &mut Asked,
-    ) -> Result<&'static str, String> {
+    pub(crate) fn finish(&mut self, at: usize, asked: &mut Asked) -> Result<(), Refusal> {
         let order = &self.orders[at];
         if order.card().secret {
-            return Ok("can be paid");
+            return Ok(());
         }
         if order.card().intent == Intent::Refused {
-            return Err("provider".to_owned());
+            return Err(Refusal::Provider);
         }
         if order.status == Status::Cancelled {
-            return Err("invalid".to_owned());
+            return Err(Refusal::InvalidTransition);
         }
         match self.create(at, asked) {
-            Some(true) if self.orders[at].status == Status::Cancelled => Err("invalid".to_owned()),
-            Some(true) => Ok("can be paid"),
-            Some(false) | None => Err("provider".to_owned()),
+            Some(true) if self.orders[at].status == Status::Cancelled => {
+                Err(Refusal::InvalidTransition)
+            }
+            Some(true) => Ok(()),
+            Some(false) | None => Err(Refusal::Provider),
         }
     }
 
     /// `None` if there was no response; otherwise whether the intent was created.
-    pub(super) fn create(&mut self, at: usize, asked: &mut Asked) -> Option<bool> {
+    pub(crate) fn create(&mut self, at: usize, asked: &mut Asked) -> Option<bool> {
         let id = self.orders[at].id;
         let (call, mood) = asked.pop_front().unwrap();
         assert_eq!(call, Call::Create(id));
-        match self.till.create(id, minor(self.orders[at].total), mood) {
+        match self.till.create(id, self.orders[at].total, mood) {
             Ok(made) => {
                 self.made(at, &made.state);
                 Some(true)
@@ -139,17 +127,12 @@ impl Lists {
         let hold = self.orders[at].card().hold;
         self.holds[hold].resolve(HoldStatus::Confirmed);
         for (product, _) in self.orders[at].items.clone() {
-            self.serve(product);
+            self.allocate(product);
         }
     }
 
     /// Processes an event of the provider.
-    pub(in super::super) fn receive(
-        &mut self,
-        at: usize,
-        event: &str,
-        told: &EventKind,
-    ) -> EventOutcome {
+    pub(crate) fn receive(&mut self, at: usize, event: &str, told: &EventKind) -> EventOutcome {
         let is_new = self.orders[at].card_mut().taken.insert(event.to_owned());
         if !is_new {
             return EventOutcome::Before;
@@ -175,7 +158,7 @@ impl Lists {
         EventOutcome::Now
     }
 
-    pub(super) fn paid(&mut self, at: usize, received: i64, currency: &str) {
+    pub(crate) fn paid(&mut self, at: usize, received: i64, currency: &str) {
         let order = &mut self.orders[at];
         if matches!(order.card().intent, Intent::Succeeded | Intent::Mismatched) {
             return;
@@ -183,7 +166,7 @@ impl Lists {
         let total = order.total;
         let card = order.card_mut();
         card.known = true;
-        if received != minor(total) || currency != "USD" {
+        if received != total || currency != "USD" {
             (card.intent, card.has_failed) = (Intent::Mismatched, true);
             self.touch_order(at);
             return;
@@ -233,7 +216,7 @@ impl Lists {
         });
     }
 
-    pub(super) fn cancelled(&mut self, at: usize, reason: CancelReason) {
+    pub(crate) fn cancelled(&mut self, at: usize, reason: CancelReason) {
         self.touch_order(at);
         let card = self.orders[at].card_mut();
         if !matches!(
@@ -249,7 +232,7 @@ impl Lists {
     }
 
     /// Stores the provider's refunds; failed ones first, because they free an amount for the others.
-    pub(super) fn read_refunds(&mut self, at: usize) {
+    pub(crate) fn read_refunds(&mut self, at: usize) {
         if self.orders[at].card().intent == Intent::Mismatched {
             return;
         }
@@ -265,7 +248,7 @@ impl Lists {
                 refund.hand == Some(hand) && refund.status != RefundStatus::Failed
             });
             let written: i64 = written.map(|refund| refund.amount).sum();
-            let missing = (minor / 100 - written).min(card.paid - card.refunded());
+            let missing = (minor - written).min(card.paid - card.refunded());
             if missing > 0 {
                 self.refund(at, missing, Vec::new(), false);
                 let refunds = &mut self.orders[at].card_mut().refunds;
@@ -296,7 +279,7 @@ impl Lists {
     }
 
     /// Cancels an order with a mismatched payment once it has expired.
-    pub(super) fn end_mismatched(&mut self, at: usize) {
+    pub(crate) fn end_mismatched(&mut self, at: usize) {
         self.touch_order(at);
         let order = &self.orders[at];
         let is_open = matches!(order.status, Status::Created | Status::PaymentPending);
@@ -305,14 +288,14 @@ impl Lists {
         }
     }
 
-    pub(in super::super) fn cancel(&mut self, at: usize, by: By) -> Result<(), String> {
+    pub(crate) fn cancel(&mut self, at: usize, by: By) -> Result<(), Refusal> {
         let order = &self.orders[at];
         if matches!(by, By::Customer(who) if who != order.customer) {
-            return Err("no order".to_owned());
+            return Err(Refusal::NoOrder);
         }
         match (order.status, by) {
-            (Status::Fulfilled | Status::Cancelled, _) => return Err("invalid".to_owned()),
-            (Status::Paid, By::Customer(_) | By::Staff) => return Err("forbidden".to_owned()),
+            (Status::Fulfilled | Status::Cancelled, _) => return Err(Refusal::InvalidTransition),
+            (Status::Paid, By::Customer(_) | By::Staff) => return Err(Refusal::Forbidden),
             _ => {}
         }
         let status = order.status;
@@ -398,21 +381,21 @@ impl Lists {
         }
     }
 
-    pub(in super::super) fn ask_refund(
+    pub(crate) fn ask_refund(
         &mut self,
         at: usize,
         what: &What,
         restock: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Refusal> {
         let restock = restock && matches!(what, What::Items(_));
         if self.orders[at].card.is_none() {
-            return Err("not paid by card".to_owned());
+            return Err(Refusal::NotPaidByCard);
         }
         if !matches!(
             self.orders[at].status,
             Status::Paid | Status::Fulfilled | Status::Cancelled
         ) {
-            return Err("not paid".to_owned());
+            return Err(Refusal::NotPaid);
         }
         let mut items: Vec<(usize, i64)> = Vec::new();
         if let What::Items(wanted) = what {
@@ -431,16 +414,17 @@ impl Lists {
             let (_, wanted) = items.iter().find(|(other, _)| *other == product).unwrap();
             let left = self.refundable(at, product, restock);
             if *wanted > left {
-                return Err(format!("more than sold of {product}: {left}"));
+                return Err(Refusal::MoreThanSold(product, left));
             }
         }
         let card = self.orders[at].card();
         let left = card.paid - card.refunded();
         let priced = items.iter().map(|(product, quantity)| {
             let unrefunded = self.unrefunded(at, *product);
-            (*product, unrefunded.min(*quantity))
+            let price = self.orders[at].prices.get(product);
+            price.map_or(0, |price| price * unrefunded.min(*quantity))
         });
-        let price = self.worth(&priced.collect::<Vec<_>>());
+        let price: i64 = priced.sum();
         let amount = match what {
             What::Rest => left,
             What::Amount(amount) => *amount,
@@ -448,13 +432,13 @@ impl Lists {
             What::Items(_) => price,
         };
         if left == 0 && !(restock && amount == 0) {
-            return Err("already refunded".to_owned());
+            return Err(Refusal::AlreadyRefunded);
         }
         if amount > left {
-            return Err(format!("more than paid: {left}"));
+            return Err(Refusal::MoreThanPaid(left));
         }
         if amount <= 0 && !restock {
-            return Err("nothing to refund".to_owned());
+            return Err(Refusal::NothingToRefund);
         }
         if restock {
             self.touch_order(at);
@@ -464,17 +448,17 @@ impl Lists {
         Ok(())
     }
 
-    pub(in super::super) fn fulfil(&mut self, at: usize) -> Result<(), String> {
+    pub(crate) fn fulfil(&mut self, at: usize) -> Result<(), Refusal> {
         let order = &mut self.orders[at];
         match (order.status, &order.card) {
             (Status::Paid, Some(card)) if card.refunded() == card.paid => {
-                Err("already refunded".to_owned())
+                Err(Refusal::AlreadyRefunded)
             }
             (Status::Paid, Some(_)) | (Status::Approved, None) => {
                 order.step(Status::Fulfilled);
                 Ok(())
             }
-            _ => Err("invalid".to_owned()),
+            _ => Err(Refusal::InvalidTransition),
         }
     }
 }
