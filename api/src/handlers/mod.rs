@@ -16,6 +16,7 @@ mod health;
 mod inventory;
 mod orders;
 mod overdue;
+mod passwords;
 mod payments;
 mod payouts;
 mod products;
@@ -37,6 +38,7 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
     vec![
         (Tag::Authentication, auth::endpoints()),
         (Tag::Businesses, businesses::endpoints()),
+        (Tag::Authentication, passwords::endpoints()),
         (Tag::Users, users::endpoints()),
         (Tag::ApiKeys, api_keys::endpoints()),
         (Tag::Customers, customers::endpoints()),
