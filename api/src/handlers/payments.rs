@@ -184,8 +184,8 @@ impl DocumentView for PaymentView {
         }
     }
 
-    fn location(found: &Payment) -> String {
-        format!("/api/payments/{}", found.payment.id)
+    fn location(document: &Payment) -> String {
+        format!("/api/payments/{}", document.payment.id)
     }
 }
 
