@@ -8,12 +8,17 @@
 //! Refusals are checked in this order:
 //!
 //! 1. the customer does not exist, is on hold or, on credit, is overdue for too long;
-//! 2. a product does not exist, is not on sale, or is in a sale that is not open;
-//! 3. a product has two prices in one order, or another price than the buyer saw;
-//! 4. a limit per customer is exceeded;
-//! 5. stock is insufficient (every short product is reported at once);
-//! 6. a hold limit is exceeded;
-//! 7. the credit limit is exceeded.
+//! 2. for a reservation: the customer has too many open ones;
+//! 3. a product does not exist, is not on sale, or is in a sale that is not open; it has two prices in one order, or
+//!    another price than the buyer saw;
+//! 4. for a reservation or by card: the total is too large, or no card can be charged with it;
+//! 5. a limit per customer is exceeded;
+//! 6. stock is insufficient (every short product is reported at once); for a waitlist: the stock on hand never
+//!    suffices, or the waitlist is full;
+//! 7. for a reservation or by card: a hold limit is exceeded;
+//! 8. on credit: the credit limit is exceeded.
+//!
+//! A reservation that is confirmed is first checked for its status, then as above for 1, 4 (by card) and 8.
 
 mod basket;
 mod checkout;
