@@ -4,8 +4,8 @@
 //! id, stock by product id, orders by id with their payment intents.
 //!
 //! The following are locked in transactions that lock nothing before them: users by id, whose lock covers their
-//! refresh tokens; API keys; a sale, then products by id. The one exception is a product that is taken off sale: its
-//! stock is locked after its product row. No transaction that has locked stock waits for a product row.
+//! refresh tokens and reset code; API keys; a sale, then products by id. The one exception is a product that is taken off
+//! sale: its stock is locked after its product row. No transaction that has locked stock waits for a product row.
 //!
 //! The locks at the end of the file skip locked rows and so never wait. Idempotency keys are locked by their insert,
 //! after all of these.
