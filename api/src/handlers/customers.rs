@@ -60,7 +60,7 @@ crate::body! {
         credit_limit: Option<Money>,
         /// Days from a purchase until it is due; 30 if left out.
         payment_terms_days: Option<Whole<0, 365>>,
-        /// Whether purchases are blocked; false if left out.
+        /// Whether purchases, card orders and reservations are refused; false if left out.
         on_hold: Option<bool>,
     }
 }
@@ -73,11 +73,11 @@ crate::body! {
         name: Option<Text<1, 200>>,
         /// The email address for documents; null removes it.
         email: Change<Email>,
-        /// The most that the customer may owe. A limit below the balance blocks new purchases.
+        /// The most that the customer may owe. A limit below the balance blocks further purchases on credit.
         credit_limit: Option<Money>,
         /// Days from a purchase until it is due, for purchases from now on.
         payment_terms_days: Option<Whole<0, 365>>,
-        /// Whether purchases are blocked.
+        /// Whether purchases, card orders and reservations are refused.
         on_hold: Option<bool>,
         /// The reason, for the audit entry.
         reason: Option<Text<1, 500>>,

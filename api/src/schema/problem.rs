@@ -609,11 +609,11 @@ impl Problem {
                 )
             }
             Error::OutcomeUnknown => {
-                tracing::error!("the connection to the database broke during a commit");
+                tracing::error!("whether a change was made could not be learned");
                 Self::new(
                     Code::OutcomeUnknown,
-                    "The change may or may not have been made. Repeat the request with the same Idempotency-Key, \
-                     or look before you repeat it.",
+                    "The service could not learn whether the change was made. Retry with the same Idempotency-Key, \
+                     or read what the request would have changed before you retry.",
                 )
             }
             Error::Contention => {
