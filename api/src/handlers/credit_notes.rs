@@ -6,7 +6,9 @@ use domain::receivables::credit_notes::{self, CreditNote, NewCreditNote, What};
 use domain::stock::MAX_LINES;
 use domain::{Caller, Posted, StoredResponse};
 use entity::users::Role;
-use entity::{CreditNoteId, Currency, CustomerId, OrderId, ProductId, Quantity, UserId};
+use entity::{
+    CreditNoteId, Currency, CustomerId, OrderId, OrderNumber, ProductId, Quantity, UserId,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -103,6 +105,7 @@ crate::body! {
 pub(super) struct CreditNoteView {
     credit_note_id: CreditNoteId,
     order_id: OrderId,
+    order_number: OrderNumber,
     customer_id: CustomerId,
     amount: Amount,
     currency: Currency,
@@ -154,6 +157,7 @@ impl CreditNoteView {
         Self {
             credit_note_id: note.id,
             order_id: note.order_id,
+            order_number: OrderNumber::of(note.order_id),
             customer_id: note.customer_id,
             amount: Amount::of(note.amount, currency),
             currency,

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::receivables::write_offs::{self, NewWriteOff, WriteOff};
 use domain::{Caller, Posted, StoredResponse};
 use entity::users::Role;
-use entity::{Currency, CustomerId, OrderId, UserId, WriteOffId};
+use entity::{Currency, CustomerId, OrderId, OrderNumber, UserId, WriteOffId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -82,6 +82,7 @@ crate::body! {
 pub(super) struct WriteOffView {
     write_off_id: WriteOffId,
     order_id: OrderId,
+    order_number: OrderNumber,
     customer_id: CustomerId,
     amount: Amount,
     currency: Currency,
@@ -112,6 +113,7 @@ impl WriteOffView {
         Self {
             write_off_id: write_off.id,
             order_id: write_off.order_id,
+            order_number: OrderNumber::of(write_off.order_id),
             customer_id: write_off.customer_id,
             amount: Amount::of(write_off.amount, currency),
             currency,

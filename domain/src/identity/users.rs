@@ -15,7 +15,7 @@ use crate::foundation::new_password::NewPassword;
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::identity::businesses::{self, Business};
-use crate::identity::customers::{CreditTerms, NewCustomer};
+use crate::identity::customers::{CreditTerms, CustomerDetails, NewCustomer};
 use crate::identity::passwords::Passwords;
 use crate::identity::refresh_tokens;
 use crate::{
@@ -114,6 +114,7 @@ pub async fn register(
     let customer = NewCustomer {
         name: registration.name.clone(),
         email: Some(registration.email.clone()),
+        details: CustomerDetails::default(),
         credit: CreditTerms::default(),
         self_registered: true,
     };
