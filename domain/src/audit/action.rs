@@ -53,6 +53,9 @@ actions! {
     OrderPaidTooLate "order.paid_too_late" "A payment arrived after its order was cancelled.";
     OrderPaymentPending "order.payment_pending" "The provider created the payment intent of an order.";
     OrderRefunded "order.refunded" "Money of an order was refunded.";
+    PasswordResetCreated "password_reset.created" "A code that resets a user's password was created.";
+    PasswordResetFailed "password_reset.failed" "An attempt to reset a password failed.";
+    PasswordResetSucceeded "password_reset.succeeded" "A user set a new password with a code.";
     PaymentFailed "payment.failed" "An attempt to pay an order by card failed.";
     PaymentMismatched "payment.mismatched" "A card payment had another amount or currency than its order.";
     PaymentReceived "payment.received" "A payment on account was received.";
@@ -77,9 +80,12 @@ actions! {
     SaleCreated "sale.created" "A sale was created.";
     UserChanged "user.changed" "A user changed.";
     UserCreated "user.created" "A user was created.";
+    UserDeleted "user.deleted" "A user was deleted; the id stays.";
     UserDisabled "user.disabled" "A user was disabled.";
+    UserEmailChanged "user.email_changed" "A user's email address changed.";
     UserEnabled "user.enabled" "A user was enabled.";
     UserLoggedOut "user.logged_out" "A user logged out.";
+    UserPasswordChanged "user.password_changed" "A user changed their password.";
     UserRoleChanged "user.role_changed" "A user's role changed.";
     WriteOffCreated "write_off.created" "The amount due on an order was written off.";
     WriteOffReversed "write_off.reversed" "A write-off was reversed.";

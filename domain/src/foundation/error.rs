@@ -8,8 +8,8 @@ use crate::foundation::sql_errors::Meaning;
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::orders::Status;
 use entity::{
-    ApiKeyId, CreditNoteId, CustomerId, DisputeId, Money, OrderId, PaymentId, PayoutId, ProductId,
-    ReservationId, SaleId, TimeZone, UserId, WriteOffId, reservations,
+    ApiKeyId, BusinessId, CreditNoteId, CustomerId, DisputeId, Money, OrderId, PaymentId, PayoutId,
+    ProductId, ReservationId, SaleId, TimeZone, UserId, WriteOffId, reservations,
 };
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
@@ -35,6 +35,9 @@ pub enum Error {
     /// The caller's business has no such user.
     #[error("the user does not exist")]
     UserNotFound(UserId),
+    /// There is no such business.
+    #[error("the business does not exist")]
+    BusinessNotFound(BusinessId),
     /// The caller's business has no such API key.
     #[error("the API key does not exist")]
     ApiKeyNotFound(ApiKeyId),
@@ -355,6 +358,21 @@ pub enum Error {
     /// The change would leave the business without an enabled admin.
     #[error("the business would have no enabled admin left")]
     LastAdmin,
+    /// The user is disabled and could not log in with a new password.
+    #[error("the user is disabled: enable them first")]
+    UserDisabled(UserId),
+    /// The caller is not a user of this service: a script's token, an API key, or a user of another issuer.
+    #[error("the caller has no password: only users who log in at this service do")]
+    NoPassword,
+    /// The business has several admins, and none of them was named.
+    #[error("the business has {admins} admins: the email address of one is required")]
+    AdminNotNamed {
+        /// Their number.
+        admins: usize,
+    },
+    /// No admin of the business has the address, or it has no admin.
+    #[error("the business has no such admin")]
+    NoSuchAdmin,
     /// A user with the role `customer` needs a customer; other roles must have none.
     #[error("a user with the role customer acts for a customer, and no other user does")]
     RoleCustomerMismatch,

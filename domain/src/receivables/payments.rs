@@ -169,7 +169,7 @@ pub async fn read(database: &Database, caller: &Caller, id: PaymentId) -> Result
     documents::read(database, caller, payment, Error::PaymentNotFound(id)).await
 }
 
-pub(crate) async fn find(
+async fn find(
     transaction: &Transaction,
     caller: &Caller,
     id: PaymentId,
