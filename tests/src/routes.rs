@@ -284,6 +284,7 @@ impl Route {
                 "customer_id": demo::ACME_CUSTOMER,
                 "items": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1}],
             }),
+            "PATCH /api/orders/{order_id}" => json!({"reference": "PO-1"}),
             "POST /api/orders/{order_id}/fulfill" => json!({"tracking_reference": "1Z999"}),
             "POST /api/reservations" => json!({
                 "customer_id": demo::ACME_CUSTOMER,

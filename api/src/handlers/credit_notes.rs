@@ -5,7 +5,9 @@ use chrono::{DateTime, Utc};
 use domain::receivables::credit_notes::{self, CreditNote, NewCreditNote, What};
 use domain::stock::MAX_LINES;
 use entity::users::Role;
-use entity::{CreditNoteId, Currency, CustomerId, OrderId, ProductId, Quantity, UserId};
+use entity::{
+    CreditNoteId, Currency, CustomerId, OrderId, OrderNumber, ProductId, Quantity, UserId,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -102,6 +104,7 @@ crate::body! {
 pub(super) struct CreditNoteView {
     credit_note_id: CreditNoteId,
     order_id: OrderId,
+    order_number: OrderNumber,
     customer_id: CustomerId,
     amount: Amount,
     currency: Currency,
@@ -146,6 +149,7 @@ impl DocumentView for CreditNoteView {
         Self {
             credit_note_id: note.id,
             order_id: note.order_id,
+            order_number: OrderNumber::of(note.order_id),
             customer_id: note.customer_id,
             amount: Amount::of(note.amount, currency),
             currency,

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::receivables::payments::{self, NewPayment, Payment};
 use domain::receivables::settlement::Target;
 use entity::users::Role;
-use entity::{Currency, CustomerId, Money, OrderId, PaymentId, UserId};
+use entity::{Currency, CustomerId, Metadata, Money, OrderId, OrderNumber, PaymentId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,6 +13,7 @@ use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
+use crate::schema::metadata::NewMetadata;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{Page, Query};
@@ -94,6 +95,8 @@ crate::body! {
         /// The orders that the payment is for, with an amount each. Not together with `order_id`. The amounts must add
         /// up to the payment, unless `on_account` is true.
         allocations: Option<List<AllocationRequest, 1, MAX_ORDERS>>,
+        /// Keys of the business's programs.
+        metadata: Option<NewMetadata>,
         /// Whether an excess stays as credit on account; false if left out. Without it a payment that exceeds the
         /// amount due is rejected.
         on_account: Option<bool>,
@@ -116,13 +119,14 @@ crate::body! {
 #[schema(example = json!({"amount": "25.00"}))]
 pub(super) struct AllocationView {
     order_id: OrderId,
+    order_number: OrderNumber,
     amount: Amount,
 }
 
 /// A payment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "amount": "25.00", "method": "cheque", "reference": "000123", "unallocated": "0.00",
+    "amount": "25.00", "method": "cheque", "reference": "000123", "metadata": {}, "unallocated": "0.00",
     "paid_out": "0.00",
 }))]
 pub(super) struct PaymentView {
@@ -132,6 +136,8 @@ pub(super) struct PaymentView {
     currency: Currency,
     method: String,
     reference: Option<String>,
+    /// Keys of the business's programs.
+    metadata: Metadata,
     #[serde(serialize_with = "text::time")]
     received_at: DateTime<Utc>,
     /// The orders that it settles now.
@@ -154,6 +160,7 @@ impl AllocationView {
     pub(super) fn all(shares: &[(OrderId, Money)], currency: Currency) -> Vec<Self> {
         let shares = shares.iter().map(|(order_id, amount)| Self {
             order_id: *order_id,
+            order_number: OrderNumber::of(*order_id),
             amount: Amount::of(*amount, currency),
         });
         shares.collect()
@@ -173,6 +180,7 @@ impl DocumentView for PaymentView {
             currency,
             method: payment.method.clone(),
             reference: payment.reference.clone(),
+            metadata: payment.metadata.clone().unwrap_or_default(),
             received_at: payment.received_at,
             allocations: AllocationView::all(&view.allocations, currency),
             unallocated: Amount::of(view.unallocated(), currency),
@@ -224,6 +232,7 @@ fn payment(body: PaymentRequest) -> Result<NewPayment, Problem> {
         amount,
         method: body.method.0,
         reference: body.reference.map(|reference| reference.0),
+        metadata: NewMetadata::stored(body.metadata),
         received_at: body.received_at,
         target,
         on_account: body.on_account.unwrap_or(false),

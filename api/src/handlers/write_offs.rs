@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::receivables::write_offs::{self, NewWriteOff, WriteOff};
 use entity::users::Role;
-use entity::{Currency, CustomerId, OrderId, UserId, WriteOffId};
+use entity::{Currency, CustomerId, OrderId, OrderNumber, UserId, WriteOffId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -81,6 +81,7 @@ crate::body! {
 pub(super) struct WriteOffView {
     write_off_id: WriteOffId,
     order_id: OrderId,
+    order_number: OrderNumber,
     customer_id: CustomerId,
     amount: Amount,
     currency: Currency,
@@ -104,6 +105,7 @@ impl DocumentView for WriteOffView {
         Self {
             write_off_id: write_off.id,
             order_id: write_off.order_id,
+            order_number: OrderNumber::of(write_off.order_id),
             customer_id: write_off.customer_id,
             amount: Amount::of(write_off.amount, currency),
             currency,

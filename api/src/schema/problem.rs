@@ -599,6 +599,11 @@ impl Problem {
                     domain::receivables::statements::MAX_ENTRIES
                 ),
             ),
+            Error::TooManyMetadataKeys { count } => {
+                let most = entity::Metadata::MAX_KEYS;
+                let message = format!("must leave at most {most} keys; {count} would be left");
+                Self::fault("/metadata", &message)
+            }
             Error::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused, detail),
             Error::Overloaded => Self::new(Code::Overloaded, detail),
             Error::DatabaseUnavailable(cause) => {

@@ -46,6 +46,7 @@ actions! {
     LoginSucceeded "login.succeeded" "A login succeeded.";
     OrderApproved "order.approved" "An order on credit was placed.";
     OrderCancelled "order.cancelled" "An order was cancelled.";
+    OrderChanged "order.changed" "The reference, note, delivery address or metadata of an order changed.";
     OrderCreated "order.created" "An order by card was placed.";
     OrderFulfilled "order.fulfilled" "An order was fulfilled.";
     OrderPaid "order.paid" "An order by card was paid.";

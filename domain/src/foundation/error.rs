@@ -397,6 +397,15 @@ pub enum Error {
         /// The number of entries in the interval.
         count: usize,
     },
+    /// The metadata of a row would have more than [`entity::Metadata::MAX_KEYS`] keys.
+    #[error(
+        "the metadata would have {count} keys, and the most is {}",
+        entity::Metadata::MAX_KEYS
+    )]
+    TooManyMetadataKeys {
+        /// The keys after the change.
+        count: usize,
+    },
     /// The caller has used the idempotency key for another request.
     #[error("the idempotency key belongs to another request")]
     IdempotencyKeyReused,
@@ -493,6 +502,7 @@ fn refusal_of_constraint(name: &str) -> Option<Error> {
     match name.trim_end_matches(|sign: char| sign.is_ascii_digit()) {
         "products_sku_key" | "products_exact_sku_key" => Some(Error::AlreadyExists("sku")),
         "users_email_key" => Some(Error::AlreadyExists("email")),
+        "customers_reference_key" => Some(Error::AlreadyExists("reference")),
         "businesses_slug_key" => Some(Error::AlreadyExists("slug")),
         // Two times within one leap second: the database rounds both to the following second.
         "sales_open_before_they_close" => Some(Error::SaleNeverOpen { field: "closes_at" }),
@@ -573,5 +583,13 @@ mod tests {
             );
         }
         assert!(refusal_of_constraint("users_email").is_none());
+    }
+
+    #[test]
+    fn an_order_number_that_another_process_has_used_is_contention() {
+        for name in ["orders_pkey", "orders_pkey2"] {
+            let refusal = refusal_of_constraint(name);
+            assert!(matches!(refusal, Some(Error::Contention)), "{name}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::foundation::locks;
 use crate::foundation::new_password::NewPassword;
 use crate::foundation::retry::retry;
 use crate::identity::businesses::{self, Business};
-use crate::identity::customers::{CreditTerms, NewCustomer};
+use crate::identity::customers::{CreditTerms, CustomerDetails, NewCustomer};
 use crate::identity::passwords::Passwords;
 use crate::identity::suggested_customers::{ListedUser, suggest};
 use crate::identity::{access_tokens, refresh_tokens, reset_codes};
@@ -118,6 +118,7 @@ pub async fn register(
     let customer = NewCustomer {
         name: registration.name.clone(),
         email: Some(registration.email.clone()),
+        details: CustomerDetails::default(),
         credit: CreditTerms::default(),
         self_registered: true,
     };

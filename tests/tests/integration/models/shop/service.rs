@@ -207,6 +207,7 @@ impl Shop {
         let purchase = |who: usize, lines: &[Line]| Purchase {
             customer_id: self.model.customer_id(who),
             lines: self.lines(lines),
+            details: None,
         };
         match request {
             Request::Buy(who, lines) => Work::Purchase(purchase(*who, lines), unread),
@@ -222,9 +223,9 @@ impl Shop {
                 };
                 Work::Reserve(new, unread_reservation)
             }
-            Request::Confirm(at) => Work::Confirm(self.locked_ids(*at), unread),
+            Request::Confirm(at) => Work::Confirm(self.locked_ids(*at).into(), unread),
             Request::ConfirmByCard(at, seconds) => {
-                Work::ConfirmByCard(self.locked_ids(*at), terms(*seconds))
+                Work::ConfirmByCard(self.locked_ids(*at).into(), terms(*seconds))
             }
             Request::GiveUp(at) => Work::Cancel(self.locked_ids(*at), unread_reservation),
         }
