@@ -98,6 +98,8 @@ pub struct Body {
     pub shape: Shape,
     /// Parses a body as the handler does. Returns false after a fault, and reports all faults to `At`.
     pub reads: fn(Value, &mut At) -> bool,
+    /// False if it may be left out.
+    pub required: bool,
 }
 
 /// The content of a successful response.
@@ -249,6 +251,18 @@ impl Endpoint {
         self.body = Some(Body {
             shape: Shape::of::<T>(),
             reads: |value, at| T::from_json(value, at).is_some(),
+            required: true,
+        });
+        self
+    }
+
+    /// Declares a body that may be left out, which the handler reads with [`crate::schema::body::JsonOrEmpty`].
+    #[must_use]
+    pub fn optional_body<T: FromJson + ToSchema>(mut self) -> Self {
+        self = self.body::<T>();
+        self.body = self.body.map(|body| Body {
+            required: false,
+            ..body
         });
         self
     }

@@ -93,8 +93,12 @@ pub(crate) const FOR_PLATFORM: [&str; 2] = [
     "POST /api/businesses/{business_id}/admin-reset",
 ];
 
-/// Public endpoints whose valid body has a secret that is valid once. A repetition gets 401.
-pub(crate) const OF_SPENT_SECRETS: [&str; 2] = ["/api/auth/refresh", "/api/auth/password-reset"];
+/// Endpoints whose valid body has a secret that is valid once. A repetition gets 401.
+pub(crate) const OF_SPENT_SECRETS: [&str; 3] = [
+    "/api/auth/refresh",
+    "/api/auth/password-reset",
+    "/api/auth/password",
+];
 
 pub(crate) const ROLES: [Authority; 3] = [
     Authority::Admin,
