@@ -4,7 +4,7 @@
 
 use entity::{Address, Metadata, OrderId, Tenant, orders};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use super::{Order, whole};
