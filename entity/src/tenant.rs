@@ -97,6 +97,7 @@ tenant!(
     reversals,
     sale_products,
     sales,
+    search_terms,
     stock_movements,
     users,
     write_offs,

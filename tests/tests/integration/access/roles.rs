@@ -63,7 +63,7 @@ const FOR_ADMINS: [&str; 21] = [
 ];
 
 /// Endpoints that customers may call. All others are for staff.
-const FOR_CUSTOMERS: [&str; 16] = [
+const FOR_CUSTOMERS: [&str; 17] = [
     "GET /api/auth/me",
     "GET /api/business",
     "GET /api/customers/{customer_id}",
@@ -72,6 +72,7 @@ const FOR_CUSTOMERS: [&str; 16] = [
     "GET /api/orders",
     "GET /api/orders/my-orders",
     "GET /api/orders/{order_id}",
+    "GET /api/reservations",
     "GET /api/reservations/{reservation_id}",
     "POST /api/auth/logout",
     "POST /api/orders/checkout",
