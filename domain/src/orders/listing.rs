@@ -354,7 +354,7 @@ const FEW_REFERENCES: u64 = 3_000;
 
 /// The most terms of found customers, and of found products, whose orders are collected at once. Each takes the newest
 /// orders of one customer or product.
-const FEW_OWNERS: u64 = 300;
+const FEW_OWNERS: u64 = 1_500;
 
 /// The ways in which an order is found: by its number, its references, its customer and the SKUs of its items.
 async fn ways<'a>(

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use entity::{BusinessId, Tenant};
 use sea_orm::sea_query::{
-    Expr, ExprTrait, Func, JoinType, Order, Query, SelectStatement, UnionType,
+    Expr, ExprTrait, JoinType, Order, Query, SelectStatement, UnionType,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use super::Found;
 use crate::{Error, Transaction};
 
 /// The rows of a list that are walked before all is collected.
-const MAX_WALKED: u64 = 20_000;
+const MAX_WALKED: u64 = 10_000;
 
 /// The name of the found ids in statements.
 const KEYS: &str = "keys";
@@ -175,12 +175,20 @@ impl<E: Tenant> List<E> {
             .offset(MAX_WALKED)
             .limit(1)
             .into_query();
-        let or = |end: Uuid| Func::coalesce([super::subquery(last), Expr::val(end)]);
         let id = self.id.into_expr();
-        match self.order {
-            Order::Desc => id.gte(or(Uuid::nil())),
-            _ => id.lte(or(Uuid::max())),
-        }
+        let (is_near, end): (fn(Expr, Expr) -> Expr, _) = match self.order {
+            Order::Desc => (ExprTrait::gte, Uuid::nil()),
+            _ => (ExprTrait::lte, Uuid::max()),
+        };
+        // Not `coalesce`: under row security, an index does not use a condition that contains it.
+        let last = Query::select()
+            .column(self.id)
+            .from_subquery(last, "last")
+            .union(UnionType::All, Query::select().expr(Expr::val(end)).to_owned())
+            .order_by(self.id, self.order.clone())
+            .limit(1)
+            .to_owned();
+        is_near(id, super::subquery(last))
     }
 }
 

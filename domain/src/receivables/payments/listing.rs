@@ -160,7 +160,7 @@ fn found_in(
 const FEW_REFERENCES: u64 = 3_000;
 
 /// The most terms of found customers whose payments are collected at once.
-const FEW_CUSTOMERS: u64 = 300;
+const FEW_CUSTOMERS: u64 = 1_500;
 
 /// The ways in which a payment is found: by its reference and its customer.
 async fn ways<'a>(
