@@ -232,7 +232,9 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
     query.finish()?;
     let page = credit_notes::list(&state.database, &caller, &filter, &paging).await;
     caller.answer(page.map(|page| {
-        View(Page::of(page, |row| CreditNoteView::of(&row, caller.currency)))
+        View(Page::of(page, |row| {
+            CreditNoteView::of(&row, caller.currency)
+        }))
     }))
 }
 

@@ -35,7 +35,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "q",
                 "Words of the name, email address, reference, VAT number or telephone number.",
             )
-            .query::<bool>("on_hold", "Only customers whose purchases are blocked, or are not.")
+            .query::<bool>(
+                "on_hold",
+                "Only customers whose purchases are blocked, or are not.",
+            )
             .query::<Sort>("sort", "The order of the list; `created_at` if left out.")
             .paged()
             .counted()

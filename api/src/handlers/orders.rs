@@ -2,7 +2,6 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::{Paging, StoredResponse};
 use domain::cancellation;
 use domain::card::provider::Limits;
 use domain::card::refunds::{self, NewRefund, What};
@@ -12,6 +11,7 @@ use domain::orders::{
     self, About, Filter, Fulfilment, Mismatch, Order, OrderKey, Payment, Sort, Step, Wanting,
 };
 use domain::stock::MAX_LINES;
+use domain::{Paging, StoredResponse};
 use entity::orders::{Attention, CancelReason, PaymentMethod, Status};
 use entity::users::Role;
 use entity::{

@@ -293,7 +293,9 @@ async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Respons
         true => Some(products::count(database, business, &filter, ROWS_TO_COUNT).await),
         false => None,
     };
-    let counted = counted.transpose().map_err(|error| visitor.problem(error))?;
+    let counted = counted
+        .transpose()
+        .map_err(|error| visitor.problem(error))?;
     let page = products::list(database, business, &filter, &paging).await;
     visitor.answer(page.map(|page| {
         let page = Page::of(page, |row| ProductView::of(&row, visitor.currency));

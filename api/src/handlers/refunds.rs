@@ -50,6 +50,8 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
     query.finish()?;
     let page = refunds::list(&state.database, &caller, &filter, &paging).await;
     caller.answer(page.map(|page| {
-        View(Page::of(page, |row| ListedRefundView::of(&row, caller.currency)))
+        View(Page::of(page, |row| {
+            ListedRefundView::of(&row, caller.currency)
+        }))
     }))
 }

@@ -169,7 +169,9 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
     query.finish()?;
     let page = write_offs::list(&state.database, &caller, &filter, &paging).await;
     caller.answer(page.map(|page| {
-        View(Page::of(page, |row| WriteOffView::of(&row, caller.currency)))
+        View(Page::of(page, |row| {
+            WriteOffView::of(&row, caller.currency)
+        }))
     }))
 }
 

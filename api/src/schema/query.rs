@@ -100,7 +100,10 @@ impl Query {
     /// Rejects a cursor of a list in another order.
     pub fn expect_cursor(&mut self, is_of_list: bool) {
         if !is_of_list {
-            self.fault("cursor", "must be the next_cursor of an earlier page of this list");
+            self.fault(
+                "cursor",
+                "must be the next_cursor of an earlier page of this list",
+            );
         }
     }
 
@@ -297,12 +300,17 @@ impl<T: ToSchema> PartialSchema for CountedPage<T> {
             .schema_type(SchemaType::new(Type::Integer))
             .minimum(Some(0_i64))
             .maximum(Some(10_000_i64))
-            .description(Some("The rows of all pages, up to 10,000. Only with `count=true`."));
+            .description(Some(
+                "The rows of all pages, up to 10,000. Only with `count=true`.",
+            ));
         let is_exact = ObjectBuilder::new()
             .schema_type(SchemaType::new(Type::Boolean))
-            .description(Some("False if there are more rows. Only with `count=true`."));
+            .description(Some(
+                "False if there are more rows. Only with `count=true`.",
+            ));
         page.properties.insert("count".to_owned(), count.into());
-        page.properties.insert("count_is_exact".to_owned(), is_exact.into());
+        page.properties
+            .insert("count_is_exact".to_owned(), is_exact.into());
         Schema::Object(page).into()
     }
 }

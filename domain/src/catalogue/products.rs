@@ -179,7 +179,12 @@ pub(crate) async fn insert(
     }
     .insert(transaction)
     .await?;
-    search::insert(transaction, caller.business_id, search::product(id, &product.sku)).await?;
+    search::insert(
+        transaction,
+        caller.business_id,
+        search::product(id, &product.sku),
+    )
+    .await?;
     if new.stock != 0 {
         let movement = crate::stock::inventory::NewMovement {
             quantity: new.stock,

@@ -1,7 +1,6 @@
 //! The filter of lists of what orders have: refunds, disputes, credit notes and write-offs.
 
 use entity::{CustomerId, OrderId, Tenant, orders};
-use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect, QueryTrait, Select};
 
 use crate::foundation::clock;

@@ -19,9 +19,14 @@ pub async fn list(
     paging: &Paging<DisputeId>,
 ) -> Result<Page<disputes::Model, DisputeId>, Error> {
     let columns = (disputes::Column::OrderId, disputes::Column::CreatedAt);
-    let rows = filter.rows::<disputes::Entity>(database, caller, columns).await?;
+    let rows = filter
+        .rows::<disputes::Entity>(database, caller, columns)
+        .await?;
     let rows = paging.descending(rows, disputes::Column::Id);
-    pages::read(database, caller.business_id, rows, paging, |dispute| dispute.id).await
+    pages::read(database, caller.business_id, rows, paging, |dispute| {
+        dispute.id
+    })
+    .await
 }
 
 /// The disputes of an order, the oldest first.

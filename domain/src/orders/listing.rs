@@ -19,7 +19,7 @@ use crate::foundation::clock;
 use crate::foundation::dates::{self, When};
 use crate::foundation::retry::retry;
 use crate::foundation::search::pages::{self, List, Way};
-use crate::foundation::search::{Found, Search};
+use crate::foundation::search::{self, Found, Search};
 use crate::identity::customers;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
@@ -163,7 +163,7 @@ pub async fn list(
     let filtered = filtered(database, caller, filter).await?;
     let filtered = from(filtered, filter.sort, paging.after.as_ref());
     retry(|| async {
-        let transaction = database.begin_read(business).await?;
+        let transaction = database.begin_snapshot(business, &search::SETTINGS).await?;
         let rows = match &filter.search {
             None => sorted(filtered.clone(), filter.sort).limit(paging.rows()),
             Some(search) => {
@@ -205,7 +205,7 @@ pub async fn count(
     let business = caller.business_id;
     let filtered = filtered(database, caller, filter).await?;
     retry(|| async {
-        let transaction = database.begin_read(business).await?;
+        let transaction = database.begin_snapshot(business, &search::SETTINGS).await?;
         let count = match &filter.search {
             None => {
                 let rows = filtered.clone().select_only().column(orders::Column::Id);
@@ -235,7 +235,11 @@ async fn filtered(
         .add_option(caller.confined_to().map(|own| Column::CustomerId.eq(own)))
         .add_option(filter.customer_id.map(|id| Column::CustomerId.eq(id)))
         .add_option(filter.product_id.map(|id| has(caller.business_id, id)))
-        .add_option(filter.payment_method.map(|method| Column::PaymentMethod.eq(method)))
+        .add_option(
+            filter
+                .payment_method
+                .map(|method| Column::PaymentMethod.eq(method)),
+        )
         .add_option(filter.total_min.map(|total| Column::TotalAmount.gte(total)))
         .add_option(filter.total_max.map(|total| Column::TotalAmount.lte(total)))
         .add_option(filter.attention.map(needs_attention));

@@ -18,9 +18,14 @@ pub async fn list(
     paging: &Paging<RefundId>,
 ) -> Result<Page<refunds::Model, RefundId>, Error> {
     let columns = (refunds::Column::OrderId, refunds::Column::CreatedAt);
-    let rows = filter.rows::<refunds::Entity>(database, caller, columns).await?;
+    let rows = filter
+        .rows::<refunds::Entity>(database, caller, columns)
+        .await?;
     let rows = paging.descending(rows, refunds::Column::Id);
-    pages::read(database, caller.business_id, rows, paging, |refund| refund.id).await
+    pages::read(database, caller.business_id, rows, paging, |refund| {
+        refund.id
+    })
+    .await
 }
 
 /// The refunds of an order, the oldest first.

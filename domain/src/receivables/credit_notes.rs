@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use entity::ledger_entries::Kind;
 use entity::{
-    BusinessId, CreditNoteId, Money, OrderId, ProductId, Quantity, Tenant, credit_note_items, credit_notes,
-    orders as order_rows,
+    BusinessId, CreditNoteId, Money, OrderId, ProductId, Quantity, Tenant, credit_note_items,
+    credit_notes, orders as order_rows,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,

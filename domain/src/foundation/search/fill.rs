@@ -86,11 +86,7 @@ async fn fill_kind(database: &Database, business: BusinessId, kind: Kind) -> Res
 }
 
 impl Missing {
-    fn of<R>(
-        rows: &[R],
-        id: impl Fn(&R) -> Uuid,
-        terms: impl Fn(&R) -> Vec<NewTerm>,
-    ) -> Self {
+    fn of<R>(rows: &[R], id: impl Fn(&R) -> Uuid, terms: impl Fn(&R) -> Vec<NewTerm>) -> Self {
         Self {
             last: rows.last().map(id),
             rows: rows.len(),

@@ -23,14 +23,17 @@ use crate::{Error, Transaction};
 
 pub(crate) use fields::{customer, order, payment, product};
 pub use fill::{Filled, fill};
-pub(crate) use terms::sort_key;
 use terms::Terms;
+pub(crate) use terms::sort_key;
 
 /// The most words of a search. Each costs a scan of all that begins with it.
 pub const MAX_WORDS: usize = 8;
 
 /// The most terms that are counted for a word. A word that more terms begin with is common.
 pub(crate) const MAX_COUNTED: u64 = 10_000;
+
+/// Settings of the transactions that list and search: the best plan depends on how common a word or a product is.
+pub(crate) const SETTINGS: [&str; 1] = ["plan_cache_mode = 'force_custom_plan'"];
 
 /// The end of every range of terms: it follows all letters and digits.
 const LAST: char = '\u{10ffff}';
@@ -350,16 +353,29 @@ mod tests {
 
     #[test]
     fn words_that_others_begin_with_are_not_searched() {
-        assert_eq!(words("mu mul MULLER b"), [vec!["muller", "b"], vec!["mumulmullerb"]]);
+        assert_eq!(
+            words("mu mul MULLER b"),
+            [vec!["muller", "b"], vec!["mumulmullerb"]]
+        );
     }
 
     #[test]
     fn a_text_has_from_one_to_eight_words() {
         for nothing in ["", "-", "… & !"] {
-            assert_eq!(Search::parse(nothing), Err(Unsearchable::NoWord), "{nothing}");
+            assert_eq!(
+                Search::parse(nothing),
+                Err(Unsearchable::NoWord),
+                "{nothing}"
+            );
         }
         assert!(Search::parse("a b c d e f g h").is_ok());
-        assert_eq!(Search::parse("a b c d e f g h i"), Err(Unsearchable::TooManyWords));
-        assert_eq!(Search::parse("a-b-c-d-e-f-g-h-i"), Err(Unsearchable::TooManyWords));
+        assert_eq!(
+            Search::parse("a b c d e f g h i"),
+            Err(Unsearchable::TooManyWords)
+        );
+        assert_eq!(
+            Search::parse("a-b-c-d-e-f-g-h-i"),
+            Err(Unsearchable::TooManyWords)
+        );
     }
 }

@@ -10,10 +10,10 @@
 use std::collections::BTreeSet;
 
 use entity::{BusinessId, Tenant};
-use sea_orm::sea_query::{
-    Expr, ExprTrait, JoinType, Order, Query, SelectStatement, UnionType,
+use sea_orm::sea_query::{Expr, ExprTrait, JoinType, Order, Query, SelectStatement, UnionType};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 use uuid::Uuid;
 
 use super::Found;
@@ -184,7 +184,10 @@ impl<E: Tenant> List<E> {
         let last = Query::select()
             .column(self.id)
             .from_subquery(last, "last")
-            .union(UnionType::All, Query::select().expr(Expr::val(end)).to_owned())
+            .union(
+                UnionType::All,
+                Query::select().expr(Expr::val(end)).to_owned(),
+            )
             .order_by(self.id, self.order.clone())
             .limit(1)
             .to_owned();

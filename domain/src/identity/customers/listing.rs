@@ -100,7 +100,7 @@ pub async fn list(
 ) -> Result<Page<customers::Model, CustomerKey>, Error> {
     let business = caller.business_id;
     let rows = retry(|| async {
-        let transaction = database.begin_read(business).await?;
+        let transaction = database.begin_snapshot(business, &search::SETTINGS).await?;
         let rows = match (filter.sort, &filter.search) {
             (Sort::Name, _) => by_name(&transaction, business, filter, paging).await?,
             (Sort::CreatedAt, None) => {
@@ -135,7 +135,7 @@ pub async fn count(
 ) -> Result<u64, Error> {
     let business = caller.business_id;
     retry(|| async {
-        let transaction = database.begin_read(business).await?;
+        let transaction = database.begin_snapshot(business, &search::SETTINGS).await?;
         let count = match &filter.search {
             None => {
                 let rows = filtered(business, filter, None).select_only();
@@ -256,10 +256,7 @@ fn names(business: BusinessId, filter: &Filter, after: Option<&CustomerKey>) -> 
     }) = after
     {
         let place = Expr::tuple([column(Column::Term), column(Column::EntityId)]);
-        names.and_where(place.gt(Expr::tuple([
-            Expr::val(name.as_str()),
-            Expr::val(id.0),
-        ])));
+        names.and_where(place.gt(Expr::tuple([Expr::val(name.as_str()), Expr::val(id.0)])));
     }
     if let Some(on_hold) = filter.on_hold {
         let customer = customers::Column::Id.into_expr();

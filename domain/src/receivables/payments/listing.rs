@@ -3,16 +3,14 @@
 use entity::search_terms::Kind;
 use entity::{BusinessId, CustomerId, Money, PaymentId, Tenant, payments};
 use sea_orm::sea_query::{ExprTrait, Order};
-use sea_orm::{
-    ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
-};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 
 use super::Payment;
 use crate::foundation::clock;
 use crate::foundation::dates::When;
 use crate::foundation::retry::retry;
-use crate::foundation::search::Search;
 use crate::foundation::search::pages::{self, List, Way};
+use crate::foundation::search::{self, Search};
 use crate::identity::customers;
 use crate::receivables::documents;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
@@ -56,7 +54,7 @@ pub async fn list(
     let business = caller.business_id;
     let filtered = rest(filtered(database, caller, filter).await?, paging.after);
     retry(|| async {
-        let transaction = database.begin_read(business).await?;
+        let transaction = database.begin_snapshot(business, &search::SETTINGS).await?;
         let rows = match &filter.search {
             None => filtered.clone().limit(paging.rows()),
             Some(search) => {
@@ -69,7 +67,10 @@ pub async fn list(
         let rows = rows.order_by_desc(payments::Column::Id);
         let rows = rows.all(&transaction).await?;
         let page = documents::with_states(&transaction, business, rows, paging).await?;
-        let customers = page.rows.iter().map(|one: &Payment| one.payment.customer_id);
+        let customers = page
+            .rows
+            .iter()
+            .map(|one: &Payment| one.payment.customer_id);
         let names = customers::names(&transaction, business, customers).await?;
         transaction.commit().await?;
         let listed = page.rows.into_iter().map(|payment| Listed {
@@ -100,7 +101,7 @@ pub async fn count(
     let business = caller.business_id;
     let filtered = filtered(database, caller, filter).await?;
     retry(|| async {
-        let transaction = database.begin_read(business).await?;
+        let transaction = database.begin_snapshot(business, &search::SETTINGS).await?;
         let count = match &filter.search {
             None => {
                 let rows = filtered.clone().select_only().column(payments::Column::Id);

@@ -93,9 +93,7 @@ fn filtered(caller: &Caller, filter: &Filter) -> Select<reservations::Entity> {
 fn is_now(status: Status) -> Expr {
     use reservations::Column;
 
-    let is_past = Column::ExpiresAt
-        .into_expr()
-        .lte(Expr::current_timestamp());
+    let is_past = Column::ExpiresAt.into_expr().lte(Expr::current_timestamp());
     let stored = Column::Status.eq(status);
     match status {
         Status::Waiting | Status::Active => stored.and(is_past.not()),

@@ -34,7 +34,10 @@ async fn all_pages(client: &Client, path: &str, member: &str) -> Vec<String> {
     loop {
         let page = client.get(&format!("{path}&limit=2{cursor}")).await.ok(200);
         let rows = page["data"].as_array().unwrap();
-        all.extend(rows.iter().map(|row| row[member].as_str().unwrap().to_owned()));
+        all.extend(
+            rows.iter()
+                .map(|row| row[member].as_str().unwrap().to_owned()),
+        );
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return all,
@@ -66,9 +69,28 @@ async fn a_customer_is_found_by_words_of_each_field_whatever_their_case_accents_
     service.database.execute(&set).await;
     assert_eq!(fill(&service).await, 1);
     for q in [
-        "jorg", "J%C3%96RG", "jo%CC%88rg", "gmbh%20J", "brien", "o'brien", "obrien-lukasz", "lukasz%20j%C3%B6rg%20gm",
-        "post.room@mail.obl.example", "POST.ROOM@", "room", "mail.obl.example", "obl", "K-000123", "k000%20123",
-        "000%20123", "DE123456789", "de%20123%20456", "%2B49%2030%205550101", "004930555", "030/555%2001", "(30)%20555",
+        "jorg",
+        "J%C3%96RG",
+        "jo%CC%88rg",
+        "gmbh%20J",
+        "brien",
+        "o'brien",
+        "obrien-lukasz",
+        "lukasz%20j%C3%B6rg%20gm",
+        "post.room@mail.obl.example",
+        "POST.ROOM@",
+        "room",
+        "mail.obl.example",
+        "obl",
+        "K-000123",
+        "k000%20123",
+        "000%20123",
+        "DE123456789",
+        "de%20123%20456",
+        "%2B49%2030%205550101",
+        "004930555",
+        "030/555%2001",
+        "(30)%20555",
         "5550101",
     ] {
         let expected = ["Jörg O'Brien-Łukasz GmbH"];
@@ -88,13 +110,25 @@ async fn words_follow_a_change_of_the_customer() {
     let admin = service.admin();
     let id = admin.add_customer("Before", "0.00").await;
     let path = format!("/api/customers/{id}");
-    admin.patch(&path, &json!({"name": "Afterwards", "email": "a@new.example"})).await.ok(200);
+    admin
+        .patch(
+            &path,
+            &json!({"name": "Afterwards", "email": "a@new.example"}),
+        )
+        .await
+        .ok(200);
     assert!(customers(&admin, "q=before").await.is_empty());
     assert_eq!(customers(&admin, "q=afterw").await, ["Afterwards"]);
     assert_eq!(customers(&admin, "q=new").await, ["Afterwards"]);
-    admin.patch(&path, &json!({"email": null, "on_hold": true})).await.ok(200);
+    admin
+        .patch(&path, &json!({"email": null, "on_hold": true}))
+        .await
+        .ok(200);
     assert!(customers(&admin, "q=new").await.is_empty());
-    assert_eq!(customers(&admin, "q=afterw&on_hold=true").await, ["Afterwards"]);
+    assert_eq!(
+        customers(&admin, "q=afterw&on_hold=true").await,
+        ["Afterwards"]
+    );
     assert!(customers(&admin, "q=afterw&on_hold=false").await.is_empty());
     // Nothing is left for the repair after an upgrade.
     assert_eq!(fill(&service).await, 0);
@@ -104,7 +138,11 @@ async fn words_follow_a_change_of_the_customer() {
 async fn customers_who_register_are_found() {
     let service = Service::start().await;
     let body = json!({"business": "acme", "email": "zelda@z.example", "password": "correct horse", "name": "Zelda Z"});
-    service.nobody().post("/api/auth/register", &body).await.ok(201);
+    service
+        .nobody()
+        .post("/api/auth/register", &body)
+        .await
+        .ok(201);
     assert_eq!(customers(&service.staff(), "q=zelda").await, ["Zelda Z"]);
 }
 
@@ -112,16 +150,32 @@ async fn customers_who_register_are_found() {
 async fn customers_are_sorted_by_name_and_each_is_on_one_page() {
     let service = Service::start().await;
     let admin = service.admin();
-    for name in ["zoe sort", "Émile Sort", "adam Sort", "Ada Sort", "Ada Sort", "!?"] {
+    for name in [
+        "zoe sort",
+        "Émile Sort",
+        "adam Sort",
+        "Ada Sort",
+        "Ada Sort",
+        "!?",
+    ] {
         admin.add_customer(name, "0.00").await;
     }
-    let sorted = ["Ada Sort", "Ada Sort", "adam Sort", "Émile Sort", "zoe sort"];
+    let sorted = [
+        "Ada Sort",
+        "Ada Sort",
+        "adam Sort",
+        "Émile Sort",
+        "zoe sort",
+    ];
     let path = "/api/customers?sort=name&q=sort";
     assert_eq!(all_pages(&admin, path, "name").await, sorted);
     let everybody = all_pages(&admin, "/api/customers?sort=name", "name").await;
     let everybody: Vec<&str> = everybody.iter().map(String::as_str).collect();
     assert!(everybody.contains(&"!?"), "{everybody:?}");
-    let there: Vec<&str> = everybody.into_iter().filter(|name| sorted.contains(name)).collect();
+    let there: Vec<&str> = everybody
+        .into_iter()
+        .filter(|name| sorted.contains(name))
+        .collect();
     assert_eq!(there, sorted);
     let ids = all_pages(&admin, "/api/customers?sort=name", "id").await;
     let by_time = all_pages(&admin, "/api/customers?sort=created_at", "id").await;
@@ -144,21 +198,44 @@ async fn an_order_is_found_by_its_number_references_customer_and_sku() {
     let number = OrderNumber::of(wanted.parse().unwrap()).to_string();
     let lower = number.to_lowercase().replace('-', "%20");
     for q in [
-        number.as_str(), lower.as_str(), "po%204711", "4711/b", "PO4711B", "1z999aa", "1z-999", "soren", "aerlig%20S%C3%B8",
-        "ab-77", "AB77", "%C3%A4b",
+        number.as_str(),
+        lower.as_str(),
+        "po%204711",
+        "4711/b",
+        "PO4711B",
+        "1z999aa",
+        "1z-999",
+        "soren",
+        "aerlig%20S%C3%B8",
+        "ab-77",
+        "AB77",
+        "%C3%A4b",
     ] {
-        assert_eq!(orders(&admin, &format!("q={q}")).await, [wanted.as_str()], "{q}");
+        assert_eq!(
+            orders(&admin, &format!("q={q}")).await,
+            [wanted.as_str()],
+            "{q}"
+        );
     }
     // Both orders are of the same minutes, which their numbers begin with.
     let start = &number[..5];
-    assert_eq!(orders(&admin, &format!("q={start}")).await, [other.as_str(), wanted.as_str()]);
+    assert_eq!(
+        orders(&admin, &format!("q={start}")).await,
+        [other.as_str(), wanted.as_str()]
+    );
     for q in ["soren%20ab77", "4712", "erlig"] {
         assert!(orders(&admin, &format!("q={q}")).await.is_empty(), "{q}");
     }
     let row = &rows(&admin, "/api/orders?q=4711").await[0];
     assert_eq!(row["customer_name"], "Søren Ærlig");
     // A product's new SKU finds its orders, the old one no longer.
-    admin.patch(&format!("/api/products/{product}"), &json!({"sku": "NEW-77"})).await.ok(200);
+    admin
+        .patch(
+            &format!("/api/products/{product}"),
+            &json!({"sku": "NEW-77"}),
+        )
+        .await
+        .ok(200);
     assert_eq!(orders(&admin, "q=new77").await, [wanted.as_str()]);
     assert!(orders(&admin, "q=ab77").await.is_empty());
 }
@@ -172,11 +249,16 @@ async fn a_search_shows_each_row_once_on_its_pages_with_all_filters() {
     let product = admin.add_product("TWICE-1", "10.00", 100).await;
     let mut bought = Vec::new();
     for quantity in 1..=5 {
-        bought.push(id_of(&admin.buy_for(buyer, &[(product, quantity)]).await.ok(201)));
+        bought.push(id_of(
+            &admin.buy_for(buyer, &[(product, quantity)]).await.ok(201),
+        ));
     }
     admin.do_to(&bought[0], "cancel", &json!({})).await.ok(200);
     let newest: Vec<String> = bought.iter().rev().cloned().collect();
-    assert_eq!(all_pages(&admin, "/api/orders?q=twice", "order_id").await, newest);
+    assert_eq!(
+        all_pages(&admin, "/api/orders?q=twice", "order_id").await,
+        newest
+    );
     let oldest = all_pages(&admin, "/api/orders?q=twice&sort=created_at", "order_id").await;
     assert_eq!(oldest, bought);
     for (filter, expected) in [
@@ -190,13 +272,20 @@ async fn a_search_shows_each_row_once_on_its_pages_with_all_filters() {
         ("created_to=2020-01-01", vec![]),
     ] {
         let query = format!("q=twice&{filter}");
-        assert_eq!(orders(&admin, &query).await, expected.into_iter().map(String::as_str).collect::<Vec<_>>(), "{query}");
+        assert_eq!(
+            orders(&admin, &query).await,
+            expected.into_iter().map(String::as_str).collect::<Vec<_>>(),
+            "{query}"
+        );
     }
     let same = format!("q=twice&customer_id={buyer}&product_id={product}");
     assert_eq!(orders(&admin, &same).await, newest);
     let none = format!("q=twice&product_id={ACME_KEYBOARD}");
     assert!(orders(&admin, &none).await.is_empty());
-    let counted = admin.get("/api/orders?q=twice&count=true&limit=1").await.ok(200);
+    let counted = admin
+        .get("/api/orders?q=twice&count=true&limit=1")
+        .await
+        .ok(200);
     assert_eq!(counted["count"], 5, "{counted}");
     assert_eq!(counted["count_is_exact"], true);
     let counted = admin.get("/api/orders?q=nobody&count=true").await.ok(200);
@@ -220,10 +309,16 @@ async fn common_words_are_found_in_the_order_of_the_list() {
     assert_eq!(first, ["Common 1", "Common 2", "Common 3"]);
     assert_eq!(customers(&admin, "q=common%207777").await, ["Common 7777"]);
     // The numbers that begin with 11.
-    let counted = admin.get("/api/customers?q=com%2011&count=true&limit=2").await.ok(200);
+    let counted = admin
+        .get("/api/customers?q=com%2011&count=true&limit=2")
+        .await
+        .ok(200);
     assert_eq!(counted["count"], 1111, "{counted}");
     assert_eq!(counted["data"][1]["name"], "Common 110");
-    let counted = admin.get("/api/customers?q=common&count=true&limit=1").await.ok(200);
+    let counted = admin
+        .get("/api/customers?q=common&count=true&limit=1")
+        .await
+        .ok(200);
     assert_eq!(counted["count"], 10_000, "{counted}");
     assert_eq!(counted["count_is_exact"], false);
     let not_counted = admin.get("/api/customers?q=common&limit=1").await.ok(200);
@@ -243,7 +338,10 @@ async fn unpaid_orders_are_sorted_by_their_due_date() {
     let mut expected = Vec::new();
     for days in [30, 10, 20] {
         let terms = json!({"payment_terms_days": days});
-        admin.patch(&format!("/api/customers/{ACME_CUSTOMER}"), &terms).await.ok(200);
+        admin
+            .patch(&format!("/api/customers/{ACME_CUSTOMER}"), &terms)
+            .await
+            .ok(200);
         expected.push((days, id_of(&admin.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201))));
     }
     let settled = id_of(&admin.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201));
@@ -253,10 +351,19 @@ async fn unpaid_orders_are_sorted_by_their_due_date() {
     let expected: Vec<String> = expected.into_iter().map(|(_, id)| id).collect();
     let path = "/api/orders?unpaid=true&sort=due_at";
     assert_eq!(all_pages(&admin, path, "order_id").await, expected);
-    let past = format!("UPDATE orders SET due_at = now() - interval '2 days' WHERE id = '{}'", expected[2]);
+    let past = format!(
+        "UPDATE orders SET due_at = now() - interval '2 days' WHERE id = '{}'",
+        expected[2]
+    );
     service.database.execute(&past).await;
-    assert_eq!(orders(&admin, "overdue=true&sort=due_at").await, [expected[2].as_str()]);
-    assert_eq!(orders(&admin, "overdue=false&status=approved").await.len(), 3);
+    assert_eq!(
+        orders(&admin, "overdue=true&sort=due_at").await,
+        [expected[2].as_str()]
+    );
+    assert_eq!(
+        orders(&admin, "overdue=false&status=approved").await.len(),
+        3
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -339,14 +446,23 @@ async fn parameters_have_bounds_and_unknown_ones_are_rejected() {
         ("/api/orders?status=paid,".to_owned(), "?status"),
         ("/api/orders?total_min=-1".to_owned(), "?total_min"),
         ("/api/orders?total_max=1.001".to_owned(), "?total_max"),
-        ("/api/orders?total_min=2&total_max=1".to_owned(), "?total_max"),
+        (
+            "/api/orders?total_min=2&total_max=1".to_owned(),
+            "?total_max",
+        ),
         ("/api/orders?unpaid=1".to_owned(), "?unpaid"),
         ("/api/orders?sort=total".to_owned(), "?sort"),
         ("/api/orders?sort=due_at".to_owned(), "?sort"),
-        ("/api/orders?sort=due_at&unpaid=true&q=a".to_owned(), "?sort"),
+        (
+            "/api/orders?sort=due_at&unpaid=true&q=a".to_owned(),
+            "?sort",
+        ),
         ("/api/orders?product_id=1".to_owned(), "?product_id"),
         ("/api/payments?amount_min=x".to_owned(), "?amount_min"),
-        ("/api/payments?received_from=soon".to_owned(), "?received_from"),
+        (
+            "/api/payments?received_from=soon".to_owned(),
+            "?received_from",
+        ),
         ("/api/payments?sort=amount".to_owned(), "?sort"),
         ("/api/reservations?status=open".to_owned(), "?status"),
         ("/api/refunds?status=failed".to_owned(), "?status"),
@@ -364,5 +480,8 @@ async fn parameters_have_bounds_and_unknown_ones_are_rejected() {
     let cursor = page["next_cursor"].as_str().unwrap();
     let reply = admin.get(&format!("/api/customers?cursor={cursor}")).await;
     assert_eq!(pointers(&reply), ["?cursor"]);
-    admin.get("/api/customers?q=a+b+c+d+e+f+g+h&count=false").await.ok(200);
+    admin
+        .get("/api/customers?q=a+b+c+d+e+f+g+h&count=false")
+        .await
+        .ok(200);
 }

@@ -27,23 +27,51 @@ async fn reservations_are_listed_by_status_customer_and_product() {
     let behind = reserve(neighbour, 2, true).await;
     let ids = async |client: &Client, query: &str| -> Vec<String> {
         let rows = rows(client, &format!("/api/reservations?{query}")).await;
-        rows.iter().map(|row| row["reservation_id"].as_str().unwrap().to_owned()).collect()
+        rows.iter()
+            .map(|row| row["reservation_id"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(ids(&admin, "").await, [behind.as_str(), &waiting, &held]);
     assert_eq!(ids(&admin, "status=active").await, [held.as_str()]);
-    assert_eq!(ids(&admin, &format!("customer_id={neighbour}")).await, [behind.as_str(), &waiting]);
-    assert_eq!(ids(&admin, &format!("product_id={product}&status=waiting")).await.len(), 2);
-    assert!(ids(&admin, &format!("product_id={ACME_KEYBOARD}")).await.is_empty());
+    assert_eq!(
+        ids(&admin, &format!("customer_id={neighbour}")).await,
+        [behind.as_str(), &waiting]
+    );
+    assert_eq!(
+        ids(&admin, &format!("product_id={product}&status=waiting"))
+            .await
+            .len(),
+        2
+    );
+    assert!(
+        ids(&admin, &format!("product_id={ACME_KEYBOARD}"))
+            .await
+            .is_empty()
+    );
     // A row is what the reservation itself shows.
     for row in rows(&admin, "/api/reservations").await {
         let id = row["reservation_id"].as_str().unwrap();
-        assert_eq!(admin.get(&format!("/api/reservations/{id}")).await.ok(200), row);
+        assert_eq!(
+            admin.get(&format!("/api/reservations/{id}")).await.ok(200),
+            row
+        );
     }
-    assert_eq!(rows(&admin, "/api/reservations?limit=1").await[0]["place"], 2);
+    assert_eq!(
+        rows(&admin, "/api/reservations?limit=1").await[0]["place"],
+        2
+    );
     let own = service.customer();
     assert_eq!(ids(&own, "").await, [held.as_str()]);
-    assert!(ids(&own, &format!("customer_id={neighbour}")).await.is_empty());
-    assert!(ids(&service.caller(GLOBEX, Authority::Admin), "").await.is_empty());
+    assert!(
+        ids(&own, &format!("customer_id={neighbour}"))
+            .await
+            .is_empty()
+    );
+    assert!(
+        ids(&service.caller(GLOBEX, Authority::Admin), "")
+            .await
+            .is_empty()
+    );
     // A reservation whose time has passed is expired before any sweep has run.
     let past = format!(
         "UPDATE reservation_items SET expires_at = now() - interval '1 hour' WHERE reservation_id = '{behind}';
@@ -65,12 +93,16 @@ async fn documents_about_orders_are_listed_by_order_customer_and_time() {
     let by_card = admin.order_by_card(&[(ACME_KEYBOARD, 1)]).await;
     service.pay(&by_card).await.ok(200);
     let part = json!({"amount": "1.00", "reason": "scratched"});
-    let items = json!({"items": [{"product_id": ACME_KEYBOARD, "quantity": 1}], "reason": "too many"});
+    let items =
+        json!({"items": [{"product_id": ACME_KEYBOARD, "quantity": 1}], "reason": "too many"});
     for order in &orders {
         admin.do_to(order, "write-offs", &part).await.ok(201);
     }
     admin.do_to(&orders[0], "credit-notes", &part).await.ok(201);
-    admin.do_to(&orders[1], "credit-notes", &items).await.ok(201);
+    admin
+        .do_to(&orders[1], "credit-notes", &items)
+        .await
+        .ok(201);
     admin.do_to(&by_card, "refund", &part).await.ok(200);
     let dispute = format!(
         "INSERT INTO disputes (business_id, id, order_id, provider, provider_id, amount, reason, status, funds_withdrawn)
@@ -92,15 +124,25 @@ async fn documents_about_orders_are_listed_by_order_customer_and_time() {
         let of_customer = format!("{path}?customer_id={ACME_CUSTOMER}&created_from=2020-01-01");
         assert_eq!(rows(&admin, &of_customer).await.len(), count, "{list}");
         let nobody = entity::CustomerId::new();
-        for none in [format!("customer_id={nobody}"), "created_to=2020-01-01".to_owned()] {
-            assert!(rows(&admin, &format!("{path}?{none}")).await.is_empty(), "{list} {none}");
+        for none in [
+            format!("customer_id={nobody}"),
+            "created_to=2020-01-01".to_owned(),
+        ] {
+            assert!(
+                rows(&admin, &format!("{path}?{none}")).await.is_empty(),
+                "{list} {none}"
+            );
         }
         let globex = service.caller(GLOBEX, Authority::Admin);
         assert!(rows(&globex, &path).await.is_empty(), "{list}");
         if let Some(id) = all[0][list.trim_end_matches('s').replace('-', "_") + "_id"].as_str()
             && ["write-offs", "credit-notes"].contains(&list)
         {
-            assert_eq!(admin.get(&format!("{path}/{id}")).await.ok(200), all[0], "{list}");
+            assert_eq!(
+                admin.get(&format!("{path}/{id}")).await.ok(200),
+                all[0],
+                "{list}"
+            );
         }
     }
 }
@@ -111,12 +153,18 @@ async fn rows_carry_the_names_that_a_list_shows() {
     let admin = service.admin();
     let product = admin.add_product("LABEL-1", "10.00", 3).await;
     let stock = admin.pages("/api/inventory", 200).await;
-    let row = stock.iter().find(|row| row["product_id"] == json!(product)).unwrap();
+    let row = stock
+        .iter()
+        .find(|row| row["product_id"] == json!(product))
+        .unwrap();
     assert_eq!(row["sku"], "LABEL-1");
     assert_eq!(row["name"], "LABEL-1");
     let buyer = admin.add_customer("Names Ltd", "100.00").await;
     admin.buy_for(buyer, &[(product, 1)]).await.ok(201);
-    assert_eq!(rows(&admin, "/api/orders").await[0]["customer_name"], "Names Ltd");
+    assert_eq!(
+        rows(&admin, "/api/orders").await[0]["customer_name"],
+        "Names Ltd"
+    );
     let counted = admin.get("/api/products?q=label&count=true").await.ok(200);
     assert_eq!(counted["count"], 1, "{counted}");
 }
