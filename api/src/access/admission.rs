@@ -36,12 +36,14 @@ use domain::{
     RevocationCache, RevokedCredential, StoredResponse, WriteRequest,
 };
 use entity::{BusinessId, Currency, UserId};
+use uuid::Uuid;
 
 use crate::access::authenticator::{Authenticator, Holder, Refused};
 use crate::access::token::{BadToken, Verifier};
+use crate::http::client_address;
 use crate::http::gateways::{GATEWAY, Gateways};
 use crate::http::headers::BUSINESS_ID;
-use crate::http::limits::{self, Limits};
+use crate::http::limits::Limits;
 use crate::http::log;
 use crate::http::request::RequestId;
 use crate::schema::endpoint::{Endpoint, Who};
@@ -230,7 +232,7 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
             data::<Limits>(req)?.of_address(req)?;
             let provider = data::<PaymentWorker>(req)?.provider();
             let offline = provider.is_some_and(|provider| provider.name() == Offline::NAME);
-            match offline && limits::is_local(req) {
+            match offline && client_address::is_local(req) {
                 true => Ok(()),
                 false => Err(Problem::of_status(StatusCode::NOT_FOUND)),
             }
@@ -334,6 +336,9 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
         }
     };
     let caller = caller_of(req, &bearer.business, bearer.user_id, bearer.authority);
+    if let Some(login) = bearer.login {
+        req.extensions_mut().insert(OfLogin(login));
+    }
     if bearer.is_key {
         data::<AccessLog>(req)?.key_used(&caller);
     }
@@ -512,6 +517,20 @@ impl FromRequest for Authenticated {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(extension::<Caller>(req).map(Self))
+    }
+}
+
+/// The login of the request's access token. A handler takes an `Option` of it: not every credential comes from a login.
+#[derive(Debug, Clone, Copy)]
+pub struct OfLogin(pub Uuid);
+
+impl FromRequest for OfLogin {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let login = req.extensions().get::<Self>().copied();
+        ready(login.ok_or_else(unauthenticated))
     }
 }
 

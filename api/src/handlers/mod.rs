@@ -12,10 +12,12 @@ mod credit_notes;
 mod customers;
 mod dev;
 mod disputes;
+mod documents;
 mod health;
 mod inventory;
 mod orders;
 mod overdue;
+mod passwords;
 mod payments;
 mod payouts;
 mod products;
@@ -38,6 +40,7 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
     vec![
         (Tag::Authentication, auth::endpoints()),
         (Tag::Businesses, businesses::endpoints()),
+        (Tag::Authentication, passwords::endpoints()),
         (Tag::Users, users::endpoints()),
         (Tag::ApiKeys, api_keys::endpoints()),
         (Tag::Customers, customers::endpoints()),

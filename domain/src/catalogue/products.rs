@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use entity::sales::State;
 use entity::search_terms::Kind;
 use entity::stock_movements::Reason;
-use entity::{BusinessId, Currency, CustomerId, Money, ProductId, Tenant, inventory, products};
+use entity::{
+    BusinessId, Currency, CustomerId, Metadata, Money, ProductId, Tenant, inventory, products,
+};
 use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, SimpleExpr};
 use sea_orm::{
@@ -17,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, Action, Change};
 use crate::catalogue::sales::{self, InSales, Limited, Offer, Selling};
+use crate::foundation::metadata::MetadataChange;
 use crate::foundation::retry::retry;
 use crate::foundation::{clock, locks, search};
 use crate::stock::locked_stock::{self, Range};
@@ -46,6 +49,8 @@ pub struct Details {
     pub limit_per_customer: Option<i32>,
     /// Whether it is on sale.
     pub active: bool,
+    /// Keys of the business's programs; not empty.
+    pub metadata: Option<Metadata>,
 }
 
 /// A change of a product. `None` keeps a field; `Some(None)` clears it.
@@ -58,6 +63,7 @@ pub struct ProductChange {
     pub price: Option<Money>,
     pub limit_per_customer: Option<Option<i32>>,
     pub active: Option<bool>,
+    pub metadata: MetadataChange,
 }
 
 /// A product with its availability and its price for the reader.
@@ -123,6 +129,7 @@ impl From<Details> for ProductChange {
             price: Some(details.price),
             limit_per_customer: Some(details.limit_per_customer),
             active: Some(details.active),
+            metadata: MetadataChange::Replace(details.metadata),
         }
     }
 }
@@ -167,6 +174,7 @@ pub(crate) async fn insert(
         price: Set(details.price),
         limit_per_customer: Set(details.limit_per_customer),
         active: Set(details.active),
+        metadata: Set(details.metadata),
         ..Default::default()
     }
     .insert(transaction)
@@ -208,7 +216,7 @@ pub(crate) async fn insert(
 /// Changes the catalogue data of a product. Its stock changes in [`crate::stock::inventory`] only.
 ///
 /// # Errors
-/// [`Error::ProductNotFound`]; [`Error::AlreadyExists`] for the SKU.
+/// [`Error::ProductNotFound`]; [`Error::AlreadyExists`] for the SKU; [`Error::TooManyMetadataKeys`].
 pub async fn change(
     database: &Database,
     caller: &Caller,
@@ -222,7 +230,7 @@ pub async fn change(
             .ok_or(Error::ProductNotFound(id))?;
         let before = audit_snapshot(&product, caller.currency);
         let (was_active, sku) = (product.active, product.sku.clone());
-        let product = apply(product, change).update(&transaction).await?;
+        let product = apply(product, change)?.update(&transaction).await?;
         if product.sku != sku {
             let terms = search::product(id, &product.sku);
             let row = (&[Kind::Product][..], id.0);
@@ -263,8 +271,13 @@ async fn cancel_waitlist(
     Ok(())
 }
 
-fn apply(product: products::Model, change: &ProductChange) -> products::ActiveModel {
+fn apply(
+    mut product: products::Model,
+    change: &ProductChange,
+) -> Result<products::ActiveModel, Error> {
+    let metadata = change.metadata.applied_to(product.metadata.take())?;
     let mut row = product.into_active_model();
+    row.metadata = Set(metadata);
     if let Some(sku) = &change.sku {
         row.sku = Set(sku.clone());
     }
@@ -284,7 +297,7 @@ fn apply(product: products::Model, change: &ProductChange) -> products::ActiveMo
         row.active = Set(active);
     }
     row.updated_at = Set(chrono::Utc::now());
-    row
+    Ok(row)
 }
 
 /// Reads a product with its availability, for the reader that the filter describes.
@@ -487,5 +500,6 @@ fn audit_snapshot(product: &products::Model, currency: Currency) -> Value {
         "price": product.price.to_text(currency),
         "limit_per_customer": product.limit_per_customer,
         "active": product.active,
+        "metadata": product.metadata,
     })
 }

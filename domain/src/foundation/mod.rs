@@ -11,6 +11,7 @@ pub mod email;
 pub(crate) mod error;
 pub mod idempotency;
 pub(crate) mod locks;
+pub mod metadata;
 pub mod new_password;
 pub(crate) mod pages;
 pub(crate) mod poller;

@@ -4,7 +4,7 @@ use entity::orders::{PaymentMethod, Status};
 use entity::{Money, OrderId};
 use serde_json::json;
 
-use super::{Order, step, transitions, whole, write_terms};
+use super::{Order, replace_terms, step, transitions, whole};
 use crate::audit::{self, Action, Change};
 use crate::foundation::locks;
 use crate::orders::disputes;
@@ -53,7 +53,7 @@ pub async fn fulfil(
             order.tracking_reference = fulfilment.tracking_reference.map(str::to_owned);
             step(transaction, caller.into(), &mut order, to).await?;
             if order.tracking_reference.is_some() {
-                write_terms(transaction, &order).await?;
+                replace_terms(transaction, &order).await?;
             }
             let change = Change {
                 action: Action::OrderFulfilled,

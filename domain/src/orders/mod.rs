@@ -1,9 +1,10 @@
-//! Orders: reading, the table of transitions, and fulfilment.
+//! Orders: reading, the table of transitions, details, and fulfilment.
 //!
 //! May use `catalogue` and the wings below it.
 
 mod about;
 pub(crate) mod credited;
+mod details;
 pub mod disputes;
 mod fulfil;
 pub(crate) mod goods;
@@ -27,6 +28,7 @@ use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Transaction};
 
 pub use about::About;
+pub use details::{DetailsChange, OrderDetails, change};
 pub use fulfil::{Fulfilment, fulfil};
 pub use listing::{Filter, Listed, NoPlace, OrderKey, Sort, Wanting, count, list};
 pub(crate) use new_rows::{NewItem, NewOrder};
@@ -34,7 +36,7 @@ pub use payments::{Mismatch, Payment};
 pub use sold_line::SoldLine;
 pub use step::Step;
 pub(crate) use step::{step, write};
-pub(crate) use terms::write_terms;
+pub(crate) use terms::{insert_terms, replace_terms};
 
 /// An order with everything that belongs to it.
 #[derive(Debug, Clone)]

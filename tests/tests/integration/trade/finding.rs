@@ -4,7 +4,7 @@ use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD, GLOBEX};
 use entity::{CustomerId, OrderId, OrderNumber};
 use serde_json::{Value, json};
-use tests::{Client, SERVICE, Service, id_of, pointers};
+use tests::{Client, SERVICE, Service, id_of, pointers, purchase};
 
 /// The rows of a list.
 async fn rows(client: &Client, path: &str) -> Vec<Value> {
@@ -57,17 +57,11 @@ async fn fill(service: &Service) -> usize {
 async fn a_customer_is_found_by_words_of_each_field_whatever_their_case_accents_and_order() {
     let service = Service::start().await;
     let staff = service.staff();
-    let body = json!({"name": "Jörg O'Brien-Łukasz GmbH", "email": "Post.Room@mail.obl.example"});
-    let id = staff.post("/api/customers", &body).await.ok(201)["id"].clone();
+    let body = json!({"name": "Jörg O'Brien-Łukasz GmbH", "email": "Post.Room@mail.obl.example", "reference": "K-000 123",
+                      "vat_number": "DE 123 456 789", "phone": "+49 (30) 555-0101"});
+    staff.post("/api/customers", &body).await.ok(201);
     let other = json!({"name": "Other GmbH", "email": "other@mail.other.example"});
     staff.post("/api/customers", &other).await.ok(201);
-    let set = format!(
-        "UPDATE customers SET reference = 'K-000 123', vat_number = 'DE 123 456 789', phone = '+49 (30) 555-0101'
-          WHERE id = {id}; DELETE FROM search_terms WHERE entity_id = {id}",
-        id = id.to_string().replace('"', "'")
-    );
-    service.database.execute(&set).await;
-    assert_eq!(fill(&service).await, 1);
     for q in [
         "jorg",
         "J%C3%96RG",
@@ -135,6 +129,39 @@ async fn words_follow_a_change_of_the_customer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_card_order_is_found_by_its_reference() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let mut body = purchase(ACME_CUSTOMER, &[(ACME_KEYBOARD, 1)]);
+    body["reference"] = json!("Card 17");
+    let order = id_of(&admin.post("/api/orders/checkout", &body).await.ok(201));
+    assert_eq!(orders(&admin, "q=card17").await, [order.as_str()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_without_terms_are_given_theirs() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let mut body = purchase(ACME_CUSTOMER, &[(ACME_KEYBOARD, 1)]);
+    body["reference"] = json!("PO-1");
+    let order = id_of(&admin.post("/api/purchase", &body).await.ok(201));
+    let payment = json!({"customer_id": ACME_CUSTOMER, "amount": "1.00", "method": "cash", "reference": "17"});
+    admin.post("/api/payments", &payment).await.ok(201);
+    // A reference without a letter or digit has no terms, which does not stop the others.
+    for name in ["Ada", "!?"] {
+        admin.add_customer(name, "0.00").await;
+    }
+    let terms = "SELECT count(*) || md5(string_agg(t::text, ',' ORDER BY t)) FROM search_terms t";
+    let before = service.database.value(terms).await;
+    service.database.execute("DELETE FROM search_terms").await;
+    assert!(orders(&admin, "q=po1").await.is_empty());
+    assert!(fill(&service).await > 4);
+    assert_eq!(service.database.value(terms).await, before);
+    assert_eq!(fill(&service).await, 0);
+    assert_eq!(orders(&admin, "q=po1").await, [order.as_str()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn customers_who_register_are_found() {
     let service = Service::start().await;
     let body = json!({"business": "acme", "email": "zelda@z.example", "password": "correct horse", "name": "Zelda Z"});
@@ -188,11 +215,10 @@ async fn an_order_is_found_by_its_number_references_customer_and_sku() {
     let admin = service.admin();
     let buyer = admin.add_customer("Søren Ærlig", "10000.00").await;
     let product = admin.add_product("ÄB-77 X", "10.00", 100).await;
-    let wanted = id_of(&admin.buy_for(buyer, &[(product, 1)]).await.ok(201));
+    let mut body = purchase(buyer, &[(product, 1)]);
+    body["reference"] = json!("PO 4711/B");
+    let wanted = id_of(&admin.post("/api/purchase", &body).await.ok(201));
     let other = id_of(&admin.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201));
-    let set = format!("UPDATE orders SET reference = 'PO 4711/B' WHERE id = '{wanted}'");
-    service.database.execute(&set).await;
-    assert_eq!(fill(&service).await, 1);
     let shipped = json!({"tracking_reference": "1Z-999 AA"});
     admin.do_to(&wanted, "fulfill", &shipped).await.ok(200);
     let number = OrderNumber::of(wanted.parse().unwrap()).to_string();
@@ -228,6 +254,19 @@ async fn an_order_is_found_by_its_number_references_customer_and_sku() {
     }
     let row = &rows(&admin, "/api/orders?q=4711").await[0];
     assert_eq!(row["customer_name"], "Søren Ærlig");
+    let changed = json!({"reference": "NEW-REF"});
+    admin
+        .patch(&format!("/api/orders/{wanted}"), &changed)
+        .await
+        .ok(200);
+    assert!(orders(&admin, "q=4711").await.is_empty());
+    for q in ["newref", "1z999"] {
+        assert_eq!(
+            orders(&admin, &format!("q={q}")).await,
+            [wanted.as_str()],
+            "{q}"
+        );
+    }
     // A product's new SKU finds its orders, the old one no longer.
     admin
         .patch(
