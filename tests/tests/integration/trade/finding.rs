@@ -147,7 +147,7 @@ async fn rows_without_terms_are_given_theirs() {
     let order = id_of(&admin.post("/api/purchase", &body).await.ok(201));
     let payment = json!({"customer_id": ACME_CUSTOMER, "amount": "1.00", "method": "cash", "reference": "17"});
     admin.post("/api/payments", &payment).await.ok(201);
-    // A reference without a letter or digit has no terms, which does not stop the others.
+    // A name without a letter or digit has no words; it is only sorted.
     for name in ["Ada", "!?"] {
         admin.add_customer(name, "0.00").await;
     }
