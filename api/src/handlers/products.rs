@@ -19,7 +19,7 @@ use crate::schema::endpoint::Endpoint;
 use crate::schema::metadata::{MetadataPatch, NewMetadata};
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
-use crate::schema::query::{Page, Query};
+use crate::schema::query::{CountedPage, Page, Query, ROWS_TO_COUNT};
 use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Amount, Prose, Sku, Text, Whole};
 use crate::state::State;
@@ -39,7 +39,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<Text<1, 200>>("q", "Text that the name or the number contains, in any case.")
             .query::<Sku>("sku", "The number, in any case and width.")
             .paged()
-            .ok::<Page<ProductView>>(),
+            .counted()
+            .ok::<CountedPage<ProductView>>(),
         Endpoint::post("createProduct", "/api/products", create)
             .summary("Add a product with its first stock")
             .for_roles(ADMIN)
@@ -296,12 +297,20 @@ async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Respons
         ..reader(&visitor)
     };
     let paging = query.paging();
+    let count = query.count();
     query.finish()?;
-    let page = products::list(&state.database, visitor.business_id, &filter, &paging).await;
+    let (database, business) = (&state.database, visitor.business_id);
+    let counted = match count {
+        true => Some(products::count(database, business, &filter, ROWS_TO_COUNT).await),
+        false => None,
+    };
+    let counted = counted
+        .transpose()
+        .map_err(|error| visitor.problem(error))?;
+    let page = products::list(database, business, &filter, &paging).await;
     visitor.answer(page.map(|page| {
-        View(Page::of(page, |row| {
-            ProductView::of(&row, visitor.currency)
-        }))
+        let page = Page::of(page, |row| ProductView::of(&row, visitor.currency));
+        View(CountedPage::of(page, counted))
     }))
 }
 

@@ -193,6 +193,15 @@ impl Endpoint {
             .query::<Cursor<String>>("cursor", "The next_cursor of the page before.")
     }
 
+    /// Adds the parameter `count` to a list. The response is then a [`crate::schema::query::CountedPage`].
+    #[must_use]
+    pub fn counted(self) -> Self {
+        self.query::<bool>(
+            "count",
+            "Whether the page has the number of all rows, up to 10,000; false if left out.",
+        )
+    }
+
     /// Sets the summary: a few words on what the endpoint does.
     #[must_use]
     pub fn summary(mut self, summary: &'static str) -> Self {

@@ -19,6 +19,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use domain::Paging;
+use entity::{Currency, Money};
 use serde::Serialize;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema};
@@ -26,7 +27,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::schema::faults::{At, MAX_FAULTS};
 use crate::schema::problem::Problem;
-use crate::schema::text::{FromText, Whole};
+use crate::schema::text::{AmountText, FromText, Whole};
 
 /// The query parameters that have not been read yet, and the faults of those that have.
 #[derive(Debug)]
@@ -64,6 +65,45 @@ impl Query {
         Paging {
             limit: limit.map_or(DEFAULT_LIMIT, |limit| limit.get().unsigned_abs()),
             after: self.take::<Cursor<K>>("cursor").map(|cursor| cursor.0),
+        }
+    }
+
+    /// Reads an amount in the currency of the business.
+    pub fn amount(&mut self, name: &str, currency: Currency) -> Option<Money> {
+        let AmountText(text) = self.take(name)?;
+        let amount = Money::parse(&text, currency);
+        amount
+            .map_err(|invalid| self.fault(name, invalid.to_string()))
+            .ok()
+    }
+
+    /// Reads two amounts, the least and the greatest.
+    pub fn amounts(
+        &mut self,
+        (min, max): (&str, &str),
+        currency: Currency,
+    ) -> (Option<Money>, Option<Money>) {
+        let span = (self.amount(min, currency), self.amount(max, currency));
+        if let (Some(least), Some(greatest)) = span
+            && least > greatest
+        {
+            self.fault(max, format!("must not be less than {min}"));
+        }
+        span
+    }
+
+    /// Reads whether the rows of the whole list are to be counted.
+    pub fn count(&mut self) -> bool {
+        self.take("count").unwrap_or(false)
+    }
+
+    /// Rejects a cursor of a list in another order.
+    pub fn expect_cursor(&mut self, is_of_list: bool) {
+        if !is_of_list {
+            self.fault(
+                "cursor",
+                "must be the next_cursor of an earlier page of this list",
+            );
         }
     }
 
@@ -214,6 +254,74 @@ impl<T: ToSchema> ToSchema for Page<T> {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((T::name().into_owned(), T::schema()));
         T::schemas(schemas);
+    }
+}
+
+/// Rows are counted up to this number.
+const MAX_COUNT: u64 = 10_000;
+
+/// The number of rows that a list reads to count up to [`MAX_COUNT`] exactly.
+pub const ROWS_TO_COUNT: u64 = MAX_COUNT + 1;
+
+/// A page of a list whose rows can be counted.
+#[derive(Debug, Serialize)]
+pub struct CountedPage<T> {
+    #[serde(flatten)]
+    page: Page<T>,
+    #[serde(flatten)]
+    count: Option<RowCount>,
+}
+
+/// The number of rows of a whole list.
+#[derive(Debug, Serialize)]
+struct RowCount {
+    count: u64,
+    count_is_exact: bool,
+}
+
+impl<T> CountedPage<T> {
+    /// The page with the number of rows, of which at most [`ROWS_TO_COUNT`] were counted.
+    #[must_use]
+    pub fn of(page: Page<T>, counted: Option<u64>) -> Self {
+        let count = counted.map(|rows| RowCount {
+            count: rows.min(MAX_COUNT),
+            count_is_exact: rows <= MAX_COUNT,
+        });
+        Self { page, count }
+    }
+}
+
+impl<T: ToSchema> PartialSchema for CountedPage<T> {
+    fn schema() -> RefOr<Schema> {
+        let RefOr::T(Schema::Object(mut page)) = Page::<T>::schema() else {
+            return Page::<T>::schema();
+        };
+        let count = ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::Integer))
+            .minimum(Some(0_i64))
+            .maximum(Some(10_000_i64))
+            .description(Some(
+                "The rows of all pages, up to 10,000. Only with `count=true`.",
+            ));
+        let is_exact = ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::Boolean))
+            .description(Some(
+                "False if there are more rows. Only with `count=true`.",
+            ));
+        page.properties.insert("count".to_owned(), count.into());
+        page.properties
+            .insert("count_is_exact".to_owned(), is_exact.into());
+        Schema::Object(page).into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for CountedPage<T> {
+    fn name() -> Cow<'static, str> {
+        Page::<T>::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Page::<T>::schemas(schemas);
     }
 }
 

@@ -67,7 +67,7 @@ const FOR_ADMINS: [&str; 23] = [
 ];
 
 /// Endpoints that customers may call. All others are for staff.
-const FOR_CUSTOMERS: [&str; 17] = [
+const FOR_CUSTOMERS: [&str; 18] = [
     "GET /api/auth/me",
     "GET /api/business",
     "GET /api/customers/{customer_id}",
@@ -76,6 +76,7 @@ const FOR_CUSTOMERS: [&str; 17] = [
     "GET /api/orders",
     "GET /api/orders/my-orders",
     "GET /api/orders/{order_id}",
+    "GET /api/reservations",
     "GET /api/reservations/{reservation_id}",
     "POST /api/auth/logout",
     "POST /api/auth/password",
