@@ -3,6 +3,7 @@
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
+use domain::identity::customer_changes;
 use domain::identity::customers::{self, CreditTerms, CustomerChange, NewCustomer};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Money};
@@ -27,6 +28,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("List customers in the order in which they were added")
             .for_roles(STAFF)
             .paged()
+            .followed()
             .ok::<Page<CustomerView>>(),
         Endpoint::post("createCustomer", "/api/customers", create)
             .summary("Add a customer; only an admin may set a credit limit or a hold")
@@ -131,6 +133,15 @@ impl CustomerView {
 }
 
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+    if let Some(following) = query.following() {
+        query.finish()?;
+        let changes = customer_changes::list_changes(&state.database, &caller, &following).await;
+        return caller.answer(changes.map(|page| {
+            View(Page::of_changes(page, |row| {
+                CustomerView::of(&row, &caller)
+            }))
+        }));
+    }
     let paging = query.paging();
     query.finish()?;
     let page = customers::list(&state.database, &caller, &paging).await;

@@ -7,7 +7,7 @@ use domain::cancellation;
 use domain::card::provider::Limits;
 use domain::card::refunds::{self, NewRefund, What};
 use domain::foundation::dates::When;
-use domain::orders::{self, Filter, Fulfilment, Mismatch, Order, Payment, Step, Wanting};
+use domain::orders::{self, Filter, Fulfilment, Mismatch, Order, Payment, Step, Wanting, changes};
 use domain::stock::MAX_LINES;
 use entity::orders::{Attention, CancelReason, PaymentMethod, Status};
 use entity::users::Role;
@@ -50,6 +50,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "Only orders that need manual review: `true` for any reason, or one reason.",
             )
             .paged()
+            .followed()
             .ok::<Page<OrderView>>(),
         Endpoint::get("listMyOrders", "/api/orders/my-orders", my_orders)
             .summary("List the customer's own orders, the newest first")
@@ -456,6 +457,15 @@ impl StepView {
 }
 
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+    if let Some(following) = query.following() {
+        query.finish()?;
+        let changes = changes::list_changes(&state.database, &caller, &following).await;
+        return caller.answer(changes.map(|page| {
+            View(Page::of_changes(page, |row| {
+                OrderView::of(&row, caller.currency)
+            }))
+        }));
+    }
     let attention = query.take::<WantingAttention>("attention");
     let filter = Filter {
         customer_id: query.take("customer_id"),

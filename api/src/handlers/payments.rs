@@ -2,6 +2,7 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
+use domain::receivables::payment_changes;
 use domain::receivables::payments::{self, NewPayment, Payment};
 use domain::receivables::settlement::Target;
 use domain::{AccountSummary, Caller, Posted, StoredResponse};
@@ -32,6 +33,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(STAFF)
             .query::<CustomerId>("customer_id", "Only payments of this customer.")
             .paged()
+            .followed()
             .ok::<Page<PaymentView>>(),
         Endpoint::post("createPayment", "/api/payments", receive)
             .summary("Record a payment; without a target it settles the orders that are due for longest first")
@@ -306,6 +308,15 @@ async fn read(state: Data<State>, caller: Authenticated, id: Id<PaymentId>) -> R
 }
 
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+    if let Some(following) = query.following() {
+        query.finish()?;
+        let changes = payment_changes::list_changes(&state.database, &caller, &following).await;
+        return caller.answer(changes.map(|page| {
+            View(Page::of_changes(page, |row| {
+                PaymentView::of(&row, caller.currency)
+            }))
+        }));
+    }
     let customer = query.take("customer_id");
     let paging = query.paging();
     query.finish()?;

@@ -34,6 +34,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use entity::BusinessId;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
@@ -48,6 +49,11 @@ const MAX_ENTRIES_PER_SEAL: i64 = 1000;
 
 /// The time between two checks of all businesses. Changes by this process are sealed sooner.
 const FULL_CHECK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A seal is written only if its snapshot was taken this soon after the beginning of its transaction, which is its
+/// `sealed_at`. So whatever it covers was committed before `sealed_at` plus this time ([`crate::audit::changes`]).
+/// [`SEAL`] has the same time.
+pub(crate) const MAX_DELAY: TimeDelta = TimeDelta::seconds(2);
 
 /// The values in place of a seal before the first: a position before every entry, and a zero hash.
 macro_rules! beginning {
@@ -130,6 +136,7 @@ WITH newest AS (
      WHERE business_id = $1
        AND (transaction_id, id) > ((SELECT last_transaction_id FROM previous), (SELECT last_event_id FROM previous))
        AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+       AND (SELECT clock_timestamp()) < now() + interval '2 seconds'
      ORDER BY transaction_id, id LIMIT $2
 )
 INSERT INTO audit_seals (business_id, number, last_transaction_id, last_event_id, events, hash)

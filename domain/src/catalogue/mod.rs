@@ -3,5 +3,6 @@
 //! May use `stock` and what is below it: a product is created with its first stock and listed with its availability.
 //! Stock does not need the names or prices of products.
 
+pub mod product_changes;
 pub mod products;
 pub mod sales;

@@ -4,6 +4,7 @@
 
 pub mod api_keys;
 pub mod businesses;
+pub mod customer_changes;
 pub mod customers;
 pub mod founding;
 pub mod login;

@@ -2,6 +2,7 @@
 //!
 //! May use `catalogue` and the wings below it.
 
+pub mod changes;
 pub(crate) mod credited;
 pub(crate) mod disputes;
 mod fulfil;

@@ -1,12 +1,12 @@
 //! Documents: payments, payouts, credit notes and write-offs. Each is one entry of its customer's account, with a state
 //! that later allocations and reversals change.
 
-use entity::{CustomerId, Tenant};
+use entity::{BusinessId, CustomerId, Tenant};
 use sea_orm::{EntityTrait, Select};
 
 use crate::foundation::retry::retry;
 use crate::receivables::reversals::{self, CreditState};
-use crate::{Caller, Database, Error, Page, Paging};
+use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 /// A document with its current state.
 pub(crate) trait Document: Sized {
@@ -57,16 +57,25 @@ pub(crate) async fn list<D: Document>(
         let transaction = database.begin_read(caller.business_id).await?;
         let rows = select.clone().all(&transaction).await?;
         let page = Page::of(rows, paging, D::id);
-        let entries: Vec<_> = page.rows.iter().map(D::entry).collect();
-        let mut states = reversals::states(&transaction, caller.business_id, &entries).await?;
+        let rows = complete(&transaction, caller.business_id, page.rows).await?;
         transaction.commit().await?;
-        let rows = page.rows.into_iter().zip(entries);
-        let documents =
-            rows.map(|(row, entry)| D::of(row, states.remove(&entry).unwrap_or_default()));
         Ok(Page {
-            rows: documents.collect(),
+            rows,
             next: page.next,
         })
     })
     .await
+}
+
+/// The documents of these rows, with their states. Three round trips.
+pub(crate) async fn complete<D: Document>(
+    transaction: &Transaction,
+    business: BusinessId,
+    rows: Vec<Row<D>>,
+) -> Result<Vec<D>, Error> {
+    let entries: Vec<_> = rows.iter().map(D::entry).collect();
+    let mut states = reversals::states(transaction, business, &entries).await?;
+    let rows = rows.into_iter().zip(entries);
+    let documents = rows.map(|(row, entry)| D::of(row, states.remove(&entry).unwrap_or_default()));
+    Ok(documents.collect())
 }

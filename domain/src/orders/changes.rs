@@ -1,0 +1,54 @@
+//! Changes of orders, for systems that keep a copy ([`crate::audit::changes`]).
+
+use std::sync::LazyLock;
+
+use entity::{Tenant, orders};
+use sea_orm::{ColumnTrait, QueryFilter};
+
+use crate::audit::changes::{self, Changes, Following};
+use crate::foundation::retry::retry;
+use crate::{Caller, Database, Error};
+
+/// The orders that an entry changed: its own, those of its refund or dispute, and those that its transaction settled
+/// or opened again. The allocations of a transaction have its time, as its entry has. Those of an order that is placed
+/// settle that order only.
+///
+/// Raw: a part of the statement of changes.
+static CHANGED: LazyLock<String> = LazyLock::new(|| {
+    changes::statement(
+        "
+SELECT transaction_id, id, entity_id AS row_id FROM walked WHERE entity_type = 'order'
+UNION
+SELECT transaction_id, id, order_id FROM walked WHERE entity_type IN ('refund', 'dispute')
+UNION
+SELECT w.transaction_id, w.id, a.order_id
+  FROM walked w JOIN allocations a ON a.business_id = $1 AND a.created_at = w.created_at
+ WHERE w.entity_type IN ('payment', 'credit_note', 'write_off', 'customer') OR w.action = 'order.cancelled'",
+    )
+});
+
+/// Lists orders in the order of their changes, for staff.
+///
+/// # Errors
+/// [`Error::Forbidden`] for customers; [`Error::CursorExpired`]; [`Error::DatabaseUnavailable`].
+pub async fn list_changes(
+    database: &Database,
+    caller: &Caller,
+    following: &Following,
+) -> Result<Changes<orders::Model>, Error> {
+    if caller.confined_to().is_some() {
+        return Err(Error::Forbidden);
+    }
+    let business = caller.business_id;
+    retry(|| async {
+        let transaction = database.begin_snapshot(business, &[]).await?;
+        let changed = changes::walk(&transaction, business, &CHANGED, following).await?;
+        let rows = orders::Entity::of(business)
+            .filter(orders::Column::Id.eq_any(changed.ids.clone()))
+            .all(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(changed.with(rows, |order| order.id.0))
+    })
+    .await
+}
