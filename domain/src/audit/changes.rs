@@ -25,14 +25,17 @@ use uuid::Uuid;
 use crate::audit::seals;
 use crate::foundation::clock;
 use crate::foundation::dates::When;
+use crate::foundation::rows::count;
 use crate::{Error, Transaction};
 
-/// The most entries that one statement reads. [`statement`] has the same number.
-const MAX_WALKED: i64 = 2000;
-/// The most changed rows that one statement returns. [`statement`] has the same number.
+/// The most entries that the first statement of a page reads. Most entries are of orders, so it fills most pages of them.
+const FIRST_ENTRIES: usize = 250;
+/// The most entries that each further statement reads.
+const MORE_ENTRIES: usize = 2000;
+/// The most changed rows that one statement returns.
 const MAX_ROWS: usize = 1000;
 /// The most statements that look for changed rows. A page without any ends after them, with a cursor.
-const MAX_STATEMENTS: usize = 5;
+const MAX_STATEMENTS: usize = 6;
 
 /// The position of a change in the order of changes; used as a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,13 +144,30 @@ impl Changed {
     }
 }
 
-/// The statement of a noun. `changed` selects the columns `transaction_id`, `id` and `row_id` from `walked`: the
+/// The statements that find the changed rows of a noun: that of [`FIRST_ENTRIES`], and that of [`MORE_ENTRIES`].
+pub(crate) struct Statements {
+    first: String,
+    further: String,
+}
+
+impl Statements {
+    /// See [`statement`].
+    pub(crate) fn of(changed: &str) -> Self {
+        Self {
+            first: statement(changed, FIRST_ENTRIES),
+            further: statement(changed, MORE_ENTRIES),
+        }
+    }
+}
+
+/// A statement of a noun. `changed` selects the columns `transaction_id`, `id` and `row_id` from `walked`: the
 /// entries, and the rows that they changed. `customer_id` of `walked` is null for entries without one, as are
 /// `order_id` and `products`.
 ///
+/// Raw: a page of entries with the rows that they changed, by a row comparison that an index serves.
 /// The number of entries is a constant, so that the planner knows it. Ids are taken out of the entries first: row
 /// security admits no function of an entry as an index condition of another table.
-pub(crate) fn statement(changed: &str) -> String {
+fn statement(changed: &str, entries: usize) -> String {
     format!(
         "
 WITH walked AS MATERIALIZED (
@@ -159,13 +179,13 @@ WITH walked AS MATERIALIZED (
                 THEN coalesce(before->'products', '[]'::jsonb) || (after->'products') END AS products
       FROM audit_events
      WHERE business_id = $1 AND (transaction_id, id) >= ($2, $3) AND transaction_id < $5
-     ORDER BY transaction_id, id LIMIT 2000
+     ORDER BY transaction_id, id LIMIT {entries}
 ), changed AS (
 {changed}
 ), page AS (
     SELECT transaction_id, id, row_id FROM changed
      WHERE row_id IS NOT NULL AND (transaction_id, id, row_id) > ($2, $3, $4)
-     ORDER BY transaction_id, id, row_id LIMIT 1000
+     ORDER BY transaction_id, id, row_id LIMIT {MAX_ROWS}
 ), ending AS (
     SELECT count(*) AS walked, coalesce(bool_or((transaction_id, id) = ($2, $3)), false) AS is_known,
            max(transaction_id) AS last_transaction_id,
@@ -230,7 +250,7 @@ struct Horizon {
 pub(crate) async fn walk(
     transaction: &Transaction,
     business: BusinessId,
-    statement: &str,
+    statements: &Statements,
     following: &Following,
 ) -> Result<Changed, Error> {
     let horizon = Statement::from_string(DbBackend::Postgres, HORIZON);
@@ -250,7 +270,9 @@ pub(crate) async fn walk(
     let mut seen = HashSet::new();
     // The end of a page is an entry, and after a restore that entry may be gone.
     let mut is_checked = matches!(following.start, Start::Since(_));
-    for _ in 0..MAX_STATEMENTS {
+    let further = std::iter::repeat((&statements.further, MORE_ENTRIES));
+    let first = std::iter::once((&statements.first, FIRST_ENTRIES));
+    for (statement, entries) in first.chain(further).take(MAX_STATEMENTS) {
         let from = changed.next;
         let found = read(transaction, business, statement, (from, horizon.below)).await?;
         let Some(ending) = found.first() else {
@@ -276,8 +298,11 @@ pub(crate) async fn walk(
             continue;
         }
         changed.next = ending.ending().unwrap_or(from);
-        if ending.walked < MAX_WALKED {
+        if ending.walked < count(entries) {
             changed.has_more = false;
+            return Ok(changed);
+        }
+        if changed.ids.len() == limit {
             return Ok(changed);
         }
     }
@@ -381,12 +406,5 @@ mod tests {
         for other in [id.to_string(), format!("7 {id}"), format!("7 {id} {id} 1")] {
             assert_eq!(other.parse::<Position>(), Err(NoPosition), "{other}");
         }
-    }
-
-    #[test]
-    fn the_statement_has_the_numbers_by_which_its_end_is_found() {
-        let statement = statement("SELECT");
-        assert!(statement.contains(&format!("LIMIT {MAX_WALKED}\n")));
-        assert!(statement.contains(&format!("LIMIT {MAX_ROWS}\n")));
     }
 }

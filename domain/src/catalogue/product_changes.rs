@@ -9,15 +9,15 @@ use entity::{BusinessId, Tenant, inventory, products};
 use sea_orm::{ColumnTrait, QueryFilter};
 
 use super::products::{Filter, Product, complete};
-use crate::audit::changes::{self, Changes, Following};
+use crate::audit::changes::{self, Changes, Following, Statements};
 use crate::foundation::retry::retry;
 use crate::{Database, Error};
 
 /// The products that an entry changed: its own, and those that its sale had before or has since.
 ///
-/// Raw: a part of the statement of changes.
-static CHANGED: LazyLock<String> = LazyLock::new(|| {
-    changes::statement(
+/// Raw: a part of the statements of changes.
+static CHANGED: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::of(
         "
 SELECT transaction_id, id, entity_id AS row_id FROM walked WHERE entity_type = 'product'
 UNION

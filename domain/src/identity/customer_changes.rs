@@ -5,15 +5,15 @@ use std::sync::LazyLock;
 use entity::{Tenant, customers};
 use sea_orm::{ColumnTrait, QueryFilter};
 
-use crate::audit::changes::{self, Changes, Following};
+use crate::audit::changes::{self, Changes, Following, Statements};
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error};
 
 /// The customers that an entry changed: its own, and those whose balance or credit on account changed.
 ///
-/// Raw: a part of the statement of changes.
-static CHANGED: LazyLock<String> = LazyLock::new(|| {
-    changes::statement(
+/// Raw: a part of the statements of changes.
+static CHANGED: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::of(
         "
 SELECT transaction_id, id, entity_id AS row_id FROM walked WHERE entity_type = 'customer'
 UNION

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use entity::{Tenant, orders};
 use sea_orm::{ColumnTrait, QueryFilter};
 
-use crate::audit::changes::{self, Changes, Following};
+use crate::audit::changes::{self, Changes, Following, Statements};
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error};
 
@@ -13,9 +13,9 @@ use crate::{Caller, Database, Error};
 /// or opened again. The allocations of a transaction have its time, as its entry has. Those of an order that is placed
 /// settle that order only.
 ///
-/// Raw: a part of the statement of changes.
-static CHANGED: LazyLock<String> = LazyLock::new(|| {
-    changes::statement(
+/// Raw: a part of the statements of changes.
+static CHANGED: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::of(
         "
 SELECT transaction_id, id, entity_id AS row_id FROM walked WHERE entity_type = 'order'
 UNION

@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, QueryFilter};
 
 use super::documents;
 use super::payments::Payment;
-use crate::audit::changes::{self, Changes, Following};
+use crate::audit::changes::{self, Changes, Following, Statements};
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error};
 
@@ -16,9 +16,9 @@ use crate::{Caller, Database, Error};
 /// apart by their orders. Payout allocations have the time at which the customer was locked, soon after: lock waits
 /// and statements have limits, so that 5 minutes are enough.
 ///
-/// Raw: a part of the statement of changes.
-static CHANGED: LazyLock<String> = LazyLock::new(|| {
-    changes::statement(
+/// Raw: a part of the statements of changes.
+static CHANGED: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::of(
         "
 SELECT transaction_id, id, entity_id AS row_id FROM walked WHERE entity_type = 'payment'
 UNION
