@@ -406,7 +406,6 @@ async fn products_change_with_the_sales_that_they_join_and_leave() {
 #[tokio::test(flavor = "multi_thread")]
 async fn card_orders_change_with_their_payment_refunds_and_disputes() {
     let shop = StripeShop::open().await;
-    let admin = shop.service.admin();
     let mut orders = [Follower::from_now(&shop.service, ORDERS).await];
     let (order, intent) = shop.order(&[(ACME_HEADPHONES, 1)]).await;
     let changed: &[(&str, &[&str])] = &[(ORDERS, &[&order])];
