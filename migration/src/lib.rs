@@ -102,6 +102,7 @@ fn steps() -> Vec<Step> {
         step!("23_details", compatible_from: "15_schema_compatibility"),
         step!("24_password_resets", compatible_from: "15_schema_compatibility"),
         step!("25_search", compatible_from: "15_schema_compatibility"),
+        step!("26_changes", compatible_from: "15_schema_compatibility"),
     ]
 }
 

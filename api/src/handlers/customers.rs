@@ -3,6 +3,7 @@
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::foundation::search::Search;
+use domain::identity::customer_changes;
 use domain::identity::customers::{
     self, CreditTerms, CustomerChange, CustomerDetails, CustomerDetailsChange, CustomerKey, Filter,
     NewCustomer, Sort,
@@ -47,6 +48,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .query::<Sort>("sort", "The order of the list; `created_at` if left out.")
             .paged()
+            .followed()
             .counted()
             .ok::<CountedPage<CustomerView>>(),
         Endpoint::post("createCustomer", "/api/customers", create)
@@ -211,6 +213,14 @@ impl FromText for Sort {
 }
 
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+    if let Some(following) = query.following() {
+        query.finish()?;
+        let changes = customer_changes::list_changes(&state.database, &caller, &following).await;
+        return caller.answer(changes.map(|page| {
+            let page = Page::of_changes(page, |row| CustomerView::of(&row, &caller));
+            View(CountedPage::of(page, None))
+        }));
+    }
     let filter = Filter {
         search: query.take("q"),
         on_hold: query.take("on_hold"),

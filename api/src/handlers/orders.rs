@@ -9,7 +9,7 @@ use domain::foundation::dates::When;
 use domain::foundation::search::Search;
 use domain::orders::{
     self, About, DetailsChange, Filter, Fulfilment, Mismatch, Order, OrderKey, Payment, Sort, Step,
-    Wanting,
+    Wanting, changes,
 };
 use domain::stock::MAX_LINES;
 use domain::{Paging, StoredResponse};
@@ -53,6 +53,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .filtered()
             .paged()
+            .followed()
             .counted()
             .ok::<CountedPage<ListedOrderView>>(),
         Endpoint::get("listMyOrders", "/api/orders/my-orders", my_orders)
@@ -429,6 +430,15 @@ impl OrderView {
     }
 }
 
+impl ListedOrderView {
+    fn of(listed: orders::Listed, currency: Currency) -> Self {
+        Self {
+            order: OrderView::of(&listed.order, currency),
+            customer_name: listed.customer_name,
+        }
+    }
+}
+
 impl OrderWithItems {
     fn of(view: &Order, currency: Currency) -> Self {
         let items = view.items.iter().map(|item| SoldView {
@@ -565,6 +575,15 @@ pub(super) fn about(query: &mut Query) -> About {
 }
 
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+    if let Some(following) = query.following() {
+        query.finish()?;
+        let changes = changes::list_changes(&state.database, &caller, &following).await;
+        return caller.answer(changes.map(|page| {
+            let page =
+                Page::of_changes(page, |listed| ListedOrderView::of(listed, caller.currency));
+            View(CountedPage::of(page, None))
+        }));
+    }
     let attention = query.take::<WantingAttention>("attention");
     let filter = Filter {
         customer_id: query.take("customer_id"),
@@ -616,10 +635,7 @@ async fn page(state: &State, caller: &Authenticated, filter: Filter, mut query: 
     let counted = counted.transpose().map_err(|error| caller.problem(error))?;
     let page = orders::list(&state.database, caller, &filter, &paging).await;
     caller.answer(page.map(|page| {
-        let page = Page::of(page, |listed| ListedOrderView {
-            order: OrderView::of(&listed.order, caller.currency),
-            customer_name: listed.customer_name,
-        });
+        let page = Page::of(page, |listed| ListedOrderView::of(listed, caller.currency));
         View(CountedPage::of(page, counted))
     }))
 }

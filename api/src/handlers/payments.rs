@@ -4,7 +4,8 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::foundation::dates::When;
 use domain::foundation::search::Search;
-use domain::receivables::payments::{self, Filter, NewPayment, Payment};
+use domain::receivables::payment_changes;
+use domain::receivables::payments::{self, Filter, Listed, NewPayment, Payment};
 use domain::receivables::settlement::Target;
 use entity::users::Role;
 use entity::{Currency, CustomerId, Metadata, Money, OrderId, OrderNumber, PaymentId, UserId};
@@ -43,6 +44,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<AmountText>("amount_min", "Only payments of this amount or a greater one.")
             .query::<AmountText>("amount_max", "Only payments of this amount or a smaller one.")
             .paged()
+            .followed()
             .counted()
             .ok::<CountedPage<ListedPaymentView>>(),
         Endpoint::post("createPayment", "/api/payments", receive)
@@ -176,6 +178,15 @@ struct ListedPaymentView {
     customer_name: String,
 }
 
+impl ListedPaymentView {
+    fn of(listed: Listed, currency: Currency) -> Self {
+        Self {
+            payment: PaymentView::of(&listed.payment, currency),
+            customer_name: listed.customer_name,
+        }
+    }
+}
+
 impl AllocationView {
     pub(super) fn all(shares: &[(OrderId, Money)], currency: Currency) -> Vec<Self> {
         let shares = shares.iter().map(|(order_id, amount)| Self {
@@ -287,6 +298,16 @@ async fn read(state: Data<State>, caller: Authenticated, id: Id<PaymentId>) -> R
 }
 
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+    if let Some(following) = query.following() {
+        query.finish()?;
+        let changes = payment_changes::list_changes(&state.database, &caller, &following).await;
+        return caller.answer(changes.map(|page| {
+            let page = Page::of_changes(page, |listed| {
+                ListedPaymentView::of(listed, caller.currency)
+            });
+            View(CountedPage::of(page, None))
+        }));
+    }
     let (amount_min, amount_max) = query.amounts(("amount_min", "amount_max"), caller.currency);
     let filter = Filter {
         search: query.take("q"),
@@ -306,9 +327,8 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
     let counted = counted.transpose().map_err(|error| caller.problem(error))?;
     let page = payments::list(&state.database, &caller, &filter, &paging).await;
     caller.answer(page.map(|page| {
-        let page = Page::of(page, |listed| ListedPaymentView {
-            payment: PaymentView::of(&listed.payment, caller.currency),
-            customer_name: listed.customer_name,
+        let page = Page::of(page, |listed| {
+            ListedPaymentView::of(listed, caller.currency)
         });
         View(CountedPage::of(page, counted))
     }))

@@ -3,6 +3,7 @@
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
+use domain::catalogue::product_changes;
 use domain::catalogue::products::{
     self, CurrentSale, Details, Filter, NewProduct, NotForSale, Product, ProductChange,
 };
@@ -39,6 +40,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<Text<1, 200>>("q", "Text that the name or the number contains, in any case.")
             .query::<Sku>("sku", "The number, in any case and width.")
             .paged()
+            .followed()
             .counted()
             .ok::<CountedPage<ProductView>>(),
         Endpoint::post("createProduct", "/api/products", create)
@@ -291,6 +293,20 @@ fn reader(visitor: &Visitor) -> Filter {
 }
 
 async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Response {
+    if let Some(following) = query.following() {
+        query.finish()?;
+        let changes = product_changes::list_changes(
+            &state.database,
+            visitor.business_id,
+            &reader(&visitor),
+            &following,
+        )
+        .await;
+        return visitor.answer(changes.map(|page| {
+            let page = Page::of_changes(page, |row| ProductView::of(&row, visitor.currency));
+            View(CountedPage::of(page, None))
+        }));
+    }
     let filter = Filter {
         search: query.take::<Text<1, 200>>("q").map(|text| text.0),
         sku: query.take::<Sku>("sku").map(|text| text.0),

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Responder, Route, web};
+use domain::foundation::dates::When;
 use entity::users::Role;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -200,6 +201,17 @@ impl Endpoint {
             "count",
             "Whether the page has the number of all rows, up to 10,000; false if left out.",
         )
+    }
+
+    /// Marks the list as one that can be followed: its rows in the order of their changes.
+    #[must_use]
+    pub fn followed(self) -> Self {
+        self.query::<When>(
+            "updated_since",
+            "Rows in the order of their changes, beginning with those of this time. For staff, and without filters. \
+             `next_cursor` continues, also after the last change.",
+        )
+        .codes(&[Code::CursorExpired])
     }
 
     /// Sets the summary: a few words on what the endpoint does.

@@ -19,6 +19,8 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use domain::Paging;
+use domain::audit::changes::{Changes, Following, Position, Start};
+use domain::foundation::dates::When;
 use entity::{Currency, Money};
 use serde::Serialize;
 use utoipa::openapi::schema::{SchemaType, Type};
@@ -34,6 +36,8 @@ use crate::schema::text::{AmountText, FromText, Whole};
 pub struct Query {
     pairs: Vec<(String, String)>,
     at: At,
+    /// What [`Query::finish`] reports about the parameters that are left.
+    unread: &'static str,
 }
 
 impl Query {
@@ -48,7 +52,8 @@ impl Query {
             },
             web::Query::into_inner,
         );
-        Self { pairs, at }
+        let unread = "is not a known parameter";
+        Self { pairs, at, unread }
     }
 
     /// Reads a parameter; `None` if it is absent or faulty. [`Query::finish`] reports the fault.
@@ -61,9 +66,8 @@ impl Query {
 
     /// Reads the requested page from `limit` and `cursor`. `K` is the key of the list's rows.
     pub fn paging<K: FromStr>(&mut self) -> Paging<K> {
-        let limit = self.take::<Limit>("limit");
         Paging {
-            limit: limit.map_or(DEFAULT_LIMIT, |limit| limit.get().unsigned_abs()),
+            limit: self.limit(),
             after: self.take::<Cursor<K>>("cursor").map(|cursor| cursor.0),
         }
     }
@@ -107,6 +111,32 @@ impl Query {
         }
     }
 
+    fn limit(&mut self) -> u64 {
+        let limit = self.take::<Limit>("limit");
+        limit.map_or(DEFAULT_LIMIT, |limit| limit.get().unsigned_abs())
+    }
+
+    /// Reads the requested page of changes, if `updated_since` or a cursor of changes asks for one. The list's filters
+    /// are faults then, so this comes before them.
+    pub fn following(&mut self) -> Option<Following> {
+        let is_cursor = |(name, text): &(String, String)| {
+            name == "cursor" && Cursor::<Position>::from_text(text).is_ok()
+        };
+        let continues = self.pairs.iter().any(is_cursor);
+        let since = self.take::<When>("updated_since").map(Start::Since);
+        if since.is_none() && !continues {
+            return None;
+        }
+        self.unread = "is not a parameter of changes: it cannot be used with updated_since";
+        // A client may repeat `updated_since` beside the cursor, as it repeats the filters of a list.
+        let cursor = self.take::<Cursor<Position>>("cursor");
+        let start = cursor.map(|cursor| Start::After(cursor.0)).or(since)?;
+        Some(Following {
+            limit: self.limit(),
+            start,
+        })
+    }
+
     /// Reports a fault of a parameter, for example of a rule that concerns several.
     pub fn fault(&mut self, name: &str, message: impl Into<String>) {
         self.at.fault_at(format!("?{name}"), message);
@@ -124,7 +154,7 @@ impl Query {
                 break;
             }
             if !seen.contains(&name) {
-                self.fault(&name, "is not a known parameter");
+                self.fault(&name, self.unread);
                 seen.insert(name);
             }
         }
@@ -212,8 +242,11 @@ impl<K: FromStr> FromText for Cursor<K> {
 pub struct Page<T> {
     /// The rows.
     pub data: Vec<T>,
-    /// The value of `cursor` for the next page; null on the last page.
+    /// The value of `cursor` for the next page; null on the last page of a list, never of changes.
     pub next_cursor: Option<String>,
+    /// Of a page of changes, whether the next one may have rows now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_more: Option<bool>,
 }
 
 impl<T> Page<T> {
@@ -223,6 +256,17 @@ impl<T> Page<T> {
         Self {
             data: page.rows.into_iter().map(view).collect(),
             next_cursor: page.next.map(|key| Cursor(key).encode()),
+            has_more: None,
+        }
+    }
+
+    /// A page of changes with a view of each row.
+    #[must_use]
+    pub fn of_changes<R>(changes: Changes<R>, view: impl FnMut(R) -> T) -> Self {
+        Self {
+            data: changes.rows.into_iter().map(view).collect(),
+            next_cursor: Some(Cursor(changes.next).encode()),
+            has_more: Some(changes.has_more),
         }
     }
 }
@@ -233,13 +277,19 @@ impl<T: ToSchema> PartialSchema for Page<T> {
         let next_cursor = ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
             .description(Some(
-                "The `cursor` of the next page; null on the last page.",
+                "The `cursor` of the next page; null on the last page of a list, never of changes.",
+            ));
+        let has_more = ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::Boolean))
+            .description(Some(
+                "Only with `updated_since` or its cursor: whether the next page may have rows now.",
             ));
         let rows = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
         ObjectBuilder::new()
             .description(Some("A page of a list."))
             .property("data", rows)
             .property("next_cursor", next_cursor)
+            .property("has_more", has_more)
             .required("data")
             .required("next_cursor")
             .into()
@@ -371,6 +421,40 @@ mod tests {
             }
         );
         assert_eq!(faults(query), json!([]));
+    }
+
+    #[test]
+    fn changes_begin_with_a_time_and_go_on_with_a_cursor_of_changes() {
+        let id = CustomerId::new();
+        let position: Position = format!("7 {id} {id}").parse().unwrap();
+        let cursor = Cursor(position).encode();
+        let since = "updated_since=2026-11-29T12:00:00Z";
+        let start = |text: &str| {
+            let mut query = Query::of(text);
+            let start = query.following().map(|following| following.start);
+            (start, faults(query))
+        };
+        assert_eq!(start("limit=7").0, None);
+        assert_eq!(start(&format!("cursor={}", Cursor(id).encode())).0, None);
+        assert!(matches!(start(since), (Some(Start::Since(_)), none) if none == json!([])));
+        for text in [
+            format!("cursor={cursor}"),
+            format!("{since}&cursor={cursor}"),
+        ] {
+            assert_eq!(start(&text), (Some(Start::After(position)), json!([])));
+        }
+        assert_eq!(
+            start(&format!(
+                "{since}&cursor={}&status=paid",
+                Cursor(id).encode()
+            ))
+            .1,
+            json!([
+                {"pointer": "?cursor", "message": "must be the next_cursor of an earlier page"},
+                {"pointer": "?status", "message":
+                    "is not a parameter of changes: it cannot be used with updated_since"},
+            ])
+        );
     }
 
     /// The number of names is the most that a request's head can hold. A comparison of each with each takes 20 seconds.

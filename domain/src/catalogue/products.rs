@@ -445,7 +445,7 @@ impl Product {
 
 /// Adds availability and sales to the rows. Most products have no holds and no sales, so most pages cost no further
 /// query.
-async fn complete(
+pub(super) async fn complete(
     transaction: &Transaction,
     business: BusinessId,
     buyer: Option<CustomerId>,

@@ -175,21 +175,31 @@ pub async fn list(
             }
         };
         let rows = rows.all(&transaction).await?;
-        let customers = rows.iter().map(|order| order.customer_id);
-        let names = customers::names(&transaction, business, customers).await?;
-        transaction.commit().await?;
         let place = |order: &orders::Model| OrderKey::of(order, filter.sort);
         let page = Page::of(rows, paging, place);
-        let listed = page.rows.into_iter().map(|order| Listed {
-            customer_name: names.get(&order.customer_id).cloned().unwrap_or_default(),
-            order,
-        });
+        let rows = with_names(&transaction, business, page.rows).await?;
+        transaction.commit().await?;
         Ok(Page {
-            rows: listed.collect(),
+            rows,
             next: page.next,
         })
     })
     .await
+}
+
+/// These orders with the names of their customers. One round trip.
+pub(super) async fn with_names(
+    transaction: &Transaction,
+    business: BusinessId,
+    orders: Vec<orders::Model>,
+) -> Result<Vec<Listed>, Error> {
+    let customers = orders.iter().map(|order| order.customer_id);
+    let names = customers::names(transaction, business, customers).await?;
+    let listed = orders.into_iter().map(|order| Listed {
+        customer_name: names.get(&order.customer_id).cloned().unwrap_or_default(),
+        order,
+    });
+    Ok(listed.collect())
 }
 
 /// The number of orders that the list has, up to `most`.

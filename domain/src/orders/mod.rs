@@ -3,6 +3,7 @@
 //! May use `catalogue` and the wings below it.
 
 mod about;
+pub mod changes;
 pub(crate) mod credited;
 mod details;
 pub mod disputes;

@@ -71,12 +71,21 @@ pub(crate) async fn with_states<D: Document>(
     paging: &Paging<D::Id>,
 ) -> Result<Page<D, D::Id>, Error> {
     let page = Page::of(rows, paging, D::id);
-    let entries: Vec<_> = page.rows.iter().map(D::entry).collect();
-    let mut states = reversals::states(transaction, business, &entries).await?;
-    let rows = page.rows.into_iter().zip(entries);
-    let documents = rows.map(|(row, entry)| D::of(row, states.remove(&entry).unwrap_or_default()));
     Ok(Page {
-        rows: documents.collect(),
+        rows: complete(transaction, business, page.rows).await?,
         next: page.next,
     })
+}
+
+/// The documents of these rows, with their states. One round trip.
+pub(crate) async fn complete<D: Document>(
+    transaction: &Transaction,
+    business: BusinessId,
+    rows: Vec<Row<D>>,
+) -> Result<Vec<D>, Error> {
+    let entries: Vec<_> = rows.iter().map(D::entry).collect();
+    let mut states = reversals::states(transaction, business, &entries).await?;
+    let rows = rows.into_iter().zip(entries);
+    let documents = rows.map(|(row, entry)| D::of(row, states.remove(&entry).unwrap_or_default()));
+    Ok(documents.collect())
 }

@@ -19,6 +19,7 @@ use crate::receivables::reversals::{self, CreditState, Reversal};
 use crate::receivables::settlement::Target;
 use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
 
+pub(crate) use listing::with_names;
 pub use listing::{Filter, Listed, count, list};
 
 /// Input of a new payment.

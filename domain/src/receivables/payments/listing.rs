@@ -67,25 +67,32 @@ pub async fn list(
         let rows = rows.order_by_desc(payments::Column::Id);
         let rows = rows.all(&transaction).await?;
         let page = documents::with_states(&transaction, business, rows, paging).await?;
-        let customers = page
-            .rows
-            .iter()
-            .map(|one: &Payment| one.payment.customer_id);
-        let names = customers::names(&transaction, business, customers).await?;
+        let rows = with_names(&transaction, business, page.rows).await?;
         transaction.commit().await?;
-        let listed = page.rows.into_iter().map(|payment| Listed {
-            customer_name: names
-                .get(&payment.payment.customer_id)
-                .cloned()
-                .unwrap_or_default(),
-            payment,
-        });
         Ok(Page {
-            rows: listed.collect(),
+            rows,
             next: page.next,
         })
     })
     .await
+}
+
+/// These payments with the names of their customers. One round trip.
+pub(crate) async fn with_names(
+    transaction: &Transaction,
+    business: BusinessId,
+    payments: Vec<Payment>,
+) -> Result<Vec<Listed>, Error> {
+    let customers = payments.iter().map(|one| one.payment.customer_id);
+    let names = customers::names(transaction, business, customers).await?;
+    let listed = payments.into_iter().map(|payment| Listed {
+        customer_name: names
+            .get(&payment.payment.customer_id)
+            .cloned()
+            .unwrap_or_default(),
+        payment,
+    });
+    Ok(listed.collect())
 }
 
 /// The number of payments that the list has, up to `most`.
