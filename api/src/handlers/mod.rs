@@ -12,6 +12,7 @@ mod credit_notes;
 mod customers;
 mod dev;
 mod health;
+mod imports;
 mod inventory;
 mod orders;
 mod overdue;
@@ -55,6 +56,7 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
         (Tag::Receivables, credit_notes::endpoints()),
         (Tag::Receivables, write_offs::endpoints()),
         (Tag::Receivables, allocations::endpoints()),
+        (Tag::Imports, imports::endpoints()),
         (Tag::Audit, audit::endpoints()),
         (Tag::Webhooks, webhooks::endpoints()),
         (Tag::Simulation, dev::endpoints()),

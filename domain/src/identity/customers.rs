@@ -2,6 +2,8 @@
 //!
 //! A change locks the customer.
 
+mod imports;
+
 use entity::{Currency, CustomerId, Money, Tenant, customers};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 use serde_json::{Value, json};
@@ -11,6 +13,8 @@ use crate::foundation::locks;
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::{Authority, Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
+
+pub use imports::import;
 
 /// Input of a new customer.
 #[derive(Debug, Clone)]
