@@ -265,6 +265,7 @@ impl TokenRequest {
             business_id,
             authority,
             version: None,
+            login: None,
             issued_at,
             expires_at,
         })?)

@@ -227,6 +227,7 @@ fn token(authority: Authority, seconds: i64) -> String {
         business_id: BUSINESS.parse().unwrap(),
         authority,
         version: None,
+        login: None,
         issued_at: now,
         expires_at: now + seconds,
     };

@@ -78,6 +78,7 @@ async fn sell(desk: Arc<Desk>, until: Instant, customers: u128, products: u128) 
                 Purchase {
                     customer_id: CustomerId(pick(CUSTOMERS, customers)),
                     lines: vec![line(), line()],
+                    details: None,
                 },
                 render,
             ),

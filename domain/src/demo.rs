@@ -23,7 +23,7 @@ use sea_orm::{
 use uuid::{Uuid, uuid};
 
 use crate::catalogue::products::{Details, NewProduct};
-use crate::identity::customers::{CreditTerms, NewCustomer};
+use crate::identity::customers::{CreditTerms, CustomerDetails, NewCustomer};
 use crate::identity::passwords;
 use crate::receivables::ledger::{Account, Posting};
 use crate::{Authority, Caller, Database, Error, Transaction};
@@ -248,6 +248,7 @@ async fn customer(
     let new = NewCustomer {
         name: name.into(),
         email: None,
+        details: CustomerDetails::default(),
         credit: CreditTerms {
             credit_limit: Some(money(credit_limit)?),
             ..CreditTerms::default()
@@ -273,6 +274,7 @@ async fn product(
             price: money(price)?,
             limit_per_customer: None,
             active: true,
+            metadata: None,
         },
         stock,
     };

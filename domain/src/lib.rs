@@ -43,5 +43,5 @@ pub use foundation::pages::{Page, Paging};
 pub use foundation::secret::Secret;
 pub use foundation::write::WriteRequest;
 pub use identity::businesses::BusinessCache;
-pub use identity::revocation::{Key, RevocationCache};
+pub use identity::revocation::{Key, RevocationCache, UserToken};
 pub use receivables::accounts::{AccountSummary, Posted};

@@ -110,6 +110,7 @@ fn purchase(buyer: u128, lines: &[Line]) -> Purchase {
     Purchase {
         customer_id: customer(buyer),
         lines: lines.to_vec(),
+        details: None,
     }
 }
 

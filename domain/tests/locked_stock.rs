@@ -399,6 +399,7 @@ fn perform(state: &mut BatchState, step: &Step, next: usize) -> Result<Option<St
             let purchase = Purchase {
                 customer_id: customer(*who),
                 lines: lines(items),
+                details: None,
             };
             state.purchase(&purchase, order, actor()).map(|_| None)
         }
@@ -586,7 +587,7 @@ proptest! {
                 let got = state.reserve(&request, reservation(1000), actor());
                 prop_assert!(got.map_or(true, |one| one.status == Status::Waiting));
             }
-            let purchase = Purchase { customer_id: stranger, lines: lines(&[(id, quantity)]) };
+            let purchase = Purchase { customer_id: stranger, lines: lines(&[(id, quantity)]), details: None };
             let refused = state.purchase(&purchase, OrderId::new(), actor());
             prop_assert!(matches!(refused, Err(Error::InsufficientStock(_))));
         }

@@ -46,7 +46,33 @@ pub struct CustomerAddress {
 #[serde(transparent)]
 pub struct CustomerAddresses(pub Vec<CustomerAddress>);
 
+impl Address {
+    /// Whether these are the two letters of a country of ISO 3166-1, in upper case.
+    #[must_use]
+    pub fn is_country(code: &str) -> bool {
+        code.len() == 2 && code.parse::<iso_currency::Country>().is_ok()
+    }
+}
+
 impl CustomerAddresses {
     /// The most addresses of a customer.
     pub const MAX: usize = 20;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn countries_are_the_249_of_iso_3166_1() {
+        let letters = || (b'A'..=b'Z').map(char::from);
+        let codes = letters().flat_map(|first| letters().map(move |last| format!("{first}{last}")));
+        assert_eq!(codes.filter(|code| Address::is_country(code)).count(), 249);
+        for country in ["AX", "CH", "CW", "DE", "GB", "SS", "TW", "US"] {
+            assert!(Address::is_country(country), "{country}");
+        }
+        for other in ["", "de", "DEU", "UK", "EU", "XX", "D"] {
+            assert!(!Address::is_country(other), "{other}");
+        }
+    }
 }

@@ -31,6 +31,7 @@ pub mod order_items;
 mod order_number;
 pub mod order_transitions;
 pub mod orders;
+pub mod password_resets;
 pub mod payment_intents;
 pub mod payments;
 pub mod payout_allocations;

@@ -83,6 +83,7 @@ tenant!(
     order_items,
     order_transitions,
     orders,
+    password_resets,
     payment_intents,
     payments,
     payout_allocations,

@@ -61,6 +61,36 @@ pub struct Model {
     pub version: i32,
     pub version_changed_at: Option<DateTimeUtc>,
     pub updated_at: DateTimeUtc,
+    /// When the user was deleted: address, name and password are then replaced, and the user is disabled.
+    pub deleted_at: Option<DateTimeUtc>,
+    /// The login that the last change of the password did not end.
+    pub kept_login: Option<Uuid>,
+    /// The first version at which access tokens of that login stay valid.
+    pub kept_from_version: Option<i32>,
+    /// The user's version after that change. At any other version the login is not kept.
+    pub kept_at_version: Option<i32>,
+}
+
+impl Model {
+    /// The login whose access tokens stay valid although an earlier version is theirs, and the first such version.
+    #[must_use]
+    pub fn kept(&self) -> Option<(Uuid, i32)> {
+        let at = self.kept_at_version;
+        kept(self.version, self.kept_login, self.kept_from_version, at)
+    }
+}
+
+/// [`Model::kept`] of these columns.
+#[must_use]
+pub fn kept(
+    version: i32,
+    login: Option<Uuid>,
+    from_version: Option<i32>,
+    at_version: Option<i32>,
+) -> Option<(Uuid, i32)> {
+    login
+        .zip(from_version)
+        .filter(|_| at_version == Some(version))
 }
 
 impl ActiveModelBehavior for ActiveModel {}

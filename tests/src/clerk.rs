@@ -125,7 +125,7 @@ impl Clerk {
     /// The desk rejects the command.
     pub async fn confirm_by_card(&self, id: ReservationId) -> Result<Ordered, Error> {
         let target = self.target(id).await;
-        let work = Work::ConfirmByCard(target, TERMS);
+        let work = Work::ConfirmByCard(target.into(), TERMS);
         Ok(Ordered::of(self.ask(work, None).await?))
     }
 
@@ -186,6 +186,7 @@ pub fn checkout(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
     let purchase = Purchase {
         customer_id: customer,
         lines: lines(items),
+        details: None,
     };
     Work::Checkout(purchase, TERMS)
 }
@@ -196,6 +197,7 @@ pub fn buy(customer: CustomerId, items: &[(ProductId, i64)]) -> Work {
     let purchase = Purchase {
         customer_id: customer,
         lines: lines(items),
+        details: None,
     };
     Work::Purchase(purchase, unread)
 }

@@ -42,6 +42,8 @@ pub struct Traded {
     /// Reservations; each test resolves each of them at most once.
     held: [String; 3],
     sale: String,
+    /// A user whom a test may delete.
+    leaver: String,
 }
 
 impl Traded {
@@ -79,6 +81,8 @@ impl Traded {
             let secret = id(&made, "client_secret");
             intents.push(secret.strip_suffix("_secret").unwrap().to_owned());
         }
+        let leaver = json!({"email": new_address(), "name": "Leaver", "password": "correct horse", "role": "staff"});
+        let leaver = admin.post("/api/users", &leaver).await.ok(201);
         let mut held = Vec::new();
         for _ in 0..3 {
             let items = json!([{"product_id": demo::ACME_KEYBOARD, "quantity": 1}]);
@@ -91,6 +95,7 @@ impl Traded {
             intents: intents.try_into().unwrap(),
             held: held.try_into().unwrap(),
             payment: id(&payment, "payment_id"),
+            leaver: id(&leaver, "id"),
             creditor: creditor.to_string(),
             payout: id(&payout, "payout_id"),
             credit_note: id(&make("credit-notes").await, "credit_note_id"),
@@ -219,6 +224,8 @@ impl Route {
             Some("credit-notes") => traded.credit_note.clone(),
             Some("sales") => traded.sale.clone(),
             Some("write-offs") => traded.write_off.clone(),
+            Some("users") if self.method == Method::DELETE => traded.leaver.clone(),
+            Some("businesses") => demo::ACME.to_string(),
             Some("users") => demo::ACME_BUYER.to_string(),
             Some("api-keys") => ACME_KEY.to_string(),
             _ => panic!("add an id for {} here", self.path),
@@ -240,6 +247,11 @@ impl Route {
             "POST /api/auth/register" => json!({
                 "business": "acme", "email": new_address(), "password": "correct horse", "name": "Newcomer",
             }),
+            "POST /api/auth/password" => json!({"old": "correct horse", "new": "battery staple"}),
+            "POST /api/auth/password-reset" => json!({
+                "business": "acme", "email": new_address(), "code": "none that anyone has", "new": "battery staple",
+            }),
+            "POST /api/businesses/{business_id}/admin-reset" => json!({}),
             "POST /api/auth/refresh" => json!({"refresh_token": REFRESH_TOKEN}),
             "POST /api/auth/logout" => json!({"refresh_token": "a password that no user has"}),
             "POST /api/users" => json!({
@@ -272,6 +284,7 @@ impl Route {
                 "customer_id": demo::ACME_CUSTOMER,
                 "items": [{"product_id": demo::ACME_HEADPHONES, "quantity": 1}],
             }),
+            "PATCH /api/orders/{order_id}" => json!({"reference": "PO-1"}),
             "POST /api/orders/{order_id}/fulfill" => json!({"tracking_reference": "1Z999"}),
             "POST /api/reservations" => json!({
                 "customer_id": demo::ACME_CUSTOMER,

@@ -219,6 +219,7 @@ pub fn claims(business_id: BusinessId, authority: Authority) -> Claims {
         business_id,
         authority,
         version: None,
+        login: None,
         issued_at,
         expires_at: issued_at + 600,
     }

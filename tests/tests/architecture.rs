@@ -1,5 +1,5 @@
 //! These tests hold the layers of the source against `ARCHITECTURE.md`. The wings of `domain` and the folders of `api`
-//! are in a fixed order, and each uses only those below it. No modules form a cycle.
+//! are in a fixed order, and each uses only those below it. No modules form a cycle. A raw statement has a reason.
 //!
 //! The tests parse `use` lines and paths that begin with `crate`, `self` or `super`, and follow re-exports. From
 //! outside, a module and its content count as one, so a folder's files may use what their folder's module declares.
@@ -121,6 +121,64 @@ fn no_modules_form_a_circle() {
 
 /// Guards against a parser that finds no dependency at all and lets the other tests pass.
 #[test]
+fn a_raw_statement_says_why_it_is_raw() {
+    let mut silent = Vec::new();
+    let mut reasons = 0;
+    for path in files(&source_folder("domain")) {
+        // What checks all books is raw throughout, and what writes rows as arrays makes the text of its statements.
+        let made = ["verify/", "foundation/rows.rs"];
+        if made
+            .iter()
+            .any(|made| path.to_str().unwrap().contains(made))
+        {
+            continue;
+        }
+        let source = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = source
+            .lines()
+            .take_while(|line| !line.starts_with("#[cfg(test)]"))
+            .collect();
+        for (index, line) in lines.iter().enumerate() {
+            let first = index > 0 && lines[index - 1].ends_with('"');
+            if !begins_statement(line, first) {
+                continue;
+            }
+            let is_item = |line: &&str| line.starts_with(char::is_lowercase);
+            let item = lines[..=index].iter().rposition(is_item).unwrap();
+            let doc = lines[..item].iter().rev();
+            let mut doc = doc.take_while(|line| line.starts_with("///"));
+            if doc.any(|line| line.to_lowercase().contains("raw")) {
+                reasons += 1;
+            } else {
+                silent.push(format!("{}:{}", path.display(), index + 1));
+            }
+        }
+    }
+    assert_eq!(
+        silent,
+        Vec::<String>::new(),
+        "no \"Raw: …\" in their comments"
+    );
+    assert!(reasons > 20, "the statements are found: {reasons}");
+}
+
+/// Whether a statement of SQL begins in this line: at its start, if it is the first line of a text, or after a quote. A
+/// text without a table, such as `SELECT 1`, is none.
+fn begins_statement(line: &str, is_first: bool) -> bool {
+    let verbs = [
+        "SELECT ",
+        "WITH ",
+        "INSERT INTO ",
+        "UPDATE ",
+        "DELETE FROM ",
+    ];
+    verbs.iter().any(|verb| {
+        let starts = is_first && line.trim_start_matches('(').starts_with(verb);
+        starts || line.contains(&format!("\"{verb}")) && line.contains(" FROM ")
+    })
+}
+
+#[test]
 fn existing_uses_are_found() {
     let source = Source::of("domain");
     let uses = |from: &str, to: &str| {
@@ -185,10 +243,7 @@ struct Source {
 
 impl Source {
     fn of(name: &str) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("..")
-            .join(name)
-            .join("src");
+        let root = source_folder(name);
         let mut read = BTreeMap::new();
         for path in files(&root) {
             let module = module_of(path.strip_prefix(&root).unwrap());
@@ -212,6 +267,13 @@ impl Source {
         assert!(arrows.len() > 100, "{name}: {} arrows", arrows.len());
         Self { arrows }
     }
+}
+
+fn source_folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(name)
+        .join("src")
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

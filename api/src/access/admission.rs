@@ -36,6 +36,7 @@ use domain::{
     RevocationCache, RevokedCredential, StoredResponse, WriteRequest,
 };
 use entity::{BusinessId, Currency, UserId};
+use uuid::Uuid;
 
 use crate::access::authenticator::{Authenticator, Holder, Refused};
 use crate::access::token::{BadToken, Verifier};
@@ -334,6 +335,9 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
         }
     };
     let caller = caller_of(req, &bearer.business, bearer.user_id, bearer.authority);
+    if let Some(login) = bearer.login {
+        req.extensions_mut().insert(OfLogin(login));
+    }
     if bearer.is_key {
         data::<AccessLog>(req)?.key_used(&caller);
     }
@@ -512,6 +516,20 @@ impl FromRequest for Authenticated {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(extension::<Caller>(req).map(Self))
+    }
+}
+
+/// The login of the request's access token. A handler takes an `Option` of it: not every credential comes from a login.
+#[derive(Debug, Clone, Copy)]
+pub struct OfLogin(pub Uuid);
+
+impl FromRequest for OfLogin {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let login = req.extensions().get::<Self>().copied();
+        ready(login.ok_or_else(unauthenticated))
     }
 }
 

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use domain::identity::api_keys;
 use domain::identity::businesses::Business;
-use domain::{Authority, BusinessCache, Database, Error, RevocationCache, RevokedCredential};
+use domain::{
+    Authority, BusinessCache, Database, Error, RevocationCache, RevokedCredential, UserToken,
+};
 use entity::{BusinessId, UserId};
+use uuid::Uuid;
 
 use crate::access::token::{BadToken, Claims, Verified, Verifier};
 
@@ -27,6 +30,8 @@ pub struct Bearer {
     pub user_id: UserId,
     /// The permissions of the holder.
     pub authority: Authority,
+    /// The login of a user's token. `None` for API keys, and for the tokens of scripts and of other issuers.
+    pub login: Option<Uuid>,
     /// True for an API key, false for a token.
     pub is_key: bool,
 }
@@ -76,6 +81,8 @@ impl Authenticator<'_> {
                 let bearer = self
                     .of_user(claims.business_id, claims.user_id, claims.authority)
                     .await?;
+                let login = claims.login;
+                let bearer = Bearer { login, ..bearer };
                 self.expect_current(&bearer, &claims).await?;
                 Ok(Holder::OfBusiness(bearer))
             }
@@ -103,6 +110,7 @@ impl Authenticator<'_> {
             business,
             user_id: UserId(key.id.0),
             authority: key.authority,
+            login: None,
             is_key: true,
         })
     }
@@ -119,6 +127,7 @@ impl Authenticator<'_> {
             business,
             user_id,
             authority,
+            login: None,
             is_key: false,
         })
     }
@@ -129,9 +138,14 @@ impl Authenticator<'_> {
             return Ok(());
         };
         let (business, user) = (bearer.business.id, bearer.user_id);
+        let token = UserToken {
+            user,
+            version,
+            login: claims.login,
+        };
         let revocation = self.revocation;
         if revocation
-            .is_current(self.database, business, user, version)
+            .is_current(self.database, business, token)
             .await?
         {
             Ok(())

@@ -7,4 +7,4 @@ pub mod authenticator;
 pub mod routing;
 pub mod token;
 
-pub use admission::{Authenticated, Platform, Visitor, check, count_unmatched};
+pub use admission::{Authenticated, OfLogin, Platform, Visitor, check, count_unmatched};

@@ -15,7 +15,7 @@ use crate::access::Authenticated;
 use crate::http::connection_progress::Watched;
 use crate::http::csv::{self, Columns};
 use crate::schema::content_negotiation::Form;
-use crate::schema::csv_dialect::Dialect;
+use crate::schema::csv_dialect::{Dialect, Requested};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::query::{Page, Query};
 use crate::schema::response::Response;
@@ -107,13 +107,12 @@ async fn report(
     mut query: Query,
 ) -> Response {
     let as_of = query.take::<When>("as_of");
-    let dialect = Dialect::take(&mut query);
-    if form == Form::Csv {
-        query.finish()?;
-        return csv_table(&state, &caller, as_of, (dialect, watched)).await;
-    }
-    let paging = query.paging();
-    query.finish()?;
+    let paging = match Requested::take(form, query)? {
+        Requested::Page(paging) => paging,
+        Requested::Table(dialect) => {
+            return csv_table(&state, &caller, as_of, (dialect, watched)).await;
+        }
+    };
     let report = aging::report(&state.database, &caller, as_of, &paging)
         .await
         .map_err(|error| caller.problem(error))?;

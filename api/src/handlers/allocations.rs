@@ -9,7 +9,8 @@ use entity::{Currency, CustomerId, Money, OrderId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::payments::{AccountSummaryView, AllocationRequest, AllocationView, MAX_ORDERS, orders};
+use super::documents::AccountSummaryView;
+use super::payments::{AllocationRequest, AllocationView, MAX_ORDERS, orders};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List};
 use crate::schema::endpoint::Endpoint;

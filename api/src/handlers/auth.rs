@@ -86,7 +86,7 @@ crate::body! {
 }
 
 /// A password as typed: 512 characters are at most four for each of the 128 that remain after normalization.
-type TypedPassword = Secret<1, 512>;
+pub(super) type TypedPassword = Secret<1, 512>;
 
 crate::body! {
     /// A login.
@@ -152,7 +152,7 @@ pub(super) struct CallerView {
 }
 
 /// Errors before authentication contain no amounts, so the currency has no effect.
-fn problem(error: domain::Error) -> Problem {
+pub(super) fn problem(error: domain::Error) -> Problem {
     Problem::of(error, Currency::USD)
 }
 
@@ -179,11 +179,11 @@ async fn register(
         .map_err(problem)?;
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, "/api/auth/me"))
-        .json(UserView::of(user)))
+        .json(UserView::of(user, None)))
 }
 
 /// Counts an attempt on this account. Returns the business with this slug or id.
-async fn count_try(
+pub(super) async fn count_try(
     state: &State,
     req: &HttpRequest,
     what: Try,
@@ -254,6 +254,7 @@ fn granted(state: &State, login: Login) -> Response {
         business_id: login.business.id,
         authority: login.authority,
         version: Some(login.user.version),
+        login: Some(login.login),
         issued_at,
         expires_at: issued_at + i64::from(state.token_seconds),
     };

@@ -11,17 +11,19 @@ use domain::stock::{Line, MAX_LINES};
 use domain::{IdempotencyKey, StoredResponse};
 use entity::orders::Status;
 use entity::users::Role;
-use entity::{Currency, CustomerId, OrderId};
+use entity::{Currency, CustomerId, OrderId, OrderNumber};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::purchase::{LineRequest, buyer};
+use super::purchase::{LineRequest, Note, buyer, details};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List};
+use crate::schema::contact::AddressRequest;
 use crate::schema::endpoint::Endpoint;
+use crate::schema::metadata::NewMetadata;
 use crate::schema::problem::Code;
 use crate::schema::response::{Response, created};
-use crate::schema::text::{self, Amount};
+use crate::schema::text::{self, Amount, Reference};
 use crate::state::State;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -59,6 +61,14 @@ crate::body! {
         customer_id: Option<CustomerId>,
         /// The products ordered. Quantities of one product are added up.
         items: List<LineRequest, 1, MAX_LINES>,
+        /// The buyer's own order number, as printed on documents.
+        reference: Option<Reference>,
+        /// A note for people, of several lines.
+        note: Option<Note>,
+        /// The address for the goods.
+        delivery_address: Option<AddressRequest>,
+        /// Keys of the business's programs.
+        metadata: Option<NewMetadata>,
     }
 }
 
@@ -67,6 +77,9 @@ crate::body! {
 #[schema(example = json!({"status": "payment_pending", "client_secret": "pi_3q27w_secret_5x"}))]
 pub(super) struct CheckoutView {
     order_id: OrderId,
+    number: OrderNumber,
+    /// The buyer's own order number.
+    reference: Option<String>,
     status: Status,
     total_amount: Amount,
     currency: Currency,
@@ -82,9 +95,16 @@ async fn order(
     caller: Authenticated,
     request: Json<CheckoutRequest>,
 ) -> Response {
+    let body = request.body;
     let purchase = Purchase {
-        customer_id: buyer(&caller, request.body.customer_id)?,
-        lines: request.body.items.0.into_iter().map(Line::from).collect(),
+        customer_id: buyer(&caller, body.customer_id)?,
+        lines: body.items.0.into_iter().map(Line::from).collect(),
+        details: details(
+            body.reference,
+            body.note,
+            body.delivery_address,
+            body.metadata,
+        ),
     };
     place(&state, &caller, request.key, |terms| {
         Work::Checkout(purchase, terms)
@@ -126,6 +146,8 @@ pub(super) async fn place(
 fn payable(checkout: Checkout) -> StoredResponse {
     let view = CheckoutView {
         order_id: checkout.order_id,
+        number: OrderNumber::of(checkout.order_id),
+        reference: checkout.reference,
         status: Status::PaymentPending,
         total_amount: Amount::of(checkout.total, checkout.currency),
         currency: checkout.currency,

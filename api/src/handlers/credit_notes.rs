@@ -4,19 +4,20 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::receivables::credit_notes::{self, CreditNote, NewCreditNote, What};
 use domain::stock::MAX_LINES;
-use domain::{Caller, Posted, StoredResponse};
 use entity::users::Role;
-use entity::{CreditNoteId, Currency, CustomerId, OrderId, ProductId, Quantity, UserId};
+use entity::{
+    CreditNoteId, Currency, CustomerId, OrderId, OrderNumber, ProductId, Quantity, UserId,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::payments::{AccountSummaryView, ReversalRequest};
+use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
-use crate::schema::response::{Response, View, created};
+use crate::schema::response::{Response, View};
 use crate::schema::text::{self, Amount, Text};
 use crate::state::State;
 
@@ -32,7 +33,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .summary("Credit a part of an order, by amount or by returned items")
         .for_roles(ADMIN)
         .body::<CreditNoteRequest>()
-        .created::<CreditNoteWithBalance>()
+        .created::<WithBalance<CreditNoteView>>()
         .codes(&[
             Code::OrderNotFound,
             Code::NothingToCredit,
@@ -55,7 +56,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .summary("Reverse a credit note: the amount that it settled is due again")
         .for_roles(ADMIN)
         .body::<ReversalRequest>()
-        .created::<CreditNoteWithBalance>()
+        .created::<WithBalance<CreditNoteView>>()
         .codes(&[
             Code::NotFound,
             Code::AlreadyReversed,
@@ -103,6 +104,7 @@ crate::body! {
 pub(super) struct CreditNoteView {
     credit_note_id: CreditNoteId,
     order_id: OrderId,
+    order_number: OrderNumber,
     customer_id: CustomerId,
     amount: Amount,
     currency: Currency,
@@ -134,16 +136,9 @@ struct ItemView {
     quantity: i64,
 }
 
-/// A credit note, and the customer's account after it.
-#[derive(Debug, Serialize, ToSchema)]
-struct CreditNoteWithBalance {
-    #[serde(flatten)]
-    credit_note: CreditNoteView,
-    #[serde(flatten)]
-    figures: AccountSummaryView,
-}
+impl DocumentView for CreditNoteView {
+    type Document = CreditNote;
 
-impl CreditNoteView {
     fn of(view: &CreditNote, currency: Currency) -> Self {
         let note = &view.note;
         let reversal = view.reversal.as_ref();
@@ -154,6 +149,7 @@ impl CreditNoteView {
         Self {
             credit_note_id: note.id,
             order_id: note.order_id,
+            order_number: OrderNumber::of(note.order_id),
             customer_id: note.customer_id,
             amount: Amount::of(note.amount, currency),
             currency,
@@ -168,6 +164,10 @@ impl CreditNoteView {
             reversed_at: reversal.map(|reversal| reversal.at),
             reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
         }
+    }
+
+    fn location(found: &CreditNote) -> String {
+        format!("/api/credit-notes/{}", found.note.id)
     }
 }
 
@@ -190,18 +190,6 @@ fn what(body: &mut CreditNoteRequest) -> Result<What, Problem> {
     }
 }
 
-fn render(caller: &Caller) -> impl Fn(&Posted<CreditNote>) -> StoredResponse + use<> {
-    let currency = caller.currency;
-    move |posted| {
-        let credit_note = &posted.document;
-        let view = CreditNoteWithBalance {
-            credit_note: CreditNoteView::of(credit_note, currency),
-            figures: AccountSummaryView::of(&posted.account, currency),
-        };
-        created(&format!("/api/credit-notes/{}", credit_note.note.id), &view)
-    }
-}
-
 async fn create(
     state: Data<State>,
     caller: Authenticated,
@@ -213,7 +201,7 @@ async fn create(
         credited: what(&mut request.body)?,
         reason: request.body.reason.0,
     };
-    let render = render(&caller);
+    let render = documents::render::<CreditNoteView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(credit_notes::create(&state.database, &write, &new).await)
 }
@@ -229,7 +217,7 @@ async fn reverse(
     id: Id<CreditNoteId>,
     request: Json<ReversalRequest>,
 ) -> Response {
-    let render = render(&caller);
+    let render = documents::render::<CreditNoteView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller
         .answer(credit_notes::reverse(&state.database, &write, id.0, &request.body.reason.0).await)

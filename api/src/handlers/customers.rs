@@ -3,23 +3,30 @@
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
-use domain::identity::customers::{self, CreditTerms, CustomerChange, NewCustomer};
+use domain::identity::customers::{
+    self, CreditTerms, CustomerChange, CustomerDetails, CustomerDetailsChange, NewCustomer,
+};
 use entity::users::Role;
-use entity::{Currency, CustomerId, Money};
+use entity::{Currency, CustomerAddress, CustomerAddresses, CustomerId, Metadata, Money};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::Authenticated;
-use crate::schema::body::{Change, Json};
+use crate::schema::body::{Change, Json, List};
+use crate::schema::contact::{CustomerAddressRequest, Phone, VatNumber};
 use crate::schema::endpoint::Endpoint;
+use crate::schema::metadata::{MetadataPatch, NewMetadata};
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
 use crate::schema::query::{Page, Query};
 use crate::schema::response::{Response, View, created};
-use crate::schema::text::{self, Amount, Email, Text, Whole};
+use crate::schema::text::{self, Amount, Email, Reference, Text, Whole};
 use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
+
+/// The addresses of a customer.
+type Addresses = List<CustomerAddressRequest, 0, { CustomerAddresses::MAX }>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -33,6 +40,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(STAFF)
             .body::<CustomerRequest>()
             .created::<CustomerView>()
+            .codes(&[Code::AlreadyExists])
             .idempotent(),
         Endpoint::get("getCustomer", "/api/customers/{customer_id}", read)
             .summary("Read a customer with its balance; a customer may read their own record")
@@ -44,7 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .for_roles(STAFF)
             .body::<CustomerPatch>()
             .ok::<CustomerView>()
-            .codes(&[Code::CustomerNotFound]),
+            .codes(&[Code::CustomerNotFound, Code::AlreadyExists]),
     ]
 }
 
@@ -56,6 +64,18 @@ crate::body! {
         name: Text<1, 200>,
         /// The email address for documents.
         email: Option<Email>,
+        /// The customer's number in the books of the business. Unique in the business.
+        reference: Option<Reference>,
+        /// The person to talk to.
+        contact: Option<Text<1, 200>>,
+        /// The telephone number.
+        phone: Option<Phone>,
+        /// The VAT number. Spaces, dots and hyphens are ignored, as is the case of letters.
+        vat_number: Option<VatNumber>,
+        /// The addresses.
+        addresses: Option<Addresses>,
+        /// Keys of the business's programs.
+        metadata: Option<NewMetadata>,
         /// The most that the customer may owe; 0 if left out.
         credit_limit: Option<Money>,
         /// Days from a purchase until it is due; 30 if left out.
@@ -73,6 +93,18 @@ crate::body! {
         name: Option<Text<1, 200>>,
         /// The email address for documents; null removes it.
         email: Change<Email>,
+        /// The customer's number in the books of the business. Unique in the business; null removes it.
+        reference: Change<Reference>,
+        /// The person to talk to; null removes it.
+        contact: Change<Text<1, 200>>,
+        /// The telephone number; null removes it.
+        phone: Change<Phone>,
+        /// The VAT number. Spaces, dots and hyphens are ignored, as is the case of letters; null removes it.
+        vat_number: Change<VatNumber>,
+        /// The addresses. They replace the earlier ones; null removes all.
+        addresses: Change<Addresses>,
+        /// Keys that change. Null or an empty text removes a key; null in place of the object removes all.
+        metadata: Change<MetadataPatch>,
         /// The most that the customer may owe. A limit below the balance blocks new purchases.
         credit_limit: Option<Money>,
         /// Days from a purchase until it is due, for purchases from now on.
@@ -89,11 +121,22 @@ crate::body! {
 #[schema(example = json!({
     "name": "Ada Lovelace", "email": "ada@example.com", "credit_limit": "1000.00", "balance": "600.00",
     "available_credit": "400.00", "credit_on_account": "0.00", "payment_terms_days": 30,
+    "reference": "C-1001", "phone": "+44 20 7946 0000", "metadata": {},
 }))]
 pub(super) struct CustomerView {
     id: CustomerId,
     name: String,
     email: Option<String>,
+    /// The customer's number in the books of the business.
+    reference: Option<String>,
+    /// The person to talk to.
+    contact: Option<String>,
+    phone: Option<String>,
+    vat_number: Option<String>,
+    /// The addresses. The first of a kind is its default.
+    addresses: Vec<CustomerAddress>,
+    /// Keys of the business's programs.
+    metadata: Metadata,
     currency: Currency,
     credit_limit: Amount,
     /// The customer's debt; negative when they paid ahead.
@@ -117,6 +160,12 @@ impl CustomerView {
             id: customer.id,
             name: customer.name.clone(),
             email: customer.email.clone(),
+            reference: customer.reference.clone(),
+            contact: customer.contact.clone(),
+            phone: customer.phone.clone(),
+            vat_number: customer.vat_number.clone(),
+            addresses: customer.addresses.clone().unwrap_or_default().0,
+            metadata: customer.metadata.clone().unwrap_or_default(),
             currency: caller.currency,
             credit_limit: amount(customer.credit_limit),
             balance: amount(customer.balance),
@@ -146,6 +195,14 @@ async fn create(
     let new = NewCustomer {
         name: body.name.0,
         email: body.email.map(Email::into_string),
+        details: CustomerDetails {
+            reference: body.reference.map(|text| text.0),
+            contact: body.contact.map(|text| text.0),
+            phone: body.phone.map(|text| text.0),
+            vat_number: body.vat_number.map(|text| text.0),
+            addresses: body.addresses.and_then(addresses),
+            metadata: NewMetadata::stored(body.metadata),
+        },
         credit: terms(body.credit_limit, body.on_hold, body.payment_terms_days),
         self_registered: false,
     };
@@ -174,11 +231,25 @@ async fn change(
     let change = CustomerChange {
         name: body.name.map(|name| name.0),
         email: body.email.changed(Email::into_string),
+        details: CustomerDetailsChange {
+            reference: body.reference.changed(|text| text.0),
+            contact: body.contact.changed(|text| text.0),
+            phone: body.phone.changed(|text| text.0),
+            vat_number: body.vat_number.changed(|text| text.0),
+            addresses: body.addresses.changed(addresses).map(Option::flatten),
+            metadata: body.metadata.into(),
+        },
         credit: terms(body.credit_limit, body.on_hold, body.payment_terms_days),
         reason: body.reason.map(|reason| reason.0),
     };
     let customer = customers::change(&state.database, &caller, id.0, &change).await;
     caller.answer(customer.map(|customer| View(CustomerView::of(&customer, &caller))))
+}
+
+/// The addresses to store; `None` for an empty list.
+fn addresses(list: Addresses) -> Option<CustomerAddresses> {
+    let addresses: Vec<CustomerAddress> = list.into_iter().map(CustomerAddress::from).collect();
+    Some(CustomerAddresses(addresses)).filter(|addresses| !addresses.0.is_empty())
 }
 
 fn terms(

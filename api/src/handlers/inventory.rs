@@ -7,7 +7,7 @@ use domain::stock::inventory::{self, Correction, Line, Moved, NewCorrection, Sto
 use entity::inventory::MAX_ON_HAND;
 use entity::stock_movements::{CorrectionReason, Reason};
 use entity::users::Role;
-use entity::{OrderId, ProductId, ReservationId, UserId};
+use entity::{OrderId, OrderNumber, ProductId, ReservationId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -170,6 +170,8 @@ pub(super) struct MovementView {
     reserved: i64,
     /// The order of a sale or a return, or the order that a reservation became.
     order_id: Option<OrderId>,
+    /// The number of that order.
+    order_number: Option<OrderNumber>,
     /// The reservation of a hold or its end.
     reservation_id: Option<ReservationId>,
     /// The user or API key that made the movement.
@@ -234,6 +236,7 @@ impl From<StockChange> for MovementView {
             note: change.note,
             reserved: change.reserved,
             order_id: change.order_id,
+            order_number: change.order_id.map(OrderNumber::of),
             reservation_id: change.reservation_id,
             actor_id: change.actor_id,
             created_at: change.created_at,

@@ -11,11 +11,13 @@ mod checkout;
 mod credit_notes;
 mod customers;
 mod dev;
+mod documents;
 mod health;
 mod imports;
 mod inventory;
 mod orders;
 mod overdue;
+mod passwords;
 mod payments;
 mod payouts;
 mod products;
@@ -37,6 +39,7 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
     vec![
         (Tag::Authentication, auth::endpoints()),
         (Tag::Businesses, businesses::endpoints()),
+        (Tag::Authentication, passwords::endpoints()),
         (Tag::Users, users::endpoints()),
         (Tag::ApiKeys, api_keys::endpoints()),
         (Tag::Customers, customers::endpoints()),

@@ -7,13 +7,15 @@ use domain::cancellation;
 use domain::card::provider::Limits;
 use domain::card::refunds::{self, NewRefund, What};
 use domain::foundation::dates::When;
-use domain::orders::{self, Filter, Fulfilment, Mismatch, Order, Payment, Step, Wanting};
+use domain::orders::{
+    self, DetailsChange, Filter, Fulfilment, Mismatch, Order, Payment, Step, Wanting,
+};
 use domain::stock::MAX_LINES;
 use entity::orders::{Attention, CancelReason, PaymentMethod, Status};
 use entity::users::Role;
 use entity::{
-    Currency, CustomerId, DisputeId, OrderId, PaymentId, ProductId, Quantity, RefundId, disputes,
-    payment_intents, refunds as refund_rows,
+    Address, Currency, CustomerId, DisputeId, Metadata, OrderId, OrderNumber, PaymentId, ProductId,
+    Quantity, RefundId, disputes, payment_intents, refunds as refund_rows,
 };
 use sea_orm::{ActiveEnum, Iterable};
 use serde::Serialize;
@@ -21,15 +23,17 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
-use super::purchase::SoldView;
+use super::purchase::{Note, SoldView};
 use crate::access::Authenticated;
-use crate::schema::body::{Bare, Json, List, Positive};
+use crate::schema::body::{Bare, Change, Json, List, Positive};
+use crate::schema::contact::AddressRequest;
 use crate::schema::endpoint::Endpoint;
+use crate::schema::metadata::MetadataPatch;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{Page, Query};
 use crate::schema::response::{Response, View, done};
-use crate::schema::text::{self, Amount, FromText, Text};
+use crate::schema::text::{self, Amount, FromText, Reference, Text};
 use crate::state::State;
 
 const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
@@ -63,6 +67,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("getOrder", "/api/orders/{order_id}", read)
             .summary("Read an order with its lines; a customer may read their own")
             .for_roles(EVERYONE)
+            .ok::<OrderWithItems>()
+            .codes(&[Code::OrderNotFound]),
+        Endpoint::patch("updateOrder", "/api/orders/{order_id}", change)
+            .summary("Change the reference, note, delivery address or metadata of an order, in any status")
+            .for_roles(&[Role::Admin, Role::Staff])
+            .body::<OrderPatch>()
             .ok::<OrderWithItems>()
             .codes(&[Code::OrderNotFound]),
         Endpoint::post("cancelOrder", "/api/orders/{order_id}/cancel", cancel)
@@ -108,6 +118,21 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ])
             .idempotent(),
     ]
+}
+
+crate::body! {
+    /// Changes to the details of an order. Members that are left out keep their value.
+    #[example({"reference": "PO-1234"})]
+    pub(super) struct OrderPatch {
+        /// The buyer's own order number; null removes it.
+        reference: Change<Reference>,
+        /// A note for people, of several lines; null removes it.
+        note: Change<Note>,
+        /// The address for the goods; null removes it.
+        delivery_address: Change<AddressRequest>,
+        /// Keys that change. Null or an empty text removes a key; null in place of the object removes all.
+        metadata: Change<MetadataPatch>,
+    }
 }
 
 crate::body! {
@@ -180,9 +205,11 @@ crate::body! {
 #[schema(example = json!({
     "status": "approved", "payment_method": "credit", "total_amount": "600.00", "amount_paid": "0.00",
     "amount_credited": "0.00", "amount_due": "600.00", "amount_refunded": "0.00",
+    "reference": "PO-1234",
 }))]
 pub(super) struct OrderView {
     order_id: OrderId,
+    number: OrderNumber,
     status: Status,
     payment_method: PaymentMethod,
     currency: Currency,
@@ -204,6 +231,14 @@ pub(super) struct OrderView {
     cancel_reason: Option<CancelReason>,
     /// A reference by which the shipment can be tracked, from the order's fulfilment.
     tracking_reference: Option<String>,
+    /// The buyer's own order number.
+    reference: Option<String>,
+    /// A note for people.
+    note: Option<String>,
+    /// The address for the goods.
+    delivery_address: Option<Address>,
+    /// Keys of the business's programs.
+    metadata: Metadata,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
 }
@@ -311,6 +346,7 @@ impl OrderView {
         let amount = |money| Amount::of(money, currency);
         Self {
             order_id: order.id,
+            number: OrderNumber::of(order.id),
             status: order.status,
             payment_method: order.payment_method,
             currency,
@@ -325,6 +361,10 @@ impl OrderView {
             due_at: order.due_at,
             cancel_reason: order.cancel_reason,
             tracking_reference: order.tracking_reference.clone(),
+            reference: order.reference.clone(),
+            note: order.note.clone(),
+            delivery_address: order.delivery_address.clone(),
+            metadata: order.metadata.clone().unwrap_or_default(),
             created_at: order.created_at,
         }
     }
@@ -490,6 +530,23 @@ async fn page(state: &State, caller: &Authenticated, filter: Filter, mut query: 
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<OrderId>) -> Response {
     let order = orders::read(&state.database, &caller, id.0).await;
+    caller.answer(order.map(|order| View(OrderWithItems::of(&order, caller.currency))))
+}
+
+async fn change(
+    state: Data<State>,
+    caller: Authenticated,
+    id: Id<OrderId>,
+    request: Json<OrderPatch>,
+) -> Response {
+    let body = request.body;
+    let change = DetailsChange {
+        reference: body.reference.changed(|text| text.0),
+        note: body.note.changed(|text| text.0),
+        delivery_address: body.delivery_address.changed(Address::from),
+        metadata: body.metadata.into(),
+    };
+    let order = orders::change(&state.database, &caller, id.0, &change).await;
     caller.answer(order.map(|order| View(OrderWithItems::of(&order, caller.currency))))
 }
 

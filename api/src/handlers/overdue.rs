@@ -16,7 +16,7 @@ use crate::access::Authenticated;
 use crate::http::connection_progress::Watched;
 use crate::http::csv::{self, Columns};
 use crate::schema::content_negotiation::Form;
-use crate::schema::csv_dialect::Dialect;
+use crate::schema::csv_dialect::{Dialect, Requested};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::query::{Page, Query};
 use crate::schema::response::Response;
@@ -107,13 +107,12 @@ async fn list(
             days.get().try_into().unwrap_or(DEFAULT_DAYS)
         }),
     };
-    let dialect = Dialect::take(&mut query);
-    if form == Form::Csv {
-        query.finish()?;
-        return csv_table(&state, &caller, criterion, (dialect, watched)).await;
-    }
-    let paging = query.paging();
-    query.finish()?;
+    let paging = match Requested::take(form, query)? {
+        Requested::Page(paging) => paging,
+        Requested::Table(dialect) => {
+            return csv_table(&state, &caller, criterion, (dialect, watched)).await;
+        }
+    };
     let list = overdue::list(&state.database, &caller, criterion, &paging)
         .await
         .map_err(|error| caller.problem(error))?;

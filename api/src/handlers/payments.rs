@@ -4,19 +4,20 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::receivables::payments::{self, NewPayment, Payment};
 use domain::receivables::settlement::Target;
-use domain::{AccountSummary, Caller, Posted, StoredResponse};
 use entity::users::Role;
-use entity::{Currency, CustomerId, Money, OrderId, PaymentId, UserId};
+use entity::{Currency, CustomerId, Metadata, Money, OrderId, OrderNumber, PaymentId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
+use crate::schema::metadata::NewMetadata;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{Page, Query};
-use crate::schema::response::{Response, View, created};
+use crate::schema::response::{Response, View};
 use crate::schema::text::{self, Amount, Text};
 use crate::state::State;
 
@@ -37,7 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("Record a payment; without a target it settles the orders that are due for longest first")
             .for_roles(STAFF)
             .body::<PaymentRequest>()
-            .created::<PaymentWithBalance>()
+            .created::<WithBalance<PaymentView>>()
             .codes(&[
                 Code::CustomerNotFound,
                 Code::OrderNotFound,
@@ -60,7 +61,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .summary("Reverse a payment that bounced: the amount that it settled is due again")
         .for_roles(&[Role::Admin])
         .body::<ReversalRequest>()
-        .created::<PaymentWithBalance>()
+        .created::<WithBalance<PaymentView>>()
         .codes(&[
             Code::NotFound,
             Code::AlreadyReversed,
@@ -94,6 +95,8 @@ crate::body! {
         /// The orders that the payment is for, with an amount each. Not together with `order_id`. The amounts must add
         /// up to the payment, unless `on_account` is true.
         allocations: Option<List<AllocationRequest, 1, MAX_ORDERS>>,
+        /// Keys of the business's programs.
+        metadata: Option<NewMetadata>,
         /// Whether an excess stays as credit on account; false if left out. Without it a payment that exceeds the
         /// amount due is rejected.
         on_account: Option<bool>,
@@ -111,27 +114,19 @@ crate::body! {
     }
 }
 
-crate::body! {
-    /// A reversal.
-    #[example({"reason": "entered twice"})]
-    pub(super) struct ReversalRequest {
-        /// The reason, as shown on statements.
-        pub(super) reason: Text<1, 500>,
-    }
-}
-
 /// The part of a credit that settles one order.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"amount": "25.00"}))]
 pub(super) struct AllocationView {
     order_id: OrderId,
+    order_number: OrderNumber,
     amount: Amount,
 }
 
 /// A payment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "amount": "25.00", "method": "cheque", "reference": "000123", "unallocated": "0.00",
+    "amount": "25.00", "method": "cheque", "reference": "000123", "metadata": {}, "unallocated": "0.00",
     "paid_out": "0.00",
 }))]
 pub(super) struct PaymentView {
@@ -141,6 +136,8 @@ pub(super) struct PaymentView {
     currency: Currency,
     method: String,
     reference: Option<String>,
+    /// Keys of the business's programs.
+    metadata: Metadata,
     #[serde(serialize_with = "text::time")]
     received_at: DateTime<Utc>,
     /// The orders that it settles now.
@@ -159,50 +156,20 @@ pub(super) struct PaymentView {
     reversal_reason: Option<String>,
 }
 
-/// A payment, and the customer's account after it.
-#[derive(Debug, Serialize, ToSchema)]
-struct PaymentWithBalance {
-    #[serde(flatten)]
-    payment: PaymentView,
-    #[serde(flatten)]
-    figures: AccountSummaryView,
-}
-
-/// A customer's debt and remaining credit.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({
-    "customer_balance": "600.00", "available_credit": "400.00", "credit_on_account": "0.00",
-}))]
-pub(super) struct AccountSummaryView {
-    /// The customer's current debt; negative when they paid ahead.
-    customer_balance: Amount,
-    /// The remaining credit; negative when the balance exceeds the limit.
-    available_credit: Amount,
-    /// The part of the customer's credits that settles no order.
-    credit_on_account: Amount,
-}
-
 impl AllocationView {
     pub(super) fn all(shares: &[(OrderId, Money)], currency: Currency) -> Vec<Self> {
         let shares = shares.iter().map(|(order_id, amount)| Self {
             order_id: *order_id,
+            order_number: OrderNumber::of(*order_id),
             amount: Amount::of(*amount, currency),
         });
         shares.collect()
     }
 }
 
-impl AccountSummaryView {
-    pub(super) fn of(figures: &AccountSummary, currency: Currency) -> Self {
-        Self {
-            customer_balance: Amount::of(figures.balance, currency),
-            available_credit: Amount::of(figures.available_credit, currency),
-            credit_on_account: Amount::of(figures.on_account, currency),
-        }
-    }
-}
+impl DocumentView for PaymentView {
+    type Document = Payment;
 
-impl PaymentView {
     fn of(view: &Payment, currency: Currency) -> Self {
         let payment = &view.payment;
         let reversal = view.reversal.as_ref();
@@ -213,6 +180,7 @@ impl PaymentView {
             currency,
             method: payment.method.clone(),
             reference: payment.reference.clone(),
+            metadata: payment.metadata.clone().unwrap_or_default(),
             received_at: payment.received_at,
             allocations: AllocationView::all(&view.allocations, currency),
             unallocated: Amount::of(view.unallocated(), currency),
@@ -222,6 +190,10 @@ impl PaymentView {
             reversed_at: reversal.map(|reversal| reversal.at),
             reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
         }
+    }
+
+    fn location(found: &Payment) -> String {
+        format!("/api/payments/{}", found.payment.id)
     }
 }
 
@@ -260,22 +232,11 @@ fn payment(body: PaymentRequest) -> Result<NewPayment, Problem> {
         amount,
         method: body.method.0,
         reference: body.reference.map(|reference| reference.0),
+        metadata: NewMetadata::stored(body.metadata),
         received_at: body.received_at,
         target,
         on_account: body.on_account.unwrap_or(false),
     })
-}
-
-fn render(caller: &Caller) -> impl Fn(&Posted<Payment>) -> StoredResponse + use<> {
-    let currency = caller.currency;
-    move |posted| {
-        let payment = &posted.document;
-        let view = PaymentWithBalance {
-            payment: PaymentView::of(payment, currency),
-            figures: AccountSummaryView::of(&posted.account, currency),
-        };
-        created(&format!("/api/payments/{}", payment.payment.id), &view)
-    }
 }
 
 async fn receive(
@@ -284,7 +245,7 @@ async fn receive(
     request: Json<PaymentRequest>,
 ) -> Response {
     let new = payment(request.body)?;
-    let render = render(&caller);
+    let render = documents::render::<PaymentView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(payments::receive(&state.database, &write, &new).await)
 }
@@ -295,7 +256,7 @@ async fn reverse(
     id: Id<PaymentId>,
     request: Json<ReversalRequest>,
 ) -> Response {
-    let render = render(&caller);
+    let render = documents::render::<PaymentView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(payments::reverse(&state.database, &write, id.0, &request.body.reason.0).await)
 }

@@ -4,20 +4,19 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::foundation::dates::When;
 use domain::receivables::payouts::{self, Filter, NewPayout, Payout};
-use domain::{Caller, Posted, StoredResponse};
 use entity::users::Role;
 use entity::{Currency, CustomerId, PayoutId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::payments::{AccountSummaryView, ReversalRequest};
+use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, Positive};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
 use crate::schema::query::{Page, Query};
-use crate::schema::response::{Response, View, created};
+use crate::schema::response::{Response, View};
 use crate::schema::text::{self, Amount, Text};
 use crate::state::State;
 
@@ -33,7 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .summary("Pay credit on account out to its customer, the oldest credit first")
         .for_roles(&[Role::Admin])
         .body::<PayoutRequest>()
-        .created::<PayoutWithBalance>()
+        .created::<WithBalance<PayoutView>>()
         .codes(&[
             Code::CustomerNotFound,
             Code::CreditOnAccountExceeded,
@@ -63,7 +62,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .for_roles(&[Role::Admin])
             .body::<ReversalRequest>()
-            .created::<PayoutWithBalance>()
+            .created::<WithBalance<PayoutView>>()
             .codes(&[Code::NotFound, Code::AlreadyReversed, Code::AmountTooLarge])
             .idempotent(),
     ]
@@ -106,16 +105,9 @@ pub(super) struct PayoutView {
     reversal_reason: Option<String>,
 }
 
-/// A payout, and the customer's account after it.
-#[derive(Debug, Serialize, ToSchema)]
-struct PayoutWithBalance {
-    #[serde(flatten)]
-    payout: PayoutView,
-    #[serde(flatten)]
-    figures: AccountSummaryView,
-}
+impl DocumentView for PayoutView {
+    type Document = Payout;
 
-impl PayoutView {
     fn of(view: &Payout, currency: Currency) -> Self {
         let payout = &view.payout;
         let reversal = view.reversal.as_ref();
@@ -133,17 +125,9 @@ impl PayoutView {
             reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
         }
     }
-}
 
-fn render(caller: &Caller) -> impl Fn(&Posted<Payout>) -> StoredResponse + use<> {
-    let currency = caller.currency;
-    move |posted| {
-        let payout = &posted.document;
-        let view = PayoutWithBalance {
-            payout: PayoutView::of(payout, currency),
-            figures: AccountSummaryView::of(&posted.account, currency),
-        };
-        created(&format!("/api/payouts/{}", payout.payout.id), &view)
+    fn location(found: &Payout) -> String {
+        format!("/api/payouts/{}", found.payout.id)
     }
 }
 
@@ -161,7 +145,7 @@ async fn create(
         reference: body.reference.map(|reference| reference.0),
         paid_at: body.paid_at,
     };
-    let render = render(&caller);
+    let render = documents::render::<PayoutView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(payouts::create(&state.database, &write, &new).await)
 }
@@ -172,7 +156,7 @@ async fn reverse(
     id: Id<PayoutId>,
     request: Json<ReversalRequest>,
 ) -> Response {
-    let render = render(&caller);
+    let render = documents::render::<PayoutView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(payouts::reverse(&state.database, &write, id.0, &request.body.reason.0).await)
 }

@@ -9,13 +9,14 @@ use domain::catalogue::products::{
 use entity::inventory::MAX_ON_HAND;
 use entity::sales::{Kind, State as SaleState};
 use entity::users::Role;
-use entity::{Currency, Money, ProductId, SaleId};
+use entity::{Currency, Metadata, Money, ProductId, SaleId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{Authenticated, Visitor};
 use crate::schema::body::{Change, Json};
 use crate::schema::endpoint::Endpoint;
+use crate::schema::metadata::{MetadataPatch, NewMetadata};
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
 use crate::schema::query::{Page, Query};
@@ -84,6 +85,8 @@ crate::body! {
         limit_per_customer: Option<PurchaseLimit>,
         /// Whether the product is on sale; true if left out.
         active: Option<bool>,
+        /// Keys of the business's programs.
+        metadata: Option<NewMetadata>,
     }
 }
 
@@ -103,6 +106,8 @@ crate::body! {
         limit_per_customer: Option<PurchaseLimit>,
         /// Whether the product is on sale; true if left out.
         active: Option<bool>,
+        /// Keys of the business's programs; none if left out.
+        metadata: Option<NewMetadata>,
     }
 }
 
@@ -122,6 +127,8 @@ crate::body! {
         limit_per_customer: Change<PurchaseLimit>,
         /// Whether the product is on sale.
         active: Option<bool>,
+        /// Keys that change. Null or an empty text removes a key; null in place of the object removes all.
+        metadata: Change<MetadataPatch>,
     }
 }
 
@@ -129,6 +136,7 @@ crate::body! {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "sku": "HP-200", "name": "Headphones", "price": "200.00", "list_price": "200.00", "available": 40, "active": true,
+    "metadata": {},
 }))]
 pub(super) struct ProductView {
     id: ProductId,
@@ -144,6 +152,8 @@ pub(super) struct ProductView {
     available: i64,
     limit_per_customer: Option<i32>,
     active: bool,
+    /// Keys of the business's programs.
+    metadata: Metadata,
     /// The cheapest open sale that still applies to the caller, or else the next to open; null if there is neither.
     sale: Option<ProductSaleView>,
     /// Why the product cannot be bought, whatever is available; null if it can.
@@ -250,6 +260,7 @@ impl ProductView {
             available: view.available,
             limit_per_customer: product.limit_per_customer,
             active: product.active,
+            metadata: product.metadata.clone().unwrap_or_default(),
             sale: view
                 .sale
                 .as_ref()
@@ -319,6 +330,7 @@ async fn create(
             price: body.price,
             limit_per_customer: body.limit_per_customer.and_then(limit),
             active: body.active.unwrap_or(true),
+            metadata: NewMetadata::stored(body.metadata),
         },
         stock: body.stock.map_or(0, Whole::get),
     };
@@ -346,6 +358,7 @@ async fn replace(
         price: body.price,
         limit_per_customer: body.limit_per_customer.and_then(limit),
         active: body.active.unwrap_or(true),
+        metadata: NewMetadata::stored(body.metadata),
     };
     apply(&state, &caller, id.0, &details.into()).await
 }
@@ -364,6 +377,7 @@ async fn change(
         price: body.price,
         limit_per_customer: body.limit_per_customer.changed(limit).map(Option::flatten),
         active: body.active,
+        metadata: body.metadata.into(),
     };
     apply(&state, &caller, id.0, &change).await
 }

@@ -1,24 +1,34 @@
 //! `POST /api/purchase`: an order on credit, which takes stock and credit in one transaction.
 
+use std::sync::Arc;
+
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::StoredResponse;
 use domain::desk::purchase::{Purchase, Receipt};
 use domain::desk::{Command, Work};
+use domain::orders::OrderDetails;
 use domain::stock::{Line, MAX_LINES};
 use entity::orders::{PaymentMethod, Status};
 use entity::users::Role;
-use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity};
+use entity::{
+    Address, Currency, CustomerId, Metadata, Money, OrderId, OrderNumber, ProductId, Quantity,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List};
+use crate::schema::contact::AddressRequest;
 use crate::schema::endpoint::Endpoint;
+use crate::schema::metadata::NewMetadata;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::response::{Response, created};
-use crate::schema::text::{self, Amount};
+use crate::schema::text::{self, Amount, Prose, Reference};
 use crate::state::State;
+
+/// A note for people.
+pub(super) type Note = Prose<1, 2000>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -50,6 +60,14 @@ crate::body! {
         customer_id: Option<CustomerId>,
         /// The products bought. Quantities of one product are added up.
         items: List<LineRequest, 1, MAX_LINES>,
+        /// The buyer's own order number, as printed on documents.
+        reference: Option<Reference>,
+        /// A note for people, of several lines.
+        note: Option<Note>,
+        /// The address for the goods.
+        delivery_address: Option<AddressRequest>,
+        /// Keys of the business's programs.
+        metadata: Option<NewMetadata>,
     }
 }
 
@@ -82,10 +100,11 @@ impl From<LineRequest> for Line {
 #[schema(example = json!({
     "status": "approved", "payment_method": "credit", "total_amount": "600.00", "amount_paid": "0.00",
     "amount_credited": "0.00", "amount_due": "600.00", "customer_balance": "600.00",
-    "available_credit": "400.00",
+    "available_credit": "400.00", "reference": "PO-1234",
 }))]
 pub(super) struct ReceiptView {
     order_id: OrderId,
+    number: OrderNumber,
     status: Status,
     payment_method: PaymentMethod,
     currency: Currency,
@@ -98,6 +117,14 @@ pub(super) struct ReceiptView {
     customer_balance: Amount,
     /// The remaining credit.
     available_credit: Amount,
+    /// The buyer's own order number.
+    reference: Option<String>,
+    /// A note for people.
+    note: Option<String>,
+    /// The address for the goods.
+    delivery_address: Option<Address>,
+    /// Keys of the business's programs.
+    metadata: Metadata,
     #[serde(serialize_with = "text::time")]
     due_at: DateTime<Utc>,
     #[serde(serialize_with = "text::time")]
@@ -119,15 +146,37 @@ pub(super) struct SoldView {
     pub(super) line_total: Amount,
 }
 
+/// The details of a new order; `None` if the request has none.
+pub(super) fn details(
+    reference: Option<Reference>,
+    note: Option<Note>,
+    delivery_address: Option<AddressRequest>,
+    metadata: Option<NewMetadata>,
+) -> Option<Arc<OrderDetails>> {
+    let details = OrderDetails {
+        reference: reference.map(|text| text.0),
+        note: note.map(|text| text.0),
+        delivery_address: delivery_address.map(Address::from),
+        metadata: NewMetadata::stored(metadata),
+    };
+    (!details.is_empty()).then(|| Arc::new(details))
+}
+
 async fn purchase(
     state: Data<State>,
     caller: Authenticated,
     request: Json<PurchaseRequest>,
 ) -> Response {
-    let customer_id = buyer(&caller, request.body.customer_id)?;
+    let body = request.body;
     let purchase = Purchase {
-        customer_id,
-        lines: request.body.items.0.into_iter().map(Line::from).collect(),
+        customer_id: buyer(&caller, body.customer_id)?,
+        lines: body.items.0.into_iter().map(Line::from).collect(),
+        details: details(
+            body.reference,
+            body.note,
+            body.delivery_address,
+            body.metadata,
+        ),
     };
     let command = Command {
         work: Work::Purchase(purchase, receipt),
@@ -152,8 +201,10 @@ pub(super) fn buyer(
 
 pub(super) fn receipt(receipt: &Receipt) -> StoredResponse {
     let amount = |money: Money| Amount::of(money, receipt.currency);
+    let details = receipt.details.as_deref().cloned().unwrap_or_default();
     let view = ReceiptView {
         order_id: receipt.order_id,
+        number: OrderNumber::of(receipt.order_id),
         status: Status::Approved,
         payment_method: PaymentMethod::Credit,
         currency: receipt.currency,
@@ -164,6 +215,12 @@ pub(super) fn receipt(receipt: &Receipt) -> StoredResponse {
         amount_due: amount(receipt.total - receipt.amount_paid() - receipt.amount_credited()),
         customer_balance: amount(receipt.charge.balance_after),
         available_credit: amount(receipt.available_credit),
+        details: receipt
+            .details
+            .as_deref()
+            .cloned()
+            .unwrap_or_default()
+            .into(),
         due_at: receipt.due_at,
         created_at: receipt.created_at,
         items: receipt

@@ -3,25 +3,27 @@
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::StoredResponse;
-use domain::desk::{Command, Work};
+use domain::desk::{self, Command, Work};
 use domain::stock::reservations::{self, CurrentReservation, NewReservation};
 use domain::stock::{Line, MAX_LINES};
 use entity::orders::PaymentMethod;
 use entity::reservations::{CancelReason, Status};
 use entity::users::Role;
-use entity::{Currency, CustomerId, OrderId, ProductId, ReservationId};
+use entity::{Currency, CustomerId, OrderId, OrderNumber, ProductId, ReservationId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::checkout::{self, CheckoutView};
-use super::purchase::{LineRequest, ReceiptView, buyer, receipt};
+use super::purchase::{LineRequest, Note, ReceiptView, buyer, details, receipt};
 use crate::access::Authenticated;
 use crate::schema::body::{Bare, Json, List};
+use crate::schema::contact::AddressRequest;
 use crate::schema::endpoint::Endpoint;
+use crate::schema::metadata::NewMetadata;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::response::{Response, View, accepted, created, done};
-use crate::schema::text::{self, Amount, Whole};
+use crate::schema::text::{self, Amount, Reference, Whole};
 use crate::state::State;
 
 const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
@@ -119,6 +121,14 @@ crate::body! {
     pub(super) struct Confirmation {
         /// On credit or by card.
         payment_method: PaymentMethod,
+        /// The buyer's own order number, as printed on documents.
+        reference: Option<Reference>,
+        /// A note for people, of several lines.
+        note: Option<Note>,
+        /// The address for the goods.
+        delivery_address: Option<AddressRequest>,
+        /// Keys of the business's programs.
+        metadata: Option<NewMetadata>,
     }
 }
 
@@ -151,6 +161,8 @@ pub(super) struct ReservationView {
     place: Option<i64>,
     /// The order that the reservation became.
     order_id: Option<OrderId>,
+    /// The number of that order.
+    order_number: Option<OrderNumber>,
     /// Why the reservation was cancelled; null if it is not.
     cancel_reason: Option<CancelReason>,
     #[serde(serialize_with = "text::time")]
@@ -186,6 +198,7 @@ impl ReservationView {
             expires_at: reservation.expires_at,
             place: current.place,
             order_id: reservation.order_id,
+            order_number: reservation.order_id.map(OrderNumber::of),
             cancel_reason: match current.status {
                 Status::Cancelled => {
                     Some(reservation.cancel_reason.unwrap_or(CancelReason::Requested))
@@ -243,12 +256,22 @@ async fn confirm(
     let target = reservations::target(&state.database, &caller, id.0)
         .await
         .map_err(|error| caller.problem(error))?;
-    if request.body.payment_method == PaymentMethod::Card {
-        let by_card = |terms| Work::ConfirmByCard(target, terms);
+    let body = request.body;
+    let confirmation = desk::Confirmation {
+        reservation: target,
+        details: details(
+            body.reference,
+            body.note,
+            body.delivery_address,
+            body.metadata,
+        ),
+    };
+    if body.payment_method == PaymentMethod::Card {
+        let by_card = |terms| Work::ConfirmByCard(confirmation, terms);
         return checkout::place(&state, &caller, request.key, by_card).await;
     }
     let command = Command {
-        work: Work::Confirm(target, receipt),
+        work: Work::Confirm(confirmation, receipt),
         key: request.key,
         caller: caller.0.clone(),
     };

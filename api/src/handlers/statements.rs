@@ -8,8 +8,8 @@ use domain::receivables::statements::{self, Entry, Statement, Totals};
 use entity::ledger_entries::Kind;
 use entity::users::Role;
 use entity::{
-    CreditNoteId, Currency, CustomerId, LedgerEntryId, Money, OrderId, PaymentId, PayoutId,
-    WriteOffId,
+    CreditNoteId, Currency, CustomerId, LedgerEntryId, Money, OrderId, OrderNumber, PaymentId,
+    PayoutId, WriteOffId,
 };
 use sea_orm::ActiveEnum;
 use serde::Serialize;
@@ -67,6 +67,10 @@ pub(super) struct EntryView {
     balance_after: Amount,
     /// The order that the entry charges, credits or writes off.
     order_id: Option<OrderId>,
+    /// The number of that order.
+    order_number: Option<OrderNumber>,
+    /// The buyer's own number of that order.
+    order_reference: Option<String>,
     payment_id: Option<PaymentId>,
     payout_id: Option<PayoutId>,
     /// The method of the payment or payout.
@@ -132,6 +136,8 @@ impl EntryView {
             currency,
             balance_after: Amount::of(entry.balance_after, currency),
             order_id: entry.order_id,
+            order_number: entry.order_id.map(OrderNumber::of),
+            order_reference: entry.order_reference,
             payment_id: entry.payment_id,
             payout_id: entry.payout_id,
             method: entry.method,
@@ -252,12 +258,14 @@ fn lines(
         "reason",
         "entry_id",
         "reverses",
+        "order_number",
+        "order_reference",
     ])?;
     let figure = |at: String, kind: &str, balance: Money| {
         let mut cells = vec![at, kind.to_owned(), String::new()];
         cells.push(balance.to_text(currency));
         cells.push(currency.to_string());
-        cells.resize(11, String::new());
+        cells.resize(13, String::new());
         cells
     };
     lines.add(&figure(
@@ -280,6 +288,8 @@ fn lines(
             note(entry.reason),
             entry.id.to_string(),
             id(entry.reverses.map(|id| id.to_string())),
+            id(entry.order_id.map(|id| OrderNumber::of(id).to_string())),
+            note(entry.order_reference),
         ])?;
     }
     lines.add(&figure(to, "closing_balance", statement.closing_balance))?;

@@ -4,6 +4,7 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Authority;
 use domain::foundation::new_password::NewPassword;
+use domain::identity::suggested_customers::ListedUser;
 use domain::identity::users::{self, NewUser, UserChange};
 use entity::users::Role;
 use entity::{CustomerId, UserId};
@@ -38,13 +39,24 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .idempotent(),
         Endpoint::patch("updateUser", "/api/users/{user_id}", change)
             .summary(
-                "Change a user's name or role, or disable them. A new role or disabling revokes their tokens at once \
-                 in the process that responds, within a second in others",
+                "Change a user, or disable them. A new role, a new customer or disabling revokes their tokens at once in \
+                 the process that responds, within a second in others. A new email address ends all their logins",
             )
             .for_roles(ADMIN)
             .body::<UserPatch>()
             .ok::<UserView>()
-            .codes(&[Code::NotFound, Code::CustomerNotFound, Code::LastAdmin, Code::RoleCustomerMismatch]),
+            .codes(&[
+                Code::NotFound,
+                Code::AlreadyExists,
+                Code::CustomerNotFound,
+                Code::LastAdmin,
+                Code::RoleCustomerMismatch,
+            ]),
+        Endpoint::delete("deleteUser", "/api/users/{user_id}", delete)
+            .summary("Delete a user: address and name are replaced and all logins end; the id stays for the audit trail")
+            .for_roles(ADMIN)
+            .no_content()
+            .codes(&[Code::NotFound, Code::LastAdmin]),
     ]
 }
 
@@ -69,6 +81,8 @@ crate::body! {
     /// Changes to a user. Members that are left out keep their value.
     #[example({"role": "staff"})]
     pub(super) struct UserPatch {
+        /// The email address to log in with. Another address ends all logins of the user.
+        email: Option<Email>,
         /// The display name.
         name: Option<Text<1, 200>>,
         /// The role, which decides what the user may do.
@@ -90,6 +104,9 @@ pub(super) struct UserView {
     role: Role,
     /// The customer for whom the user acts, for the role `customer`.
     customer_id: Option<CustomerId>,
+    /// The customer that staff made with the address of this user, who registered themselves. Addresses are not proven:
+    /// an admin who knows the user links them with `customer_id`. Null where there is none, and in responses to others.
+    suggested_customer_id: Option<CustomerId>,
     /// Whether the user is disabled and cannot log in.
     disabled: bool,
     #[serde(serialize_with = "text::time")]
@@ -99,17 +116,25 @@ pub(super) struct UserView {
 }
 
 impl UserView {
-    pub(super) fn of(user: entity::users::Model) -> Self {
+    pub(super) fn of(
+        user: entity::users::Model,
+        suggested_customer_id: Option<CustomerId>,
+    ) -> Self {
         Self {
             id: user.id,
             email: user.email,
             name: user.name,
             role: user.role,
             customer_id: user.customer_id,
+            suggested_customer_id,
             disabled: user.disabled_at.is_some(),
             created_at: user.created_at,
             updated_at: user.updated_at,
         }
+    }
+
+    fn of_listed(listed: ListedUser) -> Self {
+        Self::of(listed.user, listed.suggested_customer_id)
     }
 }
 
@@ -117,7 +142,7 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
     let paging = query.paging();
     query.finish()?;
     let page = users::list(&state.database, &caller, &paging).await;
-    caller.answer(page.map(|page| View(Page::of(page, UserView::of))))
+    caller.answer(page.map(|page| View(Page::of(page, UserView::of_listed))))
 }
 
 async fn create(state: Data<State>, caller: Authenticated, request: Json<UserRequest>) -> Response {
@@ -129,7 +154,7 @@ async fn create(state: Data<State>, caller: Authenticated, request: Json<UserReq
         authority: authority(body.role, body.customer_id)?,
     };
     let render = |user: &entity::users::Model| {
-        let view = UserView::of(user.clone());
+        let view = UserView::of(user.clone(), None);
         created(&format!("/api/users/{}", user.id), &view)
     };
     let write = caller.write(request.key.as_ref(), &render);
@@ -160,11 +185,23 @@ async fn change(
 ) -> Response {
     let body = request.body;
     let change = UserChange {
+        email: body.email.map(Email::into_string),
         name: body.name.map(|name| name.0),
         role: body.role,
         customer_id: body.customer_id,
         disabled: body.disabled,
     };
     let user = users::change(&state.database, &state.revocation, &caller, id.0, &change).await;
-    caller.answer(user.map(|user| View(UserView::of(user))))
+    caller.answer(user.map(|user| View(UserView::of_listed(user))))
+}
+
+async fn delete(state: Data<State>, caller: Authenticated, id: Id<UserId>) -> Response {
+    let deleted = users::delete(
+        &state.database,
+        &state.passwords,
+        &state.revocation,
+        &caller,
+        id.0,
+    );
+    caller.answer(deleted.await)
 }

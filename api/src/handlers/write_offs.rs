@@ -3,19 +3,18 @@
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::receivables::write_offs::{self, NewWriteOff, WriteOff};
-use domain::{Caller, Posted, StoredResponse};
 use entity::users::Role;
-use entity::{Currency, CustomerId, OrderId, UserId, WriteOffId};
+use entity::{Currency, CustomerId, OrderId, OrderNumber, UserId, WriteOffId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::payments::{AccountSummaryView, ReversalRequest};
+use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use crate::access::Authenticated;
 use crate::schema::body::{Json, Positive};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
-use crate::schema::response::{Response, View, created};
+use crate::schema::response::{Response, View};
 use crate::schema::text::{self, Amount, Text};
 use crate::state::State;
 
@@ -31,7 +30,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .summary("Write off the amount due on an order, or a part of it")
         .for_roles(ADMIN)
         .body::<WriteOffRequest>()
-        .created::<WriteOffWithBalance>()
+        .created::<WithBalance<WriteOffView>>()
         .codes(&[
             Code::OrderNotFound,
             Code::Overpayment,
@@ -53,7 +52,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .summary("Reverse a write-off: its amount is due again")
         .for_roles(ADMIN)
         .body::<ReversalRequest>()
-        .created::<WriteOffWithBalance>()
+        .created::<WithBalance<WriteOffView>>()
         .codes(&[
             Code::NotFound,
             Code::AlreadyReversed,
@@ -82,6 +81,7 @@ crate::body! {
 pub(super) struct WriteOffView {
     write_off_id: WriteOffId,
     order_id: OrderId,
+    order_number: OrderNumber,
     customer_id: CustomerId,
     amount: Amount,
     currency: Currency,
@@ -96,22 +96,16 @@ pub(super) struct WriteOffView {
     reversal_reason: Option<String>,
 }
 
-/// A write-off, and the customer's account after it.
-#[derive(Debug, Serialize, ToSchema)]
-struct WriteOffWithBalance {
-    #[serde(flatten)]
-    write_off: WriteOffView,
-    #[serde(flatten)]
-    figures: AccountSummaryView,
-}
+impl DocumentView for WriteOffView {
+    type Document = WriteOff;
 
-impl WriteOffView {
     fn of(view: &WriteOff, currency: Currency) -> Self {
         let write_off = &view.write_off;
         let reversal = view.reversal.as_ref();
         Self {
             write_off_id: write_off.id,
             order_id: write_off.order_id,
+            order_number: OrderNumber::of(write_off.order_id),
             customer_id: write_off.customer_id,
             amount: Amount::of(write_off.amount, currency),
             currency,
@@ -122,20 +116,9 @@ impl WriteOffView {
             reversal_reason: reversal.map(|reversal| reversal.reason.clone()),
         }
     }
-}
 
-fn render(caller: &Caller) -> impl Fn(&Posted<WriteOff>) -> StoredResponse + use<> {
-    let currency = caller.currency;
-    move |posted| {
-        let write_off = &posted.document;
-        let view = WriteOffWithBalance {
-            write_off: WriteOffView::of(write_off, currency),
-            figures: AccountSummaryView::of(&posted.account, currency),
-        };
-        created(
-            &format!("/api/write-offs/{}", write_off.write_off.id),
-            &view,
-        )
+    fn location(found: &WriteOff) -> String {
+        format!("/api/write-offs/{}", found.write_off.id)
     }
 }
 
@@ -150,7 +133,7 @@ async fn create(
         amount: request.body.amount.map(|amount| amount.0),
         reason: request.body.reason.0,
     };
-    let render = render(&caller);
+    let render = documents::render::<WriteOffView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(write_offs::create(&state.database, &write, &new).await)
 }
@@ -166,7 +149,7 @@ async fn reverse(
     id: Id<WriteOffId>,
     request: Json<ReversalRequest>,
 ) -> Response {
-    let render = render(&caller);
+    let render = documents::render::<WriteOffView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(write_offs::reverse(&state.database, &write, id.0, &request.body.reason.0).await)
 }

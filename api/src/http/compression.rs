@@ -7,13 +7,16 @@
 //! - event streams, whose events must not wait for each other;
 //! - responses below [`MIN_BYTES`], which would hardly shrink;
 //! - responses above [`MAX_BYTES`].
+//!
+//! The files of the page `/docs/` are stored compressed. They are decompressed for clients that do not accept gzip.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::ErrorInternalServerError;
 use actix_web::http::header::{
     ACCEPT_ENCODING, AcceptEncoding, CONTENT_ENCODING, CONTENT_TYPE, Encoding, Header, HeaderMap,
     HeaderValue, VARY,
@@ -23,6 +26,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpRequest};
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 /// The smallest response that is compressed, in bytes.
@@ -41,6 +45,9 @@ pub async fn answers(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let reads = *req.method() == Method::GET;
     let response = next.call(req).await?.map_into_boxed_body();
+    if response.headers().contains_key(CONTENT_ENCODING) {
+        return stored(response);
+    }
     if !reads || response.status() != StatusCode::OK || !is_compressible(&response) {
         return Ok(response);
     }
@@ -61,6 +68,28 @@ pub async fn answers(
     Ok(ServiceResponse::new(request, response.set_body(body)))
 }
 
+/// A response with a body that is stored compressed.
+fn stored(response: ServiceResponse<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let wanted = is_wanted(response.request());
+    let (request, response) = response.into_parts();
+    let (mut response, mut body) = response.into_parts();
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_name(ACCEPT_ENCODING));
+    if !wanted {
+        headers.remove(CONTENT_ENCODING);
+        body = match body.try_into_bytes() {
+            Ok(compressed) => {
+                let mut plain = Vec::new();
+                GzDecoder::new(&*compressed).read_to_end(&mut plain)?;
+                BoxBody::new(plain)
+            }
+            // Only files have the header, and a file is one piece.
+            Err(_stream) => return Err(ErrorInternalServerError("a stored body is a stream")),
+        };
+    }
+    Ok(ServiceResponse::new(request, response.set_body(body)))
+}
+
 /// Whether compression is allowed for the response and would shrink it.
 fn is_compressible(response: &ServiceResponse<BoxBody>) -> bool {
     let headers = response.headers();
@@ -69,7 +98,7 @@ fn is_compressible(response: &ServiceResponse<BoxBody>) -> bool {
         BodySize::Sized(bytes) => (MIN_BYTES..=MAX_BYTES).contains(&bytes),
         BodySize::Stream => true,
     };
-    fit && !headers.contains_key(CONTENT_ENCODING) && is_text(headers)
+    fit && is_text(headers)
 }
 
 fn is_text(headers: &HeaderMap) -> bool {
@@ -156,9 +185,7 @@ impl MessageBody for Parts {
 mod tests {
     use actix_web::body::to_bytes;
     use actix_web::test::TestRequest;
-    use flate2::read::GzDecoder;
     use futures_util::stream;
-    use std::io::Read;
 
     use super::*;
 

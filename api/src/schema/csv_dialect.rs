@@ -1,8 +1,13 @@
 //! The CSV dialect that a request asks for.
 
+use std::str::FromStr;
+
+use domain::Paging;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
+use crate::schema::content_negotiation::Form;
+use crate::schema::problem::Problem;
 use crate::schema::query::Query;
 use crate::schema::text::FromText;
 
@@ -63,5 +68,30 @@ impl Dialect {
             bom: query.take(Self::BOM).unwrap_or_default(),
             separator: query.take(Self::SEPARATOR).unwrap_or_default(),
         }
+    }
+}
+
+/// What a request for a list in two forms asks for.
+#[derive(Debug)]
+pub enum Requested<K> {
+    /// A page as JSON.
+    Page(Paging<K>),
+    /// The whole list as CSV, which has no pages.
+    Table(Dialect),
+}
+
+impl<K: FromStr> Requested<K> {
+    /// Reads the rest of the query, after the parameters of the list itself.
+    ///
+    /// # Errors
+    /// Those of [`Query::finish`].
+    pub fn take(form: Form, mut query: Query) -> Result<Self, Problem> {
+        let dialect = Dialect::take(&mut query);
+        let requested = match form {
+            Form::Csv => Self::Table(dialect),
+            Form::Json => Self::Page(query.paging()),
+        };
+        query.finish()?;
+        Ok(requested)
     }
 }

@@ -5,12 +5,14 @@
 
 pub mod body;
 pub mod canonical;
+pub mod contact;
 pub mod content_negotiation;
 pub mod csv_body;
 pub mod csv_dialect;
 pub mod endpoint;
 pub mod faults;
 pub mod idempotency;
+pub mod metadata;
 pub mod openapi;
 pub mod path;
 pub mod problem;

@@ -5,8 +5,8 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use entity::{
-    ApiKeyId, CreditNoteId, CustomerId, OrderId, PaymentId, PayoutId, ProductId, ReservationId,
-    SaleId, UserId, WriteOffId,
+    ApiKeyId, BusinessId, CreditNoteId, CustomerId, OrderId, PaymentId, PayoutId, ProductId,
+    ReservationId, SaleId, UserId, WriteOffId,
 };
 
 use crate::schema::problem::{Code, Problem};
@@ -72,6 +72,7 @@ nouns! {
     ProductId "product_id" ProductNotFound;
     OrderId "order_id" OrderNotFound;
     ReservationId "reservation_id" ReservationNotFound;
+    BusinessId "business_id" NotFound;
     UserId "user_id" NotFound;
     ApiKeyId "api_key_id" NotFound;
     PaymentId "payment_id" NotFound;

@@ -13,7 +13,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use domain::RefusedAmount;
 use domain::{Error, HoldLimit};
 use entity::orders::Status;
-use entity::{Currency, CustomerId, DisputeId, Money, OrderId, ProductId, ReservationId};
+use entity::{Currency, CustomerId, DisputeId, Money, OrderId, ProductId, ReservationId, UserId};
 use serde_json::{Map, Value, json};
 
 pub use fault::{Fault, MAX_FAULTS};
@@ -85,7 +85,7 @@ codes! {
     TenantMismatch "tenant_mismatch" FORBIDDEN "The business is not the caller's";
     CorsRefused "cors_refused" FORBIDDEN "Pages of this origin may not make this request";
     NotFound "not_found" NOT_FOUND "The resource does not exist" {
-        user_id: Option<String>, api_key_id: Option<String>, payment_id: Option<String>, credit_note_id: Option<String>,
+        user_id: Option<String>, business_id: Option<String>, api_key_id: Option<String>, payment_id: Option<String>, credit_note_id: Option<String>,
         write_off_id: Option<String>, payout_id: Option<String>, sale_id: Option<String>, intent: Option<String>,
     };
     CustomerNotFound "customer_not_found" NOT_FOUND "The customer does not exist" {
@@ -185,6 +185,8 @@ codes! {
     NoPaymentProvider "no_payment_provider" CONFLICT "No payment provider is set up";
     AmountTooLarge "amount_too_large" CONFLICT "The amount would exceed its limit";
     LastAdmin "last_admin" CONFLICT "The business needs an enabled admin";
+    UserDisabled "user_disabled" CONFLICT "The user is disabled" { user_id: UserId };
+    NoPassword "no_password" CONFLICT "The caller has no password";
     RoleCustomerMismatch "role_customer_mismatch" CONFLICT "The role and the customer do not go together";
     ApiKeyLimitReached "api_key_limit_reached" CONFLICT "The business has reached the limit of API keys" { limit: i64 };
     IdempotencyKeyExpired "idempotency_key_expired" CONFLICT "The response to the idempotency key is no longer stored";
@@ -349,6 +351,9 @@ impl Problem {
             }
             Error::UserNotFound(id) => {
                 Self::new(Code::NotFound, detail).with("user_id", id.to_string())
+            }
+            Error::BusinessNotFound(id) => {
+                Self::new(Code::NotFound, detail).with("business_id", id.to_string())
             }
             Error::ApiKeyNotFound(id) => {
                 Self::new(Code::NotFound, detail).with("api_key_id", id.to_string())
@@ -574,6 +579,17 @@ impl Problem {
             Error::NoPaymentProvider => Self::new(Code::NoPaymentProvider, detail),
             Error::AmountTooLarge(_) => Self::new(Code::AmountTooLarge, detail),
             Error::LastAdmin => Self::new(Code::LastAdmin, detail),
+            Error::UserDisabled(id) => {
+                Self::new(Code::UserDisabled, detail).with("user_id", id.to_string())
+            }
+            Error::NoPassword => Self::new(Code::NoPassword, detail),
+            Error::AdminNotNamed { admins } => Self::fault(
+                "/email",
+                &format!("is required, because the business has {admins} admins"),
+            ),
+            Error::NoSuchAdmin => {
+                Self::fault("/email", "must be the address of an admin of the business")
+            }
             Error::RoleCustomerMismatch => Self::new(Code::RoleCustomerMismatch, detail),
             Error::ApiKeyLimitReached { limit } => {
                 Self::new(Code::ApiKeyLimitReached, detail).with("limit", limit)
@@ -587,6 +603,11 @@ impl Problem {
                     domain::receivables::statements::MAX_ENTRIES
                 ),
             ),
+            Error::TooManyMetadataKeys { count } => {
+                let most = entity::Metadata::MAX_KEYS;
+                let message = format!("must leave at most {most} keys; {count} would be left");
+                Self::fault("/metadata", &message)
+            }
             Error::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused, detail),
             Error::Overloaded => Self::new(Code::Overloaded, detail),
             Error::DatabaseUnavailable(cause) => {

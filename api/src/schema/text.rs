@@ -24,7 +24,7 @@ pub trait FromText: Sized {
     fn schema() -> RefOr<Schema>;
 }
 
-fn string() -> ObjectBuilder {
+pub(super) fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::new(Type::String))
 }
 
@@ -521,6 +521,9 @@ pub fn optional_time<S: Serializer>(
         None => serializer.serialize_none(),
     }
 }
+
+/// A number or name by which others know a row.
+pub type Reference = Text<1, 100>;
 
 /// The slug or the id of a business.
 pub type BusinessName = Text<1, 64>;

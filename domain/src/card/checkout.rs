@@ -71,6 +71,8 @@ pub struct PlacedOrder {
 pub struct Checkout {
     /// The order.
     pub order_id: OrderId,
+    /// The buyer's own order number.
+    pub reference: Option<String>,
     /// The amount to pay.
     pub total: Money,
     /// The currency of the business.

@@ -155,6 +155,7 @@ fn checkout(
 ) -> Option<Checkout> {
     Some(Checkout {
         order_id: order.id,
+        reference: order.reference.clone(),
         total: order.total_amount,
         currency,
         client_secret: intent.client_secret.clone()?,

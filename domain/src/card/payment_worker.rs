@@ -12,7 +12,7 @@ use entity::orders::{CancelReason, Status as OrderStatus};
 use entity::payment_intents::Status;
 use entity::{BusinessId, OrderId, RefundId, Tenant, payment_intents, refunds};
 use fail::fail_point;
-use sea_orm::sea_query::{Expr, ExprTrait, PostgresQueryBuilder, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, PostgresQueryBuilder, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryFilter, QueryTrait, Statement,
     Value,
@@ -110,17 +110,32 @@ pub async fn work(
     Ok(asked)
 }
 
-/// Leases due intents, the paid ones first, so that these do not wait behind a call that times out. A lease lasts 1, 2,
-/// 4 and so on up to 15 minutes, by the number of tries. Only these rows are locked, for this statement, so their place
-/// in the lock order does not matter.
+/// Leases due intents, the paid ones first, so that these do not wait behind a call that times out.
+static INTENTS: LazyLock<String> = LazyLock::new(|| {
+    let is_paid = "status IN ('succeeded', 'mismatched')";
+    leasing("payment_intents", "order_id", locks::due_intents(), is_paid)
+});
+
+static REFUNDS: LazyLock<String> =
+    LazyLock::new(|| leasing("refunds", "id", locks::due_refunds(), "false"));
+
+/// The statement that leases due rows. A lease lasts 1, 2, 4 and so on up to 15 minutes, by the number of tries. Only
+/// these rows are locked, for this statement, so their place in the lock order does not matter.
 ///
 /// Raw: an update of the rows that a common table expression locks.
-static INTENTS: LazyLock<String> = LazyLock::new(|| {
-    use payment_intents::{Column, Entity};
-
-    let due = locks::due_intents()
-        .column((Entity, Column::OrderId))
-        .expr_as(Expr::cust(NEXT_TRY), "next_try_at")
+fn leasing(
+    table: &'static str,
+    id: &'static str,
+    mut due: SelectStatement,
+    is_paid: &str,
+) -> String {
+    // Not in the `SET` clause: PostgreSQL evaluates an expression with the clock and a column where it finds the row.
+    let next_try = format!(
+        "now() + least(interval '1 minute' * (1 << least({table}.tries, 4)), interval '15 minutes')"
+    );
+    let due = due
+        .column((table, id))
+        .expr_as(Expr::cust(next_try), "next_try_at")
         .limit(MAX_ROWS_PER_ROUND.unsigned_abs())
         .to_string(PostgresQueryBuilder);
     format!(
@@ -128,38 +143,12 @@ static INTENTS: LazyLock<String> = LazyLock::new(|| {
 WITH due AS MATERIALIZED (
     {due}
 )
-UPDATE payment_intents SET tries = payment_intents.tries + 1, next_try_at = due.next_try_at
+UPDATE {table} SET tries = {table}.tries + 1, next_try_at = due.next_try_at
   FROM due
- WHERE payment_intents.business_id = $1 AND payment_intents.order_id = due.order_id
-RETURNING payment_intents.order_id AS id, status IN ('succeeded', 'mismatched') AS is_paid"
+ WHERE {table}.business_id = $1 AND {table}.{id} = due.{id}
+RETURNING {table}.{id} AS id, {is_paid} AS is_paid"
     )
-});
-
-/// As [`INTENTS`], and raw for the same reason.
-static REFUNDS: LazyLock<String> = LazyLock::new(|| {
-    use refunds::{Column, Entity};
-
-    let due = locks::due_refunds()
-        .column((Entity, Column::Id))
-        .expr_as(Expr::cust(NEXT_TRY_OF_REFUND), "next_try_at")
-        .limit(MAX_ROWS_PER_ROUND.unsigned_abs())
-        .to_string(PostgresQueryBuilder);
-    format!(
-        "
-WITH due AS MATERIALIZED (
-    {due}
-)
-UPDATE refunds SET tries = refunds.tries + 1, next_try_at = due.next_try_at
-  FROM due
- WHERE refunds.business_id = $1 AND refunds.id = due.id
-RETURNING refunds.id, false AS is_paid"
-    )
-});
-
-/// Not in the `SET` clause: PostgreSQL evaluates an expression with the clock and a column where it finds the row.
-const NEXT_TRY: &str = "now() + least(interval '1 minute' * (1 << least(payment_intents.tries, 4)), interval '15 minutes')";
-const NEXT_TRY_OF_REFUND: &str =
-    "now() + least(interval '1 minute' * (1 << least(refunds.tries, 4)), interval '15 minutes')";
+}
 
 /// A leased row: an intent, by its order, or a refund.
 #[derive(Debug, FromQueryResult)]

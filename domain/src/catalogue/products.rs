@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use entity::sales::State;
 use entity::stock_movements::Reason;
-use entity::{BusinessId, Currency, CustomerId, Money, ProductId, Tenant, inventory, products};
+use entity::{
+    BusinessId, Currency, CustomerId, Metadata, Money, ProductId, Tenant, inventory, products,
+};
 use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, SimpleExpr};
 use sea_orm::{
@@ -17,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, Action, Change};
 use crate::catalogue::sales::{self, InSales, Limited, Offer, Selling};
+use crate::foundation::metadata::MetadataChange;
 use crate::foundation::retry::retry;
 use crate::foundation::{clock, locks};
 use crate::stock::locked_stock::{self, Range};
@@ -48,6 +51,8 @@ pub struct Details {
     pub limit_per_customer: Option<i32>,
     /// Whether it is on sale.
     pub active: bool,
+    /// Keys of the business's programs; not empty.
+    pub metadata: Option<Metadata>,
 }
 
 /// A change of a product. `None` keeps a field; `Some(None)` clears it.
@@ -60,6 +65,7 @@ pub struct ProductChange {
     pub price: Option<Money>,
     pub limit_per_customer: Option<Option<i32>>,
     pub active: Option<bool>,
+    pub metadata: MetadataChange,
 }
 
 /// A product with its availability and its price for the reader.
@@ -125,6 +131,7 @@ impl From<Details> for ProductChange {
             price: Some(details.price),
             limit_per_customer: Some(details.limit_per_customer),
             active: Some(details.active),
+            metadata: MetadataChange::Replace(details.metadata),
         }
     }
 }
@@ -169,6 +176,7 @@ pub(crate) async fn insert(
         price: Set(details.price),
         limit_per_customer: Set(details.limit_per_customer),
         active: Set(details.active),
+        metadata: Set(details.metadata),
         ..Default::default()
     }
     .insert(transaction)
@@ -204,7 +212,7 @@ pub(crate) async fn insert(
 /// Changes the catalogue data of a product. Its stock changes in [`crate::stock::inventory`] only.
 ///
 /// # Errors
-/// [`Error::ProductNotFound`]; [`Error::AlreadyExists`] for the SKU.
+/// [`Error::ProductNotFound`]; [`Error::AlreadyExists`] for the SKU; [`Error::TooManyMetadataKeys`].
 pub async fn change(
     database: &Database,
     caller: &Caller,
@@ -218,7 +226,7 @@ pub async fn change(
             .ok_or(Error::ProductNotFound(id))?;
         let before = audit_snapshot(&product, caller.currency);
         let was_active = product.active;
-        let product = apply(product, change).update(&transaction).await?;
+        let product = apply(product, change)?.update(&transaction).await?;
         if was_active && !product.active {
             cancel_waitlist(&transaction, caller.business_id, id).await?;
         }
@@ -254,8 +262,13 @@ async fn cancel_waitlist(
     Ok(())
 }
 
-fn apply(product: products::Model, change: &ProductChange) -> products::ActiveModel {
+fn apply(
+    mut product: products::Model,
+    change: &ProductChange,
+) -> Result<products::ActiveModel, Error> {
+    let metadata = change.metadata.applied_to(product.metadata.take())?;
     let mut row = product.into_active_model();
+    row.metadata = Set(metadata);
     if let Some(sku) = &change.sku {
         row.sku = Set(sku.clone());
     }
@@ -275,7 +288,7 @@ fn apply(product: products::Model, change: &ProductChange) -> products::ActiveMo
         row.active = Set(active);
     }
     row.updated_at = Set(chrono::Utc::now());
-    row
+    Ok(row)
 }
 
 /// Reads a product with its availability, for the reader that the filter describes.
@@ -452,5 +465,6 @@ fn audit_snapshot(product: &products::Model, currency: Currency) -> Value {
         "price": product.price.to_text(currency),
         "limit_per_customer": product.limit_per_customer,
         "active": product.active,
+        "metadata": product.metadata,
     })
 }

@@ -5,7 +5,7 @@ use entity::reservations::Status;
 use entity::{EventId, OrderId, orders};
 use serde_json::{Value, json};
 
-use super::command::Work;
+use super::command::{Command, Work};
 use super::outcome::{Done, Executed};
 use crate::audit::{Action, Change, Event};
 use crate::card::checkout::PlacedOrder;
@@ -20,7 +20,7 @@ pub(super) fn events<'a>(done: &'a [Done<'_>], locked_stock: &LockedStock) -> Ve
                 events.extend(confirmed(one, locked_stock, receipt.order_id))
             }
             Executed::PlacedOrder(placed) => {
-                events.push(event(one, order(placed)));
+                events.push(event(one, order(one.command, placed)));
                 events.extend(confirmed(one, locked_stock, placed.order_id));
             }
             Executed::Reserved(current) => {
@@ -63,19 +63,23 @@ fn confirmed<'a>(done: &'a Done<'_>, locked_stock: &LockedStock, order: OrderId)
     events.collect()
 }
 
-fn order(placed: &PlacedOrder) -> Change {
+fn order(command: &Command, placed: &PlacedOrder) -> Change {
+    let mut after = json!({
+        "status": orders::Status::Created,
+        "customer_id": placed.customer_id,
+        "total_amount": placed.total.to_text(placed.currency),
+        "reservation_id": placed.reservation_id,
+        "expires_at": placed.expires_at,
+    });
+    if let Some(details) = command.details() {
+        details.add_to(&mut after);
+    }
     Change {
         action: Action::OrderCreated,
         entity_type: "order",
         entity_id: placed.order_id.0,
         before: None,
-        after: json!({
-            "status": orders::Status::Created,
-            "customer_id": placed.customer_id,
-            "total_amount": placed.total.to_text(placed.currency),
-            "reservation_id": placed.reservation_id,
-            "expires_at": placed.expires_at,
-        }),
+        after,
     }
 }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use entity::reservations::Status;
 use entity::{BusinessId, OrderId, ReservationId};
 
-use super::command::{Command, Work};
+use super::command::{Command, Confirmation, Work};
 use super::decision::{BatchState, Ordered, Sale};
 use super::lock::{LockedBatch, begin, lock};
 use super::outcome::{Done, Executed, stored_order};
@@ -413,6 +413,7 @@ fn execute_command(
         customer_id: command.customer(),
         currency,
         lines: sale.lines,
+        details: command.details().cloned(),
         total: sale.total,
         charge: sale.charge,
         credit_used: sale.credit_used,
@@ -436,8 +437,8 @@ fn execute_command(
             let response = render(&receipt);
             (Executed::Sold(receipt), response)
         }
-        Work::Confirm(target, render) => {
-            let receipt = sold(state.confirm(target.id, order_id, actor)?);
+        Work::Confirm(Confirmation { reservation, .. }, render) => {
+            let receipt = sold(state.confirm(reservation.id, order_id, actor)?);
             let response = render(&receipt);
             (Executed::Sold(receipt), response)
         }
@@ -446,8 +447,8 @@ fn execute_command(
             let placed = placed(state.checkout(purchase, terms, ids, actor)?);
             (Executed::PlacedOrder(placed), stored_order(order_id))
         }
-        Work::ConfirmByCard(target, terms) => {
-            let placed = placed(state.confirm_by_card(target.id, terms, order_id)?);
+        Work::ConfirmByCard(Confirmation { reservation, .. }, terms) => {
+            let placed = placed(state.confirm_by_card(reservation.id, terms, order_id)?);
             (Executed::PlacedOrder(placed), stored_order(order_id))
         }
         Work::Reserve(request, render) => {

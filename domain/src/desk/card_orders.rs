@@ -25,7 +25,7 @@ const INTENT_GRACE: Duration = Duration::seconds(15);
 /// Raw: one statement that inserts into two tables.
 static ORDERS: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
-        let orders = arrays.insert::<NewOrder>();
+        let orders = arrays.insert::<NewOrder<'_>>();
         let items = arrays.insert::<NewItem<'_>>();
         format!("WITH new_orders AS ({orders}) {items}")
     })
@@ -99,10 +99,11 @@ pub(super) async fn write_orders(
         payment_method: PaymentMethod::Card,
         total: placed.total,
         due_at: placed.expires_at,
+        details: one.command.details().map(AsRef::as_ref),
         created_by: one.command.caller.user_id,
         created_at: placed.created_at,
     });
-    let orders: Vec<NewOrder> = orders.collect();
+    let orders: Vec<NewOrder<'_>> = orders.collect();
     let statement = ORDERS.of(business).rows(&orders).rows(&items).statement()?;
     transaction.execute_raw(statement).await?;
     Ok(())

@@ -1,5 +1,7 @@
 //! The commands that the desk executes.
 
+use std::sync::Arc;
+
 use entity::{Currency, CustomerId, ProductId};
 use uuid::Uuid;
 
@@ -8,6 +10,7 @@ use super::queue::Row;
 use crate::Caller;
 use crate::card::checkout::Terms;
 use crate::foundation::idempotency::{IdempotencyKey, StoredResponse};
+use crate::orders::OrderDetails;
 use crate::stock::reservations::{CurrentReservation, LockedIds, NewReservation};
 
 /// One command for the desk, with its caller.
@@ -36,11 +39,11 @@ pub enum Work {
         fn(&CurrentReservation, Currency) -> StoredResponse,
     ),
     /// Buys held stock on credit.
-    Confirm(LockedIds, fn(&Receipt) -> StoredResponse),
+    Confirm(Confirmation, fn(&Receipt) -> StoredResponse),
     /// Orders by card. The stock is held until the order is paid or expires.
     Checkout(Purchase, Terms),
     /// Orders held stock by card.
-    ConfirmByCard(LockedIds, Terms),
+    ConfirmByCard(Confirmation, Terms),
     /// Releases a hold, or gives up a position in a waitlist.
     Cancel(
         LockedIds,
@@ -48,30 +51,73 @@ pub enum Work {
     ),
 }
 
+/// A reservation that becomes an order.
+#[derive(Debug, Clone)]
+pub struct Confirmation {
+    /// The reservation.
+    pub reservation: LockedIds,
+    /// The details of the order; `None` if the buyer gave none.
+    pub details: Option<Arc<OrderDetails>>,
+}
+
+impl From<LockedIds> for Confirmation {
+    /// A confirmation without details.
+    fn from(reservation: LockedIds) -> Self {
+        Self {
+            reservation,
+            details: None,
+        }
+    }
+}
+
+impl Work {
+    /// The reservation that the command resolves; `None` if it resolves none.
+    pub(super) fn reservation(&self) -> Option<&LockedIds> {
+        match self {
+            Self::Confirm(confirmation, _) | Self::ConfirmByCard(confirmation, _) => {
+                Some(&confirmation.reservation)
+            }
+            Self::Cancel(reservation, _) => Some(reservation),
+            Self::Purchase(..) | Self::Reserve(..) | Self::Checkout(..) => None,
+        }
+    }
+}
+
 impl Command {
+    /// The details of the order that the command places.
+    pub(super) fn details(&self) -> Option<&Arc<OrderDetails>> {
+        match &self.work {
+            Work::Purchase(purchase, _) | Work::Checkout(purchase, _) => purchase.details.as_ref(),
+            Work::Confirm(confirmation, _) | Work::ConfirmByCard(confirmation, _) => {
+                confirmation.details.as_ref()
+            }
+            Work::Reserve(..) | Work::Cancel(..) => None,
+        }
+    }
+
     /// The customer whose row the command locks.
     pub(super) fn customer(&self) -> CustomerId {
         match &self.work {
             Work::Purchase(purchase, _) | Work::Checkout(purchase, ..) => purchase.customer_id,
             Work::Reserve(request, _) => request.customer_id,
-            Work::Confirm(target, _)
-            | Work::ConfirmByCard(target, ..)
-            | Work::Cancel(target, _) => target.customer_id,
+            Work::Confirm(confirmation, _) | Work::ConfirmByCard(confirmation, _) => {
+                confirmation.reservation.customer_id
+            }
+            Work::Cancel(target, _) => target.customer_id,
         }
     }
 
     /// The products whose rows the command locks, each with the most units that it may take out of stock on hand.
     pub(super) fn products(&self) -> impl Iterator<Item = (ProductId, i64)> {
-        let (lines, target, sells) = match &self.work {
-            Work::Purchase(purchase, _) => (purchase.lines.as_slice(), None, true),
-            Work::Reserve(request, _) => (request.lines.as_slice(), None, false),
-            Work::Confirm(target, _) => ([].as_slice(), Some(target), true),
-            // The units of a card order stay on hand until the payment.
-            Work::Checkout(purchase, ..) => (purchase.lines.as_slice(), None, false),
-            Work::ConfirmByCard(target, ..) | Work::Cancel(target, _) => {
-                ([].as_slice(), Some(target), false)
-            }
+        // The units of a card order stay on hand until the payment.
+        let (lines, sells) = match &self.work {
+            Work::Purchase(purchase, _) => (purchase.lines.as_slice(), true),
+            Work::Checkout(purchase, _) => (purchase.lines.as_slice(), false),
+            Work::Reserve(request, _) => (request.lines.as_slice(), false),
+            Work::Confirm(..) => ([].as_slice(), true),
+            Work::ConfirmByCard(..) | Work::Cancel(..) => ([].as_slice(), false),
         };
+        let target = self.work.reservation();
         let lines = lines
             .iter()
             .map(|line| (line.product_id, line.quantity.get()));

@@ -281,10 +281,7 @@ fn wanted(state: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wa
         change: HashMap::new(),
     };
     for job in jobs {
-        if let Work::Confirm(target, _)
-        | Work::ConfirmByCard(target, ..)
-        | Work::Cancel(target, _) = &job.work
-        {
+        if let Some(target) = job.work.reservation() {
             wanted.reservations.push(target.id);
         }
         for (product, quantity) in job.products() {

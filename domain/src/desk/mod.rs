@@ -32,7 +32,7 @@ mod queue;
 mod queues;
 mod write;
 
-pub use command::{Command, Work};
+pub use command::{Command, Confirmation, Work};
 pub use lanes::Desk;
 pub use outcome::Executed;
 pub use queues::{MAX_COMMANDS_PER_BATCH, MAX_QUEUED_PER_BUSINESS};

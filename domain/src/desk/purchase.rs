@@ -1,11 +1,13 @@
 //! Purchases on credit: a purchase takes its stock and its credit completely or not at all. The desk executes them
 //! ([`crate::desk`]).
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
 use entity::{Currency, CustomerId, Money, OrderId};
 
-use crate::orders::SoldLine;
+use crate::orders::{OrderDetails, SoldLine};
 use crate::receivables::ledger::{Posting, Used};
 use crate::stock::Line;
 
@@ -16,6 +18,8 @@ pub struct Purchase {
     pub customer_id: CustomerId,
     /// The lines in the buyer's order. Several lines of one product count as one.
     pub lines: Vec<Line>,
+    /// The details of the order; `None` if the buyer gave none.
+    pub details: Option<Arc<OrderDetails>>,
 }
 
 /// An approved order on credit.
@@ -29,6 +33,8 @@ pub struct Receipt {
     pub currency: Currency,
     /// The order's lines in the buyer's order, one per product.
     pub lines: Vec<SoldLine>,
+    /// The details that the buyer gave; `None` if there are none.
+    pub details: Option<Arc<OrderDetails>>,
     /// The sum of the lines.
     pub total: Money,
     /// The charge in the customer's account. Its `balance_after` is what the customer now owes.

@@ -50,7 +50,7 @@ impl<'a> Sold<'a> {
         })
     }
 
-    fn order(&self) -> NewOrder {
+    fn order(&self) -> NewOrder<'a> {
         NewOrder {
             id: self.receipt.order_id,
             customer_id: self.receipt.customer_id,
@@ -58,6 +58,7 @@ impl<'a> Sold<'a> {
             payment_method: PaymentMethod::Credit,
             total: self.receipt.total,
             due_at: self.receipt.due_at,
+            details: self.receipt.details.as_deref(),
             created_by: self.command.caller.user_id,
             created_at: self.receipt.created_at,
         }
@@ -76,6 +77,15 @@ impl<'a> Sold<'a> {
 
     fn event(&self) -> Event<'a> {
         let text = |amount: Money| amount.to_text(self.receipt.currency);
+        let mut after = json!({
+            "status": "approved",
+            "customer_id": self.receipt.customer_id,
+            "total_amount": text(self.receipt.total),
+            "customer_balance": text(self.receipt.charge.balance_after),
+        });
+        if let Some(details) = &self.receipt.details {
+            details.add_to(&mut after);
+        }
         Event {
             id: self.event_id,
             actor: (&self.command.caller).into(),
@@ -84,12 +94,7 @@ impl<'a> Sold<'a> {
                 entity_type: "order",
                 entity_id: self.receipt.order_id.0,
                 before: None,
-                after: json!({
-                    "status": "approved",
-                    "customer_id": self.receipt.customer_id,
-                    "total_amount": text(self.receipt.total),
-                    "customer_balance": text(self.receipt.charge.balance_after),
-                }),
+                after,
             },
         }
     }
@@ -130,7 +135,7 @@ impl Row for NewStock<'_> {
 /// Raw: one statement that writes all tables of a batch, where SeaORM would take a round trip for each.
 static WRITE: LazyLock<ArrayStatement> = LazyLock::new(|| {
     ArrayStatement::new(|arrays| {
-        let orders = arrays.insert::<NewOrder>();
+        let orders = arrays.insert::<NewOrder<'_>>();
         let items = arrays.insert::<NewItem<'_>>();
         let entries = arrays.insert::<NewEntry>();
         let events = arrays.insert_returning::<Event<'_>>("transaction_id");
@@ -254,7 +259,7 @@ async fn write_orders(
     if items.iter().any(|item| item.line.on_hand_after.is_none()) {
         return Err(Error::Bug("a line that was sold has no count".into()));
     }
-    let orders: Vec<NewOrder> = sold.iter().map(Sold::order).collect();
+    let orders: Vec<NewOrder<'_>> = sold.iter().map(Sold::order).collect();
     let entries: Vec<NewEntry> = sold.iter().map(Sold::entry).collect();
     let events: Vec<Event<'_>> = sold.iter().map(Sold::event).collect();
     let keys = NewRecord::in_order(sold.iter().filter_map(|sale| sale.record).collect());

@@ -9,8 +9,8 @@ use crate::foundation::sql_errors::Meaning;
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::orders::Status;
 use entity::{
-    ApiKeyId, CreditNoteId, CustomerId, DisputeId, Money, OrderId, PaymentId, PayoutId, ProductId,
-    ReservationId, SaleId, TimeZone, UserId, WriteOffId, reservations,
+    ApiKeyId, BusinessId, CreditNoteId, CustomerId, DisputeId, Money, OrderId, PaymentId, PayoutId,
+    ProductId, ReservationId, SaleId, TimeZone, UserId, WriteOffId, reservations,
 };
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
@@ -36,6 +36,9 @@ pub enum Error {
     /// The caller's business has no such user.
     #[error("the user does not exist")]
     UserNotFound(UserId),
+    /// There is no such business.
+    #[error("the business does not exist")]
+    BusinessNotFound(BusinessId),
     /// The caller's business has no such API key.
     #[error("the API key does not exist")]
     ApiKeyNotFound(ApiKeyId),
@@ -359,6 +362,21 @@ pub enum Error {
     /// The change would leave the business without an enabled admin.
     #[error("the business would have no enabled admin left")]
     LastAdmin,
+    /// The user is disabled and could not log in with a new password.
+    #[error("the user is disabled: enable them first")]
+    UserDisabled(UserId),
+    /// The caller is not a user of this service: a script's token, an API key, or a user of another issuer.
+    #[error("the caller has no password: only users who log in at this service do")]
+    NoPassword,
+    /// The business has several admins, and none of them was named.
+    #[error("the business has {admins} admins: the email address of one is required")]
+    AdminNotNamed {
+        /// Their number.
+        admins: usize,
+    },
+    /// No admin of the business has the address, or it has no admin.
+    #[error("the business has no such admin")]
+    NoSuchAdmin,
     /// A user with the role `customer` needs a customer; other roles must have none.
     #[error("a user with the role customer acts for a customer, and no other user does")]
     RoleCustomerMismatch,
@@ -380,6 +398,15 @@ pub enum Error {
     #[error("the period has {count} entries, more than the limit of one statement")]
     StatementTooLong {
         /// The number of entries in the interval.
+        count: usize,
+    },
+    /// The metadata of a row would have more than [`entity::Metadata::MAX_KEYS`] keys.
+    #[error(
+        "the metadata would have {count} keys, and the most is {}",
+        entity::Metadata::MAX_KEYS
+    )]
+    TooManyMetadataKeys {
+        /// The keys after the change.
         count: usize,
     },
     /// The caller has used the idempotency key for another request.
@@ -477,6 +504,7 @@ fn refusal_of_constraint(name: &str) -> Option<Error> {
     match name.trim_end_matches(|sign: char| sign.is_ascii_digit()) {
         "products_sku_key" | "products_exact_sku_key" => Some(Error::AlreadyExists("sku")),
         "users_email_key" => Some(Error::AlreadyExists("email")),
+        "customers_reference_key" => Some(Error::AlreadyExists("reference")),
         "businesses_slug_key" => Some(Error::AlreadyExists("slug")),
         // Two times within one leap second: the database rounds both to the following second.
         "sales_open_before_they_close" => Some(Error::SaleNeverOpen { field: "closes_at" }),
@@ -557,5 +585,13 @@ mod tests {
             );
         }
         assert!(refusal_of_constraint("users_email").is_none());
+    }
+
+    #[test]
+    fn an_order_number_that_another_process_has_used_is_contention() {
+        for name in ["orders_pkey", "orders_pkey2"] {
+            let refusal = refusal_of_constraint(name);
+            assert!(matches!(refusal, Some(Error::Contention)), "{name}");
+        }
     }
 }

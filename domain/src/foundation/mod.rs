@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub mod idempotency;
 pub mod imports;
 pub(crate) mod locks;
+pub mod metadata;
 pub mod new_password;
 pub(crate) mod pages;
 pub(crate) mod poller;

@@ -2,6 +2,8 @@
 //!
 //! The text contains the business so that the look-up can run under that business's row security. Only a SHA-256 is
 //! stored. With 256 random bits nothing can be guessed, so a slow hash would only cost time.
+//!
+//! Codes are secrets that people read out and type. They have 125 random bits and name no business.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -76,6 +78,40 @@ pub(crate) fn hash(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
+/// Crockford's Base32: no letter that is taken for a digit or for another letter.
+const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// The letters of a code: five groups of five.
+const CODE: usize = 25;
+const GROUP: usize = 5;
+
+/// Makes a new code: `7ZK4M-…`.
+pub(crate) fn code() -> Secret {
+    let random = rand::random::<[u8; CODE]>();
+    let letters = random
+        .iter()
+        .filter_map(|byte| LETTERS.get(usize::from(byte % 32)));
+    let mut text = String::with_capacity(CODE + CODE / GROUP);
+    for (place, letter) in letters.enumerate() {
+        if place > 0 && place % GROUP == 0 {
+            text.push('-');
+        }
+        text.push(char::from(*letter));
+    }
+    Secret(text)
+}
+
+/// The hash of a code that is stored. Case, spaces and hyphens do not count, and look-alikes are one letter.
+pub(crate) fn hash_of_code(code: &Secret) -> [u8; 32] {
+    let letters = code.0.chars().filter(|letter| letter.is_alphanumeric());
+    let letters = letters.map(|letter| match letter.to_ascii_uppercase() {
+        'O' => '0',
+        'I' | 'L' => '1',
+        letter => letter,
+    });
+    hash(&letters.collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +146,26 @@ mod tests {
         ] {
             assert_eq!(KIND.business_of(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_code_has_125_random_bits_and_is_the_same_however_it_is_typed() {
+        let one = code();
+        let text = one.reveal();
+        assert_eq!(text.len(), 29);
+        assert_eq!(text.matches('-').count(), 4);
+        assert_ne!(one, code());
+        let of = |text: String| hash_of_code(&Secret(text));
+        for typed in [
+            text.to_lowercase(),
+            text.replace('-', ""),
+            text.replace('-', " "),
+            format!(" {text}\n"),
+            text.replace('0', "O").replace('1', "l"),
+        ] {
+            assert_eq!(of(typed.clone()), of(text.to_owned()), "{typed}");
+        }
+        assert_ne!(of(text[1..].to_owned()), of(text.to_owned()));
     }
 
     #[test]

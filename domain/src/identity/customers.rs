@@ -1,15 +1,16 @@
-//! Customers' records: name, address, credit limit and payment terms.
+//! Customers' records: name, contact data, credit limit and payment terms.
 //!
 //! A change locks the customer.
 
 mod imports;
 
-use entity::{Currency, CustomerId, Money, Tenant, customers};
+use entity::{Currency, CustomerAddresses, CustomerId, Metadata, Money, Tenant, customers};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Action, Change};
 use crate::foundation::locks;
+use crate::foundation::metadata::MetadataChange;
 use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::{Authority, Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
@@ -23,10 +24,41 @@ pub struct NewCustomer {
     pub name: String,
     /// The email address for documents.
     pub email: Option<String>,
+    /// What else is known.
+    pub details: CustomerDetails,
     /// The credit terms.
     pub credit: CreditTerms,
     /// True when the customer registered themselves.
     pub self_registered: bool,
+}
+
+/// Details of a new customer. No rule reads them.
+#[derive(Debug, Clone, Default)]
+pub struct CustomerDetails {
+    /// The customer's number in the books of the business. Unique in the business.
+    pub reference: Option<String>,
+    /// The person to talk to.
+    pub contact: Option<String>,
+    /// The telephone number.
+    pub phone: Option<String>,
+    /// The VAT number, in upper case and without separators.
+    pub vat_number: Option<String>,
+    /// The addresses; not empty.
+    pub addresses: Option<CustomerAddresses>,
+    /// Keys of the business's programs; not empty.
+    pub metadata: Option<Metadata>,
+}
+
+/// Changes to the details of a customer. `None` keeps a value; `Some(None)` removes it.
+#[derive(Debug, Clone, Default)]
+pub struct CustomerDetailsChange {
+    /// See [`CustomerDetails`] for this and the other fields.
+    pub reference: Option<Option<String>>,
+    pub contact: Option<Option<String>>,
+    pub phone: Option<Option<String>>,
+    pub vat_number: Option<Option<String>>,
+    pub addresses: Option<Option<CustomerAddresses>>,
+    pub metadata: MetadataChange,
 }
 
 /// Changes to a customer. `None` keeps a value.
@@ -36,6 +68,8 @@ pub struct CustomerChange {
     pub name: Option<String>,
     /// The email address for documents; `Some(None)` removes it.
     pub email: Option<Option<String>>,
+    /// Changes to the details.
+    pub details: CustomerDetailsChange,
     /// The credit terms.
     pub credit: CreditTerms,
     /// Why, for the audit entry.
@@ -67,7 +101,8 @@ impl CreditTerms {
 /// Adds a customer.
 ///
 /// # Errors
-/// [`Error::Forbidden`] when a caller other than an admin sets a limit or a hold; those of [`WriteRequest`].
+/// [`Error::Forbidden`] when a caller other than an admin sets a limit or a hold; [`Error::AlreadyExists`] for the
+/// reference; those of [`WriteRequest`].
 pub async fn create(
     database: &Database,
     request: &WriteRequest<'_, customers::Model>,
@@ -95,11 +130,18 @@ pub(crate) async fn insert(
     id: CustomerId,
     new: &NewCustomer,
 ) -> Result<customers::Model, Error> {
+    let details = new.details.clone();
     let customer = customers::ActiveModel {
         business_id: Set(caller.business_id),
         id: Set(id),
         name: Set(new.name.clone()),
         email: Set(new.email.clone()),
+        reference: Set(details.reference),
+        contact: Set(details.contact),
+        phone: Set(details.phone),
+        vat_number: Set(details.vat_number),
+        addresses: Set(details.addresses),
+        metadata: Set(details.metadata),
         credit_limit: Set(new.credit.credit_limit.unwrap_or(Money::ZERO)),
         on_hold: Set(new.credit.on_hold.unwrap_or(false)),
         payment_terms_days: Set(new.credit.payment_terms_days.unwrap_or(30)),
@@ -122,7 +164,8 @@ pub(crate) async fn insert(
 /// Changes a customer.
 ///
 /// # Errors
-/// [`Error::CustomerNotFound`]; [`Error::Forbidden`] when a caller other than an admin sets a limit or a hold.
+/// [`Error::CustomerNotFound`]; [`Error::Forbidden`] when a caller other than an admin sets a limit or a hold;
+/// [`Error::AlreadyExists`] for the reference; [`Error::TooManyMetadataKeys`].
 pub async fn change(
     database: &Database,
     caller: &Caller,
@@ -137,7 +180,7 @@ pub async fn change(
             .await?
             .ok_or(Error::CustomerNotFound(id))?;
         let before = audit_snapshot(&customer, caller.currency);
-        let changed = apply(customer, change).update(&transaction).await?;
+        let changed = apply(customer, change)?.update(&transaction).await?;
         let mut after = audit_snapshot(&changed, caller.currency);
         if let Some(reason) = &change.reason {
             after["reason"] = json!(reason);
@@ -156,8 +199,29 @@ pub async fn change(
     .await
 }
 
-fn apply(customer: customers::Model, change: &CustomerChange) -> customers::ActiveModel {
+fn apply(
+    mut customer: customers::Model,
+    change: &CustomerChange,
+) -> Result<customers::ActiveModel, Error> {
+    let details = &change.details;
+    let metadata = details.metadata.applied_to(customer.metadata.take())?;
     let mut row = customer.into_active_model();
+    row.metadata = Set(metadata);
+    if let Some(reference) = &details.reference {
+        row.reference = Set(reference.clone());
+    }
+    if let Some(contact) = &details.contact {
+        row.contact = Set(contact.clone());
+    }
+    if let Some(phone) = &details.phone {
+        row.phone = Set(phone.clone());
+    }
+    if let Some(vat_number) = &details.vat_number {
+        row.vat_number = Set(vat_number.clone());
+    }
+    if let Some(addresses) = &details.addresses {
+        row.addresses = Set(addresses.clone());
+    }
     if let Some(name) = &change.name {
         row.name = Set(name.clone());
     }
@@ -174,7 +238,7 @@ fn apply(customer: customers::Model, change: &CustomerChange) -> customers::Acti
         row.payment_terms_days = Set(days);
     }
     row.updated_at = Set(chrono::Utc::now());
-    row
+    Ok(row)
 }
 
 /// Reads a customer. To a caller with the role `customer`, other customers do not exist.
@@ -220,6 +284,12 @@ fn audit_snapshot(customer: &customers::Model, currency: Currency) -> Value {
     json!({
         "name": customer.name,
         "email": customer.email,
+        "reference": customer.reference,
+        "contact": customer.contact,
+        "phone": customer.phone,
+        "vat_number": customer.vat_number,
+        "addresses": customer.addresses,
+        "metadata": customer.metadata,
         "credit_limit": customer.credit_limit.to_text(currency),
         "on_hold": customer.on_hold,
         "payment_terms_days": customer.payment_terms_days,

@@ -43,6 +43,8 @@ pub struct Login {
     pub authority: Authority,
     /// The user's business.
     pub business: Arc<Business>,
+    /// The login's id: the family of its refresh tokens.
+    pub login: Uuid,
     /// The token that renews the login, once.
     pub refresh_token: Secret,
 }
@@ -85,12 +87,20 @@ pub async fn log_in(
         Some(user) if !matches => (Some(user), "wrong_password"),
         // No second check under a lock: its time would tell that the password is right.
         Some(user) if user.disabled_at.is_some() => (Some(user), "disabled"),
-        Some(user) => match open(database, &business, user.id, attempt, lifetime).await? {
+        Some(user) => match open(database, &business, &user, attempt, lifetime).await? {
             Some(login) => return Ok(login),
-            None => (Some(user), "disabled"),
+            None => (Some(user), "changed_meanwhile"),
         },
     };
-    record_failure(database, business.id, user.as_ref(), attempt, reason).await?;
+    let failure = Failure {
+        action: Action::LoginFailed,
+        unknown: "login",
+        audit_email: attempt.audit_email.as_deref(),
+        request_id: &attempt.request_id,
+        reason,
+    };
+    let user = user.map(|user| user.id);
+    record_failure(database, business.id, user, &failure).await?;
     Err(Error::InvalidCredentials)
 }
 
@@ -112,23 +122,25 @@ async fn by_email(
 }
 
 /// Starts the login of an authenticated user who is not disabled. Decided under the user's lock, because an admin may
-/// be disabling them now.
+/// be disabling them now, or the address or the password may have changed since they were verified.
 async fn open(
     database: &Database,
     business: &Arc<Business>,
-    user: UserId,
+    verified: &users::Model,
     attempt: &Attempt,
     lifetime: Duration,
 ) -> Result<Option<Login>, Error> {
     retry(|| async {
         let transaction = database.begin(business.id).await?;
-        let user = crate::identity::users::lock(&transaction, business.id, user).await?;
-        if user.disabled_at.is_some() {
+        let user = crate::identity::users::lock(&transaction, business.id, verified.id).await?;
+        let is_as_verified =
+            (&user.email, &user.password_hash) == (&verified.email, &verified.password_hash);
+        if user.disabled_at.is_some() || !is_as_verified {
             return Ok(None);
         }
+        let login = Uuid::now_v7();
         let refresh_token =
-            refresh_tokens::issue(&transaction, business.id, user.id, Uuid::now_v7(), lifetime)
-                .await?;
+            refresh_tokens::issue(&transaction, business.id, user.id, login, lifetime).await?;
         let authority = crate::identity::users::authority(&user)?;
         let actor = Actor {
             business_id: business.id,
@@ -149,27 +161,42 @@ async fn open(
             user,
             authority,
             business: Arc::clone(business),
+            login,
             refresh_token,
         }))
     })
     .await
 }
 
-/// A failed login changes nothing, so its audit entry has a transaction of its own. It names the user, or the unknown
+/// A failed attempt to authenticate, for its audit entry.
+pub(super) struct Failure<'a> {
+    /// What failed.
+    pub(super) action: Action,
+    /// The entity type of an entry about an unknown address.
+    pub(super) unknown: &'static str,
+    /// The unknown address.
+    pub(super) audit_email: Option<&'a str>,
+    /// The request's id.
+    pub(super) request_id: &'a str,
+    /// Why it failed.
+    pub(super) reason: &'static str,
+}
+
+/// A failed attempt changes nothing, so its audit entry has a transaction of its own. It names the user, or the unknown
 /// address, and never the password.
-async fn record_failure(
+pub(super) async fn record_failure(
     database: &Database,
     business: BusinessId,
-    user: Option<&users::Model>,
-    attempt: &Attempt,
-    reason: &str,
+    user: Option<UserId>,
+    failure: &Failure<'_>,
 ) -> Result<(), Error> {
+    let reason = failure.reason;
     let (entity_type, entity_id, after): (_, _, Value) = match user {
-        Some(user) => ("user", user.id.0, json!({"reason": reason})),
+        Some(user) => ("user", user.0, json!({"reason": reason})),
         None => (
-            "login",
+            failure.unknown,
             Uuid::nil(),
-            json!({"reason": reason, "email": attempt.audit_email}),
+            json!({"reason": reason, "email": failure.audit_email}),
         ),
     };
     retry(|| async {
@@ -178,10 +205,10 @@ async fn record_failure(
             business_id: business,
             user_id: UserId(Uuid::nil()),
             role: audit::NOBODY,
-            request_id: &attempt.request_id,
+            request_id: failure.request_id,
         };
         let change = Change {
-            action: Action::LoginFailed,
+            action: failure.action,
             entity_type,
             entity_id,
             before: None,

@@ -2,13 +2,18 @@
 //!
 //! May use `audit` and `foundation`.
 
+mod access_tokens;
 pub mod api_keys;
 pub mod businesses;
 pub mod customers;
 pub mod founding;
 pub mod login;
+pub mod password_change;
+pub mod password_resets;
 pub mod passwords;
 pub mod refresh;
 pub mod refresh_tokens;
+mod reset_codes;
 pub(crate) mod revocation;
+pub mod suggested_customers;
 pub mod users;

@@ -14,7 +14,7 @@ use zxcvbn::{Score, zxcvbn};
 
 use crate::Error;
 use crate::foundation::new_password::{NewPassword, WeakPassword};
-use crate::foundation::secret::Secret;
+use crate::foundation::secret::{self, Secret};
 use crate::foundation::unicode;
 
 /// The maximum of concurrent hashes. Each takes 19 MiB and about 20 ms of a core. With more, a flood of logins would
@@ -78,6 +78,11 @@ impl Passwords {
             hash(password.reveal())
         })
         .await
+    }
+
+    /// The hash of a random text that nobody knows, for a user who must not log in.
+    pub(crate) async fn unusable(&self) -> Result<PasswordHash, Error> {
+        self.run(|| hash(secret::code().reveal())).await
     }
 
     /// Verifies a password against the hash, or against one that nothing matches, in the same time. Passwords stored

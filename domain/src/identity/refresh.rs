@@ -98,6 +98,7 @@ pub async fn refresh(
                     user,
                     authority,
                     business: business.clone(),
+                    login: family,
                     refresh_token,
                 }))
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use entity::{BusinessId, RefreshTokenId, Tenant, UserId, refresh_tokens};
-use sea_orm::sea_query::{Expr, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
@@ -53,13 +53,17 @@ pub(super) async fn mark_used(
     Ok(())
 }
 
-/// Revokes all tokens of a locked user. Returns how many were still valid.
-pub(crate) async fn revoke_of(
+/// Revokes the tokens of a locked user, except those of the login `kept`. Returns how many were still valid.
+pub(super) async fn revoke_of(
     transaction: &Transaction,
     business: BusinessId,
     user: UserId,
+    kept: Option<Uuid>,
 ) -> Result<u64, Error> {
-    let its = refresh_tokens::Column::UserId.eq(user);
+    let mut its = refresh_tokens::Column::UserId.eq(user);
+    if let Some(kept) = kept {
+        its = its.and(refresh_tokens::Column::FamilyId.ne(kept));
+    }
     revoke(transaction, business, its).await
 }
 

@@ -18,6 +18,7 @@ use chrono::Utc;
 use entity::api_keys::KeyRole;
 use entity::{ApiKeyId, BusinessId, Tenant, UserId, api_keys, users};
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
+use uuid::Uuid;
 
 use crate::foundation::retry::retry;
 use crate::foundation::secret;
@@ -39,6 +40,32 @@ pub struct Key {
     pub id: ApiKeyId,
     /// The permissions of requests with the key.
     pub authority: Authority,
+}
+
+/// What an access token says about its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserToken {
+    /// The user.
+    pub user: UserId,
+    /// The user's version when the token was issued.
+    pub version: i32,
+    /// The login for which it was issued. Tokens of earlier versions of the service name none.
+    pub login: Option<Uuid>,
+}
+
+/// The tokens of a user that are valid.
+#[derive(Debug, Clone, Copy)]
+struct Current {
+    version: i32,
+    /// The login that the last change of the password did not end, and the oldest version of its tokens.
+    kept: Option<(Uuid, i32)>,
+}
+
+impl Current {
+    fn accepts(self, token: UserToken) -> bool {
+        let is_kept = |(login, from)| token.login == Some(login) && token.version >= from;
+        token.version >= self.version || self.kept.is_some_and(is_kept)
+    }
 }
 
 /// The validity of all credentials, as far as this process knows it.
@@ -65,12 +92,12 @@ struct Known {
     /// When the read began.
     at: Instant,
     generation: u64,
-    versions: HashMap<UserId, i32>,
+    users: HashMap<UserId, Current>,
     keys: HashMap<[u8; 32], Key>,
 }
 
 impl RevocationCache {
-    /// Whether a token of this user, issued at this version, is still valid.
+    /// Whether an access token is still valid.
     ///
     /// # Errors
     /// [`Error::DatabaseUnavailable`]: without a current cache no token is accepted.
@@ -78,13 +105,12 @@ impl RevocationCache {
         &self,
         database: &Database,
         business: BusinessId,
-        user: UserId,
-        version: i32,
+        token: UserToken,
     ) -> Result<bool, Error> {
         let known = self.of(business).recent(database, business).await?;
         // A token may be newer than the cache.
-        let current = known.versions.get(&user);
-        Ok(current.is_none_or(|current| version >= *current))
+        let current = known.users.get(&token.user);
+        Ok(current.is_none_or(|current| current.accepts(token)))
     }
 
     /// The key with this text, if it is valid. `business` is the one that the key names, and must exist.
@@ -193,9 +219,15 @@ impl Remembered {
             // Both are taken before the read: a change during the read must not count as known.
             let (at, generation) = (Instant::now(), self.generation.load(Ordering::SeqCst));
             let transaction = database.begin_read(business).await?;
-            let versions: Vec<(UserId, i32)> = users::Entity::of(business)
+            let changed: Vec<ChangedUser> = users::Entity::of(business)
                 .select_only()
-                .columns([users::Column::Id, users::Column::Version])
+                .columns([
+                    users::Column::Id,
+                    users::Column::Version,
+                    users::Column::KeptLogin,
+                    users::Column::KeptFromVersion,
+                    users::Column::KeptAtVersion,
+                ])
                 .filter(users::Column::VersionChangedAt.gt(Utc::now() - TOKEN_LIFE))
                 .into_tuple()
                 .all(&transaction)
@@ -208,7 +240,7 @@ impl Remembered {
             Ok(Known {
                 at,
                 generation,
-                versions: versions.into_iter().collect(),
+                users: changed.into_iter().map(current).collect(),
                 keys: keys.into_iter().filter_map(entry).collect(),
             })
         });
@@ -219,6 +251,14 @@ impl Remembered {
         *lock(&self.known) = Some(Arc::clone(&known));
         Ok(known)
     }
+}
+
+/// The columns of [`entity::users::kept`], after the id.
+type ChangedUser = (UserId, i32, Option<Uuid>, Option<i32>, Option<i32>);
+
+fn current((id, version, login, from, at): ChangedUser) -> (UserId, Current) {
+    let kept = users::kept(version, login, from, at);
+    (id, Current { version, kept })
 }
 
 fn entry(row: api_keys::Model) -> Option<([u8; 32], Key)> {

@@ -6,18 +6,20 @@
 
 use entity::users::{self, PasswordHash, Role};
 use entity::{BusinessId, CustomerId, Tenant, UserId, customers};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, QueryFilter,
+};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Action, Actor, Change};
 use crate::foundation::locks;
 use crate::foundation::new_password::NewPassword;
-use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::identity::businesses::{self, Business};
-use crate::identity::customers::{CreditTerms, NewCustomer};
+use crate::identity::customers::{CreditTerms, CustomerDetails, NewCustomer};
 use crate::identity::passwords::Passwords;
-use crate::identity::refresh_tokens;
+use crate::identity::suggested_customers::{ListedUser, suggest};
+use crate::identity::{access_tokens, refresh_tokens, reset_codes};
 use crate::{
     Authority, Caller, Database, Error, Outcome, Page, Paging, RevocationCache, Transaction,
     WriteRequest,
@@ -39,6 +41,8 @@ pub struct NewUser {
 /// Changes to a user. `None` keeps a value.
 #[derive(Debug, Clone, Default)]
 pub struct UserChange {
+    /// The email address to log in with, in lower case. Another address ends all logins.
+    pub email: Option<String>,
     /// The display name.
     pub name: Option<String>,
     /// The role.
@@ -74,7 +78,7 @@ pub async fn create(
     new: &NewUser,
 ) -> Result<Outcome<users::Model>, Error> {
     let caller = request.caller;
-    let known = known_about(database, caller.business_id, new).await?;
+    let known = known_about(database, caller.business_id, &new.email, &new.name).await?;
     let hash = passwords.hash(&new.password, known).await?;
     request
         .run(database, || async {
@@ -114,6 +118,7 @@ pub async fn register(
     let customer = NewCustomer {
         name: registration.name.clone(),
         email: Some(registration.email.clone()),
+        details: CustomerDetails::default(),
         credit: CreditTerms::default(),
         self_registered: true,
     };
@@ -123,7 +128,7 @@ pub async fn register(
         password: registration.password,
         authority,
     };
-    let known = known_about(database, business.id, &user).await?;
+    let known = known_about(database, business.id, &user.email, &user.name).await?;
     let hash = passwords.hash(&user.password, known).await?;
     retry(|| async {
         let transaction = database.begin(business.id).await?;
@@ -137,10 +142,11 @@ pub async fn register(
 }
 
 /// Texts that others know about a user, which a password must not be made of.
-async fn known_about(
+pub(super) async fn known_about(
     database: &Database,
     business: BusinessId,
-    user: &NewUser,
+    email: &str,
+    name: &str,
 ) -> Result<Vec<String>, Error> {
     let business = retry(|| async {
         let transaction = database.begin_read(business).await?;
@@ -150,8 +156,8 @@ async fn known_about(
     })
     .await?;
     Ok(vec![
-        user.email.clone(),
-        user.name.clone(),
+        email.to_owned(),
+        name.to_owned(),
         business.name,
         business.slug,
     ])
@@ -195,31 +201,96 @@ pub(crate) async fn insert(
 /// Changes a user. If that invalidates their tokens, it takes effect at once in this process and within 1 s in others.
 ///
 /// # Errors
-/// [`Error::UserNotFound`]; [`Error::CustomerNotFound`]; [`Error::LastAdmin`]; [`Error::RoleCustomerMismatch`].
+/// [`Error::UserNotFound`]; [`Error::CustomerNotFound`]; [`Error::LastAdmin`]; [`Error::RoleCustomerMismatch`];
+/// [`Error::AlreadyExists`] for the address.
 pub async fn change(
     database: &Database,
     revocations: &RevocationCache,
     caller: &Caller,
     id: UserId,
     change: &UserChange,
-) -> Result<users::Model, Error> {
+) -> Result<ListedUser, Error> {
     let business = caller.business_id;
     let changed = retry(|| async {
         let transaction = database.begin(business).await?;
         let locked = lock_with_admins(&transaction, business, id).await?;
         let (user, others) = split_off(locked, id)?;
+        if user.deleted_at.is_some() {
+            return Err(Error::UserNotFound(id));
+        }
         let next = decide(&user, &others, change)?;
         if let Some(customer) = next.customer_id {
             expect_customer(&transaction, business, customer).await?;
         }
         let user = write(&transaction, caller, user, next).await?;
+        let listed = suggest(&transaction, business, vec![user]).await?;
         transaction.commit().await?;
-        Ok(user)
+        let listed = listed.into_iter().next();
+        listed.ok_or_else(|| Error::Bug(format!("user {id} is lost")))
     })
     .await;
     // Also after an error: the commit may have succeeded with a lost response.
     revocations.forget(business);
     changed
+}
+
+/// The display name of deleted users.
+const DELETED_NAME: &str = "Deleted user";
+
+/// Deletes a user: replaces address, name and password, and ends all logins. The row stays, since the audit trail names
+/// its id. A deleted user stays deleted. Takes effect at once in this process, and within 1 s in others.
+///
+/// # Errors
+/// [`Error::UserNotFound`]; [`Error::LastAdmin`]; [`Error::Overloaded`].
+pub async fn delete(
+    database: &Database,
+    passwords: &Passwords,
+    revocations: &RevocationCache,
+    caller: &Caller,
+    id: UserId,
+) -> Result<(), Error> {
+    let business = caller.business_id;
+    let hash = passwords.unusable().await?;
+    let deleted = retry(|| async {
+        let transaction = database.begin(business).await?;
+        let locked = lock_with_admins(&transaction, business, id).await?;
+        let (user, others) = split_off(locked, id)?;
+        if user.deleted_at.is_some() {
+            return Ok(());
+        }
+        if is_enabled_admin(&user) && others.is_empty() {
+            return Err(Error::LastAdmin);
+        }
+        let (before, now) = (anonymous_snapshot(&user), chrono::Utc::now());
+        let mut row = user.clone().into_active_model();
+        // Not an address, so nobody can register it, and the old address is free again.
+        row.email = Set(format!("deleted:{id}"));
+        row.name = Set(DELETED_NAME.to_owned());
+        row.password_hash = Set(hash.clone());
+        row.disabled_at = Set(user.disabled_at.or(Some(now)));
+        row.deleted_at = Set(Some(now));
+        row.updated_at = Set(now);
+        access_tokens::revoke_of(&mut row, &user, None, now);
+        let user = row.update(&transaction).await?;
+        refresh_tokens::revoke_of(&transaction, business, id, None).await?;
+        reset_codes::discard(&transaction, business, id).await?;
+        let change = Change {
+            action: Action::UserDeleted,
+            entity_type: "user",
+            entity_id: id.0,
+            before: Some(before),
+            after: anonymous_snapshot(&user),
+        };
+        audit::record(&transaction, caller, change).await?;
+        transaction.commit().await
+    })
+    .await;
+    revocations.forget(business);
+    deleted
+}
+
+fn is_enabled_admin(user: &users::Model) -> bool {
+    user.role == Role::Admin && user.disabled_at.is_none()
 }
 
 /// The user and all enabled admins, locked in order of id.
@@ -250,6 +321,7 @@ fn split_off(
 /// A user's attributes after a change.
 #[derive(Debug, PartialEq, Eq)]
 struct Next {
+    email: String,
     name: String,
     role: Role,
     customer_id: Option<CustomerId>,
@@ -271,12 +343,12 @@ fn decide(
         return Err(Error::RoleCustomerMismatch);
     }
     let disabled = change.disabled.unwrap_or(user.disabled_at.is_some());
-    let was_admin = user.role == Role::Admin && user.disabled_at.is_none();
     let is_admin = role == Role::Admin && !disabled;
-    if was_admin && !is_admin && admins.is_empty() {
+    if is_enabled_admin(user) && !is_admin && admins.is_empty() {
         return Err(Error::LastAdmin);
     }
     Ok(Next {
+        email: change.email.clone().unwrap_or_else(|| user.email.clone()),
         name: change.name.clone().unwrap_or_else(|| user.name.clone()),
         role,
         customer_id,
@@ -293,10 +365,12 @@ async fn write(
 ) -> Result<users::Model, Error> {
     let (id, was_disabled) = (user.id, user.disabled_at.is_some());
     let renamed = user.name != next.name;
+    let readdressed = user.email != next.email;
     let reassigned = (user.role, user.customer_id) != (next.role, next.customer_id);
     let switched = was_disabled != next.disabled;
     let actions: Vec<Action> = [
         (renamed, Action::UserChanged),
+        (readdressed, Action::UserEmailChanged),
         (reassigned, Action::UserRoleChanged),
         (switched && next.disabled, Action::UserDisabled),
         (switched && !next.disabled, Action::UserEnabled),
@@ -308,8 +382,8 @@ async fn write(
         return Ok(user);
     }
     let (before, now) = (audit_snapshot(&user), chrono::Utc::now());
-    let version = user.version;
-    let mut row = user.into_active_model();
+    let mut row = user.clone().into_active_model();
+    row.email = Set(next.email);
     row.name = Set(next.name);
     row.role = Set(next.role);
     row.customer_id = Set(next.customer_id);
@@ -317,14 +391,15 @@ async fn write(
     if switched {
         row.disabled_at = Set(next.disabled.then_some(now));
     }
-    if reassigned || switched {
-        row.version = Set(version + 1);
-        row.version_changed_at = Set(Some(now));
+    if reassigned || switched || readdressed {
+        access_tokens::revoke_of(&mut row, &user, None, now);
     }
     let user = row.update(transaction).await?;
-    if switched && next.disabled {
-        // A user who is enabled again must log in again.
-        refresh_tokens::revoke_of(transaction, caller.business_id, id).await?;
+    if readdressed || (switched && next.disabled) {
+        // A user who is enabled again must log in again. Another address may mean that the mailbox was stolen, and with
+        // it what was logged in there.
+        refresh_tokens::revoke_of(transaction, caller.business_id, id, None).await?;
+        reset_codes::discard(transaction, caller.business_id, id).await?;
     }
     for action in actions {
         let change = Change {
@@ -339,7 +414,7 @@ async fn write(
     Ok(user)
 }
 
-/// Lists users in order of creation.
+/// Lists users in order of creation, without deleted ones.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
@@ -347,10 +422,22 @@ pub async fn list(
     database: &Database,
     caller: &Caller,
     paging: &Paging<UserId>,
-) -> Result<Page<users::Model, UserId>, Error> {
-    let all = users::Entity::of(caller.business_id);
+) -> Result<Page<ListedUser, UserId>, Error> {
+    let business = caller.business_id;
+    let all = users::Entity::of(business).filter(users::Column::DeletedAt.is_null());
     let select = paging.ascending(all, users::Column::Id);
-    pages::read(database, caller.business_id, select, paging, |user| user.id).await
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let rows = select.clone().all(&transaction).await?;
+        let page = Page::of(rows, paging, |user| user.id);
+        let rows = suggest(&transaction, business, page.rows).await?;
+        transaction.commit().await?;
+        Ok(Page {
+            rows,
+            next: page.next,
+        })
+    })
+    .await
 }
 
 /// Reads and locks a user that another row refers to, so they must exist.
@@ -377,7 +464,16 @@ async fn expect_customer(
         .ok_or(Error::CustomerNotFound(id))
 }
 
-fn audit_snapshot(user: &users::Model) -> Value {
+/// A deleted user in the format of audit entries, without address and name.
+fn anonymous_snapshot(user: &users::Model) -> Value {
+    json!({
+        "role": user.role,
+        "customer_id": user.customer_id,
+        "disabled": user.disabled_at.is_some(),
+    })
+}
+
+pub(super) fn audit_snapshot(user: &users::Model) -> Value {
     json!({
         "email": user.email,
         "name": user.name,

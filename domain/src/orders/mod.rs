@@ -1,8 +1,9 @@
-//! Orders: reading, the table of transitions, and fulfilment.
+//! Orders: reading, the table of transitions, details, and fulfilment.
 //!
 //! May use `catalogue` and the wings below it.
 
 pub(crate) mod credited;
+mod details;
 pub(crate) mod disputes;
 mod fulfil;
 pub(crate) mod goods;
@@ -28,6 +29,7 @@ use crate::foundation::pages;
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
+pub use details::{DetailsChange, OrderDetails, change};
 pub use fulfil::{Fulfilment, fulfil};
 pub(crate) use new_rows::{NewItem, NewOrder};
 pub use payments::{Mismatch, Payment};

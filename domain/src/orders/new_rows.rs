@@ -2,24 +2,43 @@
 
 use chrono::{DateTime, Utc};
 use entity::orders::{PaymentMethod, Status};
-use entity::{CustomerId, Money, OrderId, UserId};
+use entity::{Address, CustomerId, Metadata, Money, OrderId, UserId};
 
-use super::SoldLine;
+use super::{OrderDetails, SoldLine};
 use crate::foundation::rows::{Columns, Insert, Row};
 
 /// An order.
-pub(crate) struct NewOrder {
+pub(crate) struct NewOrder<'a> {
     pub(crate) id: OrderId,
     pub(crate) customer_id: CustomerId,
     pub(crate) status: Status,
     pub(crate) payment_method: PaymentMethod,
     pub(crate) total: Money,
     pub(crate) due_at: DateTime<Utc>,
+    pub(crate) details: Option<&'a OrderDetails>,
     pub(crate) created_by: UserId,
     pub(crate) created_at: DateTime<Utc>,
 }
 
-impl Row for NewOrder {
+impl NewOrder<'_> {
+    fn reference(&self) -> Option<String> {
+        self.details?.reference.clone()
+    }
+
+    fn note(&self) -> Option<String> {
+        self.details?.note.clone()
+    }
+
+    fn delivery_address(&self) -> Option<Address> {
+        self.details?.delivery_address.clone()
+    }
+
+    fn metadata(&self) -> Option<Metadata> {
+        self.details?.metadata.clone()
+    }
+}
+
+impl Row for NewOrder<'_> {
     const NAME: &'static str = "new_order";
 
     fn columns(columns: &mut impl Columns<Self>) {
@@ -29,13 +48,17 @@ impl Row for NewOrder {
         columns.column("payment_method", |order| order.payment_method);
         columns.column("total_amount", |order| order.total);
         columns.column("due_at", |order| order.due_at);
+        columns.nullable("reference", Self::reference);
+        columns.nullable("note", Self::note);
+        columns.nullable("delivery_address", Self::delivery_address);
+        columns.nullable("metadata", Self::metadata);
         columns.column("created_by", |order| order.created_by);
         columns.column("created_at", |order| order.created_at);
         columns.column("updated_at", |order| order.created_at);
     }
 }
 
-impl Insert for NewOrder {
+impl Insert for NewOrder<'_> {
     const TABLE: &'static str = "orders";
 }
 

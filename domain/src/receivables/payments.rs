@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
-use entity::{CustomerId, Money, OrderId, PaymentId, Tenant, payments};
+use entity::{CustomerId, Metadata, Money, OrderId, PaymentId, Tenant, payments};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::json;
 
@@ -27,6 +27,8 @@ pub struct NewPayment {
     pub method: String,
     /// An external reference, such as a cheque number.
     pub reference: Option<String>,
+    /// Keys of the business's programs; not empty.
+    pub metadata: Option<Metadata>,
     /// When the money was received; `None` is now. A time up to [`crate::foundation::dates::CLOCK_TOLERANCE`] ahead is
     /// taken as now.
     pub received_at: Option<DateTime<Utc>>,
@@ -121,7 +123,7 @@ pub async fn receive(
                 amount: new.amount,
                 method: new.method.clone(),
                 reference: new.reference.clone(),
-                metadata: None,
+                metadata: new.metadata.clone(),
                 received_at,
                 created_by: caller.user_id,
                 created_at: now,
@@ -146,6 +148,7 @@ fn received(locked: &LockedAccount, payment: &Payment, caller: &Caller) -> Chang
     after["amount"] = payment.payment.amount.to_text(caller.currency).into();
     after["method"] = json!(payment.payment.method);
     after["reference"] = json!(payment.payment.reference);
+    after["metadata"] = json!(payment.payment.metadata);
     after["received_at"] = json!(payment.payment.received_at);
     after["allocations"] = allocations_trail(&payment.allocations, caller.currency);
     Change {
@@ -166,7 +169,7 @@ pub async fn read(database: &Database, caller: &Caller, id: PaymentId) -> Result
     documents::read(database, caller, payment, Error::PaymentNotFound(id)).await
 }
 
-pub(crate) async fn find(
+async fn find(
     transaction: &Transaction,
     caller: &Caller,
     id: PaymentId,

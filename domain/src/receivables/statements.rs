@@ -3,11 +3,13 @@
 //! The ledger lists entries in the order of entering. A statement lists the entries of a span by the time at which they
 //! take effect.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::ledger_entries::Kind;
 use entity::{
     CreditNoteId, CustomerId, LedgerEntryId, Money, OrderId, PaymentId, PayoutId, Tenant,
-    WriteOffId, customers, ledger_entries,
+    WriteOffId, customers, ledger_entries, orders,
 };
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func};
 use sea_orm::{
@@ -34,6 +36,9 @@ pub struct Entry {
     pub balance_after: Money,
     /// The order that the entry charges, credits or writes off.
     pub order_id: Option<OrderId>,
+    /// The buyer's own number of that order.
+    #[sea_orm(skip)]
+    pub order_reference: Option<String>,
     /// The payment, if the entry is one.
     pub payment_id: Option<PaymentId>,
     /// The payout, if the entry is one.
@@ -254,7 +259,38 @@ async fn entries(
     ];
     let sql = format!("{ENTRIES} {which}");
     let statement = Sql::from_sql_and_values(DbBackend::Postgres, sql, values);
-    Ok(Entry::find_by_statement(statement).all(transaction).await?)
+    let mut entries = Entry::find_by_statement(statement).all(transaction).await?;
+    add_references(transaction, caller, &mut entries).await?;
+    Ok(entries)
+}
+
+/// Adds the references of the entries' orders. A join would read all orders of the business: see [`PLANNING`].
+async fn add_references(
+    transaction: &Transaction,
+    caller: &Caller,
+    entries: &mut [Entry],
+) -> Result<(), Error> {
+    let mut ids: Vec<OrderId> = entries.iter().filter_map(|entry| entry.order_id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    let references: HashMap<OrderId, String> = orders::Entity::of(caller.business_id)
+        .select_only()
+        .columns([orders::Column::Id, orders::Column::Reference])
+        .filter(orders::Column::Id.eq_any(ids))
+        .filter(orders::Column::Reference.is_not_null())
+        .into_tuple::<(OrderId, String)>()
+        .all(transaction)
+        .await?
+        .into_iter()
+        .collect();
+    for entry in entries {
+        let order = entry.order_id.as_ref();
+        entry.order_reference = order.and_then(|id| references.get(id).cloned());
+    }
+    Ok(())
 }
 
 /// The balance at the start of the span, and the number of entries in it.

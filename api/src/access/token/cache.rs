@@ -91,6 +91,7 @@ mod tests {
             business_id: BusinessId::new(),
             authority: Authority::Staff,
             version: None,
+            login: None,
             issued_at: now,
             expires_at: now + seconds,
         })

@@ -20,6 +20,7 @@ use entity::{BusinessId, UserId};
 use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use cache::Cache;
 pub use issuer::{BadIssuer, ClaimNames, ClaimPath, Issuer, IssuerOptions};
@@ -44,6 +45,8 @@ pub struct Claims {
     /// The user's version when the token was made. `None` in a script's token, whose subject is not in the table of
     /// users.
     pub version: Option<i32>,
+    /// The login for which the token was made. `None` in a script's token and in tokens of earlier versions.
+    pub login: Option<Uuid>,
     /// When the token was made, in seconds since 1970.
     pub issued_at: i64,
     /// When the token expires, in seconds since 1970.

@@ -32,6 +32,8 @@ struct Written {
     customer_id: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ver: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<Uuid>,
     iat: i64,
     exp: i64,
     iss: String,
@@ -84,6 +86,7 @@ impl Keys {
             role,
             customer_id,
             ver: claims.version,
+            sid: claims.login,
             iat: claims.issued_at,
             exp: claims.expires_at,
             iss: ISSUER.to_owned(),
@@ -104,6 +107,7 @@ impl Keys {
             role: RoleName::Platform,
             customer_id: None,
             ver: None,
+            sid: None,
             iat: claims.issued_at,
             exp: claims.expires_at,
             iss: ISSUER.to_owned(),
@@ -153,6 +157,7 @@ impl Keys {
             business_id,
             authority,
             version: written.ver,
+            login: written.sid,
             issued_at,
             expires_at,
         }))
@@ -188,6 +193,7 @@ mod tests {
             business_id: BusinessId::new(),
             authority,
             version: Some(7),
+            login: Some(Uuid::now_v7()),
             issued_at: now(),
             expires_at: now() + 60,
         }

@@ -42,6 +42,8 @@ pub enum Try {
     Login,
     /// A registration.
     Registration,
+    /// A password reset.
+    PasswordReset,
 }
 
 /// The rate limits of one process.

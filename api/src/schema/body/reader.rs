@@ -58,6 +58,15 @@ pub struct Json<T> {
     pub key: Option<IdempotencyKey>,
 }
 
+/// A request whose members are all optional. An empty body is read as `{}`.
+#[derive(Debug)]
+pub struct JsonOrEmpty<T> {
+    /// The parsed body.
+    pub body: T,
+    /// What makes a retry get the original response, if the request has an `Idempotency-Key`.
+    pub key: Option<IdempotencyKey>,
+}
+
 /// A request that needs no body. An empty body and `{}` are accepted.
 #[derive(Debug)]
 pub struct Bare {
@@ -94,7 +103,7 @@ impl<T: FromJson + 'static> FromRequest for Json<T> {
     }
 }
 
-impl FromRequest for Bare {
+impl<T: FromJson + 'static> FromRequest for JsonOrEmpty<T> {
     type Error = Problem;
     type Future = Reading<Self>;
 
@@ -103,7 +112,23 @@ impl FromRequest for Bare {
         Box::pin(async move {
             let bytes = read_in_time(&req, payload, JSON).await?;
             let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-            let (Nothing {}, key) = parse(&req, &bytes, text)?;
+            let (body, key) = parse(&req, &bytes, text)?;
+            Ok(Self { body, key })
+        })
+    }
+}
+
+impl FromRequest for Bare {
+    type Error = Problem;
+    type Future = Reading<Self>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let reading = JsonOrEmpty::from_request(req, payload);
+        Box::pin(async move {
+            let JsonOrEmpty {
+                body: Nothing {},
+                key,
+            } = reading.await?;
             Ok(Self { key })
         })
     }

@@ -6,6 +6,7 @@ use utoipa::openapi::schema::{OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use super::FromJson;
+use crate::schema::contact;
 use crate::schema::faults::At;
 use crate::schema::text::{self, FromText};
 
@@ -35,6 +36,10 @@ as_text! {
     [] text::Slug;
     [] text::Sku;
     [] text::Email;
+    [] contact::Phone;
+    [] contact::VatNumber;
+    [] contact::Country;
+    [] entity::AddressKind;
     [] entity::Currency;
     [] entity::TimeZone;
     [] entity::BusinessId;

@@ -140,3 +140,17 @@ impl Cells<'_> {
         .ok()
     }
 }
+
+/// Receives the faults of a row.
+#[derive(Debug)]
+pub struct RowFaults<'a> {
+    pub(super) line: u64,
+    pub(super) at: &'a mut At,
+}
+
+impl RowFaults<'_> {
+    /// Reports a fault of the cell in this column.
+    pub fn add(&mut self, column: &str, message: impl Into<String>) {
+        self.at.fault_in_row(self.line, Some(column), message);
+    }
+}

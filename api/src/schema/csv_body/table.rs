@@ -6,7 +6,7 @@ use csv::{ReaderBuilder, StringRecord};
 use domain::foundation::imports::ImportRow;
 
 use super::lines::{LineCounter, open_quote, separator};
-use super::{Cells, Column, MAX_ROWS, Record, Rules};
+use super::{Cells, Column, MAX_ROWS, Record, RowFaults, Rules};
 use crate::schema::faults::At;
 
 /// The line of the header.
@@ -19,6 +19,7 @@ type Places = Vec<(Column, Option<usize>)>;
 pub(super) fn read<R: Record>(
     bytes: &[u8],
     rules: Rules,
+    check: impl Fn(&R, &mut RowFaults<'_>),
     at: &mut At,
 ) -> Option<Vec<ImportRow<R>>> {
     let text = text(bytes, at)?;
@@ -58,6 +59,7 @@ pub(super) fn read<R: Record>(
             at,
         };
         if let Some(value) = R::read(&mut cells) {
+            check(&value, &mut RowFaults { line, at });
             rows.push(ImportRow { line, value });
         }
     }
@@ -182,7 +184,7 @@ mod tests {
             currency: Currency::USD,
             decimal,
         };
-        let rows = read::<Line>(bytes, rules, &mut at);
+        let rows = read::<Line>(bytes, rules, |_, _| {}, &mut at);
         at.finish(rows).map_err(|problem| {
             let mut body: Value = serde_json::from_str(&problem.body("", "")).unwrap();
             body["errors"].take()

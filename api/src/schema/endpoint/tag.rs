@@ -30,7 +30,7 @@ macro_rules! tags {
 }
 
 tags! {
-    Authentication "Authentication" "Registration, logins and tokens.";
+    Authentication "Authentication" "Registration, logins, passwords and tokens.";
     Businesses "Businesses" "The businesses that use the service, and their settings.";
     Users "Users" "People who log in to a business.";
     ApiKeys "API keys" "Credentials of programs.";

@@ -1,7 +1,7 @@
 //! The members that problems have in addition to those of RFC 9457: their names and types, by code.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::{Currency, CustomerId, DisputeId, OrderId, ProductId, ReservationId};
+use entity::{Currency, CustomerId, DisputeId, OrderId, ProductId, ReservationId, UserId};
 use serde::Serialize;
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, SchemaType, Type as JsonType};
 use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema};
@@ -96,8 +96,8 @@ macro_rules! types {
 
 types! {
     inline: String, i64;
-    components: Amount, Currency, CustomerId, DisputeId, OrderId, ProductId, ReservationId, entity::orders::Status, Fault, Shortage,
-        UnitsAtPrice;
+    components: Amount, Currency, CustomerId, DisputeId, OrderId, ProductId, ReservationId, UserId, entity::orders::Status, Fault,
+        Shortage, UnitsAtPrice;
 }
 
 impl Type for DateTime<Utc> {

@@ -31,6 +31,7 @@ impl Row for NewRow<'_> {
         columns.column("price", |new| new.0.price);
         columns.nullable("limit_per_customer", |new| new.0.limit_per_customer);
         columns.column("active", |new| new.0.active);
+        columns.nullable("metadata", |new| new.0.metadata.clone());
     }
 }
 
@@ -175,7 +176,7 @@ fn record(caller: &Caller, new: &NewProduct) -> products::Model {
         limit_per_customer: details.limit_per_customer,
         active: details.active,
         in_sale: false,
-        metadata: None,
+        metadata: details.metadata,
         created_at: now,
         updated_at: now,
     }

@@ -40,7 +40,7 @@ impl SchemaState {
 
 /// The migrations that only one side has.
 ///
-/// Raw, as is [`COMPATIBLE`]: both run outside a transaction, on tables that no entity describes.
+/// Raw: it runs outside a transaction, on a table that no entity describes.
 const DIFFERENCE: &str = "
 SELECT coalesce(applied.version, known.step) AS step, applied.version IS NULL AS missing
   FROM seaql_migrations AS applied
@@ -48,7 +48,7 @@ SELECT coalesce(applied.version, known.step) AS step, applied.version IS NULL AS
  WHERE applied.version IS NULL OR known.step IS NULL
  ORDER BY 1";
 
-/// The migrations that are compatible with a version that has these.
+/// The migrations that are compatible with a version that has these. Raw for the same reason.
 const COMPATIBLE: &str = "
 SELECT step, false AS missing FROM schema_compatibility WHERE compatible_from = ANY ($1::text[])";
 

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use tests::{Client, Reply, Service, all, until};
 use uuid::Uuid;
 
-const PASSWORD: &str = "correct horse";
+pub(super) const PASSWORD: &str = "correct horse";
 
-async fn log_in(service: &Service, email: &str, password: &str) -> Reply {
+pub(super) async fn log_in(service: &Service, email: &str, password: &str) -> Reply {
     let body = json!({"business": "acme", "email": email, "password": password});
     service.nobody().post("/api/auth/login", &body).await
 }
 
 /// Logs in; returns a client with the access token, and the refresh token.
-async fn logged_in(service: &Service, email: &str) -> (Client, String) {
+pub(super) async fn logged_in(service: &Service, email: &str) -> (Client, String) {
     let granted = log_in(service, email, PASSWORD).await.ok(200);
     let client = service.bearer(granted["access_token"].as_str().unwrap());
     (
@@ -25,17 +25,17 @@ async fn logged_in(service: &Service, email: &str) -> (Client, String) {
     )
 }
 
-async fn refresh(service: &Service, token: &str) -> Reply {
+pub(super) async fn refresh(service: &Service, token: &str) -> Reply {
     let body = json!({"refresh_token": token});
     service.nobody().post("/api/auth/refresh", &body).await
 }
 
-fn new_user(email: &str, role: &str) -> Value {
+pub(super) fn new_user(email: &str, role: &str) -> Value {
     json!({"email": email, "name": "Someone", "password": PASSWORD, "role": role})
 }
 
 /// Creates a user and returns the user's path.
-async fn add(service: &Service, email: &str, role: &str) -> String {
+pub(super) async fn add(service: &Service, email: &str, role: &str) -> String {
     let admin = service.admin();
     let added = admin.post("/api/users", &new_user(email, role)).await;
     let added = added.ok(201);
@@ -43,7 +43,7 @@ async fn add(service: &Service, email: &str, role: &str) -> String {
 }
 
 /// Audit entries about this user in order, except entries about refused access.
-async fn trail(service: &Service, path: &str) -> Vec<Value> {
+pub(super) async fn trail(service: &Service, path: &str) -> Vec<Value> {
     let id = path.rsplit('/').next().unwrap();
     let sql = format!(
         "SELECT action, before, after, actor_role FROM audit_events

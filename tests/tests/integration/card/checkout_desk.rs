@@ -228,7 +228,10 @@ async fn sales_reservations_and_orders_by_card_of_one_product_share_a_batch() {
         (reserve(c, &few(2)), None),
         // Uses up one of the two that this batch has reserved for the customer; the other stays held.
         (checkout(c, &few(1)), None),
-        (Work::ConfirmByCard(target, tests::clerk::TERMS), None),
+        (
+            Work::ConfirmByCard(target.into(), tests::clerk::TERMS),
+            None,
+        ),
         (checkout(b, &few(1)), None),
         // Two are available.
         (checkout(a, &few(4)), None),

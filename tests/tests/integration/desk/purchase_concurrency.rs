@@ -1,6 +1,6 @@
 //! These tests run concurrent purchases: no unit is sold twice, and all figures agree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD, GLOBEX_CUSTOMER, GLOBEX_DESK};
 use entity::{CustomerId, ProductId};
@@ -162,7 +162,14 @@ async fn carts_in_any_order_over_two_instances_never_deadlock() {
         }));
         let (replies, _) = tokio::join!(sales, disturbances);
         let replies: Vec<Reply> = replies.into_iter().flatten().collect();
-        count(&replies, "insufficient_stock");
+        let (sold, _) = count(&replies, "insufficient_stock");
+        let receipts = replies.iter().filter(|reply| reply.status == 201);
+        let numbers = receipts.map(|reply| reply.json()["number"].to_string());
+        assert_eq!(
+            numbers.collect::<HashSet<_>>().len(),
+            sold,
+            "each order has a number of its own"
+        );
         for (cart, reply) in carts.iter().flatten().zip(&replies) {
             for (product, quantity) in cart {
                 *stock.get_mut(product).unwrap() -= quantity * i64::from(reply.status == 201);

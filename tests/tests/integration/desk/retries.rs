@@ -3,7 +3,7 @@
 
 use domain::demo::{ACME_CUSTOMER, ACME_KEYBOARD};
 use serde_json::json;
-use tests::{Database, Service, books_balance};
+use tests::{Database, Service, books_balance, id_of};
 
 /// SQLSTATEs of the transaction that loses: a serialization failure and a deadlock.
 const LOST: [&str; 2] = ["40001", "40P01"];
@@ -83,4 +83,29 @@ async fn a_race_lost_five_times_is_reported_and_changes_nothing() {
             assert_eq!(service.database.digest().await, before, "{sqlstate} {path}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_number_another_process_has_used_gets_another() {
+    let service = Service::start().await;
+    let first = service.staff().buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
+    let id = id_of(&first);
+    // The first two attempts make the id of an order that exists, as another process could.
+    let sql = format!(
+        "CREATE SEQUENCE tries;
+         CREATE FUNCTION clash() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+         BEGIN
+             IF nextval('tries') <= 2 THEN
+                 NEW.id := '{id}';
+             END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER clash BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION clash()"
+    );
+    service.database.execute(&sql).await;
+    let second = service.staff().buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
+    assert_eq!(tries(&service).await, "3");
+    assert_ne!(second["number"], first["number"]);
+    assert_eq!(service.orders().await, 2);
+    books_balance(&service).await;
 }

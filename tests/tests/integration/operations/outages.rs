@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use domain::card;
 use domain::card::provider::Offline;
 use domain::demo::ACME;
-use domain::{Database, Error, RevocationCache};
+use domain::{Database, Error, RevocationCache, UserToken};
 use entity::{OrderId, UserId};
 use tests::issuer::{AUDIENCE, ISSUER, IssuerServer, Serving, SigningKey, good_claims};
 use tests::{Service, all, until};
@@ -28,7 +28,12 @@ async fn an_outage_of_the_database_is_reported_to_all_waiting_callers_together()
                 let key = format!("tl_live_{number:065}");
                 revocations.key(&database, ACME, &key).await.map(|_| ())
             } else {
-                let current = revocations.is_current(&database, ACME, UserId::new(), 1);
+                let token = UserToken {
+                    user: UserId::new(),
+                    version: 1,
+                    login: None,
+                };
+                let current = revocations.is_current(&database, ACME, token);
                 current.await.map(|_| ())
             };
             matches!(answer, Err(Error::DatabaseUnavailable(_)))

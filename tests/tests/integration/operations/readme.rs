@@ -64,7 +64,12 @@ fn blank(value: &mut Value) {
                 .is_ok_and(|id| id.get_version_num() == 7);
             // The client secret contains the order's id.
             let is_new_secret = text.starts_with("pi_offline_");
-            if is_time || is_new_id || is_new_secret {
+            // An order's number is made of its id: three groups of four signs.
+            let groups: Vec<&str> = text.split('-').collect();
+            let is_sign = |sign: char| sign.is_ascii_digit() || sign.is_ascii_uppercase();
+            let is_group = |group: &&str| group.len() == 4 && group.chars().all(is_sign);
+            let is_number = groups.len() == 3 && groups.iter().all(is_group);
+            if is_time || is_new_id || is_new_secret || is_number {
                 "differs".clone_into(text);
             }
         }

@@ -17,7 +17,7 @@ use tests::{Clerk, Client, Database, SERVICE, Service};
 pub(crate) const NOT_OF_TENANTS: [&str; 2] = ["schema_compatibility", "seaql_migrations"];
 
 /// The exact privileges of the service's role on each table besides SELECT. A table with only INSERT is append-only.
-pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 35] = [
+pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 36] = [
     // The fields: table, INSERT, DELETE, columns with UPDATE.
     ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
@@ -122,6 +122,7 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 35] = [
             "updated_at",
         ],
     ),
+    ("password_resets", true, true, &[]),
     ("payments", true, false, &[]),
     ("payout_allocations", true, false, &[]),
     ("payouts", true, false, &[]),
@@ -197,13 +198,19 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 35] = [
         true,
         false,
         &[
+            "email",
             "name",
+            "password_hash",
             "role",
             "customer_id",
             "disabled_at",
             "version",
             "version_changed_at",
             "updated_at",
+            "deleted_at",
+            "kept_login",
+            "kept_from_version",
+            "kept_at_version",
         ],
     ),
     ("write_offs", true, false, &[]),
@@ -309,6 +316,10 @@ async fn trade(admin: &Client, customer: CustomerId, product: ProductId) {
         .await
         .ok(201);
     admin.add_sale("OFFER").await;
+    let user = json!({"email": "forgetful@example.com", "name": "Forgetful", "password": "correct horse", "role": "staff"});
+    let user = admin.post("/api/users", &user).await;
+    let reset = format!("{}/password-reset", user.header("location"));
+    admin.post(&reset, &json!({})).await.ok(200);
 }
 
 /// Tables that belong to businesses, from PostgreSQL's catalogue.

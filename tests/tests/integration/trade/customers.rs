@@ -65,7 +65,8 @@ async fn a_customer_has_the_values_of_its_creation() {
     assert_eq!(
         trail[0]["after"],
         json!({"name": "Terms & Co", "email": "office@terms.example", "credit_limit": "1234.50",
-               "on_hold": true, "payment_terms_days": 0})
+               "on_hold": true, "payment_terms_days": 0, "reference": null, "contact": null, "phone": null,
+               "vat_number": null, "addresses": null, "metadata": null})
     );
 }
 
@@ -138,7 +139,8 @@ async fn every_change_is_in_the_trail_with_before_and_after_and_who_and_why() {
     let trail = trail(&service, &id).await.split_off(before);
     assert_eq!(trail.len(), 2, "{trail:?}");
     let original = json!({"name": "Example Retail Ltd", "email": null, "credit_limit": "1000.00",
-                          "on_hold": false, "payment_terms_days": 30});
+                          "on_hold": false, "payment_terms_days": 30, "reference": null, "contact": null,
+                          "phone": null, "vat_number": null, "addresses": null, "metadata": null});
     let mut renamed = original.clone();
     renamed["name"] = json!("Renamed");
     let mut raised = renamed.clone();

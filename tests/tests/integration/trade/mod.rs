@@ -4,6 +4,7 @@ mod available;
 mod businesses;
 mod calendar;
 mod customers;
+mod details;
 mod flash_sale;
 mod held_stock;
 mod hold_limits;

@@ -151,7 +151,7 @@ impl Shop {
             let before = last.insert(text("product_id"), text("id")).unwrap_or("");
             assert!(
                 before < text("id"),
-                "{row} was served after {before} {}",
+                "{row} was allocated after {before} {}",
                 self.at()
             );
         }

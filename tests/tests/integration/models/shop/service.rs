@@ -206,6 +206,7 @@ impl Shop {
         let purchase = |who: usize, lines: &[Line]| Purchase {
             customer_id: self.model.customer_id(who),
             lines: self.lines(lines),
+            details: None,
         };
         match ask {
             Ask::Buy(who, lines) => Work::Purchase(purchase(*who, lines), unread),
@@ -221,9 +222,9 @@ impl Shop {
                 };
                 Work::Reserve(new, unread_reservation)
             }
-            Ask::Confirm(at) => Work::Confirm(self.locked_ids(*at), unread),
+            Ask::Confirm(at) => Work::Confirm(self.locked_ids(*at).into(), unread),
             Ask::ConfirmByCard(at, seconds) => {
-                Work::ConfirmByCard(self.locked_ids(*at), terms(*seconds))
+                Work::ConfirmByCard(self.locked_ids(*at).into(), terms(*seconds))
             }
             Ask::GiveUp(at) => Work::Cancel(self.locked_ids(*at), unread_reservation),
         }
