@@ -8,6 +8,7 @@ mod details;
 mod flash_sale;
 mod held_stock;
 mod hold_limits;
+mod imports;
 mod inventory;
 mod low_stock;
 mod off_sale;
