@@ -39,7 +39,7 @@ fn cents(amount: i64) -> Money {
     Money::parse(&text, Currency::USD).unwrap()
 }
 
-fn account(credit_limit: i64, balance: i64) -> Buyer {
+fn buyer_with(credit_limit: i64, balance: i64) -> Buyer {
     Buyer {
         credit_limit: cents(credit_limit),
         ledger: ledger::Account {
@@ -54,7 +54,7 @@ fn account(credit_limit: i64, balance: i64) -> Buyer {
     }
 }
 
-fn article(price: i64) -> CatalogueItem {
+fn catalogue_item(price: i64) -> CatalogueItem {
     CatalogueItem {
         sku: "SKU".into(),
         name: "Name".into(),
@@ -66,16 +66,16 @@ fn article(price: i64) -> CatalogueItem {
 }
 
 fn stock(price: i64, on_hand: i64) -> (CatalogueItem, StockLevel) {
-    (article(price), StockLevel::new(on_hand, 0, 0, 0))
+    (catalogue_item(price), StockLevel::new(on_hand, 0, 0, 0))
 }
 
 /// The state of these customers and of these products, which are numbered from 1.
 fn state(
-    accounts: HashMap<CustomerId, Buyer>,
+    buyers: HashMap<CustomerId, Buyer>,
     stock: Vec<(CatalogueItem, StockLevel)>,
 ) -> BatchState {
     let mut state = BatchState {
-        accounts,
+        buyers,
         catalogue: HashMap::new(),
         locked_stock: LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new()),
     };
@@ -85,8 +85,12 @@ fn state(
     state
 }
 
-fn put(state: &mut BatchState, number: u128, (article, counts): (CatalogueItem, StockLevel)) {
-    state.catalogue.insert(product(number), article);
+fn put(
+    state: &mut BatchState,
+    number: u128,
+    (catalogue_item, counts): (CatalogueItem, StockLevel),
+) {
+    state.catalogue.insert(product(number), catalogue_item);
     state.locked_stock.counts.insert(product(number), counts);
 }
 
@@ -117,7 +121,7 @@ fn purchase(buyer: u128, lines: &[Line]) -> Purchase {
 /// One customer (credit limit 10.00, balance 1.00) and two products at 1.00 each, with 5 and 3 on hand.
 fn small_shop() -> BatchState {
     state(
-        [(customer(1), account(1000, 100))].into(),
+        [(customer(1), buyer_with(1000, 100))].into(),
         [stock(100, 5), stock(100, 3)].into(),
     )
 }
@@ -141,7 +145,7 @@ fn a_sale_takes_stock_and_credit() {
     assert_eq!(sale.charge.balance_after, cents(600));
     assert_eq!(sale.credit_used, []);
     assert_eq!(sale.available_credit, cents(400));
-    assert_eq!(state.accounts[&customer(1)].ledger.balance, cents(600));
+    assert_eq!(state.buyers[&customer(1)].ledger.balance, cents(600));
     assert_eq!(state.locked_stock.counts[&product(1)].on_hand, 3);
     assert_eq!(state.locked_stock.counts[&product(2)].on_hand, 0);
     assert_eq!(sale.lines[1].on_hand_after, Some(0));
@@ -235,15 +239,15 @@ fn the_last_cent_of_credit_can_be_spent_and_not_one_more() {
 #[test]
 fn credit_on_account_settles_orders_at_once_the_oldest_credit_first() {
     let mut state = small_shop();
-    let account = state.accounts.get_mut(&customer(1)).unwrap();
-    account.ledger.post(-cents(450));
+    let buyer = state.buyers.get_mut(&customer(1)).unwrap();
+    buyer.ledger.post(-cents(450));
     for (number, kind, amount) in [(1, Kind::Payment, 250), (3, Kind::CreditNote, 200)] {
         let credit = Credit {
             kind,
             amount: cents(amount),
             since: DateTime::UNIX_EPOCH,
         };
-        account.ledger.on_account.insert(number, credit);
+        buyer.ledger.on_account.insert(number, credit);
     }
     let mut settled = |quantity| {
         let sale = state
@@ -256,13 +260,13 @@ fn credit_on_account_settles_orders_at_once_the_oldest_credit_first() {
     assert_eq!(settled(2), [(1, cents(200))]);
     assert_eq!(settled(2), [(1, cents(50)), (3, cents(150))]);
     assert_eq!(settled(1), [(3, cents(50))]);
-    assert_eq!(state.accounts[&customer(1)].ledger.credit(), Money::ZERO);
+    assert_eq!(state.buyers[&customer(1)].ledger.credit(), Money::ZERO);
 }
 
 #[test]
 fn credit_on_account_raises_what_can_be_bought() {
     let mut state = small_shop();
-    let ledger = &mut state.accounts.get_mut(&customer(1)).unwrap().ledger;
+    let ledger = &mut state.buyers.get_mut(&customer(1)).unwrap().ledger;
     // The customer owed 100 cents of a limit of 1,000, and then paid 300.
     ledger.post(-cents(300));
     put(&mut state, 3, stock(1200, 10));
@@ -279,7 +283,7 @@ fn a_customer_that_is_long_overdue_buys_nothing() {
         id: order(),
         due_at: DateTime::UNIX_EPOCH,
     };
-    state.accounts.get_mut(&customer(1)).unwrap().overdue = Some(overdue);
+    state.buyers.get_mut(&customer(1)).unwrap().overdue = Some(overdue);
     assert!(matches!(
         refusal(&mut state, &purchase(1, &[line(1, 1)])),
         Error::CustomerOverdue { order_id, due_at, .. }
@@ -290,7 +294,7 @@ fn a_customer_that_is_long_overdue_buys_nothing() {
 #[test]
 fn a_balance_over_a_lowered_limit_buys_nothing() {
     let mut state = small_shop();
-    state.accounts.insert(customer(1), account(1000, 2000));
+    state.buyers.insert(customer(1), buyer_with(1000, 2000));
     assert!(matches!(
         refusal(&mut state, &purchase(1, &[line(1, 1)])),
         Error::CreditLimitExceeded { .. }
@@ -335,7 +339,7 @@ fn unknown_products_and_customers_are_refused_by_id() {
 #[test]
 fn a_customer_on_hold_buys_nothing() {
     let mut state = small_shop();
-    state.accounts.get_mut(&customer(1)).unwrap().on_hold = true;
+    state.buyers.get_mut(&customer(1)).unwrap().on_hold = true;
     assert!(matches!(
         refusal(&mut state, &purchase(1, &[line(1, 1)])),
         Error::CustomerOnHold(_)
@@ -350,8 +354,8 @@ fn a_limit_per_customer_counts_what_was_bought_before() {
         .get_mut(&product(1))
         .unwrap()
         .limit_per_customer = Some(3);
-    let account = state.accounts.get_mut(&customer(1)).unwrap();
-    account.bought.insert(
+    let buyer = state.buyers.get_mut(&customer(1)).unwrap();
+    buyer.bought.insert(
         product(1),
         Bought {
             ever: 1,
@@ -456,7 +460,7 @@ fn counts(state: &BatchState, number: u128) -> (i64, i64) {
 #[test]
 fn an_order_by_card_holds_stock_and_owes_nothing() {
     let mut state = small_shop();
-    let account = state.accounts[&customer(1)].clone();
+    let buyer = state.buyers[&customer(1)].clone();
     let ordered = order_by_card(&mut state, &purchase(1, &[line(2, 3), line(1, 2)]), 1).unwrap();
     assert_eq!(ordered.total, cents(500));
     let lines = ordered.lines.iter();
@@ -465,7 +469,7 @@ fn an_order_by_card_holds_stock_and_owes_nothing() {
         .collect();
     assert_eq!(lines, [(product(2), 3, None), (product(1), 2, None)]);
     assert_eq!((counts(&state, 1), counts(&state, 2)), ((5, 2), (3, 3)));
-    assert_eq!(state.accounts[&customer(1)], account);
+    assert_eq!(state.buyers[&customer(1)], buyer);
     assert_eq!(status_of(&state, 1), (Status::Confirmed, Some(order())));
     let hold = &state.locked_stock.reservations[&ordered.reservation_id];
     assert!(hold.items.iter().all(|item| item.held));
@@ -481,8 +485,8 @@ fn an_order_by_card_holds_stock_and_owes_nothing() {
 #[test]
 fn neither_credit_nor_what_is_overdue_matters_to_an_order_by_card() {
     let mut state = small_shop();
-    state.accounts.insert(customer(1), account(0, 5_000));
-    state.accounts.get_mut(&customer(1)).unwrap().overdue = Some(OverdueOrder {
+    state.buyers.insert(customer(1), buyer_with(0, 5_000));
+    state.buyers.get_mut(&customer(1)).unwrap().overdue = Some(OverdueOrder {
         id: order(),
         due_at: DateTime::UNIX_EPOCH,
     });
@@ -497,7 +501,7 @@ fn neither_credit_nor_what_is_overdue_matters_to_an_order_by_card() {
 fn a_customer_on_hold_orders_nothing_by_card() {
     let mut state = small_shop();
     assert_eq!(reserve(&mut state, 1, &[line(1, 1)], 2), Status::Active);
-    state.accounts.get_mut(&customer(1)).unwrap().on_hold = true;
+    state.buyers.get_mut(&customer(1)).unwrap().on_hold = true;
     assert!(matches!(
         refusal_by_card(&mut state, &purchase(1, &[line(1, 1)])),
         Error::CustomerOnHold(_)
@@ -635,7 +639,7 @@ fn the_first_position_may_buy_unreserved_stock_and_waits_for_the_rest() {
     for by_card in [false, true] {
         let mut state = small_shop();
         for buyer in [2, 3] {
-            state.accounts.insert(customer(buyer), account(1000, 0));
+            state.buyers.insert(customer(buyer), buyer_with(1000, 0));
         }
         // Three of five are held. The first position on the waitlist wants four, the second one.
         assert_eq!(reserve(&mut state, 3, &[line(1, 3)], 1), Status::Active);
@@ -666,9 +670,9 @@ fn the_first_position_may_buy_unreserved_stock_and_waits_for_the_rest() {
 #[test]
 fn a_place_counts_within_a_limit_once_when_its_customer_buys() {
     let mut state = small_shop();
-    state.accounts.insert(customer(2), account(1000, 0));
-    let article = state.catalogue.get_mut(&product(1)).unwrap();
-    article.limit_per_customer = Some(4);
+    state.buyers.insert(customer(2), buyer_with(1000, 0));
+    let catalogue_item = state.catalogue.get_mut(&product(1)).unwrap();
+    catalogue_item.limit_per_customer = Some(4);
     assert_eq!(reserve(&mut state, 2, &[line(1, 4)], 1), Status::Active);
     assert_eq!(reserve(&mut state, 1, &[line(1, 4)], 2), Status::Waiting);
     state
@@ -680,7 +684,7 @@ fn a_place_counts_within_a_limit_once_when_its_customer_buys() {
 #[test]
 fn places_end_when_their_product_is_off_sale() {
     let mut state = small_shop();
-    state.accounts.insert(customer(2), account(1000, 0));
+    state.buyers.insert(customer(2), buyer_with(1000, 0));
     assert_eq!(reserve(&mut state, 2, &[line(1, 4)], 1), Status::Active);
     assert_eq!(reserve(&mut state, 1, &[line(1, 4)], 2), Status::Waiting);
     state
@@ -714,10 +718,10 @@ fn limited(limit: i32, price: Option<i64>) -> Offer {
 #[test]
 fn each_buys_at_the_cheapest_price_that_is_left_to_them_and_holds_count() {
     let mut state = small_shop();
-    state.accounts.insert(customer(2), account(1000, 0));
+    state.buyers.insert(customer(2), buyer_with(1000, 0));
     let offers = [limited(1, Some(70)), limited(2, Some(80))];
-    let article = state.catalogue.get_mut(&product(1)).unwrap();
-    article.selling = Selling::at(&offers, cents(100), DateTime::UNIX_EPOCH);
+    let catalogue_item = state.catalogue.get_mut(&product(1)).unwrap();
+    catalogue_item.selling = Selling::at(&offers, cents(100), DateTime::UNIX_EPOCH);
     let buy = |state: &mut BatchState, buyer| {
         let sale = state.purchase(&purchase(buyer, &[line(1, 1)]), order(), actor());
         sale.unwrap().total
@@ -739,8 +743,8 @@ fn each_buys_at_the_cheapest_price_that_is_left_to_them_and_holds_count() {
 #[test]
 fn more_than_is_left_of_a_sale_is_refused_and_not_sold_dearer() {
     let mut state = small_shop();
-    let article = state.catalogue.get_mut(&product(1)).unwrap();
-    article.selling = Selling::at(&[limited(2, Some(70))], cents(100), DateTime::UNIX_EPOCH);
+    let catalogue_item = state.catalogue.get_mut(&product(1)).unwrap();
+    catalogue_item.selling = Selling::at(&[limited(2, Some(70))], cents(100), DateTime::UNIX_EPOCH);
     assert!(matches!(
         refusal(&mut state, &purchase(1, &[line(1, 3)])),
         Error::PurchaseLimitReached {
@@ -753,8 +757,8 @@ fn more_than_is_left_of_a_sale_is_refused_and_not_sold_dearer() {
 }
 
 fn hold_limit(state: &mut BatchState, max_units: Option<i64>, max_value: Option<i64>) {
-    let account = state.accounts.get_mut(&customer(1)).unwrap();
-    account.holds = Holds {
+    let buyer = state.buyers.get_mut(&customer(1)).unwrap();
+    buyer.holds = Holds {
         max_units,
         max_value: max_value.map(cents),
         units: 1,
@@ -803,7 +807,7 @@ fn a_customer_holds_at_most_their_limit_and_buying_on_credit_is_not_holding() {
 #[test]
 fn the_value_limit_of_holds_counts_waitlist_positions() {
     let mut state = small_shop();
-    state.accounts.insert(customer(2), account(1000, 0));
+    state.buyers.insert(customer(2), buyer_with(1000, 0));
     hold_limit(&mut state, None, Some(400));
     assert_eq!(reserve(&mut state, 2, &[line(1, 5)], 1), Status::Active);
     assert_eq!(reserve(&mut state, 1, &[line(1, 2)], 2), Status::Waiting);
@@ -823,7 +827,7 @@ fn the_value_limit_of_holds_counts_waitlist_positions() {
 fn units_of_an_own_reservation_beyond_the_order_stay_held() {
     let mut state = small_shop();
     for buyer in [2, 3] {
-        state.accounts.insert(customer(buyer), account(1000, 0));
+        state.buyers.insert(customer(buyer), buyer_with(1000, 0));
     }
     assert_eq!(reserve(&mut state, 1, &[line(2, 3)], 1), Status::Active);
     assert_eq!(reserve(&mut state, 2, &[line(2, 1)], 2), Status::Waiting);
@@ -853,8 +857,8 @@ fn every_short_product_is_named_to_the_buyer_by_card() {
 #[test]
 fn units_ordered_by_card_count_as_bought() {
     let mut state = small_shop();
-    let article = state.catalogue.get_mut(&product(1)).unwrap();
-    article.limit_per_customer = Some(4);
+    let catalogue_item = state.catalogue.get_mut(&product(1)).unwrap();
+    catalogue_item.limit_per_customer = Some(4);
     assert_eq!(reserve(&mut state, 1, &[line(1, 1)], 1), Status::Active);
     order_by_card(&mut state, &purchase(1, &[line(1, 1), line(2, 1)]), 2).unwrap();
     let reached = |refusal: Error| match refusal {
@@ -913,7 +917,7 @@ fn a_reservation_confirmed_by_card_keeps_what_it_holds_at_its_prices_and_is_conf
 #[test]
 fn only_an_active_reservation_is_confirmed_by_card() {
     let mut state = small_shop();
-    state.accounts.insert(customer(2), account(1000, 0));
+    state.buyers.insert(customer(2), buyer_with(1000, 0));
     assert_eq!(reserve(&mut state, 1, &[line(2, 3)], 1), Status::Active);
     assert_eq!(reserve(&mut state, 2, &[line(2, 3)], 2), Status::Waiting);
     assert!(matches!(
@@ -935,7 +939,7 @@ fn only_an_active_reservation_is_confirmed_by_card() {
 }
 
 prop_compose! {
-    fn arbitrary_account()(
+    fn arbitrary_buyer()(
         limit in 0..100_000_i64,
         due in 0..100_000_i64,
         on_hold in prop::bool::weighted(0.1),
@@ -951,7 +955,7 @@ prop_compose! {
         let paid_ahead = on_account.values().map(|credit| credit.amount).sum();
         let balance = cents(due) - paid_ahead;
         let ledger = ledger::Account { balance, entry_count: 9, on_account };
-        Buyer { on_hold, ledger, ..account(limit, 0) }
+        Buyer { on_hold, ledger, ..buyer_with(limit, 0) }
     }
 }
 
@@ -963,17 +967,17 @@ prop_compose! {
         active in prop::bool::weighted(0.9),
         limit_per_customer in prop::option::weighted(0.2, 1..20_i64),
     ) -> (CatalogueItem, StockLevel) {
-        let article = CatalogueItem { active, limit_per_customer, ..article(price) };
-        (article, StockLevel::new(on_hand, reserved.min(on_hand), 0, 0))
+        let catalogue_item = CatalogueItem { active, limit_per_customer, ..catalogue_item(price) };
+        (catalogue_item, StockLevel::new(on_hand, reserved.min(on_hand), 0, 0))
     }
 }
 
 prop_compose! {
     fn arbitrary_books()(
-        accounts in prop::collection::vec(arbitrary_account(), 1..4),
+        buyers in prop::collection::vec(arbitrary_buyer(), 1..4),
         locked_stock in prop::collection::vec(arbitrary_stock(), 1..5),
     ) -> BatchState {
-        state((0..).map(customer).zip(accounts).collect(), locked_stock)
+        state((0..).map(customer).zip(buyers).collect(), locked_stock)
     }
 }
 
@@ -1006,9 +1010,9 @@ proptest! {
                 prop_assert!(stock.on_hand >= stock.reserved);
             }
             if sale.is_ok() {
-                let account = &state.accounts[&purchase.customer_id];
-                prop_assert!(account.ledger.balance <= account.credit_limit);
-                prop_assert!(!account.on_hold);
+                let buyer = &state.buyers[&purchase.customer_id];
+                prop_assert!(buyer.ledger.balance <= buyer.credit_limit);
+                prop_assert!(!buyer.on_hold);
             }
         }
     }
@@ -1089,9 +1093,9 @@ proptest! {
             let gone = sold.get(id).copied().unwrap_or(0);
             prop_assert_eq!(stock.on_hand, start.locked_stock.counts[id].on_hand - gone);
         }
-        for (id, account) in &state.accounts {
+        for (id, buyer) in &state.buyers {
             let added = charged.get(id).copied().unwrap_or(Money::ZERO);
-            prop_assert_eq!(account.ledger.balance, start.accounts[id].ledger.balance + added);
+            prop_assert_eq!(buyer.ledger.balance, start.buyers[id].ledger.balance + added);
         }
     }
 
@@ -1101,9 +1105,9 @@ proptest! {
         purchases in prop::collection::vec(arbitrary_purchase(), 1..40),
     ) {
         for purchase in &purchases {
-            let before = state.accounts.get(&purchase.customer_id).cloned();
+            let before = state.buyers.get(&purchase.customer_id).cloned();
             let Ok(sale) = state.purchase(purchase, order(), actor()) else { continue };
-            let (before, after) = (before.unwrap().ledger, &state.accounts[&purchase.customer_id].ledger);
+            let (before, after) = (before.unwrap().ledger, &state.buyers[&purchase.customer_id].ledger);
             prop_assert_eq!(sale.charge.number, before.entry_count + 1);
             prop_assert_eq!(after.entry_count, sale.charge.number);
             let used: Money = sale.credit_used.iter().map(|used| used.amount).sum();
@@ -1139,8 +1143,8 @@ proptest! {
             let mut locked = rows.clone();
             for ((customer, product), quantity) in &bought {
                 if locked.catalogue[product].limit_per_customer.is_some() {
-                    let account = locked.accounts.get_mut(customer).unwrap();
-                    account.bought.insert(*product, Bought { ever: *quantity, in_sales: BTreeMap::new() });
+                    let buyer = locked.buyers.get_mut(customer).unwrap();
+                    buyer.bought.insert(*product, Bought { ever: *quantity, in_sales: BTreeMap::new() });
                 }
             }
             for purchase in batch {
@@ -1150,8 +1154,8 @@ proptest! {
                     *bought.entry((purchase.customer_id, line.product_id)).or_default() += line.quantity;
                 }
             }
-            for (id, account) in locked.accounts {
-                rows.accounts.get_mut(&id).unwrap().ledger = account.ledger;
+            for (id, buyer) in locked.buyers {
+                rows.buyers.get_mut(&id).unwrap().ledger = buyer.ledger;
             }
             for (id, stock) in locked.locked_stock.counts {
                 rows.locked_stock.counts.get_mut(&id).unwrap().on_hand = stock.on_hand;

@@ -352,7 +352,7 @@ fn actor() -> UserId {
 }
 
 fn state(on_hand: [i64; PRODUCTS]) -> BatchState {
-    let account = |limit| Buyer {
+    let buyer = |limit| Buyer {
         credit_limit: whole(limit),
         ledger: ledger::Account {
             balance: Money::ZERO,
@@ -364,7 +364,7 @@ fn state(on_hand: [i64; PRODUCTS]) -> BatchState {
         bought: HashMap::new(),
         holds: Holds::default(),
     };
-    let article = |limit_per_customer| CatalogueItem {
+    let catalogue_item = |limit_per_customer| CatalogueItem {
         sku: "SKU".into(),
         name: "Name".into(),
         price: whole(1),
@@ -376,8 +376,8 @@ fn state(on_hand: [i64; PRODUCTS]) -> BatchState {
         .map(product)
         .zip(on_hand.map(|count| StockLevel::new(count, 0, 0, 0)));
     BatchState {
-        accounts: (0..).map(customer).zip(CREDIT.map(account)).collect(),
-        catalogue: (0..).map(product).zip(LIMIT.map(article)).collect(),
+        buyers: (0..).map(customer).zip(CREDIT.map(buyer)).collect(),
+        catalogue: (0..).map(product).zip(LIMIT.map(catalogue_item)).collect(),
         locked_stock: LockedStock::new(DateTime::UNIX_EPOCH, counts.collect()),
     }
 }
@@ -504,7 +504,7 @@ fn check(state: &BatchState, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(is_ordered, found.status == Status::Confirmed);
     }
     for (who, owed) in model.owed.iter().enumerate() {
-        let balance = state.accounts[&customer(who)].ledger.balance;
+        let balance = state.buyers[&customer(who)].ledger.balance;
         prop_assert_eq!(balance, whole(*owed));
     }
     Ok(())
@@ -564,7 +564,7 @@ proptest! {
         newcomer in (0..PRODUCTS, 1..3_i64),
     ) {
         let mut state = state(on_hand);
-        let nothing_yet = state.accounts[&customer(0)].clone();
+        let nothing_yet = state.buyers[&customer(0)].clone();
         let mut made = 0;
         for step in &steps {
             if let Ok(Some(_)) = perform(&mut state, step, made) {
@@ -576,7 +576,7 @@ proptest! {
             }
             let mut state = state.clone();
             let stranger = customer(CUSTOMERS);
-            state.accounts.insert(stranger, nothing_yet.clone());
+            state.buyers.insert(stranger, nothing_yet.clone());
             for wait in [false, true] {
                 let request = NewReservation {
                     customer_id: stranger,

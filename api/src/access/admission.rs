@@ -40,9 +40,10 @@ use uuid::Uuid;
 
 use crate::access::authenticator::{Authenticator, Holder, Refused};
 use crate::access::token::{BadToken, Verifier};
+use crate::http::client_address;
 use crate::http::gateways::{GATEWAY, Gateways};
 use crate::http::headers::BUSINESS_ID;
-use crate::http::limits::{self, Limits};
+use crate::http::limits::Limits;
 use crate::http::log;
 use crate::http::request::RequestId;
 use crate::schema::endpoint::{Endpoint, Who};
@@ -231,7 +232,7 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
             data::<Limits>(req)?.of_address(req)?;
             let provider = data::<PaymentWorker>(req)?.provider();
             let offline = provider.is_some_and(|provider| provider.name() == Offline::NAME);
-            match offline && limits::is_local(req) {
+            match offline && client_address::is_local(req) {
                 true => Ok(()),
                 false => Err(Problem::of_status(StatusCode::NOT_FOUND)),
             }

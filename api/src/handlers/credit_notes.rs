@@ -166,8 +166,8 @@ impl DocumentView for CreditNoteView {
         }
     }
 
-    fn location(found: &CreditNote) -> String {
-        format!("/api/credit-notes/{}", found.note.id)
+    fn location(document: &CreditNote) -> String {
+        format!("/api/credit-notes/{}", document.note.id)
     }
 }
 

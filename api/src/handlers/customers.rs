@@ -80,7 +80,7 @@ crate::body! {
         credit_limit: Option<Money>,
         /// Days from a purchase until it is due; 30 if left out.
         payment_terms_days: Option<Whole<0, 365>>,
-        /// Whether purchases are blocked; false if left out.
+        /// Whether purchases, card orders and reservations are refused; false if left out.
         on_hold: Option<bool>,
     }
 }
@@ -105,11 +105,11 @@ crate::body! {
         addresses: Change<Addresses>,
         /// Keys that change. Null or an empty text removes a key; null in place of the object removes all.
         metadata: Change<MetadataPatch>,
-        /// The most that the customer may owe. A limit below the balance blocks new purchases.
+        /// The most that the customer may owe. A limit below the balance blocks further purchases on credit.
         credit_limit: Option<Money>,
         /// Days from a purchase until it is due, for purchases from now on.
         payment_terms_days: Option<Whole<0, 365>>,
-        /// Whether purchases are blocked.
+        /// Whether purchases, card orders and reservations are refused.
         on_hold: Option<bool>,
         /// The reason, for the audit entry.
         reason: Option<Text<1, 500>>,

@@ -1,5 +1,5 @@
-//! The shared part of the documents of a customer's account: payments, payouts, credit notes and write-offs. Each is posted with
-//! the account after it, and may be reversed.
+//! The shared part of the documents of a customer's account: payments, payouts, credit notes and write-offs. Each is
+//! posted with the account after it, and may be reversed.
 
 use std::borrow::Cow;
 

@@ -192,8 +192,8 @@ impl DocumentView for PaymentView {
         }
     }
 
-    fn location(found: &Payment) -> String {
-        format!("/api/payments/{}", found.payment.id)
+    fn location(document: &Payment) -> String {
+        format!("/api/payments/{}", document.payment.id)
     }
 }
 

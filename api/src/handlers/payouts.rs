@@ -126,8 +126,8 @@ impl DocumentView for PayoutView {
         }
     }
 
-    fn location(found: &Payout) -> String {
-        format!("/api/payouts/{}", found.payout.id)
+    fn location(document: &Payout) -> String {
+        format!("/api/payouts/{}", document.payout.id)
     }
 }
 

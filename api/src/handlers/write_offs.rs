@@ -117,8 +117,8 @@ impl DocumentView for WriteOffView {
         }
     }
 
-    fn location(found: &WriteOff) -> String {
-        format!("/api/write-offs/{}", found.write_off.id)
+    fn location(document: &WriteOff) -> String {
+        format!("/api/write-offs/{}", document.write_off.id)
     }
 }
 

@@ -3,6 +3,7 @@
 //! The layers are ids, the log, headers, limits, compression and connections. The folder may use `schema`.
 
 pub mod client;
+pub mod client_address;
 pub mod compression;
 pub mod connection_progress;
 pub mod csv;

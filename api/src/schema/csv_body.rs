@@ -180,7 +180,9 @@ impl Csv {
 
 /// Rejects every media type but `text/csv`, and every character set but UTF-8.
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let named = headers.get(CONTENT_TYPE).and_then(|text| text.to_str().ok());
+    let named = headers
+        .get(CONTENT_TYPE)
+        .and_then(|text| text.to_str().ok());
     let found = named.and_then(|text| text.parse::<mime::Mime>().ok());
     let is_csv = found.is_some_and(|found| {
         let charset = found.get_param(mime::CHARSET);

@@ -57,7 +57,12 @@ impl Hasher {
     fn of_meaning(&self, req: &HttpRequest, meaning: &[u8]) -> [u8; 32] {
         let (method, path) = (req.method().as_str(), req.path());
         let query = req.query_string();
-        self.hash(&[method.as_bytes(), path.as_bytes(), query.as_bytes(), meaning])
+        self.hash(&[
+            method.as_bytes(),
+            path.as_bytes(),
+            query.as_bytes(),
+            meaning,
+        ])
     }
 
     /// The hash that earlier versions stored: of the body's bytes.

@@ -563,9 +563,7 @@ impl Problem {
                 .with("from", json!(from))
                 .with("to", json!(to)),
             Error::WeakPassword(weak) => Self::fault("/password", &weak.to_string()),
-            Error::RowsRefused(faults) => {
-                Self::of_faults(faults.iter().map(Fault::from).collect())
-            }
+            Error::RowsRefused(faults) => Self::of_faults(faults.iter().map(Fault::from).collect()),
             Error::AlreadyExists(field) => {
                 Self::new(Code::AlreadyExists, detail).with("field", field)
             }
@@ -618,11 +616,11 @@ impl Problem {
                 )
             }
             Error::OutcomeUnknown => {
-                tracing::error!("the connection to the database broke during a commit");
+                tracing::error!("whether a change was made could not be learned");
                 Self::new(
                     Code::OutcomeUnknown,
-                    "The change may or may not have been made. Repeat the request with the same Idempotency-Key, \
-                     or look before you repeat it.",
+                    "The service could not learn whether the change was made. Retry with the same Idempotency-Key, \
+                     or read what the request would have changed before you retry.",
                 )
             }
             Error::Contention => {

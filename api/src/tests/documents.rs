@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::{BUSINESS, ThingView, endpoints, send, special, staff};
 use crate::app;
-use crate::schema::{body, csv_body};
 use crate::schema::endpoint::{BadTable, Endpoint, Table, Tag};
 use crate::schema::faults::At;
 use crate::schema::openapi::{self, BadDocument};
 use crate::schema::query::Page;
+use crate::schema::{body, csv_body};
 
 #[actix_web::test]
 async fn metrics_count_by_route() {
@@ -224,7 +224,12 @@ fn every_example_of_a_table_is_read_by_its_own_type() {
             panic!("{name}: {}", problem.body("", ""));
         }
         for column in body.columns {
-            assert!(request["description"].as_str().unwrap().contains(column.name));
+            assert!(
+                request["description"]
+                    .as_str()
+                    .unwrap()
+                    .contains(column.name)
+            );
         }
         read += 1;
     }

@@ -74,32 +74,32 @@ pub(crate) async fn record_all(
     Ok(())
 }
 
-/// The position of an entry in the order of the list; used as a cursor.
+/// The cursor of the list: the position of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct EntryCursor {
     transaction_id: i64,
     id: EventId,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for EntryCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.transaction_id, self.id)
     }
 }
 
-/// The text is not a [`Place`].
+/// The text is not a [`EntryCursor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a number and an entry's id with a space between them")]
-pub struct NoPlace;
+pub struct NotEntryCursor;
 
-impl FromStr for Place {
-    type Err = NoPlace;
+impl FromStr for EntryCursor {
+    type Err = NotEntryCursor;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
-        let (transaction, id) = text.split_once(' ').ok_or(NoPlace)?;
+    fn from_str(text: &str) -> Result<Self, NotEntryCursor> {
+        let (transaction, id) = text.split_once(' ').ok_or(NotEntryCursor)?;
         Ok(Self {
-            transaction_id: transaction.parse().map_err(|_no_number| NoPlace)?,
-            id: id.parse().map_err(|_no_id| NoPlace)?,
+            transaction_id: transaction.parse().map_err(|_no_number| NotEntryCursor)?,
+            id: id.parse().map_err(|_no_id| NotEntryCursor)?,
         })
     }
 }
@@ -130,8 +130,8 @@ pub async fn list(
     database: &Database,
     caller: &Caller,
     filter: &Filter,
-    paging: &Paging<Place>,
-) -> Result<Page<audit_events::Model, Place>, Error> {
+    paging: &Paging<EntryCursor>,
+) -> Result<Page<audit_events::Model, EntryCursor>, Error> {
     use audit_events::Column;
 
     let mut select = audit_events::Entity::of(caller.business_id);
@@ -150,16 +150,16 @@ pub async fn list(
     let span = (filter.from, filter.to);
     let mut select = clock::within(database, caller, select, Column::CreatedAt, span).await?;
     if let Some(after) = paging.after {
-        let place = [Column::TransactionId.into_expr(), Column::Id.into_expr()];
+        let position = [Column::TransactionId.into_expr(), Column::Id.into_expr()];
         let older_than = [after.transaction_id.into(), after.id.into()];
-        select = select.filter(Expr::tuple(place).lt(Expr::tuple(older_than)));
+        select = select.filter(Expr::tuple(position).lt(Expr::tuple(older_than)));
     }
     let select = select
         .order_by_desc(Column::TransactionId)
         .order_by_desc(Column::Id)
         .limit(paging.rows());
     pages::read(database, caller.business_id, select, paging, |event| {
-        Place {
+        EntryCursor {
             transaction_id: event.transaction_id,
             id: event.id,
         }

@@ -11,6 +11,6 @@ pub mod seals;
 
 pub use action::Action;
 pub(crate) use change::{Actor, Change, NOBODY, SYSTEM, Written, role_name};
-pub use entries::{Filter, NoPlace, Place, list};
+pub use entries::{EntryCursor, Filter, NotEntryCursor, list};
 pub(crate) use entries::{is_written, record, record_all, record_as};
 pub(crate) use new_events::Event;

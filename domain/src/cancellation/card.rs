@@ -6,7 +6,7 @@ use entity::{Money, OrderId, payment_intents};
 use crate::audit::Action;
 use crate::card::attention;
 use crate::card::locked_order::{LockedOrder, Stock};
-use crate::card::refunds::New;
+use crate::card::refunds::RefundToWrite;
 use crate::foundation::write::Write;
 use crate::orders::disputes;
 use crate::orders::goods::Goods;
@@ -32,15 +32,15 @@ pub(super) async fn cancel(
     let role = caller.authority.role();
     transitions::find_for(role, order.payment_method, order.status, Status::Cancelled)?;
     if order.status == Status::Paid {
-        undo(transaction, caller, &mut locked).await?;
+        cancel_paid(transaction, caller, &mut locked).await?;
     } else {
-        stop(transaction, caller, &mut locked).await?;
+        cancel_unpaid(transaction, caller, &mut locked).await?;
     }
     Ok(None)
 }
 
 /// Cancels an unpaid order: its hold is released and its intent is cancelled.
-async fn stop(
+async fn cancel_unpaid(
     transaction: &Transaction,
     caller: &Caller,
     locked: &mut LockedOrder,
@@ -62,7 +62,7 @@ async fn stop(
 
 /// Cancels a paid order: refunds what is left of the payment and restocks the goods. A disputed payment is not
 /// refunded; what a lost dispute took is gone.
-async fn undo(
+async fn cancel_paid(
     transaction: &Transaction,
     caller: &Caller,
     locked: &mut LockedOrder,
@@ -80,7 +80,7 @@ async fn undo(
         .await?;
     locked.order.cancel_reason = Some(CancelReason::Requested);
     if rest > Money::ZERO {
-        let refund = New {
+        let refund = RefundToWrite {
             amount: rest,
             reason: REASON.to_owned(),
             restock: false,

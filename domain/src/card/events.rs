@@ -17,7 +17,7 @@ use super::reading::{ATTEMPTS, Reading};
 use crate::audit::{Action, Actor};
 use crate::card::attention;
 use crate::card::provider::{Provider, Received};
-use crate::card::refunds::New;
+use crate::card::refunds::RefundToWrite;
 use crate::foundation::retry::retry;
 use crate::orders::step;
 use crate::{Database, Error, Transaction};
@@ -210,7 +210,7 @@ pub(super) async fn paid(
         Status::Cancelled => {
             locked.order.cancel_reason = Some(CancelReason::PaidTooLate);
             refund_whole(transaction, actor, locked, "paid after it was cancelled").await?;
-            locked.write_expired(transaction).await?;
+            locked.write_holds(transaction).await?;
             locked
                 .record(transaction, actor, Action::OrderPaidTooLate, before)
                 .await
@@ -235,7 +235,7 @@ async fn refund_whole(
     locked: &mut LockedOrder,
     reason: &str,
 ) -> Result<(), Error> {
-    let refund = New {
+    let refund = RefundToWrite {
         amount: locked.order.total_amount,
         reason: reason.to_owned(),
         restock: false,
@@ -263,7 +263,7 @@ async fn mismatched(
     // The order expires like any unpaid order.
     locked.intent.next_try_at = unbooked(locked).or(Some(locked.intent.expires_at));
     locked.write_intent(transaction).await?;
-    locked.write_expired(transaction).await?;
+    locked.write_holds(transaction).await?;
     attention::assess(transaction, locked).await?;
     locked
         .record(transaction, actor, Action::PaymentMismatched, before)
@@ -304,7 +304,7 @@ pub(super) async fn cancelled(
         IntentStatus::Succeeded
         | IntentStatus::Mismatched
         | IntentStatus::Cancelled
-        | IntentStatus::Refused => return locked.write_expired(transaction).await,
+        | IntentStatus::Refused => return locked.write_holds(transaction).await,
     }
     locked.intent.status = IntentStatus::Cancelled;
     locked.intent.next_try_at = None;
@@ -315,5 +315,5 @@ pub(super) async fn cancelled(
     ) {
         return locked.cancel_unpaid(transaction, actor, reason).await;
     }
-    locked.write_expired(transaction).await
+    locked.write_holds(transaction).await
 }

@@ -195,7 +195,7 @@ impl LockedOrder {
         for (product, _) in &self.lines {
             self.locked_stock.allocate(*product);
         }
-        self.write_expired(transaction).await
+        self.write_holds(transaction).await
     }
 
     fn release_hold(&mut self, actor: Actor<'_>) {
@@ -209,7 +209,7 @@ impl LockedOrder {
     }
 
     /// Writes released holds, and the waitlist allocations made of them.
-    pub(crate) async fn write_expired(&self, transaction: &Transaction) -> Result<(), Error> {
+    pub(crate) async fn write_holds(&self, transaction: &Transaction) -> Result<(), Error> {
         let business = self.order.business_id;
         locked_stock::write(
             transaction,

@@ -290,7 +290,7 @@ async fn end_mismatched(
             let actor = Actor::system(business);
             locked.cancel_unpaid(&transaction, actor, reason).await?;
         } else {
-            locked.write_expired(&transaction).await?;
+            locked.write_holds(&transaction).await?;
         }
         transaction.commit().await
     })
@@ -359,7 +359,7 @@ async fn release_expired(
     retry(|| async {
         let transaction = database.begin(business).await?;
         if let Some(locked) = LockedOrder::of(&transaction, business, id, Stock::Locked).await? {
-            locked.write_expired(&transaction).await?;
+            locked.write_holds(&transaction).await?;
         }
         transaction.commit().await
     })

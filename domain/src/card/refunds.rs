@@ -175,7 +175,7 @@ fn decide(
     requested: &NewRefund,
     items: Units,
     price: Money,
-) -> Result<New, Error> {
+) -> Result<RefundToWrite, Error> {
     let refundable = refundable(order);
     let amount = match &requested.what {
         What::Rest => refundable,
@@ -193,7 +193,7 @@ fn decide(
     if is_for_nothing {
         return Err(Error::NothingToRefund);
     }
-    Ok(New {
+    Ok(RefundToWrite {
         amount,
         reason: requested.reason.clone(),
         restock: requested.what.restocks(),
@@ -220,7 +220,7 @@ fn check_step(locked: &LockedOrder, requested: &NewRefund, amount: Money) -> Res
 }
 
 /// A refund to write.
-pub(crate) struct New {
+pub(crate) struct RefundToWrite {
     pub(crate) amount: Money,
     pub(crate) reason: String,
     pub(crate) restock: bool,
@@ -229,7 +229,7 @@ pub(crate) struct New {
     pub(crate) items: Vec<(ProductId, i64)>,
 }
 
-impl New {
+impl RefundToWrite {
     /// The refund in the format of audit entries.
     fn audit_snapshot(&self, currency: Currency) -> Value {
         let items = self.items.iter();

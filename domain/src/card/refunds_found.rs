@@ -14,7 +14,7 @@ use crate::audit::{self, Action, Actor};
 use crate::card::provider::{FoundRefund, RefundState};
 use crate::card::{
     refunds as domain_refunds,
-    refunds::{New, RefundResult},
+    refunds::{RefundResult, RefundToWrite},
 };
 use crate::orders::refunds as order_refunds;
 use crate::{Error, Transaction};
@@ -85,7 +85,7 @@ struct Plan {
     /// The refunds after the changes, without the added ones.
     rows: Vec<refunds::Model>,
     changed: Vec<(refunds::Model, RefundResult)>,
-    added: Vec<New>,
+    added: Vec<RefundToWrite>,
     paid: Money,
 }
 
@@ -213,7 +213,7 @@ impl Plan {
         let written: Money = written.map(|row| row.amount).sum();
         let missing = (amount - written).min(self.paid - self.refunded());
         if missing > Money::ZERO {
-            self.added.push(New {
+            self.added.push(RefundToWrite {
                 amount: missing,
                 reason: BY_HAND.to_owned(),
                 restock: false,

@@ -1,7 +1,7 @@
 //! The catalogue wing: products and timed sales.
 //!
 //! May use `stock` and what is below it: a product is created with its first stock and listed with its availability.
-//! Stock does not need the names or prices of products.
+//! Stock reads no price list: a reservation carries its own price.
 
 pub mod products;
 pub mod sales;

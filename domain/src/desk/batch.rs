@@ -12,7 +12,7 @@ use super::decision::{BatchState, Ordered, Sale};
 use super::lock::{LockedBatch, begin, lock};
 use super::outcome::{Done, Executed, stored_order};
 use super::pipeline::{self, Predictions};
-use super::queue::Row;
+use super::queue::SharedRow;
 use super::queues::InFlight;
 use super::write::{self, Stock};
 use crate::audit::{self, Written};
@@ -38,18 +38,19 @@ type Answers = Vec<Result<Outcome<Executed>, Error>>;
 pub(super) async fn execute(
     session: &mut Session,
     business: BusinessId,
-    jobs: Vec<Command>,
+    commands: Vec<Command>,
     mut in_flight: InFlight,
 ) -> Answers {
     let flight = Some(&mut in_flight);
-    match execute_together(session, business, &jobs, flight, ATTEMPTS).await {
+    match execute_together(session, business, &commands, flight, ATTEMPTS).await {
         Ok(answers) => answers,
-        Err(error) if fails_whole_batch(&error) || jobs.len() == 1 => {
-            jobs.iter().map(|_| Err(reported(error.clone()))).collect()
-        }
+        Err(error) if fails_whole_batch(&error) || commands.len() == 1 => commands
+            .iter()
+            .map(|_| Err(reported(error.clone())))
+            .collect(),
         Err(error) => {
-            tracing::warn!(%error, purchases = jobs.len(), "a batch failed; its commands are executed one by one");
-            execute_one_by_one(session, business, &jobs, &mut in_flight, &error).await
+            tracing::warn!(%error, purchases = commands.len(), "a batch failed; its commands are executed one by one");
+            execute_one_by_one(session, business, &commands, &mut in_flight, &error).await
         }
     }
 }
@@ -76,7 +77,7 @@ fn reported(error: Error) -> Error {
 async fn execute_one_by_one(
     session: &mut Session,
     business: BusinessId,
-    jobs: &[Command],
+    commands: &[Command],
     in_flight: &mut InFlight,
     why: &Error,
 ) -> Answers {
@@ -84,17 +85,17 @@ async fn execute_one_by_one(
         Error::Contention => 1,
         _ => ATTEMPTS,
     };
-    let mut kept_locked: HashSet<Row> = HashSet::new();
-    let mut answers = Vec::with_capacity(jobs.len());
-    for (at, job) in jobs.iter().enumerate() {
-        let rows = job.rows();
+    let mut kept_locked: HashSet<SharedRow> = HashSet::new();
+    let mut answers = Vec::with_capacity(commands.len());
+    for (at, command) in commands.iter().enumerate() {
+        let rows = command.rows();
         if rows.iter().any(|row| kept_locked.contains(row)) {
             answers.push(Err(Error::Overloaded));
             continue;
         }
         // The rows are released with the last command. An earlier release would let a later arrival in between.
-        let flight = (at + 1 == jobs.len()).then_some(&mut *in_flight);
-        let alone = std::slice::from_ref(job);
+        let flight = (at + 1 == commands.len()).then_some(&mut *in_flight);
+        let alone = std::slice::from_ref(command);
         match execute_together(session, business, alone, flight, attempts).await {
             Ok(sold) => answers.extend(sold),
             Err(error) => {
@@ -116,7 +117,7 @@ async fn execute_one_by_one(
 async fn execute_together(
     session: &mut Session,
     business: BusinessId,
-    jobs: &[Command],
+    commands: &[Command],
     mut in_flight: Option<&mut InFlight>,
     attempts: u32,
 ) -> Result<Answers, Error> {
@@ -126,7 +127,7 @@ async fn execute_together(
         Some(in_flight) => in_flight.take_predictions(),
         None => Predictions::new(),
     };
-    if !predicted.is_empty() && !only_purchases(jobs) {
+    if !predicted.is_empty() && !only_purchases(commands) {
         pipeline::ended(&predicted).await;
         predicted.clear();
     }
@@ -134,7 +135,7 @@ async fn execute_together(
         let flight = in_flight.as_deref_mut();
         let error = match attempt(
             session,
-            (business, jobs),
+            (business, commands),
             flight,
             &mut unconfirmed,
             &predicted,
@@ -195,25 +196,25 @@ struct UnconfirmedCommit {
 #[expect(clippy::too_many_lines, reason = "one transaction, step by step")]
 async fn attempt(
     session: &mut Session,
-    (business, jobs): (BusinessId, &[Command]),
+    (business, commands): (BusinessId, &[Command]),
     mut in_flight: Option<&mut InFlight>,
     unconfirmed: &mut Option<UnconfirmedCommit>,
     predicted: &Predictions,
 ) -> Result<Answers, Error> {
     let transaction = begin(session, business).await?;
-    let mut locked = lock(&transaction, business, jobs, predicted).await?;
+    let mut locked = lock(&transaction, business, commands, predicted).await?;
     if let Some(answers) = responses_of_unconfirmed(&transaction, business, unconfirmed).await? {
         return Ok(answers);
     }
     let is_pipelined = !predicted.is_empty();
     let assumed = std::mem::take(&mut locked.assumed);
-    let is_plain = only_purchases(jobs) && locked.has_no_holds;
+    let is_plain = only_purchases(commands) && locked.has_no_holds;
     if is_pipelined && !is_plain {
         transaction.rollback().await;
         return Err(Error::Contention);
     }
-    let records = records(&transaction, business, jobs).await?;
-    let decided = decide(locked, records, jobs);
+    let records = records(&transaction, business, commands).await?;
+    let decided = decide(locked, records, commands);
     let locked_stock = &decided.state.locked_stock;
     // The waitlist is allocated even when every command is refused. In a rush no other transaction may come to do it.
     let is_idle = decided.done.is_empty() && !locked_stock.is_changed();
@@ -299,20 +300,20 @@ async fn responses_of_unconfirmed(
 }
 
 /// True if no command depends on reservations, which are read under the locks of the stock.
-fn only_purchases(jobs: &[Command]) -> bool {
-    let buys = |job: &Command| matches!(job.work, Work::Purchase(..));
-    jobs.iter().all(buys)
+fn only_purchases(commands: &[Command]) -> bool {
+    let buys = |command: &Command| matches!(command.work, Work::Purchase(..));
+    commands.iter().all(buys)
 }
 
 /// The stored responses of the batch's idempotency keys.
 async fn records(
     transaction: &Transaction,
     business: BusinessId,
-    jobs: &[Command],
+    commands: &[Command],
 ) -> Result<Records, Error> {
-    let keys = jobs.iter().filter_map(|job| {
-        let key = job.key.as_ref()?;
-        Some((job.caller.user_id, key.key.clone()))
+    let keys = commands.iter().filter_map(|command| {
+        let key = command.key.as_ref()?;
+        Some((command.caller.user_id, key.key.clone()))
     });
     idempotency::find(transaction, business, keys).await
 }
@@ -345,16 +346,16 @@ impl Decided<'_> {
     }
 }
 
-fn decide(locked: LockedBatch, mut records: Records, jobs: &[Command]) -> Decided<'_> {
+fn decide(locked: LockedBatch, mut records: Records, commands: &[Command]) -> Decided<'_> {
     let LockedBatch {
         mut state,
         terms,
         time_zone,
         ..
     } = locked;
-    let mut done = Vec::with_capacity(jobs.len());
-    let mut answers = Vec::with_capacity(jobs.len());
-    for command in jobs {
+    let mut done = Vec::with_capacity(commands.len());
+    let mut answers = Vec::with_capacity(commands.len());
+    for command in commands {
         let name = |key: &IdempotencyKey| (command.caller.user_id, key.key.clone());
         if let Some(key) = &command.key
             && let Some(record) = records.get(&name(key))

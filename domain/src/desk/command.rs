@@ -6,7 +6,7 @@ use entity::{Currency, CustomerId, ProductId};
 use uuid::Uuid;
 
 use super::purchase::{Purchase, Receipt};
-use super::queue::Row;
+use super::queue::SharedRow;
 use crate::Caller;
 use crate::card::checkout::Terms;
 use crate::foundation::idempotency::{IdempotencyKey, StoredResponse};
@@ -129,12 +129,14 @@ impl Command {
     }
 
     /// The rows that no other command may use while this one is executed.
-    pub(super) fn rows(&self) -> Box<[Row]> {
-        let products = self.products().map(|(product, _)| Row::Product(product));
+    pub(super) fn rows(&self) -> Box<[SharedRow]> {
+        let products = self
+            .products()
+            .map(|(product, _)| SharedRow::Product(product));
         let key = self.key.iter();
-        std::iter::once(Row::Customer(self.customer()))
+        std::iter::once(SharedRow::Customer(self.customer()))
             .chain(products)
-            .chain(key.map(|key| Row::key(self.caller.user_id, &key.key)))
+            .chain(key.map(|key| SharedRow::key(self.caller.user_id, &key.key)))
             .collect()
     }
 }

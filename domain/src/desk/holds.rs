@@ -53,10 +53,10 @@ pub(super) async fn read(
     transaction: &Transaction,
     business: BusinessId,
     state: &mut BatchState,
-    jobs: &[Command],
+    commands: &[Command],
 ) -> Result<(), Error> {
-    let holders = jobs.iter().filter_map(|job| match &job.work {
-        Work::Reserve(..) | Work::Checkout(..) => Some(job.customer().0),
+    let holders = commands.iter().filter_map(|command| match &command.work {
+        Work::Reserve(..) | Work::Checkout(..) => Some(command.customer().0),
         Work::Purchase(..) | Work::Confirm(..) | Work::ConfirmByCard(..) | Work::Cancel(..) => None,
     });
     let holders: Vec<Uuid> = distinct(holders);
@@ -78,8 +78,8 @@ pub(super) async fn read(
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, HOLDS, values);
     for row in transaction.query_all_raw(statement).await? {
         let row = Row::from_query_result(&row, "")?;
-        if let Some(account) = state.accounts.get_mut(&row.customer_id) {
-            account.holds = Holds {
+        if let Some(buyer) = state.buyers.get_mut(&row.customer_id) {
+            buyer.holds = Holds {
                 max_units: row.max_units,
                 max_value: row.max_value,
                 units: row.units,

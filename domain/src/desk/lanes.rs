@@ -95,18 +95,18 @@ impl Desk {
     async fn lane(self: Arc<Self>, mut session: Session, generation: u32) {
         while let Some((in_flight, waiting)) = self.queues.next(generation).await {
             let started = Instant::now();
-            let (jobs, replies): (Vec<Command>, Vec<_>) = waiting
+            let (commands, replies): (Vec<Command>, Vec<_>) = waiting
                 .into_iter()
                 .map(|one| (one.command, one.reply))
                 .unzip();
-            metrics::histogram!("tradeline_desk_batch_size").record(jobs.len() as f64);
+            metrics::histogram!("tradeline_desk_batch_size").record(commands.len() as f64);
             let business = in_flight.business;
             let being_executed = BeingExecuted {
                 queues: Arc::clone(&self.queues),
                 business,
-                count: jobs.len(),
+                count: commands.len(),
             };
-            let mut executing = pin!(batch::execute(&mut session, business, jobs, in_flight));
+            let mut executing = pin!(batch::execute(&mut session, business, commands, in_flight));
             let answers = match timeout(MAX_GATHERING_TIME, &mut executing).await {
                 Ok(answers) => {
                     drop(being_executed);

@@ -174,7 +174,7 @@ pub(super) async fn lock(
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql.as_str(), values);
 
     let mut state = BatchState {
-        accounts: HashMap::new(),
+        buyers: HashMap::new(),
         catalogue: HashMap::new(),
         locked_stock: LockedStock::new(DateTime::UNIX_EPOCH, HashMap::new()),
     };
@@ -187,7 +187,7 @@ pub(super) async fn lock(
         state.locked_stock.now = Ord::max(state.locked_stock.now, at);
         if row.try_get("", "is_account")? {
             let id: CustomerId = row.try_get("", "id")?;
-            state.accounts.insert(id, account(&row)?);
+            state.buyers.insert(id, buyer(&row)?);
             terms.insert(id, row.try_get("", "payment_terms_days")?);
             if row.try_get::<Money>("", "on_account")? > Money::ZERO {
                 more.with_credit.push(id.0);
@@ -196,7 +196,7 @@ pub(super) async fn lock(
             time_zone = row.try_get("", "time_zone")?;
         } else {
             let id: ProductId = row.try_get("", "id")?;
-            state.catalogue.insert(id, article(&row)?);
+            state.catalogue.insert(id, catalogue_item(&row)?);
             let mut counts = counts(&row)?;
             counts.inactive = !state.catalogue[&id].active;
             if let Some(predict) = predicted.get(&id) {
@@ -277,7 +277,7 @@ fn wanted(state: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wa
     }
     let mut wanted = Wanted {
         reservations: Vec::new(),
-        customers: state.accounts.keys().copied().collect(),
+        customers: state.buyers.keys().copied().collect(),
         change: HashMap::new(),
     };
     for job in jobs {
@@ -295,7 +295,7 @@ fn wanted(state: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wa
     Some(wanted)
 }
 
-fn account(row: &QueryResult) -> Result<Buyer, DbErr> {
+fn buyer(row: &QueryResult) -> Result<Buyer, DbErr> {
     Ok(Buyer {
         credit_limit: row.try_get("", "credit_limit")?,
         ledger: ledger::Account {
@@ -310,7 +310,7 @@ fn account(row: &QueryResult) -> Result<Buyer, DbErr> {
     })
 }
 
-fn article(row: &QueryResult) -> Result<CatalogueItem, DbErr> {
+fn catalogue_item(row: &QueryResult) -> Result<CatalogueItem, DbErr> {
     let (sku, name): (String, String) = (row.try_get("", "sku")?, row.try_get("", "name")?);
     let limit: Option<i32> = row.try_get("", "limit_per_customer")?;
     Ok(CatalogueItem {
@@ -341,10 +341,10 @@ async fn read_sales(
 ) -> Result<(), Error> {
     let offers = sales::of_products(transaction, business, products).await?;
     for (product, offers) in &offers {
-        let Some(article) = state.catalogue.get_mut(product) else {
+        let Some(catalogue_item) = state.catalogue.get_mut(product) else {
             continue;
         };
-        article.selling = Selling::at(offers, article.price, state.locked_stock.now);
+        catalogue_item.selling = Selling::at(offers, catalogue_item.price, state.locked_stock.now);
     }
     Ok(())
 }
@@ -357,8 +357,8 @@ async fn read_credit(
     customers: Vec<Uuid>,
 ) -> Result<(), Error> {
     for (customer, credits) in on_account(transaction, business, customers).await? {
-        if let Some(account) = state.accounts.get_mut(&customer) {
-            account.ledger.on_account.extend(credits);
+        if let Some(buyer) = state.buyers.get_mut(&customer) {
+            buyer.ledger.on_account.extend(credits);
         }
     }
     Ok(())
@@ -384,7 +384,7 @@ async fn read_overdue(
         .select_only()
         .columns([Column::CustomerId, Column::Id, Column::DueAt])
         .distinct_on([Column::CustomerId])
-        .filter(Column::CustomerId.eq_any(state.accounts.keys().copied()))
+        .filter(Column::CustomerId.eq_any(state.buyers.keys().copied()))
         // Literals, not parameters: a generic plan with parameters could not use the partial index of unpaid orders.
         .filter(Expr::cust("amount_due > 0 AND payment_method = 'credit'"))
         .filter(Column::DueAt.lt(bound))
@@ -395,8 +395,8 @@ async fn read_overdue(
         .all(transaction)
         .await?;
     for order in overdue {
-        if let Some(account) = state.accounts.get_mut(&order.customer_id) {
-            account.overdue = Some(OverdueOrder {
+        if let Some(buyer) = state.buyers.get_mut(&order.customer_id) {
+            buyer.overdue = Some(OverdueOrder {
                 id: order.id,
                 due_at: order.due_at,
             });

@@ -16,19 +16,19 @@ pub(super) async fn read(
     state: &mut BatchState,
 ) -> Result<(), Error> {
     let mut limited = Vec::new();
-    for (id, article) in &state.catalogue {
-        if article.limit_per_customer.is_some() {
+    for (id, catalogue_item) in &state.catalogue {
+        if catalogue_item.limit_per_customer.is_some() {
             limited.push(Limited::ever(*id));
         }
-        let in_sales = article.selling.limited();
+        let in_sales = catalogue_item.selling.limited();
         limited.extend(in_sales.map(|offer| Limited::in_sale(*id, offer)));
     }
-    let buyers: Vec<Uuid> = state.accounts.keys().map(|id| id.0).collect();
+    let buyers: Vec<Uuid> = state.buyers.keys().map(|id| id.0).collect();
     for usage in sales::bought(transaction, business, buyers, &limited).await? {
-        let Some(account) = state.accounts.get_mut(&usage.customer_id) else {
+        let Some(buyer) = state.buyers.get_mut(&usage.customer_id) else {
             continue;
         };
-        let bought = account.bought.entry(usage.product_id).or_default();
+        let bought = buyer.bought.entry(usage.product_id).or_default();
         match usage.sale_id {
             Some(sale) => {
                 bought.in_sales.insert(sale, usage.quantity);

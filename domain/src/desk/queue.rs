@@ -23,7 +23,7 @@ const MAX_ROWS_EXAMINED: usize = 4096;
 
 /// A row that two commands cannot use at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Row {
+pub(super) enum SharedRow {
     Customer(CustomerId),
     Product(ProductId),
     /// A hash of a caller and an idempotency key. The second of two commands with one key waits for the first one's
@@ -31,7 +31,7 @@ pub(super) enum Row {
     Key(u64),
 }
 
-impl Row {
+impl SharedRow {
     pub(super) fn key(caller: UserId, key: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         (caller, key).hash(&mut hasher);
@@ -42,14 +42,14 @@ impl Row {
 /// Waiting commands of type `T`, and predictions for rows of type `P`.
 #[derive(Debug)]
 pub(super) struct Queue<T, P> {
-    waiting: VecDeque<(T, Box<[Row]>)>,
+    waiting: VecDeque<(T, Box<[SharedRow]>)>,
     /// The rows in flight without a prediction, each with the number of batches that have it. The number exceeds 1
     /// when a batch withdraws its prediction while a pipelined batch has the row too.
-    in_flight: HashMap<Row, usize>,
+    in_flight: HashMap<SharedRow, usize>,
     /// The prediction of the newest batch that has the row, and the number of that batch.
-    predicted: HashMap<Row, (u64, P)>,
+    predicted: HashMap<SharedRow, (u64, P)>,
     /// The rows that a new command must wait for: those in flight, and those of the commands that wait for them.
-    claimed: HashSet<Row>,
+    claimed: HashSet<SharedRow>,
     /// The number of commands that arrived since the last [`Queue::take`] and are ready.
     gathered: usize,
     /// The number of commands in the batches behind which the next one gathers.
@@ -74,9 +74,9 @@ impl<T, P> Default for Queue<T, P> {
 pub(super) struct TakenBatch<T, P> {
     pub(super) batch: Vec<T>,
     /// The rows to release or predict once the batch is done with them, without duplicates.
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<SharedRow>,
     /// The predictions of earlier batches for these rows.
-    pub(super) predicted: Vec<(Row, P)>,
+    pub(super) predicted: Vec<(SharedRow, P)>,
     /// Whether another call may take more before anything changes, since not all commands were examined. Always false
     /// when nothing was taken: the next call would be identical, and the batch in the way wakes a lane when it
     /// releases its rows.
@@ -85,7 +85,7 @@ pub(super) struct TakenBatch<T, P> {
 
 /// The commands that a call would take, by index in the queue.
 struct Choice {
-    places: Vec<usize>,
+    indexes: Vec<usize>,
     /// The index from which on no command was examined.
     examined_until: usize,
 }
@@ -104,7 +104,7 @@ impl<T, P: Clone> Queue<T, P> {
     }
 
     /// Adds a command at the end. Returns true when it is time to take a batch.
-    pub(super) fn push(&mut self, item: T, rows: Box<[Row]>) -> bool {
+    pub(super) fn push(&mut self, item: T, rows: Box<[SharedRow]>) -> bool {
         let free = is_available(&rows, &self.claimed);
         if free {
             self.gathered += 1;
@@ -125,13 +125,13 @@ impl<T, P: Clone> Queue<T, P> {
         let mut choice = self.choose(most, false);
         if !self.predicted.is_empty() {
             let following = self.choose(most, true);
-            if following.places.len() >= 2 * choice.places.len() {
+            if following.indexes.len() >= 2 * choice.indexes.len() {
                 choice = following;
             }
         }
         self.gathered = 0;
-        self.being_sold += choice.places.len();
-        let has_more = !choice.places.is_empty() && choice.examined_until < self.waiting.len();
+        self.being_sold += choice.indexes.len();
+        let has_more = !choice.indexes.is_empty() && choice.examined_until < self.waiting.len();
         let (batch, rows) = self.remove(&choice);
         let predicted = rows
             .iter()
@@ -158,18 +158,18 @@ impl<T, P: Clone> Queue<T, P> {
             self.claimed.extend(self.predicted.keys());
         }
         let mut choice = Choice {
-            places: Vec::with_capacity(most.min(self.waiting.len())),
+            indexes: Vec::with_capacity(most.min(self.waiting.len())),
             examined_until: 0,
         };
         let mut examined = 0;
-        for (place, (_, rows)) in self.waiting.iter().enumerate() {
-            if choice.places.len() == most || examined >= MAX_ROWS_EXAMINED {
+        for (index, (_, rows)) in self.waiting.iter().enumerate() {
+            if choice.indexes.len() == most || examined >= MAX_ROWS_EXAMINED {
                 break;
             }
-            choice.examined_until = place + 1;
+            choice.examined_until = index + 1;
             examined += rows.len();
             if is_available(rows, &self.claimed) {
-                choice.places.push(place);
+                choice.indexes.push(index);
             } else {
                 self.claimed.extend(rows);
             }
@@ -178,13 +178,13 @@ impl<T, P: Clone> Queue<T, P> {
     }
 
     /// Removes the chosen commands from the queue. Returns them with their rows.
-    fn remove(&mut self, choice: &Choice) -> (Vec<T>, Vec<Row>) {
-        let mut batch = Vec::with_capacity(choice.places.len());
+    fn remove(&mut self, choice: &Choice) -> (Vec<T>, Vec<SharedRow>) {
+        let mut batch = Vec::with_capacity(choice.indexes.len());
         let mut wanted = HashSet::new();
-        let mut left = VecDeque::with_capacity(self.waiting.len() - choice.places.len());
-        let mut places = choice.places.iter().copied().peekable();
-        for (place, (item, rows)) in self.waiting.drain(..).enumerate() {
-            if places.next_if_eq(&place).is_some() {
+        let mut left = VecDeque::with_capacity(self.waiting.len() - choice.indexes.len());
+        let mut indexes = choice.indexes.iter().copied().peekable();
+        for (index, (item, rows)) in self.waiting.drain(..).enumerate() {
+            if indexes.next_if_eq(&index).is_some() {
                 wanted.extend(rows);
                 batch.push(item);
             } else {
@@ -204,7 +204,7 @@ impl<T, P: Clone> Queue<T, P> {
     }
 
     /// Releases the rows of a batch. Returns true when commands may be waiting for them.
-    pub(super) fn release(&mut self, rows: &[Row]) -> bool {
+    pub(super) fn release(&mut self, rows: &[SharedRow]) -> bool {
         for row in rows {
             self.release_row(*row);
         }
@@ -222,25 +222,25 @@ impl<T, P: Clone> Queue<T, P> {
     pub(super) fn predict(
         &mut self,
         batch: u64,
-        predictions: impl Iterator<Item = (Row, P)>,
+        predictions: impl Iterator<Item = (SharedRow, P)>,
     ) -> bool {
         for (row, predict) in predictions {
             self.release_row(row);
             self.predicted.insert(row, (batch, predict));
         }
-        self.gathered = self.choose(usize::MAX, true).places.len();
+        self.gathered = self.choose(usize::MAX, true).indexes.len();
         self.gathered > 0 && self.is_time()
     }
 
     /// Forgets the predictions of a batch that has ended, committed or not. Returns true when commands may be waiting
     /// that would not be pipelined.
-    pub(super) fn forget(&mut self, batch: u64, rows: &[Row]) -> bool {
+    pub(super) fn forget(&mut self, batch: u64, rows: &[SharedRow]) -> bool {
         self.remove_predictions(batch, rows);
         !self.waiting.is_empty()
     }
 
     /// Withdraws the predictions of a batch that starts again. Its rows are in flight again.
-    pub(super) fn withdraw(&mut self, batch: u64, rows: &[Row]) {
+    pub(super) fn withdraw(&mut self, batch: u64, rows: &[SharedRow]) {
         self.remove_predictions(batch, rows);
         for row in rows {
             *self.in_flight.entry(*row).or_default() += 1;
@@ -248,7 +248,7 @@ impl<T, P: Clone> Queue<T, P> {
     }
 
     /// Removes a batch's predictions. A prediction by a later batch for the same row stays.
-    fn remove_predictions(&mut self, batch: u64, rows: &[Row]) {
+    fn remove_predictions(&mut self, batch: u64, rows: &[SharedRow]) {
         for row in rows {
             if self.predicted.get(row).is_some_and(|(by, _)| *by == batch) {
                 self.predicted.remove(row);
@@ -256,7 +256,7 @@ impl<T, P: Clone> Queue<T, P> {
         }
     }
 
-    fn release_row(&mut self, row: Row) {
+    fn release_row(&mut self, row: SharedRow) {
         if let Some(batches) = self.in_flight.get_mut(&row) {
             *batches -= 1;
             if *batches == 0 {
@@ -273,7 +273,7 @@ impl<T, P: Clone> Queue<T, P> {
     }
 }
 
-fn is_available(rows: &[Row], claimed: &HashSet<Row>) -> bool {
+fn is_available(rows: &[SharedRow], claimed: &HashSet<SharedRow>) -> bool {
     rows.iter().all(|row| !claimed.contains(row))
 }
 

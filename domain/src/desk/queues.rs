@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::command::Command;
 use super::outcome::Executed;
 use super::pipeline::{BackOff, PredictedStock, Predictions, Progress, Stage, Versions};
-use super::queue::{Queue, Row, TakenBatch};
+use super::queue::{Queue, SharedRow, TakenBatch};
 use crate::Error;
 use crate::foundation::idempotency::Outcome;
 
@@ -242,12 +242,12 @@ impl Waitings {
     }
 }
 
-fn product_predictions(predicted: Vec<(Row, PredictedStock)>) -> Predictions {
+fn product_predictions(predicted: Vec<(SharedRow, PredictedStock)>) -> Predictions {
     let products = predicted
         .into_iter()
         .filter_map(|(row, predict)| match row {
-            Row::Product(product) => Some((product, predict)),
-            Row::Customer(_) | Row::Key(_) => None,
+            SharedRow::Product(product) => Some((product, predict)),
+            SharedRow::Customer(_) | SharedRow::Key(_) => None,
         });
     products.collect()
 }
@@ -259,9 +259,9 @@ pub(super) struct InFlight {
     pub(super) business: BusinessId,
     number: u64,
     /// The rows that no other batch may have.
-    rows: Vec<Row>,
+    rows: Vec<SharedRow>,
     /// The rows that pipelined batches may have.
-    predicted: Vec<Row>,
+    predicted: Vec<SharedRow>,
     /// False from the second attempt on. The pipelined batches behind this one must then come after it, and no other
     /// batch before them.
     may_predict: bool,
@@ -294,12 +294,16 @@ impl InFlight {
         if is_locked {
             self.reach(Stage::Locked);
         }
-        self.predicted = on_hand.keys().copied().map(Row::Product).collect();
-        self.rows
-            .retain(|row| !matches!(row, Row::Product(product) if on_hand.contains_key(product)));
+        self.predicted = on_hand.keys().copied().map(SharedRow::Product).collect();
+        self.rows.retain(
+            |row| !matches!(row, SharedRow::Product(product) if on_hand.contains_key(product)),
+        );
         let predictions = on_hand.into_iter().map(|(product, on_hand)| {
             let batch = self.progress.subscribe();
-            (Row::Product(product), PredictedStock { on_hand, batch })
+            (
+                SharedRow::Product(product),
+                PredictedStock { on_hand, batch },
+            )
         });
         state.change(self.business, |queue| {
             queue.predict(self.number, predictions)

@@ -325,7 +325,7 @@ async fn use_credit(
     customers.dedup();
     let accounts: Vec<_> = customers
         .into_iter()
-        .filter_map(|id| Some((id, &state.accounts.get(&id)?.ledger)))
+        .filter_map(|id| Some((id, &state.buyers.get(&id)?.ledger)))
         .collect();
     allocations::write(transaction, business, &shares, &accounts).await
 }
@@ -337,7 +337,7 @@ fn balances<'a>(sold: &[Sold<'_>], state: &'a BatchState) -> Vec<NewBalance<'a>>
     let balances = customers.into_iter().filter_map(|customer_id| {
         Some(NewBalance {
             customer_id,
-            account: &state.accounts.get(&customer_id)?.ledger,
+            account: &state.buyers.get(&customer_id)?.ledger,
         })
     });
     balances.collect()

@@ -240,7 +240,8 @@ pub enum Error {
     /// A cursor belongs to a report of another time.
     #[error("the cursor belongs to another report")]
     ForeignCursor,
-    /// More units are to be credited than were sold and not yet credited.
+    /// More units are to come back than are still with the customer, or, without a return, more are to be credited than
+    /// are not yet credited.
     #[error("the order has fewer units of product {product_id} that can be credited")]
     MoreThanSold {
         /// The product to be credited.
@@ -418,8 +419,9 @@ pub enum Error {
     /// The database is unavailable. Nothing was changed.
     #[error("the database is not available")]
     DatabaseUnavailable(#[source] DbErr),
-    /// The connection broke during the commit, and its result could not be looked up. The change may have been made.
-    #[error("the connection to the database broke during the commit")]
+    /// The service could not learn whether the change was made: the database was lost, or the service failed,
+    /// meanwhile.
+    #[error("the outcome of the change is unknown")]
     OutcomeUnknown,
     /// A serialization failure, a deadlock, a lock timeout, or a concurrent request with the same idempotency key.
     /// [`crate::foundation::retry`] retries it; it never reaches a client.

@@ -4,15 +4,15 @@
 //! id, stock by product id, orders by id with their payment intents.
 //!
 //! The following are locked in transactions that lock nothing before them: users by id, whose lock covers their
-//! refresh tokens; API keys; a sale, then products by id. The one exception is a product that is taken off sale: its
-//! stock is locked after its product row. No transaction that has locked stock waits for a product row.
+//! refresh tokens and reset code; API keys; a sale, then products by id. The one exception is a product that is taken off
+//! sale: its stock is locked after its product row. No transaction that has locked stock waits for a product row.
 //!
 //! The locks at the end of the file skip locked rows and so never wait. Idempotency keys are locked by their insert,
 //! after all of these.
 //!
-//! Most locks are one SeaORM query. Three statements lock and read more in one round trip: the desk's (5 % of its
-//! throughput), an account's, and an order's on account. They take the locking part from here as a `SELECT` with its
-//! parameters in the text: `$1` is the business.
+//! Most locks are one SeaORM query. Three statements lock and read more in one round trip: the desk's (which saves the
+//! desk 5 % of its throughput), an account's, and an order's on account. They take the locking part from here as a
+//! `SELECT` with its parameters in the text: `$1` is the business.
 //!
 //! A test checks that no other source file takes a lock.
 

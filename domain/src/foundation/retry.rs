@@ -13,8 +13,8 @@ pub(crate) const ATTEMPTS: u32 = 5;
 /// Runs `attempt` until it succeeds or fails permanently, at most [`ATTEMPTS`] times.
 ///
 /// Each attempt is a whole transaction: it begins, decides anew and commits. Two failures are retried, since they
-/// change nothing: contention, and a connection that was dead before the commit was sent, as after a restart of the
-/// server. A commit without an answer is never repeated here.
+/// change nothing: contention, and a database that is lost or unavailable before the commit, as during a restart of
+/// the server. A commit without an answer is never repeated here.
 ///
 /// # Errors
 /// The error of the last attempt; [`Error::Overloaded`] in place of [`Error::Contention`].

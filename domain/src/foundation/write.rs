@@ -132,8 +132,8 @@ impl<T> Write<'_, T> {
         &self.transaction
     }
 
-    /// The outcome of the original request, if this is a retry. Must be called after all rows are locked that the
-    /// write could change.
+    /// The outcome of the original request, if this is a retry. A write that locks rows calls it afterwards, so that a
+    /// concurrent retry has waited for the original request.
     pub(crate) async fn replayed(&self) -> Result<Option<Outcome<T>>, Error> {
         let Some(key) = self.key else { return Ok(None) };
         let response = idempotency::replayed(&self.transaction, self.scope, key).await?;

@@ -70,10 +70,10 @@ pub async fn create(
     let created = request.run(database, || async {
         let write = request.begin(database).await?;
         let transaction = write.transaction();
+        locks::business(transaction, caller.business_id).await?;
         if let Some(replayed) = write.replayed().await? {
             return Ok(replayed);
         }
-        locks::business(transaction, caller.business_id).await?;
         let there = api_keys::Entity::of(caller.business_id)
             .filter(api_keys::Column::RevokedAt.is_null())
             .count(transaction)

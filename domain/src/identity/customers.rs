@@ -81,7 +81,7 @@ pub struct CustomerChange {
 pub struct CreditTerms {
     /// The most that the customer may owe. 0 for a new customer.
     pub credit_limit: Option<Money>,
-    /// Blocks new purchases. `false` for a new customer.
+    /// Whether purchases, card orders and reservations are refused. `false` for a new customer.
     pub on_hold: Option<bool>,
     /// Days from a purchase until it is due. 30 for a new customer.
     pub payment_terms_days: Option<i32>,

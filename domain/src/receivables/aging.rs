@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::foundation::clock;
 use crate::foundation::dates::{CLOCK_TOLERANCE, Clock, When, not_after, past_due_bounds};
 use crate::foundation::retry::retry;
-use crate::receivables::place::Place;
+use crate::receivables::report_cursor::ReportCursor;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 /// Amounts owed, by days past due, and what was paid ahead.
@@ -66,7 +66,7 @@ pub struct Aging {
     /// The last day of the report, in the time zone of the business.
     pub day: NaiveDate,
     /// Customers that owed something or had credit on account, by id. Positions carry the moment of the report.
-    pub page: Page<Aged, Place>,
+    pub page: Page<Aged, ReportCursor>,
     /// The sum over all customers; `None` on all pages but the first.
     pub total: Option<Buckets>,
 }
@@ -111,7 +111,7 @@ pub async fn report(
     database: &Database,
     caller: &Caller,
     as_of: Option<When>,
-    paging: &Paging<Place>,
+    paging: &Paging<ReportCursor>,
 ) -> Result<Aging, Error> {
     retry(|| async {
         let transaction = database
@@ -128,7 +128,7 @@ pub async fn report(
         Ok(Aging {
             as_of: cut.until,
             day: cut.day,
-            page: Page::of(rows, paging, |row| Place {
+            page: Page::of(rows, paging, |row| ReportCursor {
                 at: cut.until,
                 customer: row.customer_id,
             }),
@@ -148,7 +148,7 @@ struct Cut {
 }
 
 impl Cut {
-    fn of(clock: &Clock, as_of: Option<When>, after: Option<Place>) -> Result<Self, Error> {
+    fn of(clock: &Clock, as_of: Option<When>, after: Option<ReportCursor>) -> Result<Self, Error> {
         let zone = clock.time_zone;
         if let Some(as_of) = as_of {
             as_of.not_before_1970("as_of")?;
@@ -156,7 +156,7 @@ impl Cut {
         }
         let until = match after {
             None => clock.until(as_of),
-            Some(place) if is_of(place, clock, as_of) => place.at,
+            Some(cursor) if is_of(cursor, clock, as_of) => cursor.at,
             Some(_) => return Err(Error::ForeignCursor),
         };
         Ok(Self {
@@ -169,13 +169,13 @@ impl Cut {
 
 /// Whether a cursor belongs to the requested report. A report whose end was still in the future was read as of its
 /// present.
-fn is_of(place: Place, clock: &Clock, as_of: Option<When>) -> bool {
+fn is_of(cursor: ReportCursor, clock: &Clock, as_of: Option<When>) -> bool {
     let zone = clock.time_zone;
     let is_asked_for = as_of.is_none_or(|as_of| {
         let earliest = as_of.start(zone) - CLOCK_TOLERANCE;
-        (earliest..=as_of.end(zone)).contains(&place.at)
+        (earliest..=as_of.end(zone)).contains(&cursor.at)
     });
-    is_asked_for && (DateTime::UNIX_EPOCH..=clock.now).contains(&place.at)
+    is_asked_for && (DateTime::UNIX_EPOCH..=clock.now).contains(&cursor.at)
 }
 
 /// Up to one customer more than the page holds, which shows whether another page follows.
@@ -183,10 +183,10 @@ async fn customers(
     transaction: &Transaction,
     business: BusinessId,
     cut: &Cut,
-    paging: &Paging<Place>,
+    paging: &Paging<ReportCursor>,
 ) -> Result<Vec<Aged>, Error> {
     let wanted = usize::try_from(paging.rows()).unwrap_or(usize::MAX);
-    let mut after = paging.after.map(|place| place.customer);
+    let mut after = paging.after.map(|cursor| cursor.customer);
     let mut found = Vec::new();
     loop {
         let candidates = candidates(transaction, business, cut, wanted, after).await?;

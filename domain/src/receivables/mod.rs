@@ -15,7 +15,7 @@ pub mod overdue;
 pub mod payments;
 pub(crate) mod payout_allocations;
 pub mod payouts;
-pub(crate) mod place;
+pub(crate) mod report_cursor;
 pub mod reversals;
 pub mod settlement;
 pub mod statements;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::foundation::clock;
 use crate::foundation::dates::{self, Clock};
 use crate::foundation::retry::retry;
-use crate::receivables::place::Place;
+use crate::receivables::report_cursor::ReportCursor;
 use crate::{Caller, Database, Error, Page, Paging};
 
 /// The date that an order's age is measured from.
@@ -67,8 +67,8 @@ impl Overdue {
         }
     }
 
-    fn place(&self, by: By) -> Place {
-        Place {
+    fn cursor(&self, by: By) -> ReportCursor {
+        ReportCursor {
             at: match by {
                 By::DueDate => self.oldest_due_at,
                 By::OrderDate => self.oldest_order_date,
@@ -85,7 +85,7 @@ pub struct OverdueList {
     pub today: NaiveDate,
     /// The customers, the longest overdue first. Positions carry the earliest date that counts of a page's last
     /// customer.
-    pub page: Page<Overdue, Place>,
+    pub page: Page<Overdue, ReportCursor>,
 }
 
 /// The query walks unpaid orders from the earliest date and skips those that are not their customer's first. It stops
@@ -147,7 +147,7 @@ pub async fn list(
     database: &Database,
     caller: &Caller,
     criterion: Criterion,
-    paging: &Paging<Place>,
+    paging: &Paging<ReportCursor>,
 ) -> Result<OverdueList, Error> {
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
@@ -155,10 +155,10 @@ pub async fn list(
         let values = [
             caller.business_id.0.into(),
             criterion.bound(&clock).into(),
-            paging.after.map(|place| place.at).into(),
+            paging.after.map(|cursor| cursor.at).into(),
             paging
                 .after
-                .map_or(Uuid::nil(), |place| place.customer.0)
+                .map_or(Uuid::nil(), |cursor| cursor.customer.0)
                 .into(),
             i64::try_from(paging.rows()).unwrap_or(i64::MAX).into(),
         ];
@@ -171,7 +171,7 @@ pub async fn list(
         let rows = rows.into_iter().map(|row| row.with_days(&clock)).collect();
         Ok(OverdueList {
             today: clock.today(),
-            page: Page::of(rows, paging, |row: &Overdue| row.place(criterion.by)),
+            page: Page::of(rows, paging, |row: &Overdue| row.cursor(criterion.by)),
         })
     })
     .await

@@ -526,10 +526,10 @@ impl Order {
 /// Sums the amounts of each order, in the order of first mention.
 fn add_up(wanted: &[(OrderId, Money)]) -> Vec<(OrderId, Money)> {
     let mut sums: Vec<(OrderId, Money)> = Vec::with_capacity(wanted.len());
-    let mut places = BTreeMap::new();
+    let mut indexes = BTreeMap::new();
     for (id, amount) in wanted {
-        let place = *places.entry(*id).or_insert(sums.len());
-        match sums.get_mut(place) {
+        let index = *indexes.entry(*id).or_insert(sums.len());
+        match sums.get_mut(index) {
             Some((_, sum)) => *sum = *sum + *amount,
             None => sums.push((*id, *amount)),
         }

@@ -7,16 +7,17 @@ pub(super) const CHECKS: &[Check] = &[
         name: "order_is_settled_by_its_allocations",
         sql: "
 SELECT 'order ' || o.id AS subject,
-       format('settled %s, of which credited %s', coalesce(a.settled, 0), coalesce(a.credited, 0)) AS expected,
+       format('settled %s, of which credited %s', coalesce(allocated.settled, 0), coalesce(allocated.credited, 0))
+           AS expected,
        format('settled %s, of which credited %s, and %s due of %s', o.amount_settled, o.amount_credited, o.amount_due,
               o.total_amount) AS found
   FROM orders o
   LEFT JOIN (SELECT a.order_id, sum(a.amount) AS settled, sum(a.amount) FILTER (WHERE e.kind <> 'payment') AS credited
                FROM allocations a
                JOIN ledger_entries e ON e.business_id = $1 AND (e.customer_id, e.number) = (a.customer_id, a.entry_number)
-              WHERE a.business_id = $1 GROUP BY a.order_id) AS a ON a.order_id = o.id
+              WHERE a.business_id = $1 GROUP BY a.order_id) AS allocated ON allocated.order_id = o.id
  WHERE o.business_id = $1 AND o.payment_method = 'credit'
-   AND ((o.amount_settled, o.amount_credited) <> (coalesce(a.settled, 0), coalesce(a.credited, 0))
+   AND ((o.amount_settled, o.amount_credited) <> (coalesce(allocated.settled, 0), coalesce(allocated.credited, 0))
         OR o.amount_due <> o.total_amount - o.amount_settled)",
     },
     Check {
@@ -42,9 +43,10 @@ SELECT format('customer %s entry %s', customer_id, e.id) AS subject,
                sum(amount) OVER (PARTITION BY customer_id, number ORDER BY effective_at) AS running
           FROM (SELECT c.customer_id, c.number, c.effective_at, -c.amount AS amount
                   FROM ledger_entries c WHERE c.business_id = $1 AND c.kind <> 'charge' AND c.amount < 0
-                   AND NOT EXISTS (SELECT FROM reversals r JOIN ledger_entries u
-                                     ON u.business_id = $1 AND (u.customer_id, u.number) = (r.customer_id, r.reverses)
-                                    WHERE r.business_id = $1 AND u.kind = 'payout'
+                   AND NOT EXISTS (SELECT FROM reversals r JOIN ledger_entries undone
+                                     ON undone.business_id = $1
+                                    AND (undone.customer_id, undone.number) = (r.customer_id, r.reverses)
+                                    WHERE r.business_id = $1 AND undone.kind = 'payout'
                                       AND (r.customer_id, r.entry_number) = (c.customer_id, c.number))
                 UNION ALL
                 SELECT r.customer_id, r.reverses, e.effective_at, -e.amount
@@ -68,21 +70,25 @@ SELECT format('customer %s entry %s', customer_id, e.id) AS subject,
 SELECT format('customer %s entry %s', e.customer_id, e.id) AS subject, e.rest::text AS expected,
        coalesce(c.amount, 0)::text AS found
   FROM (SELECT e.customer_id, e.number, e.id,
-               CASE WHEN e.kind = 'charge' OR e.amount >= 0 OR r.reverses IS NOT NULL OR p.kind IS NOT NULL THEN 0
+               CASE WHEN e.kind = 'charge' OR e.amount >= 0 OR r.reverses IS NOT NULL
+                      OR payout_reversal.entry_number IS NOT NULL THEN 0
                     ELSE -e.amount END
-                   - coalesce(a.amount, 0) - coalesce(x.amount, 0) AS rest
+                   - coalesce(allocated.amount, 0) - coalesce(paid_out.amount, 0) AS rest
           FROM ledger_entries e
           LEFT JOIN reversals r ON r.business_id = $1 AND (r.customer_id, r.reverses) = (e.customer_id, e.number)
           LEFT JOIN (SELECT customer_id, entry_number, sum(amount) AS amount FROM allocations
-                      WHERE business_id = $1 GROUP BY customer_id, entry_number) AS a
-            ON (a.customer_id, a.entry_number) = (e.customer_id, e.number)
+                      WHERE business_id = $1 GROUP BY customer_id, entry_number) AS allocated
+            ON (allocated.customer_id, allocated.entry_number) = (e.customer_id, e.number)
           LEFT JOIN (SELECT customer_id, credit_entry, sum(amount) AS amount FROM payout_allocations
-                      WHERE business_id = $1 GROUP BY customer_id, credit_entry) AS x
-            ON (x.customer_id, x.credit_entry) = (e.customer_id, e.number)
-          LEFT JOIN (SELECT r.customer_id, r.entry_number, u.kind FROM reversals r JOIN ledger_entries u
-                         ON u.business_id = $1 AND (u.customer_id, u.number) = (r.customer_id, r.reverses)
-                      WHERE r.business_id = $1 AND u.kind = 'payout') AS p
-            ON (p.customer_id, p.entry_number) = (e.customer_id, e.number)
+                      WHERE business_id = $1 GROUP BY customer_id, credit_entry) AS paid_out
+            ON (paid_out.customer_id, paid_out.credit_entry) = (e.customer_id, e.number)
+          LEFT JOIN (SELECT reversal.customer_id, reversal.entry_number
+                       FROM reversals reversal
+                       JOIN ledger_entries undone
+                         ON undone.business_id = $1
+                        AND (undone.customer_id, undone.number) = (reversal.customer_id, reversal.reverses)
+                      WHERE reversal.business_id = $1 AND undone.kind = 'payout') AS payout_reversal
+            ON (payout_reversal.customer_id, payout_reversal.entry_number) = (e.customer_id, e.number)
          WHERE e.business_id = $1) AS e
   LEFT JOIN credits_on_account c ON c.business_id = $1 AND (c.customer_id, c.entry_number) = (e.customer_id, e.number)
  WHERE e.rest <> coalesce(c.amount, 0)",
@@ -102,9 +108,9 @@ SELECT format('customer %s payout %s', e.customer_id, e.id) AS subject,
                   FROM reversals r
                   JOIN ledger_entries e
                     ON e.business_id = $1 AND (e.customer_id, e.number) = (r.customer_id, r.entry_number)
-                  JOIN ledger_entries u
-                    ON u.business_id = $1 AND (u.customer_id, u.number) = (r.customer_id, r.reverses)
-                 WHERE r.business_id = $1 AND u.kind = 'payout'
+                  JOIN ledger_entries undone
+                    ON undone.business_id = $1 AND (undone.customer_id, undone.number) = (r.customer_id, r.reverses)
+                 WHERE r.business_id = $1 AND undone.kind = 'payout'
                 UNION ALL
                 SELECT customer_id, payout_entry, effective_at, -amount FROM payout_allocations
                  WHERE business_id = $1) AS each

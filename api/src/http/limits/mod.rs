@@ -4,8 +4,8 @@
 //! valid credential counts against that credential alone. One with an invalid credential, or without one, counts
 //! against its address. `/healthz`, `/readyz`, `/metrics` and the preflights of browsers are not counted.
 
-mod address;
 mod buckets;
+mod origin;
 mod rate;
 mod settings;
 
@@ -19,11 +19,12 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, web};
 use entity::{BusinessId, UserId};
 
-pub use address::Origin;
 pub use buckets::Buckets;
+pub use origin::Origin;
 pub use rate::{BadRate, Rate, RateLimit};
 pub use settings::LimitSettings;
 
+use crate::http::client_address;
 use crate::http::gateways::Peers;
 use crate::schema::endpoint::BASE;
 use crate::schema::problem::{Code, Problem};
@@ -157,17 +158,12 @@ impl Limits {
         let peer = req
             .peer_addr()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        Origin::from(address::of(peer, req.headers(), &self.trusted_proxies))
+        Origin::from(client_address::of(
+            peer,
+            req.headers(),
+            &self.trusted_proxies,
+        ))
     }
-}
-
-/// Whether a request comes from this machine: its socket's peer and every address that the headers report, by a trusted
-/// proxy or not. A proxy on this machine that adds no such header must not stand in front of an endpoint that relies on
-/// it.
-#[must_use]
-pub fn is_local(req: &ServiceRequest) -> bool {
-    req.peer_addr()
-        .is_some_and(|peer| address::is_local(peer.ip(), req.headers()))
 }
 
 fn count(buckets: Option<&Buckets>, key: &impl Hash, source: &str) -> Result<(), Problem> {

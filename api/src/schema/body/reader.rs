@@ -225,11 +225,7 @@ pub(crate) async fn read_in_time(
 }
 
 /// The bytes of a body, as many as are accepted.
-async fn read(
-    req: &HttpRequest,
-    payload: Payload,
-    accepted: Accepted,
-) -> Result<Vec<u8>, Problem> {
+async fn read(req: &HttpRequest, payload: Payload, accepted: Accepted) -> Result<Vec<u8>, Problem> {
     let max_bytes = accepted.max_bytes;
     let mut sent = Sent::of(req, payload);
     let is_gzip = match is_gzip(req.headers(), accepted.codings) {

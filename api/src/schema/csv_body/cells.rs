@@ -134,8 +134,7 @@ impl Cells<'_> {
             text => T::from_cell(text, self.rules),
         };
         read.map_err(|message| {
-            self.at
-                .fault_in_row(self.line, Some(column.name), message);
+            self.at.fault_in_row(self.line, Some(column.name), message);
         })
         .ok()
     }

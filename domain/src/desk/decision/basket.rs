@@ -27,26 +27,26 @@ pub(super) struct Asked {
 pub(super) struct Basket {
     /// One per product, in the buyer's order.
     pub(super) demands: Vec<Demand>,
-    /// The parts that the customer's reservations supply: first those held, then, from index `places` on, those
+    /// The parts that the customer's reservations supply: first those held, then, from index `held_count` on, those
     /// waited for.
     pub(super) own: Vec<Part>,
-    places: usize,
+    held_count: usize,
 }
 
 /// Adds up the lines of each product, in the order in which the products are first named.
 pub(super) fn add_up(lines: &[Line]) -> Vec<Asked> {
-    let mut places = HashMap::with_capacity(lines.len());
+    let mut indexes = HashMap::with_capacity(lines.len());
     let mut all: Vec<Asked> = Vec::with_capacity(lines.len());
     for line in lines {
         let quantity = line.quantity.get();
-        match places.entry(line.product_id) {
-            Entry::Occupied(place) => {
-                let asked: &mut Asked = &mut all[*place.get()];
+        match indexes.entry(line.product_id) {
+            Entry::Occupied(index) => {
+                let asked: &mut Asked = &mut all[*index.get()];
                 asked.quantity += quantity;
                 asked.quoted.extend(line.quoted);
             }
-            Entry::Vacant(free) => {
-                free.insert(all.len());
+            Entry::Vacant(new) => {
+                new.insert(all.len());
                 all.push(Asked {
                     product_id: line.product_id,
                     quantity,
@@ -78,12 +78,12 @@ impl Asked {
 impl Basket {
     /// The parts taken from reservations that hold them.
     pub(super) fn held(&self) -> &[Part] {
-        &self.own[..self.places]
+        &self.own[..self.held_count]
     }
 
     /// The parts taken from positions in waitlists.
     pub(super) fn places(&self) -> &[Part] {
-        &self.own[self.places..]
+        &self.own[self.held_count..]
     }
 }
 
@@ -133,12 +133,12 @@ impl BatchState {
                 held: asked.quantity - left,
             });
         }
-        let count = held.len();
+        let held_count = held.len();
         held.extend(places);
         Ok(Basket {
             demands,
             own: held,
-            places: count,
+            held_count,
         })
     }
 

@@ -44,7 +44,7 @@ impl BatchState {
         actor: UserId,
     ) -> Result<Ordered, Error> {
         let customer = purchase.customer_id;
-        self.account(customer)?;
+        self.buyer(customer)?;
         let basket = self.basket(customer, &purchase.lines)?;
         let total = payable(&basket.demands, terms)?;
         self.check_limits(customer, &basket.demands, &basket.own)?;
@@ -103,7 +103,7 @@ impl BatchState {
     ) -> Result<Ordered, Error> {
         let reservation = self.resolvable(id, Status::Confirmed)?;
         let customer = reservation.customer_id;
-        self.account(customer)?;
+        self.buyer(customer)?;
         let demands = Demand::of(reservation);
         let total = payable(&demands, terms)?;
         let created_at = self.locked_stock.now;

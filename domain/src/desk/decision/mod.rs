@@ -8,12 +8,17 @@
 //! Refusals are checked in this order:
 //!
 //! 1. the customer does not exist, is on hold or, on credit, is overdue for too long;
-//! 2. a product does not exist, is not on sale, or is in a sale that is not open;
-//! 3. a product has two prices in one order, or another price than the buyer saw;
-//! 4. a limit per customer is exceeded;
-//! 5. stock is insufficient (every short product is reported at once);
-//! 6. a hold limit is exceeded;
-//! 7. the credit limit is exceeded.
+//! 2. for a reservation: the customer has too many open ones;
+//! 3. a product does not exist, is not on sale, or is in a sale that is not open; it has two prices in one order, or
+//!    another price than the buyer saw;
+//! 4. for a reservation or by card: the total is too large, or no card can be charged with it;
+//! 5. a limit per customer is exceeded;
+//! 6. stock is insufficient (every short product is reported at once); for a waitlist: the stock on hand never
+//!    suffices, or the waitlist is full;
+//! 7. for a reservation or by card: a hold limit is exceeded;
+//! 8. on credit: the credit limit is exceeded.
+//!
+//! A reservation that is confirmed is first checked for its status, then as above for 1, 4 (by card) and 8.
 
 mod basket;
 mod checkout;
@@ -114,7 +119,7 @@ pub struct CatalogueItem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchState {
     /// The customers, as far as they exist.
-    pub accounts: HashMap<CustomerId, Buyer>,
+    pub buyers: HashMap<CustomerId, Buyer>,
     /// The products, as far as they exist.
     pub catalogue: HashMap<ProductId, CatalogueItem>,
     /// Their stock, and the reservations that the decisions depend on.
@@ -147,25 +152,25 @@ struct Demand {
 }
 
 impl BatchState {
-    fn account(&self, customer: CustomerId) -> Result<&Buyer, Error> {
-        let account = self.accounts.get(&customer);
-        let account = account.ok_or(Error::CustomerNotFound(customer))?;
-        if account.on_hold {
+    fn buyer(&self, customer: CustomerId) -> Result<&Buyer, Error> {
+        let buyer = self.buyers.get(&customer);
+        let buyer = buyer.ok_or(Error::CustomerNotFound(customer))?;
+        if buyer.on_hold {
             return Err(Error::CustomerOnHold(customer));
         }
-        Ok(account)
+        Ok(buyer)
     }
 
-    /// As [`BatchState::account`], for purchases on credit.
+    /// As [`BatchState::buyer`], for purchases on credit.
     fn debtor(&self, customer: CustomerId) -> Result<&Buyer, Error> {
-        let account = self.account(customer)?;
-        match account.overdue {
+        let buyer = self.buyer(customer)?;
+        match buyer.overdue {
             Some(OverdueOrder { id, due_at }) => Err(Error::CustomerOverdue {
                 customer,
                 order_id: id,
                 due_at,
             }),
-            None => Ok(account),
+            None => Ok(buyer),
         }
     }
 
@@ -188,20 +193,22 @@ impl BatchState {
 
     /// The price at which the customer would buy one more unit, if the product is on sale.
     fn price(&self, customer: CustomerId, product_id: ProductId) -> Result<Money, Error> {
-        let article = self
+        let catalogue_item = self
             .catalogue
             .get(&product_id)
-            .filter(|article| article.active)
+            .filter(|catalogue_item| catalogue_item.active)
             .ok_or(Error::ProductNotFound(product_id))?;
-        if let Selling::Closed(offer) = &article.selling {
+        if let Selling::Closed(offer) = &catalogue_item.selling {
             return Err(Error::SaleNotOpen {
                 product_id,
                 opens_at: offer.opens_at,
                 closes_at: offer.closes_at,
             });
         }
-        let offer = self.offer(customer, product_id, article);
-        Ok(offer.map_or(article.price, |offer| offer.price(article.price)))
+        let offer = self.offer(customer, product_id, catalogue_item);
+        Ok(offer.map_or(catalogue_item.price, |offer| {
+            offer.price(catalogue_item.price)
+        }))
     }
 
     /// The sale in which the customer buys the product; `None` when the list price applies.
@@ -209,9 +216,9 @@ impl BatchState {
         &self,
         customer: CustomerId,
         product: ProductId,
-        article: &'a CatalogueItem,
+        catalogue_item: &'a CatalogueItem,
     ) -> Option<&'a Offer> {
-        article.selling.offer_for(|offer| {
+        catalogue_item.selling.offer_for(|offer| {
             let bought = self.bought(customer, product);
             let bought = bought.map_or(0, |bought| bought.in_sale(offer.sale_id));
             bought + self.has_held(customer, product, offer.opens_at)
@@ -219,7 +226,7 @@ impl BatchState {
     }
 
     fn bought(&self, customer: CustomerId, product: ProductId) -> Option<&Bought> {
-        self.accounts.get(&customer)?.bought.get(&product)
+        self.buyers.get(&customer)?.bought.get(&product)
     }
 
     /// Units of a product that the customer holds by reservations made since `since`. Positions in waitlists do not
@@ -268,7 +275,8 @@ impl BatchState {
     ) -> Result<(), Error> {
         for demand in demands.iter().filter(|demand| demand.is_new()) {
             let product = demand.product_id;
-            let Some(article) = self.catalogue.get(&product).filter(|one| one.is_limited()) else {
+            let Some(catalogue_item) = self.catalogue.get(&product).filter(|one| one.is_limited())
+            else {
                 continue;
             };
             let bought = self.bought(customer, product);
@@ -286,8 +294,12 @@ impl BatchState {
                 Ok(())
             };
             let ever = bought.map_or(0, |bought| bought.ever);
-            check(article.limit_per_customer, ever, DateTime::UNIX_EPOCH)?;
-            if let Some(offer) = self.offer(customer, product, article) {
+            check(
+                catalogue_item.limit_per_customer,
+                ever,
+                DateTime::UNIX_EPOCH,
+            )?;
+            if let Some(offer) = self.offer(customer, product, catalogue_item) {
                 let in_sale = bought.map_or(0, |bought| bought.in_sale(offer.sale_id));
                 let limit = offer.limit_per_customer.map(i64::from);
                 check(limit, in_sale, offer.opens_at)?;
@@ -304,7 +316,7 @@ impl BatchState {
         demands: &[Demand],
         used: &[Part],
     ) -> Result<(), Error> {
-        let holds = self.account(customer)?.holds;
+        let holds = self.buyer(customer)?.holds;
         let (mut units, mut value) = (holds.units, holds.value);
         for one in self.locked_stock.held_by(customer) {
             units += one.units();
@@ -362,11 +374,11 @@ impl BatchState {
 
     /// Checks the credit limit. With a large credit on account, a total could exceed the storable range before it
     /// exceeds the limit.
-    fn check_credit(account: &Buyer, total: Money) -> Result<(), Error> {
-        if account.ledger.balance + total > account.credit_limit || !total.is_storable() {
+    fn check_credit(buyer: &Buyer, total: Money) -> Result<(), Error> {
+        if buyer.ledger.balance + total > buyer.credit_limit || !total.is_storable() {
             return Err(Error::CreditLimitExceeded {
-                credit_limit: account.credit_limit,
-                balance: account.ledger.balance,
+                credit_limit: buyer.credit_limit,
+                balance: buyer.ledger.balance,
                 amount: total,
             });
         }
@@ -376,13 +388,13 @@ impl BatchState {
     /// Takes stock and credit that were checked before.
     fn sell(&mut self, customer: CustomerId, demands: &[Demand]) -> Result<Sale, Error> {
         let total = total(demands);
-        let account = self
-            .accounts
+        let buyer = self
+            .buyers
             .get_mut(&customer)
             .ok_or(Error::CustomerNotFound(customer))?;
-        let charge = account.ledger.post(total);
-        let credit_used = account.ledger.use_credit(total);
-        let available_credit = account.credit_limit - charge.balance_after;
+        let charge = buyer.ledger.post(total);
+        let credit_used = buyer.ledger.use_credit(total);
+        let available_credit = buyer.credit_limit - charge.balance_after;
         let take = |locked_stock: &mut LockedStock, demand: &Demand| {
             Some(locked_stock.take(demand.product_id, demand.quantity))
         };
@@ -404,25 +416,25 @@ impl BatchState {
         leave: impl Fn(&mut LockedStock, &Demand) -> Option<i64>,
     ) -> Vec<SoldLine> {
         let mut lines = Vec::with_capacity(demands.len());
-        let mut account = self.accounts.get_mut(&customer);
+        let mut buyer = self.buyers.get_mut(&customer);
         for demand in demands {
             let product = demand.product_id;
-            let Some(article) = self.catalogue.get(&product) else {
+            let Some(catalogue_item) = self.catalogue.get(&product) else {
                 continue;
             };
-            if article.is_limited()
-                && let Some(account) = &mut account
+            if catalogue_item.is_limited()
+                && let Some(buyer) = &mut buyer
             {
-                let bought = account.bought.entry(product).or_default();
+                let bought = buyer.bought.entry(product).or_default();
                 bought.ever += demand.quantity;
-                for offer in article.selling.limited() {
+                for offer in catalogue_item.selling.limited() {
                     *bought.in_sales.entry(offer.sale_id).or_default() += demand.quantity;
                 }
             }
             lines.push(SoldLine {
                 product_id: product,
-                sku: Arc::clone(&article.sku),
-                name: Arc::clone(&article.name),
+                sku: Arc::clone(&catalogue_item.sku),
+                name: Arc::clone(&catalogue_item.name),
                 quantity: demand.quantity,
                 unit_price: demand.unit_price,
                 line_total: demand.unit_price.times(demand.quantity),

@@ -20,11 +20,11 @@ impl BatchState {
         actor: UserId,
     ) -> Result<Sale, Error> {
         let customer = purchase.customer_id;
-        let account = self.debtor(customer)?;
+        let buyer = self.debtor(customer)?;
         let basket = self.basket(customer, &purchase.lines)?;
         self.check_limits(customer, &basket.demands, &basket.own)?;
         self.check_basket(customer, &basket)?;
-        Self::check_credit(account, total(&basket.demands))?;
+        Self::check_credit(buyer, total(&basket.demands))?;
         self.use_own(&basket, order_id, actor);
         self.sell(customer, &basket.demands)
     }

@@ -24,7 +24,7 @@ impl BatchState {
         actor: UserId,
     ) -> Result<&Reservation, Error> {
         let customer = request.customer_id;
-        self.account(customer)?;
+        self.buyer(customer)?;
         if self.locked_stock.open_of(customer).count() >= MAX_OPEN_PER_CUSTOMER {
             return Err(Error::ReservationLimitReached {
                 limit: MAX_OPEN_PER_CUSTOMER,

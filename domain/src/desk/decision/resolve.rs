@@ -21,9 +21,9 @@ impl BatchState {
     ) -> Result<Sale, Error> {
         let reservation = self.resolvable(id, Status::Confirmed)?;
         let customer = reservation.customer_id;
-        let account = self.debtor(customer)?;
+        let buyer = self.debtor(customer)?;
         let demands = Demand::of(reservation);
-        Self::check_credit(account, total(&demands))?;
+        Self::check_credit(buyer, total(&demands))?;
         self.locked_stock
             .resolve(id, Status::Confirmed, Some(order_id), actor);
         self.sell(customer, &demands)

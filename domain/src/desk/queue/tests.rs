@@ -3,11 +3,11 @@ use uuid::Uuid;
 
 use super::*;
 
-fn product(number: u8) -> Row {
-    Row::Product(ProductId(Uuid::from_u128(number.into())))
+fn product(number: u8) -> SharedRow {
+    SharedRow::Product(ProductId(Uuid::from_u128(number.into())))
 }
 
-fn products(numbers: &[u8]) -> Box<[Row]> {
+fn products(numbers: &[u8]) -> Box<[SharedRow]> {
     numbers.iter().copied().map(product).collect()
 }
 
@@ -104,11 +104,11 @@ fn a_withdrawn_prediction_is_in_flight_until_every_holder_returns_it() {
 fn twins_of_one_key_wait_for_each_other_and_others_do_not() {
     let (caller, other) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
     let mut queue = Products::default();
-    queue.push(1, Box::new([Row::key(caller, "k")]));
+    queue.push(1, Box::new([SharedRow::key(caller, "k")]));
     take(&mut queue);
-    queue.push(2, Box::new([Row::key(caller, "k")]));
-    queue.push(3, Box::new([Row::key(other, "k")]));
-    queue.push(4, Box::new([Row::key(caller, "another")]));
+    queue.push(2, Box::new([SharedRow::key(caller, "k")]));
+    queue.push(3, Box::new([SharedRow::key(other, "k")]));
+    queue.push(4, Box::new([SharedRow::key(caller, "another")]));
     assert_eq!(take(&mut queue).batch, [3, 4]);
 }
 
@@ -167,7 +167,7 @@ enum Step {
 struct Flying {
     number: u64,
     batch: Vec<usize>,
-    rows: Vec<Row>,
+    rows: Vec<SharedRow>,
     predicted: bool,
     may_predict: bool,
 }

@@ -94,7 +94,9 @@ async fn check(
     let taken = customers::Entity::of(business)
         .select_only()
         .column(customers::Column::Reference)
-        .filter(customers::Column::Reference.eq_any(given.iter().map(|(_, text)| (*text).to_owned())))
+        .filter(
+            customers::Column::Reference.eq_any(given.iter().map(|(_, text)| (*text).to_owned())),
+        )
         .into_tuple::<String>()
         .all(transaction)
         .await?;

@@ -27,6 +27,16 @@ async fn delete(client: &Client, path: &str) -> tests::Reply {
         .await
 }
 
+/// Adds this many keys to Acme's.
+async fn fill_with_keys(service: &Service, count: u32) {
+    let sql = format!(
+        "INSERT INTO api_keys (business_id, id, name, role, prefix, key_hash, created_by)
+         SELECT '{ACME}', gen_random_uuid(), 'n', 'staff', 'p', sha256(n::text::bytea), gen_random_uuid()
+           FROM generate_series(1, {count}) AS n"
+    );
+    service.database.execute(&sql).await;
+}
+
 /// A random text in the format of a key, for Acme or for an unknown business.
 fn random_key(of_acme: bool) -> String {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -291,12 +301,7 @@ async fn use_is_written_down_once_a_minute_over_all_processes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_business_has_at_most_100_keys_that_are_good() {
     let service = Service::start().await;
-    let sql = format!(
-        "INSERT INTO api_keys (business_id, id, name, role, prefix, key_hash, created_by)
-         SELECT '{ACME}', gen_random_uuid(), 'n', 'staff', 'p', sha256(n::text::bytea), gen_random_uuid()
-           FROM generate_series(1, 98) AS n"
-    );
-    service.database.execute(&sql).await;
+    fill_with_keys(&service, 98).await;
     let last = make(&service, "staff").await;
     let body = json!({"name": "One more", "role": "staff"});
     let _ = service
@@ -306,4 +311,34 @@ async fn a_business_has_at_most_100_keys_that_are_good() {
         .refused(409, "api_key_limit_reached");
     assert_eq!(delete(&service.admin(), &path(&last)).await.status, 204);
     let _ = make(&service, "staff").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_concurrent_retry_of_the_hundredth_key_gets_the_original_response() {
+    let service = Service::start().await;
+    fill_with_keys(&service, 98).await;
+    let business = format!("SELECT FROM businesses WHERE id = '{ACME}' FOR NO KEY UPDATE");
+    let held = service.database.hold(&business).await;
+    let admin = service.admin();
+    let requests = [admin.clone(), admin.clone()].map(|admin| async move {
+        let body = json!({"name": "The hundredth", "role": "staff"});
+        admin.post_once("hundredth", "/api/api-keys", &body).await
+    });
+    let replies = tokio::spawn(all(requests));
+    until("both requests wait for the business", async || {
+        service.database.blocked().await == 2
+    })
+    .await;
+    held.release().await;
+    let replies = replies.await.unwrap();
+    let ids: Vec<Value> = replies
+        .iter()
+        .map(|reply| reply.ok(201)["id"].clone())
+        .collect();
+    assert_eq!(ids[0], ids[1]);
+    let body = json!({"name": "One more", "role": "staff"});
+    let _ = admin
+        .post("/api/api-keys", &body)
+        .await
+        .refused(409, "api_key_limit_reached");
 }

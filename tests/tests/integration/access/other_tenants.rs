@@ -1,5 +1,6 @@
 //! These tests check that data of another business or another customer does not exist for a caller. Most go through all
-//! routes of the published document, so that they cover new endpoints without a change.
+//! routes of the published document, and so try each new endpoint. Its body and id are listed by hand in
+//! `tests/src/routes.rs`.
 
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};

@@ -7,7 +7,7 @@ use domain::card::provider::{Offline, Received};
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD};
 use entity::{Money, OrderId, ProductId};
 use serde_json::{Value, json};
-use tests::{Database, SERVICE, Service, all, books_balance, id_of, settings, until};
+use tests::{Client, Database, SERVICE, Service, all, books_balance, id_of, settings, until};
 use tradeline::config::ProviderName;
 
 /// The product's `on_hand` and `reserved`.
@@ -527,4 +527,63 @@ async fn an_order_can_be_paid_for_as_long_as_is_set() {
     assert_eq!(order["due_at"], placed["expires_at"]);
     let time = |member: &str| -> DateTime<Utc> { order[member].as_str().unwrap().parse().unwrap() };
     assert_eq!((time("due_at") - time("created_at")).num_seconds(), 90);
+}
+
+/// Holds two units of the product for the customer; returns the path of the reservation.
+async fn hold_two(customer: &Client, product: ProductId) -> String {
+    let items = json!([{"product_id": product, "quantity": 2}]);
+    let held = customer
+        .post("/api/reservations", &json!({"items": items}))
+        .await;
+    held.ok(201);
+    held.header("location").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn held_items_are_ordered_by_card_at_their_reserved_price() {
+    let (service, product) = shop().await;
+    let customer = service.customer();
+    let reservation = hold_two(&customer, product).await;
+    let dearer = json!({"price": "25.00"});
+    let path = format!("/api/products/{product}");
+    let _ = service.admin().patch(&path, &dearer).await.ok(200);
+    let by_card = json!({"payment_method": "card"});
+    let placed = customer
+        .post(&format!("{reservation}/confirm"), &by_card)
+        .await;
+    let checkout = placed.ok(201);
+    assert_eq!(checkout["status"], "payment_pending");
+    assert_eq!(checkout["total_amount"], "40.00");
+    assert_eq!(checkout["currency"], "USD");
+    let order = id_of(&checkout);
+    assert_eq!(placed.header("location"), format!("/api/orders/{order}"));
+    let confirmed = customer.get(&reservation).await.ok(200);
+    assert_eq!(
+        (&confirmed["status"], &confirmed["order_id"]),
+        (&json!("confirmed"), &json!(order))
+    );
+    let _ = service.pay(&order).await.ok(200);
+    assert_eq!(service.admin().order(&order).await["status"], "paid");
+    books_balance(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retried_confirmation_by_card_gets_the_original_response_even_after_the_payment() {
+    let (service, product) = shop().await;
+    let customer = service.customer();
+    let confirm = format!("{}/confirm", hold_two(&customer, product).await);
+    let by_card = json!({"payment_method": "card"});
+    let first = customer.post_once("once", &confirm, &by_card).await;
+    let order = id_of(&first.ok(201));
+    let again = customer.post_once("once", &confirm, &by_card).await;
+    assert_eq!((again.status, &again.text), (201, &first.text));
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    let other = customer
+        .post_once("once", &confirm, &json!({"payment_method": "credit"}))
+        .await;
+    let _ = other.refused(422, "idempotency_key_reused");
+    let _ = service.pay(&order).await.ok(200);
+    let again = customer.post_once("once", &confirm, &by_card).await;
+    assert_eq!((again.status, &again.text), (201, &first.text));
+    books_balance(&service).await;
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::shop::concurrent::Crowd;
-use super::shop::mix::{Command, Kind, Mix};
+use super::shop::random_steps::{Command, Kind, StepWeights};
 use super::shop::seeds;
 use super::shop::service::{Opening, Shop};
 
@@ -19,10 +19,10 @@ const OPENING: Opening = Opening {
     ],
 };
 
-fn mix() -> Mix {
-    Mix {
+fn weights() -> StepWeights {
+    StepWeights {
         steps: vec![
-            (14, Kind::Ask),
+            (14, Kind::Request),
             (3, Kind::Adjust),
             (1, Kind::Count),
             (1, Kind::Price),
@@ -37,7 +37,7 @@ fn mix() -> Mix {
             (4, Kind::Decline),
             (2, Kind::Withdraw),
             (2, Kind::Settle),
-            (14, Kind::Tell),
+            (14, Kind::SendEvent),
             (8, Kind::Pass),
             (2, Kind::Sweep),
             (12, Kind::Work),
@@ -87,7 +87,7 @@ async fn concurrent_desks_payment_workers_and_retries_keep_all_invariants() {
     for seed in seeds(20_261_130, 2) {
         let mut shop = Shop::open(seed, &OPENING, 30).await;
         let crowd = Crowd {
-            mix: mix(),
+            weights: weights(),
             commands: 8,
             actions: 6,
         };
@@ -119,8 +119,8 @@ const ENDS: [&str; 17] = [
 /// Compares a random history with the model. Returns the ends that it has reached.
 async fn agree(seed: u64, trouble: u32) -> BTreeSet<String> {
     let mut shop = Shop::open(seed, &OPENING, trouble).await;
-    shop.agree(&mix(), 160).await;
-    shop.become_quiet().await;
+    shop.agree(&weights(), 160).await;
+    shop.settle_everything().await;
     shop.end().await;
     shop.keep_the_last_laws().await;
     shop.seen().await

@@ -8,8 +8,8 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use tests::{Client, Reply, Service, books_balance};
 
-use super::shop::mix::{Command, Kind, Mix};
-use super::shop::model::{Ask, Change, Line, Model, Refusal, Told};
+use super::shop::model::{Change, CommandOutcome, Line, Model, Refusal, Request};
+use super::shop::random_steps::{Command, Kind, StepWeights};
 use super::shop::seeds;
 use super::shop::service::{Opening, decimal};
 use super::shop::steps::Step;
@@ -26,9 +26,9 @@ const OPENING: Opening = Opening {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_random_history_agrees_with_a_plain_model_step_by_step() {
-    let mix = Mix {
+    let weights = StepWeights {
         steps: vec![
-            (70, Kind::Ask),
+            (70, Kind::Request),
             (10, Kind::Adjust),
             (4, Kind::Count),
             (6, Kind::Price),
@@ -49,7 +49,7 @@ async fn a_random_history_agrees_with_a_plain_model_step_by_step() {
         let mut dice = StdRng::seed_from_u64(seed);
         let mut history = format!("TRADELINE_TEST_SEED={seed}\n");
         for number in 0..400 {
-            let step = mix.step(&model, &mut dice);
+            let step = weights.step(&model, &mut dice);
             writeln!(history, "{number}: {step:?}").unwrap();
             let client = &clients[dice.random_range(0..2)];
             let reply = perform(&model, &step, client).await;
@@ -72,11 +72,13 @@ async fn a_random_history_agrees_with_a_plain_model_step_by_step() {
 /// Applies a step to the model. Returns the expected status, and members that the body must have.
 fn apply(model: &mut Model, step: &Step) -> (u16, Value) {
     let done = match step {
-        Step::Ask(asks) => {
-            let (Ask::Buy(who, _), told) = (&asks[0], model.ask(&asks[0])) else {
-                panic!("{asks:?} are not purchases");
+        Step::Requests(requests) => {
+            let (Request::Buy(who, _), outcome) = (&requests[0], model.execute(&requests[0]))
+            else {
+                panic!("{requests:?} are not purchases");
             };
-            told.map(|told| (201, receipt(&told)))
+            outcome
+                .map(|outcome| (201, receipt(&outcome)))
                 .map_err(|no| (*who, no))
         }
         Step::Adjust(product, by) => {
@@ -96,14 +98,14 @@ fn apply(model: &mut Model, step: &Step) -> (u16, Value) {
     done.unwrap_or_else(|(who, no)| refused(model, who, &no))
 }
 
-fn receipt(told: &Told) -> Value {
-    let Told::Sold {
+fn receipt(outcome: &CommandOutcome) -> Value {
+    let CommandOutcome::Sold {
         total,
         balance,
         available,
-    } = told
+    } = outcome
     else {
-        panic!("{told:?} is not a purchase");
+        panic!("{outcome:?} is not a purchase");
     };
     json!({"total_amount": decimal(*total), "customer_balance": decimal(*balance),
            "available_credit": decimal(*available)})
@@ -169,9 +171,9 @@ async fn perform(model: &Model, step: &Step, client: &Client) -> Reply {
     let inventory = |product: &usize| format!("/api/inventory/{}", model.products[*product].id);
     let customer = |who: &usize| format!("/api/customers/{}", model.customer_id(*who));
     let (path, body) = match step {
-        Step::Ask(asks) => {
-            let Ask::Buy(who, lines) = &asks[0] else {
-                panic!("{asks:?} are not purchases");
+        Step::Requests(requests) => {
+            let Request::Buy(who, lines) = &requests[0] else {
+                panic!("{requests:?} are not purchases");
             };
             let items: Vec<Value> = lines.iter().map(|line| item(model, line)).collect();
             let body = json!({"customer_id": model.customer_id(*who), "items": items});

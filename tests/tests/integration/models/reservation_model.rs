@@ -10,8 +10,8 @@ use tests::clerk::unkeyed;
 use tests::until;
 
 use super::shop::concurrent::Crowd;
-use super::shop::mix::{Command, Kind, Mix};
-use super::shop::model::{Ask, TICK};
+use super::shop::model::{Request, TICK};
+use super::shop::random_steps::{Command, Kind, StepWeights};
 use super::shop::seeds;
 use super::shop::service::{Opening, Shop, caller};
 use super::shop::steps::{Step, sweep};
@@ -28,10 +28,10 @@ const OPENING: Opening = Opening {
 };
 
 /// Histories in which a sweeper runs with this weight.
-fn mix(sweeps: u32) -> Mix {
-    Mix {
+fn weights(sweeps: u32) -> StepWeights {
+    StepWeights {
         steps: vec![
-            (72, Kind::Ask),
+            (72, Kind::Request),
             (6, Kind::Adjust),
             (3, Kind::Count),
             (1, Kind::Price),
@@ -62,7 +62,7 @@ async fn one_command_at_a_time_agrees_with_a_plain_model_whether_or_not_anything
     for (first, sweeps) in [(20_261_121, 0), (20_261_122, 7)] {
         for seed in seeds(first, 1) {
             let mut shop = Shop::open(seed, &OPENING, 0).await;
-            shop.agree(&mix(sweeps), 250).await;
+            shop.agree(&weights(sweeps), 250).await;
             assert!(shop.end().await > 0);
         }
     }
@@ -70,9 +70,9 @@ async fn one_command_at_a_time_agrees_with_a_plain_model_whether_or_not_anything
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bursts_are_carried_out_in_the_order_of_their_arrival_whether_or_not_anything_sweeps() {
-    let bursts = Mix {
+    let bursts = StepWeights {
         at_once: &[1, 4, 8, 11, 15, 18, 21, 24],
-        ..mix(0)
+        ..weights(0)
     };
     for (first, is_swept) in [(55, false), (56, true)] {
         for seed in seeds(first, 1) {
@@ -89,13 +89,18 @@ async fn bursts_are_carried_out_in_the_order_of_their_arrival_whether_or_not_any
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_positions_do_not_delay_the_next_position_in_the_batch() {
     let mut shop = Shop::open(0, &OPENING, 0).await;
-    let reserve = |who: usize| Ask::Reserve(who, vec![(0, 2, None)], 300, true);
+    let reserve = |who: usize| Request::Reserve(who, vec![(0, 2, None)], 300, true);
     // One customer holds both units, and three are on the waitlist.
     for who in 0..4 {
-        shop.ask(&[reserve(who)]).await;
+        shop.send(&[reserve(who)]).await;
     }
-    let asks = [Ask::GiveUp(1), Ask::GiveUp(2), reserve(4), Ask::GiveUp(0)];
-    ask_in_one_batch(&mut shop, &asks).await;
+    let requests = [
+        Request::GiveUp(1),
+        Request::GiveUp(2),
+        reserve(4),
+        Request::GiveUp(0),
+    ];
+    send_in_one_batch(&mut shop, &requests).await;
     shop.check().await;
     shop.keep_the_laws().await;
 }
@@ -104,12 +109,12 @@ async fn cancelled_positions_do_not_delay_the_next_position_in_the_batch() {
 async fn who_reserves_and_buys_in_the_same_batch_costs_nobody_a_transaction_of_their_own() {
     let mut shop = Shop::open(0, &OPENING, 0).await;
     let one = vec![(0, 1, None)];
-    let asks = [
-        Ask::Reserve(0, one.clone(), 300, false),
-        Ask::Buy(0, one.clone()),
-        Ask::Reserve(1, one, 300, false),
+    let requests = [
+        Request::Reserve(0, one.clone(), 300, false),
+        Request::Buy(0, one.clone()),
+        Request::Reserve(1, one, 300, false),
     ];
-    ask_in_one_batch(&mut shop, &asks).await;
+    send_in_one_batch(&mut shop, &requests).await;
     shop.check().await;
     let transactions = "SELECT count(DISTINCT xmin::text) FROM stock_movements WHERE reserved <> 0";
     assert_eq!(shop.database.value(transactions).await, "1");
@@ -119,7 +124,7 @@ async fn who_reserves_and_buys_in_the_same_batch_costs_nobody_a_transaction_of_t
 #[tokio::test(flavor = "multi_thread")]
 async fn a_return_is_undone_although_nobody_has_freed_yet_what_had_expired() {
     let mut shop = Shop::open(0, &OPENING, 0).await;
-    shop.ask(&[Ask::Buy(0, vec![(0, 1, None)])]).await;
+    shop.send(&[Request::Buy(0, vec![(0, 1, None)])]).await;
     let product = shop.model.products[0].id;
     let returned = NewCreditNote {
         order_id: shop.model.orders[0].id,
@@ -134,8 +139,8 @@ async fn a_return_is_undone_although_nobody_has_freed_yet_what_had_expired() {
     let note = credit_notes::create(&shop.pool, &write, &returned).await;
     let note = note.unwrap().value().unwrap().document.note.id;
     shop.model.products[0].on_hand += 1;
-    let all = Ask::Reserve(1, vec![(0, 2, None)], 300, false);
-    shop.ask(&[all]).await;
+    let all = Request::Reserve(1, vec![(0, 2, None)], 300, false);
+    shop.send(&[all]).await;
     shop.perform(&Step::Pass(TICK)).await;
     credit_notes::reverse(&shop.pool, &write, note, "not ours")
         .await
@@ -149,8 +154,8 @@ async fn a_return_is_undone_although_nobody_has_freed_yet_what_had_expired() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_waits_for_nobody_and_calls_nothing_expired_that_is_held_still() {
     let mut shop = Shop::open(0, &OPENING, 0).await;
-    let both = Ask::Reserve(0, vec![(0, 2, None), (1, 2, None)], 300, false);
-    shop.ask(&[both]).await;
+    let both = Request::Reserve(0, vec![(0, 2, None), (1, 2, None)], 300, false);
+    shop.send(&[both]).await;
     shop.perform(&Step::Pass(TICK)).await;
     let [first, second] = [0, 1].map(|at| shop.model.products[at].id);
     let row = format!("SELECT FROM inventory WHERE product_id = '{first}' FOR UPDATE");
@@ -169,12 +174,12 @@ async fn a_sweep_waits_for_nobody_and_calls_nothing_expired_that_is_held_still()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_desks_and_two_sweepers_on_one_database_keep_every_law_and_serve_lines_in_their_order()
+async fn two_desks_and_two_sweepers_on_one_database_keep_every_law_and_allocate_waitlists_in_order()
 {
     for seed in seeds(20_261_123, 1) {
         let mut shop = Shop::open(seed, &OPENING, 0).await;
         let crowd = Crowd {
-            mix: mix(0),
+            weights: weights(0),
             commands: 30,
             actions: 0,
         };
@@ -183,13 +188,13 @@ async fn two_desks_and_two_sweepers_on_one_database_keep_every_law_and_serve_lin
 }
 
 /// Sends all commands in one batch: they queue while another command waits for the first product.
-async fn ask_in_one_batch(shop: &mut Shop, asks: &[Ask]) {
+async fn send_in_one_batch(shop: &mut Shop, requests: &[Request]) {
     let product = shop.model.products[0].id;
     let row = format!("SELECT FROM inventory WHERE product_id = '{product}' FOR UPDATE");
     let held = shop.database.hold(&row).await;
     let database = shop.database.clone();
-    // The command asks for more than is on hand and is therefore rejected.
-    let none = Ask::Reserve(4, vec![(0, 100, None)], 300, false);
+    // The command requests more than is on hand and is therefore rejected.
+    let none = Request::Reserve(4, vec![(0, 100, None)], 300, false);
     let (desk, first) = (Arc::clone(&shop.desk), shop.commands(&[none]).remove(0));
     let first = tokio::spawn(async move { desk.execute(first).await });
     until("the first waits", async || database.blocked().await == 1).await;
@@ -197,6 +202,6 @@ async fn ask_in_one_batch(shop: &mut Shop, asks: &[Ask]) {
         // The commands are queued, because they were polled before this.
         held.release().await;
     };
-    tokio::join!(shop.ask(asks), release);
+    tokio::join!(shop.send(requests), release);
     assert!(first.await.unwrap().is_err());
 }

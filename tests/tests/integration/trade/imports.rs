@@ -104,9 +104,15 @@ async fn customers_of_a_table_have_all_that_the_table_says_and_an_audit_entry_ea
         assert_eq!(full[name], value, "{name}");
     }
     let address = &full["addresses"][0];
-    assert_eq!((&address["kind"], &address["city"]), (&json!("billing"), &json!("Stuttgart")));
+    assert_eq!(
+        (&address["kind"], &address["city"]),
+        (&json!("billing"), &json!("Stuttgart"))
+    );
     let address = &full["addresses"][1];
-    assert_eq!((&address["kind"], &address["name"]), (&json!("delivery"), &json!("Lager")));
+    assert_eq!(
+        (&address["kind"], &address["name"]),
+        (&json!("delivery"), &json!("Lager"))
+    );
     for (name, value) in [
         ("reference", json!(null)),
         ("name", json!("Ada")),
@@ -134,7 +140,10 @@ async fn a_customer_of_a_table_is_one_that_the_api_could_have_created() {
     let service = Service::start().await;
     let admin = service.admin();
     import(&admin, "customers", "name\nAda\n").await.ok(200);
-    admin.post("/api/customers", &json!({"name": "Ada"})).await.ok(201);
+    admin
+        .post("/api/customers", &json!({"name": "Ada"}))
+        .await
+        .ok(201);
     let sql = format!(
         "SELECT to_jsonb(c) - 'id' - 'created_at' - 'updated_at' AS row FROM customers c
           WHERE business_id = '{ACME}' AND name = 'Ada'"
@@ -143,7 +152,9 @@ async fn a_customer_of_a_table_is_one_that_the_api_could_have_created() {
     assert_eq!(rows[0], rows[1]);
     let trail = trail(&service, "customer.created").await;
     assert_eq!(trail[0]["after"], trail[1]["after"]);
-    import(&admin, "products", "sku,name,price,on_hand\nA,Ada,1.00,7\n").await.ok(200);
+    import(&admin, "products", "sku,name,price,on_hand\nA,Ada,1.00,7\n")
+        .await
+        .ok(200);
     let body = json!({"sku": "B", "name": "Ada", "price": "1.00", "stock": 7});
     admin.post("/api/products", &body).await.ok(201);
     let sql = format!(
@@ -182,7 +193,10 @@ async fn products_of_a_table_are_in_the_catalogue_with_their_first_stock() {
         assert_eq!(lamp[name], value, "{name}");
     }
     let shade = find("SHADE-1").await;
-    assert_eq!((&shade["active"], &shade["available"]), (&json!(false), &json!(0)));
+    assert_eq!(
+        (&shade["active"], &shade["available"]),
+        (&json!(false), &json!(0))
+    );
     assert_eq!(shade["limit_per_customer"], Value::Null);
     let id: ProductId = lamp["id"].as_str().unwrap().parse().unwrap();
     admin.buy(&[(id, 3)]).await.ok(201);
@@ -243,9 +257,15 @@ async fn every_fault_is_reported_at_once_with_its_row_and_column() {
     ];
     assert_eq!(places(&reply), at(&expected), "{}", reply.text);
     // The faults of the parameters and of the key are reported too, before or with those of the table.
-    let reply = import(&it.admin, "customers?decimal=dot&dry_run=1&mode=counted", body).await;
+    let reply = import(
+        &it.admin,
+        "customers?decimal=dot&dry_run=1&mode=counted",
+        body,
+    )
+    .await;
     assert_eq!(pointers(&reply), ["?dry_run", "?decimal", "?mode"]);
-    let request = table(&it.admin, "customers", "name\n\"\"\nAda\n").header("Idempotency-Key", "two words");
+    let request =
+        table(&it.admin, "customers", "name\n\"\"\nAda\n").header("Idempotency-Key", "two words");
     assert_eq!(pointers(&it.admin.send(request).await), ["Idempotency-Key"]);
     let many = format!("name,credit_limit\n{}", "Ada,x\n".repeat(2000));
     let reply = import(&it.admin, "customers", many).await;
@@ -268,26 +288,54 @@ async fn a_value_that_is_unique_is_refused_by_the_row_that_has_it_again() {
         (3, "reference".to_owned(), in_use.clone()),
     ];
     assert_eq!(faults(&again), expected);
-    let repeated = import(&admin, "customers", "name,reference\nEve,C-3\nFay,C-4\nGus,C-3\n").await;
+    let repeated = import(
+        &admin,
+        "customers",
+        "name,reference\nEve,C-3\nFay,C-4\nGus,C-3\n",
+    )
+    .await;
     let on_line_2 = "is already on line 2".to_owned();
-    assert_eq!(faults(&repeated), [(4, "reference".to_owned(), on_line_2.clone())]);
+    assert_eq!(
+        faults(&repeated),
+        [(4, "reference".to_owned(), on_line_2.clone())]
+    );
     let body = "sku,name,price\nNEW-1,A,1\nＨＤＰ-001,B,1\nnew-1,C,1\n";
     let skus = import(&admin, "products", body).await;
-    let expected = [(3, "sku".to_owned(), in_use), (4, "sku".to_owned(), on_line_2)];
+    let expected = [
+        (3, "sku".to_owned(), in_use),
+        (4, "sku".to_owned(), on_line_2),
+    ];
     assert_eq!(faults(&skus), expected);
     assert_eq!(service.database.digest().await, before);
     // Another business has its own numbers.
     let stranger = service.stranger();
-    import(&stranger, "customers", "reference,name\nC-1,Ada\n").await.ok(200);
+    import(&stranger, "customers", "reference,name\nC-1,Ada\n")
+        .await
+        .ok(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_finds_what_the_import_would_find_and_writes_nothing() {
     let it = Untouched::start().await;
     for (path, good, bad, place) in [
-        ("customers", "name\nAda\n", "name,credit_limit\nAda,x\n", (2, "credit_limit")),
-        ("products", "sku,name,price\nNEW-1,New,1\n", "sku,name,price\nHDP-001,New,1\n", (2, "sku")),
-        ("stock", "sku,quantity\nHDP-001,7\n", "sku,quantity\nNO,7\n", (2, "sku")),
+        (
+            "customers",
+            "name\nAda\n",
+            "name,credit_limit\nAda,x\n",
+            (2, "credit_limit"),
+        ),
+        (
+            "products",
+            "sku,name,price\nNEW-1,New,1\n",
+            "sku,name,price\nHDP-001,New,1\n",
+            (2, "sku"),
+        ),
+        (
+            "stock",
+            "sku,quantity\nHDP-001,7\n",
+            "sku,quantity\nNO,7\n",
+            (2, "sku"),
+        ),
     ] {
         let dry = format!("{path}?dry_run=true");
         let request = table(&it.admin, &dry, good).header("Idempotency-Key", "dry");
@@ -324,7 +372,9 @@ async fn a_retry_with_the_same_key_gets_the_original_response_and_imports_nothin
         ("stock", body),
         ("products", "sku,name,price\nNEW-1,New,1\n"),
     ] {
-        send(path, body).await.refused(422, "idempotency_key_reused");
+        send(path, body)
+            .await
+            .refused(422, "idempotency_key_reused");
     }
     assert_eq!(service.database.digest().await, before);
     assert_eq!(stock(&service, ACME_HEADPHONES).await["on_hand"], 1005);
@@ -335,7 +385,10 @@ async fn a_retry_with_the_same_key_gets_the_original_response_and_imports_nothin
         async move { admin.send(request.header("Idempotency-Key", "two")).await }
     }))
     .await;
-    assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
+    assert!(
+        replies.iter().all(|reply| reply.status == 200),
+        "{replies:?}"
+    );
     assert_eq!(trail(&service, "product.created").await.len(), 1);
 }
 
@@ -381,7 +434,12 @@ async fn receipts_of_a_table_add_to_the_stock_and_are_allocated_to_the_waitlist(
     hold(&service, lamp, 5, 600).await;
     join_waitlist(&service, lamp, 600).await;
     assert_eq!(stock(&service, lamp).await["waiting"], 1);
-    let done = import(&admin, "stock?mode=received", "sku,quantity\nLAMP,8\nHDP-001,1\n").await;
+    let done = import(
+        &admin,
+        "stock?mode=received",
+        "sku,quantity\nLAMP,8\nHDP-001,1\n",
+    )
+    .await;
     assert_eq!(done.ok(200)["rows"], 2);
     let now = stock(&service, lamp).await;
     let counts = ["on_hand", "reserved", "waiting", "available"].map(|name| now[name].clone());
@@ -407,7 +465,10 @@ async fn stock_that_cannot_be_is_refused_by_its_row() {
     let found = faults(&counted);
     let expected = [(2, "quantity"), (3, "sku"), (5, "sku"), (6, "sku")];
     assert_eq!(places(&counted), at(&expected), "{found:?}");
-    assert_eq!(found[0].2, "must be at least 4, the units that are reserved");
+    assert_eq!(
+        found[0].2,
+        "must be at least 4, the units that are reserved"
+    );
     assert_eq!(found[2].2, "is already on line 4");
     let body = format!("sku,quantity\nLAMP,{MAX_ON_HAND}\nSHADE,1\n");
     let received = import(&it.admin, "stock?mode=received", body).await;
@@ -448,7 +509,8 @@ async fn only_admins_import_and_only_into_their_own_business() {
     }
     assert_eq!(service.database.value(&of_acme).await, before);
     assert_eq!(stock(&service, ACME_HEADPHONES).await["on_hand"], 1000);
-    let names = format!("SELECT count(*) FROM customers WHERE business_id = '{GLOBEX}' AND name = 'Ada'");
+    let names =
+        format!("SELECT count(*) FROM customers WHERE business_id = '{GLOBEX}' AND name = 'Ada'");
     assert_eq!(service.database.value(&names).await, "1");
     let desk = stranger.get(&format!("/api/inventory/{GLOBEX_DESK}")).await;
     desk.ok(200);
@@ -517,7 +579,9 @@ async fn a_table_has_up_to_8_mib_also_after_decompression() {
     };
     let compressed = async |length: usize| {
         let request = table(&it.admin, "customers", gzip(&padded(length)));
-        it.admin.send(request.header("Content-Encoding", "gzip")).await
+        it.admin
+            .send(request.header("Content-Encoding", "gzip"))
+            .await
     };
     compressed(MOST + 1).await.refused(413, "payload_too_large");
     it.check().await;
@@ -535,14 +599,20 @@ async fn ten_thousand_rows_are_imported_in_one_go_and_one_more_is_refused() {
         let rows = (0..count).map(|number| {
             format!("SKU-{number},\"Thing number {number}\",12.50,A description of some words,{number}\n")
         });
-        format!("sku,name,price,description,on_hand\n{}", rows.collect::<String>())
+        format!(
+            "sku,name,price,description,on_hand\n{}",
+            rows.collect::<String>()
+        )
     };
     let before = service.database.digest().await;
     let reply = import(&admin, "products", rows(10_001)).await;
     assert_eq!(places(&reply), at(&[(10_002, "")]));
     assert_eq!(service.database.digest().await, before);
     let started = Instant::now();
-    assert_eq!(import(&admin, "products", rows(10_000)).await.ok(200)["rows"], 10_000);
+    assert_eq!(
+        import(&admin, "products", rows(10_000)).await.ok(200)["rows"],
+        10_000
+    );
     let products = started.elapsed();
     let counts = (0..10_000).map(|number| format!("SKU-{number},{}\n", number + 1));
     let counts = format!("sku,quantity\n{}", counts.collect::<String>());
@@ -550,10 +620,16 @@ async fn ten_thousand_rows_are_imported_in_one_go_and_one_more_is_refused() {
     import(&admin, "stock", counts).await.ok(200);
     let stock = started.elapsed();
     let customers = (0..10_000).map(|number| format!("C-{number},Customer {number},100.00\n"));
-    let customers = format!("reference,name,credit_limit\n{}", customers.collect::<String>());
+    let customers = format!(
+        "reference,name,credit_limit\n{}",
+        customers.collect::<String>()
+    );
     let started = Instant::now();
     import(&admin, "customers", customers).await.ok(200);
-    println!("10,000 rows: products {products:?}, stock {stock:?}, customers {:?}", started.elapsed());
+    println!(
+        "10,000 rows: products {products:?}, stock {stock:?}, customers {:?}",
+        started.elapsed()
+    );
     assert!(products.as_secs() < 10, "{products:?}");
     let sql = format!(
         "SELECT count(*) || ' ' || sum(on_hand) AS all FROM inventory i
@@ -571,7 +647,11 @@ async fn an_import_of_counts_and_purchases_at_the_same_time_lose_nothing() {
     let admin = service.admin();
     let mut products = Vec::new();
     for number in 0..20 {
-        products.push(admin.add_product(&format!("SKU-{number}"), "1.00", 100).await);
+        products.push(
+            admin
+                .add_product(&format!("SKU-{number}"), "1.00", 100)
+                .await,
+        );
     }
     let rows = (0..20).rev().map(|number| format!("SKU-{number},10\n"));
     let body = format!("sku,quantity\n{}", rows.collect::<String>());
@@ -587,7 +667,10 @@ async fn an_import_of_counts_and_purchases_at_the_same_time_lose_nothing() {
         }
     }))
     .await;
-    assert!(replies.iter().all(|reply| reply.status < 300), "{replies:?}");
+    assert!(
+        replies.iter().all(|reply| reply.status < 300),
+        "{replies:?}"
+    );
     let sql = "SELECT sum(on_hand)::text FROM inventory i
                  JOIN products p ON (p.business_id, p.id) = (i.business_id, i.product_id) WHERE p.sku LIKE 'SKU-%'";
     assert_eq!(service.database.value(sql).await, "3980");

@@ -20,11 +20,11 @@ use rand::{RngExt, SeedableRng};
 use tests::clerk::unkeyed;
 
 use super::DUE;
-use super::mix::Mix;
 use super::model::TICK;
+use super::provider::{ProviderAccount, received};
+use super::random_steps::StepWeights;
 use super::service::{Made, Shop, caller, event, made, money, refund_of};
 use super::steps::{outcome, sweep};
-use super::till::{Till, received};
 
 /// An action in progress; its result is the error, if it was rejected.
 type Act<'a> = Pin<Box<dyn Future<Output = Option<Error>> + Send + 'a>>;
@@ -32,7 +32,7 @@ type Act<'a> = Pin<Box<dyn Future<Output = Option<Error>> + Send + 'a>>;
 /// What happens at the same time in a round.
 #[derive(Debug)]
 pub(crate) struct Crowd {
-    pub(crate) mix: Mix,
+    pub(crate) weights: StepWeights,
     /// The number of commands, half of which go to each desk.
     pub(crate) commands: usize,
     /// The number of other actions about orders by card.
@@ -67,16 +67,19 @@ impl Shop {
         dice: &mut StdRng,
         (pool, desk): (&domain::Database, &Arc<Desk>),
     ) {
-        let asks = crowd.mix.asks(&self.model, dice, crowd.commands);
-        writeln!(self.history, "{asks:?}").unwrap();
+        let requests = crowd.weights.requests(&self.model, dice, crowd.commands);
+        writeln!(self.history, "{requests:?}").unwrap();
         let known = self.newest().await;
-        let half = asks.len() / 2;
-        let (here, there) = (self.commands(&asks[..half]), self.commands(&asks[half..]));
+        let half = requests.len() / 2;
+        let (here, there) = (
+            self.commands(&requests[..half]),
+            self.commands(&requests[half..]),
+        );
         let mut acts: Vec<Act<'_>> = Vec::new();
         for at in [&self.pool, pool] {
-            let counter = &self.counter;
+            let provider = &self.provider;
             acts.push(act(
-                async move { card::work(at, counter, demo::ACME).await },
+                async move { card::work(at, provider, demo::ACME).await },
             ));
             acts.push(act(
                 async move { reservations::sweep(at, demo::ACME).await },
@@ -90,13 +93,13 @@ impl Shop {
         for error in errors.into_iter().flatten() {
             self.refusal(&error);
         }
-        for (ask, answer) in asks.iter().zip(one.into_iter().chain(two)) {
+        for (request, answer) in requests.iter().zip(one.into_iter().chain(two)) {
             match answer {
                 // Only to have something to confirm and to give up.
                 Ok(made) => made
                     .hold
                     .into_iter()
-                    .for_each(|id| self.model.note(ask, id)),
+                    .for_each(|id| self.model.note(request, id)),
                 Err(error) => drop(self.refusal(&error)),
             }
         }
@@ -113,21 +116,21 @@ impl Shop {
     /// Buyers pay, stock is received, and time passes.
     async fn between(&self, dice: &mut StdRng) {
         {
-            let till = &mut self.counter.look().till;
-            let ids: Vec<OrderId> = till.payments.keys().copied().collect();
+            let provider_account = &mut self.provider.lock().provider_account;
+            let ids: Vec<OrderId> = provider_account.payments.keys().copied().collect();
             for id in ids.iter().rev().take(8) {
-                let total = till.asked_for(*id);
+                let total = provider_account.requested(*id);
                 match dice.random_range(0..8) {
-                    0..3 => drop(till.pay(*id, &received(total, "USD"))),
+                    0..3 => drop(provider_account.pay(*id, &received(total, "USD"))),
                     3 if dice.random_range(0..4) == 0 => {
-                        till.pay(*id, &received(total + 1, "USD"));
+                        provider_account.pay(*id, &received(total + 1, "USD"));
                     }
-                    4 => till.decline(*id),
-                    5 => till.withdraw(*id),
+                    4 => provider_account.decline(*id),
+                    5 => provider_account.withdraw(*id),
                     _ => {}
                 }
             }
-            settle(till, dice.random_range(0..3) > 0);
+            settle(provider_account, dice.random_range(0..3) > 0);
         }
         match dice.random_range(0..4) {
             0 => self.pass(TICK).await,
@@ -146,18 +149,18 @@ impl Shop {
 
     /// Stops the provider's faults, sends all remaining events, and runs the payment worker until nothing is due.
     async fn stop_faults(&self) {
-        self.counter.look().trouble = 0;
+        self.provider.lock().trouble = 0;
         let mut rounds = 0;
         loop {
-            settle(&mut self.counter.look().till, true);
-            let news = self.counter.look().till.news.clone();
-            for (number, (order, told)) in news.into_iter().enumerate() {
-                let event = event(order, told, format!("evt_{number}"));
-                card::receive(&self.pool, &self.counter, &event)
+            settle(&mut self.provider.lock().provider_account, true);
+            let events = self.provider.lock().provider_account.events.clone();
+            for (number, (order, event_kind)) in events.into_iter().enumerate() {
+                let event = event(order, event_kind, format!("evt_{number}"));
+                card::receive(&self.pool, &self.provider, &event)
                     .await
                     .unwrap();
             }
-            card::work(&self.pool, &self.counter, demo::ACME)
+            card::work(&self.pool, &self.provider, demo::ACME)
                 .await
                 .unwrap();
             if self.rows(DUE).await[0]["count"] == 0 {
@@ -165,7 +168,11 @@ impl Shop {
             }
             self.pass(2 * TICK).await;
             rounds += 1;
-            assert!(rounds < 30, "there is no end to it {}", self.at());
+            assert!(
+                rounds < 30,
+                "the payment worker still has work {}",
+                self.at()
+            );
         }
         sweep(&self.pool).await;
     }
@@ -177,9 +184,9 @@ async fn serve(desk: &Arc<Desk>, commands: Vec<Command>) -> Vec<Result<Made, Err
     answers.into_iter().map(|answer| answer.map(made)).collect()
 }
 
-fn settle(till: &mut Till, well: bool) {
-    for id in till.under_way() {
-        till.settle(id, outcome(well));
+fn settle(provider_account: &mut ProviderAccount, well: bool) {
+    for id in provider_account.under_way() {
+        provider_account.settle(id, outcome(well));
     }
 }
 
@@ -197,13 +204,13 @@ fn at_random<'a>(
     let Some(id) = known.choose(dice).copied() else {
         return Vec::new();
     };
-    let places = [&shop.pool, other];
-    let twice = |make: &dyn Fn(&'a domain::Database) -> Act<'a>| places.map(make).into();
+    let pools = [&shop.pool, other];
+    let twice = |make: &dyn Fn(&'a domain::Database) -> Act<'a>| pools.map(make).into();
     match dice.random_range(0..12) {
         0..4 => {
-            twice(&|at| act(async move { card::finish(at, &shop.counter, demo::ACME, id).await }))
+            twice(&|at| act(async move { card::finish(at, &shop.provider, demo::ACME, id).await }))
         }
-        4..8 => tell(shop, other, dice),
+        4..8 => send_event_to_both(shop, other, dice),
         8 => {
             let who = [Authority::Staff, Authority::Admin];
             let who = *who.choose(dice).unwrap();
@@ -241,22 +248,26 @@ fn at_random<'a>(
 }
 
 /// The same event for both instances, and once more under another event id.
-fn tell<'a>(shop: &'a Shop, other: &'a domain::Database, dice: &mut StdRng) -> Vec<Act<'a>> {
-    let inner = shop.counter.look();
-    let all = inner.till.news.len();
-    let Some(news) = all.checked_sub(1 + dice.random_range(0..all.clamp(1, 10))) else {
+fn send_event_to_both<'a>(
+    shop: &'a Shop,
+    other: &'a domain::Database,
+    dice: &mut StdRng,
+) -> Vec<Act<'a>> {
+    let inner = shop.provider.lock();
+    let all = inner.provider_account.events.len();
+    let Some(index) = all.checked_sub(1 + dice.random_range(0..all.clamp(1, 10))) else {
         return Vec::new();
     };
-    let (order, told) = inner.till.news[news].clone();
+    let (order, event_kind) = inner.provider_account.events[index].clone();
     let number: u64 = dice.random();
     let ids = [
-        (&shop.pool, format!("evt_{news}")),
-        (other, format!("evt_{news}")),
-        (other, format!("evt_{news}_{number}")),
+        (&shop.pool, format!("evt_{index}")),
+        (other, format!("evt_{index}")),
+        (other, format!("evt_{index}_{number}")),
     ];
     let acts = ids.map(|(at, id)| {
-        let event = event(order, told.clone(), id);
-        act(async move { card::receive(at, &shop.counter, &event).await })
+        let event = event(order, event_kind.clone(), id);
+        act(async move { card::receive(at, &shop.provider, &event).await })
     });
     acts.into()
 }

@@ -1,22 +1,23 @@
-//! The reference model of a shop: its own plain re-implementation of the rules (`model`), random histories (`mix`),
-//! their execution by the service and the model (`steps`), and the comparison of both (`looks`). The provider loses
-//! responses, rejects requests and sends events at any time. The test moves the clock, and no background task runs.
+//! The reference model of a shop: its own plain re-implementation of the rules (`model`), random histories
+//! (`random_steps`), their execution by the service and the model (`steps`), and the comparison of both (`checks`). The
+//! provider loses responses, rejects requests and sends events at any time. The test moves the clock, and no background
+//! task runs.
 
+mod checks;
 pub(crate) mod concurrent;
-mod looks;
-pub(crate) mod mix;
 pub(crate) mod model;
+mod provider;
+pub(crate) mod random_steps;
 pub(crate) mod service;
 pub(crate) mod steps;
-mod till;
 
 use std::fmt::Write;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use mix::Mix;
 use model::TICK;
+use random_steps::StepWeights;
 use service::Shop;
 use steps::Step;
 
@@ -38,10 +39,10 @@ SELECT (SELECT count(*) FROM payment_intents WHERE next_try_at IS NOT NULL)
 
 impl Shop {
     /// Executes a random history and compares the service with the model after each step.
-    pub(crate) async fn agree(&mut self, mix: &Mix, steps: usize) {
+    pub(crate) async fn agree(&mut self, weights: &StepWeights, steps: usize) {
         let mut dice = StdRng::seed_from_u64(self.seed);
         for number in 0..steps {
-            let step = mix.step(&self.model, &mut dice);
+            let step = weights.step(&self.model, &mut dice);
             writeln!(self.history, "{number}: {step:?}").unwrap();
             self.perform(&step).await;
             self.check().await;
@@ -68,9 +69,9 @@ impl Shop {
     }
 
     /// Stops the provider's faults, sends all remaining events, and runs the payment worker until nothing is due.
-    pub(crate) async fn become_quiet(&mut self) {
-        self.counter.look().trouble = 0;
-        while !self.model.till.under_way().is_empty() {
+    pub(crate) async fn settle_everything(&mut self) {
+        self.provider.lock().trouble = 0;
+        while !self.model.provider_account.under_way().is_empty() {
             self.perform(&Step::Settle(true)).await;
         }
         for at in 0..self.model.orders.len() {
@@ -84,9 +85,9 @@ impl Shop {
         }
         let mut rounds = 0;
         loop {
-            for news in 0..self.model.till.news.len() {
-                if !self.model.told.get(news).copied().unwrap_or(false) {
-                    self.perform(&Step::Tell(news, false)).await;
+            for index in 0..self.model.provider_account.events.len() {
+                if !self.model.sent.get(index).copied().unwrap_or(false) {
+                    self.perform(&Step::SendEvent(index, false)).await;
                 }
             }
             writeln!(self.history, "quiet").unwrap();
@@ -97,7 +98,11 @@ impl Shop {
             }
             self.perform(&Step::Pass(2 * TICK)).await;
             rounds += 1;
-            assert!(rounds < 30, "there is no end to it {}", self.at());
+            assert!(
+                rounds < 30,
+                "the payment worker still has work {}",
+                self.at()
+            );
         }
     }
 }

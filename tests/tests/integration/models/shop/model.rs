@@ -17,7 +17,7 @@ use entity::reservations::Status as HoldStatus;
 use entity::{CustomerId, OrderId, ProductId, RefundId, ReservationId};
 
 pub(crate) use orders::{By, What};
-pub(crate) use payment_worker::{Asked, Due};
+pub(crate) use payment_worker::{Calls, Due};
 
 /// The model's clock moves in whole ticks of 600 seconds, and every expiry lies in the middle of one. Real time that
 /// the test takes therefore changes nothing.
@@ -36,9 +36,9 @@ pub(crate) struct Model {
     /// The order of each refund, read from the database.
     pub(crate) refunds: BTreeMap<RefundId, OrderId>,
     /// The expected state of the provider.
-    pub(crate) till: super::till::Till,
+    pub(crate) provider_account: super::provider::ProviderAccount,
     /// For each of the provider's events, whether it was sent.
-    pub(crate) told: Vec<bool>,
+    pub(crate) sent: Vec<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -131,7 +131,7 @@ pub(crate) type Line = (usize, i64, Option<i64>);
 
 /// A command for the desk.
 #[derive(Debug, Clone)]
-pub(crate) enum Ask {
+pub(crate) enum Request {
     Buy(usize, Vec<Line>),
     /// The last field is the number of seconds to pay.
     Checkout(usize, Vec<Line>, i64),
@@ -156,7 +156,7 @@ pub(crate) enum Change {
 
 /// The outcome of a command for the desk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum CommandOutcome {
     Sold {
         total: i64,
         balance: i64,

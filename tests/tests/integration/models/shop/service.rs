@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use tests::clerk::{unread, unread_reservation};
 use tests::{Client, Database, SERVICE, Service};
 
-use super::model::{Ask, Customer, Line, Model, Product, Refusal, Told};
-use super::till::{self, Counter, NAME, Till, minor};
+use super::model::{CommandOutcome, Customer, Line, Model, Product, Refusal, Request};
+use super::provider::{self, InMemoryProvider, NAME, ProviderAccount, minor};
 
 /// What a shop has when it opens.
 #[derive(Debug)]
@@ -34,24 +34,25 @@ pub(crate) struct Opening {
 pub(crate) struct Shop {
     pub(crate) database: Database,
     /// A permanent connection for the many queries.
-    eyes: DatabaseConnection,
+    connection: DatabaseConnection,
     pub(crate) pool: domain::Database,
     pub(crate) desk: Arc<Desk>,
-    pub(crate) counter: Counter,
+    pub(crate) provider: InMemoryProvider,
     pub(crate) model: Model,
     pub(crate) history: String,
     pub(crate) seed: u64,
     /// True if two sweepers run while the desk executes commands.
     pub(crate) is_swept: bool,
-    pub(crate) events: usize,
+    /// The number of events that were sent.
+    pub(crate) new_event_ids: usize,
 }
 
-/// What a command has made, and its outcome in the model's words.
+/// What a command has made, and its outcome in the model's terms.
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) order: Option<OrderId>,
     pub(crate) hold: Option<ReservationId>,
-    pub(crate) told: Told,
+    pub(crate) outcome: CommandOutcome,
 }
 
 pub(crate) fn made(outcome: Outcome<Executed>) -> Made {
@@ -59,7 +60,7 @@ pub(crate) fn made(outcome: Outcome<Executed>) -> Made {
         Executed::Sold(receipt) => Made {
             order: Some(receipt.order_id),
             hold: None,
-            told: Told::Sold {
+            outcome: CommandOutcome::Sold {
                 total: minor(receipt.total),
                 balance: minor(receipt.charge.balance_after),
                 available: minor(receipt.available_credit),
@@ -68,14 +69,14 @@ pub(crate) fn made(outcome: Outcome<Executed>) -> Made {
         Executed::PlacedOrder(placed) => Made {
             order: Some(placed.order_id),
             hold: Some(placed.reservation_id),
-            told: Told::Placed(minor(placed.total)),
+            outcome: CommandOutcome::Placed(minor(placed.total)),
         },
         Executed::Reserved(found) | Executed::Cancelled { current: found, .. } => {
             let place = found.place.map(|place| usize::try_from(place).unwrap());
             Made {
                 order: None,
                 hold: Some(found.reservation.id),
-                told: Told::Hold(found.status, place),
+                outcome: CommandOutcome::Hold(found.status, place),
             }
         }
     }
@@ -109,15 +110,15 @@ pub(crate) fn refund_of(what: refunds::What) -> refunds::NewRefund {
 }
 
 /// An event of the provider with this id.
-pub(crate) fn event(order: OrderId, told: EventKind, id: String) -> Event {
+pub(crate) fn event(order: OrderId, event_kind: EventKind, id: String) -> Event {
     Event {
         provider: NAME,
         id,
-        kind: "told".to_owned(),
+        kind: "model".to_owned(),
         business_id: demo::ACME,
         order_id: order,
-        intent: till::intent_id(order),
-        event_kind: told,
+        intent: provider::intent_id(order),
+        event_kind,
     }
 }
 
@@ -132,8 +133,8 @@ impl Model {
             holds: Vec::new(),
             orders: Vec::new(),
             refunds: std::collections::BTreeMap::new(),
-            till: Till::default(),
-            told: Vec::new(),
+            provider_account: ProviderAccount::default(),
+            sent: Vec::new(),
         };
         for (number, credit) in opening.credits.iter().enumerate() {
             let name = format!("Model {number}");
@@ -171,19 +172,19 @@ impl Shop {
         let database = service.database.clone();
         service.stop().await;
         let (pool, desk) = Self::another(&database);
-        let counter = Counter::new(seed, trouble);
-        model.till = counter.look().till.clone();
+        let provider = InMemoryProvider::new(seed, trouble);
+        model.provider_account = provider.lock().provider_account.clone();
         Self {
-            eyes: database.connect("postgres").await,
+            connection: database.connect("postgres").await,
             database,
             pool,
             desk,
-            counter,
+            provider,
             model,
             history: String::new(),
             seed,
             is_swept: false,
-            events: 0,
+            new_event_ids: 0,
         }
     }
 
@@ -193,27 +194,27 @@ impl Shop {
         (pool, desk)
     }
 
-    pub(crate) fn commands(&self, asks: &[Ask]) -> Vec<Command> {
-        let commands = asks.iter().map(|ask| Command {
+    pub(crate) fn commands(&self, requests: &[Request]) -> Vec<Command> {
+        let commands = requests.iter().map(|request| Command {
             caller: caller(Authority::Staff),
-            work: self.work_of(ask),
+            work: self.work_of(request),
             key: None,
         });
         commands.collect()
     }
 
-    fn work_of(&self, ask: &Ask) -> Work {
+    fn work_of(&self, request: &Request) -> Work {
         let purchase = |who: usize, lines: &[Line]| Purchase {
             customer_id: self.model.customer_id(who),
             lines: self.lines(lines),
             details: None,
         };
-        match ask {
-            Ask::Buy(who, lines) => Work::Purchase(purchase(*who, lines), unread),
-            Ask::Checkout(who, lines, seconds) => {
+        match request {
+            Request::Buy(who, lines) => Work::Purchase(purchase(*who, lines), unread),
+            Request::Checkout(who, lines, seconds) => {
                 Work::Checkout(purchase(*who, lines), terms(*seconds))
             }
-            Ask::Reserve(who, lines, ttl, wait) => {
+            Request::Reserve(who, lines, ttl, wait) => {
                 let new = NewReservation {
                     customer_id: self.model.customer_id(*who),
                     lines: self.lines(lines),
@@ -222,11 +223,11 @@ impl Shop {
                 };
                 Work::Reserve(new, unread_reservation)
             }
-            Ask::Confirm(at) => Work::Confirm(self.locked_ids(*at).into(), unread),
-            Ask::ConfirmByCard(at, seconds) => {
+            Request::Confirm(at) => Work::Confirm(self.locked_ids(*at).into(), unread),
+            Request::ConfirmByCard(at, seconds) => {
                 Work::ConfirmByCard(self.locked_ids(*at).into(), terms(*seconds))
             }
-            Ask::GiveUp(at) => Work::Cancel(self.locked_ids(*at), unread_reservation),
+            Request::GiveUp(at) => Work::Cancel(self.locked_ids(*at), unread_reservation),
         }
     }
 
@@ -251,7 +252,7 @@ impl Shop {
         }
     }
 
-    /// The error as the model words it.
+    /// The error as the model's refusal.
     pub(crate) fn refusal(&self, error: &Error) -> Refusal {
         let number = |id: &ProductId| {
             let mut all = self.model.products.iter();
@@ -315,7 +316,7 @@ impl Shop {
     pub(crate) async fn rows(&self, sql: &str) -> Vec<Value> {
         let sql = format!("SELECT to_jsonb(r)::text FROM ({sql}) AS r");
         let statement = Statement::from_string(DbBackend::Postgres, sql);
-        let rows = self.eyes.query_all_raw(statement).await.unwrap();
+        let rows = self.connection.query_all_raw(statement).await.unwrap();
         let texts = rows.iter().map(|row| row.try_get_by_index(0).unwrap());
         texts
             .map(|text: String| serde_json::from_str(&text).unwrap())
@@ -323,7 +324,7 @@ impl Shop {
     }
 
     pub(crate) async fn execute(&self, sql: &str) {
-        self.eyes.execute_unprepared(sql).await.unwrap();
+        self.connection.execute_unprepared(sql).await.unwrap();
     }
 
     pub(crate) async fn correct(&self, product: usize, by: Correction) -> Result<(), Error> {

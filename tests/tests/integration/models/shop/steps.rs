@@ -18,15 +18,15 @@ use tests::clerk::unkeyed;
 use tests::until;
 use uuid::Uuid;
 
-use super::model::{Ask, Asked, By, Change, Due, Order, Refusal, What};
+use super::model::{By, Calls, Change, Due, Order, Refusal, Request, What};
+use super::provider::{ProviderAccount, received};
 use super::service::{Shop, caller, event, made, money, refund_of};
-use super::till::{Till, received};
 
-/// A step between two comparisons. Numbers are indexes into the model's model.
+/// A step between two comparisons. Numbers are indexes into the model's lists.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Concurrent commands, in order of arrival.
-    Ask(Vec<Ask>),
+    Requests(Vec<Request>),
     Finish(usize),
     Work,
     /// The buyer pays this amount, in minor units, in this currency.
@@ -40,9 +40,9 @@ pub(crate) enum Step {
     /// A person refunds this amount at the provider.
     GiveByHand(usize, i64),
     /// An event is sent under its own id, or under a new one (true).
-    Tell(usize, bool),
+    SendEvent(usize, bool),
     /// An event is sent with another intent's id, with an unknown order, or by another provider.
-    TellAmiss(usize, Amiss),
+    SendForeignEvent(usize, Foreign),
     Cancel(usize, By),
     Refund(usize, What, bool),
     Fulfil(usize),
@@ -56,7 +56,7 @@ pub(crate) enum Step {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Amiss {
+pub(crate) enum Foreign {
     Intent,
     Order,
     Provider,
@@ -66,7 +66,7 @@ impl Shop {
     /// Applies a step to the system and to the model, and compares the outcomes.
     pub(crate) async fn perform(&mut self, step: &Step) {
         match step {
-            Step::Ask(asks) => self.ask(asks).await,
+            Step::Requests(requests) => self.send(requests).await,
             Step::Finish(at) => self.finish(*at).await,
             Step::Work => self.work().await,
             Step::Pay(..)
@@ -74,18 +74,27 @@ impl Shop {
             | Step::Decline(_)
             | Step::Withdraw(_)
             | Step::Settle(_) => {
-                act(step, &self.model.orders, &mut self.counter.look().till);
-                act(step, &self.model.orders, &mut self.model.till);
+                act(
+                    step,
+                    &self.model.orders,
+                    &mut self.provider.lock().provider_account,
+                );
+                act(step, &self.model.orders, &mut self.model.provider_account);
             }
             Step::GiveByHand(at, minor) => {
                 let id = self.model.orders[*at].id;
-                self.model.till.give_by_hand(id, *minor);
-                self.counter.look().till.give_by_hand(id, *minor);
-                let news = self.model.till.news.len() - 1;
-                self.tell(news, false).await;
+                self.model.provider_account.give_by_hand(id, *minor);
+                self.provider
+                    .lock()
+                    .provider_account
+                    .give_by_hand(id, *minor);
+                let index = self.model.provider_account.events.len() - 1;
+                self.send_event(index, false).await;
             }
-            Step::Tell(news, anew) => self.tell(*news, *anew).await,
-            Step::TellAmiss(news, amiss) => self.tell_amiss(*news, *amiss).await,
+            Step::SendEvent(index, anew) => self.send_event(*index, *anew).await,
+            Step::SendForeignEvent(index, foreign) => {
+                self.send_foreign_event(*index, *foreign).await
+            }
             Step::Cancel(at, by) => self.cancel(*at, *by).await,
             Step::Refund(at, what, restock) => self.refund(*at, what, *restock).await,
             Step::Fulfil(at) => {
@@ -122,10 +131,10 @@ impl Shop {
 
     async fn finish(&mut self, at: usize) {
         let id = self.model.orders[at].id;
-        let done = card::finish(&self.pool, &self.counter, demo::ACME, id).await;
-        let mut asked = self.asked();
-        let expected = self.model.finish(at, &mut asked);
-        assert!(asked.is_empty(), "{asked:?} {}", self.at());
+        let done = card::finish(&self.pool, &self.provider, demo::ACME, id).await;
+        let mut calls = self.take_calls();
+        let expected = self.model.finish(at, &mut calls);
+        assert!(calls.is_empty(), "{calls:?} {}", self.at());
         self.assert_outcome(done, expected);
     }
 
@@ -142,7 +151,7 @@ impl Shop {
     }
 
     async fn refund(&mut self, at: usize, what: &What, restock: bool) {
-        let expected = self.model.ask_refund(at, what, restock);
+        let expected = self.model.request_refund(at, what, restock);
         let what = match what {
             What::Rest => refunds::What::Rest,
             What::Amount(minor) => refunds::What::Amount(money(*minor)),
@@ -203,9 +212,9 @@ impl Shop {
         self.model.sweep();
     }
 
-    pub(crate) async fn ask(&mut self, asks: &[Ask]) {
+    pub(crate) async fn send(&mut self, requests: &[Request]) {
         // Futures are polled in order, so the commands arrive in order.
-        let commands = self.commands(asks).into_iter();
+        let commands = self.commands(requests).into_iter();
         let answers = join_all(commands.map(|command| self.desk.execute(command)));
         let answers = if self.is_swept {
             self.model.sweep();
@@ -214,12 +223,12 @@ impl Shop {
             answers.await
         };
         let before = self.model.orders.len();
-        for (ask, answer) in asks.iter().zip(answers) {
+        for (request, answer) in requests.iter().zip(answers) {
             let (orders, holds) = (self.model.orders.len(), self.model.holds.len());
-            let expected = self.model.ask(ask);
+            let expected = self.model.execute(request);
             let answer = answer.map(made).map_err(|error| self.refusal(&error));
-            let told = answer.as_ref().map(|made| &made.told);
-            assert_eq!(told, expected.as_ref(), "{ask:?} {}", self.at());
+            let outcome = answer.as_ref().map(|made| &made.outcome);
+            assert_eq!(outcome, expected.as_ref(), "{request:?} {}", self.at());
             let Ok(made) = answer else { continue };
             if self.model.orders.len() > orders {
                 self.model.orders[orders].id = made.order.unwrap();
@@ -230,12 +239,13 @@ impl Shop {
         }
         let new = self.model.orders[before..].iter();
         let new = new.filter(|order| order.card.is_some());
-        self.be_patient(new.map(|order| order.id)).await;
+        self.postpone_first_attempts(new.map(|order| order.id))
+            .await;
     }
 
     /// Postpones the payment worker's first attempt for new orders. The worker leaves new orders to their request for a
     /// while; that must be longer here, because real time passes while the model's clock stands still.
-    async fn be_patient(&self, orders: impl Iterator<Item = OrderId>) {
+    async fn postpone_first_attempts(&self, orders: impl Iterator<Item = OrderId>) {
         let ids = orders.map(|id| format!("'{id}'")).collect::<Vec<_>>();
         if ids.is_empty() {
             return;
@@ -247,18 +257,18 @@ impl Shop {
         self.execute(&later).await;
     }
 
-    /// Requests to the provider since the last call.
-    fn asked(&mut self) -> Asked {
-        let asked = std::mem::take(&mut self.counter.look().asked);
-        if !asked.is_empty() {
-            writeln!(self.history, "    {}", self.model.in_short(&asked)).unwrap();
+    /// Takes the requests to the provider since the last time.
+    fn take_calls(&mut self) -> Calls {
+        let calls = std::mem::take(&mut self.provider.lock().calls);
+        if !calls.is_empty() {
+            writeln!(self.history, "    {}", self.model.in_short(&calls)).unwrap();
         }
-        asked.into()
+        calls.into()
     }
 
     /// Waits until no session holds a row lock. A rejected command's transaction rolls back a little later. The payment
     /// worker would skip rows that it has locked.
-    async fn be_at_rest(&self) {
+    async fn wait_until_idle(&self) {
         let busy = "SELECT FROM pg_stat_activity
                      WHERE datname = current_database() AND usename = 'tradeline_service' AND state <> 'idle'";
         until("all transactions end", async || {
@@ -269,9 +279,9 @@ impl Shop {
 
     /// Runs the payment worker once.
     pub(crate) async fn work(&mut self) {
-        self.be_at_rest().await;
+        self.wait_until_idle().await;
         let before = self.rows(TRIES).await;
-        let done = card::work(&self.pool, &self.counter, demo::ACME).await;
+        let done = card::work(&self.pool, &self.provider, demo::ACME).await;
         done.unwrap_or_else(|error| panic!("{error} {}", self.at()));
         let after = self.rows(TRIES).await;
         let mut due = Due::default();
@@ -293,41 +303,43 @@ impl Shop {
             let order = id("order_id").parse().unwrap();
             self.model.refunds.insert(id("id").parse().unwrap(), order);
         }
-        let mut asked = self.asked();
-        self.model.work(&due, &mut asked);
-        assert!(asked.is_empty(), "{asked:?} {}", self.at());
+        let mut calls = self.take_calls();
+        self.model.work(&due, &mut calls);
+        assert!(calls.is_empty(), "{calls:?} {}", self.at());
     }
 
-    fn event(&self, news: usize, anew: Option<usize>) -> Event {
-        let (order, told) = self.model.till.news[news].clone();
+    fn event(&self, index: usize, anew: Option<usize>) -> Event {
+        let (order, event_kind) = self.model.provider_account.events[index].clone();
         let id = match anew {
-            None => format!("evt_{news}"),
-            Some(number) => format!("evt_{news}_{number}"),
+            None => format!("evt_{index}"),
+            Some(number) => format!("evt_{index}_{number}"),
         };
-        event(order, told, id)
+        event(order, event_kind, id)
     }
 
-    pub(crate) async fn tell(&mut self, news: usize, anew: bool) {
-        self.events += 1;
-        let event = self.event(news, anew.then_some(self.events));
+    pub(crate) async fn send_event(&mut self, index: usize, anew: bool) {
+        self.new_event_ids += 1;
+        let event = self.event(index, anew.then_some(self.new_event_ids));
         let at = self.model.find(event.order_id).unwrap();
-        let taken = card::receive(&self.pool, &self.counter, &event)
+        let taken = card::receive(&self.pool, &self.provider, &event)
             .await
             .unwrap();
         let expected = self.model.receive(at, &event.id, &event.event_kind);
         assert_eq!(taken, expected, "{}", self.at());
-        self.model.told.resize(self.model.till.news.len(), false);
-        self.model.told[news] = true;
+        self.model
+            .sent
+            .resize(self.model.provider_account.events.len(), false);
+        self.model.sent[index] = true;
     }
 
-    async fn tell_amiss(&mut self, news: usize, amiss: Amiss) {
-        let mut event = self.event(news, None);
-        match amiss {
-            Amiss::Intent => event.intent = "pi_another".to_owned(),
-            Amiss::Order => event.order_id = OrderId::new(),
-            Amiss::Provider => event.provider = "another",
+    async fn send_foreign_event(&mut self, index: usize, foreign: Foreign) {
+        let mut event = self.event(index, None);
+        match foreign {
+            Foreign::Intent => event.intent = "pi_another".to_owned(),
+            Foreign::Order => event.order_id = OrderId::new(),
+            Foreign::Provider => event.provider = "another",
         }
-        let taken = card::receive(&self.pool, &self.counter, &event)
+        let taken = card::receive(&self.pool, &self.provider, &event)
             .await
             .unwrap();
         assert_eq!(taken, EventOutcome::NotOurs, "{}", self.at());
@@ -339,17 +351,17 @@ pub(crate) async fn sweep(pool: &domain::Database) {
 }
 
 /// Applies a step that happens at the provider without a request by the service.
-fn act(step: &Step, orders: &[Order], till: &mut Till) {
+fn act(step: &Step, orders: &[Order], provider_account: &mut ProviderAccount) {
     match step {
         Step::Pay(at, minor, currency) => {
-            till.pay(orders[*at].id, &received(*minor, currency));
+            provider_account.pay(orders[*at].id, &received(*minor, currency));
         }
-        Step::Process(at) => till.process(orders[*at].id),
-        Step::Decline(at) => till.decline(orders[*at].id),
-        Step::Withdraw(at) => till.withdraw(orders[*at].id),
+        Step::Process(at) => provider_account.process(orders[*at].id),
+        Step::Decline(at) => provider_account.decline(orders[*at].id),
+        Step::Withdraw(at) => provider_account.withdraw(orders[*at].id),
         Step::Settle(well) => {
-            if let Some(id) = till.under_way().first() {
-                till.settle(*id, outcome(*well));
+            if let Some(id) = provider_account.under_way().first() {
+                provider_account.settle(*id, outcome(*well));
             }
         }
         other => panic!("{other:?} is ours to do"),

@@ -20,7 +20,7 @@ impl Model {
             // A rejected correction also leaves expired holds unreleased.
             return Err(Refusal::Short(vec![(product, -by, free)]));
         }
-        after.shelve(product, by);
+        after.change_stock(product, by);
         *self = after;
         Ok(())
     }
@@ -33,7 +33,7 @@ impl Model {
         if counted < reserved {
             return Err(Refusal::CountedBelowReserved { on_hand, reserved });
         }
-        after.shelve(product, counted - on_hand);
+        after.change_stock(product, counted - on_hand);
         *self = after;
         Ok(())
     }

@@ -8,7 +8,7 @@ use entity::reservations::Status as HoldStatus;
 use entity::{OrderId, ReservationId};
 
 use super::stock::Part;
-use super::{Ask, Card, Customer, Hold, Item, Line, Model, Order, Refusal, Told};
+use super::{Card, CommandOutcome, Customer, Hold, Item, Line, Model, Order, Refusal, Request};
 
 /// The most reservations that a customer may have open at once.
 const MAX_OPEN_PER_CUSTOMER: usize = domain::stock::reservations::MAX_OPEN_PER_CUSTOMER;
@@ -23,41 +23,48 @@ struct Demand {
 
 impl Model {
     /// Executes a command, or returns the reason of its rejection.
-    pub(crate) fn ask(&mut self, ask: &Ask) -> Result<Told, Refusal> {
-        for product in self.products_of(ask) {
+    pub(crate) fn execute(&mut self, request: &Request) -> Result<CommandOutcome, Refusal> {
+        for product in self.products_of(request) {
             self.touch(product);
         }
-        match ask {
-            Ask::Buy(who, lines) => self.buy(*who, lines),
-            Ask::Checkout(who, lines, seconds) => self.checkout(*who, lines, *seconds),
-            Ask::Reserve(who, lines, ttl, wait) => self.reserve(*who, lines, *ttl, *wait),
-            Ask::Confirm(at) => self.confirm(*at),
-            Ask::ConfirmByCard(at, seconds) => self.confirm_by_card(*at, *seconds),
-            Ask::GiveUp(at) => self.give_up(*at),
+        match request {
+            Request::Buy(who, lines) => self.buy(*who, lines),
+            Request::Checkout(who, lines, seconds) => self.checkout(*who, lines, *seconds),
+            Request::Reserve(who, lines, ttl, wait) => self.reserve(*who, lines, *ttl, *wait),
+            Request::Confirm(at) => self.confirm(*at),
+            Request::ConfirmByCard(at, seconds) => self.confirm_by_card(*at, *seconds),
+            Request::GiveUp(at) => self.give_up(*at),
         }
     }
 
     /// Indexes of the products that a command concerns.
-    fn products_of(&self, ask: &Ask) -> Vec<usize> {
-        match ask {
-            Ask::Buy(_, lines) | Ask::Checkout(_, lines, _) | Ask::Reserve(_, lines, ..) => {
+    fn products_of(&self, request: &Request) -> Vec<usize> {
+        match request {
+            Request::Buy(_, lines)
+            | Request::Checkout(_, lines, _)
+            | Request::Reserve(_, lines, ..) => {
                 lines.iter().map(|(product, ..)| *product).collect()
             }
-            Ask::Confirm(at) | Ask::ConfirmByCard(at, _) | Ask::GiveUp(at) => {
+            Request::Confirm(at) | Request::ConfirmByCard(at, _) | Request::GiveUp(at) => {
                 let items = self.holds[*at].items.iter();
                 items.map(|item| item.product).collect()
             }
         }
     }
 
-    fn buy(&mut self, who: usize, lines: &[Line]) -> Result<Told, Refusal> {
+    fn buy(&mut self, who: usize, lines: &[Line]) -> Result<CommandOutcome, Refusal> {
         self.buyer(who)?;
         let (demands, used) = self.basket(who, lines)?;
         self.check_basket(who, &demands, &used)?;
         self.sell(who, &demands, &used)
     }
 
-    fn checkout(&mut self, who: usize, lines: &[Line], seconds: i64) -> Result<Told, Refusal> {
+    fn checkout(
+        &mut self,
+        who: usize,
+        lines: &[Line],
+        seconds: i64,
+    ) -> Result<CommandOutcome, Refusal> {
         self.buyer(who)?;
         let (demands, used) = self.basket(who, lines)?;
         let total = payable(&demands)?;
@@ -69,7 +76,7 @@ impl Model {
         }
         let card = self.card(self.holds.len() - 1, seconds);
         self.order(who, &demands, Some(card));
-        Ok(Told::Placed(total))
+        Ok(CommandOutcome::Placed(total))
     }
 
     fn reserve(
@@ -78,7 +85,7 @@ impl Model {
         lines: &[Line],
         ttl: i64,
         wait: bool,
-    ) -> Result<Told, Refusal> {
+    ) -> Result<CommandOutcome, Refusal> {
         self.buyer(who)?;
         let own = self.holds.iter().filter(|hold| hold.customer == who);
         if own.filter(|hold| hold.is_open(self.now)).count() >= MAX_OPEN_PER_CUSTOMER {
@@ -97,27 +104,30 @@ impl Model {
             Err(no) => return Err(no),
         };
         self.hold(who, &demands, ttl, status);
-        Ok(Told::Hold(status, self.place(self.holds.len() - 1)))
+        Ok(CommandOutcome::Hold(
+            status,
+            self.place(self.holds.len() - 1),
+        ))
     }
 
-    fn confirm(&mut self, at: usize) -> Result<Told, Refusal> {
+    fn confirm(&mut self, at: usize) -> Result<CommandOutcome, Refusal> {
         let (who, demands) = self.held(at)?;
         let used = demands.iter().map(|one| (at, one.product, one.quantity));
         let used: Vec<Part> = used.collect();
         self.sell(who, &demands, &used)
     }
 
-    fn confirm_by_card(&mut self, at: usize, seconds: i64) -> Result<Told, Refusal> {
+    fn confirm_by_card(&mut self, at: usize, seconds: i64) -> Result<CommandOutcome, Refusal> {
         let (who, demands) = self.held(at)?;
         let total = payable(&demands)?;
         self.holds[at].written = HoldStatus::Confirmed;
         self.holds[at].expires = self.now + seconds;
         let card = self.card(at, seconds);
         self.order(who, &demands, Some(card));
-        Ok(Told::Placed(total))
+        Ok(CommandOutcome::Placed(total))
     }
 
-    fn give_up(&mut self, at: usize) -> Result<Told, Refusal> {
+    fn give_up(&mut self, at: usize) -> Result<CommandOutcome, Refusal> {
         if !self.holds[at].is_open(self.now) {
             return Err(resolved(self.holds[at].status(self.now)));
         }
@@ -125,7 +135,7 @@ impl Model {
         for item in self.holds[at].items.clone() {
             self.allocate(item.product);
         }
-        Ok(Told::Hold(HoldStatus::Cancelled, None))
+        Ok(CommandOutcome::Hold(HoldStatus::Cancelled, None))
     }
 
     /// The customer, if they exist and may buy.
@@ -252,7 +262,12 @@ impl Model {
         own.map(|order| order.total).sum()
     }
 
-    fn sell(&mut self, who: usize, demands: &[Demand], used: &[Part]) -> Result<Told, Refusal> {
+    fn sell(
+        &mut self,
+        who: usize,
+        demands: &[Demand],
+        used: &[Part],
+    ) -> Result<CommandOutcome, Refusal> {
         let (amount, balance, limit) = (total(demands), self.owed(who), self.customers[who].credit);
         if balance + amount > limit {
             return Err(Refusal::Credit {
@@ -269,7 +284,7 @@ impl Model {
             self.allocate(demand.product);
         }
         self.order(who, demands, None);
-        Ok(Told::Sold {
+        Ok(CommandOutcome::Sold {
             total: amount,
             balance: balance + amount,
             available: limit - balance - amount,
@@ -329,8 +344,8 @@ impl Model {
     }
 
     /// Adds a reservation that was made among concurrent actions. The model does not know its current status.
-    pub(crate) fn note(&mut self, ask: &Ask, id: ReservationId) {
-        if let Ask::Reserve(who, lines, ttl, _) = ask {
+    pub(crate) fn note(&mut self, request: &Request, id: ReservationId) {
+        if let Request::Reserve(who, lines, ttl, _) = request {
             let demands = self.new_units(lines).unwrap();
             self.hold(*who, &demands, *ttl, HoldStatus::Active);
             self.holds.last_mut().unwrap().id = id;

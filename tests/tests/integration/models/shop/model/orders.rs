@@ -9,8 +9,8 @@ use entity::payment_intents::Status as Intent;
 use entity::refunds::Status as RefundStatus;
 use entity::reservations::Status as HoldStatus;
 
-use super::super::till::{Call, Mood};
-use super::{Asked, Model, Refund, Refusal};
+use super::super::provider::{Behaviour, Call};
+use super::{Calls, Model, Refund, Refusal};
 
 /// The caller of a cancellation.
 #[derive(Debug, Clone, Copy)]
@@ -30,18 +30,18 @@ pub(crate) enum What {
 
 impl Model {
     /// A short text of the requests to the provider, with indexes in place of ids.
-    pub(crate) fn in_short(&self, asked: &[(Call, Mood)]) -> String {
-        let said = asked.iter().map(|(call, mood)| {
+    pub(crate) fn in_short(&self, calls: &[(Call, Behaviour)]) -> String {
+        let texts = calls.iter().map(|(call, behaviour)| {
             let (what, order) = match call {
                 Call::Create(id) => ("create", Some(id)),
                 Call::Cancel(id) => ("cancel", Some(id)),
                 Call::Refund(id) => ("refund", self.refunds.get(id)),
-                Call::Status(id) => ("ask after", self.refunds.get(id)),
+                Call::Status(id) => ("status", self.refunds.get(id)),
             };
             let at = order.and_then(|id| self.find(*id));
-            format!("{what} {at:?}: {mood:?}")
+            format!("{what} {at:?}: {behaviour:?}")
         });
-        said.collect::<Vec<_>>().join(", ")
+        texts.collect::<Vec<_>>().join(", ")
     }
 
     pub(crate) fn touch_order(&mut self, at: usize) {
@@ -51,7 +51,7 @@ impl Model {
     }
 
     /// Requests the intent from the provider if the client secret is not known yet.
-    pub(crate) fn finish(&mut self, at: usize, asked: &mut Asked) -> Result<(), Refusal> {
+    pub(crate) fn finish(&mut self, at: usize, calls: &mut Calls) -> Result<(), Refusal> {
         let order = &self.orders[at];
         if order.card().secret {
             return Ok(());
@@ -62,7 +62,7 @@ impl Model {
         if order.status == Status::Cancelled {
             return Err(Refusal::InvalidTransition);
         }
-        match self.create(at, asked) {
+        match self.create(at, calls) {
             Some(true) if self.orders[at].status == Status::Cancelled => {
                 Err(Refusal::InvalidTransition)
             }
@@ -72,11 +72,14 @@ impl Model {
     }
 
     /// `None` if there was no response; otherwise whether the intent was created.
-    pub(crate) fn create(&mut self, at: usize, asked: &mut Asked) -> Option<bool> {
+    pub(crate) fn create(&mut self, at: usize, calls: &mut Calls) -> Option<bool> {
         let id = self.orders[at].id;
-        let (call, mood) = asked.pop_front().unwrap();
+        let (call, behaviour) = calls.pop_front().unwrap();
         assert_eq!(call, Call::Create(id));
-        match self.till.create(id, self.orders[at].total, mood) {
+        match self
+            .provider_account
+            .create(id, self.orders[at].total, behaviour)
+        {
             Ok(made) => {
                 self.made(at, &made.state);
                 Some(true)
@@ -132,12 +135,17 @@ impl Model {
     }
 
     /// Processes an event of the provider.
-    pub(crate) fn receive(&mut self, at: usize, event: &str, told: &EventKind) -> EventOutcome {
+    pub(crate) fn receive(
+        &mut self,
+        at: usize,
+        event: &str,
+        event_kind: &EventKind,
+    ) -> EventOutcome {
         let is_new = self.orders[at].card_mut().taken.insert(event.to_owned());
         if !is_new {
             return EventOutcome::Before;
         }
-        match told {
+        match event_kind {
             EventKind::Paid(received) => self.paid(at, received.minor, &received.currency),
             EventKind::Failed(_) => {
                 let card = self.orders[at].card_mut();
@@ -182,7 +190,7 @@ impl Model {
                 let hold = self.orders[at].card().hold;
                 self.holds[hold].resolve(HoldStatus::Confirmed);
                 for (product, quantity) in self.orders[at].items.clone() {
-                    self.shelve(product, -quantity);
+                    self.change_stock(product, -quantity);
                 }
                 self.orders[at].step(Status::Paid);
             }
@@ -242,7 +250,13 @@ impl Model {
             }
         }
         let order = self.orders[at].id;
-        for (hand, minor) in self.till.by_hand(order).to_vec().into_iter().enumerate() {
+        for (hand, minor) in self
+            .provider_account
+            .by_hand(order)
+            .to_vec()
+            .into_iter()
+            .enumerate()
+        {
             let card = self.orders[at].card();
             let written = card.refunds.iter().filter(|refund| {
                 refund.hand == Some(hand) && refund.status != RefundStatus::Failed
@@ -261,7 +275,9 @@ impl Model {
 
     fn read_ours(&mut self, at: usize, nth: usize, fails: bool) {
         let refund = &self.orders[at].card().refunds[nth];
-        let given = refund.id.and_then(|id| self.till.refunds.get(&id));
+        let given = refund
+            .id
+            .and_then(|id| self.provider_account.refunds.get(&id));
         let status = match given.and_then(|given| given.state.as_ref()) {
             None => return,
             Some(RefundState::Pending) => RefundStatus::Pending,
@@ -312,7 +328,7 @@ impl Model {
         if !goods.is_empty() {
             self.touch_order(at);
         }
-        self.put_back(at, goods);
+        self.restock_goods(at, goods);
         self.orders[at].reason = Some(CancelReason::Requested);
         self.orders[at].step(Status::Cancelled);
         if let Some(card) = &self.orders[at].card {
@@ -350,10 +366,10 @@ impl Model {
         returned.copied().unwrap_or(0)
     }
 
-    fn put_back(&mut self, at: usize, goods: Vec<(usize, i64)>) {
+    fn restock_goods(&mut self, at: usize, goods: Vec<(usize, i64)>) {
         for (product, quantity) in goods {
             *self.orders[at].returned.entry(product).or_default() += quantity;
-            self.shelve(product, quantity);
+            self.change_stock(product, quantity);
         }
     }
 
@@ -381,7 +397,7 @@ impl Model {
         }
     }
 
-    pub(crate) fn ask_refund(
+    pub(crate) fn request_refund(
         &mut self,
         at: usize,
         what: &What,
@@ -442,7 +458,7 @@ impl Model {
         }
         if restock {
             self.touch_order(at);
-            self.put_back(at, items.clone());
+            self.restock_goods(at, items.clone());
         }
         self.refund(at, amount, items, restock);
         Ok(())

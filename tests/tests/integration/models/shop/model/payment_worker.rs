@@ -9,11 +9,11 @@ use entity::payment_intents::Status as Intent;
 use entity::refunds::Status as RefundStatus;
 use uuid::Uuid;
 
-use super::super::till::{Call, Mood};
+use super::super::provider::{Behaviour, Call};
 use super::Model;
 
 /// Requests to the provider, in order.
-pub(crate) type Asked = VecDeque<(Call, Mood)>;
+pub(crate) type Calls = VecDeque<(Call, Behaviour)>;
 
 /// Ids of the orders of intents and of refunds that were due when a run began, and of those that may have become due
 /// during it.
@@ -25,7 +25,7 @@ pub(crate) struct Due {
 
 impl Model {
     /// Applies a run of the payment worker that has made these requests.
-    pub(crate) fn work(&mut self, due: &Due, asked: &mut Asked) {
+    pub(crate) fn work(&mut self, due: &Due, calls: &mut Calls) {
         // Paid orders come first and need no request that could fail.
         let is_due = |at: &usize| due.must.contains(&self.orders[*at].id.0);
         let orders: Vec<usize> = (0..self.orders.len()).filter(is_due).collect();
@@ -38,27 +38,27 @@ impl Model {
                 self.read_refunds(*at);
             }
         }
-        let mut seen_to = BTreeSet::new();
-        while let Some((Call::Create(id) | Call::Cancel(id), _)) = asked.front() {
+        let mut processed = BTreeSet::new();
+        while let Some((Call::Create(id) | Call::Cancel(id), _)) = calls.front() {
             let at = self.find(*id).unwrap();
             assert!(due.may.contains(&id.0), "{at} was not due");
-            seen_to.insert(at);
-            if !self.process(at, asked) {
+            processed.insert(at);
+            if !self.process(at, calls) {
                 return;
             }
         }
-        for at in orders.into_iter().filter(|at| !seen_to.contains(at)) {
+        for at in orders.into_iter().filter(|at| !processed.contains(at)) {
             match self.orders[at].card().intent {
                 Intent::Mismatched | Intent::Succeeded | Intent::Cancelled | Intent::Refused => {}
-                open => panic!("{at} is {open:?} and due, and was not asked for"),
+                open => panic!("{at} is {open:?} and due, and was not requested"),
             }
         }
-        self.work_on_refunds(due, asked);
+        self.work_on_refunds(due, calls);
     }
 
-    fn work_on_refunds(&mut self, due: &Due, asked: &mut Asked) {
-        let mut seen_to = BTreeSet::new();
-        while let Some((call, mood)) = asked.pop_front() {
+    fn work_on_refunds(&mut self, due: &Due, calls: &mut Calls) {
+        let mut processed = BTreeSet::new();
+        while let Some((call, behaviour)) = calls.pop_front() {
             let (Call::Refund(id) | Call::Status(id)) = call else {
                 panic!("{call:?} after refunds");
             };
@@ -66,25 +66,25 @@ impl Model {
             let is_new = self.orders[at].card().refunds[nth].id.is_none();
             assert!(is_new || due.may.contains(&id.0), "{id} was not due");
             self.orders[at].card_mut().refunds[nth].id = Some(id);
-            seen_to.insert(id);
-            if !self.see_to_refund(id, call, mood) {
+            processed.insert(id);
+            if !self.process_refund(id, call, behaviour) {
                 return;
             }
         }
         let refunds: Vec<RefundId> = self.refunds.keys().copied().collect();
-        let is_missed = |id: &RefundId| due.must.contains(&id.0) && !seen_to.contains(id);
+        let is_missed = |id: &RefundId| due.must.contains(&id.0) && !processed.contains(id);
         for id in refunds.into_iter().filter(is_missed) {
             let (at, nth) = self.find_refund(id);
             let status = self.orders[at].card().refunds[nth].status;
             let is_over = matches!(status, RefundStatus::Succeeded | RefundStatus::Failed);
-            assert!(is_over, "{id} is {status:?} and due, and was not asked for");
+            assert!(is_over, "{id} is {status:?} and due, and was not requested");
         }
     }
 
-    fn process(&mut self, at: usize, asked: &mut Asked) -> bool {
+    fn process(&mut self, at: usize, calls: &mut Calls) -> bool {
         let card = self.orders[at].card();
         if card.intent == Intent::Requested || !card.known {
-            match self.create(at, asked) {
+            match self.create(at, calls) {
                 None => return false,
                 Some(false) => return true,
                 Some(true) if self.orders[at].card().intent != Intent::Cancelling => return true,
@@ -102,9 +102,13 @@ impl Model {
         }
         self.touch_order(at);
         let id = self.orders[at].id;
-        let (call, mood) = asked.pop_front().unwrap();
+        let (call, behaviour) = calls.pop_front().unwrap();
         assert_eq!(call, Call::Cancel(id));
-        match self.till.cancel(id, mood).map(|intent| intent.state) {
+        match self
+            .provider_account
+            .cancel(id, behaviour)
+            .map(|intent| intent.state)
+        {
             Err(Failure::NoAnswer(_)) => return false,
             Ok(IntentState::Open) => {}
             Ok(IntentState::Paid(received)) => self.paid(at, received.minor, &received.currency),
@@ -134,19 +138,21 @@ impl Model {
         (at, nth.unwrap())
     }
 
-    fn see_to_refund(&mut self, id: RefundId, call: Call, mood: Mood) -> bool {
+    fn process_refund(&mut self, id: RefundId, call: Call, behaviour: Behaviour) -> bool {
         let (at, nth) = self.find_refund(id);
         let order = self.orders[at].id;
         let refund = &mut self.orders[at].card_mut().refunds[nth];
         let expected = match (refund.status, refund.known) {
             (RefundStatus::Pending, true) => Call::Status(id),
             (RefundStatus::Requested, _) => Call::Refund(id),
-            other => panic!("{id} is {other:?} and was asked for"),
+            other => panic!("{id} is {other:?} and was requested"),
         };
         assert_eq!(call, expected);
         let answer = match call {
-            Call::Status(_) => self.till.status(id, mood),
-            _ => self.till.refund(id, order, refund.amount, mood),
+            Call::Status(_) => self.provider_account.status(id, behaviour),
+            _ => self
+                .provider_account
+                .refund(id, order, refund.amount, behaviour),
         };
         (refund.status, refund.known) = match answer {
             Err(Failure::NoAnswer(_)) => return false,

@@ -189,7 +189,7 @@ impl Model {
     }
 
     /// Adds a quantity to `on_hand`, or subtracts it if negative, and allocates to the waitlist.
-    pub(super) fn shelve(&mut self, product: usize, quantity: i64) {
+    pub(super) fn change_stock(&mut self, product: usize, quantity: i64) {
         self.products[product].on_hand += quantity;
         self.allocate(product);
     }

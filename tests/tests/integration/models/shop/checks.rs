@@ -28,9 +28,14 @@ impl Shop {
         }
         self.check_holds().await;
         self.check_orders().await;
-        let inner = self.counter.look();
-        assert_eq!(inner.till, self.model.till, "{}", self.at());
-        assert!(inner.asked.is_empty(), "{:?} {}", inner.asked, self.at());
+        let inner = self.provider.lock();
+        assert_eq!(
+            inner.provider_account,
+            self.model.provider_account,
+            "{}",
+            self.at()
+        );
+        assert!(inner.calls.is_empty(), "{:?} {}", inner.calls, self.at());
     }
 
     async fn check_accounts(&self) {
@@ -191,8 +196,8 @@ impl Shop {
     /// provider has exactly the money of the paid orders.
     pub(crate) async fn keep_the_last_laws(&self) {
         let orders = self.rows(ORDERS).await;
-        let inner = self.counter.look();
-        let till = &inner.till;
+        let inner = self.provider.lock();
+        let provider_account = &inner.provider_account;
         for row in orders.iter().filter(|row| row["intent"].is_string()) {
             let text = |name: &str| row[name].as_str().unwrap();
             let id: OrderId = text("id").parse().unwrap();
@@ -205,7 +210,11 @@ impl Shop {
             assert_eq!(row["is_due"], false, "{row} {}", self.at());
             let minor = |name: &str| row[name].as_i64().unwrap();
             let ours = minor("paid") - minor("refunded");
-            let theirs = if is_mismatched { 0 } else { till.left(id) };
+            let theirs = if is_mismatched {
+                0
+            } else {
+                provider_account.left(id)
+            };
             assert_eq!(ours, theirs, "{row} {}", self.at());
             let mut refunds = row["refunds"].as_array().unwrap().iter();
             let has_failed = refunds.any(|refund| refund["status"] == "failed");
@@ -213,7 +222,7 @@ impl Shop {
             assert!(!is_kept || has_failed, "{row} {}", self.at());
             for refund in row["refunds"].as_array().unwrap() {
                 let id: RefundId = refund["id"].as_str().unwrap().parse().unwrap();
-                let state = till.refunds.get(&id).map(|given| &given.state);
+                let state = provider_account.refunds.get(&id).map(|given| &given.state);
                 let agree = match refund["status"].as_str().unwrap() {
                     // The model does not know the provider's ids of manual refunds.
                     "succeeded" => matches!(state, None | Some(Some(RefundState::Succeeded))),

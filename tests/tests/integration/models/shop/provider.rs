@@ -16,11 +16,11 @@ use rand::{RngExt, SeedableRng};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-pub(crate) const NAME: &str = "till";
+pub(crate) const NAME: &str = "model";
 
 /// The provider's behaviour for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum Behaviour {
     /// Executes the request.
     Well,
     /// Executes the request and loses the response.
@@ -46,7 +46,7 @@ pub(crate) enum Call {
 
 /// The state of a payment at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Stands {
+pub(crate) enum PaymentState {
     Refused,
     Open,
     /// The payment is in progress: it can no longer be cancelled, and its result is open.
@@ -65,15 +65,15 @@ pub(crate) struct Given {
 
 /// The provider's whole state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Till {
-    pub(crate) payments: BTreeMap<OrderId, Stands>,
+pub(crate) struct ProviderAccount {
+    pub(crate) payments: BTreeMap<OrderId, PaymentState>,
     pub(crate) refunds: BTreeMap<RefundId, Given>,
     /// The amount of each payment, in minor units.
     wanted: BTreeMap<OrderId, i64>,
     /// Manual refunds of each payment, in minor units.
     by_hand: BTreeMap<OrderId, Vec<i64>>,
     /// Events in the order in which they happened.
-    pub(crate) news: Vec<(OrderId, EventKind)>,
+    pub(crate) events: Vec<(OrderId, EventKind)>,
     /// True if a repeated key returns the first response even when the state has changed since.
     pub(crate) answers_as_before: bool,
 }
@@ -104,7 +104,7 @@ pub(crate) fn received(minor: i64, currency: &str) -> Received {
 }
 
 fn no_answer<T>() -> Result<T, Failure> {
-    Err(Failure::NoAnswer("nobody is there".to_owned()))
+    Err(Failure::NoAnswer("no answer".to_owned()))
 }
 
 fn refuses<T>() -> Result<T, Failure> {
@@ -114,14 +114,14 @@ fn refuses<T>() -> Result<T, Failure> {
     })
 }
 
-impl Till {
+impl ProviderAccount {
     fn answer(&self, order: OrderId, is_first: bool) -> Result<Intent, Failure> {
         let state = match &self.payments[&order] {
-            Stands::Refused => return refuses(),
+            PaymentState::Refused => return refuses(),
             _ if !is_first && self.answers_as_before => IntentState::Open,
-            Stands::Open | Stands::Processing => IntentState::Open,
-            Stands::Paid(received) => IntentState::Paid(received.clone()),
-            Stands::Cancelled => IntentState::Cancelled,
+            PaymentState::Open | PaymentState::Processing => IntentState::Open,
+            PaymentState::Paid(received) => IntentState::Paid(received.clone()),
+            PaymentState::Cancelled => IntentState::Cancelled,
         };
         let id = intent_id(order);
         Ok(Intent {
@@ -135,36 +135,40 @@ impl Till {
         &mut self,
         order: OrderId,
         minor: i64,
-        mood: Mood,
+        behaviour: Behaviour,
     ) -> Result<Intent, Failure> {
-        if mood == Mood::Down {
+        if behaviour == Behaviour::Down {
             return no_answer();
         }
         let is_first = !self.payments.contains_key(&order);
         let wanted = self.wanted.entry(order).or_insert(minor);
         assert_eq!(*wanted, minor, "one key for two amounts");
         if is_first {
-            let stands = match mood {
-                Mood::Refuses => Stands::Refused,
-                _ => Stands::Open,
+            let payment = match behaviour {
+                Behaviour::Refuses => PaymentState::Refused,
+                _ => PaymentState::Open,
             };
-            self.payments.insert(order, stands);
+            self.payments.insert(order, payment);
         }
-        if mood == Mood::Lost {
+        if behaviour == Behaviour::Lost {
             return no_answer();
         }
         self.answer(order, is_first)
     }
 
-    pub(crate) fn cancel(&mut self, order: OrderId, mood: Mood) -> Result<Intent, Failure> {
-        if mood == Mood::Down {
+    pub(crate) fn cancel(
+        &mut self,
+        order: OrderId,
+        behaviour: Behaviour,
+    ) -> Result<Intent, Failure> {
+        if behaviour == Behaviour::Down {
             return no_answer();
         }
-        if mood == Mood::Refuses {
+        if behaviour == Behaviour::Refuses {
             return refuses();
         }
         self.withdraw(order);
-        if mood == Mood::Lost {
+        if behaviour == Behaviour::Lost {
             return no_answer();
         }
         self.answer(order, true)
@@ -175,18 +179,18 @@ impl Till {
         id: RefundId,
         order: OrderId,
         minor: i64,
-        mood: Mood,
+        behaviour: Behaviour,
     ) -> Result<Refund, Failure> {
-        if mood == Mood::Down {
+        if behaviour == Behaviour::Down {
             return no_answer();
         }
         if !self.refunds.contains_key(&id) {
-            let state = if mood == Mood::Refuses || minor > self.left(order) {
+            let state = if behaviour == Behaviour::Refuses || minor > self.left(order) {
                 None
             } else {
-                Some(match mood {
-                    Mood::Slow => RefundState::Pending,
-                    Mood::Fails => RefundState::Failed("the card is closed".to_owned()),
+                Some(match behaviour {
+                    Behaviour::Slow => RefundState::Pending,
+                    Behaviour::Fails => RefundState::Failed("the card is closed".to_owned()),
                     _ => RefundState::Succeeded,
                 })
             };
@@ -198,14 +202,14 @@ impl Till {
             };
             self.refunds.insert(id, given);
             if counts {
-                self.tell_refunded(order);
+                self.add_refund_event(order);
             }
         }
-        self.status(id, mood)
+        self.status(id, behaviour)
     }
 
-    pub(crate) fn status(&self, id: RefundId, mood: Mood) -> Result<Refund, Failure> {
-        if matches!(mood, Mood::Down | Mood::Lost) {
+    pub(crate) fn status(&self, id: RefundId, behaviour: Behaviour) -> Result<Refund, Failure> {
+        if matches!(behaviour, Behaviour::Down | Behaviour::Lost) {
             return no_answer();
         }
         match &self.refunds[&id].state {
@@ -217,19 +221,19 @@ impl Till {
         }
     }
 
-    fn tell_refunded(&mut self, order: OrderId) {
-        self.news.push((order, EventKind::RefundsChanged));
+    fn add_refund_event(&mut self, order: OrderId) {
+        self.events.push((order, EventKind::RefundsChanged));
     }
 
     /// The amount that the service has requested, in minor units.
-    pub(crate) fn asked_for(&self, order: OrderId) -> i64 {
+    pub(crate) fn requested(&self, order: OrderId) -> i64 {
         self.wanted[&order]
     }
 
     /// The amount that the provider has received for an order, in minor units.
     pub(crate) fn taken(&self, order: OrderId) -> i64 {
         match self.payments.get(&order) {
-            Some(Stands::Paid(received)) => received.minor,
+            Some(PaymentState::Paid(received)) => received.minor,
             _ => 0,
         }
     }
@@ -275,49 +279,49 @@ impl Till {
     /// The buyer pays. Returns false if the payment is no longer open.
     pub(crate) fn pay(&mut self, order: OrderId, received: &Received) -> bool {
         let open = self.open(order);
-        if let Some(stands) = open {
-            *stands = Stands::Paid(received.clone());
-            self.news.push((order, EventKind::Paid(received.clone())));
+        if let Some(payment) = open {
+            *payment = PaymentState::Paid(received.clone());
+            self.events.push((order, EventKind::Paid(received.clone())));
             return true;
         }
         false
     }
 
-    fn open(&mut self, order: OrderId) -> Option<&mut Stands> {
-        let stands = self.payments.get_mut(&order)?;
-        matches!(stands, Stands::Open | Stands::Processing).then_some(stands)
+    fn open(&mut self, order: OrderId) -> Option<&mut PaymentState> {
+        let payment = self.payments.get_mut(&order)?;
+        matches!(payment, PaymentState::Open | PaymentState::Processing).then_some(payment)
     }
 
     /// The payment's result is delayed.
     pub(crate) fn process(&mut self, order: OrderId) {
-        if let Some(stands) = self.open(order) {
-            *stands = Stands::Processing;
+        if let Some(payment) = self.open(order) {
+            *payment = PaymentState::Processing;
         }
     }
 
     /// The buyer's card is declined; the payment stays open.
     pub(crate) fn decline(&mut self, order: OrderId) {
-        if let Some(stands) = self.open(order) {
-            *stands = Stands::Open;
-            self.news
+        if let Some(payment) = self.open(order) {
+            *payment = PaymentState::Open;
+            self.events
                 .push((order, EventKind::Failed("insufficient funds".to_owned())));
         }
     }
 
     /// The payment is cancelled and can no longer be paid.
     pub(crate) fn withdraw(&mut self, order: OrderId) {
-        if let Some(stands) = self.payments.get_mut(&order)
-            && *stands == Stands::Open
+        if let Some(payment) = self.payments.get_mut(&order)
+            && *payment == PaymentState::Open
         {
-            *stands = Stands::Cancelled;
-            self.news.push((order, EventKind::Cancelled));
+            *payment = PaymentState::Cancelled;
+            self.events.push((order, EventKind::Cancelled));
         }
     }
 
     /// A person refunds this amount at the provider.
     pub(crate) fn give_by_hand(&mut self, order: OrderId, minor: i64) {
         self.by_hand.entry(order).or_default().push(minor);
-        self.tell_refunded(order);
+        self.add_refund_event(order);
     }
 
     /// Sets the result of a pending refund.
@@ -342,29 +346,29 @@ fn counts(state: &RefundState) -> bool {
 
 /// The domain's port to this provider.
 #[derive(Debug)]
-pub(crate) struct Counter {
+pub(crate) struct InMemoryProvider {
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) till: Till,
-    /// Requests since the last look, each with the provider's behaviour.
-    pub(crate) asked: Vec<(Call, Mood)>,
+    pub(crate) provider_account: ProviderAccount,
+    /// Requests since they were last taken, each with the provider's behaviour.
+    pub(crate) calls: Vec<(Call, Behaviour)>,
     dice: StdRng,
     /// The percentage of requests that do not go well, from 0 to 100.
     pub(crate) trouble: u32,
 }
 
-impl Counter {
+impl InMemoryProvider {
     pub(crate) fn new(seed: u64, trouble: u32) -> Self {
-        let till = Till {
+        let provider_account = ProviderAccount {
             answers_as_before: seed.is_multiple_of(2),
-            ..Till::default()
+            ..ProviderAccount::default()
         };
         let inner = Inner {
-            till,
-            asked: Vec::new(),
+            provider_account,
+            calls: Vec::new(),
             dice: StdRng::seed_from_u64(seed),
             trouble,
         };
@@ -373,22 +377,22 @@ impl Counter {
         }
     }
 
-    pub(crate) fn look(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap()
     }
 
-    async fn ask<T>(
+    async fn respond<T>(
         &self,
         call: Call,
-        act: impl FnOnce(&mut Till, Mood) -> Result<T, Failure>,
+        act: impl FnOnce(&mut ProviderAccount, Behaviour) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         // Other tasks may run before the request arrives and before its response does.
         tokio::task::yield_now().await;
         let answer = {
-            let mut inner = self.look();
-            let mood = inner.mood();
-            inner.asked.push((call, mood));
-            act(&mut inner.till, mood)
+            let mut inner = self.lock();
+            let behaviour = inner.behaviour();
+            inner.calls.push((call, behaviour));
+            act(&mut inner.provider_account, behaviour)
         };
         tokio::task::yield_now().await;
         answer
@@ -396,22 +400,22 @@ impl Counter {
 }
 
 impl Inner {
-    fn mood(&mut self) -> Mood {
+    fn behaviour(&mut self) -> Behaviour {
         if self.dice.random_range(0..100) >= self.trouble {
-            return Mood::Well;
+            return Behaviour::Well;
         }
         match self.dice.random_range(0..10) {
-            0..3 => Mood::Lost,
-            3 => Mood::Down,
-            4 => Mood::Refuses,
-            5..7 => Mood::Slow,
-            _ => Mood::Fails,
+            0..3 => Behaviour::Lost,
+            3 => Behaviour::Down,
+            4 => Behaviour::Refuses,
+            5..7 => Behaviour::Slow,
+            _ => Behaviour::Fails,
         }
     }
 }
 
 #[async_trait]
-impl Provider for Counter {
+impl Provider for InMemoryProvider {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -423,33 +427,43 @@ impl Provider for Counter {
     async fn create(&self, wanted: &WantedIntent) -> Result<Intent, Failure> {
         let order = wanted.order_id;
         let (call, minor) = (Call::Create(order), minor(wanted.amount));
-        self.ask(call, |till, mood| till.create(order, minor, mood))
-            .await
+        self.respond(call, |provider_account, behaviour| {
+            provider_account.create(order, minor, behaviour)
+        })
+        .await
     }
 
     async fn cancel(&self, intent: &str) -> Result<Intent, Failure> {
         let order = order_of(intent);
         let call = Call::Cancel(order);
-        self.ask(call, |till, mood| till.cancel(order, mood)).await
+        self.respond(call, |provider_account, behaviour| {
+            provider_account.cancel(order, behaviour)
+        })
+        .await
     }
 
     async fn refund(&self, wanted: &WantedRefund) -> Result<Refund, Failure> {
         let (id, order) = (wanted.refund_id, order_of(&wanted.intent));
         let minor = minor(wanted.amount);
         let call = Call::Refund(id);
-        self.ask(call, |till, mood| till.refund(id, order, minor, mood))
-            .await
+        self.respond(call, |provider_account, behaviour| {
+            provider_account.refund(id, order, minor, behaviour)
+        })
+        .await
     }
 
     async fn refund_status(&self, refund: &str) -> Result<Refund, Failure> {
         let id = refund_of(refund);
         let call = Call::Status(id);
-        self.ask(call, |till, mood| till.status(id, mood)).await
+        self.respond(call, |provider_account, behaviour| {
+            provider_account.status(id, behaviour)
+        })
+        .await
     }
 
     /// A query for refunds always succeeds and finds all of them.
     async fn refunds(&self, intent: &str) -> Result<Vec<FoundRefund>, Failure> {
-        Ok(self.look().till.found(order_of(intent)))
+        Ok(self.lock().provider_account.found(order_of(intent)))
     }
 
     async fn dispute(&self, _dispute: &str) -> Result<FoundDispute, Failure> {

@@ -1,5 +1,5 @@
-//! Rules for statements in the sources: rows are locked in one file, read by name, and written without long lists of
-//! numbered parameters.
+//! These tests check statements in the sources: rows are locked in one file, read by name, and written without long
+//! lists of numbered parameters.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ fn code() -> Vec<(String, String)> {
 
 fn found(is_wanted: impl Fn(&str, &str) -> bool) -> Vec<(String, String)> {
     let mut lines = code();
-    lines.retain(|(place, line)| is_wanted(place, line));
+    lines.retain(|(source, line)| is_wanted(source, line));
     lines
 }
 
@@ -62,15 +62,15 @@ fn rows_are_locked_in_one_file() {
         "FOR KEY SHARE",
     ];
     let locks = |line: &str| locks.iter().any(|lock| line.contains(lock));
-    assert!(!found(|place, line| place.starts_with(LOCKS) && locks(line)).is_empty());
-    let elsewhere = found(|place, line| !place.starts_with(LOCKS) && locks(line));
+    assert!(!found(|source, line| source.starts_with(LOCKS) && locks(line)).is_empty());
+    let elsewhere = found(|source, line| !source.starts_with(LOCKS) && locks(line));
     assert!(elsewhere.is_empty(), "{elsewhere:#?}");
 }
 
 #[test]
 fn rows_are_read_by_name() {
-    let by_place = found(|_, line| line.contains("try_get_by_index"));
-    assert!(by_place.is_empty(), "{by_place:#?}");
+    let by_index = found(|_, line| line.contains("try_get_by_index"));
+    assert!(by_index.is_empty(), "{by_index:#?}");
 }
 
 #[test]

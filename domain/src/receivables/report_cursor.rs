@@ -1,4 +1,4 @@
-//! Positions in reports about customers, as cursors carry them.
+//! Cursors of reports about customers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,14 +8,14 @@ use entity::CustomerId;
 
 /// The position where a page of a report ends. Its text form is the two, separated by a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct ReportCursor {
     /// The time that the report continues from: see the report.
     pub at: DateTime<Utc>,
     /// The last customer of the page.
     pub customer: CustomerId,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ReportCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The database stores microseconds, so the cursor finds exactly this position again.
         let at = self.at.to_rfc3339_opts(SecondsFormat::Micros, true);
@@ -23,20 +23,20 @@ impl fmt::Display for Place {
     }
 }
 
-/// The text is not a [`Place`].
+/// The text is not a [`ReportCursor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a time and a customer's id with a space between them")]
-pub struct NoPlace;
+pub struct NotReportCursor;
 
-impl FromStr for Place {
-    type Err = NoPlace;
+impl FromStr for ReportCursor {
+    type Err = NotReportCursor;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
-        let (at, customer) = text.split_once(' ').ok_or(NoPlace)?;
-        let at = DateTime::parse_from_rfc3339(at).map_err(|_no_time| NoPlace)?;
+    fn from_str(text: &str) -> Result<Self, NotReportCursor> {
+        let (at, customer) = text.split_once(' ').ok_or(NotReportCursor)?;
+        let at = DateTime::parse_from_rfc3339(at).map_err(|_no_time| NotReportCursor)?;
         Ok(Self {
             at: at.to_utc(),
-            customer: customer.parse().map_err(|_no_id| NoPlace)?,
+            customer: customer.parse().map_err(|_no_id| NotReportCursor)?,
         })
     }
 }

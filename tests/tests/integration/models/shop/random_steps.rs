@@ -8,16 +8,16 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use super::model::{Ask, By, Change, Line, Model, TICK, What};
-use super::steps::{Amiss, Step};
-use super::till::Stands;
+use super::model::{By, Change, Line, Model, Request, TICK, What};
+use super::provider::PaymentState;
+use super::steps::{Foreign, Step};
 
 /// Seconds to hold, or to pay.
 const TTL: [i64; 5] = [300, 900, 1500, 2100, 3300];
 
 /// The steps of a test's histories. A weight is relative to the sum of its list.
 #[derive(Debug, Clone)]
-pub(crate) struct Mix {
+pub(crate) struct StepWeights {
     pub(crate) steps: Vec<(u32, Kind)>,
     pub(crate) commands: &'static [(u32, Command)],
     /// Numbers of concurrent commands, one of which is chosen for a step.
@@ -35,7 +35,7 @@ pub(crate) struct Mix {
 /// A kind of [`Step`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
-    Ask,
+    Request,
     Adjust,
     Count,
     Price,
@@ -50,13 +50,13 @@ pub(crate) enum Kind {
     Decline,
     Withdraw,
     Settle,
-    Tell,
+    SendEvent,
     Pass,
     Sweep,
     Work,
 }
 
-/// A kind of [`Ask`].
+/// A kind of [`Request`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Command {
     Buy,
@@ -67,14 +67,14 @@ pub(crate) enum Command {
     GiveUp,
 }
 
-impl Mix {
+impl StepWeights {
     pub(crate) fn step(&self, model: &Model, dice: &mut StdRng) -> Step {
         let kind = self.steps.choose_weighted(dice, |(weight, _)| *weight);
         let step = self.of_kind(kind.unwrap().1, model, dice);
         // Commands take the place of what there is nothing for yet, such as a payment.
         step.unwrap_or_else(|| {
             let count = *self.at_once.choose(dice).unwrap();
-            Step::Ask(self.asks(model, dice, count))
+            Step::Requests(self.requests(model, dice, count))
         })
     }
 
@@ -84,7 +84,7 @@ impl Mix {
         // Prefers the last twelve orders and events.
         let order = recent(dice, model.orders.len(), 12);
         let step = match kind {
-            Kind::Ask => return None,
+            Kind::Request => return None,
             Kind::Adjust => match dice.random_range(self.adjust.clone()) {
                 0 => Step::Adjust(product, 1),
                 by => Step::Adjust(product, by),
@@ -112,7 +112,9 @@ impl Mix {
             Kind::Decline => Step::Decline(model.payable(order?, dice)),
             Kind::Withdraw => Step::Withdraw(model.payable(order?, dice)),
             Kind::Settle => Step::Settle(dice.random_range(0..3) > 0),
-            Kind::Tell => model.tell_some(recent(dice, model.till.news.len(), 12)?, dice),
+            Kind::SendEvent => {
+                model.some_event(recent(dice, model.provider_account.events.len(), 12)?, dice)
+            }
             Kind::Pass => Step::Pass(TICK * dice.random_range(1..3)),
             Kind::Sweep => Step::Sweep,
             Kind::Work => Step::Work,
@@ -120,11 +122,11 @@ impl Mix {
         Some(step)
     }
 
-    pub(crate) fn asks(&self, model: &Model, dice: &mut StdRng, count: usize) -> Vec<Ask> {
-        (0..count).map(|_| self.some_ask(model, dice)).collect()
+    pub(crate) fn requests(&self, model: &Model, dice: &mut StdRng, count: usize) -> Vec<Request> {
+        (0..count).map(|_| self.some_request(model, dice)).collect()
     }
 
-    fn some_ask(&self, model: &Model, dice: &mut StdRng) -> Ask {
+    fn some_request(&self, model: &Model, dice: &mut StdRng) -> Request {
         let all = model.customers.len();
         // Sometimes the customer does not exist.
         let who = match dice.random_range(0..30) {
@@ -138,12 +140,12 @@ impl Mix {
         let wait = dice.random_range(0..4) > 0;
         let known = recent(dice, model.holds.len(), 20);
         match (command.unwrap().1, known) {
-            (Command::Buy, _) => Ask::Buy(who, lines),
-            (Command::Checkout, _) => Ask::Checkout(who, lines, ttl),
-            (Command::Confirm, Some(known)) => Ask::Confirm(known),
-            (Command::ConfirmByCard, Some(known)) => Ask::ConfirmByCard(known, ttl),
-            (Command::GiveUp, Some(known)) => Ask::GiveUp(known),
-            _ => Ask::Reserve(who, lines, ttl, wait),
+            (Command::Buy, _) => Request::Buy(who, lines),
+            (Command::Checkout, _) => Request::Checkout(who, lines, ttl),
+            (Command::Confirm, Some(known)) => Request::Confirm(known),
+            (Command::ConfirmByCard, Some(known)) => Request::ConfirmByCard(known, ttl),
+            (Command::GiveUp, Some(known)) => Request::GiveUp(known),
+            _ => Request::Reserve(who, lines, ttl, wait),
         }
     }
 
@@ -161,37 +163,39 @@ impl Mix {
 
 impl Model {
     pub(crate) fn is_processing(&self, at: usize) -> bool {
-        let stands = self.till.payments.get(&self.orders[at].id);
-        matches!(stands, Some(Stands::Processing))
+        let payment = self.provider_account.payments.get(&self.orders[at].id);
+        matches!(payment, Some(PaymentState::Processing))
     }
 
     /// Prefers an event that was not sent yet.
-    fn tell_some(&self, otherwise: usize, dice: &mut StdRng) -> Step {
-        let is_new = |news: &usize| !self.told.get(*news).copied().unwrap_or(false);
-        let new: Vec<usize> = (0..self.till.news.len()).filter(is_new).collect();
+    fn some_event(&self, otherwise: usize, dice: &mut StdRng) -> Step {
+        let is_new = |index: &usize| !self.sent.get(*index).copied().unwrap_or(false);
+        let new: Vec<usize> = (0..self.provider_account.events.len())
+            .filter(is_new)
+            .collect();
         let some = new.choose(dice).copied();
-        let news = match dice.random_range(0..6) {
+        let index = match dice.random_range(0..6) {
             0 => otherwise,
             1..4 => some.unwrap_or(otherwise),
             _ => new.last().copied().unwrap_or(otherwise),
         };
-        let (order, _) = self.till.news[news];
+        let (order, _) = self.provider_account.events[index];
         let card = self.orders[self.find(order).unwrap()].card();
         match dice.random_range(0..12) {
             // Before the intent is known, an event about any intent could be the order's.
-            0 if card.known => Step::TellAmiss(news, Amiss::Intent),
-            1 => Step::TellAmiss(news, Amiss::Order),
-            2 => Step::TellAmiss(news, Amiss::Provider),
-            3..5 => Step::Tell(news, true),
-            _ => Step::Tell(news, false),
+            0 if card.known => Step::SendForeignEvent(index, Foreign::Intent),
+            1 => Step::SendForeignEvent(index, Foreign::Order),
+            2 => Step::SendForeignEvent(index, Foreign::Provider),
+            3..5 => Step::SendEvent(index, true),
+            _ => Step::SendEvent(index, false),
         }
     }
 
     /// Prefers an order that can be paid, and often one whose intent the service does not know yet.
     fn payable(&self, otherwise: usize, dice: &mut StdRng) -> usize {
         let is_open = |at: &usize| {
-            let stands = self.till.payments.get(&self.orders[*at].id);
-            matches!(stands, Some(Stands::Open | Stands::Processing))
+            let payment = self.provider_account.payments.get(&self.orders[*at].id);
+            matches!(payment, Some(PaymentState::Open | PaymentState::Processing))
         };
         let open: Vec<usize> = (0..self.orders.len()).filter(is_open).collect();
         let unknown = open.iter().filter(|at| !self.orders[**at].card().known);
@@ -207,12 +211,12 @@ impl Model {
         // Sometimes chooses an expired order, whose stock others may have taken.
         let is_late = |at: &usize| {
             let order = &self.orders[*at];
-            let stands = self.till.payments.get(&order.id);
+            let payment = self.provider_account.payments.get(&order.id);
             let has_time = order
                 .card
                 .as_ref()
                 .is_none_or(|card| card.expires > self.now);
-            !has_time && matches!(stands, Some(Stands::Open))
+            !has_time && matches!(payment, Some(PaymentState::Open))
         };
         let late: Vec<usize> = (0..self.orders.len()).filter(is_late).collect();
         let at = match late.choose(dice) {
