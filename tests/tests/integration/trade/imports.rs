@@ -91,7 +91,7 @@ async fn customers_of_a_table_have_all_that_the_table_says_and_an_audit_entry_ea
     for (name, value) in [
         ("reference", json!("C-1")),
         ("name", json!("Müller; \"Söhne\"")),
-        ("email", json!("Info@example.com")),
+        ("email", json!("info@example.com")),
         ("credit_limit", json!("1234.50")),
         ("balance", json!("0.00")),
         ("payment_terms_days", json!(14)),
