@@ -2,7 +2,7 @@
 //! endpoint. A valid body and an id of each are listed by hand, in `good_body` and `id_at_acme`.
 
 use domain::{Authority, demo};
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use uuid::Uuid;
@@ -190,11 +190,41 @@ impl Route {
         }
     }
 
-    /// True if the endpoint takes a body that a test may write. A signed body is excluded, because its sender
+    /// True if the endpoint takes a JSON body that a test may write. A signed body is excluded, because its sender
     /// determines every byte.
     #[must_use]
     pub fn has_body(&self) -> bool {
-        self.operation.get("requestBody").is_some() && !self.is_signed()
+        self.operation.get("requestBody").is_some() && !self.is_signed() && !self.takes_table()
+    }
+
+    /// True if the endpoint takes a CSV table.
+    #[must_use]
+    pub fn takes_table(&self) -> bool {
+        self.operation["requestBody"]["content"]["text/csv"].is_object()
+    }
+
+    /// The request with a valid body, if the endpoint takes one.
+    #[must_use]
+    pub fn with_body(&self, request: RequestBuilder) -> RequestBuilder {
+        if self.takes_table() {
+            request
+                .header("content-type", "text/csv")
+                .body(self.good_table())
+        } else if self.has_body() {
+            request.body(self.good_body().to_string())
+        } else {
+            request
+        }
+    }
+
+    /// A valid table, which changes something if the caller is allowed to.
+    fn good_table(&self) -> String {
+        match self.path.rsplit('/').next() {
+            Some("customers") => "name\nNewcomer\n".to_owned(),
+            Some("products") => format!("sku,name,price\nNEW-{},Novelty,1.00\n", Uuid::now_v7()),
+            Some("stock") => "sku,quantity\nHDP-001,500\n".to_owned(),
+            _ => panic!("add a valid table of {} here", self.name()),
+        }
     }
 
     /// True if the endpoint refuses a request without a body.
@@ -335,11 +365,6 @@ impl Route {
     /// Sends the request as this client, with a valid body if the endpoint takes one.
     pub async fn send(&self, client: &Client, id: &str) -> Reply {
         let request = client.request(self.method.clone(), &self.with_id(id));
-        let request = if self.has_body() {
-            request.body(self.good_body().to_string())
-        } else {
-            request
-        };
-        client.send(request).await
+        client.send(self.with_body(request)).await
     }
 }

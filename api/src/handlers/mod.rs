@@ -14,6 +14,7 @@ mod dev;
 mod disputes;
 mod documents;
 mod health;
+mod imports;
 mod inventory;
 mod orders;
 mod overdue;
@@ -62,6 +63,7 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
         (Tag::Receivables, credit_notes::endpoints()),
         (Tag::Receivables, write_offs::endpoints()),
         (Tag::Receivables, allocations::endpoints()),
+        (Tag::Imports, imports::endpoints()),
         (Tag::Audit, audit::endpoints()),
         (Tag::Webhooks, webhooks::endpoints()),
         (Tag::Simulation, dev::endpoints()),

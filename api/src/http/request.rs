@@ -29,6 +29,7 @@ use crate::http::connection_progress::Busy;
 use crate::http::headers;
 use crate::http::headers::REQUEST_ID;
 use crate::schema::body;
+use crate::schema::csv_body;
 use crate::schema::problem::{self, Problem};
 
 /// The maximum length of an id that a client sends.
@@ -171,11 +172,15 @@ impl MessageBody for Withheld {
 /// # Errors
 /// The rejection, as a finished response.
 pub async fn before_continue(req: Request) -> Result<Request, HttpResponse> {
-    if !body::announces_too_much(req.headers()) {
+    let max_bytes = match req.path().starts_with(csv_body::PATHS) {
+        true => csv_body::MAX_BYTES,
+        false => body::MAX_BYTES,
+    };
+    if !body::announces_too_much(req.headers(), max_bytes) {
         return Ok(req);
     }
     let id = RequestId::of(req.headers());
-    let problem = body::too_large();
+    let problem = body::too_large(max_bytes);
     let mut response = written(problem.error_response(), &problem, req.path(), &id);
     headers::secure(response.headers_mut(), req.path());
     response

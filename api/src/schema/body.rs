@@ -13,8 +13,8 @@ mod values;
 pub use containers::{Change, List};
 pub(crate) use json::parse;
 pub use members::{Members, member_name};
+pub(crate) use reader::{Accepted, CODINGS, announces_too_much, read_in_time, too_large};
 pub use reader::{Bare, BodyTimeout, Json, JsonOrEmpty, MAX_BYTES, Raw};
-pub(crate) use reader::{announces_too_much, too_large};
 pub use values::Positive;
 
 use crate::schema::faults::At;

@@ -34,6 +34,7 @@ use utoipa::openapi::{RefOr, Schema};
 pub use tag::Tag;
 
 use crate::schema::body::FromJson;
+use crate::schema::csv_body::{CsvBody, Record};
 use crate::schema::csv_dialect::{Dialect, Separator};
 use crate::schema::faults::At;
 use crate::schema::problem::Code;
@@ -130,8 +131,10 @@ pub struct Endpoint {
     pub summary: &'static str,
     /// The query parameters.
     pub query: Vec<Parameter>,
-    /// The request's body; `None` if it takes none.
+    /// The request's JSON body; `None` if it takes none.
     pub body: Option<Body>,
+    /// The request's CSV body; `None` if it takes none.
+    pub csv_body: Option<CsvBody>,
     /// The successful responses: status and content. One status may have several contents, from which `Accept` chooses.
     pub answers: Vec<(u16, Content)>,
     /// Its specific problem codes, in addition to those that every endpoint of its kind has.
@@ -166,6 +169,7 @@ impl Endpoint {
             summary: "",
             query: Vec::new(),
             body: None,
+            csv_body: None,
             answers: Vec::new(),
             codes: Vec::new(),
             idempotent: false,
@@ -286,6 +290,13 @@ impl Endpoint {
             ..body
         });
         self
+    }
+
+    /// Declares a CSV body, which the handler reads with [`crate::schema::csv_body::Csv`].
+    #[must_use]
+    pub fn csv_body<R: Record>(mut self) -> Self {
+        self.csv_body = Some(CsvBody::of::<R>());
+        self.codes(&[Code::UnsupportedMediaType])
     }
 
     /// Declares a 200 response with this content.

@@ -5,8 +5,7 @@ use entity::Currency;
 use crate::schema::problem::Fault;
 use crate::schema::problem::Problem;
 
-/// The most faults in one response. Limits the length of the response to an invalid request.
-pub const MAX_FAULTS: usize = 1000;
+pub use crate::schema::problem::MAX_FAULTS;
 
 /// The place in a request that is being parsed, with all faults so far.
 #[derive(Debug)]
@@ -40,11 +39,17 @@ impl At {
 
     /// Reports a fault of a part other than the body, such as a header.
     pub fn fault_at(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.add(Fault::at(pointer, message));
+    }
+
+    /// Reports a fault of a table, of one cell or of a whole row.
+    pub fn fault_in_row(&mut self, row: u64, column: Option<&str>, message: impl Into<String>) {
+        self.add(Fault::in_row(row, column, message));
+    }
+
+    fn add(&mut self, fault: Fault) {
         if self.faults.len() < MAX_FAULTS {
-            self.faults.push(Fault {
-                pointer: pointer.into(),
-                message: message.into(),
-            });
+            self.faults.push(fault);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The header `Idempotency-Key`: from a request to its idempotency key.
 //!
-//! Two requests are equal when method, path and query are equal and their bodies have the same canonical text.
+//! Two requests are equal when method, path and query are equal and their bodies have the same canonical text. The
+//! canonical text of a table is its bytes.
 
 use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, web};
@@ -53,10 +54,15 @@ impl Hasher {
     }
 
     /// The hash of a request whose body has this canonical text.
-    fn of_meaning(&self, req: &HttpRequest, meaning: &str) -> [u8; 32] {
+    fn of_meaning(&self, req: &HttpRequest, meaning: &[u8]) -> [u8; 32] {
         let (method, path) = (req.method().as_str(), req.path());
         let query = req.query_string();
-        self.hash(&[method, path, query, meaning].map(str::as_bytes))
+        self.hash(&[
+            method.as_bytes(),
+            path.as_bytes(),
+            query.as_bytes(),
+            meaning,
+        ])
     }
 
     /// The hash that earlier versions stored: of the body's bytes.
@@ -93,26 +99,54 @@ pub fn key_of(
     body: Body<'_>,
     at: &mut At,
 ) -> Result<Option<IdempotencyKey>, Problem> {
-    let mut keys = req.headers().get_all(IDEMPOTENCY_KEY);
-    let Some(key) = keys.next() else {
+    let Some(key) = header(req, at) else {
         return Ok(None);
     };
-    let key = key.as_bytes();
+    let hasher = hasher(req)?;
+    Ok(Some(IdempotencyKey {
+        key,
+        request_hash: hasher.of_meaning(req, canonical(body.value).as_bytes()),
+        former_hash: Some(hasher.of_bytes(req, body.bytes)),
+    }))
+}
+
+/// As [`key_of`], for a body that is a table.
+///
+/// # Errors
+/// The app's data has no [`Hasher`], which is a bug.
+pub fn key_of_table(
+    req: &HttpRequest,
+    bytes: &[u8],
+    at: &mut At,
+) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(key) = header(req, at) else {
+        return Ok(None);
+    };
+    Ok(Some(IdempotencyKey {
+        key,
+        request_hash: hasher(req)?.of_meaning(req, bytes),
+        former_hash: None,
+    }))
+}
+
+/// The key in the request's header.
+fn header(req: &HttpRequest, at: &mut At) -> Option<String> {
+    let mut keys = req.headers().get_all(IDEMPOTENCY_KEY);
+    let key = keys.next()?.as_bytes();
     let visible = key.iter().all(u8::is_ascii_graphic);
     if !visible || !(1..=KEY_LENGTH).contains(&key.len()) || keys.next().is_some() {
         let message = format!("must be one key of 1 to {KEY_LENGTH} visible ASCII characters");
         at.fault_at("Idempotency-Key", message);
-        return Ok(None);
+        return None;
     }
-    let hasher = req.app_data::<web::Data<Hasher>>().ok_or_else(|| {
+    Some(String::from_utf8_lossy(key).into_owned())
+}
+
+fn hasher(req: &HttpRequest) -> Result<&web::Data<Hasher>, Problem> {
+    req.app_data::<web::Data<Hasher>>().ok_or_else(|| {
         tracing::error!("the app lacks the hasher of requests");
         Problem::internal()
-    })?;
-    Ok(Some(IdempotencyKey {
-        key: String::from_utf8_lossy(key).into_owned(),
-        request_hash: hasher.of_meaning(req, &canonical(body.value)),
-        former_hash: Some(hasher.of_bytes(req, body.bytes)),
-    }))
+    })
 }
 
 #[cfg(test)]
@@ -127,7 +161,7 @@ mod tests {
         let hash = |secret: &[u8], uri: &str, meaning: &str| {
             Hasher::new(secret)
                 .unwrap()
-                .of_meaning(&request(uri), meaning)
+                .of_meaning(&request(uri), meaning.as_bytes())
         };
         let one = hash(b"one", "/a", "{}");
         assert_eq!(one, hash(b"one", "/a", "{}"));

@@ -7,6 +7,7 @@ pub mod body;
 pub mod canonical;
 pub mod contact;
 pub mod content_negotiation;
+pub mod csv_body;
 pub mod csv_dialect;
 pub mod endpoint;
 pub mod faults;

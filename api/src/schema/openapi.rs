@@ -28,6 +28,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::example::{Examples, Way};
 use self::schemas::{Schemas, string, uuid};
+use crate::schema::content_negotiation::CSV;
 use crate::schema::endpoint::{Content, Endpoint, Shape, Table, Tag, Who};
 use crate::schema::problem::Code;
 
@@ -195,6 +196,16 @@ fn operation(tag: Tag, endpoint: &Endpoint, examples: &mut Examples<'_>) -> Oper
                 json_content(&body.shape, Way::In, examples),
             )
             .required(Some(required(body.required)));
+        operation = operation.request_body(Some(body.build()));
+    }
+    if let Some(body) = &endpoint.csv_body {
+        let table = ContentBuilder::new()
+            .schema(Some(string()))
+            .example(Some(body.example.into()));
+        let body = RequestBodyBuilder::new()
+            .description(Some(body.about()))
+            .content(CSV, table.build())
+            .required(Some(Required::True));
         operation = operation.request_body(Some(body.build()));
     }
     if endpoint.signed {

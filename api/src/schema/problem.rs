@@ -16,10 +16,12 @@ use entity::orders::Status;
 use entity::{Currency, CustomerId, DisputeId, Money, OrderId, ProductId, ReservationId, UserId};
 use serde_json::{Map, Value, json};
 
-pub use fault::Fault;
+pub use fault::{Fault, MAX_FAULTS};
 pub use member::Member;
 
-use self::member::{ContentCoding, CountOrAmount, ReportFormat, Shortage, UnitsAtPrice};
+use self::member::{
+    ContentCoding, CountOrAmount, ReportFormat, Shortage, TableFormat, UnitsAtPrice,
+};
 use crate::schema::text::{self, Amount};
 
 /// The media type of all problems.
@@ -197,6 +199,9 @@ codes! {
     UnsupportedEncoding "unsupported_encoding" UNSUPPORTED_MEDIA_TYPE "The content encoding is not supported" {
         encodings: Vec<ContentCoding>,
     };
+    UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "The media type is not supported" {
+        media_types: Vec<TableFormat>,
+    };
     ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY "The request is not valid" { errors: Vec<Fault> };
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The idempotency key belongs to another request";
     PaymentRefused "payment_refused" UNPROCESSABLE_ENTITY "The payment provider refuses the payment" {
@@ -270,12 +275,11 @@ impl Problem {
         encodings.chain(["identity"]).collect::<Vec<_>>().join(", ")
     }
 
-    /// The problem of a request with these faults.
+    /// The problem of a request with these faults, the first [`MAX_FAULTS`] of them.
     #[must_use]
     pub fn of_faults(faults: Vec<Fault>) -> Self {
-        let faults = faults
-            .into_iter()
-            .map(|fault| serde_json::json!({"pointer": fault.pointer, "message": fault.message}));
+        let faults = faults.into_iter().take(MAX_FAULTS);
+        let faults = faults.map(|fault| json!(fault));
         let detail = "Each of `errors` points to a value and says what would be right.";
         Self::new(Code::ValidationFailed, detail).with("errors", faults.collect::<Vec<Value>>())
     }
@@ -283,10 +287,7 @@ impl Problem {
     /// The problem of a request with one fault that only its handler can detect.
     #[must_use]
     pub fn fault(pointer: &str, message: &str) -> Self {
-        Self::of_faults(vec![Fault {
-            pointer: pointer.to_owned(),
-            message: message.to_owned(),
-        }])
+        Self::of_faults(vec![Fault::at(pointer, message)])
     }
 
     /// Adds a member that a program needs to react.
@@ -564,6 +565,7 @@ impl Problem {
                 .with("from", json!(from))
                 .with("to", json!(to)),
             Error::WeakPassword(weak) => Self::fault("/password", &weak.to_string()),
+            Error::RowsRefused(faults) => Self::of_faults(faults.iter().map(Fault::from).collect()),
             Error::AlreadyExists(field) => {
                 Self::new(Code::AlreadyExists, detail).with("field", field)
             }

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::{BUSINESS, ThingView, endpoints, send, special, staff};
 use crate::app;
-use crate::schema::body;
 use crate::schema::endpoint::{BadTable, Endpoint, Table, Tag};
 use crate::schema::faults::At;
 use crate::schema::openapi::{self, BadDocument};
 use crate::schema::query::Page;
+use crate::schema::{body, csv_body};
 
 #[actix_web::test]
 async fn metrics_count_by_route() {
@@ -202,6 +202,38 @@ fn every_example_of_a_request_is_read_by_its_own_type() {
         read += 1;
     }
     assert!(read > 20, "{read}");
+}
+
+/// Every example of a table in the document must be valid.
+#[test]
+fn every_example_of_a_table_is_read_by_its_own_type() {
+    let table = app::table().unwrap();
+    let document = json!(openapi::document(&table).unwrap());
+    let mut read = 0;
+    for endpoint in table.endpoints() {
+        let Some(body) = &endpoint.csv_body else {
+            continue;
+        };
+        let name = endpoint.name();
+        assert!(endpoint.path.starts_with(csv_body::PATHS), "{name}");
+        let request = &document["paths"][endpoint.path]["post"]["requestBody"];
+        let example = request["content"]["text/csv"]["example"].as_str().unwrap();
+        let mut at = At::new(Some(Currency::USD));
+        let is_read = (body.reads)(example.as_bytes(), Currency::USD, &mut at);
+        if let Err(problem) = at.finish(is_read.then_some(())) {
+            panic!("{name}: {}", problem.body("", ""));
+        }
+        for column in body.columns {
+            assert!(
+                request["description"]
+                    .as_str()
+                    .unwrap()
+                    .contains(column.name)
+            );
+        }
+        read += 1;
+    }
+    assert!(read >= 3, "{read}");
 }
 
 #[test]

@@ -54,12 +54,22 @@ pub(crate) async fn record_as(
     actor: Actor<'_>,
     change: Change,
 ) -> Result<(), Error> {
-    let event = Event {
+    record_all(transaction, actor, [change]).await
+}
+
+/// Adds changes to the trail with one statement.
+pub(crate) async fn record_all(
+    transaction: &Transaction,
+    actor: Actor<'_>,
+    changes: impl IntoIterator<Item = Change>,
+) -> Result<(), Error> {
+    let events = changes.into_iter().map(|change| Event {
         id: EventId::new(),
         actor,
         change,
-    };
-    let statement = RECORD.of(actor.business_id).rows(&[event]).statement()?;
+    });
+    let events: Vec<Event<'_>> = events.collect();
+    let statement = RECORD.of(actor.business_id).rows(&events).statement()?;
     transaction.execute_raw(statement).await?;
     Ok(())
 }

@@ -14,5 +14,5 @@ pub mod seals;
 pub use action::Action;
 pub(crate) use change::{Actor, Change, NOBODY, SYSTEM, Written, role_name};
 pub use entries::{EntryCursor, Filter, NotEntryCursor, list};
-pub(crate) use entries::{is_written, record, record_as};
+pub(crate) use entries::{is_written, record, record_all, record_as};
 pub(crate) use new_events::Event;

@@ -1,5 +1,7 @@
 //! Products: their catalogue data, price, availability and limit per customer.
 
+mod imports;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -24,6 +26,8 @@ use crate::foundation::retry::retry;
 use crate::foundation::{clock, locks, search};
 use crate::stock::locked_stock::{self, Range};
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
+
+pub use imports::import;
 
 /// A product to be created.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 //! The database decides both. A violated constraint becomes a domain error only in this file. The meaning of all
 //! other database errors is in `sql_errors.rs`.
 
+use crate::foundation::imports::RowFault;
 use crate::foundation::new_password::WeakPassword;
 use crate::foundation::sql_errors::Meaning;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -329,6 +330,9 @@ pub enum Error {
     /// A new password violates the password rules.
     #[error("the password {0}")]
     WeakPassword(WeakPassword),
+    /// Rows of an import conflict with each other or with the books. Lists every fault, in the order of the rows.
+    #[error("rows of the table cannot be imported")]
+    RowsRefused(Vec<RowFault>),
     /// A unique value is already in use; names the field.
     #[error("the {0} is already in use")]
     AlreadyExists(&'static str),

@@ -10,6 +10,7 @@ pub mod dates;
 pub mod email;
 pub(crate) mod error;
 pub mod idempotency;
+pub mod imports;
 pub(crate) mod locks;
 pub mod metadata;
 pub mod new_password;

@@ -40,7 +40,7 @@ pub(crate) trait Columns<R> {
     where
         T: ValueType + Into<Value>;
 
-    /// Adds a nullable column of type `uuid`, `bigint`, `text` or `jsonb`. The driver's arrays have no nulls, so a
+    /// Adds a nullable column of type `uuid`, `int`, `bigint`, `text` or `jsonb`. The driver's arrays have no nulls, so a
     /// value that never occurs is sent instead ([`Placeholder`]).
     fn nullable<T>(&mut self, name: &'static str, value: impl Fn(&R) -> Option<T>)
     where
@@ -54,13 +54,14 @@ struct Placeholder {
 }
 
 impl Placeholder {
-    /// No nullable column has the nil UUID, the lowest bigint, JSON null or an empty text as a value.
+    /// No nullable column has the nil UUID, the lowest int or bigint, JSON null or an empty text as a value.
     fn of(kind: &ArrayType) -> Self {
         let (value, sql) = match kind {
             ArrayType::Uuid => (
                 Uuid::nil().into(),
                 "'00000000-0000-0000-0000-000000000000'::uuid",
             ),
+            ArrayType::Int => (i32::MIN.into(), "'-2147483648'::int"),
             ArrayType::BigInt => (i64::MIN.into(), "'-9223372036854775808'::bigint"),
             ArrayType::Json => (serde_json::Value::Null.into(), "'null'::jsonb"),
             _ => ("".into(), "''"),

@@ -149,4 +149,11 @@ impl<T> Write<'_, T> {
         self.transaction.commit().await?;
         Ok(Outcome::Done { value, response })
     }
+
+    /// Renders the response of a dry run and rolls back. Nothing is stored under the key.
+    pub(crate) async fn discard(self, value: T) -> Result<Outcome<T>, Error> {
+        let response = (self.render)(&value);
+        self.transaction.rollback().await;
+        Ok(Outcome::Done { value, response })
+    }
 }

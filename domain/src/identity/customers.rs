@@ -2,6 +2,7 @@
 //!
 //! A change locks the customer.
 
+mod imports;
 mod listing;
 
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ use crate::foundation::{locks, search};
 use crate::{Authority, Caller, Database, Error, Outcome, Transaction, WriteRequest};
 
 pub use listing::{CustomerKey, Filter, Sort, count, list};
+
+pub use imports::import;
 
 /// Input of a new customer.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! Inventory: reading stock, correcting it, and the list of every change.
 
+mod imports;
 pub(crate) mod level;
 mod receipts;
 pub(crate) mod returns;
@@ -26,6 +27,7 @@ use crate::stock::locked_stock::{self, Range, StockLevel};
 use crate::stock::new_movements;
 use crate::{Caller, Database, Error, Page, Paging, Shortage, Transaction};
 
+pub use imports::{Mode, StockRow, import};
 pub use receipts::{Line, receive};
 pub use write::Moved;
 pub(crate) use write::write;
@@ -128,14 +130,7 @@ pub async fn correct(
             reason,
             note: note.clone(),
         };
-        let event = Change {
-            action: Action::InventoryCorrected,
-            entity_type: "inventory",
-            entity_id: id.0,
-            before: Some(json!({ "on_hand": before })),
-            after: json!({ "on_hand": on_hand, "reason": reason, "note": note }),
-        };
-        write(
+        let moved = write(
             &transaction,
             caller.into(),
             None,
@@ -143,7 +138,8 @@ pub async fn correct(
             vec![(id, movement)],
         )
         .await?;
-        audit::record(&transaction, caller, event).await?;
+        let events = moved.iter().map(|moved| correction_event(before, moved));
+        audit::record_all(&transaction, caller.into(), events).await?;
         let stock = inventory::Entity::by_id(business, id)
             .one(&transaction)
             .await?
@@ -152,6 +148,22 @@ pub async fn correct(
         Ok(stock)
     })
     .await
+}
+
+/// The audit entry of a correction.
+fn correction_event(before: i64, moved: &Moved) -> Change {
+    let change = &moved.change;
+    Change {
+        action: Action::InventoryCorrected,
+        entity_type: "inventory",
+        entity_id: moved.product_id.0,
+        before: Some(json!({ "on_hand": before })),
+        after: json!({
+            "on_hand": change.on_hand_after,
+            "reason": change.reason,
+            "note": change.note,
+        }),
+    }
 }
 
 /// The count after the correction. Reserved units must stay on hand.
@@ -201,9 +213,20 @@ pub(crate) async fn record(
     product_id: ProductId,
     movement: NewMovement,
 ) -> Result<(), Error> {
-    let movement = new_movements::NewMovement {
+    record_all(transaction, caller, [(product_id, movement)]).await
+}
+
+/// Writes movements with one statement, without changing the inventory rows.
+pub(crate) async fn record_all(
+    transaction: &Transaction,
+    caller: &Caller,
+    movements: impl IntoIterator<Item = (ProductId, NewMovement)>,
+) -> Result<(), Error> {
+    let movements: Vec<(ProductId, NewMovement)> = movements.into_iter().collect();
+    let rows = movements.iter();
+    let rows = rows.map(|(product_id, movement)| new_movements::NewMovement {
         id: MovementId::new(),
-        product_id,
+        product_id: *product_id,
         quantity: movement.quantity,
         on_hand_after: movement.on_hand_after,
         reason: movement.reason,
@@ -212,11 +235,9 @@ pub(crate) async fn record(
         reservation_id: None,
         order_id: None,
         actor: caller.user_id,
-    };
-    let statement = RECORD
-        .of(caller.business_id)
-        .rows(&[movement])
-        .statement()?;
+    });
+    let rows: Vec<new_movements::NewMovement<'_>> = rows.collect();
+    let statement = RECORD.of(caller.business_id).rows(&rows).statement()?;
     transaction.execute_raw(statement).await?;
     Ok(())
 }

@@ -9,5 +9,6 @@ mod line;
 pub mod locked_stock;
 mod new_movements;
 pub mod reservations;
+pub(crate) mod skus;
 
 pub use line::{Line, MAX_LINES};

@@ -1,6 +1,6 @@
 //! Extractors that read a request's bytes and parse its body.
 //!
-//! A body has at most [`MAX_BYTES`], both as sent and after decompression. Decompression stops at that limit. The
+//! A JSON body has at most [`MAX_BYTES`], both as sent and after decompression. Decompression stops at that limit. The
 //! caller's credential is checked before any byte of the body is read.
 
 use std::future::poll_fn;
@@ -24,8 +24,23 @@ use crate::schema::idempotency;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::text;
 
-/// The largest body, in bytes.
+/// The largest JSON body, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
+
+/// What a reader accepts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Accepted {
+    /// The content encodings in addition to none.
+    pub(crate) codings: &'static [&'static str],
+    /// The most bytes, as sent and after decompression.
+    pub(crate) max_bytes: usize,
+}
+
+/// What is accepted as JSON.
+const JSON: Accepted = Accepted {
+    codings: CODINGS,
+    max_bytes: MAX_BYTES,
+};
 
 /// The number of bytes of a body that is too large that are read and discarded. Most clients read no response before
 /// they have sent everything. Closing the connection on them would turn the 413 into a broken connection.
@@ -81,7 +96,7 @@ impl<T: FromJson + 'static> FromRequest for Json<T> {
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (req, payload) = (req.clone(), payload.take());
         Box::pin(async move {
-            let bytes = read_in_time(&req, payload, CODINGS).await?;
+            let bytes = read_in_time(&req, payload, JSON).await?;
             let (body, key) = parse(&req, &bytes, &bytes)?;
             Ok(Self { body, key })
         })
@@ -95,7 +110,7 @@ impl<T: FromJson + 'static> FromRequest for JsonOrEmpty<T> {
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (req, payload) = (req.clone(), payload.take());
         Box::pin(async move {
-            let bytes = read_in_time(&req, payload, CODINGS).await?;
+            let bytes = read_in_time(&req, payload, JSON).await?;
             let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
             let (body, key) = parse(&req, &bytes, text)?;
             Ok(Self { body, key })
@@ -127,7 +142,11 @@ impl FromRequest for Raw {
         let (req, payload) = (req.clone(), payload.take());
         // The signature covers the bytes of the content. No source says whether that is before or after compression, so
         // a compressed body is rejected.
-        Box::pin(async move { read_in_time(&req, payload, &[]).await.map(Self) })
+        let accepted = Accepted {
+            codings: &[],
+            max_bytes: MAX_BYTES,
+        };
+        Box::pin(async move { read_in_time(&req, payload, accepted).await.map(Self) })
     }
 }
 
@@ -182,15 +201,15 @@ fn check_business(value: &mut Value, own: BusinessId, at: &mut At) -> Result<(),
 }
 
 /// The content encodings in which a body may be sent, in addition to none.
-const CODINGS: &[&str] = &["gzip"];
+pub(crate) const CODINGS: &[&str] = &["gzip"];
 
 /// The bytes of a body. Rejects a body that does not arrive within [`BodyTimeout`].
-async fn read_in_time(
+pub(crate) async fn read_in_time(
     req: &HttpRequest,
     payload: Payload,
-    codings: &'static [&'static str],
+    accepted: Accepted,
 ) -> Result<Vec<u8>, Problem> {
-    let reading = read(req, payload, codings);
+    let reading = read(req, payload, accepted);
     let Some(BodyTimeout(limit)) = req.app_data().copied() else {
         return reading.await;
     };
@@ -205,30 +224,27 @@ async fn read_in_time(
         })
 }
 
-/// The bytes of a body, at most [`MAX_BYTES`].
-async fn read(
-    req: &HttpRequest,
-    payload: Payload,
-    codings: &'static [&'static str],
-) -> Result<Vec<u8>, Problem> {
+/// The bytes of a body, as many as are accepted.
+async fn read(req: &HttpRequest, payload: Payload, accepted: Accepted) -> Result<Vec<u8>, Problem> {
+    let max_bytes = accepted.max_bytes;
     let mut sent = Sent::of(req, payload);
-    let is_gzip = match is_gzip(req.headers(), codings) {
+    let is_gzip = match is_gzip(req.headers(), accepted.codings) {
         Ok(is_gzip) => is_gzip,
         Err(problem) => {
             sent.discard().await;
             return Err(problem);
         }
     };
-    let bytes = match announces_too_much(req.headers()) {
+    let bytes = match announces_too_much(req.headers(), max_bytes) {
         true => None,
-        false => sent.bytes().await?,
+        false => sent.bytes(max_bytes).await?,
     };
     let Some(bytes) = bytes else {
         sent.discard().await;
-        return Err(too_large());
+        return Err(too_large(max_bytes));
     };
     match is_gzip {
-        true => decompressed(&bytes),
+        true => decompressed(&bytes, max_bytes),
         false => Ok(bytes),
     }
 }
@@ -256,12 +272,12 @@ impl Sent {
         Some(chunk.map_err(|_broken| Problem::new(Code::MalformedJson, "The body ended early.")))
     }
 
-    /// All bytes of the body, or `None` if they exceed [`MAX_BYTES`].
-    async fn bytes(&mut self) -> Result<Option<Vec<u8>>, Problem> {
+    /// All bytes of the body, or `None` if they exceed `max_bytes`.
+    async fn bytes(&mut self, max_bytes: usize) -> Result<Option<Vec<u8>>, Problem> {
         let mut bytes = Vec::new();
         while self.length.is_none_or(|length| bytes.len() < length) {
             match self.next().await.transpose()? {
-                Some(chunk) if bytes.len() + chunk.len() <= MAX_BYTES => {
+                Some(chunk) if bytes.len() + chunk.len() <= max_bytes => {
                     bytes.extend_from_slice(&chunk);
                 }
                 Some(_) => return Ok(None),
@@ -320,29 +336,29 @@ fn is_gzip(headers: &HeaderMap, codings: &'static [&'static str]) -> Result<bool
     }
 }
 
-/// The decompressed bytes, at most [`MAX_BYTES`]. Decompression stops when the limit is exceeded.
-fn decompressed(bytes: &[u8]) -> Result<Vec<u8>, Problem> {
+/// The decompressed bytes, at most `max_bytes`. Decompression stops when the limit is exceeded.
+fn decompressed(bytes: &[u8], max_bytes: usize) -> Result<Vec<u8>, Problem> {
     let mut plain = Vec::new();
-    let mut decoder = MultiGzDecoder::new(bytes).take(MAX_BYTES as u64 + 1);
+    let mut decoder = MultiGzDecoder::new(bytes).take(max_bytes as u64 + 1);
     decoder.read_to_end(&mut plain).map_err(|error| {
         Problem::new(
             Code::MalformedJson,
             format!("The body is not valid gzip: {error}."),
         )
     })?;
-    match plain.len() > MAX_BYTES {
-        true => Err(too_large()),
+    match plain.len() > max_bytes {
+        true => Err(too_large(max_bytes)),
         false => Ok(plain),
     }
 }
 
-/// The problem for a body larger than [`MAX_BYTES`].
-pub(crate) fn too_large() -> Problem {
+/// The problem for a body larger than `max_bytes`.
+pub(crate) fn too_large(max_bytes: usize) -> Problem {
     let detail = format!(
         "A body has at most {} KiB, also when it is decompressed.",
-        MAX_BYTES / 1024
+        max_bytes / 1024
     );
-    Problem::new(Code::PayloadTooLarge, detail).with("max_bytes", MAX_BYTES)
+    Problem::new(Code::PayloadTooLarge, detail).with("max_bytes", max_bytes)
 }
 
 /// The `Content-Length` of a request, in bytes.
@@ -350,7 +366,7 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether the `Content-Length` alone exceeds [`MAX_BYTES`].
-pub(crate) fn announces_too_much(headers: &HeaderMap) -> bool {
-    announced(headers).is_some_and(|length| length > MAX_BYTES as u64)
+/// Whether the `Content-Length` alone exceeds `max_bytes`.
+pub(crate) fn announces_too_much(headers: &HeaderMap, max_bytes: usize) -> bool {
+    announced(headers).is_some_and(|length| length > max_bytes as u64)
 }

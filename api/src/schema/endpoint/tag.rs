@@ -41,6 +41,7 @@ tags! {
     Sales "Sales" "Prices and limits that apply for a time.";
     Reservations "Reservations" "Stock that is held for a customer for a limited time, and the waitlist.";
     Orders "Orders" "Purchases on credit and by card, their fulfilment, cancellation and refunds.";
+    Imports "Imports" "Customers, products and stock as CSV tables.";
     Audit "Audit" "Changes, with their time and author.";
     Webhooks "Webhooks" "Events that the payment provider sends.";
     Simulation "Payment simulation" "Outcomes of payments at the offline payment provider, from the service's own machine only.";

@@ -154,6 +154,8 @@ macro_rules! words {
 words! {
     /// A content encoding in which a body may be sent.
     ContentCoding ["gzip"];
+    /// The media type of a table.
+    TableFormat ["text/csv"];
     /// The media type of a report.
     ReportFormat ["application/json", "text/csv"];
 }

@@ -111,7 +111,7 @@ fn decide(
 }
 
 /// One audit entry for all movements: the counts before and after, and the movements.
-fn event(before: BTreeMap<String, i64>, moved: &[Moved]) -> Option<Change> {
+pub(super) fn event(before: BTreeMap<String, i64>, moved: &[Moved]) -> Option<Change> {
     let after: BTreeMap<String, i64> = moved
         .iter()
         .map(|moved| (moved.product_id.to_string(), moved.change.on_hand_after))

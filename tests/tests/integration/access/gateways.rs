@@ -74,7 +74,7 @@ async fn the_header_of_anyone_else_is_no_credential_on_any_route() {
             if is_public(&route) {
                 continue;
             }
-            let mut request = nobody
+            let request = nobody
                 .request(
                     route.method.clone(),
                     &route.with_id(&ACME_HEADPHONES.to_string()),
@@ -83,10 +83,7 @@ async fn the_header_of_anyone_else_is_no_credential_on_any_route() {
                 .header("x-forwarded-for", "10.0.0.1")
                 .header("x-real-ip", "10.0.0.1")
                 .header("forwarded", "for=10.0.0.1");
-            if route.has_body() {
-                request = request.body(route.good_body().to_string());
-            }
-            let reply = nobody.send(request).await;
+            let reply = nobody.send(route.with_body(request)).await;
             assert_eq!(reply.status, 401, "{}: {}", route.name(), reply.text);
         }
         assert_eq!(service.database.digest().await, before);

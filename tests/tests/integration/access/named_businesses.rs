@@ -23,10 +23,7 @@ async fn the_business_header_may_repeat_the_callers_business_and_name_no_other()
             for value in values {
                 request = request.header("x-business-id", value);
             }
-            if route.has_body() {
-                request = request.body(route.good_body().to_string());
-            }
-            client.send(request).await
+            client.send(route.with_body(request)).await
         };
         let own = ACME.to_string();
         for repeated in [own.clone(), own.to_uppercase()] {

@@ -34,13 +34,7 @@ fn spellings(route: &Route, id: &str) -> Vec<String> {
 
 async fn send(client: &Client, route: &Route, path: &str) -> Reply {
     let request = client.request(route.method.clone(), path);
-    if route.has_body() {
-        client
-            .send(request.body(route.good_body().to_string()))
-            .await
-    } else {
-        client.send(request).await
-    }
+    client.send(route.with_body(request)).await
 }
 
 fn roles(route: &Route) -> Vec<String> {

@@ -1,0 +1,155 @@
+//! Parsers of cells.
+
+use csv::StringRecord;
+use entity::{InvalidMoney, Money};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+use super::{Column, Rules};
+use crate::schema::faults::At;
+use crate::schema::text::FromText;
+
+/// A type that a cell can have.
+pub trait FromCell: Sized {
+    /// False when the column may be absent and the cell may be empty.
+    const REQUIRED: bool = true;
+
+    /// Parses the text of a cell, which is trimmed and not empty.
+    ///
+    /// # Errors
+    /// The fault, as the end of a sentence that starts with the column's name.
+    fn from_cell(text: &str, rules: Rules) -> Result<Self, String>;
+
+    /// The value of an empty cell. `None` is a fault.
+    fn empty() -> Option<Self> {
+        None
+    }
+}
+
+impl<T: FromText> FromCell for T {
+    fn from_cell(text: &str, _: Rules) -> Result<Self, String> {
+        T::from_text(text)
+    }
+}
+
+impl<T: FromCell> FromCell for Option<T> {
+    const REQUIRED: bool = false;
+
+    fn from_cell(text: &str, rules: Rules) -> Result<Self, String> {
+        T::from_cell(text, rules).map(Some)
+    }
+
+    fn empty() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl FromCell for Money {
+    /// Parses the same amounts as in JSON. With a decimal comma, a point is not a decimal mark. Neither mark may group
+    /// thousands, since a reader could mistake it for the other.
+    fn from_cell(text: &str, rules: Rules) -> Result<Self, String> {
+        let (plain, example) = match rules.decimal {
+            DecimalMark::Point => (text.to_owned(), "12.50"),
+            // A point becomes what is no mark at all.
+            DecimalMark::Comma => (text.replace('.', " ").replace(',', "."), "12,50"),
+        };
+        Self::parse(&plain, rules.currency).map_err(|invalid| match invalid {
+            InvalidMoney::NotDecimal => {
+                format!("must be a decimal number such as \"{example}\"")
+            }
+            other => other.to_string(),
+        })
+    }
+}
+
+/// The decimal mark of the amounts in a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DecimalMark {
+    /// `12.50`.
+    #[default]
+    Point,
+    /// `12,50`.
+    Comma,
+}
+
+impl DecimalMark {
+    /// The query parameter that chooses it.
+    pub const PARAMETER: &str = "decimal";
+
+    const ALL: [(&str, Self); 2] = [("point", Self::Point), ("comma", Self::Comma)];
+}
+
+impl FromText for DecimalMark {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
+        found
+            .map(|(_, mark)| mark)
+            .ok_or_else(|| "must be point or comma".to_owned())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::String))
+            .enum_values(Some(Self::ALL.map(|(name, _)| name)))
+            .into()
+    }
+}
+
+/// True or false in a cell, in any case: spreadsheets write capitals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flag(pub bool);
+
+impl FromText for Flag {
+    fn from_text(text: &str) -> Result<Self, String> {
+        bool::from_text(&text.to_ascii_lowercase()).map(Self)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        bool::schema()
+    }
+}
+
+/// The cells of a row, parsed in the order of the declared columns.
+#[derive(Debug)]
+pub struct Cells<'a> {
+    pub(super) record: &'a StringRecord,
+    pub(super) line: u64,
+    /// The declared columns that are not parsed yet, each with its place in the file. `None` where the file lacks the
+    /// column, which the header's check has reported.
+    pub(super) columns: std::slice::Iter<'a, (Column, Option<usize>)>,
+    pub(super) rules: Rules,
+    pub(super) at: &'a mut At,
+}
+
+impl Cells<'_> {
+    /// Parses the cell of the next column.
+    pub fn take<T: FromCell>(&mut self) -> Option<T> {
+        let (column, place) = self.columns.next()?;
+        let Some(place) = place else {
+            return T::empty();
+        };
+        let text = self.record.get(*place).unwrap_or_default().trim();
+        let read = match text {
+            "" => T::empty().ok_or_else(|| "is required".to_owned()),
+            text => T::from_cell(text, self.rules),
+        };
+        read.map_err(|message| {
+            self.at.fault_in_row(self.line, Some(column.name), message);
+        })
+        .ok()
+    }
+}
+
+/// Receives the faults of a row.
+#[derive(Debug)]
+pub struct RowFaults<'a> {
+    pub(super) line: u64,
+    pub(super) at: &'a mut At,
+}
+
+impl RowFaults<'_> {
+    /// Reports a fault of the cell in this column.
+    pub fn add(&mut self, column: &str, message: impl Into<String>) {
+        self.at.fault_in_row(self.line, Some(column), message);
+    }
+}
