@@ -1,6 +1,6 @@
 //! Import of products: new products with their first stock, all or none.
 //!
-//! Locks nothing. Costs one statement for the table, and four per 1,000 rows.
+//! Locks nothing. Costs one statement for the table, and five per 1,000 rows.
 
 use std::sync::LazyLock;
 
