@@ -81,7 +81,9 @@ impl Examples<'_> {
 
     /// The hint of a part: that of its own component, in which the hint of the whole replaces members.
     fn of_part(&self, part: &Value, whole: Option<&Value>) -> Option<Value> {
-        let name = part["$ref"].as_str().and_then(|name| name.rsplit('/').next());
+        let name = part["$ref"]
+            .as_str()
+            .and_then(|name| name.rsplit('/').next());
         let own = name.and_then(|name| self.hints.get(name)).cloned();
         match (own, whole) {
             (Some(Value::Object(mut own)), Some(Value::Object(whole))) => {
