@@ -56,7 +56,8 @@ impl Examples<'_> {
         if let Some(parts) = parts("allOf") {
             let mut whole = hint.cloned().unwrap_or_else(|| json!({}));
             for part in &parts {
-                let part = self.compose(part, place, way, hint);
+                let hint = self.of_part(part, hint);
+                let part = self.compose(part, place, way, hint.as_ref());
                 if let (Value::Object(whole), Value::Object(part)) = (&mut whole, part) {
                     whole.extend(part);
                 }
@@ -75,6 +76,21 @@ impl Examples<'_> {
             Some("object") => self.object(schema, place, way, hint),
             Some("array") => json!([self.compose(&schema["items"], place, way, None)]),
             _ => self.scalar(schema, place),
+        }
+    }
+
+    /// The hint of a part: that of its own component, in which the hint of the whole replaces members.
+    fn of_part(&self, part: &Value, whole: Option<&Value>) -> Option<Value> {
+        let name = part["$ref"]
+            .as_str()
+            .and_then(|name| name.rsplit('/').next());
+        let own = name.and_then(|name| self.hints.get(name)).cloned();
+        match (own, whole) {
+            (Some(Value::Object(mut own)), Some(Value::Object(whole))) => {
+                own.extend(whole.clone());
+                Some(Value::Object(own))
+            }
+            (own, whole) => whole.cloned().or(own),
         }
     }
 
