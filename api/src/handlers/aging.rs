@@ -33,8 +33,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                  At most 2 minutes in the future.",
             )
             .paged()
-            .ok::<AgingView>()
-            .or_csv(),
+            .ok::<AgingView>(),
     ]
 }
 
@@ -109,6 +108,7 @@ async fn report(
     let as_of = query.take::<When>("as_of");
     let dialect = Dialect::take(&mut query);
     if form == Form::Csv {
+        query.refuse_paging();
         query.finish()?;
         return csv_table(&state, &caller, as_of, (dialect, watched)).await;
     }
@@ -156,7 +156,7 @@ async fn csv_table(
             next.await.map(|report| report.page)
         }
     };
-    let line = move |row: &Aged| {
+    let line = move |row: Aged| {
         let amount = |money: Money| money.to_text(currency);
         vec![
             row.customer_id.to_string(),
@@ -175,7 +175,7 @@ async fn csv_table(
     };
     let columns = Columns {
         dialect,
-        heads: &[
+        heads: [
             "customer_id",
             "customer_name",
             "currency",
@@ -188,7 +188,9 @@ async fn csv_table(
             "days_over_90",
             "credit_on_account",
             "balance",
-        ],
+        ]
+        .map(str::to_owned)
+        .to_vec(),
         line,
     };
     let name = format!("aging-{day}");

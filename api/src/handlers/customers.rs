@@ -2,14 +2,15 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::Caller;
 use domain::identity::customers::{self, CreditTerms, CustomerChange, NewCustomer};
+use domain::{Caller, Database, Paging};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Money};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::{Change, Json};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
@@ -130,11 +131,13 @@ impl CustomerView {
     }
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
-    let paging = query.paging();
-    query.finish()?;
-    let page = customers::list(&state.database, &caller, &paging).await;
-    caller.answer(page.map(|page| View(Page::of(page, |row| CustomerView::of(&row, &caller)))))
+async fn list(lists: Listing, caller: Authenticated, query: Query) -> Response {
+    let (currency, own) = (caller.currency, caller.clone());
+    let read = async move |database: &Database, paging: &Paging<CustomerId>| {
+        customers::list(database, &caller, paging).await
+    };
+    let view = move |row| CustomerView::of(&row, &own);
+    lists.answer(query, currency, read, view).await
 }
 
 async fn create(

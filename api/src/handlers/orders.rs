@@ -2,13 +2,13 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::StoredResponse;
 use domain::cancellation;
 use domain::card::provider::Limits;
 use domain::card::refunds::{self, NewRefund, What};
 use domain::foundation::dates::When;
 use domain::orders::{self, Filter, Fulfilment, Mismatch, Order, Payment, Step, Wanting};
 use domain::stock::MAX_LINES;
+use domain::{Database, Paging, StoredResponse};
 use entity::orders::{Attention, CancelReason, PaymentMethod, Status};
 use entity::users::Role;
 use entity::{
@@ -23,6 +23,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use super::purchase::SoldView;
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::{Bare, Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
@@ -455,22 +456,22 @@ impl StepView {
     }
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
     let attention = query.take::<WantingAttention>("attention");
     let filter = Filter {
         customer_id: query.take("customer_id"),
         attention: attention.map(|wanted| wanted.0),
         ..Filter::default()
     };
-    page(&state, &caller, filter, query).await
+    page(lists, caller, filter, query).await
 }
 
-async fn my_orders(state: Data<State>, caller: Authenticated, query: Query) -> Response {
-    page(&state, &caller, Filter::default(), query).await
+async fn my_orders(lists: Listing, caller: Authenticated, query: Query) -> Response {
+    page(lists, caller, Filter::default(), query).await
 }
 
-/// A page of orders that the caller may see and that match this filter and those of every list.
-async fn page(state: &State, caller: &Authenticated, filter: Filter, mut query: Query) -> Response {
+/// The orders that the caller may see and that match this filter and those of every list.
+async fn page(lists: Listing, caller: Authenticated, filter: Filter, mut query: Query) -> Response {
     let filter = Filter {
         status: query.take("status"),
         payment_method: query.take("payment_method"),
@@ -478,14 +479,12 @@ async fn page(state: &State, caller: &Authenticated, filter: Filter, mut query: 
         created_to: query.take("created_to"),
         ..filter
     };
-    let paging = query.paging();
-    query.finish()?;
-    let page = orders::list(&state.database, caller, &filter, &paging).await;
-    caller.answer(page.map(|page| {
-        View(Page::of(page, |order| {
-            OrderView::of(&order, caller.currency)
-        }))
-    }))
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<OrderId>| {
+        orders::list(database, &caller, &filter, paging).await
+    };
+    let view = move |order| OrderView::of(&order, currency);
+    lists.answer(query, currency, read, view).await
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<OrderId>) -> Response {

@@ -4,13 +4,14 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::receivables::payments::{self, NewPayment, Payment};
 use domain::receivables::settlement::Target;
-use domain::{AccountSummary, Caller, Posted, StoredResponse};
+use domain::{AccountSummary, Caller, Database, Paging, Posted, StoredResponse};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Money, OrderId, PaymentId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::{Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
@@ -305,14 +306,12 @@ async fn read(state: Data<State>, caller: Authenticated, id: Id<PaymentId>) -> R
     caller.answer(payment.map(|payment| View(PaymentView::of(&payment, caller.currency))))
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
     let customer = query.take("customer_id");
-    let paging = query.paging();
-    query.finish()?;
-    let page = payments::list(&state.database, &caller, customer, &paging).await;
-    caller.answer(page.map(|page| {
-        View(Page::of(page, |payment| {
-            PaymentView::of(&payment, caller.currency)
-        }))
-    }))
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<PaymentId>| {
+        payments::list(database, &caller, customer, paging).await
+    };
+    let view = move |payment| PaymentView::of(&payment, currency);
+    lists.answer(query, currency, read, view).await
 }

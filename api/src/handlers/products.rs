@@ -2,10 +2,10 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::Caller;
 use domain::catalogue::products::{
     self, CurrentSale, Details, Filter, NewProduct, NotForSale, Product, ProductChange,
 };
+use domain::{Caller, Database, Paging};
 use entity::inventory::MAX_ON_HAND;
 use entity::sales::{Kind, State as SaleState};
 use entity::users::Role;
@@ -14,6 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{Authenticated, Visitor};
+use crate::http::listing::Listing;
 use crate::schema::body::{Change, Json};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
@@ -278,20 +279,18 @@ fn reader(visitor: &Visitor) -> Filter {
     }
 }
 
-async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Response {
+async fn list(lists: Listing, visitor: Visitor, mut query: Query) -> Response {
     let filter = Filter {
         search: query.take::<Text<1, 200>>("q").map(|text| text.0),
         sku: query.take::<Sku>("sku").map(|text| text.0),
         ..reader(&visitor)
     };
-    let paging = query.paging();
-    query.finish()?;
-    let page = products::list(&state.database, visitor.business_id, &filter, &paging).await;
-    visitor.answer(page.map(|page| {
-        View(Page::of(page, |row| {
-            ProductView::of(&row, visitor.currency)
-        }))
-    }))
+    let (business, currency) = (visitor.business_id, visitor.currency);
+    let read = async move |database: &Database, paging: &Paging<ProductId>| {
+        products::list(database, business, &filter, paging).await
+    };
+    let view = move |row| ProductView::of(&row, currency);
+    lists.answer(query, currency, read, view).await
 }
 
 async fn read(state: Data<State>, visitor: Visitor, id: Id<ProductId>) -> Response {

@@ -58,12 +58,27 @@ impl Query {
             .ok()
     }
 
+    /// Whether a parameter is present and not read yet.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(other, _)| other == name)
+    }
+
     /// Reads the requested page from `limit` and `cursor`. `K` is the key of the list's rows.
     pub fn paging<K: FromStr>(&mut self) -> Paging<K> {
         let limit = self.take::<Limit>("limit");
         Paging {
             limit: limit.map_or(DEFAULT_LIMIT, |limit| limit.get().unsigned_abs()),
             after: self.take::<Cursor<K>>("cursor").map(|cursor| cursor.0),
+        }
+    }
+
+    /// Refuses `limit` and `cursor` for a table with all rows.
+    pub fn refuse_paging(&mut self) {
+        for name in ["limit", "cursor"] {
+            if self.text(name).is_some() {
+                self.fault(name, "must be left out with CSV, which has all rows");
+            }
         }
     }
 

@@ -6,6 +6,7 @@ mod bounds;
 mod browsers;
 mod compression;
 mod connections;
+mod csv_lists;
 mod decoded_paths;
 mod idempotency;
 mod late_repetitions;
