@@ -100,6 +100,7 @@ fn steps() -> Vec<Step> {
         step!("21_opaque_responses", compatible_from: "15_schema_compatibility"),
         step!("22_held_stock", compatible_from: "15_schema_compatibility"),
         step!("23_details", compatible_from: "15_schema_compatibility"),
+        step!("26_sales_figures", compatible_from: "15_schema_compatibility"),
     ]
 }
 

@@ -19,6 +19,7 @@ mod payments;
 mod payouts;
 mod products;
 mod purchase;
+mod reports;
 mod reservations;
 mod sales;
 mod statements;
@@ -42,6 +43,7 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
         (Tag::Receivables, overdue::endpoints()),
         (Tag::Receivables, statements::endpoints()),
         (Tag::Receivables, aging::endpoints()),
+        (Tag::Reports, reports::endpoints()),
         (Tag::Products, products::endpoints()),
         (Tag::Products, availability::endpoints()),
         (Tag::Inventory, inventory::endpoints()),

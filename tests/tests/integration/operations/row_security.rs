@@ -17,7 +17,7 @@ use tests::{Clerk, Client, Database, SERVICE, Service};
 pub(crate) const NOT_OF_TENANTS: [&str; 2] = ["schema_compatibility", "seaql_migrations"];
 
 /// The exact privileges of the service's role on each table besides SELECT. A table with only INSERT is append-only.
-pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 35] = [
+pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 37] = [
     // The fields: table, INSERT, DELETE, columns with UPDATE.
     ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
@@ -191,6 +191,26 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 35] = [
     ),
     ("schema_compatibility", false, false, &[]),
     ("seaql_migrations", false, false, &[]),
+    (
+        "sales_figures",
+        true,
+        true,
+        &[
+            "orders",
+            "units",
+            "revenue",
+            "cancelled_orders",
+            "cancelled_units",
+            "cancelled",
+            "credited",
+        ],
+    ),
+    (
+        "sales_figures_state",
+        true,
+        false,
+        &["time_zone", "kept_until"],
+    ),
     ("stock_movements", true, false, &[]),
     (
         "users",
@@ -230,7 +250,11 @@ pub(crate) async fn both_trading() -> Service {
              VALUES ('{business}', '{reservation}', '{customer}', 'cancelled', 60, now(), gen_random_uuid());
              INSERT INTO reservation_items (business_id, reservation_id, product_id, line, quantity, unit_price, held,
                                             expires_at)
-             VALUES ('{business}', '{reservation}', '{product}', 0, 1, 1, false, now())"
+             VALUES ('{business}', '{reservation}', '{product}', 0, 1, 1, false, now());
+             INSERT INTO sales_figures_state (business_id, time_zone, kept_until) VALUES ('{business}', 'UTC', '2020-01-01');
+             INSERT INTO sales_figures (business_id, kind, span, starts_on, subject, orders, units, revenue,
+                                        cancelled_orders, cancelled_units, cancelled, credited)
+             VALUES ('{business}', 'product', 'day', '2020-01-01', '{product}', 0, 0, 0, 0, 0, 0, 0)"
         );
         service.database.execute(&rows).await;
         order_by_card(&service.database, business, customer, product).await;
