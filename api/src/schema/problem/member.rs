@@ -155,7 +155,7 @@ words! {
     /// A content encoding in which a body may be sent.
     ContentCoding ["gzip"];
     /// The media type of a report.
-    ReportFormat ["application/json", "text/csv"];
+    ReportFormat ["application/json", "text/csv", "text/event-stream"];
 }
 
 /// A product with too little stock.
