@@ -17,6 +17,7 @@ use domain::desk::Desk;
 use domain::foundation::idempotency;
 use domain::identity::passwords::Passwords;
 use domain::identity::refresh_tokens;
+use domain::reports::figures;
 use domain::stock::availability::Hub;
 use domain::{AccessLog, CannotConnect, Database, Secret};
 use hmac::digest::InvalidLength;
@@ -173,6 +174,8 @@ impl Service {
         };
         warn_unless_migrated(&state).await;
         tokio::spawn(delete_expired(state.clone()));
+        let own = state.database.clone();
+        tokio::spawn(async move { figures::run(&own).await });
         let (sweeper, own) = (Arc::clone(&state.sweeper), state.database.another(1));
         tokio::spawn(async move { sweeper.run(&own).await });
         let (payment_worker, own) = (Arc::clone(&state.payment_worker), state.database.another(1));

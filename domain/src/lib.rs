@@ -31,6 +31,7 @@ pub mod foundation;
 pub mod identity;
 pub mod orders;
 pub mod receivables;
+pub mod reports;
 pub mod stock;
 pub mod verify;
 

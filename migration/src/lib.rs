@@ -103,6 +103,7 @@ fn steps() -> Vec<Step> {
         step!("24_password_resets", compatible_from: "15_schema_compatibility"),
         step!("25_search", compatible_from: "15_schema_compatibility"),
         step!("26_changes", compatible_from: "15_schema_compatibility"),
+        step!("27_sales_figures", compatible_from: "15_schema_compatibility"),
     ]
 }
 

@@ -1,9 +1,10 @@
 //! This module builds a customer's account with chosen past dates. It inserts sales, payments and corrections as rows,
 //! as the service would have written them on those dates. Tests use the API for everything that happens now.
 
+use chrono::{DateTime, Utc};
 use domain::demo::{ACME, ACME_KEYBOARD};
 use entity::{CustomerId, OrderId};
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::{Database, Service};
 
@@ -26,6 +27,17 @@ pub enum Credit {
     WriteOff(OrderId),
 }
 
+/// An id as the service would have made it at this time.
+#[must_use]
+pub fn id_at(at: DateTime<Utc>) -> Uuid {
+    let seconds = at.timestamp().unsigned_abs();
+    Uuid::new_v7(Timestamp::from_unix(
+        NoContext,
+        seconds,
+        at.timestamp_subsec_nanos(),
+    ))
+}
+
 impl Account {
     /// Creates a customer with a credit limit of 100,000.00 and no entries.
     pub async fn open(service: &Service, name: &str) -> Self {
@@ -36,7 +48,7 @@ impl Account {
 
     /// Inserts a sale of one keyboard at `at` (RFC 3339), due `due_days` later. `total` is in major units.
     pub async fn sell(&self, at: &str, due_days: u32, total: &str) -> OrderId {
-        let (order, customer) = (OrderId::new(), self.customer);
+        let (order, customer) = (OrderId(id_at(at.parse().unwrap())), self.customer);
         let sql = format!(
             "INSERT INTO orders (business_id, id, customer_id, status, payment_method, total_amount, due_at, created_by,
                                  created_at)

@@ -35,7 +35,7 @@ mod stripe_shop;
 mod untouched;
 mod wait;
 
-pub use account::{Account, Credit};
+pub use account::{Account, Credit, id_at};
 pub use books::{books_balance, differences, verified};
 pub use card::{id_of, pay};
 pub use clerk::{Clerk, Ordered};

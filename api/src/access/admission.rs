@@ -6,7 +6,8 @@
 //! 1. the credential;
 //! 2. its rate limit;
 //! 3. the role;
-//! 4. the business that the request names.
+//! 4. the business that the request names;
+//! 5. the formats that it accepts.
 //!
 //! A handler then takes an [`Authenticated`] caller, a [`Visitor`] or the [`Platform`]. None of them exists without the
 //! check. The check is a middleware, not an extractor, because actix polls extractors together: a request could then be
@@ -46,6 +47,7 @@ use crate::http::headers::BUSINESS_ID;
 use crate::http::limits::Limits;
 use crate::http::log;
 use crate::http::request::RequestId;
+use crate::schema::content_negotiation::{self, CSV_SUFFIX};
 use crate::schema::endpoint::{Endpoint, Who};
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{BusinessIsRead, Query};
@@ -146,6 +148,7 @@ fn note_refusal(response: &ServiceResponse<BoxBody>, endpoint: &Endpoint) {
 /// Stores the caller or the visitor in the request's extensions, or returns the reason for the rejection.
 async fn admit(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem> {
     admit_to(req, endpoint).await?;
+    check_formats(req, endpoint)?;
     // If no handler reads the query, it must be empty, so that a misspelt parameter is never ignored. This check
     // follows the credential's: callers without access learn nothing about the endpoint.
     let reads_query = endpoint
@@ -161,6 +164,16 @@ async fn admit(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem>
     } else {
         query.finish()
     }
+}
+
+/// Rejects a request that accepts no format of the endpoint, before anything is read or changed.
+fn check_formats(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem> {
+    let formats: Vec<&str> = endpoint.formats().into_iter().collect();
+    let names_its_format = req.path().ends_with(CSV_SUFFIX) && endpoint.has_csv();
+    if formats.is_empty() || names_its_format {
+        return Ok(());
+    }
+    content_negotiation::check(req, &formats)
 }
 
 #[expect(clippy::too_many_lines, reason = "one arm for each kind of endpoint")]

@@ -9,6 +9,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{Route, web};
 
 use super::{check, count_unmatched};
+use crate::schema::content_negotiation::CSV_SUFFIX;
 use crate::schema::endpoint::{BASE, Endpoint, Table};
 
 /// Serves the endpoints of the table, each behind its own [`check`]. [`super::check`] lists what the app's data must
@@ -42,6 +43,11 @@ pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
             .fold(web::resource(path), |resource, endpoint| {
                 resource.route(checked_route(endpoint))
             });
+        let table = endpoints.iter().find(|endpoint| endpoint.has_csv());
+        if let Some(table) = table {
+            let path = format!("{path}{CSV_SUFFIX}");
+            scope = scope.service(web::resource(path).route(checked_route(table)));
+        }
         scope = scope.service(resource);
     }
     config.service(scope.wrap(from_fn(count_unmatched)));

@@ -33,8 +33,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                  At most 2 minutes in the future.",
             )
             .paged()
-            .ok::<AgingView>()
-            .or_csv(),
+            .ok::<AgingView>(),
     ]
 }
 
@@ -155,7 +154,7 @@ async fn csv_table(
             next.await.map(|report| report.page)
         }
     };
-    let line = move |row: &Aged| {
+    let line = move |row: Aged| {
         let amount = |money: Money| money.to_text(currency);
         vec![
             row.customer_id.to_string(),
@@ -174,7 +173,7 @@ async fn csv_table(
     };
     let columns = Columns {
         dialect,
-        heads: &[
+        heads: [
             "customer_id",
             "customer_name",
             "currency",
@@ -187,7 +186,9 @@ async fn csv_table(
             "days_over_90",
             "credit_on_account",
             "balance",
-        ],
+        ]
+        .map(str::to_owned)
+        .to_vec(),
         line,
     };
     let name = format!("aging-{day}");

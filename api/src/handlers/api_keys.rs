@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::identity::api_keys::{self, NewKey};
-use domain::{Outcome, Secret, StoredResponse};
+use domain::{Database, Outcome, Paging, Secret, StoredResponse};
 use entity::api_keys::KeyRole;
 use entity::users::Role;
 use entity::{ApiKeyId, UserId};
@@ -11,12 +11,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::Json;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
 use crate::schema::query::{Page, Query};
-use crate::schema::response::{Response, View, created};
+use crate::schema::response::{Response, created};
 use crate::schema::text::{self, Text};
 use crate::state::State;
 
@@ -113,11 +114,12 @@ impl ApiKeyView {
     }
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
-    let paging = query.paging();
-    query.finish()?;
-    let page = api_keys::list(&state.database, &caller, &paging).await;
-    caller.answer(page.map(|page| View(Page::of(page, ApiKeyView::of))))
+async fn list(lists: Listing, caller: Authenticated, query: Query) -> Response {
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<ApiKeyId>| {
+        api_keys::list(database, &caller, paging).await
+    };
+    lists.answer(query, currency, read, ApiKeyView::of).await
 }
 
 async fn create(

@@ -1,9 +1,9 @@
 //! `/api/audit`: the changes in a business, with their actors and the values before and after.
 
-use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::audit::{self, Filter};
+use domain::audit::{self, EntryCursor, Filter};
 use domain::foundation::dates::When;
+use domain::{Database, Paging};
 use entity::users::Role;
 use entity::{EventId, UserId, audit_events};
 use serde::Serialize;
@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::query::{Page, Query};
-use crate::schema::response::{Response, View};
+use crate::schema::response::Response;
 use crate::schema::text::{self, Text};
-use crate::state::State;
 
 /// A filter by action or by kind of entity.
 type Word = Text<1, 100>;
@@ -89,7 +89,7 @@ impl AuditEntryView {
     }
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
     let filter = Filter {
         entity_type: query.take::<Word>("entity_type").map(|word| word.0),
         entity_id: query.take("entity_id"),
@@ -98,8 +98,11 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
         from: query.take("from"),
         to: query.take("to"),
     };
-    let paging = query.paging();
-    query.finish()?;
-    let page = audit::list(&state.database, &caller, &filter, &paging).await;
-    caller.answer(page.map(|page| View(Page::of(page, AuditEntryView::of))))
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<EntryCursor>| {
+        audit::list(database, &caller, &filter, paging).await
+    };
+    lists
+        .answer(query, currency, read, AuditEntryView::of)
+        .await
 }

@@ -4,6 +4,7 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::receivables::credit_notes::{self, CreditNote, NewCreditNote, What};
 use domain::stock::MAX_LINES;
+use domain::{Database, Paging};
 use entity::users::Role;
 use entity::{
     CreditNoteId, Currency, CustomerId, OrderId, OrderNumber, ProductId, Quantity, UserId,
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use super::orders::about;
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::{Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
@@ -214,16 +216,14 @@ async fn create(
     caller.answer(credit_notes::create(&state.database, &write, &new).await)
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
     let filter = about(&mut query);
-    let paging = query.paging();
-    query.finish()?;
-    let page = credit_notes::list(&state.database, &caller, &filter, &paging).await;
-    caller.answer(page.map(|page| {
-        View(Page::of(page, |row| {
-            CreditNoteView::of(&row, caller.currency)
-        }))
-    }))
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<CreditNoteId>| {
+        credit_notes::list(database, &caller, &filter, paging).await
+    };
+    let view = move |row| CreditNoteView::of(&row, currency);
+    lists.answer(query, currency, read, view).await
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<CreditNoteId>) -> Response {

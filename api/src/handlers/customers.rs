@@ -8,7 +8,7 @@ use domain::identity::customers::{
     self, CreditTerms, CustomerChange, CustomerDetails, CustomerDetailsChange, CustomerKey, Filter,
     NewCustomer, Sort,
 };
-use domain::{Caller, Paging};
+use domain::{Caller, Database, Paging};
 use entity::users::Role;
 use entity::{Currency, CustomerAddress, CustomerAddresses, CustomerId, Metadata, Money};
 use serde::Serialize;
@@ -17,6 +17,7 @@ use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::{Change, Json, List};
 use crate::schema::contact::{CustomerAddressRequest, Phone, VatNumber};
 use crate::schema::endpoint::Endpoint;
@@ -212,13 +213,14 @@ impl FromText for Sort {
     }
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
-    if let Some(following) = query.following() {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
+    if let Some(following) = lists.following(&mut query) {
         query.finish()?;
-        let changes = customer_changes::list_changes(&state.database, &caller, &following).await;
+        let changes = customer_changes::list_changes(lists.database(), &caller, &following).await;
         return caller.answer(changes.map(|page| {
-            let page = Page::of_changes(page, |row| CustomerView::of(&row, &caller));
-            View(CountedPage::of(page, None))
+            View(Page::of_changes(page, |row| {
+                CustomerView::of(&row, &caller)
+            }))
         }));
     }
     let filter = Filter {
@@ -226,21 +228,19 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
         on_hold: query.take("on_hold"),
         sort: query.take("sort").unwrap_or_default(),
     };
-    let paging: Paging<CustomerKey> = query.paging();
-    let is_of_list = |after: &CustomerKey| after.is_of(filter.sort);
-    query.expect_cursor(paging.after.as_ref().is_none_or(is_of_list));
-    let count = query.count();
-    query.finish()?;
-    let counted = match count {
-        true => Some(customers::count(&state.database, &caller, &filter, ROWS_TO_COUNT).await),
-        false => None,
+    query.expect_cursor(|after: &CustomerKey| after.is_of(filter.sort));
+    let (currency, own) = (caller.currency, caller.clone());
+    let (counter, counted) = (caller.clone(), filter.clone());
+    let count = async move |database: &Database| {
+        customers::count(database, &counter, &counted, ROWS_TO_COUNT).await
     };
-    let counted = counted.transpose().map_err(|error| caller.problem(error))?;
-    let page = customers::list(&state.database, &caller, &filter, &paging).await;
-    caller.answer(page.map(|page| {
-        let page = Page::of(page, |row| CustomerView::of(&row, &caller));
-        View(CountedPage::of(page, counted))
-    }))
+    let read = async move |database: &Database, paging: &Paging<CustomerKey>| {
+        customers::list(database, &caller, &filter, paging).await
+    };
+    let view = move |row| CustomerView::of(&row, &own);
+    lists
+        .answer_counted(query, currency, (read, count), view)
+        .await
 }
 
 async fn create(

@@ -1,18 +1,18 @@
 //! `/api/disputes`: the disputes of all orders.
 
-use actix_web::web::Data;
 use domain::orders::disputes;
+use domain::{Database, Paging};
 use entity::users::Role;
-use entity::{Currency, OrderId, disputes as rows};
+use entity::{Currency, DisputeId, OrderId, disputes as rows};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::orders::{DisputeView, about};
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::query::{Page, Query};
-use crate::schema::response::{Response, View};
-use crate::state::State;
+use crate::schema::response::Response;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -44,14 +44,12 @@ impl ListedDisputeView {
     }
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
     let filter = about(&mut query);
-    let paging = query.paging();
-    query.finish()?;
-    let page = disputes::list(&state.database, &caller, &filter, &paging).await;
-    caller.answer(page.map(|page| {
-        View(Page::of(page, |row| {
-            ListedDisputeView::of(&row, caller.currency)
-        }))
-    }))
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<DisputeId>| {
+        disputes::list(database, &caller, &filter, paging).await
+    };
+    let view = move |row| ListedDisputeView::of(&row, currency);
+    lists.answer(query, currency, read, view).await
 }

@@ -2,8 +2,8 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::StoredResponse;
 use domain::stock::inventory::{self, Correction, Line, Moved, NewCorrection, StockChange};
+use domain::{Database, Paging, StoredResponse};
 use entity::inventory::MAX_ON_HAND;
 use entity::stock_movements::{CorrectionReason, Reason};
 use entity::users::Role;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::{Json, List};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::faults::At;
@@ -255,18 +256,18 @@ impl From<StockChange> for MovementView {
     }
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
     let below = query.take::<Below>("below").map(Whole::get);
-    let paging = query.paging();
-    query.finish()?;
-    let page = inventory::list(&state.database, &caller, below, &paging).await;
-    caller.answer(page.map(|page| {
-        View(Page::of(page, |listed| ListedStockView {
-            stock: listed.stock.into(),
-            sku: listed.sku,
-            name: listed.name,
-        }))
-    }))
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<ProductId>| {
+        inventory::list(database, &caller, below, paging).await
+    };
+    let view = |listed: inventory::Listed| ListedStockView {
+        stock: listed.stock.into(),
+        sku: listed.sku,
+        name: listed.name,
+    };
+    lists.answer(query, currency, read, view).await
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<ProductId>) -> Response {
@@ -339,13 +340,16 @@ async fn receive(
 }
 
 async fn movements(
-    state: Data<State>,
+    lists: Listing,
     caller: Authenticated,
     id: Id<ProductId>,
-    mut query: Query,
+    query: Query,
 ) -> Response {
-    let paging = query.paging();
-    query.finish()?;
-    let page = inventory::movements(&state.database, &caller, id.0, &paging).await;
-    caller.answer(page.map(|page| View(Page::of(page, MovementView::from))))
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<Uuid>| {
+        inventory::movements(database, &caller, id.0, paging).await
+    };
+    lists
+        .answer(query, currency, read, MovementView::from)
+        .await
 }

@@ -24,6 +24,7 @@ mod payouts;
 mod products;
 mod purchase;
 mod refunds;
+mod reports;
 mod reservations;
 mod sales;
 mod statements;
@@ -48,6 +49,7 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
         (Tag::Receivables, overdue::endpoints()),
         (Tag::Receivables, statements::endpoints()),
         (Tag::Receivables, aging::endpoints()),
+        (Tag::Reports, reports::endpoints()),
         (Tag::Products, products::endpoints()),
         (Tag::Products, availability::endpoints()),
         (Tag::Inventory, inventory::endpoints()),

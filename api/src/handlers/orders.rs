@@ -12,7 +12,7 @@ use domain::orders::{
     Wanting, changes,
 };
 use domain::stock::MAX_LINES;
-use domain::{Paging, StoredResponse};
+use domain::{Database, Paging, StoredResponse};
 use entity::orders::{Attention, CancelReason, PaymentMethod, Status};
 use entity::users::Role;
 use entity::{
@@ -27,6 +27,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use super::purchase::{Note, SoldView};
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::{Bare, Change, Json, List, Positive};
 use crate::schema::contact::AddressRequest;
 use crate::schema::endpoint::Endpoint;
@@ -574,14 +575,14 @@ pub(super) fn about(query: &mut Query) -> About {
     }
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
-    if let Some(following) = query.following() {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
+    if let Some(following) = lists.following(&mut query) {
         query.finish()?;
-        let changes = changes::list_changes(&state.database, &caller, &following).await;
+        let changes = changes::list_changes(lists.database(), &caller, &following).await;
         return caller.answer(changes.map(|page| {
-            let page =
-                Page::of_changes(page, |listed| ListedOrderView::of(listed, caller.currency));
-            View(CountedPage::of(page, None))
+            View(Page::of_changes(page, |listed| {
+                ListedOrderView::of(listed, caller.currency)
+            }))
         }));
     }
     let attention = query.take::<WantingAttention>("attention");
@@ -590,15 +591,15 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
         attention: attention.map(|wanted| wanted.0),
         ..Filter::default()
     };
-    page(&state, &caller, filter, query).await
+    page(lists, caller, filter, query).await
 }
 
-async fn my_orders(state: Data<State>, caller: Authenticated, query: Query) -> Response {
-    page(&state, &caller, Filter::default(), query).await
+async fn my_orders(lists: Listing, caller: Authenticated, query: Query) -> Response {
+    page(lists, caller, Filter::default(), query).await
 }
 
-/// A page of orders that the caller may see and that match this filter and those of every list.
-async fn page(state: &State, caller: &Authenticated, filter: Filter, mut query: Query) -> Response {
+/// The orders that the caller may see and that match this filter and those of every list.
+async fn page(lists: Listing, caller: Authenticated, filter: Filter, mut query: Query) -> Response {
     let (total_min, total_max) = query.amounts(("total_min", "total_max"), caller.currency);
     let filter = Filter {
         search: query.take("q"),
@@ -616,8 +617,7 @@ async fn page(state: &State, caller: &Authenticated, filter: Filter, mut query: 
         sort: query.take("sort").unwrap_or_default(),
         ..filter
     };
-    let paging: Paging<OrderKey> = query.paging();
-    query.expect_cursor(paging.after.is_none_or(|after| after.is_of(filter.sort)));
+    query.expect_cursor(|after: &OrderKey| after.is_of(filter.sort));
     if filter.sort == Sort::DueAt {
         if filter.unpaid != Some(true) && filter.overdue != Some(true) {
             query.fault("sort", "due_at needs unpaid=true or overdue=true");
@@ -626,18 +626,18 @@ async fn page(state: &State, caller: &Authenticated, filter: Filter, mut query: 
             query.fault("sort", "due_at is not possible together with q");
         }
     }
-    let count = query.count();
-    query.finish()?;
-    let counted = match count {
-        true => Some(orders::count(&state.database, caller, &filter, ROWS_TO_COUNT).await),
-        false => None,
+    let currency = caller.currency;
+    let (counter, counted) = (caller.clone(), filter.clone());
+    let count = async move |database: &Database| {
+        orders::count(database, &counter, &counted, ROWS_TO_COUNT).await
     };
-    let counted = counted.transpose().map_err(|error| caller.problem(error))?;
-    let page = orders::list(&state.database, caller, &filter, &paging).await;
-    caller.answer(page.map(|page| {
-        let page = Page::of(page, |listed| ListedOrderView::of(listed, caller.currency));
-        View(CountedPage::of(page, counted))
-    }))
+    let read = async move |database: &Database, paging: &Paging<OrderKey>| {
+        orders::list(database, &caller, &filter, paging).await
+    };
+    let view = move |listed| ListedOrderView::of(listed, currency);
+    lists
+        .answer_counted(query, currency, (read, count), view)
+        .await
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<OrderId>) -> Response {

@@ -1,10 +1,8 @@
 //! `GET /api/customers/overdue`: customers with unpaid orders past due.
 
-use actix_web::HttpResponse;
-use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::Caller;
 use domain::receivables::overdue::{self, By, Criterion, Overdue};
+use domain::{Database, Paging};
 use entity::users::Role;
 use entity::{Currency, CustomerId};
 use serde::Serialize;
@@ -13,15 +11,11 @@ use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use crate::access::Authenticated;
-use crate::http::connection_progress::Watched;
-use crate::http::csv::{self, Columns};
-use crate::schema::content_negotiation::Form;
-use crate::schema::csv_dialect::{Dialect, Requested};
+use crate::http::listing::Listing;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::query::{Page, Query};
 use crate::schema::response::Response;
 use crate::schema::text::{self, Amount, FromText, Whole};
-use crate::state::State;
 
 /// The default of days past due.
 const DEFAULT_DAYS: u32 = 30;
@@ -46,8 +40,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                  24 hours ago count, due or not.",
             )
             .paged()
-            .ok::<Page<OverdueView>>()
-            .or_csv(),
+            .ok::<Page<OverdueView>>(),
     ]
 }
 
@@ -93,13 +86,7 @@ pub(super) struct OverdueView {
     days_past_due: i32,
 }
 
-async fn list(
-    state: Data<State>,
-    caller: Authenticated,
-    form: Form,
-    watched: Watched,
-    mut query: Query,
-) -> Response {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
     let days = query.take::<Days>("days");
     let criterion = Criterion {
         by: query.take("by").unwrap_or(By::DueDate),
@@ -107,69 +94,14 @@ async fn list(
             days.get().try_into().unwrap_or(DEFAULT_DAYS)
         }),
     };
-    let paging = match Requested::take(form, query)? {
-        Requested::Page(paging) => paging,
-        Requested::Table(dialect) => {
-            return csv_table(&state, &caller, criterion, (dialect, watched)).await;
-        }
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<_>| {
+        let list = overdue::list(database, &caller, criterion, paging).await;
+        list.map(|list| list.page)
     };
-    let list = overdue::list(&state.database, &caller, criterion, &paging)
+    lists
+        .answer(query, currency, read, move |row| view(row, currency))
         .await
-        .map_err(|error| caller.problem(error))?;
-    let page = Page::of(list.page, |row| view(row, caller.currency));
-    Ok(HttpResponse::Ok().insert_header(Form::VARY).json(page))
-}
-
-/// The whole list as CSV.
-async fn csv_table(
-    state: &State,
-    caller: &Authenticated,
-    criterion: Criterion,
-    (dialect, watched): (Dialect, Watched),
-) -> Response {
-    let (database, own) = (state.database.clone(), Caller::clone(caller));
-    let currency = own.currency;
-    let first = overdue::list(&database, &own, criterion, &csv::page(None))
-        .await
-        .map_err(|error| caller.problem(error))?;
-    let next = move |place| {
-        let (database, own) = (database.clone(), own.clone());
-        async move {
-            let paging = csv::page(Some(place));
-            let next = overdue::list(&database, &own, criterion, &paging);
-            next.await.map(|list| list.page)
-        }
-    };
-    let line = move |row: &Overdue| {
-        vec![
-            row.customer_id.to_string(),
-            csv::text(&row.customer_name),
-            currency.to_string(),
-            row.balance.to_text(currency),
-            row.overdue_amount.to_text(currency),
-            text::rfc3339(&row.oldest_order_date),
-            row.days_since_order.to_string(),
-            text::rfc3339(&row.oldest_due_at),
-            row.days_past_due.to_string(),
-        ]
-    };
-    let columns = Columns {
-        dialect,
-        heads: &[
-            "customer_id",
-            "customer_name",
-            "currency",
-            "balance",
-            "overdue_amount",
-            "oldest_order_date",
-            "days_since_order",
-            "oldest_due_at",
-            "days_past_due",
-        ],
-        line,
-    };
-    let name = format!("overdue-{}", first.today);
-    Ok(csv::streamed(&name, watched, columns, first.page, next))
 }
 
 fn view(row: Overdue, currency: Currency) -> OverdueView {

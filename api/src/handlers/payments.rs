@@ -7,6 +7,7 @@ use domain::foundation::search::Search;
 use domain::receivables::payment_changes;
 use domain::receivables::payments::{self, Filter, Listed, NewPayment, Payment};
 use domain::receivables::settlement::Target;
+use domain::{Database, Paging};
 use entity::users::Role;
 use entity::{Currency, CustomerId, Metadata, Money, OrderId, OrderNumber, PaymentId, UserId};
 use serde::Serialize;
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::{Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::metadata::NewMetadata;
@@ -297,15 +299,14 @@ async fn read(state: Data<State>, caller: Authenticated, id: Id<PaymentId>) -> R
     caller.answer(payment.map(|payment| View(PaymentView::of(&payment, caller.currency))))
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
-    if let Some(following) = query.following() {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
+    if let Some(following) = lists.following(&mut query) {
         query.finish()?;
-        let changes = payment_changes::list_changes(&state.database, &caller, &following).await;
+        let changes = payment_changes::list_changes(lists.database(), &caller, &following).await;
         return caller.answer(changes.map(|page| {
-            let page = Page::of_changes(page, |listed| {
+            View(Page::of_changes(page, |listed| {
                 ListedPaymentView::of(listed, caller.currency)
-            });
-            View(CountedPage::of(page, None))
+            }))
         }));
     }
     let (amount_min, amount_max) = query.amounts(("amount_min", "amount_max"), caller.currency);
@@ -317,19 +318,16 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
         amount_min,
         amount_max,
     };
-    let paging = query.paging();
-    let count = query.count();
-    query.finish()?;
-    let counted = match count {
-        true => Some(payments::count(&state.database, &caller, &filter, ROWS_TO_COUNT).await),
-        false => None,
+    let currency = caller.currency;
+    let (counter, counted) = (caller.clone(), filter.clone());
+    let count = async move |database: &Database| {
+        payments::count(database, &counter, &counted, ROWS_TO_COUNT).await
     };
-    let counted = counted.transpose().map_err(|error| caller.problem(error))?;
-    let page = payments::list(&state.database, &caller, &filter, &paging).await;
-    caller.answer(page.map(|page| {
-        let page = Page::of(page, |listed| {
-            ListedPaymentView::of(listed, caller.currency)
-        });
-        View(CountedPage::of(page, counted))
-    }))
+    let read = async move |database: &Database, paging: &Paging<PaymentId>| {
+        payments::list(database, &caller, &filter, paging).await
+    };
+    let view = move |listed| ListedPaymentView::of(listed, currency);
+    lists
+        .answer_counted(query, currency, (read, count), view)
+        .await
 }

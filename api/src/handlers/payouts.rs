@@ -4,6 +4,7 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::foundation::dates::When;
 use domain::receivables::payouts::{self, Filter, NewPayout, Payout};
+use domain::{Database, Paging};
 use entity::users::Role;
 use entity::{Currency, CustomerId, PayoutId, UserId};
 use serde::Serialize;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::{Json, Positive};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
@@ -166,18 +168,16 @@ async fn read(state: Data<State>, caller: Authenticated, id: Id<PayoutId>) -> Re
     caller.answer(payout.map(|payout| View(PayoutView::of(&payout, caller.currency))))
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
     let filter = Filter {
         customer_id: query.take("customer_id"),
         created_from: query.take("created_from"),
         created_to: query.take("created_to"),
     };
-    let paging = query.paging();
-    query.finish()?;
-    let page = payouts::list(&state.database, &caller, &filter, &paging).await;
-    caller.answer(page.map(|page| {
-        View(Page::of(page, |payout| {
-            PayoutView::of(&payout, caller.currency)
-        }))
-    }))
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<PayoutId>| {
+        payouts::list(database, &caller, &filter, paging).await
+    };
+    let view = move |payout| PayoutView::of(&payout, currency);
+    lists.answer(query, currency, read, view).await
 }

@@ -2,11 +2,11 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::Caller;
 use domain::catalogue::product_changes;
 use domain::catalogue::products::{
     self, CurrentSale, Details, Filter, NewProduct, NotForSale, Product, ProductChange,
 };
+use domain::{Caller, Database, Paging};
 use entity::inventory::MAX_ON_HAND;
 use entity::sales::{Kind, State as SaleState};
 use entity::users::Role;
@@ -15,6 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{Authenticated, Visitor};
+use crate::http::listing::Listing;
 use crate::schema::body::{Change, Json};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::metadata::{MetadataPatch, NewMetadata};
@@ -292,19 +293,16 @@ fn reader(visitor: &Visitor) -> Filter {
     }
 }
 
-async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Response {
-    if let Some(following) = query.following() {
+async fn list(lists: Listing, visitor: Visitor, mut query: Query) -> Response {
+    if let Some(following) = lists.following(&mut query) {
         query.finish()?;
-        let changes = product_changes::list_changes(
-            &state.database,
-            visitor.business_id,
-            &reader(&visitor),
-            &following,
-        )
-        .await;
+        let (business, reader) = (visitor.business_id, reader(&visitor));
+        let changes =
+            product_changes::list_changes(lists.database(), business, &reader, &following).await;
         return visitor.answer(changes.map(|page| {
-            let page = Page::of_changes(page, |row| ProductView::of(&row, visitor.currency));
-            View(CountedPage::of(page, None))
+            View(Page::of_changes(page, |row| {
+                ProductView::of(&row, visitor.currency)
+            }))
         }));
     }
     let filter = Filter {
@@ -312,22 +310,18 @@ async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Respons
         sku: query.take::<Sku>("sku").map(|text| text.0),
         ..reader(&visitor)
     };
-    let paging = query.paging();
-    let count = query.count();
-    query.finish()?;
-    let (database, business) = (&state.database, visitor.business_id);
-    let counted = match count {
-        true => Some(products::count(database, business, &filter, ROWS_TO_COUNT).await),
-        false => None,
+    let (business, currency) = (visitor.business_id, visitor.currency);
+    let counted = filter.clone();
+    let count = async move |database: &Database| {
+        products::count(database, business, &counted, ROWS_TO_COUNT).await
     };
-    let counted = counted
-        .transpose()
-        .map_err(|error| visitor.problem(error))?;
-    let page = products::list(database, business, &filter, &paging).await;
-    visitor.answer(page.map(|page| {
-        let page = Page::of(page, |row| ProductView::of(&row, visitor.currency));
-        View(CountedPage::of(page, counted))
-    }))
+    let read = async move |database: &Database, paging: &Paging<ProductId>| {
+        products::list(database, business, &filter, paging).await
+    };
+    let view = move |row| ProductView::of(&row, currency);
+    lists
+        .answer_counted(query, currency, (read, count), view)
+        .await
 }
 
 async fn read(state: Data<State>, visitor: Visitor, id: Id<ProductId>) -> Response {

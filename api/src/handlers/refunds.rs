@@ -1,18 +1,18 @@
 //! `/api/refunds`: the refunds of all orders.
 
-use actix_web::web::Data;
 use domain::orders::refunds;
+use domain::{Database, Paging};
 use entity::users::Role;
-use entity::{Currency, OrderId, refunds as rows};
+use entity::{Currency, OrderId, RefundId, refunds as rows};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::orders::{RefundView, about};
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::query::{Page, Query};
-use crate::schema::response::{Response, View};
-use crate::state::State;
+use crate::schema::response::Response;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -44,14 +44,12 @@ impl ListedRefundView {
     }
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
     let filter = about(&mut query);
-    let paging = query.paging();
-    query.finish()?;
-    let page = refunds::list(&state.database, &caller, &filter, &paging).await;
-    caller.answer(page.map(|page| {
-        View(Page::of(page, |row| {
-            ListedRefundView::of(&row, caller.currency)
-        }))
-    }))
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<RefundId>| {
+        refunds::list(database, &caller, &filter, paging).await
+    };
+    let view = move |row| ListedRefundView::of(&row, currency);
+    lists.answer(query, currency, read, view).await
 }

@@ -2,10 +2,10 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::StoredResponse;
 use domain::desk::{self, Command, Work};
 use domain::stock::reservations::{self, CurrentReservation, Filter, NewReservation};
 use domain::stock::{Line, MAX_LINES};
+use domain::{Database, Paging, StoredResponse};
 use entity::orders::PaymentMethod;
 use entity::reservations::{CancelReason, Status};
 use entity::users::Role;
@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use super::checkout::{self, CheckoutView};
 use super::purchase::{LineRequest, Note, ReceiptView, buyer, details, receipt};
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::{Bare, Json, List};
 use crate::schema::contact::AddressRequest;
 use crate::schema::endpoint::Endpoint;
@@ -251,20 +252,18 @@ async fn reserve(
     caller.answer(state.desk.execute(command).await)
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
     let filter = Filter {
         status: query.take("status"),
         customer_id: query.take("customer_id"),
         product_id: query.take("product_id"),
     };
-    let paging = query.paging();
-    query.finish()?;
-    let page = reservations::list(&state.database, &caller, &filter, &paging).await;
-    caller.answer(page.map(|page| {
-        View(Page::of(page, |current| {
-            ReservationView::of(&current, caller.currency)
-        }))
-    }))
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<ReservationId>| {
+        reservations::list(database, &caller, &filter, paging).await
+    };
+    let view = move |row| ReservationView::of(&row, currency);
+    lists.answer(query, currency, read, view).await
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<ReservationId>) -> Response {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::catalogue::sales::{self, NewSale, Sale, SaleChange, SaleProduct};
+use domain::{Database, Paging};
 use entity::sales::{Kind, State as SaleState};
 use entity::users::Role;
 use entity::{Currency, Money, ProductId, SaleId};
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::products::{PurchaseLimit, limit};
 use crate::access::{Authenticated, Visitor};
+use crate::http::listing::Listing;
 use crate::schema::body::{Change, Json, List};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::faults::At;
@@ -240,10 +242,11 @@ async fn read(state: Data<State>, visitor: Visitor, id: Id<SaleId>) -> Response 
     visitor.answer(sale.map(|sale| View(SaleView::of(&sale, visitor.currency))))
 }
 
-async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Response {
-    let paging = query.paging();
-    query.finish()?;
-    let page = sales::list(&state.database, visitor.business_id, &paging).await;
-    visitor
-        .answer(page.map(|page| View(Page::of(page, |sale| SaleView::of(&sale, visitor.currency)))))
+async fn list(lists: Listing, visitor: Visitor, query: Query) -> Response {
+    let (business, currency) = (visitor.business_id, visitor.currency);
+    let read = async move |database: &Database, paging: &Paging<SaleId>| {
+        sales::list(database, business, paging).await
+    };
+    let view = move |sale| SaleView::of(&sale, currency);
+    lists.answer(query, currency, read, view).await
 }

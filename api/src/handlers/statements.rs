@@ -5,6 +5,7 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::foundation::dates::{self, When};
 use domain::receivables::statements::{self, Entry, Statement, Totals};
+use domain::{Database, Paging};
 use entity::ledger_entries::Kind;
 use entity::users::Role;
 use entity::{
@@ -17,13 +18,14 @@ use utoipa::ToSchema;
 
 use crate::access::Authenticated;
 use crate::http::csv::{self, Lines, NotCsv};
+use crate::http::listing::Listing;
 use crate::schema::content_negotiation::Form;
 use crate::schema::csv_dialect::Dialect;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
 use crate::schema::query::{Page, Query};
-use crate::schema::response::{Response, View};
+use crate::schema::response::Response;
 use crate::schema::text::{self, Amount};
 use crate::state::State;
 
@@ -167,19 +169,17 @@ impl TotalsView {
 }
 
 async fn ledger(
-    state: Data<State>,
+    lists: Listing,
     caller: Authenticated,
     id: Id<CustomerId>,
-    mut query: Query,
+    query: Query,
 ) -> Response {
-    let paging = query.paging();
-    query.finish()?;
-    let page = statements::ledger(&state.database, &caller, id.0, &paging).await;
-    caller.answer(page.map(|page| {
-        View(Page::of(page, |entry| {
-            EntryView::of(entry, caller.currency)
-        }))
-    }))
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<i64>| {
+        statements::ledger(database, &caller, id.0, paging).await
+    };
+    let view = move |entry| EntryView::of(entry, currency);
+    lists.answer(query, currency, read, view).await
 }
 
 async fn statement(

@@ -2,16 +2,17 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::Authority;
 use domain::foundation::new_password::NewPassword;
 use domain::identity::suggested_customers::ListedUser;
 use domain::identity::users::{self, NewUser, UserChange};
+use domain::{Authority, Database, Paging};
 use entity::users::Role;
 use entity::{CustomerId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::Json;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
@@ -138,11 +139,14 @@ impl UserView {
     }
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
-    let paging = query.paging();
-    query.finish()?;
-    let page = users::list(&state.database, &caller, &paging).await;
-    caller.answer(page.map(|page| View(Page::of(page, UserView::of_listed))))
+async fn list(lists: Listing, caller: Authenticated, query: Query) -> Response {
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<UserId>| {
+        users::list(database, &caller, paging).await
+    };
+    lists
+        .answer(query, currency, read, UserView::of_listed)
+        .await
 }
 
 async fn create(state: Data<State>, caller: Authenticated, request: Json<UserRequest>) -> Response {

@@ -3,6 +3,7 @@
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::receivables::write_offs::{self, NewWriteOff, WriteOff};
+use domain::{Database, Paging};
 use entity::users::Role;
 use entity::{Currency, CustomerId, OrderId, OrderNumber, UserId, WriteOffId};
 use serde::Serialize;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
 use super::orders::about;
 use crate::access::Authenticated;
+use crate::http::listing::Listing;
 use crate::schema::body::{Json, Positive};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
@@ -146,16 +148,14 @@ async fn create(
     caller.answer(write_offs::create(&state.database, &write, &new).await)
 }
 
-async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
     let filter = about(&mut query);
-    let paging = query.paging();
-    query.finish()?;
-    let page = write_offs::list(&state.database, &caller, &filter, &paging).await;
-    caller.answer(page.map(|page| {
-        View(Page::of(page, |row| {
-            WriteOffView::of(&row, caller.currency)
-        }))
-    }))
+    let currency = caller.currency;
+    let read = async move |database: &Database, paging: &Paging<WriteOffId>| {
+        write_offs::list(database, &caller, &filter, paging).await
+    };
+    let view = move |row| WriteOffView::of(&row, currency);
+    lists.answer(query, currency, read, view).await
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<WriteOffId>) -> Response {

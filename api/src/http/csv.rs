@@ -142,12 +142,12 @@ fn head(name: &str) -> actix_web::HttpResponseBuilder {
 struct Broken;
 
 /// The columns of a list's table.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Columns<L> {
     /// The CSV dialect.
     pub dialect: Dialect,
     /// The header line.
-    pub heads: &'static [&'static str],
+    pub heads: Vec<String>,
     /// Makes the cells of a row.
     pub line: L,
 }
@@ -167,7 +167,7 @@ enum Step<T, K> {
 pub fn streamed<T, K, F>(
     name: &str,
     watched: Watched,
-    columns: Columns<impl Fn(&T) -> Vec<String> + 'static>,
+    columns: Columns<impl Fn(T) -> Vec<String> + 'static>,
     first: Page<T, K>,
     next: impl Fn(K) -> F + 'static,
 ) -> HttpResponse
@@ -183,7 +183,7 @@ where
         let (mut lines, page) = match step {
             Step::First(page) => {
                 let mut lines = Lines::first(columns.dialect);
-                lines.add(columns.heads).map_err(broken)?;
+                lines.add(&columns.heads).map_err(broken)?;
                 (lines, page)
             }
             Step::After(key) => {
@@ -192,7 +192,7 @@ where
             }
             Step::End => return Ok(None),
         };
-        for row in &page.rows {
+        for row in page.rows {
             lines.add(&(columns.line)(row)).map_err(broken)?;
         }
         let bytes = lines.finish().map_err(broken)?;

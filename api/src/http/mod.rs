@@ -10,5 +10,6 @@ pub mod csv;
 pub mod gateways;
 pub mod headers;
 pub mod limits;
+pub mod listing;
 pub mod log;
 pub mod request;

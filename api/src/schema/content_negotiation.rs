@@ -1,15 +1,70 @@
-//! Content negotiation: reports are JSON by default, and CSV for clients that prefer it.
+//! Content negotiation: `Accept` chooses among the formats of an endpoint, which are JSON, and CSV for lists and reports.
+//!
+//! A path that ends in `.csv` is the same list or report as CSV, whatever `Accept` says: a browser can open it.
 
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{Accept, Header, QualityItem};
-use actix_web::{FromRequest, HttpRequest, mime};
+use actix_web::http::header::{Accept, Header, Quality, QualityItem, q};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, mime};
 
 use crate::schema::problem::{Code, Problem};
 
+/// The media type of JSON.
+pub const JSON: &str = "application/json";
+
 /// The media type of a CSV table.
 pub const CSV: &str = "text/csv";
+
+/// The end of a path that asks for CSV.
+pub const CSV_SUFFIX: &str = ".csv";
+
+/// Rejects a request whose `Accept` header allows none of these media types. A missing or unreadable header allows all.
+///
+/// # Errors
+/// `not_acceptable` with the formats.
+pub fn check(req: &impl HttpMessage, formats: &[&str]) -> Result<(), Problem> {
+    let accepted = match Accept::parse(req) {
+        Ok(accept) if !accept.is_empty() => accept,
+        _ => return Ok(()),
+    };
+    let is_allowed = |format: &&str| {
+        let known: Option<mime::Mime> = format.parse().ok();
+        known.is_some_and(|known| quality(&accepted, (known.type_(), known.subtype())).is_some())
+    };
+    match formats.iter().any(is_allowed) {
+        true => Ok(()),
+        false => Err(not_acceptable(formats)),
+    }
+}
+
+fn not_acceptable(formats: &[&str]) -> Problem {
+    let detail = format!(
+        "The Accept header allows no format of this endpoint; it has {}.",
+        formats.join(" and ")
+    );
+    Problem::new(Code::NotAcceptable, detail).with("formats", formats)
+}
+
+/// The quality of a media type, more than 0; `None` if the client does not accept it.
+fn quality(
+    accepted: &[QualityItem<mime::Mime>],
+    kind: (mime::Name<'_>, mime::Name<'_>),
+) -> Option<Quality> {
+    // The most specific range that matches a type decides its quality (RFC 9110, section 12.5.1).
+    let ranges = accepted.iter().filter_map(|range| {
+        let (main, sub) = (range.item.type_(), range.item.subtype());
+        let precision = match (main, sub) {
+            each if each == kind => 2,
+            (main, mime::STAR) if main == kind.0 => 1,
+            (mime::STAR, mime::STAR) => 0,
+            _ => return None,
+        };
+        Some((precision, range.quality))
+    });
+    let quality = ranges.max().map(|(_, quality)| quality);
+    quality.filter(|quality| *quality > q(0.0))
+}
 
 /// The form that a request's `Accept` header prefers: JSON, unless CSV has a higher quality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,23 +81,8 @@ impl Form {
 
     /// The most preferred form; `None` if the client accepts neither.
     fn preferred(accepted: &[QualityItem<mime::Mime>]) -> Option<Self> {
-        let wanted = |kind: (mime::Name<'_>, mime::Name<'_>)| {
-            // The most specific range that matches a type decides its quality (RFC 9110, section 12.5.1).
-            let ranges = accepted.iter().filter_map(|range| {
-                let (main, sub) = (range.item.type_(), range.item.subtype());
-                let precision = match (main, sub) {
-                    each if each == kind => 2,
-                    (main, mime::STAR) if main == kind.0 => 1,
-                    (mime::STAR, mime::STAR) => 0,
-                    _ => return None,
-                };
-                Some((precision, range.quality))
-            });
-            let quality = ranges.max().map(|(_, quality)| quality);
-            quality.filter(|quality| *quality > actix_web::http::header::q(0.0))
-        };
-        let csv = wanted((mime::TEXT, mime::CSV));
-        let json = wanted((mime::APPLICATION, mime::JSON));
+        let csv = quality(accepted, (mime::TEXT, mime::CSV));
+        let json = quality(accepted, (mime::APPLICATION, mime::JSON));
         match csv.max(json) {
             None => None,
             Some(_) if csv > json => Some(Self::Csv),
@@ -56,18 +96,15 @@ impl FromRequest for Form {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        if req.path().ends_with(CSV_SUFFIX) {
+            return ready(Ok(Self::Csv));
+        }
         let form = match Accept::parse(req) {
             Ok(accept) if !accept.is_empty() => Self::preferred(&accept),
             // A missing or unreadable header states no preference.
             _ => Some(Self::Json),
         };
-        ready(form.ok_or_else(|| {
-            Problem::new(
-                Code::NotAcceptable,
-                "The Accept header allows neither application/json nor text/csv, and there is no other format.",
-            )
-            .with("formats", vec![mime::APPLICATION_JSON.as_ref(), CSV])
-        }))
+        ready(form.ok_or_else(|| not_acceptable(&[JSON, CSV])))
     }
 }
 
@@ -115,6 +152,34 @@ mod tests {
             "application/json;q=0, */*",
         ] {
             assert_eq!(of(accept), Form::Csv, "{accept}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_ends_in_csv_gets_csv_whatever_is_accepted() {
+        for accept in ["", "application/json", "text/html, */*;q=0.8"] {
+            let request = TestRequest::with_uri("/api/orders.csv?status=paid");
+            let request = request.insert_header(("Accept", accept)).to_http_request();
+            let form = Form::extract(&request).into_inner().unwrap();
+            assert_eq!(form, Form::Csv, "{accept}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_refused_if_its_endpoint_has_no_format_that_it_accepts() {
+        for (accept, formats, is_good) in [
+            ("", &["application/json"][..], true),
+            ("nonsense", &["application/json"], true),
+            ("application/json", &["application/json"], true),
+            ("text/csv", &["application/json"], false),
+            ("text/csv, */*;q=0.1", &["application/json"], true),
+            ("application/json;q=0, */*", &["application/json"], false),
+            ("text/event-stream", &["text/event-stream"], true),
+            ("application/json", &["text/event-stream"], false),
+        ] {
+            let request = TestRequest::default().insert_header(("Accept", accept));
+            let checked = check(&request.to_http_request(), formats);
+            assert_eq!(checked.is_ok(), is_good, "{accept} {formats:?}");
         }
     }
 

@@ -20,7 +20,7 @@
 mod tag;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use actix_web::http::Method;
@@ -34,6 +34,7 @@ use utoipa::openapi::{RefOr, Schema};
 pub use tag::Tag;
 
 use crate::schema::body::FromJson;
+use crate::schema::content_negotiation::{CSV, JSON};
 use crate::schema::csv_body::{CsvBody, Record};
 use crate::schema::csv_dialect::{Dialect, Separator};
 use crate::schema::faults::At;
@@ -191,10 +192,12 @@ impl Endpoint {
         self
     }
 
-    /// Marks the endpoint as a list that is read page by page.
+    /// Marks the endpoint as a list that is read page by page as JSON, and completely as CSV ([`Endpoint::or_csv`]). The
+    /// handler takes a [`crate::http::listing::Listing`].
     #[must_use]
     pub fn paged(self) -> Self {
-        self.query::<Limit>("limit", "The most rows of the page; 50 if left out.")
+        self.or_csv()
+            .query::<Limit>("limit", "The most rows of the page; 50 if left out.")
             .query::<Cursor<String>>("cursor", "The next_cursor of the page before.")
     }
 
@@ -342,7 +345,7 @@ impl Endpoint {
             "The separator of the cells of a CSV table; a comma if left out.",
         )
         .codes(&[Code::NotAcceptable])
-        .answers_with(200, Content::Text(crate::schema::content_negotiation::CSV))
+        .answers_with(200, Content::Text(CSV))
     }
 
     fn answers_with(mut self, status: u16, content: Content) -> Self {
@@ -513,6 +516,26 @@ impl Endpoint {
 }
 
 impl Endpoint {
+    /// The media types of its successful responses, each once and sorted; empty if they have no content.
+    #[must_use]
+    pub fn formats(&self) -> BTreeSet<&'static str> {
+        let formats = self
+            .answers
+            .iter()
+            .filter_map(|(_, content)| match content {
+                Content::Empty => None,
+                Content::Json(_) => Some(JSON),
+                Content::Text(media_type) => Some(*media_type),
+            });
+        formats.collect()
+    }
+
+    /// Whether it has a CSV table.
+    #[must_use]
+    pub fn has_csv(&self) -> bool {
+        self.formats().contains(CSV)
+    }
+
     /// The route to the handler, without the access check.
     #[must_use]
     pub fn route(&self) -> Route {

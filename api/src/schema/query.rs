@@ -64,6 +64,12 @@ impl Query {
             .ok()
     }
 
+    /// Whether a parameter is present and not read yet.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(other, _)| other == name)
+    }
+
     /// Reads the requested page from `limit` and `cursor`. `K` is the key of the list's rows.
     pub fn paging<K: FromStr>(&mut self) -> Paging<K> {
         Paging {
@@ -101,9 +107,13 @@ impl Query {
         self.take("count").unwrap_or(false)
     }
 
-    /// Rejects a cursor of a list in another order.
-    pub fn expect_cursor(&mut self, is_of_list: bool) {
-        if !is_of_list {
+    /// Rejects a cursor of a list in another order. Leaves the cursor unread.
+    pub fn expect_cursor<K: FromStr>(&mut self, is_of_list: impl Fn(&K) -> bool) {
+        let mut cursors = self.pairs.iter().filter(|(name, _)| name == "cursor");
+        let cursor = cursors.next().map(|(_, text)| Cursor::<K>::from_text(text));
+        if let Some(Ok(Cursor(key))) = cursor
+            && !is_of_list(&key)
+        {
             self.fault(
                 "cursor",
                 "must be the next_cursor of an earlier page of this list",
@@ -135,6 +145,15 @@ impl Query {
             limit: self.limit(),
             start,
         })
+    }
+
+    /// Refuses `limit` and `cursor` for a table with all rows.
+    pub fn refuse_paging(&mut self) {
+        for name in ["limit", "cursor"] {
+            if self.text(name).is_some() {
+                self.fault(name, "must be left out with CSV, which has all rows");
+            }
+        }
     }
 
     /// Reports a fault of a parameter, for example of a rule that concerns several.

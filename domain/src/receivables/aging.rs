@@ -75,8 +75,19 @@ impl Buckets {
     /// The sum of the buckets less credit on account.
     #[must_use]
     pub fn balance(&self) -> Money {
-        self.current + self.days_1_30 + self.days_31_60 + self.days_61_90 + self.days_over_90
-            - self.credit_on_account
+        self.due() - self.credit_on_account
+    }
+
+    /// The sum of the buckets: the amount owed on orders.
+    #[must_use]
+    pub fn due(&self) -> Money {
+        self.current + self.overdue()
+    }
+
+    /// The sum of the buckets past due.
+    #[must_use]
+    pub fn overdue(&self) -> Money {
+        self.days_1_30 + self.days_31_60 + self.days_61_90 + self.days_over_90
     }
 }
 
@@ -133,6 +144,38 @@ pub async fn report(
                 customer: row.customer_id,
             }),
             total,
+        })
+    })
+    .await
+}
+
+/// What all customers owe now, by days past due.
+#[derive(Debug, Clone, Copy)]
+pub struct Totals {
+    /// The moment of the report.
+    pub as_of: DateTime<Utc>,
+    /// The present day, in the time zone of the business.
+    pub day: NaiveDate,
+    /// The sums.
+    pub buckets: Buckets,
+}
+
+/// Reads the totals of a report for now, without its customers.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn totals(database: &Database, caller: &Caller) -> Result<Totals, Error> {
+    retry(|| async {
+        let business = caller.business_id;
+        let transaction = database.begin_snapshot(business, &SETTINGS).await?;
+        let clock = clock::of(&transaction, business).await?;
+        let cut = Cut::of(&clock, None, None)?;
+        let buckets = total(&transaction, business, &cut).await?;
+        transaction.commit().await?;
+        Ok(Totals {
+            as_of: cut.until,
+            day: cut.day,
+            buckets,
         })
     })
     .await

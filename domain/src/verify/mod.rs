@@ -11,6 +11,7 @@ mod allocations;
 mod balances;
 mod checkout;
 mod documents;
+mod figures;
 mod orders;
 mod sales;
 mod seals;
@@ -122,6 +123,7 @@ pub fn checks() -> impl Iterator<Item = Check> {
         documents::CHECKS,
         stock::CHECKS,
         sales::CHECKS,
+        figures::CHECKS,
         seals::CHECKS,
     ]
     .into_iter()

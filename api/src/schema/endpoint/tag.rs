@@ -36,6 +36,7 @@ tags! {
     ApiKeys "API keys" "Credentials of programs.";
     Customers "Customers" "Buyers and their credit limits.";
     Receivables "Receivables" "Accounts of customers: ledger, statements, aging, payments, credit notes and write-offs.";
+    Reports "Reports" "Sales, receivables and stock in figures, by the days of the business.";
     Products "Products" "The catalogue and its availability.";
     Inventory "Inventory" "Stock on hand and its movements.";
     Sales "Sales" "Prices and limits that apply for a time.";

@@ -157,7 +157,7 @@ words! {
     /// The media type of a table.
     TableFormat ["text/csv"];
     /// The media type of a report.
-    ReportFormat ["application/json", "text/csv"];
+    ReportFormat ["application/json", "text/csv", "text/event-stream"];
 }
 
 /// A product with too little stock.

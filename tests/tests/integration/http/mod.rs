@@ -7,6 +7,7 @@ mod browsers;
 mod changes;
 mod compression;
 mod connections;
+mod csv_lists;
 mod decoded_paths;
 mod idempotency;
 mod late_repetitions;

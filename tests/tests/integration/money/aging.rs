@@ -389,7 +389,7 @@ async fn reports_are_csv_for_those_who_prefer_it_with_the_same_rows_and_no_formu
             "/api/reports/aging?as_of=2024-02-10",
             "aging-2024-02-10.csv",
         ),
-        ("/api/customers/overdue?days=0", "overdue-"),
+        ("/api/customers/overdue?days=0", "overdue.csv"),
     ] {
         let json = staff.get(path).await;
         assert_eq!(json.header("content-type"), "application/json", "{path}");

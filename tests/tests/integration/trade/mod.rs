@@ -19,6 +19,7 @@ mod own_holds;
 mod products;
 pub(crate) mod purchase;
 mod quoted_prices;
+mod reports;
 mod reservations;
 mod sale_kinds;
 mod sale_times;

@@ -1,0 +1,214 @@
+//! The kept figures of sales: what each day came to, up to an hour ago.
+//!
+//! A step adds what happened in a span of at most a day to the rows of its day. The span ends at least an hour ago: every
+//! transaction of that time has ended, and no row of it will come. What happens later, such as a cancellation, counts at
+//! its own time, so a kept row changes on its own day only. A step costs one transaction of six statements. Its first
+//! statement moves `kept_until`, if it still has the expected value: of two processes one waits for the other, and then
+//! changes nothing.
+//!
+//! A change of the time zone moves the days: all figures are deleted and made again. Until then reports read the orders.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
+use entity::{BusinessId, TimeZone};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+
+use super::events::{COLUMNS, Kind, SUMS, events, values};
+use super::period::{self, State};
+use crate::foundation::dates::{Clock, exact};
+use crate::foundation::retry::retry;
+use crate::foundation::{clock, tenants};
+use crate::{Database, Error, Transaction};
+
+/// The age at which events are kept. No transaction takes as long.
+const GRACE: TimeDelta = TimeDelta::hours(1);
+
+/// The shortest span of a step that does not end with its day.
+const SHORTEST_STEP: TimeDelta = TimeDelta::minutes(30);
+
+/// The time between two looks at all businesses.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Keeps the figures of all businesses until it is dropped. Errors are logged and retried.
+pub async fn run(database: &Database) {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        let businesses = tenants::all_businesses(database).await;
+        let businesses = businesses.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the businesses cannot be listed");
+            Vec::new()
+        });
+        for business in businesses {
+            if let Err(error) = keep(database, business).await {
+                tracing::warn!(%error, %business, "figures of sales were not kept; the next run retries");
+            }
+        }
+    }
+}
+
+/// Keeps everything of a business that is old enough. Returns the number of steps, of which each ends a day but the
+/// last.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`]; [`Error::Contention`].
+pub async fn keep(database: &Database, business: BusinessId) -> Result<u32, Error> {
+    let mut kept = 0;
+    while retry(|| step(database, business)).await? {
+        kept += 1;
+    }
+    Ok(kept)
+}
+
+/// Takes the next step. Returns false if there is none, or if another process takes it.
+async fn step(database: &Database, business: BusinessId) -> Result<bool, Error> {
+    let transaction = database.begin(business).await?;
+    let clock = clock::of(&transaction, business).await?;
+    let state = period::state(&transaction, business).await?;
+    let goes_on = match state {
+        None => begin(&transaction, business, &clock).await?,
+        Some(state) if state.time_zone != clock.time_zone.to_string() => {
+            begin_again(&transaction, business, &clock, &state).await?
+        }
+        Some(state) => next_span(&transaction, business, &clock, &state).await?,
+    };
+    transaction.commit().await?;
+    Ok(goes_on)
+}
+
+/// The start of the day before the first order, from which figures are kept. `None` without orders.
+async fn beginning(
+    transaction: &Transaction,
+    business: BusinessId,
+    zone: TimeZone,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    // Raw: the first row of the primary key. The order of ids is that of time, up to the difference of clocks.
+    let sql = "SELECT created_at FROM orders WHERE business_id = $1 ORDER BY id LIMIT 1";
+    let row = transaction
+        .query_one_raw(statement(sql, [business.0.into()]))
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let first: DateTime<Utc> = row.try_get("", "created_at")?;
+    Ok(Some(zone.start_of(zone.day_of(first) - Days::new(1))))
+}
+
+async fn begin(
+    transaction: &Transaction,
+    business: BusinessId,
+    clock: &Clock,
+) -> Result<bool, Error> {
+    let zone = clock.time_zone;
+    let Some(first) = beginning(transaction, business, zone).await? else {
+        return Ok(false);
+    };
+    let sql = "INSERT INTO sales_figures_state (business_id, time_zone, kept_until)
+               VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    let values = [business.0.into(), zone.to_string().into(), first.into()];
+    transaction.execute_raw(statement(sql, values)).await?;
+    Ok(true)
+}
+
+async fn begin_again(
+    transaction: &Transaction,
+    business: BusinessId,
+    clock: &Clock,
+    state: &State,
+) -> Result<bool, Error> {
+    let zone = clock.time_zone;
+    let first = beginning(transaction, business, zone).await?;
+    let sql = "UPDATE sales_figures_state SET time_zone = $2, kept_until = $3
+                WHERE business_id = $1 AND time_zone = $4";
+    let values = [
+        business.0.into(),
+        zone.to_string().into(),
+        first.unwrap_or(state.kept_until).into(),
+        state.time_zone.clone().into(),
+    ];
+    let changed = transaction.execute_raw(statement(sql, values)).await?;
+    if changed.rows_affected() > 0 {
+        let sql = "DELETE FROM sales_figures WHERE business_id = $1";
+        transaction
+            .execute_raw(statement(sql, [business.0.into()]))
+            .await?;
+    }
+    Ok(true)
+}
+
+/// The statement that adds the events of a span to the figures of their day, for each kind. `$6` is the day.
+static ADDITIONS: LazyLock<[String; 3]> = LazyLock::new(|| {
+    Kind::ALL.map(|kind| {
+        let (events, kind) = (events(kind), kind.value());
+        let added = COLUMNS
+            .split(", ")
+            .map(|column| format!("{column} = sales_figures.{column} + excluded.{column}"));
+        let added = added.collect::<Vec<_>>().join(", ");
+        format!(
+            "
+WITH {events}
+INSERT INTO sales_figures (business_id, kind, span, starts_on, subject, {COLUMNS})
+SELECT $1, '{kind}', 'day', $6, subject, {SUMS} FROM event GROUP BY subject ORDER BY subject
+ON CONFLICT ON CONSTRAINT sales_figures_pkey DO UPDATE SET {added}"
+        )
+    })
+});
+
+/// The insert of a month's figures, from those of its days. `$2` is its first day, `$3` that of the next month.
+static MONTH: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
+INSERT INTO sales_figures (business_id, kind, span, starts_on, subject, {COLUMNS})
+SELECT $1, kind, 'month', $2, subject, {SUMS} FROM sales_figures
+ WHERE business_id = $1 AND kind IN ('product', 'customer', 'total') AND span = 'day' AND starts_on >= $2 AND starts_on < $3
+ GROUP BY kind, subject"
+    )
+});
+
+/// The spans differ too much in their numbers of rows for one generic plan.
+const SETTINGS: &str = "SET LOCAL plan_cache_mode = 'force_custom_plan'";
+
+async fn next_span(
+    transaction: &Transaction,
+    business: BusinessId,
+    clock: &Clock,
+    state: &State,
+) -> Result<bool, Error> {
+    let (zone, from) = (clock.time_zone, state.kept_until);
+    let day = zone.day_of(from);
+    let next = day + Days::new(1);
+    let (end, latest) = (zone.start_of(next), exact(clock.now - GRACE));
+    let ends_day = end <= latest;
+    let until = if ends_day { end } else { latest };
+    if !ends_day && until < from + SHORTEST_STEP {
+        return Ok(false);
+    }
+    transaction.execute_unprepared(SETTINGS).await?;
+    let sql = "UPDATE sales_figures_state SET kept_until = $2
+                WHERE business_id = $1 AND kept_until = $3 AND time_zone = $4";
+    let moved: [Value; 4] = [
+        business.0.into(),
+        until.into(),
+        from.into(),
+        state.time_zone.clone().into(),
+    ];
+    let moved = transaction.execute_raw(statement(sql, moved)).await?;
+    if moved.rows_affected() == 0 {
+        return Ok(false);
+    }
+    for addition in ADDITIONS.iter() {
+        let mut all: Vec<Value> = vec![business.0.into()];
+        all.extend(values(from, until));
+        all.push(day.into());
+        transaction.execute_raw(statement(addition, all)).await?;
+    }
+    if ends_day && next.day() == 1 {
+        let first: NaiveDate = day.with_day(1).unwrap_or(day);
+        let values = [business.0.into(), first.into(), next.into()];
+        transaction.execute_raw(statement(&MONTH, values)).await?;
+    }
+    Ok(ends_day)
+}
+
+fn statement(sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+}
