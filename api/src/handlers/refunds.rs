@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use domain::orders::refunds;
 use entity::users::Role;
-use entity::{Currency, OrderId, refunds as rows};
+use entity::{Currency, OrderId, OrderNumber, refunds as rows};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,6 +31,7 @@ struct ListedRefundView {
     #[serde(flatten)]
     refund: RefundView,
     order_id: OrderId,
+    order_number: OrderNumber,
     currency: Currency,
 }
 
@@ -39,6 +40,7 @@ impl ListedRefundView {
         Self {
             refund: RefundView::of(refund, currency),
             order_id: refund.order_id,
+            order_number: OrderNumber::of(refund.order_id),
             currency,
         }
     }
