@@ -3,7 +3,7 @@
 use domain::orders::disputes;
 use domain::{Database, Paging};
 use entity::users::Role;
-use entity::{Currency, DisputeId, OrderId, disputes as rows};
+use entity::{Currency, DisputeId, OrderId, OrderNumber, disputes as rows};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,6 +31,7 @@ struct ListedDisputeView {
     #[serde(flatten)]
     dispute: DisputeView,
     order_id: OrderId,
+    order_number: OrderNumber,
     currency: Currency,
 }
 
@@ -39,6 +40,7 @@ impl ListedDisputeView {
         Self {
             dispute: DisputeView::of(dispute, currency),
             order_id: dispute.order_id,
+            order_number: OrderNumber::of(dispute.order_id),
             currency,
         }
     }

@@ -3,7 +3,7 @@
 use domain::orders::refunds;
 use domain::{Database, Paging};
 use entity::users::Role;
-use entity::{Currency, OrderId, RefundId, refunds as rows};
+use entity::{Currency, OrderId, OrderNumber, RefundId, refunds as rows};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,6 +31,7 @@ struct ListedRefundView {
     #[serde(flatten)]
     refund: RefundView,
     order_id: OrderId,
+    order_number: OrderNumber,
     currency: Currency,
 }
 
@@ -39,6 +40,7 @@ impl ListedRefundView {
         Self {
             refund: RefundView::of(refund, currency),
             order_id: refund.order_id,
+            order_number: OrderNumber::of(refund.order_id),
             currency,
         }
     }

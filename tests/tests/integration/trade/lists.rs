@@ -121,6 +121,7 @@ async fn documents_about_orders_are_listed_by_order_customer_and_time() {
         let of_order = rows(&admin, &format!("{path}?order_id={order}")).await;
         assert_eq!(of_order.len(), 1, "{list}");
         assert_eq!(of_order[0]["order_id"], order.as_str(), "{list}");
+        assert!(of_order[0]["order_number"].is_string(), "{list}");
         let of_customer = format!("{path}?customer_id={ACME_CUSTOMER}&created_from=2020-01-01");
         assert_eq!(rows(&admin, &of_customer).await.len(), count, "{list}");
         let nobody = entity::CustomerId::new();
