@@ -331,8 +331,7 @@ fn place(row: &Row) -> Place {
 }
 
 /// Raw: a union of kept figures, of events and of refunds. `$10` is the first day, `$11` the day after the last
-/// that is kept, and `$12`
-/// are the bounds of the days.
+/// that is kept, and `$12` are the bounds of the days.
 fn by_days() -> String {
     let (events, refunds) = (events(Kind::Total), refunds(Kind::Total));
     format!(
