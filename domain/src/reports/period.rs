@@ -69,6 +69,12 @@ impl Period {
         )
     }
 
+    /// The day after the last with kept figures of this time zone.
+    pub(super) fn kept_before(&self) -> NaiveDate {
+        let after = self.zone.day_of(self.kept_until) + Days::new(1);
+        after.clamp(self.from, self.until.max(self.from))
+    }
+
     /// The starts of the days and the end, as an array of PostgreSQL.
     pub(super) fn bounds(&self) -> String {
         let days = self.from.iter_days().take_while(|day| *day <= self.until);
@@ -154,5 +160,6 @@ mod tests {
         };
         let period = Period::new((day(days.0), day(days.1)), TimeZone::UTC, Some(&state));
         assert_eq!(period.live(), (start, end));
+        assert_eq!(period.kept_before(), day(days.0));
     }
 }

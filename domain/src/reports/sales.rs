@@ -273,7 +273,7 @@ impl Report<'_> {
     ) -> Result<Page<Row, Place>, Error> {
         let mut values = self.values(period);
         values.push(period.from.into());
-        values.push(period.until.into());
+        values.push(period.kept_before().into());
         values.push(period.bounds().into());
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, by_days(), values);
         let days = OfDay::find_by_statement(statement)
@@ -330,8 +330,8 @@ fn place(row: &Row) -> Place {
     }
 }
 
-/// Raw: a union of kept figures, of events and of refunds. `$10` is the first day, `$11` the day after the last, and `$12`
-/// are the bounds of the days.
+/// Raw: a union of kept figures, of events and of refunds. `$10` is the first day, `$11` the day after the last
+/// that is kept, and `$12` are the bounds of the days.
 fn by_days() -> String {
     let (events, refunds) = (events(Kind::Total), refunds(Kind::Total));
     format!(
