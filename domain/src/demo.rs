@@ -20,8 +20,10 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
 };
+use serde_json::json;
 use uuid::{Uuid, uuid};
 
+use crate::audit::{self, Action, Change};
 use crate::catalogue::products::{Details, NewProduct};
 use crate::identity::customers::{CreditTerms, CustomerDetails, NewCustomer};
 use crate::identity::passwords;
@@ -433,6 +435,7 @@ async fn write_ledger(
         if !is_charge {
             write_payment(transaction, admin, &entry, posting).await?;
         }
+        audit::record(transaction, admin, change(admin, &entry, posting)).await?;
     }
     for (customer, account) in accounts {
         customers::Entity::update_of(admin.business_id)
@@ -446,6 +449,35 @@ async fn write_ledger(
             .await?;
     }
     Ok(())
+}
+
+/// The audit entry of a past order or payment, without which no system could follow it.
+fn change(admin: &Caller, entry: &Entry, posting: Posting) -> Change {
+    let text = |amount: Money| amount.to_text(admin.currency);
+    let (action, entity_type, entity_id, amount) = match entry.kind {
+        Kind::Charge => (
+            Action::OrderApproved,
+            "order",
+            entry.order_id.0,
+            "total_amount",
+        ),
+        _ => (Action::PaymentReceived, "payment", entry.id, "amount"),
+    };
+    let mut after = json!({
+        "customer_id": entry.customer_id,
+        "customer_balance": text(posting.balance_after),
+    });
+    after[amount] = match entry.kind {
+        Kind::Charge => text(entry.amount).into(),
+        _ => text(-entry.amount).into(),
+    };
+    Change {
+        action,
+        entity_type,
+        entity_id,
+        before: None,
+        after,
+    }
 }
 
 /// Writes the payment behind an entry, and its allocation to the order.

@@ -14,7 +14,7 @@
 //! | [`catalogue`] | products and timed sales |
 //! | [`stock`] | stock, holds and waitlists |
 //! | [`identity`] | businesses, users, customers, credentials |
-//! | [`audit`] | audit entries, seals, the access log |
+//! | [`audit`] | audit entries, changes for followers, seals, the access log |
 //! | [`foundation`] | database, locks, retry, idempotency, errors |
 //!
 //! Every write takes the same steps: begin, lock rows, decide in memory, write, commit. The lock order is customers

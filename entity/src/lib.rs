@@ -47,6 +47,7 @@ pub mod reservations;
 pub mod reversals;
 pub mod sale_products;
 pub mod sales;
+pub mod search_terms;
 pub mod stock_movements;
 mod tenant;
 mod time_zone;

@@ -98,6 +98,7 @@ tenant!(
     reversals,
     sale_products,
     sales,
+    search_terms,
     stock_movements,
     users,
     write_offs,

@@ -101,6 +101,8 @@ fn steps() -> Vec<Step> {
         step!("22_held_stock", compatible_from: "15_schema_compatibility"),
         step!("23_details", compatible_from: "15_schema_compatibility"),
         step!("24_password_resets", compatible_from: "15_schema_compatibility"),
+        step!("25_search", compatible_from: "15_schema_compatibility"),
+        step!("26_changes", compatible_from: "15_schema_compatibility"),
     ]
 }
 

@@ -59,6 +59,17 @@ def before_call(context, case, kwargs):
             case.query.pop("from", None)
         elif "from" in case.query and not case.operation.path.endswith("/audit"):
             case.query["from"] = PAST
+        # A search has a letter or a digit and a limited number of words. Digits of an amount depend on the currency.
+        if "q" in case.query and not case.operation.path.endswith("/products"):
+            case.query["q"] = "muller"
+        for name in ("total", "amount"):
+            for end, value in (("min", "1.00"), ("max", "2.00")):
+                if f"{name}_{end}" in case.query:
+                    case.query[f"{name}_{end}"] = value
+        # Only unpaid orders are sorted by their due date, and not those of a search.
+        if case.query.get("sort") == "due_at":
+            case.query["unpaid"] = "true"
+            case.query.pop("q", None)
         # The number of days in a month depends on the calendar, which no pattern can express.
         for name, value in case.query.items():
             if isinstance(value, str) and re.match(r"\d{4}-\d\d-(29|3\d)", value):

@@ -47,7 +47,9 @@ pub use pages::member;
 pub use pooler::{PgBouncer, Pooling};
 pub use proxy::{Proxy, Sabotage, Saying};
 pub use routes::{Route, Traded};
-pub use server::{ACME_KEY, Database, Held, OWNER, REFRESH_TOKEN, SERVICE};
+pub use server::{
+    ACME_KEY, BUYERS_LOGIN, Database, Held, OWNER, REFRESH_TOKEN, RESET_CODE, SERVICE,
+};
 pub use service::{SECRET, Service, claims, platform_token, settings, signed};
 pub use stripe_shop::{StripeShop, dispute};
 pub use untouched::{Untouched, customer_path, pointers, sorted, stock_path};

@@ -1,13 +1,18 @@
 //! This module lists the endpoints of the service's OpenAPI document, so that a test over all of them tries each new
 //! endpoint. A valid body and an id of each are listed by hand, in `good_body` and `id_at_acme`.
 
-use domain::demo;
+use domain::{Authority, demo};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use uuid::Uuid;
 
-use crate::{ACME_KEY, Client, REFRESH_TOKEN, Reply, Service};
+use tradeline::access::token::Claims;
+
+use crate::{
+    ACME_KEY, BUYERS_LOGIN, Client, REFRESH_TOKEN, RESET_CODE, Reply, SECRET, Service, claims,
+    signed,
+};
 
 /// One operation of the document.
 #[derive(Debug, Clone)]
@@ -170,6 +175,14 @@ impl Route {
     pub fn best_caller(&self, service: &Service) -> Client {
         if self.is_platforms() {
             service.platform()
+        } else if self.path == "/api/auth/password" {
+            // Only users have a password. Their login goes on.
+            let buyer = Claims {
+                user_id: demo::ACME_BUYER,
+                login: Some(BUYERS_LOGIN),
+                ..claims(demo::ACME, Authority::Customer(demo::ACME_CUSTOMER))
+            };
+            service.bearer(&signed(&buyer, SECRET))
         } else if self.operation["x-roles"] == json!(["customer"]) {
             service.customer()
         } else {
@@ -212,6 +225,12 @@ impl Route {
             Some("stock") => "sku,quantity\nHDP-001,500\n".to_owned(),
             _ => panic!("add a valid table of {} here", self.name()),
         }
+    }
+
+    /// True if the endpoint refuses a request without a body.
+    #[must_use]
+    pub fn needs_body(&self) -> bool {
+        self.has_body() && self.operation["requestBody"]["required"] == true
     }
 
     /// The path with this id in place of the placeholder.
@@ -277,9 +296,9 @@ impl Route {
             "POST /api/auth/register" => json!({
                 "business": "acme", "email": new_address(), "password": "correct horse", "name": "Newcomer",
             }),
-            "POST /api/auth/password" => json!({"old": "correct horse", "new": "battery staple"}),
+            "POST /api/auth/password" => json!({"old": "customer123", "new": "battery staple"}),
             "POST /api/auth/password-reset" => json!({
-                "business": "acme", "email": new_address(), "code": "none that anyone has", "new": "battery staple",
+                "business": "globex", "email": "admin@globex.example", "code": RESET_CODE, "new": "battery staple",
             }),
             "POST /api/businesses/{business_id}/admin-reset" => json!({}),
             "POST /api/auth/refresh" => json!({"refresh_token": REFRESH_TOKEN}),

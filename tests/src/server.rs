@@ -13,7 +13,7 @@ use sea_orm::{
 };
 
 use tokio::sync::mpsc;
-use uuid::uuid;
+use uuid::{Uuid, uuid};
 
 use crate::until;
 
@@ -24,6 +24,10 @@ pub const ACME_KEY: ApiKeyId = ApiKeyId(uuid!("650e8400-e29b-41d4-a716-446655440
 /// A refresh token of Acme's buyer that was not used yet.
 pub const REFRESH_TOKEN: &str =
     "tl_refresh_VQ6EAOKbQdSnFkRmVUQAmQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// The login that this token renews.
+pub const BUYERS_LOGIN: Uuid = uuid!("550e8400-e29b-41d4-a716-446655440098");
+/// A code for the admin of Globex that was not used yet, as it is hashed.
+pub const RESET_CODE: &str = "7ZK4M0H2QX9TB3WR8E5N1CVYD";
 /// The role that the service connects as; row-level security applies to it.
 pub const SERVICE: &str = "tradeline_service";
 
@@ -116,7 +120,7 @@ async fn start() -> embedded::Server {
     server
 }
 
-/// SQL that adds one API key and one refresh token per business to the demo data.
+/// SQL that adds one API key and one refresh token per business to the demo data, and one reset code.
 fn credentials() -> String {
     format!(
         "INSERT INTO api_keys (business_id, id, name, role, prefix, key_hash, created_by)
@@ -124,10 +128,14 @@ fn credentials() -> String {
                 'Webshop', 'staff', 'tl_live_', sha256(id::text::bytea), id
            FROM users WHERE role = 'admin';
          INSERT INTO refresh_tokens (business_id, id, family_id, user_id, token_hash, expires_at)
-         SELECT business_id, gen_random_uuid(), gen_random_uuid(), id,
+         SELECT business_id, gen_random_uuid(),
+                CASE id WHEN '{ACME_BUYER}' THEN '{BUYERS_LOGIN}'::uuid ELSE gen_random_uuid() END, id,
                 CASE id WHEN '{ACME_BUYER}' THEN sha256('{REFRESH_TOKEN}') ELSE sha256(id::text::bytea) END,
                 now() + interval '1 day'
-           FROM users;"
+           FROM users;
+         INSERT INTO password_resets (business_id, user_id, code_hash, enables, created_at, expires_at)
+         SELECT business_id, id, sha256('{RESET_CODE}'), false, now() + interval '9 hours', now() + interval '10 hours'
+           FROM users WHERE email = 'admin@globex.example';"
     )
 }
 

@@ -1,5 +1,6 @@
 //! The state of a database's schema, and the application of pending migrations.
 
+use domain::foundation::search;
 use domain::{CannotConnect, Database, SchemaState};
 use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
 
@@ -57,6 +58,11 @@ pub async fn up(url: &str) -> Result<Vec<String>, Error> {
             ahead = state.ahead.join(", "),
             "the database has migrations of a later version that are compatible with this one"
         );
+    }
+    // Rows that were written without search terms: before there were any, or by a version without them.
+    let filled = search::fill(&database).await?;
+    if filled.rows() > 0 {
+        tracing::info!(?filled, "rows have search terms now");
     }
     database.close().await;
     Ok(pending)

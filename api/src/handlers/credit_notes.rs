@@ -12,11 +12,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
+use super::orders::about;
 use crate::access::Authenticated;
 use crate::schema::body::{Json, List, Positive};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
+use crate::schema::query::{Page, Query};
 use crate::schema::response::{Response, View};
 use crate::schema::text::{self, Amount, Text};
 use crate::state::State;
@@ -43,6 +45,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::AmountTooLarge,
         ])
         .idempotent(),
+        Endpoint::get("listCreditNotes", "/api/credit-notes", list)
+            .summary("List credit notes, the newest first")
+            .for_roles(&[Role::Admin, Role::Staff])
+            .about_orders()
+            .paged()
+            .ok::<Page<CreditNoteView>>(),
         Endpoint::get("getCreditNote", "/api/credit-notes/{credit_note_id}", read)
             .summary("Read a credit note")
             .for_roles(&[Role::Admin, Role::Staff])
@@ -204,6 +212,18 @@ async fn create(
     let render = documents::render::<CreditNoteView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(credit_notes::create(&state.database, &write, &new).await)
+}
+
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+    let filter = about(&mut query);
+    let paging = query.paging();
+    query.finish()?;
+    let page = credit_notes::list(&state.database, &caller, &filter, &paging).await;
+    caller.answer(page.map(|page| {
+        View(Page::of(page, |row| {
+            CreditNoteView::of(&row, caller.currency)
+        }))
+    }))
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<CreditNoteId>) -> Response {

@@ -2,14 +2,19 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::Caller;
+use domain::foundation::search::Search;
+use domain::identity::customer_changes;
 use domain::identity::customers::{
-    self, CreditTerms, CustomerChange, CustomerDetails, CustomerDetailsChange, NewCustomer,
+    self, CreditTerms, CustomerChange, CustomerDetails, CustomerDetailsChange, CustomerKey, Filter,
+    NewCustomer, Sort,
 };
+use domain::{Caller, Paging};
 use entity::users::Role;
 use entity::{Currency, CustomerAddress, CustomerAddresses, CustomerId, Metadata, Money};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use crate::access::Authenticated;
 use crate::schema::body::{Change, Json, List};
@@ -18,9 +23,9 @@ use crate::schema::endpoint::Endpoint;
 use crate::schema::metadata::{MetadataPatch, NewMetadata};
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
-use crate::schema::query::{Page, Query};
+use crate::schema::query::{CountedPage, Page, Query, ROWS_TO_COUNT};
 use crate::schema::response::{Response, View, created};
-use crate::schema::text::{self, Amount, Email, Reference, Text, Whole};
+use crate::schema::text::{self, Amount, Email, FromText, Reference, Text, Whole};
 use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
@@ -31,10 +36,21 @@ type Addresses = List<CustomerAddressRequest, 0, { CustomerAddresses::MAX }>;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("listCustomers", "/api/customers", list)
-            .summary("List customers in the order in which they were added")
+            .summary("List customers, in the order in which they were added or by name")
             .for_roles(STAFF)
+            .query::<Search>(
+                "q",
+                "Words of the name, email address, reference, VAT number or telephone number.",
+            )
+            .query::<bool>(
+                "on_hold",
+                "Only customers whose purchases are blocked, or are not.",
+            )
+            .query::<Sort>("sort", "The order of the list; `created_at` if left out.")
             .paged()
-            .ok::<Page<CustomerView>>(),
+            .followed()
+            .counted()
+            .ok::<CountedPage<CustomerView>>(),
         Endpoint::post("createCustomer", "/api/customers", create)
             .summary("Add a customer; only an admin may set a credit limit or a hold")
             .for_roles(STAFF)
@@ -179,11 +195,52 @@ impl CustomerView {
     }
 }
 
+impl FromText for Sort {
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "created_at" => Ok(Self::CreatedAt),
+            "name" => Ok(Self::Name),
+            _ => Err("must be one of created_at, name".to_owned()),
+        }
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::String))
+            .enum_values(Some(["created_at", "name"]))
+            .into()
+    }
+}
+
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
-    let paging = query.paging();
+    if let Some(following) = query.following() {
+        query.finish()?;
+        let changes = customer_changes::list_changes(&state.database, &caller, &following).await;
+        return caller.answer(changes.map(|page| {
+            let page = Page::of_changes(page, |row| CustomerView::of(&row, &caller));
+            View(CountedPage::of(page, None))
+        }));
+    }
+    let filter = Filter {
+        search: query.take("q"),
+        on_hold: query.take("on_hold"),
+        sort: query.take("sort").unwrap_or_default(),
+    };
+    let paging: Paging<CustomerKey> = query.paging();
+    let is_of_list = |after: &CustomerKey| after.is_of(filter.sort);
+    query.expect_cursor(paging.after.as_ref().is_none_or(is_of_list));
+    let count = query.count();
     query.finish()?;
-    let page = customers::list(&state.database, &caller, &paging).await;
-    caller.answer(page.map(|page| View(Page::of(page, |row| CustomerView::of(&row, &caller)))))
+    let counted = match count {
+        true => Some(customers::count(&state.database, &caller, &filter, ROWS_TO_COUNT).await),
+        false => None,
+    };
+    let counted = counted.transpose().map_err(|error| caller.problem(error))?;
+    let page = customers::list(&state.database, &caller, &filter, &paging).await;
+    caller.answer(page.map(|page| {
+        let page = Page::of(page, |row| CustomerView::of(&row, &caller));
+        View(CountedPage::of(page, counted))
+    }))
 }
 
 async fn create(

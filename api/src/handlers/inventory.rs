@@ -44,7 +44,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "Only products with fewer available units than this.",
             )
             .paged()
-            .ok::<Page<StockView>>(),
+            .ok::<Page<ListedStockView>>(),
         Endpoint::get("getStock", "/api/inventory/{product_id}", read)
             .summary("Read the stock of a product")
             .for_roles(STAFF)
@@ -154,6 +154,17 @@ pub(super) struct StockView {
     updated_at: DateTime<Utc>,
 }
 
+/// The stock of a product of a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"sku": "HP-200", "name": "Headphones"}))]
+struct ListedStockView {
+    #[serde(flatten)]
+    stock: StockView,
+    sku: String,
+    /// The name of the product.
+    name: String,
+}
+
 /// A change of a product's count.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"quantity": 12, "on_hand_after": 52, "reason": "received", "reserved": 0}))]
@@ -249,7 +260,13 @@ async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Re
     let paging = query.paging();
     query.finish()?;
     let page = inventory::list(&state.database, &caller, below, &paging).await;
-    caller.answer(page.map(|page| View(Page::of(page, StockView::from))))
+    caller.answer(page.map(|page| {
+        View(Page::of(page, |listed| ListedStockView {
+            stock: listed.stock.into(),
+            sku: listed.sku,
+            name: listed.name,
+        }))
+    }))
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<ProductId>) -> Response {

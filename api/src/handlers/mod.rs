@@ -11,6 +11,7 @@ mod checkout;
 mod credit_notes;
 mod customers;
 mod dev;
+mod disputes;
 mod documents;
 mod health;
 mod imports;
@@ -22,6 +23,7 @@ mod payments;
 mod payouts;
 mod products;
 mod purchase;
+mod refunds;
 mod reservations;
 mod sales;
 mod statements;
@@ -54,6 +56,8 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
         (Tag::Reservations, reservations::endpoints()),
         (Tag::Orders, checkout::endpoints()),
         (Tag::Orders, orders::endpoints()),
+        (Tag::Orders, refunds::endpoints()),
+        (Tag::Orders, disputes::endpoints()),
         (Tag::Receivables, payments::endpoints()),
         (Tag::Receivables, payouts::endpoints()),
         (Tag::Receivables, credit_notes::endpoints()),

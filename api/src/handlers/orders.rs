@@ -2,15 +2,17 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::StoredResponse;
 use domain::cancellation;
 use domain::card::provider::Limits;
 use domain::card::refunds::{self, NewRefund, What};
 use domain::foundation::dates::When;
+use domain::foundation::search::Search;
 use domain::orders::{
-    self, DetailsChange, Filter, Fulfilment, Mismatch, Order, Payment, Step, Wanting,
+    self, About, DetailsChange, Filter, Fulfilment, Mismatch, Order, OrderKey, Payment, Sort, Step,
+    Wanting, changes,
 };
 use domain::stock::MAX_LINES;
+use domain::{Paging, StoredResponse};
 use entity::orders::{Attention, CancelReason, PaymentMethod, Status};
 use entity::users::Role;
 use entity::{
@@ -31,9 +33,9 @@ use crate::schema::endpoint::Endpoint;
 use crate::schema::metadata::MetadataPatch;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
-use crate::schema::query::{Page, Query};
+use crate::schema::query::{CountedPage, Page, Query, ROWS_TO_COUNT};
 use crate::schema::response::{Response, View, done};
-use crate::schema::text::{self, Amount, FromText, Reference, Text};
+use crate::schema::text::{self, Amount, AmountText, FromText, Reference, Several, Text};
 use crate::state::State;
 
 const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
@@ -44,26 +46,23 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("listOrders", "/api/orders", list)
             .summary("List orders, the newest first; a customer sees their own")
             .for_roles(EVERYONE)
-            .query::<Status>("status", "Only orders with this status.")
             .query::<CustomerId>("customer_id", "Only orders of this customer.")
-            .query::<PaymentMethod>("payment_method", "Only orders with this payment method.")
-            .query::<When>("created_from", "Created at this time or later.")
-            .query::<When>("created_to", "Created before this time, or until the end of this date.")
             .query::<WantingAttention>(
                 "attention",
                 "Only orders that need manual review: `true` for any reason, or one reason.",
             )
+            .filtered()
             .paged()
-            .ok::<Page<OrderView>>(),
+            .followed()
+            .counted()
+            .ok::<CountedPage<ListedOrderView>>(),
         Endpoint::get("listMyOrders", "/api/orders/my-orders", my_orders)
             .summary("List the customer's own orders, the newest first")
             .for_roles(&[Role::Customer])
-            .query::<Status>("status", "Only orders with this status.")
-            .query::<PaymentMethod>("payment_method", "Only orders with this payment method.")
-            .query::<When>("created_from", "Created at this time or later.")
-            .query::<When>("created_to", "Created before this time, or until the end of this date.")
+            .filtered()
             .paged()
-            .ok::<Page<OrderView>>(),
+            .counted()
+            .ok::<CountedPage<ListedOrderView>>(),
         Endpoint::get("getOrder", "/api/orders/{order_id}", read)
             .summary("Read an order with its lines; a customer may read their own")
             .for_roles(EVERYONE)
@@ -118,6 +117,58 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ])
             .idempotent(),
     ]
+}
+
+impl Endpoint {
+    /// Adds the filters of lists of what orders have, such as refunds. [`about`] reads them.
+    pub(super) fn about_orders(self) -> Self {
+        self.query::<OrderId>("order_id", "Only those of this order.")
+            .query::<CustomerId>("customer_id", "Only those of orders of this customer.")
+            .query::<When>("created_from", "Entered at this time or later.")
+            .query::<When>(
+                "created_to",
+                "Entered before this time, or until the end of this date.",
+            )
+    }
+
+    /// Adds the filters that both lists of orders have.
+    fn filtered(self) -> Self {
+        self.query::<Search>(
+            "q",
+            "The beginning of the number, or words of a reference, the customer or a SKU.",
+        )
+        .query::<Several<Status>>("status", "Only orders with one of these statuses, with commas between them.")
+        .query::<ProductId>("product_id", "Only orders with this product.")
+        .query::<PaymentMethod>("payment_method", "Only orders with this payment method.")
+        .query::<When>("created_from", "Created at this time or later.")
+        .query::<When>("created_to", "Created before this time, or until the end of this date.")
+        .query::<AmountText>("total_min", "Only orders with this total or a greater one.")
+        .query::<AmountText>("total_max", "Only orders with this total or a smaller one.")
+        .query::<bool>("unpaid", "True: only orders on credit with an amount due; false: all others.")
+        .query::<bool>("overdue", "True: only unpaid orders that are past due; false: all others.")
+        .query::<Sort>(
+            "sort",
+            "The order of the list; `-created_at` if left out. `due_at` needs `unpaid=true` or `overdue=true`, and no `q`.",
+        )
+    }
+}
+
+impl FromText for Sort {
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "-created_at" => Ok(Self::Newest),
+            "created_at" => Ok(Self::Oldest),
+            "due_at" => Ok(Self::DueAt),
+            _ => Err("must be one of -created_at, created_at, due_at".to_owned()),
+        }
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::String))
+            .enum_values(Some(["-created_at", "created_at", "due_at"]))
+            .into()
+    }
 }
 
 crate::body! {
@@ -243,6 +294,15 @@ pub(super) struct OrderView {
     created_at: DateTime<Utc>,
 }
 
+/// An order of a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"customer_name": "Ada Lovelace"}))]
+pub(super) struct ListedOrderView {
+    #[serde(flatten)]
+    order: OrderView,
+    customer_name: String,
+}
+
 /// An order with its items, payments, refunds, disputes and history.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OrderWithItems {
@@ -291,7 +351,7 @@ struct MismatchView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"amount": "100.00", "reason": "product_not_received", "status": "needs_response",
     "provider_dispute": "dp_1PEXAMPLE"}))]
-struct DisputeView {
+pub(super) struct DisputeView {
     dispute_id: DisputeId,
     amount: Amount,
     /// The payment provider's term for the reason.
@@ -311,7 +371,7 @@ struct DisputeView {
 /// A refund of a card payment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"amount": "25.00", "status": "succeeded", "reason": "scratched"}))]
-struct RefundView {
+pub(super) struct RefundView {
     refund_id: RefundId,
     amount: Amount,
     status: refund_rows::Status,
@@ -366,6 +426,15 @@ impl OrderView {
             delivery_address: order.delivery_address.clone(),
             metadata: order.metadata.clone().unwrap_or_default(),
             created_at: order.created_at,
+        }
+    }
+}
+
+impl ListedOrderView {
+    fn of(listed: orders::Listed, currency: Currency) -> Self {
+        Self {
+            order: OrderView::of(&listed.order, currency),
+            customer_name: listed.customer_name,
         }
     }
 }
@@ -455,7 +524,7 @@ impl MismatchView {
 }
 
 impl DisputeView {
-    fn of(dispute: &disputes::Model, currency: Currency) -> Self {
+    pub(super) fn of(dispute: &disputes::Model, currency: Currency) -> Self {
         Self {
             dispute_id: dispute.id,
             amount: Amount::of(dispute.amount, currency),
@@ -470,7 +539,7 @@ impl DisputeView {
 }
 
 impl RefundView {
-    fn of(refund: &refund_rows::Model, currency: Currency) -> Self {
+    pub(super) fn of(refund: &refund_rows::Model, currency: Currency) -> Self {
         Self {
             refund_id: refund.id,
             amount: Amount::of(refund.amount, currency),
@@ -495,7 +564,26 @@ impl StepView {
     }
 }
 
+/// Reads the filters of a list of what orders have.
+pub(super) fn about(query: &mut Query) -> About {
+    About {
+        order_id: query.take("order_id"),
+        customer_id: query.take("customer_id"),
+        created_from: query.take("created_from"),
+        created_to: query.take("created_to"),
+    }
+}
+
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+    if let Some(following) = query.following() {
+        query.finish()?;
+        let changes = changes::list_changes(&state.database, &caller, &following).await;
+        return caller.answer(changes.map(|page| {
+            let page =
+                Page::of_changes(page, |listed| ListedOrderView::of(listed, caller.currency));
+            View(CountedPage::of(page, None))
+        }));
+    }
     let attention = query.take::<WantingAttention>("attention");
     let filter = Filter {
         customer_id: query.take("customer_id"),
@@ -511,20 +599,44 @@ async fn my_orders(state: Data<State>, caller: Authenticated, query: Query) -> R
 
 /// A page of orders that the caller may see and that match this filter and those of every list.
 async fn page(state: &State, caller: &Authenticated, filter: Filter, mut query: Query) -> Response {
+    let (total_min, total_max) = query.amounts(("total_min", "total_max"), caller.currency);
     let filter = Filter {
-        status: query.take("status"),
+        search: query.take("q"),
+        status: query
+            .take::<Several<Status>>("status")
+            .map_or_else(Vec::new, |several| several.0),
+        product_id: query.take("product_id"),
         payment_method: query.take("payment_method"),
         created_from: query.take("created_from"),
         created_to: query.take("created_to"),
+        total_min,
+        total_max,
+        unpaid: query.take("unpaid"),
+        overdue: query.take("overdue"),
+        sort: query.take("sort").unwrap_or_default(),
         ..filter
     };
-    let paging = query.paging();
+    let paging: Paging<OrderKey> = query.paging();
+    query.expect_cursor(paging.after.is_none_or(|after| after.is_of(filter.sort)));
+    if filter.sort == Sort::DueAt {
+        if filter.unpaid != Some(true) && filter.overdue != Some(true) {
+            query.fault("sort", "due_at needs unpaid=true or overdue=true");
+        }
+        if filter.search.is_some() {
+            query.fault("sort", "due_at is not possible together with q");
+        }
+    }
+    let count = query.count();
     query.finish()?;
+    let counted = match count {
+        true => Some(orders::count(&state.database, caller, &filter, ROWS_TO_COUNT).await),
+        false => None,
+    };
+    let counted = counted.transpose().map_err(|error| caller.problem(error))?;
     let page = orders::list(&state.database, caller, &filter, &paging).await;
     caller.answer(page.map(|page| {
-        View(Page::of(page, |order| {
-            OrderView::of(&order, caller.currency)
-        }))
+        let page = Page::of(page, |listed| ListedOrderView::of(listed, caller.currency));
+        View(CountedPage::of(page, counted))
     }))
 }
 

@@ -56,7 +56,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                  response alone has it: a replayed one has null instead",
             )
             .for_platform()
-            .body::<AdminResetRequest>()
+            .optional_body::<AdminResetRequest>()
             .ok::<ResetCodeView>()
             .codes(&[Code::NotFound])
             .idempotent(),

@@ -2,7 +2,10 @@
 
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use domain::receivables::payments::{self, NewPayment, Payment};
+use domain::foundation::dates::When;
+use domain::foundation::search::Search;
+use domain::receivables::payment_changes;
+use domain::receivables::payments::{self, Filter, Listed, NewPayment, Payment};
 use domain::receivables::settlement::Target;
 use entity::users::Role;
 use entity::{Currency, CustomerId, Metadata, Money, OrderId, OrderNumber, PaymentId, UserId};
@@ -16,9 +19,9 @@ use crate::schema::endpoint::Endpoint;
 use crate::schema::metadata::NewMetadata;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
-use crate::schema::query::{Page, Query};
+use crate::schema::query::{CountedPage, Page, Query, ROWS_TO_COUNT};
 use crate::schema::response::{Response, View};
-use crate::schema::text::{self, Amount, Text};
+use crate::schema::text::{self, Amount, AmountText, Text};
 use crate::state::State;
 
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
@@ -31,9 +34,19 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("listPayments", "/api/payments", list)
             .summary("List payments, the newest first")
             .for_roles(STAFF)
+            .query::<Search>("q", "Words of the reference or the customer.")
             .query::<CustomerId>("customer_id", "Only payments of this customer.")
+            .query::<When>("received_from", "Received at this time or later.")
+            .query::<When>(
+                "received_to",
+                "Received before this time, or until the end of this date.",
+            )
+            .query::<AmountText>("amount_min", "Only payments of this amount or a greater one.")
+            .query::<AmountText>("amount_max", "Only payments of this amount or a smaller one.")
             .paged()
-            .ok::<Page<PaymentView>>(),
+            .followed()
+            .counted()
+            .ok::<CountedPage<ListedPaymentView>>(),
         Endpoint::post("createPayment", "/api/payments", receive)
             .summary("Record a payment; without a target it settles the orders that are due for longest first")
             .for_roles(STAFF)
@@ -156,6 +169,24 @@ pub(super) struct PaymentView {
     reversal_reason: Option<String>,
 }
 
+/// A payment of a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"customer_name": "Ada Lovelace"}))]
+struct ListedPaymentView {
+    #[serde(flatten)]
+    payment: PaymentView,
+    customer_name: String,
+}
+
+impl ListedPaymentView {
+    fn of(listed: Listed, currency: Currency) -> Self {
+        Self {
+            payment: PaymentView::of(&listed.payment, currency),
+            customer_name: listed.customer_name,
+        }
+    }
+}
+
 impl AllocationView {
     pub(super) fn all(shares: &[(OrderId, Money)], currency: Currency) -> Vec<Self> {
         let shares = shares.iter().map(|(order_id, amount)| Self {
@@ -267,13 +298,38 @@ async fn read(state: Data<State>, caller: Authenticated, id: Id<PaymentId>) -> R
 }
 
 async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
-    let customer = query.take("customer_id");
+    if let Some(following) = query.following() {
+        query.finish()?;
+        let changes = payment_changes::list_changes(&state.database, &caller, &following).await;
+        return caller.answer(changes.map(|page| {
+            let page = Page::of_changes(page, |listed| {
+                ListedPaymentView::of(listed, caller.currency)
+            });
+            View(CountedPage::of(page, None))
+        }));
+    }
+    let (amount_min, amount_max) = query.amounts(("amount_min", "amount_max"), caller.currency);
+    let filter = Filter {
+        search: query.take("q"),
+        customer_id: query.take("customer_id"),
+        received_from: query.take("received_from"),
+        received_to: query.take("received_to"),
+        amount_min,
+        amount_max,
+    };
     let paging = query.paging();
+    let count = query.count();
     query.finish()?;
-    let page = payments::list(&state.database, &caller, customer, &paging).await;
+    let counted = match count {
+        true => Some(payments::count(&state.database, &caller, &filter, ROWS_TO_COUNT).await),
+        false => None,
+    };
+    let counted = counted.transpose().map_err(|error| caller.problem(error))?;
+    let page = payments::list(&state.database, &caller, &filter, &paging).await;
     caller.answer(page.map(|page| {
-        View(Page::of(page, |payment| {
-            PaymentView::of(&payment, caller.currency)
-        }))
+        let page = Page::of(page, |listed| {
+            ListedPaymentView::of(listed, caller.currency)
+        });
+        View(CountedPage::of(page, counted))
     }))
 }

@@ -3,6 +3,7 @@
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::Caller;
+use domain::catalogue::product_changes;
 use domain::catalogue::products::{
     self, CurrentSale, Details, Filter, NewProduct, NotForSale, Product, ProductChange,
 };
@@ -19,7 +20,7 @@ use crate::schema::endpoint::Endpoint;
 use crate::schema::metadata::{MetadataPatch, NewMetadata};
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
-use crate::schema::query::{Page, Query};
+use crate::schema::query::{CountedPage, Page, Query, ROWS_TO_COUNT};
 use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Amount, Prose, Sku, Text, Whole};
 use crate::state::State;
@@ -39,7 +40,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<Text<1, 200>>("q", "Text that the name or the number contains, in any case.")
             .query::<Sku>("sku", "The number, in any case and width.")
             .paged()
-            .ok::<Page<ProductView>>(),
+            .followed()
+            .counted()
+            .ok::<CountedPage<ProductView>>(),
         Endpoint::post("createProduct", "/api/products", create)
             .summary("Add a product with its first stock")
             .for_roles(ADMIN)
@@ -290,18 +293,40 @@ fn reader(visitor: &Visitor) -> Filter {
 }
 
 async fn list(state: Data<State>, visitor: Visitor, mut query: Query) -> Response {
+    if let Some(following) = query.following() {
+        query.finish()?;
+        let changes = product_changes::list_changes(
+            &state.database,
+            visitor.business_id,
+            &reader(&visitor),
+            &following,
+        )
+        .await;
+        return visitor.answer(changes.map(|page| {
+            let page = Page::of_changes(page, |row| ProductView::of(&row, visitor.currency));
+            View(CountedPage::of(page, None))
+        }));
+    }
     let filter = Filter {
         search: query.take::<Text<1, 200>>("q").map(|text| text.0),
         sku: query.take::<Sku>("sku").map(|text| text.0),
         ..reader(&visitor)
     };
     let paging = query.paging();
+    let count = query.count();
     query.finish()?;
-    let page = products::list(&state.database, visitor.business_id, &filter, &paging).await;
+    let (database, business) = (&state.database, visitor.business_id);
+    let counted = match count {
+        true => Some(products::count(database, business, &filter, ROWS_TO_COUNT).await),
+        false => None,
+    };
+    let counted = counted
+        .transpose()
+        .map_err(|error| visitor.problem(error))?;
+    let page = products::list(database, business, &filter, &paging).await;
     visitor.answer(page.map(|page| {
-        View(Page::of(page, |row| {
-            ProductView::of(&row, visitor.currency)
-        }))
+        let page = Page::of(page, |row| ProductView::of(&row, visitor.currency));
+        View(CountedPage::of(page, counted))
     }))
 }
 

@@ -215,12 +215,10 @@ pub(super) fn receipt(receipt: &Receipt) -> StoredResponse {
         amount_due: amount(receipt.total - receipt.amount_paid() - receipt.amount_credited()),
         customer_balance: amount(receipt.charge.balance_after),
         available_credit: amount(receipt.available_credit),
-        details: receipt
-            .details
-            .as_deref()
-            .cloned()
-            .unwrap_or_default()
-            .into(),
+        reference: details.reference,
+        note: details.note,
+        delivery_address: details.delivery_address,
+        metadata: details.metadata.unwrap_or_default(),
         due_at: receipt.due_at,
         created_at: receipt.created_at,
         items: receipt

@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::StoredResponse;
 use domain::desk::{self, Command, Work};
-use domain::stock::reservations::{self, CurrentReservation, NewReservation};
+use domain::stock::reservations::{self, CurrentReservation, Filter, NewReservation};
 use domain::stock::{Line, MAX_LINES};
 use entity::orders::PaymentMethod;
 use entity::reservations::{CancelReason, Status};
@@ -22,6 +22,7 @@ use crate::schema::endpoint::Endpoint;
 use crate::schema::metadata::NewMetadata;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
+use crate::schema::query::{Page, Query};
 use crate::schema::response::{Response, View, accepted, created, done};
 use crate::schema::text::{self, Amount, Reference, Whole};
 use crate::state::State;
@@ -53,6 +54,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 Code::AmountTooLarge,
             ])
             .idempotent(),
+        Endpoint::get("listReservations", "/api/reservations", list)
+            .summary("List reservations, the newest first; a customer sees their own")
+            .for_roles(EVERYONE)
+            .query::<Status>("status", "Only reservations with this status now.")
+            .query::<CustomerId>("customer_id", "Only reservations of this customer.")
+            .query::<ProductId>("product_id", "Only reservations of this product.")
+            .paged()
+            .ok::<Page<ReservationView>>(),
         Endpoint::get("getReservation", "/api/reservations/{reservation_id}", read)
             .summary("Read a reservation with its place; a customer may read their own")
             .for_roles(EVERYONE)
@@ -240,6 +249,22 @@ async fn reserve(
         caller: caller.0.clone(),
     };
     caller.answer(state.desk.execute(command).await)
+}
+
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+    let filter = Filter {
+        status: query.take("status"),
+        customer_id: query.take("customer_id"),
+        product_id: query.take("product_id"),
+    };
+    let paging = query.paging();
+    query.finish()?;
+    let page = reservations::list(&state.database, &caller, &filter, &paging).await;
+    caller.answer(page.map(|page| {
+        View(Page::of(page, |current| {
+            ReservationView::of(&current, caller.currency)
+        }))
+    }))
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<ReservationId>) -> Response {

@@ -9,11 +9,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::documents::{self, DocumentView, ReversalRequest, WithBalance};
+use super::orders::about;
 use crate::access::Authenticated;
 use crate::schema::body::{Json, Positive};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
+use crate::schema::query::{Page, Query};
 use crate::schema::response::{Response, View};
 use crate::schema::text::{self, Amount, Text};
 use crate::state::State;
@@ -39,6 +41,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Code::AmountTooLarge,
         ])
         .idempotent(),
+        Endpoint::get("listWriteOffs", "/api/write-offs", list)
+            .summary("List write-offs, the newest first")
+            .for_roles(&[Role::Admin, Role::Staff])
+            .about_orders()
+            .paged()
+            .ok::<Page<WriteOffView>>(),
         Endpoint::get("getWriteOff", "/api/write-offs/{write_off_id}", read)
             .summary("Read a write-off")
             .for_roles(&[Role::Admin, Role::Staff])
@@ -136,6 +144,18 @@ async fn create(
     let render = documents::render::<WriteOffView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(write_offs::create(&state.database, &write, &new).await)
+}
+
+async fn list(state: Data<State>, caller: Authenticated, mut query: Query) -> Response {
+    let filter = about(&mut query);
+    let paging = query.paging();
+    query.finish()?;
+    let page = write_offs::list(&state.database, &caller, &filter, &paging).await;
+    caller.answer(page.map(|page| {
+        View(Page::of(page, |row| {
+            WriteOffView::of(&row, caller.currency)
+        }))
+    }))
 }
 
 async fn read(state: Data<State>, caller: Authenticated, id: Id<WriteOffId>) -> Response {

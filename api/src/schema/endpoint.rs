@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Responder, Route, web};
+use domain::foundation::dates::When;
 use entity::users::Role;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -99,6 +100,8 @@ pub struct Body {
     pub shape: Shape,
     /// Parses a body as the handler does. Returns false after a fault, and reports all faults to `At`.
     pub reads: fn(Value, &mut At) -> bool,
+    /// False if it may be left out.
+    pub required: bool,
 }
 
 /// The content of a successful response.
@@ -195,6 +198,26 @@ impl Endpoint {
             .query::<Cursor<String>>("cursor", "The next_cursor of the page before.")
     }
 
+    /// Adds the parameter `count` to a list. The response is then a [`crate::schema::query::CountedPage`].
+    #[must_use]
+    pub fn counted(self) -> Self {
+        self.query::<bool>(
+            "count",
+            "Whether the page has the number of all rows, up to 10,000; false if left out.",
+        )
+    }
+
+    /// Marks the list as one that can be followed: its rows in the order of their changes.
+    #[must_use]
+    pub fn followed(self) -> Self {
+        self.query::<When>(
+            "updated_since",
+            "Rows in the order of their changes, beginning with those of this time. For staff, and without filters. \
+             `next_cursor` continues, also after the last change.",
+        )
+        .codes(&[Code::CursorExpired])
+    }
+
     /// Sets the summary: a few words on what the endpoint does.
     #[must_use]
     pub fn summary(mut self, summary: &'static str) -> Self {
@@ -253,6 +276,18 @@ impl Endpoint {
         self.body = Some(Body {
             shape: Shape::of::<T>(),
             reads: |value, at| T::from_json(value, at).is_some(),
+            required: true,
+        });
+        self
+    }
+
+    /// Declares a body that may be left out, which the handler reads with [`crate::schema::body::JsonOrEmpty`].
+    #[must_use]
+    pub fn optional_body<T: FromJson + ToSchema>(mut self) -> Self {
+        self = self.body::<T>();
+        self.body = self.body.map(|body| Body {
+            required: false,
+            ..body
         });
         self
     }

@@ -195,7 +195,7 @@ fn operation(tag: Tag, endpoint: &Endpoint, examples: &mut Examples<'_>) -> Oper
                 "application/json",
                 json_content(&body.shape, Way::In, examples),
             )
-            .required(Some(Required::True));
+            .required(Some(required(body.required)));
         operation = operation.request_body(Some(body.build()));
     }
     if let Some(body) = &endpoint.csv_body {
@@ -232,6 +232,13 @@ fn operation(tag: Tag, endpoint: &Endpoint, examples: &mut Examples<'_>) -> Oper
         operation = operation.response(status.to_string(), problem);
     }
     operation.build()
+}
+
+fn required(is_required: bool) -> Required {
+    match is_required {
+        true => Required::True,
+        false => Required::False,
+    }
 }
 
 fn method(endpoint: &Endpoint) -> HttpMethod {

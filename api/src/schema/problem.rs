@@ -194,6 +194,7 @@ codes! {
     ReservationExpired "reservation_expired" GONE "The reservation has expired" {
         reservation_id: ReservationId, expires_at: DateTime<Utc>,
     };
+    CursorExpired "cursor_expired" GONE "The changes after the cursor are not known";
     PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE "The body is too large" { max_bytes: Option<i64> };
     UnsupportedEncoding "unsupported_encoding" UNSUPPORTED_MEDIA_TYPE "The content encoding is not supported" {
         encodings: Vec<ContentCoding>,
@@ -471,6 +472,7 @@ impl Problem {
                     .with("reservation_id", id.to_string())
                     .with("expires_at", text::rfc3339(&expires_at))
             }
+            Error::CursorExpired => Self::new(Code::CursorExpired, detail),
             Error::ReservationResolved { from, to } => Self::new(Code::InvalidTransition, detail)
                 .with("from", json!(from))
                 .with("to", json!(to)),

@@ -19,6 +19,9 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use domain::Paging;
+use domain::audit::changes::{Changes, Following, Position, Start};
+use domain::foundation::dates::When;
+use entity::{Currency, Money};
 use serde::Serialize;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema};
@@ -26,13 +29,15 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::schema::faults::{At, MAX_FAULTS};
 use crate::schema::problem::Problem;
-use crate::schema::text::{FromText, Whole};
+use crate::schema::text::{AmountText, FromText, Whole};
 
 /// The query parameters that have not been read yet, and the faults of those that have.
 #[derive(Debug)]
 pub struct Query {
     pairs: Vec<(String, String)>,
     at: At,
+    /// What [`Query::finish`] reports about the parameters that are left.
+    unread: &'static str,
 }
 
 impl Query {
@@ -47,7 +52,8 @@ impl Query {
             },
             web::Query::into_inner,
         );
-        Self { pairs, at }
+        let unread = "is not a known parameter";
+        Self { pairs, at, unread }
     }
 
     /// Reads a parameter; `None` if it is absent or faulty. [`Query::finish`] reports the fault.
@@ -60,11 +66,75 @@ impl Query {
 
     /// Reads the requested page from `limit` and `cursor`. `K` is the key of the list's rows.
     pub fn paging<K: FromStr>(&mut self) -> Paging<K> {
-        let limit = self.take::<Limit>("limit");
         Paging {
-            limit: limit.map_or(DEFAULT_LIMIT, |limit| limit.get().unsigned_abs()),
+            limit: self.limit(),
             after: self.take::<Cursor<K>>("cursor").map(|cursor| cursor.0),
         }
+    }
+
+    /// Reads an amount in the currency of the business.
+    pub fn amount(&mut self, name: &str, currency: Currency) -> Option<Money> {
+        let AmountText(text) = self.take(name)?;
+        let amount = Money::parse(&text, currency);
+        amount
+            .map_err(|invalid| self.fault(name, invalid.to_string()))
+            .ok()
+    }
+
+    /// Reads two amounts, the least and the greatest.
+    pub fn amounts(
+        &mut self,
+        (min, max): (&str, &str),
+        currency: Currency,
+    ) -> (Option<Money>, Option<Money>) {
+        let span = (self.amount(min, currency), self.amount(max, currency));
+        if let (Some(least), Some(greatest)) = span
+            && least > greatest
+        {
+            self.fault(max, format!("must not be less than {min}"));
+        }
+        span
+    }
+
+    /// Reads whether the rows of the whole list are to be counted.
+    pub fn count(&mut self) -> bool {
+        self.take("count").unwrap_or(false)
+    }
+
+    /// Rejects a cursor of a list in another order.
+    pub fn expect_cursor(&mut self, is_of_list: bool) {
+        if !is_of_list {
+            self.fault(
+                "cursor",
+                "must be the next_cursor of an earlier page of this list",
+            );
+        }
+    }
+
+    fn limit(&mut self) -> u64 {
+        let limit = self.take::<Limit>("limit");
+        limit.map_or(DEFAULT_LIMIT, |limit| limit.get().unsigned_abs())
+    }
+
+    /// Reads the requested page of changes, if `updated_since` or a cursor of changes asks for one. The list's filters
+    /// are faults then, so this comes before them.
+    pub fn following(&mut self) -> Option<Following> {
+        let is_cursor = |(name, text): &(String, String)| {
+            name == "cursor" && Cursor::<Position>::from_text(text).is_ok()
+        };
+        let continues = self.pairs.iter().any(is_cursor);
+        let since = self.take::<When>("updated_since").map(Start::Since);
+        if since.is_none() && !continues {
+            return None;
+        }
+        self.unread = "is not a parameter of changes: it cannot be used with updated_since";
+        // A client may repeat `updated_since` beside the cursor, as it repeats the filters of a list.
+        let cursor = self.take::<Cursor<Position>>("cursor");
+        let start = cursor.map(|cursor| Start::After(cursor.0)).or(since)?;
+        Some(Following {
+            limit: self.limit(),
+            start,
+        })
     }
 
     /// Reports a fault of a parameter, for example of a rule that concerns several.
@@ -84,7 +154,7 @@ impl Query {
                 break;
             }
             if !seen.contains(&name) {
-                self.fault(&name, "is not a known parameter");
+                self.fault(&name, self.unread);
                 seen.insert(name);
             }
         }
@@ -172,8 +242,11 @@ impl<K: FromStr> FromText for Cursor<K> {
 pub struct Page<T> {
     /// The rows.
     pub data: Vec<T>,
-    /// The value of `cursor` for the next page; null on the last page.
+    /// The value of `cursor` for the next page; null on the last page of a list, never of changes.
     pub next_cursor: Option<String>,
+    /// Of a page of changes, whether the next one may have rows now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_more: Option<bool>,
 }
 
 impl<T> Page<T> {
@@ -183,6 +256,17 @@ impl<T> Page<T> {
         Self {
             data: page.rows.into_iter().map(view).collect(),
             next_cursor: page.next.map(|key| Cursor(key).encode()),
+            has_more: None,
+        }
+    }
+
+    /// A page of changes with a view of each row.
+    #[must_use]
+    pub fn of_changes<R>(changes: Changes<R>, view: impl FnMut(R) -> T) -> Self {
+        Self {
+            data: changes.rows.into_iter().map(view).collect(),
+            next_cursor: Some(Cursor(changes.next).encode()),
+            has_more: Some(changes.has_more),
         }
     }
 }
@@ -193,13 +277,19 @@ impl<T: ToSchema> PartialSchema for Page<T> {
         let next_cursor = ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
             .description(Some(
-                "The `cursor` of the next page; null on the last page.",
+                "The `cursor` of the next page; null on the last page of a list, never of changes.",
+            ));
+        let has_more = ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::Boolean))
+            .description(Some(
+                "Only with `updated_since` or its cursor: whether the next page may have rows now.",
             ));
         let rows = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
         ObjectBuilder::new()
             .description(Some("A page of a list."))
             .property("data", rows)
             .property("next_cursor", next_cursor)
+            .property("has_more", has_more)
             .required("data")
             .required("next_cursor")
             .into()
@@ -214,6 +304,74 @@ impl<T: ToSchema> ToSchema for Page<T> {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((T::name().into_owned(), T::schema()));
         T::schemas(schemas);
+    }
+}
+
+/// Rows are counted up to this number.
+const MAX_COUNT: u64 = 10_000;
+
+/// The number of rows that a list reads to count up to [`MAX_COUNT`] exactly.
+pub const ROWS_TO_COUNT: u64 = MAX_COUNT + 1;
+
+/// A page of a list whose rows can be counted.
+#[derive(Debug, Serialize)]
+pub struct CountedPage<T> {
+    #[serde(flatten)]
+    page: Page<T>,
+    #[serde(flatten)]
+    count: Option<RowCount>,
+}
+
+/// The number of rows of a whole list.
+#[derive(Debug, Serialize)]
+struct RowCount {
+    count: u64,
+    count_is_exact: bool,
+}
+
+impl<T> CountedPage<T> {
+    /// The page with the number of rows, of which at most [`ROWS_TO_COUNT`] were counted.
+    #[must_use]
+    pub fn of(page: Page<T>, counted: Option<u64>) -> Self {
+        let count = counted.map(|rows| RowCount {
+            count: rows.min(MAX_COUNT),
+            count_is_exact: rows <= MAX_COUNT,
+        });
+        Self { page, count }
+    }
+}
+
+impl<T: ToSchema> PartialSchema for CountedPage<T> {
+    fn schema() -> RefOr<Schema> {
+        let RefOr::T(Schema::Object(mut page)) = Page::<T>::schema() else {
+            return Page::<T>::schema();
+        };
+        let count = ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::Integer))
+            .minimum(Some(0_i64))
+            .maximum(Some(10_000_i64))
+            .description(Some(
+                "The rows of all pages, up to 10,000. Only with `count=true`.",
+            ));
+        let is_exact = ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::Boolean))
+            .description(Some(
+                "False if there are more rows. Only with `count=true`.",
+            ));
+        page.properties.insert("count".to_owned(), count.into());
+        page.properties
+            .insert("count_is_exact".to_owned(), is_exact.into());
+        Schema::Object(page).into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for CountedPage<T> {
+    fn name() -> Cow<'static, str> {
+        Page::<T>::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Page::<T>::schemas(schemas);
     }
 }
 
@@ -263,6 +421,40 @@ mod tests {
             }
         );
         assert_eq!(faults(query), json!([]));
+    }
+
+    #[test]
+    fn changes_begin_with_a_time_and_go_on_with_a_cursor_of_changes() {
+        let id = CustomerId::new();
+        let position: Position = format!("7 {id} {id}").parse().unwrap();
+        let cursor = Cursor(position).encode();
+        let since = "updated_since=2026-11-29T12:00:00Z";
+        let start = |text: &str| {
+            let mut query = Query::of(text);
+            let start = query.following().map(|following| following.start);
+            (start, faults(query))
+        };
+        assert_eq!(start("limit=7").0, None);
+        assert_eq!(start(&format!("cursor={}", Cursor(id).encode())).0, None);
+        assert!(matches!(start(since), (Some(Start::Since(_)), none) if none == json!([])));
+        for text in [
+            format!("cursor={cursor}"),
+            format!("{since}&cursor={cursor}"),
+        ] {
+            assert_eq!(start(&text), (Some(Start::After(position)), json!([])));
+        }
+        assert_eq!(
+            start(&format!(
+                "{since}&cursor={}&status=paid",
+                Cursor(id).encode()
+            ))
+            .1,
+            json!([
+                {"pointer": "?cursor", "message": "must be the next_cursor of an earlier page"},
+                {"pointer": "?status", "message":
+                    "is not a parameter of changes: it cannot be used with updated_since"},
+            ])
+        );
     }
 
     /// The number of names is the most that a request's head can hold. A comparison of each with each takes 20 seconds.

@@ -5,6 +5,7 @@
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
 use domain::foundation::dates::When;
 use domain::foundation::new_password::NewPassword;
+use domain::foundation::search::Search;
 use domain::foundation::{email, unicode};
 use entity::{Currency, Quantity, TimeZone};
 use sea_orm::ActiveEnum;
@@ -464,9 +465,70 @@ words!(
     entity::api_keys::KeyRole,
     entity::orders::Status,
     entity::orders::PaymentMethod,
+    entity::reservations::Status,
     entity::sales::Kind,
     entity::stock_movements::CorrectionReason
 );
+
+/// Several values of an enum, with commas between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Several<T>(pub Vec<T>);
+
+impl<T: FromText + ActiveEnum<Value = String>> FromText for Several<T> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let values = text.split(',').map(T::from_text);
+        let values: Result<_, _> = values.collect();
+        values.map(Self).map_err(|_unknown| {
+            let known = T::values().join(", ");
+            format!("must be one or more of {known}, with commas between them")
+        })
+    }
+
+    fn schema() -> RefOr<Schema> {
+        let known = T::values().join("|");
+        string()
+            .pattern(Some(format!("^({known})(,({known}))*$")))
+            .examples(T::values().into_iter().take(1))
+            .into()
+    }
+}
+
+/// The most characters of a search.
+const SEARCH_LENGTH: usize = 200;
+
+impl FromText for Search {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let Text(text) = Text::<1, SEARCH_LENGTH>::from_text(text)?;
+        Self::parse(&text).map_err(|unsearchable| unsearchable.to_string())
+    }
+
+    fn schema() -> RefOr<Schema> {
+        // A letter or a digit is needed, and more than eight words are refused.
+        string()
+            .min_length(Some(1))
+            .max_length(Some(SEARCH_LENGTH))
+            .examples(["muller"])
+            .into()
+    }
+}
+
+/// An amount in a query: digits with a decimal point. Its currency is that of the business, so it is read by
+/// [`crate::schema::query::Query::amount`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AmountText(pub String);
+
+impl FromText for AmountText {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        string()
+            .pattern(Some(r"^[0-9]+(\.[0-9]+)?$"))
+            .examples(["600.00"])
+            .into()
+    }
+}
 
 /// An amount in a response: text with the currency's minor digits, such as `600.00`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,10 +1,12 @@
-//! The audit wing: entries, the seals that prove them unchanged, and the access log.
+//! The audit wing: entries, the changes that followers read by them, the seals that prove them unchanged, and the
+//! access log.
 //!
 //! May use `foundation`.
 
 pub mod access_log;
 mod action;
 mod change;
+pub mod changes;
 mod entries;
 mod new_events;
 pub mod seals;

@@ -34,6 +34,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use entity::BusinessId;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
@@ -48,6 +49,11 @@ const MAX_ENTRIES_PER_SEAL: i64 = 1000;
 
 /// The time between two checks of all businesses. Changes by this process are sealed sooner.
 const FULL_CHECK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A seal is written only if its snapshot was taken this soon after the beginning of its transaction, which is its
+/// `sealed_at`. So whatever it covers was committed before `sealed_at` plus this time ([`crate::audit::changes`]).
+/// [`SEAL`] has the same time.
+pub(crate) const MAX_DELAY: TimeDelta = TimeDelta::seconds(2);
 
 /// The values in place of a seal before the first: a position before every entry, and a zero hash.
 macro_rules! beginning {
@@ -89,6 +95,7 @@ pub(crate) use number_of_writer;
 /// Returns whether this transaction got the lock of the business. Also returns whether an entry has a higher number
 /// than the transaction that wrote its row. Such an entry was restored from another server, and new entries could
 /// come before it. The check covers the last sealed entry, the next batch, and the entry with the highest number.
+/// Also returns whether any entry is not sealed yet.
 ///
 /// Raw: it compares rows, locks an advisory lock and reads `xmin` in one statement.
 const BEGIN: &str = concat!(
@@ -110,7 +117,12 @@ WITH newest AS (
 SELECT pg_try_advisory_xact_lock(hashtextextended('audit_seals ' || $1::uuid, 0)) AS alone,
        EXISTS (SELECT FROM looked_at WHERE transaction_id > ",
     number_of_writer!("writer"),
-    ") AS foreign_numbers"
+    ") AS foreign_numbers,
+       EXISTS (SELECT FROM audit_events e
+                WHERE e.business_id = $1
+                  AND (e.transaction_id, e.id) > (coalesce((SELECT last_transaction_id FROM newest), '-9223372036854775808'),
+                                                  coalesce((SELECT last_event_id FROM newest),
+                                                           '00000000-0000-0000-0000-000000000000'))) AS unsealed"
 );
 
 /// Raw: it reads a batch, hashes it in the database and inserts its seal, from one snapshot.
@@ -130,6 +142,7 @@ WITH newest AS (
      WHERE business_id = $1
        AND (transaction_id, id) > ((SELECT last_transaction_id FROM previous), (SELECT last_event_id FROM previous))
        AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+       AND (SELECT clock_timestamp()) < now() + interval '2 seconds'
      ORDER BY transaction_id, id LIMIT $2
 )
 INSERT INTO audit_seals (business_id, number, last_transaction_id, last_event_id, events, hash)
@@ -149,17 +162,31 @@ RETURNING events"
 /// [`Error::DatabaseUnavailable`]; [`Error::Conflict`] when entries were restored from another server, until
 /// [`renumber`] is run.
 pub async fn seal(database: &Database, business: BusinessId) -> Result<i64, Error> {
-    let mut all = 0;
+    let sealed = seal_batches(database, business).await?;
+    Ok(sealed.events)
+}
+
+/// The result of sealing.
+struct Sealed {
+    /// The number of entries that were sealed.
+    events: i64,
+    /// Whether any entry was not sealed before.
+    unsealed: bool,
+}
+
+async fn seal_batches(database: &Database, business: BusinessId) -> Result<Sealed, Error> {
+    let mut events = 0;
     loop {
-        let sealed = retry(|| seal_batch(database, business)).await?;
-        all += sealed;
-        if sealed < MAX_ENTRIES_PER_SEAL {
-            return Ok(all);
+        let batch = retry(|| seal_batch(database, business)).await?;
+        events += batch.events;
+        if batch.events < MAX_ENTRIES_PER_SEAL {
+            let unsealed = batch.unsealed;
+            return Ok(Sealed { events, unsealed });
         }
     }
 }
 
-async fn seal_batch(database: &Database, business: BusinessId) -> Result<i64, Error> {
+async fn seal_batch(database: &Database, business: BusinessId) -> Result<Sealed, Error> {
     let transaction = database.begin(business).await?;
     let values = [business.0.into(), MAX_ENTRIES_PER_SEAL.into()];
     let begin = Statement::from_sql_and_values(DbBackend::Postgres, BEGIN, values.clone());
@@ -171,18 +198,23 @@ async fn seal_batch(database: &Database, business: BusinessId) -> Result<i64, Er
              as the owner of the tables",
         ));
     }
-    if !row.try_get("", "alone")? {
-        return Ok(0);
+    let unsealed = row.try_get("", "unsealed")?;
+    let nothing = Sealed {
+        events: 0,
+        unsealed,
+    };
+    if !unsealed || !row.try_get("", "alone")? {
+        return Ok(nothing);
     }
     // A separate statement, whose snapshot is newer than the lock: it sees the seals of the previous sealer.
     let seal = Statement::from_sql_and_values(DbBackend::Postgres, SEAL, values);
     let Some(row) = transaction.query_one_raw(seal).await? else {
         transaction.rollback().await;
-        return Ok(0);
+        return Ok(nothing);
     };
     let events = row.try_get("", "events")?;
     transaction.commit().await?;
-    Ok(events)
+    Ok(Sealed { events, unsealed })
 }
 
 /// Seals in the background.
@@ -215,9 +247,9 @@ impl Sealer {
             }
             let noted = std::mem::take(&mut *self.lock());
             for business in noted {
-                match seal(&database, business).await {
+                match seal_batches(&database, business).await {
                     // The last entries may belong to transactions that were still open.
-                    Ok(1..) => self.note(business),
+                    Ok(sealed) if sealed.unsealed => self.note(business),
                     Ok(_) => {}
                     Err(error) => {
                         tracing::warn!(%error, %business, "entries of the audit trail are not sealed");

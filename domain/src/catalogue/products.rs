@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use entity::sales::State;
+use entity::search_terms::Kind;
 use entity::stock_movements::Reason;
 use entity::{
     BusinessId, Currency, CustomerId, Metadata, Money, ProductId, Tenant, inventory, products,
@@ -14,6 +15,7 @@ use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, IntoActiveModel, QueryFilter,
+    QuerySelect, QueryTrait, Select,
 };
 use serde_json::{Value, json};
 
@@ -21,7 +23,7 @@ use crate::audit::{self, Action, Change};
 use crate::catalogue::sales::{self, InSales, Limited, Offer, Selling};
 use crate::foundation::metadata::MetadataChange;
 use crate::foundation::retry::retry;
-use crate::foundation::{clock, locks};
+use crate::foundation::{clock, locks, search};
 use crate::stock::locked_stock::{self, Range};
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
@@ -189,6 +191,12 @@ pub(crate) async fn insert(
     }
     .insert(transaction)
     .await?;
+    search::insert(
+        transaction,
+        caller.business_id,
+        search::product(id, &product.sku),
+    )
+    .await?;
     if new.stock != 0 {
         let movement = crate::stock::inventory::NewMovement {
             quantity: new.stock,
@@ -225,8 +233,13 @@ pub async fn change(
             .await?
             .ok_or(Error::ProductNotFound(id))?;
         let before = audit_snapshot(&product, caller.currency);
-        let was_active = product.active;
+        let (was_active, sku) = (product.active, product.sku.clone());
         let product = apply(product, change)?.update(&transaction).await?;
+        if product.sku != sku {
+            let terms = search::product(id, &product.sku);
+            let row = (&[Kind::Product][..], id.0);
+            search::replace(&transaction, caller.business_id, row, terms).await?;
+        }
         if was_active && !product.active {
             cancel_waitlist(&transaction, caller.business_id, id).await?;
         }
@@ -328,16 +341,7 @@ pub async fn list(
 ) -> Result<Page<Product, ProductId>, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
-        let mut select = products::Entity::of(business).find_also_related(inventory::Entity);
-        if !filter.inactive_too {
-            select = select.filter(products::Column::Active.eq(true));
-        }
-        if let Some(sku) = &filter.sku {
-            select = select.filter(has_sku(sku));
-        }
-        if let Some(text) = &filter.search {
-            select = select.filter(matches(text));
-        }
+        let select = filtered(business, filter).find_also_related(inventory::Entity);
         let select = paging.ascending(select, products::Column::Id);
         let rows = select.all(&transaction).await?;
         let page = Page::of(rows, paging, |(product, _)| product.id);
@@ -349,6 +353,41 @@ pub async fn list(
         })
     })
     .await
+}
+
+/// The number of products that the list has, up to `most`.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn count(
+    database: &Database,
+    business: BusinessId,
+    filter: &Filter,
+    most: u64,
+) -> Result<u64, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let rows = filtered(business, filter).select_only();
+        let rows = rows.column(products::Column::Id).into_query();
+        let count = search::pages::counted(&transaction, rows, most).await?;
+        transaction.commit().await?;
+        Ok(count)
+    })
+    .await
+}
+
+fn filtered(business: BusinessId, filter: &Filter) -> Select<products::Entity> {
+    let mut select = products::Entity::of(business);
+    if !filter.inactive_too {
+        select = select.filter(products::Column::Active.eq(true));
+    }
+    if let Some(sku) = &filter.sku {
+        select = select.filter(has_sku(sku));
+    }
+    if let Some(text) = &filter.search {
+        select = select.filter(matches(text));
+    }
+    select
 }
 
 /// Compares the SKU, in any case and width. The function `sku_key` and its index belong to the schema.
@@ -410,7 +449,7 @@ impl Product {
 
 /// Adds availability and sales to the rows. Most products have no holds and no sales, so most pages cost no further
 /// query.
-async fn complete(
+pub(super) async fn complete(
     transaction: &Transaction,
     business: BusinessId,
     buyer: Option<CustomerId>,

@@ -15,7 +15,7 @@ use super::command::Work;
 use super::outcome::{Done, Executed};
 use crate::card::checkout::{PlacedOrder, Terms};
 use crate::foundation::rows::{ArrayStatement, Columns, Insert, Row};
-use crate::orders::{NewItem, NewOrder};
+use crate::orders::{NewItem, NewOrder, insert_terms};
 use crate::{Error, Transaction};
 
 /// The delay before the payment worker creates a missing intent. Until then the request that placed the order is
@@ -106,7 +106,8 @@ pub(super) async fn write_orders(
     let orders: Vec<NewOrder<'_>> = orders.collect();
     let statement = ORDERS.of(business).rows(&orders).rows(&items).statement()?;
     transaction.execute_raw(statement).await?;
-    Ok(())
+    let references = orders.iter().map(NewOrder::with_reference);
+    insert_terms(transaction, business, references).await
 }
 
 /// Writes the requested intents. Must follow the reservations, which they reference.

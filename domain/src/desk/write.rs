@@ -23,7 +23,7 @@ use crate::audit::{Action, Change, Event, Written};
 use crate::desk::purchase::Receipt;
 use crate::foundation::idempotency::NewRecord;
 use crate::foundation::rows::{ArrayStatement, Columns, Row, count};
-use crate::orders::{NewItem, NewOrder};
+use crate::orders::{NewItem, NewOrder, insert_terms};
 use crate::receivables::allocations::{self, Allocation};
 use crate::receivables::ledger::Account;
 use crate::receivables::new_entries::NewEntry;
@@ -288,6 +288,8 @@ async fn write_orders(
         )));
     }
     use_credit(transaction, business, sold, state).await?;
+    let references = orders.iter().map(NewOrder::with_reference);
+    insert_terms(transaction, business, references).await?;
     let products = stock.iter().map(|new| new.product_id);
     let versions = counted.versions.into_iter().map(Version::of_row);
     Ok(WrittenOrders {

@@ -46,7 +46,7 @@ pub(crate) async fn within<E: EntityTrait>(
         .iter()
         .any(|when| matches!(when, Some(When::Day(_))));
     let zone = if names_a_day {
-        zone_of(database, caller.business_id).await?
+        read(database, caller.business_id).await?.time_zone
     } else {
         TimeZone::UTC
     };
@@ -59,12 +59,13 @@ pub(crate) async fn within<E: EntityTrait>(
     Ok(select)
 }
 
-async fn zone_of(database: &Database, business: BusinessId) -> Result<TimeZone, Error> {
+/// [`of`] in a transaction of its own.
+pub(crate) async fn read(database: &Database, business: BusinessId) -> Result<Clock, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
         let clock = of(&transaction, business).await?;
         transaction.commit().await?;
-        Ok(clock.time_zone)
+        Ok(clock)
     })
     .await
 }

@@ -173,6 +173,9 @@ pub enum Error {
         /// The time at which it expired.
         expires_at: DateTime<Utc>,
     },
+    /// The audit trail does not have the entry that a cursor of changes names: the database was restored.
+    #[error("the change at which the cursor ends is not known: the database was restored since")]
+    CursorExpired,
     /// The reservation is already resolved, or its status does not permit the change yet.
     #[error("the status of the reservation does not allow this")]
     ReservationResolved {

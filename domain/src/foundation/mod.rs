@@ -19,6 +19,7 @@ pub(crate) mod poller;
 pub(crate) mod retention;
 pub(crate) mod retry;
 pub(crate) mod rows;
+pub mod search;
 pub(crate) mod secret;
 pub(crate) mod sql_errors;
 pub mod tenants;

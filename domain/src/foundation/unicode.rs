@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use icu_properties::props::{
     CanonicalCombiningClass, DefaultIgnorableCodePoint, ExtendedPictographic, GeneralCategory,
     JoiningType, UnifiedIdeograph,
@@ -30,6 +30,12 @@ pub fn nfc(text: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn nfkc(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfkc().normalize(text)
+}
+
+/// The text in normalization form KD: as [`nfkc`], but accents follow their letters as characters of their own.
+#[must_use]
+pub fn nfkd(text: &str) -> Cow<'_, str> {
+    DecomposingNormalizerBorrowed::new_nfkd().normalize(text)
 }
 
 /// Whether a character is invisible: zero-width and bidirectional controls, soft hyphens, fillers, tags, variation

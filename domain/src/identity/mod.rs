@@ -5,6 +5,7 @@
 mod access_tokens;
 pub mod api_keys;
 pub mod businesses;
+pub mod customer_changes;
 pub mod customers;
 pub mod founding;
 pub mod login;

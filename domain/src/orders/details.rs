@@ -4,10 +4,10 @@
 
 use entity::{Address, Metadata, OrderId, Tenant, orders};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Value, json};
 
-use super::{Order, whole};
+use super::{Order, replace_terms, whole};
 use crate::audit::{self, Action, Change};
 use crate::foundation::locks;
 use crate::foundation::metadata::MetadataChange;
@@ -80,6 +80,9 @@ pub async fn change(
         let before = audit_snapshot(&order);
         apply(&mut order, change)?;
         write(&transaction, &order).await?;
+        if change.reference.is_some() {
+            replace_terms(&transaction, &order).await?;
+        }
         let event = Change {
             action: Action::OrderChanged,
             entity_type: "order",

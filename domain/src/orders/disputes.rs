@@ -4,7 +4,30 @@ use entity::disputes::{self, Status};
 use entity::{BusinessId, DisputeId, OrderId, Tenant};
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
 
-use crate::{Error, Transaction};
+use crate::foundation::pages;
+use crate::orders::About;
+use crate::{Caller, Database, Error, Page, Paging, Transaction};
+
+/// Lists disputes, the newest first.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    caller: &Caller,
+    filter: &About,
+    paging: &Paging<DisputeId>,
+) -> Result<Page<disputes::Model, DisputeId>, Error> {
+    let columns = (disputes::Column::OrderId, disputes::Column::CreatedAt);
+    let rows = filter
+        .rows::<disputes::Entity>(database, caller, columns)
+        .await?;
+    let rows = paging.descending(rows, disputes::Column::Id);
+    pages::read(database, caller.business_id, rows, paging, |dispute| {
+        dispute.id
+    })
+    .await
+}
 
 /// The disputes of an order, the oldest first.
 pub(crate) async fn of(

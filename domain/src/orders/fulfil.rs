@@ -4,7 +4,7 @@ use entity::orders::{PaymentMethod, Status};
 use entity::{Money, OrderId};
 use serde_json::json;
 
-use super::{Order, step, transitions, whole};
+use super::{Order, replace_terms, step, transitions, whole};
 use crate::audit::{self, Action, Change};
 use crate::foundation::locks;
 use crate::orders::disputes;
@@ -52,6 +52,9 @@ pub async fn fulfil(
             }
             order.tracking_reference = fulfilment.tracking_reference.map(str::to_owned);
             step(transaction, caller.into(), &mut order, to).await?;
+            if order.tracking_reference.is_some() {
+                replace_terms(transaction, &order).await?;
+            }
             let change = Change {
                 action: Action::OrderFulfilled,
                 entity_type: "order",

@@ -2,40 +2,42 @@
 //!
 //! May use `catalogue` and the wings below it.
 
+mod about;
+pub mod changes;
 pub(crate) mod credited;
 mod details;
-pub(crate) mod disputes;
+pub mod disputes;
 mod fulfil;
 pub(crate) mod goods;
+mod listing;
 mod new_rows;
 pub(crate) mod payments;
-pub(crate) mod refunds;
+pub mod refunds;
 mod sold_line;
 mod step;
+mod terms;
 pub mod transitions;
 
-use entity::orders::{Attention, PaymentMethod, Status};
+use entity::orders::PaymentMethod;
 use entity::{
     BusinessId, CustomerId, OrderId, Tenant, disputes as dispute_rows, order_items, orders,
     refunds as refund_rows,
 };
-use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ActiveEnum, ColumnTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
 
-use crate::foundation::clock;
-use crate::foundation::dates::When;
-use crate::foundation::pages;
 use crate::foundation::retry::retry;
-use crate::{Caller, Database, Error, Page, Paging, Transaction};
+use crate::{Caller, Database, Error, Transaction};
 
+pub use about::About;
 pub use details::{DetailsChange, OrderDetails, change};
 pub use fulfil::{Fulfilment, fulfil};
+pub use listing::{Filter, Listed, NoPlace, OrderKey, Sort, Wanting, count, list};
 pub(crate) use new_rows::{NewItem, NewOrder};
 pub use payments::{Mismatch, Payment};
 pub use sold_line::SoldLine;
 pub use step::Step;
 pub(crate) use step::{step, write};
+pub(crate) use terms::{insert_terms, replace_terms};
 
 /// An order with everything that belongs to it.
 #[derive(Debug, Clone)]
@@ -52,32 +54,6 @@ pub struct Order {
     pub disputes: Vec<dispute_rows::Model>,
     /// Every status that the order had, the oldest first.
     pub history: Vec<Step>,
-}
-
-/// Conditions of a list. An order must meet all that are present.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Orders with this status.
-    pub status: Option<Status>,
-    /// Orders of this customer.
-    pub customer_id: Option<CustomerId>,
-    /// Orders with this payment method.
-    pub payment_method: Option<PaymentMethod>,
-    /// Placed at this time or later.
-    pub created_from: Option<When>,
-    /// Placed before this time, or on this day at the latest.
-    pub created_to: Option<When>,
-    /// Orders that need a person's attention.
-    pub attention: Option<Wanting>,
-}
-
-/// Which orders that need attention are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanting {
-    /// For any reason.
-    Any,
-    /// For this reason, possibly among others.
-    One(Attention),
 }
 
 /// Reads an order that the caller may see. Reads one snapshot.
@@ -162,45 +138,4 @@ pub(crate) async fn owner(
         .await?;
     let order = order.ok_or(Error::OrderNotFound(id))?;
     Ok(order.customer_id)
-}
-
-/// Lists orders without their items, the newest first. Customers see their own only.
-///
-/// # Errors
-/// [`Error::DatabaseUnavailable`].
-pub async fn list(
-    database: &Database,
-    caller: &Caller,
-    filter: &Filter,
-    paging: &Paging<OrderId>,
-) -> Result<Page<orders::Model, OrderId>, Error> {
-    let mut select = orders::Entity::of(caller.business_id);
-    if let Some(own) = caller.confined_to() {
-        select = select.filter(orders::Column::CustomerId.eq(own));
-    }
-    if let Some(customer) = filter.customer_id {
-        select = select.filter(orders::Column::CustomerId.eq(customer));
-    }
-    if let Some(status) = filter.status {
-        select = select.filter(orders::Column::Status.eq(status));
-    }
-    if let Some(method) = filter.payment_method {
-        select = select.filter(orders::Column::PaymentMethod.eq(method));
-    }
-    let span = (filter.created_from, filter.created_to);
-    let created = orders::Column::CreatedAt;
-    let mut select = clock::within(database, caller, select, created, span).await?;
-    if let Some(wanting) = filter.attention {
-        // The condition of the partial index must be repeated for the planner to use it.
-        select = select.filter(orders::Column::Attention.is_not_null());
-        if let Wanting::One(reason) = wanting {
-            let reasons = PgFunc::any(Expr::col(orders::Column::Attention));
-            select = select.filter(Expr::val(reason.to_value()).eq(reasons));
-        }
-    }
-    let select = paging.descending(select, orders::Column::Id);
-    pages::read(database, caller.business_id, select, paging, |order| {
-        order.id
-    })
-    .await
 }

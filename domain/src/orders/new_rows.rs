@@ -21,6 +21,14 @@ pub(crate) struct NewOrder<'a> {
 }
 
 impl NewOrder<'_> {
+    /// The order with its reference, by which it is found.
+    pub(crate) fn with_reference(&self) -> (OrderId, Option<&str>) {
+        let reference = self
+            .details
+            .and_then(|details| details.reference.as_deref());
+        (self.id, reference)
+    }
+
     fn reference(&self) -> Option<String> {
         self.details?.reference.clone()
     }

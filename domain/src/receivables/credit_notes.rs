@@ -3,10 +3,12 @@
 //! Restocked items are credited at their price, limited to what is left of the order. That may be 0: goods can come
 //! back after the whole order was credited. Such a note posts an entry of 0.
 
+use std::collections::HashMap;
+
 use entity::ledger_entries::Kind;
 use entity::{
-    CreditNoteId, Money, OrderId, ProductId, Quantity, Tenant, credit_note_items, credit_notes,
-    orders as order_rows,
+    BusinessId, CreditNoteId, Money, OrderId, ProductId, Quantity, Tenant, credit_note_items,
+    credit_notes, orders as order_rows,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
@@ -17,11 +19,11 @@ use serde_json::json;
 use crate::audit::{self, Action, Change};
 use crate::foundation::retry::retry;
 use crate::orders::goods::{self, Goods, Units};
-use crate::orders::{self, credited};
+use crate::orders::{self, About, credited};
 use crate::receivables::accounts::{LockedAccount, Posted};
 use crate::receivables::reversals::{self, CreditState, Reversal, ReversibleCredit};
 use crate::stock::inventory::returns;
-use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
+use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
 /// Input of a new credit note.
 #[derive(Debug, Clone)]
@@ -243,6 +245,71 @@ pub async fn read(
         Ok(note)
     })
     .await
+}
+
+/// Lists credit notes, the newest first. Five round trips.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    caller: &Caller,
+    filter: &About,
+    paging: &Paging<CreditNoteId>,
+) -> Result<Page<CreditNote, CreditNoteId>, Error> {
+    use credit_notes::Column;
+
+    let business = caller.business_id;
+    let columns = (Column::OrderId, Column::CreatedAt);
+    let rows = filter
+        .rows::<credit_notes::Entity>(database, caller, columns)
+        .await?;
+    let rows = paging.descending(rows, Column::Id);
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let rows = rows.clone().all(&transaction).await?;
+        let page = Page::of(rows, paging, |note| note.id);
+        let mut items = items_of(&transaction, business, &page.rows).await?;
+        let entry = |note: &credit_notes::Model| (note.customer_id, note.entry_number);
+        let entries: Vec<_> = page.rows.iter().map(entry).collect();
+        let mut states = reversals::states(&transaction, business, &entries).await?;
+        transaction.commit().await?;
+        let notes = page.rows.into_iter().map(|note| {
+            let state = states.remove(&entry(&note)).unwrap_or_default();
+            CreditNote {
+                items: items.remove(&note.id).unwrap_or_default(),
+                note,
+                allocations: state.allocations,
+                paid_out: state.paid_out,
+                reversal: state.reversal,
+            }
+        });
+        Ok(Page {
+            rows: notes.collect(),
+            next: page.next,
+        })
+    })
+    .await
+}
+
+/// The items of these notes, by product.
+async fn items_of(
+    transaction: &Transaction,
+    business: BusinessId,
+    notes: &[credit_notes::Model],
+) -> Result<HashMap<CreditNoteId, Vec<(ProductId, i64)>>, Error> {
+    let ids: Vec<CreditNoteId> = notes.iter().map(|note| note.id).collect();
+    let rows = credit_note_items::Entity::of(business)
+        .filter(credit_note_items::Column::CreditNoteId.eq_any(ids))
+        .order_by_asc(credit_note_items::Column::ProductId)
+        .all(transaction)
+        .await?;
+    let mut items: HashMap<CreditNoteId, Vec<(ProductId, i64)>> = HashMap::new();
+    for row in rows {
+        let of_note = items.entry(row.credit_note_id).or_default();
+        of_note.push((row.product_id, row.quantity));
+    }
+    Ok(items)
 }
 
 async fn find(

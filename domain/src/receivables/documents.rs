@@ -1,12 +1,12 @@
 //! Documents: payments, payouts, credit notes and write-offs. Each is one entry of its customer's account, with a state
 //! that later allocations and reversals change.
 
-use entity::{CustomerId, Tenant};
+use entity::{BusinessId, CustomerId, Tenant};
 use sea_orm::{EntityTrait, Select};
 
 use crate::foundation::retry::retry;
 use crate::receivables::reversals::{self, CreditState};
-use crate::{Caller, Database, Error, Page, Paging};
+use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
 /// A document with its current state.
 pub(crate) trait Document: Sized {
@@ -56,17 +56,36 @@ pub(crate) async fn list<D: Document>(
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
         let rows = select.clone().all(&transaction).await?;
-        let page = Page::of(rows, paging, D::id);
-        let entries: Vec<_> = page.rows.iter().map(D::entry).collect();
-        let mut states = reversals::states(&transaction, caller.business_id, &entries).await?;
+        let page = with_states(&transaction, caller.business_id, rows, paging).await?;
         transaction.commit().await?;
-        let rows = page.rows.into_iter().zip(entries);
-        let documents =
-            rows.map(|(row, entry)| D::of(row, states.remove(&entry).unwrap_or_default()));
-        Ok(Page {
-            rows: documents.collect(),
-            next: page.next,
-        })
+        Ok(page)
     })
     .await
+}
+
+/// The page of these documents with their states. One round trip.
+pub(crate) async fn with_states<D: Document>(
+    transaction: &Transaction,
+    business: BusinessId,
+    rows: Vec<Row<D>>,
+    paging: &Paging<D::Id>,
+) -> Result<Page<D, D::Id>, Error> {
+    let page = Page::of(rows, paging, D::id);
+    Ok(Page {
+        rows: complete(transaction, business, page.rows).await?,
+        next: page.next,
+    })
+}
+
+/// The documents of these rows, with their states. One round trip.
+pub(crate) async fn complete<D: Document>(
+    transaction: &Transaction,
+    business: BusinessId,
+    rows: Vec<Row<D>>,
+) -> Result<Vec<D>, Error> {
+    let entries: Vec<_> = rows.iter().map(D::entry).collect();
+    let mut states = reversals::states(transaction, business, &entries).await?;
+    let rows = rows.into_iter().zip(entries);
+    let documents = rows.map(|(row, entry)| D::of(row, states.remove(&entry).unwrap_or_default()));
+    Ok(documents.collect())
 }

@@ -12,6 +12,7 @@ pub(crate) mod documents;
 pub mod ledger;
 pub(crate) mod new_entries;
 pub mod overdue;
+pub mod payment_changes;
 pub mod payments;
 pub(crate) mod payout_allocations;
 pub mod payouts;

@@ -2,19 +2,25 @@
 //!
 //! Locks the customer, then the orders.
 
+mod listing;
+
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
 use entity::{CustomerId, Metadata, Money, OrderId, PaymentId, Tenant, payments};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde_json::json;
 
 use crate::audit::{self, Action, Change};
+use crate::foundation::search;
 use crate::receivables::accounts::{LockedAccount, Posted, allocations_trail};
 use crate::receivables::allocations::by_order;
 use crate::receivables::documents::{self, Document};
 use crate::receivables::reversals::{self, CreditState, Reversal};
 use crate::receivables::settlement::Target;
-use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
+use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
+
+pub(crate) use listing::with_names;
+pub use listing::{Filter, Listed, count, list};
 
 /// Input of a new payment.
 #[derive(Debug, Clone)]
@@ -131,6 +137,8 @@ pub async fn receive(
             payments::Entity::insert(payment.clone().into_active_model().reset_all())
                 .exec_without_returning(transaction)
                 .await?;
+            let terms = search::payment(payment.id, payment.reference.as_deref());
+            search::insert(transaction, caller.business_id, terms).await?;
             let payment = Payment {
                 payment,
                 allocations: by_order(&locked.state.shares),
@@ -178,24 +186,6 @@ async fn find(
         .one(transaction)
         .await?
         .ok_or(Error::PaymentNotFound(id))
-}
-
-/// Lists payments of one customer or of all, the newest first.
-///
-/// # Errors
-/// [`Error::DatabaseUnavailable`].
-pub async fn list(
-    database: &Database,
-    caller: &Caller,
-    customer: Option<CustomerId>,
-    paging: &Paging<PaymentId>,
-) -> Result<Page<Payment, PaymentId>, Error> {
-    let mut select = payments::Entity::of(caller.business_id);
-    if let Some(customer) = customer {
-        select = select.filter(payments::Column::CustomerId.eq(customer));
-    }
-    let select = paging.descending(select, payments::Column::Id);
-    documents::list(database, caller, select, paging).await
 }
 
 /// Reverses a payment: the orders that it settled are due again, and its credit on account is gone. Payouts that it

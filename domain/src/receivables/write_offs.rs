@@ -7,11 +7,11 @@ use entity::{CustomerId, Money, OrderId, Tenant, WriteOffId, write_offs};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 
 use crate::audit::{self, Action, Change};
-use crate::orders::{self, credited};
+use crate::orders::{self, About, credited};
 use crate::receivables::accounts::{LockedAccount, Posted};
 use crate::receivables::documents::{self, Document};
 use crate::receivables::reversals::{self, CreditState, Reversal, ReversibleCredit};
-use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
+use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
 /// A write-off with its reversal.
 #[derive(Debug, Clone)]
@@ -134,6 +134,26 @@ fn created(locked: &LockedAccount, write_off: &write_offs::Model, caller: &Calle
 pub async fn read(database: &Database, caller: &Caller, id: WriteOffId) -> Result<WriteOff, Error> {
     let write_off = write_offs::Entity::by_id(caller.business_id, id);
     documents::read(database, caller, write_off, Error::WriteOffNotFound(id)).await
+}
+
+/// Lists write-offs, the newest first.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn list(
+    database: &Database,
+    caller: &Caller,
+    filter: &About,
+    paging: &Paging<WriteOffId>,
+) -> Result<Page<WriteOff, WriteOffId>, Error> {
+    use write_offs::Column;
+
+    let columns = (Column::OrderId, Column::CreatedAt);
+    let rows = filter
+        .rows::<write_offs::Entity>(database, caller, columns)
+        .await?;
+    let rows = paging.descending(rows, Column::Id);
+    documents::list(database, caller, rows, paging).await
 }
 
 async fn find(

@@ -13,10 +13,10 @@ use chrono::{DateTime, Utc};
 use entity::stock_movements::Reason;
 use entity::{
     BusinessId, MovementId, OrderId, ProductId, ReservationId, Tenant, UserId, held_stock,
-    inventory, order_items, orders, stock_movements,
+    inventory, order_items, orders, products, stock_movements,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QuerySelect};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -64,6 +64,17 @@ pub struct StockChange {
     pub actor_id: UserId,
     /// The database's time of the change.
     pub created_at: DateTime<Utc>,
+}
+
+/// The stock of a product in a list.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The stock, expired holds excluded.
+    pub stock: inventory::Model,
+    /// The SKU of the product.
+    pub sku: String,
+    /// The name of the product.
+    pub name: String,
 }
 
 /// A requested correction.
@@ -274,7 +285,7 @@ pub async fn list(
     caller: &Caller,
     below: Option<i64>,
     paging: &Paging<ProductId>,
-) -> Result<Page<inventory::Model, ProductId>, Error> {
+) -> Result<Page<Listed, ProductId>, Error> {
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
         let mut select = inventory::Entity::of(caller.business_id);
@@ -284,10 +295,39 @@ pub async fn list(
         let select = paging.ascending(select, inventory::Column::ProductId);
         let mut rows = select.all(&transaction).await?;
         without_expired(&transaction, caller.business_id, &mut rows).await?;
+        let page = Page::of(rows, paging, |stock| stock.product_id);
+        let products = page.rows.iter().map(|stock| stock.product_id);
+        let mut labels = labels(&transaction, caller.business_id, products).await?;
         transaction.commit().await?;
-        Ok(Page::of(rows, paging, |stock| stock.product_id))
+        let rows = page.rows.into_iter().map(|stock| {
+            let (sku, name) = labels.remove(&stock.product_id).unwrap_or_default();
+            Listed { stock, sku, name }
+        });
+        Ok(Page {
+            rows: rows.collect(),
+            next: page.next,
+        })
     })
     .await
+}
+
+/// The SKUs and names of these products. Costs one statement.
+async fn labels(
+    transaction: &Transaction,
+    business: BusinessId,
+    products: impl Iterator<Item = ProductId>,
+) -> Result<HashMap<ProductId, (String, String)>, Error> {
+    use products::Column;
+
+    let labels: Vec<(ProductId, String, String)> = products::Entity::of(business)
+        .select_only()
+        .columns([Column::Id, Column::Sku, Column::Name])
+        .filter(Column::Id.eq_any(products.collect::<Vec<_>>()))
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    let labels = labels.into_iter();
+    Ok(labels.map(|(id, sku, name)| (id, (sku, name))).collect())
 }
 
 /// Subtracts expired holds and positions that are still counted in these rows. Only for output; the rows must not be

@@ -3,6 +3,7 @@
 //! The desk ([`crate::desk`]) makes, confirms and cancels reservations, in one order of arrival with purchases. The
 //! rules for their stock are in [`crate::stock::locked_stock`].
 
+mod listing;
 mod sweep;
 
 use chrono::{DateTime, Utc};
@@ -19,6 +20,7 @@ use crate::stock::Line;
 use crate::{Caller, Database, Error, Transaction};
 
 pub use crate::stock::locked_stock::{Item, Reservation};
+pub use listing::{Filter, list};
 pub use sweep::{Sweeper, Swept, sweep};
 
 /// The most open reservations of one customer, those in waitlists included.
@@ -127,6 +129,10 @@ async fn reservation(
         .order_by_asc(reservation_items::Column::Line)
         .all(transaction)
         .await?;
+    Ok(of_rows(row, items))
+}
+
+fn of_rows(row: reservations::Model, items: Vec<reservation_items::Model>) -> Reservation {
     let items = items.into_iter().map(|item| Item {
         product_id: item.product_id,
         quantity: item.quantity,
@@ -134,8 +140,8 @@ async fn reservation(
         held: item.held,
         place: item.place,
     });
-    Ok(Reservation {
-        id,
+    Reservation {
+        id: row.id,
         customer_id: row.customer_id,
         status: row.status,
         ttl_seconds: row.ttl_seconds,
@@ -146,7 +152,7 @@ async fn reservation(
         created_at: row.created_at,
         items: items.collect(),
         is_new: false,
-    })
+    }
 }
 
 /// The database's time, and the 1-based position of the reservation in its waitlist.

@@ -70,7 +70,7 @@ const FOR_ADMINS: [&str; 26] = [
 ];
 
 /// Endpoints that customers may call. All others are for staff.
-const FOR_CUSTOMERS: [&str; 17] = [
+const FOR_CUSTOMERS: [&str; 18] = [
     "GET /api/auth/me",
     "GET /api/business",
     "GET /api/customers/{customer_id}",
@@ -79,6 +79,7 @@ const FOR_CUSTOMERS: [&str; 17] = [
     "GET /api/orders",
     "GET /api/orders/my-orders",
     "GET /api/orders/{order_id}",
+    "GET /api/reservations",
     "GET /api/reservations/{reservation_id}",
     "POST /api/auth/logout",
     "POST /api/auth/password",
@@ -96,8 +97,12 @@ pub(crate) const FOR_PLATFORM: [&str; 2] = [
     "POST /api/businesses/{business_id}/admin-reset",
 ];
 
-/// Public endpoints whose valid body has a secret that is valid once. A repetition gets 401.
-pub(crate) const OF_SPENT_SECRETS: [&str; 2] = ["/api/auth/refresh", "/api/auth/password-reset"];
+/// Endpoints whose valid body has a secret that is valid once. A repetition gets 401.
+pub(crate) const OF_SPENT_SECRETS: [&str; 3] = [
+    "/api/auth/refresh",
+    "/api/auth/password-reset",
+    "/api/auth/password",
+];
 
 pub(crate) const ROLES: [Authority; 3] = [
     Authority::Admin,

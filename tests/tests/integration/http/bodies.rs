@@ -37,6 +37,9 @@ async fn a_body_that_is_no_json_is_malformed_on_every_route() {
     for route in routes.iter().filter(|route| route.has_body()) {
         let path = route.with_id(&ACME_HEADPHONES.to_string());
         for body in bad {
+            if body.is_empty() && !route.needs_body() {
+                continue;
+            }
             let reply = it.send_to(route, &path, body).await;
             let what = String::from_utf8_lossy(body).into_owned();
             assert_eq!(

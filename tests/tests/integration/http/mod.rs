@@ -4,6 +4,7 @@ mod availability;
 mod bodies;
 mod bounds;
 mod browsers;
+mod changes;
 mod compression;
 mod connections;
 mod decoded_paths;

@@ -17,7 +17,7 @@ use tests::{Clerk, Client, Database, SERVICE, Service};
 pub(crate) const NOT_OF_TENANTS: [&str; 2] = ["schema_compatibility", "seaql_migrations"];
 
 /// The exact privileges of the service's role on each table besides SELECT. A table with only INSERT is append-only.
-pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 36] = [
+pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 37] = [
     // The fields: table, INSERT, DELETE, columns with UPDATE.
     ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
@@ -56,6 +56,12 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 36] = [
             "on_hold",
             "payment_terms_days",
             "updated_at",
+            "reference",
+            "contact",
+            "phone",
+            "vat_number",
+            "addresses",
+            "metadata",
         ],
     ),
     ("idempotency_keys", true, true, &[]),
@@ -101,6 +107,10 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 36] = [
             "cancel_reason",
             "tracking_reference",
             "updated_at",
+            "reference",
+            "note",
+            "delivery_address",
+            "metadata",
         ],
     ),
     (
@@ -139,6 +149,7 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 36] = [
             "active",
             "in_sale",
             "updated_at",
+            "metadata",
         ],
     ),
     ("provider_events", true, false, &[]),
@@ -192,6 +203,7 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 36] = [
     ),
     ("schema_compatibility", false, false, &[]),
     ("seaql_migrations", false, false, &[]),
+    ("search_terms", true, true, &[]),
     ("stock_movements", true, false, &[]),
     (
         "users",

@@ -1,0 +1,2 @@
+DROP INDEX reservations_customer_idx;
+DROP TABLE search_terms;
