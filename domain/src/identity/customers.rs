@@ -22,9 +22,8 @@ use crate::foundation::retry::retry;
 use crate::foundation::{locks, search};
 use crate::{Authority, Caller, Database, Error, Outcome, Transaction, WriteRequest};
 
-pub use listing::{CustomerKey, Filter, Sort, count, list};
-
 pub use imports::import;
+pub use listing::{CustomerKey, Filter, Sort, count, list};
 
 /// Input of a new customer.
 #[derive(Debug, Clone)]

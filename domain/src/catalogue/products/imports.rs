@@ -143,6 +143,9 @@ async fn insert(
         .rows(&stock)
         .statement()?;
     transaction.execute_raw(statement).await?;
+    let terms = products.iter();
+    let terms = terms.flat_map(|product| search::product(product.id, &product.sku));
+    search::insert(transaction, caller.business_id, terms).await?;
     let movements = stock.iter().filter(|stock| stock.on_hand != 0);
     let movements = movements.map(|stock| {
         let movement = NewMovement {

@@ -124,6 +124,8 @@ async fn customers_of_a_table_have_all_that_the_table_says_and_an_audit_entry_ea
         assert_eq!(bare[name], value, "{name}");
     }
     let trail = trail(&service, "customer.created").await;
+    let found = admin.get("/api/customers?q=soh").await.ok(200);
+    assert_eq!(found["data"][0]["id"], full["id"]);
     assert_eq!(trail.len(), 2);
     for (entry, customer) in trail.iter().zip([full, bare]) {
         assert_eq!(entry["entity_id"], customer["id"]);
