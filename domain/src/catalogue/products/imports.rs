@@ -157,10 +157,6 @@ async fn insert(
         (stock.product_id, movement)
     });
     inventory::record_all(transaction, caller, movements).await?;
-    let terms = products
-        .iter()
-        .flat_map(|product| search::product(product.id, &product.sku));
-    search::insert(transaction, caller.business_id, terms).await?;
     let changes = products.iter().map(|product| Change {
         action: Action::ProductCreated,
         entity_type: "product",
