@@ -366,9 +366,11 @@ fn found_in(
 /// The most found references whose orders are collected at once. Each is one order.
 const FEW_REFERENCES: u64 = 3_000;
 
-/// The most terms of found customers, and of found products, whose orders are collected at once. Each takes the newest
-/// orders of one customer or product.
-const FEW_OWNERS: u64 = 1_500;
+/// The most terms of found customers whose orders are collected at once. A customer has few orders.
+const FEW_CUSTOMERS: u64 = 1_500;
+
+/// The most terms of found products whose orders are collected at once. Each product takes a page of orders.
+const FEW_PRODUCTS: u64 = 50;
 
 /// The ways in which an order is found: by its number, its references, its customer and the SKUs of its items.
 async fn ways<'a>(
@@ -393,13 +395,13 @@ async fn ways<'a>(
         },
         Way::Terms {
             found: customers,
-            few: FEW_OWNERS,
+            few: FEW_CUSTOMERS,
             of_id: |rows, id| rows.filter(Column::CustomerId.into_expr().eq(id)),
             belongs: |_, found| found.matches(&Column::CustomerId.into_expr()),
         },
         Way::Terms {
             found: products,
-            few: FEW_OWNERS,
+            few: FEW_PRODUCTS,
             of_id: with_item,
             belongs: has_item,
         },

@@ -548,13 +548,12 @@ async fn pages_of_every_size_hold_the_same_payments_the_newest_first() {
         );
         assert_eq!(member(&staff.pages(&path, limit).await, "payment_id"), own);
     }
-    assert_eq!(
-        whole[0],
-        staff
-            .get(&format!("/api/payments/{}", newest[0]))
-            .await
-            .ok(200)
-    );
+    // A row is the payment with the name of its customer.
+    let mut first = whole[0].clone();
+    let name = first.as_object_mut().unwrap().remove("customer_name");
+    assert!(name.is_some(), "{first}");
+    let path = format!("/api/payments/{}", newest[0]);
+    assert_eq!(first, staff.get(&path).await.ok(200));
     let theirs = service.stranger().pages("/api/payments", 10).await;
     assert!(theirs.is_empty(), "{theirs:?}");
     let _ = service

@@ -374,33 +374,46 @@ async fn common_words_are_found_in_the_order_of_the_list() {
 async fn unpaid_orders_are_sorted_by_their_due_date() {
     let service = Service::start().await;
     let admin = service.admin();
+    let buyer = admin.add_customer("Late", "10000.00").await;
     let mut expected = Vec::new();
     for days in [30, 10, 20] {
         let terms = json!({"payment_terms_days": days});
         admin
-            .patch(&format!("/api/customers/{ACME_CUSTOMER}"), &terms)
+            .patch(&format!("/api/customers/{buyer}"), &terms)
             .await
             .ok(200);
-        expected.push((days, id_of(&admin.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201))));
+        expected.push((
+            days,
+            id_of(&admin.buy_for(buyer, &[(ACME_KEYBOARD, 1)]).await.ok(201)),
+        ));
     }
-    let settled = id_of(&admin.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201));
+    let settled = id_of(&admin.buy_for(buyer, &[(ACME_KEYBOARD, 1)]).await.ok(201));
     let off = json!({"reason": "a gift"});
     admin.do_to(&settled, "write-offs", &off).await.ok(201);
     expected.sort();
     let expected: Vec<String> = expected.into_iter().map(|(_, id)| id).collect();
-    let path = "/api/orders?unpaid=true&sort=due_at";
-    assert_eq!(all_pages(&admin, path, "order_id").await, expected);
+    let path = format!("/api/orders?customer_id={buyer}&unpaid=true&sort=due_at");
+    assert_eq!(all_pages(&admin, &path, "order_id").await, expected);
     let past = format!(
         "UPDATE orders SET due_at = now() - interval '2 days' WHERE id = '{}'",
         expected[2]
     );
     service.database.execute(&past).await;
     assert_eq!(
-        orders(&admin, "overdue=true&sort=due_at").await,
+        orders(
+            &admin,
+            &format!("customer_id={buyer}&overdue=true&sort=due_at")
+        )
+        .await,
         [expected[2].as_str()]
     );
     assert_eq!(
-        orders(&admin, "overdue=false&status=approved").await.len(),
+        orders(
+            &admin,
+            &format!("customer_id={buyer}&overdue=false&status=approved")
+        )
+        .await
+        .len(),
         3
     );
 }
