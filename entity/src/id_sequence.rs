@@ -40,7 +40,7 @@ impl ClockSequence for Sequence {
     fn generate_timestamp_sequence(&self, seconds: u64, subsec_nanos: u32) -> (u64, u64, u32) {
         let millis = seconds * 1000 + u64::from(subsec_nanos / 1_000_000);
         let start = rand::random::<u64>() >> (u64::BITS - START_BITS);
-        let fresh = millis << COUNTER_BITS | start;
+        let fresh = (millis << COUNTER_BITS) | start;
         let next = |newest: u64| fresh.max(newest + 1);
         let made = next(self.0.update(Ordering::Relaxed, Ordering::Relaxed, next));
         let (millis, counter) = (made >> COUNTER_BITS, made % (1 << COUNTER_BITS));

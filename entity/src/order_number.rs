@@ -55,7 +55,7 @@ impl OrderId {
     fn derived(business: BusinessId, leading: Self) -> Self {
         let leading = leading.0.as_u128() >> FREE;
         let hash = Uuid::new_v5(&business.0, &leading.to_be_bytes()).as_u128();
-        Self(Uuid::from_u128(leading << FREE | hash % (1 << FREE)))
+        Self(Uuid::from_u128((leading << FREE) | (hash % (1 << FREE))))
     }
 }
 
@@ -67,7 +67,7 @@ impl OrderNumber {
         let millis = id >> 80;
         let counter_top = (id >> 64) % (1 << AFTER_VERSION);
         let counter_rest = (id >> FREE) % (1 << COUNTER_REST);
-        let bits = (millis << AFTER_VERSION | counter_top) << COUNTER_REST | counter_rest;
+        let bits = (((millis << AFTER_VERSION) | counter_top) << COUNTER_REST) | counter_rest;
         let low = bits % (1 << (SIGN_BITS as usize * LENGTH));
         // The remainder fits.
         Self(u64::try_from(low).unwrap_or(u64::MAX))
@@ -85,7 +85,7 @@ impl OrderNumber {
             if count > LENGTH {
                 return None;
             }
-            bits = bits << SIGN_BITS | value(sign)?;
+            bits = (bits << SIGN_BITS) | value(sign)?;
         }
         if count == 0 {
             return None;
@@ -117,9 +117,9 @@ fn id(number: u64, free: u128) -> OrderId {
         time_and_counter % (1 << AFTER_VERSION),
     );
     let counter_rest = number % (1 << COUNTER_REST);
-    let high = (millis << 4 | 0x7) << AFTER_VERSION | counter_top;
-    let low = (0b10 << COUNTER_REST | counter_rest) << FREE | free;
-    OrderId(Uuid::from_u128(high << 64 | low))
+    let high = (((millis << 4) | 0x7) << AFTER_VERSION) | counter_top;
+    let low = (((0b10 << COUNTER_REST) | counter_rest) << FREE) | free;
+    OrderId(Uuid::from_u128((high << 64) | low))
 }
 
 impl fmt::Display for OrderNumber {

@@ -120,7 +120,6 @@ fn no_modules_form_a_circle() {
     assert!(circles.is_empty(), "{circles:#?}");
 }
 
-/// Guards against a parser that finds no dependency at all and lets the other tests pass.
 #[test]
 fn a_raw_statement_says_why_it_is_raw() {
     let mut silent = Vec::new();
@@ -179,6 +178,7 @@ fn begins_statement(line: &str, is_first: bool) -> bool {
     })
 }
 
+/// Guards against a parser that finds no dependency at all and lets the other tests pass.
 #[test]
 fn existing_uses_are_found() {
     let source = Source::of("domain");

@@ -33,6 +33,7 @@ const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 /// The default time of a hold, in seconds.
 const TTL_SECONDS: i64 = 300;
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("createReservation", "/api/reservations", reserve)
@@ -147,6 +148,7 @@ crate::body! {
 #[serde(untagged)]
 #[expect(
     dead_code,
+    clippy::large_enum_variant,
     reason = "for the OpenAPI document only; the responses are rendered elsewhere"
 )]
 enum ConfirmedView {

@@ -12,8 +12,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
-use entity::{BusinessId, TimeZone};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use entity::{BusinessId, Tenant, TimeZone, orders};
+use sea_orm::{ConnectionTrait, DbBackend, QueryOrder, QuerySelect, Statement, Value};
 
 use super::events::{COLUMNS, Kind, SUMS, events, values};
 use super::period::{self, State};
@@ -83,16 +83,20 @@ async fn beginning(
     business: BusinessId,
     zone: TimeZone,
 ) -> Result<Option<DateTime<Utc>>, Error> {
-    // Raw: the first row of the primary key. The order of ids is that of time, up to the difference of clocks.
-    let sql = "SELECT created_at FROM orders WHERE business_id = $1 ORDER BY id LIMIT 1";
-    let row = transaction
-        .query_one_raw(statement(sql, [business.0.into()]))
+    // The order of ids is that of time, up to the difference of clocks.
+    let first: Option<DateTime<Utc>> = orders::Entity::of(business)
+        .select_only()
+        .column(orders::Column::CreatedAt)
+        .order_by_asc(orders::Column::Id)
+        .into_tuple()
+        .one(transaction)
         .await?;
-    let Some(row) = row else { return Ok(None) };
-    let first: DateTime<Utc> = row.try_get("", "created_at")?;
+    let Some(first) = first else { return Ok(None) };
     Ok(Some(zone.start_of(zone.day_of(first) - Days::new(1))))
 }
 
+/// Begins to keep the figures of a business that has orders. Raw: the table of the state has no entity, since only this
+/// file writes it.
 async fn begin(
     transaction: &Transaction,
     business: BusinessId,
@@ -109,6 +113,7 @@ async fn begin(
     Ok(true)
 }
 
+/// Begins again after a change of the time zone, whose days are others. Raw: the tables have no entity.
 async fn begin_again(
     transaction: &Transaction,
     business: BusinessId,
@@ -136,6 +141,8 @@ async fn begin_again(
 }
 
 /// The statement that adds the events of a span to the figures of their day, for each kind. `$6` is the day.
+///
+/// Raw: an insert from sums over common table expressions, which adds to a row that is kept.
 static ADDITIONS: LazyLock<[String; 3]> = LazyLock::new(|| {
     Kind::ALL.map(|kind| {
         let (events, kind) = (events(kind), kind.value());
@@ -154,6 +161,8 @@ ON CONFLICT ON CONSTRAINT sales_figures_pkey DO UPDATE SET {added}"
 });
 
 /// The insert of a month's figures, from those of its days. `$2` is its first day, `$3` that of the next month.
+///
+/// Raw: an insert from sums.
 static MONTH: LazyLock<String> = LazyLock::new(|| {
     format!(
         "

@@ -38,7 +38,7 @@ pub(super) fn read<R: Record>(
     let places = places(R::COLUMNS, header_line, &header, at);
     let mut rows = Vec::new();
     let mut count = 0;
-    while let Some((line, record)) = records.next() {
+    for (line, record) in records {
         count += 1;
         if count > MAX_ROWS {
             let message = format!("is beyond the {MAX_ROWS} rows that a table may have");
