@@ -88,7 +88,10 @@ impl<K: FromStr> Requested<K> {
     pub fn take(form: Form, mut query: Query) -> Result<Self, Problem> {
         let dialect = Dialect::take(&mut query);
         let requested = match form {
-            Form::Csv => Self::Table(dialect),
+            Form::Csv => {
+                query.refuse_paging();
+                Self::Table(dialect)
+            }
             Form::Json => Self::Page(query.paging()),
         };
         query.finish()?;

@@ -37,10 +37,12 @@ fn id(row: &Value) -> String {
     id.unwrap_or_else(|| panic!("{row}")).to_owned()
 }
 
-/// A row without what changes with stock and time.
+/// A row without what changes with stock and time, and without the name of its customer, whose change is one of the
+/// customer.
 fn lasting(mut row: Value) -> Value {
     if let Some(row) = row.as_object_mut() {
         row.remove("available");
+        row.remove("customer_name");
     }
     row
 }

@@ -765,7 +765,9 @@ async fn agree(service: &Service, client: &Client, model: &Model, at: &impl Fn()
     assert_eq!(stock["on_hand"], model.on_hand, "{}", at());
     let wrong = tests::differences(&service.database).await;
     assert!(wrong.is_empty(), "{wrong:#?} {}", at());
-    let wrong = tests::verified(&service.database).await;
+    // Orders are made older by SQL, of which the kept figures of sales cannot know.
+    let mut wrong = tests::verified(&service.database).await;
+    wrong.retain(|difference| !difference.check.starts_with("figures_of_a_"));
     assert!(wrong.is_empty(), "{wrong:#?} {}", at());
 }
 
