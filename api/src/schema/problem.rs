@@ -633,7 +633,7 @@ impl Problem {
                 )
             }
             Error::Bug(cause) => {
-                tracing::error!(cause, "bug"); eprintln!("XXBUG {cause}");
+                tracing::error!(cause, "bug");
                 Self::internal()
             }
         }

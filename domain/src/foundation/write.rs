@@ -105,7 +105,9 @@ impl<T, C> WriteRequest<'_, T, C> {
         F: Future<Output = Result<Outcome<T>, Error>>,
     {
         let outcome = retry(attempt).await;
-        let (Err(refusal @ Error::AlreadyExists(_)), Some(key)) = (&outcome, self.key) else {
+        let (Err(refusal @ (Error::AlreadyExists(_) | Error::RowsRefused(_))), Some(key)) =
+            (&outcome, self.key)
+        else {
             return outcome;
         };
         let twin = retry(|| async {

@@ -128,20 +128,21 @@ pub(crate) fn events(kind: Kind) -> String {
     format!("{ORDERS}, event AS ({events}\n)")
 }
 
-/// Refunds by card in a span `{from}` to `{until}` as common table expression `refund`: `subject`, `at` and `credited`.
-/// `{first_id}` and `{last_id}` bound the ids. A refund that failed, whose order was never paid for in full, or whose
+/// Refunds by card in a span as common table expression `refund`: `subject`, `at` and `credited`. `$6` has the start and
+/// the end of the span, `$7` the bounds of the ids. A refund that failed, whose order was never paid for in full, or whose
 /// order is cancelled does not count: the cancellation has taken the whole order back.
 const REFUNDS: &str = "
 refund AS (
     SELECT {subject} AS subject, f.created_at AS at, f.amount AS credited
       FROM refunds f JOIN orders o ON (o.business_id, o.id) = (f.business_id, f.order_id)
-     WHERE f.business_id = $1 AND f.id >= $8 AND f.id < $9 AND f.created_at >= $6 AND f.created_at < $7
+     WHERE f.business_id = $1 AND f.id >= ($7::uuid[])[1] AND f.id < ($7::uuid[])[2]
+       AND f.created_at >= ($6::timestamptz[])[1] AND f.created_at < ($6::timestamptz[])[2]
        AND f.status <> 'failed' AND o.status <> 'cancelled'
        AND EXISTS (SELECT FROM order_transitions t
                     WHERE (t.business_id, t.order_id) = (f.business_id, f.order_id) AND t.to_status = 'paid')
 )";
 
-/// The common table expression `refund`, without `WITH`. Its parameters are `$6` to `$9`. Products have none: a refund
+/// The common table expression `refund`, without `WITH`. Its parameters are `$6` and `$7`. Products have none: a refund
 /// may be of an amount.
 pub(crate) fn refunds(kind: Kind) -> String {
     match kind {
@@ -150,8 +151,7 @@ pub(crate) fn refunds(kind: Kind) -> String {
         // Without rows, and with the parameters, which must have types.
         Kind::Product => "
 refund AS (
-    SELECT $8::uuid AS subject, $6::timestamptz AS at, 0::numeric AS credited
-     WHERE $6::timestamptz > $7::timestamptz AND $9::uuid IS NULL
+    SELECT ($7::uuid[])[1] AS subject, ($6::timestamptz[])[1] AS at, 0::numeric AS credited WHERE false
 )"
         .to_owned(),
     }
@@ -165,6 +165,15 @@ pub(crate) fn values(from: DateTime<Utc>, until: DateTime<Utc>) -> [Value; 4] {
         first_id(from - CLOCK_DIFFERENCE).into(),
         first_id(until + CLOCK_DIFFERENCE).into(),
     ]
+}
+
+/// The parameters of a span as two arrays: its start and end, and the bounds of the ids that were made in it.
+pub(crate) fn arrays(from: DateTime<Utc>, until: DateTime<Utc>) -> [Value; 2] {
+    let ids = [
+        first_id(from - CLOCK_DIFFERENCE),
+        first_id(until + CLOCK_DIFFERENCE),
+    ];
+    [vec![from, until].into(), ids.to_vec().into()]
 }
 
 /// An id that is not greater than any of version 7 that is made at this moment or later.

@@ -12,7 +12,7 @@ use entity::{CustomerId, Money, ProductId};
 use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::events::{COLUMNS, Kind, SUMS, events, refunds, values};
+use super::events::{COLUMNS, Kind, SUMS, arrays, events, refunds, values};
 use super::period::{self, Period};
 use crate::foundation::clock;
 use crate::foundation::retry::retry;
@@ -261,7 +261,7 @@ impl Report<'_> {
         let (live, whole) = (period.live(), period.span());
         let mut all: Vec<Value> = vec![self.caller.business_id.0.into()];
         all.extend(values(live.0, live.1));
-        all.extend(values(whole.0, whole.1));
+        all.extend(arrays(whole.0, whole.1));
         all
     }
 
@@ -306,8 +306,8 @@ impl Report<'_> {
         values.push(spans.into());
         values.push(starts.into());
         values.push(after.into());
-        values.push(i64::try_from(paging.rows()).unwrap_or(i64::MAX).into());
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, by_id(kind), values);
+        let sql = by_id(kind, paging.rows());
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
         let rows = OfSubject::find_by_statement(statement)
             .all(&self.transaction)
             .await?;
@@ -330,8 +330,8 @@ fn place(row: &Row) -> Place {
     }
 }
 
-/// Raw: a union of kept figures, of events and of refunds. `$10` is the first day, `$11` the day after the last
-/// that is kept, and `$12` are the bounds of the days.
+/// Raw: a union of kept figures, of events and of refunds. `$8` is the first day, `$9` the day after the last that
+/// is kept, and `$10` are the bounds of the days.
 fn by_days() -> String {
     let (events, refunds) = (events(Kind::Total), refunds(Kind::Total));
     format!(
@@ -339,19 +339,19 @@ fn by_days() -> String {
 WITH {events}, {refunds}
 SELECT day, {SUMS} FROM (
     SELECT starts_on AS day, {COLUMNS} FROM sales_figures
-     WHERE business_id = $1 AND kind = 'total' AND span = 'day' AND starts_on >= $10 AND starts_on < $11
+     WHERE business_id = $1 AND kind = 'total' AND span = 'day' AND starts_on >= $8 AND starts_on < $9
     UNION ALL
-    SELECT $10::date + width_bucket(at, (SELECT $12::text::timestamptz[])) - 1, {COLUMNS} FROM event
+    SELECT $8::date + width_bucket(at, (SELECT $10::text::timestamptz[])) - 1, {COLUMNS} FROM event
     UNION ALL
-    SELECT $10::date + width_bucket(at, (SELECT $12::text::timestamptz[])) - 1, 0, 0, 0, 0, 0, 0, credited FROM refund
+    SELECT $8::date + width_bucket(at, (SELECT $10::text::timestamptz[])) - 1, 0, 0, 0, 0, 0, 0, credited FROM refund
 ) AS part GROUP BY day"
     )
 }
 
-/// Raw: as [`by_days`], with a lateral walk of each kept day or month. `$10` and `$11` are their spans and first days,
-/// `$12` the last id of the page before, `$13` the rows. The first rows of each walk are enough: a row of the page is
-/// among the first of each span that has it.
-fn by_id(kind: Kind) -> String {
+/// Raw: as [`by_days`], with a lateral walk of each kept day or month. `$8` and `$9` are their spans and first days, `$10`
+/// the last id of the page before. The first rows of each walk are enough: a row of the page is among the first of each
+/// span that has it.
+fn by_id(kind: Kind, rows: u64) -> String {
     let (events, refunds, of) = (events(kind), refunds(kind), kind.value());
     let (table, sku) = match kind {
         Kind::Product => ("products", "name.sku"),
@@ -361,16 +361,16 @@ fn by_id(kind: Kind) -> String {
         "
 WITH {events}, {refunds}, page AS (
     SELECT subject, {SUMS} FROM (
-        SELECT kept.* FROM unnest($10::text::text[], $11::text::date[]) AS each (span, starts_on),
+        SELECT kept.* FROM unnest($8::text::text[], $9::text::date[]) AS each (span, starts_on),
                LATERAL (SELECT subject, {COLUMNS} FROM sales_figures
                          WHERE business_id = $1 AND kind = '{of}' AND span = each.span
-                           AND starts_on = each.starts_on AND subject > $12
-                         ORDER BY subject LIMIT $13) AS kept
+                           AND starts_on = each.starts_on AND subject > $10
+                         ORDER BY subject LIMIT {rows}) AS kept
         UNION ALL
-        SELECT subject, {COLUMNS} FROM event WHERE subject > $12
+        SELECT subject, {COLUMNS} FROM event WHERE subject > $10
         UNION ALL
-        SELECT subject, 0, 0, 0, 0, 0, 0, credited FROM refund WHERE subject > $12
-    ) AS part GROUP BY subject ORDER BY subject LIMIT $13
+        SELECT subject, 0, 0, 0, 0, 0, 0, credited FROM refund WHERE subject > $10
+    ) AS part GROUP BY subject ORDER BY subject LIMIT {rows}
 )
 SELECT page.*, {sku} AS sku, name.name
   FROM page JOIN {table} AS name ON name.business_id = $1 AND name.id = page.subject

@@ -105,8 +105,8 @@ pub async fn report(
         let after = paging.after;
         all.push(after.map_or(-1, |place| place.days_left).into());
         all.push(after.map_or(Uuid::nil(), |place| place.product.0).into());
-        all.push(i64::try_from(paging.rows()).unwrap_or(i64::MAX).into());
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, REPORT.as_str(), all);
+        let sql = format!("{}{}", *REPORT, paging.rows());
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, all);
         let rows = Row::find_by_statement(statement).all(&transaction).await?;
         transaction.commit().await?;
         Ok(rows)
@@ -118,7 +118,8 @@ pub async fn report(
 }
 
 /// Raw: sums over kept figures and events, joined with the stock. `$6` and `$7` are the spans and first days of kept
-/// figures, `$8` the number of days, `$9` and `$10` the place, `$11` the rows.
+/// figures, `$8` the number of days, `$9` and `$10` the place. The number of rows
+/// follows the text.
 static REPORT: LazyLock<String> = LazyLock::new(|| {
     let events = events(Kind::Product);
     format!(
@@ -148,7 +149,7 @@ WITH {events}, rate AS (
 )
 SELECT * FROM listed
  WHERE (coalesce(days_left, {NEVER}), product_id) > ($9::bigint, $10::uuid)
- ORDER BY coalesce(days_left, {NEVER}), product_id LIMIT $11"
+ ORDER BY coalesce(days_left, {NEVER}), product_id LIMIT "
     )
 });
 

@@ -202,8 +202,8 @@ impl Found<'_> {
             alternatives.reduce(ExprTrait::or)
         };
         // A bare condition would let the planner read all matches and join.
-        any.unwrap_or_else(|| Expr::val(false))
-            .is(Expr::cust("TRUE"))
+        let any = any.unwrap_or_else(|| Expr::val(false));
+        Expr::cust_with_expr("($1) IS TRUE", any)
     }
 
     /// Whether the row has a term that begins with the word. A scalar subquery, which the planner does not replace by

@@ -74,7 +74,13 @@ fn blank(value: &mut Value) {
             }
         }
         Value::Array(values) => values.iter_mut().for_each(blank),
-        Value::Object(members) => members.values_mut().for_each(blank),
+        Value::Object(members) => {
+            // Midnight may lie between the demo data and the example.
+            if let Some(days) = members.get_mut("days_past_due") {
+                *days = Value::from("differs");
+            }
+            members.values_mut().for_each(blank);
+        }
         _ => {}
     }
 }

@@ -234,7 +234,10 @@ async fn reserved_units_stay_on_hand() {
         .await;
     service
         .database
-        .execute("DELETE FROM customers WHERE name = 'Rich'")
+        .execute(
+            "DELETE FROM search_terms WHERE entity_id IN (SELECT id FROM customers WHERE name = 'Rich');
+             DELETE FROM customers WHERE name = 'Rich'",
+        )
         .await;
     assert_eq!(service.database.digest().await, before);
 
