@@ -149,7 +149,7 @@ async fn an_order_without_details_has_none_and_its_trail_does_not_name_them() {
 async fn orders_of_one_batch_keep_their_details_apart() {
     let service = Service::start().await;
     let staff = service.staff();
-    let replies = all((0..24).map(|at| {
+    let replies = all((0..18).map(|at| {
         let staff = staff.clone();
         async move {
             let given = match at % 3 {
