@@ -22,7 +22,7 @@ def fit(value, name=""):
     """Makes numbers and amounts valid. JSON Schema accepts 5.0 as an integer, and the service does not. The digits of an
     amount depend on the business's currency."""
     if isinstance(value, dict):
-        return {name: fit(member, name) for name, member in value.items()}
+        return {visible(name): fit(member, name) for name, member in value.items()}
     if isinstance(value, list):
         return [fit(member) for member in value]
     if name in AMOUNTS and value is not None:
@@ -34,7 +34,12 @@ def fit(value, name=""):
         return "DE"
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return value
+    return visible(value) if isinstance(value, str) else value
+
+
+def visible(text):
+    """Replaces the invisible characters that the patterns of the schemas do not list: those beyond the first plane."""
+    return re.sub("[\U000e0000-\U000e0fff]", "x", text)
 
 
 def without_foreign_addresses(body):
