@@ -257,7 +257,7 @@ pub(crate) async fn walk(
     let horizon = Horizon::find_by_statement(horizon)
         .one(transaction)
         .await?
-        .ok_or_else(|| Error::Bug("the snapshot answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("the snapshot returned nothing".into()))?;
     let mut changed = Changed {
         ids: Vec::new(),
         next: match following.start {

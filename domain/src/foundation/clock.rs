@@ -29,7 +29,7 @@ pub(crate) async fn now(transaction: &Transaction) -> Result<DateTime<Utc>, Erro
     let row = transaction
         .query_one(&now)
         .await?
-        .ok_or_else(|| Error::Bug("the clock answered nothing".into()))?;
+        .ok_or_else(|| Error::Bug("the clock returned nothing".into()))?;
     Ok(row.try_get("", "now")?)
 }
 
