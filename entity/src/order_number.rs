@@ -147,7 +147,7 @@ impl PartialSchema for OrderNumber {
         ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
             .description(Some(
-                "The order's number, unique in the business, for people to say. Later orders have greater numbers.",
+                "The order's number, unique in the business, for people to say. The number of an order that was made a second later is greater.",
             ))
             .pattern(Some("^[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){2}$"))
             .examples(["6FZ8-K3M9-1QXD"])

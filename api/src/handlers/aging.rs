@@ -16,6 +16,7 @@ use crate::http::connection_progress::Watched;
 use crate::http::csv::{self, Columns};
 use crate::schema::content_negotiation::Form;
 use crate::schema::csv_dialect::{Dialect, Requested};
+use crate::schema::csv_text;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::query::{Page, Query};
 use crate::schema::response::Response;
@@ -158,7 +159,7 @@ async fn csv_table(
         let amount = |money: Money| money.to_text(currency);
         vec![
             row.customer_id.to_string(),
-            csv::text(&row.customer_name),
+            csv_text::protected(&row.customer_name),
             currency.to_string(),
             text::rfc3339(&as_of),
             day.to_string(),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{Authenticated, Platform};
-use crate::schema::body::{Change, Json};
+use crate::schema::body::{Change, Json, Replace};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::response::{Answer, Response, View, created};
@@ -75,17 +75,17 @@ crate::body! {
     #[example({"block_after_days": 60})]
     pub(super) struct BusinessPatch {
         /// The name on documents.
-        name: Option<Text<1, 200>>,
+        name: Replace<Text<1, 200>>,
         /// Blocks purchases on credit while the customer has an order that is past due by more than this many days.
         /// Null blocks none.
         block_after_days: Change<Whole<0, 3650>>,
         /// The time zone of due dates and of reports by date from now on. Due dates that are already set stay at the
         /// same moment.
-        time_zone: Option<TimeZone>,
+        time_zone: Replace<TimeZone>,
         /// The first open day, at most today: no document can be dated before it. Null opens all days.
         books_closed_until: Change<NaiveDate>,
         /// Bounds on what one customer may hold at once.
-        hold_limits: Option<HoldLimitsPatch>,
+        hold_limits: Replace<HoldLimitsPatch>,
     }
 }
 
@@ -256,12 +256,13 @@ async fn change(
     let body = request.body;
     let days = |days: Whole<0, 3650>| i32::try_from(days.get()).unwrap_or(i32::MAX);
     let change = BusinessChange {
-        name: body.name.map(|name| name.0),
+        name: body.name.value().map(|name| name.0),
         block_after_days: body.block_after_days.changed(days),
-        time_zone: body.time_zone,
+        time_zone: body.time_zone.value(),
         books_closed_until: body.books_closed_until.changed(|date| date),
         hold_limits: body
             .hold_limits
+            .value()
             .map_or_else(HoldLimitsChange::default, hold_limits),
     };
     let business = businesses::change(&state.database, &caller, &change).await;

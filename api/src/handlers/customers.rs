@@ -18,10 +18,10 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use crate::access::Authenticated;
 use crate::http::listing::Listing;
-use crate::schema::body::{Change, Json, List};
+use crate::schema::body::{Change, Json, List, Replace};
 use crate::schema::contact::{CustomerAddressRequest, Phone, VatNumber};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::metadata::{MetadataPatch, NewMetadata};
+use crate::schema::metadata::{self, MetadataPatch, NewMetadata};
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
 use crate::schema::query::{CountedPage, Page, Query, ROWS_TO_COUNT};
@@ -107,7 +107,7 @@ crate::body! {
     #[example({"credit_limit": "1500.00", "reason": "pays on time"})]
     pub(super) struct CustomerPatch {
         /// The name on documents.
-        name: Option<Text<1, 200>>,
+        name: Replace<Text<1, 200>>,
         /// The email address for documents; null removes it.
         email: Change<Email>,
         /// The customer's number in the books of the business. Unique in the business; null removes it.
@@ -123,11 +123,11 @@ crate::body! {
         /// Keys that change. Null or an empty text removes a key; null in place of the object removes all.
         metadata: Change<MetadataPatch>,
         /// The most that the customer may owe. A limit below the balance blocks further purchases on credit.
-        credit_limit: Option<Money>,
+        credit_limit: Replace<Money>,
         /// Days from a purchase until it is due, for purchases from now on.
-        payment_terms_days: Option<Whole<0, 365>>,
+        payment_terms_days: Replace<Whole<0, 365>>,
         /// Whether purchases, card orders and reservations are refused.
-        on_hold: Option<bool>,
+        on_hold: Replace<bool>,
         /// The reason, for the audit entry.
         reason: Option<Text<1, 500>>,
     }
@@ -182,7 +182,7 @@ impl CustomerView {
             phone: customer.phone.clone(),
             vat_number: customer.vat_number.clone(),
             addresses: customer.addresses.clone().unwrap_or_default().0,
-            metadata: customer.metadata.clone().unwrap_or_default(),
+            metadata: metadata::shown(customer.metadata.as_ref(), Some(caller)),
             currency: caller.currency,
             credit_limit: amount(customer.credit_limit),
             balance: amount(customer.balance),
@@ -286,7 +286,7 @@ async fn change(
 ) -> Response {
     let body = request.body;
     let change = CustomerChange {
-        name: body.name.map(|name| name.0),
+        name: body.name.value().map(|name| name.0),
         email: body.email.changed(Email::into_string),
         details: CustomerDetailsChange {
             reference: body.reference.changed(|text| text.0),
@@ -296,7 +296,11 @@ async fn change(
             addresses: body.addresses.changed(addresses).map(Option::flatten),
             metadata: body.metadata.into(),
         },
-        credit: terms(body.credit_limit, body.on_hold, body.payment_terms_days),
+        credit: terms(
+            body.credit_limit.value(),
+            body.on_hold.value(),
+            body.payment_terms_days.value(),
+        ),
         reason: body.reason.map(|reason| reason.0),
     };
     let customer = customers::change(&state.database, &caller, id.0, &change).await;

@@ -16,9 +16,9 @@ use utoipa::ToSchema;
 
 use crate::access::{Authenticated, Visitor};
 use crate::http::listing::Listing;
-use crate::schema::body::{Change, Json};
+use crate::schema::body::{Change, Json, Replace};
 use crate::schema::endpoint::Endpoint;
-use crate::schema::metadata::{MetadataPatch, NewMetadata};
+use crate::schema::metadata::{self, MetadataPatch, NewMetadata};
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
 use crate::schema::query::{CountedPage, Page, Query, ROWS_TO_COUNT};
@@ -120,17 +120,17 @@ crate::body! {
     #[example({"price": "180.00"})]
     pub(super) struct ProductPatch {
         /// The SKU, unique in the business. Case and character width are ignored.
-        sku: Option<Sku>,
+        sku: Replace<Sku>,
         /// The product's name.
-        name: Option<Text<1, 200>>,
+        name: Replace<Text<1, 200>>,
         /// A longer description; null removes it.
         description: Change<Prose<0, 5000>>,
         /// The price of one unit.
-        price: Option<Money>,
+        price: Replace<Money>,
         /// The most units that one customer may ever buy; null removes the limit.
         limit_per_customer: Change<PurchaseLimit>,
         /// Whether the product is on sale.
-        active: Option<bool>,
+        active: Replace<bool>,
         /// Keys that change. Null or an empty text removes a key; null in place of the object removes all.
         metadata: Change<MetadataPatch>,
     }
@@ -251,7 +251,7 @@ impl ProductSaleView {
 }
 
 impl ProductView {
-    fn of(view: &Product, currency: Currency) -> Self {
+    fn of(view: &Product, reader: Option<&Caller>, currency: Currency) -> Self {
         let product = &view.product;
         Self {
             id: product.id,
@@ -264,7 +264,7 @@ impl ProductView {
             available: view.available,
             limit_per_customer: product.limit_per_customer,
             active: product.active,
-            metadata: product.metadata.clone().unwrap_or_default(),
+            metadata: metadata::shown(product.metadata.as_ref(), reader),
             sale: view
                 .sale
                 .as_ref()
@@ -301,7 +301,7 @@ async fn list(lists: Listing, visitor: Visitor, mut query: Query) -> Response {
             product_changes::list_changes(lists.database(), business, &reader, &following).await;
         return visitor.answer(changes.map(|page| {
             View(Page::of_changes(page, |row| {
-                ProductView::of(&row, visitor.currency)
+                ProductView::of(&row, visitor.caller.as_ref(), visitor.currency)
             }))
         }));
     }
@@ -318,7 +318,7 @@ async fn list(lists: Listing, visitor: Visitor, mut query: Query) -> Response {
     let read = async move |database: &Database, paging: &Paging<ProductId>| {
         products::list(database, business, &filter, paging).await
     };
-    let view = move |row| ProductView::of(&row, currency);
+    let view = move |row| ProductView::of(&row, visitor.caller.as_ref(), currency);
     lists
         .answer_counted(query, currency, (read, count), view)
         .await
@@ -332,7 +332,13 @@ async fn read(state: Data<State>, visitor: Visitor, id: Id<ProductId>) -> Respon
         &reader(&visitor),
     )
     .await;
-    visitor.answer(product.map(|product| View(ProductView::of(&product, visitor.currency))))
+    visitor.answer(product.map(|product| {
+        View(ProductView::of(
+            &product,
+            visitor.caller.as_ref(),
+            visitor.currency,
+        ))
+    }))
 }
 
 async fn create(
@@ -356,7 +362,7 @@ async fn create(
     let render = |product: &Product| {
         created(
             &format!("/api/products/{}", product.product.id),
-            &ProductView::of(product, caller.currency),
+            &ProductView::of(product, Some(&caller), caller.currency),
         )
     };
     let write = caller.write(request.key.as_ref(), &render);
@@ -390,12 +396,12 @@ async fn change(
 ) -> Response {
     let body = request.body;
     let change = ProductChange {
-        sku: body.sku.map(|sku| sku.0),
-        name: body.name.map(|name| name.0),
+        sku: body.sku.value().map(|sku| sku.0),
+        name: body.name.value().map(|name| name.0),
         description: body.description.changed(|text| text.0),
-        price: body.price,
+        price: body.price.value(),
         limit_per_customer: body.limit_per_customer.changed(limit).map(Option::flatten),
-        active: body.active,
+        active: body.active.value(),
         metadata: body.metadata.into(),
     };
     apply(&state, &caller, id.0, &change).await
@@ -408,7 +414,9 @@ async fn apply(
     change: &ProductChange,
 ) -> Response {
     let product = products::change(&state.database, caller, id, change).await;
-    caller.answer(product.map(|product| View(ProductView::of(&product, caller.currency))))
+    caller.answer(
+        product.map(|product| View(ProductView::of(&product, Some(caller), caller.currency))),
+    )
 }
 
 pub(super) fn limit(most: PurchaseLimit) -> Option<i32> {

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::products::{PurchaseLimit, limit};
 use crate::access::{Authenticated, Visitor};
 use crate::http::listing::Listing;
-use crate::schema::body::{Change, Json, List};
+use crate::schema::body::{Change, Json, List, Replace};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::faults::At;
 use crate::schema::path::Id;
@@ -98,15 +98,15 @@ crate::body! {
     #[example({"closes_at": "2026-02-08T12:00:00Z"})]
     pub(super) struct SalePatch {
         /// The sale's name.
-        name: Option<Text<1, 200>>,
+        name: Replace<Text<1, 200>>,
         /// The rule outside the window.
-        kind: Option<Kind>,
+        kind: Replace<Kind>,
         /// The products from now on, each at most once. An empty list ends the sale's effect on all products.
-        products: Option<List<SaleProductRequest, 0, MAX_PRODUCTS>>,
+        products: Replace<List<SaleProductRequest, 0, MAX_PRODUCTS>>,
         /// When the sale opens.
-        opens_at: Option<DateTime<Utc>>,
+        opens_at: Replace<DateTime<Utc>>,
         /// When the sale closes, after it opens.
-        closes_at: Option<DateTime<Utc>>,
+        closes_at: Replace<DateTime<Utc>>,
         /// The most units of each product that one customer may buy and hold in the sale; null removes the limit.
         limit_per_customer: Change<PurchaseLimit>,
     }
@@ -224,13 +224,13 @@ async fn change(
 ) -> Response {
     let body = request.body;
     let mut at = At::new(None);
-    let products = body.products.map(|list| products(list, &mut at));
+    let products = body.products.value().map(|list| products(list, &mut at));
     let change = at.finish(Some(SaleChange {
-        name: body.name.map(|name| name.0),
-        kind: body.kind,
+        name: body.name.value().map(|name| name.0),
+        kind: body.kind.value(),
         products,
-        opens_at: body.opens_at,
-        closes_at: body.closes_at,
+        opens_at: body.opens_at.value(),
+        closes_at: body.closes_at.value(),
         limit_per_customer: body.limit_per_customer.changed(limit).map(Option::flatten),
     }))?;
     let sale = sales::change(&state.database, &caller, id.0, &change).await;

@@ -21,6 +21,7 @@ use crate::http::csv::{self, Lines, NotCsv};
 use crate::http::listing::Listing;
 use crate::schema::content_negotiation::Form;
 use crate::schema::csv_dialect::Dialect;
+use crate::schema::csv_text;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
@@ -275,7 +276,10 @@ fn lines(
     ))?;
     let id = |id: Option<String>| id.unwrap_or_default();
     for entry in statement.entries {
-        let note = |note: Option<String>| note.as_deref().map_or_else(String::new, csv::text);
+        let note = |note: Option<String>| {
+            note.as_deref()
+                .map_or_else(String::new, csv_text::protected)
+        };
         lines.add(&[
             text::rfc3339(&entry.effective_at),
             entry.kind.to_value(),

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::access::Authenticated;
 use crate::http::listing::Listing;
-use crate::schema::body::Json;
+use crate::schema::body::{Json, Replace};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
@@ -83,15 +83,15 @@ crate::body! {
     #[example({"role": "staff"})]
     pub(super) struct UserPatch {
         /// The email address to log in with. Another address ends all logins of the user.
-        email: Option<Email>,
+        email: Replace<Email>,
         /// The display name.
-        name: Option<Text<1, 200>>,
+        name: Replace<Text<1, 200>>,
         /// The role, which decides what the user may do.
-        role: Option<Role>,
+        role: Replace<Role>,
         /// The customer for whom the user acts. Required for the role `customer`, and allowed for no other.
         customer_id: Option<CustomerId>,
         /// Whether the user is disabled. Disabling revokes their tokens.
-        disabled: Option<bool>,
+        disabled: Replace<bool>,
     }
 }
 
@@ -189,11 +189,11 @@ async fn change(
 ) -> Response {
     let body = request.body;
     let change = UserChange {
-        email: body.email.map(Email::into_string),
-        name: body.name.map(|name| name.0),
-        role: body.role,
+        email: body.email.value().map(Email::into_string),
+        name: body.name.value().map(|name| name.0),
+        role: body.role.value(),
         customer_id: body.customer_id,
-        disabled: body.disabled,
+        disabled: body.disabled.value(),
     };
     let user = users::change(&state.database, &state.revocation, &caller, id.0, &change).await;
     caller.answer(user.map(|user| View(UserView::of_listed(user))))

@@ -71,47 +71,6 @@ impl Lines {
     }
 }
 
-/// A cell with text from a person, protected against formula injection.
-///
-/// Spreadsheets run a cell that begins like a formula, whatever its author intended. An apostrophe makes it text. A
-/// program that reads another separator than the table's splits cells at it. Every part that it could see as a cell is
-/// therefore treated as a beginning.
-#[must_use]
-pub fn text(written: &str) -> String {
-    let mut cell = String::with_capacity(written.len());
-    let mut begins = true;
-    for (index, letter) in written.char_indices() {
-        let first = index == 0 && matches!(letter, '\t' | '\r' | '\n');
-        if first || (begins && starts_formula(letter)) {
-            cell.push('\'');
-        }
-        cell.push(letter);
-        begins = is_separator(letter) || (begins && is_skipped(letter));
-    }
-    cell
-}
-
-/// The characters with which spreadsheets begin formulas, in all widths.
-fn starts_formula(letter: char) -> bool {
-    matches!(letter, '=' | '+' | '-' | '@')
-        || matches!(letter, '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}')
-        || matches!(letter, '\u{fe66}' | '\u{fe62}' | '\u{fe63}' | '\u{fe6b}')
-        // The mathematical minus sign.
-        || letter == '\u{2212}'
-}
-
-fn is_separator(letter: char) -> bool {
-    matches!(letter, ',' | ';' | '|' | '\t' | '\r' | '\n')
-}
-
-/// Characters that a program may drop at the start of a cell.
-fn is_skipped(letter: char) -> bool {
-    letter.is_whitespace()
-        || letter.is_control()
-        || letter == '"'
-        || domain::foundation::unicode::is_invisible(letter)
-}
-
 /// A complete table as a response. `name` is the file's name without its extension.
 #[must_use]
 pub fn response(name: &str, lines: Result<Bytes, NotCsv>) -> HttpResponse {
@@ -211,32 +170,6 @@ fn broken(error: impl std::fmt::Display) -> Broken {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_that_begins_like_a_formula_stays_text() {
-        for formula in [
-            "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\tx", "＝1", "＋1", "－1",
-            "＠A", "−1",
-        ] {
-            assert!(text(formula).starts_with('\''), "{formula:?}");
-        }
-        for (hidden, neutral) in [
-            (" =1", " '=1"),
-            ("\u{a0}=1", "\u{a0}'=1"),
-            ("\u{200b}=1", "\u{200b}'=1"),
-            ("\u{feff}＝1", "\u{feff}'＝1"),
-            ("\"=1", "\"'=1"),
-            ("a;=1", "a;'=1"),
-            ("a, +1", "a, '+1"),
-            ("a|@b", "a|'@b"),
-            ("a;\u{200b}\"-1", "a;\u{200b}\"'-1"),
-        ] {
-            assert_eq!(text(hidden), neutral);
-        }
-        for plain in ["", "Acme", "1-2", "a=b", "'=1", "a @ b", "x - y", "a, b; c"] {
-            assert_eq!(text(plain), plain);
-        }
-    }
 
     #[test]
     fn cells_with_separators_quotes_and_line_breaks_are_quoted() {

@@ -25,6 +25,7 @@ use crate::http::connection_progress::Watched;
 use crate::http::csv::{self, Columns};
 use crate::schema::content_negotiation::{CSV_SUFFIX, Form};
 use crate::schema::csv_dialect::Dialect;
+use crate::schema::csv_text;
 use crate::schema::problem::Problem;
 use crate::schema::query::{CountedPage, Page, Query};
 use crate::schema::response::Response;
@@ -297,7 +298,7 @@ fn written(value: &Value) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Number(number) => number.to_string(),
         Value::String(text) if is_negative_number(text) => text.clone(),
-        Value::String(text) => csv::text(text),
+        Value::String(text) => csv_text::protected(text),
         Value::Array(words) => {
             let words: Vec<String> = words.iter().map(written).collect();
             words.join(" ")

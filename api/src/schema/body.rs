@@ -10,7 +10,7 @@ mod members;
 mod reader;
 mod values;
 
-pub use containers::{Change, List};
+pub use containers::{Change, List, Replace};
 pub(crate) use json::parse;
 pub use members::{Members, member_name};
 pub(crate) use reader::{Accepted, CODINGS, announces_too_much, read_in_time, too_large};

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::Caller;
 use domain::foundation::metadata::MetadataChange;
 use entity::Metadata;
 use serde_json::Value;
@@ -25,6 +26,14 @@ impl NewMetadata {
         let metadata = this.map(|new| new.0);
         metadata.filter(|metadata| !metadata.0.is_empty())
     }
+}
+
+/// The metadata as this caller reads it. It is for the programs of the business, so customers and visitors read none.
+#[must_use]
+pub fn shown(metadata: Option<&Metadata>, reader: Option<&Caller>) -> Metadata {
+    let is_staff = reader.is_some_and(|reader| reader.confined_to().is_none());
+    let metadata = metadata.filter(|_| is_staff);
+    metadata.cloned().unwrap_or_default()
 }
 
 /// The keys that a PATCH changes. A key with null or an empty text is removed.

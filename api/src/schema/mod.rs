@@ -9,6 +9,7 @@ pub mod contact;
 pub mod content_negotiation;
 pub mod csv_body;
 pub mod csv_dialect;
+pub mod csv_text;
 pub mod endpoint;
 pub mod faults;
 pub mod idempotency;

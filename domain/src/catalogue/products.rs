@@ -217,7 +217,7 @@ pub(crate) async fn insert(
     Ok(Product::plain(product, new.stock))
 }
 
-/// Changes the catalogue data of a product. Its stock changes in [`crate::stock::inventory`] only.
+/// Changes the catalogue data of a product. A change to the values that it has is none: it leaves no trace. Its stock changes in [`crate::stock::inventory`] only.
 ///
 /// # Errors
 /// [`Error::ProductNotFound`]; [`Error::AlreadyExists`] for the SKU; [`Error::TooManyMetadataKeys`].
@@ -232,9 +232,14 @@ pub async fn change(
         let product = locks::product(&transaction, caller.business_id, id)
             .await?
             .ok_or(Error::ProductNotFound(id))?;
+        let Some(row) = apply(&product, change)? else {
+            let product = with_stock(&transaction, product).await?;
+            transaction.commit().await?;
+            return Ok(product);
+        };
         let before = audit_snapshot(&product, caller.currency);
-        let (was_active, sku) = (product.active, product.sku.clone());
-        let product = apply(product, change)?.update(&transaction).await?;
+        let (was_active, sku) = (product.active, product.sku);
+        let product = row.update(&transaction).await?;
         if product.sku != sku {
             let terms = search::product(id, &product.sku);
             let row = (&[Kind::Product][..], id.0);
@@ -251,15 +256,21 @@ pub async fn change(
             after: audit_snapshot(&product, caller.currency),
         };
         audit::record(&transaction, caller, event).await?;
-        let stock = inventory::Entity::by_id(caller.business_id, id)
-            .one(&transaction)
-            .await?;
-        let found = [(product, stock)];
-        let mut products = complete(&transaction, caller.business_id, None, found).await?;
+        let product = with_stock(&transaction, product).await?;
         transaction.commit().await?;
-        products.pop().ok_or(Error::ProductNotFound(id))
+        Ok(product)
     })
     .await
+}
+
+/// The product with its availability, as staff see it.
+async fn with_stock(transaction: &Transaction, product: products::Model) -> Result<Product, Error> {
+    let (business, id) = (product.business_id, product.id);
+    let stock = inventory::Entity::by_id(business, id)
+        .one(transaction)
+        .await?;
+    let mut products = complete(transaction, business, None, [(product, stock)]).await?;
+    products.pop().ok_or(Error::ProductNotFound(id))
 }
 
 /// Cancels the waitlist of a product that is taken off sale. Its stock is locked after its product row. This cannot
@@ -275,33 +286,37 @@ async fn cancel_waitlist(
     Ok(())
 }
 
+/// The changed row; `None` if it has these values.
 fn apply(
-    mut product: products::Model,
+    product: &products::Model,
     change: &ProductChange,
-) -> Result<products::ActiveModel, Error> {
-    let metadata = change.metadata.applied_to(product.metadata.take())?;
-    let mut row = product.into_active_model();
-    row.metadata = Set(metadata);
+) -> Result<Option<products::ActiveModel>, Error> {
+    let metadata = change.metadata.applied_to(product.metadata.clone())?;
+    let mut row = product.clone().into_active_model();
+    row.metadata.set_if_not_equals(metadata);
     if let Some(sku) = &change.sku {
-        row.sku = Set(sku.clone());
+        row.sku.set_if_not_equals(sku.clone());
     }
     if let Some(name) = &change.name {
-        row.name = Set(name.clone());
+        row.name.set_if_not_equals(name.clone());
     }
     if let Some(description) = &change.description {
-        row.description = Set(description.clone());
+        row.description.set_if_not_equals(description.clone());
     }
     if let Some(price) = change.price {
-        row.price = Set(price);
+        row.price.set_if_not_equals(price);
     }
     if let Some(limit) = change.limit_per_customer {
-        row.limit_per_customer = Set(limit);
+        row.limit_per_customer.set_if_not_equals(limit);
     }
     if let Some(active) = change.active {
-        row.active = Set(active);
+        row.active.set_if_not_equals(active);
+    }
+    if !row.is_changed() {
+        return Ok(None);
     }
     row.updated_at = Set(chrono::Utc::now());
-    Ok(row)
+    Ok(Some(row))
 }
 
 /// Reads a product with its availability, for the reader that the filter describes.

@@ -170,7 +170,7 @@ pub(crate) async fn insert(
     Ok(customer)
 }
 
-/// Changes a customer.
+/// Changes a customer. A change to the values that it has is none: it leaves no trace.
 ///
 /// # Errors
 /// [`Error::CustomerNotFound`]; [`Error::Forbidden`] when a caller other than an admin sets a limit or a hold;
@@ -190,7 +190,11 @@ pub async fn change(
             .ok_or(Error::CustomerNotFound(id))?;
         let before = audit_snapshot(&customer, caller.currency);
         let terms = search::customer(&customer);
-        let changed = apply(customer, change)?.update(&transaction).await?;
+        let Some(row) = apply(&customer, change)? else {
+            transaction.commit().await?;
+            return Ok(customer);
+        };
+        let changed = row.update(&transaction).await?;
         if !terms.eq(search::customer(&changed)) {
             let kinds: &[Kind] = &[Kind::Customer, Kind::CustomerName];
             let terms = search::customer(&changed);
@@ -214,46 +218,50 @@ pub async fn change(
     .await
 }
 
+/// The changed row; `None` if it has these values.
 fn apply(
-    mut customer: customers::Model,
+    customer: &customers::Model,
     change: &CustomerChange,
-) -> Result<customers::ActiveModel, Error> {
+) -> Result<Option<customers::ActiveModel>, Error> {
     let details = &change.details;
-    let metadata = details.metadata.applied_to(customer.metadata.take())?;
-    let mut row = customer.into_active_model();
-    row.metadata = Set(metadata);
+    let metadata = details.metadata.applied_to(customer.metadata.clone())?;
+    let mut row = customer.clone().into_active_model();
+    row.metadata.set_if_not_equals(metadata);
     if let Some(reference) = &details.reference {
-        row.reference = Set(reference.clone());
+        row.reference.set_if_not_equals(reference.clone());
     }
     if let Some(contact) = &details.contact {
-        row.contact = Set(contact.clone());
+        row.contact.set_if_not_equals(contact.clone());
     }
     if let Some(phone) = &details.phone {
-        row.phone = Set(phone.clone());
+        row.phone.set_if_not_equals(phone.clone());
     }
     if let Some(vat_number) = &details.vat_number {
-        row.vat_number = Set(vat_number.clone());
+        row.vat_number.set_if_not_equals(vat_number.clone());
     }
     if let Some(addresses) = &details.addresses {
-        row.addresses = Set(addresses.clone());
+        row.addresses.set_if_not_equals(addresses.clone());
     }
     if let Some(name) = &change.name {
-        row.name = Set(name.clone());
+        row.name.set_if_not_equals(name.clone());
     }
     if let Some(email) = &change.email {
-        row.email = Set(email.clone());
+        row.email.set_if_not_equals(email.clone());
     }
     if let Some(credit_limit) = change.credit.credit_limit {
-        row.credit_limit = Set(credit_limit);
+        row.credit_limit.set_if_not_equals(credit_limit);
     }
     if let Some(on_hold) = change.credit.on_hold {
-        row.on_hold = Set(on_hold);
+        row.on_hold.set_if_not_equals(on_hold);
     }
     if let Some(days) = change.credit.payment_terms_days {
-        row.payment_terms_days = Set(days);
+        row.payment_terms_days.set_if_not_equals(days);
+    }
+    if !row.is_changed() {
+        return Ok(None);
     }
     row.updated_at = Set(chrono::Utc::now());
-    Ok(row)
+    Ok(Some(row))
 }
 
 /// Reads a customer. To a caller with the role `customer`, other customers do not exist.

@@ -61,7 +61,7 @@ pub struct DetailsChange {
     pub metadata: MetadataChange,
 }
 
-/// Changes the details of an order, in any status.
+/// Changes the details of an order, in any status. A change to the values that it has is none: it leaves no trace.
 ///
 /// # Errors
 /// [`Error::OrderNotFound`]; [`Error::TooManyMetadataKeys`].
@@ -79,18 +79,21 @@ pub async fn change(
             .ok_or(Error::OrderNotFound(id))?;
         let before = audit_snapshot(&order);
         apply(&mut order, change)?;
-        write(&transaction, &order).await?;
-        if change.reference.is_some() {
-            replace_terms(&transaction, &order).await?;
+        let after = audit_snapshot(&order);
+        if before != after {
+            write(&transaction, &order).await?;
+            if before["reference"] != after["reference"] {
+                replace_terms(&transaction, &order).await?;
+            }
+            let event = Change {
+                action: Action::OrderChanged,
+                entity_type: "order",
+                entity_id: id.0,
+                before: Some(before),
+                after,
+            };
+            audit::record(&transaction, caller, event).await?;
         }
-        let event = Change {
-            action: Action::OrderChanged,
-            entity_type: "order",
-            entity_id: id.0,
-            before: Some(before),
-            after: audit_snapshot(&order),
-        };
-        audit::record(&transaction, caller, event).await?;
         let order = whole(&transaction, order).await?;
         transaction.commit().await?;
         Ok(order)

@@ -76,6 +76,51 @@ impl<T: FromJson> FromJson for Change<T> {
     }
 }
 
+/// The change that a PATCH makes to a field that always has a value. Null is a fault, since it could be mistaken for a
+/// removal, such as that of a credit limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Replace<T> {
+    /// The member is absent: the field stays as it is.
+    #[default]
+    Keep,
+    /// The member has a value: the field takes it.
+    With(T),
+}
+
+impl<T> Replace<T> {
+    /// The change in the form that the domain takes: `None` keeps the value.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Keep => None,
+            Self::With(value) => Some(value),
+        }
+    }
+}
+
+impl<T: FromJson> FromJson for Replace<T> {
+    const REQUIRED: bool = false;
+
+    fn from_json(value: Value, at: &mut At) -> Option<Self> {
+        if value.is_null() {
+            at.fault("must have a value; without the field it stays as it is");
+            return None;
+        }
+        T::from_json(value, at).map(Self::With)
+    }
+
+    fn missing(_: &mut At) -> Option<Self> {
+        Some(Self::Keep)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        T::schema()
+    }
+
+    fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
+        T::components(components);
+    }
+}
+
 fn nullable(schema: RefOr<Schema>) -> RefOr<Schema> {
     let null = ObjectBuilder::new().schema_type(SchemaType::new(Type::Null));
     OneOfBuilder::new().item(null).item(schema).into()

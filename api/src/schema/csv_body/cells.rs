@@ -6,6 +6,7 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 use super::{Column, Rules};
+use crate::schema::csv_text;
 use crate::schema::faults::At;
 use crate::schema::text::FromText;
 
@@ -128,7 +129,8 @@ impl Cells<'_> {
         let Some(place) = place else {
             return T::empty();
         };
-        let text = self.record.get(*place).unwrap_or_default().trim();
+        let cell = self.record.get(*place).unwrap_or_default().trim();
+        let text = csv_text::unprotected(cell);
         let read = match text {
             "" => T::empty().ok_or_else(|| "is required".to_owned()),
             text => T::from_cell(text, self.rules),

@@ -100,13 +100,15 @@ async fn a_change_sets_its_members_only_and_null_clears_them() {
     let cleared = admin.patch(&path, &json!({"email": null})).await.ok(200);
     assert_eq!(cleared["email"], Value::Null, "null clears the field");
     assert_eq!(cleared["name"], "After");
-    // Null leaves a member that has no empty value unchanged.
     let nulls =
         json!({"name": null, "credit_limit": null, "on_hold": null, "payment_terms_days": null});
-    let kept = admin.patch(&path, &nulls).await.ok(200);
-    for name in ["name", "credit_limit", "on_hold", "payment_terms_days"] {
-        assert_eq!(kept[name], cleared[name], "{name}");
-    }
+    let refused = admin.patch(&path, &nulls).await;
+    assert_eq!(
+        pointers(&refused),
+        ["/name", "/credit_limit", "/payment_terms_days", "/on_hold"],
+        "null is no value of these fields, and no absence of a limit"
+    );
+    assert_eq!(admin.get(&path).await.ok(200), cleared);
     let terms = json!({"credit_limit": "99.99", "on_hold": true, "payment_terms_days": 365});
     let changed = admin.patch(&path, &terms).await.ok(200);
     for name in ["credit_limit", "on_hold", "payment_terms_days"] {

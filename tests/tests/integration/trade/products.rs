@@ -181,8 +181,14 @@ async fn patch_sets_its_members_only_and_put_replaces_everything() {
         "created_at",
     ];
     unchanged(&patched, &added, &rest);
-    let nulls = json!({"description": null, "limit_per_customer": null, "name": null, "sku": null,
-                       "price": null, "active": null});
+    let nulls = json!({"name": null, "sku": null, "price": null, "active": null});
+    let refused = admin.patch(&path, &nulls).await;
+    assert_eq!(
+        pointers(&refused),
+        ["/sku", "/name", "/price", "/active"],
+        "null is no value of these fields"
+    );
+    let nulls = json!({"description": null, "limit_per_customer": null});
     let cleared = admin.patch(&path, &nulls).await.ok(200);
     assert_eq!(
         (&cleared["description"], &cleared["limit_per_customer"]),

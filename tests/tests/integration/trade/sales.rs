@@ -525,7 +525,8 @@ async fn a_change_leaves_a_sale_that_can_open() {
             json!({"closes_at": "9999-12-31T23:59:59-01:00"}),
             "/closes_at",
         ),
-        (json!({"name": null, "typo": 1}), "/typo"),
+        (json!({"name": "N", "typo": 1}), "/typo"),
+        (json!({"name": null}), "/name"),
     ] {
         let reply = change(&admin, id, body.clone()).await;
         assert_eq!(pointers(&reply), [pointer], "{body}");
