@@ -27,6 +27,7 @@ pub mod inventory;
 pub mod ledger_entries;
 mod metadata;
 mod money;
+pub mod opening_items;
 pub mod order_items;
 mod order_number;
 pub mod order_transitions;

@@ -80,6 +80,7 @@ tenant!(
     idempotency_keys,
     inventory,
     ledger_entries,
+    opening_items,
     order_items,
     order_transitions,
     orders,

@@ -17,7 +17,10 @@ WITH ledger AS (
            row_number() OVER (PARTITION BY business_id, customer_id ORDER BY number DESC) AS from_last
       FROM ledger_entries
 ), lines AS (
-    SELECT business_id, order_id, sum(line_total) AS total FROM order_items GROUP BY 1, 2
+    SELECT business_id, order_id, sum(amount) AS total
+      FROM (SELECT business_id, order_id, line_total AS amount FROM order_items
+             UNION ALL SELECT business_id, order_id, amount FROM opening_items WHERE order_id IS NOT NULL) AS every
+     GROUP BY 1, 2
 ), moved AS (
     SELECT business_id, product_id, sum(quantity) AS quantity
       FROM (SELECT business_id, product_id, quantity FROM stock_movements
@@ -73,6 +76,8 @@ WITH ledger AS (
      WHERE action = 'customer.changed'
        AND (after ->> 'credit_limit')::numeric < (before ->> 'credit_limit')::numeric
      UNION ALL SELECT business_id, customer_id FROM reversals
+    -- What is owed from before is not checked against the limit.
+     UNION ALL SELECT business_id, customer_id FROM opening_items
 ), made AS (
     SELECT * FROM orders
      WHERE created_by NOT IN (SELECT actor_id FROM audit_events WHERE request_id = 'demo')
@@ -280,8 +285,21 @@ UNION ALL
 SELECT 'an order has other than one event of its making', o.id::text, '1', count(e.id)::text
   FROM made o LEFT JOIN audit_events e
     ON (e.business_id, e.entity_id) = (o.business_id, o.id)
-   AND e.action = CASE o.payment_method WHEN 'card' THEN 'order.created' ELSE 'order.approved' END
+   AND e.action = CASE WHEN o.payment_method = 'card' THEN 'order.created'
+                       WHEN (o.business_id, o.id) IN (SELECT business_id, order_id FROM opening_items) THEN 'order.imported'
+                       ELSE 'order.approved' END
  GROUP BY o.business_id, o.id HAVING count(e.id) <> 1
+UNION ALL
+SELECT 'an opening item is not its order or payment', i.reference, (i.customer_id, i.amount)::text,
+       (coalesce(o.customer_id, p.customer_id), coalesce(o.total_amount, -p.amount), o.status)::text
+  FROM opening_items i
+       LEFT JOIN orders o ON (o.business_id, o.id) = (i.business_id, i.order_id) AND o.payment_method = 'credit'
+       LEFT JOIN payments p ON (p.business_id, p.id) = (i.business_id, i.payment_id)
+ WHERE (coalesce(o.customer_id, p.customer_id), coalesce(o.total_amount, -p.amount))
+       IS DISTINCT FROM (i.customer_id, i.amount)
+    OR (o.id IS NULL) = (p.id IS NULL)
+    OR o.status <> 'fulfilled'
+    OR EXISTS (SELECT FROM order_items l WHERE (l.business_id, l.order_id) = (i.business_id, i.order_id))
 UNION ALL
 SELECT 'an event is about an order that does not exist', e.id::text, e.entity_id::text, ''
   FROM audit_events e LEFT JOIN orders o ON (o.business_id, o.id) = (e.business_id, e.entity_id)

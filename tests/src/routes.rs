@@ -56,6 +56,9 @@ impl Traded {
     pub async fn at(service: &Service) -> Self {
         let admin = service.admin();
         let id = |made: &Value, member: &str| made[member].as_str().unwrap().to_owned();
+        let customer = format!("/api/customers/{}", demo::ACME_CUSTOMER);
+        let named = json!({"reference": "ACME-1"});
+        admin.patch(&customer, &named).await.ok(200);
         let mut orders = Vec::new();
         for _ in 0..4 {
             let made = admin.buy(&[(demo::ACME_HEADPHONES, 1)]).await.ok(201);
@@ -222,6 +225,11 @@ impl Route {
             Some("customers") => "name\nNewcomer\n".to_owned(),
             Some("products") => format!("sku,name,price\nNEW-{},Novelty,1.00\n", Uuid::now_v7()),
             Some("stock") => "sku,quantity\nHDP-001,500\n".to_owned(),
+            // The reference of Acme's customer is that of `Traded`.
+            Some("balances") => format!(
+                "customer_reference,reference,amount,issued_on\nACME-1,OLD-{},1.00,2024-01-02\n",
+                Uuid::now_v7()
+            ),
             _ => panic!("add a valid table of {} here", self.name()),
         }
     }

@@ -18,7 +18,7 @@ use domain::foundation::imports::ImportRow;
 use domain::{Caller, IdempotencyKey};
 use entity::Currency;
 
-pub use cells::{Cells, DecimalMark, Flag, FromCell, RowFaults};
+pub use cells::{Cells, DecimalMark, Flag, FromCell, RowFaults, SignedMoney};
 
 use crate::schema::body::{self, Accepted, CODINGS};
 use crate::schema::content_negotiation::CSV;

@@ -49,6 +49,7 @@ actions! {
     OrderChanged "order.changed" "The reference, note, delivery address or metadata of an order changed.";
     OrderCreated "order.created" "An order by card was placed.";
     OrderFulfilled "order.fulfilled" "An order was fulfilled.";
+    OrderImported "order.imported" "What a customer owed before the business used the service was imported.";
     OrderPaid "order.paid" "An order by card was paid.";
     OrderPaidTooLate "order.paid_too_late" "A payment arrived after its order was cancelled.";
     OrderPaymentPending "order.payment_pending" "The provider created the payment intent of an order.";
@@ -57,6 +58,7 @@ actions! {
     PasswordResetFailed "password_reset.failed" "An attempt to reset a password failed.";
     PasswordResetSucceeded "password_reset.succeeded" "A user set a new password with a code.";
     PaymentFailed "payment.failed" "An attempt to pay an order by card failed.";
+    PaymentImported "payment.imported" "What a customer had paid ahead before the business used the service was imported.";
     PaymentMismatched "payment.mismatched" "A card payment had another amount or currency than its order.";
     PaymentReceived "payment.received" "A payment on account was received.";
     PaymentReturned "payment.returned" "Money of a mismatched card payment was returned at the provider.";

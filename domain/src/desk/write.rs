@@ -25,8 +25,7 @@ use crate::foundation::idempotency::NewRecord;
 use crate::foundation::rows::{ArrayStatement, Columns, Row, count};
 use crate::orders::{NewItem, NewOrder, insert_terms};
 use crate::receivables::allocations::{self, Allocation};
-use crate::receivables::ledger::Account;
-use crate::receivables::new_entries::NewEntry;
+use crate::receivables::new_entries::{NewBalance, NewEntry};
 use crate::stock::locked_stock::{self, StockLevel};
 use crate::{Error, Transaction};
 
@@ -100,22 +99,6 @@ impl<'a> Sold<'a> {
     }
 }
 
-/// A customer's account after the batch.
-struct NewBalance<'a> {
-    customer_id: CustomerId,
-    account: &'a Account,
-}
-
-impl Row for NewBalance<'_> {
-    const NAME: &'static str = "new_balance";
-
-    fn columns(columns: &mut impl Columns<Self>) {
-        columns.column("customer_id", |new| new.customer_id);
-        columns.column("balance", |new| new.account.balance);
-        columns.column("entry_count", |new| new.account.entry_count);
-    }
-}
-
 /// A product's stock after the batch.
 struct NewStock<'a> {
     product_id: ProductId,
@@ -140,7 +123,7 @@ static WRITE: LazyLock<ArrayStatement> = LazyLock::new(|| {
         let entries = arrays.insert::<NewEntry>();
         let events = arrays.insert_returning::<Event<'_>>("transaction_id");
         let keys = arrays.insert::<NewRecord<'_>>();
-        let balances = arrays.rows::<NewBalance<'_>>();
+        let charged = NewBalance::update(arrays);
         let stock = arrays.rows::<NewStock<'_>>();
         format!(
             "
@@ -149,11 +132,7 @@ WITH new_orders AS ({orders}),
      new_entries AS ({entries}),
      new_events AS ({events}),
      new_keys AS ({keys}),
-     charged AS (
-    UPDATE customers SET balance = new_balance.balance, entry_count = new_balance.entry_count, updated_at = now()
-      FROM {balances}
-     WHERE customers.business_id = $1 AND customers.id = new_balance.customer_id
- RETURNING customers.id
+     charged AS ({charged}
 ), taken AS (
     UPDATE inventory SET on_hand = new_stock.on_hand, reserved = new_stock.reserved, updated_at = now()
       FROM {stock}

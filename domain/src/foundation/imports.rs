@@ -3,6 +3,8 @@
 //! An import is all or nothing: every fault is found first, then every row is written in one transaction. A dry run
 //! finds the same faults under the same locks and writes nothing.
 
+use chrono::NaiveDate;
+
 /// The rows that one statement writes. Bounds the size of a message to the database.
 pub(crate) const CHUNK: usize = 1000;
 
@@ -82,4 +84,19 @@ pub enum RowRefusal {
     /// More units would be on hand than one product may have.
     #[error("must leave at most {} units on hand", entity::inventory::MAX_ON_HAND)]
     StockLimit,
+    /// The business has no such customer.
+    #[error("belongs to no customer")]
+    UnknownCustomer,
+    /// Several customers of the business have this email address.
+    #[error("belongs to several customers; the reference of one is needed")]
+    SeveralCustomers,
+    /// No document can have this date.
+    #[error("{0}")]
+    Date(String),
+    /// The books are closed until this day.
+    #[error("must not be before {0}, until which the books are closed")]
+    PeriodClosed(NaiveDate),
+    /// The customer's balance would be beyond what an account can hold.
+    #[error("must leave a balance with at most 15 digits before the decimal mark")]
+    BalanceLimit,
 }

@@ -22,6 +22,7 @@ pub(crate) mod rows;
 pub mod search;
 pub(crate) mod secret;
 pub(crate) mod sql_errors;
+pub(crate) mod tables;
 pub mod tenants;
 pub mod unicode;
 pub mod write;

@@ -20,7 +20,7 @@ UNION
 SELECT transaction_id, id, customer_id
   FROM walked
  WHERE entity_type IN ('payment', 'credit_note', 'write_off', 'payout')
-    OR action IN ('order.approved', 'order.cancelled')",
+    OR action IN ('order.approved', 'order.cancelled', 'order.imported')",
     )
 });
 

@@ -44,7 +44,7 @@ pub(crate) use terms::{insert_terms, replace_terms};
 pub struct Order {
     /// The order.
     pub order: orders::Model,
-    /// The order's items, in the buyer's sequence.
+    /// The order's items, in the buyer's sequence. None of an opening item.
     pub items: Vec<order_items::Model>,
     /// Payments of the order; for a card order also the one that is expected.
     pub payments: Vec<Payment>,
@@ -87,15 +87,17 @@ pub(crate) async fn visible(
 
 /// The order with everything that belongs to it.
 pub(crate) async fn whole(transaction: &Transaction, order: orders::Model) -> Result<Order, Error> {
+    let items = lines(transaction, order.business_id, order.id).await?;
     Ok(Order {
-        items: lines(transaction, order.business_id, order.id).await?,
         payments: payments::of(transaction, &order).await?,
         refunds: refunds::of(transaction, order.business_id, order.id).await?,
         disputes: match order.payment_method {
             PaymentMethod::Credit => Vec::new(),
             PaymentMethod::Card => disputes::of(transaction, order.business_id, order.id).await?,
         },
-        history: step::history(transaction, &order).await?,
+        // Every other order has at least one item.
+        history: step::history(transaction, &order, items.is_empty()).await?,
+        items,
         order,
     })
 }

@@ -88,10 +88,11 @@ pub(crate) async fn write(transaction: &Transaction, order: &orders::Model) -> R
     Ok(())
 }
 
-/// The steps of an order, the first status first.
+/// The steps of an order, the first status first. An opening item was fulfilled before it was entered.
 pub(crate) async fn history(
     transaction: &Transaction,
     order: &orders::Model,
+    is_opening_item: bool,
 ) -> Result<Vec<Step>, Error> {
     let transitions = order_transitions::Entity::of(order.business_id)
         .filter(order_transitions::Column::OrderId.eq(order.id))
@@ -99,6 +100,7 @@ pub(crate) async fn history(
         .all(transaction)
         .await?;
     let first = match order.payment_method {
+        PaymentMethod::Credit if is_opening_item => Status::Fulfilled,
         PaymentMethod::Credit => Status::Approved,
         PaymentMethod::Card => Status::Created,
     };

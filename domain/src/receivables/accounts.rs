@@ -5,28 +5,31 @@
 //! last. Each of these functions copies what it locks into [`AccountState`] as plain values. [`LockedAccount::write`]
 //! writes the decision: entries, balance, allocations and the amounts derived from them.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::slice;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
-    BusinessId, Currency, CustomerId, Money, OrderId, PayoutAllocationId, Tenant, TimeZone,
-    businesses, customers, orders, payout_allocations,
+    BusinessId, Currency, CustomerId, Money, OrderId, PayoutAllocationId, TimeZone, businesses,
+    customers, orders, payout_allocations,
 };
 use sea_orm::sea_query::{Expr, Order as Sort, PostgresQueryBuilder, Query, WithClause};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult,
-    Iterable, QueryFilter, Statement, Value,
+    ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, Iterable,
+    QueryResult, Statement, Value,
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::foundation::dates::{When, not_after};
+use crate::foundation::dates::{self, When, not_after};
+use crate::foundation::error::DateFault;
+use crate::foundation::imports::CHUNK;
 use crate::foundation::locks;
 use crate::foundation::rows::ArrayStatement;
 use crate::receivables::allocations::{self, Allocation, on_account};
 use crate::receivables::ledger::Account;
-use crate::receivables::new_entries::NewEntry;
+use crate::receivables::new_entries::{NewBalance, NewEntry};
 use crate::receivables::settlement::{AccountState, Order, Target};
 use crate::{Caller, Error, Transaction};
 
@@ -71,7 +74,7 @@ static LOCK: LazyLock<String> = LazyLock::new(|| {
     ]);
     let mut account = locks::customers(customers::Column::iter());
     account
-        .and_where(locks::is(customers::Column::Id, "$2"))
+        .and_where(locks::is_any(customers::Column::Id, "$2"))
         .and_where(Expr::cust("(SELECT count(*) FROM business) >= 0"));
     let mut locked = WithClause::new();
     locked
@@ -124,6 +127,9 @@ SELECT id
 static ENTRIES: LazyLock<ArrayStatement> =
     LazyLock::new(|| ArrayStatement::new(|arrays| arrays.insert::<NewEntry>()));
 
+static BALANCES: LazyLock<ArrayStatement> =
+    LazyLock::new(|| ArrayStatement::new(NewBalance::update));
+
 impl LockedAccount {
     /// Locks a customer and reads their credit on account. One round trip, or two with credit on account.
     ///
@@ -134,39 +140,57 @@ impl LockedAccount {
         caller: &Caller,
         customer: CustomerId,
     ) -> Result<Self, Error> {
+        let mut locked = Self::all(transaction, caller, [customer]).await?;
+        locked.pop().ok_or(Error::CustomerNotFound(customer))
+    }
+
+    /// Like [`LockedAccount::of`], for several customers. Ids that no customer has are left out.
+    pub(crate) async fn all(
+        transaction: &Transaction,
+        caller: &Caller,
+        customers: impl IntoIterator<Item = CustomerId>,
+    ) -> Result<Vec<Self>, Error> {
         let business = caller.business_id;
-        let values: [Value; 2] = [business.0.into(), customer.0.into()];
+        let ids: Vec<Uuid> = customers.into_iter().map(|id| id.0).collect();
+        let values: [Value; 2] = [business.0.into(), ids.into()];
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOCK.as_str(), values);
-        let row = transaction
-            .query_one_raw(statement)
-            .await?
-            .ok_or(Error::CustomerNotFound(customer))?;
-        let now: DateTime<Utc> = row.try_get("", "now")?;
-        let time_zone: TimeZone = row.try_get("", "time_zone")?;
-        let books_closed_until: Option<NaiveDate> = row.try_get("", "books_closed_until")?;
-        let row = customers::Model::from_query_result(&row, "")?;
-        let mut credits = BTreeMap::new();
-        if row.on_account > Money::ZERO {
-            let mut found = on_account(transaction, business, vec![customer.0]).await?;
-            credits.extend(found.remove(&customer).unwrap_or_default());
-        }
-        let account = Account {
-            balance: row.balance,
-            entry_count: row.entry_count,
-            on_account: credits,
+        let rows = transaction.query_all_raw(statement).await?;
+        let rows = rows.iter().map(LockedRow::read);
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        // The clock of the last row was read after all locks.
+        let now = rows.iter().map(|row| row.now).max().unwrap_or_default();
+        let with_credit = rows
+            .iter()
+            .filter(|row| row.customer.on_account > Money::ZERO);
+        let with_credit: Vec<Uuid> = with_credit.map(|row| row.customer.id.0).collect();
+        let mut credits = match with_credit.is_empty() {
+            true => HashMap::new(),
+            false => on_account(transaction, business, with_credit).await?,
         };
-        let mut state = AccountState::new(account, now);
-        if let Some(date) = books_closed_until {
-            state.open_from = time_zone.start_of(date).min(now);
-        }
-        Ok(Self {
-            business,
-            currency: caller.currency,
-            customer: row,
-            time_zone,
-            books_closed_until,
-            state,
-        })
+        let locked = rows.into_iter().map(|row| {
+            let account = Account {
+                balance: row.customer.balance,
+                entry_count: row.customer.entry_count,
+                on_account: credits
+                    .remove(&row.customer.id)
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+            };
+            let mut state = AccountState::new(account, now);
+            if let Some(date) = row.books_closed_until {
+                state.open_from = row.time_zone.start_of(date).min(now);
+            }
+            Self {
+                business,
+                currency: caller.currency,
+                customer: row.customer,
+                time_zone: row.time_zone,
+                books_closed_until: row.books_closed_until,
+                state,
+            }
+        });
+        Ok(locked.collect())
     }
 
     pub(crate) fn id(&self) -> CustomerId {
@@ -188,12 +212,40 @@ impl LockedAccount {
         };
         When::Moment(at).not_before_1970(field)?;
         let at = not_after(self.state.now, field, at)?;
-        let date = self.time_zone.day_of(at);
+        self.check_open(self.time_zone.day_of(at))?;
+        Ok(at)
+    }
+
+    /// Like [`LockedAccount::dated`], for a document of a whole day: it takes effect at the start of the day.
+    pub(crate) fn dated_on(
+        &self,
+        field: &'static str,
+        day: NaiveDate,
+    ) -> Result<DateTime<Utc>, Error> {
+        When::Day(day).not_before_1970(field)?;
+        let (zone, today) = (self.time_zone, self.time_zone.day_of(self.state.now));
+        if day > today {
+            let fault = DateFault::AfterToday { today, zone };
+            return Err(Error::ImpossibleDate { field, fault });
+        }
+        self.check_open(day)?;
+        Ok(zone.start_of(day))
+    }
+
+    fn check_open(&self, date: NaiveDate) -> Result<(), Error> {
         match self.books_closed_until {
             Some(closed_until) if date < closed_until => {
                 Err(Error::PeriodClosed { date, closed_until })
             }
-            _ => Ok(at),
+            _ => Ok(()),
+        }
+    }
+
+    /// When a document of this date is due that names a day, or that has the customer's payment terms.
+    pub(crate) fn due_at(&self, made_at: DateTime<Utc>, day: Option<NaiveDate>) -> DateTime<Utc> {
+        match day {
+            Some(day) => self.time_zone.start_of(day),
+            None => dates::due_at(self.time_zone, made_at, self.customer.payment_terms_days),
         }
     }
 
@@ -274,33 +326,32 @@ impl LockedAccount {
 
     /// Writes the decision. A document that refers to an entry is inserted after this call.
     pub(crate) async fn write(&self, transaction: &Transaction) -> Result<(), Error> {
-        let account = &self.state.account;
-        // No limit bounds prepayments, nor the debt that returns when a payment bounces.
-        if !account.balance.is_storable() || !account.credit().is_storable() {
-            return Err(Error::AmountTooLarge("the customer's balance"));
-        }
-        if !self.state.entries.is_empty() {
-            self.write_entries(transaction).await?;
-        }
-        let customer_id = self.customer.id;
-        let shares = self.state.shares.iter().map(|share| Allocation {
-            customer_id,
+        write(transaction, self.business, slice::from_ref(self)).await
+    }
+
+    fn entries(&self) -> impl Iterator<Item = NewEntry> {
+        self.state.entries.iter().map(|entry| NewEntry {
+            customer_id: self.customer.id,
+            posting: entry.posting,
+            kind: entry.kind,
+            order_id: entry.order_id,
+            effective_at: entry.effective_at,
+            created_at: self.state.now,
+        })
+    }
+
+    fn shares(&self) -> impl Iterator<Item = Allocation> {
+        self.state.shares.iter().map(|share| Allocation {
+            customer_id: self.customer.id,
             order_id: share.order_id,
             used: share.used,
             effective_at: share.effective_at,
-        });
-        let shares: Vec<Allocation> = shares.collect();
-        let accounts = [(customer_id, account)];
-        allocations::write(transaction, self.business, &shares, &accounts).await?;
-        self.write_payout_shares(transaction).await
+        })
     }
 
-    async fn write_payout_shares(&self, transaction: &Transaction) -> Result<(), Error> {
-        let shares = &self.state.payout_shares;
-        if shares.is_empty() {
-            return Ok(());
-        }
-        let rows = shares.iter().map(|share| payout_allocations::ActiveModel {
+    fn payout_shares(&self) -> impl Iterator<Item = payout_allocations::ActiveModel> {
+        let shares = self.state.payout_shares.iter();
+        shares.map(|share| payout_allocations::ActiveModel {
             business_id: Set(self.business),
             customer_id: Set(self.customer.id),
             payout_entry: Set(share.payout_entry),
@@ -309,34 +360,7 @@ impl LockedAccount {
             amount: Set(share.used.amount),
             effective_at: Set(share.effective_at),
             created_at: Set(self.state.now),
-        });
-        payout_allocations::Entity::insert_many(rows)
-            .exec_without_returning(transaction)
-            .await?;
-        Ok(())
-    }
-
-    async fn write_entries(&self, transaction: &Transaction) -> Result<(), Error> {
-        let entries = self.state.entries.iter().map(|entry| NewEntry {
-            customer_id: self.customer.id,
-            posting: entry.posting,
-            kind: entry.kind,
-            order_id: entry.order_id,
-            effective_at: entry.effective_at,
-            created_at: self.state.now,
-        });
-        let entries: Vec<NewEntry> = entries.collect();
-        let statement = ENTRIES.of(self.business).rows(&entries).statement()?;
-        transaction.execute_raw(statement).await?;
-        let account = &self.state.account;
-        let (balance, count) = (account.balance, account.entry_count);
-        customers::Entity::update_of(self.business)
-            .filter(customers::Column::Id.eq(self.customer.id))
-            .col_expr(customers::Column::Balance, Expr::value(balance))
-            .col_expr(customers::Column::EntryCount, Expr::value(count))
-            .exec(transaction)
-            .await?;
-        Ok(())
+        })
     }
 
     /// The document with the account as it is now.
@@ -372,6 +396,78 @@ impl LockedAccount {
             "credit_on_account": figures.on_account.to_text(self.currency),
         })
     }
+}
+
+/// A row of [`LOCK`].
+struct LockedRow {
+    customer: customers::Model,
+    time_zone: TimeZone,
+    books_closed_until: Option<NaiveDate>,
+    now: DateTime<Utc>,
+}
+
+impl LockedRow {
+    fn read(row: &QueryResult) -> Result<Self, DbErr> {
+        Ok(Self {
+            customer: customers::Model::from_query_result(row, "")?,
+            time_zone: row.try_get("", "time_zone")?,
+            books_closed_until: row.try_get("", "books_closed_until")?,
+            now: row.try_get("", "now")?,
+        })
+    }
+}
+
+/// Writes the decisions about several accounts: see [`LockedAccount::write`].
+pub(crate) async fn write(
+    transaction: &Transaction,
+    business: BusinessId,
+    accounts: &[LockedAccount],
+) -> Result<(), Error> {
+    for one in accounts {
+        let account = &one.state.account;
+        // No limit bounds prepayments, nor the debt that returns when a payment bounces.
+        if !account.balance.is_storable() || !account.credit().is_storable() {
+            return Err(Error::AmountTooLarge("the customer's balance"));
+        }
+    }
+    for accounts in accounts.chunks(CHUNK) {
+        write_entries(transaction, business, accounts).await?;
+        let shares: Vec<Allocation> = accounts.iter().flat_map(LockedAccount::shares).collect();
+        let written = accounts.iter().map(|one| (one.id(), &one.state.account));
+        let written: Vec<_> = written.collect();
+        allocations::write(transaction, business, &shares, &written).await?;
+        let shares = accounts.iter().flat_map(LockedAccount::payout_shares);
+        let shares: Vec<_> = shares.collect();
+        if !shares.is_empty() {
+            payout_allocations::Entity::insert_many(shares)
+                .exec_without_returning(transaction)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn write_entries(
+    transaction: &Transaction,
+    business: BusinessId,
+    accounts: &[LockedAccount],
+) -> Result<(), Error> {
+    let entries: Vec<NewEntry> = accounts.iter().flat_map(LockedAccount::entries).collect();
+    for entries in entries.chunks(CHUNK) {
+        let statement = ENTRIES.of(business).rows(entries).statement()?;
+        transaction.execute_raw(statement).await?;
+    }
+    let posted = accounts.iter().filter(|one| !one.state.entries.is_empty());
+    let balances = posted.map(|one| NewBalance {
+        customer_id: one.id(),
+        account: &one.state.account,
+    });
+    let balances: Vec<NewBalance<'_>> = balances.collect();
+    if !balances.is_empty() {
+        let statement = BALANCES.of(business).rows(&balances).statement()?;
+        transaction.execute_raw(statement).await?;
+    }
+    Ok(())
 }
 
 /// Allocations in the format of audit entries.

@@ -11,6 +11,7 @@ pub mod credit_on_account;
 pub(crate) mod documents;
 pub mod ledger;
 pub(crate) mod new_entries;
+pub mod opening_items;
 pub mod overdue;
 pub mod payment_changes;
 pub mod payments;

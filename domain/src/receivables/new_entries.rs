@@ -1,11 +1,11 @@
-//! Rows to insert into `ledger_entries`: the only place that names the columns of that insert.
+//! Rows to insert into `ledger_entries`, and the balances after them: the only place that names their columns.
 
 use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
 use entity::{CustomerId, LedgerEntryId, OrderId};
 
-use crate::foundation::rows::{Columns, Insert, Row};
-use crate::receivables::ledger::Posting;
+use crate::foundation::rows::{Arrays, Columns, Insert, Row};
+use crate::receivables::ledger::{Account, Posting};
 
 /// An entry in a customer's account.
 pub(crate) struct NewEntry {
@@ -35,4 +35,34 @@ impl Row for NewEntry {
 
 impl Insert for NewEntry {
     const TABLE: &'static str = "ledger_entries";
+}
+
+/// A customer's account after its entries.
+pub(crate) struct NewBalance<'a> {
+    pub(crate) customer_id: CustomerId,
+    pub(crate) account: &'a Account,
+}
+
+impl Row for NewBalance<'_> {
+    const NAME: &'static str = "new_balance";
+
+    fn columns(columns: &mut impl Columns<Self>) {
+        columns.column("customer_id", |new| new.customer_id);
+        columns.column("balance", |new| new.account.balance);
+        columns.column("entry_count", |new| new.account.entry_count);
+    }
+}
+
+impl NewBalance<'_> {
+    /// The statement that writes these balances. It returns the customers' ids.
+    pub(crate) fn update(arrays: &mut Arrays) -> String {
+        let balances = arrays.rows::<Self>();
+        format!(
+            "
+    UPDATE customers SET balance = new_balance.balance, entry_count = new_balance.entry_count, updated_at = now()
+      FROM {balances}
+     WHERE customers.business_id = $1 AND customers.id = new_balance.customer_id
+ RETURNING customers.id"
+        )
+    }
 }

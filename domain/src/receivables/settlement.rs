@@ -145,6 +145,11 @@ impl AccountState {
         self.account.balance + self.account.credit()
     }
 
+    /// Posts the charge of an order. Credit on account stays there. Returns the entry's number.
+    pub fn charge(&mut self, order: OrderId, amount: Money, effective_at: DateTime<Utc>) -> i64 {
+        self.post(Kind::Charge, amount, Some(order), effective_at)
+    }
+
     /// Posts a payment and settles its target. The rest stays on account if `keep_rest` is set. Returns the entry's
     /// number.
     ///

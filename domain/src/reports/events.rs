@@ -9,6 +9,8 @@
 //! | its reversal | of the reversal | credited, negative |
 //! | the cancellation of an order with credit notes | of the cancellation | their amount as credited, negative |
 //!
+//! Opening items are no sales of the business's time here. A credit note of one counts as any other.
+//!
 //! None of these ever changes: the rows are append-only. Refunds by card may fail later, so they are never kept
 //! ([`REFUNDS`]).
 
@@ -62,6 +64,8 @@ sold AS (
     SELECT id, customer_id, total_amount, created_at AS at FROM orders
      WHERE business_id = $1 AND id >= $4 AND id < $5 AND created_at >= $2 AND created_at < $3
        AND payment_method = 'credit'
+       AND NOT EXISTS (SELECT FROM opening_items i
+                        WHERE i.business_id = $1 AND i.order_id >= $4 AND i.order_id < $5 AND i.order_id = orders.id)
     UNION ALL
     SELECT o.id, o.customer_id, o.total_amount, t.created_at
       FROM order_transitions t JOIN orders o ON (o.business_id, o.id) = (t.business_id, t.order_id)

@@ -12,8 +12,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
-use entity::{BusinessId, Tenant, TimeZone, orders};
-use sea_orm::{ConnectionTrait, DbBackend, QueryOrder, QuerySelect, Statement, Value};
+use entity::{BusinessId, Tenant, TimeZone, opening_items, orders};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Statement, Value,
+};
 
 use super::events::{COLUMNS, Kind, SUMS, events, values};
 use super::period::{self, State};
@@ -77,16 +80,22 @@ async fn step(database: &Database, business: BusinessId) -> Result<bool, Error> 
     Ok(goes_on)
 }
 
-/// The start of the day before the first order, from which figures are kept. `None` without orders.
+/// The start of the day before the first order, from which figures are kept. `None` without orders. Opening items, whose
+/// dates lie before, do not count.
 async fn beginning(
     transaction: &Transaction,
     business: BusinessId,
     zone: TimeZone,
 ) -> Result<Option<DateTime<Utc>>, Error> {
+    let opening = opening_items::Entity::of(business)
+        .select_only()
+        .column(opening_items::Column::OrderId)
+        .filter(opening_items::Column::OrderId.is_not_null());
     // The order of ids is that of time, up to the difference of clocks.
     let first: Option<DateTime<Utc>> = orders::Entity::of(business)
         .select_only()
         .column(orders::Column::CreatedAt)
+        .filter(orders::Column::Id.not_in_subquery(opening.into_query()))
         .order_by_asc(orders::Column::Id)
         .into_tuple()
         .one(transaction)

@@ -105,19 +105,23 @@ HAVING sum(i.quantity) > coalesce(l.quantity, 0)",
 SELECT 'order ' || o.id AS subject, format('%s, from transition to transition', o.status) AS expected,
        coalesce(array_to_string(t.steps, ', '), 'no transition') AS found
   FROM orders o
+  LEFT JOIN opening_items i ON i.business_id = $1 AND i.order_id = o.id
+ CROSS JOIN LATERAL (
+       SELECT CASE WHEN i.order_id IS NOT NULL THEN 'fulfilled' WHEN o.payment_method = 'card' THEN 'created'
+                   ELSE 'approved' END AS status
+       ) AS first
  CROSS JOIN LATERAL (
        SELECT array_agg(format('%s: %s to %s', number, from_status, to_status) ORDER BY number) AS steps,
               bool_and(number = place AND from_status = before) AS is_whole,
               (array_agg(to_status ORDER BY number DESC))[1] AS last
          FROM (SELECT number, from_status, to_status, row_number() OVER w AS place,
-                      lag(to_status, 1, CASE o.payment_method WHEN 'card' THEN 'created' ELSE 'approved' END) OVER w
-                        AS before
+                      lag(to_status, 1, first.status) OVER w AS before
                  FROM order_transitions
                 WHERE business_id = $1 AND order_id = o.id
                WINDOW w AS (ORDER BY number)) AS step
        ) AS t
  WHERE o.business_id = $1
    AND (NOT coalesce(t.is_whole, true)
-        OR o.status <> coalesce(t.last, CASE o.payment_method WHEN 'card' THEN 'created' ELSE 'approved' END))",
+        OR o.status <> coalesce(t.last, first.status))",
     },
 ];

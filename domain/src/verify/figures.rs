@@ -22,6 +22,7 @@ WITH state AS (
         ON (undone.business_id, undone.order_id) = (o.business_id, o.id) AND undone.to_status = 'cancelled'
        AND undone.from_status IN ('approved', 'paid')
      WHERE o.business_id = $1 AND (o.payment_method = 'credit' OR paid.order_id IS NOT NULL)
+       AND NOT EXISTS (SELECT FROM opening_items i WHERE i.business_id = $1 AND i.order_id = o.id)
 ), line AS (
     SELECT sale.*, i.product_id, i.quantity, i.line_total
       FROM sale JOIN order_items i ON i.business_id = $1 AND i.order_id = sale.id

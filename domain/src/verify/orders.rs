@@ -8,9 +8,31 @@ pub(super) const CHECKS: &[Check] = &[
         sql: "
 SELECT 'order ' || o.id AS subject, coalesce(l.total::text, 'lines') AS expected, o.total_amount::text AS found
   FROM orders o
-  LEFT JOIN (SELECT order_id, sum(line_total) AS total FROM order_items WHERE business_id = $1 GROUP BY order_id) AS l
+  LEFT JOIN (SELECT order_id, sum(amount) AS total
+               FROM (SELECT order_id, line_total AS amount FROM order_items WHERE business_id = $1
+                     UNION ALL
+                     SELECT order_id, amount FROM opening_items WHERE business_id = $1) AS part
+              GROUP BY order_id) AS l
     ON l.order_id = o.id
  WHERE o.business_id = $1 AND o.total_amount IS DISTINCT FROM l.total",
+    },
+    // That the amounts of orders agree follows from the check before.
+    Check {
+        name: "opening_item_is_its_document",
+        sql: "
+SELECT format('customer %s opening item %s', i.customer_id, i.reference) AS subject,
+       format('%s of customer %s, fulfilled, without lines', i.amount, i.customer_id) AS expected,
+       format('%s of customer %s, %s, %s lines', coalesce(o.total_amount, -p.amount),
+              coalesce(o.customer_id, p.customer_id), coalesce(o.payment_method || ' ' || o.status, 'payment'),
+              (SELECT count(*) FROM order_items l WHERE l.business_id = $1 AND l.order_id = i.order_id)) AS found
+  FROM opening_items i
+  LEFT JOIN orders o ON o.business_id = $1 AND o.id = i.order_id
+  LEFT JOIN payments p ON p.business_id = $1 AND p.id = i.payment_id
+ WHERE i.business_id = $1
+   AND ((coalesce(o.total_amount, -p.amount), coalesce(o.customer_id, p.customer_id))
+        IS DISTINCT FROM (i.amount, i.customer_id)
+        OR (o.id IS NOT NULL AND (o.payment_method, o.status) <> ('credit', 'fulfilled'))
+        OR EXISTS (SELECT FROM order_items l WHERE l.business_id = $1 AND l.order_id = i.order_id))",
     },
     Check {
         name: "credit_order_has_one_charge",

@@ -63,6 +63,33 @@ impl FromCell for Money {
     }
 }
 
+/// An amount in a cell that may be negative, and is not 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedMoney(Money);
+
+impl SignedMoney {
+    /// The amount.
+    #[must_use]
+    pub fn get(self) -> Money {
+        self.0
+    }
+}
+
+impl FromCell for SignedMoney {
+    fn from_cell(text: &str, rules: Rules) -> Result<Self, String> {
+        let (is_negative, plain) = match text.strip_prefix('-') {
+            Some(plain) => (true, plain),
+            None => (false, text),
+        };
+        // A second minus becomes what is no sign at all.
+        let amount = Money::from_cell(&plain.replace('-', " "), rules)?;
+        if amount == Money::ZERO {
+            return Err("must not be 0".to_owned());
+        }
+        Ok(Self(if is_negative { -amount } else { amount }))
+    }
+}
+
 /// The decimal mark of the amounts in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DecimalMark {
@@ -153,5 +180,49 @@ impl RowFaults<'_> {
     /// Reports a fault of the cell in this column.
     pub fn add(&mut self, column: &str, message: impl Into<String>) {
         self.at.fault_in_row(self.line, Some(column), message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use entity::Currency;
+
+    use super::*;
+
+    fn read(text: &str, currency: &str, decimal: DecimalMark) -> Result<String, String> {
+        let currency: Currency = currency.parse().unwrap();
+        let amount = SignedMoney::from_cell(text, Rules { currency, decimal })?;
+        Ok(amount.get().to_text(currency))
+    }
+
+    #[test]
+    fn an_amount_has_one_sign_the_digits_of_its_currency_and_is_not_0() {
+        use DecimalMark::{Comma, Point};
+
+        for (text, currency, mark, expected) in [
+            ("-12.5", "USD", Point, "-12.50"),
+            ("-1234,5", "EUR", Comma, "-1234.50"),
+            ("7", "JPY", Point, "7"),
+            ("-0.001", "KWD", Point, "-0.001"),
+            ("999999999999999.99", "USD", Point, "999999999999999.99"),
+        ] {
+            assert_eq!(read(text, currency, mark).as_deref(), Ok(expected));
+        }
+        for (text, currency, mark) in [
+            ("0", "USD", Point),
+            ("-0.00", "USD", Point),
+            ("--1", "USD", Point),
+            ("1-", "USD", Point),
+            ("+1", "USD", Point),
+            ("- 1", "USD", Point),
+            ("(1)", "USD", Point),
+            ("\u{2212}1", "USD", Point),
+            ("1.5", "JPY", Point),
+            ("-1.001", "USD", Point),
+            ("-1.50", "EUR", Comma),
+            ("-1000000000000000", "USD", Point),
+        ] {
+            assert!(read(text, currency, mark).is_err(), "{text}");
+        }
     }
 }

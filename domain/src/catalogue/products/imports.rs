@@ -11,9 +11,9 @@ use sea_orm::ConnectionTrait;
 
 use super::{NewProduct, audit_snapshot};
 use crate::audit::{self, Action, Change};
-use crate::foundation::imports::{CHUNK, Import, ImportRow, Imported, RowFault, RowRefusal};
+use crate::foundation::imports::{CHUNK, Import, ImportRow, Imported, RowRefusal};
 use crate::foundation::rows::{ArrayStatement, Columns, Insert, Row};
-use crate::foundation::search;
+use crate::foundation::{search, tables};
 use crate::stock::inventory::{self, NewMovement};
 use crate::stock::skus;
 use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
@@ -108,12 +108,7 @@ async fn check(
         Some(_) => Some(found.fault(RowRefusal::Taken)),
         None => found.repeated(),
     });
-    let faults: Vec<RowFault> = faults.collect();
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::RowsRefused(faults))
-    }
+    tables::refuse(faults.collect())
 }
 
 /// Writes products, the terms by which they are found, their inventory rows, the movements of their first stock, and
@@ -127,12 +122,7 @@ async fn insert(
     let products: Vec<products::Model> = products.collect();
     let new: Vec<NewRow<'_>> = products.iter().map(NewRow).collect();
     let statement = INSERT.of(caller.business_id).rows(&new).statement()?;
-    let inserted = transaction.execute_raw(statement).await;
-    // A concurrent request has used a SKU since the check: the next attempt finds it.
-    inserted.map_err(|error| match Error::from(error) {
-        Error::AlreadyExists(_) => Error::Contention,
-        other => other,
-    })?;
+    tables::insert(transaction, statement).await?;
     let stock = products.iter().zip(rows).map(|(product, row)| NewStock {
         product_id: product.id,
         on_hand: row.value.stock,

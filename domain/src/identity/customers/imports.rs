@@ -2,18 +2,17 @@
 //!
 //! Locks nothing. Costs one statement for the table, and three per 1,000 rows.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use chrono::Utc;
 use entity::{BusinessId, CustomerId, Money, Tenant, customers};
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
 
 use super::{NewCustomer, audit_snapshot};
 use crate::audit::{self, Action, Change};
-use crate::foundation::imports::{CHUNK, Import, ImportRow, Imported, RowFault, RowRefusal};
+use crate::foundation::imports::{CHUNK, Import, ImportRow, Imported, RowFault};
 use crate::foundation::rows::{ArrayStatement, Columns, Insert, Row};
-use crate::foundation::search;
+use crate::foundation::{search, tables};
 use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
 
 /// A customer to be inserted. The columns that it does not name have their defaults.
@@ -101,27 +100,16 @@ async fn check(
         .into_tuple::<String>()
         .all(transaction)
         .await?;
-    let taken: HashSet<String> = taken.into_iter().collect();
-    let mut first: HashMap<&str, u64> = HashMap::new();
+    let mut unique = tables::Unique::beside(taken);
     let faults = given.into_iter().filter_map(|(line, reference)| {
-        let earlier = *first.entry(reference).or_insert(line);
-        let reason = match taken.contains(reference) {
-            true => RowRefusal::Taken,
-            false if earlier != line => RowRefusal::Repeated(earlier),
-            false => return None,
-        };
+        let reason = unique.refusal(line, reference.to_owned())?;
         Some(RowFault {
             line,
             column: "reference",
             reason,
         })
     });
-    let faults: Vec<RowFault> = faults.collect();
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::RowsRefused(faults))
-    }
+    tables::refuse(faults.collect())
 }
 
 /// Writes customers, the terms by which they are found, and their audit entries.
@@ -134,12 +122,7 @@ async fn insert(
         rows.iter().map(|row| record(caller, &row.value)).collect();
     let new: Vec<NewRow<'_>> = customers.iter().map(NewRow).collect();
     let statement = INSERT.of(caller.business_id).rows(&new).statement()?;
-    let inserted = transaction.execute_raw(statement).await;
-    // A concurrent request has used a reference since the check: the next attempt finds it.
-    inserted.map_err(|error| match Error::from(error) {
-        Error::AlreadyExists(_) => Error::Contention,
-        other => other,
-    })?;
+    tables::insert(transaction, statement).await?;
     let terms = customers.iter().flat_map(search::customer);
     search::insert(transaction, caller.business_id, terms).await?;
     let changes = customers.iter().map(|customer| Change {

@@ -13,6 +13,7 @@ use super::receipts;
 use super::{Correction, Moved, NewMovement, corrected, correction_event, write};
 use crate::audit::{self, Change};
 use crate::foundation::imports::{CHUNK, Import, ImportRow, Imported, RowFault, RowRefusal};
+use crate::foundation::tables;
 use crate::stock::locked_stock::{self, LockedStock, Range, StockLevel};
 use crate::stock::skus::{self, Found};
 use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
@@ -175,11 +176,8 @@ fn decide(
             Err(other) => return Err(other),
         }
     }
-    if faults.is_empty() {
-        Ok(movements)
-    } else {
-        Err(Error::RowsRefused(faults))
-    }
+    tables::refuse(faults)?;
+    Ok(movements)
 }
 
 /// The audit entry of a row: that of a correction for a count, that of a receipt otherwise.

@@ -3,6 +3,7 @@
 mod aging;
 mod closed_periods;
 mod credits;
+mod opening_items;
 mod overdue;
 pub(crate) mod payments;
 mod payouts;

@@ -12,8 +12,8 @@ async fn the_examples_of_the_readme_and_the_guide_run_as_they_stand_and_answer_w
     let (_, examples) = readme.split_once("## Buy and be refused").unwrap();
     let (examples, _) = examples.split_once("\n## ").unwrap();
     let pages = [examples, guide];
-    let commands = pages.map(|page| blocks(page, "sh"));
-    let answers = pages.map(|page| blocks(page, "json"));
+    let commands = pages.map(|page| blocks(page, &["sh"]));
+    let answers = pages.map(|page| blocks(page, &["json", "csv"]));
     // All but the login, which is the first, show their answer.
     assert_eq!(commands[0].len(), 3, "log in, buy, be refused");
     assert_eq!(answers[0].len(), 2);
@@ -23,7 +23,7 @@ async fn the_examples_of_the_readme_and_the_guide_run_as_they_stand_and_answer_w
 
     let service = Service::start().await;
     let script = commands
-        .join("\necho\n")
+        .join(&format!("\necho\necho '{BETWEEN}'\n"))
         .replace("http://127.0.0.1:8080", &service.base);
     let output =
         tokio::task::spawn_blocking(move || Command::new("sh").args(["-euc", &script]).output())
@@ -32,25 +32,32 @@ async fn the_examples_of_the_readme_and_the_guide_run_as_they_stand_and_answer_w
             .unwrap();
     assert!(output.status.success(), "{output:?}");
     let printed = String::from_utf8(output.stdout).unwrap();
-    let printed: Vec<&str> = printed.lines().filter(|line| !line.is_empty()).collect();
+    let printed = printed.split(BETWEEN).map(str::trim);
+    let printed: Vec<&str> = printed.filter(|answer| !answer.is_empty()).collect();
     assert_eq!(printed.len(), answers.len(), "{printed:?}");
     for (printed, shown) in printed.iter().zip(answers) {
         assert_eq!(normal(printed), normal(&shown), "{printed}");
     }
 }
 
-/// The code blocks in this language.
-fn blocks(markdown: &str, language: &str) -> Vec<String> {
-    let fence = format!("```{language}\n");
-    let blocks = markdown.split(&fence).skip(1);
-    blocks
-        .map(|rest| rest.split_once("```").unwrap().0.trim().to_owned())
-        .collect()
+/// What stands between the responses of two commands.
+const BETWEEN: &str = "- - - next - - -";
+
+/// The code blocks in these languages, in order.
+fn blocks(markdown: &str, languages: &[&str]) -> Vec<String> {
+    let fenced = markdown.split("```").skip(1).step_by(2);
+    let fenced = fenced.filter_map(|block| block.split_once('\n'));
+    let blocks = fenced.filter(|(language, _)| languages.contains(language));
+    blocks.map(|(_, text)| text.trim().to_owned()).collect()
 }
 
-/// A response with its times and generated ids blanked, since they differ from run to run.
+/// A response with its times, days and generated ids blanked, since they differ from run to run. A response that is no
+/// JSON is CSV: its rows.
 fn normal(answer: &str) -> Value {
-    let mut answer: Value = serde_json::from_str(answer).unwrap();
+    let mut answer: Value = serde_json::from_str(answer).unwrap_or_else(|_no_json| {
+        let rows = answer.lines().map(|row| row.split(',').map(Value::from));
+        rows.map(|cells| cells.collect::<Value>()).collect()
+    });
     blank(&mut answer);
     answer
 }
@@ -58,7 +65,8 @@ fn normal(answer: &str) -> Value {
 fn blank(value: &mut Value) {
     match value {
         Value::String(text) => {
-            let is_time = chrono::DateTime::parse_from_rfc3339(text).is_ok();
+            let is_time = chrono::DateTime::parse_from_rfc3339(text).is_ok()
+                || text.parse::<chrono::NaiveDate>().is_ok();
             let is_new_id = text
                 .parse::<uuid::Uuid>()
                 .is_ok_and(|id| id.get_version_num() == 7);

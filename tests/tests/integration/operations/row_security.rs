@@ -7,6 +7,7 @@
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
 use entity::{BusinessId, CustomerId, DisputeId, ProductId, RefundId, ReservationId};
+use reqwest::Method;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement, TransactionTrait,
 };
@@ -17,7 +18,7 @@ use tests::{Clerk, Client, Database, SERVICE, Service};
 pub(crate) const NOT_OF_TENANTS: [&str; 2] = ["schema_compatibility", "seaql_migrations"];
 
 /// The exact privileges of the service's role on each table besides SELECT. A table with only INSERT is append-only.
-pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 39] = [
+pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 40] = [
     // The fields: table, INSERT, DELETE, columns with UPDATE.
     ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
@@ -91,6 +92,7 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 39] = [
         ],
     ),
     ("ledger_entries", true, false, &[]),
+    ("opening_items", true, false, &[]),
     ("order_items", true, false, &[]),
     ("order_transitions", true, false, &[]),
     (
@@ -351,6 +353,13 @@ async fn trade(admin: &Client, customer: CustomerId, product: ProductId) {
         .post(&format!("/api/orders/{order}/credit-notes"), &note)
         .await
         .ok(201);
+    let path = format!("/api/customers/{customer}");
+    let named = json!({"reference": "C-1"});
+    admin.patch(&path, &named).await.ok(200);
+    let table = "customer_reference,reference,amount,issued_on\nC-1,OLD-1,7.00,2024-01-02\n";
+    let request = admin.request(Method::POST, "/api/imports/balances");
+    let request = request.header("Content-Type", "text/csv").body(table);
+    admin.send(request).await.ok(200);
     admin.add_sale("OFFER").await;
     let user = json!({"email": "forgetful@example.com", "name": "Forgetful", "password": "correct horse", "role": "staff"});
     let user = admin.post("/api/users", &user).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
+use crate::trade::imports::import;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
 use domain::reports::figures;
 use domain::verify;
@@ -46,6 +47,11 @@ async fn traded() -> (Service, Account) {
     let back = format!("{}/reverse", back.header("location"));
     let body = json!({"reason": "wrong account"});
     let _ = service.admin().post(&back, &body).await.ok(201);
+    let path = format!("/api/customers/{}", account.customer);
+    let named = json!({"reference": "OLD"});
+    let _ = service.admin().patch(&path, &named).await.ok(200);
+    let items = "customer_reference,reference,amount,issued_on\nOLD,A-1,12.50,2023-12-01\nOLD,A-2,-7.00,2023-12-02\n";
+    let _ = import(&service.admin(), "balances", items).await.ok(200);
     let _ = service.admin().add_sale("OFFER").await;
     let _ = service
         .staff()
@@ -111,6 +117,14 @@ const SABOTAGE: &[(&str, &[&str])] = &[
      &["order_total_is_the_sum_of_its_lines", "stock_is_what_moved_less_what_was_sold"]),
     ("DELETE FROM order_items WHERE order_id = (SELECT id FROM orders WHERE customer_id = '{c}' ORDER BY id LIMIT 1)",
      &["order_total_is_the_sum_of_its_lines"]),
+    ("DELETE FROM opening_items WHERE customer_id = '{c}'", &["order_total_is_the_sum_of_its_lines"]),
+    ("UPDATE opening_items SET amount = amount + 1", &["opening_item_is_its_document", "order_total_is_the_sum_of_its_lines"]),
+    ("UPDATE opening_items SET customer_id = '{o}'", &["opening_item_is_its_document"]),
+    ("UPDATE orders SET status = 'approved' WHERE id IN (SELECT order_id FROM opening_items)",
+     &["opening_item_is_its_document"]),
+    ("INSERT INTO order_items (business_id, order_id, product_id, line, sku, name, quantity, unit_price, line_total, on_hand_after)
+      SELECT business_id, order_id, '{k}', 0, 'KEY-001', 'Keyboard', 1, 0, 0, 0 FROM opening_items WHERE order_id IS NOT NULL",
+     &["opening_item_is_its_document"]),
     ("UPDATE ledger_entries SET order_id = NULL WHERE customer_id = '{c}' AND number = 1",
      &["credit_order_has_one_charge", "charge_has_a_credit_order"]),
     ("UPDATE orders SET created_at = created_at - interval '1 second' WHERE customer_id = '{c}'",
@@ -241,6 +255,7 @@ async fn every_check_finds_what_it_is_there_for_and_names_the_rows() {
             "credit_notes",
             "credit_note_items",
             "write_offs",
+            "opening_items",
             "reversals",
             "inventory",
             "stock_movements",

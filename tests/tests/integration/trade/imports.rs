@@ -1,9 +1,9 @@
 //! These tests check imports of customers, products and stock as CSV tables. A table is imported completely or not at
 //! all, and every fault is reported at once with its row and column.
 
-use domain::demo::{ACME, ACME_HEADPHONES, GLOBEX, GLOBEX_DESK};
-use entity::ProductId;
+use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES, GLOBEX, GLOBEX_CUSTOMER, GLOBEX_DESK};
 use entity::inventory::MAX_ON_HAND;
+use entity::{CustomerId, ProductId};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::{Method, RequestBuilder};
@@ -14,19 +14,19 @@ use tests::{
     Client, Reply, Service, Untouched, all, books_balance, hold, join_waitlist, pointers, verified,
 };
 
-fn table(client: &Client, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+pub(crate) fn table(client: &Client, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
     client
         .request(Method::POST, &format!("/api/imports/{path}"))
         .header("Content-Type", "text/csv")
         .body(body)
 }
 
-async fn import(client: &Client, path: &str, body: impl Into<reqwest::Body>) -> Reply {
+pub(crate) async fn import(client: &Client, path: &str, body: impl Into<reqwest::Body>) -> Reply {
     client.send(table(client, path, body)).await
 }
 
 /// Rows, columns and messages of the faults of a refused table.
-fn faults(reply: &Reply) -> Vec<(u64, String, String)> {
+pub(crate) fn faults(reply: &Reply) -> Vec<(u64, String, String)> {
     let body = reply.refused(422, "validation_failed");
     let faults = body["errors"].as_array().unwrap().iter().map(|fault| {
         let row = fault["row"].as_u64().unwrap_or_default();
@@ -43,16 +43,23 @@ fn faults(reply: &Reply) -> Vec<(u64, String, String)> {
 }
 
 /// Rows and columns of the faults of a refused table.
-fn places(reply: &Reply) -> Vec<(u64, String)> {
+pub(crate) fn places(reply: &Reply) -> Vec<(u64, String)> {
     let faults = faults(reply).into_iter();
     faults.map(|(row, column, _)| (row, column)).collect()
 }
 
-fn at(places: &[(u64, &str)]) -> Vec<(u64, String)> {
+pub(crate) fn at(places: &[(u64, &str)]) -> Vec<(u64, String)> {
     let places = places.iter();
     places
         .map(|(row, column)| (*row, (*column).to_owned()))
         .collect()
+}
+
+/// Gives a customer the reference of the tables of balances.
+async fn name_customer(admin: &Client, customer: CustomerId) {
+    let path = format!("/api/customers/{customer}");
+    let named = json!({"reference": "ACME-1"});
+    admin.patch(&path, &named).await.ok(200);
 }
 
 async fn customers(service: &Service) -> Vec<Value> {
@@ -65,7 +72,7 @@ async fn stock(service: &Service, product: ProductId) -> Value {
 }
 
 /// Audit entries of this action that are not demo data, in the order in which they were made.
-async fn trail(service: &Service, action: &str) -> Vec<Value> {
+pub(crate) async fn trail(service: &Service, action: &str) -> Vec<Value> {
     let sql = format!(
         "SELECT entity_type, entity_id, actor_role, request_id, before, after FROM audit_events
           WHERE business_id = '{ACME}' AND action = '{action}' AND request_id <> 'demo' ORDER BY id"
@@ -264,7 +271,7 @@ async fn every_fault_is_reported_at_once_with_its_row_and_column() {
         body,
     )
     .await;
-    assert_eq!(pointers(&reply), ["?dry_run", "?decimal", "?mode"]);
+    assert_eq!(pointers(&reply), ["?decimal", "?dry_run", "?mode"]);
     let request =
         table(&it.admin, "customers", "name\n\"\"\nAda\n").header("Idempotency-Key", "two words");
     assert_eq!(pointers(&it.admin.send(request).await), ["Idempotency-Key"]);
@@ -318,6 +325,8 @@ async fn a_value_that_is_unique_is_refused_by_the_row_that_has_it_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_finds_what_the_import_would_find_and_writes_nothing() {
     let it = Untouched::start().await;
+    name_customer(&it.admin, ACME_CUSTOMER).await;
+    let before = it.service.database.digest().await;
     for (path, good, bad, place) in [
         (
             "customers",
@@ -337,6 +346,12 @@ async fn a_dry_run_finds_what_the_import_would_find_and_writes_nothing() {
             "sku,quantity\nNO,7\n",
             (2, "sku"),
         ),
+        (
+            "balances",
+            "customer_reference,reference,amount,issued_on\nACME-1,INV-1,7,2024-01-02\n",
+            "customer_reference,reference,amount,issued_on\nNO,INV-1,7,2024-01-02\n",
+            (2, "customer_reference"),
+        ),
     ] {
         let dry = format!("{path}?dry_run=true");
         let request = table(&it.admin, &dry, good).header("Idempotency-Key", "dry");
@@ -347,7 +362,7 @@ async fn a_dry_run_finds_what_the_import_would_find_and_writes_nothing() {
         assert_eq!(places(&dry), at(&[place]), "{path}");
         assert_eq!(dry.json()["errors"], wet.json()["errors"]);
     }
-    it.check().await;
+    assert_eq!(it.service.database.digest().await, before);
     // The key of a dry run stays free.
     let request = table(&it.admin, "customers", "name\nAda\n").header("Idempotency-Key", "dry");
     assert_eq!(it.admin.send(request).await.ok(200)["dry_run"], false);
@@ -489,7 +504,13 @@ async fn only_admins_import_and_only_into_their_own_business() {
         ("customers", "name\nAda\n"),
         ("products", "sku,name,price\nHDP-001,New,1\n"),
         ("stock", "sku,quantity\nHDP-001,7\n"),
+        (
+            "balances",
+            "customer_reference,reference,amount,issued_on\nACME-1,INV-1,7,2024-01-02\n",
+        ),
     ];
+    name_customer(&service.admin(), ACME_CUSTOMER).await;
+    name_customer(&service.stranger(), GLOBEX_CUSTOMER).await;
     let before = service.database.digest().await;
     for (path, body) in tables {
         for client in [service.staff(), service.customer()] {
@@ -499,6 +520,7 @@ async fn only_admins_import_and_only_into_their_own_business() {
     assert_eq!(service.database.digest().await, before);
     let of_acme = "SELECT (SELECT count(*) FROM customers WHERE business_id = b.id) || ' ' ||
                           (SELECT count(*) FROM products WHERE business_id = b.id) || ' ' ||
+                          (SELECT count(*) FROM opening_items WHERE business_id = b.id) || ' ' ||
                           (SELECT count(*) FROM stock_movements WHERE business_id = b.id) AS rows
                      FROM businesses b WHERE b.id = ";
     let of_acme = format!("{of_acme}'{ACME}'");

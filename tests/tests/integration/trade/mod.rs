@@ -9,7 +9,7 @@ mod finding;
 mod flash_sale;
 mod held_stock;
 mod hold_limits;
-mod imports;
+pub(crate) mod imports;
 mod inventory;
 mod lists;
 mod low_stock;
