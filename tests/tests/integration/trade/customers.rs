@@ -3,7 +3,7 @@
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES};
 use entity::CustomerId;
 use serde_json::{Value, json};
-use tests::{Service, member};
+use tests::{Service, member, pointers};
 
 /// Audit entries of one entity, oldest first.
 async fn trail(service: &Service, id: &str) -> Vec<Value> {

@@ -3,7 +3,7 @@
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_HEADPHONES};
 use entity::ProductId;
 use serde_json::{Value, json};
-use tests::{Client, Service, member};
+use tests::{Client, Service, member, pointers};
 
 async fn trail(service: &Service, id: &str) -> Vec<Value> {
     let sql = format!(
