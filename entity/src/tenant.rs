@@ -99,6 +99,7 @@ tenant!(
     sale_products,
     sales,
     search_terms,
+    sessions,
     stock_movements,
     users,
     write_offs,

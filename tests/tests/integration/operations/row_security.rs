@@ -17,7 +17,7 @@ use tests::{Clerk, Client, Database, SERVICE, Service};
 pub(crate) const NOT_OF_TENANTS: [&str; 2] = ["schema_compatibility", "seaql_migrations"];
 
 /// The exact privileges of the service's role on each table besides SELECT. A table with only INSERT is append-only.
-pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 39] = [
+pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 40] = [
     // The fields: table, INSERT, DELETE, columns with UPDATE.
     ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
@@ -224,6 +224,7 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 39] = [
         &["time_zone", "kept_until"],
     ),
     ("search_terms", true, true, &[]),
+    ("sessions", true, true, &["last_used_at", "ended_at"]),
     ("stock_movements", true, false, &[]),
     (
         "users",
