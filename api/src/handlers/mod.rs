@@ -27,7 +27,7 @@ mod refunds;
 mod reports;
 pub(crate) mod reservations;
 mod sales;
-mod statements;
+pub(crate) mod statements;
 mod users;
 mod webhooks;
 mod write_offs;

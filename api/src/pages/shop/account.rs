@@ -15,8 +15,10 @@ use pages::shop::{Account, Entry, Figures, Session, Statement};
 
 use crate::access::Authenticated;
 use crate::handlers::passwords::{PasswordRequest, change_own};
+use crate::handlers::statements::as_csv;
 use crate::pages::here::{Here, fresh, is_about_form, sent};
 use crate::pages::shop::checkout::credit_of;
+use crate::schema::csv_dialect::Dialect;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::form::Form;
 use crate::schema::problem::Problem;
@@ -53,6 +55,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .of_browsers_only(),
         Endpoint::page("showStatement", "/shop/{business}/account/statement", statement)
             .for_roles(&[Role::Customer]),
+        Endpoint::page(
+            "exportStatement",
+            "/shop/{business}/account/statement.csv",
+            statement_as_csv,
+        )
+        .for_roles(&[Role::Customer]),
     ]
 }
 
@@ -221,8 +229,20 @@ async fn statement(here: Here) -> Response {
         opening_balance: read.opening_balance,
         entries: read.entries.into_iter().map(entry_of).collect(),
         closing_balance: read.closing_balance,
-        csv: None,
+        csv: Some(here.path(&format!("/account/statement.csv?from={first}&to={last}"))),
     })
+}
+
+async fn statement_as_csv(here: Here) -> Response {
+    let caller = here.caller()?;
+    let id = caller.confined_to().unwrap_or(CustomerId(uuid::Uuid::nil()));
+    let mut query = Query::of(here.req.query_string());
+    let span = (query.take::<When>("from"), query.take::<When>("to"));
+    let dialect = Dialect::take(&mut query);
+    query.finish()?;
+    let read = statements::statement(&here.state.database, caller, id, span.0, span.1).await;
+    let read = read.map_err(|error| here.problem(error))?;
+    Ok(as_csv(read, span, dialect, caller.currency))
 }
 
 fn entry_of(entry: statements::Entry) -> Entry {

@@ -25,6 +25,10 @@ async fn the_account_has_the_figures_of_the_api() {
     for figure in ["$300.00", "120.00", "$180.00"] {
         assert!(text.contains(figure), "{figure} in {text}");
     }
+    let csv = browser.get("/shop/acme/account/statement.csv").await;
+    assert_eq!(csv.status, 200, "{}", csv.text);
+    assert!(csv.header("content-type").starts_with("text/csv"));
+    assert!(csv.text.contains("180.00"), "{}", csv.text);
     for query in ["from=2026-02-30", "from=2030-01-01&to=2029-01-01", "from=x", "to=0001-01-01"] {
         let page = browser.get(&format!("/shop/acme/account/statement?{query}")).await;
         assert!(matches!(page.status, 200), "{query}: {} {}", page.status, page.text);

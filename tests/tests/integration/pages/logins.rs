@@ -136,7 +136,7 @@ async fn whoever_registers_is_a_customer_without_credit_and_logged_in() {
     let role = "SELECT role || ' ' || credit_limit FROM users JOIN customers ON customers.id = customer_id
                  WHERE users.email = 'ada@example.com'";
     let role = service.database.value(role).await;
-    assert!(role.starts_with("customer 0"), "{role}");
+    assert!(role.contains("customer 0"), "{role}");
     // The second time the address is taken.
     let other = Browser::at(&service);
     let page = other.submit(&form).await;
