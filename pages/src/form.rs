@@ -94,6 +94,7 @@ impl Form {
             autocomplete: "off",
             hint: None,
             required: false,
+            optional: true,
             max: None,
             lines: 0,
         }
@@ -102,7 +103,7 @@ impl Form {
     /// What is wrong with a field, as a sentence.
     fn fault(&self, name: &str) -> Option<String> {
         let fault = self.faults.iter().find(|(field, _)| field == name);
-        fault.map(|(field, message)| sentence(field, message))
+        fault.map(|(_, message)| capitalised(message))
     }
 
     /// The list at the head of the page that leads to each field with a fault.
@@ -132,6 +133,13 @@ fn sentence(field: &str, message: &str) -> String {
     }
 }
 
+/// A message as a sentence without its subject: `Must be …`.
+fn capitalised(message: &str) -> String {
+    let mut letters = message.trim_end_matches('.').chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).chain(['.']).collect()
+}
+
 /// The messages above a form.
 #[derive(Debug, Template)]
 #[template(path = "parts/summary.html")]
@@ -155,6 +163,8 @@ pub(crate) struct Field {
     autocomplete: &'static str,
     hint: Option<&'static str>,
     required: bool,
+    /// Whether the label says that the field may stay empty.
+    optional: bool,
     max: Option<usize>,
     /// The height of a field for several lines; 0 for one line.
     lines: usize,
@@ -198,6 +208,12 @@ impl Field {
 
     pub(crate) fn required(mut self) -> Self {
         self.required = true;
+        self.needed()
+    }
+
+    /// For a field that is needed only with a choice elsewhere in the form.
+    pub(crate) fn needed(mut self) -> Self {
+        self.optional = false;
         self
     }
 

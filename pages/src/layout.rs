@@ -15,6 +15,8 @@ pub struct Layout {
     pub business: Business,
     /// The name of the signed-in user; `None` for a visitor.
     pub user: Option<String>,
+    /// Whether the user is a customer, who has orders and an account of their own.
+    pub is_customer: bool,
     /// The lines of the cart.
     pub cart_count: usize,
     /// The search text, repeated in the header's field.

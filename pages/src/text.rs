@@ -112,6 +112,15 @@ pub fn duration(seconds: impl Count) -> String {
     }
 }
 
+/// A span of time that does not run: `5 min`, `1 h`. Seconds are shown only below a minute.
+#[must_use]
+pub fn span(seconds: impl Count) -> String {
+    let seconds = seconds.count();
+    let text = duration(seconds);
+    let whole = text.strip_suffix(" 00 s").or(text.strip_suffix(" 00 min"));
+    whole.unwrap_or(&text).to_owned()
+}
+
 fn month(day: NaiveDate) -> &'static str {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",

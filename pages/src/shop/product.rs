@@ -97,11 +97,6 @@ impl Product {
         self.price < self.list_price
     }
 
-    /// Whether a visitor can put it into the cart now.
-    pub(crate) fn can_be_bought(&self) -> bool {
-        self.not_for_sale.is_none() && self.available > 0
-    }
-
     /// The open sale.
     pub(crate) fn open_sale(&self) -> Option<&Sale> {
         let sale = self.sale.as_ref();

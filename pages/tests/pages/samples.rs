@@ -42,6 +42,7 @@ pub(crate) fn layout(path: &str) -> Layout {
             time_zone: "Europe/Paris".parse::<TimeZone>().unwrap(),
         },
         user: Some("Example Buyer".into()),
+        is_customer: true,
         cart_count: 3,
         search: String::new(),
         path: path.into(),
@@ -53,6 +54,7 @@ pub(crate) fn layout(path: &str) -> Layout {
 fn visitor(path: &str) -> Layout {
     Layout {
         user: None,
+        is_customer: false,
         cart_count: 0,
         ..layout(path)
     }

@@ -64,6 +64,10 @@ fn durations_name_two_units_and_never_count_up() {
     ] {
         assert_eq!(text::duration(seconds), shown);
     }
+    assert_eq!(text::span(300), "5 min");
+    assert_eq!(text::span(3600), "1 h");
+    assert_eq!(text::span(45), "45 s");
+    assert_eq!(text::span(610), "10 min 10 s");
 }
 
 #[test]
