@@ -202,7 +202,7 @@ impl Grant<'_> {
 
 /// A failed attempt to authenticate, for its audit entry.
 pub(super) struct Failure<'a> {
-    /// What failed.
+    /// The check that failed.
     pub(super) action: Action,
     /// The entity type of an entry about an unknown address.
     pub(super) unknown: &'static str,
