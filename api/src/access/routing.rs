@@ -20,7 +20,8 @@ pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
     // The start page is in no scope: one of an empty prefix would match every path.
     let (start, pages): (Vec<_>, Vec<_>) = table.pages().partition(|page| page.path == "/");
     if let Some(page) = start.first() {
-        config.service(web::resource("/").route(checked_route(page)));
+        let resource = web::resource("/").route(checked_route(page));
+        config.service(resource.wrap(from_fn(count_unmatched)));
     }
     config.service(scope(SHOP, &pages));
 }

@@ -128,6 +128,7 @@ impl Here {
                 .session
                 .as_ref()
                 .map(|session| session.user_name.clone()),
+            is_customer: self.confined_to().is_some(),
             cart_count: self.cart().lines().len(),
             search: String::new(),
             path: target.map_or_else(String::new, ToString::to_string),

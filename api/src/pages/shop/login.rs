@@ -13,7 +13,7 @@ use crate::pages::here::{Here, fresh, is_about_form, sent};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::form::Form;
 use crate::schema::next::{NEXT, Next};
-use crate::schema::problem::Problem;
+use crate::schema::problem::{Code, Problem};
 use crate::schema::query::Query;
 use crate::schema::response::Response;
 use crate::schema::text::{Email, FromText};
@@ -157,7 +157,16 @@ async fn register(here: Here, mut form: Form) -> Response {
 async fn register_user(here: &Here, form: &Form) -> Result<Secret, Problem> {
     let body = form.read::<RegisterRequest>()?;
     let state = &here.state;
-    let user = auth::register_user(state, &here.req, here.request_id(), body).await?;
+    let user = match auth::register_user(state, &here.req, here.request_id(), body).await {
+        Ok(user) => user,
+        // Whoever knows the password has sent the form twice, or had forgotten the account.
+        Err(problem) if problem.code() == Code::AlreadyExists => {
+            let mut form = form.clone();
+            form.take("name");
+            return open(here, &form).await.map_err(|_refused| problem);
+        }
+        Err(problem) => return Err(problem),
+    };
     let attempt = Attempt {
         business: here.slug().to_owned(),
         audit_email: Email::from_text(&user.email).is_ok().then(|| user.email.clone()),

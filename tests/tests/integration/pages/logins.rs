@@ -137,8 +137,14 @@ async fn whoever_registers_is_a_customer_without_credit_and_logged_in() {
                  WHERE users.email = 'ada@example.com'";
     let role = service.database.value(role).await;
     assert!(role.contains("customer 0"), "{role}");
-    // The second time the address is taken.
+    // The form is sent a second time by a double click.
+    let again = Browser::at(&service);
+    assert_eq!(again.submit(&form).await.leads_to(), "/shop/acme");
+    let users = "SELECT count(*) FROM users WHERE email = 'ada@example.com'";
+    assert_eq!(service.database.value(users).await, "1");
+    // For anyone else the address is taken.
     let other = Browser::at(&service);
+    let form = form.with("password", "another long password");
     let page = other.submit(&form).await;
     let _ = page.shows(409);
     assert_eq!(other.cookie("tl-acme"), None);
