@@ -1,10 +1,12 @@
-//! The HTTP app: the API below `/api`, its OpenAPI document, health and metrics.
+//! The HTTP app: the API below `/api`, its OpenAPI document, the pages, health and metrics.
 
 use std::sync::Arc;
 
 use actix_web::web::{Data, ServiceConfig};
 
 use crate::access::routing;
+use crate::pages::assets::{self, Assets};
+use crate::pages::shop;
 use crate::schema::endpoint::{BadTable, Table};
 use crate::schema::openapi;
 use crate::schema::openapi::{BadDocument, Document};
@@ -21,6 +23,9 @@ pub enum Error {
     /// The OpenAPI document cannot be made.
     #[error("the API's document cannot be made: {0}")]
     Document(#[from] BadDocument),
+    /// A static file cannot be compressed.
+    #[error("a static file cannot be compressed: {0}")]
+    Assets(#[from] std::io::Error),
 }
 
 /// The immutable parts that all workers share.
@@ -28,6 +33,7 @@ pub enum Error {
 pub struct Parts {
     table: Arc<Table>,
     document: Data<Document>,
+    assets: Data<Assets>,
 }
 
 impl Parts {
@@ -37,17 +43,18 @@ impl Parts {
         let table = table()?;
         Ok(Self {
             document: openapi::json(&table)?,
+            assets: Data::new(Assets::new()?),
             table: Arc::new(table),
         })
     }
 }
 
-/// The endpoint table: every endpoint below `/api`.
+/// The endpoint table: every endpoint below `/api`, and every page.
 ///
 /// # Errors
 /// A bug in the table.
 pub fn table() -> Result<Table, BadTable> {
-    Table::new(handlers::endpoints())
+    Table::new(handlers::endpoints())?.with_pages(shop::endpoints())
 }
 
 /// Configures the app of one worker.
@@ -58,6 +65,8 @@ pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
         .app_data(Data::from(state.businesses.clone()))
         .app_data(Data::from(state.limits.clone()))
         .app_data(Data::from(state.revocation.clone()))
+        .app_data(Data::from(state.sessions.clone()))
+        .app_data(Data::from(state.site.clone()))
         .app_data(Data::from(state.hasher.clone()))
         .app_data(Data::from(state.access_log.clone()))
         .app_data(Data::from(state.sealer.clone()))
@@ -65,6 +74,7 @@ pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
         .app_data(Data::new(state.database.clone()))
         .app_data(Data::new(state))
         .configure(|config| routing::configure(&parts.table, config))
+        .configure(|config| assets::configure(parts.assets.clone(), config))
         .configure(handlers::configure_health)
         .configure(problem::pages::configure)
         .configure(metrics::configure)

@@ -18,6 +18,7 @@ use entity::{BusinessId, CustomerId, UserId};
 use uuid::Uuid;
 
 use crate::access::token::{Claims, Keys, PlatformClaims, RoleName};
+use crate::http::headers::WebOrigin;
 use crate::http::limits::LimitSettings;
 use crate::http::log::Format;
 
@@ -95,6 +96,11 @@ pub struct Settings {
         value_name = "ADDRESS"
     )]
     pub listen: SocketAddr,
+    /// The URL by which browsers reach the pages, such as https://shop.example. With https, the cookies of sessions are
+    /// sent over HTTPS only. If unset, it is the address to listen on if that is on this machine, and otherwise has
+    /// https and the host that browsers name.
+    #[arg(long, env = "TRADELINE_PUBLIC_URL", global = true, value_name = "URL")]
+    pub public_url: Option<WebOrigin>,
     /// The folder of the embedded database and of the secret that is generated for it.
     #[arg(
         long,

@@ -17,7 +17,8 @@
 //! | --- | --- |
 //! | [`commands`] | the program's commands other than serving |
 //! | [`service`], [`app`] | the running service, and its HTTP app |
-//! | `handlers` | one handler per endpoint |
+//! | `pages` | one handler per page and action of browsers, and their static files |
+//! | `handlers` | one handler per endpoint of the API |
 //! | [`state`] | the parts that handlers use |
 //! | [`config`] | settings |
 //! | [`payments`] | payment providers |
@@ -32,6 +33,7 @@ pub mod config;
 mod handlers;
 pub mod http;
 pub mod metrics;
+mod pages;
 pub mod payments;
 pub mod readiness;
 pub mod schema;

@@ -1,6 +1,6 @@
 //! The `tradeline` program: it reads the settings and runs a command.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 
 use chrono::Utc;
@@ -117,6 +117,15 @@ async fn serve(settings: &Settings) -> Outcome {
         settings.log,
         &format!("Tradeline listens on http://{}", service.address),
     );
+    if choice.has_demo {
+        announce(
+            settings.log,
+            &format!(
+                "The store of the demo is at {}",
+                store_of_demo(settings, service.address)
+            ),
+        );
+    }
     if choice.has_demo && !settings.listen.ip().is_loopback() {
         tracing::warn!(
             "the embedded database has demo logins that everyone knows, and others can reach this address"
@@ -142,6 +151,15 @@ async fn serve(settings: &Settings) -> Outcome {
         server.stop().await?;
     }
     outcome
+}
+
+/// The address of the demo's store, as browsers reach it.
+fn store_of_demo(settings: &Settings, listens: SocketAddr) -> String {
+    let site = match &settings.public_url {
+        Some(url) => url.as_str().to_owned(),
+        None => format!("http://{listens}"),
+    };
+    format!("{site}/shop/acme")
 }
 
 /// Prints to standard output that the service listens. The line is JSON if the log is, since many collect both outputs

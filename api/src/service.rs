@@ -16,7 +16,7 @@ use domain::card::PaymentWorker;
 use domain::desk::Desk;
 use domain::foundation::idempotency;
 use domain::identity::passwords::Passwords;
-use domain::identity::refresh_tokens;
+use domain::identity::{refresh_tokens, session_rows};
 use domain::reports::figures;
 use domain::stock::availability::Hub;
 use domain::{AccessLog, CannotConnect, Database, Secret};
@@ -29,6 +29,7 @@ use crate::commands::verify;
 use crate::config::{BadSettings, Checked, Settings};
 use crate::http::limits::LimitSettings;
 use crate::http::limits::Limits;
+use crate::http::site::Site;
 use crate::http::{compression, connection_progress, headers, limits, log, request};
 use crate::schema::body::BodyTimeout;
 use crate::schema::idempotency::Hasher;
@@ -44,7 +45,7 @@ const STOP_TIMEOUT_SECONDS: u64 = 30;
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The database connections for all watchers of availability together.
 const WATCH_CONNECTIONS: u32 = 2;
-/// The interval at which expired idempotency keys and refresh tokens are deleted.
+/// The interval at which expired idempotency keys, refresh tokens and sessions are deleted.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
 
 /// A running service.
@@ -158,6 +159,9 @@ impl Service {
             availability: Hub::new(database.another(WATCH_CONNECTIONS)),
             businesses: Arc::default(),
             revocation: Arc::default(),
+            sessions: Arc::default(),
+            is_demo: settings.wants_demo(),
+            site: Arc::new(Site::new(settings.public_url.clone(), settings.listen)),
             access_log: Arc::new(AccessLog::start(database.clone())),
             sealer: Arc::default(),
             passwords: Passwords::default(),
@@ -382,8 +386,8 @@ async fn warn_unless_migrated(state: &State) {
     }
 }
 
-/// Deletes expired idempotency keys and refresh tokens of the businesses in the business cache, in a loop that never
-/// ends.
+/// Deletes expired idempotency keys, refresh tokens and sessions of the businesses in the business cache, in a loop that
+/// never ends.
 async fn delete_expired(state: State) {
     loop {
         tokio::time::sleep(RETENTION_INTERVAL).await;
@@ -393,6 +397,9 @@ async fn delete_expired(state: State) {
             }
             if let Err(error) = refresh_tokens::delete_expired(&state.database, business).await {
                 tracing::warn!(%error, %business, "expired refresh tokens were not deleted; the next run retries");
+            }
+            if let Err(error) = session_rows::delete_expired(&state.database, business).await {
+                tracing::warn!(%error, %business, "expired sessions were not deleted; the next run retries");
             }
         }
     }

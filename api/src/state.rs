@@ -9,11 +9,12 @@ use domain::desk::Desk;
 use domain::identity::passwords::Passwords;
 use domain::stock::availability::Hub;
 use domain::stock::reservations::Sweeper;
-use domain::{AccessLog, BusinessCache, Database, RevocationCache};
+use domain::{AccessLog, BusinessCache, Database, RevocationCache, SessionCache};
 
 use crate::access::token::{Keys, Verifier};
 use crate::http::gateways::Gateways;
 use crate::http::limits::Limits;
+use crate::http::site::Site;
 use crate::payments::stripe::Webhooks;
 use crate::readiness::Readiness;
 use crate::schema::idempotency::Hasher;
@@ -39,6 +40,12 @@ pub struct State {
     pub businesses: Arc<BusinessCache>,
     /// The revocation cache.
     pub revocation: Arc<RevocationCache>,
+    /// The sessions of browsers in use.
+    pub sessions: Arc<SessionCache>,
+    /// Whether the database has the demo businesses, whose logins are public.
+    pub is_demo: bool,
+    /// The site that browsers see.
+    pub site: Arc<Site>,
     /// The access log: audit entries that are written outside the requests.
     pub access_log: Arc<AccessLog>,
     /// Seals the audit trail.

@@ -45,4 +45,5 @@ pub use foundation::secret::Secret;
 pub use foundation::write::WriteRequest;
 pub use identity::businesses::BusinessCache;
 pub use identity::revocation::{Key, RevocationCache, UserToken};
+pub use identity::sessions::{Session, SessionCache};
 pub use receivables::accounts::{AccountSummary, Posted};

@@ -97,6 +97,7 @@ id!(
     "A part of a credit that covers a payout."
 );
 id!(RefreshTokenId, "A refresh token of a login.");
+id!(SessionId, "A login of a browser.");
 id!(
     ApiKeyId,
     "A program's key. It acts as the user with the same id."

@@ -49,6 +49,7 @@ pub mod reversals;
 pub mod sale_products;
 pub mod sales;
 pub mod search_terms;
+pub mod sessions;
 pub mod stock_movements;
 mod tenant;
 mod time_zone;
@@ -59,7 +60,7 @@ pub use addresses::{Address, AddressKind, CustomerAddress, CustomerAddresses};
 pub use ids::{
     AllocationId, ApiKeyId, BusinessId, CreditNoteId, CustomerId, DisputeId, EventId,
     LedgerEntryId, MovementId, OrderId, PaymentId, PayoutAllocationId, PayoutId, ProductId,
-    RefreshTokenId, RefundId, ReservationId, SaleId, UserId, WriteOffId,
+    RefreshTokenId, RefundId, ReservationId, SaleId, SessionId, UserId, WriteOffId,
 };
 pub use metadata::Metadata;
 pub use money::{Currency, InvalidMoney, Money, UnknownCurrency};

@@ -100,6 +100,7 @@ tenant!(
     sale_products,
     sales,
     search_terms,
+    sessions,
     stock_movements,
     users,
     write_offs,

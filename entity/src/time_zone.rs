@@ -53,7 +53,8 @@ impl TimeZone {
     }
 
     /// The local time at an instant.
-    fn local(self, at: DateTime<Utc>) -> NaiveDateTime {
+    #[must_use]
+    pub fn local(self, at: DateTime<Utc>) -> NaiveDateTime {
         at.with_timezone(&self.0).naive_local()
     }
 

@@ -105,6 +105,7 @@ fn steps() -> Vec<Step> {
         step!("26_changes", compatible_from: "15_schema_compatibility"),
         step!("27_sales_figures", compatible_from: "15_schema_compatibility"),
         step!("28_opening_items", compatible_from: "15_schema_compatibility"),
+        step!("29_sessions", compatible_from: "15_schema_compatibility"),
     ]
 }
 

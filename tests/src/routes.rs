@@ -45,7 +45,7 @@ pub struct Traded {
     /// Intents of two unpaid orders by card: the first to be paid, the second to be declined.
     intents: [String; 2],
     /// Reservations; each test resolves each of them at most once.
-    held: [String; 3],
+    pub held: [String; 3],
     sale: String,
     /// A user whom a test may delete.
     leaver: String,

@@ -120,7 +120,8 @@ async fn start() -> embedded::Server {
     server
 }
 
-/// SQL that adds one API key and one refresh token per business to the demo data, and one reset code.
+/// SQL that adds one API key per business, one refresh token and one session per user to the demo data, and one reset
+/// code.
 fn credentials() -> String {
     format!(
         "INSERT INTO api_keys (business_id, id, name, role, prefix, key_hash, created_by)
@@ -133,6 +134,8 @@ fn credentials() -> String {
                 CASE id WHEN '{ACME_BUYER}' THEN sha256('{REFRESH_TOKEN}') ELSE sha256(id::text::bytea) END,
                 now() + interval '1 day'
            FROM users;
+         INSERT INTO sessions (business_id, id, user_id, user_version, token_hash, expires_at)
+         SELECT business_id, gen_random_uuid(), id, version, sha256(id::text::bytea), now() + interval '1 day' FROM users;
          INSERT INTO password_resets (business_id, user_id, code_hash, enables, created_at, expires_at)
          SELECT business_id, id, sha256('{RESET_CODE}'), false, now() + interval '9 hours', now() + interval '10 hours'
            FROM users WHERE email = 'admin@globex.example';"

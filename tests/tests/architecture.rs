@@ -36,7 +36,7 @@ const DOMAIN: [&str; 13] = [
 ];
 
 /// The folders and files of `api`, lowest first.
-const API: [&str; 13] = [
+const API: [&str; 14] = [
     "schema",
     "http",
     "access",
@@ -46,6 +46,7 @@ const API: [&str; 13] = [
     "metrics",
     "state",
     "handlers",
+    "pages",
     "app",
     "commands",
     "service",

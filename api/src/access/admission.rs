@@ -1,7 +1,7 @@
 //! The access check: the decision who may call, made once around the handler that the routing has chosen.
 //!
-//! It runs before every extractor and handler of `/api`. It does not read the path, which two parsers could read
-//! differently. It checks, in this order:
+//! It runs before every extractor and handler of `/api` and of the pages, whose own check is in [`visits`]. It does not
+//! read the path of `/api`, which two parsers could read differently. There it checks, in this order:
 //!
 //! 1. the credential;
 //! 2. its rate limit;
@@ -9,38 +9,39 @@
 //! 4. the business that the request names;
 //! 5. the formats that it accepts.
 //!
-//! A handler then takes an [`Authenticated`] caller, a [`Visitor`] or the [`Platform`]. None of them exists without the
+//! A handler then takes an [`Authenticated`](crate::access::Authenticated) caller, a [`Visitor`], a
+//! [`Visit`](crate::access::Visit) or the [`Platform`](crate::access::Platform). None of them exists without the
 //! check. The check is a middleware, not an extractor, because actix polls extractors together: a request could then be
 //! rejected for its body before its credential.
 //!
 //! The app's data must contain [`Verifier`], [`Gateways`], [`Limits`], [`BusinessCache`], [`RevocationCache`],
 //! [`AccessLog`], [`Sealer`], [`PaymentWorker`] and [`Database`], each as [`web::Data`].
 
-use std::future::{Ready, ready};
-use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{Error, HttpMessage, web};
 use domain::audit::seals::Sealer;
 use domain::card::PaymentWorker;
 use domain::card::provider::Offline;
 use domain::identity::api_keys;
 use domain::identity::businesses::Business;
 use domain::{
-    AccessLog, Authority, BusinessCache, Caller, Database, IdempotencyKey, PlatformCaller, Refusal,
-    RevocationCache, RevokedCredential, StoredResponse, WriteRequest,
+    AccessLog, Authority, BusinessCache, Caller, Database, PlatformCaller, Refusal,
+    RevocationCache, RevokedCredential,
 };
-use entity::{BusinessId, Currency, UserId};
-use uuid::Uuid;
+use entity::BusinessId;
 
 use crate::access::authenticator::{Authenticator, Holder, Refused};
+use crate::access::callers::{OfLogin, Visitor};
+use crate::access::parts::{caller_of, data, failed, forbidden, request_id, unauthenticated};
 use crate::access::token::{BadToken, Verifier};
+use crate::access::visits;
 use crate::http::client_address;
 use crate::http::gateways::{GATEWAY, Gateways};
 use crate::http::headers::BUSINESS_ID;
@@ -51,7 +52,6 @@ use crate::schema::content_negotiation::{self, CSV_SUFFIX};
 use crate::schema::endpoint::{Endpoint, Who};
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{BusinessIsRead, Query};
-use crate::schema::response::Answer;
 use crate::schema::text::BusinessName;
 use crate::schema::text::{self, FromText, Text};
 
@@ -70,6 +70,7 @@ pub async fn check(
     req.extensions_mut().insert(Checked);
     let response = match admit(&req, &endpoint).await {
         Ok(()) => next.call(req).await?.map_into_boxed_body(),
+        Err(problem) if endpoint.is_for_browsers() => visits::refused(req, problem),
         Err(problem) => req.error_response(problem),
     };
     if endpoint.signed
@@ -147,6 +148,9 @@ fn note_refusal(response: &ServiceResponse<BoxBody>, endpoint: &Endpoint) {
 
 /// Stores the caller or the visitor in the request's extensions, or returns the reason for the rejection.
 async fn admit(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Problem> {
+    if endpoint.is_for_browsers() {
+        return visits::admit(req, endpoint).await;
+    }
     admit_to(req, endpoint).await?;
     check_formats(req, endpoint)?;
     // If no handler reads the query, it must be empty, so that a misspelt parameter is never ignored. This check
@@ -245,7 +249,7 @@ async fn admit_to(req: &ServiceRequest, endpoint: &Endpoint) -> Result<(), Probl
             data::<Limits>(req)?.of_address(req)?;
             let provider = data::<PaymentWorker>(req)?.provider();
             let offline = provider.is_some_and(|provider| provider.name() == Offline::NAME);
-            match offline && client_address::is_local(req) {
+            match offline && client_address::is_local(req.request()) {
                 true => Ok(()),
                 false => Err(Problem::of_status(StatusCode::NOT_FOUND)),
             }
@@ -358,22 +362,6 @@ async fn identify_uncounted(req: &ServiceRequest) -> Result<Identity, Problem> {
     Ok(Identity::Business(caller))
 }
 
-fn caller_of(
-    req: &ServiceRequest,
-    business: &Business,
-    user_id: UserId,
-    authority: Authority,
-) -> Caller {
-    log::name_business(req, business.id);
-    Caller {
-        business_id: business.id,
-        currency: business.currency,
-        user_id,
-        authority,
-        request_id: request_id(req),
-    }
-}
-
 /// Marks a request that was counted against its address. Stored in the request's extensions.
 struct CountedByAddress;
 
@@ -387,11 +375,6 @@ fn count_unproven(req: &ServiceRequest, business_id: BusinessId) -> Result<(), P
         req.extensions_mut().insert(CountedByAddress);
     }
     Ok(())
-}
-
-fn request_id(req: &ServiceRequest) -> String {
-    let id = req.extensions().get::<RequestId>().map(|id| id.0.clone());
-    id.unwrap_or_default()
 }
 
 /// The authority of the call if the socket's peer is a gateway.
@@ -453,160 +436,6 @@ async fn business_named(req: &ServiceRequest, name: &str) -> Result<Arc<Business
     found.ok_or_else(unknown)
 }
 
-/// A failure before the business is known. The currency is arbitrary: no such problem contains an amount.
-fn failed(error: domain::Error) -> Problem {
-    Problem::of(error, Currency::USD)
-}
-
-fn data<T: 'static>(req: &ServiceRequest) -> Result<&web::Data<T>, Problem> {
-    req.app_data::<web::Data<T>>().ok_or_else(|| {
-        tracing::error!(of = std::any::type_name::<T>(), "the app lacks data");
-        Problem::internal()
-    })
-}
-
-fn unauthenticated() -> Problem {
-    Problem::new(
-        Code::Unauthenticated,
-        "A valid token or key is needed: Authorization: Bearer <token>.",
-    )
-}
-
-fn forbidden() -> Problem {
-    Problem::new(Code::Forbidden, "The caller's role may not do this.")
-}
-
 fn mismatch(detail: &str) -> Problem {
     Problem::new(Code::TenantMismatch, detail)
-}
-
-/// The caller of an endpoint that is not public.
-#[derive(Debug, Clone)]
-pub struct Authenticated(pub Caller);
-
-impl Authenticated {
-    /// Converts a domain error to a problem for this caller: `.map_err(|error| caller.problem(error))?`.
-    #[must_use]
-    pub fn problem(&self, error: domain::Error) -> Problem {
-        Problem::of(error, self.currency)
-    }
-
-    /// The response to what the domain has answered.
-    ///
-    /// # Errors
-    /// The problem that a domain error is to this caller.
-    pub fn answer(
-        &self,
-        answer: Result<impl Answer, domain::Error>,
-    ) -> Result<HttpResponse, Problem> {
-        answer.map_err(|error| self.problem(error))?.into_response()
-    }
-
-    /// A write in this caller's name.
-    pub fn write<'a, T>(
-        &'a self,
-        key: Option<&'a IdempotencyKey>,
-        render: &'a (dyn Fn(&T) -> StoredResponse + Sync),
-    ) -> WriteRequest<'a, T> {
-        WriteRequest {
-            caller: self,
-            key,
-            render,
-        }
-    }
-}
-
-impl Deref for Authenticated {
-    type Target = Caller;
-
-    fn deref(&self) -> &Caller {
-        &self.0
-    }
-}
-
-impl FromRequest for Authenticated {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(extension::<Caller>(req).map(Self))
-    }
-}
-
-/// The login of the request's access token. A handler takes an `Option` of it: not every credential comes from a login.
-#[derive(Debug, Clone, Copy)]
-pub struct OfLogin(pub Uuid);
-
-impl FromRequest for OfLogin {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let login = req.extensions().get::<Self>().copied();
-        ready(login.ok_or_else(unauthenticated))
-    }
-}
-
-/// The caller of a platform endpoint. It has no business, so it cannot be confused with an [`Authenticated`] caller.
-#[derive(Debug, Clone)]
-pub struct Platform(pub PlatformCaller);
-
-impl FromRequest for Platform {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(extension::<PlatformCaller>(req).map(Self))
-    }
-}
-
-/// The caller of an endpoint that is public within a business.
-#[derive(Debug, Clone)]
-pub struct Visitor {
-    /// The caller's business, or the one that the query names.
-    pub business_id: BusinessId,
-    /// The currency of the business.
-    pub currency: Currency,
-    /// `None` without credentials.
-    pub caller: Option<Caller>,
-}
-
-impl Visitor {
-    /// Converts a domain error to a problem for this visitor.
-    #[must_use]
-    pub fn problem(&self, error: domain::Error) -> Problem {
-        Problem::of(error, self.currency)
-    }
-
-    /// The response to what the domain has answered.
-    ///
-    /// # Errors
-    /// The problem that a domain error is to this visitor.
-    pub fn answer(
-        &self,
-        answer: Result<impl Answer, domain::Error>,
-    ) -> Result<HttpResponse, Problem> {
-        answer.map_err(|error| self.problem(error))?.into_response()
-    }
-}
-
-impl FromRequest for Visitor {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(extension::<Self>(req))
-    }
-}
-
-/// Reads what [`check`] has stored in the request. An extractor that the endpoint's declaration does not allow is a
-/// bug.
-fn extension<T: Clone + 'static>(req: &HttpRequest) -> Result<T, Problem> {
-    req.extensions().get::<T>().cloned().ok_or_else(|| {
-        tracing::error!(
-            of = std::any::type_name::<T>(),
-            "the access check has stored no such value"
-        );
-        Problem::internal()
-    })
 }

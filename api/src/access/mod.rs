@@ -4,7 +4,11 @@
 
 mod admission;
 pub mod authenticator;
+mod callers;
+mod parts;
 pub mod routing;
 pub mod token;
+mod visits;
 
-pub use admission::{Authenticated, OfLogin, Platform, Visitor, check, count_unmatched};
+pub use admission::{check, count_unmatched};
+pub use callers::{Authenticated, OfLogin, Platform, Visit, Visitor};

@@ -4,23 +4,36 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use actix_web::body::BoxBody;
-use actix_web::dev::ServiceRequest;
+use actix_web::dev::{HttpServiceFactory, ServiceRequest};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Route, web};
 
 use super::{check, count_unmatched};
 use crate::schema::content_negotiation::CSV_SUFFIX;
-use crate::schema::endpoint::{BASE, Endpoint, Table};
+use crate::schema::endpoint::{BASE, Endpoint, SHOP, Table};
 
 /// Serves the endpoints of the table, each behind its own [`check`]. [`super::check`] lists what the app's data must
 /// contain.
 pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
+    let endpoints: Vec<&Endpoint> = table.endpoints().collect();
+    config.service(scope(BASE, &endpoints));
+    // The start page is in no scope: one of an empty prefix would match every path.
+    let (start, pages): (Vec<_>, Vec<_>) = table.pages().partition(|page| page.path == "/");
+    if let Some(page) = start.first() {
+        let resource = web::resource("/").route(checked_route(page));
+        config.service(resource.wrap(from_fn(count_unmatched)));
+    }
+    config.service(scope(SHOP, &pages));
+}
+
+/// The endpoints below this prefix.
+fn scope(prefix: &'static str, all: &[&Endpoint]) -> impl HttpServiceFactory + use<> {
     // The router tries resources in order, and matches each parameter with a regular expression, so paths without
     // parameters come first. A literal segment sorts before a parameter: `/orders/my-orders` must not match as an
     // order's id.
     type Place<'a> = (bool, Vec<(bool, &'a str)>);
     let mut paths: BTreeMap<Place<'_>, Vec<&Endpoint>> = BTreeMap::new();
-    for endpoint in table.endpoints() {
+    for &endpoint in all {
         let segments = endpoint
             .path
             .split('/')
@@ -30,11 +43,11 @@ pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
         let place = (has_parameter, segments);
         paths.entry(place).or_default().push(endpoint);
     }
-    let mut scope = web::scope(BASE);
+    let mut scope = web::scope(prefix);
     for endpoints in paths.values() {
         let Some(path) = endpoints
             .first()
-            .and_then(|first| first.path.strip_prefix(BASE))
+            .and_then(|first| first.path.strip_prefix(prefix))
         else {
             continue;
         };
@@ -50,7 +63,7 @@ pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
         }
         scope = scope.service(resource);
     }
-    config.service(scope.wrap(from_fn(count_unmatched)));
+    scope.wrap(from_fn(count_unmatched))
 }
 
 /// The route of an endpoint, with its check around the handler. Every request that reaches the handler passes through

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use chrono::Utc;
 use domain::foundation::new_password::NewPassword;
 use domain::identity::businesses::Business;
-use domain::identity::login::{self, Attempt, Login};
+use domain::identity::login::{self, Attempt, Grant, Login};
 use domain::identity::users::Registration;
 use domain::identity::{refresh, users};
 use entity::users::Role;
@@ -73,7 +73,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 crate::body! {
     /// A self-registration. The new user has the role `customer`.
     #[example({"business": "acme", "name": "Ada Lovelace"})]
-    pub(super) struct RegisterRequest {
+    pub(crate) struct RegisterRequest {
         /// The slug or id of the business.
         business: Text<1, 64>,
         /// The email address to log in with. Case is ignored.
@@ -91,7 +91,7 @@ pub(super) type TypedPassword = Secret<1, 512>;
 crate::body! {
     /// A login.
     #[example({"business": "acme", "email": "admin@example.com", "password": "admin123"})]
-    pub(super) struct LoginRequest {
+    pub(crate) struct LoginRequest {
         /// The slug or id of the business.
         business: Text<1, 64>,
         /// The user's email address. Case is ignored.
@@ -162,10 +162,22 @@ async fn register(
     request_id: RequestId,
     request: Json<RegisterRequest>,
 ) -> Response {
-    let body = request.body;
+    let user = register_user(&state, &req, request_id, request.body).await?;
+    Ok(HttpResponse::Created()
+        .insert_header((LOCATION, "/api/auth/me"))
+        .json(UserView::of(user, None)))
+}
+
+/// Registers a user, after the attempt was counted.
+pub(crate) async fn register_user(
+    state: &State,
+    req: &HttpRequest,
+    request_id: RequestId,
+    body: RegisterRequest,
+) -> Result<entity::users::Model, Problem> {
     let email = body.email.into_string();
     let named = body.business.0;
-    let business = count_try(&state, &req, Try::Registration, &named, &email).await?;
+    let business = count_try(state, req, Try::Registration, &named, &email).await?;
     let business =
         business.ok_or_else(|| Problem::new(Code::NotFound, "There is no such business."))?;
     let registration = Registration {
@@ -174,12 +186,9 @@ async fn register(
         password: body.password,
         request_id: request_id.0,
     };
-    let user = users::register(&state.database, &state.passwords, &business, registration)
+    users::register(&state.database, &state.passwords, &business, registration)
         .await
-        .map_err(problem)?;
-    Ok(HttpResponse::Created()
-        .insert_header((LOCATION, "/api/auth/me"))
-        .json(UserView::of(user, None)))
+        .map_err(problem)
 }
 
 /// Counts an attempt on this account. Returns the business with this slug or id.
@@ -203,13 +212,27 @@ async fn login(
     request_id: RequestId,
     request: Json<LoginRequest>,
 ) -> Response {
+    let grant = Grant::RefreshToken(state.refresh_token_life);
+    granted(
+        &state,
+        log_in(&state, &req, request_id, (request.body, grant)).await?,
+    )
+}
+
+/// Logs a user in, after the attempt was counted.
+pub(crate) async fn log_in(
+    state: &State,
+    req: &HttpRequest,
+    request_id: RequestId,
+    (body, grant): (LoginRequest, Grant<'_>),
+) -> Result<Login, Problem> {
     let LoginRequest {
         business,
         email,
         password,
-    } = request.body;
+    } = body;
     let account = domain::foundation::email::lookup_form(&email.0);
-    count_try(&state, &req, Try::Login, &business.0, &account).await?;
+    count_try(state, req, Try::Login, &business.0, &account).await?;
     let attempt = Attempt {
         business: business.0,
         audit_email: Email::from_text(&email.0).is_ok().then(|| email.0.clone()),
@@ -217,16 +240,15 @@ async fn login(
         password: password.0,
         request_id: request_id.0,
     };
-    let login = login::log_in(
+    login::log_in(
         &state.database,
         &state.businesses,
         &state.passwords,
         &attempt,
-        state.refresh_token_life,
+        grant,
     )
     .await
-    .map_err(problem)?;
-    granted(&state, login)
+    .map_err(problem)
 }
 
 async fn refresh(
@@ -266,7 +288,7 @@ fn granted(state: &State, login: Login) -> Response {
         access_token,
         token_type: "Bearer",
         expires_in: state.token_seconds,
-        refresh_token: login.refresh_token.reveal().to_owned(),
+        refresh_token: login.token.reveal().to_owned(),
     }))
 }
 

@@ -4,6 +4,7 @@
 //! stream ends. Each stream ends within 15 minutes, so that permissions are checked again.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -12,7 +13,7 @@ use actix_web::rt::time::{Instant, sleep, sleep_until};
 use actix_web::web::{Bytes, Data};
 use domain::stock::availability::{Observation, Watcher};
 use entity::ProductId;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
 use rand::RngExt;
 use serde::Serialize;
 
@@ -69,7 +70,7 @@ fn event(observation: &Observation) -> Bytes {
 
 /// The stream to one client.
 struct Feed {
-    watcher: Watcher,
+    events: Pin<Box<dyn Stream<Item = Bytes>>>,
     watched: Watched,
     begun: bool,
     ends: Instant,
@@ -84,7 +85,7 @@ impl Feed {
             return Some(Bytes::from(format!("retry: {reconnect_after}\n\n")));
         }
         tokio::select! {
-            observation = self.watcher.next() => observation.as_ref().map(event),
+            event = self.events.next() => event,
             () = sleep(HEARTBEAT) => Some(Bytes::from_static(b":\n\n")),
             () = sleep_until(self.ends) => None,
         }
@@ -101,23 +102,42 @@ async fn watch(
         .availability
         .watch(visitor.business_id, id.0, sees_inactive(&visitor));
     let watcher = watching.await.map_err(|error| visitor.problem(error))?;
+    Ok(streamed(
+        watched,
+        observations(watcher).map(|observation| event(&observation)),
+    ))
+}
+
+/// What a watcher observes, until its product is gone.
+pub(crate) fn observations(watcher: Watcher) -> impl Stream<Item = Observation> {
+    stream::unfold(watcher, |mut watcher| async move {
+        let observation = watcher.next().await?;
+        Some((observation, watcher))
+    })
+}
+
+/// The response that sends these events for as long as a stream lives.
+pub(crate) fn streamed(
+    watched: Watched,
+    events: impl Stream<Item = Bytes> + 'static,
+) -> HttpResponse {
     let lifetime = Duration::from_secs(rand::rng().random_range(STREAM_SECONDS));
     let feed = Feed {
-        watcher,
+        events: Box::pin(events),
         watched,
         begun: false,
         ends: Instant::now() + lifetime,
     };
-    let events = stream::unfold(feed, |mut feed| async move {
+    let parts = stream::unfold(feed, |mut feed| async move {
         // The connection counts as busy while there is nothing to send, which is not the client's fault. A client that
         // does not read is not polled, so its connection counts as idle.
         let _busy = feed.watched.busy();
         let part = feed.next().await?;
         Some((Ok::<_, Infallible>(part), feed))
     });
-    Ok(HttpResponse::Ok()
+    HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, EVENTS))
         .insert_header((CACHE_CONTROL, "no-cache"))
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(events))
+        .streaming(parts)
 }

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use domain::card;
 use domain::card::checkout::{Checkout, Terms};
 use domain::desk::purchase::Purchase;
-use domain::desk::{Command, Work};
+use domain::desk::{Command, Executed, Work};
 use domain::stock::{Line, MAX_LINES};
-use domain::{IdempotencyKey, StoredResponse};
+use domain::{IdempotencyKey, Outcome, StoredResponse};
 use entity::orders::Status;
 use entity::users::Role;
 use entity::{Currency, CustomerId, OrderId, OrderNumber};
@@ -21,8 +21,8 @@ use crate::schema::body::{Json, List};
 use crate::schema::contact::AddressRequest;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::metadata::NewMetadata;
-use crate::schema::problem::Code;
-use crate::schema::response::{Response, created};
+use crate::schema::problem::{Code, Problem};
+use crate::schema::response::{Answer, Response, created};
 use crate::schema::text::{self, Amount, Reference};
 use crate::state::State;
 
@@ -120,6 +120,17 @@ pub(super) async fn place(
     key: Option<IdempotencyKey>,
     work: impl FnOnce(Terms) -> Work,
 ) -> Response {
+    let (outcome, checkout) = place_order(state, caller, key, work).await?;
+    outcome.with_response(payable(checkout)).into_response()
+}
+
+/// As [`place`], with the order that can be paid.
+pub(crate) async fn place_order(
+    state: &State,
+    caller: &Authenticated,
+    key: Option<IdempotencyKey>,
+    work: impl FnOnce(Terms) -> Work,
+) -> Result<(Outcome<Executed>, Checkout), Problem> {
     let refused = |error| caller.problem(error);
     let Some(provider) = state.payment_worker.provider() else {
         return Err(refused(domain::Error::NoPaymentProvider));
@@ -140,7 +151,7 @@ pub(super) async fn place(
     state.payment_worker.watch(caller.business_id);
     let order = outcome.placed_order().map_err(refused)?;
     let checkout = card::finish(&state.database, provider, caller.business_id, order).await;
-    caller.answer(checkout.map(|checkout| outcome.with_response(payable(checkout))))
+    Ok((outcome, checkout.map_err(refused)?))
 }
 
 fn payable(checkout: Checkout) -> StoredResponse {

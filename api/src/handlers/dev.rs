@@ -35,15 +35,24 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn succeed(state: Data<State>, intent: Name) -> Response {
-    tell(&state, intent, "payment_intent.succeeded", |due| {
-        EventKind::Paid(due)
-    })
-    .await
+    report(&state, intent, true).await?;
+    Ok(received())
 }
 
 async fn fail(state: Data<State>, intent: Name) -> Response {
-    let declined = |_due| EventKind::Failed("declined".to_owned());
-    tell(&state, intent, "payment_intent.payment_failed", declined).await
+    report(&state, intent, false).await?;
+    Ok(received())
+}
+
+/// Reports a payment as succeeded in full, or as declined.
+pub(crate) async fn report(state: &State, intent: Name, succeeded: bool) -> Result<(), Problem> {
+    match succeeded {
+        true => tell(state, intent, "payment_intent.succeeded", EventKind::Paid).await,
+        false => {
+            let declined = |_due| EventKind::Failed("declined".to_owned());
+            tell(state, intent, "payment_intent.payment_failed", declined).await
+        }
+    }
 }
 
 /// Sends the domain the event that a real provider would send.
@@ -52,7 +61,7 @@ async fn tell(
     Name(intent): Name,
     kind: &str,
     event_kind: impl FnOnce(domain::card::provider::Received) -> EventKind,
-) -> Response {
+) -> Result<(), Problem> {
     let unknown = || {
         Problem::new(Code::NotFound, "There is no such payment.").with("intent", intent.as_str())
     };
@@ -82,5 +91,5 @@ async fn tell(
     }
     state.sealer.note(business_id);
     state.payment_worker.wake(business_id);
-    Ok(received())
+    Ok(())
 }

@@ -7,12 +7,13 @@ use domain::foundation::email::lookup_form;
 use domain::foundation::new_password::NewPassword;
 use domain::identity::password_change::{self, PasswordChange};
 use domain::identity::password_resets::{self, CreatedCode, ResetAttempt};
-use domain::{Error, Outcome, StoredResponse, WriteRequest};
+use domain::{Caller, Error, Outcome, StoredResponse, WriteRequest};
 use entity::password_resets::Model;
 use entity::users::Role;
 use entity::{BusinessId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::auth::{TypedPassword, count_try, problem};
 use crate::access::{Authenticated, OfLogin, Platform};
@@ -66,7 +67,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 crate::body! {
     /// A change of the caller's own password.
     #[example({"old": "correct horse", "new": "battery staple"})]
-    pub(super) struct PasswordRequest {
+    pub(crate) struct PasswordRequest {
         /// The present password.
         old: TypedPassword,
         /// The new password: 8 to 128 characters that are not easily guessed.
@@ -126,17 +127,30 @@ async fn change(
     login: Option<OfLogin>,
     request: Json<PasswordRequest>,
 ) -> Response {
-    let PasswordRequest { old, new } = request.body;
-    let user = password_change::user_of(&state.database, &caller).await;
+    let login = login.map(|login| login.0);
+    change_own(&state, &req, &caller, (request.body, login))
+        .await?
+        .into_response()
+}
+
+/// Changes the caller's password, after the attempt was counted. `login` goes on.
+pub(crate) async fn change_own(
+    state: &State,
+    req: &HttpRequest,
+    caller: &Caller,
+    (body, login): (PasswordRequest, Option<Uuid>),
+) -> Result<(), Problem> {
+    let PasswordRequest { old, new } = body;
+    let user = password_change::user_of(&state.database, caller).await;
     let user = user.map_err(problem)?;
     // Guesses of the password are counted together with those at the login.
     let business = Ok(caller.business_id);
     state
         .limits
-        .of_account(&req, Try::Login, business, &user.email)?;
+        .of_account(req, Try::Login, business, &user.email)?;
     let change = PasswordChange {
         user,
-        login: login.map(|login| login.0),
+        login,
         old: old.0,
         new,
     };
@@ -144,12 +158,11 @@ async fn change(
         &state.database,
         &state.passwords,
         &state.revocation,
-        &caller,
+        caller,
         &change,
     )
     .await
-    .map_err(of_new)?
-    .into_response()
+    .map_err(of_new)
 }
 
 async fn reset(

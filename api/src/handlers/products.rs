@@ -277,7 +277,7 @@ impl ProductView {
 }
 
 /// Whether the visitor sees inactive products: staff and admins do, buyers do not.
-pub(super) fn sees_inactive(visitor: &Visitor) -> bool {
+pub(crate) fn sees_inactive(visitor: &Visitor) -> bool {
     visitor
         .caller
         .as_ref()
@@ -285,7 +285,7 @@ pub(super) fn sees_inactive(visitor: &Visitor) -> bool {
 }
 
 /// The filter of products that the visitor sees, at the visitor's prices.
-fn reader(visitor: &Visitor) -> Filter {
+pub(crate) fn reader(visitor: &Visitor) -> Filter {
     Filter {
         inactive_too: sees_inactive(visitor),
         buyer: visitor.caller.as_ref().and_then(Caller::confined_to),

@@ -55,7 +55,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 crate::body! {
     /// A purchase on credit.
-    pub(super) struct PurchaseRequest {
+    pub(crate) struct PurchaseRequest {
         /// The customer who buys. Callers with the role `customer` buy for themselves and may leave it out.
         customer_id: Option<CustomerId>,
         /// The products bought. Quantities of one product are added up.
@@ -74,7 +74,7 @@ crate::body! {
 crate::body! {
     /// One product of a purchase.
     #[example({"quantity": 3})]
-    pub(super) struct LineRequest {
+    pub(crate) struct LineRequest {
         /// The product.
         product_id: ProductId,
         /// The units to buy.
@@ -167,9 +167,22 @@ async fn purchase(
     caller: Authenticated,
     request: Json<PurchaseRequest>,
 ) -> Response {
-    let body = request.body;
-    let purchase = Purchase {
-        customer_id: buyer(&caller, body.customer_id)?,
+    let purchase = purchase_of(&caller, request.body)?;
+    let command = Command {
+        work: Work::Purchase(purchase, receipt),
+        key: request.key,
+        caller: caller.0.clone(),
+    };
+    caller.answer(state.desk.execute(command).await)
+}
+
+/// The purchase that a request asks for.
+pub(crate) fn purchase_of(
+    caller: &Authenticated,
+    body: PurchaseRequest,
+) -> Result<Purchase, Problem> {
+    Ok(Purchase {
+        customer_id: buyer(caller, body.customer_id)?,
         lines: body.items.0.into_iter().map(Line::from).collect(),
         details: details(
             body.reference,
@@ -177,13 +190,7 @@ async fn purchase(
             body.delivery_address,
             body.metadata,
         ),
-    };
-    let command = Command {
-        work: Work::Purchase(purchase, receipt),
-        key: request.key,
-        caller: caller.0.clone(),
-    };
-    caller.answer(state.desk.execute(command).await)
+    })
 }
 
 /// The customer who buys: the one named, or the caller themselves. To a caller with the role `customer`, other

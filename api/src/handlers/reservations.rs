@@ -114,7 +114,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 crate::body! {
     /// A new reservation.
     #[example({"ttl_seconds": 300})]
-    pub(super) struct ReservationRequest {
+    pub(crate) struct ReservationRequest {
         /// The customer. Callers with the role `customer` reserve for themselves and may leave it out.
         customer_id: Option<CustomerId>,
         /// The products to hold. Quantities of one product are added up.
@@ -228,7 +228,20 @@ async fn reserve(
     caller: Authenticated,
     request: Json<ReservationRequest>,
 ) -> Response {
-    let body = request.body;
+    let command = Command {
+        work: Work::Reserve(reservation_of(&caller, request.body)?, reserved),
+        key: request.key,
+        caller: caller.0.clone(),
+    };
+    state.sweeper.watch(caller.business_id);
+    caller.answer(state.desk.execute(command).await)
+}
+
+/// The reservation that a request asks for.
+pub(crate) fn reservation_of(
+    caller: &Authenticated,
+    body: ReservationRequest,
+) -> Result<NewReservation, Problem> {
     let wait = body.wait.unwrap_or(false);
     let lines: Vec<Line> = body.items.0.into_iter().map(Line::from).collect();
     let is_first = |line: &Line| line.product_id == lines[0].product_id;
@@ -239,19 +252,12 @@ async fn reserve(
         ));
     }
     let ttl_seconds = body.ttl_seconds.map_or(TTL_SECONDS, Whole::get);
-    let reservation = NewReservation {
-        customer_id: buyer(&caller, body.customer_id)?,
+    Ok(NewReservation {
+        customer_id: buyer(caller, body.customer_id)?,
         lines,
         ttl_seconds: i32::try_from(ttl_seconds).unwrap_or(*reservations::TTL_SECONDS.end()),
         wait,
-    };
-    state.sweeper.watch(caller.business_id);
-    let command = Command {
-        work: Work::Reserve(reservation, reserved),
-        key: request.key,
-        caller: caller.0.clone(),
-    };
-    caller.answer(state.desk.execute(command).await)
+    })
 }
 
 async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {

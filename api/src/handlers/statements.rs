@@ -197,18 +197,36 @@ async fn statement(
     let statement = statements::statement(&state.database, &caller, id.0, from, to)
         .await
         .map_err(|error| caller.problem(error))?;
-    let bounds = (
-        from.map(written),
-        to.map_or_else(|| text::rfc3339(&statement.until), written),
-    );
     if form == Form::Csv {
-        let name = format!("statement-{}", statement.last_day);
-        let lines = lines(Lines::first(dialect), statement, bounds, caller.currency);
-        let lines = lines.and_then(Lines::finish);
-        return Ok(csv::response(&name, lines));
+        return Ok(as_csv(statement, (from, to), dialect, caller.currency));
     }
+    let bounds = bounds(&statement, (from, to));
     let view = view(statement, bounds, caller.currency);
     Ok(HttpResponse::Ok().insert_header(Form::VARY).json(view))
+}
+
+/// The statement as a CSV table.
+pub(crate) fn as_csv(
+    statement: Statement,
+    span: (Option<When>, Option<When>),
+    dialect: Dialect,
+    currency: Currency,
+) -> HttpResponse {
+    let name = format!("statement-{}", statement.last_day);
+    let bounds = bounds(&statement, span);
+    let lines = lines(Lines::first(dialect), statement, bounds, currency);
+    csv::response(&name, lines.and_then(Lines::finish))
+}
+
+/// The first and the last day or moment of a span.
+fn bounds(
+    statement: &Statement,
+    (from, to): (Option<When>, Option<When>),
+) -> (Option<String>, String) {
+    (
+        from.map(written),
+        to.map_or_else(|| text::rfc3339(&statement.until), written),
+    )
 }
 
 /// The time in the form of the request: a day as a day, a moment as a moment.

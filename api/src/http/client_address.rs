@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use actix_web::dev::ServiceRequest;
+use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
 
 use crate::http::gateways::Peers;
@@ -45,7 +45,7 @@ pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[Peers]) -> IpAddr
 /// proxy or not. A proxy on this machine that adds no such header must not stand in front of an endpoint that relies on
 /// it.
 #[must_use]
-pub fn is_local(req: &ServiceRequest) -> bool {
+pub fn is_local(req: &HttpRequest) -> bool {
     req.peer_addr()
         .is_some_and(|peer| is_all_local(peer.ip(), req.headers()))
 }

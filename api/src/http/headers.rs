@@ -13,12 +13,16 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, Uri};
 
-use crate::schema::endpoint::BASE;
+use crate::schema::endpoint::{BASE, is_page};
 use crate::schema::problem::{Code, Problem};
 use crate::schema::{idempotency, response};
 
 /// The policy of API responses. They are data: nothing in them may run, be framed or be loaded from elsewhere.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// The policy of the pages. Nothing comes from elsewhere, and nothing in a page itself is a script or a style.
+const PAGES: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The policy of the page that displays the OpenAPI document. It runs its own scripts, which write its styles.
 const DOCS_PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -30,16 +34,24 @@ const PREFLIGHT_SECONDS: usize = 3600;
 
 /// Adds the headers to a response for this path.
 pub fn secure(headers: &mut HeaderMap, path: &str) {
+    let is_page = is_page(path);
     let policy = match path == "/docs" || path.starts_with("/docs/") {
         true => DOCS_PAGE,
+        false if is_page => PAGES,
         false => NOTHING,
+    };
+    // With `no-referrer`, a form of a page would be sent with `Origin: null`.
+    let referrers = if is_page {
+        "same-origin"
+    } else {
+        "no-referrer"
     };
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static(referrers));
     // Data of a business or a caller must not be cached, unless its handler allows it.
-    if path.starts_with(BASE) && !headers.contains_key(CACHE_CONTROL) {
+    if (path.starts_with(BASE) || is_page) && !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }
@@ -55,6 +67,20 @@ pub struct WebOrigin(String);
      without a path and without *"
 )]
 pub struct BadOrigin;
+
+impl WebOrigin {
+    /// The origin as browsers send it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether its scheme is https.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+}
 
 impl FromStr for WebOrigin {
     type Err = BadOrigin;

@@ -26,10 +26,12 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, Resp
 use uuid::Uuid;
 
 use crate::http::connection_progress::Busy;
+use crate::http::error_page;
 use crate::http::headers;
 use crate::http::headers::REQUEST_ID;
 use crate::schema::body;
 use crate::schema::csv_body;
+use crate::schema::endpoint::is_page;
 use crate::schema::problem::{self, Problem};
 
 /// The maximum length of an id that a client sends.
@@ -120,7 +122,11 @@ pub async fn outermost(
         }
         Err(error) => {
             let problem = problem_of(error.error_response().status(), Some(&error), &id);
-            let mut response = written(problem.error_response(), &problem, &instance, &id);
+            let mut response = match is_page(&path) {
+                true => error_page::written(problem.error_response(), &problem, &path, &id.0),
+                false => written(problem.error_response(), &problem, &instance, &id),
+            };
+            response.headers_mut().insert(REQUEST_ID, id.header());
             headers::secure(response.headers_mut(), &path);
             let response = response.map_body(|head, body| last(head, body, is_head, closes));
             Err(InternalError::from_response(problem, response).into())
@@ -223,17 +229,27 @@ async fn caught<T>(
 fn finished(response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let (request, mut response) = response.into_parts();
-    headers::secure(response.headers_mut(), request.match_info().as_str());
+    let path = request.match_info().as_str();
+    headers::secure(response.headers_mut(), path);
     if status == StatusCode::METHOD_NOT_ALLOWED {
         allow_head(response.headers_mut());
     }
-    if status.is_client_error() || status.is_server_error() {
+    let is_failure = status.is_client_error() || status.is_server_error();
+    if is_failure && !(is_page(path) && has_page(&response)) {
         let problem = problem_of(status, response.error(), id);
-        response = written(response, &problem, request.path(), id);
-    } else {
-        response.headers_mut().insert(REQUEST_ID, id.header());
+        response = match is_page(path) {
+            true => error_page::written(response, &problem, path, &id.0),
+            false => written(response, &problem, request.path(), id),
+        };
     }
+    response.headers_mut().insert(REQUEST_ID, id.header());
     ServiceResponse::new(request, response)
+}
+
+/// Whether a handler has made the page that says what was refused.
+fn has_page(response: &HttpResponse<BoxBody>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
 /// Adds HEAD to the methods of a path that has GET.

@@ -42,8 +42,40 @@ use crate::schema::problem::Code;
 use crate::schema::query::{Cursor, Limit};
 use crate::schema::text::{BusinessName, FromText};
 
-/// The prefix of every path in the table.
+/// The prefix of every path of the API.
 pub const BASE: &str = "/api";
+
+/// The prefix of every page of a store.
+pub const SHOP: &str = "/shop";
+
+/// Whether a path is for browsers: the start page, or below [`SHOP`].
+#[must_use]
+pub fn is_page(path: &str) -> bool {
+    let below_shop = path.strip_prefix(SHOP);
+    path == "/" || below_shop.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The clients that an endpoint is for. The kind decides which credential counts, and what a refusal looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Programs. The credential is in `Authorization`, and refusals are problems in JSON.
+    Api,
+    /// Browsers that read a page. The credential is the session's cookie, and refusals are pages or lead to the login.
+    Page,
+    /// Browsers that send a form. As [`Kind::Page`], and a form of another site is refused.
+    Action(Twin),
+}
+
+/// The endpoints of the API that do the same as an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Twin {
+    /// Not declared, which is a bug.
+    Undeclared,
+    /// The endpoints with these operation ids, of which the form chooses one. Their roles are those of the action.
+    Of(&'static [&'static str]),
+    /// None, since the action changes only what browsers have.
+    None,
+}
 
 /// The callers that an endpoint accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +151,8 @@ pub enum Content {
 /// One method of one path.
 #[derive(Clone)]
 pub struct Endpoint {
+    /// The clients that it is for.
+    pub kind: Kind,
     /// A unique name, from which generated clients derive function names: `createPurchase`.
     pub operation_id: &'static str,
     /// The HTTP method.
@@ -163,6 +197,7 @@ impl Endpoint {
     {
         let route_method = method.clone();
         Self {
+            kind: Kind::Api,
             operation_id,
             method,
             path,
@@ -178,6 +213,48 @@ impl Endpoint {
             signed: false,
             route: Arc::new(move || web::method(route_method.clone()).to(handler.clone())),
         }
+    }
+
+    /// A page at this path, with this operation id, served by this handler. It is read with the session's cookie.
+    pub fn page<H, Args>(operation_id: &'static str, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<Args> + Send + Sync,
+        Args: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        let page = Self::new(operation_id, Method::GET, path, handler);
+        Self {
+            kind: Kind::Page,
+            ..page
+        }
+    }
+
+    /// The target of a form at this path, with this operation id, served by this handler. It must name its twin.
+    pub fn action<H, Args>(operation_id: &'static str, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<Args> + Send + Sync,
+        Args: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        let action = Self::new(operation_id, Method::POST, path, handler);
+        Self {
+            kind: Kind::Action(Twin::Undeclared),
+            ..action
+        }
+    }
+
+    /// Names the operations of the API that do the same as this action: one, or several of which the form chooses.
+    #[must_use]
+    pub fn same_as(mut self, operation_ids: &'static [&'static str]) -> Self {
+        self.kind = Kind::Action(Twin::Of(operation_ids));
+        self
+    }
+
+    /// Declares that the action changes only what browsers have, such as a cart or a session.
+    #[must_use]
+    pub fn of_browsers_only(mut self) -> Self {
+        self.kind = Kind::Action(Twin::None);
+        self
     }
 
     /// Adds a query parameter. The handler reads it from [`crate::schema::query::Query`].
@@ -235,10 +312,14 @@ impl Endpoint {
         self
     }
 
-    /// Accepts everyone who names a business, and every caller. The handler takes a [`crate::access::Visitor`].
+    /// Accepts everyone who names a business, and every caller. The handler takes a [`crate::access::Visitor`]. A page
+    /// names its business in the path.
     #[must_use]
     pub fn public_of_business(mut self) -> Self {
         self.who = Who::PublicOf;
+        if self.kind != Kind::Api {
+            return self;
+        }
         self.query::<BusinessName>(
             "business",
             "The slug or id of a business; not needed with credentials.",
@@ -414,10 +495,11 @@ impl std::fmt::Debug for Endpoint {
     }
 }
 
-/// All endpoints. The process has one table, which all workers share.
+/// All endpoints, of programs and of browsers. The process has one table, which all workers share.
 #[derive(Debug)]
 pub struct Table {
     groups: Vec<(Tag, Vec<Endpoint>)>,
+    pages: Vec<Endpoint>,
 }
 
 /// A bug in the endpoint table.
@@ -426,9 +508,12 @@ pub enum BadTable {
     /// Another endpoint has the same method and path.
     #[error("{0} is declared twice")]
     Twice(String),
-    /// The path is not below [`BASE`].
-    #[error("{0} is not below {BASE}")]
+    /// The path is not where endpoints of its kind are.
+    #[error("{0} is not below {BASE}, or is no page")]
     Elsewhere(String),
+    /// An action names no endpoint of the API, or one that does not exist.
+    #[error("{0} must be same_as an endpoint of the API, or of_browsers_only")]
+    NoTwin(String),
     /// Another endpoint has the same operation id.
     #[error("the operation id {id} of {endpoint} is taken")]
     TakenId {
@@ -458,11 +543,24 @@ impl Table {
     /// # Errors
     /// See [`BadTable`].
     pub fn new(groups: impl IntoIterator<Item = (Tag, Vec<Endpoint>)>) -> Result<Self, BadTable> {
-        let table = Self {
+        Self {
             groups: groups.into_iter().collect(),
-        };
+            pages: Vec::new(),
+        }
+        .checked()
+    }
+
+    /// Adds pages and actions.
+    ///
+    /// # Errors
+    /// See [`BadTable`].
+    pub fn with_pages(self, pages: Vec<Endpoint>) -> Result<Self, BadTable> {
+        Self { pages, ..self }.checked()
+    }
+
+    fn checked(self) -> Result<Self, BadTable> {
         let (mut routes, mut ids) = (HashSet::new(), HashSet::new());
-        for endpoint in table.endpoints() {
+        for endpoint in self.endpoints().chain(&self.pages) {
             endpoint.check()?;
             let (method, path, id) = (&endpoint.method, endpoint.path, endpoint.operation_id);
             if !routes.insert((method, path)) {
@@ -473,15 +571,31 @@ impl Table {
                 return Err(BadTable::TakenId { endpoint, id });
             }
         }
-        Ok(table)
+        let is_known = |id: &str| self.endpoints().any(|endpoint| endpoint.operation_id == id);
+        for action in &self.pages {
+            let has_twin = match action.kind {
+                Kind::Action(Twin::Of(ids)) => ids.iter().all(|id| is_known(id)),
+                Kind::Action(Twin::Undeclared) => false,
+                Kind::Action(Twin::None) | Kind::Page | Kind::Api => true,
+            };
+            if !has_twin {
+                return Err(BadTable::NoTwin(action.name()));
+            }
+        }
+        Ok(self)
     }
 
-    /// All endpoints, in the order of their declaration.
+    /// All pages and actions, in the order of their declaration.
+    pub fn pages(&self) -> impl Iterator<Item = &Endpoint> {
+        self.pages.iter()
+    }
+
+    /// All endpoints of the API, in the order of their declaration.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.tagged().map(|(_, endpoint)| endpoint)
     }
 
-    /// All endpoints with their tags, in the order of their declaration.
+    /// All endpoints of the API with their tags, in the order of their declaration.
     pub fn tagged(&self) -> impl Iterator<Item = (Tag, &Endpoint)> {
         self.groups
             .iter()
@@ -490,6 +604,12 @@ impl Table {
 }
 
 impl Endpoint {
+    /// Whether it is a page or an action.
+    #[must_use]
+    pub fn is_for_browsers(&self) -> bool {
+        self.kind != Kind::Api
+    }
+
     /// The method and path, separated by a space.
     #[must_use]
     pub fn name(&self) -> String {
@@ -499,7 +619,11 @@ impl Endpoint {
     /// Checks the rules that concern one endpoint alone.
     fn check(&self) -> Result<(), BadTable> {
         let below_base = self.path.strip_prefix(BASE);
-        if !below_base.is_some_and(|rest| rest.starts_with('/')) {
+        let is_placed = match self.kind {
+            Kind::Api => below_base.is_some_and(|rest| rest.starts_with('/')),
+            Kind::Page | Kind::Action(_) => is_page(self.path),
+        };
+        if !is_placed {
             return Err(BadTable::Elsewhere(self.name()));
         }
         let id = self.operation_id;

@@ -13,6 +13,7 @@ pub struct At {
     pointer: String,
     faults: Vec<Fault>,
     currency: Option<Currency>,
+    is_form: bool,
 }
 
 impl At {
@@ -23,7 +24,23 @@ impl At {
             pointer: String::new(),
             faults: Vec::new(),
             currency,
+            is_form: false,
         }
+    }
+
+    /// As [`At::new`], for a form: every value is text, and an empty one is absent.
+    #[must_use]
+    pub fn of_form(currency: Option<Currency>) -> Self {
+        Self {
+            is_form: true,
+            ..Self::new(currency)
+        }
+    }
+
+    /// Whether every value is text, and an empty one is absent.
+    #[must_use]
+    pub fn is_form(&self) -> bool {
+        self.is_form
     }
 
     /// The currency of the caller's business; `None` in a public request.

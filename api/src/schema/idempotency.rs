@@ -10,6 +10,7 @@ use hmac::digest::InvalidLength;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
+use uuid::Uuid;
 
 use crate::schema::canonical::canonical;
 use crate::schema::faults::At;
@@ -127,6 +128,22 @@ pub fn key_of_table(
         request_hash: hasher(req)?.of_meaning(req, bytes),
         former_hash: None,
     }))
+}
+
+/// The idempotency key of a form, which has it in a field.
+///
+/// # Errors
+/// The app's data has no [`Hasher`], which is a bug.
+pub fn key_of_form(
+    req: &HttpRequest,
+    key: Uuid,
+    fields: &Value,
+) -> Result<IdempotencyKey, Problem> {
+    Ok(IdempotencyKey {
+        key: key.to_string(),
+        request_hash: hasher(req)?.of_meaning(req, canonical(fields).as_bytes()),
+        former_hash: None,
+    })
 }
 
 /// The key in the request's header.

@@ -703,6 +703,37 @@ impl Problem {
         self.code
     }
 
+    /// The sentence about this occurrence.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// A member beyond the common ones.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Value> {
+        self.fields.get(name)
+    }
+
+    /// The faults of a form: the name of each field, and the end of a sentence that starts with it.
+    #[must_use]
+    pub fn faults_by_field(&self) -> Vec<(String, String)> {
+        let faults = self.fields.get("errors").and_then(Value::as_array);
+        let text = |fault: &Value, member: &str| {
+            let text = fault.get(member).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        faults
+            .into_iter()
+            .flatten()
+            .map(|fault| {
+                let pointer = text(fault, "pointer");
+                let name = pointer.strip_prefix('/').unwrap_or(&pointer);
+                (name.to_owned(), text(fault, "message"))
+            })
+            .collect()
+    }
+
     /// The JSON body, with the request's path (`instance`) and id.
     #[must_use]
     pub fn body(&self, instance: &str, request_id: &str) -> String {

@@ -64,6 +64,18 @@ impl Query {
             .ok()
     }
 
+    /// Parses the text of a parameter that was read as it was sent; `None` after a fault.
+    pub fn parse<T: FromText>(&mut self, name: &str, text: &str) -> Option<T> {
+        T::from_text(text)
+            .map_err(|message| self.fault(name, message))
+            .ok()
+    }
+
+    /// Reads a parameter as it was sent; `None` if it is absent or repeated.
+    pub fn take_text(&mut self, name: &str) -> Option<String> {
+        self.text(name)
+    }
+
     /// Whether a parameter is present and not read yet.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
@@ -178,6 +190,22 @@ impl Query {
             }
         }
         self.at.finish(Some(()))
+    }
+
+    /// Drops empty parameters: the fields of a search form that were left empty.
+    #[must_use]
+    pub fn without_empty(mut self) -> Self {
+        self.pairs.retain(|(_, text)| !text.is_empty());
+        self
+    }
+
+    /// Ends the reading of a page's address. An unknown parameter is ignored: links from elsewhere have their own.
+    /// Returns a sentence about the first fault, if there is one.
+    #[must_use]
+    pub fn fault_of_page(self) -> Option<String> {
+        let faults = self.at.problem().faults_by_field();
+        let (name, message) = faults.first()?;
+        Some(format!("{} {message}.", name.trim_start_matches('?')))
     }
 
     /// Drops a parameter that was read elsewhere.

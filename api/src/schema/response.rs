@@ -59,7 +59,9 @@ impl<T> Answer for Outcome<T> {
             Problem::internal()
         })?;
         let mut response = HttpResponseBuilder::new(stored.status);
-        response.insert_header((CONTENT_TYPE, "application/json"));
+        if !stored.body.is_empty() {
+            response.insert_header((CONTENT_TYPE, "application/json"));
+        }
         if let Some(location) = stored.location {
             response.insert_header((LOCATION, location));
         }
@@ -86,6 +88,17 @@ pub fn accepted(location: &str, view: &impl Serialize) -> StoredResponse {
 #[must_use]
 pub fn done(view: &impl Serialize) -> StoredResponse {
     render(StatusCode::OK, None, view)
+}
+
+/// The 303 response to a form whose effect is shown at this location.
+#[must_use]
+pub fn see_other(location: &str) -> StoredResponse {
+    let stored = Stored {
+        status: StatusCode::SEE_OTHER,
+        location: Some(location),
+        body: b"",
+    };
+    stored.encode()
 }
 
 fn render(status: StatusCode, location: Option<&str>, view: &impl Serialize) -> StoredResponse {

@@ -77,6 +77,8 @@ pub struct Product {
     pub product: products::Model,
     /// Units that a new buyer could get now.
     pub available: i64,
+    /// Reservations in its waitlist.
+    pub waiting: i64,
     /// The price of one unit for the reader now. The list price while it is not for sale.
     pub price: Money,
     /// The open sale in which the reader would buy it, otherwise the next sale to open; `None` without either.
@@ -344,6 +346,33 @@ pub async fn read(
     .await
 }
 
+/// Reads several products, for the reader that the filter describes. Those that do not exist are left out.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn read_several(
+    database: &Database,
+    business: BusinessId,
+    ids: &[ProductId],
+    reader: &Filter,
+) -> Result<HashMap<ProductId, Product>, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let found = filtered(business, reader)
+            .find_also_related(inventory::Entity)
+            .filter(products::Column::Id.eq_any(ids.iter().copied()))
+            .all(&transaction)
+            .await?;
+        let products = complete(&transaction, business, reader.buyer, found).await?;
+        transaction.commit().await?;
+        let products = products.into_iter();
+        Ok(products
+            .map(|product| (product.product.id, product))
+            .collect())
+    })
+    .await
+}
+
 /// Lists products in the order of their creation.
 ///
 /// # Errors
@@ -430,6 +459,7 @@ impl Product {
     fn plain(product: products::Model, available: i64) -> Self {
         Self {
             available,
+            waiting: 0,
             price: product.price,
             sale: None,
             not_for_sale: (!product.active).then_some(NotForSale::Inactive),
@@ -474,8 +504,11 @@ pub(super) async fn complete(
     let stocks = found.iter_mut().filter_map(|(_, stock)| stock.as_mut());
     crate::stock::inventory::without_expired(transaction, business, stocks).await?;
     let found = found.into_iter().map(|(product, stock)| {
-        let available = stock.map_or(0, |stock| stock.available());
-        Product::plain(product, available)
+        let (available, waiting) = stock.map_or((0, 0), |stock| (stock.available(), stock.waiting));
+        Product {
+            waiting,
+            ..Product::plain(product, available)
+        }
     });
     let mut found: Vec<Product> = found.collect();
     let in_sale = found.iter().map(|found| &found.product);

@@ -4,7 +4,7 @@
 //! id, stock by product id, orders by id with their payment intents.
 //!
 //! The following are locked in transactions that lock nothing before them: users by id, whose lock covers their
-//! refresh tokens and reset code; API keys; a sale, then products by id. The one exception is a product that is taken off
+//! refresh tokens, sessions and reset code; API keys; a sale, then products by id. The one exception is a product that is taken off
 //! sale: its stock is locked after its product row. No transaction that has locked stock waits for a product row.
 //!
 //! The locks at the end of the file skip locked rows and so never wait. Idempotency keys are locked by their insert,
@@ -19,7 +19,7 @@
 use entity::{
     ApiKeyId, BusinessId, CustomerId, OrderId, ProductId, SaleId, Tenant, UserId, api_keys,
     businesses, customers, inventory, orders, payment_intents, products, refresh_tokens, refunds,
-    reservations, sales, users,
+    reservations, sales, sessions, users,
 };
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{
@@ -207,7 +207,7 @@ pub(crate) async fn users(
     Ok(users.all(transaction).await?)
 }
 
-/// Locks a user, which covers the user's refresh tokens.
+/// Locks a user, which covers the user's refresh tokens and sessions.
 pub(crate) async fn user(
     transaction: &Transaction,
     business: BusinessId,
@@ -332,6 +332,19 @@ pub(crate) fn expired_refresh_tokens(business: BusinessId) -> SelectStatement {
         .expr(Expr::cust("ctid"))
         .and_where(refresh_tokens::Column::BusinessId.eq(business))
         .and_where(Expr::cust("expires_at < now()"));
+    skip_locked(&mut select);
+    select
+}
+
+/// Locks sessions that have expired, or ended a day ago, and returns their `ctid`. The caller adds the limit.
+pub(crate) fn expired_sessions(business: BusinessId) -> SelectStatement {
+    let mut select = rows(sessions::Entity, []);
+    select
+        .expr(Expr::cust("ctid"))
+        .and_where(sessions::Column::BusinessId.eq(business))
+        .and_where(Expr::cust(
+            "(expires_at < now() OR ended_at < now() - interval '1 day')",
+        ));
     skip_locked(&mut select);
     select
 }

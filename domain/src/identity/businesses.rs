@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::{Database, Error, Transaction};
 
-pub use change::{BusinessChange, HoldLimitsChange, change, of_caller};
+pub use change::{BusinessChange, HoldLimitsChange, change, of_caller, with_id};
 
 /// The immutable attributes of a business, which may be cached.
 #[derive(Debug, Clone, PartialEq, Eq)]

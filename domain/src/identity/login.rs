@@ -15,8 +15,8 @@ use crate::foundation::retry::retry;
 use crate::foundation::secret::Secret;
 use crate::identity::businesses::{self, Business};
 use crate::identity::passwords::Passwords;
-use crate::identity::refresh_tokens;
-use crate::{Authority, BusinessCache, Caller, Database, Error};
+use crate::identity::{refresh_tokens, session_rows};
+use crate::{Authority, BusinessCache, Caller, Database, Error, Transaction};
 
 /// A login attempt.
 #[derive(Debug, Clone)]
@@ -43,10 +43,22 @@ pub struct Login {
     pub authority: Authority,
     /// The user's business.
     pub business: Arc<Business>,
-    /// The login's id: the family of its refresh tokens.
+    /// The login's id: the family of its refresh tokens, or its session.
     pub login: Uuid,
-    /// The token that renews the login, once.
-    pub refresh_token: Secret,
+    /// What the client keeps: see [`Grant`].
+    pub token: Secret,
+}
+
+/// What a login gives its client.
+#[derive(Debug, Clone, Copy)]
+pub enum Grant<'a> {
+    /// A refresh token of this lifetime, which renews the login once.
+    RefreshToken(Duration),
+    /// A session, for a browser that calls itself this.
+    Session {
+        /// The value of `User-Agent`.
+        user_agent: Option<&'a str>,
+    },
 }
 
 /// The caller's own profile.
@@ -58,7 +70,7 @@ pub struct Profile {
     pub business: businesses_table::Model,
 }
 
-/// Logs a user in. `lifetime` is that of the refresh token.
+/// Logs a user in.
 ///
 /// An unknown business, an unknown address, a disabled user and a wrong password take the same time and get the same
 /// response. In a business that exists, each failure has an audit entry.
@@ -70,7 +82,7 @@ pub async fn log_in(
     directory: &BusinessCache,
     passwords: &Passwords,
     attempt: &Attempt,
-    lifetime: Duration,
+    grant: Grant<'_>,
 ) -> Result<Login, Error> {
     let business = directory.by_name(database, &attempt.business).await?;
     let user = match &business {
@@ -87,7 +99,7 @@ pub async fn log_in(
         Some(user) if !matches => (Some(user), "wrong_password"),
         // No second check under a lock: its time would tell that the password is right.
         Some(user) if user.disabled_at.is_some() => (Some(user), "disabled"),
-        Some(user) => match open(database, &business, &user, attempt, lifetime).await? {
+        Some(user) => match open(database, &business, &user, attempt, grant).await? {
             Some(login) => return Ok(login),
             None => (Some(user), "changed_meanwhile"),
         },
@@ -128,7 +140,7 @@ async fn open(
     business: &Arc<Business>,
     verified: &users::Model,
     attempt: &Attempt,
-    lifetime: Duration,
+    grant: Grant<'_>,
 ) -> Result<Option<Login>, Error> {
     retry(|| async {
         let transaction = database.begin(business.id).await?;
@@ -138,9 +150,7 @@ async fn open(
         if user.disabled_at.is_some() || !is_as_verified {
             return Ok(None);
         }
-        let login = Uuid::now_v7();
-        let refresh_token =
-            refresh_tokens::issue(&transaction, business.id, user.id, login, lifetime).await?;
+        let (login, token) = grant.to(&transaction, &user).await?;
         let authority = crate::identity::users::authority(&user)?;
         let actor = Actor {
             business_id: business.id,
@@ -162,10 +172,32 @@ async fn open(
             authority,
             business: Arc::clone(business),
             login,
-            refresh_token,
+            token,
         }))
     })
     .await
+}
+
+impl Grant<'_> {
+    /// Grants it to a locked user. Returns the id of the login and the token.
+    async fn to(
+        self,
+        transaction: &Transaction,
+        user: &users::Model,
+    ) -> Result<(Uuid, Secret), Error> {
+        match self {
+            Self::RefreshToken(lifetime) => {
+                let (business, login) = (user.business_id, Uuid::now_v7());
+                let token =
+                    refresh_tokens::issue(transaction, business, user.id, login, lifetime).await?;
+                Ok((login, token))
+            }
+            Self::Session { user_agent } => {
+                let opened = session_rows::open(transaction, user, user_agent).await?;
+                Ok((opened.id.0, opened.token))
+            }
+        }
+    }
 }
 
 /// A failed attempt to authenticate, for its audit entry.

@@ -16,5 +16,7 @@ pub mod refresh;
 pub mod refresh_tokens;
 mod reset_codes;
 pub(crate) mod revocation;
+pub mod session_rows;
+pub mod sessions;
 pub mod suggested_customers;
 pub mod users;

@@ -14,7 +14,9 @@ use crate::foundation::new_password::NewPassword;
 use crate::foundation::retry::retry;
 use crate::foundation::secret::Secret;
 use crate::identity::passwords::Passwords;
-use crate::identity::{access_tokens, refresh_tokens, reset_codes, users as user_records};
+use crate::identity::{
+    access_tokens, refresh_tokens, reset_codes, session_rows, users as user_records,
+};
 use crate::{Caller, Database, Error, RevocationCache, Transaction};
 
 /// A change of the caller's own password.
@@ -22,7 +24,7 @@ use crate::{Caller, Database, Error, RevocationCache, Transaction};
 pub struct PasswordChange {
     /// The caller's user: see [`user_of`].
     pub user: users::Model,
-    /// The login of the request's token, which goes on. `None` for a token that names none: all logins end.
+    /// The login of the request's token or session, which goes on. `None` for a token that names none: all logins end.
     pub login: Option<Uuid>,
     /// The present password, as typed.
     pub old: Secret,
@@ -80,6 +82,7 @@ pub async fn change(
         access_tokens::revoke_of(&mut row, &user, change.login, now);
         row.update(&transaction).await?;
         refresh_tokens::revoke_of(&transaction, business, user.id, change.login).await?;
+        session_rows::end_of(&transaction, business, user.id, change.login).await?;
         reset_codes::discard(&transaction, business, user.id).await?;
         record(&transaction, caller, &user).await?;
         transaction.commit().await

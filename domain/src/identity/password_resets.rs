@@ -24,7 +24,9 @@ use crate::foundation::retry::retry;
 use crate::foundation::secret::{self, Secret};
 use crate::identity::login::{self, Failure};
 use crate::identity::passwords::Passwords;
-use crate::identity::{access_tokens, refresh_tokens, reset_codes, users as user_records};
+use crate::identity::{
+    access_tokens, refresh_tokens, reset_codes, session_rows, users as user_records,
+};
 use crate::{
     BusinessCache, Database, Error, Outcome, PlatformCaller, RevocationCache, Transaction,
     WriteRequest,
@@ -257,6 +259,7 @@ async fn set(
         access_tokens::revoke_of(&mut row, &user, None, now);
         let changed = row.update(&transaction).await?;
         refresh_tokens::revoke_of(&transaction, business, user.id, None).await?;
+        session_rows::end_of(&transaction, business, user.id, None).await?;
         reset_codes::discard(&transaction, business, user.id).await?;
         let actor = Actor {
             business_id: business,

@@ -90,7 +90,7 @@ pub async fn refresh(
             Worth::Next => {
                 refresh_tokens::mark_used(&transaction, &token).await?;
                 let family = token.family_id;
-                let refresh_token =
+                let token =
                     refresh_tokens::issue(&transaction, business.id, user.id, family, lifetime)
                         .await?;
                 transaction.commit().await?;
@@ -99,7 +99,7 @@ pub async fn refresh(
                     authority,
                     business: business.clone(),
                     login: family,
-                    refresh_token,
+                    token,
                 }))
             }
         }

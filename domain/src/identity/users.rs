@@ -19,7 +19,7 @@ use crate::identity::businesses::{self, Business};
 use crate::identity::customers::{CreditTerms, CustomerDetails, NewCustomer};
 use crate::identity::passwords::Passwords;
 use crate::identity::suggested_customers::{ListedUser, suggest};
-use crate::identity::{access_tokens, refresh_tokens, reset_codes};
+use crate::identity::{access_tokens, refresh_tokens, reset_codes, session_rows};
 use crate::{
     Authority, Caller, Database, Error, Outcome, Page, Paging, RevocationCache, Transaction,
     WriteRequest,
@@ -273,6 +273,7 @@ pub async fn delete(
         access_tokens::revoke_of(&mut row, &user, None, now);
         let user = row.update(&transaction).await?;
         refresh_tokens::revoke_of(&transaction, business, id, None).await?;
+        session_rows::end_of(&transaction, business, id, None).await?;
         reset_codes::discard(&transaction, business, id).await?;
         let change = Change {
             action: Action::UserDeleted,
@@ -395,6 +396,9 @@ async fn write(
         access_tokens::revoke_of(&mut row, &user, None, now);
     }
     let user = row.update(transaction).await?;
+    if reassigned || switched || readdressed {
+        session_rows::end_of(transaction, caller.business_id, id, None).await?;
+    }
     if readdressed || (switched && next.disabled) {
         // A user who is enabled again must log in again. Another address may mean that the mailbox was stolen, and with
         // it what was logged in there.

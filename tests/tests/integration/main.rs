@@ -11,4 +11,5 @@ mod http;
 mod models;
 mod money;
 mod operations;
+mod pages;
 mod trade;

@@ -26,7 +26,7 @@ pub use settings::LimitSettings;
 
 use crate::http::client_address;
 use crate::http::gateways::Peers;
-use crate::schema::endpoint::BASE;
+use crate::schema::endpoint::{BASE, is_page};
 use crate::schema::problem::{Code, Problem};
 
 /// Paths that are never counted, so that operators can always monitor the service.
@@ -184,8 +184,8 @@ fn refusal(source: &str, wait: Duration) -> Problem {
     .retry_after(seconds)
 }
 
-/// The middleware, for [`actix_web::middleware::from_fn`]. It counts requests outside the API, where no credential is
-/// checked. [`crate::access`] counts the others.
+/// The middleware, for [`actix_web::middleware::from_fn`]. It counts requests outside the API and the pages, where no
+/// credential is checked. [`crate::access`] counts the others.
 ///
 /// # Errors
 /// Those of the wrapped service. A rejection is a response, not an error.
@@ -199,6 +199,7 @@ pub async fn outside_the_api(
         .strip_prefix(BASE)
         .is_some_and(|rest| rest.starts_with('/'));
     if !counted_there
+        && !is_page(path)
         && !NOT_COUNTED.contains(&path)
         && let Some(limits) = req.app_data::<web::Data<Limits>>()
         && let Err(problem) = limits.of_address(&req)

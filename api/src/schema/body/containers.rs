@@ -12,7 +12,7 @@ impl<T: FromJson> FromJson for Option<T> {
 
     fn from_json(value: Value, at: &mut At) -> Option<Self> {
         match value {
-            Value::Null => Some(None),
+            value if is_absent(&value, at) => Some(None),
             value => T::from_json(value, at).map(Some),
         }
     }
@@ -58,7 +58,7 @@ impl<T: FromJson> FromJson for Change<T> {
 
     fn from_json(value: Value, at: &mut At) -> Option<Self> {
         match value {
-            Value::Null => Some(Self::Clear),
+            value if is_absent(&value, at) => Some(Self::Clear),
             value => T::from_json(value, at).map(Self::Set),
         }
     }
@@ -119,6 +119,11 @@ impl<T: FromJson> FromJson for Replace<T> {
     fn components(components: &mut Vec<(String, RefOr<Schema>)>) {
         T::components(components);
     }
+}
+
+/// Whether a value stands for nothing: null, or an empty field of a form.
+pub(super) fn is_absent(value: &Value, at: &At) -> bool {
+    value.is_null() || (at.is_form() && value.as_str().is_some_and(str::is_empty))
 }
 
 fn nullable(schema: RefOr<Schema>) -> RefOr<Schema> {

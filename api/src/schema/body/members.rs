@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::FromJson;
+use super::containers::is_absent;
 use crate::schema::faults::At;
 
 /// The members of an object that have not been read yet.
@@ -25,6 +26,7 @@ impl Members {
     pub fn take<T: FromJson>(&mut self, name: &str, at: &mut At) -> Option<T> {
         let value = self.0.remove(name);
         at.inside(name, |at| match value {
+            Some(value) if T::REQUIRED && at.is_form() && is_absent(&value, at) => T::missing(at),
             Some(value) => T::from_json(value, at),
             None => T::missing(at),
         })

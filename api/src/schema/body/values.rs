@@ -64,11 +64,18 @@ as_text! {
 
 impl FromJson for bool {
     fn from_json(value: Value, at: &mut At) -> Option<Self> {
-        let Value::Bool(value) = value else {
-            at.fault("must be true or false");
-            return None;
-        };
-        Some(value)
+        match value {
+            Value::Bool(value) => Some(value),
+            // What a browser sends for a box that is checked. It sends nothing for another.
+            Value::String(text) if at.is_form() && text == "on" => Some(true),
+            Value::String(text) if at.is_form() => {
+                Self::from_text(&text).map_err(|fault| at.fault(fault)).ok()
+            }
+            _ => {
+                at.fault("must be true or false");
+                None
+            }
+        }
     }
 
     fn schema() -> RefOr<Schema> {
@@ -101,6 +108,7 @@ fn whole<T: FromText>(value: &Value, at: &mut At) -> Option<T> {
     // The empty text fails with the rule's message, which is also the right one for a string.
     let text = match value {
         Value::Number(number) => number.as_str(),
+        Value::String(text) if at.is_form() => text.trim(),
         _ => "",
     };
     T::from_text(text).map_err(|message| at.fault(message)).ok()

@@ -17,8 +17,16 @@ use crate::{Caller, Database, Error, Transaction};
 /// # Errors
 /// [`Error::DatabaseUnavailable`].
 pub async fn of_caller(database: &Database, caller: &Caller) -> Result<businesses::Model, Error> {
-    let transaction = database.begin_read(caller.business_id).await?;
-    let business = read(&transaction, caller.business_id).await?;
+    with_id(database, caller.business_id).await
+}
+
+/// The business with this id, as it is now.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn with_id(database: &Database, id: BusinessId) -> Result<businesses::Model, Error> {
+    let transaction = database.begin_read(id).await?;
+    let business = read(&transaction, id).await?;
     transaction.commit().await?;
     Ok(business)
 }

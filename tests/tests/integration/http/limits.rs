@@ -163,7 +163,12 @@ async fn without_a_good_credential_the_address_gets_its_rate_on_every_path() {
     assert_eq!(passed, 12);
     assert_limited(&forged.get("/api/orders").await);
     assert_limited(&nobody.get("/docs/").await);
-    assert_limited(&nobody.get("/").await);
+    assert_limited(&nobody.get("/nothing").await);
+    for path in ["/", "/shop/acme", "/shop/nobody", "/shop/acme/login"] {
+        let page = nobody.get(path).await;
+        assert_eq!(page.status, 429, "{path}: {}", page.text);
+        assert!(!page.header("retry-after").is_empty());
+    }
     // A valid credential is not limited by other requests from its address.
     assert_eq!(service.staff().get("/api/orders").await.status, 200);
 }

@@ -226,6 +226,7 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 40] = [
         &["time_zone", "kept_until"],
     ),
     ("search_terms", true, true, &[]),
+    ("sessions", true, true, &["last_used_at", "ended_at"]),
     ("stock_movements", true, false, &[]),
     (
         "users",

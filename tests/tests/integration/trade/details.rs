@@ -239,10 +239,11 @@ async fn a_patch_changes_what_it_names_in_any_status_and_null_removes_it() {
         assert_eq!(changed, staff.order(&id).await, "{patch}");
         assert_eq!(changed["status"], "cancelled");
     }
+    // The first change changes nothing, so it leaves no entry.
     let changes = trail(&service, &id).await.split_off(2);
-    assert_eq!(changes.len(), 9);
+    assert_eq!(changes.len(), 8);
     assert_eq!(
-        changes[1],
+        changes[0],
         json!({"action": "order.changed", "actor_role": "staff", "before": details(),
                "after": with(details(), &json!({"reference": "PO-5"}))})
     );
@@ -250,7 +251,7 @@ async fn a_patch_changes_what_it_names_in_any_status_and_null_removes_it() {
         assert_eq!(pair[0]["after"], pair[1]["before"]);
     }
     let nothing = with(none(), &json!({"metadata": null}));
-    assert_eq!(changes[8]["after"], nothing);
+    assert_eq!(changes[7]["after"], nothing);
     books_balance(&service).await;
 }
 
@@ -519,4 +520,74 @@ async fn a_products_metadata_is_merged_by_patch_and_replaced_by_put() {
     let b = json!({"a": "1", "b": " 2 "});
     let (c, d) = (json!({"b": " 2 ", "c": "3"}), json!({"d": "4"}));
     assert_eq!(after, [&b, &b, &c, &d, &Value::Null]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_to_the_same_values_leaves_no_trace() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let order = id_of(&buy(&admin, &details()).await);
+    let customer = format!("/api/customers/{ACME_CUSTOMER}");
+    let product = format!("/api/products/{ACME_KEYBOARD}");
+    let labelled = json!({"metadata": {"a": "1"}});
+    for path in [&customer, &product] {
+        let _ = admin.patch(path, &labelled).await.ok(200);
+    }
+    let before = service.database.digest().await;
+    for path in [customer, product, of_order(&order)] {
+        let row = admin.get(&path).await.ok(200);
+        let own: &[&str] = match path.as_str() {
+            _ if path.starts_with("/api/customers") => {
+                &["name", "email", "phone", "credit_limit", "metadata"]
+            }
+            _ if path.starts_with("/api/products") => {
+                &["sku", "name", "description", "active", "metadata"]
+            }
+            _ => &["reference", "note", "delivery_address", "metadata"],
+        };
+        let same: serde_json::Map<String, Value> = own
+            .iter()
+            .map(|name| ((*name).to_owned(), row[*name].clone()))
+            .collect();
+        for patch in [
+            json!({}),
+            Value::Object(same),
+            json!({"metadata": {"none": null}}),
+        ] {
+            assert_eq!(
+                admin.patch(&path, &patch).await.ok(200),
+                row,
+                "{path} {patch}"
+            );
+        }
+    }
+    assert_eq!(service.database.digest().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_and_visitors_read_no_metadata_of_the_business() {
+    let service = Service::start().await;
+    let (admin, buyer) = (service.admin(), service.customer());
+    let secret = json!({"metadata": {"cost_price": "12.00"}});
+    let customer = format!("/api/customers/{ACME_CUSTOMER}");
+    let product = format!("/api/products/{ACME_KEYBOARD}");
+    let order = of_order(&id_of(&buy(&buyer, &json!({})).await));
+    for path in [&customer, &product, &order] {
+        let changed = admin.patch(path, &secret).await.ok(200);
+        assert_eq!(changed["metadata"], secret["metadata"], "{path}");
+        let read = buyer.get(path).await.ok(200);
+        assert_eq!(read["metadata"], json!({}), "{path}");
+    }
+    let public = [
+        format!("{product}?business=acme"),
+        "/api/products?business=acme".to_owned(),
+    ];
+    for path in public {
+        let read = service.nobody().get(&path).await.ok(200);
+        assert!(!read.to_string().contains("cost_price"), "{read}");
+    }
+    for path in ["/api/orders/my-orders", "/api/products"] {
+        let read = buyer.get(path).await.ok(200);
+        assert!(!read.to_string().contains("cost_price"), "{read}");
+    }
 }

@@ -1,0 +1,85 @@
+//! The account: what is owed, the addresses, the password and the logins; and the statement.
+
+use askama::Template;
+use chrono::{DateTime, NaiveDate, Utc};
+use entity::{Address, AddressKind, Money, OrderId};
+
+use crate::shop::Credit;
+use crate::{Form, Layout};
+
+/// The page of the account.
+#[derive(Debug, Template)]
+#[template(path = "shop/account.html")]
+pub struct Account {
+    pub layout: Layout,
+    pub customer_name: String,
+    pub email: String,
+    /// `None` for a user who is not a customer.
+    pub figures: Option<Figures>,
+    pub addresses: Vec<(AddressKind, Address)>,
+    /// The form that changes the password: `old` and `new`.
+    pub password: Form,
+    /// The form that adds an address: `kind` and the members of an address.
+    pub address: Form,
+    /// Whether addresses can be changed here.
+    pub can_change_addresses: bool,
+    /// The logins, this one first.
+    pub sessions: Vec<Session>,
+}
+
+/// What a customer owes and may still buy.
+#[derive(Debug, Clone, Copy)]
+pub struct Figures {
+    pub credit: Credit,
+    /// The unpaid amount of all orders.
+    pub due: Money,
+    /// The part of it whose due date has passed.
+    pub overdue: Money,
+    /// Credit that has settled no order yet.
+    pub on_account: Money,
+}
+
+/// A login of the user.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// The id by which it is ended.
+    pub id: String,
+    /// The browser and system as it named itself, shortened; empty if it did not.
+    pub device: String,
+    pub created_at: DateTime<Utc>,
+    pub used_at: DateTime<Utc>,
+    /// Whether it is the login of this request.
+    pub is_this: bool,
+}
+
+/// The statement of an account for a period.
+#[derive(Debug, Template)]
+#[template(path = "shop/statement.html")]
+pub struct Statement {
+    pub layout: Layout,
+    pub customer_name: String,
+    /// The form with the fields `from` and `to`, as days.
+    pub form: Form,
+    pub from: NaiveDate,
+    pub to: NaiveDate,
+    pub opening_balance: Money,
+    pub entries: Vec<Entry>,
+    pub closing_balance: Money,
+    /// The address of the same statement as CSV.
+    pub csv: Option<String>,
+}
+
+/// An entry of a statement.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub at: DateTime<Utc>,
+    /// What it is: `Order`, `Payment`, `Credit note`.
+    pub text: String,
+    /// The order's number, or the reference of a payment; empty without one.
+    pub reference: String,
+    /// The order that it leads to.
+    pub order_id: Option<OrderId>,
+    /// The change of the balance.
+    pub amount: Money,
+    pub balance_after: Money,
+}

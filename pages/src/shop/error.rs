@@ -1,0 +1,19 @@
+//! The page of an error.
+
+use askama::Template;
+
+/// Says what went wrong, and where to go on.
+#[derive(Debug, Template)]
+#[template(path = "shop/error.html")]
+pub struct ErrorPage {
+    /// The HTTP status.
+    pub status: u16,
+    /// What went wrong, in a few words.
+    pub title: String,
+    /// What the visitor can do.
+    pub message: String,
+    /// The id by which an operator finds the request in the log.
+    pub request_id: String,
+    /// The name in addresses of the store; `None` where no store is known.
+    pub slug: Option<String>,
+}

@@ -1,0 +1,31 @@
+//! The store: a file a screen.
+
+mod account;
+mod cart;
+mod catalogue;
+mod checkout;
+mod error;
+mod home;
+mod login;
+mod order;
+mod orders;
+mod pay;
+mod product;
+mod register;
+mod reservation;
+
+pub use account::{Account, Entry, Figures, Session, Statement};
+pub use cart::{Cart, CartLine, LineProblem};
+pub use catalogue::{Catalogue, Choice};
+pub use checkout::{Checkout, Credit};
+pub use error::ErrorPage;
+pub use home::{Door, Home};
+pub use login::Login;
+pub use order::{Order, OrderLine, OrderPage, Paper, PaperKind, Step};
+pub use orders::{OrderRow, Orders};
+pub use pay::{Pay, PayState};
+pub use product::{NotForSale, Product, ProductPage, Sale, SaleState};
+pub use register::Register;
+pub use reservation::Reservation;
+
+pub(crate) use order::address_lines;

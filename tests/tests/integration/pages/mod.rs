@@ -1,0 +1,11 @@
+//! The pages of the store, as browsers without scripts see them.
+
+mod access;
+mod account;
+mod browser;
+mod buying;
+mod crawl;
+mod headers;
+mod logins;
+mod origins;
+mod sessions;
