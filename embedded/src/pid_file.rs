@@ -69,7 +69,7 @@ mod tests {
                 ready: false
             })
         );
-        // What a power cut may leave.
+        // The remains of a power cut.
         for cut in ["", "\n", "0\n", "\0\0\0\0"] {
             assert_eq!(parse(cut), None, "{cut:?}");
         }

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 
 use crate::BusinessId;
 
-/// What a term belongs to.
+/// The kind of row that a term belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Kind {

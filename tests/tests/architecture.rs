@@ -125,7 +125,7 @@ fn a_raw_statement_says_why_it_is_raw() {
     let mut silent = Vec::new();
     let mut reasons = 0;
     for path in files(&source_folder("domain")) {
-        // What checks all books is raw throughout, and what writes rows as arrays makes the text of its statements.
+        // The checks of all books are raw throughout, and the builder of rows makes the text of its statements.
         let made = ["verify/", "foundation/rows.rs"];
         if made
             .iter()

@@ -88,7 +88,7 @@ impl FromText for By {
     }
 }
 
-/// What was sold, cancelled and credited: on days, of a product, or to a customer.
+/// Sales, cancellations and credits: on days, of a product, or to a customer.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "starts_on": "2026-01-05", "ends_on": "2026-01-11", "sku": null, "product_name": null, "customer_name": null,
@@ -124,7 +124,7 @@ pub(super) struct SalesView {
     currency: Currency,
 }
 
-/// What all customers owe now. `due` less the credit on account is the balance.
+/// The debt of all customers now. `due` less the credit on account is the balance.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "due": "600.00", "overdue": "200.00", "current": "400.00", "days_1_30": "200.00", "days_31_60": "0.00",

@@ -29,7 +29,7 @@ use crate::schema::problem::Problem;
 use crate::schema::query::{CountedPage, Page, Query};
 use crate::schema::response::Response;
 
-/// How a request reads a list.
+/// The reading of a list by one request.
 #[derive(Debug)]
 pub struct Listing {
     database: web::Data<Database>,
@@ -192,7 +192,7 @@ impl Listing {
     }
 }
 
-/// What a member of a row is in a table.
+/// The form of a row's member in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cell {
     /// One value, or a list of words.

@@ -99,7 +99,7 @@ impl CsvBody {
     }
 }
 
-/// What the text of a cell depends on beside its type.
+/// The conditions beside its type on which the text of a cell depends.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     /// The currency of amounts.

@@ -71,7 +71,7 @@ impl Dialect {
     }
 }
 
-/// What a request for a list in two forms asks for.
+/// The form in which a request asks for a list.
 #[derive(Debug)]
 pub enum Requested<K> {
     /// A page as JSON.

@@ -341,7 +341,7 @@ async fn beginning(
     if since < horizon.read_at {
         return sealed_before(transaction, business, since).await;
     }
-    // What is committed at a time to come is above the horizon.
+    // Later commits are above the horizon.
     let newest = audit_events::Entity::of(business)
         .filter(audit_events::Column::TransactionId.lt(horizon.below))
         .order_by_desc(audit_events::Column::TransactionId)

@@ -32,7 +32,7 @@ pub struct NewCustomer {
     pub name: String,
     /// The email address for documents.
     pub email: Option<String>,
-    /// What else is known.
+    /// The optional details.
     pub details: CustomerDetails,
     /// The credit terms.
     pub credit: CreditTerms,

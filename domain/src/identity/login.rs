@@ -170,7 +170,7 @@ async fn open(
 
 /// A failed attempt to authenticate, for its audit entry.
 pub(super) struct Failure<'a> {
-    /// What failed.
+    /// The check that failed.
     pub(super) action: Action,
     /// The entity type of an entry about an unknown address.
     pub(super) unknown: &'static str,

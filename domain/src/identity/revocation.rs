@@ -42,7 +42,7 @@ pub struct Key {
     pub authority: Authority,
 }
 
-/// What an access token says about its user.
+/// An access token's statements about its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserToken {
     /// The user.

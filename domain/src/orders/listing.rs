@@ -80,7 +80,7 @@ pub enum Sort {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrderKey {
     id: OrderId,
-    /// What an order is sorted by in a list by due date; `None` in others.
+    /// The sort key of an order in a list by due date; `None` in others.
     due: Option<(DateTime<Utc>, CustomerId)>,
 }
 

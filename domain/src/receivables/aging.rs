@@ -149,7 +149,7 @@ pub async fn report(
     .await
 }
 
-/// What all customers owe now, by days past due.
+/// The debt of all customers now, by days past due.
 #[derive(Debug, Clone, Copy)]
 pub struct Totals {
     /// The moment of the report.

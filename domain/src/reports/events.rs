@@ -1,4 +1,4 @@
-//! What changed the sales of a business in a span of time: the one definition of its figures.
+//! The events that changed the sales of a business in a span of time: the one definition of its figures.
 //!
 //! | event | day | counts |
 //! | --- | --- | --- |
@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// reports tolerate.
 const CLOCK_DIFFERENCE: TimeDelta = TimeDelta::hours(1);
 
-/// What the figures are about.
+/// The subject of the figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// All sales.

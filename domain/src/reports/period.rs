@@ -10,7 +10,7 @@ use crate::{Error, Transaction};
 #[derive(Debug, Clone, FromQueryResult)]
 pub(super) struct State {
     pub(super) time_zone: String,
-    /// What happened before this moment is kept.
+    /// The moment up to which figures are kept.
     pub(super) kept_until: DateTime<Utc>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Period {
     pub(super) from: NaiveDate,
     /// The day after the last.
     pub(super) until: NaiveDate,
-    /// What happened before this moment is kept.
+    /// The moment up to which figures are kept.
     kept_until: DateTime<Utc>,
     zone: TimeZone,
 }

@@ -42,7 +42,7 @@ pub struct Asked {
     pub days: Option<(NaiveDate, NaiveDate)>,
 }
 
-/// What was sold, cancelled and credited.
+/// Sales, cancellations and credits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromQueryResult)]
 pub struct Figures {
     /// The orders sold. An order on credit is sold when it is made, one by card when it is paid.
@@ -79,7 +79,7 @@ impl Figures {
     }
 }
 
-/// What a row is about.
+/// The subject of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     /// Days of the business, first and last. A week or month at the edge of the report has only the days in the report.
@@ -93,7 +93,7 @@ pub enum Subject {
 /// A row of the report.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// What it is about.
+    /// Its subject.
     pub subject: Subject,
     /// Its figures. By product nothing is credited, since a credit note or refund may be of an amount.
     pub figures: Figures,

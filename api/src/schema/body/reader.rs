@@ -27,7 +27,7 @@ use crate::schema::text;
 /// The largest JSON body, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
 
-/// What a reader accepts.
+/// The forms that a reader accepts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Accepted {
     /// The content encodings in addition to none.
@@ -36,7 +36,7 @@ pub(crate) struct Accepted {
     pub(crate) max_bytes: usize,
 }
 
-/// What is accepted as JSON.
+/// The accepted forms of JSON.
 const JSON: Accepted = Accepted {
     codings: CODINGS,
     max_bytes: MAX_BYTES,
@@ -63,7 +63,7 @@ pub struct Json<T> {
 pub struct JsonOrEmpty<T> {
     /// The parsed body.
     pub body: T,
-    /// What makes a retry get the original response, if the request has an `Idempotency-Key`.
+    /// The identity of the request, by which a retry gets the original response; `None` without an `Idempotency-Key`.
     pub key: Option<IdempotencyKey>,
 }
 

@@ -101,8 +101,8 @@ const FORBIDDEN_RIGHTS: [&str; 4] = [
     "pg_write_server_files",
 ];
 
-/// What the role of the session is and may become. A role can become every role of which it is a member, whether or not
-/// it inherits. The session's role counts as well as the current one, since it can always be restored.
+/// The role of the session, with the roles that it may become. A role can become every role of which it is a member, also
+/// one that it does not inherit. The session's role counts as well as the current one, since it can always be restored.
 ///
 /// Raw: it runs outside a transaction, on the catalogue of PostgreSQL, which no entity describes.
 const ROLE: &str = "

@@ -150,7 +150,7 @@ fn name(kind: usize, alternative: usize, word: usize) -> String {
     format!("n{kind}_{alternative}_{word}")
 }
 
-/// What a search finds in the terms of one kind.
+/// The rows that a search finds in the terms of one kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Found<'a> {
     business: BusinessId,

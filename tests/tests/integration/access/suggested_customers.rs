@@ -18,7 +18,7 @@ async fn made_by_staff(staff: &Client, email: &str) -> Value {
     staff.post("/api/customers", &body).await.ok(201)["id"].clone()
 }
 
-/// What the list suggests for the user with this address.
+/// The suggestion of the list for the user with this address.
 async fn suggested(service: &Service, email: &str) -> Value {
     let listed = service.admin().pages("/api/users", 2).await;
     let mut users = listed.iter().filter(|user| user["email"] == email);

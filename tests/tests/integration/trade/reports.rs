@@ -56,7 +56,7 @@ impl Event {
         }
     }
 
-    /// What the event is to one of its lines.
+    /// The event's share of one of its lines.
     fn of_line(&self, (_, units, price): (ProductId, i64, i64)) -> Sums {
         match self.what {
             What::Sold => [1, units, units * price, 0, 0, 0, 0],

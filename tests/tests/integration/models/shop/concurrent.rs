@@ -29,7 +29,7 @@ use super::steps::{outcome, sweep};
 /// An action in progress; its result is the error, if it was rejected.
 type Act<'a> = Pin<Box<dyn Future<Output = Option<Error>> + Send + 'a>>;
 
-/// What happens at the same time in a round.
+/// The commands of a round, sent at the same time.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     pub(crate) weights: StepWeights,

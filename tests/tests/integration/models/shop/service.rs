@@ -21,7 +21,7 @@ use tests::{Client, Database, SERVICE, Service};
 use super::model::{CommandOutcome, Customer, Line, Model, Product, Refusal, Request};
 use super::provider::{self, InMemoryProvider, NAME, ProviderAccount, minor};
 
-/// What a shop has when it opens.
+/// The customers, products and stock of a shop at its start.
 #[derive(Debug)]
 pub(crate) struct Opening {
     /// The credit limit of each customer.
@@ -47,7 +47,7 @@ pub(crate) struct Shop {
     pub(crate) new_event_ids: usize,
 }
 
-/// What a command has made, and its outcome in the model's terms.
+/// The rows that a command has made, and its outcome in the model's terms.
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) order: Option<OrderId>,
