@@ -132,7 +132,7 @@ const SABOTAGE: &[(&str, &[&str])] = &[
     ("UPDATE orders SET status = 'cancelled' WHERE customer_id = '{c}'", &["cancelled_order_has_its_charge_reversed"]),
     ("UPDATE orders SET amount_settled = amount_settled + 1 WHERE customer_id = '{c}'",
      &["order_is_settled_by_its_allocations", "balance_is_what_is_due_less_credit_on_account"]),
-    ("UPDATE orders SET amount_credited = amount_credited + 1 WHERE customer_id = '{c}'",
+    ("UPDATE orders SET amount_credited = amount_credited + 1 WHERE customer_id = '{c}' AND amount_settled > 0",
      &["order_is_settled_by_its_allocations"]),
     // The sum is unchanged, but at a date in between more than the total was settled.
     ("INSERT INTO allocations (business_id, id, customer_id, entry_number, order_id, amount, effective_at)
