@@ -18,8 +18,8 @@ pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
     // The router tries resources in order, and matches each parameter with a regular expression, so paths without
     // parameters come first. A literal segment sorts before a parameter: `/orders/my-orders` must not match as an
     // order's id.
-    type Place<'a> = (bool, Vec<(bool, &'a str)>);
-    let mut paths: BTreeMap<Place<'_>, Vec<&Endpoint>> = BTreeMap::new();
+    type SortKey<'a> = (bool, Vec<(bool, &'a str)>);
+    let mut paths: BTreeMap<SortKey<'_>, Vec<&Endpoint>> = BTreeMap::new();
     for endpoint in table.endpoints() {
         let segments = endpoint
             .path
@@ -27,8 +27,8 @@ pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
             .map(|segment| (segment.starts_with('{'), segment));
         let segments: Vec<_> = segments.collect();
         let has_parameter = segments.iter().any(|(is_parameter, _)| *is_parameter);
-        let place = (has_parameter, segments);
-        paths.entry(place).or_default().push(endpoint);
+        let key = (has_parameter, segments);
+        paths.entry(key).or_default().push(endpoint);
     }
     let mut scope = web::scope(BASE);
     for endpoints in paths.values() {
