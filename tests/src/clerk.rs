@@ -8,7 +8,7 @@ use domain::card::provider::{Limits, Offline};
 use domain::desk::purchase::Purchase;
 use domain::desk::{Command, Desk, Executed, Work};
 use domain::stock::Line;
-use domain::stock::reservations::{self, CurrentReservation, LockedIds, NewReservation};
+use domain::stock::reservations::{self, CurrentReservation, NewReservation, ReservationRows};
 use domain::{
     Authority, Caller, Error, IdempotencyKey, Outcome, StoredResponse, WriteRequest, demo,
 };
@@ -130,7 +130,7 @@ impl Clerk {
     }
 
     /// Reads the ids of a reservation that never change; the desk locks by them.
-    pub async fn target(&self, id: ReservationId) -> LockedIds {
+    pub async fn target(&self, id: ReservationId) -> ReservationRows {
         reservations::target(&self.pool, &self.caller, id)
             .await
             .unwrap()

@@ -31,8 +31,8 @@ fn scope(prefix: &'static str, all: &[&Endpoint]) -> impl HttpServiceFactory + u
     // The router tries resources in order, and matches each parameter with a regular expression, so paths without
     // parameters come first. A literal segment sorts before a parameter: `/orders/my-orders` must not match as an
     // order's id.
-    type Place<'a> = (bool, Vec<(bool, &'a str)>);
-    let mut paths: BTreeMap<Place<'_>, Vec<&Endpoint>> = BTreeMap::new();
+    type SortKey<'a> = (bool, Vec<(bool, &'a str)>);
+    let mut paths: BTreeMap<SortKey<'_>, Vec<&Endpoint>> = BTreeMap::new();
     for &endpoint in all {
         let segments = endpoint
             .path
@@ -40,8 +40,8 @@ fn scope(prefix: &'static str, all: &[&Endpoint]) -> impl HttpServiceFactory + u
             .map(|segment| (segment.starts_with('{'), segment));
         let segments: Vec<_> = segments.collect();
         let has_parameter = segments.iter().any(|(is_parameter, _)| *is_parameter);
-        let place = (has_parameter, segments);
-        paths.entry(place).or_default().push(endpoint);
+        let key = (has_parameter, segments);
+        paths.entry(key).or_default().push(endpoint);
     }
     let mut scope = web::scope(prefix);
     for endpoints in paths.values() {

@@ -239,7 +239,8 @@ async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Respon
     };
     let view = move |row| CustomerView::of(&row, &own);
     lists
-        .answer_counted(query, currency, (read, count), view)
+        .counted(count)
+        .answer(query, currency, read, view)
         .await
 }
 

@@ -16,6 +16,7 @@ mod documents;
 mod health;
 mod imports;
 mod inventory;
+mod order_lists;
 mod orders;
 mod overdue;
 pub(crate) mod passwords;
@@ -57,6 +58,7 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
         (Tag::Orders, purchase::endpoints()),
         (Tag::Reservations, reservations::endpoints()),
         (Tag::Orders, checkout::endpoints()),
+        (Tag::Orders, order_lists::endpoints()),
         (Tag::Orders, orders::endpoints()),
         (Tag::Orders, refunds::endpoints()),
         (Tag::Orders, disputes::endpoints()),

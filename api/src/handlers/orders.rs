@@ -6,64 +6,35 @@ use domain::cancellation;
 use domain::card::provider::Limits;
 use domain::card::refunds::{self, NewRefund, What};
 use domain::foundation::dates::When;
-use domain::foundation::search::Search;
-use domain::orders::{
-    self, About, DetailsChange, Filter, Fulfilment, Mismatch, Order, OrderKey, Payment, Sort, Step,
-    Wanting, changes,
-};
+use domain::orders::{self, About, DetailsChange, Fulfilment, Mismatch, Order, Payment, Step};
 use domain::stock::MAX_LINES;
-use domain::{Database, Paging, StoredResponse};
+use domain::{Caller, StoredResponse};
 use entity::orders::{Attention, CancelReason, PaymentMethod, Status};
 use entity::users::Role;
 use entity::{
     Address, Currency, CustomerId, DisputeId, Metadata, OrderId, OrderNumber, PaymentId, ProductId,
     Quantity, RefundId, disputes, payment_intents, refunds as refund_rows,
 };
-use sea_orm::{ActiveEnum, Iterable};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{SchemaType, Type};
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use super::purchase::{Note, SoldView};
 use crate::access::Authenticated;
-use crate::http::listing::Listing;
-use crate::schema::body::{Bare, Change, Json, List, Positive};
+use crate::schema::body::{Bare, Change, Json, JsonOrEmpty, List, Positive};
 use crate::schema::contact::AddressRequest;
 use crate::schema::endpoint::Endpoint;
-use crate::schema::metadata::MetadataPatch;
+use crate::schema::metadata::{self, MetadataPatch};
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
-use crate::schema::query::{CountedPage, Page, Query, ROWS_TO_COUNT};
+use crate::schema::query::Query;
 use crate::schema::response::{Response, View, done};
-use crate::schema::text::{self, Amount, AmountText, FromText, Reference, Several, Text};
+use crate::schema::text::{self, Amount, Reference, Text};
 use crate::state::State;
 
-const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
+pub(super) const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 
-#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("listOrders", "/api/orders", list)
-            .summary("List orders, the newest first; a customer sees their own")
-            .for_roles(EVERYONE)
-            .query::<CustomerId>("customer_id", "Only orders of this customer.")
-            .query::<WantingAttention>(
-                "attention",
-                "Only orders that need manual review: `true` for any reason, or one reason.",
-            )
-            .filtered()
-            .paged()
-            .followed()
-            .counted()
-            .ok::<CountedPage<ListedOrderView>>(),
-        Endpoint::get("listMyOrders", "/api/orders/my-orders", my_orders)
-            .summary("List the customer's own orders, the newest first")
-            .for_roles(&[Role::Customer])
-            .filtered()
-            .paged()
-            .counted()
-            .ok::<CountedPage<ListedOrderView>>(),
         Endpoint::get("getOrder", "/api/orders/{order_id}", read)
             .summary("Read an order with its lines; a customer may read their own")
             .for_roles(EVERYONE)
@@ -93,7 +64,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post("fulfillOrder", "/api/orders/{order_id}/fulfill", fulfil)
             .summary("Fulfil an order: its goods are with the customer or on their way")
             .for_roles(&[Role::Admin, Role::Staff])
-            .body::<FulfilmentRequest>()
+            .optional_body::<FulfilmentRequest>()
             .ok::<OrderWithItems>()
             .codes(&[
                 Code::OrderNotFound,
@@ -131,45 +102,6 @@ impl Endpoint {
                 "Entered before this time, or until the end of this date.",
             )
     }
-
-    /// Adds the filters that both lists of orders have.
-    fn filtered(self) -> Self {
-        self.query::<Search>(
-            "q",
-            "The beginning of the number, or words of a reference, the customer or a SKU.",
-        )
-        .query::<Several<Status>>("status", "Only orders with one of these statuses, with commas between them.")
-        .query::<ProductId>("product_id", "Only orders with this product.")
-        .query::<PaymentMethod>("payment_method", "Only orders with this payment method.")
-        .query::<When>("created_from", "Created at this time or later.")
-        .query::<When>("created_to", "Created before this time, or until the end of this date.")
-        .query::<AmountText>("total_min", "Only orders with this total or a greater one.")
-        .query::<AmountText>("total_max", "Only orders with this total or a smaller one.")
-        .query::<bool>("unpaid", "True: only orders on credit with an amount due; false: all others.")
-        .query::<bool>("overdue", "True: only unpaid orders that are past due; false: all others.")
-        .query::<Sort>(
-            "sort",
-            "The order of the list; `-created_at` if left out. `due_at` needs `unpaid=true` or `overdue=true`, and no `q`.",
-        )
-    }
-}
-
-impl FromText for Sort {
-    fn from_text(text: &str) -> Result<Self, String> {
-        match text {
-            "-created_at" => Ok(Self::Newest),
-            "created_at" => Ok(Self::Oldest),
-            "due_at" => Ok(Self::DueAt),
-            _ => Err("must be one of -created_at, created_at, due_at".to_owned()),
-        }
-    }
-
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(SchemaType::new(Type::String))
-            .enum_values(Some(["-created_at", "created_at", "due_at"]))
-            .into()
-    }
 }
 
 crate::body! {
@@ -196,34 +128,6 @@ crate::body! {
         /// True fulfils an order even if its payment is disputed or was lost to a dispute; false if left out.
         acknowledge_dispute: Option<bool>,
     }
-}
-
-/// A filter: orders that need a person's attention.
-struct WantingAttention(Wanting);
-
-impl FromText for WantingAttention {
-    fn from_text(text: &str) -> Result<Self, String> {
-        if text == "true" {
-            return Ok(Self(Wanting::Any));
-        }
-        let reason = Attention::try_from_value(&text.to_owned());
-        let reason =
-            reason.map_err(|_unknown| format!("must be one of {}", values().join(", ")))?;
-        Ok(Self(Wanting::One(reason)))
-    }
-
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(SchemaType::new(Type::String))
-            .enum_values(Some(values()))
-            .into()
-    }
-}
-
-/// The values of the query parameter.
-fn values() -> Vec<String> {
-    let reasons = Attention::iter().map(|reason| reason.to_value());
-    std::iter::once("true".to_owned()).chain(reasons).collect()
 }
 
 crate::body! {
@@ -293,15 +197,6 @@ pub(super) struct OrderView {
     metadata: Metadata,
     #[serde(serialize_with = "text::time")]
     created_at: DateTime<Utc>,
-}
-
-/// An order of a list.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"customer_name": "Ada Lovelace"}))]
-pub(super) struct ListedOrderView {
-    #[serde(flatten)]
-    order: OrderView,
-    customer_name: String,
 }
 
 /// An order with its items, payments, refunds, disputes and history.
@@ -403,7 +298,8 @@ struct StepView {
 }
 
 impl OrderView {
-    fn of(order: &entity::orders::Model, currency: Currency) -> Self {
+    pub(super) fn of(order: &entity::orders::Model, reader: &Caller) -> Self {
+        let currency = reader.currency;
         let amount = |money| Amount::of(money, currency);
         Self {
             order_id: order.id,
@@ -425,23 +321,15 @@ impl OrderView {
             reference: order.reference.clone(),
             note: order.note.clone(),
             delivery_address: order.delivery_address.clone(),
-            metadata: order.metadata.clone().unwrap_or_default(),
+            metadata: metadata::shown(order.metadata.as_ref(), Some(reader)),
             created_at: order.created_at,
         }
     }
 }
 
-impl ListedOrderView {
-    fn of(listed: orders::Listed, currency: Currency) -> Self {
-        Self {
-            order: OrderView::of(&listed.order, currency),
-            customer_name: listed.customer_name,
-        }
-    }
-}
-
 impl OrderWithItems {
-    fn of(view: &Order, currency: Currency) -> Self {
+    fn of(view: &Order, reader: &Caller) -> Self {
+        let currency = reader.currency;
         let items = view.items.iter().map(|item| SoldView {
             product_id: item.product_id,
             sku: item.sku.clone(),
@@ -451,7 +339,7 @@ impl OrderWithItems {
             line_total: Amount::of(item.line_total, currency),
         });
         Self {
-            order: OrderView::of(&view.order, currency),
+            order: OrderView::of(&view.order, reader),
             items: items.collect(),
             payments: view
                 .payments
@@ -575,74 +463,9 @@ pub(super) fn about(query: &mut Query) -> About {
     }
 }
 
-async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
-    if let Some(following) = lists.following(&mut query) {
-        query.finish()?;
-        let changes = changes::list_changes(lists.database(), &caller, &following).await;
-        return caller.answer(changes.map(|page| {
-            View(Page::of_changes(page, |listed| {
-                ListedOrderView::of(listed, caller.currency)
-            }))
-        }));
-    }
-    let attention = query.take::<WantingAttention>("attention");
-    let filter = Filter {
-        customer_id: query.take("customer_id"),
-        attention: attention.map(|wanted| wanted.0),
-        ..Filter::default()
-    };
-    page(lists, caller, filter, query).await
-}
-
-async fn my_orders(lists: Listing, caller: Authenticated, query: Query) -> Response {
-    page(lists, caller, Filter::default(), query).await
-}
-
-/// The orders that the caller may see and that match this filter and those of every list.
-async fn page(lists: Listing, caller: Authenticated, filter: Filter, mut query: Query) -> Response {
-    let (total_min, total_max) = query.amounts(("total_min", "total_max"), caller.currency);
-    let filter = Filter {
-        search: query.take("q"),
-        status: query
-            .take::<Several<Status>>("status")
-            .map_or_else(Vec::new, |several| several.0),
-        product_id: query.take("product_id"),
-        payment_method: query.take("payment_method"),
-        created_from: query.take("created_from"),
-        created_to: query.take("created_to"),
-        total_min,
-        total_max,
-        unpaid: query.take("unpaid"),
-        overdue: query.take("overdue"),
-        sort: query.take("sort").unwrap_or_default(),
-        ..filter
-    };
-    query.expect_cursor(|after: &OrderKey| after.is_of(filter.sort));
-    if filter.sort == Sort::DueAt {
-        if filter.unpaid != Some(true) && filter.overdue != Some(true) {
-            query.fault("sort", "due_at needs unpaid=true or overdue=true");
-        }
-        if filter.search.is_some() {
-            query.fault("sort", "due_at is not possible together with q");
-        }
-    }
-    let currency = caller.currency;
-    let (counter, counted) = (caller.clone(), filter.clone());
-    let count = async move |database: &Database| {
-        orders::count(database, &counter, &counted, ROWS_TO_COUNT).await
-    };
-    let read = async move |database: &Database, paging: &Paging<OrderKey>| {
-        orders::list(database, &caller, &filter, paging).await
-    };
-    let view = move |listed| ListedOrderView::of(listed, currency);
-    lists
-        .answer_counted(query, currency, (read, count), view)
-        .await
-}
-
 async fn read(state: Data<State>, caller: Authenticated, id: Id<OrderId>) -> Response {
     let order = orders::read(&state.database, &caller, id.0).await;
-    caller.answer(order.map(|order| View(OrderWithItems::of(&order, caller.currency))))
+    caller.answer(order.map(|order| View(OrderWithItems::of(&order, &caller))))
 }
 
 async fn change(
@@ -659,11 +482,11 @@ async fn change(
         metadata: body.metadata.into(),
     };
     let order = orders::change(&state.database, &caller, id.0, &change).await;
-    caller.answer(order.map(|order| View(OrderWithItems::of(&order, caller.currency))))
+    caller.answer(order.map(|order| View(OrderWithItems::of(&order, &caller))))
 }
 
-fn render(currency: Currency) -> impl Fn(&Order) -> StoredResponse {
-    move |order| done(&OrderWithItems::of(order, currency))
+fn render(caller: &Caller) -> impl Fn(&Order) -> StoredResponse {
+    move |order| done(&OrderWithItems::of(order, caller))
 }
 
 async fn cancel(
@@ -672,7 +495,7 @@ async fn cancel(
     id: Id<OrderId>,
     request: Bare,
 ) -> Response {
-    let render = render(caller.currency);
+    let render = render(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     let cancelled = cancellation::cancel(&state.database, &write, id.0).await;
     if cancelled.is_ok() {
@@ -686,14 +509,14 @@ async fn fulfil(
     state: Data<State>,
     caller: Authenticated,
     id: Id<OrderId>,
-    request: Json<FulfilmentRequest>,
+    request: JsonOrEmpty<FulfilmentRequest>,
 ) -> Response {
     let tracking_reference = request.body.tracking_reference.as_ref();
     let fulfilment = Fulfilment {
         tracking_reference: tracking_reference.map(|text| text.0.as_str()),
         acknowledge_dispute: request.body.acknowledge_dispute.unwrap_or(false),
     };
-    let render = render(caller.currency);
+    let render = render(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(orders::fulfil(&state.database, &write, id.0, fulfilment).await)
 }
@@ -709,7 +532,7 @@ async fn refund(
         reason: request.body.reason.0,
         takes: takes(&state, &caller),
     };
-    let render = render(caller.currency);
+    let render = render(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     let refunded = refunds::request(&state.database, &write, id.0, &refund).await;
     if refunded.is_ok() {

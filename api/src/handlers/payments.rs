@@ -328,6 +328,7 @@ async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Respon
     };
     let view = move |listed| ListedPaymentView::of(listed, currency);
     lists
-        .answer_counted(query, currency, (read, count), view)
+        .counted(count)
+        .answer(query, currency, read, view)
         .await
 }

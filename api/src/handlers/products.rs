@@ -320,7 +320,8 @@ async fn list(lists: Listing, visitor: Visitor, mut query: Query) -> Response {
     };
     let view = move |row| ProductView::of(&row, visitor.caller.as_ref(), currency);
     lists
-        .answer_counted(query, currency, (read, count), view)
+        .counted(count)
+        .answer(query, currency, read, view)
         .await
 }
 

@@ -5,18 +5,19 @@
 //! A table is read by pages of [`csv::page`], each in a transaction of its own, so its length costs no memory.
 
 use std::convert::Infallible;
+use std::fmt::{self, Display};
 use std::future::{Ready, ready};
 use std::rc::Rc;
+use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use domain::audit::changes::Following;
 use domain::{Database, Paging};
 use entity::Currency;
+use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::fmt::Display;
-use std::str::FromStr;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -38,15 +39,37 @@ pub struct Listing {
     watched: Watched,
     /// The name of the list: the last segment of its path.
     name: String,
+    /// Counts all rows; `None` for a list whose rows are not counted.
+    count: Option<Count>,
+}
+
+/// A count that begins when it is first polled.
+struct Count(LocalBoxFuture<'static, Result<u64, domain::Error>>);
+
+impl fmt::Debug for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Count")
+    }
 }
 
 impl Listing {
+    /// With `count=true` the page has the number of all rows too, as `count` finds it.
+    #[must_use]
+    pub fn counted(
+        mut self,
+        count: impl AsyncFnOnce(&Database) -> Result<u64, domain::Error> + 'static,
+    ) -> Self {
+        let database = self.database.clone();
+        self.count = Some(Count(Box::pin(async move { count(&database).await })));
+        self
+    }
+
     /// Reads the requested page, or with CSV all pages, and answers with a view of each row. Ends the reading of the
     /// query. The view decides the columns.
     ///
     /// # Errors
-    /// `validation_failed` with every fault of the query; the error of the first page. A later page that fails ends the
-    /// connection, so that a table never looks complete.
+    /// `validation_failed` with every fault of the query; the error of the count or the first page. A later page that
+    /// fails ends the connection, so that a table never looks complete.
     pub async fn answer<T, K, V>(
         self,
         mut query: Query,
@@ -64,43 +87,12 @@ impl Listing {
         }
         Dialect::take(&mut query);
         let paging = query.paging();
-        query.finish()?;
-        let page = read(&self.database, &paging).await;
-        let page = page.map_err(|error| Problem::of(error, currency))?;
-        let page = Page::of(page, view);
-        Ok(HttpResponse::Ok().insert_header(Form::VARY).json(page))
-    }
-
-    /// As [`Listing::answer`]. With `count=true` the page has the number of all rows too, as `count` finds it.
-    ///
-    /// # Errors
-    /// Those of [`Listing::answer`], and of `count`.
-    pub async fn answer_counted<T, K, V>(
-        self,
-        mut query: Query,
-        currency: Currency,
-        (read, count): (
-            impl AsyncFn(&Database, &Paging<K>) -> Result<domain::Page<T, K>, domain::Error> + 'static,
-            impl AsyncFnOnce(&Database) -> Result<u64, domain::Error>,
-        ),
-        view: impl Fn(T) -> V + 'static,
-    ) -> Response
-    where
-        T: 'static,
-        K: FromStr + Display + 'static,
-        V: Serialize + ToSchema,
-    {
-        if self.form == Form::Csv {
-            return self.table(query, currency, read, view).await;
-        }
-        Dialect::take(&mut query);
-        let paging = query.paging();
-        let wants_count = query.count();
+        let count = self.count.filter(|_| query.count());
         query.finish()?;
         let problem = |error| Problem::of(error, currency);
-        let counted = match wants_count {
-            true => Some(count(&self.database).await.map_err(problem)?),
-            false => None,
+        let counted = match count {
+            Some(count) => Some(count.0.await.map_err(problem)?),
+            None => None,
         };
         let page = read(&self.database, &paging).await.map_err(problem)?;
         let page = CountedPage::of(Page::of(page, view), counted);
@@ -189,6 +181,7 @@ impl Listing {
             form,
             watched,
             name: name.chars().filter(is_plain).collect(),
+            count: None,
         })
     }
 }

@@ -25,8 +25,9 @@ use uuid::Uuid;
 use crate::audit::seals;
 use crate::foundation::clock;
 use crate::foundation::dates::When;
+use crate::foundation::retry::retry;
 use crate::foundation::rows::count;
-use crate::{Error, Transaction};
+use crate::{Database, Error, Transaction};
 
 /// The most entries that the first statement of a page reads. Most entries are of orders, so it fills most pages of them.
 const FIRST_ENTRIES: usize = 250;
@@ -124,16 +125,16 @@ pub struct Changes<T> {
 }
 
 /// The ids of a page's rows.
-pub(crate) struct Changed {
+struct Changed {
     /// Each once, in the order of the first change.
-    pub(crate) ids: Vec<Uuid>,
+    ids: Vec<Uuid>,
     next: Position,
     has_more: bool,
 }
 
 impl Changed {
     /// The page with its rows, which come in any order.
-    pub(crate) fn with<T>(self, rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Changes<T> {
+    fn with<T>(self, rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Changes<T> {
         let mut rows: HashMap<Uuid, T> = rows.into_iter().map(|row| (id(&row), row)).collect();
         let rows = self.ids.iter().filter_map(|id| rows.remove(id)).collect();
         Changes {
@@ -144,19 +145,44 @@ impl Changed {
     }
 }
 
-/// The statements that find the changed rows of a noun: that of [`FIRST_ENTRIES`], and that of [`MORE_ENTRIES`].
-pub(crate) struct Statements {
+/// A noun whose changes can be followed: the statements that find its changed rows, and the id of a row.
+pub(crate) struct Noun<T> {
+    /// The statement of [`FIRST_ENTRIES`].
     first: String,
+    /// The statement of [`MORE_ENTRIES`].
     further: String,
+    id: fn(&T) -> Uuid,
 }
 
-impl Statements {
+impl<T> Noun<T> {
     /// See [`statement`].
-    pub(crate) fn of(changed: &str) -> Self {
+    pub(crate) fn new(changed: &str, id: fn(&T) -> Uuid) -> Self {
         Self {
             first: statement(changed, FIRST_ENTRIES),
             further: statement(changed, MORE_ENTRIES),
+            id,
         }
+    }
+
+    /// Lists the rows in the order of their changes. `read` reads rows by their ids, in any order.
+    ///
+    /// # Errors
+    /// [`Error::CursorExpired`]; [`Error::DatabaseUnavailable`]; those of `read`.
+    pub(crate) async fn list(
+        &self,
+        database: &Database,
+        business: BusinessId,
+        following: &Following,
+        read: impl AsyncFn(&Transaction, Vec<Uuid>) -> Result<Vec<T>, Error>,
+    ) -> Result<Changes<T>, Error> {
+        retry(|| async {
+            let transaction = database.begin_snapshot(business, &[]).await?;
+            let changed = walk(&transaction, business, self, following).await?;
+            let rows = read(&transaction, changed.ids.clone()).await?;
+            transaction.commit().await?;
+            Ok(changed.with(rows, self.id))
+        })
+        .await
     }
 }
 
@@ -243,14 +269,11 @@ struct Horizon {
     read_at: DateTime<Utc>,
 }
 
-/// Reads the next changed rows of a noun. The transaction must have one snapshot for all its statements.
-///
-/// # Errors
-/// [`Error::CursorExpired`].
-pub(crate) async fn walk(
+/// Finds the next changed rows of a noun. The transaction must have one snapshot for all its statements.
+async fn walk<T>(
     transaction: &Transaction,
     business: BusinessId,
-    statements: &Statements,
+    noun: &Noun<T>,
     following: &Following,
 ) -> Result<Changed, Error> {
     let horizon = Statement::from_string(DbBackend::Postgres, HORIZON);
@@ -270,8 +293,8 @@ pub(crate) async fn walk(
     let mut seen = HashSet::new();
     // The end of a page is an entry, and after a restore that entry may be gone.
     let mut is_checked = matches!(following.start, Start::Since(_));
-    let further = std::iter::repeat((&statements.further, MORE_ENTRIES));
-    let first = std::iter::once((&statements.first, FIRST_ENTRIES));
+    let further = std::iter::repeat((&noun.further, MORE_ENTRIES));
+    let first = std::iter::once((&noun.first, FIRST_ENTRIES));
     for (statement, entries) in first.chain(further).take(MAX_STATEMENTS) {
         let from = changed.next;
         let found = read(transaction, business, statement, (from, horizon.below)).await?;

@@ -7,22 +7,23 @@ use std::sync::LazyLock;
 
 use entity::{BusinessId, Tenant, inventory, products};
 use sea_orm::{ColumnTrait, QueryFilter};
+use uuid::Uuid;
 
 use super::products::{Filter, Product, complete};
-use crate::audit::changes::{self, Changes, Following, Statements};
-use crate::foundation::retry::retry;
-use crate::{Database, Error};
+use crate::audit::changes::{Changes, Following, Noun};
+use crate::{Database, Error, Transaction};
 
 /// The products that an entry changed: its own, and those that its sale had before or has since.
 ///
 /// Raw: a part of the statements of changes.
-static CHANGED: LazyLock<Statements> = LazyLock::new(|| {
-    Statements::of(
+static NOUN: LazyLock<Noun<Product>> = LazyLock::new(|| {
+    Noun::new(
         "
 SELECT transaction_id, id, entity_id AS row_id FROM walked WHERE entity_type = 'product'
 UNION
 SELECT transaction_id, id, (product->>'product_id')::uuid
   FROM walked CROSS JOIN LATERAL jsonb_array_elements(walked.products) AS product",
+        |product| product.product.id.0,
     )
 });
 
@@ -40,17 +41,13 @@ pub async fn list_changes(
     if !reader.inactive_too {
         return Err(Error::Forbidden);
     }
-    retry(|| async {
-        let transaction = database.begin_snapshot(business, &[]).await?;
-        let changed = changes::walk(&transaction, business, &CHANGED, following).await?;
+    let read = async |transaction: &Transaction, ids: Vec<Uuid>| {
         let found = products::Entity::of(business)
             .find_also_related(inventory::Entity)
-            .filter(products::Column::Id.eq_any(changed.ids.clone()))
-            .all(&transaction)
+            .filter(products::Column::Id.eq_any(ids))
+            .all(transaction)
             .await?;
-        let rows = complete(&transaction, business, reader.buyer, found).await?;
-        transaction.commit().await?;
-        Ok(changed.with(rows, |product| product.product.id.0))
-    })
-    .await
+        complete(transaction, business, reader.buyer, found).await
+    };
+    NOUN.list(database, business, following, read).await
 }

@@ -11,7 +11,7 @@ use crate::Caller;
 use crate::card::checkout::Terms;
 use crate::foundation::idempotency::{IdempotencyKey, StoredResponse};
 use crate::orders::OrderDetails;
-use crate::stock::reservations::{CurrentReservation, LockedIds, NewReservation};
+use crate::stock::reservations::{CurrentReservation, NewReservation, ReservationRows};
 
 /// One command for the desk, with its caller.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub enum Work {
     ConfirmByCard(Confirmation, Terms),
     /// Releases a hold, or gives up a position in a waitlist.
     Cancel(
-        LockedIds,
+        ReservationRows,
         fn(&CurrentReservation, Currency) -> StoredResponse,
     ),
 }
@@ -55,14 +55,14 @@ pub enum Work {
 #[derive(Debug, Clone)]
 pub struct Confirmation {
     /// The reservation.
-    pub reservation: LockedIds,
+    pub reservation: ReservationRows,
     /// The details of the order; `None` if the buyer gave none.
     pub details: Option<Arc<OrderDetails>>,
 }
 
-impl From<LockedIds> for Confirmation {
+impl From<ReservationRows> for Confirmation {
     /// A confirmation without details.
-    fn from(reservation: LockedIds) -> Self {
+    fn from(reservation: ReservationRows) -> Self {
         Self {
             reservation,
             details: None,
@@ -72,7 +72,7 @@ impl From<LockedIds> for Confirmation {
 
 impl Work {
     /// The reservation that the command resolves; `None` if it resolves none.
-    pub(super) fn reservation(&self) -> Option<&LockedIds> {
+    pub(super) fn reservation(&self) -> Option<&ReservationRows> {
         match self {
             Self::Confirm(confirmation, _) | Self::ConfirmByCard(confirmation, _) => {
                 Some(&confirmation.reservation)

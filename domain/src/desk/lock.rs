@@ -158,13 +158,14 @@ static FOLLOW: LazyLock<String> = LazyLock::new(|| read(locks::stock_unlocked(ST
 pub(super) async fn lock(
     transaction: &Transaction,
     business: BusinessId,
-    jobs: &[Command],
+    commands: &[Command],
     predicted: &Predictions,
 ) -> Result<LockedBatch, Error> {
-    let customers = distinct(jobs.iter().map(|job| job.customer().0));
+    let customers = distinct(commands.iter().map(|command| command.customer().0));
     let products = distinct(
-        jobs.iter()
-            .flat_map(|job| job.products().map(|(id, _)| id.0)),
+        commands
+            .iter()
+            .flat_map(|command| command.products().map(|(id, _)| id.0)),
     );
     let values = [business.0.into(), customers.into(), products.into()];
     let sql = match predicted.is_empty() {
@@ -219,11 +220,11 @@ pub(super) async fn lock(
         .all(StockLevel::has_no_holds);
     // The read releases expired holds, which requires the locks of the stock.
     if predicted.is_empty()
-        && let Some(wanted) = wanted(&state, jobs, has_no_holds)
+        && let Some(wanted) = wanted(&state, commands, has_no_holds)
     {
         locked_stock::read(transaction, business, &mut state.locked_stock, &wanted).await?;
     }
-    holds::read(transaction, business, &mut state, jobs).await?;
+    holds::read(transaction, business, &mut state, commands).await?;
     Ok(LockedBatch {
         state,
         terms,
@@ -267,11 +268,11 @@ impl FurtherReads {
 }
 
 /// The reservations that the batch needs to read; `None` if it needs none.
-fn wanted(state: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wanted> {
+fn wanted(state: &BatchState, commands: &[Command], has_no_holds: bool) -> Option<Wanted> {
     // A purchase or a card order depends only on its customer's own reservations of the same products.
-    let only_purchases = jobs
+    let only_purchases = commands
         .iter()
-        .all(|job| matches!(job.work, Work::Purchase(..) | Work::Checkout(..)));
+        .all(|command| matches!(command.work, Work::Purchase(..) | Work::Checkout(..)));
     if only_purchases && has_no_holds {
         return None;
     }
@@ -280,11 +281,11 @@ fn wanted(state: &BatchState, jobs: &[Command], has_no_holds: bool) -> Option<Wa
         customers: state.buyers.keys().copied().collect(),
         change: HashMap::new(),
     };
-    for job in jobs {
-        if let Some(target) = job.work.reservation() {
+    for command in commands {
+        if let Some(target) = command.work.reservation() {
             wanted.reservations.push(target.id);
         }
-        for (product, quantity) in job.products() {
+        for (product, quantity) in command.products() {
             // A quantity above the stock on hand is refused, so it does not change the stock.
             let on_hand = state.locked_stock.counts.get(&product);
             if on_hand.is_some_and(|counts| quantity <= counts.on_hand) {

@@ -4,16 +4,16 @@ use std::sync::LazyLock;
 
 use entity::{Tenant, customers};
 use sea_orm::{ColumnTrait, QueryFilter};
+use uuid::Uuid;
 
-use crate::audit::changes::{self, Changes, Following, Statements};
-use crate::foundation::retry::retry;
-use crate::{Caller, Database, Error};
+use crate::audit::changes::{Changes, Following, Noun};
+use crate::{Caller, Database, Error, Transaction};
 
 /// The customers that an entry changed: its own, and those whose balance or credit on account changed.
 ///
 /// Raw: a part of the statements of changes.
-static CHANGED: LazyLock<Statements> = LazyLock::new(|| {
-    Statements::of(
+static NOUN: LazyLock<Noun<customers::Model>> = LazyLock::new(|| {
+    Noun::new(
         "
 SELECT transaction_id, id, entity_id AS row_id FROM walked WHERE entity_type = 'customer'
 UNION
@@ -21,6 +21,7 @@ SELECT transaction_id, id, customer_id
   FROM walked
  WHERE entity_type IN ('payment', 'credit_note', 'write_off', 'payout')
     OR action IN ('order.approved', 'order.cancelled', 'order.imported')",
+        |customer| customer.id.0,
     )
 });
 
@@ -37,15 +38,9 @@ pub async fn list_changes(
         return Err(Error::Forbidden);
     }
     let business = caller.business_id;
-    retry(|| async {
-        let transaction = database.begin_snapshot(business, &[]).await?;
-        let changed = changes::walk(&transaction, business, &CHANGED, following).await?;
-        let rows = customers::Entity::of(business)
-            .filter(customers::Column::Id.eq_any(changed.ids.clone()))
-            .all(&transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(changed.with(rows, |customer| customer.id.0))
-    })
-    .await
+    let read = async |transaction: &Transaction, ids: Vec<Uuid>| {
+        let rows = customers::Entity::of(business).filter(customers::Column::Id.eq_any(ids));
+        Ok(rows.all(transaction).await?)
+    };
+    NOUN.list(database, business, following, read).await
 }

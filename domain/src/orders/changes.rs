@@ -4,19 +4,19 @@ use std::sync::LazyLock;
 
 use entity::{Tenant, orders};
 use sea_orm::{ColumnTrait, QueryFilter};
+use uuid::Uuid;
 
 use super::listing::{self, Listed};
-use crate::audit::changes::{self, Changes, Following, Statements};
-use crate::foundation::retry::retry;
-use crate::{Caller, Database, Error};
+use crate::audit::changes::{Changes, Following, Noun};
+use crate::{Caller, Database, Error, Transaction};
 
 /// The orders that an entry changed: its own, those of its refund or dispute, and those that its transaction settled
 /// or opened again. The allocations of a transaction have its time, as its entry has. Those of an order that is placed
 /// settle that order only.
 ///
 /// Raw: a part of the statements of changes.
-static CHANGED: LazyLock<Statements> = LazyLock::new(|| {
-    Statements::of(
+static NOUN: LazyLock<Noun<Listed>> = LazyLock::new(|| {
+    Noun::new(
         "
 SELECT transaction_id, id, entity_id AS row_id FROM walked WHERE entity_type = 'order'
 UNION
@@ -25,6 +25,7 @@ UNION
 SELECT w.transaction_id, w.id, a.order_id
   FROM walked w JOIN allocations a ON a.business_id = $1 AND a.created_at = w.created_at
  WHERE w.entity_type IN ('payment', 'credit_note', 'write_off', 'customer') OR w.action = 'order.cancelled'",
+        |listed| listed.order.id.0,
     )
 });
 
@@ -41,16 +42,12 @@ pub async fn list_changes(
         return Err(Error::Forbidden);
     }
     let business = caller.business_id;
-    retry(|| async {
-        let transaction = database.begin_snapshot(business, &[]).await?;
-        let changed = changes::walk(&transaction, business, &CHANGED, following).await?;
+    let read = async |transaction: &Transaction, ids: Vec<Uuid>| {
         let rows = orders::Entity::of(business)
-            .filter(orders::Column::Id.eq_any(changed.ids.clone()))
-            .all(&transaction)
+            .filter(orders::Column::Id.eq_any(ids))
+            .all(transaction)
             .await?;
-        let listed = listing::with_names(&transaction, business, rows).await?;
-        transaction.commit().await?;
-        Ok(changed.with(listed, |listed| listed.order.id.0))
-    })
-    .await
+        listing::with_names(transaction, business, rows).await
+    };
+    NOUN.list(database, business, following, read).await
 }

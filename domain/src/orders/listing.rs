@@ -18,8 +18,8 @@ use sea_orm::{
 use crate::foundation::clock;
 use crate::foundation::dates::{self, When};
 use crate::foundation::retry::retry;
-use crate::foundation::search::pages::{self, List, Way};
-use crate::foundation::search::{self, Found, Search};
+use crate::foundation::search::pages::{Keys, List, Searched, Way};
+use crate::foundation::search::{self, Search};
 use crate::identity::customers;
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
@@ -164,17 +164,10 @@ pub async fn list(
     let filtered = from(filtered, filter.sort, paging.after.as_ref());
     retry(|| async {
         let transaction = database.begin_snapshot(business, &search::SETTINGS).await?;
-        let rows = match &filter.search {
-            None => sorted(filtered.clone(), filter.sort).limit(paging.rows()),
-            Some(search) => {
-                let list = found_in(business, &filtered, filter.sort, paging.after.as_ref());
-                let ways = ways(&transaction, business, search).await?;
-                let ids = list.first(&transaction, &ways, paging.rows()).await?;
-                let rows = orders::Entity::of(business).filter(orders::Column::Id.eq_any(ids));
-                sorted(rows, filter.sort)
-            }
-        };
-        let rows = rows.all(&transaction).await?;
+        let list = by_id(business, &filtered, filter.sort, paging.after.as_ref());
+        let search = filter.search.as_ref();
+        let rows = list.rows(&transaction, search, paging.rows()).await?;
+        let rows = sorted(rows, filter.sort).all(&transaction).await?;
         let place = |order: &orders::Model| OrderKey::of(order, filter.sort);
         let page = Page::of(rows, paging, place);
         let rows = with_names(&transaction, business, page.rows).await?;
@@ -216,17 +209,9 @@ pub async fn count(
     let filtered = filtered(database, caller, filter).await?;
     retry(|| async {
         let transaction = database.begin_snapshot(business, &search::SETTINGS).await?;
-        let count = match &filter.search {
-            None => {
-                let rows = filtered.clone().select_only().column(orders::Column::Id);
-                pages::counted(&transaction, rows.into_query(), most).await?
-            }
-            Some(search) => {
-                let list = found_in(business, &filtered, filter.sort, None);
-                let ways = ways(&transaction, business, search).await?;
-                list.count(&transaction, &ways, most).await?
-            }
-        };
+        let list = by_id(business, &filtered, filter.sort, None);
+        let search = filter.search.as_ref();
+        let count = list.count(&transaction, search, most).await?;
         transaction.commit().await?;
         Ok(count)
     })
@@ -344,8 +329,8 @@ fn sorted(select: Select<orders::Entity>, sort: Sort) -> Select<orders::Entity> 
     }
 }
 
-/// The list in which a search finds orders.
-fn found_in(
+/// The list from the start of the page on. A list by due date has no search.
+fn by_id(
     business: BusinessId,
     filtered: &Select<orders::Entity>,
     sort: Sort,
@@ -355,7 +340,6 @@ fn found_in(
         business,
         rest: from(orders::Entity::of(business), sort, after),
         filtered: filtered.clone(),
-        id: orders::Column::Id,
         order: match sort {
             Sort::Newest => Order::Desc,
             Sort::Oldest | Sort::DueAt => Order::Asc,
@@ -363,50 +347,41 @@ fn found_in(
     }
 }
 
-/// The most found references whose orders are collected at once. Each is one order.
-const FEW_REFERENCES: u64 = 3_000;
+impl Searched for orders::Entity {
+    const ID: orders::Column = orders::Column::Id;
 
-/// The most terms of found customers whose orders are collected at once. A customer has few orders.
-const FEW_CUSTOMERS: u64 = 1_500;
+    /// An order is found by its number, its references, its customer and the SKUs of its items.
+    async fn ways<'a>(
+        transaction: &Transaction,
+        business: BusinessId,
+        search: &'a Search,
+    ) -> Result<Vec<Way<'a, Self>>, Error> {
+        use orders::Column;
 
-/// The most terms of found products whose orders are collected at once. Each product takes a page of orders.
-const FEW_PRODUCTS: u64 = 50;
-
-/// The ways in which an order is found: by its number, its references, its customer and the SKUs of its items.
-async fn ways<'a>(
-    transaction: &Transaction,
-    business: BusinessId,
-    search: &'a Search,
-) -> Result<Vec<Way<'a, orders::Entity>>, Error> {
-    use orders::Column;
-
-    let kinds = [Kind::Order, Kind::Customer, Kind::Product];
-    let [references, customers, products] = search.look_up(transaction, business, kinds).await?;
-    let number = OrderNumber::ids_beginning_with(search.text()).map(|ids| {
-        let from = Column::Id.gte(*ids.start());
-        Way::Range(from.and(Column::Id.lte(*ids.end())))
-    });
-    let terms = [
-        Way::Terms {
-            found: references,
-            few: FEW_REFERENCES,
-            of_id: |rows: Select<orders::Entity>, id| rows.filter(Column::Id.into_expr().eq(id)),
-            belongs: |_, found| found.matches(&Column::Id.into_expr()),
-        },
-        Way::Terms {
-            found: customers,
-            few: FEW_CUSTOMERS,
-            of_id: |rows, id| rows.filter(Column::CustomerId.into_expr().eq(id)),
-            belongs: |_, found| found.matches(&Column::CustomerId.into_expr()),
-        },
-        Way::Terms {
-            found: products,
-            few: FEW_PRODUCTS,
-            of_id: with_item,
-            belongs: has_item,
-        },
-    ];
-    Ok(number.into_iter().chain(terms).collect())
+        let kinds = [Kind::Order, Kind::Customer, Kind::Product];
+        let [references, customers, products] =
+            search.look_up(transaction, business, kinds).await?;
+        let number = OrderNumber::ids_beginning_with(search.text()).map(|ids| {
+            let from = Column::Id.gte(*ids.start());
+            Way::Range(from.and(Column::Id.lte(*ids.end())))
+        });
+        let terms = [
+            Way::Own(references),
+            Way::Of {
+                found: customers,
+                rows: |rows, id| rows.filter(Column::CustomerId.into_expr().eq(id)),
+                belongs: |_, keys| keys.contain(Column::CustomerId.into_expr()),
+                is_first: None,
+            },
+            Way::Of {
+                found: products,
+                rows: with_item,
+                belongs: has_item,
+                is_first: Some(is_first_product),
+            },
+        ];
+        Ok(number.into_iter().chain(terms).collect())
+    }
 }
 
 /// The orders with an item of this product.
@@ -418,20 +393,32 @@ fn with_item(rows: Select<orders::Entity>, product: Expr) -> Select<orders::Enti
 }
 
 /// Whether the order has an item of a found product.
-fn has_item(business: BusinessId, found: &Found<'_>) -> Expr {
+fn has_item(business: BusinessId, products: &Keys<'_>) -> Expr {
+    let item = item(business, |product| products.contain(product));
+    Expr::cust_with_expr("$1 IS TRUE", item)
+}
+
+/// Whether the order has no item of a found product with a lower id than this.
+fn is_first_product(business: BusinessId, products: &Keys<'_>, first: Expr) -> Expr {
+    let is_lower = |product: Expr| product.clone().lt(first).and(products.contain(product));
+    Expr::cust_with_expr("$1 IS NOT TRUE", item(business, is_lower))
+}
+
+/// True if the order has an item whose product meets a condition, otherwise null. A scalar subquery, which is not turned
+/// into a join with all items.
+fn item(business: BusinessId, condition: impl FnOnce(Expr) -> Expr) -> Expr {
     use order_items::Column;
 
-    let of_order = Column::OrderId.into_expr();
+    let column = |column: Column| Expr::col(("item", column));
     let items = Query::select()
         .expr(Expr::cust("TRUE"))
-        .from(order_items::Entity)
-        .and_where(Column::BusinessId.eq(business))
-        .and_where(of_order.equals(orders::Column::Id.as_column_ref()))
-        .and_where(found.matches(&Column::ProductId.into_expr()))
+        .from_as(order_items::Entity, "item")
+        .and_where(column(Column::BusinessId).eq(business))
+        .and_where(column(Column::OrderId).equals(orders::Column::Id.as_column_ref()))
+        .and_where(condition(column(Column::ProductId)))
         .limit(1)
         .to_owned();
-    // A scalar subquery, which is not turned into a join with all items.
-    Expr::SubQuery(None, Box::new(items.into())).is(Expr::cust("TRUE"))
+    Expr::SubQuery(None, Box::new(items.into()))
 }
 
 #[cfg(test)]

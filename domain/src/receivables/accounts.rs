@@ -16,8 +16,9 @@ use entity::{
 };
 use sea_orm::sea_query::{Expr, Order as Sort, PostgresQueryBuilder, Query, WithClause};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, Iterable,
-    QueryResult, Statement, Value,
+    ActiveValue::{NotSet, Set},
+    ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, Iterable, QueryResult,
+    Statement, Value,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -359,7 +360,8 @@ impl LockedAccount {
             credit_entry: Set(share.used.entry_number),
             amount: Set(share.used.amount),
             effective_at: Set(share.effective_at),
-            created_at: Set(self.state.now),
+            // The time of the transaction, by which the changes of payments find the row.
+            created_at: NotSet,
         })
     }
 

@@ -4,21 +4,20 @@ use std::sync::LazyLock;
 
 use entity::{Tenant, payments};
 use sea_orm::{ColumnTrait, QueryFilter};
+use uuid::Uuid;
 
 use super::documents;
 use super::payments::{Listed, Payment, with_names};
-use crate::audit::changes::{self, Changes, Following, Statements};
-use crate::foundation::retry::retry;
-use crate::{Caller, Database, Error};
+use crate::audit::changes::{Changes, Following, Noun};
+use crate::{Caller, Database, Error, Transaction};
 
-/// The payments that an entry changed: its own, and those of which its transaction allocated or took back a part. The
-/// allocations of a transaction have its time, as its entry has. Those of orders that are placed together are told
-/// apart by their orders. Payout allocations have the time at which the customer was locked, soon after: lock waits
-/// and statements have limits, so that 5 minutes are enough.
+/// The payments that an entry changed: its own, and those of which its transaction allocated, paid out or took back a
+/// part. The allocations and payout allocations of a transaction have its time, as its entry has. Those of orders that
+/// are placed together are told apart by their orders.
 ///
 /// Raw: a part of the statements of changes.
-static CHANGED: LazyLock<Statements> = LazyLock::new(|| {
-    Statements::of(
+static NOUN: LazyLock<Noun<Listed>> = LazyLock::new(|| {
+    Noun::new(
         "
 SELECT transaction_id, id, entity_id AS row_id FROM walked WHERE entity_type = 'payment'
 UNION
@@ -33,10 +32,10 @@ UNION
 SELECT w.transaction_id, w.id, p.id
   FROM walked w
   JOIN payout_allocations a
-    ON a.business_id = $1 AND a.customer_id = w.customer_id
-   AND a.created_at >= w.created_at AND a.created_at < w.created_at + interval '5 minutes'
+    ON a.business_id = $1 AND a.customer_id = w.customer_id AND a.created_at = w.created_at
   JOIN payments p ON p.business_id = $1 AND p.customer_id = a.customer_id AND p.entry_number = a.credit_entry
  WHERE w.entity_type IN ('payment', 'credit_note', 'write_off', 'payout') OR w.action = 'order.cancelled'",
+        |listed| listed.payment.payment.id.0,
     )
 });
 
@@ -53,17 +52,13 @@ pub async fn list_changes(
         return Err(Error::Forbidden);
     }
     let business = caller.business_id;
-    retry(|| async {
-        let transaction = database.begin_snapshot(business, &[]).await?;
-        let changed = changes::walk(&transaction, business, &CHANGED, following).await?;
+    let read = async |transaction: &Transaction, ids: Vec<Uuid>| {
         let rows = payments::Entity::of(business)
-            .filter(payments::Column::Id.eq_any(changed.ids.clone()))
-            .all(&transaction)
+            .filter(payments::Column::Id.eq_any(ids))
+            .all(transaction)
             .await?;
-        let payments: Vec<Payment> = documents::complete(&transaction, business, rows).await?;
-        let listed = with_names(&transaction, business, payments).await?;
-        transaction.commit().await?;
-        Ok(changed.with(listed, |listed| listed.payment.payment.id.0))
-    })
-    .await
+        let payments: Vec<Payment> = documents::complete(transaction, business, rows).await?;
+        with_names(transaction, business, payments).await
+    };
+    NOUN.list(database, business, following, read).await
 }

@@ -15,8 +15,11 @@
 //! ([`REFUNDS`]).
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::Value;
+use entity::BusinessId;
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
+
+use crate::{Error, Transaction};
 
 /// The difference between the clocks of the database, which dates rows, and of the processes, which make ids, that the
 /// reports tolerate.
@@ -159,6 +162,40 @@ refund AS (
 )"
         .to_owned(),
     }
+}
+
+/// The first order from `$2` on, whose id is at least `$3`, and the first transition or entry: a row each. They need not
+/// count in a figure, so that each is the first row of an index.
+///
+/// Raw: three subqueries without a table.
+const NEXT: &str = "
+SELECT (SELECT created_at FROM orders
+         WHERE business_id = $1 AND id >= $3 AND created_at >= $2 ORDER BY id LIMIT 1) AS order_at,
+       least((SELECT min(created_at) FROM order_transitions
+               WHERE business_id = $1 AND to_status IN ('paid', 'cancelled') AND created_at >= $2),
+             (SELECT min(effective_at) FROM ledger_entries
+               WHERE business_id = $1 AND kind <> 'charge' AND effective_at >= $2)) AS change_at";
+
+/// A time, at or after `from`, before which nothing happens from `from` on. `None` if nothing happened yet.
+pub(super) async fn next_event_at_earliest(
+    transaction: &Transaction,
+    business: BusinessId,
+    from: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    let values: [Value; 3] = [
+        business.0.into(),
+        from.into(),
+        first_id(from - CLOCK_DIFFERENCE).into(),
+    ];
+    let sql = Statement::from_sql_and_values(DbBackend::Postgres, NEXT, values);
+    let row = transaction.query_one_raw(sql).await?;
+    let row = row.ok_or_else(|| Error::Bug("the next events returned nothing".into()))?;
+    // The first by id is not always the oldest: the time of an id and of its order may differ.
+    let order_at: Option<DateTime<Utc>> = row.try_get("", "order_at")?;
+    let order_at = order_at.map(|at| at - CLOCK_DIFFERENCE * 2);
+    let change_at: Option<DateTime<Utc>> = row.try_get("", "change_at")?;
+    let first = [order_at, change_at].into_iter().flatten().min();
+    Ok(first.map(|at| at.max(from)))
 }
 
 /// The parameters of a span: its start and end, and the bounds of the ids that were made in it.

@@ -1,24 +1,24 @@
 //! The kept figures of sales: what each day came to, up to an hour ago.
 //!
-//! A step adds what happened in a span of at most a day to the rows of its day. The span ends at least an hour ago: every
-//! transaction of that time has ended, and no row of it will come. What happens later, such as a cancellation, counts at
-//! its own time, so a kept row changes on its own day only. A step costs one transaction of six statements. Its first
-//! statement moves `kept_until`, if it still has the expected value: of two processes one waits for the other, and then
-//! changes nothing.
+//! A step adds what happened in a span of at most a day to the rows of its day. Days without events have no rows: one step
+//! passes all of them up to the next event. The span ends at least an hour ago: every transaction of that time has ended,
+//! and no row of it will come. What happens later, such as a cancellation, counts at its own time, so a kept row changes
+//! on its own day only. A step costs one transaction of at most eight statements. The first that writes moves
+//! `kept_until`, if it still has the expected value: of two processes one waits for the other, and then changes nothing.
 //!
 //! A change of the time zone moves the days: all figures are deleted and made again. Until then reports read the orders.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, Utc};
 use entity::{BusinessId, Tenant, TimeZone, opening_items, orders};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     Statement, Value,
 };
 
-use super::events::{COLUMNS, Kind, SUMS, events, values};
+use super::events::{self, COLUMNS, Kind, SUMS, events, values};
 use super::period::{self, State};
 use crate::foundation::dates::{Clock, exact};
 use crate::foundation::retry::retry;
@@ -51,8 +51,7 @@ pub async fn run(database: &Database) {
     }
 }
 
-/// Keeps everything of a business that is old enough. Returns the number of steps, of which each ends a day but the
-/// last.
+/// Keeps everything of a business that is old enough. Returns the number of steps that another step may follow.
 ///
 /// # Errors
 /// [`Error::DatabaseUnavailable`]; [`Error::Contention`].
@@ -193,14 +192,15 @@ async fn next_span(
 ) -> Result<bool, Error> {
     let (zone, from) = (clock.time_zone, state.kept_until);
     let day = zone.day_of(from);
-    let next = day + Days::new(1);
-    let (end, latest) = (zone.start_of(next), exact(clock.now - GRACE));
-    let ends_day = end <= latest;
-    let until = if ends_day { end } else { latest };
-    if !ends_day && until < from + SHORTEST_STEP {
+    let (end, latest) = (zone.start_of(day + Days::new(1)), exact(clock.now - GRACE));
+    if latest < end && latest < from + SHORTEST_STEP {
         return Ok(false);
     }
     transaction.execute_unprepared(SETTINGS).await?;
+    let next_event = events::next_event_at_earliest(transaction, business, from).await?;
+    // The days before it are empty.
+    let next_day = next_event.map_or(latest, |at| zone.start_of(zone.day_of(at)));
+    let until = end.max(next_day).min(latest);
     let sql = "UPDATE sales_figures_state SET kept_until = $2
                 WHERE business_id = $1 AND kept_until = $3 AND time_zone = $4";
     let moved: [Value; 4] = [
@@ -213,18 +213,33 @@ async fn next_span(
     if moved.rows_affected() == 0 {
         return Ok(false);
     }
+    if next_day < until {
+        add(transaction, business, day, (from, until)).await?;
+    }
+    // Of the months that ended in the span, only the first can have figures.
+    let month = day.with_day(1).unwrap_or(day);
+    let next_month = month + Months::new(1);
+    if zone.start_of(next_month) <= until {
+        let values = [business.0.into(), month.into(), next_month.into()];
+        transaction.execute_raw(statement(&MONTH, values)).await?;
+    }
+    Ok(until < latest)
+}
+
+/// Adds the events of a span to the figures of its day.
+async fn add(
+    transaction: &Transaction,
+    business: BusinessId,
+    day: NaiveDate,
+    (from, until): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<(), Error> {
     for addition in ADDITIONS.iter() {
         let mut all: Vec<Value> = vec![business.0.into()];
         all.extend(values(from, until));
         all.push(day.into());
         transaction.execute_raw(statement(addition, all)).await?;
     }
-    if ends_day && next.day() == 1 {
-        let first: NaiveDate = day.with_day(1).unwrap_or(day);
-        let values = [business.0.into(), first.into(), next.into()];
-        transaction.execute_raw(statement(&MONTH, values)).await?;
-    }
-    Ok(ends_day)
+    Ok(())
 }
 
 fn statement(sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {

@@ -105,7 +105,11 @@ pub async fn report(
         let after = paging.after;
         all.push(after.map_or(-1, |place| place.days_left).into());
         all.push(after.map_or(Uuid::nil(), |place| place.product.0).into());
-        let sql = format!("{}{}", *REPORT, paging.rows());
+        let report = match start < end {
+            true => &*WITH_LIVE_DAYS,
+            false => &*OF_KEPT_DAYS,
+        };
+        let sql = format!("{report}{}", paging.rows());
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, all);
         let rows = Row::find_by_statement(statement).all(&transaction).await?;
         transaction.commit().await?;
@@ -117,21 +121,28 @@ pub async fn report(
     }))
 }
 
-/// Raw: sums over kept figures and events, joined with the stock. `$6` and `$7` are the spans and first days of kept
-/// figures, `$8` the number of days, `$9` and `$10` the place. The number of rows
-/// follows the text.
-static REPORT: LazyLock<String> = LazyLock::new(|| {
-    let events = events(Kind::Product);
+/// Raw: sums over kept figures and events, joined with the stock. `$1` to `$5` are those of [`events`], `$6` and `$7` the
+/// spans and first days of kept figures, `$8` the number of days, `$9` and `$10` the place. The number of rows follows the
+/// text.
+static WITH_LIVE_DAYS: LazyLock<String> = LazyLock::new(|| {
+    let live = "
+        UNION ALL
+        SELECT subject, units, cancelled_units FROM event";
+    format!("WITH {}, {}", events(Kind::Product), statement(live))
+});
+
+/// The same when the figures of all days are kept, as most of the time: planning the events takes as long as reading.
+static OF_KEPT_DAYS: LazyLock<String> = LazyLock::new(|| format!("WITH {}", statement("")));
+
+/// The report after its first common table expressions. `live` adds rows to the kept figures.
+fn statement(live: &str) -> String {
     format!(
-        "
-WITH {events}, rate AS (
+        "rate AS (
     SELECT subject, greatest(sum(units - cancelled_units), 0)::bigint AS units FROM (
         SELECT f.subject, f.units, f.cancelled_units
           FROM unnest($6::text::text[], $7::text::date[]) AS each (span, starts_on)
           JOIN sales_figures f ON f.business_id = $1 AND f.kind = 'product' AND f.span = each.span
-                              AND f.starts_on = each.starts_on
-        UNION ALL
-        SELECT subject, units, cancelled_units FROM event
+                              AND f.starts_on = each.starts_on{live}
     ) AS part GROUP BY subject
 ), level AS (
     -- As `entity::inventory::available`.
@@ -151,7 +162,7 @@ SELECT * FROM listed
  WHERE (coalesce(days_left, {NEVER}), product_id) > ($9::bigint, $10::uuid)
  ORDER BY coalesce(days_left, {NEVER}), product_id LIMIT "
     )
-});
+}
 
 #[cfg(test)]
 mod tests {

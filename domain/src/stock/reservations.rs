@@ -43,9 +43,9 @@ pub struct NewReservation {
     pub wait: bool,
 }
 
-/// A reservation to be resolved, as far as it can be known before its rows are locked.
+/// The rows of a reservation to be resolved, as far as they can be known before they are locked.
 #[derive(Debug, Clone)]
-pub struct LockedIds {
+pub struct ReservationRows {
     /// The reservation.
     pub id: ReservationId,
     /// Its customer, which never changes.
@@ -98,13 +98,13 @@ pub async fn target(
     database: &Database,
     caller: &Caller,
     id: ReservationId,
-) -> Result<LockedIds, Error> {
+) -> Result<ReservationRows, Error> {
     retry(|| async {
         let transaction = database.begin_read(caller.business_id).await?;
         let found = reservation(&transaction, caller, id).await?;
         transaction.commit().await?;
         let items = found.items.iter();
-        Ok(LockedIds {
+        Ok(ReservationRows {
             id,
             customer_id: found.customer_id,
             items: items.map(|item| (item.product_id, item.quantity)).collect(),

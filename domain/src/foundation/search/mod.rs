@@ -9,6 +9,7 @@ mod fill;
 pub(crate) mod pages;
 mod terms;
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -29,11 +30,15 @@ pub(crate) use terms::sort_key;
 /// The most words of a search. Each costs a scan of all that begins with it.
 pub const MAX_WORDS: usize = 8;
 
-/// The most terms that are counted for a word. A word that more terms begin with is common.
-pub(crate) const MAX_COUNTED: u64 = 10_000;
+/// The most terms that are counted for a word. A word with as many terms or more is common.
+const MAX_COUNTED: u64 = 5_000;
 
-/// Settings of the transactions that list and search: the best plan depends on how common a word or a product is.
-pub(crate) const SETTINGS: [&str; 1] = ["plan_cache_mode = 'force_custom_plan'"];
+/// The index entries that a scan reads while it looks up one.
+const SCANNED_PER_LOOK_UP: u64 = 10;
+
+/// Settings of the transactions that list and search: the best plan depends on how common a word or a product is. No
+/// statement lasts as long as compiling it.
+pub(crate) const SETTINGS: [&str; 2] = ["plan_cache_mode = 'force_custom_plan'", "jit = 'off'"];
 
 /// The end of every range of terms: it follows all letters and digits.
 const LAST: char = '\u{10ffff}';
@@ -124,7 +129,8 @@ impl Search {
         }
         for found in &mut found {
             for words in &mut found.alternatives {
-                words.sort_unstable();
+                // The longest first among common words, whose numbers are not known.
+                words.sort_unstable_by_key(|(count, word)| (*count, Reverse(word.len())));
             }
             found.alternatives.retain(|words| words[0].0 > 0);
         }
@@ -166,22 +172,16 @@ impl Found<'_> {
         self.alternatives.is_empty()
     }
 
-    /// An upper bound of the rows that are found. From [`MAX_COUNTED`] on there may be more.
-    pub(crate) fn rows(&self) -> u64 {
-        self.alternatives.iter().map(|words| words[0].0).sum()
+    /// Whether all words of an alternative are common.
+    pub(crate) fn is_common(&self) -> bool {
+        self.alternatives
+            .iter()
+            .any(|words| words[0].0 >= MAX_COUNTED)
     }
 
-    /// The ids of all rows that are found, once each: a statement with the column `entity_id`. Costs the terms that begin
-    /// with the rarest word.
+    /// The ids of all rows that are found, once each: a statement with the column `entity_id`.
     pub(crate) fn ids(&self) -> SelectStatement {
-        let mut alternatives = self.alternatives.iter().map(|words| {
-            let mut ids = range(self.business, self.kind, words[0].1);
-            let id = Expr::col((TABLE, search_terms::Column::EntityId));
-            for (_, word) in &words[1..] {
-                ids.and_where(self.has("other", word, &id));
-            }
-            ids.distinct().to_owned()
-        });
+        let mut alternatives = self.alternatives.iter().map(|words| self.of_all(words));
         let mut any = alternatives.next().unwrap_or_default();
         for other in alternatives {
             any.union(UnionType::Distinct, other);
@@ -189,32 +189,67 @@ impl Found<'_> {
         any
     }
 
-    /// Whether the row with this id is found, as a condition that is checked row by row. Few ids are put into a hash
-    /// table first; among many, the terms of each row are looked up.
-    pub(crate) fn matches(&self, id: &Expr) -> Expr {
-        let any = if self.rows() < MAX_COUNTED {
-            Some(id.clone().in_subquery(self.ids()))
-        } else {
-            let alternatives = self.alternatives.iter().filter_map(|words| {
-                let each = words.iter().map(|(_, word)| self.has(TABLE, word, id));
-                each.reduce(ExprTrait::and)
-            });
-            alternatives.reduce(ExprTrait::or)
+    /// The ids of the rows with all words of an alternative. The terms of the rarest word are read. So are those of other
+    /// words, unless it is cheaper to look them up row by row. Of common words two are read.
+    fn of_all(&self, words: &[(u64, &str)]) -> SelectStatement {
+        let rarest = words[0].0;
+        let is_read = |(position, word): &(usize, &(u64, &str))| match word.0 {
+            MAX_COUNTED.. => *position == 0 || *position == 1 && rarest >= MAX_COUNTED,
+            count => count <= rarest.saturating_mul(SCANNED_PER_LOOK_UP),
         };
-        // A bare condition would let the planner read all matches and join.
-        let any = any.unwrap_or_else(|| Expr::val(false));
-        Expr::cust_with_expr("($1) IS TRUE", any)
+        let (read, looked_up): (Vec<_>, Vec<_>) = words.iter().enumerate().partition(is_read);
+        let mut terms = read.iter().map(|(_, word)| self.of_word(**word));
+        let mut ids = terms.next().unwrap_or_default();
+        if read.len() == 1 {
+            ids.distinct();
+        }
+        for others in terms {
+            ids.union(UnionType::Intersect, others);
+        }
+        let id = (IDS, search_terms::Column::EntityId);
+        let mut all = Query::select();
+        all.column(id).from_subquery(ids, IDS);
+        for (_, (_, word)) in looked_up {
+            all.and_where(self.has(word, &Expr::col(id)));
+        }
+        all
+    }
+
+    /// The ids of the rows with a word. The limit lets the planner know that there are few, and keeps it from reading the
+    /// terms by row.
+    fn of_word(&self, (count, word): (u64, &str)) -> SelectStatement {
+        let mut terms = range(self.business, self.kind, word);
+        if count < MAX_COUNTED {
+            terms.limit(MAX_COUNTED);
+        } else {
+            terms.offset(0);
+        }
+        Query::select()
+            .column((TABLE, search_terms::Column::EntityId))
+            .from_subquery(terms, TABLE)
+            .to_owned()
+    }
+
+    /// Whether the row with this id is found: looks up its terms, a condition that is checked row by row.
+    pub(crate) fn matches(&self, id: &Expr) -> Expr {
+        let alternatives = self.alternatives.iter().filter_map(|words| {
+            let each = words.iter().map(|(_, word)| self.has(word, id));
+            each.reduce(ExprTrait::and)
+        });
+        alternatives
+            .reduce(ExprTrait::or)
+            .unwrap_or_else(|| Expr::val(false))
     }
 
     /// Whether the row has a term that begins with the word. A scalar subquery, which the planner does not replace by
     /// reading all terms that begin with the word.
-    fn has(&self, alias: &'static str, word: &str, id: &Expr) -> Expr {
+    fn has(&self, word: &str, id: &Expr) -> Expr {
         use search_terms::Column;
 
-        let column = |column: Column| Expr::col((alias, column));
+        let column = |column: Column| Expr::col((OTHER, column));
         let has = Query::select()
             .expr(Expr::cust("TRUE"))
-            .from_as(search_terms::Entity, alias)
+            .from_as(search_terms::Entity, OTHER)
             .and_where(column(Column::BusinessId).eq(self.business))
             .and_where(column(Column::Kind).eq(self.kind))
             .and_where(column(Column::EntityId).eq(id.clone()))
@@ -232,6 +267,12 @@ fn subquery(select: SelectStatement) -> Expr {
 
 /// The name of the table in statements.
 const TABLE: &str = "search_terms";
+
+/// The name of the table where terms of a row are looked up.
+const OTHER: &str = "other";
+
+/// The name of the ids of an alternative in statements.
+const IDS: &str = "ids";
 
 /// The terms that begin with a word: a statement with the column `entity_id`.
 fn range(business: BusinessId, kind: Kind, word: &str) -> SelectStatement {

@@ -7,13 +7,11 @@ use std::str::FromStr;
 use entity::search_terms::{self, Kind};
 use entity::{BusinessId, CustomerId, Tenant, customers};
 use sea_orm::sea_query::{Expr, ExprTrait, JoinType, Order, Query, SelectStatement};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, Select};
 use uuid::Uuid;
 
 use crate::foundation::retry::retry;
-use crate::foundation::search::pages::{self, List, Way};
+use crate::foundation::search::pages::{Keys, List, Searched, Way};
 use crate::foundation::search::{self, Search};
 use crate::{Caller, Database, Error, Page, Paging, Transaction};
 
@@ -101,18 +99,14 @@ pub async fn list(
     let business = caller.business_id;
     let rows = retry(|| async {
         let transaction = database.begin_snapshot(business, &search::SETTINGS).await?;
-        let rows = match (filter.sort, &filter.search) {
-            (Sort::Name, _) => by_name(&transaction, business, filter, paging).await?,
-            (Sort::CreatedAt, None) => {
-                let rows = filtered(business, filter, paging.after.as_ref());
+        let rows = match filter.sort {
+            Sort::Name => by_name(&transaction, business, filter, paging).await?,
+            Sort::CreatedAt => {
+                let list = by_id(business, filter, paging.after.as_ref());
+                let search = filter.search.as_ref();
+                let rows = list.rows(&transaction, search, paging.rows()).await?;
                 let rows = rows.order_by_asc(customers::Column::Id);
-                rows.limit(paging.rows()).all(&transaction).await?
-            }
-            (Sort::CreatedAt, Some(search)) => {
-                let list = found_in(business, filter, paging.after.as_ref());
-                let ways = ways(&transaction, business, search).await?;
-                let ids = list.first(&transaction, &ways, paging.rows()).await?;
-                of_ids(&transaction, business, ids).await?
+                rows.all(&transaction).await?
             }
         };
         transaction.commit().await?;
@@ -136,18 +130,9 @@ pub async fn count(
     let business = caller.business_id;
     retry(|| async {
         let transaction = database.begin_snapshot(business, &search::SETTINGS).await?;
-        let count = match &filter.search {
-            None => {
-                let rows = filtered(business, filter, None).select_only();
-                let rows = rows.column(customers::Column::Id).into_query();
-                pages::counted(&transaction, rows, most).await?
-            }
-            Some(search) => {
-                let ways = ways(&transaction, business, search).await?;
-                let list = found_in(business, filter, None);
-                list.count(&transaction, &ways, most).await?
-            }
-        };
+        let list = by_id(business, filter, None);
+        let search = filter.search.as_ref();
+        let count = list.count(&transaction, search, most).await?;
         transaction.commit().await?;
         Ok(count)
     })
@@ -174,8 +159,8 @@ fn filtered(
     }
 }
 
-/// The list in which a search finds customers.
-fn found_in(
+/// The list from the start of the page on.
+fn by_id(
     business: BusinessId,
     filter: &Filter,
     after: Option<&CustomerKey>,
@@ -184,28 +169,22 @@ fn found_in(
         business,
         rest: rest(business, after),
         filtered: filtered(business, filter, after),
-        id: customers::Column::Id,
         order: Order::Asc,
     }
 }
 
-/// The most found customers that are sorted rather than looked for in the list.
-const FEW: u64 = 3_000;
+impl Searched for customers::Entity {
+    const ID: customers::Column = customers::Column::Id;
 
-async fn ways<'a>(
-    transaction: &Transaction,
-    business: BusinessId,
-    search: &'a Search,
-) -> Result<[Way<'a, customers::Entity>; 1], Error> {
-    let [found] = search
-        .look_up(transaction, business, [Kind::Customer])
-        .await?;
-    Ok([Way::Terms {
-        found,
-        few: FEW,
-        of_id: |rows, id| rows.filter(customers::Column::Id.into_expr().eq(id)),
-        belongs: |_, found| found.matches(&customers::Column::Id.into_expr()),
-    }])
+    async fn ways<'a>(
+        transaction: &Transaction,
+        business: BusinessId,
+        search: &'a Search,
+    ) -> Result<Vec<Way<'a, Self>>, Error> {
+        let kinds = [Kind::Customer];
+        let [found] = search.look_up(transaction, business, kinds).await?;
+        Ok(vec![Way::Own(found)])
+    }
 }
 
 /// The rows of a page by name. The terms of kind `customer_name` are the index of this order.
@@ -216,6 +195,7 @@ async fn by_name(
     paging: &Paging<CustomerKey>,
 ) -> Result<Vec<customers::Model>, Error> {
     let mut names = names(business, filter, paging.after.as_ref());
+    names.limit(paging.rows());
     if let Some(search) = &filter.search {
         let [found] = search
             .look_up(transaction, business, [Kind::Customer])
@@ -223,14 +203,14 @@ async fn by_name(
         if found.is_empty() {
             return Ok(Vec::new());
         }
+        let keys = Keys::of(transaction, &found).await?;
         let id = Expr::col(("name", search_terms::Column::EntityId));
-        // The planner reads few found ids first, since it knows their number.
-        names.and_where(match found.rows() {
-            0..FEW => id.in_subquery(found.ids()),
-            _ => found.matches(&id),
+        // Few names are looked up. Otherwise the names are walked in their order.
+        names.and_where(match keys.are_few() {
+            true => id.in_subquery(keys.select()),
+            false => keys.contain(id),
         });
     }
-    names.limit(paging.rows());
     let ids = transaction.query_all(&names).await?;
     let ids = ids.iter().map(|row| row.try_get("", "entity_id"));
     let ids: Vec<Uuid> = ids.collect::<Result<_, _>>()?;

@@ -3,13 +3,13 @@
 use entity::search_terms::Kind;
 use entity::{BusinessId, CustomerId, Money, PaymentId, Tenant, payments};
 use sea_orm::sea_query::{ExprTrait, Order};
-use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, Select};
 
 use super::Payment;
 use crate::foundation::clock;
 use crate::foundation::dates::When;
 use crate::foundation::retry::retry;
-use crate::foundation::search::pages::{self, List, Way};
+use crate::foundation::search::pages::{List, Searched, Way};
 use crate::foundation::search::{self, Search};
 use crate::identity::customers;
 use crate::receivables::documents;
@@ -55,15 +55,9 @@ pub async fn list(
     let filtered = rest(filtered(database, caller, filter).await?, paging.after);
     retry(|| async {
         let transaction = database.begin_snapshot(business, &search::SETTINGS).await?;
-        let rows = match &filter.search {
-            None => filtered.clone().limit(paging.rows()),
-            Some(search) => {
-                let list = found_in(business, &filtered, paging.after);
-                let ways = ways(&transaction, business, search).await?;
-                let ids = list.first(&transaction, &ways, paging.rows()).await?;
-                payments::Entity::of(business).filter(payments::Column::Id.eq_any(ids))
-            }
-        };
+        let list = by_id(business, &filtered, paging.after);
+        let search = filter.search.as_ref();
+        let rows = list.rows(&transaction, search, paging.rows()).await?;
         let rows = rows.order_by_desc(payments::Column::Id);
         let rows = rows.all(&transaction).await?;
         let page = documents::with_states(&transaction, business, rows, paging).await?;
@@ -109,17 +103,9 @@ pub async fn count(
     let filtered = filtered(database, caller, filter).await?;
     retry(|| async {
         let transaction = database.begin_snapshot(business, &search::SETTINGS).await?;
-        let count = match &filter.search {
-            None => {
-                let rows = filtered.clone().select_only().column(payments::Column::Id);
-                pages::counted(&transaction, rows.into_query(), most).await?
-            }
-            Some(search) => {
-                let ways = ways(&transaction, business, search).await?;
-                let list = found_in(business, &filtered, None);
-                list.count(&transaction, &ways, most).await?
-            }
-        };
+        let list = by_id(business, &filtered, None);
+        let search = filter.search.as_ref();
+        let count = list.count(&transaction, search, most).await?;
         transaction.commit().await?;
         Ok(count)
     })
@@ -149,8 +135,8 @@ fn rest(all: Select<payments::Entity>, after: Option<PaymentId>) -> Select<payme
     }
 }
 
-/// The list in which a search finds payments.
-fn found_in(
+/// The list from the start of the page on.
+fn by_id(
     business: BusinessId,
     filtered: &Select<payments::Entity>,
     after: Option<PaymentId>,
@@ -159,39 +145,31 @@ fn found_in(
         business,
         rest: rest(payments::Entity::of(business), after),
         filtered: filtered.clone(),
-        id: payments::Column::Id,
         order: Order::Desc,
     }
 }
 
-/// The most found references whose payments are collected at once.
-const FEW_REFERENCES: u64 = 3_000;
+impl Searched for payments::Entity {
+    const ID: payments::Column = payments::Column::Id;
 
-/// The most terms of found customers whose payments are collected at once.
-const FEW_CUSTOMERS: u64 = 1_500;
+    /// A payment is found by its reference and its customer.
+    async fn ways<'a>(
+        transaction: &Transaction,
+        business: BusinessId,
+        search: &'a Search,
+    ) -> Result<Vec<Way<'a, Self>>, Error> {
+        use payments::Column;
 
-/// The ways in which a payment is found: by its reference and its customer.
-async fn ways<'a>(
-    transaction: &Transaction,
-    business: BusinessId,
-    search: &'a Search,
-) -> Result<[Way<'a, payments::Entity>; 2], Error> {
-    use payments::Column;
-
-    let kinds = [Kind::Payment, Kind::Customer];
-    let [references, customers] = search.look_up(transaction, business, kinds).await?;
-    Ok([
-        Way::Terms {
-            found: references,
-            few: FEW_REFERENCES,
-            of_id: |rows, id| rows.filter(Column::Id.into_expr().eq(id)),
-            belongs: |_, found| found.matches(&Column::Id.into_expr()),
-        },
-        Way::Terms {
-            found: customers,
-            few: FEW_CUSTOMERS,
-            of_id: |rows, id| rows.filter(Column::CustomerId.into_expr().eq(id)),
-            belongs: |_, found| found.matches(&Column::CustomerId.into_expr()),
-        },
-    ])
+        let kinds = [Kind::Payment, Kind::Customer];
+        let [references, customers] = search.look_up(transaction, business, kinds).await?;
+        Ok(vec![
+            Way::Own(references),
+            Way::Of {
+                found: customers,
+                rows: |rows, id| rows.filter(Column::CustomerId.into_expr().eq(id)),
+                belongs: |_, keys| keys.contain(Column::CustomerId.into_expr()),
+                is_first: None,
+            },
+        ])
+    }
 }

@@ -296,6 +296,27 @@ fn posted(made: &Reply) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payout_changes_its_payment_and_an_earlier_entry_of_the_customer_does_not() {
+    let (service, admin, payer, _) = shop().await;
+    let on_account = json!({"on_account": true});
+    let older = pay(&admin, payer, "10.00", on_account.clone()).await;
+    let mut follower = Follower::from_now(&service, PAYMENTS).await;
+    let newer = pay(&admin, payer, "20.00", on_account).await;
+    // It uses up the oldest credit.
+    let body = json!({"amount": "5.00", "method": "cash"});
+    let path = format!("/api/customers/{payer}/payouts");
+    let _ = admin.post(&path, &body).await.ok(201);
+    let expected = [posted(&newer), posted(&older)];
+    let mut seen = Vec::new();
+    until("the payout is visible", async || {
+        seen.extend(follower.follow().await);
+        seen.contains(&expected[1])
+    })
+    .await;
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_row_that_a_change_of_an_account_touches_has_changed() {
     let (service, admin, payer, unit) = shop().await;
     let mut all = followers(&service).await;

@@ -337,8 +337,9 @@ async fn common_words_are_found_in_the_order_of_the_list() {
     let admin = service.admin();
     // More customers, with more terms, than are collected or counted.
     let many = format!(
-        "INSERT INTO customers (business_id, id, name, credit_limit)
-         SELECT '{ACME}', ('00000000-0000-7000-8abc-' || lpad(to_hex(n), 12, '0'))::uuid, 'Common ' || n, 1000
+        "INSERT INTO customers (business_id, id, name, reference, credit_limit)
+         SELECT '{ACME}', ('00000000-0000-7000-8abc-' || lpad(to_hex(n), 12, '0'))::uuid, 'Common ' || n,
+                CASE WHEN n <= 6000 THEN 'LEFT-' ELSE 'RIGHT-' END || n, 1000
            FROM generate_series(1, 12000) AS n"
     );
     service.database.execute(&many).await;
@@ -347,6 +348,18 @@ async fn common_words_are_found_in_the_order_of_the_list() {
     let first = customers(&admin, "q=common&limit=3").await;
     assert_eq!(first, ["Common 1", "Common 2", "Common 3"]);
     assert_eq!(customers(&admin, "q=common%207777").await, ["Common 7777"]);
+    // Far from the beginning of the list, and nowhere.
+    for sort in ["created_at", "name"] {
+        let query = |words: &str| format!("q={words}&limit=2&sort={sort}");
+        let second = if sort == "name" { "10001" } else { "6002" };
+        for words in ["right", "right%20common", "com%20rig%20r"] {
+            let far = customers(&admin, &query(words)).await;
+            assert!(far[1] == format!("Common {second}"), "{words}: {far:?}");
+        }
+        assert!(customers(&admin, &query("left%20right")).await.is_empty());
+        let few = customers(&admin, &query("right%2077")).await;
+        assert_eq!(few, ["Common 7700", "Common 7701"]);
+    }
     // The numbers that begin with 11.
     let counted = admin
         .get("/api/customers?q=com%2011&count=true&limit=2")
@@ -367,7 +380,63 @@ async fn common_words_are_found_in_the_order_of_the_list() {
     let order = id_of(&admin.buy_for(buyer, &[(ACME_KEYBOARD, 1)]).await.ok(201));
     admin.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201);
     assert_eq!(orders(&admin, "q=common").await, [order.as_str()]);
-    assert_eq!(orders(&admin, "q=common%207").await, [order.as_str()]);
+    for words in [
+        "left",
+        "common%20left",
+        "common%207",
+        "7",
+        "left%20common%207",
+    ] {
+        let found = orders(&admin, &format!("q={words}")).await;
+        assert_eq!(found, [order.as_str()], "{words}");
+    }
+    for words in ["right", "left%20right", "common%208", "right%207"] {
+        let found = orders(&admin, &format!("q={words}")).await;
+        assert!(found.is_empty(), "{words}: {found:?}");
+    }
+    let counted = admin.get("/api/orders?q=left&count=true").await.ok(200);
+    assert_eq!(counted["count"], 1, "{counted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_with_several_found_products_is_listed_and_counted_once() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    let mut products = Vec::new();
+    for number in 0..3 {
+        products.push(
+            admin
+                .add_product(&format!("SET-{number}"), "1.00", 100)
+                .await,
+        );
+    }
+    let mut bought = Vec::new();
+    for number in 0..9 {
+        // One, two or all three of them.
+        let of_set = products.iter().take(1 + number % 3);
+        let lines: Vec<_> = of_set.map(|product| (*product, 1)).collect();
+        bought.push(id_of(&admin.buy(&lines).await.ok(201)));
+    }
+    let oldest = all_pages(&admin, "/api/orders?q=set&sort=created_at", "order_id").await;
+    assert_eq!(oldest, bought);
+    bought.reverse();
+    assert_eq!(
+        all_pages(&admin, "/api/orders?q=set", "order_id").await,
+        bought
+    );
+    let counted = async || admin.get("/api/orders?q=set&count=true").await.ok(200);
+    assert_eq!(orders(&admin, "q=set").await, bought);
+    assert_eq!(counted().await["count"], 9);
+    // More products than are looked up one by one.
+    let many = format!(
+        "INSERT INTO products (business_id, id, sku, name, price)
+         SELECT '{ACME}', gen_random_uuid(), 'SET-' || n, 'Part', 1 FROM generate_series(10, 1200) AS n"
+    );
+    service.database.execute(&many).await;
+    assert_eq!(fill(&service).await, 1191);
+    assert_eq!(orders(&admin, "q=set").await, bought);
+    assert_eq!(orders(&admin, "q=set&limit=2").await, bought[..2]);
+    assert_eq!(counted().await["count"], 9);
 }
 
 #[tokio::test(flavor = "multi_thread")]

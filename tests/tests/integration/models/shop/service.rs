@@ -8,7 +8,7 @@ use domain::card::refunds;
 use domain::desk::purchase::Purchase;
 use domain::desk::{Command, Desk, Executed, Work};
 use domain::stock::inventory::{self, Correction, NewCorrection};
-use domain::stock::reservations::{LockedIds, NewReservation};
+use domain::stock::reservations::{NewReservation, ReservationRows};
 use domain::{Authority, Caller, Error, Outcome, demo};
 use entity::stock_movements::Reason;
 use entity::{Currency, CustomerId, Money, OrderId, ProductId, Quantity, ReservationId, UserId};
@@ -223,11 +223,11 @@ impl Shop {
                 };
                 Work::Reserve(new, unread_reservation)
             }
-            Request::Confirm(at) => Work::Confirm(self.locked_ids(*at).into(), unread),
+            Request::Confirm(at) => Work::Confirm(self.reservation_rows(*at).into(), unread),
             Request::ConfirmByCard(at, seconds) => {
-                Work::ConfirmByCard(self.locked_ids(*at).into(), terms(*seconds))
+                Work::ConfirmByCard(self.reservation_rows(*at).into(), terms(*seconds))
             }
-            Request::GiveUp(at) => Work::Cancel(self.locked_ids(*at), unread_reservation),
+            Request::GiveUp(at) => Work::Cancel(self.reservation_rows(*at), unread_reservation),
         }
     }
 
@@ -241,11 +241,11 @@ impl Shop {
         lines.collect()
     }
 
-    fn locked_ids(&self, at: usize) -> LockedIds {
+    fn reservation_rows(&self, at: usize) -> ReservationRows {
         let hold = &self.model.holds[at];
         let items = hold.items.iter();
         let items = items.map(|item| (self.model.products[item.product].id, item.quantity));
-        LockedIds {
+        ReservationRows {
             id: hold.id,
             customer_id: self.model.customer_id(hold.customer),
             items: items.collect(),
