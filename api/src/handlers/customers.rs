@@ -24,7 +24,7 @@ use crate::schema::endpoint::Endpoint;
 use crate::schema::metadata::{self, MetadataPatch, NewMetadata};
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
-use crate::schema::query::{CountedPage, Page, Query, ROWS_TO_COUNT};
+use crate::schema::query::{CountedPage, Query, ROWS_TO_COUNT};
 use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Amount, Email, FromText, Reference, Text, Whole};
 use crate::state::State;
@@ -217,18 +217,15 @@ async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Respon
     if let Some(following) = lists.following(&mut query) {
         query.finish()?;
         let changes = customer_changes::list_changes(lists.database(), &caller, &following).await;
-        return caller.answer(changes.map(|page| {
-            View(Page::of_changes(page, |row| {
-                CustomerView::of(&row, &caller)
-            }))
-        }));
+        return caller.answer(
+            changes.map(|page| lists.changes(page, |row| CustomerView::of(&row, &caller))),
+        );
     }
     let filter = Filter {
         search: query.take("q"),
         on_hold: query.take("on_hold"),
         sort: query.take("sort").unwrap_or_default(),
     };
-    query.expect_cursor(|after: &CustomerKey| after.is_of(filter.sort));
     let (currency, own) = (caller.currency, caller.clone());
     let (counter, counted) = (caller.clone(), filter.clone());
     let count = async move |database: &Database| {

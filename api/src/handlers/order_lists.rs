@@ -17,7 +17,7 @@ use super::orders::{EVERYONE, OrderView};
 use crate::access::Authenticated;
 use crate::http::listing::Listing;
 use crate::schema::endpoint::Endpoint;
-use crate::schema::query::{CountedPage, Page, Query, ROWS_TO_COUNT};
+use crate::schema::query::{CountedPage, Query, ROWS_TO_COUNT};
 use crate::schema::response::{Response, View};
 use crate::schema::text::{AmountText, FromText, Several};
 
@@ -137,11 +137,9 @@ async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Respon
     if let Some(following) = lists.following(&mut query) {
         query.finish()?;
         let changes = changes::list_changes(lists.database(), &caller, &following).await;
-        return caller.answer(changes.map(|page| {
-            View(Page::of_changes(page, |listed| {
-                ListedOrderView::of(listed, &caller)
-            }))
-        }));
+        return caller.answer(
+            changes.map(|page| lists.changes(page, |listed| ListedOrderView::of(listed, &caller))),
+        );
     }
     let attention = query.take::<WantingAttention>("attention");
     let filter = Filter {
@@ -175,7 +173,6 @@ async fn page(lists: Listing, caller: Authenticated, filter: Filter, mut query: 
         sort: query.take("sort").unwrap_or_default(),
         ..filter
     };
-    query.expect_cursor(|after: &OrderKey| after.is_of(filter.sort));
     if filter.sort == Sort::DueAt {
         if filter.unpaid != Some(true) && filter.overdue != Some(true) {
             query.fault("sort", "due_at needs unpaid=true or overdue=true");

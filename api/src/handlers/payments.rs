@@ -21,7 +21,7 @@ use crate::schema::endpoint::Endpoint;
 use crate::schema::metadata::NewMetadata;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
-use crate::schema::query::{CountedPage, Page, Query, ROWS_TO_COUNT};
+use crate::schema::query::{CountedPage, Query, ROWS_TO_COUNT};
 use crate::schema::response::{Response, View};
 use crate::schema::text::{self, Amount, AmountText, Text};
 use crate::state::State;
@@ -304,9 +304,9 @@ async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Respon
         query.finish()?;
         let changes = payment_changes::list_changes(lists.database(), &caller, &following).await;
         return caller.answer(changes.map(|page| {
-            View(Page::of_changes(page, |listed| {
+            lists.changes(page, |listed| {
                 ListedPaymentView::of(listed, caller.currency)
-            }))
+            })
         }));
     }
     let (amount_min, amount_max) = query.amounts(("amount_min", "amount_max"), caller.currency);

@@ -21,7 +21,7 @@ use crate::schema::endpoint::Endpoint;
 use crate::schema::metadata::{self, MetadataPatch, NewMetadata};
 use crate::schema::path::Id;
 use crate::schema::problem::Code;
-use crate::schema::query::{CountedPage, Page, Query, ROWS_TO_COUNT};
+use crate::schema::query::{CountedPage, Query, ROWS_TO_COUNT};
 use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Amount, Prose, Sku, Text, Whole};
 use crate::state::State;
@@ -300,9 +300,9 @@ async fn list(lists: Listing, visitor: Visitor, mut query: Query) -> Response {
         let changes =
             product_changes::list_changes(lists.database(), business, &reader, &following).await;
         return visitor.answer(changes.map(|page| {
-            View(Page::of_changes(page, |row| {
+            lists.changes(page, |row| {
                 ProductView::of(&row, visitor.caller.as_ref(), visitor.currency)
-            }))
+            })
         }));
     }
     let filter = Filter {

@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
-use domain::audit::changes::Following;
+use domain::audit::changes::{Changes, Following};
 use domain::{Database, Paging};
 use entity::Currency;
 use futures_util::future::LocalBoxFuture;
@@ -27,9 +27,13 @@ use crate::http::csv::{self, Columns};
 use crate::schema::content_negotiation::{CSV_SUFFIX, Form};
 use crate::schema::csv_dialect::Dialect;
 use crate::schema::csv_text;
+use crate::schema::cursor_seal::CursorSeal;
 use crate::schema::problem::Problem;
 use crate::schema::query::{CountedPage, Page, Query};
-use crate::schema::response::Response;
+use crate::schema::response::{Response, View};
+
+/// The parameters that order the rows of a list.
+const ORDERING: [&str; 2] = ["sort", "by"];
 
 /// The reading of a list by one request.
 #[derive(Debug)]
@@ -39,6 +43,10 @@ pub struct Listing {
     watched: Watched,
     /// The name of the list: the last segment of its path.
     name: String,
+    /// The seal of the cursors of its pages.
+    seal: CursorSeal,
+    /// The seal of the cursors of its changes.
+    seal_of_changes: CursorSeal,
     /// Counts all rows; `None` for a list whose rows are not counted.
     count: Option<Count>,
 }
@@ -86,6 +94,7 @@ impl Listing {
             return self.table(query, currency, read, view).await;
         }
         Dialect::take(&mut query);
+        query.unseal(&self.seal);
         let paging = query.paging();
         let count = self.count.filter(|_| query.count());
         query.finish()?;
@@ -95,7 +104,7 @@ impl Listing {
             None => None,
         };
         let page = read(&self.database, &paging).await.map_err(problem)?;
-        let page = CountedPage::of(Page::of(page, view), counted);
+        let page = CountedPage::of(Page::of(page, view).sealed(&self.seal), counted);
         Ok(HttpResponse::Ok().insert_header(Form::VARY).json(page))
     }
 
@@ -103,9 +112,17 @@ impl Listing {
     /// `updated_since` stays an unknown parameter.
     pub fn following(&self, query: &mut Query) -> Option<Following> {
         match self.form {
-            Form::Json => query.following(),
+            Form::Json => {
+                query.unseal_if_of(&self.seal_of_changes);
+                query.following()
+            }
             Form::Csv => None,
         }
+    }
+
+    /// A page of changes with a view of each row.
+    pub fn changes<R, V>(&self, changes: Changes<R>, view: impl FnMut(R) -> V) -> View<Page<V>> {
+        View(Page::of_changes(changes, view).sealed(&self.seal_of_changes))
     }
 
     /// The database of the list.
@@ -174,6 +191,8 @@ impl Listing {
         let path = req.path().strip_suffix(CSV_SUFFIX);
         let path = path.unwrap_or_else(|| req.path());
         let name = path.rsplit('/').next().unwrap_or_default();
+        let mut query = Query::of(req.query_string());
+        let order = ORDERING.map(|parameter| query.take_text(parameter));
         // The name is a literal of the endpoint table. The filter keeps any other text out of the header.
         let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '-';
         Ok(Self {
@@ -181,6 +200,8 @@ impl Listing {
             form,
             watched,
             name: name.chars().filter(is_plain).collect(),
+            seal: CursorSeal::of(path, &order),
+            seal_of_changes: CursorSeal::of(&format!("changes of {path}"), &[]),
             count: None,
         })
     }

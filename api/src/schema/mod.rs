@@ -10,6 +10,7 @@ pub mod content_negotiation;
 pub mod csv_body;
 pub mod csv_dialect;
 pub mod csv_text;
+pub mod cursor_seal;
 pub mod endpoint;
 pub mod faults;
 pub mod form;

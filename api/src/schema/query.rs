@@ -27,6 +27,7 @@ use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::schema::cursor_seal::CursorSeal;
 use crate::schema::faults::{At, MAX_FAULTS};
 use crate::schema::problem::Problem;
 use crate::schema::text::{AmountText, FromText, Whole};
@@ -119,17 +120,36 @@ impl Query {
         self.take("count").unwrap_or(false)
     }
 
+    /// Takes the seal off the cursor. A cursor without this seal is a fault.
+    pub fn unseal(&mut self, seal: &CursorSeal) {
+        if !self.unseal_if_of(seal) && self.has(CURSOR) {
+            self.pairs.retain(|(name, _)| name != CURSOR);
+            self.fault(CURSOR, NOT_OF_LIST);
+        }
+    }
+
+    /// Takes the seal off the cursor if it has this one, and returns whether it had.
+    pub fn unseal_if_of(&mut self, seal: &CursorSeal) -> bool {
+        let cursor = self.pairs.iter_mut().find(|(name, _)| name == CURSOR);
+        let Some((_, text)) = cursor else {
+            return false;
+        };
+        let opened = seal.take_off(text).map(str::to_owned);
+        let is_of = opened.is_some();
+        if let Some(opened) = opened {
+            *text = opened;
+        }
+        is_of
+    }
+
     /// Rejects a cursor of a list in another order. Leaves the cursor unread.
     pub fn expect_cursor<K: FromStr>(&mut self, is_of_list: impl Fn(&K) -> bool) {
-        let mut cursors = self.pairs.iter().filter(|(name, _)| name == "cursor");
+        let mut cursors = self.pairs.iter().filter(|(name, _)| name == CURSOR);
         let cursor = cursors.next().map(|(_, text)| Cursor::<K>::from_text(text));
         if let Some(Ok(Cursor(key))) = cursor
             && !is_of_list(&key)
         {
-            self.fault(
-                "cursor",
-                "must be the next_cursor of an earlier page of this list",
-            );
+            self.fault(CURSOR, NOT_OF_LIST);
         }
     }
 
@@ -142,7 +162,7 @@ impl Query {
     /// are faults then, so this comes before them.
     pub fn following(&mut self) -> Option<Following> {
         let is_cursor = |(name, text): &(String, String)| {
-            name == "cursor" && Cursor::<Position>::from_text(text).is_ok()
+            name == CURSOR && Cursor::<Position>::from_text(text).is_ok()
         };
         let continues = self.pairs.iter().any(is_cursor);
         let since = self.take::<When>("updated_since").map(Start::Since);
@@ -254,6 +274,13 @@ const DEFAULT_LIMIT: u64 = 50;
 /// The rows per page that a client may ask for.
 pub type Limit = Whole<1, 200>;
 
+/// The parameter with the end of the previous page.
+const CURSOR: &str = "cursor";
+
+/// The fault of a cursor that another list returned.
+const NOT_OF_LIST: &str =
+    "must be the next_cursor of an earlier page of this list, in the same order";
+
 /// The end of a page: the key of its last row. It is encoded so that clients do not rely on its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor<K>(pub K);
@@ -297,6 +324,13 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The page with a sealed cursor.
+    #[must_use]
+    pub fn sealed(mut self, seal: &CursorSeal) -> Self {
+        self.next_cursor = self.next_cursor.map(|cursor| seal.put_on(&cursor));
+        self
+    }
+
     /// A page with a view of each row.
     #[must_use]
     pub fn of<R, K: Display>(page: domain::Page<R, K>, view: impl FnMut(R) -> T) -> Self {

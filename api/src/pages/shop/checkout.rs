@@ -8,6 +8,10 @@ use domain::identity::customers;
 use domain::{Error, IdempotencyKey, Outcome, StoredResponse};
 use entity::users::Role;
 use entity::{Address, AddressKind, OrderId, ProductId, Quantity, customers as customer_rows};
+<<<<<<< HEAD
+=======
+use pages::Notice;
+>>>>>>> web
 use pages::shop::{Checkout, Credit};
 use pages::{Notice, Refusal};
 
@@ -216,7 +220,7 @@ fn wanted(form: &Form) -> Vec<(ProductId, Quantity)> {
 /// The refusal with what is true now, and what can be done.
 fn explained(here: &Here, mut form: pages::Form, problem: &Problem) -> pages::Form {
     let amount = |name: &str| problem.member(name).and_then(|amount| amount.as_str());
-    let refusal = form.refusal.take().map(|refusal| match problem.code() {
+    form.refusal = form.refusal.take().map(|refusal| match problem.code() {
         Code::CreditLimitExceeded => ["available_credit", "amount", "balance", "credit_limit"]
             .into_iter()
             .zip(["Available credit", "This order", "Balance", "Credit limit"])
@@ -236,7 +240,6 @@ fn explained(here: &Here, mut form: pages::Form, problem: &Problem) -> pages::Fo
         },
         _ => refusal,
     });
-    form.refusal = refusal.map(|refusal: Refusal| refusal);
     form
 }
 

@@ -1,5 +1,5 @@
-//! Login, registration and logout. What protects the API's endpoints protects these: the limits per address and account,
-//! and the time that a wrong password takes.
+//! Login, registration and logout. What protects the API's endpoints protects these: the limits per address and
+//! account, and the time that a wrong password takes.
 
 use actix_web::http::header::USER_AGENT;
 use domain::Secret;

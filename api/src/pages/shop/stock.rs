@@ -1,5 +1,5 @@
-//! `/shop/{business}/stock`: the stock of all products of a page as one event stream. Browsers open few connections to a
-//! host, so a page has one stream.
+//! `/shop/{business}/stock`: the stock of all products of a page as one event stream. Browsers open few connections to
+//! a host, so a page has one stream.
 
 use std::collections::BTreeSet;
 

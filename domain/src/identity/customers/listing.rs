@@ -54,12 +54,6 @@ impl CustomerKey {
             },
         }
     }
-
-    /// Whether it is a place in a list of this order.
-    #[must_use]
-    pub fn is_of(&self, sort: Sort) -> bool {
-        self.name.is_some() == (sort == Sort::Name)
-    }
 }
 
 impl fmt::Display for CustomerKey {

@@ -73,24 +73,45 @@ async fn every_list_refuses_bad_limits_bad_cursors_and_unknown_parameters() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_of_one_list_opens_no_other_by_force() {
     let it = Untouched::start().await;
-    let overdue = it.admin.get("/api/customers/overdue?limit=1").await.ok(200);
-    let cursor = overdue["next_cursor"].as_str().unwrap();
-    for path in [
+    let lists = [
         "/api/customers",
+        "/api/customers?sort=name",
+        "/api/customers/overdue",
+        "/api/customers/overdue?by=order_date",
+        "/api/customers?updated_since=2020-01-01",
         "/api/products",
+        "/api/products?updated_since=2020-01-01",
         "/api/orders",
+        "/api/orders?sort=created_at",
+        "/api/orders?sort=due_at&unpaid=true",
+        "/api/orders?updated_since=2020-01-01",
         "/api/inventory",
-    ] {
-        let reply = it.admin.get(&format!("{path}?cursor={cursor}")).await;
-        assert_eq!(pointers(&reply), ["?cursor"], "{path}");
+        "/api/users",
+    ];
+    let with = |list: &str, more: &str| match list.contains('?') {
+        true => format!("{list}&{more}"),
+        false => format!("{list}?{more}"),
+    };
+    let mut cursors = Vec::new();
+    for list in lists {
+        let page = it.admin.get(&with(list, "limit=1")).await.ok(200);
+        if let Some(cursor) = page["next_cursor"].as_str() {
+            cursors.push((list, cursor.to_owned()));
+        }
     }
-    let customers = it.admin.get("/api/customers?limit=1").await.ok(200);
-    let cursor = customers["next_cursor"].as_str().unwrap();
-    let reply = it
-        .admin
-        .get(&format!("/api/customers/overdue?cursor={cursor}"))
-        .await;
-    assert_eq!(pointers(&reply), ["?cursor"]);
+    assert!(cursors.len() >= 8, "{cursors:?}");
+    for (list, cursor) in &cursors {
+        for other in lists {
+            let reply = it
+                .admin
+                .get(&with(other, &format!("cursor={cursor}")))
+                .await;
+            match *list == other {
+                true => assert_eq!(reply.status, 200, "{other}: {}", reply.text),
+                false => assert_eq!(pointers(&reply), ["?cursor"], "{list} to {other}"),
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
