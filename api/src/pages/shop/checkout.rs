@@ -8,10 +8,6 @@ use domain::identity::customers;
 use domain::{Error, IdempotencyKey, Outcome, StoredResponse};
 use entity::users::Role;
 use entity::{Address, AddressKind, OrderId, ProductId, Quantity, customers as customer_rows};
-<<<<<<< HEAD
-=======
-use pages::Notice;
->>>>>>> web
 use pages::shop::{Checkout, Credit};
 use pages::{Notice, Refusal};
 
