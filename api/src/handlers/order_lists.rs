@@ -18,7 +18,7 @@ use crate::access::Authenticated;
 use crate::http::listing::Listing;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::query::{CountedPage, Query, ROWS_TO_COUNT};
-use crate::schema::response::{Response, View};
+use crate::schema::response::Response;
 use crate::schema::text::{AmountText, FromText, Several};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {

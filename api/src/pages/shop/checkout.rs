@@ -9,7 +9,7 @@ use domain::{Error, IdempotencyKey, Outcome, StoredResponse};
 use entity::users::Role;
 use entity::{Address, AddressKind, OrderId, ProductId, Quantity, customers as customer_rows};
 use pages::shop::{Checkout, Credit};
-use pages::{Notice, Refusal};
+use pages::Notice;
 
 use crate::access::Authenticated;
 use crate::handlers::checkout::place_order;
