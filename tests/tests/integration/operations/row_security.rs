@@ -18,7 +18,7 @@ use tests::{Clerk, Client, Database, SERVICE, Service};
 pub(crate) const NOT_OF_TENANTS: [&str; 2] = ["schema_compatibility", "seaql_migrations"];
 
 /// The exact privileges of the service's role on each table besides SELECT. A table with only INSERT is append-only.
-pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 40] = [
+pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 41] = [
     // The fields: table, INSERT, DELETE, columns with UPDATE.
     ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
