@@ -75,7 +75,7 @@ enum Document {
     Order {
         id: OrderId,
         due_at: DateTime<Utc>,
-        details: OrderDetails,
+        details: Box<OrderDetails>,
     },
     /// A payment, for an amount below 0.
     Payment { id: PaymentId, entry_number: i64 },
@@ -218,11 +218,11 @@ fn post<'a>(
         Document::Order {
             id,
             due_at: account.due_at(issued_at, item.due_on),
-            details: OrderDetails {
+            details: Box::new(OrderDetails {
                 reference: Some(item.reference.clone()),
                 note: item.note.clone(),
                 ..OrderDetails::default()
-            },
+            }),
         }
     } else {
         let nothing = Target::Orders(Vec::new());

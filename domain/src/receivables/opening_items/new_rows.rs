@@ -110,7 +110,7 @@ impl Posted<'_> {
             payment_method: PaymentMethod::Credit,
             total: self.item.amount,
             due_at: *due_at,
-            details: Some(details),
+            details: Some(details.as_ref()),
             created_by,
             created_at: self.issued_at,
         })
