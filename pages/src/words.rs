@@ -82,6 +82,65 @@ pub fn field(name: &str) -> &str {
     }
 }
 
+/// The browser and the system that a `User-Agent` names: `Firefox on Linux`. Empty if it names neither.
+#[must_use]
+pub fn device(user_agent: &str) -> String {
+    // Most browsers also name those that they resemble, so the order matters.
+    const BROWSERS: [(&str, &str); 6] = [
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("FxiOS/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ];
+    const SYSTEMS: [(&str, &str); 7] = [
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let named = |names: &[(&str, &'static str)]| {
+        let found = names.iter().find(|(mark, _)| user_agent.contains(mark));
+        found.map(|(_, name)| *name)
+    };
+    match (named(&BROWSERS), named(&SYSTEMS)) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => String::new(),
+    }
+}
+
+/// The title and the advice for an HTTP status. `None` for statuses whose cause differs from case to case.
+#[must_use]
+pub fn failure(status: u16) -> Option<(&'static str, &'static str)> {
+    let words = match status {
+        404 => (
+            "This page does not exist",
+            "The link may be old, or the address has a typo.",
+        ),
+        405 => (
+            "This page cannot be opened that way",
+            "Go back, and use the buttons of the page.",
+        ),
+        413 => ("This is too much at once", "Send less, in several parts."),
+        429 => ("Too many attempts", "Wait a minute, then try again."),
+        500 => (
+            "Something went wrong on our side",
+            "Look at your orders before you try again. If it happens again, please tell us.",
+        ),
+        503 => (
+            "The store is very busy",
+            "Nothing was changed. Try again in a few seconds.",
+        ),
+        _ => return None,
+    };
+    Some(words)
+}
+
 /// The title and the advice for a code of the API's errors. `None` for codes that the API's own message explains better.
 #[must_use]
 pub fn refusal(code: &str) -> Option<(&'static str, &'static str)> {

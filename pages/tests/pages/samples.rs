@@ -245,7 +245,7 @@ fn ground(add: Add<'_>) {
     );
     add(
         "error-hostile",
-        &error(500, HOSTILE, HOSTILE, Some(HOSTILE)),
+        &error(403, HOSTILE, HOSTILE, Some(HOSTILE)),
     );
     add(
         "login",
@@ -826,8 +826,16 @@ fn accounts(add: Add<'_>) {
         address: form(),
         can_change_addresses: true,
         sessions: vec![
-            session("a", "Firefox on Linux", true),
-            session("b", "Safari on iPhone", false),
+            session(
+                "a",
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                true,
+            ),
+            session(
+                "b",
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0 Mobile/15E148 Safari/604.1",
+                false,
+            ),
         ],
     };
     let figures = |overdue: &str| Figures {
