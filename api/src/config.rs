@@ -99,12 +99,7 @@ pub struct Settings {
     /// The URL by which browsers reach the pages, such as https://shop.example. With https, the cookies of sessions are
     /// sent over HTTPS only. If unset, it is the address to listen on if that is on this machine, and otherwise has
     /// https and the host that browsers name.
-    #[arg(
-        long,
-        env = "TRADELINE_PUBLIC_URL",
-        global = true,
-        value_name = "URL"
-    )]
+    #[arg(long, env = "TRADELINE_PUBLIC_URL", global = true, value_name = "URL")]
     pub public_url: Option<WebOrigin>,
     /// The folder of the embedded database and of the secret that is generated for it.
     #[arg(

@@ -120,7 +120,10 @@ async fn serve(settings: &Settings) -> Outcome {
     if choice.has_demo {
         announce(
             settings.log,
-            &format!("The store of the demo is at {}", store_of_demo(settings, service.address)),
+            &format!(
+                "The store of the demo is at {}",
+                store_of_demo(settings, service.address)
+            ),
         );
     }
     if choice.has_demo && !settings.listen.ip().is_loopback() {

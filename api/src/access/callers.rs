@@ -7,9 +7,7 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use domain::identity::businesses::Business;
-use domain::{
-    Caller, IdempotencyKey, PlatformCaller, Session, StoredResponse, WriteRequest,
-};
+use domain::{Caller, IdempotencyKey, PlatformCaller, Session, StoredResponse, WriteRequest};
 use entity::{BusinessId, Currency};
 use uuid::Uuid;
 
@@ -70,7 +68,8 @@ impl FromRequest for Authenticated {
     }
 }
 
-/// The login of the request's access token, or its session. A handler takes an `Option` of it: not every credential comes from a login.
+/// The login of the request's access token, or its session. A handler takes an `Option` of it: not every credential
+/// comes from a login.
 #[derive(Debug, Clone, Copy)]
 pub struct OfLogin(pub Uuid);
 
@@ -156,8 +155,8 @@ impl FromRequest for Visit {
     }
 }
 
-/// Reads what [`crate::access::check`] has stored in the request. An extractor that the endpoint's declaration does not allow is a
-/// bug.
+/// Reads what [`crate::access::check`] has stored in the request. An extractor that the endpoint's declaration does not
+/// allow is a bug.
 fn extension<T: Clone + 'static>(req: &HttpRequest) -> Result<T, Problem> {
     req.extensions().get::<T>().cloned().ok_or_else(|| {
         tracing::error!(

@@ -213,7 +213,10 @@ async fn login(
     request: Json<LoginRequest>,
 ) -> Response {
     let grant = Grant::RefreshToken(state.refresh_token_life);
-    granted(&state, log_in(&state, &req, request_id, (request.body, grant)).await?)
+    granted(
+        &state,
+        log_in(&state, &req, request_id, (request.body, grant)).await?,
+    )
 }
 
 /// Logs a user in, after the attempt was counted.

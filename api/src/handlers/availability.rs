@@ -102,7 +102,10 @@ async fn watch(
         .availability
         .watch(visitor.business_id, id.0, sees_inactive(&visitor));
     let watcher = watching.await.map_err(|error| visitor.problem(error))?;
-    Ok(streamed(watched, observations(watcher).map(|observation| event(&observation))))
+    Ok(streamed(
+        watched,
+        observations(watcher).map(|observation| event(&observation)),
+    ))
 }
 
 /// What a watcher observes, until its product is gone.

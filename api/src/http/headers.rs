@@ -41,7 +41,11 @@ pub fn secure(headers: &mut HeaderMap, path: &str) {
         false => NOTHING,
     };
     // With `no-referrer`, a form of a page would be sent with `Origin: null`.
-    let referrers = if is_page { "same-origin" } else { "no-referrer" };
+    let referrers = if is_page {
+        "same-origin"
+    } else {
+        "no-referrer"
+    };
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

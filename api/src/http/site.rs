@@ -147,18 +147,39 @@ mod tests {
         for other in [
             &[][..],
             &[("host", "shop.example")],
-            &[("sec-fetch-site", "cross-site"), ("origin", "https://shop.example")],
-            &[("sec-fetch-site", "same-site"), ("origin", "https://shop.example")],
-            &[("sec-fetch-site", "none"), ("origin", "https://shop.example")],
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("origin", "https://shop.example"),
+            ],
+            &[
+                ("sec-fetch-site", "same-site"),
+                ("origin", "https://shop.example"),
+            ],
+            &[
+                ("sec-fetch-site", "none"),
+                ("origin", "https://shop.example"),
+            ],
             &[("sec-fetch-site", "")],
-            &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-origin")],
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("sec-fetch-site", "same-origin"),
+            ],
             &[("origin", "null"), ("host", "null")],
             &[("origin", "https://"), ("host", "")],
             &[("origin", "https://evil.example"), ("host", "shop.example")],
-            &[("origin", "https://shop.example.evil.example"), ("host", "shop.example")],
+            &[
+                ("origin", "https://shop.example.evil.example"),
+                ("host", "shop.example"),
+            ],
             &[("origin", "ftp://shop.example"), ("host", "shop.example")],
-            &[("origin", "http://shop.example:81"), ("host", "shop.example")],
-            &[("origin", "https://shop.example"), ("origin", "https://shop.example")],
+            &[
+                ("origin", "http://shop.example:81"),
+                ("host", "shop.example"),
+            ],
+            &[
+                ("origin", "https://shop.example"),
+                ("origin", "https://shop.example"),
+            ],
             &[("origin", "http://a"), ("host", "a"), ("host", "b")],
         ] {
             assert!(!is_sent(&site, other), "{other:?}");

@@ -121,7 +121,10 @@ mod tests {
         let good = format!("{}-2", id.0.simple());
         for text in [
             good.clone(),
-            format!(".{good}.x-1.{}-0.{}--1.{}-99999999999999999999", id.0, id.0, id.0),
+            format!(
+                ".{good}.x-1.{}-0.{}--1.{}-99999999999999999999",
+                id.0, id.0, id.0
+            ),
             format!("{}-9.{good}", id.0),
         ] {
             assert_eq!(Cart::read(&text).lines(), [(id, units(2))], "{text}");

@@ -160,7 +160,11 @@ impl Here {
         }
         let body = rendered(page)?;
         let digest = Sha256::digest(&body);
-        let tag: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let tag: String = digest
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let tag = EntityTag::new_weak(tag);
         let is_known = match IfNoneMatch::parse(&self.req) {
             Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),

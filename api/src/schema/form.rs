@@ -114,7 +114,10 @@ impl Form {
         });
         at.finish(Some(()))?;
         let key = key.map(|key| idempotency::key_of_form(req, key, &value(&fields)));
-        let caller = req.extensions().get::<Caller>().map(|caller| caller.currency);
+        let caller = req
+            .extensions()
+            .get::<Caller>()
+            .map(|caller| caller.currency);
         Ok(Self {
             fields,
             currency: caller,
@@ -249,7 +252,9 @@ mod tests {
     fn form(text: &str) -> Form {
         let fields = form_urlencoded::parse(text.as_bytes());
         Form {
-            fields: fields.map(|(name, text)| (name.into(), text.into())).collect(),
+            fields: fields
+                .map(|(name, text)| (name.into(), text.into()))
+                .collect(),
             currency: None,
             key: None,
         }
@@ -268,7 +273,12 @@ mod tests {
         ))
         .read()
         .unwrap();
-        let quantities: Vec<i64> = order.items.0.iter().map(|line| line.quantity.get()).collect();
+        let quantities: Vec<i64> = order
+            .items
+            .0
+            .iter()
+            .map(|line| line.quantity.get())
+            .collect();
         assert_eq!(quantities, [7, 2]);
         assert!(order.items.0.iter().all(|line| line.product_id == id));
         assert!(order.note.is_none() && order.place.is_none());
@@ -285,7 +295,12 @@ mod tests {
         let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(
             names,
-            ["items/0/product_id", "items/0/quantity", "place/street", "colour"]
+            [
+                "items/0/product_id",
+                "items/0/quantity",
+                "place/street",
+                "colour"
+            ]
         );
         assert_eq!(found[0].1, "is required");
         assert_eq!(found[2].1, "is required");

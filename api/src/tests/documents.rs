@@ -131,7 +131,11 @@ fn an_endpoint_is_declared_once_and_below_api() {
 
 #[test]
 fn an_action_names_its_twins_and_a_page_is_no_endpoint_of_the_api() {
-    let with = |page| table([get("getX", "/api/x")])?.with_pages(vec![page]).map(|_| ());
+    let with = |page| {
+        table([get("getX", "/api/x")])?
+            .with_pages(vec![page])
+            .map(|_| ())
+    };
     let action = || Endpoint::action("sendX", "/shop/{business}/x", special);
     let no_twin = Err(BadTable::NoTwin("POST /shop/{business}/x".to_owned()));
     assert_eq!(with(action()), no_twin);
@@ -141,7 +145,10 @@ fn an_action_names_its_twins_and_a_page_is_no_endpoint_of_the_api() {
     assert_eq!(with(action().of_browsers_only()), Ok(()));
     for elsewhere in ["/api/y", "/x", "/shopping/{business}"] {
         let refused = with(Endpoint::page("showX", elsewhere, special));
-        assert_eq!(refused, Err(BadTable::Elsewhere(format!("GET {elsewhere}"))));
+        assert_eq!(
+            refused,
+            Err(BadTable::Elsewhere(format!("GET {elsewhere}")))
+        );
     }
     let taken = with(Endpoint::page("getX", "/shop/{business}", special));
     assert!(matches!(taken, Err(BadTable::TakenId { .. })), "{taken:?}");

@@ -489,8 +489,7 @@ pub(super) async fn complete(
     let stocks = found.iter_mut().filter_map(|(_, stock)| stock.as_mut());
     crate::stock::inventory::without_expired(transaction, business, stocks).await?;
     let found = found.into_iter().map(|(product, stock)| {
-        let (available, waiting) =
-            stock.map_or((0, 0), |stock| (stock.available(), stock.waiting));
+        let (available, waiting) = stock.map_or((0, 0), |stock| (stock.available(), stock.waiting));
         Product {
             waiting,
             ..Product::plain(product, available)

@@ -170,8 +170,7 @@ async fn read(database: &Database, (business, hash): Key) -> Result<Option<Sessi
 /// Whether a session is open, as far as its row and its user's tell. A version of the service that knows no sessions
 /// disables users without ending them.
 fn is_open(row: &sessions::Model, user: &users::Model, now: DateTime<Utc>) -> bool {
-    let is_idle =
-        user.role != users::Role::Customer && row.last_used_at < now - STAFF_IDLE;
+    let is_idle = user.role != users::Role::Customer && row.last_used_at < now - STAFF_IDLE;
     let is_kept = |(login, from)| login == row.id.0 && row.user_version >= from;
     let is_current = row.user_version >= user.version || user.kept().is_some_and(is_kept);
     row.ended_at.is_none()

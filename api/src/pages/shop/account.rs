@@ -53,8 +53,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .for_any_role()
         .of_browsers_only(),
-        Endpoint::page("showStatement", "/shop/{business}/account/statement", statement)
-            .for_roles(&[Role::Customer]),
+        Endpoint::page(
+            "showStatement",
+            "/shop/{business}/account/statement",
+            statement,
+        )
+        .for_roles(&[Role::Customer]),
         Endpoint::page(
             "exportStatement",
             "/shop/{business}/account/statement.csv",
@@ -73,7 +77,11 @@ async fn page(here: &Here, password: pages::Form) -> Result<Account, Problem> {
     let problem = |error| here.problem(error);
     let profile = login::profile(database, caller).await.map_err(problem)?;
     let customer = match caller.confined_to() {
-        Some(id) => Some(customers::read(database, caller, id).await.map_err(problem)?),
+        Some(id) => Some(
+            customers::read(database, caller, id)
+                .await
+                .map_err(problem)?,
+        ),
         None => None,
     };
     let figures = match &customer {
@@ -81,9 +89,13 @@ async fn page(here: &Here, password: pages::Form) -> Result<Account, Problem> {
         None => None,
     };
     let (email, name) = profile.user.map(|user| (user.email, user.name)).unzip();
-    let addresses = customer.as_ref().and_then(|customer| customer.addresses.as_ref());
+    let addresses = customer
+        .as_ref()
+        .and_then(|customer| customer.addresses.as_ref());
     let addresses = addresses.into_iter().flat_map(|addresses| &addresses.0);
-    let addresses = addresses.map(|one| (one.kind, one.address.clone())).collect();
+    let addresses = addresses
+        .map(|one| (one.kind, one.address.clone()))
+        .collect();
     Ok(Account {
         layout: here.layout().await?,
         customer_name: customer
@@ -130,7 +142,10 @@ async fn overdue(here: &Here) -> Result<Money, Problem> {
         };
         let page = orders::list(&here.state.database, here.caller()?, &filter, &paging).await;
         let page = page.map_err(|error| here.problem(error))?;
-        sum = page.rows.iter().fold(sum, |sum, row| sum + row.order.amount_due);
+        sum = page
+            .rows
+            .iter()
+            .fold(sum, |sum, row| sum + row.order.amount_due);
         after = page.next;
         if after.is_none() {
             break;
@@ -188,15 +203,19 @@ async fn end_session(here: Here, req: HttpRequest, _form: Form) -> Response {
 
 async fn statement(here: Here) -> Response {
     let caller = here.caller()?;
-    let id = caller.confined_to().unwrap_or(CustomerId(uuid::Uuid::nil()));
+    let id = caller
+        .confined_to()
+        .unwrap_or(CustomerId(uuid::Uuid::nil()));
     let layout = here.layout().await?;
     let mut query = Query::of(here.req.query_string()).without_empty();
     let (from, to) = (query.take::<When>("from"), query.take::<When>("to"));
     let today = layout.business.time_zone.day_of(Utc::now());
-    let day = |when: Option<When>| when.map(|when| match when {
-        When::Day(day) => day,
-        When::Moment(moment) => layout.business.time_zone.day_of(moment),
-    });
+    let day = |when: Option<When>| {
+        when.map(|when| match when {
+            When::Day(day) => day,
+            When::Moment(moment) => layout.business.time_zone.day_of(moment),
+        })
+    };
     let last = day(to).unwrap_or(today);
     let first = day(from).unwrap_or(last - STATEMENT_DAYS);
     let mut form = fresh();
@@ -235,7 +254,9 @@ async fn statement(here: Here) -> Response {
 
 async fn statement_as_csv(here: Here) -> Response {
     let caller = here.caller()?;
-    let id = caller.confined_to().unwrap_or(CustomerId(uuid::Uuid::nil()));
+    let id = caller
+        .confined_to()
+        .unwrap_or(CustomerId(uuid::Uuid::nil()));
     let mut query = Query::of(here.req.query_string());
     let span = (query.take::<When>("from"), query.take::<When>("to"));
     let dialect = Dialect::take(&mut query);

@@ -70,10 +70,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// The lines of these products, as they can be bought now. Products that the visitor may not see are left out.
-    pub(super) async fn of(
-        here: &Here,
-        wanted: &[(ProductId, Quantity)],
-    ) -> Result<Self, Problem> {
+    pub(super) async fn of(here: &Here, wanted: &[(ProductId, Quantity)]) -> Result<Self, Problem> {
         let ids: Vec<ProductId> = wanted.iter().map(|(id, _)| *id).collect();
         let (database, business) = (&here.state.database, here.visit.business.id);
         let reader = reader(&here.visitor);

@@ -122,7 +122,10 @@ pub(super) fn shown(view: &Product, now: DateTime<Utc>) -> shop::Product {
         available: view.available,
         waiting: view.waiting,
         limit_per_customer: product.limit_per_customer,
-        sale: view.sale.as_ref().map(|sale| sale_of(sale, product.price, now)),
+        sale: view
+            .sale
+            .as_ref()
+            .map(|sale| sale_of(sale, product.price, now)),
         not_for_sale: view.not_for_sale.map(|reason| match reason {
             NotForSale::Inactive => shop::NotForSale::Inactive,
             NotForSale::NotInSale {

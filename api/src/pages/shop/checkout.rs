@@ -8,7 +8,7 @@ use domain::identity::customers;
 use domain::{Error, IdempotencyKey, Outcome, StoredResponse};
 use entity::users::Role;
 use entity::{Address, AddressKind, OrderId, ProductId, Quantity, customers as customer_rows};
-use pages::{Notice, Refusal};
+use pages::Notice;
 use pages::shop::{Checkout, Credit};
 
 use crate::access::Authenticated;
@@ -101,7 +101,9 @@ async fn order(here: Here, caller: Authenticated, form: Form) -> Response {
     let addresses = addresses_of(customer.as_ref());
     let wanted = wanted(&form);
     let mut request = form.clone();
-    let is_by_card = request.take(PAYMENT_METHOD).is_some_and(|method| method == "card");
+    let is_by_card = request
+        .take(PAYMENT_METHOD)
+        .is_some_and(|method| method == "card");
     let problem = match request_of(&mut request, &addresses) {
         Ok(body) => {
             let bought: BTreeSet<ProductId> = wanted.iter().map(|(id, _)| *id).collect();
@@ -214,7 +216,7 @@ fn wanted(form: &Form) -> Vec<(ProductId, Quantity)> {
 /// The refusal with what is true now, and what can be done.
 fn explained(here: &Here, mut form: pages::Form, problem: &Problem) -> pages::Form {
     let amount = |name: &str| problem.member(name).and_then(|amount| amount.as_str());
-    let refusal = form.refusal.take().map(|refusal| match problem.code() {
+    form.refusal = form.refusal.take().map(|refusal| match problem.code() {
         Code::CreditLimitExceeded => ["available_credit", "amount", "balance", "credit_limit"]
             .into_iter()
             .zip(["Available credit", "This order", "Balance", "Credit limit"])
@@ -234,7 +236,6 @@ fn explained(here: &Here, mut form: pages::Form, problem: &Problem) -> pages::Fo
         },
         _ => refusal,
     });
-    form.refusal = refusal.map(|refusal: Refusal| refusal);
     form
 }
 

@@ -1,12 +1,12 @@
-//! Login, registration and logout. What protects the API's endpoints protects these: the limits per address and account,
-//! and the time that a wrong password takes.
+//! Login, registration and logout. What protects the API's endpoints protects these: the limits per address and
+//! account, and the time that a wrong password takes.
 
 use actix_web::http::header::USER_AGENT;
 use domain::Secret;
 use domain::identity::login::{Attempt, Grant};
 use domain::identity::{login, sessions};
-use pages::{Layout, Notice};
 use pages::shop::{Login, Register};
+use pages::{Layout, Notice};
 
 use crate::handlers::auth::{self, LoginRequest, RegisterRequest};
 use crate::pages::here::{Here, fresh, is_about_form, sent};
@@ -118,12 +118,7 @@ fn user_agent(here: &Here) -> Option<String> {
 }
 
 /// The way on, with the cookie of a session that was opened. The session of before ends: whoever logs in leaves it.
-async fn begin(
-    here: &Here,
-    next: &str,
-    token: &Secret,
-    notice: Notice,
-) -> actix_web::HttpResponse {
+async fn begin(here: &Here, next: &str, token: &Secret, notice: Notice) -> actix_web::HttpResponse {
     if let (Some(session), Some(caller)) = (&here.visit.session, &here.visit.caller) {
         let state = &here.state;
         let ended = sessions::end(&state.database, &state.revocation, caller, session.id).await;
@@ -169,7 +164,9 @@ async fn register_user(here: &Here, form: &Form) -> Result<Secret, Problem> {
     };
     let attempt = Attempt {
         business: here.slug().to_owned(),
-        audit_email: Email::from_text(&user.email).is_ok().then(|| user.email.clone()),
+        audit_email: Email::from_text(&user.email)
+            .is_ok()
+            .then(|| user.email.clone()),
         email: user.email,
         password: Secret::from(form.text(PASSWORD).to_owned()),
         request_id: here.request_id().0,

@@ -85,15 +85,22 @@ async fn list(here: Here) -> Response {
     let found = found.map_err(|error| here.problem(error))?;
     let now = Utc::now();
     let address = |cursor: Option<String>| address(&here, (&q, chosen), cursor.as_deref());
-    let filters = FILTERS.iter().zip(chosen).map(|((name, text), chosen)| Choice {
-        name,
-        value: "true".to_owned(),
-        text: (*text).to_owned(),
-        chosen,
-    });
+    let filters = FILTERS
+        .iter()
+        .zip(chosen)
+        .map(|((name, text), chosen)| Choice {
+            name,
+            value: "true".to_owned(),
+            text: (*text).to_owned(),
+            chosen,
+        });
     here.page(&Orders {
         layout: here.layout().await?,
-        orders: found.rows.iter().map(|row| row_of(&row.order, now)).collect(),
+        orders: found
+            .rows
+            .iter()
+            .map(|row| row_of(&row.order, now))
+            .collect(),
         filters: filters.collect(),
         fault,
         first: (!is_first).then(|| address(None)),

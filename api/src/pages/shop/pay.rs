@@ -20,9 +20,13 @@ const EVERYONE: &[Role] = &[Role::Admin, Role::Staff, Role::Customer];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::page("showPayment", "/shop/{business}/orders/{order_id}/pay", show)
-            .for_roles(EVERYONE)
-            .codes(&[Code::OrderNotFound]),
+        Endpoint::page(
+            "showPayment",
+            "/shop/{business}/orders/{order_id}/pay",
+            show,
+        )
+        .for_roles(EVERYONE)
+        .codes(&[Code::OrderNotFound]),
         Endpoint::action("sendPayment", "/shop/{business}/orders/{order_id}/pay", pay)
             .for_roles(EVERYONE)
             .of_browsers_only(),
@@ -45,7 +49,13 @@ async fn show(here: Here, id: Id<OrderId>) -> Response {
         _ => PayState::Closed,
     };
     let declined = whole.payments.iter().any(|payment| {
-        matches!(payment, Payment::ByCard { failure: Some(_), .. })
+        matches!(
+            payment,
+            Payment::ByCard {
+                failure: Some(_),
+                ..
+            }
+        )
     });
     let mut form = fresh();
     if declined && state == PayState::Test {
@@ -75,10 +85,13 @@ async fn pay(here: Here, id: Id<OrderId>, form: Form) -> Response {
         "declined" => false,
         _ => return Err(Problem::fault("/outcome", "must be succeeded or declined")),
     };
-    let intent = whole.payments.into_iter().find_map(|payment| match payment {
-        Payment::ByCard { intent, .. } => intent,
-        Payment::OnAccount { .. } => None,
-    });
+    let intent = whole
+        .payments
+        .into_iter()
+        .find_map(|payment| match payment {
+            Payment::ByCard { intent, .. } => intent,
+            Payment::OnAccount { .. } => None,
+        });
     // A form that is sent again finds the order paid.
     if let (Some(intent), Some(_)) = (intent, seconds_to_pay(&order)) {
         dev::report(&here.state, Name(intent), succeeded).await?;

@@ -8,8 +8,8 @@ use domain::{Error, StoredResponse};
 use entity::reservations::Status;
 use entity::users::Role;
 use entity::{Currency, ProductId, Quantity, ReservationId};
-use pages::shop::{CartLine, Reservation};
 use pages::Notice;
+use pages::shop::{CartLine, Reservation};
 
 use crate::access::Authenticated;
 use crate::handlers::checkout::place_order;

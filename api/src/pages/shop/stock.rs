@@ -1,14 +1,14 @@
-//! `/shop/{business}/stock`: the stock of all products of a page as one event stream. Browsers open few connections to a
-//! host, so a page has one stream.
+//! `/shop/{business}/stock`: the stock of all products of a page as one event stream. Browsers open few connections to
+//! a host, so a page has one stream.
 
 use std::collections::BTreeSet;
 
 use actix_web::web::Bytes;
 use domain::stock::availability::Observation;
 use entity::ProductId;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::select_all;
-use futures_util::StreamExt;
 use pages::{StockText, Template};
 
 use crate::handlers::availability::{observations, streamed};

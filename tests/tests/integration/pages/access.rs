@@ -189,7 +189,10 @@ async fn a_session_of_another_business_is_no_session() {
         let path = path(&page, &traded).replacen("acme", "globex", 1);
         let reply = call(&stranger, &page, &path).await;
         let location = reply.leads_to();
-        assert!(location.starts_with("/shop/globex/login"), "{page:?}: {location}");
+        assert!(
+            location.starts_with("/shop/globex/login"),
+            "{page:?}: {location}"
+        );
     }
     // Nor does the login of one store open another.
     for (page, name) in [(&acme, "tl-acme"), (&stranger, "tl-globex")] {
@@ -230,7 +233,16 @@ async fn an_unknown_business_is_a_page_with_404_whatever_its_name() {
     let service = Service::start().await;
     let browser = Browser::at(&service);
     let id = domain::demo::ACME.to_string();
-    for name in ["nobody", "ACME", "acme.", "a%2Fb", "%00", "-", id.as_str(), "acme%20"] {
+    for name in [
+        "nobody",
+        "ACME",
+        "acme.",
+        "a%2Fb",
+        "%00",
+        "-",
+        id.as_str(),
+        "acme%20",
+    ] {
         for rest in ["", "/login", "/products/1"] {
             let page = browser.get(&format!("/shop/{name}{rest}")).await;
             let text = page.shows(404);

@@ -13,8 +13,7 @@ async fn the_account_has_the_figures_of_the_api() {
     admin.buy(&[(ACME_HEADPHONES, 3)]).await.ok(201);
     let payment = json!({"customer_id": ACME_CUSTOMER, "amount": "120.00", "method": "cash", "on_account": true});
     admin.post("/api/payments", &payment).await.ok(201);
-    let browser =
-        Browser::logged_in(&service, "acme", "customer@example.com", "customer123").await;
+    let browser = Browser::logged_in(&service, "acme", "customer@example.com", "customer123").await;
     let page = browser.get("/shop/acme/account").await;
     let text = page.shows(200);
     for figure in ["$820.00", "$1,000.00", "$180.00"] {
@@ -29,9 +28,21 @@ async fn the_account_has_the_figures_of_the_api() {
     assert_eq!(csv.status, 200, "{}", csv.text);
     assert!(csv.header("content-type").starts_with("text/csv"));
     assert!(csv.text.contains("180.00"), "{}", csv.text);
-    for query in ["from=2026-02-30", "from=2030-01-01&to=2029-01-01", "from=x", "to=0001-01-01"] {
-        let page = browser.get(&format!("/shop/acme/account/statement?{query}")).await;
-        assert!(matches!(page.status, 200), "{query}: {} {}", page.status, page.text);
+    for query in [
+        "from=2026-02-30",
+        "from=2030-01-01&to=2029-01-01",
+        "from=x",
+        "to=0001-01-01",
+    ] {
+        let page = browser
+            .get(&format!("/shop/acme/account/statement?{query}"))
+            .await;
+        assert!(
+            matches!(page.status, 200),
+            "{query}: {} {}",
+            page.status,
+            page.text
+        );
     }
     // Staff have an account without figures.
     let staff = Browser::logged_in(&service, "acme", "admin@example.com", "admin123").await;
@@ -51,17 +62,26 @@ async fn a_new_password_keeps_this_login_and_ends_the_others() {
         ("customer123", "12345678", 422),
         ("", "", 422),
     ] {
-        let page = browser.submit(&form.clone().with("old", old).with("new", new)).await;
+        let page = browser
+            .submit(&form.clone().with("old", old).with("new", new))
+            .await;
         let text = page.shows(status);
-        assert!(!text.contains("customer123") && !text.contains("battery staple"), "{text}");
+        assert!(
+            !text.contains("customer123") && !text.contains("battery staple"),
+            "{text}"
+        );
     }
-    let form = form.with("old", "customer123").with("new", "battery staple horse");
+    let form = form
+        .with("old", "customer123")
+        .with("new", "battery staple horse");
     assert_eq!(browser.submit(&form).await.leads_to(), "/shop/acme/account");
     let page = browser.get("/shop/acme/account").await;
     assert!(page.shows(200).contains("Your password is changed"));
     let page = other.get("/shop/acme/account").await;
     assert!(page.leads_to().starts_with("/shop/acme/login"));
-    let page = other.log_in("acme", "customer@example.com", "customer123").await;
+    let page = other
+        .log_in("acme", "customer@example.com", "customer123")
+        .await;
     assert_eq!(page.status, 401);
 }
 
@@ -92,6 +112,8 @@ async fn a_user_ends_their_own_logins_and_no_others() {
     let page = browser.get("/shop/acme/account").await;
     let _ = page.shows(200);
     assert!(ends(&page).is_empty());
-    let page = browser.send("/shop/acme/account/sessions/nonsense/end", &[]).await;
+    let page = browser
+        .send("/shop/acme/account/sessions/nonsense/end", &[])
+        .await;
     assert_eq!(page.leads_to(), "/shop/acme/account");
 }

@@ -47,7 +47,12 @@ impl Browser {
     }
 
     /// A browser that has logged in at this store.
-    pub(super) async fn logged_in(service: &Service, slug: &str, email: &str, password: &str) -> Self {
+    pub(super) async fn logged_in(
+        service: &Service,
+        slug: &str,
+        email: &str,
+        password: &str,
+    ) -> Self {
         let browser = Self::at(service);
         let page = browser.log_in(slug, email, password).await;
         assert_eq!(page.status, 303, "{}", page.text);

@@ -28,7 +28,8 @@ async fn checkout(browser: &Browser) -> Form {
 }
 
 fn on_credit(form: Form) -> Form {
-    form.with("payment_method", "credit").with("delivery", "none")
+    form.with("payment_method", "credit")
+        .with("delivery", "none")
 }
 
 /// The path of the order to which a checkout leads.
@@ -43,8 +44,14 @@ fn order(page: &Page) -> String {
 async fn a_visitor_fills_a_cart_logs_in_buys_on_credit_and_cancels() {
     let service = Service::start().await;
     let browser = Browser::at(&service);
-    assert_eq!(add(&browser, ACME_HEADPHONES, "2").await.leads_to(), "/shop/acme/cart");
-    assert_eq!(add(&browser, ACME_KEYBOARD, "1").await.leads_to(), "/shop/acme/cart");
+    assert_eq!(
+        add(&browser, ACME_HEADPHONES, "2").await.leads_to(),
+        "/shop/acme/cart"
+    );
+    assert_eq!(
+        add(&browser, ACME_KEYBOARD, "1").await.leads_to(),
+        "/shop/acme/cart"
+    );
     let page = browser.get("/shop/acme/cart").await;
     let text = page.shows(200);
     assert!(text.contains("$250.00"), "{text}");
@@ -64,14 +71,20 @@ async fn a_visitor_fills_a_cart_logs_in_buys_on_credit_and_cancels() {
     let placed = order(&browser.submit(&form).await);
     let page = browser.get(&placed).await;
     let text = page.shows(200);
-    assert!(text.contains("$250.00") && text.contains("PO-7 &#60;b&#62;"), "{text}");
+    assert!(
+        text.contains("$250.00") && text.contains("PO-7 &#60;b&#62;"),
+        "{text}"
+    );
     assert!(text.contains("Your order is placed"), "{text}");
     for paper in ["confirmation", "receipt"] {
         let page = browser.get(&format!("{placed}/{paper}")).await;
         assert!(page.shows(200).contains("$250.00"), "{}", page.text);
     }
     let page = browser.get("/shop/acme/cart").await;
-    assert!(!page.shows(200).contains("/shop/acme/checkout"), "the cart is empty");
+    assert!(
+        !page.shows(200).contains("/shop/acme/checkout"),
+        "the cart is empty"
+    );
     let page = browser.get("/shop/acme/orders").await;
     assert!(page.shows(200).contains(&placed), "{}", page.text);
     let balance = format!("SELECT balance FROM customers WHERE id = '{ACME_CUSTOMER}'");
@@ -106,7 +119,9 @@ async fn a_form_that_is_sent_many_times_at_once_buys_once() {
     // The same form again, from the history of the browser.
     assert_eq!(order(&browser.submit(&form).await), orders[0]);
     // The same form with other values is refused, and leads to what was bought.
-    let page = browser.submit(&form.clone().with("note", "two, please")).await;
+    let page = browser
+        .submit(&form.clone().with("note", "two, please"))
+        .await;
     let text = page.shows(422);
     assert!(text.contains("already sent"), "{text}");
     assert!(text.contains("href=\"/shop/acme/orders\""), "{text}");
@@ -159,7 +174,10 @@ async fn refusals_say_what_is_true_now_beside_the_line() {
     let page = browser.submit(&form).await;
     let text = page.shows(409);
     assert!(text.contains("exceeds your credit limit"), "{text}");
-    assert!(text.contains("1000.00") && text.contains("1102.00"), "{text}");
+    assert!(
+        text.contains("1000.00") && text.contains("1102.00"),
+        "{text}"
+    );
     for (name, value) in [
         ("delivery", "7"),
         ("delivery", "nowhere"),
@@ -169,7 +187,12 @@ async fn refusals_say_what_is_true_now_beside_the_line() {
         ("customer_id", "550e8400-e29b-41d4-a716-446655440001"),
     ] {
         let page = browser.submit(&form.clone().with(name, value)).await;
-        assert!(matches!(page.status, 404 | 422), "{name}: {} {}", page.status, page.text);
+        assert!(
+            matches!(page.status, 404 | 422),
+            "{name}: {} {}",
+            page.status,
+            page.text
+        );
     }
     let other = form
         .clone()
@@ -178,13 +201,22 @@ async fn refusals_say_what_is_true_now_beside_the_line() {
         .with("delivery_address/city", "Springfield");
     let page = browser.submit(&other).await;
     let text = page.shows(422);
-    assert!(text.contains("is required") && text.contains("Springfield"), "{text}");
+    assert!(
+        text.contains("is required") && text.contains("Springfield"),
+        "{text}"
+    );
     let other = on_credit(page.form(CHECKOUT))
         .with("delivery", "other")
         .with("delivery_address/line1", "1 Main Street")
         .with("delivery_address/country", "US");
     let placed = order(&browser.submit(&other).await);
-    assert!(browser.get(&placed).await.shows(200).contains("1 Main Street"));
+    assert!(
+        browser
+            .get(&placed)
+            .await
+            .shows(200)
+            .contains("1 Main Street")
+    );
     assert_eq!(service.orders().await, 1);
 }
 
@@ -197,9 +229,14 @@ async fn the_orders_of_other_customers_do_not_exist() {
     let id = bought["order_id"].as_str().unwrap();
     let browser = customer(&service).await;
     for rest in ["", "/confirmation", "/receipt"] {
-        let _ = browser.get(&format!("/shop/acme/orders/{id}{rest}")).await.shows(404);
+        let _ = browser
+            .get(&format!("/shop/acme/orders/{id}{rest}"))
+            .await
+            .shows(404);
     }
-    let page = browser.send(&format!("/shop/acme/orders/{id}/cancel"), &[]).await;
+    let page = browser
+        .send(&format!("/shop/acme/orders/{id}/cancel"), &[])
+        .await;
     let _ = page.shows(404);
     let page = browser.get("/shop/acme/orders").await;
     assert!(!page.shows(200).contains(id));
@@ -222,19 +259,34 @@ async fn a_cart_that_somebody_wrote_is_read_without_trust() {
         browser.set_cookie("tlcart-acme", &cart);
         let page = browser.get("/shop/acme/cart").await;
         let text = page.shows(200);
-        assert!(text.contains("$100.00") && !text.contains("GONE-1"), "{text}");
+        assert!(
+            text.contains("$100.00") && !text.contains("GONE-1"),
+            "{text}"
+        );
     }
     for units in ["0", "-1", "1.5", "1000001", "x", ""] {
         let page = add(&browser, ACME_HEADPHONES, units).await;
         let _ = page.shows(422);
     }
-    let page = browser.send("/shop/acme/cart/add", &[("product_id", "x"), ("quantity", "1")]).await;
+    let page = browser
+        .send(
+            "/shop/acme/cart/add",
+            &[("product_id", "x"), ("quantity", "1")],
+        )
+        .await;
     let _ = page.shows(422);
     let id = uuid::Uuid::now_v7().to_string();
-    let page = browser.send("/shop/acme/cart/add", &[("product_id", &id), ("quantity", "1")]).await;
+    let page = browser
+        .send(
+            "/shop/acme/cart/add",
+            &[("product_id", &id), ("quantity", "1")],
+        )
+        .await;
     let _ = page.shows(404);
     let page = browser.get("/shop/acme/cart").await;
-    let form = page.form("/shop/acme/cart/update").with("items/0/quantity", "0");
+    let form = page
+        .form("/shop/acme/cart/update")
+        .with("items/0/quantity", "0");
     assert_eq!(browser.submit(&form).await.leads_to(), "/shop/acme/cart");
     assert_eq!(browser.cookie("tlcart-acme"), None);
     assert_eq!(browser.get(CHECKOUT).await.leads_to(), "/shop/acme/cart");
@@ -253,21 +305,31 @@ async fn an_order_by_card_is_paid_at_the_test_provider_once() {
     }
     let [pay, again] = targets.try_into().unwrap();
     assert_eq!(pay, again);
-    assert!(pay.starts_with("/shop/acme/orders/") && pay.ends_with("/pay"), "{pay}");
+    assert!(
+        pay.starts_with("/shop/acme/orders/") && pay.ends_with("/pay"),
+        "{pay}"
+    );
     let form = browser.get(&pay).await.form(&pay);
-    let page = browser.submit(&form.clone().with("outcome", "declined")).await;
+    let page = browser
+        .submit(&form.clone().with("outcome", "declined"))
+        .await;
     assert_eq!(page.leads_to(), pay);
     let page = browser.get(&pay).await;
     assert!(page.shows(200).contains("declined"), "{}", page.text);
     let order = pay.strip_suffix("/pay").unwrap();
     for _ in 0..2 {
-        let page = browser.submit(&form.clone().with("outcome", "succeeded")).await;
+        let page = browser
+            .submit(&form.clone().with("outcome", "succeeded"))
+            .await;
         assert_eq!(page.leads_to(), order);
     }
     let page = browser.get(order).await;
     assert!(page.shows(200).contains("Paid"), "{}", page.text);
     assert!(!browser.get(&pay).await.shows(200).contains("outcome"));
-    let _ = browser.submit(&form.with("outcome", "other")).await.shows(422);
+    let _ = browser
+        .submit(&form.with("outcome", "other"))
+        .await
+        .shows(422);
     let payments = "SELECT count(*) FROM order_transitions WHERE to_status = 'paid'";
     assert_eq!(service.database.value(payments).await, "1");
     books_balance(&service).await;
@@ -279,7 +341,10 @@ async fn a_hold_becomes_one_order_and_a_place_in_line_is_true() {
     let rare = service.admin().add_product("RARE-1", "10.00", 1).await;
     let browser = customer(&service).await;
     let other = Browser::at(&service);
-    let form = other.get("/shop/acme/register").await.form("/shop/acme/register");
+    let form = other
+        .get("/shop/acme/register")
+        .await
+        .form("/shop/acme/register");
     let form = form
         .with("name", "Other")
         .with("email", "other@example.com")
@@ -304,7 +369,10 @@ async fn a_hold_becomes_one_order_and_a_place_in_line_is_true() {
     let key = uuid::Uuid::now_v7().to_string();
     let first = browser.submit(&reserve(&key, false)).await;
     let first = first.leads_to().to_owned();
-    assert_eq!(browser.submit(&reserve(&key, false)).await.leads_to(), first);
+    assert_eq!(
+        browser.submit(&reserve(&key, false)).await.leads_to(),
+        first
+    );
     let held = format!("/shop/acme/{first}");
     let page = browser.get(&held).await;
     let _ = page.shows(200);
@@ -318,7 +386,11 @@ async fn a_hold_becomes_one_order_and_a_place_in_line_is_true() {
     let waiting = other.submit(&reserve(&key, true)).await;
     let waiting = format!("/shop/acme/{}", waiting.leads_to());
     let page = other.get(&waiting).await;
-    assert!(page.shows(200).contains("number <strong>1</strong>"), "{}", page.text);
+    assert!(
+        page.shows(200).contains("number <strong>1</strong>"),
+        "{}",
+        page.text
+    );
     let _ = other.get(&held).await.shows(404);
     let _ = other.send(&format!("{held}/cancel"), &[]).await.shows(404);
     let form = browser.get(&held).await.form(&format!("{held}/confirm"));

@@ -45,7 +45,10 @@ async fn crawl(browser: &Browser, who: &str) -> BTreeSet<String> {
             assert!(form.action.starts_with('/'), "{form:?} of {path}");
             // A second logout has no effect anyway.
             if form.method == "post" && !form.action.ends_with("/logout") {
-                let key = form.fields.iter().any(|(name, _)| name == "idempotency_key");
+                let key = form
+                    .fields
+                    .iter()
+                    .any(|(name, _)| name == "idempotency_key");
                 assert!(key, "{form:?} of {path} has no key");
             }
         }
@@ -67,7 +70,10 @@ async fn every_link_leads_somewhere_for_each_role_and_hostile_texts_stay_texts()
     let service = Service::start().await;
     let admin = service.admin();
     let hostile = "<hostile onerror=alert(1)>\"'&amp;{{7*7}}";
-    admin.patch("/api/business", &json!({"name": hostile})).await.ok(200);
+    admin
+        .patch("/api/business", &json!({"name": hostile}))
+        .await
+        .ok(200);
     let body = json!({"sku": "<hostile>", "name": hostile, "description": hostile, "price": "1.00", "stock": 3});
     admin.post("/api/products", &body).await.ok(201);
     let staff = json!({"email": "clerk@example.com", "name": hostile, "password": "correct horse", "role": "staff"});

@@ -45,7 +45,12 @@ async fn every_page_has_the_strict_policy_whatever_its_status() {
         let _ = page.shows(status);
         assert_safe(path, &page);
         let cache = page.header("cache-control");
-        match path.starts_with("/shop/acme") && status == 200 && !path.contains("products/") && !path.contains("/login") && !path.contains("/register") {
+        match path.starts_with("/shop/acme")
+            && status == 200
+            && !path.contains("products/")
+            && !path.contains("/login")
+            && !path.contains("/register")
+        {
             true => assert_eq!(cache, "private, no-cache", "{path}"),
             false => assert_eq!(cache, "no-store", "{path}"),
         }
@@ -57,7 +62,9 @@ async fn every_page_has_the_strict_policy_whatever_its_status() {
     }
     let page = browser.log_in("acme", "admin@example.com", "wrong").await;
     assert_safe("a refused login", &page);
-    let page = browser.log_in("acme", "admin@example.com", "admin123").await;
+    let page = browser
+        .log_in("acme", "admin@example.com", "admin123")
+        .await;
     assert_eq!(page.status, 303);
     assert_safe("a login", &page);
 }
@@ -70,18 +77,24 @@ async fn a_page_that_has_not_changed_is_not_sent_again() {
     let tag = page.header("etag").to_owned();
     assert!(tag.starts_with("W/\""), "{tag}");
     let again = [("if-none-match", tag.as_str())];
-    let page = browser.request(Method::GET, "/shop/acme", &[], &again).await;
+    let page = browser
+        .request(Method::GET, "/shop/acme", &[], &again)
+        .await;
     assert_eq!((page.status, page.text.as_str()), (304, ""));
     assert_eq!(page.header("etag"), tag);
     // Another visitor gets another page.
     let customer =
         Browser::logged_in(&service, "acme", "customer@example.com", "customer123").await;
-    let page = customer.request(Method::GET, "/shop/acme", &[], &again).await;
+    let page = customer
+        .request(Method::GET, "/shop/acme", &[], &again)
+        .await;
     assert_eq!(page.status, 200);
     let price = serde_json::json!({"name": "Louder headphones"});
     let product = format!("/api/products/{}", domain::demo::ACME_HEADPHONES);
     service.admin().patch(&product, &price).await.ok(200);
-    let page = browser.request(Method::GET, "/shop/acme", &[], &again).await;
+    let page = browser
+        .request(Method::GET, "/shop/acme", &[], &again)
+        .await;
     assert!(page.shows(200).contains("Louder headphones"));
 }
 
@@ -105,9 +118,16 @@ async fn files_are_kept_for_ever_and_sent_compressed_with_their_type() {
         assert_eq!(response.status(), 200, "{}", asset.path());
         assert_eq!(header("content-type"), asset.content_type);
         assert_eq!(header("content-encoding"), "gzip");
-        assert_eq!(header("cache-control"), "public, max-age=31536000, immutable");
+        assert_eq!(
+            header("cache-control"),
+            "public, max-age=31536000, immutable"
+        );
         assert_eq!(header("x-content-type-options"), "nosniff");
-        assert!(header("vary").contains("accept-encoding"), "{}", header("vary"));
+        assert!(
+            header("vary").contains("accept-encoding"),
+            "{}",
+            header("vary")
+        );
         let mut plain = Vec::new();
         let bytes = response.bytes().await.unwrap();
         GzDecoder::new(&*bytes).read_to_end(&mut plain).unwrap();
@@ -116,7 +136,11 @@ async fn files_are_kept_for_ever_and_sent_compressed_with_their_type() {
         assert_eq!(whole.header("content-encoding"), "");
         assert_eq!(whole.text.len(), asset.bytes.len());
     }
-    for path in ["/static/0000000000000000/shop.css", "/static/x/../shop.css", "/static/"] {
+    for path in [
+        "/static/0000000000000000/shop.css",
+        "/static/x/../shop.css",
+        "/static/",
+    ] {
         let page = browser.get(path).await;
         assert_eq!(page.status, 404, "{path}");
         assert_eq!(page.header("cache-control"), "", "{path}");

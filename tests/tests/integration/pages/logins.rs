@@ -77,11 +77,21 @@ async fn a_refused_login_says_so_on_its_page_and_shows_no_password() {
     let text = page.shows(422);
     assert!(text.contains("is required"), "{text}");
     let page = browser
-        .send("/shop/acme/login", &[("email", "a"), ("password", "b"), ("role", "admin")])
+        .send(
+            "/shop/acme/login",
+            &[("email", "a"), ("password", "b"), ("role", "admin")],
+        )
         .await;
     let _ = page.shows(422);
     let page = browser
-        .send("/shop/acme/login", &[("business", "globex"), ("email", "admin@globex.example"), ("password", "admin123")])
+        .send(
+            "/shop/acme/login",
+            &[
+                ("business", "globex"),
+                ("email", "admin@globex.example"),
+                ("password", "admin123"),
+            ],
+        )
         .await;
     // The path names the business, not the form.
     let _ = page.shows(401);
@@ -97,9 +107,14 @@ async fn guesses_are_limited_as_at_the_api_and_counted_together() {
     }
     let api = crate::http::limits::login(&service.nobody(), "acme", "admin@example.com").await;
     assert_eq!(api.status, 401);
-    let page = browser.log_in("acme", "ADMIN@example.com", "admin123").await;
+    let page = browser
+        .log_in("acme", "ADMIN@example.com", "admin123")
+        .await;
     let text = page.shows(429);
-    assert!(text.contains("<form"), "the page of the login is shown again: {text}");
+    assert!(
+        text.contains("<form"),
+        "the page of the login is shown again: {text}"
+    );
     assert!(!page.header("retry-after").is_empty());
     let api = crate::http::limits::login(&service.nobody(), "acme", "admin@example.com").await;
     assert_eq!(api.status, 429);
@@ -133,7 +148,8 @@ async fn whoever_registers_is_a_customer_without_credit_and_logged_in() {
     let page = browser.get("/shop/acme").await;
     assert!(page.shows(200).contains("/shop/acme/logout"));
     assert!(!page.text.contains("<script>alert"), "{}", page.text);
-    let role = "SELECT role || ' ' || credit_limit FROM users JOIN customers ON customers.id = customer_id
+    let role =
+        "SELECT role || ' ' || credit_limit FROM users JOIN customers ON customers.id = customer_id
                  WHERE users.email = 'ada@example.com'";
     let role = service.database.value(role).await;
     assert!(role.contains("customer 0"), "{role}");

@@ -77,7 +77,11 @@ async fn only_forms_are_read_as_forms() {
         ("multipart/form-data; boundary=x", "--x--", 415),
         ("application/x-www-form-urlencoded", "email=a&email=b", 422),
         ("application/x-www-form-urlencoded", "a/b/c/d/e=1", 400),
-        ("application/x-www-form-urlencoded", "idempotency_key=x", 422),
+        (
+            "application/x-www-form-urlencoded",
+            "idempotency_key=x",
+            422,
+        ),
     ] {
         let request = client.post(&url).header("origin", &service.base);
         let response = request
@@ -91,7 +95,9 @@ async fn only_forms_are_read_as_forms() {
     let long = "x".repeat(300_000);
     let page = browser.send("/shop/acme/login", &[("email", &long)]).await;
     let _ = page.shows(413);
-    let many: Vec<(String, String)> = (0..1100).map(|n| (format!("f{n}"), String::new())).collect();
+    let many: Vec<(String, String)> = (0..1100)
+        .map(|n| (format!("f{n}"), String::new()))
+        .collect();
     let many: Vec<(&str, &str)> = many.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let _ = browser.send("/shop/acme/login", &many).await.shows(400);
 }

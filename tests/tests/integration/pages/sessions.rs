@@ -32,7 +32,10 @@ async fn a_session_is_new_at_each_login_and_kept_as_a_hash() {
     let service = Service::start().await;
     let browser = Browser::logged_in(&service, "acme", "admin@example.com", "admin123").await;
     let first = browser.cookie("tl-acme").unwrap();
-    assert!(first.starts_with("tl_session_") && first.len() > 70, "{first}");
+    assert!(
+        first.starts_with("tl_session_") && first.len() > 70,
+        "{first}"
+    );
     // Nobody else can choose it.
     let fixed = Browser::at(&service);
     fixed.set_cookie("tl-acme", "tl_session_chosen");
@@ -42,7 +45,9 @@ async fn a_session_is_new_at_each_login_and_kept_as_a_hash() {
     assert_ne!(fixed.cookie("tl-acme").unwrap(), "tl_session_chosen");
     // The session before a login ends with it.
     let before = browser.moved_to(&service);
-    let page = browser.log_in("acme", "admin@example.com", "admin123").await;
+    let page = browser
+        .log_in("acme", "admin@example.com", "admin123")
+        .await;
     assert_eq!(page.leads_to(), "/shop/acme");
     assert_ne!(browser.cookie("tl-acme").unwrap(), first);
     assert!(is_in(&browser).await);
@@ -66,13 +71,20 @@ async fn the_cookie_is_for_this_host_and_no_script_and_secure_where_the_site_is(
         let url = database.url(tests::SERVICE);
         let service = Service::with(database, &url, &settings).await;
         let browser = Browser::at(&service);
-        let page = browser.log_in("acme", "admin@example.com", "admin123").await;
+        let page = browser
+            .log_in("acme", "admin@example.com", "admin123")
+            .await;
         let cookies = page.set_cookies();
         let cookie = cookies
             .iter()
             .find(|cookie| cookie.starts_with(&format!("{name}=")))
             .unwrap_or_else(|| panic!("{cookies:?}"));
-        for flag in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Max-Age=2592000"] {
+        for flag in [
+            "; HttpOnly",
+            "; SameSite=Lax",
+            "; Path=/",
+            "; Max-Age=2592000",
+        ] {
             assert!(cookie.contains(flag), "{cookie}");
         }
         assert_eq!(cookie.contains("; Secure"), is_secure, "{cookie}");
@@ -112,11 +124,15 @@ async fn what_ends_a_users_logins_ends_their_sessions_everywhere_within_a_second
         let browser = Browser::logged_in(&one, "acme", &email, PASSWORD).await;
         let there = browser.moved_to(&two);
         assert!(is_in(&browser).await && is_in(&there).await, "{what}");
-        admin.patch(&format!("/api/users/{id}"), &change).await.ok(200);
+        admin
+            .patch(&format!("/api/users/{id}"), &change)
+            .await
+            .ok(200);
         assert!(!is_in(&browser).await, "{what}");
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!is_in(&there).await, "{what}");
-        let open = format!("SELECT count(*) FROM sessions WHERE user_id = '{id}' AND ended_at IS NULL");
+        let open =
+            format!("SELECT count(*) FROM sessions WHERE user_id = '{id}' AND ended_at IS NULL");
         assert_eq!(one.database.value(&open).await, "0", "{what}");
     }
     let (email, id) = add_user(&one, "staff").await;
@@ -171,9 +187,8 @@ async fn a_session_lasts_30_days_and_for_staff_12_hours_without_a_request() {
                                                AND created_at + interval '30 days')
                   FROM sessions WHERE user_agent IS NULL AND token_hash <> sha256(user_id::text::bytea)";
     assert_eq!(service.database.value(life).await, "t");
-    let idle = |hours: u32| {
-        format!("UPDATE sessions SET last_used_at = now() - interval '{hours} hours'")
-    };
+    let idle =
+        |hours: u32| format!("UPDATE sessions SET last_used_at = now() - interval '{hours} hours'");
     // Another process reads the rows anew.
     service.database.execute(&idle(11)).await;
     let two = Service::on(service.database.clone()).await;
@@ -197,8 +212,7 @@ async fn a_session_lasts_30_days_and_for_staff_12_hours_without_a_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_knows_no_sessions_disables_users_all_the_same() {
     let service = Service::start().await;
-    let browser =
-        Browser::logged_in(&service, "acme", "customer@example.com", "customer123").await;
+    let browser = Browser::logged_in(&service, "acme", "customer@example.com", "customer123").await;
     assert!(is_in(&browser).await);
     let disable = format!(
         "UPDATE users SET disabled_at = now(), version = version + 1, version_changed_at = now()
@@ -207,7 +221,11 @@ async fn a_version_that_knows_no_sessions_disables_users_all_the_same() {
     service.database.execute(&disable).await;
     let began = Instant::now();
     until("the session is out", async || !is_in(&browser).await).await;
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
