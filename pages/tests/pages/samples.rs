@@ -168,7 +168,9 @@ fn product_page(layout: Layout, product: Product) -> ProductPage {
 pub(crate) fn all() -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     let mut add = |name: &'static str, screen: &dyn Render| all.push((name, screen.html()));
-    ground(&mut add);
+    homes(&mut add);
+    errors(&mut add);
+    logins(&mut add);
     catalogues(&mut add);
     single_products(&mut add);
     carts(&mut add);
@@ -193,7 +195,7 @@ impl<T: Template> Render for T {
 
 type Add<'a> = &'a mut dyn FnMut(&'static str, &dyn Render);
 
-fn ground(add: Add<'_>) {
+fn homes(add: Add<'_>) {
     let login = |email: &str| vec![("Login".to_owned(), email.to_owned(), "admin123".to_owned())];
     let door = |title: &str, icon, logins| Door {
         title: title.into(),
@@ -227,6 +229,9 @@ fn ground(add: Add<'_>) {
             unknown_business: Some(HOSTILE.into()),
         },
     );
+}
+
+fn errors(add: Add<'_>) {
     let error = |status, title: &str, message: &str, slug: Option<&str>| ErrorPage {
         status,
         title: title.into(),
@@ -247,6 +252,9 @@ fn ground(add: Add<'_>) {
         "error-hostile",
         &error(403, HOSTILE, HOSTILE, Some(HOSTILE)),
     );
+}
+
+fn logins(add: Add<'_>) {
     add(
         "login",
         &Login {

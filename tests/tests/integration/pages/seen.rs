@@ -237,3 +237,35 @@ async fn stock_moves_and_a_sale_opens_and_closes_by_themselves() {
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     browser.quit().await;
 }
+
+/// What a page has loaded: requests, compressed bytes, and the shift of its layout in thousandths.
+async fn loaded(browser: &Chromium, path: &str) -> [u64; 3] {
+    browser.goto(path).await;
+    let script = "const done = arguments[0];
+        let shift = 0;
+        new PerformanceObserver((list) => list.getEntries().forEach((entry) => { shift += entry.value; }))
+            .observe({ type: 'layout-shift', buffered: true });
+        setTimeout(() => {
+            const all = ['navigation', 'resource'].flatMap((type) => performance.getEntriesByType(type));
+            const bytes = all.reduce((sum, entry) => sum + entry.transferSize, 0);
+            done([all.length, bytes, Math.round(shift * 1000)]);
+        }, 1000);";
+    let loaded = browser.driver.execute_async(script, Vec::new()).await;
+    loaded.unwrap().convert().unwrap()
+}
+
+#[tokio::test]
+async fn a_page_keeps_its_budget_cold_and_warm() {
+    let service = Service::start().await;
+    let Some(browser) = Chromium::at(&service).await else {
+        return;
+    };
+    let [requests, bytes, shift] = loaded(&browser, "/shop/acme").await;
+    assert!(requests <= 5, "{requests} requests");
+    assert!(bytes <= 45 * 1024, "{bytes} bytes");
+    assert!(shift < 20, "the layout shifts by {shift} thousandths");
+    let [_, bytes, shift] = loaded(&browser, PRODUCT).await;
+    assert!(bytes <= 10 * 1024, "{bytes} bytes when warm");
+    assert!(shift < 20, "the layout shifts by {shift} thousandths");
+    browser.quit().await;
+}
