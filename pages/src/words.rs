@@ -82,93 +82,187 @@ pub fn field(name: &str) -> &str {
     }
 }
 
-/// The title and the advice for a code of the API's errors. `None` for codes that the API's own message explains better.
+/// The browser and the system that a `User-Agent` names: `Firefox on Linux`. Empty if it names neither.
 #[must_use]
-pub fn refusal(code: &str) -> Option<(&'static str, &'static str)> {
-    let words = match code {
-        "invalid_credentials" => (
-            "Email address or password is wrong",
-            "Check both. If you no longer know your password, ask the business for a reset code.",
+pub fn device(user_agent: &str) -> String {
+    // Most browsers also name those that they resemble, so the order matters.
+    const BROWSERS: [(&str, &str); 6] = [
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("FxiOS/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ];
+    const SYSTEMS: [(&str, &str); 7] = [
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let named = |names: &[(&str, &'static str)]| {
+        let found = names.iter().find(|(mark, _)| user_agent.contains(mark));
+        found.map(|(_, name)| *name)
+    };
+    match (named(&BROWSERS), named(&SYSTEMS)) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => String::new(),
+    }
+}
+
+/// The title and the advice for an HTTP status. `None` for statuses whose cause differs from case to case.
+#[must_use]
+pub fn failure(status: u16) -> Option<(&'static str, &'static str)> {
+    let words = match status {
+        404 => (
+            "This page does not exist",
+            "The link may be old, or the address has a typo.",
         ),
-        "already_exists" => (
-            "This email address already has an account",
-            "Log in with it, or register another address.",
+        405 => (
+            "This page cannot be opened that way",
+            "Go back, and use the buttons of the page.",
         ),
-        "insufficient_stock" => (
-            "There is not enough stock",
-            "Nothing was ordered. The lines below show what is left.",
+        413 => ("This is too much at once", "Send less, in several parts."),
+        429 => ("Too many attempts", "Wait a minute, then try again."),
+        500 => (
+            "Something went wrong on our side",
+            "Look at your orders before you try again. If it happens again, please tell us.",
         ),
-        "sold_out" => ("Sold out", "Nothing was ordered. No units are left."),
-        "credit_limit_exceeded" => (
-            "This order exceeds your credit limit",
-            "Nothing was ordered. Order less, pay by card, or pay what is due first.",
-        ),
-        "customer_on_hold" => (
-            "Sales to your account are stopped",
-            "Nothing was ordered. The business can tell you why and what to do.",
-        ),
-        "customer_overdue" => (
-            "An order of yours is past due",
-            "Nothing was ordered. New orders on credit are possible once it is paid.",
-        ),
-        "price_changed" => (
-            "A price has changed",
-            "Nothing was ordered. The page shows the current prices. Check them, then order again.",
-        ),
-        "prices_differ" => (
-            "Not all units have the sale's price",
-            "Nothing was ordered. The sale's price holds for a limited number of units. Order fewer.",
-        ),
-        "purchase_limit_reached" => (
-            "You have reached the limit for this product",
-            "Nothing was ordered. Each customer can buy a limited number of units.",
-        ),
-        "hold_limit_exceeded" => (
-            "You hold too much at once",
-            "Order or release what you hold, then try again.",
-        ),
-        "reservation_limit_reached" => (
-            "You have too many reservations",
-            "Order or release one of them, then try again.",
-        ),
-        "sale_not_open" => (
-            "The sale is not open",
-            "Nothing was ordered. The product's page says when it opens.",
-        ),
-        "reservation_expired" => (
-            "The time to order has passed",
-            "The units are no longer held for you. You can try again while stock lasts.",
-        ),
-        "payment_refused" => (
-            "The payment provider does not take this payment",
-            "Nothing was ordered. The amount may be too small or too large for a card.",
-        ),
-        "no_payment_provider" => (
-            "Cards are not accepted here",
-            "Nothing was ordered. Order on credit instead.",
-        ),
-        "payment_provider_error" => (
-            "The payment provider does not answer",
-            "Nothing was ordered. Try again in a minute.",
-        ),
-        "invalid_transition" => (
-            "The order has changed in the meantime",
-            "The page shows its current state.",
-        ),
-        "idempotency_key_reused" => (
-            "This form was already sent",
-            "It was sent before with other values, and that request counts. Look at its result, or send this as a new request.",
-        ),
-        "rate_limited" => ("Too many attempts", "Wait a minute, then try again."),
-        "overloaded" | "database_unavailable" => (
+        503 => (
             "The store is very busy",
             "Nothing was changed. Try again in a few seconds.",
-        ),
-        "outcome_unknown" => (
-            "The outcome is not known yet",
-            "Look at your orders before you try again.",
         ),
         _ => return None,
     };
     Some(words)
+}
+
+/// The code of an error of the API, what happened in a few words, and what can be done.
+const REFUSALS: [(&str, &str, &str); 23] = [
+    (
+        "invalid_credentials",
+        "Email address or password is wrong",
+        "Check both. If you no longer know your password, ask the business for a reset code.",
+    ),
+    (
+        "already_exists",
+        "This email address already has an account",
+        "Log in with it, or register another address.",
+    ),
+    (
+        "insufficient_stock",
+        "There is not enough stock",
+        "Nothing was ordered. The lines below show what is left.",
+    ),
+    (
+        "sold_out",
+        "Sold out",
+        "Nothing was ordered. No units are left.",
+    ),
+    (
+        "credit_limit_exceeded",
+        "This order exceeds your credit limit",
+        "Nothing was ordered. Order less, pay by card, or pay what is due first.",
+    ),
+    (
+        "customer_on_hold",
+        "Sales to your account are stopped",
+        "Nothing was ordered. The business can tell you why and what to do.",
+    ),
+    (
+        "customer_overdue",
+        "An order of yours is past due",
+        "Nothing was ordered. New orders on credit are possible once it is paid.",
+    ),
+    (
+        "price_changed",
+        "A price has changed",
+        "Nothing was ordered. The page shows the current prices. Check them, then order again.",
+    ),
+    (
+        "prices_differ",
+        "Not all units have the sale's price",
+        "Nothing was ordered. The sale's price holds for a limited number of units. Order fewer.",
+    ),
+    (
+        "purchase_limit_reached",
+        "You have reached the limit for this product",
+        "Nothing was ordered. Each customer can buy a limited number of units.",
+    ),
+    (
+        "hold_limit_exceeded",
+        "You hold too much at once",
+        "Order or release what you hold, then try again.",
+    ),
+    (
+        "reservation_limit_reached",
+        "You have too many reservations",
+        "Order or release one of them, then try again.",
+    ),
+    (
+        "sale_not_open",
+        "The sale is not open",
+        "Nothing was ordered. The product's page says when it opens.",
+    ),
+    (
+        "reservation_expired",
+        "The time to order has passed",
+        "The units are no longer held for you. You can try again while stock lasts.",
+    ),
+    (
+        "payment_refused",
+        "The payment provider does not take this payment",
+        "Nothing was ordered. The amount may be too small or too large for a card.",
+    ),
+    (
+        "no_payment_provider",
+        "Cards are not accepted here",
+        "Nothing was ordered. Order on credit instead.",
+    ),
+    (
+        "payment_provider_error",
+        "The payment provider does not answer",
+        "Nothing was ordered. Try again in a minute.",
+    ),
+    (
+        "invalid_transition",
+        "The order has changed in the meantime",
+        "The page shows its current state.",
+    ),
+    (
+        "idempotency_key_reused",
+        "This form was already sent",
+        "It was sent before with other values, and that request counts. Look at its result, or send this as a new request.",
+    ),
+    (
+        "rate_limited",
+        "Too many attempts",
+        "Wait a minute, then try again.",
+    ),
+    (
+        "overloaded",
+        "The store is very busy",
+        "Nothing was changed. Try again in a few seconds.",
+    ),
+    (
+        "database_unavailable",
+        "The store is very busy",
+        "Nothing was changed. Try again in a few seconds.",
+    ),
+    (
+        "outcome_unknown",
+        "The outcome is not known yet",
+        "Look at your orders before you try again.",
+    ),
+];
+
+/// The title and the advice for a code of the API's errors. `None` for codes that the API's own message explains better.
+#[must_use]
+pub fn refusal(code: &str) -> Option<(&'static str, &'static str)> {
+    let row = REFUSALS.iter().find(|(known, ..)| *known == code);
+    row.map(|(_, title, text)| (*title, *text))
 }

@@ -126,16 +126,22 @@ document.addEventListener("submit", (event) => {
   setTimeout(() => {
     for (const button of form.querySelectorAll("button")) button.setAttribute("aria-disabled", "true");
   });
+  setTimeout(() => release(form), 20000);
 });
 
-// Back may bring a page as it was left.
+// For a request that was stopped or never arrived.
+const release = (form) => {
+  delete form.dataset.sent;
+  form.removeAttribute("aria-busy");
+  for (const button of form.querySelectorAll("button")) button.removeAttribute("aria-disabled");
+};
+
+// Back brings a page as it was left. What runs down is asked for anew.
 addEventListener("pageshow", (event) => {
-  if (!event.persisted) return;
-  for (const form of document.querySelectorAll("form[data-sent]")) {
-    delete form.dataset.sent;
-    form.removeAttribute("aria-busy");
-    for (const button of form.querySelectorAll("button")) button.removeAttribute("aria-disabled");
-  }
+  const [navigation] = performance.getEntriesByType("navigation");
+  if (!event.persisted && navigation?.type !== "back_forward") return;
+  document.querySelectorAll("form[data-sent]").forEach(release);
+  document.querySelectorAll("[data-seconds]").forEach(due);
 });
 
 // Menus close by Escape and by a click elsewhere.

@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use entity::{Address, AddressKind, Money, OrderId};
 
 use crate::shop::Credit;
-use crate::{Form, Layout};
+use crate::{Form, Layout, words};
 
 /// The page of the account.
 #[derive(Debug, Template)]
@@ -44,7 +44,7 @@ pub struct Figures {
 pub struct Session {
     /// The id by which it is ended.
     pub id: String,
-    /// The browser and system as it named itself, shortened; empty if it did not.
+    /// The `User-Agent` of the browser; empty if it sent none.
     pub device: String,
     pub created_at: DateTime<Utc>,
     pub used_at: DateTime<Utc>,
@@ -82,4 +82,16 @@ pub struct Entry {
     /// The change of the balance.
     pub amount: Money,
     pub balance_after: Money,
+}
+
+impl Session {
+    /// The browser and the system, in words.
+    fn device_text(&self) -> String {
+        let device = words::device(&self.device);
+        if device.is_empty() {
+            "Unknown browser".to_owned()
+        } else {
+            device
+        }
+    }
 }

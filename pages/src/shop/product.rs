@@ -126,6 +126,11 @@ impl Product {
 }
 
 impl ProductPage {
+    /// What was typed as the quantity, if it is a number.
+    fn quantity(&self) -> u32 {
+        self.form.value("quantity").parse().unwrap_or(1)
+    }
+
     /// What a reader of screens is told when the offer changes.
     fn news(&self) -> String {
         let product = &self.product;

@@ -168,7 +168,9 @@ fn product_page(layout: Layout, product: Product) -> ProductPage {
 pub(crate) fn all() -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     let mut add = |name: &'static str, screen: &dyn Render| all.push((name, screen.html()));
-    ground(&mut add);
+    homes(&mut add);
+    errors(&mut add);
+    logins(&mut add);
     catalogues(&mut add);
     single_products(&mut add);
     carts(&mut add);
@@ -193,7 +195,7 @@ impl<T: Template> Render for T {
 
 type Add<'a> = &'a mut dyn FnMut(&'static str, &dyn Render);
 
-fn ground(add: Add<'_>) {
+fn homes(add: Add<'_>) {
     let login = |email: &str| vec![("Login".to_owned(), email.to_owned(), "admin123".to_owned())];
     let door = |title: &str, icon, logins| Door {
         title: title.into(),
@@ -227,6 +229,9 @@ fn ground(add: Add<'_>) {
             unknown_business: Some(HOSTILE.into()),
         },
     );
+}
+
+fn errors(add: Add<'_>) {
     let error = |status, title: &str, message: &str, slug: Option<&str>| ErrorPage {
         status,
         title: title.into(),
@@ -245,8 +250,11 @@ fn ground(add: Add<'_>) {
     );
     add(
         "error-hostile",
-        &error(500, HOSTILE, HOSTILE, Some(HOSTILE)),
+        &error(403, HOSTILE, HOSTILE, Some(HOSTILE)),
     );
+}
+
+fn logins(add: Add<'_>) {
     add(
         "login",
         &Login {
@@ -826,8 +834,16 @@ fn accounts(add: Add<'_>) {
         address: form(),
         can_change_addresses: true,
         sessions: vec![
-            session("a", "Firefox on Linux", true),
-            session("b", "Safari on iPhone", false),
+            session(
+                "a",
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                true,
+            ),
+            session(
+                "b",
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0 Mobile/15E148 Safari/604.1",
+                false,
+            ),
         ],
     };
     let figures = |overdue: &str| Figures {

@@ -71,6 +71,40 @@ fn durations_name_two_units_and_never_count_up() {
 }
 
 #[test]
+fn a_browser_is_named_by_what_it_sends() {
+    for (sent, shown) in [
+        (
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            "Firefox on Linux",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36",
+            "Chrome on Windows",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36 Edg/140.0",
+            "Edge on Windows",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Safari/604.1",
+            "Safari on iPhone",
+        ),
+        ("curl/8.5", ""),
+        ("", ""),
+    ] {
+        assert_eq!(words::device(sent), shown);
+    }
+}
+
+#[test]
+fn an_error_has_words_for_people() {
+    for status in [404, 405, 413, 429, 500, 503] {
+        assert!(words::failure(status).is_some(), "{status}");
+    }
+    assert_eq!(words::failure(403), None, "its cause differs");
+}
+
+#[test]
 fn a_notice_is_found_by_its_code_and_by_nothing_else() {
     for notice in Notice::ALL {
         assert_eq!(Notice::from_code(notice.code()), Some(notice));

@@ -159,7 +159,7 @@ async fn every_bad_token_gets_the_same_response_and_changes_nothing() {
         good.replace("tl_refresh_", "tl_live_"),
         globex,
         nobody,
-        "tl_refresh_".to_owned() + &"A".repeat(65),
+        format!("tl_refresh_{}", "A".repeat(65)),
         "' OR '1'='1".to_owned(),
     ] {
         let reply = refresh(&service, &bad).await;

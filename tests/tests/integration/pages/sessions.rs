@@ -242,7 +242,7 @@ async fn invented_sessions_are_no_sessions() {
         good.replace("tl_session_", "tl_refresh_"),
         good.replace("tl_session_", "tl_live_"),
         format!("{}{}", &good[..33], "A".repeat(43)),
-        "tl_session_".to_owned() + &"é".repeat(30),
+        format!("tl_session_{}", "é".repeat(30)),
         "x".repeat(4000),
     ] {
         let other = Browser::at(&service);
