@@ -162,11 +162,8 @@ pub(super) async fn lock(
     predicted: &Predictions,
 ) -> Result<LockedBatch, Error> {
     let customers = distinct(commands.iter().map(|command| command.customer().0));
-    let products = distinct(
-        commands
-            .iter()
-            .flat_map(|command| command.products().map(|(id, _)| id.0)),
-    );
+    let products = commands.iter().flat_map(Command::products);
+    let products = distinct(products.map(|(id, _)| id.0));
     let values = [business.0.into(), customers.into(), products.into()];
     let sql = match predicted.is_empty() {
         true => &LOCK,
