@@ -8,8 +8,8 @@ use domain::identity::customers;
 use domain::{Error, IdempotencyKey, Outcome, StoredResponse};
 use entity::users::Role;
 use entity::{Address, AddressKind, OrderId, ProductId, Quantity, customers as customer_rows};
-use pages::shop::{Checkout, Credit};
 use pages::Notice;
+use pages::shop::{Checkout, Credit};
 
 use crate::access::Authenticated;
 use crate::handlers::checkout::place_order;
