@@ -571,7 +571,7 @@ async fn imports_purchases_and_payments_of_one_customer_at_the_same_time_lose_no
         async move {
             match number % 3 {
                 0 => {
-                    let mut rows = vec![
+                    let mut rows = [
                         format!("C-7,INV-{number},10.00,2024-01-10,,\n"),
                         format!("C-8,INV-{number},1.00,2024-01-10,,\n"),
                         format!("C-7,DEP-{number},-2.00,2024-01-10,,\n"),
