@@ -101,7 +101,12 @@ async fn a_cursor_of_one_list_opens_no_other_by_force() {
     }
     assert!(cursors.len() >= 8, "{cursors:?}");
     for (list, cursor) in &cursors {
+        let path = |list: &str| list.split('?').next().map(str::to_owned);
         for other in lists {
+            // A cursor of changes goes on without `updated_since`.
+            if list.contains("updated_since") && *list != other && path(list) == path(other) {
+                continue;
+            }
             let reply = it
                 .admin
                 .get(&with(other, &format!("cursor={cursor}")))

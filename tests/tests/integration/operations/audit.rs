@@ -76,14 +76,11 @@ async fn filters_together_leave_what_fits_all_of_them() {
     let service = Service::start().await;
     let (one, two) = (UserId::new(), UserId::new());
     let [first, second] = [one, two].map(|user| service.caller_as(user, ACME, Authority::Admin));
-    for admin in [&first, &second] {
-        rename(admin, ACME_HEADPHONES, "Renamed").await;
-        rename(admin, ACME_KEYBOARD, "Renamed too").await;
+    for (admin, name) in [(&first, "Renamed"), (&second, "Renamed again")] {
+        rename(admin, ACME_HEADPHONES, name).await;
+        rename(admin, ACME_KEYBOARD, name).await;
         let path = format!("/api/customers/{ACME_CUSTOMER}");
-        let _ = admin
-            .patch(&path, &json!({"name": "Renamed"}))
-            .await
-            .ok(200);
+        let _ = admin.patch(&path, &json!({"name": name})).await.ok(200);
     }
     for (query, count) in [
         (format!("actor_id={one}"), 3),
