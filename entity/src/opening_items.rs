@@ -16,7 +16,7 @@ pub struct Model {
     /// The number of the document. Each customer has it once.
     #[sea_orm(primary_key, auto_increment = false)]
     pub reference: String,
-    /// What was owed; negative when it was paid ahead.
+    /// The amount owed; negative when it was paid ahead.
     pub amount: Money,
     pub order_id: Option<OrderId>,
     pub payment_id: Option<PaymentId>,

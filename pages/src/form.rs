@@ -12,7 +12,7 @@ use crate::words;
 pub struct Form {
     /// The idempotency key of what the form asks for.
     pub idempotency_key: String,
-    /// What was typed, by the field's name. Never a password.
+    /// The typed texts, by the field's name. Never a password.
     pub values: BTreeMap<String, String>,
     /// The name of a field and what is wrong with its value, as in the API's `errors`.
     pub faults: Vec<(String, String)>,
@@ -23,7 +23,7 @@ pub struct Form {
 /// Why a request was refused, what is true now, and what the visitor can do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What happened, in a few words.
+    /// The event, in a few words.
     pub title: String,
     /// The sentences below.
     pub text: String,
@@ -71,7 +71,7 @@ impl Form {
         }
     }
 
-    /// What was typed into a field; empty if nothing was.
+    /// The text typed into a field; empty without one.
     #[must_use]
     pub fn value(&self, name: &str) -> &str {
         self.values.get(name).map_or("", String::as_str)
@@ -100,7 +100,7 @@ impl Form {
         }
     }
 
-    /// What is wrong with a field, as a sentence.
+    /// The fault of a field, as a sentence.
     fn fault(&self, name: &str) -> Option<String> {
         let fault = self.faults.iter().find(|(field, _)| field == name);
         fault.map(|(_, message)| capitalised(message))

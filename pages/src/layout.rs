@@ -1,4 +1,4 @@
-//! What every page has: the business, the visitor, the search, the cart's count and a notice.
+//! The frame of every page: the business, the visitor, the search, the cart's count and a notice.
 
 use std::borrow::Borrow;
 
@@ -23,7 +23,7 @@ pub struct Layout {
     pub search: String,
     /// The path and query of this page, to which a login returns.
     pub path: String,
-    /// What has just happened.
+    /// The notice of the last action.
     pub notice: Option<Notice>,
     /// The id of the request, by which an operator finds it in the log.
     pub request_id: String,

@@ -75,7 +75,7 @@ pub(crate) fn countdown(seconds: impl text::Count) -> Countdown {
     }
 }
 
-/// What a buyer reads about the stock of a product. An event of the stream of stock has it as data and the product's id
+/// The buyer's view of a product's stock. An event of the stream of stock has it as data and the product's id
 /// as its name.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
 #[template(path = "parts/stock.html")]

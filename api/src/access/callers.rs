@@ -142,7 +142,7 @@ pub struct Visit {
     pub business: Arc<Business>,
     /// The session of the browser; `None` before the login.
     pub session: Option<Arc<Session>>,
-    /// Who acts, if there is a session.
+    /// The caller; `None` without a session.
     pub caller: Option<Caller>,
 }
 

@@ -1,4 +1,4 @@
-//! What the access checks of programs and of browsers share: the app's data, callers, and refusals.
+//! The common parts of the access checks of programs and of browsers: the app's data, callers, and refusals.
 
 use actix_web::dev::ServiceRequest;
 use actix_web::{HttpMessage, web};

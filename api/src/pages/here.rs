@@ -1,4 +1,4 @@
-//! What every handler of a page has: the state, the request, and the visit with its business and session.
+//! The input of every handler of a page: the state, the request, and the visit with its business and session.
 
 use std::future::{Ready, ready};
 
@@ -243,7 +243,7 @@ impl Here {
         Ok(response)
     }
 
-    /// What has just happened, if the last response left a notice.
+    /// The notice that the last response left.
     fn notice(&self) -> Option<Notice> {
         let cookie = self.req.cookie(&self.notice_name())?;
         Notice::from_code(cookie.value())
@@ -284,7 +284,7 @@ pub(super) fn sent(form: &Form, problem: &Problem, secrets: &[&str]) -> pages::F
         values: form.texts_without(secrets),
         faults,
         refusal,
-        // What is sent next is another request.
+        // The next form is another request.
         ..fresh()
     }
 }

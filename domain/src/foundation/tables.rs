@@ -1,4 +1,4 @@
-//! What the imports of all tables share: unique values, the refusal of a table, and the insert of its rows.
+//! The common parts of all imports: unique values, the refusal of a table, and the insert of its rows.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;

@@ -45,11 +45,11 @@ pub struct Login {
     pub business: Arc<Business>,
     /// The login's id: the family of its refresh tokens, or its session.
     pub login: Uuid,
-    /// What the client keeps: see [`Grant`].
+    /// The credential that the client keeps: see [`Grant`].
     pub token: Secret,
 }
 
-/// What a login gives its client.
+/// The credential that a login gives its client.
 #[derive(Debug, Clone, Copy)]
 pub enum Grant<'a> {
     /// A refresh token of this lifetime, which renews the login once.

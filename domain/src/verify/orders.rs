@@ -16,7 +16,7 @@ SELECT 'order ' || o.id AS subject, coalesce(l.total::text, 'lines') AS expected
     ON l.order_id = o.id
  WHERE o.business_id = $1 AND o.total_amount IS DISTINCT FROM l.total",
     },
-    // That the amounts of orders agree follows from the check before.
+    // The amounts of orders agree by the check before.
     Check {
         name: "opening_item_is_its_document",
         sql: "

@@ -27,7 +27,7 @@ pub struct Account {
     pub sessions: Vec<Session>,
 }
 
-/// What a customer owes and may still buy.
+/// The debt of a customer and the credit that is left.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
     pub credit: Credit,

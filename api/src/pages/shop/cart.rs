@@ -116,7 +116,7 @@ impl Lines {
     }
 }
 
-/// What stands in the way of buying so many units.
+/// The obstacle to buying so many units.
 fn in_the_way(product: &Product, units: i64) -> Option<LineProblem> {
     if product.not_for_sale.is_some() {
         return Some(LineProblem::NotForSale);

@@ -50,7 +50,7 @@ async fn customer(here: &Here) -> Result<Option<customer_rows::Model>, Problem> 
     customer.map(Some).map_err(|error| here.problem(error))
 }
 
-/// What buying on credit means for a customer; `None` for one without credit.
+/// The terms of a purchase on credit; `None` for a customer without credit.
 pub(super) fn credit_of(customer: &customer_rows::Model) -> Option<Credit> {
     let credit = Credit {
         limit: customer.credit_limit,

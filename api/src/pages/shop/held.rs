@@ -1,4 +1,4 @@
-//! What the visitor holds or waits for already.
+//! The visitor's own holds and places on waitlists.
 
 use domain::Paging;
 use domain::stock::reservations::{self, Filter};

@@ -40,7 +40,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// Where a login leads: the page from which the visitor came, or the store.
+/// The page after a login: the one from which the visitor came, or the store.
 fn next_of(here: &Here, text: Option<&str>) -> String {
     let next = text.and_then(|text| Next::of(text, here.slug()));
     next.map_or_else(|| here.path(""), |next| next.target().to_owned())
@@ -154,7 +154,7 @@ async fn register_user(here: &Here, form: &Form) -> Result<Secret, Problem> {
     let state = &here.state;
     let user = match auth::register_user(state, &here.req, here.request_id(), body).await {
         Ok(user) => user,
-        // Whoever knows the password has sent the form twice, or had forgotten the account.
+        // A visitor who knows the password has sent the form twice, or had forgotten the account.
         Err(problem) if problem.code() == Code::AlreadyExists => {
             let mut form = form.clone();
             form.take("name");

@@ -142,7 +142,7 @@ fn row_of(order: &entity::orders::Model, now: DateTime<Utc>) -> OrderRow {
     }
 }
 
-/// What happened to an order, the oldest first.
+/// The steps of an order, the oldest first.
 fn steps_of(here: &Here, whole: &orders::Order) -> Vec<Step> {
     let currency = here.visit.business.currency;
     let money = |amount| pages::text::money(amount, currency);

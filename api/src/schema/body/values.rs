@@ -66,7 +66,7 @@ impl FromJson for bool {
     fn from_json(value: Value, at: &mut At) -> Option<Self> {
         match value {
             Value::Bool(value) => Some(value),
-            // What a browser sends for a box that is checked. It sends nothing for another.
+            // A browser sends this for a box that is checked, and nothing for another.
             Value::String(text) if at.is_form() && text == "on" => Some(true),
             Value::String(text) if at.is_form() => {
                 Self::from_text(&text).map_err(|fault| at.fault(fault)).ok()

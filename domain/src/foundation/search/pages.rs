@@ -54,7 +54,7 @@ pub(crate) enum Way<'a, E: Tenant> {
     },
 }
 
-/// What the terms lead to.
+/// The rows to which the terms lead.
 pub(crate) enum Keys<'a> {
     /// These ids.
     Ids(Vec<Uuid>),
