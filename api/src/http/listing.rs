@@ -401,7 +401,7 @@ mod tests {
             assert_eq!(written(&Value::from(amount)), amount);
         }
         for formula in [
-            "-1+1", "-", "-.5", "-1.", "--1", "-1 ", "-1.0.0", "+1", "=-1",
+            "-1+1", "-", "-.5", "-1.", "--1", "-1 ", "-1.0.0", "+1+1", "=-1",
         ] {
             assert!(
                 written(&Value::from(formula)).starts_with('\''),
