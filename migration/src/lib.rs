@@ -106,6 +106,8 @@ fn steps() -> Vec<Step> {
         step!("27_sales_figures", compatible_from: "15_schema_compatibility"),
         step!("28_opening_items", compatible_from: "15_schema_compatibility"),
         step!("29_sessions", compatible_from: "15_schema_compatibility"),
+        // Statements that earlier versions prepared fail, since the types of their columns change.
+        step!("34_domains", compatible_from: "34_domains"),
     ]
 }
 
