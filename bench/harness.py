@@ -1,17 +1,21 @@
-"""The common parts of both benches: the programs, a PostgreSQL server, and processes of the service."""
+"""The common parts of the benches: the programs, a PostgreSQL server, and processes of the service."""
 
 import glob
+import http.client
 import itertools
+import json
 import os
 import pwd
 import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -122,10 +126,27 @@ class Postgres:
         return self.log.read_text(errors="replace").count(f" {database} ERROR:  deadlock detected")
 
 
+class ForReads(Postgres):
+    """A server without fsync, for benches that measure reads only."""
+
+    def start(self):
+        settings = ("-c listen_addresses= -c max_connections=50 -c shared_buffers=2GB -c max_wal_size=1GB -c fsync=off "
+                    f"-c maintenance_work_mem=256MB -k {self.folder}")
+        self.as_server("pg_ctl", "-D", self.data, "-l", self.log, "-w", "-o", settings, "start")
+
+
 def cpu_seconds(pid, with_children=False):
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     own = (int(fields[11]) + int(fields[12])) / TICKS
     return (own, (int(fields[13]) + int(fields[14])) / TICKS) if with_children else own
+
+
+def write_section(title, body):
+    """Writes a section of README.md in place of an earlier one with the title, or at the end."""
+    readme = HERE / "README.md"
+    before, _, earlier = readme.read_text().partition(f"## {title}\n")
+    _, mark, after = earlier.partition("\n## ")
+    readme.write_text(f"{before.rstrip()}\n\n## {title}\n\n{body}" + (f"\n## {after}" if mark else ""))
 
 
 def pace():
@@ -171,6 +192,46 @@ class Service:
         self.process.send_signal(signal.SIGTERM)
         if self.process.wait(60) != 0:
             sys.exit("the service did not stop well")
+
+
+class Client:
+    """One persistent connection."""
+
+    def __init__(self, base, token):
+        self.connection = http.client.HTTPConnection(urllib.parse.urlsplit(base).netloc)
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    def get(self, path, accept="application/json"):
+        """The response and its time in milliseconds."""
+        started = time.perf_counter()
+        self.connection.request("GET", path, headers={**self.headers, "Accept": accept})
+        response = self.connection.getresponse()
+        body = response.read()
+        took = (time.perf_counter() - started) * 1000
+        if response.status != 200:
+            sys.exit(f"{path}: {response.status} {body[:500]}")
+        return body, took
+
+    def warm(self, path, times):
+        """The median and the maximum of several times."""
+        for _ in range(5):
+            self.get(path)
+        took = sorted(self.get(path)[1] for _ in range(times))
+        return statistics.median(took), took[-1]
+
+    def pages(self, path, count):
+        """The time of each page, and the number of rows."""
+        cursor, took, rows = None, [], 0
+        while len(took) < count:
+            mark = "&" if "?" in path else "?"
+            body, each = self.get(path + (f"{mark}cursor={cursor}" if cursor else ""))
+            page = json.loads(body)
+            took.append(each)
+            rows += len(page["data"])
+            cursor = page["next_cursor"]
+            if not cursor:
+                break
+        return took, rows
 
 
 class Stand:
