@@ -106,6 +106,7 @@ fn steps() -> Vec<Step> {
         step!("27_sales_figures", compatible_from: "15_schema_compatibility"),
         step!("28_opening_items", compatible_from: "15_schema_compatibility"),
         step!("29_sessions", compatible_from: "15_schema_compatibility"),
+        step!("30_product_pictures", compatible_from: "15_schema_compatibility"),
     ]
 }
 

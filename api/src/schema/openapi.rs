@@ -208,6 +208,13 @@ fn operation(tag: Tag, endpoint: &Endpoint, examples: &mut Examples<'_>) -> Oper
             .required(Some(Required::True));
         operation = operation.request_body(Some(body.build()));
     }
+    if !endpoint.file_body.is_empty() {
+        let body = RequestBodyBuilder::new().required(Some(Required::True));
+        let body = endpoint.file_body.iter().fold(body, |body, media_type| {
+            body.content(*media_type, file_content(media_type))
+        });
+        operation = operation.request_body(Some(body.build()));
+    }
     if endpoint.signed {
         let anything = ObjectBuilder::new().schema_type(SchemaType::new(Type::Object));
         let anything = ContentBuilder::new().schema(Some(anything)).example(Some(
@@ -297,6 +304,12 @@ fn json_content(shape: &Shape, way: Way, examples: &mut Examples<'_>) -> MediaTy
         .example(Some(examples.of(&name, way, None)))
         .schema(Some(Ref::from_schema_name(name)))
         .build()
+}
+
+/// Content that is a file. OpenAPI 3.1 describes raw bytes by their media type alone.
+fn file_content(media_type: &str) -> MediaType {
+    let file = string().content_media_type(media_type);
+    ContentBuilder::new().schema(Some(file)).build()
 }
 
 fn visible_ascii(max: usize) -> ObjectBuilder {
@@ -390,6 +403,7 @@ fn success(
             Content::Text(media_type) => {
                 response.content(*media_type, MediaType::new(Some(string())))
             }
+            Content::File(media_type) => response.content(*media_type, file_content(media_type)),
         };
     }
     if status == 201 {
