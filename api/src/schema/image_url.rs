@@ -1,7 +1,5 @@
 //! URLs of pictures at other servers.
 
-use actix_web::http::Uri;
-use utoipa::openapi::schema::SchemaFormat;
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::schema::text::{FromText, string};
@@ -44,11 +42,7 @@ impl FromText for ImageUrl {
         if authority.contains('@') {
             return Err("must not have a user or a password".to_owned());
         }
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
-        if !authority.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '[')
-            || !authority.bytes().all(is_host)
-            || text.parse::<Uri>().is_err()
-        {
+        if !names_host(authority) {
             return Err("must have a host, such as https://cdn.example/headphones.jpg".to_owned());
         }
         Ok(Self(text.to_owned()))
@@ -56,13 +50,38 @@ impl FromText for ImageUrl {
 
     fn schema() -> RefOr<Schema> {
         string()
-            .format(Some(SchemaFormat::Custom("uri".to_owned())))
             .max_length(Some(LENGTH))
             .pattern(Some(
-                r"^https?://[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]*([/?#][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?$",
+                r"^https?://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?([/?#][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?$",
             ))
             .into()
     }
+}
+
+/// Whether this is a name or an IP address, with or without a port.
+fn names_host(authority: &str) -> bool {
+    let (is_host, port) = match authority
+        .strip_prefix('[')
+        .and_then(|v6| v6.split_once(']'))
+    {
+        Some((address, port)) => {
+            let is_address = |byte: u8| byte.is_ascii_hexdigit() || byte == b':';
+            (address.bytes().all(is_address) && !address.is_empty(), port)
+        }
+        None => {
+            let (name, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+            let begins = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+            (begins && name.bytes().all(is_name), port)
+        }
+    };
+    let is_port = match port.strip_prefix(':') {
+        Some(digits) => {
+            (1..=5).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        None => port.is_empty(),
+    };
+    is_host && is_port
 }
 
 #[cfg(test)]
@@ -99,6 +118,9 @@ mod tests {
             "https://cdn.example/\"><script>",
             "https://cdn.example;script-src/a.jpg",
             "https://cdn.example:port/a.jpg",
+            "https://cdn.example:/a.jpg",
+            "https://[2001:db8::1/a.jpg",
+            "https://-cdn.example/a.jpg",
             "https://münchen.example/a.jpg",
             "https://cdn.example/a.jpg\n",
         ] {

@@ -33,8 +33,8 @@ pub(crate) const LOCAL: [&str; 2] = [
 const PUBLIC_OF_BUSINESS: [&str; 6] = [
     "GET /api/products",
     "GET /api/products/{product_id}",
-    "GET /api/products/{product_id}/availability/stream",
     "GET /api/products/{product_id}/picture",
+    "GET /api/products/{product_id}/availability/stream",
     "GET /api/sales",
     "GET /api/sales/{sale_id}",
 ];
