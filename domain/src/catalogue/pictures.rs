@@ -34,7 +34,7 @@ use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
 
 pub use upload::{FileType, Upload};
 
-/// The most uploads that are decoded at the same time. Each takes up to 300 MB of memory and a core for a second.
+/// The most uploads that are decoded at the same time. Each takes up to 300 MB of memory, and a core for up to two seconds.
 const MAX_CONCURRENT: usize = 1;
 
 /// The most uploads that wait, with up to 2 MB each. Further ones are rejected as overloaded.

