@@ -5,6 +5,7 @@ mod checked;
 mod environment;
 mod identity_settings;
 mod payments;
+mod pictures;
 mod secret_file;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
+use domain::catalogue::pictures::Place;
 use domain::{Authority, Secret};
 use entity::{BusinessId, CustomerId, UserId};
 use uuid::Uuid;
@@ -110,6 +112,12 @@ pub struct Settings {
         value_name = "FOLDER"
     )]
     pub data_dir: PathBuf,
+    /// Where uploaded pictures of products are kept: `database`, or the absolute path of a folder that all processes
+    /// share. Pictures stay where they were when the setting changes, until they are
+    /// uploaded again.
+    #[arg(long, env = "TRADELINE_PICTURES", default_value = "database", global = true, value_name = "PLACE",
+          value_parser = pictures::place)]
+    pub pictures: Place,
     /// Creates a new embedded database without demo data and its logins, for real use. Card orders then have no offline
     /// payment provider by default.
     #[arg(

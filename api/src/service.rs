@@ -13,6 +13,7 @@ use actix_web::dev::{AppConfig, Server, ServerHandle, fn_service};
 use actix_web::middleware::from_fn;
 use actix_web::{App, rt};
 use domain::card::PaymentWorker;
+use domain::catalogue::pictures::Pictures;
 use domain::desk::Desk;
 use domain::foundation::idempotency;
 use domain::identity::passwords::Passwords;
@@ -77,6 +78,9 @@ pub enum Error {
     /// The database does not answer.
     #[error("the database cannot be used: {0}")]
     Database(#[from] domain::Error),
+    /// The folder of pictures cannot be used.
+    #[error("TRADELINE_PICTURES: {0}")]
+    Pictures(domain::Error),
     /// The role is not subject to row security.
     #[error(
         "{0}. The service must not run like that: let it connect as a role that is granted `tradeline_service` and \
@@ -157,6 +161,7 @@ impl Service {
             webhooks: providers.webhooks,
             payment_seconds: settings.payments.payment_seconds,
             availability: Hub::new(database.another(WATCH_CONNECTIONS)),
+            pictures: Arc::new(Pictures::open(&settings.pictures).map_err(Error::Pictures)?),
             businesses: Arc::default(),
             revocation: Arc::default(),
             sessions: Arc::default(),
@@ -386,8 +391,8 @@ async fn warn_unless_migrated(state: &State) {
     }
 }
 
-/// Deletes expired idempotency keys, refresh tokens and sessions of the businesses in the business cache, in a loop that
-/// never ends.
+/// Deletes expired idempotency keys, refresh tokens and sessions, and files of no picture, of the businesses in the business
+/// cache, in a loop that never ends.
 async fn delete_expired(state: State) {
     loop {
         tokio::time::sleep(RETENTION_INTERVAL).await;
@@ -397,6 +402,10 @@ async fn delete_expired(state: State) {
             }
             if let Err(error) = refresh_tokens::delete_expired(&state.database, business).await {
                 tracing::warn!(%error, %business, "expired refresh tokens were not deleted; the next run retries");
+            }
+            let orphans = state.pictures.delete_orphans(&state.database, business);
+            if let Err(error) = orphans.await {
+                tracing::warn!(%error, %business, "files of no picture were not deleted; the next run retries");
             }
             if let Err(error) = session_rows::delete_expired(&state.database, business).await {
                 tracing::warn!(%error, %business, "expired sessions were not deleted; the next run retries");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::audit::seals::Sealer;
 use domain::card::PaymentWorker;
+use domain::catalogue::pictures::Pictures;
 use domain::desk::Desk;
 use domain::identity::passwords::Passwords;
 use domain::stock::availability::Hub;
@@ -36,6 +37,8 @@ pub struct State {
     pub payment_seconds: i32,
     /// Publishes changes of availability to watchers.
     pub availability: Arc<Hub>,
+    /// The uploaded pictures of products.
+    pub pictures: Arc<Pictures>,
     /// The business cache.
     pub businesses: Arc<BusinessCache>,
     /// The revocation cache.

@@ -277,6 +277,7 @@ async fn product(
             limit_per_customer: None,
             active: true,
             metadata: None,
+            image_url: None,
         },
         stock,
     };

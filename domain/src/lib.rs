@@ -38,7 +38,10 @@ pub mod verify;
 pub use audit::access_log::{AccessLog, Refusal, RevokedCredential};
 pub use foundation::caller::{Authority, Caller, PlatformCaller};
 pub use foundation::database::{CannotConnect, Database, SchemaState, Transaction};
-pub use foundation::error::{DateFault, Error, HoldLimit, RefusedAmount, Shortage};
+pub use foundation::error::{
+    DateFault, Error, HoldLimit, MAX_PICTURE_PIXELS, MAX_PICTURE_SIDE, PictureFault, RefusedAmount,
+    Shortage,
+};
 pub use foundation::idempotency::{IdempotencyKey, Outcome, StoredResponse};
 pub use foundation::pages::{Page, Paging};
 pub use foundation::secret::Secret;

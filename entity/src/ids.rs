@@ -72,6 +72,7 @@ id!(
     "A product of the catalogue; its inventory row has the same id."
 );
 id!(OrderId, "An order.");
+id!(PictureId, "An uploaded picture of a product.");
 id!(MovementId, "A stock movement.");
 id!(RefundId, "A refund of a card payment.");
 id!(DisputeId, "A payment that its buyer disputes.");

@@ -37,6 +37,8 @@ pub mod payment_intents;
 pub mod payments;
 pub mod payout_allocations;
 pub mod payouts;
+mod picture;
+pub mod product_pictures;
 pub mod products;
 pub mod provider_events;
 mod quantity;
@@ -59,12 +61,13 @@ pub mod write_offs;
 pub use addresses::{Address, AddressKind, CustomerAddress, CustomerAddresses};
 pub use ids::{
     AllocationId, ApiKeyId, BusinessId, CreditNoteId, CustomerId, DisputeId, EventId,
-    LedgerEntryId, MovementId, OrderId, PaymentId, PayoutAllocationId, PayoutId, ProductId,
-    RefreshTokenId, RefundId, ReservationId, SaleId, SessionId, UserId, WriteOffId,
+    LedgerEntryId, MovementId, OrderId, PaymentId, PayoutAllocationId, PayoutId, PictureId,
+    ProductId, RefreshTokenId, RefundId, ReservationId, SaleId, SessionId, UserId, WriteOffId,
 };
 pub use metadata::Metadata;
 pub use money::{Currency, InvalidMoney, Money, UnknownCurrency};
 pub use order_number::OrderNumber;
+pub use picture::{Picture, PictureSize};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use tenant::Tenant;
 pub use time_zone::{TimeZone, UnknownTimeZone};

@@ -89,6 +89,7 @@ tenant!(
     payments,
     payout_allocations,
     payouts,
+    product_pictures,
     products,
     provider_events,
     refresh_tokens,

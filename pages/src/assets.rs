@@ -99,9 +99,14 @@ const PICTURED: [&str; 19] = [
     "TNT-002", "DSK-160", "CHR-001",
 ];
 
+/// Whether the sheet has a picture for the number.
+pub(crate) fn has_drawing(sku: &str) -> bool {
+    PICTURED.contains(&sku)
+}
+
 /// The address of the picture of a product without one of its own: the demo's by its number, otherwise a neutral one.
 #[must_use]
 pub fn picture(sku: &str) -> String {
-    let fragment = if PICTURED.contains(&sku) { sku } else { "none" };
+    let fragment = if has_drawing(sku) { sku } else { "none" };
     format!("{}#{fragment}", pictures())
 }

@@ -124,6 +124,26 @@ impl Client {
             .await
     }
 
+    /// Prepares a PUT request with a file of this media type.
+    pub fn file(&self, path: &str, media_type: &str, bytes: Vec<u8>) -> RequestBuilder {
+        let request = self.request(Method::PUT, path);
+        request.header("Content-Type", media_type).body(bytes)
+    }
+
+    /// Sends a PUT request with a PNG file.
+    pub async fn put_png(&self, path: &str, bytes: Vec<u8>) -> Reply {
+        self.send(self.file(path, "image/png", bytes)).await
+    }
+
+    /// Reads a file, and panics with the body of another response than 200.
+    pub async fn bytes(&self, path: &str) -> Vec<u8> {
+        let response = self.request(Method::GET, path).send().await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.unwrap();
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&bytes));
+        bytes.to_vec()
+    }
+
     /// Purchases on credit for the demo customer. Each item is a product and a quantity.
     pub async fn buy(&self, items: &[(ProductId, i64)]) -> Reply {
         self.buy_for(demo::ACME_CUSTOMER, items).await

@@ -24,6 +24,7 @@ mod holds;
 mod inspect;
 pub mod issuer;
 mod pages;
+pub mod pictures;
 mod pooler;
 pub mod program;
 mod proxy;

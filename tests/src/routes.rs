@@ -11,7 +11,7 @@ use tradeline::access::token::Claims;
 
 use crate::{
     ACME_KEY, BUYERS_LOGIN, Client, REFRESH_TOKEN, RESET_CODE, Reply, SECRET, Service, claims,
-    signed,
+    pictures, signed,
 };
 
 /// One operation of the document.
@@ -47,6 +47,8 @@ pub struct Traded {
     /// Reservations; each test resolves each of them at most once.
     pub held: [String; 3],
     sale: String,
+    /// The picture of another product than the headphones.
+    pub picture: String,
     /// A user whom a test may delete.
     leaver: String,
 }
@@ -102,6 +104,7 @@ impl Traded {
             refundable,
             intents: intents.try_into().unwrap(),
             held: held.try_into().unwrap(),
+            picture: pictures::of(&admin, demo::ACME_KEYBOARD).await,
             payment: id(&payment, "payment_id"),
             leaver: id(&leaver, "id"),
             creditor: creditor.to_string(),
@@ -197,7 +200,16 @@ impl Route {
     /// determines every byte.
     #[must_use]
     pub fn has_body(&self) -> bool {
-        self.operation.get("requestBody").is_some() && !self.is_signed() && !self.takes_table()
+        self.operation.get("requestBody").is_some()
+            && !self.is_signed()
+            && !self.takes_table()
+            && !self.takes_picture()
+    }
+
+    /// True if the endpoint takes a picture.
+    #[must_use]
+    pub fn takes_picture(&self) -> bool {
+        self.operation["requestBody"]["content"]["image/png"].is_object()
     }
 
     /// True if the endpoint takes a CSV table.
@@ -212,6 +224,10 @@ impl Route {
             request
                 .header("content-type", "text/csv")
                 .body(self.good_table())
+        } else if self.takes_picture() {
+            request
+                .header("content-type", "image/png")
+                .body(pictures::new())
         } else if self.has_body() {
             request.body(self.good_body().to_string())
         } else {
@@ -265,6 +281,8 @@ impl Route {
             }
             Some("customers") if self.path.ends_with("/payouts") => traded.creditor.clone(),
             Some("customers") => demo::ACME_CUSTOMER.to_string(),
+            // It has a picture.
+            Some("products") if self.path.ends_with("/picture") => demo::ACME_KEYBOARD.to_string(),
             Some("products" | "inventory") => demo::ACME_HEADPHONES.to_string(),
             Some("orders") => traded.order.clone(),
             Some("reservations") => {

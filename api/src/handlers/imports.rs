@@ -24,6 +24,7 @@ use super::products::{PurchaseLimit, limit};
 use crate::access::Authenticated;
 use crate::schema::csv_body::{Csv, DecimalMark, Flag, Record, RowFaults};
 use crate::schema::endpoint::Endpoint;
+use crate::schema::image_url::ImageUrl;
 use crate::schema::problem::Problem;
 use crate::schema::query::Query;
 use crate::schema::response::{Response, done};
@@ -98,6 +99,8 @@ crate::row! {
         limit_per_customer: Option<PurchaseLimit>,
         /// Whether the product is on sale; true if empty.
         active: Option<Flag>,
+        /// A picture at another server.
+        image_url: Option<ImageUrl>,
         /// The first units on hand; 0 if empty.
         on_hand: Option<Count>,
     }
@@ -127,6 +130,7 @@ impl From<ProductRow> for NewProduct {
                 limit_per_customer: row.limit_per_customer.and_then(limit),
                 active: row.active.is_none_or(|flag| flag.0),
                 metadata: None,
+                image_url: row.image_url.map(|url| url.0),
             },
             stock: row.on_hand.map_or(0, Whole::get),
         }
@@ -226,7 +230,14 @@ async fn products(
     table: Csv,
 ) -> Response {
     let decimal = decimal(&mut query);
-    let (import, key) = read(query, table, decimal, |_: &ProductRow, _| {}).await?;
+    let is_https = state.site.is_https();
+    let check = move |row: &ProductRow, faults: &mut RowFaults<'_>| {
+        let url = row.image_url.as_ref();
+        if let Some(fault) = url.and_then(|url| url.fault_at(is_https)) {
+            faults.add("image_url", fault);
+        }
+    };
+    let (import, key) = read(query, table, decimal, check).await?;
     let write = caller.write(key.as_ref(), &render);
     caller.answer(products::import(&state.database, &write, &import).await)
 }

@@ -22,6 +22,7 @@ mod overdue;
 pub(crate) mod passwords;
 mod payments;
 mod payouts;
+pub(crate) mod pictures;
 pub(crate) mod products;
 pub(crate) mod purchase;
 mod refunds;
@@ -52,6 +53,7 @@ pub(crate) fn endpoints() -> Vec<(Tag, Vec<Endpoint>)> {
         (Tag::Receivables, aging::endpoints()),
         (Tag::Reports, reports::endpoints()),
         (Tag::Products, products::endpoints()),
+        (Tag::Products, pictures::endpoints()),
         (Tag::Products, availability::endpoints()),
         (Tag::Inventory, inventory::endpoints()),
         (Tag::Sales, sales::endpoints()),

@@ -18,9 +18,10 @@ use crate::access::{Authenticated, Visitor};
 use crate::http::listing::Listing;
 use crate::schema::body::{Change, Json, Replace};
 use crate::schema::endpoint::Endpoint;
+use crate::schema::image_url::ImageUrl;
 use crate::schema::metadata::{self, MetadataPatch, NewMetadata};
 use crate::schema::path::Id;
-use crate::schema::problem::Code;
+use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{CountedPage, Query, ROWS_TO_COUNT};
 use crate::schema::response::{Response, View, created};
 use crate::schema::text::{self, Amount, Prose, Sku, Text, Whole};
@@ -91,6 +92,8 @@ crate::body! {
         active: Option<bool>,
         /// Keys of the business's programs.
         metadata: Option<NewMetadata>,
+        /// A picture at another server, for other shop fronts. The pages of the store show the uploaded one.
+        image_url: Option<ImageUrl>,
     }
 }
 
@@ -112,6 +115,8 @@ crate::body! {
         active: Option<bool>,
         /// Keys of the business's programs; none if left out.
         metadata: Option<NewMetadata>,
+        /// A picture at another server; none if left out.
+        image_url: Option<ImageUrl>,
     }
 }
 
@@ -133,6 +138,8 @@ crate::body! {
         active: Replace<bool>,
         /// Keys that change. Null or an empty text removes a key; null in place of the object removes all.
         metadata: Change<MetadataPatch>,
+        /// A picture at another server; null removes it.
+        image_url: Change<ImageUrl>,
     }
 }
 
@@ -158,6 +165,10 @@ pub(super) struct ProductView {
     active: bool,
     /// Keys of the business's programs.
     metadata: Metadata,
+    /// A picture at another server, as the business gave it.
+    image_url: Option<String>,
+    /// The uploaded picture; null without one.
+    picture: Option<PictureView>,
     /// The cheapest open sale that still applies to the caller, or else the next to open; null if there is neither.
     sale: Option<ProductSaleView>,
     /// Why the product cannot be bought, whatever is available; null if it can.
@@ -166,6 +177,22 @@ pub(super) struct ProductView {
     created_at: DateTime<Utc>,
     #[serde(serialize_with = "text::time")]
     updated_at: DateTime<Utc>,
+}
+
+/// The uploaded picture of a product.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "url": "/api/products/650e8400-e29b-41d4-a716-446655440001/picture\
+            ?business=550e8400-e29b-41d4-a716-446655440099&version=0190a5d4-7b1c-7000-8000-000000000001",
+    "width": 960, "height": 720,
+}))]
+struct PictureView {
+    /// Its address on this server, which everyone may read. `&size=320` or `&size=96` makes it smaller.
+    url: String,
+    /// The width in pixels.
+    width: i32,
+    /// The height in pixels.
+    height: i32,
 }
 
 /// A sale, as it applies to one of its products.
@@ -250,8 +277,20 @@ impl ProductSaleView {
     }
 }
 
+impl PictureView {
+    fn of(product: &entity::products::Model) -> Option<Self> {
+        let picture = product.picture()?;
+        let (id, business, version) = (product.id, product.business_id, picture.id);
+        Some(Self {
+            url: format!("/api/products/{id}/picture?business={business}&version={version}"),
+            width: picture.width,
+            height: picture.height,
+        })
+    }
+}
+
 impl ProductView {
-    fn of(view: &Product, reader: Option<&Caller>, currency: Currency) -> Self {
+    pub(super) fn of(view: &Product, reader: Option<&Caller>, currency: Currency) -> Self {
         let product = &view.product;
         Self {
             id: product.id,
@@ -265,6 +304,8 @@ impl ProductView {
             limit_per_customer: product.limit_per_customer,
             active: product.active,
             metadata: metadata::shown(product.metadata.as_ref(), reader),
+            image_url: product.image_url.clone(),
+            picture: PictureView::of(product),
             sale: view
                 .sale
                 .as_ref()
@@ -357,6 +398,7 @@ async fn create(
             limit_per_customer: body.limit_per_customer.and_then(limit),
             active: body.active.unwrap_or(true),
             metadata: NewMetadata::stored(body.metadata),
+            image_url: loadable(&state, body.image_url)?,
         },
         stock: body.stock.map_or(0, Whole::get),
     };
@@ -385,6 +427,7 @@ async fn replace(
         limit_per_customer: body.limit_per_customer.and_then(limit),
         active: body.active.unwrap_or(true),
         metadata: NewMetadata::stored(body.metadata),
+        image_url: loadable(&state, body.image_url)?,
     };
     apply(&state, &caller, id.0, &details.into()).await
 }
@@ -396,7 +439,10 @@ async fn change(
     request: Json<ProductPatch>,
 ) -> Response {
     let body = request.body;
+    let image_url = body.image_url.changed(|url| url);
+    let image_url = image_url.map(|url| loadable(&state, url)).transpose()?;
     let change = ProductChange {
+        image_url,
         sku: body.sku.value().map(|sku| sku.0),
         name: body.name.value().map(|name| name.0),
         description: body.description.changed(|text| text.0),
@@ -418,6 +464,17 @@ async fn apply(
     caller.answer(
         product.map(|product| View(ProductView::of(&product, Some(caller), caller.currency))),
     )
+}
+
+/// The URL, if pages of this site could load it.
+fn loadable(state: &State, url: Option<ImageUrl>) -> Result<Option<String>, Problem> {
+    let fault = url
+        .as_ref()
+        .and_then(|url| url.fault_at(state.site.is_https()));
+    match fault {
+        Some(fault) => Err(Problem::fault("/image_url", fault)),
+        None => Ok(url.map(|url| url.0)),
+    }
 }
 
 pub(super) fn limit(most: PurchaseLimit) -> Option<i32> {

@@ -32,6 +32,7 @@ use crate::http::headers::REQUEST_ID;
 use crate::schema::body;
 use crate::schema::csv_body;
 use crate::schema::endpoint::is_page;
+use crate::schema::picture_body;
 use crate::schema::problem::{self, Problem};
 
 /// The maximum length of an id that a client sends.
@@ -178,9 +179,10 @@ impl MessageBody for Withheld {
 /// # Errors
 /// The rejection, as a finished response.
 pub async fn before_continue(req: Request) -> Result<Request, HttpResponse> {
-    let max_bytes = match req.path().starts_with(csv_body::PATHS) {
-        true => csv_body::MAX_BYTES,
-        false => body::MAX_BYTES,
+    let max_bytes = match req.path() {
+        path if path.starts_with(csv_body::PATHS) => csv_body::MAX_BYTES,
+        path if picture_body::is_for(path) => picture_body::MAX_BYTES,
+        _ => body::MAX_BYTES,
     };
     if !body::announces_too_much(req.headers(), max_bytes) {
         return Ok(req);

@@ -36,6 +36,12 @@ impl Site {
         }
     }
 
+    /// Whether browsers reach the site by https.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.is_https
+    }
+
     /// Whether a request that changes something comes from a page of this site.
     ///
     /// Browsers send `Sec-Fetch-Site`, and older ones `Origin`. A request without either is refused.

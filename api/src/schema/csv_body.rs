@@ -132,7 +132,7 @@ impl FromRequest for Csv {
             check_media_type(req.headers())?;
             let currency = req.extensions().get::<Caller>().map(|one| one.currency);
             let mut at = At::new(currency);
-            let key = idempotency::key_of_table(&req, &bytes, &mut at)?;
+            let key = idempotency::key_of_bytes(&req, &bytes, &mut at)?;
             let currency = currency.ok_or_else(|| {
                 tracing::error!("a table was sent by nobody");
                 Problem::internal()

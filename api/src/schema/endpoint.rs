@@ -146,6 +146,8 @@ pub enum Content {
     Json(Shape),
     /// Text of this media type.
     Text(&'static str),
+    /// A file of this media type.
+    File(&'static str),
 }
 
 /// One method of one path.
@@ -170,6 +172,8 @@ pub struct Endpoint {
     pub body: Option<Body>,
     /// The request's CSV body; `None` if it takes none.
     pub csv_body: Option<CsvBody>,
+    /// The media types of the file that is the request's body; empty if it takes none.
+    pub file_body: &'static [&'static str],
     /// The successful responses: status and content. One status may have several contents, from which `Accept` chooses.
     pub answers: Vec<(u16, Content)>,
     /// Its specific problem codes, in addition to those that every endpoint of its kind has.
@@ -206,6 +210,7 @@ impl Endpoint {
             query: Vec::new(),
             body: None,
             csv_body: None,
+            file_body: &[],
             answers: Vec::new(),
             codes: Vec::new(),
             idempotent: false,
@@ -383,6 +388,13 @@ impl Endpoint {
         self.codes(&[Code::UnsupportedMediaType])
     }
 
+    /// Declares a body that is a file of one of these media types.
+    #[must_use]
+    pub fn file_body(mut self, media_types: &'static [&'static str]) -> Self {
+        self.file_body = media_types;
+        self.codes(&[Code::UnsupportedMediaType])
+    }
+
     /// Declares a 200 response with this content.
     #[must_use]
     pub fn ok<T: ToSchema>(self) -> Self {
@@ -411,6 +423,12 @@ impl Endpoint {
     #[must_use]
     pub fn text(self, media_type: &'static str) -> Self {
         self.answers_with(200, Content::Text(media_type))
+    }
+
+    /// Declares a 200 response with a file of this media type.
+    #[must_use]
+    pub fn file(self, media_type: &'static str) -> Self {
+        self.answers_with(200, Content::File(media_type))
     }
 
     /// Declares a second form of the 200 response: a CSV table, for clients that prefer it. The handler takes a
@@ -649,7 +667,7 @@ impl Endpoint {
             .filter_map(|(_, content)| match content {
                 Content::Empty => None,
                 Content::Json(_) => Some(JSON),
-                Content::Text(media_type) => Some(*media_type),
+                Content::Text(media_type) | Content::File(media_type) => Some(*media_type),
             });
         formats.collect()
     }

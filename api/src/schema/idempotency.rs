@@ -111,11 +111,11 @@ pub fn key_of(
     }))
 }
 
-/// As [`key_of`], for a body that is a table.
+/// As [`key_of`], for a body that is a table or a file.
 ///
 /// # Errors
 /// The app's data has no [`Hasher`], which is a bug.
-pub fn key_of_table(
+pub fn key_of_bytes(
     req: &HttpRequest,
     bytes: &[u8],
     at: &mut At,

@@ -14,7 +14,7 @@ use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
-use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{ComponentsBuilder, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -208,16 +208,11 @@ fn operation(tag: Tag, endpoint: &Endpoint, examples: &mut Examples<'_>) -> Oper
             .required(Some(Required::True));
         operation = operation.request_body(Some(body.build()));
     }
+    if !endpoint.file_body.is_empty() {
+        operation = operation.request_body(Some(file_body(endpoint.file_body)));
+    }
     if endpoint.signed {
-        let anything = ObjectBuilder::new().schema_type(SchemaType::new(Type::Object));
-        let anything = ContentBuilder::new().schema(Some(anything)).example(Some(
-            json!({"id": "evt_1", "type": "payment_intent.succeeded"}),
-        ));
-        let body = RequestBodyBuilder::new()
-            .description(Some("Exactly as sent: the signature covers every byte."))
-            .content("application/json", anything.build())
-            .required(Some(Required::True));
-        operation = operation.request_body(Some(body.build()));
+        operation = operation.request_body(Some(signed_body()));
     }
     let mut answers: BTreeMap<u16, Vec<&Content>> = BTreeMap::new();
     for (status, content) in &endpoint.answers {
@@ -232,6 +227,28 @@ fn operation(tag: Tag, endpoint: &Endpoint, examples: &mut Examples<'_>) -> Oper
         operation = operation.response(status.to_string(), problem);
     }
     operation.build()
+}
+
+/// A body that is a file of one of these media types.
+fn file_body(media_types: &[&str]) -> RequestBody {
+    let body = RequestBodyBuilder::new().required(Some(Required::True));
+    let body = media_types.iter().fold(body, |body, media_type| {
+        body.content(*media_type, file_content(media_type))
+    });
+    body.build()
+}
+
+/// A body whose sender signs its bytes.
+fn signed_body() -> RequestBody {
+    let anything = ObjectBuilder::new().schema_type(SchemaType::new(Type::Object));
+    let anything = ContentBuilder::new().schema(Some(anything)).example(Some(
+        json!({"id": "evt_1", "type": "payment_intent.succeeded"}),
+    ));
+    RequestBodyBuilder::new()
+        .description(Some("Exactly as sent: the signature covers every byte."))
+        .content("application/json", anything.build())
+        .required(Some(Required::True))
+        .build()
 }
 
 fn required(is_required: bool) -> Required {
@@ -297,6 +314,12 @@ fn json_content(shape: &Shape, way: Way, examples: &mut Examples<'_>) -> MediaTy
         .example(Some(examples.of(&name, way, None)))
         .schema(Some(Ref::from_schema_name(name)))
         .build()
+}
+
+/// Content that is a file. OpenAPI 3.1 describes raw bytes by their media type alone.
+fn file_content(media_type: &str) -> MediaType {
+    let file = string().content_media_type(media_type);
+    ContentBuilder::new().schema(Some(file)).build()
 }
 
 fn visible_ascii(max: usize) -> ObjectBuilder {
@@ -390,6 +413,7 @@ fn success(
             Content::Text(media_type) => {
                 response.content(*media_type, MediaType::new(Some(string())))
             }
+            Content::File(media_type) => response.content(*media_type, file_content(media_type)),
         };
     }
     if status == 201 {

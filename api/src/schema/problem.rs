@@ -10,8 +10,7 @@ pub mod pages;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::RefusedAmount;
-use domain::{Error, HoldLimit};
+use domain::{Error, HoldLimit, PictureFault, RefusedAmount};
 use entity::orders::Status;
 use entity::{Currency, CustomerId, DisputeId, Money, OrderId, ProductId, ReservationId, UserId};
 use serde_json::{Map, Value, json};
@@ -20,7 +19,7 @@ pub use fault::{Fault, MAX_FAULTS};
 pub use member::Member;
 
 use self::member::{
-    ContentCoding, CountOrAmount, ReportFormat, Shortage, TableFormat, UnitsAtPrice,
+    BodyFormat, ContentCoding, CountOrAmount, PictureReason, ReportFormat, Shortage, UnitsAtPrice,
 };
 use crate::schema::text::{self, Amount};
 
@@ -92,6 +91,9 @@ codes! {
         customer_id: String = "550e8400-e29b-41d4-a716-446655440000",
     };
     ProductNotFound "product_not_found" NOT_FOUND "The product does not exist" {
+        product_id: String = "650e8400-e29b-41d4-a716-446655440001",
+    };
+    PictureNotFound "picture_not_found" NOT_FOUND "The product has no such picture" {
         product_id: String = "650e8400-e29b-41d4-a716-446655440001",
     };
     OrderNotFound "order_not_found" NOT_FOUND "The order does not exist" {
@@ -200,9 +202,12 @@ codes! {
         encodings: Vec<ContentCoding>,
     };
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "The media type is not supported" {
-        media_types: Vec<TableFormat>,
+        media_types: Vec<BodyFormat>,
     };
     ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY "The request is not valid" { errors: Vec<Fault> };
+    InvalidPicture "invalid_picture" UNPROCESSABLE_ENTITY "The file is not a picture that can be shown" {
+        reason: PictureReason,
+    };
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The idempotency key belongs to another request";
     PaymentRefused "payment_refused" UNPROCESSABLE_ENTITY "The payment provider refuses the payment" {
         provider_code: String = "amount_too_small", currency: Currency, minimum: Option<Amount>, maximum: Option<Amount>,
@@ -216,6 +221,7 @@ codes! {
     };
     Overloaded "overloaded" SERVICE_UNAVAILABLE "The service is overloaded";
     DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE "The database cannot be reached";
+    PicturesUnavailable "pictures_unavailable" SERVICE_UNAVAILABLE "The pictures cannot be read or written";
 }
 
 impl Code {
@@ -343,6 +349,24 @@ impl Problem {
             Error::InvalidCredentials => Self::new(Code::InvalidCredentials, detail),
             Error::CustomerNotFound(id) => {
                 Self::new(Code::CustomerNotFound, detail).with("customer_id", id.to_string())
+            }
+            Error::PictureNotFound(id) => {
+                Self::new(Code::PictureNotFound, detail).with("product_id", id.to_string())
+            }
+            Error::InvalidPicture(fault) => Self::new(Code::InvalidPicture, detail).with(
+                "reason",
+                match fault {
+                    PictureFault::OtherType => "other_type",
+                    PictureFault::Unreadable => "unreadable",
+                    PictureFault::TooLarge { .. } => "too_large",
+                },
+            ),
+            Error::PicturesUnavailable(cause) => {
+                tracing::error!(cause, "the pictures are not available");
+                Self::new(
+                    Code::PicturesUnavailable,
+                    "The pictures cannot be read or written. Nothing was changed.",
+                )
             }
             Error::ProductNotFound(id) => {
                 Self::new(Code::ProductNotFound, detail).with("product_id", id.to_string())

@@ -436,6 +436,7 @@ ids!(
     ApiKeyId,
     CustomerId,
     ProductId,
+    PictureId,
     OrderId,
     ReservationId,
     MovementId,

@@ -67,6 +67,8 @@ actions! {
     PayoutReversed "payout.reversed" "A payout was reversed.";
     ProductChanged "product.changed" "A product changed.";
     ProductCreated "product.created" "A product was created.";
+    ProductPictureRemoved "product.picture_removed" "The picture of a product was removed.";
+    ProductPictureUploaded "product.picture_uploaded" "A picture of a product was uploaded.";
     RefreshTokenRefused "refresh_token.refused" "A revoked refresh token was used.";
     RefreshTokenReused "refresh_token.reused" "A refresh token was used twice; its login ended.";
     RefundFailed "refund.failed" "A refund failed at the provider.";

@@ -55,6 +55,8 @@ pub struct Details {
     pub active: bool,
     /// Keys of the business's programs; not empty.
     pub metadata: Option<Metadata>,
+    /// The URL of a picture at another server.
+    pub image_url: Option<String>,
 }
 
 /// A change of a product. `None` keeps a field; `Some(None)` clears it.
@@ -68,6 +70,7 @@ pub struct ProductChange {
     pub limit_per_customer: Option<Option<i32>>,
     pub active: Option<bool>,
     pub metadata: MetadataChange,
+    pub image_url: Option<Option<String>>,
 }
 
 /// A product with its availability and its price for the reader.
@@ -136,6 +139,7 @@ impl From<Details> for ProductChange {
             limit_per_customer: Some(details.limit_per_customer),
             active: Some(details.active),
             metadata: MetadataChange::Replace(details.metadata),
+            image_url: Some(details.image_url),
         }
     }
 }
@@ -181,6 +185,7 @@ pub(crate) async fn insert(
         limit_per_customer: Set(details.limit_per_customer),
         active: Set(details.active),
         metadata: Set(details.metadata),
+        image_url: Set(details.image_url),
         ..Default::default()
     }
     .insert(transaction)
@@ -266,7 +271,10 @@ pub async fn change(
 }
 
 /// The product with its availability, as staff see it.
-async fn with_stock(transaction: &Transaction, product: products::Model) -> Result<Product, Error> {
+pub(super) async fn with_stock(
+    transaction: &Transaction,
+    product: products::Model,
+) -> Result<Product, Error> {
     let (business, id) = (product.business_id, product.id);
     let stock = inventory::Entity::by_id(business, id)
         .one(transaction)
@@ -313,6 +321,9 @@ fn apply(
     }
     if let Some(active) = change.active {
         row.active.set_if_not_equals(active);
+    }
+    if let Some(image_url) = &change.image_url {
+        row.image_url.set_if_not_equals(image_url.clone());
     }
     if !row.is_changed() {
         return Ok(None);
@@ -544,7 +555,7 @@ fn limits(offers: &HashMap<ProductId, Vec<Offer>>, now: DateTime<Utc>) -> Vec<Li
         .collect()
 }
 
-fn audit_snapshot(product: &products::Model, currency: Currency) -> Value {
+pub(super) fn audit_snapshot(product: &products::Model, currency: Currency) -> Value {
     json!({
         "sku": product.sku,
         "name": product.name,
@@ -553,5 +564,9 @@ fn audit_snapshot(product: &products::Model, currency: Currency) -> Value {
         "limit_per_customer": product.limit_per_customer,
         "active": product.active,
         "metadata": product.metadata,
+        "image_url": product.image_url,
+        "picture": product.picture().map(|picture| json!({
+            "id": picture.id, "width": picture.width, "height": picture.height,
+        })),
     })
 }

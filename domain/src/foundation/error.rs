@@ -30,6 +30,15 @@ pub enum Error {
     /// The product does not exist or is not on sale.
     #[error("product {0} does not exist")]
     ProductNotFound(ProductId),
+    /// The product has no such picture.
+    #[error("product {0} has no such picture")]
+    PictureNotFound(ProductId),
+    /// An uploaded file is not a picture that can be shown.
+    #[error("the file {0}")]
+    InvalidPicture(PictureFault),
+    /// The folder of pictures cannot be read or written. Nothing was changed.
+    #[error("the folder of pictures is not available: {0}")]
+    PicturesUnavailable(String),
     /// The order does not exist, or the caller may not see it.
     #[error("order {0} does not exist")]
     OrderNotFound(OrderId),
@@ -552,6 +561,33 @@ impl RefusedAmount {
         Self::with_code("currency_not_supported")
     }
 }
+
+/// The reason why an uploaded file is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PictureFault {
+    /// The bytes are of another type than the request says.
+    #[error("is not of the type that its Content-Type says")]
+    OtherType,
+    /// The picture is damaged or ends early, or has a form that is not supported.
+    #[error("cannot be read: it is damaged or incomplete, or of a form that is not supported")]
+    Unreadable,
+    /// The picture has too many pixels.
+    #[error(
+        "has {width} × {height} pixels: a side may have {MAX_PICTURE_SIDE}, and the picture {MAX_PICTURE_PIXELS}"
+    )]
+    TooLarge {
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+    },
+}
+
+/// The most pixels of a side of an uploaded picture.
+pub const MAX_PICTURE_SIDE: u32 = 8_000;
+
+/// The most pixels of an uploaded picture. Their decoding takes up to 300 MB of memory.
+pub const MAX_PICTURE_PIXELS: u64 = 24_000_000;
 
 /// The reason why a time or a day is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

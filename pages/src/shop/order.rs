@@ -5,8 +5,10 @@ use chrono::{DateTime, Utc};
 use entity::orders::{CancelReason, PaymentMethod, Status};
 use entity::{Address, Money, OrderId, ProductId};
 
+use crate::shop::Picture;
+use crate::shop::picture::{Image, Spot};
 use crate::words::{self, StatusText};
-use crate::{Form, Layout};
+use crate::{Form, Layout, assets};
 
 /// An order, for its page and its papers.
 #[derive(Debug, Clone)]
@@ -42,6 +44,8 @@ pub struct OrderLine {
     pub quantity: i64,
     pub unit_price: Money,
     pub line_total: Money,
+    /// The picture that the product has now, for the page of the order.
+    pub picture: Option<Picture>,
 }
 
 /// Something that happened to an order.
@@ -113,6 +117,14 @@ impl Order {
     /// Whether something was paid.
     pub(crate) fn has_payment(&self) -> bool {
         self.paid > Money::ZERO
+    }
+}
+
+impl OrderLine {
+    /// The image for the row of an order; `None` instead of a neutral one.
+    pub(crate) fn image(&self) -> Option<Image> {
+        let has_one = self.picture.is_some() || assets::has_drawing(&self.sku);
+        has_one.then(|| Image::of(self.picture.as_ref(), (&self.name, &self.sku), Spot::Row))
     }
 }
 

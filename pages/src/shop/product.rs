@@ -1,11 +1,21 @@
 //! A product, its price and its stock, and the timed sale that it is in.
 
+use std::borrow::Borrow;
+
 use askama::Template;
 use chrono::{DateTime, Utc};
 use entity::{Money, ProductId};
 
 use crate::parts::LiveStock;
-use crate::{Form, Layout, assets};
+use crate::shop::Picture;
+use crate::shop::picture::{Image, Spot};
+use crate::{Form, Layout};
+
+/// The cards of a catalogue that are seen without scrolling on most screens.
+const FIRST_CARDS: usize = 8;
+
+/// The lines of a cart that are seen without scrolling on most screens.
+const FIRST_LINES: usize = 6;
 
 /// A product as its reader can buy it.
 #[derive(Debug, Clone)]
@@ -14,8 +24,8 @@ pub struct Product {
     pub sku: String,
     pub name: String,
     pub description: Option<String>,
-    /// The address of its picture; `None` for a neutral one.
-    pub picture: Option<String>,
+    /// Its uploaded picture; `None` for a neutral one.
+    pub picture: Option<Picture>,
     /// The price for the reader now.
     pub price: Money,
     pub list_price: Money,
@@ -82,10 +92,23 @@ pub struct ProductPage {
 }
 
 impl Product {
-    /// The address of the picture.
-    pub(crate) fn picture(&self) -> String {
-        let own = self.picture.clone();
-        own.unwrap_or_else(|| assets::picture(&self.sku))
+    fn image(&self, spot: Spot) -> Image {
+        Image::of(self.picture.as_ref(), (&self.name, &self.sku), spot)
+    }
+
+    /// The image for the card at this place of the catalogue, counted from 0.
+    pub(crate) fn card_image(&self, index: impl Borrow<usize>) -> Image {
+        self.image(Spot::Card).after(*index.borrow(), FIRST_CARDS)
+    }
+
+    /// The image for the product's own page.
+    pub(crate) fn page_image(&self) -> Image {
+        self.image(Spot::Page)
+    }
+
+    /// The image for the line at this place of a cart, counted from 0.
+    pub(crate) fn line_image(&self, index: impl Borrow<usize>) -> Image {
+        self.image(Spot::Line).after(*index.borrow(), FIRST_LINES)
     }
 
     pub(crate) fn live_stock(&self) -> LiveStock {

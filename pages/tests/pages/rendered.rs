@@ -1,6 +1,6 @@
 //! What holds for the HTML of every screen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{env, fs};
 
@@ -167,6 +167,47 @@ fn a_picture_has_its_size_and_a_text() {
             }
         }
     });
+}
+
+#[test]
+fn an_uploaded_picture_is_loaded_in_the_size_that_fits() {
+    let all = samples::all();
+    let images = |screen: &str| {
+        let (_, html) = all.iter().find(|(name, _)| *name == screen).unwrap();
+        let images = tags(html).into_iter().filter(|tag| tag.name == "img");
+        images.map(|tag| tag.attributes.clone()).collect::<Vec<_>>()
+    };
+    let own = &images("product-pictured")[0];
+    let address = own["src"].strip_suffix("/960").unwrap();
+    assert_eq!(
+        own["srcset"],
+        format!("{address}/96 96w, {address}/320 320w, {address}/960 960w")
+    );
+    assert_eq!((own["width"], own["height"]), ("960", "720"));
+    assert_eq!(own["alt"], "Wireless headphones");
+    assert!(!own.contains_key("loading"));
+    let cards = images("catalogue-pictured");
+    let lazy = |card: &BTreeMap<&str, &str>| card.contains_key("loading");
+    let first_lazy = cards.iter().position(lazy);
+    assert_eq!(
+        first_lazy,
+        Some(8),
+        "what is seen at once is loaded at once"
+    );
+    assert!(cards.iter().skip(8).all(lazy));
+}
+
+#[test]
+fn a_neutral_picture_has_no_text_and_one_of_the_demo_has_its_products_name() {
+    let all = samples::all();
+    let (_, html) = all.iter().find(|(name, _)| *name == "catalogue").unwrap();
+    let mut seen = 0;
+    for image in tags(html).iter().filter(|tag| tag.name == "img") {
+        let is_neutral = image.get("src").ends_with("#none");
+        assert_eq!(image.get("alt").is_empty(), is_neutral, "{image:?}");
+        seen += usize::from(is_neutral);
+    }
+    assert_eq!(seen, 1);
 }
 
 #[test]

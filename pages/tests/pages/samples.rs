@@ -7,8 +7,8 @@ use entity::{Address, AddressKind, Currency, Money, OrderId, ProductId, Reservat
 use pages::shop::{
     Account, Cart, CartLine, Catalogue, Checkout, Choice, Credit, Door, Entry, ErrorPage, Figures,
     Home, LineProblem, Login, NotForSale, Order, OrderLine, OrderPage, OrderRow, Orders, Paper,
-    PaperKind, Pay, PayState, Product, ProductPage, Register, Reservation, Sale, SaleState,
-    Session, Statement, Step,
+    PaperKind, Pay, PayState, Picture, Product, ProductPage, Register, Reservation, Sale,
+    SaleState, Session, Statement, Step,
 };
 use pages::{Business, Form, Layout, Notice, Refusal, Template};
 use uuid::Uuid;
@@ -343,15 +343,36 @@ fn catalogues(add: Add<'_>) {
         product(1, HOSTILE, HOSTILE, "999999999999999.99", 1),
         product(2, &long(), &long(), "0.00", 1_000_000_000),
     ];
-    names[0].picture = Some(format!("/media/{HOSTILE}"));
+    names[0].picture = Some(Picture {
+        address: format!("/media/{HOSTILE}"),
+        width: 960,
+        height: 720,
+    });
+    let mut all = products();
+    for product in &mut all {
+        product.picture = Some(picture(960, 640));
+    }
+    add("catalogue-pictured", &catalogue(layout("/shop/acme"), all));
     let mut hostile = catalogue(hostile("/shop/acme"), names);
     hostile.q = HOSTILE.into();
     add("catalogue-hostile", &hostile);
 }
 
+/// An uploaded picture of this size.
+fn picture(width: i32, height: i32) -> Picture {
+    Picture {
+        address: format!("/shop/acme/pictures/{}", id(900)),
+        width,
+        height,
+    }
+}
+
 fn single_products(add: Add<'_>) {
     let path = "/shop/acme/products/650e8400-e29b-41d4-a716-446655440000";
     let mut plain = products().remove(0);
+    let mut pictured = plain.clone();
+    pictured.picture = Some(picture(960, 720));
+    add("product-pictured", &product_page(layout(path), pictured));
     plain.description = Some("Closed headphones with noise cancelling.\n\n· 40 hours with one charge\n· Bluetooth 5.4 and cable\n· Folds into its case".into());
     plain.limit_per_customer = Some(10);
     add("product", &product_page(layout(path), plain.clone()));
@@ -579,6 +600,7 @@ fn order(status: Status, method: PaymentMethod) -> Order {
         quantity,
         unit_price: money(price),
         line_total: money(price).times(quantity),
+        picture: (number == 1).then(|| picture(960, 720)),
     };
     Order {
         id: OrderId(id(77)),

@@ -76,16 +76,20 @@ impl Lines {
         let reader = reader(&here.visitor);
         let found = products::read_several(database, business, &ids, &reader).await;
         let found = found.map_err(|error| here.problem(error))?;
-        Ok(Self::with(wanted, &found))
+        Ok(Self::with(here, wanted, &found))
     }
 
-    fn with(wanted: &[(ProductId, Quantity)], found: &HashMap<ProductId, Product>) -> Self {
+    fn with(
+        here: &Here,
+        wanted: &[(ProductId, Quantity)],
+        found: &HashMap<ProductId, Product>,
+    ) -> Self {
         let now = Utc::now();
         let lines = wanted.iter().filter_map(|(id, quantity)| {
             let product = found.get(id)?;
             let units = quantity.get();
             Some(CartLine {
-                product: shown(product, now),
+                product: shown(here, product, now),
                 quantity: units,
                 line_total: product.price.times(units),
                 problem: in_the_way(product, units),

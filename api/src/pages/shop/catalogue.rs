@@ -8,7 +8,7 @@ use pages::shop::{self, Catalogue, ProductPage};
 
 use crate::handlers::products::reader;
 use crate::pages::here::{Here, fresh};
-use crate::pages::shop::{held, stock};
+use crate::pages::shop::{held, pictures, stock};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
@@ -58,7 +58,11 @@ async fn list(here: Here) -> Response {
             search: q.clone(),
             ..layout
         },
-        products: found.rows.iter().map(|row| shown(row, now)).collect(),
+        products: found
+            .rows
+            .iter()
+            .map(|row| shown(&here, row, now))
+            .collect(),
         fault,
         sorts: Vec::new(),
         filters: Vec::new(),
@@ -100,7 +104,7 @@ pub(super) async fn product_page(
     let product = product.map_err(|error| here.problem(error))?;
     Ok(ProductPage {
         layout: here.layout().await?,
-        product: shown(&product, Utc::now()),
+        product: shown(here, &product, Utc::now()),
         form,
         can_hold: here.confined_to().is_some(),
         reservation: held::open_one(here, id).await?,
@@ -109,14 +113,14 @@ pub(super) async fn product_page(
 }
 
 /// A product as a page shows it.
-pub(super) fn shown(view: &Product, now: DateTime<Utc>) -> shop::Product {
+pub(super) fn shown(here: &Here, view: &Product, now: DateTime<Utc>) -> shop::Product {
     let product = &view.product;
     shop::Product {
         id: product.id,
         sku: product.sku.clone(),
         name: product.name.clone(),
         description: product.description.clone(),
-        picture: None,
+        picture: product.picture().map(|one| pictures::shown(here, one)),
         price: view.price,
         list_price: product.price,
         available: view.available,

@@ -9,6 +9,7 @@ mod login;
 mod order_view;
 mod orders;
 mod pay;
+mod pictures;
 mod reservations;
 mod stock;
 
@@ -22,6 +23,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         start::endpoints(),
         catalogue::endpoints(),
         stock::endpoints(),
+        pictures::endpoints(),
         login::endpoints(),
         cart::endpoints(),
         checkout::endpoints(),

@@ -56,6 +56,7 @@ fn line_of(item: &entity::order_items::Model) -> OrderLine {
         quantity: item.quantity,
         unit_price: item.unit_price,
         line_total: item.line_total,
+        picture: None,
     }
 }
 

@@ -13,6 +13,7 @@ use pages::shop::{Choice, OrderPage, OrderRow, Orders, Paper, PaperKind, Step};
 use crate::access::Authenticated;
 use crate::pages::here::{Here, fresh, is_about_form, sent};
 use crate::pages::shop::order_view::{can_pay_here, found, is_overdue, seconds_to_pay};
+use crate::pages::shop::pictures;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::form::Form;
 use crate::schema::path::Id;
@@ -189,7 +190,8 @@ async fn read(here: Here, id: Id<OrderId>) -> Response {
 }
 
 async fn page(here: &Here, id: OrderId, form: pages::Form) -> Result<OrderPage, Problem> {
-    let (whole, order) = found(here, id).await?;
+    let (whole, mut order) = found(here, id).await?;
+    pictures::add(here, &mut order.lines).await?;
     let layout = here.layout().await?;
     let just_placed = layout.notice == Some(Notice::OrderPlaced);
     let role = here.caller()?.authority.role();

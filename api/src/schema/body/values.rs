@@ -36,6 +36,7 @@ as_text! {
     [] text::Slug;
     [] text::Sku;
     [] text::Email;
+    [] crate::schema::image_url::ImageUrl;
     [] contact::Phone;
     [] contact::VatNumber;
     [] contact::Country;

@@ -154,10 +154,12 @@ macro_rules! words {
 words! {
     /// A content encoding in which a body may be sent.
     ContentCoding ["gzip"];
-    /// The media type of a table.
-    TableFormat ["text/csv"];
-    /// The media type of a report.
-    ReportFormat ["application/json", "text/csv", "text/event-stream"];
+    /// The media type of a body that is not JSON.
+    BodyFormat ["text/csv", "image/jpeg", "image/png", "image/webp"];
+    /// The media type of a response.
+    ReportFormat ["application/json", "text/csv", "text/event-stream", "image/jpeg"];
+    /// Why a file is not a picture that can be shown.
+    PictureReason ["other_type", "unreadable", "too_large"];
 }
 
 /// A product with too little stock.

@@ -33,6 +33,7 @@ impl Row for NewRow<'_> {
         columns.nullable("limit_per_customer", |new| new.0.limit_per_customer);
         columns.column("active", |new| new.0.active);
         columns.nullable("metadata", |new| new.0.metadata.clone());
+        columns.nullable("image_url", |new| new.0.image_url.clone());
     }
 }
 
@@ -172,6 +173,10 @@ fn record(caller: &Caller, new: &NewProduct) -> products::Model {
         active: details.active,
         in_sale: false,
         metadata: details.metadata,
+        image_url: details.image_url,
+        picture_id: None,
+        picture_width: None,
+        picture_height: None,
         created_at: now,
         updated_at: now,
     }

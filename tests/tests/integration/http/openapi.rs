@@ -91,8 +91,11 @@ async fn every_operation_has_a_name_of_its_own_a_success_and_problems_for_errors
             }
             let content = response["content"].as_object().unwrap();
             if status.starts_with('2') {
-                // A stream has no JSON representation.
-                if content.contains_key("text/event-stream") {
+                // A stream or a picture has no JSON representation.
+                if ["text/event-stream", "image/jpeg"]
+                    .iter()
+                    .any(|other| content.contains_key(*other))
+                {
                     assert_eq!(content.len(), 1, "{what} {status}");
                     continue;
                 }
@@ -322,7 +325,7 @@ async fn responses_match_the_document() {
             let media_type = reply.header("content-type");
             let schema = &response["content"][media_type]["schema"];
             assert!(schema.is_object(), "{what}: {media_type}");
-            if reply.is_stream() {
+            if reply.is_stream() || media_type == "image/jpeg" {
                 assert_eq!(schema["type"], "string", "{what}");
                 checked += 1;
                 continue;

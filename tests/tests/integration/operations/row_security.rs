@@ -12,13 +12,13 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement, TransactionTrait,
 };
 use serde_json::json;
-use tests::{Clerk, Client, Database, SERVICE, Service};
+use tests::{Clerk, Client, Database, SERVICE, Service, pictures};
 
 /// Tables that belong to no business: they record the applied migrations.
 pub(crate) const NOT_OF_TENANTS: [&str; 2] = ["schema_compatibility", "seaql_migrations"];
 
 /// The exact privileges of the service's role on each table besides SELECT. A table with only INSERT is append-only.
-pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 41] = [
+pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 42] = [
     // The fields: table, INSERT, DELETE, columns with UPDATE.
     ("allocations", true, false, &[]),
     ("api_keys", true, false, &["last_used_at", "revoked_at"]),
@@ -138,6 +138,7 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 41] = [
     ("payments", true, false, &[]),
     ("payout_allocations", true, false, &[]),
     ("payouts", true, false, &[]),
+    ("product_pictures", true, true, &[]),
     (
         "products",
         true,
@@ -152,6 +153,10 @@ pub(crate) const TABLES: [(&str, bool, bool, &[&str]); 41] = [
             "in_sale",
             "updated_at",
             "metadata",
+            "image_url",
+            "picture_id",
+            "picture_width",
+            "picture_height",
         ],
     ),
     ("provider_events", true, false, &[]),
@@ -362,6 +367,8 @@ async fn trade(admin: &Client, customer: CustomerId, product: ProductId) {
     let request = request.header("Content-Type", "text/csv").body(table);
     admin.send(request).await.ok(200);
     admin.add_sale("OFFER").await;
+    let picture = format!("/api/products/{product}/picture");
+    admin.put_png(&picture, pictures::new()).await.ok(200);
     let user = json!({"email": "forgetful@example.com", "name": "Forgetful", "password": "correct horse", "role": "staff"});
     let user = admin.post("/api/users", &user).await;
     let reset = format!("{}/password-reset", user.header("location"));

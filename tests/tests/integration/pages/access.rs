@@ -22,10 +22,11 @@ const PUBLIC: [&str; 5] = [
 ];
 
 /// Pages that show a business's catalogue to everyone, and the cart, which is the browser's own.
-const PUBLIC_OF_BUSINESS: [&str; 6] = [
+const PUBLIC_OF_BUSINESS: [&str; 7] = [
     "GET /shop/{business}",
     "GET /shop/{business}/products/{product_id}",
     "GET /shop/{business}/stock",
+    "GET /shop/{business}/pictures/{picture_id}/{size}",
     "GET /shop/{business}/cart",
     "POST /shop/{business}/cart/add",
     "POST /shop/{business}/cart/update",
@@ -52,6 +53,7 @@ fn path(page: &Endpoint, traded: &Traded) -> String {
         .replace("{product_id}", &ACME_HEADPHONES.to_string())
         .replace("{order_id}", &traded.order)
         .replace("{reservation_id}", &traded.held[2])
+        .replace("{picture_id}/{size}", &format!("{}/320", traded.picture))
         .replace("{session_id}", &Uuid::now_v7().to_string())
 }
 

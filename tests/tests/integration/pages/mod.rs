@@ -9,5 +9,6 @@ mod crawl;
 mod headers;
 mod logins;
 mod origins;
+mod pictures;
 mod seen;
 mod sessions;

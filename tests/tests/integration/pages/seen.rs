@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES};
+use image::ImageFormat;
 use serde_json::json;
-use tests::{Service, purchase};
+use tests::{Service, pictures, purchase};
 use thirtyfour::prelude::*;
 
 use super::chromium::{Chromium, THEMES, WIDTHS, axe, screenshots};
@@ -40,6 +41,11 @@ async fn no_page_has_a_finding_of_axe_or_a_complaint_of_the_browser() {
     let Some(browser) = Chromium::at(&service).await else {
         return;
     };
+    // An upright picture, which no place on a page is made for.
+    let admin = service.admin();
+    let path = format!("/api/products/{ACME_HEADPHONES}/picture");
+    let upright = pictures::picture(ImageFormat::Png, (900, 1200), 120);
+    admin.put_png(&path, upright).await.ok(200);
     let axe = axe();
     let mut wrong = Vec::new();
     for (name, path) in PAGES {

@@ -16,6 +16,7 @@ mod low_stock;
 mod off_sale;
 mod orders;
 mod own_holds;
+mod pictures;
 mod products;
 pub(crate) mod purchase;
 mod quoted_prices;

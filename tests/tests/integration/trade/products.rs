@@ -65,7 +65,8 @@ async fn a_new_product_is_found_at_its_location_with_its_stock() {
         [
             json!({"action": "product.created", "before": null, "after": {
             "sku": "NEW-1", "name": "Novelty", "description": "line\nline", "price": "12.50",
-            "limit_per_customer": 3, "active": true, "metadata": null}})
+            "limit_per_customer": 3, "active": true, "metadata": null, "image_url": null,
+            "picture": null}})
         ]
     );
 }
@@ -232,7 +233,7 @@ async fn patch_sets_its_members_only_and_put_replaces_everything() {
     assert_eq!(
         trail[4]["after"],
         json!({"sku": "S2", "name": "N2", "description": null, "price": "3.00", "limit_per_customer": null,
-               "active": true, "metadata": null})
+               "active": true, "metadata": null, "image_url": null, "picture": null})
     );
 }
 
