@@ -19,7 +19,7 @@ use domain::identity::passwords::Passwords;
 use domain::identity::{refresh_tokens, session_rows};
 use domain::reports::figures;
 use domain::stock::availability::Hub;
-use domain::{AccessLog, CannotConnect, Database, Secret};
+use domain::{AccessLog, CannotConnect, CatalogueCache, Database, Secret};
 use hmac::digest::InvalidLength;
 use tokio::time::timeout;
 
@@ -158,6 +158,9 @@ impl Service {
             payment_seconds: settings.payments.payment_seconds,
             availability: Hub::new(database.another(WATCH_CONNECTIONS)),
             businesses: Arc::default(),
+            catalogue: Arc::new(CatalogueCache::new(Duration::from_millis(
+                settings.catalogue_cache_ms.into(),
+            ))),
             revocation: Arc::default(),
             sessions: Arc::default(),
             is_demo: settings.wants_demo(),
