@@ -9,5 +9,7 @@ mod crawl;
 mod headers;
 mod logins;
 mod origins;
+mod rush;
 mod seen;
 mod sessions;
+mod two_browsers;
