@@ -64,6 +64,7 @@ pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
         .app_data(Data::from(state.gateways.clone()))
         .app_data(Data::from(state.businesses.clone()))
         .app_data(Data::from(state.limits.clone()))
+        .app_data(Data::from(state.catalogue.clone()))
         .app_data(Data::from(state.revocation.clone()))
         .app_data(Data::from(state.sessions.clone()))
         .app_data(Data::from(state.site.clone()))

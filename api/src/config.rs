@@ -159,6 +159,11 @@ pub struct Settings {
     #[arg(long, env = "TRADELINE_CONNECTIONS", default_value_t = 5, global = true, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=100))]
     pub connections: u16,
+    /// The maximum age of what buyers read of a catalogue, in milliseconds; 0 reads everything from the database. Staff
+    /// always do.
+    #[arg(long, env = "TRADELINE_CATALOGUE_CACHE_MS", default_value_t = 500, global = true,
+          value_name = "MILLISECONDS", value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    pub catalogue_cache_ms: u16,
     /// Seconds between two verifications of the books, as `verify` does them; /metrics reports the results. One process
     /// per database is enough. If unset, never.
     #[arg(long, env = "TRADELINE_VERIFY_EVERY", global = true, value_name = "SECONDS",

@@ -20,7 +20,7 @@ use domain::identity::passwords::Passwords;
 use domain::identity::{refresh_tokens, session_rows};
 use domain::reports::figures;
 use domain::stock::availability::Hub;
-use domain::{AccessLog, CannotConnect, Database, Secret};
+use domain::{AccessLog, CannotConnect, CatalogueCache, Database, Secret};
 use hmac::digest::InvalidLength;
 use tokio::time::timeout;
 
@@ -163,6 +163,9 @@ impl Service {
             availability: Hub::new(database.another(WATCH_CONNECTIONS)),
             pictures: Arc::new(Pictures::open(&settings.pictures).map_err(Error::Pictures)?),
             businesses: Arc::default(),
+            catalogue: Arc::new(CatalogueCache::new(Duration::from_millis(
+                settings.catalogue_cache_ms.into(),
+            ))),
             revocation: Arc::default(),
             sessions: Arc::default(),
             is_demo: settings.wants_demo(),

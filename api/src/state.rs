@@ -10,7 +10,7 @@ use domain::desk::Desk;
 use domain::identity::passwords::Passwords;
 use domain::stock::availability::Hub;
 use domain::stock::reservations::Sweeper;
-use domain::{AccessLog, BusinessCache, Database, RevocationCache, SessionCache};
+use domain::{AccessLog, BusinessCache, CatalogueCache, Database, RevocationCache, SessionCache};
 
 use crate::access::token::{Keys, Verifier};
 use crate::http::gateways::Gateways;
@@ -41,6 +41,8 @@ pub struct State {
     pub pictures: Arc<Pictures>,
     /// The business cache.
     pub businesses: Arc<BusinessCache>,
+    /// What buyers read of catalogues, for a moment.
+    pub catalogue: Arc<CatalogueCache>,
     /// The revocation cache.
     pub revocation: Arc<RevocationCache>,
     /// The sessions of browsers in use.

@@ -36,6 +36,7 @@ pub mod stock;
 pub mod verify;
 
 pub use audit::access_log::{AccessLog, Refusal, RevokedCredential};
+pub use catalogue::cache::CatalogueCache;
 pub use foundation::caller::{Authority, Caller, PlatformCaller};
 pub use foundation::database::{CannotConnect, Database, SchemaState, Transaction};
 pub use foundation::error::{

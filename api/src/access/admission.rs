@@ -15,7 +15,7 @@
 //! rejected for its body before its credential.
 //!
 //! The app's data must contain [`Verifier`], [`Gateways`], [`Limits`], [`BusinessCache`], [`RevocationCache`],
-//! [`AccessLog`], [`Sealer`], [`PaymentWorker`] and [`Database`], each as [`web::Data`].
+//! [`AccessLog`], [`Sealer`], [`CatalogueCache`], [`PaymentWorker`] and [`Database`], each as [`web::Data`].
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, web};
+use actix_web::{Error, HttpMessage, HttpRequest, web};
 use domain::audit::seals::Sealer;
 use domain::card::PaymentWorker;
 use domain::card::provider::Offline;
 use domain::identity::api_keys;
 use domain::identity::businesses::Business;
 use domain::{
-    AccessLog, Authority, BusinessCache, Caller, Database, PlatformCaller, Refusal,
+    AccessLog, Authority, BusinessCache, Caller, CatalogueCache, Database, PlatformCaller, Refusal,
     RevocationCache, RevokedCredential,
 };
 use entity::BusinessId;
@@ -68,8 +68,14 @@ pub async fn check(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     req.extensions_mut().insert(Checked);
+    let writes = endpoint.method != Method::GET;
     let response = match admit(&req, &endpoint).await {
-        Ok(()) => next.call(req).await?.map_into_boxed_body(),
+        Ok(()) => {
+            if writes {
+                note_writer(req.request()).await;
+            }
+            next.call(req).await?.map_into_boxed_body()
+        }
         Err(problem) if endpoint.is_for_browsers() => visits::refused(req, problem),
         Err(problem) => req.error_response(problem),
     };
@@ -85,8 +91,9 @@ pub async fn check(
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED
     ) {
         note_refusal(&response, &endpoint);
-    } else if endpoint.method != Method::GET {
-        note_change(&response);
+    } else if writes {
+        note_change(&response, &endpoint);
+        note_writer(response.request()).await;
     }
     Ok(response)
 }
@@ -110,14 +117,35 @@ pub async fn count_unmatched(
     Ok(response.map_into_boxed_body())
 }
 
-/// Notifies the sealer of possible new audit entries.
-fn note_change(response: &ServiceResponse<BoxBody>) {
+/// Notifies the sealer of possible new audit entries, and the catalogue cache of what its entries may lack. Also after
+/// a failure, whose commit may have succeeded.
+fn note_change(response: &ServiceResponse<BoxBody>, endpoint: &Endpoint) {
     let request = response.request();
-    if let (Some(sealer), Some(caller)) = (
-        request.app_data::<web::Data<Sealer>>(),
-        request.extensions().get::<Caller>(),
-    ) {
+    let extensions = request.extensions();
+    let Some(caller) = extensions.get::<Caller>() else {
+        return;
+    };
+    if let Some(sealer) = request.app_data::<web::Data<Sealer>>() {
         sealer.note(caller.business_id);
+    }
+    if endpoint.changes_catalogue
+        && let Some(catalogue) = request.app_data::<web::Data<CatalogueCache>>()
+    {
+        catalogue.forget(caller.business_id);
+    }
+}
+
+/// Lets a customer who writes read the database: from before the write on, since a refused form gets its page again, and
+/// for some time after it.
+async fn note_writer(request: &HttpRequest) {
+    let writer = request.extensions().get::<Caller>().and_then(|caller| {
+        let customer = caller.confined_to()?;
+        Some((caller.business_id, customer))
+    });
+    if let (Some(catalogue), Some((business, customer))) =
+        (request.app_data::<web::Data<CatalogueCache>>(), writer)
+    {
+        catalogue.note_write(business, customer).await;
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::patch("updateBusiness", OWN, change)
             .summary("Change the caller's business; its slug and its currency never change")
             .for_roles(&[Role::Admin])
+            .changes_catalogue()
             .body::<BusinessPatch>()
             .ok::<BusinessView>(),
     ]

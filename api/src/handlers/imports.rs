@@ -64,6 +64,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .csv_body::<CustomerRow>();
     let products = Endpoint::post("importProducts", "/api/imports/products", products)
         .summary("Add products of a CSV table with their first stock, all or none")
+        .changes_catalogue()
         .csv_body::<ProductRow>();
     let stock = Endpoint::post("importStock", "/api/imports/stock", stock)
         .summary("Set or add to the stock of the products of a CSV table, all or none")
@@ -71,6 +72,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             MODE,
             "`counted` sets the units on hand, `received` adds to them; counted if left out.",
         )
+        .changes_catalogue()
         .csv_body::<StockLine>();
     let balances = Endpoint::post("importBalances", "/api/imports/balances", balances)
         .summary("Add what customers owed or had paid ahead before, of a CSV table, all or none")

@@ -54,6 +54,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::patch("adjustStock", "/api/inventory/{product_id}", correct)
             .summary("Correct a stock level by a difference, or to a counted number")
             .for_roles(STAFF)
+            .changes_catalogue()
             .body::<StockPatch>()
             .ok::<StockView>()
             .codes(&[
@@ -65,6 +66,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post("createStockMovements", "/api/inventory/movements", receive)
             .summary("Move stock of many products, all or nothing, such as a delivery")
             .for_roles(STAFF)
+            .changes_catalogue()
             .body::<MovementsRequest>()
             .created::<MovementsView>()
             .codes(&[

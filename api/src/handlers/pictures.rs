@@ -51,6 +51,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .summary("Upload the picture of a product: JPEG, PNG or WebP, at most 2 MiB")
         .for_roles(ADMIN)
+        .changes_catalogue()
         .file_body(&MEDIA_TYPES)
         .ok::<ProductView>()
         .codes(&[
@@ -84,6 +85,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .summary("Remove the picture of a product")
         .for_roles(ADMIN)
+        .changes_catalogue()
         .no_content()
         .codes(&[Code::ProductNotFound]),
     ]

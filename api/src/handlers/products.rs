@@ -1,5 +1,7 @@
 //! `/api/products`: the catalogue.
 
+use std::sync::Arc;
+
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::catalogue::product_changes;
@@ -15,15 +17,17 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{Authenticated, Visitor};
+use crate::http::entity_tag::KnownTags;
 use crate::http::listing::Listing;
 use crate::schema::body::{Change, Json, Replace};
+use crate::schema::content_negotiation::JSON;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::image_url::ImageUrl;
 use crate::schema::metadata::{self, MetadataPatch, NewMetadata};
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::{CountedPage, Query, ROWS_TO_COUNT};
-use crate::schema::response::{Response, View, created};
+use crate::schema::response::{Response, View, created, json};
 use crate::schema::text::{self, Amount, Prose, Sku, Text, Whole};
 use crate::state::State;
 
@@ -51,6 +55,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body::<ProductRequest>()
             .created::<ProductView>()
             .codes(&[Code::AlreadyExists])
+            .changes_catalogue()
             .idempotent(),
         Endpoint::get("getProduct", "/api/products/{product_id}", read)
             .summary("Read a product")
@@ -60,12 +65,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::put("replaceProduct", "/api/products/{product_id}", replace)
             .summary("Replace the catalogue data of a product; stock changes in the inventory")
             .for_roles(ADMIN)
+            .changes_catalogue()
             .body::<ProductDetails>()
             .ok::<ProductView>()
             .codes(&[Code::ProductNotFound, Code::AlreadyExists]),
         Endpoint::patch("updateProduct", "/api/products/{product_id}", change)
             .summary("Change the catalogue data of a product; stock changes in the inventory")
             .for_roles(ADMIN)
+            .changes_catalogue()
             .body::<ProductPatch>()
             .ok::<ProductView>()
             .codes(&[Code::ProductNotFound, Code::AlreadyExists]),
@@ -334,7 +341,13 @@ pub(crate) fn reader(visitor: &Visitor) -> Filter {
     }
 }
 
-async fn list(lists: Listing, visitor: Visitor, mut query: Query) -> Response {
+async fn list(
+    state: Data<State>,
+    lists: Listing,
+    known: KnownTags,
+    visitor: Visitor,
+    mut query: Query,
+) -> Response {
     if let Some(following) = lists.following(&mut query) {
         query.finish()?;
         let (business, reader) = (visitor.business_id, reader(&visitor));
@@ -356,31 +369,32 @@ async fn list(lists: Listing, visitor: Visitor, mut query: Query) -> Response {
     let count = async move |database: &Database| {
         products::count(database, business, &counted, ROWS_TO_COUNT).await
     };
-    let read = async move |database: &Database, paging: &Paging<ProductId>| {
-        products::list(database, business, &filter, paging).await
+    let (catalogue, is_page) = (Arc::clone(&state.catalogue), lists.is_page());
+    let read = async move |database: &Database, paging: &Paging<ProductId>| match is_page {
+        true => catalogue.list(database, business, &filter, paging).await,
+        false => products::list(database, business, &filter, paging).await,
     };
     let view = move |row| ProductView::of(&row, visitor.caller.as_ref(), currency);
     lists
         .counted(count)
+        .tagged(known)
         .answer(query, currency, read, view)
         .await
 }
 
-async fn read(state: Data<State>, visitor: Visitor, id: Id<ProductId>) -> Response {
-    let product = products::read(
-        &state.database,
-        visitor.business_id,
-        id.0,
-        &reader(&visitor),
-    )
-    .await;
-    visitor.answer(product.map(|product| {
-        View(ProductView::of(
-            &product,
-            visitor.caller.as_ref(),
-            visitor.currency,
-        ))
-    }))
+async fn read(
+    state: Data<State>,
+    known: KnownTags,
+    visitor: Visitor,
+    id: Id<ProductId>,
+) -> Response {
+    let (business, reader) = (visitor.business_id, reader(&visitor));
+    let product = state
+        .catalogue
+        .product(&state.database, business, id.0, &reader);
+    let product = product.await.map_err(|error| visitor.problem(error))?;
+    let view = ProductView::of(&product, visitor.caller.as_ref(), visitor.currency);
+    Ok(known.answer(JSON, json(&view)))
 }
 
 async fn create(

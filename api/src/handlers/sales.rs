@@ -43,6 +43,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body::<SaleRequest>()
             .created::<SaleView>()
             .codes(&[Code::ProductNotFound, Code::SalePriceAboveListPrice])
+            .changes_catalogue()
             .idempotent(),
         Endpoint::get("getSale", "/api/sales/{sale_id}", read)
             .summary("Read a sale")
@@ -52,6 +53,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::patch("updateSale", "/api/sales/{sale_id}", change)
             .summary("Change a sale and its products")
             .for_roles(ADMIN)
+            .changes_catalogue()
             .body::<SalePatch>()
             .ok::<SaleView>()
             .codes(&[

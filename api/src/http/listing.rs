@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 
 use actix_web::dev::Payload;
+use actix_web::http::header::{HeaderValue, VARY};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use domain::audit::changes::{Changes, Following};
 use domain::{Database, Paging};
@@ -24,13 +25,14 @@ use utoipa::openapi::{RefOr, Schema};
 
 use crate::http::connection_progress::Watched;
 use crate::http::csv::{self, Columns};
-use crate::schema::content_negotiation::{CSV_SUFFIX, Form};
+use crate::http::entity_tag::KnownTags;
+use crate::schema::content_negotiation::{CSV_SUFFIX, Form, JSON};
 use crate::schema::csv_dialect::Dialect;
 use crate::schema::csv_text;
 use crate::schema::cursor_seal::CursorSeal;
 use crate::schema::problem::Problem;
 use crate::schema::query::{CountedPage, Page, Query};
-use crate::schema::response::{Response, View};
+use crate::schema::response::{Response, View, json};
 
 /// The parameters that order the rows of a list.
 const ORDERING: [&str; 2] = ["sort", "by"];
@@ -49,6 +51,8 @@ pub struct Listing {
     seal_of_changes: CursorSeal,
     /// Counts all rows; `None` for a list whose rows are not counted.
     count: Option<Count>,
+    /// The tags of the pages that the client has; `None` for a list whose pages have no tag.
+    known: Option<KnownTags>,
 }
 
 /// A count that begins when it is first polled.
@@ -70,6 +74,19 @@ impl Listing {
         let database = self.database.clone();
         self.count = Some(Count(Box::pin(async move { count(&database).await })));
         self
+    }
+
+    /// Each page has a tag, by which a client asks for it again.
+    #[must_use]
+    pub fn tagged(mut self, known: KnownTags) -> Self {
+        self.known = Some(known);
+        self
+    }
+
+    /// Whether the answer is a page as JSON, and not all rows as CSV.
+    #[must_use]
+    pub fn is_page(&self) -> bool {
+        self.form == Form::Json
     }
 
     /// Reads the requested page, or with CSV all pages, and answers with a view of each row. Ends the reading of the
@@ -105,7 +122,13 @@ impl Listing {
         };
         let page = read(&self.database, &paging).await.map_err(problem)?;
         let page = CountedPage::of(Page::of(page, view).sealed(&self.seal), counted);
-        Ok(HttpResponse::Ok().insert_header(Form::VARY).json(page))
+        let mut response = match self.known {
+            Some(known) => known.answer(JSON, json(&page)),
+            None => HttpResponse::Ok().json(page),
+        };
+        let vary = HeaderValue::from_static(Form::VARY.1);
+        response.headers_mut().insert(VARY, vary);
+        Ok(response)
     }
 
     /// The requested page of changes, if the query asks for one. Changes are JSON only: in a request for CSV,
@@ -203,6 +226,7 @@ impl Listing {
             seal: CursorSeal::of(path, &order),
             seal_of_changes: CursorSeal::of(&format!("changes of {path}"), &[]),
             count: None,
+            known: None,
         })
     }
 }

@@ -7,6 +7,7 @@ pub mod client_address;
 pub mod compression;
 pub mod connection_progress;
 pub mod csv;
+pub mod entity_tag;
 mod error_page;
 pub mod gateways;
 pub mod headers;

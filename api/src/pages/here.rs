@@ -7,20 +7,16 @@ use actix_web::cookie::Cookie;
 use actix_web::cookie::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag, Header, HeaderValue, IfNoneMatch, LOCATION,
-    WWW_AUTHENTICATE,
-};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
-use domain::identity::businesses;
 use domain::{Caller, Outcome};
 use entity::CustomerId;
 use pages::{Business, Layout, Notice, Template};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::access::{Visit, Visitor};
+use crate::http::entity_tag::KnownTags;
 use crate::http::request::RequestId;
 use crate::pages::cart::Cart;
 use crate::schema::endpoint::SHOP;
@@ -113,13 +109,14 @@ impl Here {
     /// # Errors
     /// The business cannot be read.
     pub(super) async fn layout(&self) -> Result<Layout, Problem> {
-        let business = businesses::with_id(&self.state.database, self.visit.business.id);
-        let business = business.await.map_err(|error| self.problem(error))?;
+        let (catalogue, database) = (&self.state.catalogue, &self.state.database);
+        let business = catalogue.business(database, self.visit.business.id).await;
+        let business = business.map_err(|error| self.problem(error))?;
         let target = self.req.uri().path_and_query();
         Ok(Layout {
             business: Business {
-                slug: business.slug,
-                name: business.name,
+                slug: business.slug.clone(),
+                name: business.name.clone(),
                 currency: business.currency,
                 time_zone: business.time_zone,
             },
@@ -158,29 +155,7 @@ impl Here {
         if self.notice().is_some() {
             return self.page(page);
         }
-        let body = rendered(page)?;
-        let digest = Sha256::digest(&body);
-        let tag: String = digest
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let tag = EntityTag::new_weak(tag);
-        let is_known = match IfNoneMatch::parse(&self.req) {
-            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
-            Ok(IfNoneMatch::Any) | Err(_) => false,
-        };
-        let mut response = match is_known {
-            true => HttpResponse::NotModified(),
-            false => HttpResponse::Ok(),
-        };
-        response.insert_header((CACHE_CONTROL, "private, no-cache"));
-        response.insert_header((ETAG, tag.to_string()));
-        if is_known {
-            return Ok(response.finish());
-        }
-        response.insert_header((CONTENT_TYPE, HTML));
-        Ok(response.body(body))
+        Ok(KnownTags::of(&self.req).answer(HTML, rendered(page)?))
     }
 
     /// The same page again, with the status of the problem that it shows.

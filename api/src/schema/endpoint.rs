@@ -182,6 +182,8 @@ pub struct Endpoint {
     pub idempotent: bool,
     /// Whether it takes a secret that could be guessed. Its calls then count against a lower rate limit of the address.
     pub guarded: bool,
+    /// Whether it changes what buyers read of the catalogue: the business, its products, its sales, or stock by hand.
+    pub changes_catalogue: bool,
     /// Whether its handler checks a signature of the body, which is the caller's credential.
     pub signed: bool,
     route: Arc<dyn Fn() -> Route + Send + Sync>,
@@ -215,6 +217,7 @@ impl Endpoint {
             codes: Vec::new(),
             idempotent: false,
             guarded: false,
+            changes_catalogue: false,
             signed: false,
             route: Arc::new(move || web::method(route_method.clone()).to(handler.clone())),
         }
@@ -456,6 +459,13 @@ impl Endpoint {
     #[must_use]
     pub fn codes(mut self, codes: &[Code]) -> Self {
         self.codes.extend_from_slice(codes);
+        self
+    }
+
+    /// Declares that it changes what buyers read of the catalogue. They see the change at once in this process.
+    #[must_use]
+    pub fn changes_catalogue(mut self) -> Self {
+        self.changes_catalogue = true;
         self
     }
 

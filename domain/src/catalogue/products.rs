@@ -1,6 +1,7 @@
 //! Products: their catalogue data, price, availability and limit per customer.
 
 mod imports;
+mod shared;
 
 use std::collections::HashMap;
 
@@ -20,14 +21,18 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::audit::{self, Action, Change};
-use crate::catalogue::sales::{self, InSales, Limited, Offer, Selling};
+use crate::catalogue::sales::{self, InSales, Offer, Selling};
 use crate::foundation::metadata::MetadataChange;
 use crate::foundation::retry::retry;
-use crate::foundation::{clock, locks, search};
+use crate::foundation::{locks, search};
 use crate::stock::locked_stock::{self, Range};
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
 pub use imports::import;
+pub(crate) use shared::SharedProducts;
+
+/// A row of the catalogue with its stock.
+type Found = (products::Model, Option<inventory::Model>);
 
 /// A product to be created.
 #[derive(Debug, Clone)]
@@ -344,17 +349,44 @@ pub async fn read(
 ) -> Result<Product, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
-        let found = products::Entity::of(business)
-            .find_also_related(inventory::Entity)
-            .filter(products::Column::Id.eq(id))
-            .one(&transaction)
-            .await?;
-        let found = found.filter(|(product, _)| reader.inactive_too || product.active);
-        let mut products = complete(&transaction, business, reader.buyer, found).await?;
+        let found = one(&transaction, business, id, reader).await?;
+        let mut products = complete(&transaction, business, reader.buyer, Some(found)).await?;
         transaction.commit().await?;
         products.pop().ok_or(Error::ProductNotFound(id))
     })
     .await
+}
+
+/// As [`read`], for every reader who does not see inactive products.
+pub(super) async fn read_shared(
+    database: &Database,
+    business: BusinessId,
+    id: ProductId,
+) -> Result<SharedProducts, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let found = one(&transaction, business, id, &Filter::default()).await?;
+        let shared = SharedProducts::read(&transaction, business, Some(found)).await?;
+        transaction.commit().await?;
+        Ok(shared)
+    })
+    .await
+}
+
+async fn one(
+    transaction: &Transaction,
+    business: BusinessId,
+    id: ProductId,
+    reader: &Filter,
+) -> Result<Found, Error> {
+    let found = products::Entity::of(business)
+        .find_also_related(inventory::Entity)
+        .filter(products::Column::Id.eq(id))
+        .one(transaction)
+        .await?;
+    found
+        .filter(|(product, _)| reader.inactive_too || product.active)
+        .ok_or(Error::ProductNotFound(id))
 }
 
 /// Reads several products, for the reader that the filter describes. Those that do not exist are left out.
@@ -396,10 +428,7 @@ pub async fn list(
 ) -> Result<Page<Product, ProductId>, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
-        let select = filtered(business, filter).find_also_related(inventory::Entity);
-        let select = paging.ascending(select, products::Column::Id);
-        let rows = select.all(&transaction).await?;
-        let page = Page::of(rows, paging, |(product, _)| product.id);
+        let page = page(&transaction, business, filter, paging).await?;
         let rows = complete(&transaction, business, filter.buyer, page.rows).await?;
         transaction.commit().await?;
         Ok(Page {
@@ -408,6 +437,35 @@ pub async fn list(
         })
     })
     .await
+}
+
+/// As [`list`], for every reader who sees what the filter describes, and the key of the next page.
+pub(super) async fn list_shared(
+    database: &Database,
+    business: BusinessId,
+    filter: &Filter,
+    paging: &Paging<ProductId>,
+) -> Result<(SharedProducts, Option<ProductId>), Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let page = page(&transaction, business, filter, paging).await?;
+        let shared = SharedProducts::read(&transaction, business, page.rows).await?;
+        transaction.commit().await?;
+        Ok((shared, page.next))
+    })
+    .await
+}
+
+async fn page(
+    transaction: &Transaction,
+    business: BusinessId,
+    filter: &Filter,
+    paging: &Paging<ProductId>,
+) -> Result<Page<Found, ProductId>, Error> {
+    let select = filtered(business, filter).find_also_related(inventory::Entity);
+    let select = paging.ascending(select, products::Column::Id);
+    let rows = select.all(transaction).await?;
+    Ok(Page::of(rows, paging, |(product, _)| product.id))
 }
 
 /// The number of products that the list has, up to `most`.
@@ -509,50 +567,15 @@ pub(super) async fn complete(
     transaction: &Transaction,
     business: BusinessId,
     buyer: Option<CustomerId>,
-    found: impl IntoIterator<Item = (products::Model, Option<inventory::Model>)>,
+    found: impl IntoIterator<Item = Found>,
 ) -> Result<Vec<Product>, Error> {
-    let mut found: Vec<_> = found.into_iter().collect();
-    let stocks = found.iter_mut().filter_map(|(_, stock)| stock.as_mut());
-    crate::stock::inventory::without_expired(transaction, business, stocks).await?;
-    let found = found.into_iter().map(|(product, stock)| {
-        let (available, waiting) = stock.map_or((0, 0), |stock| (stock.available(), stock.waiting));
-        Product {
-            waiting,
-            ..Product::plain(product, available)
-        }
-    });
-    let mut found: Vec<Product> = found.collect();
-    let in_sale = found.iter().map(|found| &found.product);
-    let in_sale = in_sale.filter(|product| product.in_sale);
-    let offers = sales::of_products(transaction, business, in_sale.map(|product| product.id));
-    let offers = offers.await?;
-    if offers.is_empty() {
-        return Ok(found);
-    }
-    let now = clock::now(transaction).await?;
+    let shared = SharedProducts::read(transaction, business, found).await?;
+    let now = shared.now();
     let has = match buyer {
-        Some(buyer) => {
-            let limited = limits(&offers, now);
-            sales::in_sales(transaction, business, buyer, &limited).await?
-        }
+        Some(buyer) => sales::in_sales(transaction, business, buyer, &shared.limits(now)).await?,
         None => InSales::new(),
     };
-    for product in &mut found {
-        if let Some(offers) = offers.get(&product.product.id) {
-            product.in_sales(offers, &has, now);
-        }
-    }
-    Ok(found)
-}
-
-/// The limits per customer of the open sales.
-fn limits(offers: &HashMap<ProductId, Vec<Offer>>, now: DateTime<Utc>) -> Vec<Limited> {
-    let all = offers
-        .iter()
-        .flat_map(|(product, offers)| offers.iter().map(|offer| (*product, offer)));
-    all.filter(|(_, offer)| offer.limit_per_customer.is_some() && offer.state(now) == State::Open)
-        .map(|(product, offer)| Limited::in_sale(product, offer))
-        .collect()
+    Ok(shared.seen_with(&has, now))
 }
 
 pub(super) fn audit_snapshot(product: &products::Model, currency: Currency) -> Value {

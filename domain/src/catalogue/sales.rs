@@ -31,7 +31,7 @@ use crate::foundation::locks;
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Outcome, Page, Paging, Transaction, WriteRequest};
 
-pub(crate) use history::{InSales, Limited, bought, in_sales};
+pub(crate) use history::{InSales, Limited, bought, in_sales, read_in_sales};
 pub use offer::{Offer, Selling};
 pub(crate) use offer::{next, of_products};
 

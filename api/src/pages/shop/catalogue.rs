@@ -1,7 +1,7 @@
 //! The catalogue and the pages of its products.
 
 use chrono::{DateTime, Utc};
-use domain::catalogue::products::{self, CurrentSale, Filter, NotForSale, Product};
+use domain::catalogue::products::{CurrentSale, Filter, NotForSale, Product};
 use entity::sales::{Kind, State as SaleState};
 use entity::{Money, ProductId};
 use pages::shop::{self, Catalogue, ProductPage};
@@ -46,7 +46,8 @@ async fn list(here: Here) -> Response {
         after: cursor.as_ref().map(|cursor| cursor.0),
     };
     let business = here.visit.business.id;
-    let found = products::list(&here.state.database, business, &filter, &paging).await;
+    let (catalogue, database) = (&here.state.catalogue, &here.state.database);
+    let found = catalogue.list(database, business, &filter, &paging).await;
     let found = found.map_err(|error| here.problem(error))?;
     let now = Utc::now();
     let ids: Vec<ProductId> = found.rows.iter().map(|row| row.product.id).collect();
@@ -90,7 +91,12 @@ fn address(here: &Here, q: &str, cursor: Option<&str>) -> String {
 }
 
 async fn read(here: Here, id: Id<ProductId>) -> Response {
-    here.page(&product_page(&here, id.0, fresh()).await?)
+    let page = product_page(&here, id.0, fresh()).await?;
+    match page.can_hold {
+        // The form has a new key each time.
+        true => here.page(&page),
+        false => here.tagged_page(&page),
+    }
 }
 
 /// The page of a product, with the state of its form.
@@ -100,7 +106,8 @@ pub(super) async fn product_page(
     form: pages::Form,
 ) -> Result<ProductPage, Problem> {
     let (business, reader) = (here.visit.business.id, reader(&here.visitor));
-    let product = products::read(&here.state.database, business, id, &reader).await;
+    let (catalogue, database) = (&here.state.catalogue, &here.state.database);
+    let product = catalogue.product(database, business, id, &reader).await;
     let product = product.map_err(|error| here.problem(error))?;
     Ok(ProductPage {
         layout: here.layout().await?,

@@ -8,7 +8,8 @@ use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::Offer;
-use crate::{Error, Transaction};
+use crate::foundation::retry::retry;
+use crate::{Database, Error, Transaction};
 
 /// A limit per customer: a product's own, or that of a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +126,22 @@ async fn usage(
 
 /// A customer's units in each sale, by product and sale.
 pub(crate) type InSales = HashMap<(ProductId, SaleId), i64>;
+
+/// [`in_sales`] in a transaction of its own.
+pub(crate) async fn read_in_sales(
+    database: &Database,
+    business: BusinessId,
+    customer: CustomerId,
+    limited: &[Limited],
+) -> Result<InSales, Error> {
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let has = in_sales(&transaction, business, customer, limited).await?;
+        transaction.commit().await?;
+        Ok(has)
+    })
+    .await
+}
 
 /// The units that a customer has bought or holds in each sale with a limit. Costs two statements, or none without
 /// limits.

@@ -3,6 +3,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::demo::ACME;
 use html5ever::tendril::TendrilSink;
 use html5ever::{ParseOpts, parse_document};
 use markup5ever_rcdom::{Handle, NodeData, RcDom};
@@ -262,6 +265,33 @@ impl Form {
         self.fields.push((name.to_owned(), value.to_owned()));
         self
     }
+}
+
+/// Sessions at Acme, each of another customer. Returns the values of their cookies. They are written as a login writes
+/// them, which would take a tenth of a second each for the password.
+pub(super) async fn sessions(service: &Service, count: usize) -> Vec<String> {
+    let business = URL_SAFE_NO_PAD.encode(ACME.0.as_bytes());
+    let sql = format!(
+        "WITH numbers AS (
+             SELECT n, gen_random_uuid() AS id, 'tl_session_{business}' || lpad(n::text, 43, '0') AS token
+               FROM generate_series(1, {count}) AS n
+         ), customer AS (
+             INSERT INTO customers (business_id, id, name, credit_limit)
+             SELECT '{ACME}', id, 'Buyer ' || n, 1000 FROM numbers
+         ), buyer AS (
+             INSERT INTO users (business_id, id, email, name, password_hash, role, customer_id)
+             SELECT '{ACME}', id, 'buyer' || n || '@example.com', 'Buyer ' || n, 'none', 'customer', id FROM numbers
+             RETURNING id, version
+         )
+         INSERT INTO sessions (business_id, id, user_id, user_version, token_hash, expires_at)
+         SELECT '{ACME}', id, id, version, sha256(token::bytea), now() + interval '1 day'
+           FROM numbers JOIN buyer USING (id)"
+    );
+    service.database.execute(&sql).await;
+    let numbers = 1..=count;
+    numbers
+        .map(|number| format!("tl_session_{business}{number:043}"))
+        .collect()
 }
 
 fn walk(node: &Handle, visit: &mut dyn FnMut(&Handle)) {

@@ -43,8 +43,10 @@ async fn crawl(browser: &Browser, who: &str) -> BTreeSet<String> {
         }
         for form in page.forms() {
             assert!(form.action.starts_with('/'), "{form:?} of {path}");
-            // A second logout has no effect anyway.
-            if form.method == "post" && !form.action.ends_with("/logout") {
+            // A second logout has no effect anyway, and a cart is the browser's own.
+            let is_keyless = ["/logout", "/cart/add"];
+            let is_keyless = is_keyless.iter().any(|end| form.action.ends_with(end));
+            if form.method == "post" && !is_keyless {
                 let key = form
                     .fields
                     .iter()

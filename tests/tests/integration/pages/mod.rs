@@ -10,5 +10,7 @@ mod headers;
 mod logins;
 mod origins;
 mod pictures;
+mod rush;
 mod seen;
 mod sessions;
+mod two_browsers;

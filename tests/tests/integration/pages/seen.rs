@@ -272,7 +272,8 @@ async fn a_page_keeps_its_budget_cold_and_warm() {
     assert!(requests <= 5, "{requests} requests");
     assert!(bytes <= 45 * 1024, "{bytes} bytes");
     assert!(shift < 20, "the layout shifts by {shift} thousandths");
-    let [_, bytes, shift] = loaded(&browser, PRODUCT).await;
+    let [requests, bytes, shift] = loaded(&browser, PRODUCT).await;
+    assert!(requests <= 1, "{requests} requests when warm");
     assert!(bytes <= 10 * 1024, "{bytes} bytes when warm");
     assert!(shift < 20, "the layout shifts by {shift} thousandths");
     browser.quit().await;

@@ -3,6 +3,7 @@
 mod available;
 mod businesses;
 mod calendar;
+mod catalogue_cache;
 mod customers;
 mod details;
 mod finding;
