@@ -63,6 +63,7 @@ pub fn field(name: &str) -> &str {
         "new" => "New password",
         "code" => "Reset code",
         "name" if name.contains('/') => "Recipient",
+        "kind" => "Use",
         "name" => "Your name",
         "quantity" => "Quantity",
         "product_id" => "Product",
@@ -142,7 +143,7 @@ pub fn failure(status: u16) -> Option<(&'static str, &'static str)> {
 }
 
 /// The code of an error of the API, what happened in a few words, and what can be done.
-const REFUSALS: [(&str, &str, &str); 23] = [
+const REFUSALS: [(&str, &str, &str); 24] = [
     (
         "invalid_credentials",
         "Email address or password is wrong",
@@ -152,6 +153,12 @@ const REFUSALS: [(&str, &str, &str); 23] = [
         "already_exists",
         "This email address already has an account",
         "Log in with it, or register another address.",
+    ),
+    (
+        "addresses_changed",
+        "Your addresses have changed in the meantime",
+        "Nothing was saved. The page shows your addresses as they are now, and what you typed. Check both, then save \
+         again.",
     ),
     (
         "insufficient_stock",

@@ -1,6 +1,7 @@
 //! The store: a file a screen.
 
 mod account;
+mod address;
 mod cart;
 mod catalogue;
 mod checkout;
@@ -15,6 +16,7 @@ mod register;
 mod reservation;
 
 pub use account::{Account, Entry, Figures, Session, Statement};
+pub use address::{AddressPage, address_members};
 pub use cart::{Cart, CartLine, LineProblem};
 pub use catalogue::{Catalogue, Choice};
 pub use checkout::{Checkout, Credit};

@@ -3,12 +3,15 @@
 use chrono::{DateTime, Utc};
 use entity::orders::{CancelReason, PaymentMethod, Status};
 use entity::reservations::Status as ReservationStatus;
-use entity::{Address, AddressKind, Currency, Money, OrderId, ProductId, ReservationId, TimeZone};
+use entity::{
+    Address, AddressKind, Currency, CustomerAddress, Money, OrderId, ProductId, ReservationId,
+    TimeZone,
+};
 use pages::shop::{
-    Account, Cart, CartLine, Catalogue, Checkout, Choice, Credit, Door, Entry, ErrorPage, Figures,
-    Home, LineProblem, Login, NotForSale, Order, OrderLine, OrderPage, OrderRow, Orders, Paper,
-    PaperKind, Pay, PayState, Product, ProductPage, Register, Reservation, Sale, SaleState,
-    Session, Statement, Step,
+    Account, AddressPage, Cart, CartLine, Catalogue, Checkout, Choice, Credit, Door, Entry,
+    ErrorPage, Figures, Home, LineProblem, Login, NotForSale, Order, OrderLine, OrderPage,
+    OrderRow, Orders, Paper, PaperKind, Pay, PayState, Product, ProductPage, Register, Reservation,
+    Sale, SaleState, Session, Statement, Step, address_members,
 };
 use pages::{Business, Form, Layout, Notice, Refusal, Template};
 use uuid::Uuid;
@@ -823,16 +826,8 @@ fn accounts(add: Add<'_>) {
         customer_name: "Example Retail Ltd".into(),
         email: "customer@example.com".into(),
         figures: Some(figures),
-        addresses: vec![
-            (AddressKind::Billing, address(Some("Example Retail Ltd"))),
-            (
-                AddressKind::Delivery,
-                address(Some("Example Retail Ltd, warehouse")),
-            ),
-        ],
+        addresses: kept_addresses(),
         password: form(),
-        address: form(),
-        can_change_addresses: true,
         sessions: vec![
             session(
                 "a",
@@ -856,19 +851,52 @@ fn accounts(add: Add<'_>) {
     add("account", &account(layout(path), figures("0.00")));
     let mut late = account(layout(path), figures("120.00"));
     late.addresses.clear();
-    late.can_change_addresses = false;
     late.password.faults = vec![("old".into(), "is not your current password".into())];
     late.layout.notice = Some(Notice::SessionEnded);
     add("account-overdue", &late);
     let mut worst = account(hostile(path), figures("999999999999999.99"));
     worst.customer_name = HOSTILE.into();
     worst.email = HOSTILE.into();
-    worst.addresses = vec![(AddressKind::Billing, hostile_address())];
+    worst.addresses = vec![kept(AddressKind::Billing, hostile_address())];
     worst.sessions = vec![session(HOSTILE, HOSTILE, false), session("c", "", true)];
-    worst.address.values.insert("line1".into(), HOSTILE.into());
-    worst.address.faults = vec![("line1".into(), HOSTILE.into())];
     add("account-hostile", &worst);
+    addresses(add);
     statements(add);
+}
+
+fn kept(kind: AddressKind, address: Address) -> CustomerAddress {
+    CustomerAddress { kind, address }
+}
+
+fn kept_addresses() -> Vec<CustomerAddress> {
+    let warehouse = address(Some("Example Retail Ltd, warehouse"));
+    vec![
+        kept(AddressKind::Billing, address(Some("Example Retail Ltd"))),
+        kept(AddressKind::Delivery, warehouse),
+    ]
+}
+
+fn addresses(add: Add<'_>) {
+    let page = |layout, number, addresses| AddressPage {
+        layout,
+        form: form(),
+        number,
+        addresses,
+    };
+    let path = "/shop/acme/account/addresses/new";
+    add("address-new", &page(layout(path), None, Vec::new()));
+    let mut changed = page(layout(path), Some(1), kept_addresses());
+    let members = address_members(&changed.addresses[1]).into_iter();
+    let members = members.map(|(name, value)| (name.to_owned(), value));
+    changed.form.values = members.collect();
+    add("address-change", &changed);
+    changed.form.refusal = Some(Refusal::of("addresses_changed", ""));
+    add("address-changed-meanwhile", &changed);
+    let hostile_one = kept(AddressKind::Billing, hostile_address());
+    let mut worst = page(hostile(path), Some(0), vec![hostile_one]);
+    worst.form.values.insert("line1".into(), HOSTILE.into());
+    worst.form.faults = vec![("line1".into(), HOSTILE.into())];
+    add("address-hostile", &worst);
 }
 
 fn statements(add: Add<'_>) {

@@ -91,11 +91,7 @@ async fn page(here: &Here, password: pages::Form) -> Result<Account, Problem> {
     let (email, name) = profile.user.map(|user| (user.email, user.name)).unzip();
     let addresses = customer
         .as_ref()
-        .and_then(|customer| customer.addresses.as_ref());
-    let addresses = addresses.into_iter().flat_map(|addresses| &addresses.0);
-    let addresses = addresses
-        .map(|one| (one.kind, one.address.clone()))
-        .collect();
+        .and_then(|customer| customer.addresses.clone());
     Ok(Account {
         layout: here.layout().await?,
         customer_name: customer
@@ -104,10 +100,8 @@ async fn page(here: &Here, password: pages::Form) -> Result<Account, Problem> {
             .unwrap_or_default(),
         email: email.unwrap_or_default(),
         figures,
-        addresses,
+        addresses: addresses.unwrap_or_default().0,
         password,
-        address: pages::Form::default(),
-        can_change_addresses: false,
         sessions: sessions_of(here).await?,
     })
 }

@@ -1,6 +1,7 @@
 //! `/shop/{business}`: the store of a business.
 
 mod account;
+mod addresses;
 mod cart;
 mod catalogue;
 mod checkout;
@@ -29,6 +30,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         pay::endpoints(),
         reservations::endpoints(),
         account::endpoints(),
+        addresses::endpoints(),
     ];
     all.into_iter().flatten().collect()
 }

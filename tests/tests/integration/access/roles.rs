@@ -71,7 +71,7 @@ const FOR_ADMINS: [&str; 27] = [
 ];
 
 /// Endpoints that customers may call. All others are for staff.
-const FOR_CUSTOMERS: [&str; 18] = [
+const FOR_CUSTOMERS: [&str; 19] = [
     "GET /api/auth/me",
     "GET /api/business",
     "GET /api/customers/{customer_id}",
@@ -90,6 +90,7 @@ const FOR_CUSTOMERS: [&str; 18] = [
     "POST /api/reservations",
     "POST /api/reservations/{reservation_id}/cancel",
     "POST /api/reservations/{reservation_id}/confirm",
+    "PUT /api/customers/{customer_id}/addresses",
 ];
 
 /// Endpoints that the platform may call: none that belongs to a business. This list may only shrink.

@@ -2,6 +2,7 @@
 
 mod access;
 mod account;
+mod addresses;
 mod browser;
 mod buying;
 mod chromium;
