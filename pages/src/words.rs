@@ -1,6 +1,7 @@
 //! Statuses, reasons and refusals in plain English.
 
 use entity::orders::{CancelReason, PaymentMethod, Status};
+use entity::reservations::Status as ReservationStatus;
 
 /// A status for people: its words, an icon, and how it looks (`good`, `warn`, `bad` or `calm`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,19 @@ pub fn order_status(status: Status) -> StatusText {
         Status::Paid => status_text("Paid", "circle-check", "good"),
         Status::Fulfilled => status_text("Shipped", "truck", "good"),
         Status::Cancelled => status_text("Cancelled", "ban", "bad"),
+    }
+}
+
+/// The status of a reservation.
+#[must_use]
+pub fn reservation_status(status: ReservationStatus) -> StatusText {
+    match status {
+        ReservationStatus::Active => status_text("Held for you", "clock", "good"),
+        ReservationStatus::Waiting => status_text("In line", "hourglass", "warn"),
+        ReservationStatus::Confirmed => status_text("Ordered", "circle-check", "good"),
+        ReservationStatus::Cancelled => status_text("Released", "ban", "calm"),
+        ReservationStatus::Expired => status_text("Time has passed", "hourglass", "calm"),
+        ReservationStatus::SoldOut => status_text("Sold out", "ban", "bad"),
     }
 }
 

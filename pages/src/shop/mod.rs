@@ -14,6 +14,8 @@ mod pay;
 mod product;
 mod register;
 mod reservation;
+mod reservations;
+mod reset;
 
 pub use account::{Account, Entry, Figures, Session, Statement};
 pub use address::{AddressPage, address_members};
@@ -29,5 +31,7 @@ pub use pay::{Pay, PayState};
 pub use product::{NotForSale, Product, ProductPage, Sale, SaleState};
 pub use register::Register;
 pub use reservation::Reservation;
+pub use reservations::{ReservationRow, Reservations};
+pub use reset::Reset;
 
 pub(crate) use order::address_lines;

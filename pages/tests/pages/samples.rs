@@ -11,7 +11,8 @@ use pages::shop::{
     Account, AddressPage, Cart, CartLine, Catalogue, Checkout, Choice, Credit, Door, Entry,
     ErrorPage, Figures, Home, LineProblem, Login, NotForSale, Order, OrderLine, OrderPage,
     OrderRow, Orders, Paper, PaperKind, Pay, PayState, Product, ProductPage, Register, Reservation,
-    Sale, SaleState, Session, Statement, Step, address_members,
+    ReservationRow, Reservations, Reset, Sale, SaleState, Session, Statement, Step,
+    address_members,
 };
 use pages::{Business, Form, Layout, Notice, Refusal, Template};
 use uuid::Uuid;
@@ -283,6 +284,25 @@ fn logins(add: Add<'_>) {
             layout: visitor("/shop/acme/register"),
             form: form(),
             next: "/shop/acme".into(),
+        },
+    );
+    add(
+        "reset",
+        &Reset {
+            layout: visitor("/shop/acme/reset"),
+            form: form(),
+            next: "/shop/acme".into(),
+        },
+    );
+    let mut wrong = form();
+    wrong.values.insert("email".into(), HOSTILE.into());
+    wrong.faults = vec![("new".into(), "must differ from the present password".into())];
+    add(
+        "reset-refused",
+        &Reset {
+            layout: hostile("/shop/acme/reset"),
+            form: wrong,
+            next: HOSTILE.into(),
         },
     );
     let mut faults = form();
@@ -811,6 +831,58 @@ fn reservations(add: Add<'_>) {
     let mut worst = of(hostile(path), ReservationStatus::Waiting);
     worst.lines = hostile_lines();
     add("reservation-hostile", &worst);
+    reservation_lists(add);
+}
+
+fn reservation_lists(add: Add<'_>) {
+    let row = |number: u128, status, place| ReservationRow {
+        id: ReservationId(id(number)),
+        status,
+        created_at: at("2026-11-30T09:12:00Z"),
+        products: vec![(2, "Wireless headphones".into()), (1, "Notebook".into())],
+        total: money("204.50"),
+        place,
+        seconds_left: 187,
+        order: None,
+    };
+    let page = |layout, open, past| Reservations {
+        layout,
+        open,
+        past,
+        fault: None,
+        first: None,
+        next: None,
+    };
+    let path = "/shop/acme/reservations";
+    let open = vec![
+        row(1, ReservationStatus::Active, None),
+        row(2, ReservationStatus::Waiting, Some(1234)),
+    ];
+    let mut ordered = row(3, ReservationStatus::Confirmed, None);
+    ordered.products.clear();
+    ordered.order = Some((OrderId(id(77)), "6FZ8-K3M9-1QXD".into()));
+    let past = vec![
+        ordered,
+        row(4, ReservationStatus::Cancelled, None),
+        row(5, ReservationStatus::Expired, None),
+        row(6, ReservationStatus::SoldOut, None),
+    ];
+    let mut full = page(layout(path), open, past.clone());
+    full.next = Some("/shop/acme/reservations?cursor=x".into());
+    add("reservations", &full);
+    add(
+        "reservations-none",
+        &page(layout(path), Vec::new(), Vec::new()),
+    );
+    let mut later = page(layout(path), Vec::new(), past);
+    later.first = Some(path.into());
+    later.fault = Some(HOSTILE.into());
+    add("reservations-later", &later);
+    let mut worst = row(7, ReservationStatus::Waiting, Some(i64::MAX));
+    worst.products = vec![(1_000_000, HOSTILE.into()), (1, long())];
+    worst.total = money("999999999999999.99");
+    let lists = page(hostile(path), vec![worst.clone()], vec![worst]);
+    add("reservations-hostile", &lists);
 }
 
 fn accounts(add: Add<'_>) {

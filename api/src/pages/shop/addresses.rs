@@ -169,7 +169,7 @@ async fn replace(
 
 /// The page again with what was typed. An address that is no longer in the list as it was read can only be added anew.
 async fn refused(here: &Here, form: &Form, problem: Problem) -> Response {
-    if !is_about_form(&problem) {
+    if !is_about_form(&problem) || here.confined_to().is_none() {
         return Err(problem);
     }
     let addresses = present(here).await?;

@@ -29,6 +29,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         orders::endpoints(),
         pay::endpoints(),
         reservations::endpoints(),
+        held::endpoints(),
         account::endpoints(),
         addresses::endpoints(),
     ];

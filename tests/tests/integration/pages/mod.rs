@@ -12,3 +12,7 @@ mod logins;
 mod origins;
 mod seen;
 mod sessions;
+mod overdue;
+mod passwords;
+mod repeated;
+mod reservations;
