@@ -55,6 +55,7 @@ as_text! {
     [] entity::EventId;
     [] chrono::DateTime<chrono::Utc>;
     [] chrono::NaiveDate;
+    [] domain::foundation::dates::When;
     [] entity::users::Role;
     [] entity::orders::Status;
     [] entity::orders::PaymentMethod;
