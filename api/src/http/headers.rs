@@ -24,6 +24,13 @@ const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 const PAGES: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// The policy of the page on which Stripe takes a card: the pages' own, and what Stripe's script needs
+/// (<https://docs.stripe.com/security/guide#content-security-policy>). Its handler sets it.
+pub const STRIPE_PAGE: &str = "default-src 'none'; script-src 'self' https://js.stripe.com https://*.js.stripe.com; \
+                               frame-src https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com; \
+                               style-src 'self'; img-src 'self'; connect-src 'self' https://api.stripe.com; \
+                               form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// The policy of the page that displays the OpenAPI document. It runs its own scripts, which write its styles.
 const DOCS_PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                          img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
@@ -46,7 +53,10 @@ pub fn secure(headers: &mut HeaderMap, path: &str) {
     } else {
         "no-referrer"
     };
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    // A page may have a policy of its own.
+    if !(is_page && headers.contains_key(CONTENT_SECURITY_POLICY)) {
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static(referrers));

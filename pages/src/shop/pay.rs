@@ -13,6 +13,8 @@ pub struct Pay {
     pub order: Order,
     pub form: Form,
     pub state: PayState,
+    /// Whether an attempt to pay was declined.
+    pub declined: bool,
     /// Seconds by the server's clock in which the order can be paid.
     pub seconds_left: i64,
 }
@@ -29,6 +31,8 @@ pub enum PayState {
         /// The absolute address to which Stripe sends the buyer back.
         return_url: String,
     },
+    /// The provider has not made the payment yet.
+    Preparing,
     /// The payment was sent, and the provider's word is awaited.
     Waiting,
     /// The payment arrived.
@@ -38,10 +42,16 @@ pub enum PayState {
 }
 
 impl Pay {
+    /// Whether the state can change by itself.
+    fn is_open(&self) -> bool {
+        matches!(self.state, PayState::Preparing | PayState::Waiting)
+    }
+
     /// What a reader of screens is told when the state changes.
     fn news(&self) -> &'static str {
         match self.state {
             PayState::Test | PayState::Stripe { .. } => "The order can be paid.",
+            PayState::Preparing => "The payment is being prepared.",
             PayState::Waiting => "Waiting for the bank.",
             PayState::Paid => "The order is paid.",
             PayState::Closed => "The order can no longer be paid.",

@@ -1029,6 +1029,7 @@ fn payments(add: Add<'_>) {
         order: order(Status::PaymentPending, PaymentMethod::Card),
         form: form(),
         state,
+        declined: false,
         seconds_left: 1187,
     };
     let path = "/shop/acme/orders/650e8400-e29b-41d4-a716-44665544004d/pay";
@@ -1039,7 +1040,11 @@ fn payments(add: Add<'_>) {
         return_url: "https://shop.example/shop/acme/orders/1/paid".into(),
     };
     add("pay-stripe", &pay(layout(path), stripe));
+    add("pay-preparing", &pay(layout(path), PayState::Preparing));
     add("pay-waiting", &pay(layout(path), PayState::Waiting));
+    let mut declined = pay(layout(path), PayState::Waiting);
+    declined.declined = true;
+    add("pay-waiting-declined", &declined);
     let mut paid = pay(layout(path), PayState::Paid);
     paid.order.paid = money("250.00");
     paid.order.due = Money::ZERO;

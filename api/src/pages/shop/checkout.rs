@@ -158,8 +158,12 @@ async fn placed_order(
             return Err(caller.problem(Error::NoPaymentProvider));
         }
         let by_card = |terms| Work::Checkout(purchase, terms);
-        let (_, checkout) = place_order(&here.state, caller, key, by_card).await?;
-        return Ok(Placed::ByCard(checkout.order_id));
+        let id = match place_order(&here.state, caller, key, by_card).await {
+            Ok((_, checkout)) => checkout.order_id,
+            // The order is placed, and its payment follows.
+            Err(problem) => placed_without_payment(&problem).ok_or(problem)?,
+        };
+        return Ok(Placed::ByCard(id));
     }
     let command = Command {
         work: Work::Purchase(purchase, placed),
@@ -169,6 +173,13 @@ async fn placed_order(
     let outcome = here.state.desk.execute(command).await;
     let outcome = outcome.map_err(|error| caller.problem(error))?;
     Ok(Placed::OnCredit(outcome))
+}
+
+/// The order that was placed although the provider did not make its payment.
+fn placed_without_payment(problem: &Problem) -> Option<OrderId> {
+    let is_placed = problem.code() == Code::PaymentProviderError;
+    let id = problem.member("order_id").filter(|_| is_placed)?;
+    text::id(id.as_str()?)
 }
 
 /// The order that the form asks for, with the address that was chosen.

@@ -16,3 +16,6 @@ mod overdue;
 mod passwords;
 mod repeated;
 mod reservations;
+mod seen;
+mod sessions;
+mod stripe;
