@@ -473,6 +473,9 @@ fn carts(add: Add<'_>) {
     let path = "/shop/acme/cart";
     add("cart-empty", &cart(visitor(path), Vec::new()));
     add("cart", &cart(visitor(path), plain_lines()));
+    let mut staff = cart(layout(path), plain_lines());
+    staff.layout.is_customer = false;
+    add("cart-staff", &staff);
     let of = |number: usize| products().remove(number);
     let problems = vec![
         line(of(3), 5, Some(LineProblem::Shortage { available: 3 })),
