@@ -31,7 +31,7 @@ pub enum PayState {
         /// The absolute address to which Stripe sends the buyer back.
         return_url: String,
     },
-    /// The provider has not made the payment yet.
+    /// The provider has not made the payment yet. The page loads itself anew, since what follows has another policy.
     Preparing,
     /// The payment was sent, and the provider's word is awaited.
     Waiting,
@@ -42,11 +42,6 @@ pub enum PayState {
 }
 
 impl Pay {
-    /// Whether the state can change by itself.
-    fn is_open(&self) -> bool {
-        matches!(self.state, PayState::Preparing | PayState::Waiting)
-    }
-
     /// What a reader of screens is told when the state changes.
     fn news(&self) -> &'static str {
         match self.state {

@@ -5,11 +5,13 @@
 
 use domain::demo::ACME_KEYBOARD;
 use serde_json::{Value, json};
-use tests::stripe::PUBLISHABLE_KEY;
-use tests::{StripeShop, id_of};
+use tests::stripe::{Fault, PUBLISHABLE_KEY};
+use tests::{StripeShop, id_of, until};
 
 use super::browser::{Browser, Page};
 use super::chromium::Chromium;
+
+const CHECKOUT: &str = "/shop/acme/checkout";
 
 /// What Stripe adds to the address of the return.
 const ADDED: &str =
@@ -122,6 +124,31 @@ async fn the_page_of_a_payment_alone_lets_stripe_in_and_the_return_believes_the_
     );
     let stranger = Browser::at(&shop.service);
     assert!(stranger.get(&pay).await.leads_to().contains("/login"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_payment_stripe_has_not_made_yet_waits_on_its_page() {
+    let shop = StripeShop::open().await;
+    let email = "customer@example.com";
+    let browser = Browser::logged_in(&shop.service, "acme", email, "customer123").await;
+    let product = format!("/shop/acme/products/{ACME_KEYBOARD}");
+    let add = browser.get(&product).await.form("/shop/acme/cart/add");
+    let _ = browser.submit(&add).await.leads_to();
+    let form = browser.get(CHECKOUT).await.form(CHECKOUT);
+    let form = form.with("payment_method", "card").with("delivery", "none");
+    shop.stripe.fault(&[Fault::Status(500)]);
+    let page = browser.submit(&form).await;
+    let pay = page.leads_to().to_owned();
+    assert!(pay.ends_with("/pay"), "{pay}");
+    let page = browser.get(&pay).await;
+    let text = page.shows(200);
+    assert!(text.contains("The payment is being prepared"), "{text}");
+    let due = "UPDATE payment_intents SET next_try_at = now()";
+    shop.service.database.execute(due).await;
+    until("Stripe has made the payment", async || {
+        browser.get(&pay).await.text.contains("data-stripe")
+    })
+    .await;
 }
 
 /// The first object with the members of the second.
