@@ -361,6 +361,7 @@ mod tests {
                 name @ ("database_url"
                 | "stripe_secret_key"
                 | "stripe_webhook_secret"
+                | "stripe_publishable_key"
                 | "stripe_api_base") => name.to_uppercase(),
                 name => format!("TRADELINE_{}", name.to_uppercase()),
             };

@@ -159,6 +159,7 @@ impl Service {
             sweeper: Arc::default(),
             payment_worker: Arc::new(PaymentWorker::new(providers.provider)),
             webhooks: providers.webhooks,
+            publishable_key: providers.publishable_key,
             payment_seconds: settings.payments.payment_seconds,
             availability: Hub::new(database.another(WATCH_CONNECTIONS)),
             pictures: Arc::new(Pictures::open(&settings.pictures).map_err(Error::Pictures)?),

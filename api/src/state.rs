@@ -33,6 +33,8 @@ pub struct State {
     pub payment_worker: Arc<PaymentWorker>,
     /// Reads Stripe's webhooks; `None` with any other provider.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// The key with which pages take cards at Stripe; `None` if they take none there.
+    pub publishable_key: Option<Arc<str>>,
     /// The time in which a card order can be paid, in seconds.
     pub payment_seconds: i32,
     /// Publishes changes of availability to watchers.

@@ -73,6 +73,16 @@ impl OrderNumber {
         Self(u64::try_from(low).unwrap_or(u64::MAX))
     }
 
+    /// As [`OrderNumber::ids_beginning_with`], for a text that is a whole number.
+    #[must_use]
+    pub fn ids_with(text: &str) -> Option<RangeInclusive<OrderId>> {
+        let signs = text.chars().filter(|sign| !matches!(sign, '-' | ' '));
+        match signs.count() {
+            LENGTH => Self::ids_beginning_with(text),
+            _ => None,
+        }
+    }
+
     /// The ids of the orders whose number begins with this text. `None` when no number begins so.
     ///
     /// Accepts lower case, spaces and hyphens anywhere, O for 0, and I and L for 1.

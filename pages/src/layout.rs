@@ -55,13 +55,14 @@ pub enum Notice {
     Held,
     HoldReleased,
     PasswordChanged,
+    PasswordReset,
     SessionEnded,
     AddressesSaved,
 }
 
 impl Notice {
     /// All notices.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::SignedIn,
         Self::SignedOut,
         Self::Registered,
@@ -73,6 +74,7 @@ impl Notice {
         Self::Held,
         Self::HoldReleased,
         Self::PasswordChanged,
+        Self::PasswordReset,
         Self::SessionEnded,
         Self::AddressesSaved,
     ];
@@ -113,6 +115,10 @@ impl Notice {
             Self::PasswordChanged => (
                 "password-changed",
                 "Your password is changed, and your other logins have ended.",
+            ),
+            Self::PasswordReset => (
+                "password-reset",
+                "Your new password is set, and all your logins have ended. Log in with it.",
             ),
             Self::SessionEnded => ("session-ended", "That login has ended."),
             Self::AddressesSaved => ("addresses-saved", "Your addresses are saved."),
@@ -165,11 +171,12 @@ impl Business {
 impl Layout {
     /// The address of the login that returns to this page.
     pub(crate) fn login(&self) -> String {
-        format!(
-            "{}?next={}",
-            self.business.path("/login"),
-            escaped(&self.path)
-        )
+        self.returning("/login")
+    }
+
+    /// The address of a page that leads back to this one.
+    pub(crate) fn returning(&self, page: &str) -> String {
+        format!("{}?next={}", self.business.path(page), escaped(&self.path))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Statuses, reasons and refusals in plain English.
 
 use entity::orders::{CancelReason, PaymentMethod, Status};
+use entity::reservations::Status as ReservationStatus;
 
 /// A status for people: its words, an icon, and how it looks (`good`, `warn`, `bad` or `calm`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,19 @@ pub fn order_status(status: Status) -> StatusText {
         Status::Paid => status_text("Paid", "circle-check", "good"),
         Status::Fulfilled => status_text("Shipped", "truck", "good"),
         Status::Cancelled => status_text("Cancelled", "ban", "bad"),
+    }
+}
+
+/// The status of a reservation.
+#[must_use]
+pub fn reservation_status(status: ReservationStatus) -> StatusText {
+    match status {
+        ReservationStatus::Active => status_text("Held for you", "clock", "good"),
+        ReservationStatus::Waiting => status_text("In line", "hourglass", "warn"),
+        ReservationStatus::Confirmed => status_text("Ordered", "circle-check", "good"),
+        ReservationStatus::Cancelled => status_text("Released", "ban", "calm"),
+        ReservationStatus::Expired => status_text("Time has passed", "hourglass", "calm"),
+        ReservationStatus::SoldOut => status_text("Sold out", "ban", "bad"),
     }
 }
 
@@ -63,6 +77,7 @@ pub fn field(name: &str) -> &str {
         "new" => "New password",
         "code" => "Reset code",
         "name" if name.contains('/') => "Recipient",
+        "kind" => "Use",
         "name" => "Your name",
         "quantity" => "Quantity",
         "product_id" => "Product",
@@ -142,7 +157,7 @@ pub fn failure(status: u16) -> Option<(&'static str, &'static str)> {
 }
 
 /// The code of an error of the API, what happened in a few words, and what can be done.
-const REFUSALS: [(&str, &str, &str); 23] = [
+const REFUSALS: [(&str, &str, &str); 24] = [
     (
         "invalid_credentials",
         "Email address or password is wrong",
@@ -152,6 +167,12 @@ const REFUSALS: [(&str, &str, &str); 23] = [
         "already_exists",
         "This email address already has an account",
         "Log in with it, or register another address.",
+    ),
+    (
+        "addresses_changed",
+        "Your addresses have changed in the meantime",
+        "Nothing was saved. The page shows your addresses as they are now, and what you typed. Check both, then save \
+         again.",
     ),
     (
         "insufficient_stock",

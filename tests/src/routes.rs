@@ -336,6 +336,9 @@ impl Route {
             "POST /api/api-keys" => json!({"name": "Script", "role": "staff"}),
             "POST /api/customers" => json!({"name": "Newcomer"}),
             "PATCH /api/customers/{customer_id}" => json!({"name": "Renamed"}),
+            "PUT /api/customers/{customer_id}/addresses" => {
+                json!({"addresses": [{"kind": "billing", "line1": "1 Main Street", "country": "US"}]})
+            }
             "POST /api/products" => json!({"sku": "NEW-1", "name": "Novelty", "price": "1.00"}),
             "PUT /api/products/{product_id}" => {
                 json!({"sku": "NEW-2", "name": "Other", "price": "2.00"})

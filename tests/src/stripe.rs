@@ -28,6 +28,8 @@ const CONSTRAINTS: &str = include_str!("../constraints.txt");
 
 /// The secret key of the Stripe account.
 pub const SECRET_KEY: &str = "sk_test_that_only_the_tests_know";
+/// The publishable key of the account.
+pub const PUBLISHABLE_KEY: &str = "pk_test_that_everybody_knows";
 /// The secret that signs the account's webhooks.
 pub const WEBHOOK_SECRET: &str = "whsec_that_only_the_tests_know";
 
@@ -318,6 +320,7 @@ pub fn settings_for(base: &str) -> Settings {
     let mut settings = crate::settings();
     settings.payments.stripe_secret_key = Some(Secret::from(SECRET_KEY.to_owned()));
     settings.payments.stripe_webhook_secret = Some(Secret::from(WEBHOOK_SECRET.to_owned()));
+    settings.payments.stripe_publishable_key = Some(PUBLISHABLE_KEY.parse().unwrap());
     settings.payments.stripe_api_base = base.parse().unwrap();
     settings
 }

@@ -34,6 +34,15 @@ pub struct Payments {
         value_name = "SECRETS"
     )]
     pub stripe_webhook_secret: Option<Secret>,
+    /// The publishable key of the same Stripe account, with which the store's pages take cards. If unset, the pages take
+    /// none with Stripe.
+    #[arg(
+        long,
+        env = "STRIPE_PUBLISHABLE_KEY",
+        global = true,
+        value_name = "KEY"
+    )]
+    pub stripe_publishable_key: Option<PublishableKey>,
     /// The URL of Stripe's API: https, or http on this machine.
     #[arg(
         long,
@@ -63,6 +72,27 @@ pub enum ProviderName {
     Offline,
     /// Card orders are not accepted.
     None,
+}
+
+/// A key that pages may show: `pk_…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishableKey(String);
+
+/// The text is another key, such as the secret one, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must start with pk_: every page of a payment shows it")]
+pub struct NotPublishable;
+
+impl std::str::FromStr for PublishableKey {
+    type Err = NotPublishable;
+
+    fn from_str(text: &str) -> Result<Self, NotPublishable> {
+        let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        match text.starts_with("pk_") && is_visible {
+            true => Ok(Self(text.to_owned())),
+            false => Err(NotPublishable),
+        }
+    }
 }
 
 /// The URL of Stripe's API.
@@ -106,6 +136,8 @@ pub struct Providers {
     pub provider: Shared,
     /// The reader of Stripe's webhooks; `None` with any other provider.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// The key with which pages take cards at Stripe; `None` if they take none there.
+    pub publishable_key: Option<Arc<str>>,
 }
 
 /// Why these settings cannot be used.
@@ -140,6 +172,7 @@ pub enum BadPayments {
 
 const KEY: &str = "STRIPE_SECRET_KEY";
 const WEBHOOK_SECRET: &str = "STRIPE_WEBHOOK_SECRET";
+const PUBLISHABLE_KEY: &str = "STRIPE_PUBLISHABLE_KEY";
 
 impl Payments {
     /// Builds the configured provider. `demo` is true for a service with an embedded database and demo data.
@@ -156,6 +189,12 @@ impl Payments {
             };
             Err(BadPayments::Contradiction { provider, set })
         };
+        if self.stripe_publishable_key.is_some() && key.is_none() {
+            return Err(BadPayments::Missing {
+                set: PUBLISHABLE_KEY,
+                missing: KEY,
+            });
+        }
         match self.payment_provider {
             Some(ProviderName::Stripe) if key.is_none() => Err(BadPayments::Missing {
                 set: "TRADELINE_PAYMENT_PROVIDER=stripe",
@@ -201,6 +240,10 @@ impl Payments {
         Ok(Providers {
             provider: Some(stripe.clone()),
             webhooks: Some(Arc::new(Webhooks::new(stripe, secrets))),
+            publishable_key: self
+                .stripe_publishable_key
+                .as_ref()
+                .map(|key| Arc::from(key.0.as_str())),
         })
     }
 }
@@ -208,7 +251,7 @@ impl Payments {
 fn offline() -> Providers {
     Providers {
         provider: Some(Arc::new(Offline)),
-        webhooks: None,
+        ..Providers::default()
     }
 }
 
@@ -285,6 +328,10 @@ mod tests {
                 "STRIPE_SECRET_KEY is empty",
             ),
             (
+                &["--stripe-publishable-key=pk_test_x"],
+                "STRIPE_SECRET_KEY must be set with STRIPE_PUBLISHABLE_KEY",
+            ),
+            (
                 &[KEY_FLAG, "--stripe-webhook-secret=whsec_x,,whsec_y"],
                 "STRIPE_WEBHOOK_SECRET is empty",
             ),
@@ -321,6 +368,16 @@ mod tests {
             "https://stripe.example#x",
         ] {
             assert!(with(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_secret_key_is_shown_in_the_place_of_the_publishable_one() {
+        let with = |key: &str| payments(&[&format!("--stripe-publishable-key={key}")]);
+        assert!(with("pk_test_x").is_ok());
+        for other in ["sk_test_x", "rk_live_x", "", "pk_ x", "pk_\u{e9}"] {
+            let said = with(other).unwrap_err();
+            assert!(said.contains("must start with pk_"), "{said}");
         }
     }
 

@@ -90,13 +90,14 @@ impl AuditEntryView {
 }
 
 async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
+    let (from, to) = query.span(("from", "to"));
     let filter = Filter {
         entity_type: query.take::<Word>("entity_type").map(|word| word.0),
         entity_id: query.take("entity_id"),
         actor_id: query.take("actor_id"),
         action: query.take::<Word>("action").map(|word| word.0),
-        from: query.take("from"),
-        to: query.take("to"),
+        from,
+        to,
     };
     let currency = caller.currency;
     let read = async move |database: &Database, paging: &Paging<EntryCursor>| {

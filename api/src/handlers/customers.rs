@@ -32,7 +32,7 @@ use crate::state::State;
 const STAFF: &[Role] = &[Role::Admin, Role::Staff];
 
 /// The addresses of a customer.
-type Addresses = List<CustomerAddressRequest, 0, { CustomerAddresses::MAX }>;
+pub(crate) type Addresses = List<CustomerAddressRequest, 0, { CustomerAddresses::MAX }>;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -70,6 +70,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body::<CustomerPatch>()
             .ok::<CustomerView>()
             .codes(&[Code::CustomerNotFound, Code::AlreadyExists]),
+        Endpoint::put(
+            "replaceAddresses",
+            "/api/customers/{customer_id}/addresses",
+            replace_addresses,
+        )
+        .summary("Replace the addresses of a customer; a customer may replace their own")
+        .for_roles(&[Role::Admin, Role::Staff, Role::Customer])
+        .body::<AddressesRequest>()
+        .ok::<CustomerView>()
+        .codes(&[Code::CustomerNotFound, Code::AddressesChanged]),
     ]
 }
 
@@ -130,6 +140,24 @@ crate::body! {
         on_hold: Replace<bool>,
         /// The reason, for the audit entry.
         reason: Option<Text<1, 500>>,
+    }
+}
+
+crate::body! {
+    /// The addresses of a customer.
+    #[example({
+        "addresses": [{
+            "kind": "delivery", "line1": "12 St James's Square", "postal_code": "SW1Y 4JH", "city": "London",
+            "country": "GB",
+        }],
+        "replaces": [],
+    })]
+    pub(super) struct AddressesRequest {
+        /// All addresses that the customer is to have. The first of a kind is its default.
+        addresses: Addresses,
+        /// The addresses as they were read. If the customer has others by now, nothing is changed. If left out, any
+        /// addresses are replaced.
+        replaces: Option<Addresses>,
     }
 }
 
@@ -305,10 +333,31 @@ async fn change(
     caller.answer(customer.map(|customer| View(CustomerView::of(&customer, &caller))))
 }
 
+async fn replace_addresses(
+    state: Data<State>,
+    caller: Authenticated,
+    id: Id<CustomerId>,
+    request: Json<AddressesRequest>,
+) -> Response {
+    let AddressesRequest {
+        addresses: wished,
+        replaces,
+    } = request.body;
+    let (wished, read) = (list_of(wished), replaces.map(list_of));
+    let database = &state.database;
+    let customer =
+        customers::replace_addresses(database, &caller, id.0, &wished, read.as_ref()).await;
+    caller.answer(customer.map(|customer| View(CustomerView::of(&customer, &caller))))
+}
+
 /// The addresses to store; `None` for an empty list.
 fn addresses(list: Addresses) -> Option<CustomerAddresses> {
-    let addresses: Vec<CustomerAddress> = list.into_iter().map(CustomerAddress::from).collect();
-    Some(CustomerAddresses(addresses)).filter(|addresses| !addresses.0.is_empty())
+    Some(list_of(list)).filter(|addresses| !addresses.0.is_empty())
+}
+
+/// The addresses of a list.
+pub(crate) fn list_of(list: Addresses) -> CustomerAddresses {
+    CustomerAddresses(list.into_iter().map(CustomerAddress::from).collect())
 }
 
 fn terms(

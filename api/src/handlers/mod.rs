@@ -9,7 +9,7 @@ pub(crate) mod availability;
 mod businesses;
 pub(crate) mod checkout;
 mod credit_notes;
-mod customers;
+pub(crate) mod customers;
 pub(crate) mod dev;
 mod disputes;
 mod documents;

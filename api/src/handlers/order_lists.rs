@@ -157,6 +157,7 @@ async fn my_orders(lists: Listing, caller: Authenticated, query: Query) -> Respo
 /// The orders that the caller may see and that match this filter and those of every list.
 async fn page(lists: Listing, caller: Authenticated, filter: Filter, mut query: Query) -> Response {
     let (total_min, total_max) = query.amounts(("total_min", "total_max"), caller.currency);
+    let (created_from, created_to) = query.span(("created_from", "created_to"));
     let filter = Filter {
         search: query.take("q"),
         status: query
@@ -164,8 +165,8 @@ async fn page(lists: Listing, caller: Authenticated, filter: Filter, mut query: 
             .map_or_else(Vec::new, |several| several.0),
         product_id: query.take("product_id"),
         payment_method: query.take("payment_method"),
-        created_from: query.take("created_from"),
-        created_to: query.take("created_to"),
+        created_from,
+        created_to,
         total_min,
         total_max,
         unpaid: query.take("unpaid"),

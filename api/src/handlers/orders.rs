@@ -455,11 +455,12 @@ impl StepView {
 
 /// Reads the filters of a list of what orders have.
 pub(super) fn about(query: &mut Query) -> About {
+    let (created_from, created_to) = query.span(("created_from", "created_to"));
     About {
         order_id: query.take("order_id"),
         customer_id: query.take("customer_id"),
-        created_from: query.take("created_from"),
-        created_to: query.take("created_to"),
+        created_from,
+        created_to,
     }
 }
 

@@ -7,7 +7,7 @@ use domain::foundation::email::lookup_form;
 use domain::foundation::new_password::NewPassword;
 use domain::identity::password_change::{self, PasswordChange};
 use domain::identity::password_resets::{self, CreatedCode, ResetAttempt};
-use domain::{Caller, Error, Outcome, StoredResponse, WriteRequest};
+use domain::{Error, Outcome, StoredResponse, WriteRequest};
 use entity::password_resets::Model;
 use entity::users::Role;
 use entity::{BusinessId, UserId};
@@ -23,7 +23,7 @@ use crate::schema::body::{Bare, Json, JsonOrEmpty};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::path::Id;
 use crate::schema::problem::{Code, Problem};
-use crate::schema::response::{Answer, Response, done};
+use crate::schema::response::{self, Answer, Response, done};
 use crate::schema::text::{self, Email, FromText, Secret, Text};
 use crate::state::State;
 
@@ -78,7 +78,7 @@ crate::body! {
 crate::body! {
     /// A new password with the code that an admin or the platform made.
     #[example({"business": "acme", "email": "grace@example.com", "code": "7ZK4M-0H2QX-9TB3W-R8E5N-1CVYD"})]
-    pub(super) struct ResetRequest {
+    pub(crate) struct ResetRequest {
         /// The slug or id of the business.
         business: Text<1, 64>,
         /// The user's email address. Case is ignored.
@@ -128,7 +128,8 @@ async fn change(
     request: Json<PasswordRequest>,
 ) -> Response {
     let login = login.map(|login| login.0);
-    change_own(&state, &req, &caller, (request.body, login))
+    let write = caller.write(None, &no_content);
+    change_own(&state, &req, &write, (request.body, login))
         .await?
         .into_response()
 }
@@ -137,14 +138,14 @@ async fn change(
 pub(crate) async fn change_own(
     state: &State,
     req: &HttpRequest,
-    caller: &Caller,
+    write: &WriteRequest<'_, ()>,
     (body, login): (PasswordRequest, Option<Uuid>),
-) -> Result<(), Problem> {
+) -> Result<Outcome<()>, Problem> {
     let PasswordRequest { old, new } = body;
-    let user = password_change::user_of(&state.database, caller).await;
+    let user = password_change::user_of(&state.database, write.caller).await;
     let user = user.map_err(problem)?;
     // Guesses of the password are counted together with those at the login.
-    let business = Ok(caller.business_id);
+    let business = Ok(write.caller.business_id);
     state
         .limits
         .of_account(req, Try::Login, business, &user.email)?;
@@ -158,7 +159,7 @@ pub(crate) async fn change_own(
         &state.database,
         &state.passwords,
         &state.revocation,
-        caller,
+        write,
         &change,
     )
     .await
@@ -171,10 +172,26 @@ async fn reset(
     request_id: RequestId,
     request: Json<ResetRequest>,
 ) -> Response {
-    let body = request.body;
+    let write = WriteRequest {
+        caller: &(),
+        key: None,
+        render: &no_content,
+    };
+    reset_password(&state, (&req, request_id), &write, request.body)
+        .await?
+        .into_response()
+}
+
+/// Sets a new password with a code, after the attempt was counted.
+pub(crate) async fn reset_password(
+    state: &State,
+    (req, request_id): (&HttpRequest, RequestId),
+    write: &WriteRequest<'_, (), ()>,
+    body: ResetRequest,
+) -> Result<Outcome<()>, Problem> {
     let (business, email) = (body.business.0, body.email.0);
     let account = lookup_form(&email);
-    count_try(&state, &req, Try::PasswordReset, &business, &account).await?;
+    count_try(state, req, Try::PasswordReset, &business, &account).await?;
     let attempt = ResetAttempt {
         business,
         audit_email: Email::from_text(&email).is_ok().then(|| email.clone()),
@@ -188,11 +205,14 @@ async fn reset(
         &state.businesses,
         &state.passwords,
         &state.revocation,
-        &attempt,
+        (write, &attempt),
     )
     .await
-    .map_err(of_new)?
-    .into_response()
+    .map_err(of_new)
+}
+
+fn no_content((): &()) -> StoredResponse {
+    response::no_content()
 }
 
 async fn create(

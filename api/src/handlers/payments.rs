@@ -103,8 +103,8 @@ crate::body! {
         /// An external reference, such as a cheque number.
         reference: Option<Text<1, 200>>,
         /// When the money was received; now if left out. At the earliest 1970 or the first open day, at the latest now.
-        /// A time up to 2 minutes ahead is taken as now.
-        received_at: Option<DateTime<Utc>>,
+        /// A time up to 2 minutes ahead is taken as now, and a date as the start of its day in the business's zone.
+        received_at: Option<When>,
         /// The one order that the payment is for.
         order_id: Option<OrderId>,
         /// The orders that the payment is for, with an amount each. Not together with `order_id`. The amounts must add
@@ -310,11 +310,12 @@ async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Respon
         }));
     }
     let (amount_min, amount_max) = query.amounts(("amount_min", "amount_max"), caller.currency);
+    let (received_from, received_to) = query.span(("received_from", "received_to"));
     let filter = Filter {
         search: query.take("q"),
         customer_id: query.take("customer_id"),
-        received_from: query.take("received_from"),
-        received_to: query.take("received_to"),
+        received_from,
+        received_to,
         amount_min,
         amount_max,
     };

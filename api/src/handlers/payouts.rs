@@ -169,10 +169,11 @@ async fn read(state: Data<State>, caller: Authenticated, id: Id<PayoutId>) -> Re
 }
 
 async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
+    let (created_from, created_to) = query.span(("created_from", "created_to"));
     let filter = Filter {
         customer_id: query.take("customer_id"),
-        created_from: query.take("created_from"),
-        created_to: query.take("created_to"),
+        created_from,
+        created_to,
     };
     let currency = caller.currency;
     let read = async move |database: &Database, paging: &Paging<PayoutId>| {

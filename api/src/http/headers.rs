@@ -24,6 +24,13 @@ const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 const PAGES: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// The policy of the page on which Stripe takes a card: the pages' own, and what Stripe's script needs
+/// (<https://docs.stripe.com/security/guide#content-security-policy>). Its handler sets it.
+pub const STRIPE_PAGE: &str = "default-src 'none'; script-src 'self' https://js.stripe.com https://*.js.stripe.com; \
+                               frame-src https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com; \
+                               style-src 'self'; img-src 'self'; connect-src 'self' https://api.stripe.com; \
+                               form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// The policy of the page that displays the OpenAPI document. It runs its own scripts, which write its styles.
 const DOCS_PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                          img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
@@ -46,7 +53,7 @@ pub fn secure(headers: &mut HeaderMap, path: &str) {
     } else {
         "no-referrer"
     };
-    // A picture has a stricter one.
+    // A picture and the page of Stripe's form have policies of their own.
     if !headers.contains_key(CONTENT_SECURITY_POLICY) {
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     }

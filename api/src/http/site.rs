@@ -71,6 +71,18 @@ impl Site {
         is_public || host.is_some_and(|host| !host.is_empty() && one(HOST) == Some(host))
     }
 
+    /// The absolute address of a path, for a browser that leaves the site and is sent back. Without a public URL, it has
+    /// the host of the request. `None` if that is missing.
+    #[must_use]
+    pub fn absolute(&self, headers: &HeaderMap, path: &str) -> Option<String> {
+        if let Some(origin) = &self.origin {
+            return Some(format!("{}{path}", origin.as_str()));
+        }
+        let host = headers.get(HOST)?.to_str().ok()?;
+        let scheme = if self.is_https { "https" } else { "http" };
+        Some(format!("{scheme}://{host}{path}"))
+    }
+
     /// The name of the cookie with the session of this business. With the prefix, browsers take the cookie over HTTPS
     /// only, and from no other host.
     #[must_use]

@@ -80,6 +80,27 @@ impl Form {
             .retain(|field, _| field != name && !field.starts_with(&inside));
     }
 
+    /// The texts in a member, by their names in it.
+    #[must_use]
+    pub fn members_of(&self, name: &str) -> Vec<(String, String)> {
+        let inside = format!("{name}/");
+        let fields = self.fields.iter();
+        let fields = fields.filter_map(|(field, text)| Some((field.strip_prefix(&inside)?, text)));
+        fields
+            .map(|(member, text)| (member.to_owned(), text.clone()))
+            .collect()
+    }
+
+    /// The form with nothing but a member and what is in it.
+    #[must_use]
+    pub fn only_below(&self, name: &str) -> Self {
+        let inside = format!("{name}/");
+        let mut form = self.clone();
+        form.fields
+            .retain(|field, _| field == name || field.starts_with(&inside));
+        form
+    }
+
     /// Parses the fields as a body.
     ///
     /// # Errors

@@ -442,6 +442,9 @@ fn errors(endpoint: &Endpoint) -> BTreeMap<u16, BTreeSet<Code>> {
         Code::Overloaded,
         Code::DatabaseUnavailable,
     ]);
+    if !endpoint.formats().is_empty() {
+        codes.push(Code::NotAcceptable);
+    }
     match endpoint.who {
         Who::Public => {}
         Who::Local => codes.push(Code::NotFound),

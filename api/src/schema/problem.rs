@@ -12,7 +12,10 @@ use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{Error, HoldLimit, PictureFault, RefusedAmount};
 use entity::orders::Status;
-use entity::{Currency, CustomerId, DisputeId, Money, OrderId, ProductId, ReservationId, UserId};
+use entity::{
+    Currency, CustomerAddress, CustomerId, DisputeId, Money, OrderId, ProductId, ReservationId,
+    UserId,
+};
 use serde_json::{Map, Value, json};
 
 pub use fault::{Fault, MAX_FAULTS};
@@ -162,6 +165,9 @@ codes! {
     AlreadyReversed "already_reversed" CONFLICT "The document was already reversed";
     InvalidTransition "invalid_transition" CONFLICT "The current status does not allow this" {
         from: String = "fulfilled", to: String = "cancelled",
+    };
+    AddressesChanged "addresses_changed" CONFLICT "The addresses have changed" {
+        customer_id: CustomerId, addresses: Vec<CustomerAddress>,
     };
     AlreadyExists "already_exists" CONFLICT "The value is already in use" { field: String = "email" };
     DisputeOpen "dispute_open" CONFLICT "The payment is disputed" { dispute_id: DisputeId };
@@ -590,6 +596,9 @@ impl Problem {
                 .with("to", json!(to)),
             Error::WeakPassword(weak) => Self::fault("/password", &weak.to_string()),
             Error::RowsRefused(faults) => Self::of_faults(faults.iter().map(Fault::from).collect()),
+            Error::AddressesChanged { id, addresses } => Self::new(Code::AddressesChanged, detail)
+                .with("customer_id", id.to_string())
+                .with("addresses", json!(addresses)),
             Error::AlreadyExists(field) => {
                 Self::new(Code::AlreadyExists, detail).with("field", field)
             }

@@ -115,6 +115,17 @@ impl Query {
         span
     }
 
+    /// Reads two times, the first and the last.
+    pub fn span(&mut self, (from, to): (&str, &str)) -> (Option<When>, Option<When>) {
+        let span = (self.take::<When>(from), self.take::<When>(to));
+        if let (Some(first), Some(last)) = span
+            && first.is_after(last)
+        {
+            self.fault(to, format!("must not be before {from}"));
+        }
+        span
+    }
+
     /// Reads whether the rows of the whole list are to be counted.
     pub fn count(&mut self) -> bool {
         self.take("count").unwrap_or(false)

@@ -90,6 +90,17 @@ pub fn done(view: &impl Serialize) -> StoredResponse {
     render(StatusCode::OK, None, view)
 }
 
+/// The 204 response to a write that has nothing to show.
+#[must_use]
+pub fn no_content() -> StoredResponse {
+    let stored = Stored {
+        status: StatusCode::NO_CONTENT,
+        location: None,
+        body: b"",
+    };
+    stored.encode()
+}
+
 /// The 303 response to a form whose effect is shown at this location.
 #[must_use]
 pub fn see_other(location: &str) -> StoredResponse {

@@ -5,6 +5,7 @@
 mod amount_due;
 pub(crate) mod attention;
 pub mod checkout;
+mod client_secret;
 pub(crate) mod disputes;
 mod events;
 mod intents;
@@ -16,6 +17,7 @@ pub mod refunds;
 mod refunds_found;
 
 pub use amount_due::amount_due;
+pub use client_secret::client_secret;
 pub use events::receive;
 pub use intents::finish;
 pub use payment_worker::{PaymentWorker, work};

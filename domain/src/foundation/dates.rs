@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, SubsecRound, TimeDelta, Utc};
 use entity::TimeZone;
 use sea_orm::FromQueryResult;
 
@@ -39,6 +39,19 @@ impl When {
         match self {
             Self::Day(day) => zone.start_of(day + Days::new(1)),
             Self::Moment(moment) => exact(moment),
+        }
+    }
+
+    /// Whether an interval from this to `end` is backward. A day and an instant are compared as far as they are so in
+    /// every time zone, of which the first is 14 hours ahead of UTC and the last 12 hours behind.
+    #[must_use]
+    pub fn is_after(self, end: Self) -> bool {
+        let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
+        match (self, end) {
+            (Self::Day(from), Self::Day(to)) => from > to,
+            (Self::Moment(from), Self::Moment(to)) => from > to,
+            (Self::Day(from), Self::Moment(to)) => midnight(from) - TimeDelta::hours(14) > to,
+            (Self::Moment(from), Self::Day(to)) => from > midnight(to) + TimeDelta::hours(24 + 12),
         }
     }
 

@@ -9,8 +9,9 @@ use crate::foundation::sql_errors::Meaning;
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::orders::Status;
 use entity::{
-    ApiKeyId, BusinessId, CreditNoteId, CustomerId, DisputeId, Money, OrderId, PaymentId, PayoutId,
-    ProductId, ReservationId, SaleId, TimeZone, UserId, WriteOffId, reservations,
+    ApiKeyId, BusinessId, CreditNoteId, CustomerAddresses, CustomerId, DisputeId, Money, OrderId,
+    PaymentId, PayoutId, ProductId, ReservationId, SaleId, TimeZone, UserId, WriteOffId,
+    reservations,
 };
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
@@ -421,6 +422,14 @@ pub enum Error {
     TooManyMetadataKeys {
         /// The keys after the change.
         count: usize,
+    },
+    /// The addresses of a customer are not those that were to be replaced: somebody has changed them since.
+    #[error("the addresses of customer {id} have changed since they were read")]
+    AddressesChanged {
+        /// The customer.
+        id: CustomerId,
+        /// The addresses that they have now.
+        addresses: CustomerAddresses,
     },
     /// The caller has used the idempotency key for another request.
     #[error("the idempotency key belongs to another request")]

@@ -22,6 +22,9 @@ pub enum WeakPassword {
         "is too easy to guess: use several unrelated words, and neither the e-mail address nor the business's name"
     )]
     Guessable,
+    /// The present password.
+    #[error("must differ from the present password")]
+    Unchanged,
 }
 
 impl NewPassword {
@@ -41,6 +44,11 @@ impl NewPassword {
             return Err(WeakPassword::Length);
         }
         Ok(Self(Secret::from(normal.into_owned())))
+    }
+
+    /// Whether this is the password, as somebody types it.
+    pub(crate) fn is(&self, typed: &Secret) -> bool {
+        self.0.reveal() == unicode::nfkc(typed.reveal())
     }
 
     /// The normalized password.

@@ -2,6 +2,7 @@
 //!
 //! A change locks the customer.
 
+mod addresses;
 mod imports;
 mod listing;
 
@@ -22,6 +23,7 @@ use crate::foundation::retry::retry;
 use crate::foundation::{locks, search};
 use crate::{Authority, Caller, Database, Error, Outcome, Transaction, WriteRequest};
 
+pub use addresses::replace as replace_addresses;
 pub use imports::import;
 pub use listing::{CustomerKey, Filter, Sort, count, list};
 
@@ -188,34 +190,50 @@ pub async fn change(
         let customer = locks::customer(&transaction, caller.business_id, id)
             .await?
             .ok_or(Error::CustomerNotFound(id))?;
-        let before = audit_snapshot(&customer, caller.currency);
-        let terms = search::customer(&customer);
-        let Some(row) = apply(&customer, change)? else {
-            transaction.commit().await?;
-            return Ok(customer);
-        };
-        let changed = row.update(&transaction).await?;
-        if !terms.eq(search::customer(&changed)) {
-            let kinds: &[Kind] = &[Kind::Customer, Kind::CustomerName];
-            let terms = search::customer(&changed);
-            search::replace(&transaction, caller.business_id, (kinds, id.0), terms).await?;
-        }
-        let mut after = audit_snapshot(&changed, caller.currency);
-        if let Some(reason) = &change.reason {
-            after["reason"] = json!(reason);
-        }
-        let event = Change {
-            action: Action::CustomerChanged,
-            entity_type: "customer",
-            entity_id: id.0,
-            before: Some(before),
-            after,
-        };
-        audit::record(&transaction, caller, event).await?;
+        let changed = write(&transaction, caller, customer, change).await?;
         transaction.commit().await?;
         Ok(changed)
     })
     .await
+}
+
+/// Writes a change to a locked customer, with its search terms and the audit entry.
+async fn write(
+    transaction: &Transaction,
+    caller: &Caller,
+    customer: customers::Model,
+    change: &CustomerChange,
+) -> Result<customers::Model, Error> {
+    let before = audit_snapshot(&customer, caller.currency);
+    let terms = search::customer(&customer);
+    let Some(row) = apply(&customer, change)? else {
+        return Ok(customer);
+    };
+    let changed = row.update(transaction).await?;
+    if !terms.eq(search::customer(&changed)) {
+        let kinds: &[Kind] = &[Kind::Customer, Kind::CustomerName];
+        let terms = search::customer(&changed);
+        search::replace(
+            transaction,
+            caller.business_id,
+            (kinds, changed.id.0),
+            terms,
+        )
+        .await?;
+    }
+    let mut after = audit_snapshot(&changed, caller.currency);
+    if let Some(reason) = &change.reason {
+        after["reason"] = json!(reason);
+    }
+    let event = Change {
+        action: Action::CustomerChanged,
+        entity_type: "customer",
+        entity_id: changed.id.0,
+        before: Some(before),
+        after,
+    };
+    audit::record(transaction, caller, event).await?;
+    Ok(changed)
 }
 
 /// The changed row; `None` if it has these values.

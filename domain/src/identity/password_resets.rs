@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 use crate::audit::{self, Action, Actor, Change};
 use crate::foundation::email;
-use crate::foundation::idempotency::Scope;
+use crate::foundation::idempotency::{self, Scope};
 use crate::foundation::locks;
-use crate::foundation::new_password::NewPassword;
+use crate::foundation::new_password::{NewPassword, WeakPassword};
 use crate::foundation::retry::retry;
 use crate::foundation::secret::{self, Secret};
 use crate::identity::login::{self, Failure};
@@ -28,8 +28,8 @@ use crate::identity::{
     access_tokens, refresh_tokens, reset_codes, session_rows, users as user_records,
 };
 use crate::{
-    BusinessCache, Database, Error, Outcome, PlatformCaller, RevocationCache, Transaction,
-    WriteRequest,
+    BusinessCache, Database, Error, Outcome, PlatformCaller, RevocationCache, StoredResponse,
+    Transaction, WriteRequest,
 };
 
 /// A new code.
@@ -162,33 +162,36 @@ pub struct ResetAttempt {
 }
 
 /// Sets a new password with a code and ends all logins of the user. It takes effect at once in this process and within
-/// 1 s in others. A password that is too weak leaves the code valid.
+/// 1 s in others. A password that is too weak, or the present one, leaves the code valid.
+///
+/// A repeated request finds its code used. With the key of the first one, it gets the same response.
 ///
 /// # Errors
-/// [`Error::InvalidCredentials`]; [`Error::WeakPassword`]; [`Error::Overloaded`]; [`Error::DatabaseUnavailable`];
-/// [`Error::OutcomeUnknown`].
+/// [`Error::InvalidCredentials`]; [`Error::WeakPassword`]; those of [`WriteRequest`].
 pub async fn reset(
     database: &Database,
     directory: &BusinessCache,
     passwords: &Passwords,
     revocations: &RevocationCache,
-    attempt: &ResetAttempt,
-) -> Result<(), Error> {
+    (request, attempt): (&WriteRequest<'_, (), ()>, &ResetAttempt),
+) -> Result<Outcome<()>, Error> {
     let business = directory.by_name(database, &attempt.business).await?;
     let business = business.map(|business| business.id);
-    let (user, is_valid) = match business {
-        Some(business) => find(database, business, attempt).await?,
-        None => (None, false),
+    let found = match business {
+        Some(business) => find(database, business, (request, attempt)).await?,
+        None => Found::default(),
     };
-    if let (Some(business), Some(user), true) = (business, &user, is_valid) {
-        let (email, name) = (&user.email, &user.name);
-        let known = user_records::known_about(database, business, email, name).await?;
-        let hash = passwords.hash(&attempt.new, known).await?;
-        let is_set = set(database, user, attempt, &hash).await;
+    if let Some(response) = found.response {
+        return Ok(Outcome::Replayed(response));
+    }
+    if let (Some(business), Some(user), true) = (business, &found.user, found.is_valid) {
+        let hash = hash_of_new(database, passwords, (user, attempt)).await?;
+        let set = set(database, user, (request, attempt), &hash).await;
         // Also after an error: the commit may have succeeded with a lost response.
         revocations.forget(business);
-        if is_set? {
-            return Ok(());
+        match set {
+            Err(Error::InvalidCredentials) => {}
+            other => return other,
         }
     }
     // Takes the time of a login with a wrong password.
@@ -199,24 +202,50 @@ pub async fn reset(
             unknown: "password_reset",
             audit_email: attempt.audit_email.as_deref(),
             request_id: &attempt.request_id,
-            reason: match user {
+            reason: match found.user {
                 Some(_) => "invalid_code",
                 None => "unknown_address",
             },
         };
-        let user = user.map(|user| user.id);
+        let user = found.user.map(|user| user.id);
         login::record_failure(database, business, user, &failure).await?;
     }
     Err(Error::InvalidCredentials)
 }
 
-/// The user with the address, and whether the code is theirs and valid. Takes as many statements for an address that
-/// nobody has.
+/// The hash of the new password for a user whose code is valid.
+async fn hash_of_new(
+    database: &Database,
+    passwords: &Passwords,
+    (user, attempt): (&users::Model, &ResetAttempt),
+) -> Result<PasswordHash, Error> {
+    let kept = user.password_hash.clone();
+    let new = attempt.new.secret().clone();
+    if passwords.matches(new, Some(kept)).await? {
+        return Err(Error::WeakPassword(WeakPassword::Unchanged));
+    }
+    let (business, email, name) = (user.business_id, &user.email, &user.name);
+    let known = user_records::known_about(database, business, email, name).await?;
+    passwords.hash(&attempt.new, known).await
+}
+
+/// What an attempt meets.
+#[derive(Debug, Default)]
+struct Found {
+    /// The user with the address.
+    user: Option<users::Model>,
+    /// Whether the code is theirs and valid.
+    is_valid: bool,
+    /// The response to an earlier request with the same key.
+    response: Option<StoredResponse>,
+}
+
+/// Takes as many statements for an address that nobody has.
 async fn find(
     database: &Database,
     business: BusinessId,
-    attempt: &ResetAttempt,
-) -> Result<(Option<users::Model>, bool), Error> {
+    (request, attempt): (&WriteRequest<'_, (), ()>, &ResetAttempt),
+) -> Result<Found, Error> {
     retry(|| async {
         let transaction = database.begin_read(business).await?;
         let user = users::Entity::of(business)
@@ -225,31 +254,54 @@ async fn find(
             .await?;
         let id = user.as_ref().map_or(UserId(Uuid::nil()), |user| user.id);
         let row = reset_codes::read(&transaction, business, id).await?;
+        let response = match request.key {
+            Some(key) => idempotency::replayed(&transaction, scope(business, id), key).await?,
+            None => None,
+        };
         transaction.commit().await?;
         let is_valid = match (&user, &row) {
             (Some(user), Some(row)) => reset_codes::resets(row, user, &attempt.code, Utc::now()),
             _ => false,
         };
-        Ok((user, is_valid))
+        Ok(Found {
+            user,
+            is_valid,
+            response,
+        })
     })
     .await
 }
 
-/// Sets the password, if the code is still valid under the user's lock. Returns whether it was.
+/// The owner of the key: the user, although a reset has no caller.
+fn scope(business: BusinessId, user: UserId) -> Scope {
+    Scope {
+        business_id: business,
+        caller_id: user,
+    }
+}
+
+/// Sets the password.
+///
+/// # Errors
+/// [`Error::InvalidCredentials`] if the code is no longer valid under the user's lock.
 async fn set(
     database: &Database,
     user: &users::Model,
-    attempt: &ResetAttempt,
+    (request, attempt): (&WriteRequest<'_, (), ()>, &ResetAttempt),
     hash: &PasswordHash,
-) -> Result<bool, Error> {
-    let business = user.business_id;
-    retry(|| async {
-        let transaction = database.begin(business).await?;
-        let user = user_records::lock(&transaction, business, user.id).await?;
-        let row = reset_codes::read(&transaction, business, user.id).await?;
+) -> Result<Outcome<()>, Error> {
+    let (business, id) = (user.business_id, user.id);
+    let set = request.run_in(database, scope(business, id), || async {
+        let write = request.begin_in(database, scope(business, id)).await?;
+        let transaction = write.transaction();
+        let user = user_records::lock(transaction, business, id).await?;
+        if let Some(replayed) = write.replayed().await? {
+            return Ok(replayed);
+        }
+        let row = reset_codes::read(transaction, business, id).await?;
         let now = Utc::now();
         if !row.is_some_and(|row| reset_codes::resets(&row, &user, &attempt.code, now)) {
-            return Ok(false);
+            return Err(Error::InvalidCredentials);
         }
         let was_disabled = user.disabled_at.is_some();
         let mut row = user.clone().into_active_model();
@@ -257,10 +309,10 @@ async fn set(
         row.disabled_at = Set(None);
         row.updated_at = Set(now);
         access_tokens::revoke_of(&mut row, &user, None, now);
-        let changed = row.update(&transaction).await?;
-        refresh_tokens::revoke_of(&transaction, business, user.id, None).await?;
-        session_rows::end_of(&transaction, business, user.id, None).await?;
-        reset_codes::discard(&transaction, business, user.id).await?;
+        let changed = row.update(transaction).await?;
+        refresh_tokens::revoke_of(transaction, business, id, None).await?;
+        session_rows::end_of(transaction, business, id, None).await?;
+        reset_codes::discard(transaction, business, id).await?;
         let actor = Actor {
             business_id: business,
             user_id: user.id,
@@ -275,17 +327,16 @@ async fn set(
             after,
         };
         let set = entry(Action::PasswordResetSucceeded, None, json!({}));
-        audit::record_as(&transaction, actor, set).await?;
+        audit::record_as(transaction, actor, set).await?;
         if was_disabled {
             let before = Some(user_records::audit_snapshot(&user));
             let after = user_records::audit_snapshot(&changed);
             let enabled = entry(Action::UserEnabled, before, after);
-            audit::record_as(&transaction, actor, enabled).await?;
+            audit::record_as(transaction, actor, enabled).await?;
         }
-        transaction.commit().await?;
-        Ok(true)
-    })
-    .await
+        write.finish(()).await
+    });
+    set.await
 }
 
 #[cfg(test)]

@@ -266,7 +266,7 @@ async fn filtered(
 }
 
 /// The condition of the partial indexes of unpaid orders, which the planner must find in the query to use them.
-fn is_unpaid() -> Expr {
+pub(crate) fn is_unpaid() -> Expr {
     let has_amount_due = orders::Column::AmountDue.gt(Money::ZERO);
     has_amount_due.and(orders::Column::PaymentMethod.eq(PaymentMethod::Credit))
 }

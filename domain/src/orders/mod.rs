@@ -31,6 +31,7 @@ use crate::{Caller, Database, Error, Transaction};
 pub use about::About;
 pub use details::{DetailsChange, OrderDetails, change};
 pub use fulfil::{Fulfilment, fulfil};
+pub(crate) use listing::is_unpaid;
 pub use listing::{Filter, Listed, NoPlace, OrderKey, Sort, Wanting, count, list};
 pub(crate) use new_rows::{NewItem, NewOrder};
 pub use payments::{Mismatch, Payment};

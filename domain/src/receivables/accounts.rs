@@ -198,18 +198,20 @@ impl LockedAccount {
         self.customer.id
     }
 
-    /// Returns when a document takes effect. Without a date, and for a date slightly in the future, that is now.
-    /// `field` is the request's member that holds the date.
+    /// Returns when a document takes effect. Without a date, and for a time slightly in the future, that is now. A whole
+    /// day takes effect at its start. `field` is the request's member that holds the date.
     ///
     /// # Errors
     /// [`Error::ImpossibleDate`]; [`Error::PeriodClosed`].
     pub(crate) fn dated(
         &self,
         field: &'static str,
-        at: Option<DateTime<Utc>>,
+        at: Option<When>,
     ) -> Result<DateTime<Utc>, Error> {
-        let Some(at) = at else {
-            return Ok(self.state.now);
+        let at = match at {
+            None => return Ok(self.state.now),
+            Some(When::Day(day)) => return self.dated_on(field, day),
+            Some(When::Moment(at)) => at,
         };
         When::Moment(at).not_before_1970(field)?;
         let at = not_after(self.state.now, field, at)?;

@@ -6,13 +6,14 @@
 use std::sync::LazyLock;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use entity::{CustomerId, Money};
-use sea_orm::{DbBackend, FromQueryResult, Statement};
+use entity::{CustomerId, Money, Tenant, orders};
+use sea_orm::{ColumnTrait, DbBackend, FromQueryResult, QueryFilter, QuerySelect, Statement};
 use uuid::Uuid;
 
 use crate::foundation::clock;
 use crate::foundation::dates::{self, Clock};
 use crate::foundation::retry::retry;
+use crate::orders::is_unpaid;
 use crate::receivables::report_cursor::ReportCursor;
 use crate::{Caller, Database, Error, Page, Paging};
 
@@ -173,6 +174,40 @@ pub async fn list(
             today: clock.today(),
             page: Page::of(rows, paging, |row: &Overdue| row.cursor(criterion.by)),
         })
+    })
+    .await
+}
+
+/// What a customer owes on orders that are past due today. To a caller with the role `customer`, other customers owe
+/// nothing.
+///
+/// Costs two statements. The sum is read from the customer's part of the index of unpaid orders alone.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn of_customer(
+    database: &Database,
+    caller: &Caller,
+    customer: CustomerId,
+) -> Result<Money, Error> {
+    if !caller.may_act_for(customer) {
+        return Ok(Money::ZERO);
+    }
+    retry(|| async {
+        let transaction = database.begin_read(caller.business_id).await?;
+        let clock = clock::of(&transaction, caller.business_id).await?;
+        let bound = dates::past_due_bound(clock.time_zone, clock.today(), 0);
+        let sum: Option<Option<Money>> = orders::Entity::of(caller.business_id)
+            .select_only()
+            .column_as(orders::Column::AmountDue.sum(), "overdue")
+            .filter(orders::Column::CustomerId.eq(customer))
+            .filter(is_unpaid())
+            .filter(orders::Column::DueAt.lt(bound))
+            .into_tuple()
+            .one(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(sum.flatten().unwrap_or(Money::ZERO))
     })
     .await
 }

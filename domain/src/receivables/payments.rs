@@ -4,13 +4,13 @@
 
 mod listing;
 
-use chrono::{DateTime, Utc};
 use entity::ledger_entries::Kind;
 use entity::{CustomerId, Metadata, Money, OrderId, PaymentId, Tenant, payments};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde_json::json;
 
 use crate::audit::{self, Action, Change};
+use crate::foundation::dates::When;
 use crate::foundation::search;
 use crate::receivables::accounts::{LockedAccount, Posted, allocations_trail};
 use crate::receivables::allocations::by_order;
@@ -36,8 +36,8 @@ pub struct NewPayment {
     /// Keys of the business's programs; not empty.
     pub metadata: Option<Metadata>,
     /// When the money was received; `None` is now. A time up to [`crate::foundation::dates::CLOCK_TOLERANCE`] ahead is
-    /// taken as now.
-    pub received_at: Option<DateTime<Utc>>,
+    /// taken as now, and a day as its start.
+    pub received_at: Option<When>,
     /// The orders that the payment settles.
     pub target: Target,
     /// Whether an excess stays on account. If false, an excess rejects the payment.

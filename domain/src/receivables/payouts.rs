@@ -93,7 +93,7 @@ pub async fn create(
                 return Ok(replayed);
             }
             let now = locked.state.now;
-            let paid_at = locked.dated("paid_at", new.paid_at)?;
+            let paid_at = locked.dated("paid_at", new.paid_at.map(When::Moment))?;
             let entry_number = locked.state.pay_out(new.amount, paid_at)?;
             locked.write(transaction).await?;
             let payout = payouts::Model {

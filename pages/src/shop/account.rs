@@ -2,7 +2,7 @@
 
 use askama::Template;
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::{Address, AddressKind, Money, OrderId};
+use entity::{CustomerAddress, CustomerAddresses, Money, OrderId};
 
 use crate::shop::Credit;
 use crate::{Form, Layout, words};
@@ -16,13 +16,9 @@ pub struct Account {
     pub email: String,
     /// `None` for a user who is not a customer.
     pub figures: Option<Figures>,
-    pub addresses: Vec<(AddressKind, Address)>,
+    pub addresses: Vec<CustomerAddress>,
     /// The form that changes the password: `old` and `new`.
     pub password: Form,
-    /// The form that adds an address: `kind` and the members of an address.
-    pub address: Form,
-    /// Whether addresses can be changed here.
-    pub can_change_addresses: bool,
     /// The logins, this one first.
     pub sessions: Vec<Session>,
 }
@@ -82,6 +78,13 @@ pub struct Entry {
     /// The change of the balance.
     pub amount: Money,
     pub balance_after: Money,
+}
+
+impl Account {
+    /// Whether the customer can have one more address.
+    fn has_room(&self) -> bool {
+        self.addresses.len() < CustomerAddresses::MAX
+    }
 }
 
 impl Session {

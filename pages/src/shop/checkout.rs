@@ -4,13 +4,15 @@ use askama::Template;
 use entity::{Address, Money};
 
 use crate::shop::CartLine;
+use crate::shop::address::{hidden, parts};
 use crate::{Form, Layout};
 
 /// The order before it is placed.
 ///
 /// Field names of its form: `items/N/product_id`, `items/N/quantity`, `items/N/unit_price`, `payment_method` (`credit` or
-/// `card`), `reference`, `note`, `delivery` (the number of an address of [`Checkout::addresses`], `other` or `none`), and
-/// `delivery_address/…` for another address.
+/// `card`), `reference`, `note`, `delivery` (the number of an address of [`Checkout::addresses`], `other` or `none`),
+/// `choices/N/…` with these addresses, so that the order goes where the buyer has read, and `delivery_address/…` for
+/// another address.
 #[derive(Debug, Template)]
 #[template(path = "shop/checkout.html")]
 pub struct Checkout {
@@ -53,6 +55,11 @@ impl Checkout {
             "" => method == "card",
             sent => sent == method,
         }
+    }
+
+    /// The hidden fields that repeat the addresses.
+    fn choices(&self) -> Vec<(String, String)> {
+        hidden("choices", self.addresses.iter().map(parts))
     }
 
     /// Whether an address is chosen: what was sent, otherwise the first.

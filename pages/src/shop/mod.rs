@@ -1,6 +1,7 @@
 //! The store: a file a screen.
 
 mod account;
+mod address;
 mod cart;
 mod catalogue;
 mod checkout;
@@ -14,8 +15,11 @@ mod picture;
 mod product;
 mod register;
 mod reservation;
+mod reservations;
+mod reset;
 
 pub use account::{Account, Entry, Figures, Session, Statement};
+pub use address::{AddressPage, address_members};
 pub use cart::{Cart, CartLine, LineProblem};
 pub use catalogue::{Catalogue, Choice};
 pub use checkout::{Checkout, Credit};
@@ -29,5 +33,7 @@ pub use picture::Picture;
 pub use product::{NotForSale, Product, ProductPage, Sale, SaleState};
 pub use register::Register;
 pub use reservation::Reservation;
+pub use reservations::{ReservationRow, Reservations};
+pub use reset::Reset;
 
 pub(crate) use order::address_lines;

@@ -13,6 +13,8 @@ pub struct Pay {
     pub order: Order,
     pub form: Form,
     pub state: PayState,
+    /// Whether an attempt to pay was declined.
+    pub declined: bool,
     /// Seconds by the server's clock in which the order can be paid.
     pub seconds_left: i64,
 }
@@ -29,6 +31,8 @@ pub enum PayState {
         /// The absolute address to which Stripe sends the buyer back.
         return_url: String,
     },
+    /// The provider has not made the payment yet. The page loads itself anew, since what follows has another policy.
+    Preparing,
     /// The payment was sent, and the provider's word is awaited.
     Waiting,
     /// The payment arrived.
@@ -42,6 +46,7 @@ impl Pay {
     fn news(&self) -> &'static str {
         match self.state {
             PayState::Test | PayState::Stripe { .. } => "The order can be paid.",
+            PayState::Preparing => "The payment is being prepared.",
             PayState::Waiting => "Waiting for the bank.",
             PayState::Paid => "The order is paid.",
             PayState::Closed => "The order can no longer be paid.",

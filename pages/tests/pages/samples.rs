@@ -3,12 +3,16 @@
 use chrono::{DateTime, Utc};
 use entity::orders::{CancelReason, PaymentMethod, Status};
 use entity::reservations::Status as ReservationStatus;
-use entity::{Address, AddressKind, Currency, Money, OrderId, ProductId, ReservationId, TimeZone};
+use entity::{
+    Address, AddressKind, Currency, CustomerAddress, Money, OrderId, ProductId, ReservationId,
+    TimeZone,
+};
 use pages::shop::{
-    Account, Cart, CartLine, Catalogue, Checkout, Choice, Credit, Door, Entry, ErrorPage, Figures,
-    Home, LineProblem, Login, NotForSale, Order, OrderLine, OrderPage, OrderRow, Orders, Paper,
-    PaperKind, Pay, PayState, Picture, Product, ProductPage, Register, Reservation, Sale,
-    SaleState, Session, Statement, Step,
+    Account, AddressPage, Cart, CartLine, Catalogue, Checkout, Choice, Credit, Door, Entry,
+    ErrorPage, Figures, Home, LineProblem, Login, NotForSale, Order, OrderLine, OrderPage,
+    OrderRow, Orders, Paper, PaperKind, Pay, PayState, Picture, Product, ProductPage, Register, Reservation,
+    ReservationRow, Reservations, Reset, Sale, SaleState, Session, Statement, Step,
+    address_members,
 };
 use pages::{Business, Form, Layout, Notice, Refusal, Template};
 use uuid::Uuid;
@@ -282,6 +286,25 @@ fn logins(add: Add<'_>) {
             next: "/shop/acme".into(),
         },
     );
+    add(
+        "reset",
+        &Reset {
+            layout: visitor("/shop/acme/reset"),
+            form: form(),
+            next: "/shop/acme".into(),
+        },
+    );
+    let mut wrong = form();
+    wrong.values.insert("email".into(), HOSTILE.into());
+    wrong.faults = vec![("new".into(), "must differ from the present password".into())];
+    add(
+        "reset-refused",
+        &Reset {
+            layout: hostile("/shop/acme/reset"),
+            form: wrong,
+            next: HOSTILE.into(),
+        },
+    );
     let mut faults = form();
     faults.values.insert("email".into(), "ada@".into());
     faults
@@ -471,6 +494,9 @@ fn carts(add: Add<'_>) {
     let path = "/shop/acme/cart";
     add("cart-empty", &cart(visitor(path), Vec::new()));
     add("cart", &cart(visitor(path), plain_lines()));
+    let mut staff = cart(layout(path), plain_lines());
+    staff.layout.is_customer = false;
+    add("cart-staff", &staff);
     let of = |number: usize| products().remove(number);
     let problems = vec![
         line(of(3), 5, Some(LineProblem::Shortage { available: 3 })),
@@ -830,6 +856,58 @@ fn reservations(add: Add<'_>) {
     let mut worst = of(hostile(path), ReservationStatus::Waiting);
     worst.lines = hostile_lines();
     add("reservation-hostile", &worst);
+    reservation_lists(add);
+}
+
+fn reservation_lists(add: Add<'_>) {
+    let row = |number: u128, status, place| ReservationRow {
+        id: ReservationId(id(number)),
+        status,
+        created_at: at("2026-11-30T09:12:00Z"),
+        products: vec![(2, "Wireless headphones".into()), (1, "Notebook".into())],
+        total: money("204.50"),
+        place,
+        seconds_left: 187,
+        order: None,
+    };
+    let page = |layout, open, past| Reservations {
+        layout,
+        open,
+        past,
+        fault: None,
+        first: None,
+        next: None,
+    };
+    let path = "/shop/acme/reservations";
+    let open = vec![
+        row(1, ReservationStatus::Active, None),
+        row(2, ReservationStatus::Waiting, Some(1234)),
+    ];
+    let mut ordered = row(3, ReservationStatus::Confirmed, None);
+    ordered.products.clear();
+    ordered.order = Some((OrderId(id(77)), "6FZ8-K3M9-1QXD".into()));
+    let past = vec![
+        ordered,
+        row(4, ReservationStatus::Cancelled, None),
+        row(5, ReservationStatus::Expired, None),
+        row(6, ReservationStatus::SoldOut, None),
+    ];
+    let mut full = page(layout(path), open, past.clone());
+    full.next = Some("/shop/acme/reservations?cursor=x".into());
+    add("reservations", &full);
+    add(
+        "reservations-none",
+        &page(layout(path), Vec::new(), Vec::new()),
+    );
+    let mut later = page(layout(path), Vec::new(), past);
+    later.first = Some(path.into());
+    later.fault = Some(HOSTILE.into());
+    add("reservations-later", &later);
+    let mut worst = row(7, ReservationStatus::Waiting, Some(i64::MAX));
+    worst.products = vec![(1_000_000, HOSTILE.into()), (1, long())];
+    worst.total = money("999999999999999.99");
+    let lists = page(hostile(path), vec![worst.clone()], vec![worst]);
+    add("reservations-hostile", &lists);
 }
 
 fn accounts(add: Add<'_>) {
@@ -845,16 +923,8 @@ fn accounts(add: Add<'_>) {
         customer_name: "Example Retail Ltd".into(),
         email: "customer@example.com".into(),
         figures: Some(figures),
-        addresses: vec![
-            (AddressKind::Billing, address(Some("Example Retail Ltd"))),
-            (
-                AddressKind::Delivery,
-                address(Some("Example Retail Ltd, warehouse")),
-            ),
-        ],
+        addresses: kept_addresses(),
         password: form(),
-        address: form(),
-        can_change_addresses: true,
         sessions: vec![
             session(
                 "a",
@@ -878,19 +948,52 @@ fn accounts(add: Add<'_>) {
     add("account", &account(layout(path), figures("0.00")));
     let mut late = account(layout(path), figures("120.00"));
     late.addresses.clear();
-    late.can_change_addresses = false;
     late.password.faults = vec![("old".into(), "is not your current password".into())];
     late.layout.notice = Some(Notice::SessionEnded);
     add("account-overdue", &late);
     let mut worst = account(hostile(path), figures("999999999999999.99"));
     worst.customer_name = HOSTILE.into();
     worst.email = HOSTILE.into();
-    worst.addresses = vec![(AddressKind::Billing, hostile_address())];
+    worst.addresses = vec![kept(AddressKind::Billing, hostile_address())];
     worst.sessions = vec![session(HOSTILE, HOSTILE, false), session("c", "", true)];
-    worst.address.values.insert("line1".into(), HOSTILE.into());
-    worst.address.faults = vec![("line1".into(), HOSTILE.into())];
     add("account-hostile", &worst);
+    addresses(add);
     statements(add);
+}
+
+fn kept(kind: AddressKind, address: Address) -> CustomerAddress {
+    CustomerAddress { kind, address }
+}
+
+fn kept_addresses() -> Vec<CustomerAddress> {
+    let warehouse = address(Some("Example Retail Ltd, warehouse"));
+    vec![
+        kept(AddressKind::Billing, address(Some("Example Retail Ltd"))),
+        kept(AddressKind::Delivery, warehouse),
+    ]
+}
+
+fn addresses(add: Add<'_>) {
+    let page = |layout, number, addresses| AddressPage {
+        layout,
+        form: form(),
+        number,
+        addresses,
+    };
+    let path = "/shop/acme/account/addresses/new";
+    add("address-new", &page(layout(path), None, Vec::new()));
+    let mut changed = page(layout(path), Some(1), kept_addresses());
+    let members = address_members(&changed.addresses[1]).into_iter();
+    let members = members.map(|(name, value)| (name.to_owned(), value));
+    changed.form.values = members.collect();
+    add("address-change", &changed);
+    changed.form.refusal = Some(Refusal::of("addresses_changed", ""));
+    add("address-changed-meanwhile", &changed);
+    let hostile_one = kept(AddressKind::Billing, hostile_address());
+    let mut worst = page(hostile(path), Some(0), vec![hostile_one]);
+    worst.form.values.insert("line1".into(), HOSTILE.into());
+    worst.form.faults = vec![("line1".into(), HOSTILE.into())];
+    add("address-hostile", &worst);
 }
 
 fn statements(add: Add<'_>) {
@@ -951,6 +1054,7 @@ fn payments(add: Add<'_>) {
         order: order(Status::PaymentPending, PaymentMethod::Card),
         form: form(),
         state,
+        declined: false,
         seconds_left: 1187,
     };
     let path = "/shop/acme/orders/650e8400-e29b-41d4-a716-44665544004d/pay";
@@ -961,7 +1065,11 @@ fn payments(add: Add<'_>) {
         return_url: "https://shop.example/shop/acme/orders/1/paid".into(),
     };
     add("pay-stripe", &pay(layout(path), stripe));
+    add("pay-preparing", &pay(layout(path), PayState::Preparing));
     add("pay-waiting", &pay(layout(path), PayState::Waiting));
+    let mut declined = pay(layout(path), PayState::Waiting);
+    declined.declined = true;
+    add("pay-waiting-declined", &declined);
     let mut paid = pay(layout(path), PayState::Paid);
     paid.order.paid = money("250.00");
     paid.order.due = Money::ZERO;

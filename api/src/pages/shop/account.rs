@@ -2,14 +2,12 @@
 
 use actix_web::HttpRequest;
 use chrono::{Days, Utc};
-use domain::Paging;
 use domain::foundation::dates::When;
 use domain::identity::{customers, login, sessions};
-use domain::orders::{self, Filter, OrderKey};
-use domain::receivables::statements;
+use domain::receivables::{overdue, statements};
 use entity::ledger_entries::Kind;
 use entity::users::Role;
-use entity::{CustomerId, Money, OrderNumber, SessionId, customers as customer_rows};
+use entity::{CustomerId, OrderNumber, SessionId, customers as customer_rows};
 use pages::Notice;
 use pages::shop::{Account, Entry, Figures, Session, Statement};
 
@@ -23,15 +21,11 @@ use crate::schema::endpoint::Endpoint;
 use crate::schema::form::Form;
 use crate::schema::problem::Problem;
 use crate::schema::query::Query;
-use crate::schema::response::Response;
+use crate::schema::response::{Response, see_other};
 use crate::schema::text;
 
 /// The days of a statement whose first day is not given.
 const STATEMENT_DAYS: Days = Days::new(90);
-
-/// The pages of overdue orders that are added up, and the orders of each.
-const OVERDUE_PAGES: usize = 5;
-const OVERDUE_PAGE: u64 = 200;
 
 /// The fields that are never shown again.
 const SECRETS: [&str; 2] = ["old", "new"];
@@ -91,11 +85,7 @@ async fn page(here: &Here, password: pages::Form) -> Result<Account, Problem> {
     let (email, name) = profile.user.map(|user| (user.email, user.name)).unzip();
     let addresses = customer
         .as_ref()
-        .and_then(|customer| customer.addresses.as_ref());
-    let addresses = addresses.into_iter().flat_map(|addresses| &addresses.0);
-    let addresses = addresses
-        .map(|one| (one.kind, one.address.clone()))
-        .collect();
+        .and_then(|customer| customer.addresses.clone());
     Ok(Account {
         layout: here.layout().await?,
         customer_name: customer
@@ -104,10 +94,8 @@ async fn page(here: &Here, password: pages::Form) -> Result<Account, Problem> {
             .unwrap_or_default(),
         email: email.unwrap_or_default(),
         figures,
-        addresses,
+        addresses: addresses.unwrap_or_default().0,
         password,
-        address: pages::Form::default(),
-        can_change_addresses: false,
         sessions: sessions_of(here).await?,
     })
 }
@@ -119,39 +107,14 @@ async fn figures_of(here: &Here, customer: &customer_rows::Model) -> Result<Figu
         available: customer.available_credit(),
         terms_days: customer.payment_terms_days,
     });
+    let overdue = overdue::of_customer(&here.state.database, here.caller()?, customer.id).await;
     Ok(Figures {
         credit,
         // The balance is what is due less the credit on account.
         due: customer.balance + customer.on_account,
-        overdue: overdue(here).await?,
+        overdue: overdue.map_err(|error| here.problem(error))?,
         on_account: customer.on_account,
     })
-}
-
-/// The unpaid amount of the caller's orders that are past due.
-async fn overdue(here: &Here) -> Result<Money, Problem> {
-    let filter = Filter {
-        overdue: Some(true),
-        ..Filter::default()
-    };
-    let (mut sum, mut after) = (Money::ZERO, None::<OrderKey>);
-    for _ in 0..OVERDUE_PAGES {
-        let paging = Paging {
-            limit: OVERDUE_PAGE,
-            after: after.take(),
-        };
-        let page = orders::list(&here.state.database, here.caller()?, &filter, &paging).await;
-        let page = page.map_err(|error| here.problem(error))?;
-        sum = page
-            .rows
-            .iter()
-            .fold(sum, |sum, row| sum + row.order.amount_due);
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    Ok(sum)
 }
 
 /// The logins of the user, this one first.
@@ -177,12 +140,15 @@ async fn change_password(here: Here, caller: Authenticated, mut form: Form) -> R
     // By this field a browser finds the password that it keeps.
     form.take("email");
     let login = here.visit.session.as_ref().map(|session| session.id.0);
+    let account = here.path("/account");
+    let render = |(): &()| see_other(&account);
+    let write = caller.write(form.key.as_ref(), &render);
     let changed = match form.read::<PasswordRequest>() {
-        Ok(body) => change_own(&here.state, &here.req, &caller, (body, login)).await,
+        Ok(body) => change_own(&here.state, &here.req, &write, (body, login)).await,
         Err(problem) => Err(problem),
     };
     match changed {
-        Ok(()) => Ok(here.see(&here.path("/account"), Some(Notice::PasswordChanged))),
+        Ok(outcome) => here.see_outcome(outcome, Notice::PasswordChanged, None),
         Err(problem) if is_about_form(&problem) => {
             let page = page(&here, sent(&form, &problem, &SECRETS)).await?;
             here.refused(problem, &page)

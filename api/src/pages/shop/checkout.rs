@@ -7,7 +7,10 @@ use domain::desk::{Command, Executed, Work};
 use domain::identity::customers;
 use domain::{Error, IdempotencyKey, Outcome, StoredResponse};
 use entity::users::Role;
-use entity::{Address, AddressKind, OrderId, ProductId, Quantity, customers as customer_rows};
+use entity::{
+    Address, AddressKind, CustomerAddresses, OrderId, ProductId, Quantity,
+    customers as customer_rows,
+};
 use pages::Notice;
 use pages::shop::{Checkout, Credit};
 
@@ -18,6 +21,8 @@ use crate::pages::cart::MAX_LINES;
 use crate::pages::here::{Here, fresh, is_about_form, sent};
 use crate::pages::shop::cart::Lines;
 use crate::pages::shop::order_view::can_pay_here;
+use crate::schema::body::List;
+use crate::schema::contact::AddressRequest;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::form::Form;
 use crate::schema::problem::{Code, Problem};
@@ -29,6 +34,8 @@ const PAYMENT_METHOD: &str = "payment_method";
 const DELIVERY: &str = "delivery";
 /// The member of the order that holds the chosen address.
 const ADDRESS: &str = "delivery_address";
+/// The addresses that the page offers.
+const CHOICES: &str = "choices";
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -77,13 +84,14 @@ async fn show(here: Here) -> Response {
         return Ok(here.see(&here.path("/cart"), None));
     }
     let customer = customer(&here).await?;
-    here.page(&page(&here, (lines, customer.as_ref()), fresh()).await?)
+    let form = (fresh(), addresses_of(customer.as_ref()));
+    here.page(&page(&here, (lines, customer.as_ref()), form).await?)
 }
 
 async fn page(
     here: &Here,
     (lines, customer): (Lines, Option<&customer_rows::Model>),
-    form: pages::Form,
+    (form, addresses): (pages::Form, Vec<Address>),
 ) -> Result<Checkout, Problem> {
     Ok(Checkout {
         layout: here.layout().await?,
@@ -92,19 +100,18 @@ async fn page(
         total: lines.total,
         credit: customer.and_then(credit_of),
         by_card: can_pay_here(here),
-        addresses: addresses_of(customer),
+        addresses,
     })
 }
 
 async fn order(here: Here, caller: Authenticated, form: Form) -> Response {
     let customer = customer(&here).await?;
-    let addresses = addresses_of(customer.as_ref());
     let wanted = wanted(&form);
     let mut request = form.clone();
     let is_by_card = request
         .take(PAYMENT_METHOD)
         .is_some_and(|method| method == "card");
-    let problem = match request_of(&mut request, &addresses) {
+    let problem = match request_of(&mut request) {
         Ok(body) => {
             let bought: BTreeSet<ProductId> = wanted.iter().map(|(id, _)| *id).collect();
             let cart = here.cart().without(&bought);
@@ -128,8 +135,9 @@ async fn order(here: Here, caller: Authenticated, form: Form) -> Response {
     }
     let mut lines = Lines::of(&here, &wanted).await?;
     lines.refused(&problem, caller.currency);
+    let choices = choices_of(&form);
     let form = explained(&here, sent(&form, &problem, &[]), &problem);
-    let page = page(&here, (lines, customer.as_ref()), form).await?;
+    let page = page(&here, (lines, customer.as_ref()), (form, choices)).await?;
     here.refused(problem, &page)
 }
 
@@ -150,8 +158,12 @@ async fn placed_order(
             return Err(caller.problem(Error::NoPaymentProvider));
         }
         let by_card = |terms| Work::Checkout(purchase, terms);
-        let (_, checkout) = place_order(&here.state, caller, key, by_card).await?;
-        return Ok(Placed::ByCard(checkout.order_id));
+        let id = match place_order(&here.state, caller, key, by_card).await {
+            Ok((_, checkout)) => checkout.order_id,
+            // The order is placed, and its payment follows.
+            Err(problem) => placed_without_payment(&problem).ok_or(problem)?,
+        };
+        return Ok(Placed::ByCard(id));
     }
     let command = Command {
         work: Work::Purchase(purchase, placed),
@@ -163,44 +175,61 @@ async fn placed_order(
     Ok(Placed::OnCredit(outcome))
 }
 
+/// The order that was placed although the provider did not make its payment.
+fn placed_without_payment(problem: &Problem) -> Option<OrderId> {
+    let is_placed = problem.code() == Code::PaymentProviderError;
+    let id = problem.member("order_id").filter(|_| is_placed)?;
+    text::id(id.as_str()?)
+}
+
 /// The order that the form asks for, with the address that was chosen.
-fn request_of(form: &mut Form, addresses: &[Address]) -> Result<PurchaseRequest, Problem> {
+///
+/// An address that is kept for the customer is ordered to as the page showed it, whatever it is by now.
+fn request_of(form: &mut Form) -> Result<PurchaseRequest, Problem> {
     let delivery = form.take(DELIVERY).unwrap_or_default();
     if delivery != "other" {
         form.remove_below(ADDRESS);
     }
     match delivery.parse::<usize>() {
-        Ok(place) => {
-            let address = addresses.get(place);
-            let address = address.ok_or_else(|| {
-                Problem::fault("/delivery", "must be one of the addresses of the page")
-            })?;
-            fill_in(form, address);
-        }
+        Ok(place) => choose(form, place)?,
         Err(_no_number) if ["", "none", "other"].contains(&delivery.as_str()) => {}
         Err(_no_number) => {
             let message = "must be one of the addresses of the page, other or none";
             return Err(Problem::fault("/delivery", message));
         }
     }
+    form.remove_below(CHOICES);
     form.read()
 }
 
-fn fill_in(form: &mut Form, address: &Address) {
-    let parts = [
-        ("name", &address.name),
-        ("line1", &Some(address.line1.clone())),
-        ("line2", &address.line2),
-        ("postal_code", &address.postal_code),
-        ("city", &address.city),
-        ("region", &address.region),
-        ("country", &Some(address.country.clone())),
-    ];
-    for (name, part) in parts {
-        if let Some(part) = part {
-            form.set(&format!("{ADDRESS}/{name}"), part);
-        }
+/// Sets the address of the order to one of those of the page.
+fn choose(form: &mut Form, place: usize) -> Result<(), Problem> {
+    let chosen = format!("{CHOICES}/{place}");
+    let members = form.members_of(&chosen);
+    if members.is_empty() {
+        let message = "must be one of the addresses of the page";
+        return Err(Problem::fault("/delivery", message));
     }
+    for (name, text) in members {
+        form.set(&format!("{ADDRESS}/{name}"), &text);
+    }
+    Ok(())
+}
+
+crate::body! {
+    /// The addresses that the page offered.
+    struct Choices {
+        /// None if there were none.
+        choices: Option<List<AddressRequest, 0, { CustomerAddresses::MAX }>>,
+    }
+}
+
+/// The addresses that the page offered, to offer them again under the same numbers.
+fn choices_of(form: &Form) -> Vec<Address> {
+    let choices = form.only_below(CHOICES).read::<Choices>();
+    let choices = choices.ok().and_then(|choices| choices.choices);
+    let choices = choices.into_iter().flatten();
+    choices.map(Address::from).collect()
 }
 
 /// The products that the form orders, as far as they can be read.

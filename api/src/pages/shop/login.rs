@@ -1,26 +1,29 @@
-//! Login, registration and logout. What protects the API's endpoints protects these: the limits per address and
+//! Login, registration, logout, and a new password for a forgotten one. What protects the API's endpoints protects these: the limits per address and
 //! account, and the time that a wrong password takes.
 
 use actix_web::http::header::USER_AGENT;
-use domain::Secret;
 use domain::identity::login::{Attempt, Grant};
 use domain::identity::{login, sessions};
-use pages::shop::{Login, Register};
-use pages::{Layout, Notice};
+use domain::{Secret, WriteRequest};
+use pages::shop::{Login, Register, Reset};
+use pages::{Layout, Notice, Refusal};
 
 use crate::handlers::auth::{self, LoginRequest, RegisterRequest};
+use crate::handlers::passwords::{ResetRequest, reset_password};
 use crate::pages::here::{Here, fresh, is_about_form, sent};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::form::Form;
 use crate::schema::next::{NEXT, Next};
 use crate::schema::problem::{Code, Problem};
 use crate::schema::query::Query;
-use crate::schema::response::Response;
+use crate::schema::response::{Response, see_other};
 use crate::schema::text::{Email, FromText};
 
 /// The member of the API's bodies that a page's path gives.
 const BUSINESS: &str = "business";
 const PASSWORD: &str = "password";
+const CODE: &str = "code";
+const NEW: &str = "new";
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -34,9 +37,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .public()
             .guarded()
             .same_as(&["register"]),
+        Endpoint::page("showReset", "/shop/{business}/reset", show_reset).public(),
+        Endpoint::action("sendReset", "/shop/{business}/reset", reset)
+            .public()
+            .guarded()
+            .same_as(&["resetPassword"]),
+        // For all, since the second click of two finds the session ended.
         Endpoint::action("sendLogout", "/shop/{business}/logout", log_out)
-            .for_any_role()
-            .same_as(&["logout"]),
+            .public()
+            .of_browsers_only(),
     ]
 }
 
@@ -182,9 +191,61 @@ async fn register_user(here: &Here, form: &Form) -> Result<Secret, Problem> {
         .map_err(|error| here.problem(error))
 }
 
+async fn show_reset(here: Here) -> Response {
+    let next = next_in_address(&here);
+    here.page(&Reset {
+        layout: layout(&here, &next).await?,
+        form: fresh(),
+        next,
+    })
+}
+
+async fn reset(here: Here, mut form: Form) -> Response {
+    let next = next_of(&here, form.take(NEXT).as_deref());
+    form.set(BUSINESS, here.slug());
+    let back = Next::of(&next, here.slug()).map_or_else(String::new, |next| next.query());
+    let login = format!("{}?{back}", here.path("/login"));
+    let write = WriteRequest {
+        caller: &(),
+        key: form.key.as_ref(),
+        render: &|(): &()| see_other(&login),
+    };
+    let request = (&here.req, here.request_id());
+    let set = match form.read::<ResetRequest>() {
+        Ok(body) => reset_password(&here.state, request, &write, body).await,
+        Err(problem) => Err(problem),
+    };
+    match set {
+        Ok(outcome) => here.see_outcome(outcome, Notice::PasswordReset, None),
+        Err(problem) if is_about_form(&problem) => {
+            let mut form = sent(&form, &problem, &[CODE, NEW, BUSINESS]);
+            if problem.code() == Code::InvalidCredentials {
+                form.refusal = Some(wrong_code());
+            }
+            let page = Reset {
+                layout: layout(&here, &next).await?,
+                form,
+                next,
+            };
+            here.refused(problem, &page)
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// An unknown address and a code that is wrong, used or expired look alike.
+fn wrong_code() -> Refusal {
+    Refusal {
+        title: "Email address or code is wrong".to_owned(),
+        text: "Check both. A code is valid for one hour and one use; the business can give you a new one."
+            .to_owned(),
+        figures: Vec::new(),
+        links: Vec::new(),
+    }
+}
+
 async fn log_out(here: Here, _form: Form) -> Response {
-    let caller = here.caller()?;
-    if let Some(session) = &here.visit.session {
+    if let (Some(session), Some(caller)) = (&here.visit.session, &here.visit.caller) {
         let state = &here.state;
         let ended = sessions::end(&state.database, &state.revocation, caller, session.id).await;
         ended.map_err(|error| here.problem(error))?;

@@ -1,6 +1,7 @@
 //! `/shop/{business}`: the store of a business.
 
 mod account;
+mod addresses;
 mod cart;
 mod catalogue;
 mod checkout;
@@ -30,7 +31,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         orders::endpoints(),
         pay::endpoints(),
         reservations::endpoints(),
+        held::endpoints(),
         account::endpoints(),
+        addresses::endpoints(),
     ];
     all.into_iter().flatten().collect()
 }

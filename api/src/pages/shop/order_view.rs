@@ -74,8 +74,13 @@ pub(super) fn seconds_to_pay(order: &Order) -> Option<i64> {
     (waits && seconds > 0).then_some(seconds)
 }
 
-/// Whether the visitor can pay by card in the store.
+/// Whether the visitor can pay by card in the store: at Stripe, or at the test provider on this machine.
 pub(super) fn can_pay_here(here: &Here) -> bool {
+    here.state.publishable_key.is_some() || is_test(here)
+}
+
+/// Whether the visitor can pay at the test provider.
+pub(super) fn is_test(here: &Here) -> bool {
     let provider = here.state.payment_worker.provider();
     let is_offline = provider.is_some_and(|provider| provider.name() == Offline::NAME);
     is_offline && client_address::is_local(&here.req)

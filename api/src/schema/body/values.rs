@@ -56,6 +56,7 @@ as_text! {
     [] entity::EventId;
     [] chrono::DateTime<chrono::Utc>;
     [] chrono::NaiveDate;
+    [] domain::foundation::dates::When;
     [] entity::users::Role;
     [] entity::orders::Status;
     [] entity::orders::PaymentMethod;

@@ -1,7 +1,9 @@
 //! The members that problems have in addition to those of RFC 9457: their names and types, by code.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::{Currency, CustomerId, DisputeId, OrderId, ProductId, ReservationId, UserId};
+use entity::{
+    Currency, CustomerAddress, CustomerId, DisputeId, OrderId, ProductId, ReservationId, UserId,
+};
 use serde::Serialize;
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, SchemaType, Type as JsonType};
 use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema};
@@ -96,7 +98,7 @@ macro_rules! types {
 
 types! {
     inline: String, i64;
-    components: Amount, Currency, CustomerId, DisputeId, OrderId, ProductId, ReservationId, UserId, entity::orders::Status, Fault,
+    components: Amount, Currency, CustomerAddress, CustomerId, DisputeId, OrderId, ProductId, ReservationId, UserId, entity::orders::Status, Fault,
         Shortage, UnitsAtPrice;
 }
 

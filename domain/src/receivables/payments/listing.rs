@@ -1,9 +1,11 @@
 //! The list of payments: filters and search.
 
 use entity::search_terms::Kind;
-use entity::{BusinessId, CustomerId, Money, PaymentId, Tenant, payments};
-use sea_orm::sea_query::{ExprTrait, Order};
-use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, Select};
+use entity::{
+    BusinessId, CustomerId, Money, OrderNumber, PaymentId, Tenant, allocations, payments,
+};
+use sea_orm::sea_query::{Expr, ExprTrait, Order};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 
 use super::Payment;
 use crate::foundation::clock;
@@ -152,7 +154,7 @@ fn by_id(
 impl Searched for payments::Entity {
     const ID: payments::Column = payments::Column::Id;
 
-    /// A payment is found by its reference and its customer.
+    /// A payment is found by its reference, its customer and the whole number of an order that it settles.
     async fn ways<'a>(
         transaction: &Transaction,
         business: BusinessId,
@@ -162,7 +164,9 @@ impl Searched for payments::Entity {
 
         let kinds = [Kind::Payment, Kind::Customer];
         let [references, customers] = search.look_up(transaction, business, kinds).await?;
-        Ok(vec![
+        let of_order = of_order(transaction, business, search.text()).await?;
+        let number = of_order.map(|ids| Way::Range(Column::Id.eq_any(ids)));
+        let terms = [
             Way::Own(references),
             Way::Of {
                 found: customers,
@@ -170,6 +174,41 @@ impl Searched for payments::Entity {
                 belongs: |_, keys| keys.contain(Column::CustomerId.into_expr()),
                 is_first: None,
             },
-        ])
+        ];
+        Ok(number.into_iter().chain(terms).collect())
     }
+}
+
+/// The payments that settle the order with this number, also those that were reversed. `None`, without a statement, if
+/// the text is not the number of an order.
+async fn of_order(
+    transaction: &Transaction,
+    business: BusinessId,
+    text: &str,
+) -> Result<Option<Vec<PaymentId>>, Error> {
+    use payments::Column;
+
+    let Some(orders) = OrderNumber::ids_with(text) else {
+        return Ok(None);
+    };
+    let entries = allocations::Entity::of(business)
+        .select_only()
+        .columns([
+            allocations::Column::CustomerId,
+            allocations::Column::EntryNumber,
+        ])
+        .filter(allocations::Column::OrderId.gte(*orders.start()))
+        .filter(allocations::Column::OrderId.lte(*orders.end()));
+    let entry = Expr::tuple([
+        Column::CustomerId.into_expr(),
+        Column::EntryNumber.into_expr(),
+    ]);
+    let ids = payments::Entity::of(business)
+        .select_only()
+        .column(Column::Id)
+        .filter(entry.in_subquery(entries.into_query()))
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    Ok(Some(ids))
 }

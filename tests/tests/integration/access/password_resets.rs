@@ -13,6 +13,7 @@ use crate::access::users::{PASSWORD, add, log_in, logged_in, refresh, trail};
 use crate::http::limits::{assert_limited, limited};
 
 const NEW: &str = "battery staple";
+const OTHER: &str = "saddle lantern river";
 const USER: &str = "forgetful@example.com";
 
 fn with_code(email: &str, code: &str) -> Value {
@@ -20,7 +21,12 @@ fn with_code(email: &str, code: &str) -> Value {
 }
 
 async fn reset(service: &Service, email: &str, code: &str) -> Reply {
-    let body = with_code(email, code);
+    reset_to(service, NEW, email, code).await
+}
+
+async fn reset_to(service: &Service, new: &str, email: &str, code: &str) -> Reply {
+    let mut body = with_code(email, code);
+    body["new"] = json!(new);
     let path = "/api/auth/password-reset";
     service.nobody().post(path, &body).await
 }
@@ -146,7 +152,8 @@ async fn every_refused_reset_gets_the_same_bytes() {
         <[String; 7]>::try_from(paths).unwrap()
     };
     let used = code(&admin, &user).await;
-    assert_eq!(reset(&service, "user@example.com", &used).await.status, 204);
+    let set = reset_to(&service, OTHER, "user@example.com", &used).await;
+    assert_eq!(set.status, 204);
     let replaced = code(&admin, &user).await;
     let valid = code(&admin, &user).await;
     let of_other = code(&admin, &other).await;
@@ -227,6 +234,43 @@ async fn every_refused_reset_gets_the_same_bytes() {
         reset(&service, "user@example.com", &valid).await.status,
         204
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_valid_for_an_hour() {
+    let service = Service::start().await;
+    let path = add(&service, USER, "staff").await;
+    for (age, status) in [("61 minutes", 401), ("59 minutes", 204)] {
+        let code = code(&service.admin(), &path).await;
+        let older = format!(
+            "UPDATE password_resets
+                SET created_at = created_at - interval '{age}', expires_at = expires_at - interval '{age}'"
+        );
+        service.database.execute(&older).await;
+        assert_eq!(reset(&service, USER, &code).await.status, status, "{age}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_present_password_is_no_new_one_and_leaves_the_code_valid() {
+    let service = Service::start().await;
+    let path = add(&service, USER, "staff").await;
+    let code = code(&service.admin(), &path).await;
+    let refused = reset_to(&service, PASSWORD, USER, &code).await;
+    assert_eq!(pointers(&refused), ["/new"]);
+    let problem = refused.refused(422, "validation_failed");
+    let message = &problem["errors"][0]["message"];
+    assert_eq!(message, "must differ from the present password");
+    assert_eq!(reset(&service, USER, &code).await.status, 204);
+    let granted = log_in(&service, USER, NEW).await.ok(200);
+    let client = service.bearer(granted["access_token"].as_str().unwrap());
+    let same = json!({"old": NEW, "new": NEW});
+    let refused = client.post("/api/auth/password", &same).await;
+    assert_eq!(pointers(&refused), ["/new"]);
+    // A wrong password is not told from the new one.
+    let wrong = json!({"old": OTHER, "new": OTHER});
+    let refused = client.post("/api/auth/password", &wrong).await;
+    let _ = refused.refused(401, "invalid_credentials");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -387,7 +431,8 @@ async fn the_platform_resets_the_only_admin_of_a_business() {
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.ok(200)["code"], Value::Null);
     let code = first["code"].as_str().unwrap();
-    assert_eq!(reset(&service, "admin@example.com", code).await.status, 204);
+    let set = reset_to(&service, OTHER, "admin@example.com", code).await;
+    assert_eq!(set.status, 204);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,7 +74,7 @@ const FOR_ADMINS: [&str; 29] = [
 ];
 
 /// Endpoints that customers may call. All others are for staff.
-const FOR_CUSTOMERS: [&str; 18] = [
+const FOR_CUSTOMERS: [&str; 19] = [
     "GET /api/auth/me",
     "GET /api/business",
     "GET /api/customers/{customer_id}",
@@ -93,6 +93,7 @@ const FOR_CUSTOMERS: [&str; 18] = [
     "POST /api/reservations",
     "POST /api/reservations/{reservation_id}/cancel",
     "POST /api/reservations/{reservation_id}/confirm",
+    "PUT /api/customers/{customer_id}/addresses",
 ];
 
 /// Endpoints that the platform may call: none that belongs to a business. This list may only shrink.

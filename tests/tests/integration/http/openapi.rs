@@ -374,3 +374,25 @@ async fn responses_match_the_document() {
     wrong.as_object_mut().unwrap().remove("name");
     assert_eq!(contradictions(&document, &schema, &wrong, "").len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_that_has_content_says_that_it_may_have_no_acceptable_format() {
+    let service = Service::start().await;
+    let document = document(&service).await;
+    let mut with_content = 0;
+    for route in Route::all(&service).await {
+        let responses = route.operation["responses"].as_object().unwrap();
+        let has_content = responses.iter().any(|(status, response)| {
+            let response = resolved(&document, response);
+            status.starts_with('2') && response["content"].is_object()
+        });
+        assert_eq!(
+            responses.contains_key("406"),
+            has_content,
+            "{}",
+            route.name()
+        );
+        with_content += usize::from(has_content);
+    }
+    assert!(with_content > 50, "{with_content}");
+}

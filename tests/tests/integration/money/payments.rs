@@ -4,7 +4,7 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 use domain::demo::{ACME, ACME_CUSTOMER, GLOBEX_CUSTOMER, GLOBEX_DESK};
 use entity::{CustomerId, OrderId, OrderNumber, ProductId};
 use serde_json::{Value, json};
-use tests::{Client, Reply, Service, all, books_balance, member};
+use tests::{Client, Reply, Service, all, books_balance, member, pointers};
 
 /// Starts a service with a new customer, whose credit limit is 1,000.00, and a product at 1.00. A quantity is therefore
 /// also an order's total. Returns the service, an admin's client, the customer and the product.
@@ -775,4 +775,25 @@ async fn parallel_payments_and_purchases_of_one_customer_lose_nothing_and_keep_t
     assert_eq!(one.database.value(&above).await, "0");
     books_balance(&one).await;
     assert_eq!(one.database.deadlocks().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_names_a_day_is_received_at_its_start_in_the_zone_of_the_business() {
+    let (service, admin, customer, _) = shop().await;
+    let zone = json!({"time_zone": "Europe/Paris"});
+    admin.patch("/api/business", &zone).await.ok(200);
+    let body = |day: &str| json!({"customer_id": customer, "amount": "1.00", "method": "cash", "on_account": true, "received_at": day});
+    let made = admin
+        .post("/api/payments", &body("2026-01-15"))
+        .await
+        .ok(201);
+    let received = made["received_at"].as_str().unwrap();
+    let received: DateTime<Utc> = received.parse().unwrap();
+    assert_eq!(received.to_rfc3339(), "2026-01-14T23:00:00+00:00");
+    let after_tomorrow = (Utc::now() + Days::new(2)).date_naive().to_string();
+    for day in [after_tomorrow.as_str(), "1969-12-31", "2026-02-30", "soon"] {
+        let refused = admin.post("/api/payments", &body(day)).await;
+        assert_eq!(pointers(&refused), ["/received_at"], "{day}");
+    }
+    books_balance(&service).await;
 }

@@ -13,12 +13,17 @@ use uuid::Uuid;
 use super::browser::{Browser, Page};
 
 /// Pages and actions that need no session. This list may only shrink, but for pages without anyone's data.
-const PUBLIC: [&str; 5] = [
+const PUBLIC: [&str; 8] = [
     "GET /",
     "GET /shop/{business}/login",
     "POST /shop/{business}/login",
     "GET /shop/{business}/register",
     "POST /shop/{business}/register",
+    "GET /shop/{business}/reset",
+    // Authenticated by a code.
+    "POST /shop/{business}/reset",
+    // Ends the session if there is one.
+    "POST /shop/{business}/logout",
 ];
 
 /// Pages that show a business's catalogue to everyone, and the cart, which is the browser's own.
@@ -33,7 +38,8 @@ const PUBLIC_OF_BUSINESS: [&str; 7] = [
 ];
 
 /// Actions without an endpoint of the API that does the same.
-const OF_BROWSERS_ONLY: [&str; 4] = [
+const OF_BROWSERS_ONLY: [&str; 5] = [
+    "POST /shop/{business}/logout",
     "POST /shop/{business}/cart/add",
     "POST /shop/{business}/cart/update",
     // The test provider. Its endpoints of the API accept everyone on this machine, and this one a caller there.
@@ -55,6 +61,7 @@ fn path(page: &Endpoint, traded: &Traded) -> String {
         .replace("{reservation_id}", &traded.held[2])
         .replace("{picture_id}/{size}", &format!("{}/320", traded.picture))
         .replace("{session_id}", &Uuid::now_v7().to_string())
+        .replace("{number}", "new")
 }
 
 async fn call(browser: &Browser, page: &Endpoint, path: &str) -> Page {

@@ -15,7 +15,7 @@ pub(super) const THEMES: [&str; 2] = ["light", "dark"];
 /// The widths of a desktop and of a small telephone, in CSS pixels.
 pub(super) const WIDTHS: [u32; 2] = [1280, 360];
 
-const SWITCHES: [&str; 11] = [
+const SWITCHES: [&str; 12] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -26,6 +26,8 @@ const SWITCHES: [&str; 11] = [
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
+    // Nothing leaves this machine.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     // The browser ends with its driver, also when a test fails.
     "--remote-debugging-pipe",
 ];
@@ -100,8 +102,16 @@ impl Chromium {
 
     /// The visible text of the page.
     pub(super) async fn text(&self) -> String {
-        let body = self.driver.find(By::Tag("body")).await.unwrap();
-        body.text().await.unwrap()
+        for _ in 0..50 {
+            // A page that is left meanwhile has no body any more.
+            if let Ok(body) = self.driver.find(By::Tag("body")).await
+                && let Ok(text) = body.text().await
+            {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{} has no text", self.path().await);
     }
 
     pub(super) async fn click(&self, selector: &str) {
@@ -150,6 +160,13 @@ impl Chromium {
             .send_raw(method, parameters)
             .await
             .unwrap();
+    }
+
+    /// Switches scripts off.
+    pub(super) async fn without_scripts(&self) {
+        let off = json!({"value": true});
+        self.devtools("Emulation.setScriptExecutionDisabled", off)
+            .await;
     }
 
     pub(super) async fn theme(&self, theme: &str) {

@@ -14,7 +14,7 @@ use super::chromium::{Chromium, THEMES, WIDTHS, axe, screenshots};
 const PRODUCT: &str = "/shop/acme/products/650e8400-e29b-41d4-a716-446655440001";
 
 /// The names of pages and their paths that need nothing before.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("home", "/"),
     ("catalogue", "/shop/acme"),
     ("catalogue-nothing", "/shop/acme?q=nothing+of+the+kind"),
@@ -22,17 +22,20 @@ const PAGES: [(&str, &str); 9] = [
     ("cart-empty", "/shop/acme/cart"),
     ("login", "/shop/acme/login"),
     ("register", "/shop/acme/register"),
+    ("reset", "/shop/acme/reset"),
     ("not-found", "/shop/acme/nowhere"),
     ("no-store", "/shop/nobody"),
 ];
 
 /// Those of a logged-in buyer.
-const OWN_PAGES: [(&str, &str); 5] = [
+const OWN_PAGES: [(&str, &str); 7] = [
     ("cart", "/shop/acme/cart"),
     ("checkout", "/shop/acme/checkout"),
     ("orders", "/shop/acme/orders"),
     ("account", "/shop/acme/account"),
     ("statement", "/shop/acme/account/statement"),
+    ("address", "/shop/acme/account/addresses/new"),
+    ("reservations", "/shop/acme/reservations"),
 ];
 
 #[tokio::test]
@@ -170,10 +173,7 @@ async fn the_whole_purchase_works_without_scripts() {
     let Some(browser) = Chromium::at(&service).await else {
         return;
     };
-    let off = json!({"value": true});
-    browser
-        .devtools("Emulation.setScriptExecutionDisabled", off)
-        .await;
+    browser.without_scripts().await;
     browser.log_in().await;
     browser.goto(PRODUCT).await;
     browser.click(".buy [type=submit]").await;

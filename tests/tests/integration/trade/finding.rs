@@ -503,7 +503,7 @@ async fn payments_are_found_by_reference_and_customer() {
     };
     let first = pay(payer, "10.00", Some("TR-00 17")).await;
     let second = pay(payer, "20.00", None).await;
-    pay(ACME_CUSTOMER, "30.00", Some("TR-18")).await;
+    let ahead = pay(ACME_CUSTOMER, "30.00", Some("TR-18")).await;
     let search = async |query: &str| {
         let path = format!("/api/payments?{query}");
         found(&admin, &path, "payment_id").await
@@ -517,6 +517,17 @@ async fn payments_are_found_by_reference_and_customer() {
     let page = admin.get("/api/payments?q=tr&count=true").await.ok(200);
     assert_eq!(page["count"], 2, "{page}");
     assert_eq!(page["data"][1]["customer_name"], "Pia Payer");
+    // An order is settled by what was paid ahead and by a payment of its own.
+    let order = id_of(&admin.buy(&[(ACME_KEYBOARD, 1)]).await.ok(201));
+    let rest = json!({"customer_id": ACME_CUSTOMER, "amount": "20.00", "method": "cash", "order_id": order});
+    let rest = admin.post("/api/payments", &rest).await.ok(201);
+    let rest = rest["payment_id"].as_str().unwrap();
+    let number = OrderNumber::of(order.parse::<OrderId>().unwrap()).to_string();
+    let both = [rest, ahead.as_str()];
+    assert_eq!(search(&format!("q={number}")).await, both);
+    let spoken = number.replace('-', "").to_lowercase();
+    assert_eq!(search(&format!("q={spoken}")).await, both);
+    assert!(search(&format!("q={}", &number[..9])).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use domain::Authority;
 use domain::demo::{ACME, ACME_CUSTOMER, ACME_KEYBOARD, GLOBEX};
 use serde_json::{Value, json};
-use tests::{Client, Service, id_of};
+use tests::{Client, Service, id_of, pointers};
 
 async fn rows(client: &Client, path: &str) -> Vec<Value> {
     let page = client.get(path).await.ok(200);
@@ -168,4 +168,42 @@ async fn rows_carry_the_names_that_a_list_shows() {
     );
     let counted = admin.get("/api/products?q=label&count=true").await.ok(200);
     assert_eq!(counted["count"], 1, "{counted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_ends_before_it_begins_is_a_fault_that_names_both_ends() {
+    let service = Service::start().await;
+    let admin = service.admin();
+    for (path, from, to) in [
+        ("orders", "created_from", "created_to"),
+        ("payouts", "created_from", "created_to"),
+        ("refunds", "created_from", "created_to"),
+        ("credit-notes", "created_from", "created_to"),
+        ("write-offs", "created_from", "created_to"),
+        ("payments", "received_from", "received_to"),
+        ("audit", "from", "to"),
+    ] {
+        for (first, last, is_backward) in [
+            ("2026-02-02", "2026-02-01", true),
+            ("2026-02-02", "2026-02-02", false),
+            ("2026-02-02T10:00:01Z", "2026-02-02T10:00:00Z", true),
+            ("2026-02-02T10:00:00Z", "2026-02-02T10:00:00Z", false),
+            // A day and an instant, as far as they are backward in every time zone.
+            ("2026-02-02", "2026-02-01T09:59:59Z", true),
+            ("2026-02-02", "2026-02-01T10:00:00Z", false),
+            ("2026-02-02T12:00:01Z", "2026-02-01", true),
+            ("2026-02-02T12:00:00Z", "2026-02-01", false),
+        ] {
+            let query = format!("/api/{path}?{from}={first}&{to}={last}");
+            let reply = admin.get(&query).await;
+            if !is_backward {
+                assert_eq!(reply.status, 200, "{query}: {}", reply.text);
+                continue;
+            }
+            assert_eq!(pointers(&reply), [format!("?{to}")], "{query}");
+            let problem = reply.refused(422, "validation_failed");
+            let message = problem["errors"][0]["message"].as_str().unwrap();
+            assert_eq!(message, format!("must not be before {from}"));
+        }
+    }
 }

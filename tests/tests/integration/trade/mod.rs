@@ -1,5 +1,6 @@
 //! Customers, products, stock, purchases and orders.
 
+mod addresses;
 mod available;
 mod businesses;
 mod calendar;
