@@ -113,28 +113,43 @@ impl Here {
     /// # Errors
     /// The business cannot be read.
     pub(super) async fn layout(&self) -> Result<Layout, Problem> {
-        let business = businesses::with_id(&self.state.database, self.visit.business.id);
-        let business = business.await.map_err(|error| self.problem(error))?;
-        let target = self.req.uri().path_and_query();
         Ok(Layout {
-            business: Business {
-                slug: business.slug,
-                name: business.name,
-                currency: business.currency,
-                time_zone: business.time_zone,
-            },
-            user: self
-                .visit
-                .session
-                .as_ref()
-                .map(|session| session.user_name.clone()),
+            business: self.business().await?,
+            user: self.user_name(),
             is_customer: self.confined_to().is_some(),
             cart_count: self.cart().lines().len(),
             search: String::new(),
-            path: target.map_or_else(String::new, ToString::to_string),
+            path: self.address(),
             notice: self.notice(),
             request_id: self.request_id().0,
         })
+    }
+
+    /// The business of the page.
+    ///
+    /// # Errors
+    /// The business cannot be read.
+    pub(super) async fn business(&self) -> Result<Business, Problem> {
+        let business = businesses::with_id(&self.state.database, self.visit.business.id);
+        let business = business.await.map_err(|error| self.problem(error))?;
+        Ok(Business {
+            slug: business.slug,
+            name: business.name,
+            currency: business.currency,
+            time_zone: business.time_zone,
+        })
+    }
+
+    /// The name of the signed-in user.
+    pub(super) fn user_name(&self) -> Option<String> {
+        let session = self.visit.session.as_ref();
+        session.map(|session| session.user_name.clone())
+    }
+
+    /// The path and query of the page.
+    pub(super) fn address(&self) -> String {
+        let target = self.req.uri().path_and_query();
+        target.map_or_else(String::new, ToString::to_string)
     }
 
     /// A page.
@@ -244,7 +259,7 @@ impl Here {
     }
 
     /// The notice that the last response left.
-    fn notice(&self) -> Option<Notice> {
+    pub(super) fn notice(&self) -> Option<Notice> {
         let cookie = self.req.cookie(&self.notice_name())?;
         Notice::from_code(cookie.value())
     }

@@ -7,5 +7,6 @@
 pub(crate) mod assets;
 mod cart;
 mod here;
+mod logins;
 pub(crate) mod shop;
 mod start;
