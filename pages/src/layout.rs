@@ -57,11 +57,15 @@ pub enum Notice {
     PasswordChanged,
     SessionEnded,
     AddressesSaved,
+    OrderShipped,
+    Refunded,
+    Credited,
+    WrittenOff,
 }
 
 impl Notice {
     /// All notices.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::SignedIn,
         Self::SignedOut,
         Self::Registered,
@@ -75,6 +79,10 @@ impl Notice {
         Self::PasswordChanged,
         Self::SessionEnded,
         Self::AddressesSaved,
+        Self::OrderShipped,
+        Self::Refunded,
+        Self::Credited,
+        Self::WrittenOff,
     ];
 
     /// The name of the notice in an address or a cookie.
@@ -116,6 +124,10 @@ impl Notice {
             ),
             Self::SessionEnded => ("session-ended", "That login has ended."),
             Self::AddressesSaved => ("addresses-saved", "Your addresses are saved."),
+            Self::OrderShipped => ("order-shipped", "The order is marked as shipped."),
+            Self::Refunded => ("refunded", "The refund is on its way."),
+            Self::Credited => ("credited", "The credit note is issued."),
+            Self::WrittenOff => ("written-off", "The amount is written off."),
         }
     }
 }

@@ -20,10 +20,10 @@ use pages::{Business, Layout, Notice, Template};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::access::{Visit, Visitor};
+use crate::access::{Permissions, Visit, Visitor};
 use crate::http::request::RequestId;
 use crate::pages::cart::Cart;
-use crate::schema::endpoint::SHOP;
+use crate::schema::endpoint::{SHOP, area};
 use crate::schema::form::Form;
 use crate::schema::problem::Problem;
 use crate::schema::response::{Answer, Response};
@@ -38,6 +38,7 @@ const NOTICE_LIFE: Duration = Duration::minutes(1);
 #[derive(Debug)]
 pub(super) struct Here {
     pub(super) state: Data<State>,
+    permissions: Data<Permissions>,
     pub(super) req: HttpRequest,
     pub(super) visit: Visit,
     pub(super) visitor: Visitor,
@@ -48,21 +49,26 @@ impl FromRequest for Here {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let state = req.app_data::<Data<State>>().ok_or_else(|| {
-            tracing::error!("the app lacks its state");
-            Problem::internal()
-        });
         let visit = Visit::from_request(req, payload).into_inner();
         let visitor = Visitor::from_request(req, payload).into_inner();
-        ready(state.and_then(|state| {
+        let here = || {
             Ok(Self {
-                state: state.clone(),
+                state: data::<State>(req)?,
+                permissions: data::<Permissions>(req)?,
                 req: req.clone(),
                 visit: visit?,
                 visitor: visitor?,
             })
-        }))
+        };
+        ready(here())
     }
+}
+
+fn data<T: 'static>(req: &HttpRequest) -> Result<Data<T>, Problem> {
+    req.app_data::<Data<T>>().cloned().ok_or_else(|| {
+        tracing::error!(of = std::any::type_name::<T>(), "the app lacks data");
+        Problem::internal()
+    })
 }
 
 impl Here {
@@ -98,9 +104,24 @@ impl Here {
         id.unwrap_or_else(|| RequestId(String::new()))
     }
 
-    /// The address of the store, or of a page in it: `path("/cart")` is `/shop/acme/cart`.
+    /// The prefix of the page's area: the store, or the back office.
+    pub(super) fn area(&self) -> &'static str {
+        area(self.req.path()).unwrap_or(SHOP)
+    }
+
+    /// The address of the area, or of a page in it: `path("/cart")` is `/shop/acme/cart`.
     pub(super) fn path(&self, rest: &str) -> String {
-        format!("{}/{}{rest}", SHOP, self.slug())
+        format!("{}/{}{rest}", self.area(), self.slug())
+    }
+
+    /// Whether the visitor may use the operation with this id. Pages do not offer what would be refused.
+    pub(super) fn may(&self, operation_id: &str) -> bool {
+        let role = self
+            .visit
+            .caller
+            .as_ref()
+            .map(|caller| caller.authority.role());
+        role.is_some_and(|role| self.permissions.allow(role, operation_id))
     }
 
     /// The cart of the browser.

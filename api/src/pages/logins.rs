@@ -22,7 +22,7 @@ pub(super) const PASSWORD: &str = "password";
 
 /// The page after a login: the one from which the visitor came, or the first one.
 pub(super) fn next_of(here: &Here, text: Option<&str>) -> String {
-    let next = text.and_then(|text| Next::of(text, here.slug()));
+    let next = text.and_then(|text| Next::of(text, here.area(), here.slug()));
     next.map_or_else(|| here.path(""), |next| next.target().to_owned())
 }
 

@@ -8,5 +8,7 @@ pub(crate) mod assets;
 mod cart;
 mod here;
 mod logins;
+pub(crate) mod office;
+mod order_view;
 pub(crate) mod shop;
 mod start;

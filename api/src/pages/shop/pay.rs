@@ -9,7 +9,7 @@ use pages::{Notice, Refusal};
 
 use crate::handlers::dev;
 use crate::pages::here::{Here, fresh};
-use crate::pages::shop::order_view::{can_pay_here, found, seconds_to_pay};
+use crate::pages::order_view::{can_pay_here, found, seconds_to_pay};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::form::Form;
 use crate::schema::path::{Id, Name};

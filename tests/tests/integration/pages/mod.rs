@@ -8,6 +8,7 @@ mod chromium;
 mod crawl;
 mod headers;
 mod logins;
+mod office;
 mod origins;
 mod seen;
 mod sessions;
