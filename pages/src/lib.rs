@@ -11,6 +11,7 @@ pub mod form;
 pub mod layout;
 pub mod office;
 mod parts;
+mod plot;
 pub mod shop;
 pub mod text;
 pub mod words;

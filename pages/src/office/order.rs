@@ -72,12 +72,23 @@ pub struct Action {
     pub obstacle: Option<String>,
 }
 
-/// The list of goods that goes into the parcel.
+/// The confirmation of an order, or the list of goods that goes into the parcel, to be printed.
 #[derive(Debug, Template)]
-#[template(path = "office/slip.html")]
-pub struct PackingSlip {
+#[template(path = "office/paper.html")]
+pub struct OrderPaper {
     pub frame: Frame,
     pub order: Order,
+    /// Whether it is the packing slip, which has no prices.
+    pub is_slip: bool,
+}
+
+impl OrderPaper {
+    fn title(&self) -> &'static str {
+        match self.is_slip {
+            true => "Packing slip",
+            false => "Order confirmation",
+        }
+    }
 }
 
 impl Event {

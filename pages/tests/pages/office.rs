@@ -3,8 +3,8 @@
 use entity::orders::{Attention, PaymentMethod, Status};
 use entity::{CustomerId, Money, OrderId};
 use pages::office::{
-    Action, Actions, Chip, Dashboard, Entry, Event, Frame, Login, OrderPage, OrderRow, Ordering,
-    Orders, PackingSlip, Section, Shipment, Shipments,
+    Action, Actions, Chip, Dashboard, Day, Entry, Event, Frame, Login, OrderPage, OrderPaper,
+    OrderRow, Ordering, Orders, RunningOut, Section, Shipment, Shipments,
 };
 use pages::shop::Choice;
 use pages::{Form, Notice, Refusal};
@@ -77,15 +77,51 @@ fn logins(add: Add<'_>) {
 }
 
 fn dashboards(add: Add<'_>) {
-    let dashboard = |frame| Dashboard {
-        frame,
-        today: "2026-11-30".parse().unwrap(),
+    let day = |day: u32| Day {
+        day: format!("2026-11-{day:02}").parse().unwrap(),
+        orders: i64::from(day % 4),
+        net: money(["0.00", "250.00", "1234.50", "80.00"][day as usize % 4]),
     };
-    add("office-dashboard", &dashboard(frame("/office/acme")));
+    let running_out = |name: &str, days_left| RunningOut {
+        product_id: entity::ProductId(id(3)),
+        sku: name.into(),
+        name: name.into(),
+        available: 3,
+        days_left,
+    };
+    let dashboard = |frame, days: Vec<Day>| Dashboard {
+        frame,
+        days,
+        due: money("2200.00"),
+        overdue: money("800.00"),
+        ages: vec![
+            ("Not yet due", money("1400.00")),
+            ("1 to 30 days", money("800.00")),
+        ],
+        running_out: vec![running_out("Football, size 5", 2)],
+        attention: rows().split_off(4),
+        to_ship: rows(),
+    };
+    let path = "/office/acme";
     add(
-        "office-dashboard-hostile",
-        &dashboard(hostile("/office/acme")),
+        "office-dashboard",
+        &dashboard(frame(path), (1..=30).map(day).collect()),
     );
+    add(
+        "office-dashboard-none",
+        &Dashboard {
+            running_out: Vec::new(),
+            attention: Vec::new(),
+            to_ship: Vec::new(),
+            ..dashboard(frame(path), vec![day(28)])
+        },
+    );
+    let mut page = dashboard(hostile(path), (1..=30).map(day).collect());
+    page.running_out = vec![running_out(HOSTILE, 0), running_out(&long(), 0)];
+    for order in page.to_ship.iter_mut().chain(&mut page.attention) {
+        order.customer_name = HOSTILE.into();
+    }
+    add("office-dashboard-hostile", &page);
 }
 
 fn row(number: u128, status: Status, method: PaymentMethod, due: &str) -> OrderRow {
@@ -342,7 +378,18 @@ fn orders(add: Add<'_>) {
         obstacle: None,
     });
     add("office-order-hostile", &page);
-    let slip = |frame, order| PackingSlip { frame, order };
-    add("office-slip", &slip(frame(path), on_credit()));
-    add("office-slip-hostile", &slip(hostile(path), hostile_order()));
+    let paper = |frame, order, is_slip| OrderPaper {
+        frame,
+        order,
+        is_slip,
+    };
+    add("office-slip", &paper(frame(path), on_credit(), true));
+    add(
+        "office-slip-hostile",
+        &paper(hostile(path), hostile_order(), true),
+    );
+    add(
+        "office-confirmation",
+        &paper(frame(path), on_credit(), false),
+    );
 }

@@ -6,7 +6,7 @@ use domain::receivables::{credit_notes, write_offs};
 use domain::{Paging, cancellation};
 use entity::orders::{PaymentMethod, Status};
 use entity::{Money, OrderId};
-use pages::office::{Action, Actions, Entry, Event, OrderPage, PackingSlip};
+use pages::office::{Action, Actions, Entry, Event, OrderPage, OrderPaper};
 use sea_orm::ActiveEnum;
 
 use super::STAFF;
@@ -37,6 +37,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .for_roles(STAFF)
         .codes(&[Code::OrderNotFound]),
+        Endpoint::page(
+            "showOfficeConfirmation",
+            "/office/{business}/orders/{order_id}/confirmation",
+            confirmation,
+        )
+        .for_roles(STAFF)
+        .codes(&[Code::OrderNotFound]),
     ]
 }
 
@@ -45,10 +52,19 @@ async fn read(here: Here, id: Id<OrderId>) -> Response {
 }
 
 async fn packing_slip(here: Here, id: Id<OrderId>) -> Response {
-    let (_, order) = found(&here, id.0).await?;
-    here.page(&PackingSlip {
+    paper(&here, id.0, true).await
+}
+
+async fn confirmation(here: Here, id: Id<OrderId>) -> Response {
+    paper(&here, id.0, false).await
+}
+
+async fn paper(here: &Here, id: OrderId, is_slip: bool) -> Response {
+    let (_, order) = found(here, id).await?;
+    here.page(&OrderPaper {
         frame: here.frame().await?,
         order,
+        is_slip,
     })
 }
 

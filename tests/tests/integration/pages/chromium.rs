@@ -98,10 +98,12 @@ impl Chromium {
         }
     }
 
-    /// The visible text of the page.
+    /// The visible text of the page; empty on the way from one page to the next.
     pub(super) async fn text(&self) -> String {
-        let body = self.driver.find(By::Tag("body")).await.unwrap();
-        body.text().await.unwrap()
+        match self.driver.find(By::Tag("body")).await {
+            Ok(body) => body.text().await.unwrap_or_default(),
+            Err(_no_page_yet) => String::new(),
+        }
     }
 
     pub(super) async fn click(&self, selector: &str) {

@@ -1,7 +1,7 @@
 //! These tests use the back office as the people of a business do.
 
 use domain::demo::{ACME_BUYER, ACME_CUSTOMER, ACME_HEADPHONES, ACME_KEYBOARD};
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{Client, Service};
 
 use super::browser::Browser;
@@ -470,4 +470,41 @@ async fn a_member_of_staff_sees_the_buttons_that_their_role_may_use_and_no_other
             .collect();
         assert_eq!(actions, expected, "{order}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_figures_of_the_dashboard_are_those_of_the_reports() {
+    let service = Service::start().await;
+    let (admin, browser) = (service.admin(), admin_of(&service).await);
+    trade(&service).await;
+    let page = browser.get("/office/acme").await;
+    let text = page.shows(200);
+    let money = |amount: &Value| {
+        let plain = amount.as_str().unwrap().parse().unwrap();
+        let amount = entity::Money::new(plain, entity::Currency::USD).unwrap();
+        pages::text::money(amount, entity::Currency::USD)
+    };
+    let totals = admin.get("/api/reports/receivables").await.ok(200);
+    for name in [
+        "due",
+        "overdue",
+        "current",
+        "days_1_30",
+        "days_31_60",
+        "credit_on_account",
+    ] {
+        let shown = format!(">{}<", money(&totals[name]));
+        assert!(text.contains(&shown), "{name}: {shown}: {text}");
+    }
+    let today = totals["as_of_date"].as_str().unwrap();
+    let sales = admin
+        .get(&format!("/api/reports/sales?from={today}&to={today}"))
+        .await
+        .ok(200);
+    let net = money(&sales["data"][0]["net"]);
+    assert!(
+        text.contains(&format!("<dt>Sold today</dt><dd>{net}</dd>")),
+        "{net}: {text}"
+    );
+    assert!(text.matches("width=\"8\"").count() == 30, "{text}");
 }

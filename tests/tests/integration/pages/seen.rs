@@ -107,6 +107,10 @@ async fn office(service: &Service, browser: &Chromium, axe: &str) -> Vec<String>
         wrong.extend(look(browser, name, axe).await);
     }
     for (name, path) in [
+        (
+            "office-confirmation",
+            format!("/office/acme/orders/{card}/confirmation"),
+        ),
         ("office-order", format!("/office/acme/orders/{card}")),
         (
             "office-slip",
