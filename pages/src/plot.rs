@@ -10,7 +10,7 @@ const STEP: usize = 10;
 /// A plot of bars, each with a text that says what it is.
 #[derive(Debug, Template)]
 #[template(
-    source = r#"<svg class="plot" viewBox="0 0 {{ width }} 101" role="img" aria-labelledby="{{ id }}-title"><title id="{{ id }}-title">{{ title }}</title>{% for bar in bars %}<rect x="{{ bar.x }}" y="{{ 101 - bar.height }}" width="8" height="{{ bar.height }}"><title>{{ bar.text }}</title></rect>{% endfor %}</svg>"#,
+    source = r#"<svg class="plot" viewBox="0 0 {{ width }} 101" preserveAspectRatio="none" role="img" aria-labelledby="{{ id }}-title"><title id="{{ id }}-title">{{ title }}</title>{% for bar in bars %}<rect x="{{ bar.x }}" y="{{ 101 - bar.height }}" width="8" height="{{ bar.height }}"><title>{{ bar.text }}</title></rect>{% endfor %}</svg>"#,
     ext = "html"
 )]
 pub(crate) struct Plot {
