@@ -129,7 +129,7 @@ fn row(number: u128, status: Status, method: PaymentMethod, due: &str) -> OrderR
     OrderRow {
         id: OrderId(id(number)),
         number: format!("SO-{number:05}"),
-        reference: (number % 2 == 0).then(|| format!("PO-{number}")),
+        reference: number.is_multiple_of(2).then(|| format!("PO-{number}")),
         customer_id: CustomerId(id(1)),
         customer_name: "Example Customer".into(),
         created_at: at("2026-11-30T09:12:00Z"),
