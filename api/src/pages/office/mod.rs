@@ -4,6 +4,7 @@ mod dashboard;
 mod frame;
 mod list_state;
 mod login;
+mod operations;
 mod order;
 mod order_actions;
 mod order_row;

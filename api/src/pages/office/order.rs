@@ -10,7 +10,7 @@ use pages::office::{Action, Actions, Entry, Event, OrderPage, OrderPaper};
 use sea_orm::ActiveEnum;
 
 use super::STAFF;
-use super::order_actions::{CANCEL, CREDIT, REFUND, SHIP, WRITE_OFF};
+use super::operations::{CANCEL, CREDIT, REFUND, SHIP, WRITE_OFF};
 use crate::pages::here::{Here, fresh};
 use crate::pages::order_view::found;
 use crate::schema::endpoint::Endpoint;

@@ -9,6 +9,7 @@ use entity::users::Role;
 use pages::{Notice, Refusal};
 
 use super::STAFF;
+use super::operations::{CANCEL, CREDIT, REFUND, SHIP, WRITE_OFF};
 use super::order::page;
 use crate::access::Authenticated;
 use crate::handlers::credit_notes::CreditNoteRequest;
@@ -20,12 +21,6 @@ use crate::schema::form::Form;
 use crate::schema::path::Id;
 use crate::schema::problem::Problem;
 use crate::schema::response::{Response, see_other};
-
-pub(super) const SHIP: &str = "sendShipment";
-pub(super) const CANCEL: &str = "sendOfficeCancellation";
-pub(super) const REFUND: &str = "sendRefund";
-pub(super) const CREDIT: &str = "sendCreditNote";
-pub(super) const WRITE_OFF: &str = "sendWriteOff";
 
 const ADMIN: &[Role] = &[Role::Admin];
 
