@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, ServiceConfig};
 
-use crate::access::routing;
+use crate::access::{Permissions, routing};
 use crate::pages::assets::{self, Assets};
-use crate::pages::shop;
+use crate::pages::{office, shop};
 use crate::schema::endpoint::{BadTable, Table};
 use crate::schema::openapi;
 use crate::schema::openapi::{BadDocument, Document};
@@ -32,6 +32,7 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub struct Parts {
     table: Arc<Table>,
+    permissions: Data<Permissions>,
     document: Data<Document>,
     assets: Data<Assets>,
 }
@@ -43,6 +44,7 @@ impl Parts {
         let table = table()?;
         Ok(Self {
             document: openapi::json(&table)?,
+            permissions: Data::new(Permissions::of(&table)),
             assets: Data::new(Assets::new()?),
             table: Arc::new(table),
         })
@@ -54,7 +56,7 @@ impl Parts {
 /// # Errors
 /// A bug in the table.
 pub fn table() -> Result<Table, BadTable> {
-    Table::new(handlers::endpoints())?.with_pages(shop::endpoints())
+    Table::new(handlers::endpoints())?.with_pages([shop::endpoints(), office::endpoints()].concat())
 }
 
 /// Configures the app of one worker.
@@ -74,6 +76,7 @@ pub fn configure(config: &mut ServiceConfig, parts: &Parts, state: State) {
         .app_data(Data::from(state.payment_worker.clone()))
         .app_data(Data::new(state.database.clone()))
         .app_data(Data::new(state))
+        .app_data(parts.permissions.clone())
         .configure(|config| routing::configure(&parts.table, config))
         .configure(|config| assets::configure(parts.assets.clone(), config))
         .configure(handlers::configure_health)

@@ -122,7 +122,14 @@ async fn serve(settings: &Settings) -> Outcome {
             settings.log,
             &format!(
                 "The store of the demo is at {}",
-                store_of_demo(settings, service.address)
+                page_of_demo(settings, service.address, "/shop/acme")
+            ),
+        );
+        announce(
+            settings.log,
+            &format!(
+                "The back office of the demo is at {}",
+                page_of_demo(settings, service.address, "/office/acme")
             ),
         );
     }
@@ -153,13 +160,13 @@ async fn serve(settings: &Settings) -> Outcome {
     outcome
 }
 
-/// The address of the demo's store, as browsers reach it.
-fn store_of_demo(settings: &Settings, listens: SocketAddr) -> String {
+/// The address of a page of the demo, as browsers reach it.
+fn page_of_demo(settings: &Settings, listens: SocketAddr, path: &str) -> String {
     let site = match &settings.public_url {
         Some(url) => url.as_str().to_owned(),
         None => format!("http://{listens}"),
     };
-    format!("{site}/shop/acme")
+    format!("{site}{path}")
 }
 
 /// Prints to standard output that the service listens. The line is JSON if the log is, since many collect both outputs

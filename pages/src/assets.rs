@@ -40,7 +40,7 @@ impl Asset {
     }
 }
 
-static ASSETS: LazyLock<[Asset; 4]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[Asset; 5]> = LazyLock::new(|| {
     const SCRIPT: &str = "text/javascript; charset=utf-8";
     [
         Asset::new(
@@ -62,6 +62,11 @@ static ASSETS: LazyLock<[Asset; 4]> = LazyLock::new(|| {
             "pictures.svg",
             "image/svg+xml",
             &[include_bytes!("../static/pictures.svg")],
+        ),
+        Asset::new(
+            "office.css",
+            "text/css; charset=utf-8",
+            &[include_bytes!("../static/office.css")],
         ),
     ]
 });
@@ -90,6 +95,11 @@ pub(crate) fn htmx() -> &'static str {
 /// The path of the sheet with the pictures. By itself it shows the mark of the pages; with a fragment one picture.
 pub(crate) fn pictures() -> &'static str {
     ASSETS[3].path()
+}
+
+/// The path of the style sheet of the back office, which adds to that of all pages.
+pub(crate) fn office_style() -> &'static str {
+    ASSETS[4].path()
 }
 
 /// The numbers of products whose pictures the sheet has: those of the demo.

@@ -1,10 +1,12 @@
 //! Forms: what was typed, what is wrong with it, and what was refused.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use crate::text::{self, Count};
 use crate::words;
 
 /// The state of a form. A fresh one has a key and nothing else.
@@ -18,6 +20,8 @@ pub struct Form {
     pub faults: Vec<(String, String)>,
     /// Why the request was refused although its values are valid.
     pub refusal: Option<Refusal>,
+    /// The start of the ids of its fields, where a page has several forms.
+    pub scope: &'static str,
 }
 
 /// Why a request was refused, what is true now, and what the visitor can do.
@@ -85,7 +89,7 @@ impl Form {
     /// A field with its label, its value and its fault.
     pub(crate) fn field(&self, name: &str) -> Field {
         Field {
-            id: id(name),
+            id: id(self.scope, name),
             name: name.to_owned(),
             label: words::field(name).to_owned(),
             value: self.value(name).to_owned(),
@@ -100,6 +104,21 @@ impl Form {
         }
     }
 
+    /// The field for the units of one of the items.
+    pub(crate) fn units(
+        &self,
+        index: impl Borrow<usize>,
+        product: &str,
+        most: impl Count,
+    ) -> Field {
+        let field = self.field(&format!("items/{}/quantity", index.borrow()));
+        let most = text::number(most);
+        field
+            .label(&format!("{product}, of {most}"))
+            .needed()
+            .max(20)
+    }
+
     /// The fault of a field, as a sentence.
     fn fault(&self, name: &str) -> Option<String> {
         let fault = self.faults.iter().find(|(field, _)| field == name);
@@ -112,15 +131,15 @@ impl Form {
         Summary {
             refusal: self.refusal.clone(),
             faults: faults
-                .map(|(field, message)| (id(field), sentence(field, message)))
+                .map(|(field, message)| (id(self.scope, field), sentence(field, message)))
                 .collect(),
         }
     }
 }
 
 /// The id of a field's element. A name may have slashes, as pointers do.
-fn id(name: &str) -> String {
-    format!("f-{}", name.replace('/', "-"))
+fn id(scope: &str, name: &str) -> String {
+    format!("f-{scope}{}", name.replace('/', "-"))
 }
 
 /// A message about a field as a sentence: `Email address must be …`.
@@ -182,6 +201,17 @@ impl Field {
     pub(crate) fn email(mut self) -> Self {
         self.kind = "email";
         self
+    }
+
+    /// Makes it a field for a day.
+    pub(crate) fn day(mut self) -> Self {
+        self.kind = "date";
+        self
+    }
+
+    /// Makes it a field in which the label does not say that it may stay empty, since all around it may.
+    pub(crate) fn plain(self) -> Self {
+        self.needed()
     }
 
     /// Makes it a field that hides what is typed, and shows nothing of an earlier attempt.

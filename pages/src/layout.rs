@@ -58,11 +58,15 @@ pub enum Notice {
     PasswordReset,
     SessionEnded,
     AddressesSaved,
+    OrderShipped,
+    Refunded,
+    Credited,
+    WrittenOff,
 }
 
 impl Notice {
     /// All notices.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::SignedIn,
         Self::SignedOut,
         Self::Registered,
@@ -77,6 +81,10 @@ impl Notice {
         Self::PasswordReset,
         Self::SessionEnded,
         Self::AddressesSaved,
+        Self::OrderShipped,
+        Self::Refunded,
+        Self::Credited,
+        Self::WrittenOff,
     ];
 
     /// The name of the notice in an address or a cookie.
@@ -122,6 +130,10 @@ impl Notice {
             ),
             Self::SessionEnded => ("session-ended", "That login has ended."),
             Self::AddressesSaved => ("addresses-saved", "Your addresses are saved."),
+            Self::OrderShipped => ("order-shipped", "The order is marked as shipped."),
+            Self::Refunded => ("refunded", "The refund is on its way."),
+            Self::Credited => ("credited", "The credit note is issued."),
+            Self::WrittenOff => ("written-off", "The amount is written off."),
         }
     }
 }

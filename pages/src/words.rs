@@ -1,6 +1,6 @@
 //! Statuses, reasons and refusals in plain English.
 
-use entity::orders::{CancelReason, PaymentMethod, Status};
+use entity::orders::{Attention, CancelReason, PaymentMethod, Status};
 use entity::reservations::Status as ReservationStatus;
 
 /// A status for people: its words, an icon, and how it looks (`good`, `warn`, `bad` or `calm`).
@@ -38,6 +38,17 @@ pub fn reservation_status(status: ReservationStatus) -> StatusText {
         ReservationStatus::Cancelled => status_text("Released", "ban", "calm"),
         ReservationStatus::Expired => status_text("Time has passed", "hourglass", "calm"),
         ReservationStatus::SoldOut => status_text("Sold out", "ban", "bad"),
+    }
+}
+
+/// Why an order needs a person's attention.
+#[must_use]
+pub fn attention(reason: Attention) -> &'static str {
+    match reason {
+        Attention::PaymentMismatched => "The payment differs from the order",
+        Attention::RefundFailed => "A refund failed",
+        Attention::DisputeOpen => "The payment is disputed",
+        Attention::DisputeLost => "A dispute was lost",
     }
 }
 
@@ -90,6 +101,24 @@ pub fn field(name: &str) -> &str {
         "region" => "State or province",
         "country" => "Country code",
         "payment_method" => "Payment",
+        "amount" => "Amount",
+        "reason" => "Reason",
+        "items" => "Items",
+        "scope" => "What",
+        "created_from" => "From day",
+        "created_to" => "To day",
+        "total_min" => "Total from",
+        "total_max" => "Total to",
+        "unpaid" => "Unpaid",
+        "overdue" => "Past due",
+        "attention" => "Needs attention",
+        "status" => "Status",
+        "sort" => "Sorted by",
+        "cursor" => "Page",
+        "q" => "Search",
+        "customer_id" => "Customer",
+        "orders" => "Orders",
+        "tracking_reference" => "Tracking number",
         "from" => "From",
         "to" => "To",
         "business" => "Business",

@@ -10,7 +10,7 @@ use actix_web::{Route, web};
 
 use super::{check, count_unmatched};
 use crate::schema::content_negotiation::CSV_SUFFIX;
-use crate::schema::endpoint::{BASE, Endpoint, SHOP, Table};
+use crate::schema::endpoint::{BASE, Endpoint, OFFICE, SHOP, Table, area};
 
 /// Serves the endpoints of the table, each behind its own [`check`]. [`super::check`] lists what the app's data must
 /// contain.
@@ -23,7 +23,13 @@ pub fn configure(table: &Table, config: &mut web::ServiceConfig) {
         let resource = web::resource("/").route(checked_route(page));
         config.service(resource.wrap(from_fn(count_unmatched)));
     }
-    config.service(scope(SHOP, &pages));
+    for prefix in [SHOP, OFFICE] {
+        let inside = pages.iter().copied();
+        let inside: Vec<_> = inside
+            .filter(|page| area(page.path) == Some(prefix))
+            .collect();
+        config.service(scope(prefix, &inside));
+    }
 }
 
 /// The endpoints below this prefix.

@@ -25,7 +25,7 @@ use crate::access::parts::{caller_of, data, failed, forbidden};
 use crate::http::limits::Limits;
 use crate::http::log;
 use crate::http::site::Site;
-use crate::schema::endpoint::{Endpoint, Kind, SHOP, Who};
+use crate::schema::endpoint::{Endpoint, Kind, SHOP, Who, area};
 use crate::schema::next::Next;
 use crate::schema::problem::{Code, Problem};
 use crate::schema::text::{FromText, Slug};
@@ -132,9 +132,10 @@ pub(super) fn to_login(req: &ServiceRequest) -> Option<HttpResponse> {
         // The page with the form.
         _ => referring(req),
     };
-    let next = back.and_then(|back| Next::of(&back, slug));
+    let area = area(req.path()).unwrap_or(SHOP);
+    let next = back.and_then(|back| Next::of(&back, area, slug));
     let query = next.map_or_else(String::new, |next| format!("?{}", next.query()));
-    let location = format!("{SHOP}/{slug}/login{query}");
+    let location = format!("{area}/{slug}/login{query}");
     Some(
         HttpResponse::SeeOther()
             .insert_header((LOCATION, location))

@@ -82,7 +82,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 crate::body! {
     /// A new credit note, with either `amount` or `items`.
     #[example({"amount": "25.00", "reason": "scratched"})]
-    pub(super) struct CreditNoteRequest {
+    pub(crate) struct CreditNoteRequest {
         /// The amount to credit.
         amount: Option<Positive>,
         /// Items to credit, at the price of their sale. Quantities of one product are added up. Units credited before
@@ -200,17 +200,24 @@ fn what(body: &mut CreditNoteRequest) -> Result<What, Problem> {
     }
 }
 
+impl CreditNoteRequest {
+    /// The input of the domain.
+    pub(crate) fn credit_note(mut self, order_id: OrderId) -> Result<NewCreditNote, Problem> {
+        Ok(NewCreditNote {
+            order_id,
+            credited: what(&mut self)?,
+            reason: self.reason.0,
+        })
+    }
+}
+
 async fn create(
     state: Data<State>,
     caller: Authenticated,
     id: Id<OrderId>,
-    mut request: Json<CreditNoteRequest>,
+    request: Json<CreditNoteRequest>,
 ) -> Response {
-    let new = NewCreditNote {
-        order_id: id.0,
-        credited: what(&mut request.body)?,
-        reason: request.body.reason.0,
-    };
+    let new = request.body.credit_note(id.0)?;
     let render = documents::render::<CreditNoteView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(credit_notes::create(&state.database, &write, &new).await)

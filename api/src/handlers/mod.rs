@@ -8,7 +8,7 @@ pub(crate) mod auth;
 pub(crate) mod availability;
 mod businesses;
 pub(crate) mod checkout;
-mod credit_notes;
+pub(crate) mod credit_notes;
 pub(crate) mod customers;
 pub(crate) mod dev;
 mod disputes;
@@ -16,8 +16,8 @@ mod documents;
 mod health;
 mod imports;
 mod inventory;
-mod order_lists;
-mod orders;
+pub(crate) mod order_lists;
+pub(crate) mod orders;
 mod overdue;
 pub(crate) mod passwords;
 mod payments;
@@ -32,7 +32,7 @@ mod sales;
 pub(crate) mod statements;
 mod users;
 mod webhooks;
-mod write_offs;
+pub(crate) mod write_offs;
 
 use crate::schema::endpoint::{Endpoint, Tag};
 

@@ -6,7 +6,7 @@ use domain::orders::{self, Filter, Listed, OrderKey, Sort, Wanting, changes};
 use domain::{Caller, Database, Paging};
 use entity::orders::{Attention, PaymentMethod, Status};
 use entity::users::Role;
-use entity::{CustomerId, ProductId};
+use entity::{Currency, CustomerId, ProductId};
 use sea_orm::{ActiveEnum, Iterable};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -141,24 +141,36 @@ async fn list(lists: Listing, caller: Authenticated, mut query: Query) -> Respon
             changes.map(|page| lists.changes(page, |listed| ListedOrderView::of(listed, &caller))),
         );
     }
-    let attention = query.take::<WantingAttention>("attention");
-    let filter = Filter {
-        customer_id: query.take("customer_id"),
-        attention: attention.map(|wanted| wanted.0),
-        ..Filter::default()
-    };
+    let filter = filter(&mut query, caller.currency);
     page(lists, caller, filter, query).await
 }
 
-async fn my_orders(lists: Listing, caller: Authenticated, query: Query) -> Response {
-    page(lists, caller, Filter::default(), query).await
+async fn my_orders(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
+    let filter = common(&mut query, caller.currency);
+    page(lists, caller, filter, query).await
 }
 
-/// The orders that the caller may see and that match this filter and those of every list.
-async fn page(lists: Listing, caller: Authenticated, filter: Filter, mut query: Query) -> Response {
-    let (total_min, total_max) = query.amounts(("total_min", "total_max"), caller.currency);
+/// All orders that the filters of the query select, as CSV.
+pub(crate) async fn table(lists: Listing, caller: Authenticated, mut query: Query) -> Response {
+    let filter = filter(&mut query, caller.currency);
+    page(lists, caller, filter, query).await
+}
+
+/// Reads the filters and the order of the list of all orders.
+pub(crate) fn filter(query: &mut Query, currency: Currency) -> Filter {
+    let attention = query.take::<WantingAttention>("attention");
+    Filter {
+        customer_id: query.take("customer_id"),
+        attention: attention.map(|wanted| wanted.0),
+        ..common(query, currency)
+    }
+}
+
+/// Reads the filters and the order that every list of orders has.
+fn common(query: &mut Query, currency: Currency) -> Filter {
+    let (total_min, total_max) = query.amounts(("total_min", "total_max"), currency);
     let (created_from, created_to) = query.span(("created_from", "created_to"));
-    let filter = Filter {
+    let mut filter = Filter {
         search: query.take("q"),
         status: query
             .take::<Several<Status>>("status")
@@ -172,16 +184,25 @@ async fn page(lists: Listing, caller: Authenticated, filter: Filter, mut query: 
         unpaid: query.take("unpaid"),
         overdue: query.take("overdue"),
         sort: query.take("sort").unwrap_or_default(),
-        ..filter
+        ..Filter::default()
     };
     if filter.sort == Sort::DueAt {
-        if filter.unpaid != Some(true) && filter.overdue != Some(true) {
+        let is_of_unpaid = filter.unpaid == Some(true) || filter.overdue == Some(true);
+        if !is_of_unpaid {
             query.fault("sort", "due_at needs unpaid=true or overdue=true");
         }
         if filter.search.is_some() {
             query.fault("sort", "due_at is not possible together with q");
         }
+        if !is_of_unpaid || filter.search.is_some() {
+            filter.sort = Sort::default();
+        }
     }
+    filter
+}
+
+/// The orders that the caller may see and that match the filter.
+async fn page(lists: Listing, caller: Authenticated, filter: Filter, query: Query) -> Response {
     let (currency, reader) = (caller.currency, caller.clone());
     let (counter, counted) = (caller.clone(), filter.clone());
     let count = async move |database: &Database| {

@@ -122,7 +122,7 @@ crate::body! {
 crate::body! {
     /// The fulfilment of an order.
     #[example({"tracking_reference": "1Z999"})]
-    pub(super) struct FulfilmentRequest {
+    pub(crate) struct FulfilmentRequest {
         /// A reference by which the shipment can be tracked, such as a carrier's number.
         tracking_reference: Option<Text<1, 200>>,
         /// True fulfils an order even if its payment is disputed or was lost to a dispute; false if left out.
@@ -133,7 +133,7 @@ crate::body! {
 crate::body! {
     /// A new refund: `amount`, `items`, or all that is left if both are left out.
     #[example({"amount": "25.00", "reason": "scratched"})]
-    pub(super) struct RefundRequest {
+    pub(crate) struct RefundRequest {
         /// The amount to refund.
         amount: Option<Positive>,
         /// Items to refund, at the price of their sale. Quantities of one product are added up. Units refunded before
@@ -512,27 +512,45 @@ async fn fulfil(
     id: Id<OrderId>,
     request: JsonOrEmpty<FulfilmentRequest>,
 ) -> Response {
-    let tracking_reference = request.body.tracking_reference.as_ref();
-    let fulfilment = Fulfilment {
-        tracking_reference: tracking_reference.map(|text| text.0.as_str()),
-        acknowledge_dispute: request.body.acknowledge_dispute.unwrap_or(false),
-    };
+    let fulfilment = request.body.fulfilment();
     let render = render(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(orders::fulfil(&state.database, &write, id.0, fulfilment).await)
+}
+
+impl FulfilmentRequest {
+    /// The input of the domain.
+    pub(crate) fn fulfilment(&self) -> Fulfilment<'_> {
+        let tracking_reference = self.tracking_reference.as_ref();
+        Fulfilment {
+            tracking_reference: tracking_reference.map(|text| text.0.as_str()),
+            acknowledge_dispute: self.acknowledge_dispute.unwrap_or(false),
+        }
+    }
+}
+
+impl RefundRequest {
+    /// The input of the domain.
+    pub(crate) fn refund(
+        mut self,
+        state: &State,
+        caller: &Authenticated,
+    ) -> Result<NewRefund, Problem> {
+        Ok(NewRefund {
+            what: what(&mut self)?,
+            reason: self.reason.0,
+            takes: takes(state, caller),
+        })
+    }
 }
 
 async fn refund(
     state: Data<State>,
     caller: Authenticated,
     id: Id<OrderId>,
-    mut request: Json<RefundRequest>,
+    request: Json<RefundRequest>,
 ) -> Response {
-    let refund = NewRefund {
-        what: what(&mut request.body)?,
-        reason: request.body.reason.0,
-        takes: takes(&state, &caller),
-    };
+    let refund = request.body.refund(&state, &caller)?;
     let render = render(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     let refunded = refunds::request(&state.database, &write, id.0, &refund).await;

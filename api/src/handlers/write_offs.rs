@@ -77,7 +77,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 crate::body! {
     /// A new write-off.
     #[example({"reason": "the customer is insolvent"})]
-    pub(super) struct WriteOffRequest {
+    pub(crate) struct WriteOffRequest {
         /// The amount to write off; all that is due if left out.
         amount: Option<Positive>,
         /// The reason, as shown on statements.
@@ -132,17 +132,24 @@ impl DocumentView for WriteOffView {
     }
 }
 
+impl WriteOffRequest {
+    /// The input of the domain.
+    pub(crate) fn write_off(self, order_id: OrderId) -> NewWriteOff {
+        NewWriteOff {
+            order_id,
+            amount: self.amount.map(|amount| amount.0),
+            reason: self.reason.0,
+        }
+    }
+}
+
 async fn create(
     state: Data<State>,
     caller: Authenticated,
     id: Id<OrderId>,
     request: Json<WriteOffRequest>,
 ) -> Response {
-    let new = NewWriteOff {
-        order_id: id.0,
-        amount: request.body.amount.map(|amount| amount.0),
-        reason: request.body.reason.0,
-    };
+    let new = request.body.write_off(id.0);
     let render = documents::render::<WriteOffView>(&caller);
     let write = caller.write(request.key.as_ref(), &render);
     caller.answer(write_offs::create(&state.database, &write, &new).await)

@@ -15,11 +15,11 @@ use entity::CustomerId;
 use pages::{Business, Layout, Notice, Template};
 use uuid::Uuid;
 
-use crate::access::{Visit, Visitor};
+use crate::access::{Permissions, Visit, Visitor};
 use crate::http::entity_tag::KnownTags;
 use crate::http::request::RequestId;
 use crate::pages::cart::Cart;
-use crate::schema::endpoint::SHOP;
+use crate::schema::endpoint::{SHOP, area};
 use crate::schema::form::Form;
 use crate::schema::problem::Problem;
 use crate::schema::response::{Answer, Response};
@@ -34,6 +34,7 @@ const NOTICE_LIFE: Duration = Duration::minutes(1);
 #[derive(Debug)]
 pub(super) struct Here {
     pub(super) state: Data<State>,
+    permissions: Data<Permissions>,
     pub(super) req: HttpRequest,
     pub(super) visit: Visit,
     pub(super) visitor: Visitor,
@@ -44,21 +45,26 @@ impl FromRequest for Here {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let state = req.app_data::<Data<State>>().ok_or_else(|| {
-            tracing::error!("the app lacks its state");
-            Problem::internal()
-        });
         let visit = Visit::from_request(req, payload).into_inner();
         let visitor = Visitor::from_request(req, payload).into_inner();
-        ready(state.and_then(|state| {
+        let here = || {
             Ok(Self {
-                state: state.clone(),
+                state: data::<State>(req)?,
+                permissions: data::<Permissions>(req)?,
                 req: req.clone(),
                 visit: visit?,
                 visitor: visitor?,
             })
-        }))
+        };
+        ready(here())
     }
+}
+
+fn data<T: 'static>(req: &HttpRequest) -> Result<Data<T>, Problem> {
+    req.app_data::<Data<T>>().cloned().ok_or_else(|| {
+        tracing::error!(of = std::any::type_name::<T>(), "the app lacks data");
+        Problem::internal()
+    })
 }
 
 impl Here {
@@ -94,9 +100,24 @@ impl Here {
         id.unwrap_or_else(|| RequestId(String::new()))
     }
 
-    /// The address of the store, or of a page in it: `path("/cart")` is `/shop/acme/cart`.
+    /// The prefix of the page's area: the store, or the back office.
+    pub(super) fn area(&self) -> &'static str {
+        area(self.req.path()).unwrap_or(SHOP)
+    }
+
+    /// The address of the area, or of a page in it: `path("/cart")` is `/shop/acme/cart`.
     pub(super) fn path(&self, rest: &str) -> String {
-        format!("{}/{}{rest}", SHOP, self.slug())
+        format!("{}/{}{rest}", self.area(), self.slug())
+    }
+
+    /// Whether the visitor may use the operation with this id. Pages do not offer what would be refused.
+    pub(super) fn may(&self, operation_id: &str) -> bool {
+        let role = self
+            .visit
+            .caller
+            .as_ref()
+            .map(|caller| caller.authority.role());
+        role.is_some_and(|role| self.permissions.allow(role, operation_id))
     }
 
     /// The cart of the browser.
@@ -109,29 +130,44 @@ impl Here {
     /// # Errors
     /// The business cannot be read.
     pub(super) async fn layout(&self) -> Result<Layout, Problem> {
-        let (catalogue, database) = (&self.state.catalogue, &self.state.database);
-        let business = catalogue.business(database, self.visit.business.id).await;
-        let business = business.map_err(|error| self.problem(error))?;
-        let target = self.req.uri().path_and_query();
         Ok(Layout {
-            business: Business {
-                slug: business.slug.clone(),
-                name: business.name.clone(),
-                currency: business.currency,
-                time_zone: business.time_zone,
-            },
-            user: self
-                .visit
-                .session
-                .as_ref()
-                .map(|session| session.user_name.clone()),
+            business: self.business().await?,
+            user: self.user_name(),
             is_customer: self.confined_to().is_some(),
             cart_count: self.cart().lines().len(),
             search: String::new(),
-            path: target.map_or_else(String::new, ToString::to_string),
+            path: self.address(),
             notice: self.notice(),
             request_id: self.request_id().0,
         })
+    }
+
+    /// The business of the page.
+    ///
+    /// # Errors
+    /// The business cannot be read.
+    pub(super) async fn business(&self) -> Result<Business, Problem> {
+        let (catalogue, database) = (&self.state.catalogue, &self.state.database);
+        let business = catalogue.business(database, self.visit.business.id).await;
+        let business = business.map_err(|error| self.problem(error))?;
+        Ok(Business {
+            slug: business.slug.clone(),
+            name: business.name.clone(),
+            currency: business.currency,
+            time_zone: business.time_zone,
+        })
+    }
+
+    /// The name of the signed-in user.
+    pub(super) fn user_name(&self) -> Option<String> {
+        let session = self.visit.session.as_ref();
+        session.map(|session| session.user_name.clone())
+    }
+
+    /// The path and query of the page.
+    pub(super) fn address(&self) -> String {
+        let target = self.req.uri().path_and_query();
+        target.map_or_else(String::new, ToString::to_string)
     }
 
     /// A page.
@@ -219,7 +255,7 @@ impl Here {
     }
 
     /// The notice that the last response left.
-    fn notice(&self) -> Option<Notice> {
+    pub(super) fn notice(&self) -> Option<Notice> {
         let cookie = self.req.cookie(&self.notice_name())?;
         Notice::from_code(cookie.value())
     }

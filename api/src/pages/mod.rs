@@ -7,5 +7,8 @@
 pub(crate) mod assets;
 mod cart;
 mod here;
+mod logins;
+pub(crate) mod office;
+mod order_view;
 pub(crate) mod shop;
 mod start;

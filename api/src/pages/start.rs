@@ -9,7 +9,7 @@ use entity::Currency;
 use pages::Template;
 use pages::shop::{Door, Home};
 
-use crate::schema::endpoint::{Endpoint, SHOP};
+use crate::schema::endpoint::{Endpoint, OFFICE, SHOP};
 use crate::schema::problem::Problem;
 use crate::schema::query::Query;
 use crate::schema::response::Response;
@@ -73,6 +73,13 @@ fn doors() -> Vec<Door> {
             address: format!("{SHOP}/acme"),
             icon: "store",
             logins: vec![login("Customer", "customer@example.com", "customer123")],
+        },
+        Door {
+            title: "The back office of Acme".to_owned(),
+            text: "See orders, ship them, give money back, as the people of Acme do.".to_owned(),
+            address: format!("{OFFICE}/acme"),
+            icon: "receipt-text",
+            logins: vec![login("Admin", "admin@example.com", "admin123")],
         },
         Door {
             title: "The API".to_owned(),

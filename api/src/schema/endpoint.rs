@@ -48,11 +48,22 @@ pub const BASE: &str = "/api";
 /// The prefix of every page of a store.
 pub const SHOP: &str = "/shop";
 
-/// Whether a path is for browsers: the start page, or below [`SHOP`].
+/// The prefix of every page of a back office.
+pub const OFFICE: &str = "/office";
+
+/// The prefix of a path that is below one of a store or a back office: [`SHOP`] or [`OFFICE`].
+#[must_use]
+pub fn area(path: &str) -> Option<&'static str> {
+    [SHOP, OFFICE].into_iter().find(|prefix| {
+        let below = path.strip_prefix(prefix);
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// Whether a path is for browsers: the start page, or below [`SHOP`] or [`OFFICE`].
 #[must_use]
 pub fn is_page(path: &str) -> bool {
-    let below_shop = path.strip_prefix(SHOP);
-    path == "/" || below_shop.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path == "/" || area(path).is_some()
 }
 
 /// The clients that an endpoint is for. The kind decides which credential counts, and what a refusal looks like.

@@ -63,6 +63,12 @@ impl Form {
             .collect()
     }
 
+    /// The ends of the names of all fields in a member: `a` and `b` of `orders/a` and `orders/b`.
+    pub fn names_below<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let names = self.fields.keys();
+        names.filter_map(move |field| field.strip_prefix(name)?.strip_prefix('/'))
+    }
+
     /// Sets a member that the path gives.
     pub fn set(&mut self, name: &str, text: &str) {
         self.fields.insert(name.to_owned(), text.to_owned());

@@ -239,6 +239,33 @@ impl Query {
         Some(format!("{} {message}.", name.trim_start_matches('?')))
     }
 
+    /// Ends the reading of the address of a page that shows each fault beside its field. As [`Query::fault_of_page`].
+    #[must_use]
+    pub fn faults_of_page(self) -> Vec<(String, String)> {
+        let faults = self.at.problem().faults_by_field().into_iter();
+        faults
+            .map(|(name, message)| (name.trim_start_matches('?').to_owned(), message))
+            .collect()
+    }
+
+    /// Joins the values of a repeated parameter with commas: the ticked boxes of one name in a form.
+    #[must_use]
+    pub fn joined(mut self, name: &str) -> Self {
+        let found = self.pairs.extract_if(.., |(other, _)| other == name);
+        let values: Vec<String> = found.map(|(_, text)| text).collect();
+        if !values.is_empty() {
+            self.pairs.push((name.to_owned(), values.join(",")));
+        }
+        self
+    }
+
+    /// The text of a parameter, which stays unread; empty if it is absent.
+    #[must_use]
+    pub fn peek(&self, name: &str) -> &str {
+        let found = self.pairs.iter().find(|(other, _)| other == name);
+        found.map_or("", |(_, text)| text)
+    }
+
     /// Drops a parameter that was read elsewhere.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {

@@ -143,7 +143,7 @@ fn an_action_names_its_twins_and_a_page_is_no_endpoint_of_the_api() {
     assert_eq!(with(action().same_as(&["getX", "getY"])), no_twin);
     assert_eq!(with(action().same_as(&["getX"])), Ok(()));
     assert_eq!(with(action().of_browsers_only()), Ok(()));
-    for elsewhere in ["/api/y", "/x", "/shopping/{business}"] {
+    for elsewhere in ["/api/y", "/x", "/shopping/{business}", "/offices"] {
         let refused = with(Endpoint::page("showX", elsewhere, special));
         assert_eq!(
             refused,

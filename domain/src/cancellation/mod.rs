@@ -3,11 +3,27 @@
 mod card;
 mod credit;
 
-use entity::OrderId;
-use entity::orders::PaymentMethod;
+use entity::orders::{PaymentMethod, Status};
+use entity::users::Role;
+use entity::{Money, OrderId};
 
-use crate::orders::{Order, reread, visible};
+use crate::card::refunds;
+use crate::orders::{Order, disputes, reread, transitions, visible};
 use crate::{Database, Error, Outcome, WriteRequest};
+
+/// Checks that a caller of the business with this role can cancel the order as it is.
+///
+/// # Errors
+/// [`Error::InvalidTransition`]; [`Error::Forbidden`]; [`Error::DisputeOpen`].
+pub fn check(role: Role, whole: &Order) -> Result<(), Error> {
+    let order = &whole.order;
+    transitions::find_for(role, order.payment_method, order.status, Status::Cancelled)?;
+    let is_refunded = order.status == Status::Paid && refunds::refundable(order) > Money::ZERO;
+    match is_refunded {
+        true => disputes::check(&whole.disputes),
+        false => Ok(()),
+    }
+}
 
 /// Cancels an order that is not fulfilled. On credit, its charge is reversed, and payments that settled it become
 /// credit on account again. By card, its intent is cancelled or its payment refunded. Customers may cancel their own

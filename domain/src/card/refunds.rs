@@ -163,8 +163,21 @@ async fn items(
     Ok((asked, price))
 }
 
+/// Checks that money of an order can be refunded as it is. Goods may come back even after all money has.
+///
+/// # Errors
+/// [`Error::NotPaidByCard`]; [`Error::NotPaid`]; [`Error::DisputeOpen`].
+pub fn check(order: &Order) -> Result<(), Error> {
+    if order.order.payment_method == PaymentMethod::Credit {
+        return Err(Error::NotPaidByCard(order.order.id));
+    }
+    expect_paid(&order.order)?;
+    disputes::check(&order.disputes)
+}
+
 /// The rest of the payment: neither refunded nor lost in a dispute.
-fn refundable(order: &orders::Model) -> Money {
+#[must_use]
+pub fn refundable(order: &orders::Model) -> Money {
     let left = order.amount_paid() - order.amount_refunded - order.amount_lost;
     left.max(Money::ZERO)
 }

@@ -43,11 +43,16 @@ pub(crate) async fn of(
 
 /// The creditable amount of the order: 0 once it is cancelled.
 pub(crate) fn left(order: &orders::Model, credited: &[Credited]) -> Money {
-    if order.status == Status::Cancelled {
-        return Money::ZERO;
+    creditable(order, credited.iter().map(|credit| credit.amount).sum())
+}
+
+/// The creditable amount of an order of which this much was credited before.
+#[must_use]
+pub fn creditable(order: &orders::Model, before: Money) -> Money {
+    match order.status {
+        Status::Cancelled => Money::ZERO,
+        _ => order.total_amount - before,
     }
-    let before: Money = credited.iter().map(|credit| credit.amount).sum();
-    order.total_amount - before
 }
 
 /// Checks that this amount can still be credited of the order.

@@ -52,7 +52,15 @@ pub(crate) async fn check_none(
     business: BusinessId,
     order: OrderId,
 ) -> Result<(), Error> {
-    match open_or_lost(&of(transaction, business, order).await?) {
+    check(&of(transaction, business, order).await?)
+}
+
+/// Checks that none of the disputes of an order is open or lost.
+///
+/// # Errors
+/// [`Error::DisputeOpen`] with the newest open dispute, or else the newest lost one.
+pub fn check(disputes: &[disputes::Model]) -> Result<(), Error> {
+    match open_or_lost(disputes) {
         None => Ok(()),
         Some((dispute_id, is_lost)) => Err(Error::DisputeOpen {
             dispute_id,

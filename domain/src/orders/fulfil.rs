@@ -1,7 +1,8 @@
 //! Fulfilling an order: its goods were handed over or shipped.
 
 use entity::orders::{PaymentMethod, Status};
-use entity::{Money, OrderId};
+use entity::users::Role;
+use entity::{Money, OrderId, orders};
 use serde_json::json;
 
 use super::{Order, replace_terms, step, transitions, whole};
@@ -17,6 +18,19 @@ pub struct Fulfilment<'a> {
     pub tracking_reference: Option<&'a str>,
     /// Fulfils the order although a dispute of its payment is open or lost.
     pub acknowledge_dispute: bool,
+}
+
+/// Checks that a caller with this role can fulfil the order as it is, its disputes aside.
+///
+/// # Errors
+/// [`Error::InvalidTransition`]; [`Error::Forbidden`]; [`Error::AlreadyRefunded`].
+pub fn check_fulfilment(role: Role, order: &orders::Model) -> Result<(), Error> {
+    let (of, from) = (order.payment_method, order.status);
+    transitions::find_for(role, of, from, Status::Fulfilled)?;
+    if order.amount_refunded > Money::ZERO && order.amount_refunded == order.amount_paid() {
+        return Err(Error::AlreadyRefunded(order.id));
+    }
+    Ok(())
 }
 
 /// Fulfils a whole order. It cannot be cancelled afterwards.
@@ -43,10 +57,7 @@ pub async fn fulfil(
                 return Ok(replayed);
             }
             let (of, from, to) = (order.payment_method, order.status, Status::Fulfilled);
-            transitions::find_for(caller.authority.role(), of, from, to)?;
-            if order.amount_refunded > Money::ZERO && order.amount_refunded == order.amount_paid() {
-                return Err(Error::AlreadyRefunded(id));
-            }
+            check_fulfilment(caller.authority.role(), &order)?;
             if of == PaymentMethod::Card && !fulfilment.acknowledge_dispute {
                 disputes::check_none(transaction, caller.business_id, id).await?;
             }

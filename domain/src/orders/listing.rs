@@ -180,6 +180,32 @@ pub async fn list(
     .await
 }
 
+/// Those of these orders that the caller may see, the newest first.
+///
+/// # Errors
+/// [`Error::DatabaseUnavailable`].
+pub async fn with_ids(
+    database: &Database,
+    caller: &Caller,
+    ids: &[OrderId],
+) -> Result<Vec<Listed>, Error> {
+    let business = caller.business_id;
+    retry(|| async {
+        let transaction = database.begin_read(business).await?;
+        let rows = orders::Entity::of(business)
+            .filter(orders::Column::Id.eq_any(ids.to_vec()))
+            .order_by_desc(orders::Column::Id)
+            .all(&transaction)
+            .await?;
+        let rows = rows.into_iter();
+        let rows = rows.filter(|order| caller.may_act_for(order.customer_id));
+        let listed = with_names(&transaction, business, rows.collect()).await?;
+        transaction.commit().await?;
+        Ok(listed)
+    })
+    .await
+}
+
 /// These orders with the names of their customers. One round trip.
 pub(super) async fn with_names(
     transaction: &Transaction,

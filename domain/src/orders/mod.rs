@@ -29,10 +29,11 @@ use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Transaction};
 
 pub use about::About;
+pub use credited::creditable;
 pub use details::{DetailsChange, OrderDetails, change};
-pub use fulfil::{Fulfilment, fulfil};
+pub use fulfil::{Fulfilment, check_fulfilment, fulfil};
 pub(crate) use listing::is_unpaid;
-pub use listing::{Filter, Listed, NoPlace, OrderKey, Sort, Wanting, count, list};
+pub use listing::{Filter, Listed, NoPlace, OrderKey, Sort, Wanting, count, list, with_ids};
 pub(crate) use new_rows::{NewItem, NewOrder};
 pub use payments::{Mismatch, Payment};
 pub use sold_line::SoldLine;

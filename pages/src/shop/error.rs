@@ -16,8 +16,8 @@ pub struct ErrorPage {
     pub message: String,
     /// The id by which an operator finds the request in the log.
     pub request_id: String,
-    /// The name in addresses of the store; `None` where no store is known.
-    pub slug: Option<String>,
+    /// The ways on: text and address, the best one first.
+    pub links: Vec<(String, String)>,
 }
 
 impl ErrorPage {

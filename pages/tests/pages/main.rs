@@ -7,6 +7,7 @@
 )]
 
 mod html;
+mod office;
 mod rendered;
 mod samples;
 mod sources;

@@ -10,12 +10,14 @@ use entity::{
 use pages::shop::{
     Account, AddressPage, Cart, CartLine, Catalogue, Checkout, Choice, Credit, Door, Entry,
     ErrorPage, Figures, Home, LineProblem, Login, NotForSale, Order, OrderLine, OrderPage,
-    OrderRow, Orders, Paper, PaperKind, Pay, PayState, Picture, Product, ProductPage, Register, Reservation,
-    ReservationRow, Reservations, Reset, Sale, SaleState, Session, Statement, Step,
+    OrderRow, Orders, Paper, PaperKind, Pay, PayState, Picture, Product, ProductPage, Register,
+    Reservation, ReservationRow, Reservations, Reset, Sale, SaleState, Session, Statement, Step,
     address_members,
 };
 use pages::{Business, Form, Layout, Notice, Refusal, Template};
 use uuid::Uuid;
+
+use crate::office;
 
 /// A name that would run a script and leave its attribute if it were not escaped.
 pub(crate) const HOSTILE: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
@@ -33,7 +35,7 @@ pub(crate) fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-fn id(number: u128) -> Uuid {
+pub(crate) fn id(number: u128) -> Uuid {
     Uuid::from_u128(0x650e_8400_e29b_41d4_a716_4466_5544_0000 + number)
 }
 
@@ -74,7 +76,7 @@ fn hostile(path: &str) -> Layout {
     layout
 }
 
-fn form() -> Form {
+pub(crate) fn form() -> Form {
     Form::new("7f3c2f0e-0f7a-4f3e-9a51-8d0c6c1f2b11")
 }
 
@@ -183,6 +185,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
     reservations(&mut add);
     accounts(&mut add);
     payments(&mut add);
+    office::screens(&mut add);
     all
 }
 
@@ -197,7 +200,7 @@ impl<T: Template> Render for T {
     }
 }
 
-type Add<'a> = &'a mut dyn FnMut(&'static str, &dyn Render);
+pub(crate) type Add<'a> = &'a mut dyn FnMut(&'static str, &dyn Render);
 
 fn homes(add: Add<'_>) {
     let login = |email: &str| vec![("Login".to_owned(), email.to_owned(), "admin123".to_owned())];
@@ -236,12 +239,12 @@ fn homes(add: Add<'_>) {
 }
 
 fn errors(add: Add<'_>) {
-    let error = |status, title: &str, message: &str, slug: Option<&str>| ErrorPage {
+    let error = |status, title: &str, message: &str, link: &str| ErrorPage {
         status,
         title: title.into(),
         message: message.into(),
         request_id: "0190a5d4-7b1c-7000-8000-000000000001".into(),
-        slug: slug.map(str::to_owned),
+        links: vec![("Back to the store".into(), link.into())],
     };
     add(
         "error-not-found",
@@ -249,13 +252,11 @@ fn errors(add: Add<'_>) {
             404,
             "This page does not exist",
             "The link may be old, or the address has a typo.",
-            Some("acme"),
+            "/shop/acme",
         ),
     );
-    add(
-        "error-hostile",
-        &error(403, HOSTILE, HOSTILE, Some(HOSTILE)),
-    );
+    let hostile = format!("/shop/{HOSTILE}");
+    add("error-hostile", &error(403, HOSTILE, HOSTILE, &hostile));
 }
 
 fn logins(add: Add<'_>) {
@@ -618,7 +619,7 @@ fn checkouts(add: Add<'_>) {
     add("checkout-hostile", &worst);
 }
 
-fn order(status: Status, method: PaymentMethod) -> Order {
+pub(crate) fn order(status: Status, method: PaymentMethod) -> Order {
     let sold = |number: u128, sku: &str, name: &str, quantity: i64, price: &str| OrderLine {
         product_id: ProductId(id(number)),
         sku: sku.into(),
@@ -654,7 +655,7 @@ fn order(status: Status, method: PaymentMethod) -> Order {
     }
 }
 
-fn hostile_order() -> Order {
+pub(crate) fn hostile_order() -> Order {
     let mut order = order(Status::Fulfilled, PaymentMethod::Credit);
     order.customer_name = HOSTILE.into();
     order.lines[0].name = HOSTILE.into();

@@ -1,27 +1,25 @@
-//! Login, registration, logout, and a new password for a forgotten one. What protects the API's endpoints protects these: the limits per address and
-//! account, and the time that a wrong password takes.
+//! Login, registration, logout, and a new password for a forgotten one. What protects the API's endpoints protects
+//! these: the limits per address and account, and the time that a wrong password takes.
 
-use actix_web::http::header::USER_AGENT;
+use domain::identity::login;
 use domain::identity::login::{Attempt, Grant};
-use domain::identity::{login, sessions};
 use domain::{Secret, WriteRequest};
 use pages::shop::{Login, Register, Reset};
 use pages::{Layout, Notice, Refusal};
 
-use crate::handlers::auth::{self, LoginRequest, RegisterRequest};
+use crate::handlers::auth::{self, RegisterRequest};
 use crate::handlers::passwords::{ResetRequest, reset_password};
 use crate::pages::here::{Here, fresh, is_about_form, sent};
+use crate::pages::logins::{
+    BUSINESS, PASSWORD, begin, end, next_in_address, next_of, open, user_agent,
+};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::form::Form;
 use crate::schema::next::{NEXT, Next};
 use crate::schema::problem::{Code, Problem};
-use crate::schema::query::Query;
 use crate::schema::response::{Response, see_other};
 use crate::schema::text::{Email, FromText};
 
-/// The member of the API's bodies that a page's path gives.
-const BUSINESS: &str = "business";
-const PASSWORD: &str = "password";
 const CODE: &str = "code";
 const NEW: &str = "new";
 
@@ -47,18 +45,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .public()
             .of_browsers_only(),
     ]
-}
-
-/// The page after a login: the one from which the visitor came, or the store.
-fn next_of(here: &Here, text: Option<&str>) -> String {
-    let next = text.and_then(|text| Next::of(text, here.slug()));
-    next.map_or_else(|| here.path(""), |next| next.target().to_owned())
-}
-
-/// The page from which the visitor came, by the address of the login.
-fn next_in_address(here: &Here) -> String {
-    let text = Query::of(here.req.query_string()).take_text(NEXT);
-    next_of(here, text.as_deref())
 }
 
 /// The frame of a page that leads on: its own links to the login keep where it leads.
@@ -97,7 +83,7 @@ async fn log_in(here: Here, mut form: Form) -> Response {
     let next = next_of(&here, form.take(NEXT).as_deref());
     form.set(BUSINESS, here.slug());
     match open(&here, &form).await {
-        Ok(token) => Ok(begin(&here, &next, &token, Notice::SignedIn).await),
+        Ok(login) => Ok(begin(&here, &next, &login.token, Notice::SignedIn).await),
         Err(problem) if is_about_form(&problem) => {
             let page = Login {
                 layout: layout(&here, &next).await?,
@@ -108,36 +94,6 @@ async fn log_in(here: Here, mut form: Form) -> Response {
         }
         Err(problem) => Err(problem),
     }
-}
-
-/// Opens a session with the form's address and password. Returns the value of its cookie.
-async fn open(here: &Here, form: &Form) -> Result<Secret, Problem> {
-    let body = form.read::<LoginRequest>()?;
-    let user_agent = user_agent(here);
-    let grant = Grant::Session {
-        user_agent: user_agent.as_deref(),
-    };
-    let login = auth::log_in(&here.state, &here.req, here.request_id(), (body, grant));
-    login.await.map(|login| login.token)
-}
-
-fn user_agent(here: &Here) -> Option<String> {
-    let value = here.req.headers().get(USER_AGENT)?;
-    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
-}
-
-/// The way on, with the cookie of a session that was opened. The session of before ends: whoever logs in leaves it.
-async fn begin(here: &Here, next: &str, token: &Secret, notice: Notice) -> actix_web::HttpResponse {
-    if let (Some(session), Some(caller)) = (&here.visit.session, &here.visit.caller) {
-        let state = &here.state;
-        let ended = sessions::end(&state.database, &state.revocation, caller, session.id).await;
-        if let Err(error) = ended {
-            tracing::warn!(%error, "the session before a login has not ended");
-        }
-    }
-    let site = &here.state.site;
-    let cookie = site.cookie(site.session_cookie(here.slug()), token.reveal().to_owned());
-    here.see_with(next, Some(notice), cookie)
 }
 
 async fn register(here: Here, mut form: Form) -> Response {
@@ -167,7 +123,8 @@ async fn register_user(here: &Here, form: &Form) -> Result<Secret, Problem> {
         Err(problem) if problem.code() == Code::AlreadyExists => {
             let mut form = form.clone();
             form.take("name");
-            return open(here, &form).await.map_err(|_refused| problem);
+            let login = open(here, &form).await;
+            return login.map(|login| login.token).map_err(|_refused| problem);
         }
         Err(problem) => return Err(problem),
     };
@@ -203,7 +160,8 @@ async fn show_reset(here: Here) -> Response {
 async fn reset(here: Here, mut form: Form) -> Response {
     let next = next_of(&here, form.take(NEXT).as_deref());
     form.set(BUSINESS, here.slug());
-    let back = Next::of(&next, here.slug()).map_or_else(String::new, |next| next.query());
+    let back =
+        Next::of(&next, here.area(), here.slug()).map_or_else(String::new, |next| next.query());
     let login = format!("{}?{back}", here.path("/login"));
     let write = WriteRequest {
         caller: &(),
@@ -245,12 +203,6 @@ fn wrong_code() -> Refusal {
 }
 
 async fn log_out(here: Here, _form: Form) -> Response {
-    if let (Some(session), Some(caller)) = (&here.visit.session, &here.visit.caller) {
-        let state = &here.state;
-        let ended = sessions::end(&state.database, &state.revocation, caller, session.id).await;
-        ended.map_err(|error| here.problem(error))?;
-    }
-    let site = &here.state.site;
-    let removal = site.removal(site.session_cookie(here.slug()));
-    Ok(here.see_with(&here.path(""), Some(Notice::SignedOut), removal))
+    let target = here.path("");
+    end(&here, &target).await
 }

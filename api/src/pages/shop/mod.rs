@@ -7,7 +7,6 @@ mod catalogue;
 mod checkout;
 mod held;
 mod login;
-mod order_view;
 mod orders;
 mod pay;
 mod pictures;

@@ -12,7 +12,7 @@ use pages::shop::{Choice, OrderPage, OrderRow, Orders, Paper, PaperKind, Step};
 
 use crate::access::Authenticated;
 use crate::pages::here::{Here, fresh, is_about_form, sent};
-use crate::pages::shop::order_view::{can_pay_here, found, is_overdue, seconds_to_pay};
+use crate::pages::order_view::{can_pay_here, found, is_overdue, seconds_to_pay};
 use crate::pages::shop::pictures;
 use crate::schema::endpoint::Endpoint;
 use crate::schema::form::Form;

@@ -14,7 +14,7 @@ use pages::{Notice, Refusal};
 use crate::handlers::dev;
 use crate::http::headers;
 use crate::pages::here::{Here, fresh};
-use crate::pages::shop::order_view::{found, is_test, seconds_to_pay};
+use crate::pages::order_view::{found, is_test, seconds_to_pay};
 use crate::schema::endpoint::Endpoint;
 use crate::schema::form::Form;
 use crate::schema::path::{Id, Name};

@@ -55,11 +55,7 @@ async fn constraints_reject_invalid_stock_and_amounts_for_the_superuser() {
             "credit_limit = -0.01",
             "amount_not_negative_range",
         ),
-        (
-            &customer,
-            "on_account = -0.01",
-            "amount_not_negative_range",
-        ),
+        (&customer, "on_account = -0.01", "amount_not_negative_range"),
         (
             &order,
             "amount_settled = total_amount + 0.01",

@@ -7,13 +7,13 @@ use domain::Authority;
 use domain::demo::{ACME_CUSTOMER, ACME_HEADPHONES};
 use serde_json::json;
 use tests::{Service, Traded};
-use tradeline::schema::endpoint::{Endpoint, Kind, Twin, Who};
+use tradeline::schema::endpoint::{Endpoint, Kind, Twin, Who, area};
 use uuid::Uuid;
 
 use super::browser::{Browser, Page};
 
 /// Pages and actions that need no session. This list may only shrink, but for pages without anyone's data.
-const PUBLIC: [&str; 8] = [
+const PUBLIC: [&str; 11] = [
     "GET /",
     "GET /shop/{business}/login",
     "POST /shop/{business}/login",
@@ -24,6 +24,9 @@ const PUBLIC: [&str; 8] = [
     "POST /shop/{business}/reset",
     // Ends the session if there is one.
     "POST /shop/{business}/logout",
+    "GET /office/{business}/login",
+    "POST /office/{business}/login",
+    "POST /office/{business}/logout",
 ];
 
 /// Pages that show a business's catalogue to everyone, and the cart, which is the browser's own.
@@ -38,8 +41,9 @@ const PUBLIC_OF_BUSINESS: [&str; 7] = [
 ];
 
 /// Actions without an endpoint of the API that does the same.
-const OF_BROWSERS_ONLY: [&str; 5] = [
+const OF_BROWSERS_ONLY: [&str; 6] = [
     "POST /shop/{business}/logout",
+    "POST /office/{business}/logout",
     "POST /shop/{business}/cart/add",
     "POST /shop/{business}/cart/update",
     // The test provider. Its endpoints of the API accept everyone on this machine, and this one a caller there.
@@ -141,9 +145,10 @@ async fn without_a_session_every_page_of_a_caller_leads_to_the_login_and_does_no
         let path = path(&page, &traded);
         let reply = call(&browser, &page, &path).await;
         let location = reply.leads_to();
+        let login = format!("{}/acme/login", area(page.path).unwrap());
         let expected = match page.kind {
-            Kind::Page => format!("/shop/acme/login?next={}", path.replace('/', "%2F")),
-            Kind::Action(_) | Kind::Api => "/shop/acme/login".to_owned(),
+            Kind::Page => format!("{login}?next={}", path.replace('/', "%2F")),
+            Kind::Action(_) | Kind::Api => login,
         };
         assert_eq!(location, expected, "{page:?}");
         refused += 1;
@@ -198,10 +203,8 @@ async fn a_session_of_another_business_is_no_session() {
         let path = path(&page, &traded).replacen("acme", "globex", 1);
         let reply = call(&stranger, &page, &path).await;
         let location = reply.leads_to();
-        assert!(
-            location.starts_with("/shop/globex/login"),
-            "{page:?}: {location}"
-        );
+        let login = format!("{}/globex/login", area(page.path).unwrap());
+        assert!(location.starts_with(&login), "{page:?}: {location}");
     }
     // Nor does the login of one store open another.
     for (page, name) in [(&acme, "tl-acme"), (&stranger, "tl-globex")] {

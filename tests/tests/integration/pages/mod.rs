@@ -11,6 +11,7 @@ mod headers;
 mod held_and_paid;
 mod hostile;
 mod logins;
+mod office;
 mod origins;
 mod overdue;
 mod passwords;

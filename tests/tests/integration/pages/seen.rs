@@ -14,7 +14,7 @@ use super::chromium::{Chromium, THEMES, WIDTHS, axe, screenshots};
 const PRODUCT: &str = "/shop/acme/products/650e8400-e29b-41d4-a716-446655440001";
 
 /// The names of pages and their paths that need nothing before.
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 11] = [
     ("home", "/"),
     ("catalogue", "/shop/acme"),
     ("catalogue-nothing", "/shop/acme?q=nothing+of+the+kind"),
@@ -25,6 +25,7 @@ const PAGES: [(&str, &str); 10] = [
     ("reset", "/shop/acme/reset"),
     ("not-found", "/shop/acme/nowhere"),
     ("no-store", "/shop/nobody"),
+    ("office-login", "/office/acme/login"),
 ];
 
 /// Those of a logged-in buyer.
@@ -36,6 +37,20 @@ const OWN_PAGES: [(&str, &str); 7] = [
     ("statement", "/shop/acme/account/statement"),
     ("address", "/shop/acme/account/addresses/new"),
     ("reservations", "/shop/acme/reservations"),
+];
+
+/// Those of the back office. The last one is the list with its boxes.
+const OFFICE_PAGES: [(&str, &str); 4] = [
+    ("office-dashboard", "/office/acme"),
+    (
+        "office-orders-wrong",
+        "/office/acme/orders?total_min=many&status=paid",
+    ),
+    (
+        "office-orders-nothing",
+        "/office/acme/orders?q=nothing+of+the+kind",
+    ),
+    ("office-orders", "/office/acme/orders"),
 ];
 
 #[tokio::test]
@@ -55,6 +70,7 @@ async fn no_page_has_a_finding_of_axe_or_a_complaint_of_the_browser() {
         browser.goto(path).await;
         wrong.extend(look(&browser, name, &axe).await);
     }
+    wrong.extend(office(&service, &browser, &axe).await);
     browser.log_in().await;
     browser.goto(PRODUCT).await;
     browser.click(".buy [type=submit]").await;
@@ -79,6 +95,47 @@ async fn no_page_has_a_finding_of_axe_or_a_complaint_of_the_browser() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     browser.quit().await;
+}
+
+/// Looks at the pages of the back office, as an admin, who is then logged out.
+async fn office(service: &Service, browser: &Chromium, axe: &str) -> Vec<String> {
+    let admin = service.admin();
+    for count in 1..4 {
+        admin.buy(&[(ACME_HEADPHONES, count)]).await.ok(201);
+    }
+    let card = admin.order_by_card(&[(ACME_HEADPHONES, 2)]).await;
+    service.pay(&card).await.ok(200);
+    browser.goto("/office/acme/login").await;
+    browser.fill("#f-email", "admin@example.com").await;
+    browser.fill("#f-password", "admin123").await;
+    browser.click("main form [type=submit]").await;
+    browser.until_text("You are logged in.").await;
+    let mut wrong = Vec::new();
+    for (name, path) in OFFICE_PAGES {
+        browser.goto(path).await;
+        wrong.extend(look(browser, name, axe).await);
+    }
+    for (name, path) in [
+        (
+            "office-confirmation",
+            format!("/office/acme/orders/{card}/confirmation"),
+        ),
+        ("office-order", format!("/office/acme/orders/{card}")),
+        (
+            "office-slip",
+            format!("/office/acme/orders/{card}/packing-slip"),
+        ),
+    ] {
+        browser.goto(&path).await;
+        wrong.extend(look(browser, name, axe).await);
+    }
+    browser.goto("/office/acme/orders").await;
+    browser.click("[name^='orders/']").await;
+    browser.click(".bulk [type=submit]").await;
+    browser.until_text("The order is shipped").await;
+    wrong.extend(look(browser, "office-shipments", axe).await);
+    browser.driver.delete_all_cookies().await.unwrap();
+    wrong
 }
 
 /// Photographs a page in both themes and at both widths. Returns what is wrong with it.
