@@ -150,12 +150,13 @@ static TAKE: LazyLock<ArrayStatement> = LazyLock::new(|| {
             .expr_as(Expr::cust("xmin::text::bigint"), "version")
             .and_where(locks::is_any(Column::ProductId, &products))
             .to_string(PostgresQueryBuilder);
+        // The cast: an array of a domain equals no array of its base type.
         format!(
             "
 WITH stock AS MATERIALIZED (
     {stock}
 ), kept AS MATERIALIZED (
-    SELECT array_agg(on_hand ORDER BY product_id) = {on_hand} AND bool_and(reserved = 0 AND waiting = 0) AS is_valid,
+    SELECT array_agg(on_hand::bigint ORDER BY product_id) = {on_hand} AND bool_and(reserved = 0 AND waiting = 0) AS is_valid,
            array_agg(version ORDER BY product_id) AS versions
       FROM stock
 ), taken AS (
