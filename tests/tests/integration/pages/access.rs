@@ -43,12 +43,12 @@ const PUBLIC_OF_BUSINESS: [&str; 7] = [
 /// Actions without an endpoint of the API that does the same.
 const OF_BROWSERS_ONLY: [&str; 6] = [
     "POST /shop/{business}/logout",
-    "POST /office/{business}/logout",
     "POST /shop/{business}/cart/add",
     "POST /shop/{business}/cart/update",
     // The test provider. Its endpoints of the API accept everyone on this machine, and this one a caller there.
     "POST /shop/{business}/orders/{order_id}/pay",
     "POST /shop/{business}/account/sessions/{session_id}/end",
+    "POST /office/{business}/logout",
 ];
 
 fn all() -> Vec<Endpoint> {
