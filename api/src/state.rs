@@ -43,7 +43,7 @@ pub struct State {
     pub pictures: Arc<Pictures>,
     /// The business cache.
     pub businesses: Arc<BusinessCache>,
-    /// What buyers read of catalogues, for a moment.
+    /// The catalogue as buyers read it, for a moment.
     pub catalogue: Arc<CatalogueCache>,
     /// The revocation cache.
     pub revocation: Arc<RevocationCache>,

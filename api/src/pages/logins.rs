@@ -1,5 +1,5 @@
-//! What the logins of the store and of the back office have in common. What protects the API's endpoints protects these:
-//! the limits per address and account, and the time that a wrong password takes.
+//! The common parts of the logins of store and back office. The protections of the API's endpoints hold here too: the
+//! limits per address and account, and the time that a wrong password takes.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::USER_AGENT;

@@ -42,7 +42,7 @@ pub struct CatalogueCache {
 /// A business, and the number of its changes: entries of earlier numbers are never found again.
 type Tenant = (BusinessId, u64);
 
-/// What selects a page of the list.
+/// The key of a page of the list.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct PageKey {
     tenant: Tenant,

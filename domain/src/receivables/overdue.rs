@@ -178,7 +178,7 @@ pub async fn list(
     .await
 }
 
-/// What a customer owes on orders that are past due today. To a caller with the role `customer`, other customers owe
+/// The unpaid amount of a customer's orders that are past due today. To a caller with the role `customer`, other customers owe
 /// nothing.
 ///
 /// Costs two statements. The sum is read from the customer's part of the index of unpaid orders alone.

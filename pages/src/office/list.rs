@@ -1,4 +1,4 @@
-//! What lists of the back office have in common.
+//! The common parts of lists of the back office.
 
 /// A filter that is on and has no field of its own, such as the customer whose orders are listed.
 #[derive(Debug, Clone)]

@@ -58,9 +58,9 @@ pub struct Actions {
     pub write_off: Option<Action>,
     /// Whether the payment is disputed, which shipping must acknowledge.
     pub is_disputed: bool,
-    /// What is left of the card payment.
+    /// The refundable amount of the card payment.
     pub refundable: Money,
-    /// What can still be credited.
+    /// The creditable amount.
     pub creditable: Money,
 }
 

@@ -57,7 +57,7 @@ pub struct OrderRow {
     pub can_ship: bool,
 }
 
-/// What became of orders that were shipped at once.
+/// The results of orders that were shipped at once.
 #[derive(Debug, Template)]
 #[template(path = "office/shipments.html")]
 pub struct Shipments {

@@ -115,7 +115,7 @@ fn put(actions: &mut Actions, operation: &str, form: pages::Form) {
     }
 }
 
-/// What the reader may do with the order, and why not.
+/// The reader's actions on the order, each with its obstacle.
 fn actions(here: &Here, whole: &Order, creditable: Money) -> Result<Actions, Problem> {
     let (order, role) = (&whole.order, here.caller()?.authority.role());
     let is_by_card = order.payment_method == PaymentMethod::Card;

@@ -1,4 +1,4 @@
-//! What can be done to an order: each action is a form of its page.
+//! The actions on an order: each is a form of its page.
 
 use domain::card::refunds;
 use domain::orders::{self, Order};

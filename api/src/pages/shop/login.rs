@@ -1,5 +1,5 @@
-//! Login, registration, logout, and a new password for a forgotten one. What protects the API's endpoints protects
-//! these: the limits per address and account, and the time that a wrong password takes.
+//! Login, registration, logout, and a new password for a forgotten one. The protections of the API's endpoints hold here
+//! too: the limits per address and account, and the time that a wrong password takes.
 
 use domain::identity::login;
 use domain::identity::login::{Attempt, Grant};

@@ -84,7 +84,7 @@ async fn hostile_names_run_nothing_and_fit_on_every_page() {
     }
 }
 
-/// What is wrong with a page at both widths.
+/// The faults of a page at both widths.
 async fn look(browser: &Chromium, path: &str) -> Vec<String> {
     let mut wrong = browser.complaints().await;
     if browser.run("return window.hostile").await != json!(null) {

@@ -47,7 +47,7 @@ async fn a_login_leads_back_to_the_page_and_never_off_the_site() {
             .with("email", "customer@example.com")
             .with("password", "customer123");
         assert_eq!(browser.submit(&form).await.leads_to(), target);
-        // Who is logged in already goes on.
+        // A logged-in visitor goes on.
         assert_eq!(browser.get(&address).await.leads_to(), target);
     }
 }

@@ -27,7 +27,7 @@ async fn a_login_leads_back_into_the_office_and_is_one_with_that_of_the_store() 
     assert!(page.shows(200).contains("You are logged in."));
     let page = browser.get("/shop/acme").await;
     assert!(page.shows(200).contains("/shop/acme/logout"));
-    // Who is logged in already goes on.
+    // A logged-in visitor goes on.
     let page = browser.get("/office/acme/login").await;
     assert_eq!(page.leads_to(), "/office/acme");
     let form = browser

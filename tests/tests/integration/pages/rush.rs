@@ -14,7 +14,7 @@ const UNITS: usize = 20;
 /// The buyers who release their units instead of ordering them.
 const LEAVERS: usize = 5;
 
-/// What became of a buyer's first form.
+/// The result of a buyer's first form.
 struct Asked {
     browser: Browser,
     /// The path of the reservation.
@@ -60,7 +60,7 @@ enum State {
     SoldOut,
 }
 
-/// What the page of a reservation says.
+/// The text of the page of a reservation.
 #[track_caller]
 fn state(page: &Page) -> State {
     let text = page.shows(200);

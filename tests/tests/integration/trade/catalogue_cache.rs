@@ -127,7 +127,7 @@ async fn buyers_share_entries_and_staff_read_the_database() {
     for reader in [service.staff(), service.admin()] {
         assert_eq!(name(&reader, ACME_HEADPHONES).await, "Renamed");
     }
-    // What staff have read is not for others, who do not see inactive products.
+    // Others get no entry that staff read: they do not see inactive products.
     let sql = format!("UPDATE products SET active = false WHERE id = '{ACME_KEYBOARD}'");
     service.database.execute(&sql).await;
     let staff = service.staff().get(&path(ACME_KEYBOARD)).await.ok(200);
