@@ -11,7 +11,6 @@ mod upload;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use chrono::Utc;
 use entity::{
@@ -22,12 +21,12 @@ use sea_orm::{
     QuerySelect,
 };
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 
 use self::folder::Folder;
 use self::upload::Files;
 use super::products::{Product, audit_snapshot, with_stock};
 use crate::audit::{self, Action, Change};
+use crate::foundation::bounded_work::BoundedWork;
 use crate::foundation::locks;
 use crate::foundation::retry::retry;
 use crate::{Caller, Database, Error, Outcome, Transaction, WriteRequest};
@@ -63,8 +62,7 @@ pub struct Pictured {
 pub struct Pictures {
     /// `None` keeps new pictures in the database.
     folder: Option<Folder>,
-    places: Semaphore,
-    permits: Arc<Semaphore>,
+    decoding: BoundedWork,
 }
 
 impl Pictures {
@@ -79,8 +77,7 @@ impl Pictures {
         };
         Ok(Self {
             folder,
-            places: Semaphore::new(MAX_CONCURRENT + MAX_WAITING),
-            permits: Arc::new(Semaphore::new(MAX_CONCURRENT)),
+            decoding: BoundedWork::new(MAX_CONCURRENT, MAX_WAITING),
         })
     }
 
@@ -101,7 +98,10 @@ impl Pictures {
         let new = NewPicture {
             id: PictureId::new(),
             hash,
-            files: self.made(upload).await?,
+            files: self
+                .decoding
+                .run(move || upload::files(&upload).map_err(Error::InvalidPicture))
+                .await?,
             in_folder: self.folder.is_some(),
         };
         if let Some(folder) = &self.folder {
@@ -229,24 +229,6 @@ impl Pictures {
             folder.delete(business, *id).await;
         }
         Ok(orphans.len())
-    }
-
-    /// Makes the files of an upload, on a thread that serves no requests.
-    async fn made(&self, upload: Upload) -> Result<Files, Error> {
-        let _place = self
-            .places
-            .try_acquire()
-            .map_err(|_none_left| Error::Overloaded)?;
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .map_err(|closed| Error::Bug(closed.to_string()))?;
-        // The task owns the permit: it goes on when the client has left, and takes its memory until then.
-        let made = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            upload::files(&upload).map_err(Error::InvalidPicture)
-        });
-        made.await.map_err(|panic| Error::Bug(panic.to_string()))?
     }
 
     /// Deletes the files that an upload has left without a row: the replaced ones, or its own if it was not needed. If

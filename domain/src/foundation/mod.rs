@@ -3,6 +3,7 @@
 //!
 //! May use `entity` only.
 
+pub(crate) mod bounded_work;
 pub(crate) mod caller;
 pub(crate) mod clock;
 pub(crate) mod database;

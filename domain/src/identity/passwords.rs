@@ -4,15 +4,15 @@
 //! how easily it is guessed. That also runs outside the async threads, since it takes up to 50 ms of a core.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use entity::users::PasswordHash;
-use tokio::sync::Semaphore;
 use zxcvbn::{Score, zxcvbn};
 
 use crate::Error;
+use crate::foundation::bounded_work::BoundedWork;
 use crate::foundation::new_password::{NewPassword, WeakPassword};
 use crate::foundation::secret::{self, Secret};
 use crate::foundation::unicode;
@@ -49,15 +49,13 @@ fn judge(password: &str, known: &[String]) -> Result<(), WeakPassword> {
 /// Hashes and verifies passwords.
 #[derive(Debug, Clone)]
 pub struct Passwords {
-    places: Arc<Semaphore>,
-    permits: Arc<Semaphore>,
+    work: BoundedWork,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(MAX_CONCURRENT + MAX_WAITING)),
-            permits: Arc::new(Semaphore::new(MAX_CONCURRENT)),
+            work: BoundedWork::new(MAX_CONCURRENT, MAX_WAITING),
         }
     }
 }
@@ -73,16 +71,17 @@ impl Passwords {
         known: Vec<String>,
     ) -> Result<PasswordHash, Error> {
         let password = password.secret().clone();
-        self.run(move || {
-            judge(password.reveal(), &known).map_err(Error::WeakPassword)?;
-            hash(password.reveal())
-        })
-        .await
+        self.work
+            .run(move || {
+                judge(password.reveal(), &known).map_err(Error::WeakPassword)?;
+                hash(password.reveal())
+            })
+            .await
     }
 
     /// The hash of a random text that nobody knows, for a user who must not log in.
     pub(crate) async fn unusable(&self) -> Result<PasswordHash, Error> {
-        self.run(|| hash(secret::code().reveal())).await
+        self.work.run(|| hash(secret::code().reveal())).await
     }
 
     /// Verifies a password against the hash, or against one that nothing matches, in the same time. Passwords stored
@@ -92,41 +91,20 @@ impl Passwords {
         password: Secret,
         hash: Option<PasswordHash>,
     ) -> Result<bool, Error> {
-        self.run(move || {
-            let hash = match &hash {
-                Some(hash) => &hash.0,
-                None => dummy_hash()?,
-            };
-            let matches = |text: &str| argon2().verify_password(text.as_bytes(), hash).is_ok();
-            let typed = password.reveal();
-            Ok(match unicode::nfkc(typed) {
-                Cow::Borrowed(normal) => matches(normal),
-                Cow::Owned(normal) => matches(&normal) || matches(typed),
+        self.work
+            .run(move || {
+                let hash = match &hash {
+                    Some(hash) => &hash.0,
+                    None => dummy_hash()?,
+                };
+                let matches = |text: &str| argon2().verify_password(text.as_bytes(), hash).is_ok();
+                let typed = password.reveal();
+                Ok(match unicode::nfkc(typed) {
+                    Cow::Borrowed(normal) => matches(normal),
+                    Cow::Owned(normal) => matches(&normal) || matches(typed),
+                })
             })
-        })
-        .await
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let _place = self
-            .places
-            .try_acquire()
-            .map_err(|_none_left| Error::Overloaded)?;
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
             .await
-            .map_err(|closed| Error::Bug(closed.to_string()))?;
-        // The task owns the permit. A client that disconnects does not stop the work, which still takes its memory and
-        // core.
-        tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work()
-        })
-        .await
-        .map_err(|panic| Error::Bug(panic.to_string()))?
     }
 }
 
@@ -156,6 +134,8 @@ fn dummy_hash() -> Result<&'static str, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -282,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn requests_beyond_the_queue_are_refused_as_overloaded() {
         let passwords = Passwords::default();
-        let _all = Arc::clone(&passwords.places)
+        let _all = Arc::clone(&passwords.work.places)
             .acquire_many_owned(u32::try_from(MAX_CONCURRENT + MAX_WAITING).unwrap())
             .await
             .unwrap();
