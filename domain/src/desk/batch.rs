@@ -154,6 +154,10 @@ async fn execute_together(
             in_flight.withdraw();
         }
         if !predicted.is_empty() {
+            // The attempt with locks first would hide a statement that always fails.
+            if !is_retryable(&error) {
+                tracing::error!(%error, "a pipelined batch failed; it runs again with locks first");
+            }
             // A lost answer to a commit implies that the earlier batches have ended: their locks were granted.
             if unconfirmed.is_none() {
                 pipeline::ended(&predicted).await;
