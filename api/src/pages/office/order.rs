@@ -1,5 +1,6 @@
 //! The page of an order, with what its reader may do and why something is not possible, and its packing slip.
 
+use chrono::{DateTime, Utc};
 use domain::card::refunds;
 use domain::orders::{self, About, Order, Payment};
 use domain::receivables::{credit_notes, write_offs};
@@ -228,51 +229,49 @@ async fn credits(here: &Here, id: OrderId) -> Result<(Vec<Entry>, Money), Proble
         order_id: Some(id),
         ..About::default()
     };
-    let notes = Paging {
+    let problem = |error| here.problem(error);
+    let notes = credit_notes::list(database, caller, &about, &first()).await;
+    let notes = notes.map_err(problem)?.rows;
+    let given_up = write_offs::list(database, caller, &about, &first()).await;
+    let given_up = given_up.map_err(problem)?.rows;
+    let notes = notes.iter().map(|one| {
+        let note = &one.note;
+        let of = (note.created_at, &note.reason, note.amount);
+        credit("Credit note", of, one.reversal.is_some())
+    });
+    let write_offs = given_up.iter().map(|one| {
+        let write_off = &one.write_off;
+        let of = (write_off.created_at, &write_off.reason, write_off.amount);
+        credit("Write-off", of, one.reversal.is_some())
+    });
+    let mut credits: Vec<(Entry, bool)> = notes.chain(write_offs).collect();
+    credits.sort_by_key(|(entry, _)| entry.at);
+    let in_effect = credits.iter().filter(|(_, is_reversed)| !is_reversed);
+    let in_effect = in_effect.fold(Money::ZERO, |sum, (entry, _)| sum + entry.amount);
+    let entries = credits.into_iter().map(|(entry, _)| entry);
+    Ok((entries.collect(), in_effect))
+}
+
+/// The first page of the documents of an order.
+fn first<K>() -> Paging<K> {
+    Paging {
         limit: MAX_DOCUMENTS,
         after: None,
-    };
-    let notes = credit_notes::list(database, caller, &about, &notes).await;
-    let notes = notes.map_err(|error| here.problem(error))?.rows;
-    let given_up = Paging {
-        limit: MAX_DOCUMENTS,
-        after: None,
-    };
-    let given_up = write_offs::list(database, caller, &about, &given_up).await;
-    let given_up = given_up.map_err(|error| here.problem(error))?.rows;
-    let entry = |text: &str, at, reason: &String, (amount, is_reversed)| Entry {
+    }
+}
+
+/// A credit note or write-off, and whether it is reversed.
+fn credit(
+    text: &str,
+    (at, reason, amount): (DateTime<Utc>, &String, Money),
+    is_reversed: bool,
+) -> (Entry, bool) {
+    let entry = Entry {
         at: Some(at),
         text: text.to_owned(),
         detail: reason.clone(),
         amount,
         state: if is_reversed { "reversed" } else { "in effect" }.to_owned(),
     };
-    let mut in_effect = Money::ZERO;
-    let mut entries = Vec::new();
-    for note in &notes {
-        let (of, is_reversed) = (&note.note, note.reversal.is_some());
-        entries.push(entry(
-            "Credit note",
-            of.created_at,
-            &of.reason,
-            (of.amount, is_reversed),
-        ));
-        if !is_reversed {
-            in_effect = in_effect + of.amount;
-        }
-    }
-    for one in &given_up {
-        let (of, is_reversed) = (&one.write_off, one.reversal.is_some());
-        entries.push(entry(
-            "Write-off",
-            of.created_at,
-            &of.reason,
-            (of.amount, is_reversed),
-        ));
-        if !is_reversed {
-            in_effect = in_effect + of.amount;
-        }
-    }
-    entries.sort_by_key(|entry| entry.at);
-    Ok((entries, in_effect))
+    (entry, is_reversed)
 }
